@@ -1,0 +1,35 @@
+"""From raw purchase history to customer segments, and on to campaign lift that can be trusted.
+
+The map below goes from a question to the function that answers it; nothing is imported until
+it is asked for, so ``import segkit`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that holds it.
+_MAP: dict[str, str] = {
+    # Which error was it?
+    "SegkitError": "segkit.errors",
+}
+
+__all__ = ["__version__", *sorted(_MAP)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _MAP:
+        from segkit.errors import unknown
+
+        raise AttributeError(unknown("segkit name", name, _MAP))
+    value = getattr(importlib.import_module(_MAP[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,149 @@
+"""How numbers and tables look: the one place where values are rounded for the eye."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SHARE_ENDINGS = ("share", "rate", "prevalence")
+
+
+def is_share(name: str) -> bool:
+    """Tell whether a column's name says that it holds a share of one.
+
+    Examples
+    --------
+    >>> is_share("return_share"), is_share("open_rate_30d"), is_share("rate_of_exchange")
+    (True, True, False)
+    """
+    stem = name.rsplit("_", 1)[0] if name.rsplit("_", 1)[-1][:-1].isdigit() else name
+    return stem.endswith(SHARE_ENDINGS) or "_share_" in stem
+
+
+def number(value: float | Decimal | None, *, digits: int = 3) -> str:
+    """Write a number with thousands separators and at least ``digits`` significant figures.
+
+    Parameters
+    ----------
+    value : float, Decimal or None
+        ``None`` and NaN are written as an en dash.
+    digits : int
+        Significant figures kept; whole numbers are never cut.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> number(8911407.904), number(0.012345), number(12), number(None)
+    ('8,911,408', '0.0123', '12', '–')
+    """
+    if value is None:
+        return "–"
+    as_float = float(value)
+    if math.isnan(as_float):
+        return "–"
+    if math.isinf(as_float):
+        return "∞" if as_float > 0 else "-∞"
+    if as_float == int(as_float):
+        return f"{int(as_float):,}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(as_float))))
+    return f"{as_float:,.{min(places, 12)}f}"
+
+
+def percent(value: float | None, *, places: int = 1) -> str:
+    """Write a share of one as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(None)
+    ('12.3%', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.{places}%}"
+
+
+def cell(value: Any, column: str) -> str:
+    """Write one cell of a table as text, by its type and its column's name."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float | Decimal):
+        return percent(float(value)) if is_share(column) else number(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list):
+        return ", ".join(cell(item, column) for item in value)
+    return str(value)
+
+
+def table_html(
+    frame: pl.DataFrame,
+    *,
+    caption: str = "",
+    headings: Mapping[str, str] | None = None,
+    max_rows: int = 30,
+) -> str:
+    """Render a frame as a plain, accessible HTML table that takes the page's own colours.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Any number of rows; those past ``max_rows`` are counted, not shown.
+    caption : str
+        The table's caption, read out by screen readers first.
+    headings : mapping of str to str, optional
+        Column name to heading; by default underscores become spaces.
+    max_rows : int
+        Rows shown.
+
+    Returns
+    -------
+    str
+        HTML without style sheets or scripts.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> "12.5%" in table_html(pl.DataFrame({"return_share": [0.125]}))
+    True
+    """
+    titles = dict(headings or {})
+    numeric = {name for name, kind in frame.schema.items() if kind.is_numeric()}
+    head = "".join(
+        f'<th scope="col"{_align(name in numeric)}>'
+        f"{html.escape(titles.get(name, name.replace('_', ' ')))}</th>"
+        for name in frame.columns
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_align(name in numeric)}>{html.escape(cell(value, name))}</td>"
+            for name, value in row.items()
+        )
+        + "</tr>"
+        for row in frame.head(max_rows).iter_rows(named=True)
+    )
+    rest = frame.height - max_rows
+    note = f"<p><small>… and {rest:,} more rows</small></p>" if rest > 0 else ""
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return (
+        f'<table class="segkit">{title}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>{note}"
+    )
+
+
+def _align(is_number: bool) -> str:
+    return ' style="text-align:right"' if is_number else ' style="text-align:left"'

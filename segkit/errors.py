@@ -1,0 +1,95 @@
+"""The library's own errors: each says what was expected, what was got and what is available."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SegkitError(ValueError):
+    """Base of every error that segkit raises on purpose."""
+
+
+class SourceError(SegkitError):
+    """A data source is unknown, absent or unreadable."""
+
+
+class MappingError(SegkitError):
+    """A mapping file names a column, table or option that is not there."""
+
+
+class DataError(SegkitError):
+    """The data cannot carry the analysis (no rows, one customer, a constant column)."""
+
+
+class ColumnError(DataError):
+    """A frame lacks a column that the function needs, or holds it in the wrong type."""
+
+
+class ParameterError(SegkitError):
+    """An argument or a notebook's parameter is unknown, of the wrong type or out of range."""
+
+
+class RuleError(SegkitError):
+    """A table of rules overlaps, leaves a gap, or cannot be parsed."""
+
+
+class ModelError(SegkitError):
+    """A saved model cannot be read, or does not fit the data to be scored."""
+
+
+def unknown(kind: str, got: str, available: Iterable[str]) -> str:
+    """Word the message for a name that is not among the known ones.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, in the singular ("column", "data set").
+    got : str
+        The name that was asked for.
+    available : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        One sentence with the closest known name first, then all of them.
+
+    Examples
+    --------
+    >>> unknown("column", "amuont", ["amount", "order_id"])
+    "unknown column 'amuont'; did you mean 'amount'? Available: amount, order_id"
+    """
+    names = [str(name) for name in available]
+    close = difflib.get_close_matches(got, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"unknown {kind} {got!r}{hint} Available: {', '.join(names) or 'none'}"
+
+
+def require_columns(have: Iterable[str], need: Iterable[str], what: str) -> None:
+    """Raise ``ColumnError`` unless every needed column is there.
+
+    Parameters
+    ----------
+    have : iterable of str
+        The frame's columns.
+    need : iterable of str
+        The columns that the caller cannot do without.
+    what : str
+        The frame's name in the message ("orders").
+
+    Raises
+    ------
+    ColumnError
+        Naming each missing column and those available.
+
+    Examples
+    --------
+    >>> require_columns(["customer_id"], ["customer_id"], "orders")
+    """
+    names = list(have)
+    missing = [column for column in need if column not in names]
+    if missing:
+        raise ColumnError(
+            f"{what} lacks {', '.join(missing)}; it has {', '.join(names) or 'no columns'}"
+        )

@@ -1,0 +1,5 @@
+"""Frame in, figure out: every picture of the house, none of which knows a model."""
+
+from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+
+__all__ = ["GREY", "OKABE_ITO", "Figure", "canvas"]

@@ -1,0 +1,181 @@
+"""The result contract: what every analysis hands back, how it shows itself, how it is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from segkit.display import table_html
+from segkit.errors import ModelError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from segkit.plot import Figure
+
+
+class Result:
+    """Base of every result: a frozen dataclass that can be read, drawn, framed and stored.
+
+    A subclass is declared ``@dataclass(frozen=True, slots=True, eq=False)``, documents each
+    field with shape and unit, and gives `to_frame`, `text` and, where a picture helps, `plot`.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_frame(self) -> pl.DataFrame:
+        """Return the result as one tidy, numeric frame."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The finding in a sentence or two, with its uncertainty and its caveat."""
+
+    def plot(self) -> Figure:
+        """Draw the result; an analysis without a picture says so."""
+        raise NotImplementedError(f"{type(self).__name__} has no picture; use .to_frame()")
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{table_html(self.to_frame())}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-ready data that `from_dict` turns back into the result."""
+        encoded = encode(self)
+        assert isinstance(encoded, dict)  # noqa: S101 - narrows the type; a Result is a dataclass
+        return encoded
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a result from `to_dict`'s data.
+
+        Raises
+        ------
+        ModelError
+            If the data were not written by this class.
+        """
+        made = decode(data)
+        if not isinstance(made, cls):
+            raise ModelError(f"expected a stored {cls.__name__}, got {type(made).__name__}")
+        return made
+
+
+def encode(value: Any) -> Any:
+    """Turn a value into JSON-ready data, tagging what JSON has no type for.
+
+    Frames, arrays, dates, decimals, paths, tuples, sets and (nested) dataclasses of segkit are
+    tagged with ``"$type"``; mappings need string keys.
+
+    Raises
+    ------
+    ModelError
+        If the value is of a type that cannot be stored.
+
+    Examples
+    --------
+    >>> decode(encode({"when": date(2024, 1, 31), "sum": Decimal("1.10")}))
+    {'when': datetime.date(2024, 1, 31), 'sum': Decimal('1.10')}
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else {"$type": "float", "value": repr(value)}
+    if isinstance(value, datetime | date):
+        return {"$type": type(value).__name__, "value": value.isoformat()}
+    if isinstance(value, Decimal | Path):
+        kind = "Decimal" if isinstance(value, Decimal) else "Path"
+        return {"$type": kind, "value": str(value)}
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, tuple | set | frozenset):
+        items = list(value) if isinstance(value, tuple) else sorted(value)
+        return {"$type": type(value).__name__, "value": [encode(item) for item in items]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kind = f"{type(value).__module__}:{type(value).__qualname__}"
+        return {"$type": "dataclass", "class": kind, **fields}
+    return _encode_array(value)
+
+
+def _encode_array(value: Any) -> Any:
+    import numpy as np
+    import polars as pl
+
+    if isinstance(value, pl.DataFrame):
+        return {"$type": "DataFrame", "value": value.serialize(format="json")}
+    if isinstance(value, pl.Series):
+        return {"$type": "Series", "value": value.to_frame().serialize(format="json")}
+    if isinstance(value, np.ndarray):
+        return {"$type": "ndarray", "dtype": str(value.dtype), "value": value.tolist()}
+    if isinstance(value, np.generic):
+        return encode(value.item())
+    raise ModelError(f"cannot store a {type(value).__name__} as JSON")
+
+
+def decode(data: Any) -> Any:
+    """Turn `encode`'s data back into values.
+
+    Raises
+    ------
+    ModelError
+        If a tag is unknown or names a class outside segkit.
+    """
+    if isinstance(data, list):
+        return [decode(item) for item in data]
+    if not isinstance(data, Mapping):
+        return data
+    kind = data.get("$type")
+    if kind is None:
+        return {key: decode(item) for key, item in data.items()}
+    if kind == "dataclass":
+        return _decode_dataclass(data)
+    return _decode_tagged(str(kind), data)
+
+
+def _decode_dataclass(data: Mapping[str, Any]) -> Any:
+    module, _, name = str(data["class"]).partition(":")
+    if module.split(".")[0] != "segkit":
+        raise ModelError(f"stored class {data['class']!r} is not one of segkit's")
+    kind: Any = importlib.import_module(module)
+    for part in name.split("."):
+        kind = getattr(kind, part)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ModelError(f"stored class {data['class']!r} is not a dataclass")
+    fields = {key: decode(item) for key, item in data.items() if key not in ("$type", "class")}
+    return kind(**fields)
+
+
+def _decode_tagged(kind: str, data: Mapping[str, Any]) -> Any:
+    import numpy as np
+    import polars as pl
+
+    value = data["value"]
+    readers = {
+        "float": float,
+        "date": date.fromisoformat,
+        "datetime": datetime.fromisoformat,
+        "Decimal": Decimal,
+        "Path": Path,
+        "tuple": lambda items: tuple(decode(item) for item in items),
+        "set": lambda items: {decode(item) for item in items},
+        "frozenset": lambda items: frozenset(decode(item) for item in items),
+        "DataFrame": lambda text: pl.DataFrame.deserialize(StringIO(text), format="json"),
+        "Series": lambda text: pl.DataFrame.deserialize(StringIO(text), format="json").to_series(),
+        "ndarray": lambda items: np.asarray(items, dtype=data["dtype"]),
+    }
+    if kind not in readers:
+        raise ModelError(f"unknown stored type {kind!r}; known: {', '.join(readers)}")
+    return readers[kind](value)

@@ -1,0 +1,1 @@
+"""Statistics that several analyses need: intervals, resampling, multiplicity, effect sizes."""
