@@ -6,7 +6,7 @@ import dataclasses
 import html
 import importlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
@@ -163,7 +163,7 @@ def _decode_tagged(kind: str, data: Mapping[str, Any]) -> Any:
     import polars as pl
 
     value = data["value"]
-    readers = {
+    readers: dict[str, Callable[[Any], Any]] = {
         "float": float,
         "date": date.fromisoformat,
         "datetime": datetime.fromisoformat,

@@ -13,7 +13,7 @@ FLOORS = {
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
     5: ["rfm", "cohorts", "cluster", "profile"],
-    6: ["segment", "runner", "report", "cli"],
+    6: ["pipeline", "runner", "report", "cli"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "ingest"}}

@@ -1,0 +1,61 @@
+# segkit: every target sets up what it needs; nothing but Python >= 3.11 and make is asked for.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+OUT    ?= reports/case-study
+
+.DEFAULT_GOAL := help
+.PHONY: help install case-study test quick lint lab bench study study-thin format constraints clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+# uv checks the pinned versions and hashes several times faster than pip does.
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"segkit needs Python 3.11 to 3.13; $(PYTHON) is {v[0]}.{v[1]} (set PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement constraints.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+install: $(READY)  ## Build .venv with the pinned versions
+
+case-study: $(READY)  ## Simulate the retailer, run every notebook, write the reports
+	$(BIN)/segkit run --source simulated --out $(OUT)
+
+test: $(READY)  ## Run every test, doctests and the thinned studies included
+	$(BIN)/python -m pytest -q
+
+quick: $(READY)  ## Run the tests that need neither a kernel nor a browser
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(READY)  ## Check style, docstrings, annotations and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Put the code in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lab: $(READY)  ## Open the case study in JupyterLab
+	cd notebooks && ../$(BIN)/jupyter lab
+
+bench: $(READY)  ## Measure speed and memory beside the peers
+	$(BIN)/python -m tests.benchmarks
+
+study: $(READY)  ## Run the simulation studies in full (hours) and rewrite their tables
+	$(BIN)/python -m tests.studies
+
+study-thin: $(READY)  ## Run a thinned slice of each study
+	$(BIN)/python -m tests.studies --thin
+
+constraints:  ## Pin the newest versions that fit together (no registry address is written)
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header \
+		--universal --python-version 3.11 --extra dev --extra bench pyproject.toml --output-file constraints.txt
+
+clean:  ## Remove the environment and everything generated
+	rm -rf $(VENV) reports/* data/raw .mypy_cache .ruff_cache .pytest_cache
+	git checkout -q -- reports/README.md
