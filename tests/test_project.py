@@ -1,0 +1,75 @@
+"""The project's own promises: quick import, no address in a committed file, targets that exist."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import segkit
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("polars", "numpy", "sklearn", "scipy", "seaborn", "matplotlib", "statsmodels", "pandas")
+
+
+def test_import_is_quick_because_it_pulls_in_nothing_heavy():
+    code = f"import sys, segkit; print([m for m in {HEAVY!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(segkit._MAP))
+def test_every_public_name_leads_somewhere(name):
+    value = getattr(segkit, name)
+    assert value.__doc__, f"segkit.{name} has no docstring"
+
+
+def test_no_public_name_hides_a_module():
+    modules = {path.stem for path in (ROOT / "segkit").iterdir()}
+    assert not modules & set(segkit._MAP)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(AttributeError, match="did you mean 'SegkitError'"):
+        segkit.SegkitErorr  # noqa: B018
+
+
+def tracked_files():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines()]
+
+
+def test_no_committed_file_names_a_registry_or_a_machine_path():
+    needles = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/root/|/work/main|/opt/pypi")
+    here = Path(__file__)
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in tracked_files()
+        if path.exists() and path != here and path.suffix not in {".parquet", ".png", ".gz"}
+        for match in needles.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert found == []
+
+
+def test_every_pinned_version_has_a_hash():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = [block for block in re.split(r"\n(?=[a-z0-9])", text) if "==" in block.split("\n")[0]]
+    assert len(pins) > 100
+    assert [block.split("\n")[0] for block in pins if "--hash=sha256:" not in block] == []
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == segkit.__version__
+    assert f"## {segkit.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_make_has_the_targets_that_the_readme_names():
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {"case-study", "test", "lab", "bench", "study", "format"} <= made
+    assert named <= made
