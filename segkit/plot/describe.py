@@ -1,0 +1,158 @@
+"""What a picture shows, in words: the alternative text, built from the drawn data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from segkit.display import cell, number
+from segkit.errors import DataError, require_columns
+from segkit.plot.style import as_percent, words, write
+
+MOST_NAMED = 6
+
+
+def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str]) -> pl.DataFrame:
+    """Return the columns to be drawn, without the rows that cannot be.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Anything with at least one row.
+    columns : sequence of str or None
+        Columns kept, in order; ``None`` is passed over.
+    need : sequence of str
+        Columns in which a null or NaN leaves the row out.
+
+    Raises
+    ------
+    ColumnError
+        If a column is not there.
+    DataError
+        If no row is left.
+    """
+    keep = list(dict.fromkeys(column for column in columns if column is not None))
+    require_columns(frame.columns, keep, "the frame to draw")
+    some = frame.select(keep)
+    floats = [name for name in keep if some.schema[name].is_float()]
+    kept = some.with_columns(pl.col(floats).fill_nan(None)).drop_nulls(list(need))
+    if kept.height == 0:
+        raise DataError(
+            f"nothing to draw: {frame.height} rows, none with a value in {', '.join(need)}"
+        )
+    return kept
+
+
+def describe(
+    kind: str,
+    frame: pl.DataFrame,
+    value: str,
+    *,
+    by: Sequence[str | None] = (),
+    title: str = "",
+    percent: bool | None = None,
+    label: str = "",
+    left_out: int = 0,
+) -> str:
+    """Say what a reader would see: which values, of what, between which extremes.
+
+    Parameters
+    ----------
+    kind : str
+        The kind of picture ("Bar chart").
+    frame : polars.DataFrame
+        The drawn rows.
+    value : str
+        The numeric column drawn.
+    by : sequence of str or None
+        The columns that name a row.
+    title : str
+        Stated first, if there is one.
+    percent : bool, optional
+        Write values in percent; by default as the column's name says.
+    label : str
+        The value's name in words, with its unit.
+    left_out : int
+        Rows without a value, which are mentioned.
+
+    Returns
+    -------
+    str
+        Up to six rows are told one by one; of more, the lowest and the highest.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"segment": ["A", "B"], "orders": [3, 5]})
+    >>> describe("Bar chart", frame, "orders", by=["segment"])
+    'Bar chart of orders by segment: A 3; B 5.'
+    """
+    keys = [column for column in by if column is not None]
+    in_percent = as_percent(percent, value)
+    rows = frame.drop_nulls(value)
+
+    def told(row: dict[str, object]) -> str:
+        name = ", ".join(cell(row[key], key) for key in keys)
+        amount = write(float(str(row[value])), in_percent)
+        return f"{name} {amount}".strip()
+
+    what = f"{kind} of {label or words(value)}"
+    what += f" by {' and '.join(words(key) for key in keys)}" if keys else ""
+    if rows.height <= MOST_NAMED:
+        shown = "; ".join(told(row) for row in rows.iter_rows(named=True))
+    else:
+        ordered = rows.sort(value, maintain_order=True)
+        low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
+        shown = f"{number(rows.height)} values, lowest {told(low)}, highest {told(high)}"
+    return finish(f"{what}: {shown}.", title=title, left_out=left_out)
+
+
+def finish(sentence: str, *, title: str = "", left_out: int = 0) -> str:
+    """Set the title before an alt text, and after it what could not be drawn."""
+    start = title.strip()
+    if start and start[-1] not in ".?!":
+        start += "."
+    rows = "row without a value is" if left_out == 1 else "rows without a value are"
+    rest = f" {number(left_out)} {rows} not drawn." if left_out else ""
+    return f"{start} {sentence}{rest}".strip()
+
+
+def describe_lines(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    *,
+    group: str | None,
+    title: str = "",
+    percent: bool | None = None,
+    label: str = "",
+    left_out: int = 0,
+) -> str:
+    """Say where each line starts and ends, and the extremes.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"month": [1, 2], "orders": [3, 5]})
+    >>> describe_lines(frame, "month", "orders", group=None)
+    'Line chart of orders over month, from 1 to 2: from 3 to 5, lowest 3, highest 5.'
+    """
+    in_percent = as_percent(percent, y)
+    start, end = frame.get_column(x)[0], frame.get_column(x)[-1]
+    parts = frame.partition_by(group, maintain_order=True) if group else [frame]
+
+    def told(part: pl.DataFrame) -> str:
+        values = part.get_column(y)
+        first, last = (write(float(values[i]), in_percent) for i in (0, -1))
+        name = f"{cell(part.get_column(group)[0], group)} " if group else ""
+        return f"{name}from {first} to {last}"
+
+    named = "; ".join(told(part) for part in parts[:MOST_NAMED])
+    more = len(parts) - MOST_NAMED
+    named += f"; and {number(more)} more" if more > 0 else ""
+    values = frame.get_column(y).cast(pl.Float64)
+    low, high = (write(v, in_percent) for v in (values.min(), values.max()))  # type: ignore[arg-type]
+    sentence = (
+        f"Line chart of {label or words(y)} over {words(x)}, from {cell(start, x)} to "
+        f"{cell(end, x)}: {named}, lowest {low}, highest {high}."
+    )
+    return finish(sentence, title=title, left_out=left_out)
