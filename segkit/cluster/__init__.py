@@ -1,0 +1,39 @@
+"""Are there groups among the customers, how many, and who belongs to which?
+
+Nothing is imported until it is asked for: scikit-learn loads with the first estimator.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MAP: dict[str, str] = {
+    "Ward": "segkit.cluster.estimators",
+    "ward_linkage": "segkit.cluster.ward",
+    "cut_tree": "segkit.cluster.tree",
+    "leaf_order": "segkit.cluster.tree",
+    "kmeans": "segkit.cluster.kmeans",
+    "two_step": "segkit.cluster.twostep",
+    "cluster_customers": "segkit.cluster.segmentation",
+    "Segmentation": "segkit.cluster.segmentation",
+    "SegmentModel": "segkit.cluster.model",
+    "choose_k": "segkit.cluster.choose",
+}
+
+__all__ = sorted(_MAP)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _MAP:
+        from segkit.errors import unknown
+
+        raise AttributeError(unknown("segkit.cluster name", name, _MAP))
+    value = getattr(importlib.import_module(_MAP[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,125 @@
+"""Whose centre is nearest? Assignment of rows to groups, the same for one row as for a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+BLOCK = 4096
+
+
+def squared_distances(X: Floats, centres: Floats) -> Floats:
+    """Return the squared distance of every row to every centre.
+
+    Summed by differences, column after column, with elementwise operations alone: a row's
+    distances have the same bits alone and in a batch, which a matrix product does not promise.
+
+    Parameters
+    ----------
+    X : array (n, d)
+    centres : array (k, d)
+
+    Returns
+    -------
+    array (n, k)
+
+    Examples
+    --------
+    >>> squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]))
+    array([[25.,  1.]])
+    """
+    total = np.zeros((X.shape[0], centres.shape[0]))
+    for start in range(0, X.shape[0], BLOCK):
+        part = total[start : start + BLOCK]
+        columns = np.ascontiguousarray(X[start : start + BLOCK].T)
+        for group, centre in enumerate(centres):
+            value = np.zeros(part.shape[0])
+            for column, middle in zip(columns, centre, strict=True):
+                gap = column - middle
+                value += gap * gap
+            part[:, group] = value
+    return total
+
+
+def nearest_centre(X: Floats, centres: Floats) -> Ints:
+    """Return the number of the nearest centre, the lowest in an exact tie.
+
+    The product form |c|² - 2 x·c picks the candidates; rows whose two best lie within its
+    rounding error are decided by `squared_distances`, so the answer is that function's.
+
+    Examples
+    --------
+    >>> nearest_centre(np.array([[0.0], [2.0], [4.0]]), np.array([[0.0], [4.0]]))
+    array([0, 0, 1])
+    """
+    labels = np.empty(X.shape[0], dtype=np.int64)
+    if centres.shape[0] == 1:
+        labels[:] = 0
+        return labels
+    middle = centres.mean(axis=0)
+    moved = centres - middle
+    lengths = np.einsum("ij,ij->i", moved, moved)
+    slack = 4.0 * (X.shape[1] + 10) * float(np.finfo(np.float64).eps)
+    for start in range(0, X.shape[0], BLOCK):
+        rows = X[start : start + BLOCK] - middle
+        value = (-2.0 * moved) @ rows.T + lengths[:, None]
+        first = value.argmin(axis=0)
+        here = np.arange(rows.shape[0])
+        best = value[first, here]
+        value[first, here] = np.inf
+        error = slack * (
+            np.einsum("ij,ij->i", rows, rows) + lengths.max() + np.square(np.abs(middle).max())
+        )
+        unsure = np.flatnonzero(value.min(axis=0) - best <= error)
+        if unsure.shape[0]:
+            exact = squared_distances(X[start : start + BLOCK][unsure], centres)
+            first[unsure] = exact.argmin(axis=1)
+        labels[start : start + BLOCK] = first
+    return labels
+
+
+def centres_of(X: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+    """Return each group's (weighted) mean, shape (k, d), for labels 0 to k - 1."""
+    k = int(labels.max()) + 1
+    mass = np.bincount(labels, weights=weights, minlength=k)
+    sums = [
+        np.bincount(labels, weights=column if weights is None else column * weights, minlength=k)
+        for column in X.T
+    ]
+    return np.asarray(np.stack(sums, axis=1) / mass[:, None])
+
+
+def order_groups(X: Floats, labels: Ints, weights: Floats | None = None) -> Ints:
+    """Number groups by falling weight, equal ones by centre: the same whatever the row order.
+
+    Examples
+    --------
+    >>> order_groups(np.array([[5.0], [1.0], [1.2]]), np.array([0, 1, 1]))
+    array([1, 0, 0])
+    """
+    mass = np.bincount(labels, weights=weights)
+    centres = centres_of(X, labels, weights)
+    order = np.lexsort((*centres.T[::-1], -mass))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.shape[0])
+    return rank[labels]
+
+
+def within_ss(X: Floats, labels: Ints, weights: Floats | None = None) -> float:
+    """Return the within-group sum of squares about the groups' own means.
+
+    Examples
+    --------
+    >>> within_ss(np.array([[0.0], [2.0], [7.0]]), np.array([0, 0, 1]))
+    2.0
+    """
+    gap = X - centres_of(X, labels, weights)[labels]
+    squared = np.einsum("ij,ij->i", gap, gap)
+    return float(squared.sum() if weights is None else squared @ weights)
