@@ -1,4 +1,4 @@
-"""Are there groups among the customers, how many, and who belongs to which?
+"""Groups among the customers: are there any, how many, and who belongs to which.
 
 Nothing is imported until it is asked for: scikit-learn loads with the first estimator.
 """

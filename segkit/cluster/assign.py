@@ -1,4 +1,4 @@
-"""Whose centre is nearest? Assignment of rows to groups, the same for one row as for a batch."""
+"""Whose centre is nearest: assignment of rows to groups, the same for one row as for a batch."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def centres_of(X: Floats, labels: Ints, weights: Floats | None = None) -> Floats
 
 
 def order_groups(X: Floats, labels: Ints, weights: Floats | None = None) -> Ints:
-    """Number groups by falling weight, equal ones by centre: the same whatever the row order.
+    """Number groups by falling weight, then by centre, so that row order changes nothing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which active cluster is nearest to each cluster in Ward's sense, exactly and at GEMM speed?"""
+"""Which cluster is nearest to each in Ward's sense, exactly and at the speed of a product."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Side:
         self.right[-1] = (1.0 - self.slack) * lengths * factor
 
     def nearest(self, rows: Ints) -> tuple[Ints, Floats, int]:
-        """Return nearest index, squared height, and the number of pairs that needed a second look."""
+        """Return nearest index, squared height, and how many pairs needed a second look."""
         here = np.arange(rows.shape[0])
         bound = self._bounds(rows)
         bound[here, rows] = np.inf

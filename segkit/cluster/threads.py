@@ -19,7 +19,7 @@ def single_thread() -> Iterator[None]:
     ...     1 + 1
     2
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):
         yield

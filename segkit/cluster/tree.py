@@ -1,4 +1,4 @@
-"""How is a merge tree read: cut into groups, put in order, checked? (scipy's linkage format)"""
+"""Reading a merge tree in scipy's linkage format: cut into groups, leaves put in order."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _monotone(left: Ints, right: Ints, heights: Floats, leaves: int) -> Floats:
 
 
 def cut_tree(linkage: Floats, k: int) -> Ints:
-    """Into which of ``k`` groups does the tree put each leaf?
+    """Return the group, of ``k``, into which the tree puts each leaf.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def cut_tree(linkage: Floats, k: int) -> Ints:
 
 
 def first_seen(labels: Ints) -> Ints:
-    """Number groups 0, 1, … in order of first appearance.
+    """Number groups from 0 in order of first appearance.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def first_seen(labels: Ints) -> Ints:
 
 
 def leaf_order(linkage: Floats) -> Ints:
-    """In what order do the leaves stand under the tree, so that no branches cross?
+    """Return the order in which leaves stand under the tree, so that no branches cross.
 
     Returns
     -------
