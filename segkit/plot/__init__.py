@@ -1,8 +1,10 @@
 """Frame in, figure out: every picture of the house, none of which knows a model."""
 
 from segkit.plot.basic import bars, heatmap, lines, points
+from segkit.plot.compare import intervals, stacked, waterfall
 from segkit.plot.describe import describe
 from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+from segkit.plot.panels import histograms, small_lines
 
 __all__ = [
     "GREY",
@@ -12,6 +14,11 @@ __all__ = [
     "canvas",
     "describe",
     "heatmap",
+    "histograms",
+    "intervals",
     "lines",
     "points",
+    "small_lines",
+    "stacked",
+    "waterfall",
 ]
