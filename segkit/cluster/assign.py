@@ -97,7 +97,7 @@ def centres_of(X: Floats, labels: Ints, weights: Floats | None = None) -> Floats
 
 
 def order_groups(X: Floats, labels: Ints, weights: Floats | None = None) -> Ints:
-    """Number groups by falling weight, then by centre, so that row order changes nothing.
+    """Renumber groups by falling weight, then by centre, so that row order changes nothing.
 
     Examples
     --------

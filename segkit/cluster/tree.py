@@ -121,7 +121,7 @@ def cut_tree(linkage: Floats, k: int) -> Ints:
 
 
 def first_seen(labels: Ints) -> Ints:
-    """Number groups from 0 in order of first appearance.
+    """Renumber groups from 0 in order of first appearance.
 
     Examples
     --------

@@ -1,0 +1,244 @@
+"""The transform of a whole customer table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.result import Result
+from segkit.transform.column import CENTRES, Column
+from segkit.transform.fitting import fill_missing, fit_column, numbers, share_topic_weights
+from segkit.transform.propose import propose_column
+from segkit.transform.shapes import shape_values, unshape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transform(Result):
+    """Which steps make the columns comparable, and how they are undone.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+        Steps per column, in the order of the matrix's columns.
+    dropped : tuple of (name, reason)
+        Columns left out at fitting, as they are constant.
+    rows : int or None
+        Rows of the fitted data; None before fitting.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"monetary": [0.0, 9.0, 99.0], "return_share": [0.0, 0.5, 1.0]})
+    >>> fitted = Transform.of({"monetary": "log1p", "return_share": "none"}).fit(frame)
+    >>> fitted.apply(frame).round(3).tolist()
+    [[-1.225, -1.225], [0.0, 0.0], [1.225, 1.225]]
+    >>> fitted.invert(fitted.apply(frame))["monetary"].round(6).to_list()
+    [0.0, 9.0, 99.0]
+    """
+
+    columns: tuple[Column, ...]
+    dropped: tuple[tuple[str, str], ...] = ()
+    rows: int | None = None
+
+    @classmethod
+    def of(
+        cls, shapes: Mapping[str, str] | Iterable[str], *, scale: str = "standard", **steps: Any
+    ) -> Self:
+        """Build a transform from shapes per column; ``steps`` are further fields of every column.
+
+        Examples
+        --------
+        >>> Transform.of(["age", "visits"], scale="none").names
+        ('age', 'visits')
+        """
+        pairs = shapes if isinstance(shapes, Mapping) else dict.fromkeys(shapes, "none")
+        return cls(
+            tuple(Column(name, shape, scale=scale, **steps) for name, shape in pairs.items())
+        )
+
+    @classmethod
+    def propose(
+        cls, frame: pl.DataFrame, features: Sequence[str], *, families: bool = True
+    ) -> Self:
+        """Propose steps by a stated rule; each column says why.
+
+        Two values only: as they are. Shares of one (by name, and by value within 0 and 1):
+        arcsine root. Never negative and skewness above 1: log1p. Negative values and skewness
+        beyond 1 either way: signed log. Anything else as it is. Heavy tails that are left then
+        (excess kurtosis above 3): winsorised at .001 and .999. Missing values: the worst value for
+        recency and gaps (who never did it is as far off as anyone), the median for the rest.
+        Standard scale.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            The customer table.
+        features : sequence of str
+            Its numeric columns to use.
+        families : bool
+            Whether columns that split one whole (``season_share_winter``, ``season_share_summer``)
+            form a topic that weighs as one column.
+
+        Raises
+        ------
+        ColumnError
+            If a feature is absent or not numeric.
+
+        Examples
+        --------
+        >>> table = pl.DataFrame({"monetary": [1.0, 2.0, 3.0, 4.0, 900.0]})
+        >>> Transform.propose(table, ["monetary"]).columns[0].why
+        'never negative, skewness 1.50 is above 1'
+        """
+        require_columns(frame.columns, features, "the customer table")
+        return cls(tuple(propose_column(name, numbers(frame, name), families) for name in features))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns in the matrix's order."""
+        return tuple(column.name for column in self.columns)
+
+    def fit(self, frame: pl.DataFrame, *, constant: str = "drop") -> Self:
+        """Return a copy that has learnt its limits, centres and spreads from the frame.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+        constant : {"drop", "error"}
+            What to do with a column that holds one value only.
+
+        Raises
+        ------
+        ColumnError
+            If a column is absent or not numeric.
+        DataError
+            If a value is infinite, is missing where no fill is stated, does not suit the shape,
+            or if no column varies.
+        """
+        if constant not in ("drop", "error"):
+            raise ParameterError(
+                unknown("treatment of constant columns", constant, ["drop", "error"])
+            )
+        require_columns(frame.columns, self.names, "the customer table")
+        if frame.height == 0:
+            raise DataError("a transform needs at least one row to be fitted; the frame has none")
+        fitted = [fit_column(column, numbers(frame, column.name)) for column in self.columns]
+        still = [column.name for column in fitted if column.spread == 0]
+        if still and (constant == "error" or len(still) == len(fitted)):
+            raise DataError(f"constant over all {frame.height} rows: {', '.join(still)}")
+        kept = [column for column in fitted if column.name not in still]
+        reason = f"constant over all {frame.height} rows"
+        return replace(
+            self,
+            columns=tuple(share_topic_weights(kept)),
+            dropped=self.dropped + tuple((name, reason) for name in still),
+            rows=frame.height,
+        )
+
+    def apply(self, frame: pl.DataFrame) -> Floats:
+        """Return the transformed matrix (n, d); a row alone gets what it gets in a batch.
+
+        Raises
+        ------
+        ColumnError, DataError, ModelError
+            As in `fit`; ModelError if the transform is not fitted.
+        """
+        self._require_fit()
+        require_columns(frame.columns, self.names, "the customer table")
+        matrix = np.empty((frame.height, len(self.columns)))
+        for place, column in enumerate(self.columns):
+            values = fill_missing(column, numbers(frame, column.name), column.fill_value)
+            shaped = shape_values(column, np.clip(values, column.lower, column.upper))
+            matrix[:, place] = (shaped - column.centre) / column.spread * column.total
+        return matrix
+
+    def apply_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the transformed columns as a frame."""
+        return pl.DataFrame(self.apply(frame), schema=list(self.names))
+
+    def invert(self, matrix: Floats) -> pl.DataFrame:
+        """Return rows of the transformed matrix in original units.
+
+        Winsorised values come back as the limits. A centre (mean of transformed values) comes
+        back as the location named in ``CENTRES``, a geometric mean under logs.
+        """
+        self._require_fit()
+        columns = {}
+        for place, column in enumerate(self.columns):
+            shaped = matrix[:, place] / column.total * column.spread + column.centre
+            columns[column.name] = unshape(column, np.ascontiguousarray(shaped))
+        return pl.DataFrame(columns)
+
+    def _require_fit(self) -> None:
+        if self.rows is None:
+            raise ModelError("the transform is not fitted; call .fit(frame) first")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a column: steps, reason, missing values filled, what a centre means."""
+        rows = [
+            {
+                "column": column.name,
+                "steps": column.steps,
+                "why": column.why,
+                "filled": column.filled,
+                "topic": column.group,
+                "centre_is": CENTRES[column.shape] if column.scale != "robust" else "as scaled",
+            }
+            for column in self.columns
+        ]
+        rows += [{"column": name, "steps": "dropped", "why": why} for name, why in self.dropped]
+        kinds = {"column": pl.String, "steps": pl.String, "why": pl.String, "filled": pl.Int64}
+        return pl.DataFrame(rows, schema={**kinds, "topic": pl.String, "centre_is": pl.String})
+
+    @property
+    def text(self) -> str:
+        """What is done to how many columns, what was filled and dropped."""
+        counts: dict[str, int] = {}
+        for column in self.columns:
+            counts[column.shape] = counts.get(column.shape, 0) + 1
+        shapes = ", ".join(f"{number(n)} {shape.replace('_', ' ')}" for shape, n in counts.items())
+        filled = [c for c in self.columns if c.filled]
+        parts = [f"{number(len(self.columns))} columns transformed ({shapes})."]
+        if filled:
+            each = ", ".join(f"{c.name} {number(c.filled)} as {c.fill}" for c in filled)
+            parts.append(f"Missing values filled: {each}.")
+        if self.dropped:
+            parts.append(f"Dropped: {', '.join(f'{name} ({why})' for name, why in self.dropped)}.")
+        return " ".join(parts)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain, readable JSON data; `from_data` reads it."""
+        return {
+            "rows": self.rows,
+            "columns": [asdict(column) for column in self.columns],
+            "dropped": [{"column": name, "why": why} for name, why in self.dropped],
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a transform from `to_data`'s data.
+
+        Raises
+        ------
+        ModelError
+            If a field is missing or unknown.
+        """
+        try:
+            columns = []
+            for item in data["columns"]:
+                winsor = item.get("winsor")
+                columns.append(Column(**{**item, "winsor": tuple(winsor) if winsor else None}))
+            dropped = tuple((item["column"], item["why"]) for item in data["dropped"])
+            return cls(tuple(columns), dropped, data["rows"])
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"the stored transform cannot be read: {error}") from error
