@@ -15,6 +15,10 @@ __version__ = "0.1.0"
 _MAP: dict[str, str] = {
     # Which error was it?
     "SegkitError": "segkit.errors",
+    # What does each customer look like?
+    "build_features": "segkit.features",
+    "Calendar": "segkit.features",
+    "CustomerTable": "segkit.features",
 }
 
 __all__ = ["__version__", *sorted(_MAP)]

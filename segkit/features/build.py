@@ -1,0 +1,220 @@
+"""What does each customer look like, as of a date?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import ParameterError, require_columns, unknown
+from segkit.features import events as from_events
+from segkit.features import orders as from_orders
+from segkit.features.calendar import Calendar
+from segkit.features.engines import collect, open_lazy
+from segkit.features.plan import CUSTOMER, Bound, Plan, bind
+from segkit.features.sources import Rows, event_rows, event_types, levels, order_rows
+from segkit.features.table import CustomerTable
+from segkit.features.windows import check_days, day_date, day_number, whole
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+
+def build_features(
+    orders: IntoFrame | str | Path,
+    events: IntoFrame | str | Path | None = None,
+    customers: IntoFrame | str | Path | None = None,
+    *,
+    as_of: date | None = None,
+    windows: Sequence[int] = (),
+    calendar: Calendar | str = "us",
+    monetary: Literal["net", "gross"] = "net",
+    features: Sequence[str] | None = None,
+    population: Literal["buyers", "all"] = "buyers",
+    trend_days: int = 90,
+    engine: Literal["polars", "duckdb"] = "polars",
+) -> CustomerTable:
+    """What does each customer look like, as of a date, over one or several windows?
+
+    The engine that holds the data adds up lines to orders and orders to customers; every feature
+    is a ratio or difference of such sums. A windowed feature is the same feature computed on the
+    rows of the window's days alone.
+
+    Parameters
+    ----------
+    orders : frame, str or Path
+        Clean order lines: ``customer_id``, ``amount`` and ``order_day`` (or ``order_time``);
+        ``order_id``, ``is_return``, ``discount``, ``category``, ``product_id``, ``channel`` where
+        the source has them. A polars or pandas frame, lazy or not, a DuckDB relation, or the path
+        of a Parquet file or folder, which is streamed. Lazy input is run several times, once for
+        each kind of sum.
+    events : frame, str or Path, optional
+        ``customer_id``, ``event_type`` and ``event_day`` (or ``event_time``).
+    customers : frame, str or Path, optional
+        Only its ``customer_id`` is used, and only with ``population="all"``.
+    as_of : date, optional
+        The last day that is used, included; by default the day of the last order line.
+    windows : sequence of int
+        Lengths in days; each adds every feature over the last so many days, ``as_of`` included.
+    calendar : Calendar or str
+        Seasons and occasions, see `Calendar.of`.
+    monetary : {"net", "gross"}
+        Whether returns are deducted from ``monetary`` and the order values.
+    features : sequence of str, optional
+        Names (without a window's ending) or groups; by default all that the tables allow. What is
+        not asked for is not read.
+    population : {"buyers", "all"}
+        Customers with a purchase up to ``as_of``, or also those known only from returns, events or
+        ``customers``.
+    trend_days : int
+        Length of the periods that the unsuffixed trends compare.
+    engine : {"polars", "duckdb"}
+        Who scans paths; frames stay with the engine that they belong to.
+
+    Returns
+    -------
+    CustomerTable
+        One row a customer, sorted by ``customer_id``.
+
+    Raises
+    ------
+    DataError
+        If there are no order lines up to ``as_of``, or amounts are infinite or missing.
+    ColumnError
+        If a table lacks a column that no feature can do without.
+    ParameterError
+        If an option or a feature's name is unknown, or a window is no whole number of days.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({
+    ...     "customer_id": ["ann", "ann", "ann", "bob"],
+    ...     "order_id": ["1", "1", "2", "3"],
+    ...     "order_day": [19_000, 19_000, 19_010, 19_005],
+    ...     "amount": [10.0, 5.0, 25.0, 8.0],
+    ... })
+    >>> table = build_features(lines, features=["core"])
+    >>> table.frame.select("customer_id", "recency_days", "frequency", "monetary").rows()
+    [('ann', 0, 2, 40.0), ('bob', 5, 1, 8.0)]
+    """
+    _check_options(monetary, population, as_of)
+    market = calendar if isinstance(calendar, Calendar) else Calendar.of(calendar)
+    lengths = check_days(windows, "windows")
+    (period,) = check_days((trend_days,), "trend_days")
+    lines = order_rows(open_lazy(orders, engine, "orders"), day_number(as_of) if as_of else None)
+    day = lines.final if as_of is None else day_number(as_of)
+    plans, notes = [], list[str]()
+    plans.append(_order_plan(lines, day, monetary, market, notes))
+    if events is not None:
+        plans.append(_event_plan(event_rows(open_lazy(events, engine, "events"), day), day, notes))
+    catalogue = plans[0].catalogue if events is None else plans[0].catalogue + plans[1].catalogue
+    if events is None:
+        notes.append("no events were given: nothing on visits, mail and carts")
+    firsts = {"orders": lines.first, "events": plans[-1].rows.first}
+    bound, short = bind(catalogue.choose(features), firsts, day, lengths, period)
+    sums = _sums(plans, bound, population, customers, engine, day, notes)
+    return CustomerTable(
+        frame=sums.select(CUSTOMER, *(column.column() for column in bound)),
+        definitions=_definitions(bound),
+        skipped=pl.DataFrame(
+            [*(catalogue.skipped if features is None else ()), *short],
+            schema={"feature": pl.String, "reason": pl.String},
+            orient="row",
+        ),
+        as_of=day_date(day),
+        monetary=monetary,
+        calendar=market,
+        notes=tuple(notes),
+    )
+
+
+def _check_options(monetary: str, population: str, as_of: Any) -> None:
+    for name, got, known in (
+        ("monetary policy", monetary, ("net", "gross")),
+        ("population", population, ("buyers", "all")),
+    ):
+        if got not in known:
+            raise ParameterError(unknown(name, got, known))
+    if as_of is not None and (not isinstance(as_of, date) or isinstance(as_of, datetime)):
+        raise ParameterError(f"as_of is a datetime.date; got {as_of!r}")
+
+
+def _order_plan(
+    rows: Rows, as_of: int, monetary: str, calendar: Calendar, notes: list[str]
+) -> Plan:
+    channels, left = levels(rows, "channel", as_of)
+    facts = from_orders.OrderFacts(rows.columns, rows.first, as_of, monetary, channels, calendar)
+    notes += [*rows.notes, *left]
+    if rows.n_later:
+        notes.append(f"{number(rows.n_later)} order lines after {day_date(as_of)} are not used")
+    return Plan(
+        rows, facts, from_orders.BLOCKS, from_orders.NO_ZERO, from_orders.order_catalogue(facts)
+    )
+
+
+def _event_plan(rows: Rows, as_of: int, notes: list[str]) -> Plan:
+    pages, left = levels(rows, "page", as_of)
+    types = event_types(rows, as_of)
+    facts = from_events.EventFacts(rows.columns, rows.first, as_of, types, pages)
+    notes += [*rows.notes, *left]
+    if rows.n_later:
+        notes.append(f"{number(rows.n_later)} events after {day_date(as_of)} are not used")
+    return Plan(
+        rows, facts, from_events.BLOCKS, from_events.NO_ZERO, from_events.event_catalogue(facts)
+    )
+
+
+def _sums(
+    plans: list[Plan],
+    bound: list[Bound],
+    population: str,
+    customers: Any,
+    engine: str,
+    as_of: int,
+    notes: list[str],
+) -> pl.DataFrame:
+    """Run every block that is needed and lay its sums beside each other, one row a customer."""
+    history = whole(as_of)
+    needed = [("orders", "n_orders", history), ("orders", "amount", history)]
+    needed += [sums for column in bound for sums in column.sums()]
+    tables = [table for plan in plans for table in plan.run(needed)]
+    buyers = tables[0].filter(pl.col("orders.n_orders") > 0)
+    if population == "buyers":
+        known = buyers[CUSTOMER]
+        rest = tables[0].filter(pl.col("orders.n_orders") == 0)
+        if rest.height:
+            left = number(rest["orders.amount"].sum())
+            notes.append(
+                f"{number(rest.height)} customers with returns alone are left out ({left})"
+            )
+    else:
+        seen = [tables[0][CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
+        if customers is not None:
+            listed = open_lazy(customers, engine, "customers")
+            require_columns(listed.collect_schema().names(), [CUSTOMER], "customers")
+            ids = collect(listed.select(CUSTOMER))[CUSTOMER].cast(pl.String)
+            seen.append(ids.drop_nulls())
+        known = pl.concat(seen)
+    frame = known.unique().sort().to_frame(CUSTOMER)
+    for table in tables:
+        frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
+    zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
+    return frame.with_columns(pl.col(zeros).fill_null(0.0))
+
+
+def _definitions(bound: list[Bound]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            (b.name, b.feature.group, b.feature.unit, b.feature.source, b.words,
+             b.feature.formula, b.feature.empty)
+            for b in bound
+        ],
+        schema=dict.fromkeys(
+            ("name", "group", "unit", "source", "window", "description", "empty"), pl.String
+        ),
+        orient="row",
+    )  # fmt: skip

@@ -1,0 +1,274 @@
+"""Which days are Christmas, Black Friday, the sales? A calendar of seasons and occasions as data."""
+
+from __future__ import annotations
+
+import calendar as _calendar
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import ParameterError, SourceError, unknown
+from segkit.features.windows import day_date, day_number
+
+RULES = ("dates", "easter", "nth_weekday")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NORTH = {"winter": (12, 1, 2), "spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11)}
+SOUTH = {"winter": (6, 7, 8), "spring": (9, 10, 11), "summer": (12, 1, 2), "autumn": (3, 4, 5)}
+
+
+def easter(year: int) -> date:
+    """Which day is Easter Sunday of the western churches?
+
+    Source: Anonymous (1876), *Nature* 13, 487, as given in J. Meeus (1991), *Astronomical
+    Algorithms*, chapter 8.
+
+    Examples
+    --------
+    >>> easter(2024), easter(2011)
+    (datetime.date(2024, 3, 31), datetime.date(2011, 4, 24))
+    """
+    a, (b, c) = year % 19, divmod(year, 100)
+    (d, e), f = divmod(b, 4), (b + 8) // 25
+    h = (19 * a + b - d - (b - f + 1) // 3 + 15) % 30
+    i, k = divmod(c, 4)
+    shift = (32 + 2 * e + 2 * i - h - k) % 7
+    m = (a + 11 * h + 22 * shift) // 451
+    month, day = divmod(h + shift - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
+def nth_weekday(year: int, month: int, weekday: str, nth: int) -> date:
+    """Which day is the n-th such weekday of a month? Negative ``nth`` counts from its end.
+
+    Examples
+    --------
+    >>> nth_weekday(2024, 11, "thursday", 4), nth_weekday(2024, 5, "monday", -1)
+    (datetime.date(2024, 11, 28), datetime.date(2024, 5, 27))
+    """
+    index = WEEKDAYS.index(weekday)
+    length = _calendar.monthrange(year, month)[1]
+    days = [d for d in range(1, length + 1) if date(year, month, d).weekday() == index]
+    return date(year, month, days[nth - 1 if nth > 0 else nth])
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """A stretch of days that comes every year.
+
+    Attributes
+    ----------
+    name : str
+        Ends the feature's name: ``occasion_share_<name>``.
+    rule : {"dates", "easter", "nth_weekday"}
+        Fixed dates, or days counted from a movable one.
+    start, end : str or int
+        For "dates" month and day, "12-01"; a range whose end lies before its start runs over the
+        new year. Otherwise days from the movable day, -7 and 0; both ends belong to the occasion.
+    month, nth : int
+        For "nth_weekday": the month (1 to 12) and which of its weekdays (-1: the last).
+    weekday : str
+        For "nth_weekday": "monday" to "sunday".
+    """
+
+    name: str
+    rule: str = "dates"
+    start: str | int = 0
+    end: str | int = 0
+    month: int = 1
+    nth: int = 1
+    weekday: str = "sunday"
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ParameterError(f"an occasion's name is letters, digits and _; got {self.name!r}")
+        if self.rule not in RULES:
+            raise ParameterError(unknown("rule of an occasion", self.rule, RULES))
+        if self.weekday not in WEEKDAYS:
+            raise ParameterError(unknown("weekday", self.weekday, WEEKDAYS))
+        if self.rule == "dates":
+            _month_day(self.start, self.name)
+            _month_day(self.end, self.name)
+            return
+        if not (isinstance(self.start, int) and isinstance(self.end, int)):
+            raise ParameterError(f"occasion {self.name}: {self.rule} takes days as start and end")
+        if self.start > self.end:
+            raise ParameterError(f"occasion {self.name}: starts after its end")
+        if not (1 <= self.month <= 12 and (1 <= self.nth <= 4 or -4 <= self.nth <= -1)):
+            raise ParameterError(
+                f"occasion {self.name}: month is 1 to 12 and nth 1 to 4 or -1 to -4; "
+                f"got {self.month} and {self.nth}"
+            )
+
+    def in_year(self, year: int) -> tuple[date, date]:
+        """Give the first and the last day of the occasion that starts in (or hangs on) a year.
+
+        Examples
+        --------
+        >>> Occasion("easter", "easter", -7, 0).in_year(2024)
+        (datetime.date(2024, 3, 24), datetime.date(2024, 3, 31))
+        """
+        if self.rule == "dates":
+            first, final = _month_day(self.start, self.name), _month_day(self.end, self.name)
+            return _on(year, *first), _on(year + (final < first), *final)
+        day = (
+            easter(year)
+            if self.rule == "easter"
+            else nth_weekday(year, self.month, self.weekday, self.nth)
+        )
+        return day + timedelta(days=int(self.start)), day + timedelta(days=int(self.end))
+
+
+def _month_day(text: str | int, name: str) -> tuple[int, int]:
+    try:
+        day = date.fromisoformat(f"2024-{text}")
+    except ValueError as error:
+        raise ParameterError(
+            f'occasion {name}: expected month and day such as "12-01", got {text!r}'
+        ) from error
+    return day.month, day.day
+
+
+def _on(year: int, month: int, day: int) -> date:
+    return date(year, month, min(day, _calendar.monthrange(year, month)[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The occasions, seasons and weekend of a market.
+
+    Attributes
+    ----------
+    name : str
+        The market, shown beside every share.
+    occasions : tuple of Occasion
+        They may overlap: a day can belong to two.
+    seasons : mapping of str to tuple of int
+        Season to its months.
+    weekend : tuple of int
+        Days of the weekend, Monday = 0.
+    """
+
+    name: str
+    occasions: tuple[Occasion, ...]
+    seasons: Mapping[str, tuple[int, ...]]
+    weekend: tuple[int, ...] = (5, 6)
+
+    def __post_init__(self) -> None:
+        names = [occasion.name for occasion in self.occasions]
+        if len(set(names)) < len(names):
+            raise ParameterError(f"calendar {self.name}: an occasion's name comes twice: {names}")
+        months = sorted(month for months in self.seasons.values() for month in months)
+        if months != list(range(1, 13)):
+            raise ParameterError(
+                f"calendar {self.name}: each month of 1 to 12 belongs to one season; got {months}"
+            )
+
+    @classmethod
+    def of(cls, region: str) -> Calendar:
+        """Give the calendar of a region: "us", "uk", or "north" (seasons alone), "south".
+
+        Examples
+        --------
+        >>> [occasion.name for occasion in Calendar.of("uk").occasions][:3]
+        ['christmas', 'black_friday', 'valentines']
+        """
+        shipped = _shipped()
+        if region not in shipped:
+            raise ParameterError(unknown("calendar", region, shipped))
+        return shipped[region]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calendar:
+        """Read a calendar from TOML or JSON.
+
+        Raises
+        ------
+        SourceError
+            If the file is not there or is neither.
+        ParameterError
+            If it names a rule, field or weekday that there is not.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise SourceError(f"no such calendar: {file}")
+        text = file.read_text(encoding="utf-8")
+        try:
+            data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        except ValueError as error:
+            raise SourceError(f"{file.name} is not a readable calendar: {error}") from error
+        return cls.from_data(data)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Calendar:
+        """Build a calendar from plain data: name, weekend, seasons, and a list of occasions.
+
+        Examples
+        --------
+        >>> Calendar.from_data({"name": "shop", "occasions": [
+        ...     {"name": "fair", "start": "09-20", "end": "10-05"}]}).occasions[0].in_year(2024)
+        (datetime.date(2024, 9, 20), datetime.date(2024, 10, 5))
+        """
+        fields = list(Occasion.__dataclass_fields__)
+        for entry in data.get("occasions", ()):
+            for field in entry:
+                if field not in fields:
+                    raise ParameterError(unknown("field of an occasion", field, fields))
+        seasons = {name: tuple(months) for name, months in data.get("seasons", NORTH).items()}
+        occasions = tuple(Occasion(**entry) for entry in data.get("occasions", ()))
+        weekend = tuple(data.get("weekend", (5, 6)))
+        return cls(str(data.get("name", "own")), occasions, seasons, weekend)
+
+    def occasion_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
+        """Give each occasion's ranges of day numbers that touch ``first`` to ``final``."""
+        years = range(day_date(first).year - 1, day_date(final).year + 2)
+        spans = {o.name: [o.in_year(year) for year in years] for o in self.occasions}
+        return {name: _clip(ranges, first, final) for name, ranges in spans.items()}
+
+    def season_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
+        """Give each season's ranges of day numbers that touch ``first`` to ``final``."""
+        years = range(day_date(first).year, day_date(final).year + 1)
+        spans: dict[str, list[tuple[date, date]]] = {}
+        for name, months in self.seasons.items():
+            spans[name] = [
+                (date(y, m, 1), date(y, m, _calendar.monthrange(y, m)[1]))
+                for y in years
+                for m in sorted(months)
+            ]
+        return {name: _clip(ranges, first, final) for name, ranges in spans.items()}
+
+
+def _clip(spans: list[tuple[date, date]], first: int, final: int) -> list[tuple[int, int]]:
+    """Keep what touches the period and join ranges that follow upon each other."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted((day_number(a), day_number(b)) for a, b in spans):
+        if end < first or start > final:
+            continue
+        if joined and start <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _shipped() -> dict[str, Calendar]:
+    common = (
+        Occasion("christmas", start="12-01", end="12-24"),
+        Occasion("black_friday", "nth_weekday", 0, 4, month=11, nth=4, weekday="thursday"),
+        Occasion("valentines", start="02-01", end="02-14"),
+        Occasion("easter", "easter", -7, 0),
+        Occasion("new_year_sales", start="12-26", end="01-15"),
+        Occasion("summer_sales", start="07-01", end="07-31"),
+        Occasion("back_to_school", start="08-15", end="09-15"),
+    )
+    mothers = Occasion("mothers_day", "nth_weekday", -7, 0, month=5, nth=2, weekday="sunday")
+    mothering = Occasion("mothers_day", "easter", -28, -21)
+    return {
+        "us": Calendar("us", (*common, mothers), NORTH),
+        "uk": Calendar("uk", (*common, mothering), NORTH),
+        "north": Calendar("north", (), NORTH),
+        "south": Calendar("south", (), SOUTH),
+    }

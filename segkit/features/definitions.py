@@ -1,0 +1,125 @@
+"""What a feature is: its name, unit, source, formula in words, and when it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from segkit.errors import ParameterError, unknown
+from segkit.features.windows import Window
+
+# From a sum's name to its column for the window at hand.
+Pick = Callable[[str], pl.Expr]
+
+WHOLE_UNITS = ("days", "orders", "events", "count", "yes/no")
+MAX_LEVELS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature of the customer table, before it is bound to a window.
+
+    Attributes
+    ----------
+    name : str
+        Column name for the whole history; windows add "_30d".
+    group : str
+        The group by which a user may ask for it ("core", "rhythm", ...).
+    unit : str
+        "days", "orders", "money", "share", ...
+    source : str
+        The table it is computed from.
+    formula : str
+        The computation in words.
+    empty : str
+        When it is null, when zero.
+    value : callable
+        From the sums of a window to the feature, a polars expression.
+    trend : bool
+        Whether it sets a window beside the one before, and so has a length of its own.
+    """
+
+    name: str
+    group: str
+    unit: str
+    source: str
+    formula: str
+    empty: str
+    value: Callable[[Pick], pl.Expr]
+    trend: bool = False
+
+    def sums(self) -> set[str]:
+        """Name the sums that the feature is made from."""
+        return set(self.value(pl.col).meta.root_names())
+
+    def column(self, window: Window) -> pl.Expr:
+        """Give the feature's column for one window, in its unit's type."""
+        kind = pl.Int64 if self.unit in WHOLE_UNITS else pl.Float64
+        picked = self.value(lambda name: pl.col(name + window.suffix))
+        return picked.cast(kind).alias(self.name + window.suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The features that a source's tables allow, and those that they do not.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+        In the order of the table's columns.
+    skipped : tuple of (str, str)
+        Feature or family, and what is missing for it.
+    """
+
+    features: tuple[Feature, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __add__(self, other: Catalogue) -> Catalogue:
+        return Catalogue(self.features + other.features, self.skipped + other.skipped)
+
+    def choose(self, wanted: Sequence[str] | None) -> Catalogue:
+        """Keep the features asked for by name or by group.
+
+        Raises
+        ------
+        ParameterError
+            If a name is neither a feature nor a group; says why where the source lacks it.
+        """
+        if wanted is None:
+            return self
+        names = {feature.name for feature in self.features}
+        groups = {feature.group for feature in self.features}
+        reasons = dict(self.skipped)
+        for name in wanted:
+            if name in reasons:
+                raise ParameterError(f"feature {name!r} cannot be computed: {reasons[name]}")
+            if name not in names | groups:
+                known = [*sorted(groups), *(feature.name for feature in self.features)]
+                raise ParameterError(unknown("feature or group", name, known))
+        kept = tuple(f for f in self.features if f.name in wanted or f.group in wanted)
+        return Catalogue(kept, ())
+
+
+def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
+    """Divide where there is something to divide by; null elsewhere."""
+    return pl.when(bottom > 0).then(top / bottom)
+
+
+def slugs(levels: Iterable[str]) -> dict[str, list[str]]:
+    """Turn names as they stand in the data into endings of feature names.
+
+    Names that differ only in case, spaces or signs fall together.
+
+    Examples
+    --------
+    >>> slugs(["Web shop", "web-shop", "store"])
+    {'web_shop': ['Web shop', 'web-shop'], 'store': ['store']}
+    """
+    found: dict[str, list[str]] = {}
+    for level in levels:
+        slug = re.sub(r"\W+", "_", level.strip().lower()).strip("_") or "blank"
+        found.setdefault(slug, []).append(level)
+    return found

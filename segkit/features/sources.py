@@ -1,0 +1,184 @@
+"""What is known of the order lines and events before features are planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+
+from segkit.display import number
+from segkit.errors import DataError, require_columns
+from segkit.features.definitions import MAX_LEVELS, slugs
+from segkit.features.engines import collect, day_of
+from segkit.features.windows import Window, day_date
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table's rows, lazy, with the day they belong to in the column ``day``.
+
+    Attributes
+    ----------
+    frame : narwhals.LazyFrame
+    columns : tuple of str
+    first, final : int
+        Day numbers of the first and the last row, after what is cut off at ``as_of``.
+    n_used, n_later : int
+        Rows up to ``as_of``, rows after it.
+    notes : tuple of str
+        What was assumed or left out.
+    """
+
+    frame: Any
+    columns: tuple[str, ...]
+    first: int
+    final: int
+    n_used: int
+    n_later: int
+    notes: tuple[str, ...] = ()
+
+    def window(self, window: Window) -> Any:
+        """Keep the rows of a window."""
+        rows = self.frame.filter(nw.col("day") <= window.until)
+        return rows if window.after is None else rows.filter(nw.col("day") > window.after)
+
+
+def order_rows(lazy: Any, as_of: int | None) -> Rows:
+    """Check the order lines and give each a day, an order and whether it is a return.
+
+    Raises
+    ------
+    ColumnError
+        If customer, amount or time is missing.
+    DataError
+        If there are no rows, none up to ``as_of``, or an amount is infinite or missing.
+    """
+    schema = lazy.collect_schema()
+    columns, notes = list(schema.names()), list[str]()
+    time = "order_day" if "order_day" in columns else "order_time"
+    require_columns(columns, ["customer_id", time, "amount"], "orders")
+    amount = nw.col("amount").cast(nw.Float64)
+    day = _day(time, "order_day", notes)
+    back = amount < 0
+    if "is_return" in columns:
+        told = nw.col("is_return")
+        back = nw.when(told.is_null()).then(back).otherwise(told)
+    else:
+        notes.append("lines with a negative amount are taken for returns")
+    order = nw.col("order_id") if "order_id" in columns else day
+    if "order_id" not in columns:
+        notes.append("without order ids, a customer's lines of one day are one order")
+    keep = [c for c in ("category", "product_id", "channel") if c in columns]
+    discount = [nw.col("discount").cast(nw.Float64)] if "discount" in columns else []
+    frame = lazy.select(
+        _customer(schema), order.alias("order_id"), day.alias("day"), amount.alias("amount"),
+        back.alias("is_return"), *discount, *keep,
+    )  # fmt: skip
+    sums = _sums(frame, [(~nw.col("amount").is_finite()), nw.col("amount").is_null()])
+    infinite, missing = sums.pop("bad_0"), sums.pop("bad_1")
+    if infinite or missing:
+        raise DataError(
+            f"orders hold {number(infinite)} infinite or NaN and {number(missing)} missing amounts; "
+            "segkit.intake sets such lines apart with a reason"
+        )
+    return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "orders")
+
+
+def event_rows(lazy: Any, as_of: int) -> Rows:
+    """Check the events and give each a day.
+
+    Raises
+    ------
+    ColumnError
+        If customer, type or time is missing.
+    DataError
+        If a duration is infinite.
+    """
+    schema = lazy.collect_schema()
+    columns, notes = list(schema.names()), list[str]()
+    time = "event_day" if "event_day" in columns else "event_time"
+    require_columns(columns, ["customer_id", time, "event_type"], "events")
+    day = _day(time, "event_day", notes)
+    optional = ("campaign_id", "session_id", "page", "duration_seconds")
+    keep = [c for c in optional if c in columns]
+    frame = lazy.select(_customer(schema), day.alias("day"), "event_type", *keep)
+    bad = []
+    if "duration_seconds" in columns:
+        bad.append(~nw.col("duration_seconds").cast(nw.Float64).is_finite())
+    sums = _sums(frame, bad)
+    if sums.pop("bad_0", 0):
+        raise DataError("events hold infinite or NaN durations; segkit.intake sets such rows apart")
+    if not sums["n_used"] or sums["first"] > as_of:
+        return Rows(frame, tuple(columns), as_of, as_of, 0, sums["n_used"], tuple(notes))
+    return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "events")
+
+
+def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], list[str]]:
+    """Name a column's commonest values up to ``as_of``, and say what is left out."""
+    if column not in rows.columns:
+        return {}, []
+    used = rows.frame.filter((nw.col("day") <= as_of) & ~nw.col(column).is_null())
+    counts = collect(used.group_by(column).agg(nw.len().alias("n"))).sort(
+        ["n", column], descending=[True, False]
+    )
+    names = counts[column].to_list()
+    notes = []
+    if len(names) > MAX_LEVELS:
+        left = number(counts["n"][MAX_LEVELS:].sum() / counts["n"].sum() * 100)
+        notes.append(
+            f"of {len(names)} values of {column} the {MAX_LEVELS} commonest have a feature each; "
+            f"{left}% of its rows have another"
+        )
+    return slugs(sorted(names[:MAX_LEVELS])), notes
+
+
+def _customer(schema: Any) -> Any:
+    column = nw.col("customer_id")
+    return column if schema["customer_id"] == nw.String else column.cast(nw.String)
+
+
+def _day(time: str, wanted: str, notes: list[str]) -> Any:
+    if time == wanted:
+        return nw.col(time).cast(nw.Int32)
+    notes.append(
+        f"without {wanted}, days are those of {time} as it stands (no time zone is applied)"
+    )
+    return day_of(time).cast(nw.Int32)
+
+
+def _sums(frame: Any, bad: list[Any]) -> dict[str, Any]:
+    marks = {f"bad_{k}": nw.when(mark).then(1).otherwise(0) for k, mark in enumerate(bad)}
+    marked = frame.with_columns(**marks).select("day", *marks)
+    facts = collect(
+        marked.select(
+            nw.len().alias("n_used"),
+            nw.col("day").min().alias("first"),
+            nw.col("day").max().alias("final"),
+            *(nw.col(name).sum() for name in marks),
+        )
+    )
+    return {name: value if value is None else int(value) for name, value in facts.row(0, named=True).items()}  # fmt: skip
+
+
+def _cut(rows: Rows, as_of: int | None, what: str) -> Rows:
+    if not rows.n_used:
+        raise DataError(f"{what} hold no rows")
+    if as_of is None or as_of >= rows.final:
+        return rows
+    if as_of < rows.first:
+        raise DataError(
+            f"as_of {day_date(as_of)} lies before the first of the {what}, {day_date(rows.first)}"
+        )
+    later = nw.when(nw.col("day") > as_of).then(1).otherwise(0)
+    n_later = collect(rows.frame.select(later.alias("n")).select(nw.col("n").sum()))["n"].item()
+    used = int(rows.n_used) - int(n_later)
+    return Rows(rows.frame, rows.columns, rows.first, as_of, used, int(n_later), rows.notes)
+
+
+def event_types(rows: Rows, as_of: int) -> tuple[str, ...]:
+    """List the types of event that occur up to ``as_of``."""
+    used = rows.frame.filter((nw.col("day") <= as_of) & ~nw.col("event_type").is_null())
+    return tuple(
+        sorted(collect(used.group_by("event_type").agg(nw.len().alias("n")))["event_type"])
+    )

@@ -1,0 +1,147 @@
+"""The customer table: one row a customer, each column with its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.features.calendar import Calendar
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerTable(Result):
+    """One row a customer, as of a date.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        ``customer_id`` and one column a feature, sorted by ``customer_id``.
+    definitions : polars.DataFrame
+        One row a feature: name, group, unit, source, window, description (the formula in words),
+        empty (when it is null, when zero).
+    skipped : polars.DataFrame
+        Features that the tables do not allow, with the reason.
+    as_of : date
+        The last day that is used.
+    monetary : str
+        "net" or "gross": whether returns are deducted from money.
+    calendar : Calendar
+        The seasons and occasions that the shares refer to.
+    notes : tuple of str
+        What was assumed, cut off or left out.
+    """
+
+    frame: pl.DataFrame
+    definitions: pl.DataFrame
+    skipped: pl.DataFrame
+    as_of: date
+    monetary: str
+    calendar: Calendar
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a customer."""
+        return self.frame
+
+    @property
+    def text(self) -> str:
+        """How many customers and features, the typical customer, and what was left out."""
+        n, features = self.frame.height, self.definitions.height
+        parts = [
+            f"{number(n)} customers as of {self.as_of}, described by {number(features)} features."
+        ]
+        typical = [
+            phrase.format(number(self.frame[name].median()))
+            for name, phrase in _TYPICAL.items()
+            if name in self.frame.columns and self.frame[name].count()
+        ]
+        if typical:
+            parts.append(f"The median customer {', '.join(typical)}.")
+        parts += self._concentration()
+        policy = "net of returns" if self.monetary == "net" else "gross: returns are not deducted"
+        parts.append(f"Money is {policy}.")
+        if self.skipped.height:
+            names = ", ".join(self.skipped["feature"].to_list())
+            parts.append(f"Not computed: {names} (reasons in .skipped).")
+        parts += [f"{note[:1].upper()}{note[1:]}." for note in self.notes]
+        return " ".join(parts)
+
+    def _concentration(self) -> list[str]:
+        if "monetary" not in self.frame.columns:
+            return []
+        money = self.frame["monetary"].sort(descending=True)
+        if money.len() < 10 or not money.sum() > 0:
+            return []
+        share = money.head(-(-money.len() // 10)).sum() / money.sum()
+        return [f"The tenth that spends most brings {percent(share)} of the money."]
+
+    def describe(self) -> pl.DataFrame:
+        """Summarise each feature: share missing and zero, mean, spread and quartiles.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a feature, in its own unit.
+        """
+        rows = []
+        for name, unit, window in self.definitions.select("name", "unit", "window").iter_rows():
+            values = self.frame[name].cast(pl.Float64)
+            n = max(values.len(), 1)
+            quartiles = [values.quantile(q, "linear") for q in (0, 0.25, 0.5, 0.75, 1)]
+            rows.append(
+                (name, unit, window, values.null_count() / n, (values == 0).sum() / n,
+                 values.mean(), values.std(), *quartiles)
+            )  # fmt: skip
+        columns = (
+            "missing_share",
+            "zero_share",
+            "mean",
+            "sd",
+            "min",
+            "q25",
+            "median",
+            "q75",
+            "max",
+        )
+        schema = dict.fromkeys(("feature", "unit", "window"), pl.String)
+        schema |= dict.fromkeys(columns, pl.Float64)
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def plot(self, features: Sequence[str] | None = None) -> Figure:
+        """Draw the distributions of features (by default the main ones), a panel each."""
+        from segkit.plot import histograms
+
+        if features is None:
+            features = [name for name in _MAIN if name in self.frame.columns] or self.names[:6]
+        units = dict(self.definitions.select("name", "unit").iter_rows())
+        skewed = [name for name in features if name in _SKEWED]
+        return histograms(
+            self.frame, features, log=skewed, units=units,
+            title=f"{number(self.frame.height)} customers as of {self.as_of}",
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        """The features' names, in the order of the columns."""
+        return self.definitions["name"].to_list()
+
+
+_TYPICAL = {
+    "frequency": "has {} orders",
+    "monetary": "has spent {}",
+    "recency_days": "bought last {} days before that date",
+    "visits": "visited the site {} times",
+}
+_SKEWED = ("monetary", "order_value_mean", "frequency")
+_MAIN = ("recency_days", "frequency", "monetary", "tenure_days", "order_value_mean",
+         "gap_days_mean", "return_share", "discount_share", "visits", "open_rate",
+         "abandonment_rate", "engagement_recency_days")  # fmt: skip
