@@ -15,6 +15,9 @@ __version__ = "0.1.0"
 _MAP: dict[str, str] = {
     # Which error was it?
     "SegkitError": "segkit.errors",
+    # How many segments, how good are they?
+    "choose_k": "segkit.cluster.choose",
+    "cluster_validity": "segkit.cluster.validity",
     # What does each customer look like?
     "build_features": "segkit.features",
     "Calendar": "segkit.features",

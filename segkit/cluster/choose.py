@@ -1,0 +1,285 @@
+"""How many segments? Every criterion votes, the dissent is shown, the analyst decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.criteria import CHEAP, CRITERIA, check_criteria, vote
+from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.measures import measure
+from segkit.cluster.partitions import check_method, partitions_of
+from segkit.cluster.threads import single_thread
+from segkit.display import number
+from segkit.errors import DataError, ParameterError
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+MAX_ROWS = 20_000
+_WEAK = 0.26  # Kaufman and Rousseeuw (1990): below it, no substantial structure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KChoice(Result):
+    """How many segments to make, by every criterion asked, and why.
+
+    Attributes
+    ----------
+    k : int
+        The number of segments in force: the recommended one, or the analyst's.
+    recommended : int
+        The number that the votes give, at least 2.
+    reason : str
+        Why, in words, with the dissent.
+    table : polars.DataFrame
+        One row a k: ``k``, ``within_ss`` (squared units of the data), ``smallest`` (customers in
+        the smallest segment), ``smallest_share``, then a column a criterion and, where it has
+        one, its standard error ``…_se``. A row k = 1 stands there if a criterion judges it.
+    votes : polars.DataFrame
+        One row a criterion, in order of trust: ``criterion``, ``label``, ``k`` voted for (1: no
+        groups; null: no value), ``value`` there, ``rule``.
+    method : str
+        "ward" or "kmeans".
+    n, rows : int
+        Customers handed in, and those that the table rests on.
+    n_boot, n_starts, seed : int
+        Resamples of the criteria that resample, starts of k-means, seed.
+    chosen_by : str
+        "votes" or "analyst".
+    notes : tuple of str
+        What was left out, and samples drawn.
+    """
+
+    k: int
+    recommended: int
+    reason: str
+    table: pl.DataFrame
+    votes: pl.DataFrame
+    method: str
+    n: int
+    rows: int
+    n_boot: int
+    n_starts: int
+    seed: int
+    chosen_by: str
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the table of criteria over k."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """Say how many segments, who voted for them and who did not."""
+        start = self.reason
+        if self.chosen_by == "analyst":
+            start = f"{start} Recommended by the votes: {self.recommended}."
+        return " ".join([start, *(f"{note}." for note in self.notes)])
+
+    def choose(self, k: int, *, why: str = "") -> KChoice:
+        """Put the analyst's own number of segments in force; the votes stay on record.
+
+        Parameters
+        ----------
+        k : int
+            One of the numbers in the table.
+        why : str
+            The analyst's reason, kept with the result.
+
+        Raises
+        ------
+        ParameterError
+            If the table has no such k.
+        """
+        known = [value for value in self.table["k"].to_list() if value >= 2]
+        if k not in known:
+            raise ParameterError(f"k = {k} was not examined; the table has k = {known}")
+        backers = self.votes.filter(pl.col("k") == k)["label"].to_list()
+        backing = f"backed by {_join(backers)}" if backers else "which no criterion votes for"
+        reason = f"The analyst chose {k} segments, {backing}{f': {why}' if why else ''}."
+        return replace(self, k=k, reason=reason, chosen_by="analyst")
+
+    def plot(self) -> Figure:
+        """Draw every criterion over k, its vote marked."""
+        from segkit.plot.choice import criteria_over_k
+
+        return criteria_over_k(self._long(), chosen=self.k)
+
+    def _long(self) -> pl.DataFrame:
+        parts = []
+        for row in self.votes.iter_rows(named=True):
+            name = row["criterion"]
+            error = pl.col(f"{name}_se") if f"{name}_se" in self.table.columns else pl.lit(None)
+            parts.append(
+                self.table.select(
+                    pl.lit(row["label"]).alias("criterion"),
+                    "k",
+                    pl.col(name).alias("value"),
+                    error.cast(pl.Float64).alias("se"),
+                    (pl.col("k") == row["k"]).fill_null(value=False).alias("voted"),
+                    pl.lit(row["rule"]).alias("rule"),
+                )
+            )
+        return pl.concat(parts).filter(pl.col("value").is_not_null())
+
+
+def choose_k(
+    X: Any,
+    *,
+    k_range: Iterable[int] = range(2, 11),
+    method: str = "ward",
+    linkage: Any = None,
+    criteria: Sequence[str] = CHEAP,
+    seed: int = 0,
+    n_boot: int = 20,
+    n_starts: int = 5,
+    max_rows: int = MAX_ROWS,
+) -> KChoice:
+    """How many segments do the data speak for? Each criterion votes once.
+
+    The k with most votes is recommended; a tie goes to the criterion that stands first in the
+    order of trust: silhouette, gap, prediction strength, stability, Calinski-Harabasz,
+    Davies-Bouldin, BIC. Votes for k = 1 (no groups) are told and do not count towards a k.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n, d)
+        Customers by features, transformed and scaled.
+    k_range : iterable of int
+        Numbers of segments compared, each at least 2; those not below the number of distinct
+        rows are left out, and a note says so.
+    method : {"ward", "kmeans"}
+        Ward's tree is grown once and cut for every k.
+    linkage : array-like of shape (n - 1, 4), optional
+        Ward's tree of these very rows in scipy's format, if it is there already; then all rows
+        are used.
+    criteria : sequence of str
+        Of "silhouette", "calinski_harabasz", "davies_bouldin" (the default, cheap),
+        "squared_silhouette", "bic", and those that resample: "gap", "prediction_strength",
+        "stability".
+    seed : int
+    n_boot : int
+        Reference data sets of the gap, split halves of the prediction strength and bootstrap
+        refits of the stability.
+    n_starts : int
+        Starts of k-means.
+    max_rows : int
+        Of more rows a random sample of this size is used, the same for any order of rows.
+
+    Returns
+    -------
+    KChoice
+
+    Raises
+    ------
+    DataError
+        If a value is missing or infinite, or distinct rows are too few.
+    ParameterError
+        If a method, criterion or number of segments is not known or possible.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(m, 1.0, (50, 2)) for m in (0, 8, 16)])
+    >>> choose_k(X, k_range=range(2, 6)).k
+    3
+    """
+    matrix = as_matrix(X, min_rows=3)
+    check_method(method)
+    names = check_criteria(list(criteria))
+    if n_boot < 2 or n_starts < 1 or max_rows < 3:
+        raise ParameterError(
+            "expected n_boot >= 2, n_starts >= 1 and max_rows >= 3; "
+            f"got {n_boot}, {n_starts}, {max_rows}"
+        )
+    tree = None if linkage is None else _checked_linkage(linkage, method, len(matrix))
+    used = matrix if tree is not None else matrix[fair_order(matrix, seed)[:max_rows]]
+    wanted = list(k_range)
+    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
+    if len(used) < len(matrix):
+        notes.append(
+            f"From a random sample of {number(len(used))} of {number(len(matrix))} customers"
+        )
+    with single_thread():
+        cuts = partitions_of(used, ks, method=method, seed=seed, n_starts=n_starts, linkage=tree)
+        table, more = measure(
+            used, cuts, names, method=method, seed=seed, n_boot=n_boot, n_starts=n_starts
+        )
+    votes = _votes(table, names)
+    recommended, reason = _recommend(votes, table)
+    return KChoice(
+        recommended, recommended, reason, table, votes, method, len(matrix), len(used), n_boot,
+        n_starts, seed, "votes", (*notes, *more),
+    )  # fmt: skip
+
+
+def _checked_linkage(linkage: Any, method: str, n: int) -> Floats:
+    if method != "ward":
+        raise ParameterError(f"a linkage serves method 'ward', got method {method!r}")
+    tree = np.asarray(linkage, dtype=np.float64)
+    if tree.shape != (n - 1, 4):
+        raise DataError(f"the linkage of {n} rows has shape ({n - 1}, 4), got {tree.shape}")
+    return tree
+
+
+def _votes(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    rows = []
+    for name in names:
+        k = vote(CRITERIA[name], table)
+        value = None if k is None else table.filter(pl.col("k") == k)[name].item()
+        rows.append((name, CRITERIA[name].label, k, value, CRITERIA[name].words))
+    kinds = {
+        "criterion": pl.String, "label": pl.String, "k": pl.Int64, "value": pl.Float64,
+        "rule": pl.String,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
+    cast = votes.filter(pl.col("k") >= 2)
+    if cast.is_empty():
+        k = int(table.filter(pl.col("k") >= 2)["k"].min())  # type: ignore[arg-type]
+        return k, f"No criterion votes for two or more segments; {k} is the smallest examined."
+    counts = cast.group_by("k").len()
+    tied = counts.filter(pl.col("len") == pl.col("len").max())["k"].to_list()
+    first = cast.filter(pl.col("k").is_in(tied)).row(0, named=True)  # votes are in order of trust
+    k = int(first["k"])
+    backers = cast.filter(pl.col("k") == k)["label"].to_list()
+    voters = len(votes.filter(pl.col("k").is_not_null()))
+    backing = f"{len(backers)} of {voters} criteria vote for {k} ({_join(backers)})"
+    parts = [f"{k} segments are recommended: {backing}."]
+    if len(tied) > 1:
+        others = _join([str(other) for other in sorted(tied) if other != k])
+        parts.append(
+            f"The vote is tied with {others}; the {first['label']} comes first in the order of "
+            "trust and decides."
+        )
+    for other in sorted(set(votes["k"].drop_nulls().to_list()) - {k}):
+        labels = votes.filter(pl.col("k") == other)["label"].to_list()
+        verb = "votes" if len(labels) == 1 else "vote"
+        what = "one group, that is, for no segments at all" if other == 1 else str(other)
+        parts.append(f"The {_join(labels)} {verb} for {what}.")
+    return k, " ".join([*parts, *_caveat(table, k)])
+
+
+def _caveat(table: pl.DataFrame, k: int) -> list[str]:
+    if "silhouette" not in table.columns:
+        return []
+    value = table.filter(pl.col("k") == k)["silhouette"].item()
+    if value is None or value >= _WEAK:
+        return []
+    words = (
+        f"With a mean silhouette of {number(value)} the segments run into each other: their number "
+        "is a choice more than a finding."
+    )
+    return [words]
+
+
+def _join(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,71 @@
+"""Which partitions does a method make, for every number of segments asked for? One tree for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from segkit.cluster.matrix import Floats, Ints
+from segkit.cluster.tree import cut_tree
+from segkit.cluster.ward import ward_linkage
+from segkit.errors import ParameterError, unknown
+
+METHODS = ("ward", "kmeans")
+Partitions = Mapping[int, Ints]
+
+
+def check_method(method: str) -> None:
+    """Raise ``ParameterError`` unless the method is known."""
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+
+
+def partitions_of(
+    X: Floats,
+    ks: Sequence[int],
+    *,
+    method: str,
+    seed: int,
+    n_starts: int,
+    linkage: Floats | None = None,
+) -> dict[int, Ints]:
+    """Cut the rows into each number of segments.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    ks : sequence of int
+    method : {"ward", "kmeans"}
+        Ward's tree is grown once and cut for every k.
+    seed, n_starts : int
+        Used by k-means.
+    linkage : ndarray of shape (n - 1, 4), optional
+        Ward's tree of these rows, if it is there already.
+
+    Returns
+    -------
+    dict of int to ndarray of shape (n,)
+        Codes 0 … k - 1.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> partitions_of(X, [2], method="ward", seed=0, n_starts=1)[2].tolist()
+    [0, 0, 1, 1]
+    """
+    if method == "ward":
+        tree = ward_linkage(X) if linkage is None else linkage
+        return {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
+    return {k: kmeans_codes(X, k, seed=seed + k, n_starts=n_starts) for k in ks}
+
+
+def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
+    """Cut the rows into k segments by k-means; fewer where distinct rows are fewer."""
+    from sklearn.cluster import KMeans
+
+    if k == 1:
+        return np.zeros(len(X), np.int64)
+    model = KMeans(k, n_init=n_starts, random_state=seed)
+    labels = model.fit_predict(X)
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
