@@ -1,0 +1,32 @@
+"""Rules as data: parsed from text, checked to be a partition, applied to frames, printed as SQL."""
+
+from segkit.rules.check import RuleCheck, check_rules
+from segkit.rules.conditions import (
+    All,
+    Between,
+    Comparison,
+    Condition,
+    Either,
+    IsNull,
+    Membership,
+    Negation,
+)
+from segkit.rules.parse import parse_condition
+from segkit.rules.ruleset import Domain, Rule, RuleSet
+
+__all__ = [
+    "All",
+    "Between",
+    "Comparison",
+    "Condition",
+    "Domain",
+    "Either",
+    "IsNull",
+    "Membership",
+    "Negation",
+    "Rule",
+    "RuleCheck",
+    "RuleSet",
+    "check_rules",
+    "parse_condition",
+]

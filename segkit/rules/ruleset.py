@@ -1,0 +1,442 @@
+"""A table of rules as data: read, written, applied to a frame and printed as SQL."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from segkit.errors import ColumnError, RuleError, unknown
+from segkit.rules.conditions import (
+    All,
+    Condition,
+    Constant,
+    atoms,
+    columns,
+    constants,
+    expression,
+    write,
+    write_sql,
+)
+from segkit.rules.parse import parse_condition
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from segkit.rules.check import RuleCheck
+
+Policy = Literal["partition", "first", "many"]
+POLICIES = ("partition", "first", "many")
+KINDS = ("number", "integer", "text", "boolean", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a column can hold; the narrower it is stated, the less a partition must cover.
+
+    Attributes
+    ----------
+    kind : {"number", "integer", "text", "boolean", "date"}
+        Inferred from the constants (or the frame) where no domain is declared.
+    low, high : float or None
+        Smallest and largest possible value of a number or an integer; None for no bound.
+    values : tuple of str or None
+        All texts that can occur; None where any can.
+    nullable : bool
+        Whether the value may be missing; a partition must then cover the null too.
+    """
+
+    kind: str = "number"
+    low: float | None = None
+    high: float | None = None
+    values: tuple[Constant, ...] | None = None
+    nullable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise RuleError(unknown("kind of column", self.kind, KINDS))
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise RuleError(f"a column cannot run from {self.low} to {self.high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A name given to the customers that meet a condition.
+
+    Attributes
+    ----------
+    name : str
+        The segment's name.
+    condition : Condition
+        May be given as text, which `parse_condition` reads.
+    priority : int
+        Smaller goes first where several rules may match; equal ones go in the table's order.
+
+    Examples
+    --------
+    >>> Rule("Recent", "recency_days <= 30").condition
+    Comparison(column='recency_days', operator='<=', value=30)
+    """
+
+    name: str
+    condition: Condition
+    priority: int = 0
+
+    def __init__(self, name: str, condition: Condition | str, priority: int = 0) -> None:
+        if not name.strip():
+            raise RuleError("a rule needs a name")
+        if isinstance(condition, str):
+            try:
+                condition = parse_condition(condition)
+            except RuleError as error:
+                raise RuleError(f"rule {name!r}: {error}") from None
+        object.__setattr__(self, "name", name.strip())
+        object.__setattr__(self, "condition", condition)
+        object.__setattr__(self, "priority", int(priority))
+
+    @property
+    def text(self) -> str:
+        """The rule as one line: ``name: condition``."""
+        return f"{self.name}: {write(self.condition)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A table of rules that says which segment each customer belongs to.
+
+    Nulls follow SQL: a comparison with a null is unknown, so is its negation, and an unknown
+    condition selects nobody; ask for ``is null`` to catch them. NaN is refused, not compared.
+
+    Attributes
+    ----------
+    rules : tuple of Rule
+        In the table's order.
+    policy : {"partition", "first", "many"}
+        ``"partition"``: exactly one rule must match each customer, `check` proves it;
+        ``"first"``: the first match by priority wins; ``"many"``: rules may overlap
+        (micro-segments), use `matches`.
+    domains : mapping of str to Domain
+        What the columns can hold, where it is known.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> rules = RuleSet.parse('''
+    ... Active:  recency_days <= 30
+    ... Lapsing: recency_days > 30 and recency_days <= 365
+    ... Gone:    recency_days > 365 or recency_days is null
+    ... ''')
+    >>> rules.check().ok
+    True
+    >>> rules.apply(pl.DataFrame({"recency_days": [3, 400, None]}))["segment"].to_list()
+    ['Active', 'Gone', 'Gone']
+    """
+
+    rules: tuple[Rule, ...]
+    policy: Policy = "partition"
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise RuleError("a rule set needs at least one rule")
+        if self.policy not in POLICIES:
+            raise RuleError(unknown("policy", str(self.policy), POLICIES))
+        names = [rule.name for rule in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RuleError(f"named twice: {', '.join(twice)}; join the conditions with 'or'")
+        if self.policy == "partition" and any(_always(rule.condition) for rule in self.rules):
+            raise RuleError("'otherwise' needs the policy 'first': it overlaps every other rule")
+        object.__setattr__(self, "rules", tuple(self.rules))
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        *,
+        policy: Policy = "partition",
+        domains: Mapping[str, Domain] | None = None,
+    ) -> Self:
+        """Read one rule a line, ``name: condition``; blank lines and ``# comments`` are left out.
+
+        Raises
+        ------
+        RuleError
+            With the line's number and the place in it.
+        """
+        found = []
+        for index, line in enumerate(text.splitlines(), start=1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            name, colon, condition = line.partition(":")
+            if not colon:
+                raise RuleError(f"line {index}: expected 'name: condition', got {line.strip()!r}")
+            try:
+                found.append(Rule(name, condition.strip()))
+            except RuleError as error:
+                raise RuleError(f"line {index}, {error}") from None
+        return cls(tuple(found), policy, dict(domains or {}))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read the shape that `to_dict` writes (the same as the TOML file's).
+
+        Raises
+        ------
+        RuleError
+            If a key is unknown or missing.
+        """
+        _known(data, ("policy", "rules", "columns"), "key of a rule set")
+        rules = []
+        for entry in data.get("rules", ()):
+            _known(entry, ("name", "condition", "priority"), "key of a rule")
+            if not {"name", "condition"} <= set(entry):
+                raise RuleError(f"a rule needs a name and a condition, got {dict(entry)}")
+            rules.append(Rule(**entry))
+        domains = {}
+        for column, entry in dict(data.get("columns", {})).items():
+            _known(entry, [item.name for item in fields(Domain)], f"key of column {column}")
+            values = entry.get("values")
+            extra = {"values": tuple(values)} if values is not None else {}
+            domains[column] = Domain(**{**entry, **extra})
+        return cls(tuple(rules), data.get("policy", "partition"), domains)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON- and TOML-ready data; conditions are written as text."""
+        rules = [
+            {"name": rule.name, "condition": write(rule.condition)}
+            | ({"priority": rule.priority} if rule.priority else {})
+            for rule in self.rules
+        ]
+        domains = {
+            column: {
+                item.name: list(value) if isinstance(value, tuple) else value
+                for item in fields(Domain)
+                if (value := getattr(domain, item.name)) is not None
+            }
+            for column, domain in self.domains.items()
+        }
+        return {"policy": self.policy, "rules": rules, "columns": domains}
+
+    def to_toml(self) -> str:
+        """Write the rule set as TOML."""
+        data = self.to_dict()
+        lines = [f"policy = {_toml(data['policy'])}"]
+        for rule in data["rules"]:
+            lines += ["", "[[rules]]", *(f"{key} = {_toml(value)}" for key, value in rule.items())]
+        for column, domain in data["columns"].items():
+            lines += ["", f"[columns.{_toml(column)}]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in domain.items()]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: Path | str) -> Path:
+        """Write the rule set to a ``.toml`` or ``.json`` file and return its path."""
+        target = Path(path)
+        text = self.to_toml() if target.suffix == ".toml" else json.dumps(self.to_dict(), indent=2)
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a rule set from a ``.toml``, ``.json`` or plain text file.
+
+        Raises
+        ------
+        RuleError
+            If the file is absent or cannot be read.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise RuleError(f"no rule file {source}")
+        text = source.read_text(encoding="utf-8")
+        try:
+            if source.suffix == ".toml":
+                return cls.from_dict(tomllib.loads(text))
+            if source.suffix == ".json":
+                return cls.from_dict(json.loads(text))
+        except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+            raise RuleError(f"{source.name}: {error}") from None
+        return cls.parse(text)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The segments' names in the table's order."""
+        return tuple(rule.name for rule in self.rules)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the rules read, each once."""
+        found = [name for rule in self.rules for name in columns(rule.condition)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def by_priority(self) -> tuple[Rule, ...]:
+        """The rules, smallest priority first."""
+        return tuple(sorted(self.rules, key=lambda rule: rule.priority))
+
+    @property
+    def text(self) -> str:
+        """The rule set as text that `parse` reads back (without policy and domains)."""
+        return "\n".join(rule.text for rule in self.rules)
+
+    def matches(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return one Boolean column a rule, rows as in ``frame``; unknown counts as false.
+
+        Raises
+        ------
+        ColumnError
+            If a column is missing, or its type does not fit the constants.
+        """
+        ready = prepare(frame, self.rules)
+        exprs = [
+            expression(rule.condition).fill_null(value=False).alias(rule.name)
+            for rule in self.rules
+        ]
+        return ready.with_columns(exprs).select(self.names)
+
+    def apply(self, frame: pl.DataFrame, *, column: str = "segment") -> pl.DataFrame:
+        """Add the name of each customer's segment; null where no rule matches.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            Holds the columns that the rules read.
+        column : str
+            Name of the added column.
+
+        Raises
+        ------
+        RuleError
+            If the policy is ``"many"``, or ``"partition"`` and a row is matched twice.
+        ColumnError
+            If a column is missing, or its type does not fit the constants.
+        """
+        import polars as pl
+
+        if self.policy == "many":
+            raise RuleError("rules that may overlap give no single segment; use matches(frame)")
+        held = self.matches(frame)
+        if self.policy == "partition":
+            self._refuse_overlaps(frame, held)
+        # Polars takes the first branch that is true, so the highest priority is written first.
+        names = [
+            pl.when(pl.col(rule.name)).then(pl.lit(rule.name)).otherwise(None)
+            for rule in self.by_priority
+        ]
+        return frame.with_columns(held.select(pl.coalesce(names)).to_series().alias(column))
+
+    def _refuse_overlaps(self, frame: pl.DataFrame, held: pl.DataFrame) -> None:
+        import polars as pl
+
+        twice = held.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series() > 1
+        if twice.any():
+            place = int(twice.arg_max() or 0)
+            names = [name for name in self.names if held[name][place]]
+            example = frame.select(self.columns).row(place, named=True)
+            raise RuleError(
+                f"{int(twice.sum()):,} rows are matched by several rules, such as {example} by "
+                f"{', '.join(names)}; mend the rules or set policy='first'"
+            )
+
+    def check(self, frame: pl.DataFrame | None = None) -> RuleCheck:
+        """Do the rules cover every possible customer exactly once? See `check_rules`."""
+        from segkit.rules.check import check_rules
+
+        return check_rules(self, frame)
+
+    def to_sql(self, table: str = "customers", *, column: str = "segment") -> str:
+        """Print the rules as one SQL query with ``CASE WHEN``, in order of priority.
+
+        Examples
+        --------
+        >>> print(RuleSet((Rule("Recent", "recency_days <= 30"),)).to_sql())
+        SELECT *,
+          CASE
+            WHEN "recency_days" <= 30 THEN 'Recent'
+          END AS "segment"
+        FROM "customers"
+        """
+        cases = "\n".join(
+            f"    WHEN {write_sql(rule.condition)} THEN {_sql_text(rule.name)}"
+            for rule in self.by_priority
+        )
+        return f"SELECT *,\n  CASE\n{cases}\n  END AS {_sql_name(column)}\nFROM {_sql_name(table)}"
+
+    def where(self, name: str) -> str:
+        """Print one rule's condition as the predicate of a SQL ``WHERE``.
+
+        Raises
+        ------
+        RuleError
+            If no rule has this name.
+        """
+        for rule in self.rules:
+            if rule.name == name:
+                return write_sql(rule.condition)
+        raise RuleError(unknown("rule", name, self.names))
+
+
+def prepare(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """Select the columns that the rules read, once their types are known to fit."""
+    import polars as pl
+
+    selected: dict[str, pl.Expr] = {}
+    for rule in rules:
+        for atom in atoms(rule.condition):
+            if atom.column not in frame.columns:
+                message = unknown("column", atom.column, frame.columns)
+                raise ColumnError(f"rule {rule.name!r}: {message}")
+            kind = frame.schema[atom.column]
+            for value in constants(atom):
+                if not _fits(value, kind):
+                    raise ColumnError(
+                        f"rule {rule.name!r}: column {atom.column} holds {kind}, which cannot be "
+                        f"compared with {value!r}"
+                    )
+            text = kind in (pl.Categorical, pl.Enum)
+            selected[atom.column] = pl.col(atom.column).cast(pl.String if text else kind)
+    ready = frame.select(**selected) if selected else frame
+    for name in selected:
+        if ready.schema[name].is_float() and (bad := int(ready[name].is_nan().sum())):
+            raise ColumnError(f"column {name} holds {bad:,} NaN; set them to null first")
+    return ready
+
+
+def _fits(value: Constant, kind: pl.DataType) -> bool:
+    import polars as pl
+
+    if isinstance(value, bool):
+        return kind == pl.Boolean
+    if isinstance(value, int | float):
+        return kind.is_numeric()
+    if isinstance(value, str):
+        return kind in (pl.String, pl.Categorical, pl.Enum)
+    return kind == pl.Date
+
+
+def _always(condition: Condition) -> bool:
+    return isinstance(condition, All) and not condition.parts
+
+
+def _known(data: Any, names: Sequence[str], kind: str) -> None:
+    if not isinstance(data, Mapping):
+        raise RuleError(f"expected a table of keys, got {data!r}")
+    for key in data:
+        if key not in names:
+            raise RuleError(unknown(kind, str(key), names))
+
+
+def _toml(value: Any) -> str:
+    # JSON's spelling of these types is also TOML's, but for the delete character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _sql_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sql_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
