@@ -38,6 +38,10 @@ class ModelError(SegkitError):
     """A saved model cannot be read, or does not fit the data to be scored."""
 
 
+class RunError(SegkitError):
+    """A run cannot start or go on: its folder is in use, or a notebook broke its promises."""
+
+
 def unknown(kind: str, got: str, available: Iterable[str]) -> str:
     """Word the message for a name that is not among the known ones.
 

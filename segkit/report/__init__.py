@@ -1,0 +1,1 @@
+"""Turns an executed notebook into a report, and all reports into an index; both work offline."""

@@ -1,0 +1,185 @@
+"""How does an executed notebook read to somebody who does not read code?"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters.html import HTMLExporter
+from nbconvert.filters.markdown import markdown2html
+
+from segkit.display import number
+from segkit.report.style import TEMPLATES, style
+from segkit.runner.catalog import INJECTED
+from segkit.runner.manifest import read_json
+from segkit.runner.parameters import parse_parameters
+
+# papermill's own announcements of a failure; the report has a plainer one
+MARKERS = {"papermill-error-cell-tag"}
+HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
+FETCHED = re.compile(
+    r"<(?P<tag>script|link|img|iframe|object|embed|source|video|audio|image|use)\b[^>]*?"
+    r"\b(?:src|href|data|srcset|poster)\s*=\s*[\"']?\s*(?:https?:)?//(?P<host>[^/\"'\s>]+)[^>]*>"
+    r"(?:\s*</(?P=tag)>)?",
+    re.IGNORECASE,
+)
+FETCHED_CSS = re.compile(
+    r"@import\s+[^;]*(?:https?:)?//[^;]*;?|url\(\s*[\"']?(?:https?:)?//[^)]*\)", re.IGNORECASE
+)
+TROUBLE = {
+    "failed": "This notebook failed",
+    "gate": "The data cannot carry this analysis",
+    "killed": "This notebook was ended from outside",
+}
+
+
+def write_report(
+    folder: Path, stem: str, manifest: Mapping[str, Any], *, run_name: str
+) -> Path:
+    """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The notebook's folder, with ``summary.json`` if it got so far.
+    stem : str
+        The notebook's name.
+    manifest : mapping
+        Status, parameters, versions and times.
+    run_name : str
+        The run's name.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    path = folder / f"{stem}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [c for c in notebook.cells if not MARKERS & {*c.metadata.get("tags", [])}]
+    nbformat.write(notebook, path)
+    summary = read_json(folder / "summary.json")
+    page = _page(notebook, manifest, summary, run_name)
+    notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
+    text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
+    text = keep_offline(ANCHOR.sub("", text))
+    text = text.replace("<!--contents-->", _contents(text), 1)
+    target = folder / "report.html"
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(
+        template_name="segkit",
+        extra_template_basedirs=[str(TEMPLATES)],
+        mathjax_url="",
+        require_js_url="",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+
+
+def keep_offline(text: str) -> str:
+    """Take out whatever a browser would fetch from elsewhere, leaving a note in its place.
+
+    Examples
+    --------
+    >>> keep_offline('<img src="https://example.org/x.png"> and <a href="#top">up</a>')
+    '<em>[left out: content from example.org]</em> and <a href="#top">up</a>'
+    """
+    text = FETCHED.sub(lambda m: f"<em>[left out: content from {m['host']}]</em>", text)
+    return FETCHED_CSS.sub("", text)
+
+
+def _page(
+    notebook: Any, manifest: Mapping[str, Any], summary: Mapping[str, Any], run_name: str
+) -> dict[str, Any]:
+    question, intro = _opening(notebook)
+    seconds = manifest["seconds"]["execution"]
+    finished = datetime.fromisoformat(manifest["finished"])
+    error = manifest["error"]
+    where = f", in cell {error['cell']}" if error and error.get("cell") else ""
+    making = [
+        ("Finished", f"{finished:%Y-%m-%d %H:%M} UTC"),
+        ("Run time", f"{seconds:.1f} s"),
+        ("Peak memory", f"{manifest['peak_memory_bytes'] / 2**20:,.0f} MiB"),
+        ("Key", manifest["key"][:12]),
+        *manifest["versions"].items(),
+    ]
+    return {
+        "css": style("style.css", "report.css"),
+        "title": manifest["title"],
+        "run": run_name,
+        "question": question or manifest["question"] or manifest["title"],
+        "intro": intro,
+        "error": error,
+        "trouble": f"{TROUBLE.get(manifest['status'], 'Not done')}{where}.",
+        "headline": summary.get("headline", ""),
+        "quality": summary.get("quality"),
+        "facts": _facts(manifest, summary),
+        "answers": summary.get("answers", []),
+        "skips": summary.get("skips", []),
+        "parameters": _parameters(notebook, manifest["parameters"]),
+        "making": making,
+        "signature": f"segkit {manifest['versions']['segkit']} · {manifest['notebook']} · "
+        f"{finished:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    used = manifest["parameters"]
+    facts = [("Source", Path(str(used["data"])).name if used.get("data") else used.get("source"))]
+    if summary.get("period"):
+        facts.append(("Period", " to ".join(summary["period"])))
+    if summary.get("as_of"):
+        facts.append(("As of", summary["as_of"]))
+    facts += [(name.replace("_", " ").capitalize(), number(value))
+              for name, value in (summary.get("rows") or {}).items()]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+def _opening(notebook: Any) -> tuple[str, str]:
+    """Take the first heading, and the words under it, out of the notebook: the header has them."""
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            first, _, rest = cell.source.strip().partition("\n")
+            if not first.startswith("# "):
+                return "", ""
+            del notebook.cells[index]
+            return first[2:].strip(), str(markdown2html(rest)) if rest.strip() else ""
+    return "", ""
+
+
+def _parameters(notebook: Any, used: Mapping[str, Any]) -> list[dict[str, str]]:
+    for cell in list(notebook.cells):
+        if "parameters" in cell.metadata.get("tags", []):
+            notebook.cells.remove(cell)
+            declared = parse_parameters(cell.source)
+            return [
+                {"name": name, "value": repr(value), "help": declared[name].help}
+                for name, value in used.items()
+                if name in declared
+            ]
+    return []
+
+
+def _contents(text: str) -> str:
+    rows = [
+        f'<li{" class=sub" if level == "3" else ""}><a href="#{html.escape(anchor)}">'
+        f"{re.sub('<[^>]+>', '', words).strip()}</a></li>"
+        for level, anchor, words in HEADING.findall(text)
+    ]
+    if not rows:
+        return ""
+    return (
+        '<nav aria-label="Contents"><p class="kicker">In this report</p>'
+        f"<ol>{''.join(rows)}</ol></nav>"
+    )

@@ -1,0 +1,5 @@
+"""Runs notebooks: parameters checked, one process each, folders whole or absent, all on record."""
+
+from segkit.runner.notebook import NotebookRun, open_notebook
+
+__all__ = ["NotebookRun", "open_notebook"]

@@ -1,0 +1,88 @@
+"""A notebook opened alone in JupyterLab: what is missing upstream is run first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import ParameterError, unknown
+from segkit.runner.catalog import Catalog, home, notebook_folder
+from segkit.runner.context import Context, build_context, run_name
+from segkit.runner.manifest import NAME, intact, read_json
+
+SHARED = ("source", "data", "mapping", "as_of", "seed", "customers")
+
+
+def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
+    """Prepare the context of a notebook that no runner executes.
+
+    Parameters
+    ----------
+    stem : str
+        The notebook.
+    settings : mapping
+        Its parameters with their values.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such notebook.
+    RunError
+        If a notebook upstream fails.
+    """
+    catalog = Catalog.open(notebook_folder())
+    if stem not in catalog.notebooks:
+        raise ParameterError(unknown("notebook", stem, catalog.notebooks))
+    place = home()
+    run_folder = place / str(settings["out"]) / run_name(settings)
+    upstream = catalog.upstream(stem)
+    missing = [other for other in upstream if not _usable(run_folder / other, settings)]
+    if missing:
+        _run_upstream(missing, catalog, settings, place)
+    return build_context(catalog, catalog.notebooks[stem], run_folder, "", place, settings)
+
+
+def _usable(folder: Path, settings: Mapping[str, Any]) -> bool:
+    manifest = read_json(folder / NAME)
+    used = manifest.get("parameters", {})
+    same = all(used[name] == settings[name] for name in SHARED if name in used)
+    return manifest.get("status") in ("done", "interactive") and same and intact(folder, manifest)
+
+
+def _run_upstream(
+    missing: list[str], catalog: Catalog, settings: Mapping[str, Any], place: Path
+) -> None:
+    from segkit.errors import RunError
+    from segkit.runner.run import run
+
+    print(f"First running what this notebook needs: {', '.join(missing)}")  # noqa: T201
+    wanted = catalog.closure(missing)
+    declared = {name for stem in wanted for name in catalog.notebooks[stem].parameters}
+    shared = {
+        name: settings[name] for name in (*SHARED, "out", "name") if name in declared & {*settings}
+    }
+    done = run(missing, catalog=catalog, parameters=shared, folder=place)
+    failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]
+    if failed:
+        raise RunError(f"what this notebook needs did not run through: {'; '.join(failed)}")
+
+
+def interactive_manifest(context: Context, started: datetime) -> dict[str, Any]:
+    """Return the manifest of a notebook run by hand: without a key, so never mistaken for a run."""
+    finished = datetime.now(UTC)
+    before = read_json(Path(context.run_folder) / context.stem / NAME)
+    return {
+        "notebook": context.stem,
+        "title": context.title,
+        "question": context.question,
+        "status": "interactive",
+        "error": None,
+        "key": "",
+        "parameters": context.settings,
+        "inputs": {},
+        "started": started.astimezone(UTC).isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "previous": before.get("previous"),
+    }

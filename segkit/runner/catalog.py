@@ -1,0 +1,228 @@
+"""Which notebooks are there, what does each read and write, and in which order do they run?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import ParameterError, SourceError, unknown
+from segkit.runner.parameters import Parameter, parse_parameters
+
+PACKAGE = Path(__file__).resolve().parents[1]
+EVERYTHING = "*"
+INJECTED = "injected-parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """A notebook as the runner sees it.
+
+    Attributes
+    ----------
+    stem : str
+        The file's name without its ending; also the name of its folder in a run.
+    path : pathlib.Path
+        The file.
+    title, question : str
+        From the notebook's ``segkit`` metadata.
+    reads, writes : tuple of str
+        Names of data; reading ``"*"`` means the summaries of all the others.
+    parameters : dict of str to Parameter
+        What its parameters cell declares.
+    digest : str
+        SHA-256 of cells, tags and ``segkit`` metadata, whatever the outputs.
+    """
+
+    stem: str
+    path: Path
+    title: str
+    question: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    parameters: dict[str, Parameter]
+    digest: str
+
+
+def load_notebook(path: Path) -> Notebook:
+    """Read what a notebook declares, and refuse one that declares it wrongly.
+
+    Raises
+    ------
+    SourceError
+        If the file is absent or not a notebook.
+    ParameterError
+        If it has not exactly one cell tagged ``parameters``, or its lines cannot be parsed.
+    """
+    if not path.is_file():
+        raise SourceError(f"there is no notebook {path}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = content["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{path.name} is not a Jupyter notebook") from error
+    tagged = [cell for cell in cells if "parameters" in _tags(cell)]
+    if len(tagged) != 1:
+        raise ParameterError(
+            f"{path.stem}: expected one cell tagged 'parameters', found {len(tagged)}"
+        )
+    meta = content.get("metadata", {}).get("segkit", {})
+    return Notebook(
+        stem=path.stem,
+        path=path,
+        title=str(meta.get("title", path.stem)),
+        question=str(meta.get("question", "")),
+        reads=tuple(meta.get("reads", ())),
+        writes=tuple(meta.get("writes", ())),
+        parameters=parse_parameters(_source(tagged[0]), path.stem),
+        digest=_digest(cells, meta),
+    )
+
+
+def _tags(cell: Mapping[str, Any]) -> list[str]:
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def _source(cell: Mapping[str, Any]) -> str:
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _digest(cells: list[dict[str, Any]], meta: Mapping[str, Any]) -> str:
+    kept = [
+        [cell.get("cell_type"), _source(cell), _tags(cell)]
+        for cell in cells
+        if INJECTED not in _tags(cell)
+    ]
+    return hashlib.sha256(json.dumps([kept, meta], sort_keys=True).encode()).hexdigest()
+
+
+def home(start: Path | None = None) -> Path:
+    """Return the working folder that a folder belongs to: where notebooks' paths start from.
+
+    It is the nearest folder at or above ``start`` that holds ``parameters.toml`` or a folder
+    ``notebooks`` with notebooks in it; without one, ``start`` itself.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "parameters.toml").is_file() or any((folder / "notebooks").glob("*.ipynb")):
+            return folder
+    return here
+
+
+def notebook_folder(start: Path | None = None) -> Path:
+    """Find the notebooks: those of the working folder, else the ones that come with segkit.
+
+    Raises
+    ------
+    SourceError
+        If there are none in any of the places.
+    """
+    places = [
+        home(start) / "notebooks",
+        PACKAGE.parent / "notebooks",
+        PACKAGE / "_notebooks",
+    ]
+    for place in places:
+        if any(place.glob("*.ipynb")):
+            return place
+    raise SourceError(
+        f"found no notebooks; looked in {', '.join(str(place) for place in places)}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The notebooks of a folder in the order in which they run.
+
+    Attributes
+    ----------
+    notebooks : dict of str to Notebook
+        By stem; each after all that it depends on.
+    """
+
+    notebooks: dict[str, Notebook]
+
+    @classmethod
+    def open(cls, folder: Path) -> Catalog:
+        """Read every notebook of a folder and order them by what they read and write."""
+        return cls.of(load_notebook(path) for path in sorted(folder.glob("*.ipynb")))
+
+    @classmethod
+    def of(cls, notebooks: Iterable[Notebook]) -> Catalog:
+        """Order notebooks by what they read and write.
+
+        Raises
+        ------
+        ParameterError
+            If two write one name, a name is read that none writes, or they form a circle.
+        """
+        by_stem = {notebook.stem: notebook for notebook in notebooks}
+        writers: dict[str, str] = {}
+        for notebook in by_stem.values():
+            for name in notebook.writes:
+                if name in writers:
+                    raise ParameterError(f"{writers[name]} and {notebook.stem} both write {name!r}")
+                writers[name] = notebook.stem
+        needs = {stem: _needs(notebook, by_stem, writers) for stem, notebook in by_stem.items()}
+        order: dict[str, Notebook] = {}
+        while len(order) < len(by_stem):
+            ready = [s for s in sorted(by_stem) if s not in order and needs[s] <= order.keys()]
+            if not ready:
+                circle = ", ".join(sorted(by_stem.keys() - order.keys()))
+                raise ParameterError(f"these notebooks wait for one another: {circle}")
+            order[ready[0]] = by_stem[ready[0]]
+        return cls(order)
+
+    def writer(self, name: str) -> Notebook:
+        """Return the notebook that writes a name."""
+        writers = {written: n for n in self.notebooks.values() for written in n.writes}
+        if name not in writers:
+            raise ParameterError(unknown("data name", name, sorted(writers)))
+        return writers[name]
+
+    def upstream(self, stem: str) -> list[str]:
+        """Return the stems that a notebook directly depends on, in running order."""
+        notebook = self.notebooks[stem]
+        if EVERYTHING in notebook.reads:
+            return [other for other in self.notebooks if other != stem]
+        needed = {self.writer(name).stem for name in notebook.reads}
+        return [other for other in self.notebooks if other in needed]
+
+    def closure(self, stems: Iterable[str]) -> list[str]:
+        """Return stems with all that they depend on, in running order."""
+        wanted = set(stems)
+        waiting = list(wanted)
+        while waiting:
+            new = set(self.upstream(waiting.pop())) - wanted
+            wanted |= new
+            waiting.extend(new)
+        return [stem for stem in self.notebooks if stem in wanted]
+
+    def find(self, word: str) -> str:
+        """Return the stem meant by a stem, its leading number, or a path to the notebook.
+
+        Raises
+        ------
+        ParameterError
+            If the word fits no notebook or several.
+        """
+        stem = Path(word).name.removesuffix(".ipynb")
+        if stem in self.notebooks:
+            return stem
+        close = [known for known in self.notebooks if known.split("_")[0] == stem]
+        if len(close) == 1:
+            return close[0]
+        raise ParameterError(unknown("notebook", word, self.notebooks))
+
+
+def _needs(notebook: Notebook, by_stem: Mapping[str, Any], writers: Mapping[str, str]) -> set[str]:
+    if EVERYTHING in notebook.reads:
+        return set(by_stem) - {notebook.stem}
+    for name in notebook.reads:
+        if name not in writers:
+            raise ParameterError(f"{notebook.stem} reads {unknown('data name', name, writers)}")
+    return {writers[name] for name in notebook.reads}

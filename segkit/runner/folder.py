@@ -1,0 +1,135 @@
+"""How does a notebook's folder appear whole or not at all, and never by two runs at once?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segkit.errors import RunError
+
+WORK = ".segkit"  # holds folders being written, and locks; in a run's folder
+PARTS = ("data", "tables", "figures")
+
+
+def _lock(handle: int) -> bool:
+    """Take an advisory lock that the system frees when this process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(run_folder: Path) -> Iterator[None]:
+    """Hold a run's folder for one process.
+
+    Raises
+    ------
+    RunError
+        If another process holds it.
+    """
+    work = run_folder / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    handle = os.open(work / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _lock(handle):
+            raise RunError(
+                f"another run is writing to {run_folder}; wait for it, or choose another --name"
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
+class Aside:
+    """A folder written aside, on the file system of its target, and swapped in when whole.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        The run's folder.
+    stem : str
+        The notebook whose folder it becomes.
+    """
+
+    def __init__(self, run_folder: Path, stem: str) -> None:
+        self.target = run_folder / stem
+        self.path = run_folder / WORK / f"{stem}.new.{uuid.uuid4().hex[:8]}"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock tells a later run that this folder is not a leftover: it comes first.
+        self._handle = os.open(_lock_file(self.path), os.O_RDWR | os.O_CREAT, 0o644)
+        _lock(self._handle)
+        for part in PARTS:
+            (self.path / part).mkdir(parents=True)
+
+    def commit(self) -> Path:
+        """Put the folder in its place; an older one goes only once this one stands there."""
+        for part in PARTS:
+            if not any((self.path / part).iterdir()):
+                (self.path / part).rmdir()
+        old = self.path.with_name(f"{self.target.name}.old.{uuid.uuid4().hex[:8]}")
+        if self.target.exists():
+            self.target.rename(old)
+        self.path.rename(self.target)
+        shutil.rmtree(old, ignore_errors=True)
+        self.discard()
+        return self.target
+
+    def discard(self) -> None:
+        """Remove what was written aside, if it was not committed."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        _lock_file(self.path).unlink(missing_ok=True)
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def clean(run_folder: Path) -> list[str]:
+    """Remove what killed runs left behind; put back a folder that was being replaced.
+
+    Returns
+    -------
+    list of str
+        One sentence for each thing done.
+    """
+    said = []
+    for path in sorted((run_folder / WORK).glob("*.old.*")):
+        target = run_folder / path.name.split(".old.")[0]
+        if not target.exists():
+            path.rename(target)
+            said.append(f"put back {target.name}, which a killed run was replacing")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in sorted((run_folder / WORK).glob("*.new.*")):
+        if path.is_dir() and _abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)
+            _lock_file(path).unlink(missing_ok=True)
+            said.append(f"removed a half-written {path.name.split('.new.')[0]} of a killed run")
+    return said
+
+
+def _abandoned(path: Path) -> bool:
+    handle = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        return _lock(handle)
+    finally:
+        os.close(handle)

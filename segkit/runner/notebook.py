@@ -1,0 +1,361 @@
+"""The few words that a notebook needs: read, write, table, figure, say, answer, finish."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from segkit.display import table_html
+from segkit.errors import ParameterError, RunError, unknown
+from segkit.result import Result, decode, encode
+from segkit.runner.alone import prepare_alone
+from segkit.runner.context import Context, check_level, worst_quality
+from segkit.runner.folder import Aside, locked
+from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
+from segkit.runner.personal import without_personal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from segkit.plot import Figure
+
+CSV_ROWS = 200_000  # a longer table is saved as Parquet
+
+
+def open_notebook(
+    stem: str,
+    *,
+    source: str = "simulated",
+    data: str = "",
+    mapping: str = "",
+    out: str = "reports",
+    name: str = "",
+    as_of: str = "",
+    seed: int = 0,
+    customers: int = 20_000,
+    personal: bool = False,
+    **settings: Any,
+) -> NotebookRun:
+    """Where does this notebook read and write? Its first call, with its parameters.
+
+    Within ``segkit run`` the runner has prepared all. Opened alone in JupyterLab, the notebooks
+    upstream that have not run with these parameters are run first, and the notebook's own folder
+    is written by `NotebookRun.finish`.
+
+    Parameters
+    ----------
+    stem : str
+        The notebook's file name without its ending.
+    source, data, mapping, out, name, as_of, seed, customers
+        The parameters that all notebooks share.
+    personal : bool
+        Whether customer ids and personal data may be shown.
+    **settings
+        The notebook's other parameters, kept for the record.
+
+    Raises
+    ------
+    RunError
+        If the runner executes another notebook than the one named.
+    """
+    known = {
+        "source": source,
+        "data": data,
+        "mapping": mapping,
+        "out": out,
+        "name": name,
+        "as_of": as_of,
+        "seed": seed,
+        "customers": customers,
+    }
+    given = {**known, **settings}
+    if personal:
+        given["personal"] = True
+    context = Context.given()
+    alone = context is None
+    if context is None:
+        context = prepare_alone(stem, given)
+    elif context.stem != stem:
+        raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
+    context.settings.update(given)
+    return NotebookRun(context, personal=personal, alone=alone)
+
+
+class NotebookRun:
+    """One notebook's place in a run; made by `open_notebook`.
+
+    Attributes
+    ----------
+    settings : dict
+        All parameters.
+    source : str
+        The source's name.
+    data, mapping : pathlib.Path or None
+        The user's files, found from the working folder.
+    as_of : datetime.date or None
+        The analysis date, if one was given.
+    """
+
+    def __init__(self, context: Context, *, personal: bool = False, alone: bool = False) -> None:
+        self._context = context
+        self._personal = personal
+        self._aside = Aside(Path(context.run_folder), context.stem) if alone else None
+        self._folder = self._aside.path if self._aside else Path(context.folder)
+        self._final = Path(context.run_folder) / context.stem
+        self._started = datetime.now().astimezone()
+        self._open = True
+        before = [read_json(Path(path)) for path in context.summaries]
+        inherited: dict[str, Any] = {"period": None, "rows": {}, "as_of": None}
+        for summary in before:
+            inherited |= {key: summary[key] for key in inherited if summary.get(key)}
+        self._summary: dict[str, Any] = {
+            "notebook": context.stem,
+            "title": context.title,
+            "question": context.question,
+            "headline": "",
+            "answers": [],
+            "skips": [],
+            "quality": worst_quality(before),
+            **inherited,
+            "tables": [],
+            "figures": [],
+            "settings": context.settings,
+        }
+        self.settings = dict(context.settings)
+        self.source = str(context.settings.get("source", ""))
+        self.data = self._path_of("data")
+        self.mapping = self._path_of("mapping")
+        text = str(context.settings.get("as_of", ""))
+        try:
+            self.as_of = date.fromisoformat(text) if text else None
+        except ValueError as error:
+            message = f"parameter 'as_of' expects a date such as 2024-01-31, got {text!r}"
+            raise ParameterError(message) from error
+        if self.as_of:
+            self._summary["as_of"] = self.as_of.isoformat()
+
+    def _path_of(self, name: str) -> Path | None:
+        value = str(self._context.settings.get(name, ""))
+        return Path(self._context.home) / value if value else None
+
+    # Reading -------------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name that this notebook reads was written, not left out upstream."""
+        if name not in self._context.reads and name not in self._context.absent:
+            names = [*self._context.reads, *self._context.absent]
+            raise RunError(unknown("name among this notebook's reads", name, names))
+        return name in self._context.reads
+
+    def read_path(self, name: str) -> Path:
+        """Return the file or folder that another notebook wrote under a name.
+
+        Raises
+        ------
+        RunError
+            If the name is not among this notebook's reads, or was left out, with the reason.
+        """
+        if not self.has(name):
+            raise RunError(f"{name!r} was left out upstream: {self._context.absent[name]}")
+        return Path(self._context.reads[name])
+
+    def read(self, name: str) -> pl.DataFrame:
+        """Return the frame that another notebook wrote under a name."""
+        import polars as pl
+
+        return pl.read_parquet(self.read_path(name))
+
+    def read_json(self, name: str) -> Any:
+        """Return the object (values, or a result) that another notebook wrote under a name."""
+        return decode(json.loads(self.read_path(name).read_text(encoding="utf-8")))
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return the summaries (headline, answers, …) of the notebooks directly upstream."""
+        return [read_json(Path(path)) for path in self._context.summaries]
+
+    # Writing -------------------------------------------------------------------------------
+
+    def path(self, name: str) -> Path:
+        """Return the path at which to write a promised file or folder of one's own kind."""
+        self._check_promised(name)
+        return self._folder / "data" / name
+
+    def write(self, name: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
+        """Write a promised frame, as Parquet, for later notebooks."""
+        import polars as pl
+
+        self._check_promised(name)
+        eager = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+        if not isinstance(eager, pl.DataFrame):
+            raise ParameterError(f"write({name!r}) expects a polars frame, got {type(frame)}")
+        eager.write_parquet(self._folder / "data" / f"{name}.parquet")
+
+    def write_json(self, name: str, value: Mapping[str, Any] | Result) -> None:
+        """Write a promised object or result, as JSON, for later notebooks."""
+        self._check_promised(name)
+        write_json(self._folder / "data" / f"{name}.json", encode(value))
+
+    def _check_promised(self, name: str) -> None:
+        self._check_open()
+        if name not in self._context.writes:
+            raise RunError(unknown("name among this notebook's writes", name, self._context.writes))
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RunError("this notebook is finished; run its first cell again to go on")
+
+    # Showing -------------------------------------------------------------------------------
+
+    def table(
+        self,
+        what: Result | pl.DataFrame,
+        name: str,
+        *,
+        caption: str = "",
+        headings: Mapping[str, str] | None = None,
+        max_rows: int = 30,
+    ) -> None:
+        """Show a table and save it whole as ``tables/<name>.csv``, linked below it."""
+        frame, note = self._fit_to_show(what.to_frame() if isinstance(what, Result) else what, name)
+        path = self._save_table(frame, name)
+        self._summary["tables"].append(path)
+        shown = table_html(frame, caption=caption, headings=headings, max_rows=max_rows)
+        self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
+
+    def figure(self, figure: Figure, name: str) -> None:
+        """Show a figure with its alternative text; save it as PNG, and its data as CSV."""
+        self._check_open()
+        frame, note = self._fit_to_show(figure.data, name)
+        path = self._save_table(frame, name)
+        figure.save(self._folder / "figures" / f"{name}.png")
+        self._summary["figures"].append({"path": f"figures/{name}.png", "alt": figure.alt})
+        self._show(figure._repr_html_() + self._link(path, "Data of the figure (csv)") + note)
+
+    def say(self, what: Result | str) -> None:
+        """Show a sentence: a result's own, or one made from results."""
+        text = what.text if isinstance(what, Result) else what
+        paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
+        self._show(f'<div class="segkit-text">{paragraphs}</div>')
+
+    def headline(self, text: str) -> None:
+        """Set the finding that stands for this notebook on the index."""
+        self._check_open()
+        self._summary["headline"] = text
+
+    def answer(self, question: str, answer: Result | str, evidence: str = "") -> None:
+        """Add a row to the table of answers, shown at the report's top."""
+        self._check_open()
+        text = answer.text if isinstance(answer, Result) else answer
+        row = {"question": question, "answer": text, "evidence": evidence}
+        answers = [old for old in self._summary["answers"] if old["question"] != question]
+        self._summary["answers"] = [*answers, row]
+
+    def skip(self, what: str, why: str) -> None:
+        """Say that a part, or a promised output, is left out, and why."""
+        self._check_open()
+        skips = [old for old in self._summary["skips"] if old["what"] != what]
+        self._summary["skips"] = [*skips, {"what": what, "why": why}]
+        shown = html.escape(f"{what.replace('_', ' ')}: {why}")
+        self._show(f'<p class="segkit-skip"><em>Skipped:</em> {shown}</p>')
+
+    def quality(self, level: str, text: str) -> None:
+        """Set the verdict on the data (good, attention, poor) that every later report carries."""
+        self._summary["quality"] = {"level": check_level(level), "text": text}
+
+    def describe(
+        self, *, period: tuple[Any, Any] | None = None, as_of: Any = None, **rows: int
+    ) -> None:
+        """Set what the header says of the data: first and last day, as-of date, row counts."""
+        if period:
+            self._summary["period"] = [str(day)[:10] for day in period]
+        if as_of:
+            self._summary["as_of"] = str(as_of)[:10]
+        if rows:
+            self._summary["rows"] = {**self._summary["rows"], **rows}
+
+    def _fit_to_show(self, frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, str]:
+        import polars as pl
+
+        self._check_open()
+        if not isinstance(frame, pl.DataFrame):
+            raise ParameterError(f"{name!r} expects a result or a polars frame, got {type(frame)}")
+        if self._personal:
+            return frame, ""
+        kept, dropped = without_personal(frame)
+        if not dropped:
+            return frame, ""
+        if not kept.width:
+            raise RunError(f"table {name!r} holds nothing but personal columns: {dropped}")
+        names = html.escape(", ".join(dropped))
+        return kept, f"<p><small>Left out as personal: {names}.</small></p>"
+
+    def _save_table(self, frame: pl.DataFrame, name: str) -> str:
+        import polars as pl
+
+        if frame.height > CSV_ROWS:
+            frame.write_parquet(self._folder / "tables" / f"{name}.parquet")
+            return f"tables/{name}.parquet"
+        nested = [column for column, kind in frame.schema.items() if kind.is_nested()]
+        flat = frame.with_columns(
+            pl.Series(column, [None if v is None else str(v) for v in frame[column].to_list()])
+            for column in nested
+        )
+        flat.write_csv(self._folder / "tables" / f"{name}.csv")
+        return f"tables/{name}.csv"
+
+    def _link(self, path: str, text: str) -> str:
+        target = path
+        if self._aside:  # in JupyterLab links start at the notebook, not at its report
+            target = os.path.relpath(self._final / path, Path.cwd())
+        return f'<p class="segkit-link"><a href="{quote(Path(target).as_posix())}">{text}</a></p>'
+
+    def _show(self, shown: str) -> None:
+        from IPython.display import HTML, display
+
+        display(HTML(shown))
+
+    # Ending --------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Check that all promises are kept, and write ``summary.json``; the last call.
+
+        Raises
+        ------
+        RunError
+            If a promised output was neither written nor skipped.
+        """
+        self._check_open()
+        skipped = {skip["what"] for skip in self._summary["skips"]}
+        written = {path.name.split(".")[0] for path in (self._folder / "data").iterdir()}
+        missing = [name for name in self._context.writes if name not in skipped | written]
+        if missing:
+            raise RunError(
+                f"{self._context.stem} promised {', '.join(missing)}: write it, or say "
+                "run.skip(name, why)"
+            )
+        write_json(self._folder / "summary.json", self._summary)
+        self._open = False
+        if self._aside:
+            self._finish_alone(self._aside)
+
+    def _finish_alone(self, aside: Aside) -> None:
+        from segkit.runner.alone import interactive_manifest
+
+        manifest = interactive_manifest(self._context, self._started)
+        manifest |= {"outputs": list_outputs(self._folder), "versions": versions()}
+        write_json(self._folder / NAME, manifest)
+        with locked(Path(self._context.run_folder)):
+            aside.commit()
+        rows = self._summary["answers"]
+        if rows:
+            import polars as pl
+
+            self._show(table_html(pl.DataFrame(rows), caption="Answers"))
+        shown = html.escape(os.path.relpath(self._final, Path.cwd()))
+        self._show(f"<p><small>Written to {shown}.</small></p>")

@@ -1,0 +1,151 @@
+"""Execute a notebook in a process of its own, and tell truly how that ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segkit.runner.manifest import read_json
+from segkit.runner.worker import died
+
+CONTEXT = "SEGKIT_CONTEXT"
+Event = Callable[[Mapping[str, int]], None]
+
+
+class Worker:
+    """A process for one notebook, started ahead so that its imports overlap other work.
+
+    Parameters
+    ----------
+    cwd : pathlib.Path
+        Where the notebook's relative paths start.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.folder = Path(tempfile.mkdtemp(prefix="segkit-"))
+        self._kernel = 0
+        self._late = False
+        with (self.folder / "stderr.txt").open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "segkit.runner.worker", str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=cwd,
+                env={**os.environ, CONTEXT: str(self.folder / "context.json")},
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
+            )
+
+    @property
+    def executed(self) -> Path:
+        """The executed notebook, as far as it came."""
+        return self.folder / "executed.ipynb"
+
+    def execute(
+        self,
+        notebook: Path,
+        parameters: Mapping[str, Any],
+        context: Mapping[str, Any],
+        *,
+        on_event: Event = lambda event: None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Execute a notebook and return its outcome.
+
+        Parameters
+        ----------
+        notebook : pathlib.Path
+            The file.
+        parameters : mapping
+            Values to inject.
+        context : mapping
+            What `open_notebook` finds in the kernel.
+        on_event : callable
+            Told of each cell: ``{"cell": 3, "cells": 12}``.
+        timeout : float, optional
+            Seconds after which the notebook is ended.
+
+        Returns
+        -------
+        dict
+            ``status`` (done, failed, killed), ``error`` (kind, message, cell) or None,
+            ``peak_memory_bytes``.
+        """
+        (self.folder / "context.json").write_text(json.dumps(context), encoding="utf-8")
+        job = {"notebook": str(notebook), "parameters": dict(parameters), "cwd": str(self.cwd)}
+        timer = threading.Timer(timeout, self._too_late) if timeout else None
+        if timer:
+            timer.start()
+        cell = self._talk(json.dumps(job), on_event)
+        code = self._process.wait()
+        if timer:
+            timer.cancel()
+        return self._outcome(code, cell, timeout)
+
+    def _talk(self, job: str, on_event: Event) -> int:
+        assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
+        assert self._process.stdout is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(job + "\n")
+            self._process.stdin.flush()
+        cell = 0
+        for line in self._process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # a library printed something
+            if not isinstance(event, dict):
+                continue
+            self._kernel = event.get("kernel", self._kernel)
+            if "cell" in event:
+                cell = event["cell"]
+                on_event(event)
+        return cell
+
+    def _outcome(self, code: int, cell: int, timeout: float | None) -> dict[str, Any]:
+        outcome = read_json(self.folder / "outcome.json")
+        if self._late:
+            message = f"it took longer than {timeout:g} seconds and was ended"
+            outcome = {"status": "killed", "error": {"kind": "Timeout", "message": message}}
+        elif code != 0 or not outcome:
+            last = (self.folder / "stderr.txt").read_text(errors="replace").strip().splitlines()
+            message = died("notebook's process", code) + (f": {last[-1]}" if last else "")
+            outcome = {"status": "killed", "error": {"kind": "WorkerDied", "message": message}}
+        if outcome["error"] is not None:
+            outcome["error"].setdefault("cell", cell)
+        return {"peak_memory_bytes": 0, **outcome}
+
+    def _too_late(self) -> None:
+        self._late = True
+        self.end()
+
+    def end(self) -> None:
+        """End the process and its kernel, if they still run."""
+        if self._process.poll() is None:
+            self._process.kill()
+        if self._kernel and (self._late or self._process.poll() != 0):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._kernel, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            self._kernel = 0
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        self.end()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""How far is the run? Told on the terminal, live where there is one, line by line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+CLEAR = "\r\x1b[2K"
+
+
+class Progress:
+    """Writes how a run goes.
+
+    Parameters
+    ----------
+    stream : text file, optional
+        Standard output by default.
+    quiet : bool
+        Write nothing.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._stream = stream or sys.stdout
+        self._quiet = quiet
+        self._live = not quiet and self._stream.isatty()
+        self._label = ""
+        self._started = time.monotonic()
+
+    def begin(self, number: int, total: int, stem: str) -> None:
+        """A notebook's turn has come."""
+        self._started = time.monotonic()
+        self._label = f"[{number}/{total}] {stem}"
+        self._redraw("starting")
+
+    def cell(self, event: Mapping[str, int]) -> None:
+        """A cell has begun."""
+        self._redraw(f"cell {event['cell']} of {event['cells']}")
+
+    def step(self, what: str) -> None:
+        """Something other than a cell has begun."""
+        self._redraw(what)
+
+    def end(self, status: str, detail: str = "") -> None:
+        """The notebook has ended."""
+        seconds = time.monotonic() - self._started
+        first = detail.strip().splitlines()[0] if detail.strip() else ""
+        start = CLEAR if self._live else ""
+        rest = f": {first}" if first else ""
+        self._write(f"{start}{self._label}  {status} ({seconds:.1f} s){rest}\n")
+
+    def note(self, sentence: str) -> None:
+        """Tell something beside."""
+        self._write(f"{sentence}\n")
+
+    def _redraw(self, what: str) -> None:
+        if self._live:
+            seconds = time.monotonic() - self._started
+            self._write(f"{CLEAR}{self._label}  {what}, {seconds:.0f} s")
+
+    def _write(self, text: str) -> None:
+        if not self._quiet:
+            self._stream.write(text)
+            self._stream.flush()

@@ -1,0 +1,177 @@
+"""The process that executes one notebook: ``python -m segkit.runner.worker FOLDER``.
+
+It is started ahead of need, imports what takes long, and waits for its job on standard input.
+What became of the notebook is written to ``outcome.json`` in FOLDER; progress goes to standard
+output, one JSON object a line. When its parent goes, it goes, and its kernel with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
+
+
+def main(folder: Path) -> None:
+    """Wait for a job, execute its notebook, write the outcome."""
+    import papermill
+
+    from segkit.runner.manifest import write_json
+
+    _keep_progress_apart()
+    line = sys.stdin.readline()
+    if not line.strip():
+        return
+    job = json.loads(line)
+    engine = _register_engine(folder)
+    threading.Thread(target=_leave_with_parent, args=(engine,), daemon=True).start()
+    try:
+        papermill.execute_notebook(
+            job["notebook"],
+            str(folder / "executed.ipynb"),
+            parameters=job["parameters"],
+            engine_name="segkit",
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=job["cwd"],
+            start_timeout=120,
+        )
+        outcome: dict[str, Any] = {"status": "done", "error": None}
+    except Exception as error:  # noqa: BLE001 - whatever it was becomes the reported outcome
+        outcome = _explain(error, engine)
+    outcome["peak_memory_bytes"] = _peak_memory()
+    write_json(folder / "outcome.json", outcome)
+
+
+def tell(**event: Any) -> None:
+    """Write one line of progress for the parent."""
+    print(json.dumps(event), flush=True)  # noqa: T201 - the agreed channel
+
+
+def _keep_progress_apart() -> None:
+    """Hand children another standard output, lest a kernel that outlives us keeps ours open."""
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
+def _register_engine(folder: Path) -> Any:
+    """Teach papermill to use this interpreter's kernel over sockets in a private folder.
+
+    Any kernelspec called ``python3`` on the machine is passed over. Sockets, unlike ports, cannot
+    be taken by another kernel that starts at the same moment.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient.exceptions import DeadKernelError
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+            self.connection_file = str(folder / "kernel.json")
+            if os.name == "posix" and len(self.connection_file) < LONGEST_SOCKET_PATH:
+                self.transport = "ipc"
+
+    class Client(PapermillNotebookClient):
+        def papermill_execute_cells(self) -> None:
+            process = self.km.provisioner.process
+            Engine.kernel = process
+            tell(kernel=process.pid)
+            try:
+                super().papermill_execute_cells()
+            except DeadKernelError:
+                Engine.kernel_code = process.poll()
+                raise
+
+    class Engine(NBClientEngine):
+        kernel: Any = None
+        kernel_code: int | None = None
+        cell: int = 0
+
+        @classmethod
+        def execute_managed_notebook(
+            cls, nb_man: Any, kernel_name: str, start_timeout: int = 120, **settings: Any
+        ) -> Any:
+            started = nb_man.cell_start
+
+            def cell_start(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
+                Engine.cell = (cell_index or 0) + 1
+                tell(cell=Engine.cell, cells=len(nb_man.nb.cells))
+                started(cell, cell_index, **rest)
+
+            nb_man.cell_start = cell_start
+            return Client(
+                nb_man,
+                kernel_manager_class=Kernel,
+                kernel_name=kernel_name,
+                startup_timeout=start_timeout,
+                timeout=None,
+            ).execute()
+
+    papermill_engines.register("segkit", Engine)
+    return Engine
+
+
+def _explain(error: Exception, engine: Any) -> dict[str, Any]:
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(error, PapermillExecutionError):
+        detail = {"kind": error.ename, "message": error.evalue, "cell": error.cell_index + 1}
+        return {"status": "failed", "error": detail}
+    if isinstance(error, DeadKernelError):
+        code = engine.kernel_code
+        detail = {"kind": "KernelDied", "message": died("kernel", code), "cell": engine.cell}
+        return {"status": "killed", "error": detail}
+    detail = {"kind": type(error).__name__, "message": str(error), "cell": engine.cell}
+    return {"status": "failed", "error": detail}
+
+
+def died(what: str, code: int | None) -> str:
+    """Say in words how a process ended.
+
+    Examples
+    --------
+    >>> died("kernel", -15)
+    'the kernel was ended by signal SIGTERM'
+    >>> died("kernel", 3)
+    'the kernel ended by itself with exit code 3'
+    """
+    import signal
+
+    if code is None:
+        return f"the {what} stopped answering"
+    if code >= 0:
+        return f"the {what} ended by itself with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (often the system, when memory runs out)" if name == "SIGKILL" else ""
+    return f"the {what} was ended by signal {name}{hint}"
+
+
+def _peak_memory() -> int:
+    """Return the largest resident size of this process's ended children: the kernel's."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+
+
+def _leave_with_parent(engine: Any) -> None:
+    sys.stdin.read()
+    if engine.kernel is not None:
+        engine.kernel.kill()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
