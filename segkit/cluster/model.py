@@ -1,0 +1,301 @@
+"""A segmentation as a readable file: who is assigned where, today and next year."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.assign import squared_distances
+from segkit.display import number, percent
+from segkit.errors import ModelError, unknown
+from segkit.result import Result
+from segkit.transform import CENTRES, Transform
+
+FORMAT = 1
+# Share of the customers of the fit, per segment, that the flag "unlike any" leaves alone.
+ALIKE = 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a model.
+
+    Attributes
+    ----------
+    id : str
+        Stable: "S1", "S2", …; a refit aligned to this model keeps it.
+    name : str
+        Editable; from what marks the segment unless renamed.
+    size : int
+        Customers at the fit.
+    centre : dict of str to float
+        Location in original units (see the transform for what kind of mean it is).
+    point : tuple of float
+        The same centre in the transformed matrix: what customers are compared with.
+    reach : float
+        Distance to the centre within which 99.5% of the segment's customers lay at the fit.
+    """
+
+    id: str
+    name: str
+    size: int
+    centre: dict[str, float]
+    point: tuple[float, ...]
+    reach: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentModel(Result):
+    """What is needed to assign a customer to a segment, and to know what that rests on.
+
+    Attributes
+    ----------
+    transform : Transform
+        Fitted steps from the customer table's columns to the matrix.
+    segments : tuple of Segment
+    definitions : dict of str to str
+        Feature to its definition, where the customer table gave one.
+    method : str
+        "ward" or "kmeans".
+    route : str
+        "exact" or "two-step" for Ward, "restarts" for k-means.
+    as_of : date or None
+        Day up to which the features of the fit look.
+    rows : int
+        Customers at the fit.
+    data_hash : str
+        SHA-256 of the fitted customers' ids and features, whatever the row order.
+    seed : int
+    version : str
+        segkit's version at the fit.
+    """
+
+    transform: Transform
+    segments: tuple[Segment, ...]
+    definitions: dict[str, str]
+    method: str
+    route: str
+    as_of: date | None
+    rows: int
+    data_hash: str
+    seed: int
+    version: str
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The segments' ids."""
+        return tuple(segment.id for segment in self.segments)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Each id's name."""
+        return {segment.id: segment.name for segment in self.segments}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
+        return self.transform.names
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Assign every customer of a frame to the nearest segment.
+
+        A row alone gets what it gets in a batch, to the last bit: transform and distances are
+        elementwise.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            With the model's features; ``customer_id`` is carried over if there.
+
+        Returns
+        -------
+        polars.DataFrame
+            Rows in the frame's order: customer_id, segment, segment_name, distance (to the own
+            centre, in units of the matrix), second_segment, margin (how much farther the second
+            nearest centre is), unlike_any (farther from its segment's centre than 99.5% of the
+            segment's customers at the fit).
+
+        Raises
+        ------
+        ColumnError
+            If a feature is missing or not numeric.
+        DataError
+            If a value is infinite, or missing with no treatment stated in the transform.
+        """
+        squared = squared_distances(self.transform.apply(frame), self._points())
+        here = np.arange(frame.height)
+        order = np.argsort(squared, axis=1, kind="stable")
+        best = order[:, 0]
+        distance = np.sqrt(squared[here, best])
+        second = order[:, 1] if len(self.segments) > 1 else None
+        reach = np.array([segment.reach for segment in self.segments])
+        ids = np.array(self.ids, dtype=object)
+        columns: dict[str, Any] = {}
+        if "customer_id" in frame.columns:
+            columns["customer_id"] = frame.get_column("customer_id")
+        columns["segment"] = pl.Series(ids[best].tolist(), dtype=pl.String)
+        columns["segment_name"] = pl.Series(
+            [self.segments[i].name for i in best.tolist()], dtype=pl.String
+        )
+        columns["distance"] = distance
+        columns["second_segment"] = pl.Series(
+            [None] * frame.height if second is None else ids[second].tolist(), dtype=pl.String
+        )
+        columns["margin"] = (
+            pl.Series([None] * frame.height, dtype=pl.Float64)
+            if second is None
+            else np.sqrt(squared[here, second]) - distance
+        )
+        columns["unlike_any"] = distance > reach[best]
+        return pl.DataFrame(columns)
+
+    def _points(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.array([segment.point for segment in self.segments])
+
+    def rename(self, names: Mapping[str, str]) -> Self:
+        """Return a copy with other names for some ids.
+
+        Raises
+        ------
+        ModelError
+            If an id is unknown or two segments would bear one name.
+        """
+        for key in names:
+            if key not in self.ids:
+                raise ModelError(unknown("segment", key, self.ids))
+        segments = tuple(replace(s, name=names.get(s.id, s.name)) for s in self.segments)
+        if len({s.name for s in segments}) < len(segments):
+            raise ModelError(f"segment names must differ; got {[s.name for s in segments]}")
+        return replace(self, segments=segments)
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a segment: id, name, size, share, reach, centre in original units."""
+        return pl.DataFrame(
+            [
+                {
+                    "segment": s.id,
+                    "segment_name": s.name,
+                    "customers": s.size,
+                    "customer_share": s.size / self.rows,
+                    "reach": s.reach,
+                    **s.centre,
+                }
+                for s in self.segments
+            ]
+        )
+
+    @property
+    def text(self) -> str:
+        """What the model was fitted on, and what its flag means."""
+        when = f" as of {self.as_of.isoformat()}" if self.as_of else ""
+        return (
+            f"{number(len(self.segments))} segments by {self.method} ({self.route}) from "
+            f"{number(len(self.features))} features of {number(self.rows)} customers{when}. New "
+            f"customers go to the nearest centre; one farther from it than {percent(ALIKE)} of "
+            "the segment's own customers were at the fit is flagged as unlike any."
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {
+            "segkit_model": "segments",
+            "format": FORMAT,
+            "segkit_version": self.version,
+            "method": self.method,
+            "route": self.route,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "customers": self.rows,
+            "data_hash": self.data_hash,
+            "seed": self.seed,
+            "features": [
+                {
+                    "name": column.name,
+                    "definition": self.definitions.get(column.name),
+                    "steps": column.steps,
+                    "centre_is": CENTRES[column.shape],
+                }
+                for column in self.transform.columns
+            ],
+            "segments": [
+                {
+                    "id": s.id,
+                    "name": s.name,
+                    "customers": s.size,
+                    "centre": s.centre,
+                    "point": list(s.point),
+                    "unlike_beyond": s.reach,
+                }
+                for s in self.segments
+            ],
+            "transform": self.transform.to_data(),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a model from `to_data`'s data.
+
+        Raises
+        ------
+        ModelError
+            If this is no segment model, is of a later format, or lacks a field.
+        """
+        if not isinstance(data, Mapping) or data.get("segkit_model") != "segments":
+            raise ModelError("this is not a segkit segment model (no 'segkit_model': 'segments')")
+        if data.get("format") != FORMAT:
+            raise ModelError(
+                f"the model is of format {data.get('format')}; this segkit reads format {FORMAT}"
+            )
+        try:
+            segments = tuple(
+                Segment(
+                    s["id"], s["name"], s["customers"], dict(s["centre"]),
+                    tuple(s["point"]), s["unlike_beyond"],
+                )
+                for s in data["segments"]
+            )  # fmt: skip
+            return cls(
+                Transform.from_data(data["transform"]),
+                segments,
+                {f["name"]: f["definition"] for f in data["features"] if f["definition"]},
+                data["method"],
+                data["route"],
+                date.fromisoformat(data["as_of"]) if data["as_of"] else None,
+                data["customers"],
+                data["data_hash"],
+                data["seed"],
+                data["segkit_version"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the segment model cannot be read: {error!r}") from error
+
+    def save(self, path: Path | str) -> Path:
+        """Write the model as JSON and return the path."""
+        target = Path(path)
+        text = json.dumps(self.to_data(), indent=1, ensure_ascii=False, allow_nan=False)
+        target.write_text(text + "\n", encoding="utf-8")
+        return target
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If the file is absent, is no JSON, or is no segment model.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise ModelError(f"there is no model file at {source}")
+        try:
+            data = json.loads(source.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{source.name} is not JSON: {error}") from error
+        return cls.from_data(data)

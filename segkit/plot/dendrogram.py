@@ -1,0 +1,180 @@
+"""The top of a merge tree, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError
+from segkit.plot.figure import GREY, Figure, canvas
+from segkit.plot.style import MAX_GROUPS, styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A branch's foot: where it stands, how high, of how many leaves, in which group (or -1)."""
+
+    x: float
+    height: float
+    leaves: int
+    group: int
+
+
+def dendrogram(
+    linkage: Floats,
+    groups: Ints,
+    names: Sequence[str],
+    *,
+    leaves: int = 40,
+    unit: str = "rows",
+    title: str = "",
+) -> Figure:
+    """Draw the last merges of a tree, branches coloured by the groups that a cut makes.
+
+    Parameters
+    ----------
+    linkage : array (n - 1, 4)
+        In scipy's format, heights ascending.
+    groups : array (n,)
+        Group number of each leaf, a cut of this tree.
+    names : sequence of str
+        Name of each group.
+    leaves : int
+        Branches at the foot of the drawing; at least as many as groups.
+    unit : str
+        What a leaf is, in the plural.
+    title : str
+
+    Raises
+    ------
+    DataError
+        If the groups are not one for each leaf.
+
+    Examples
+    --------
+    >>> tree = np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]])
+    >>> dendrogram(tree, np.array([0, 0, 1]), ["A", "B"]).data.height
+    2
+    """
+    n = linkage.shape[0] + 1
+    if len(groups) != n:
+        raise DataError(f"expected one group for each of {n} leaves, got {len(groups)}")
+    k = len(set(np.asarray(groups).tolist()))
+    shown = min(n, max(leaves, k, 2))
+    feet, merges = _top(linkage, np.asarray(groups), shown)
+    cut = _cut_height(linkage, k)
+    data = pl.DataFrame(merges)
+    with canvas(7.6, 4.6) as (figure, (axes,)):
+        colours = [s.colour for s in styles(min(len(names), MAX_GROUPS))]
+        _draw(axes, merges, colours)
+        if cut is not None:
+            axes.axhline(cut, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+            text = f"cut into {k}"
+            axes.annotate(text, (1, cut), (-2, 3), xycoords=("axes fraction", "data"),
+                          textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
+        _label_feet(axes, feet, n)
+        _label_groups(axes, feet, names, colours)
+        axes.set_ylabel("height of the merge (Ward's distance)")
+        axes.set_ylim(0, float(linkage[-1, 2]) * 1.05 or 1.0)
+        axes.set_xlim(-0.7, shown - 0.3)
+        axes.set_title(title or f"Ward's tree, its last {number(shown - 1)} merges")
+    top = ", ".join(number(float(h)) for h in linkage[::-1, 2][:3])
+    alt = (
+        f"Dendrogram of {number(n)} {unit}, the last {number(shown - 1)} merges drawn, branches "
+        f"coloured by {number(k)} groups ({', '.join(names)}); the highest merges are at {top}."
+    )
+    return Figure(figure, alt, data)
+
+
+def _top(
+    linkage: Floats, groups: Ints, shown: int
+) -> tuple[list[_Node], list[dict[str, float | int]]]:
+    """Return the feet of the drawn part from left to right, and its merges from below."""
+    n = linkage.shape[0] + 1
+    first = n - shown
+    children = linkage[:, :2].astype(np.int64)
+    leaf = np.arange(2 * n - 1)  # any one leaf below each node
+    for row in range(first):
+        leaf[n + row] = leaf[children[row, 0]]
+    order: list[int] = []
+    stack = [2 * n - 2]
+    while stack:
+        node = stack.pop()
+        if node >= n + first:
+            stack += [int(children[node - n, 1]), int(children[node - n, 0])]
+        else:
+            order.append(node)
+    nodes: dict[int, _Node] = {}
+    for x, node in enumerate(order):
+        made = node >= n
+        height = float(linkage[node - n, 2]) if made else 0.0
+        size = int(linkage[node - n, 3]) if made else 1
+        nodes[node] = _Node(float(x), height, size, int(groups[leaf[node]]))
+    feet = [nodes[node] for node in order]
+    merges: list[dict[str, float | int]] = []
+    for row in range(first, n - 1):
+        a, b = nodes[int(children[row, 0])], nodes[int(children[row, 1])]
+        group = a.group if a.group == b.group else -1
+        height = float(linkage[row, 2])
+        nodes[n + row] = _Node((a.x + b.x) / 2, height, a.leaves + b.leaves, group)
+        merges.append(
+            {"left": a.x, "right": b.x, "left_height": a.height, "right_height": b.height,
+             "height": height, "leaves": a.leaves + b.leaves, "group": group,
+             "left_group": a.group, "right_group": b.group}
+        )  # fmt: skip
+    return feet, merges
+
+
+def _cut_height(linkage: Floats, k: int) -> float | None:
+    if k < 2:
+        return None
+    above = float(linkage[-(k - 1), 2])
+    below = float(linkage[-k, 2]) if k <= linkage.shape[0] else 0.0
+    return (above + below) / 2
+
+
+def _draw(axes: Axes, merges: list[dict[str, float | int]], colours: list[str]) -> None:
+    def colour(group: float) -> str:
+        return colours[int(group) % len(colours)] if group >= 0 else GREY
+
+    for m in merges:
+        for side in ("left", "right"):
+            axes.plot([m[side]] * 2, [m[f"{side}_height"], m["height"]],
+                      color=colour(m[f"{side}_group"]), linewidth=1.4)  # fmt: skip
+        axes.plot([m["left"], m["right"]], [m["height"]] * 2,
+                  color=colour(m["group"]), linewidth=1.4)  # fmt: skip
+
+
+def _label_feet(axes: Axes, feet: list[_Node], n: int) -> None:
+    """Write under each branch how many leaves it gathers, where it gathers any."""
+    axes.set_xticks([])
+    if len(feet) < n:
+        for foot in feet:
+            axes.annotate(f"{foot.leaves:,}", (foot.x, 0), (0, -3), textcoords="offset points",
+                          ha="center", va="top", rotation=90, fontsize=7,
+                          color=GREY)  # fmt: skip
+
+
+def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    seen = list(dict.fromkeys(foot.group for foot in feet))
+    handles = [
+        Line2D([], [], color=colours[g % len(colours)], linewidth=2.2, label=names[g]) for g in seen
+    ]
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8.5,
+        ncols=2 if len(seen) > 1 else 1, title="from left to right",
+    )  # fmt: skip
