@@ -1,4 +1,4 @@
-"""Which runs are there, what did each find, what has changed, what failed?"""
+"""Which runs are there, what did each find, what has changed, what failed: the index."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def _run(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob(f"*/{NAME}")):
         listed.setdefault(path.parent.name, {"stem": path.parent.name})
     rows = [_row(folder, item) for item in listed.values()]
-    first = next((row["summary"] for row in rows if row["summary"].get("period")), {})
+    first: dict[str, Any] = next(
+        (row["summary"] for row in rows if row["summary"].get("period")), {}
+    )
     used = record.get("parameters", {})
     finished = record.get("finished") or max((row["finished"] for row in rows), default="")
     verdicts = [row["summary"]["quality"] for row in rows if row["summary"].get("quality")]
@@ -168,7 +170,8 @@ def link_reports(run_folder: Path) -> None:
     for stem, _ in reports:
         path = run_folder / stem / "report.html"
         text = path.read_text(encoding="utf-8")
-        linked = NAV.sub(lambda _, stem=stem: _nav(run_folder.name, stem, reports), text, count=1)
+        nav = _nav(run_folder.name, stem, reports)
+        linked = nav.join(NAV.split(text, maxsplit=1))
         if linked != text:
             aside = path.with_name(".report.new")
             aside.write_text(linked, encoding="utf-8")

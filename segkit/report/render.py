@@ -1,4 +1,4 @@
-"""How does an executed notebook read to somebody who does not read code?"""
+"""Renders an executed notebook for somebody who does not read code."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ TROUBLE = {
 }
 
 
-def write_report(
-    folder: Path, stem: str, manifest: Mapping[str, Any], *, run_name: str
-) -> Path:
+def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_name: str) -> Path:
     """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
 
     Parameters
@@ -61,9 +59,9 @@ def write_report(
     pathlib.Path
     """
     path = folder / f"{stem}.ipynb"
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     notebook.cells = [c for c in notebook.cells if not MARKERS & {*c.metadata.get("tags", [])}]
-    nbformat.write(notebook, path)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     summary = read_json(folder / "summary.json")
     page = _page(notebook, manifest, summary, run_name)
     notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
@@ -77,7 +75,7 @@ def write_report(
 
 @cache
 def _exporter() -> HTMLExporter:
-    return HTMLExporter(
+    return HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="segkit",
         extra_template_basedirs=[str(TEMPLATES)],
         mathjax_url="",
@@ -141,8 +139,10 @@ def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tupl
         facts.append(("Period", " to ".join(summary["period"])))
     if summary.get("as_of"):
         facts.append(("As of", summary["as_of"]))
-    facts += [(name.replace("_", " ").capitalize(), number(value))
-              for name, value in (summary.get("rows") or {}).items()]
+    facts += [
+        (name.replace("_", " ").capitalize(), number(value))
+        for name, value in (summary.get("rows") or {}).items()
+    ]
     return [(name, str(value)) for name, value in facts if value]
 
 

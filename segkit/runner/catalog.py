@@ -1,4 +1,4 @@
-"""Which notebooks are there, what does each read and write, and in which order do they run?"""
+"""Which notebooks are there, what does each read and write, and in which order do they run: the catalog."""
 
 from __future__ import annotations
 
@@ -129,9 +129,7 @@ def notebook_folder(start: Path | None = None) -> Path:
     for place in places:
         if any(place.glob("*.ipynb")):
             return place
-    raise SourceError(
-        f"found no notebooks; looked in {', '.join(str(place) for place in places)}"
-    )
+    raise SourceError(f"found no notebooks; looked in {', '.join(str(place) for place in places)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What does a running notebook stand in: which run, what does it read, where does it write?"""
+"""What a running notebook stands in: which run, what it reads, where it writes."""
 
 from __future__ import annotations
 

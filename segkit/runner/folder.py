@@ -1,4 +1,4 @@
-"""How does a notebook's folder appear whole or not at all, and never by two runs at once?"""
+"""Makes a notebook's folder appear whole or not at all, and never by two runs at once."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
-def key_of(
-    notebook_digest: str, parameters: Mapping[str, Any], inputs: Mapping[str, str]
-) -> str:
+def key_of(notebook_digest: str, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Return the key under which a notebook's outputs may be used again.
 
     Parameters

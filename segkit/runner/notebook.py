@@ -318,7 +318,7 @@ class NotebookRun:
     def _show(self, shown: str) -> None:
         from IPython.display import HTML, display
 
-        display(HTML(shown))
+        display(HTML(shown))  # type: ignore[no-untyped-call]
 
     # Ending --------------------------------------------------------------------------------
 

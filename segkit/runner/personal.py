@@ -1,4 +1,4 @@
-"""Which columns hold ids or personal data, and must not enter a report unasked?"""
+"""Which columns hold ids or personal data, and must not enter a report unasked."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def personal_columns(names: list[str]) -> list[str]:
     >>> personal_columns(["customer_id", "orders", "Email", "email_share", "segment_name"])
     ['customer_id', 'Email']
     """
-    return [
-        name for name in names if PERSONAL.search(name) and not ABOUT.search(name.lower())
-    ]
+    return [name for name in names if PERSONAL.search(name) and not ABOUT.search(name.lower())]
 
 
 def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

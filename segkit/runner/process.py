@@ -59,7 +59,7 @@ class Worker:
         parameters: Mapping[str, Any],
         context: Mapping[str, Any],
         *,
-        on_event: Event = lambda event: None,
+        on_event: Event | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Execute a notebook and return its outcome.
@@ -88,7 +88,7 @@ class Worker:
         timer = threading.Timer(timeout, self._too_late) if timeout else None
         if timer:
             timer.start()
-        cell = self._talk(json.dumps(job), on_event)
+        cell = self._talk(json.dumps(job), on_event or (lambda _: None))
         code = self._process.wait()
         if timer:
             timer.cancel()

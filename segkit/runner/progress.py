@@ -29,21 +29,21 @@ class Progress:
         self._started = time.monotonic()
 
     def begin(self, number: int, total: int, stem: str) -> None:
-        """A notebook's turn has come."""
+        """Announce the notebook whose turn has come."""
         self._started = time.monotonic()
         self._label = f"[{number}/{total}] {stem}"
         self._redraw("starting")
 
     def cell(self, event: Mapping[str, int]) -> None:
-        """A cell has begun."""
+        """Announce the cell that has begun."""
         self._redraw(f"cell {event['cell']} of {event['cells']}")
 
     def step(self, what: str) -> None:
-        """Something other than a cell has begun."""
+        """Announce what has begun beside the cells."""
         self._redraw(what)
 
     def end(self, status: str, detail: str = "") -> None:
-        """The notebook has ended."""
+        """Tell how the notebook ended."""
         seconds = time.monotonic() - self._started
         first = detail.strip().splitlines()[0] if detail.strip() else ""
         start = CLEAR if self._live else ""
@@ -51,7 +51,7 @@ class Progress:
         self._write(f"{start}{self._label}  {status} ({seconds:.1f} s){rest}\n")
 
     def note(self, sentence: str) -> None:
-        """Tell something beside."""
+        """Write a sentence of its own line."""
         self._write(f"{sentence}\n")
 
     def _redraw(self, what: str) -> None:

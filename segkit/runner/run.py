@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
-from segkit.runner.catalog import Catalog, Notebook, home, notebook_folder
+from segkit.runner.catalog import Catalog, Notebook, notebook_folder
 from segkit.runner.context import OWN_DATA, build_context, run_name
 from segkit.runner.folder import Aside, clean, locked
 from segkit.runner.manifest import (
@@ -150,9 +150,7 @@ def run(
     shared = _shared(known, order, given)
     run_folder = place / str(shared.get("out", "reports")) / run_name(shared)
     data_inputs(shared, place)
-    this = _Run(
-        known, order, given, place, run_folder, force, timeout, progress or Progress()
-    )
+    this = _Run(known, order, given, place, run_folder, force, timeout, progress or Progress())
     started = datetime.now(UTC)
     with locked(run_folder):
         for sentence in clean(run_folder):
@@ -168,7 +166,7 @@ def run(
 
 
 def _with_own_data(parameters: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Data without a source are the user's own, not the default source's."""
+    """Take data without a source for the user's own, not the default source's."""
     names = {**parameters, **texts}
     if names.get("data") and "source" not in names:
         return {**parameters, "source": OWN_DATA}
@@ -199,10 +197,10 @@ def _one(this: _Run, number: int, notebook: Notebook) -> NotebookEnd:
     key = key_of(notebook.digest, this.settings(notebook.stem), inputs)
     target = this.folder / notebook.stem
     old = read_json(target / NAME)
-    if not this.force and old.get("key") == key and old.get("status") == "done":
-        if "not hashed" not in inputs.values() and intact(target, old):
-            this.progress.end("reused", f"nothing has changed since {old['finished']}")
-            return NotebookEnd(notebook.stem, "reused")
+    same = old.get("key") == key and "not hashed" not in inputs.values()
+    if not this.force and same and old.get("status") == "done" and intact(target, old):
+        this.progress.end("reused", f"nothing has changed since {old['finished']}")
+        return NotebookEnd(notebook.stem, "reused")
     aside = Aside(this.folder, notebook.stem)
     try:
         manifest = _execute(this, notebook, aside, {"key": key, "inputs": inputs}, old)
@@ -343,6 +341,3 @@ def _record(this: _Run, shared: Mapping[str, Any], started: datetime) -> RunEnd:
     link_reports(this.folder)
     write_index(this.folder.parent)
     return end
-
-
-__all__ = ["NotebookEnd", "RunEnd", "home", "run"]

@@ -80,7 +80,7 @@ def _register_engine(folder: Path) -> Any:
             if os.name == "posix" and len(self.connection_file) < LONGEST_SOCKET_PATH:
                 self.transport = "ipc"
 
-    class Client(PapermillNotebookClient):
+    class Client(PapermillNotebookClient):  # type: ignore[misc]
         def papermill_execute_cells(self) -> None:
             process = self.km.provisioner.process
             Engine.kernel = process
@@ -91,14 +91,14 @@ def _register_engine(folder: Path) -> Any:
                 Engine.kernel_code = process.poll()
                 raise
 
-    class Engine(NBClientEngine):
+    class Engine(NBClientEngine):  # type: ignore[misc]
         kernel: Any = None
         kernel_code: int | None = None
         cell: int = 0
 
         @classmethod
         def execute_managed_notebook(
-            cls, nb_man: Any, kernel_name: str, start_timeout: int = 120, **settings: Any
+            cls, nb_man: Any, kernel_name: str, start_timeout: int = 120, **_: Any
         ) -> Any:
             started = nb_man.cell_start
 

@@ -1,0 +1,186 @@
+"""The command line: ``segkit run``, ``params``, ``check``, ``new``, ``index``, ``version``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
+
+FAILED, USAGE, GATE = 1, 2, 3
+
+app = typer.Typer(
+    help="From raw purchase history to customer segments, and on to campaign lift.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Words = Annotated[list[str] | None, typer.Argument(help="Notebooks (05, 05_segments); all if none")]
+
+
+@app.callback()
+def _everywhere(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+) -> None:
+    del debug  # taken out by main, which is where errors arrive
+
+
+@app.command()
+def run(
+    notebooks: Words = None,
+    source: Annotated[str, typer.Option(help="Source: simulated, online-retail, file, …")] = "",
+    data: Annotated[str, typer.Option(help="Your data, or where the source's file lies")] = "",
+    mapping: Annotated[str, typer.Option(help="Mapping file (see segkit check)")] = "",
+    out: Annotated[str, typer.Option(help="Folder of the runs; reports by default")] = "",
+    name: Annotated[str, typer.Option(help="Name of this run; the source's by default")] = "",
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="key=value; may be repeated")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one notebook may take", min=1)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run what has not changed too")] = False,
+) -> None:
+    """Run notebooks, with all that they depend on, and write their reports."""
+    from segkit.runner.parameters import split_pairs
+    from segkit.runner.run import run as run_notebooks
+    from segkit.runner.workspace import read_parameters
+
+    flags = {"source": source, "data": data, "mapping": mapping, "out": out, "name": name}
+    texts = {key: value for key, value in flags.items() if value}
+    pairs = split_pairs(parameter or [])
+    for key in pairs.keys() & texts.keys():
+        raise ParameterError(f"parameter {key!r} is given by --{key} and by -p")
+    kept = {} if source or data else read_parameters(Path.cwd())
+    end = run_notebooks(
+        notebooks or (), parameters=kept, texts={**texts, **pairs}, force=force, timeout=timeout
+    )
+    for each in end.notebooks:
+        if not each.good:
+            typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
+    typer.echo(_near(end.index))
+    raise typer.Exit(end.exit_code)
+
+
+@app.command()
+def params(notebook: Annotated[str, typer.Argument(help="One notebook; all if none")] = "") -> None:
+    """List the parameters of the notebooks: name, type, default, meaning."""
+    from segkit.runner.catalog import Catalog, notebook_folder
+
+    catalog = Catalog.open(notebook_folder())
+    stems = [catalog.find(notebook)] if notebook else list(catalog.notebooks)
+    shared = set.intersection(*(set(n.parameters) for n in catalog.notebooks.values()))
+    if not notebook:
+        typer.echo("All notebooks")
+        for one in catalog.notebooks[stems[0]].parameters.values():
+            if one.name in shared:
+                typer.echo(f"  {one.name}: {one.kind} = {one.default!r}  {one.help}")
+    for stem in stems:
+        own = [
+            one
+            for one in catalog.notebooks[stem].parameters.values()
+            if notebook or one.name not in shared
+        ]
+        typer.echo(f"{stem}: {catalog.notebooks[stem].question}")
+        for one in own:
+            typer.echo(f"  {one.name}: {one.kind} = {one.default!r}  {one.help}")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A data file, or a folder of tables")],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping to check the data by")] = None,
+    save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
+) -> None:
+    """Say whether data can be used, what was found in them, and propose a mapping."""
+    from segkit.runner.workspace import audit_data, show_audit
+
+    audit = audit_data(data, mapping)
+    typer.echo(show_audit(audit))
+    if save is not None:
+        if save.exists():
+            raise ParameterError(f"{save} exists; it is not overwritten")
+        audit.mapping.save(save)
+        typer.echo(
+            f"Mapping written to {save}; look it over, then: "
+            f"segkit run --data {data} --mapping {save}"
+        )
+    if not audit.usable:
+        raise typer.Exit(GATE)
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The working folder to make")],
+    data: Annotated[Path | None, typer.Option(help="Your data file")] = None,
+) -> None:
+    """Lay out a working folder: mapping, parameters, notebooks, and what to do next."""
+    from segkit.runner.workspace import lay_out
+
+    for path in lay_out(folder, data):
+        typer.echo(_near(path))
+    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: cd {folder} && segkit run")
+
+
+@app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
+) -> None:
+    """Write index.html over all the runs found in a folder."""
+    from segkit.report.index import write_index
+
+    if not folder.is_dir():
+        raise SourceError(f"there is no folder {folder}")
+    typer.echo(_near(write_index(folder)))
+
+
+@app.command()
+def version() -> None:
+    """Show the versions on which results depend."""
+    from segkit.runner.manifest import versions
+
+    for library, number in versions().items():
+        typer.echo(f"{library} {number}")
+
+
+def _near(path: Path) -> str:
+    full = path.resolve()
+    here = Path.cwd()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+
+
+def main() -> NoReturn:
+    """Run the command line; errors of segkit's own are one line and an exit code."""
+    words = sys.argv[1:]
+    sys.exit(invoke([word for word in words if word != "--debug"], debug="--debug" in words))
+
+
+def invoke(words: list[str], *, debug: bool = False) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    words : list of str
+        The command line without the program's name.
+    debug : bool
+        Let errors through, with their traceback.
+    """
+    try:
+        app(args=words, prog_name="segkit")
+    except SystemExit as end:
+        return int(end.code or 0)
+    except SegkitError as error:
+        if debug:
+            raise
+        typer.echo(f"segkit: {error}", err=True)
+        if isinstance(error, ParameterError):
+            return USAGE
+        return GATE if isinstance(error, DataError | SourceError | MappingError) else FAILED
+    except KeyboardInterrupt:
+        typer.echo("segkit: stopped", err=True)
+        return 130
+    return 0

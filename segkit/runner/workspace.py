@@ -1,0 +1,173 @@
+"""A user's working folder: its layout, its parameters file, and the audit of its data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit.errors import ParameterError, SourceError
+from segkit.runner.catalog import PACKAGE
+from segkit.runner.context import OWN_DATA, run_name
+
+if TYPE_CHECKING:
+    from segkit.ingest import Audit
+
+PARAMETERS = "parameters.toml"
+README = """\
+# {title}
+
+A working folder of segkit. What lies here:
+
+- `mapping.toml`: which of your columns is which, and how dates, money and returns are written.
+  {mapping}
+- `parameters.toml`: what `segkit run` uses unless told otherwise.
+- `notebooks/`: the analysis, one notebook per question; yours to change. Opened in JupyterLab,
+  a notebook uses the parameters of its own first cell.
+- `reports/`: comes with the first run; start at `reports/index.html`.
+
+Next:
+
+1. {first}
+2. `segkit run`
+3. Open `reports/index.html`; begin with the data audit.
+
+`segkit params` lists what can be set; `segkit run 05 -p seed=7` runs one notebook and what it
+needs.
+"""
+EMPTY_MAPPING = """\
+# Which of your columns is which. Propose it from your data:
+#   segkit check DATA --save mapping.toml
+"""
+
+
+def read_parameters(folder: Path) -> dict[str, Any]:
+    """Return the values of a folder's ``parameters.toml``; empty if it has none.
+
+    Raises
+    ------
+    ParameterError
+        If the file is not TOML.
+    """
+    path = folder / PARAMETERS
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ParameterError(f"{path.name} cannot be read: {error}") from error
+
+
+def audit_data(data: Path, mapping: Path | None = None) -> Audit:
+    """Audit data by a mapping, or by the one that is proposed for them.
+
+    Raises
+    ------
+    SourceError
+        If the data or the mapping file is not there.
+    """
+    from segkit.ingest import Mapping, check
+
+    for path in (data, mapping):
+        if path is not None and not path.exists():
+            raise SourceError(f"there is no file {path}")
+    return check(data, Mapping.load(mapping) if mapping else None)
+
+
+def show_audit(audit: Audit) -> str:
+    """Write an audit as plain text: the verdict, then a line for each finding."""
+    from segkit.display import cell
+
+    lines = [audit.text]
+    for row in audit.to_frame().iter_rows(named=True):
+        words = [cell(value, name) for name, value in row.items() if value not in (None, "")]
+        lines.append("  " + " · ".join(words))
+    return "\n".join(lines)
+
+
+def shipped_notebooks() -> Path:
+    """Return the folder of the notebooks that come with segkit.
+
+    Raises
+    ------
+    SourceError
+        If this installation has none.
+    """
+    for place in (PACKAGE.parent / "notebooks", PACKAGE / "_notebooks"):
+        if any(place.glob("*.ipynb")):
+            return place
+    raise SourceError("this installation of segkit has no notebooks")
+
+
+def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
+    """Lay out a working folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        New, or empty.
+    data : pathlib.Path, optional
+        The user's data, from which the mapping is proposed; they stay where they are.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was made.
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds anything already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ParameterError(f"{folder} holds something already; nothing is overwritten")
+    notebooks = shipped_notebooks()
+    audit = audit_data(data) if data else None
+    values: dict[str, Any] = {"source": "simulated"}
+    if data:
+        near = Path(os.path.relpath(data.resolve(), folder.resolve())).as_posix()
+        values = {"source": OWN_DATA, "data": near, "mapping": "mapping.toml"}
+        values["name"] = run_name({"data": near})
+    folder.mkdir(parents=True, exist_ok=True)
+    if audit is not None:
+        audit.mapping.save(folder / "mapping.toml")
+    else:
+        (folder / "mapping.toml").write_text(EMPTY_MAPPING, encoding="utf-8")
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    (folder / PARAMETERS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    copies = folder / "notebooks"
+    copies.mkdir()
+    for path in sorted(notebooks.glob("*.ipynb")):
+        _copy(path, copies / path.name, values)
+    (folder / "README.md").write_text(_readme(folder, audit), encoding="utf-8")
+    return [folder / "README.md", folder / "mapping.toml", folder / PARAMETERS, copies]
+
+
+def _readme(folder: Path, audit: Audit | None) -> str:
+    if audit is None:
+        mapping = "Empty until you have data of your own."
+        first = "`segkit run` shows the simulated retailer; for your own data see `mapping.toml`."
+    else:
+        mapping = "It was proposed from your data: look it over."
+        first = f"Read `mapping.toml`. The audit says: {audit.text}"
+    return README.format(title=folder.resolve().name, mapping=mapping, first=first)
+
+
+def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
+    """Copy a notebook, and set the defaults of its parameters cell for JupyterLab."""
+    shutil.copyfile(source, target)
+    content = json.loads(target.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            text = "".join(cell["source"])
+            for name, value in values.items():
+                pattern = re.compile(rf'^({re.escape(name)}: str = )"[^"]*"', re.MULTILINE)
+                shown = json.dumps(value, ensure_ascii=False).replace("\\", r"\\")
+                text = pattern.sub(rf"\g<1>{shown}", text)
+            cell["source"] = text.splitlines(keepends=True)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    target.write_text(text + "\n", encoding="utf-8")
