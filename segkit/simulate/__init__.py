@@ -1,0 +1,15 @@
+"""Is the analysis right? A simulated fashion retailer whose truth is known."""
+
+from segkit.simulate.archetypes import ARCHETYPES, GENERATOR_VERSION, NO_OFFER, OFFERS
+from segkit.simulate.respond import Response
+from segkit.simulate.retailer import Retailer, simulate_retailer
+
+__all__ = [
+    "ARCHETYPES",
+    "GENERATOR_VERSION",
+    "NO_OFFER",
+    "OFFERS",
+    "Response",
+    "Retailer",
+    "simulate_retailer",
+]

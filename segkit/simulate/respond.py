@@ -1,0 +1,220 @@
+"""What follows a campaign? Events and orders of the assigned customers, from planted answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.simulate import campaign, engagement, purchases, tables
+from segkit.simulate.archetypes import WINDOW_WEEKS
+from segkit.simulate.customers import People, writable
+from segkit.simulate.draws import Ints, spread_out
+from segkit.simulate.seasons import HORIZON_DAYS, ZONE
+from segkit.simulate.world import World, written
+
+_CHUNK = 20_000  # customers answered for at a time
+_NATURAL_NUMBERS = 1500  # numbers of the orders made anyway; the offers' come before them
+_GUEST_INVERSE = pow(tables.GUEST_FACTOR, -1, tables.GUESTS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """What the assigned customers did.
+
+    Attributes
+    ----------
+    orders, events : DataFrame
+        In the raw tables' format, without defects.
+    weeks : int
+        Length of the time covered, from each customer's assignment.
+    """
+
+    orders: pl.DataFrame
+    events: pl.DataFrame
+    weeks: int
+
+
+def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEKS) -> Response:
+    """Answer a campaign: what do these customers do in the weeks after their assignment?
+
+    E-mails go out at seven in the morning, local time, after the assignment. Each customer's
+    answer rests on its own random numbers alone: the same customer with the same offer does the
+    same, whatever the others got; orders that would have come anyway come under every offer. A
+    customer who may not be written to gets no e-mail and no effect.
+
+    Parameters
+    ----------
+    world : World
+    assignments : DataFrame
+        customer_id (an account id), offer (one of `archetypes.OFFERS`, or "none" for a holdout),
+        assigned_at (date-time in UTC; one without a zone is taken as UTC), campaign_id.
+    weeks : int
+        1 to 26.
+
+    Returns
+    -------
+    Response
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        If a column is missing, a customer unknown or assigned twice, an offer unknown, or an
+        assignment lies before the campaign's date or too late for the weeks asked for.
+    """
+    require_columns(
+        assignments.columns, ["customer_id", "campaign_id", "offer", "assigned_at"], "assignments"
+    )
+    if not 1 <= weeks <= HORIZON_DAYS // 7:
+        raise ParameterError(f"weeks must be 1 to {HORIZON_DAYS // 7}, got {weeks}")
+    index = customer_numbers(world, assignments.get_column("customer_id"))
+    offers = campaign.offer_codes(assignments.get_column("offer").to_list())
+    day = _sending_days(world, assignments.get_column("assigned_at"), weeks)
+    order = np.argsort(index, kind="stable")
+    parts = []
+    for first in range(0, len(index), _CHUNK):
+        rows = order[first : first + _CHUNK]
+        some = assignments[rows]
+        parts.append(_answered(world, some, index[rows], offers[rows], day[rows], weeks))
+    orders = [pl.DataFrame(schema=tables.ORDERS), *(part[0] for part in parts)]
+    events = [pl.DataFrame(schema=tables.EVENTS), *(part[1] for part in parts)]
+    return Response(
+        pl.concat(orders).sort("ordered_at", "order_no", maintain_order=True),
+        pl.concat(events).sort("event_time", "account_id", maintain_order=True),
+        weeks,
+    )
+
+
+def customer_numbers(world: World, ids: pl.Series) -> Ints:
+    """Turn account ids, main or second ones, into the customers' numbers.
+
+    Raises
+    ------
+    DataError
+        Naming ids that are not the retailer's, or persons who come twice.
+    """
+    text = ids.cast(pl.String)
+    code = text.str.slice(1).cast(pl.Int64, strict=False)
+    guest = (code - 11) * _GUEST_INVERSE % tables.GUESTS
+    kind = text.str.slice(0, 1)
+    number = (code - 1).zip_with(kind == "C", guest)
+    known = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
+    wrong = text.filter(~known.fill_null(value=False))
+    if len(wrong):
+        raise DataError(
+            f"{len(wrong)} assigned customers are not this retailer's accounts (C0000001 to "
+            f"C{world.n_customers:07d}, or second accounts G...): {', '.join(map(str, wrong[:3]))}"
+        )
+    twice = text.filter(number.is_duplicated())
+    if len(twice):
+        raise DataError(
+            f"{len(twice)} assignments are to persons assigned more than once: "
+            f"{', '.join(map(str, twice[:3]))}; link the identifiers, then assign once"
+        )
+    return number.to_numpy()
+
+
+def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
+    """Day of each e-mail: that of the first seven in the morning after the assignment."""
+    utc = assigned.cast(pl.Datetime("us", getattr(assigned.dtype, "time_zone", None)))
+    if getattr(utc.dtype, "time_zone", None) is None:
+        utc = utc.dt.replace_time_zone("UTC")
+    local = utc.dt.convert_time_zone(ZONE).dt.replace_time_zone(None).to_numpy()
+    start = np.datetime64(datetime.combine(world.start, datetime.min.time()), "us")
+    since = (local - start).astype(np.int64) - 7 * 3600 * purchases.SECOND
+    day: Ints = -(-since // purchases.DAY)
+    first, last = world.calendar.days, world.calendar.days + HORIZON_DAYS - 7 * weeks
+    if len(day) and (day.min() < first or day.max() > last):
+        raise DataError(
+            f"assigned_at must lie from the campaign's date {world.calendar.campaign_date} to "
+            f"{last - first} days later for {weeks} weeks; got "
+            f"{assigned.min()} to {assigned.max()}"
+        )
+    return day
+
+
+def _answered(
+    world: World, some: pl.DataFrame, index: Ints, offers: Ints, day: Ints, weeks: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    people = world.people(index)
+    calendar, catalogue = world.calendar, world.catalogue
+    ids = tables.identifiers(people).with_columns(
+        account_id=some.get_column("customer_id").cast(pl.String),
+        guest_id=pl.lit(None, pl.String),
+    )
+    last = day + 7 * weeks
+    reached = writable(people, calendar, calendar.days)
+    added = world.planted.added(people, reached)
+    by_offer = campaign.answer(people, added, offers, day, last, "campaign")
+    anyway = campaign.stay(people, calendar, catalogue, day, last, "campaign")
+    mailed = np.flatnonzero(reached & (offers >= 0))
+    mail = engagement.campaign_mail(
+        people.some(mailed),
+        calendar,
+        ids[mailed],
+        some.get_column("campaign_id").cast(pl.String).gather(mailed),
+        day[mailed],
+        np.flatnonzero(np.isin(mailed, by_offer.person)),
+        "campaign",
+    )
+    offered, shift = campaign.saving_of(offers), _NATURAL_NUMBERS - 300
+    orders, visits = [], [mail]
+    for kind, answers, number in (
+        ("campaign offer", by_offer, shift + by_offer.number),
+        ("campaign anyway", anyway, _NATURAL_NUMBERS + anyway.number),
+    ):
+        deal = np.zeros(len(answers.person), dtype=bool)
+        baskets = purchases.make_baskets(
+            people, calendar, answers.person, number, answers.day, deal, kind
+        )
+        if answers is by_offer:
+            baskets = purchases.with_offer(baskets, offered[answers.person])
+        lines, seen = written(
+            world,
+            people,
+            ids,
+            baskets,
+            sure=True,
+            last=calendar.days + HORIZON_DAYS,
+            prefixes=("W", "R", "S"),
+        )
+        orders.append(_within(lines, people, ids, last, calendar.days, world))
+        visits.append(seen)
+    visits.append(_idle(world, people, ids, day, last))
+    return pl.concat(orders), pl.concat(visits)
+
+
+def _within(
+    lines: pl.DataFrame, people: People, ids: pl.DataFrame, last: Ints, days: int, world: World
+) -> pl.DataFrame:
+    """Drop the returns that come after a customer's weeks are over."""
+    ends = pl.DataFrame(
+        {
+            "account_id": ids["account_id"],
+            "ends": tables.local_time(world.calendar, last * purchases.DAY).dt.to_string(
+                "%Y-%m-%d %H:%M:%S"
+            ),
+        }
+    )
+    joined = lines.join(ends, on="account_id", how="left", maintain_order="left")
+    return joined.filter(pl.col("ordered_at") < pl.col("ends")).drop("ends")
+
+
+def _idle(world: World, people: People, ids: pl.DataFrame, day: Ints, last: Ints) -> pl.DataFrame:
+    """Draw the visits without an order, which no offer changes."""
+    calendar = world.calendar
+    begin = np.full(len(people), calendar.days)
+    end = np.full(len(people), calendar.days + HORIZON_DAYS)
+    fade = np.where(people.left <= calendar.days, engagement.FADE_VISITS, 1.0)
+    rate = fade * people.traits["sessions_per_month"] * 12
+    stream = people.draws.child(np.arange(len(people)), 0, "visits campaign")
+    counts = stream.poisson("count", rate * calendar.weight(0, begin, end))
+    person, number = spread_out(counts)
+    draws = stream.child(person, number, "visit")
+    when = calendar.day_at(0, begin[person], end[person], draws.uniform("day"))
+    keep = (when >= day[person]) & (when < last[person])
+    sessions = engagement.browsing(people, person[keep], number[keep], draws.rows(keep), when[keep])
+    return engagement.visit_events(people, calendar, world.catalogue, ids, sessions, "T")
