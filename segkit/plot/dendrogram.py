@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError
 from segkit.plot.figure import GREY, Figure, canvas
-from segkit.plot.style import MAX_GROUPS, styles
+from segkit.plot.style import MAX_GROUPS, legend, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def dendrogram(
             text = f"cut into {k}"
             axes.annotate(text, (1, cut), (-2, 3), xycoords=("axes fraction", "data"),
                           textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
-        _label_feet(axes, feet, n)
+        _label_feet(axes, feet, n, unit)
         _label_groups(axes, feet, names, colours)
         axes.set_ylabel("height of the merge (Ward's distance)")
         axes.set_ylim(0, float(linkage[-1, 2]) * 1.05 or 1.0)
@@ -157,10 +157,11 @@ def _draw(axes: Axes, merges: list[dict[str, float | int]], colours: list[str]) 
                   color=colour(m["group"]), linewidth=1.4)  # fmt: skip
 
 
-def _label_feet(axes: Axes, feet: list[_Node], n: int) -> None:
+def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
     """Write under each branch how many leaves it gathers, where it gathers any."""
     axes.set_xticks([])
     if len(feet) < n:
+        axes.set_xlabel(f"{unit} in each branch", labelpad=24)
         for foot in feet:
             axes.annotate(f"{foot.leaves:,}", (foot.x, 0), (0, -3), textcoords="offset points",
                           ha="center", va="top", rotation=90, fontsize=7,
@@ -174,7 +175,4 @@ def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: 
     handles = [
         Line2D([], [], color=colours[g % len(colours)], linewidth=2.2, label=names[g]) for g in seen
     ]
-    axes.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8.5,
-        ncols=2 if len(seen) > 1 else 1, title="from left to right",
-    )  # fmt: skip
+    legend(axes, handles, [names[g] for g in seen], "from left to right")
