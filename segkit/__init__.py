@@ -15,6 +15,18 @@ __version__ = "0.1.0"
 _MAP: dict[str, str] = {
     # Which error was it?
     "SegkitError": "segkit.errors",
+    # Can we trust the data, and where did every row go?
+    "Audit": "segkit.ingest",
+    "Intake": "segkit.ingest",
+    "Ledger": "segkit.ledger",
+    "Mapping": "segkit.ingest",
+    "TableMapping": "segkit.ingest",
+    "Trace": "segkit.ingest.trace",
+    "check": "segkit.ingest",
+    "intake": "segkit.ingest",
+    # Which data are there to learn on?
+    "Source": "segkit.datasets",
+    "load_source": "segkit.datasets",
     # How many segments, how good are they?
     "choose_k": "segkit.cluster.choose",
     "cluster_validity": "segkit.cluster.validity",

@@ -1,0 +1,219 @@
+"""Can we trust the data? A proposed mapping, what was found, and what must be answered first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.ingest.mapping import Mapping, TableMapping, lacks
+from segkit.ingest.propose import propose_table
+from segkit.ingest.questions import Finding, open_questions
+from segkit.ingest.readers import gather
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.ingest.process import Intake
+    from segkit.plot import Figure
+
+__all__ = ["Audit", "Finding", "check", "settle_mapping"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audit(Result):
+    """What a look at the raw tables shows, before anything is computed from them.
+
+    Attributes
+    ----------
+    mapping : Mapping
+        The mapping given, completed by what names and values show.
+    findings : tuple of Finding
+        Worst first; those of severity "block" must be answered before intake.
+    coverage : polars.DataFrame
+        One row a calendar month between the first and the last order: ``month``, ``rows``,
+        ``customers``, ``amount``; zero rows are gaps.
+    rows : dict of str to int
+        Raw rows by table.
+    """
+
+    mapping: Mapping
+    findings: tuple[Finding, ...]
+    coverage: pl.DataFrame
+    rows: dict[str, int]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a question must be answered before the data can be used."""
+        return any(finding.severity == "block" for finding in self.findings)
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a finding."""
+        columns = ("severity", "table", "column", "finding", "rows", "example", "answer")
+        return pl.DataFrame(
+            [{name: getattr(item, name) for name in columns} for item in self.findings],
+            schema={name: pl.Int64 if name == "rows" else pl.String for name in columns},
+        )
+
+    @property
+    def text(self) -> str:
+        """The audit in words: what was read, what must be answered, what else was found."""
+        read = ", ".join(f"{number(rows)} {table} rows" for table, rows in self.rows.items())
+        blocks = [item for item in self.findings if item.severity == "block"]
+        warned = [item for item in self.findings if item.severity == "warn"]
+        if blocks:
+            asked = " ".join(f"{item.finding} Answer with: {item.answer}." for item in blocks)
+            verdict = f"Before they can be used, {len(blocks)} must be answered. {asked}"
+        else:
+            verdict = "They can be used as mapped."
+        rest = f" {len(warned)} findings deserve a look." if warned else ""
+        return f"Read {read}. {verdict}{rest}"
+
+    def plot(self) -> Figure:
+        """Draw rows by month."""
+        from segkit.plot import OKABE_ITO, Figure, canvas
+
+        with canvas(height=2.8) as (figure, (axes,)):
+            axes.bar(
+                self.coverage["month"].to_list(),
+                self.coverage["rows"].to_list(),
+                width=25,
+                color=OKABE_ITO[0],
+            )
+            axes.set_ylabel("order lines")
+            axes.set_title("Order lines by month")
+        gaps = self.coverage.filter(pl.col("rows") == 0).height
+        alt = f"Bars of order lines in {self.coverage.height} months, {gaps} of them without any."
+        return Figure(figure, alt, self.coverage)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        toml = html.escape(self.mapping.to_toml())
+        return f"{Result._repr_html_(self)}<pre>{toml}</pre>"
+
+    def __str__(self) -> str:
+        lines = [self.text, "", "Proposed mapping:", "", self.mapping.to_toml(), "", "Findings:"]
+        for item in self.findings:
+            count = f" ({number(item.rows)} rows)" if item.rows is not None else ""
+            example = f" E.g. {item.example}." if item.example else ""
+            answer = f" -> {item.answer}" if item.answer else ""
+            lines.append(f"  {item.severity}: {item.finding}{count}{example}{answer}")
+        return "\n".join(lines if self.findings else [*lines, "  none"])
+
+
+def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mapping, list[Finding]]:
+    """Complete a mapping by proposals where it lacks required columns; list open questions.
+
+    Returns
+    -------
+    tuple of (Mapping, list of Finding)
+        The mapping to use, and the findings that block its use.
+    """
+    proposed: dict[str, TableMapping] = {}
+    questions: list[Finding] = []
+    for name, frame in raw.items():
+        part = given.tables.get(name)
+        if part is not None and part.columns and not lacks(name, part):
+            continue
+        if part is not None:
+            given.check_columns(name, frame)
+        proposal = propose_table(name, frame, given)
+        proposed[name] = proposal.part
+        questions += _rivals(name, proposal.rivals)
+    used = given.over(Mapping(proposed))
+    if any(item.severity == "block" for item in questions):
+        return used, questions
+    for name, frame in raw.items():
+        used.check_columns(name, frame)
+        questions += open_questions(name, frame, used, with_fx="fx" in raw)
+    return used, [item for item in questions if item.severity == "block"]
+
+
+def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
+    """Word the questions that arise where several columns would do for one."""
+    asked = []
+    for ours, theirs in rivals.items():
+        listed = ", ".join(repr(name) for name in theirs)
+        must = ours in ("customer_id", "order_time", "amount", "event_time", "event_type")
+        asked.append(
+            Finding(
+                "block" if must else "warn",
+                table,
+                ours,
+                f"Several columns could be {ours}: {listed}.",
+                answer=f'[{table}.columns] {ours} = "{theirs[0]}"',
+            )
+        )
+    return asked
+
+
+def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
+    """Can we trust the data, and what must be answered before they are used?
+
+    Parameters
+    ----------
+    source, mapping
+        As for `segkit.intake`.
+
+    Returns
+    -------
+    Audit
+        With the mapping proposed, the findings, and order lines by month.
+
+    Raises
+    ------
+    SourceError, MappingError
+        If a file is not there or cannot be read, or the mapping names what does not exist.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"Kunden-Nr.": ["a", "b"], "Bestelldatum": ["03.04.2024", "05.06.2024"],
+    ...                       "Betrag": ["1.234,50", "7,20"]})
+    >>> audit = check(lines)
+    >>> audit.blocked, audit.mapping.tables["orders"].columns["amount"]
+    (False, 'Betrag')
+    """
+    from segkit.ingest.findings import findings_of, trial
+
+    raw, given, base = gather(source, mapping)
+    used, questions = settle_mapping(raw, given)
+    taken: Intake | None = trial(raw, used, base)
+    found = findings_of(raw, used, taken, questions)
+    return Audit(
+        used,
+        found,
+        _coverage(taken),
+        {name: frame.height for name, frame in raw.items()},
+    )
+
+
+def _coverage(taken: Intake | None) -> pl.DataFrame:
+    """Count clean order lines by month, months without any included."""
+    schema = {
+        "month": pl.Date,
+        "rows": pl.UInt32,
+        "customers": pl.UInt32,
+        "amount": pl.Float64,
+    }
+    if taken is None or taken.orders is None or not taken.orders.height:
+        return pl.DataFrame(schema=schema)
+    by_month = (
+        taken.orders.lazy()
+        .group_by(month=pl.col("order_day").cast(pl.Date).dt.truncate("1mo"))
+        .agg(
+            rows=pl.len(), customers=pl.col("customer_id").n_unique(), amount=pl.col("amount").sum()
+        )
+        .sort("month")
+        .collect()
+    )
+    months = pl.date_range(by_month["month"][0], by_month["month"][-1], "1mo", eager=True)
+    whole = months.alias("month").to_frame().join(by_month, on="month", how="left")
+    return (
+        whole.sort("month")
+        .with_columns(pl.col("rows", "customers", "amount").fill_null(0))
+        .cast(schema)
+    )

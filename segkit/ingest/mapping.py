@@ -1,0 +1,278 @@
+"""Which of the source's columns is which? The mapping file: names, constants, options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from segkit.errors import MappingError, SourceError, unknown
+from segkit.ingest.options import OPTIONS, ORDERS_ONLY
+from segkit.schema import CONTRACTS, OPEN, fields
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SECTIONS = ("columns", "constants", "values", "questions")
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """How one raw table becomes one clean table.
+
+    Attributes
+    ----------
+    columns : dict of str to str
+        The contract's column to the source's.
+    constants : dict of str to value
+        Values for columns that the source lacks; where the source has the column, the constant
+        fills its gaps.
+    values : dict of str to dict
+        Column to a table of the source's words to ours (event types, channels, yes and no).
+    options : dict of str to value
+        What holds for this table only; see ``segkit.ingest.options.OPTIONS``.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as it stands in the TOML file."""
+        parts: dict[str, Any] = dict(self.options)
+        for name in ("columns", "constants", "values"):
+            if getattr(self, name):
+                parts[name] = getattr(self, name)
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """The whole mapping: a part for each table, and options that hold for all.
+
+    Attributes
+    ----------
+    tables : dict of str to TableMapping
+        By the contract's table name ("orders", "events", ...).
+    options : dict of str to value
+        Options for every table (``timezone``, ``currency``, ...); a table's own go first.
+
+    Examples
+    --------
+    >>> mapping = Mapping.from_dict({"timezone": "Europe/Paris", "orders": {
+    ...     "return_prefix": "C", "columns": {"customer_id": "CustomerID"}}})
+    >>> mapping.option("orders", "timezone"), mapping.option("orders", "duplicates")
+    ('Europe/Paris', 'flag')
+    >>> Mapping.from_dict({"timezone": "Europe/Pari"})
+    Traceback (most recent call last):
+    segkit.errors.MappingError: unknown time zone 'Europe/Pari'; did you mean 'Europe/Paris'?
+    """
+
+    tables: dict[str, TableMapping] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.options.items():
+            _check_option(name, value, "the mapping")
+        for table, part in self.tables.items():
+            _check_table(table, part)
+
+    @classmethod
+    def from_dict(cls, data: Map[str, Any]) -> Mapping:
+        """Build a mapping from nested dictionaries laid out as the TOML file is.
+
+        Raises
+        ------
+        MappingError
+            If a table, column or option is unknown, or an option's value is not allowed.
+        """
+        tables: dict[str, TableMapping] = {}
+        options: dict[str, Any] = {}
+        for name, value in data.items():
+            if name in CONTRACTS and isinstance(value, Map):
+                parts = {key: dict(value.get(key, {})) for key in SECTIONS[:3]}
+                rest = {key: item for key, item in value.items() if key not in SECTIONS}
+                tables[name] = TableMapping(**parts, options=rest)
+            elif isinstance(value, Map):
+                raise MappingError(unknown("table in the mapping", name, CONTRACTS))
+            else:
+                options[name] = value
+        return cls(tables, options)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Mapping:
+        """Read a mapping from a TOML file.
+
+        Raises
+        ------
+        SourceError
+            If the file is not there.
+        MappingError
+            If it is not TOML, or names an unknown table, column or option.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise SourceError(f"expected a mapping file (TOML) at {file}, found none")
+        try:
+            data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        except tomllib.TOMLDecodeError as error:
+            raise MappingError(f"{file.name} is not a valid TOML file: {error}") from error
+        return cls.from_dict(data)
+
+    @classmethod
+    def propose(cls, source: Any) -> Mapping:
+        """Guess a mapping from names, types and values; see `segkit.check` for what is unsure."""
+        from segkit.ingest.audit import check
+
+        return check(source).mapping
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the mapping as nested dictionaries, as `from_dict` takes them."""
+        tables = {name: part.to_dict() for name, part in self.tables.items()}
+        return {**self.options, **tables}
+
+    def to_toml(self) -> str:
+        """Write the mapping as the text of a TOML file."""
+        return to_toml(self.to_dict())
+
+    def save(self, path: Path | str) -> Path:
+        """Write the mapping as a TOML file and return its path."""
+        file = Path(path)
+        file.write_text(self.to_toml(), encoding="utf-8")
+        return file
+
+    def option(self, table: str, name: str) -> Any:
+        """Give an option's value for a table: its own, the mapping's, or the default."""
+        part = self.tables.get(table)
+        if part is not None and name in part.options:
+            return part.options[name]
+        return self.options.get(name, OPTIONS[name].default)
+
+    def is_set(self, table: str, name: str) -> bool:
+        """Tell whether the mapping sets an option itself, for the table or for all."""
+        part = self.tables.get(table)
+        return name in self.options or (part is not None and name in part.options)
+
+    def with_option(self, table: str | None, name: str, value: Any) -> Mapping:
+        """Return the mapping with one option set, for one table or (None) for all."""
+        if table is None:
+            return replace(self, options={**self.options, name: value})
+        part = self.tables.get(table, TableMapping())
+        part = replace(part, options={**part.options, name: value})
+        return replace(self, tables={**self.tables, table: part})
+
+    def over(self, other: Mapping) -> Mapping:
+        """Return the other mapping with this one's settings laid over it."""
+        tables = dict(other.tables)
+        for name, part in self.tables.items():
+            below = tables.get(name, TableMapping())
+            taken = set(part.columns.values())
+            left = {ours: theirs for ours, theirs in below.columns.items() if theirs not in taken}
+            tables[name] = TableMapping(
+                {**left, **part.columns},
+                {**below.constants, **part.constants},
+                {**below.values, **part.values},
+                {**below.options, **part.options},
+            )
+        return Mapping(tables, {**other.options, **self.options})
+
+    def check_columns(self, table: str, frame: pl.DataFrame) -> None:
+        """Raise ``MappingError`` if the table names a column that the frame lacks."""
+        for ours, theirs in self.tables[table].columns.items():
+            if theirs not in frame.columns:
+                raise MappingError(
+                    f"[{table}.columns] {ours} = {theirs!r}: "
+                    + unknown("column", theirs, frame.columns)
+                )
+
+
+def lacks(table: str, part: TableMapping) -> list[str]:
+    """List the required columns that a table's mapping does not provide."""
+    have = {*part.columns, *part.constants}
+    need = [f.name for f in CONTRACTS[table] if f.required and f.raw]
+    derived = {"order_id", "is_return"}
+    if {"quantity", "unit_price"} <= have:
+        derived.add("amount")
+    if have & {"email", "device_id", "loyalty_id"}:
+        derived.add("customer_id")
+    return [name for name in need if name not in have | derived]
+
+
+def _check_table(table: str, part: TableMapping) -> None:
+    if table not in CONTRACTS:
+        raise MappingError(unknown("table in the mapping", table, CONTRACTS))
+    known = [name for name, item in fields(table).items() if item.raw]
+    for section in ("columns", "constants", "values"):
+        for name in getattr(part, section):
+            if name not in known and not (table in OPEN and section != "constants"):
+                raise MappingError(f"[{table}.{section}]: {unknown('column', name, known)}")
+    for name, value in part.columns.items():
+        if not isinstance(value, str):
+            raise MappingError(f"[{table}.columns] {name}: expected a column's name, got {value!r}")
+    for name, value in part.options.items():
+        if name in ORDERS_ONLY and table != "orders":
+            raise MappingError(f"option {name!r} belongs to [orders], not to [{table}]")
+        _check_option(name, value, f"[{table}]")
+
+
+def _check_option(name: str, value: Any, where: str) -> None:
+    if name not in OPTIONS:
+        raise MappingError(f"{where}: {unknown('option', name, OPTIONS)}")
+    problem = OPTIONS[name].problem(value)
+    if problem:
+        raise MappingError(f"{where}: option {name} = {value!r}: {problem}")
+    if name == "timezone":
+        _check_zone(str(value))
+
+
+def _check_zone(zone: str) -> None:
+    known = available_timezones()
+    if zone not in known:
+        message = unknown("time zone", zone, sorted(known))
+        raise MappingError(message.split(" Available:")[0])
+    ZoneInfo(zone)
+
+
+def to_toml(data: Map[str, Any], prefix: str = "") -> str:
+    """Write nested dictionaries of plain values as TOML text.
+
+    Examples
+    --------
+    >>> print(to_toml({"currency": "EUR", "orders": {"day_first": True}}))
+    currency = "EUR"
+    <BLANKLINE>
+    [orders]
+    day_first = true
+    """
+    plain = {key: value for key, value in data.items() if not isinstance(value, Map)}
+    nested = {key: value for key, value in data.items() if isinstance(value, Map)}
+    lines = [f"{_key(key)} = {_literal(value)}" for key, value in plain.items()]
+    for key, value in nested.items():
+        name = f"{prefix}{_key(key)}"
+        inner = to_toml(value, f"{name}.")
+        own = any(not isinstance(item, Map) for item in value.values())
+        lines += [f"\n[{name}]\n{inner}" if own else inner]
+    return "\n".join(lines)
+
+
+def _key(key: str) -> str:
+    bare = key.replace("_", "").replace("-", "")
+    return key if bare.isascii() and bare.isalnum() else _literal(key)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    if isinstance(value, int | float):
+        return repr(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in text)
+    return f'"{escaped}"'

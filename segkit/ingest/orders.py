@@ -1,0 +1,352 @@
+"""Which order lines can be trusted, and which are sales, which returns?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from segkit.display import number
+from segkit.ingest.clock import DATE_LIKE
+from segkit.ingest.columns import Columns
+from segkit.ingest.options import as_date
+from segkit.ingest.parse import MICRO, is_text, product
+from segkit.ingest.people import People, customers_of
+from segkit.ingest.settle import MICROS, REPEAT, Rule, Settled, repeats, settle
+from segkit.ledger import Part, money_from_micro
+
+EPOCH = date(1970, 1, 1)
+TEXTS = ("product_id", "category", "currency", "channel")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Order lines after intake.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        Clean lines, as the contract has them.
+    settled : Settled
+        Rejected lines and the ledger's steps.
+    parts : tuple of Part
+        Sales and returns among the lines kept.
+    """
+
+    frame: pl.DataFrame
+    settled: Settled
+    parts: tuple[Part, ...]
+
+
+def day_limits(columns: Columns) -> tuple[int, int]:
+    """Give the first and the last possible day, as days since 1970-01-01."""
+    first = as_date(columns.option("earliest_date")) or date(1900, 1, 1)
+    tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
+    last = as_date(columns.option("latest_date")) or tomorrow
+    return (first - EPOCH).days, (last - EPOCH).days
+
+
+def clean_orders(columns: Columns, people: People, fx: pl.DataFrame | None) -> Lines:
+    """Read, judge and set in order the raw order lines.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw table with its mapping.
+    people : People
+        Identities, consent and erasure.
+    fx : polars.DataFrame or None
+        Clean rates to the reporting currency.
+
+    Returns
+    -------
+    Lines
+    """
+    parsed = _read(columns, people)
+    parsed = _convert(columns, parsed, fx)
+    settled = settle("orders", columns.raw, parsed, _rules(columns, people, parsed))
+    return Lines(*_finish(columns, settled))
+
+
+def _read(columns: Columns, people: People) -> pl.DataFrame:
+    """Read every mapped column; helper columns start with two underscores."""
+    utc, day, _ = columns.time("order_time")
+    moment = columns.source("order_time")
+    raw_time = pl.col(moment).cast(pl.String) if moment else pl.lit("")
+    wanted: dict[str, pl.Expr] = {
+        "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
+        "order_time": utc,
+        "order_day": day,
+        "__no_time": columns.blank("order_time"),
+        "__like_time": raw_time.str.strip_chars().str.contains(DATE_LIKE)
+        if moment and is_text(columns.raw.schema[moment])
+        else pl.lit(value=False),
+    }
+    if columns.has("order_id"):
+        wanted["order_id"] = columns.id("order_id")
+    wanted |= {name: columns.text(name) for name in TEXTS if columns.has(name)}
+    for name in ("amount", "quantity", "unit_price", "discount"):
+        if columns.has(name):
+            wanted[f"__{name}"] = columns.micro(name)
+            wanted[f"__no_{name}"] = columns.blank(name)
+    if columns.has("is_return"):
+        wanted["__flag"] = columns.flag("is_return")
+    if columns.has("status"):
+        wanted["__status"] = columns.text("status").str.to_lowercase()
+    frame = columns.raw.lazy().select(**wanted).collect()
+    who = customers_of(columns, people.links)
+    frame = pl.concat([who, frame], how="horizontal")
+    if people.births is not None:
+        frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
+    marks = repeats(columns.raw)
+    if marks.any() and columns.option("duplicates") == "flag":
+        columns.notes.append(
+            f"orders: {number(int(marks.sum()))} lines repeat an earlier line in every column; "
+            'they are kept (duplicates = "drop" would remove them)'
+        )
+    return frame.with_columns(marks.alias(REPEAT), *_sums(columns))
+
+
+def _sums(columns: Columns) -> list[pl.Expr]:
+    """Work out amount, discount and the return mark, in millionths."""
+    has = columns.has
+    if has("quantity", "unit_price"):
+        gross = product(pl.col("__quantity"), pl.col("__unit_price"))
+    else:
+        gross = pl.col("__amount")
+    amount = pl.col("__amount") if has("amount") else gross
+    taken = columns.option("discount_taken")
+    off: pl.Expr | None = None
+    if has("discount"):
+        unit = columns.option("discount_unit")
+        given = pl.col("__discount").abs().fill_null(0)
+        scale = {"share": 1, "percent": 100, "money": 1}[unit]
+        off = given if unit == "money" else product(gross.abs(), given // scale)
+        if not (has("amount") if taken is None else taken):
+            amount = pl.when(amount < 0).then(amount + off).otherwise(amount - off)
+    returned: pl.Expr = amount < 0
+    if has("quantity"):
+        returned = returned | (pl.col("__quantity") < 0)
+    negative = returned.fill_null(value=False)
+    prefix = columns.option("return_prefix")
+    if prefix and has("order_id"):
+        returned = returned | pl.col("order_id").str.starts_with(prefix)
+    if has("is_return"):
+        returned = returned | pl.col("__flag")
+    returned = returned.fill_null(value=False)
+    made = [
+        pl.when(returned).then(-amount.abs()).otherwise(amount).alias(MICROS),
+        returned.alias("is_return"),
+        negative.alias("__negative"),
+    ]
+    if off is not None:
+        made.append(off.alias("__off"))
+    return made
+
+
+def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) -> pl.DataFrame:
+    """Turn amounts into the reporting currency by the rate of their day."""
+    home = columns.option("currency")
+    if "currency" not in parsed.columns:
+        return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
+    parsed = parsed.with_columns(pl.col("currency").str.to_uppercase())
+    if fx is None and home is None:
+        seen = parsed["currency"].drop_nulls().unique()
+        if seen.len() <= 1:
+            return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
+    pairs = parsed.select("currency", "order_day").unique().drop_nulls().sort("order_day")
+    if fx is not None and fx.height:
+        rates = fx.select("currency", "rate", order_day=pl.col("valid_from").cast(pl.Int32)).sort(
+            "order_day"
+        )
+        pairs = pairs.join_asof(
+            rates, on="order_day", by="currency", strategy="backward", check_sortedness=False
+        )
+        known = {*fx["currency"].to_list(), home}
+    else:
+        pairs = pairs.with_columns(rate=pl.lit(None, dtype=pl.Float64))
+        known = {home}
+    rate = pl.when(pl.col("currency") == home).then(1.0).otherwise(pl.col("rate"))
+    joined = parsed.join(pairs, on=["currency", "order_day"], how="left", maintain_order="left")
+    joined = joined.with_columns(
+        rate.alias("__rate"),
+        pl.col("currency").is_in([k for k in known if k]).fill_null(value=False).alias("__known"),
+    ).drop("rate")
+    same = pl.col("__rate") == 1.0
+    scaled = (pl.col(MICROS) * pl.col("__rate")).round(0).cast(pl.Int64, strict=False)
+    others = joined.filter(pl.col("__known") & (pl.col("currency") != home)).height
+    if others:
+        columns.notes.append(
+            f"orders: {number(others)} lines in other currencies are converted to "
+            f"{home or 'the reporting currency'} by the rate of their day, to a millionth"
+        )
+    return joined.with_columns(pl.when(same).then(pl.col(MICROS)).otherwise(scaled).alias(MICROS))
+
+
+def _rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]:
+    """List the reasons for setting a line apart, in the order in which they are tried."""
+    has, col = columns.has, pl.col
+    when, cash = columns.shown("order_time"), columns.shown("amount", "quantity", "unit_price")
+    rules = [*people_rules(people, parsed), *date_rules(columns, "order_time", "order_day", parsed)]
+    if has("status"):
+        words = [str(word).lower() for word in columns.option("cancelled")]
+        rules.append(
+            Rule(
+                "lines",
+                "cancelled",
+                col("__status").is_in(words),
+                columns.shown("status"),
+                "[orders] cancelled = [...]",
+            )
+        )
+    codes = [str(code) for code in columns.option("non_products")]
+    if codes and has("product_id") and columns.option("non_product_lines") == "set_apart":
+        rules.append(
+            Rule(
+                "lines",
+                "non_product",
+                col("product_id").is_in(codes),
+                columns.shown("product_id"),
+                '[orders] non_product_lines = "keep"',
+            )
+        )
+    needed = ("amount",) if has("amount") else ("quantity", "unit_price")
+    blank = pl.any_horizontal(col(f"__no_{name}") for name in needed)
+    unread = pl.any_horizontal(col(f"__{name}").is_null() for name in needed)
+    rules += [
+        Rule("money", "missing_amount", blank, cash, "[orders.constants] or the source"),
+        Rule("money", "bad_amount", unread, cash, '[orders] decimal = "," (or ".")'),
+    ]
+    if has("unit_price"):
+        price = col("__unit_price")
+        rules.append(Rule("money", "negative_price", price < 0, cash, "the source"))
+        if columns.option("zero") == "reject":
+            rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))
+    if has("currency"):
+        shown = columns.shown("currency")
+        rules += [
+            Rule("money", "unknown_currency", ~col("__known"), shown, "[fx] (a table of rates)"),
+            Rule(
+                "money",
+                "no_fx_rate",
+                col("__rate").is_null(),
+                (*shown, *when),
+                "[fx] (an earlier rate)",
+            ),
+        ]
+    rules.append(Rule("money", "amount_out_of_range", col(MICROS).is_null(), cash, "the source"))
+    if columns.option("zero") == "reject":
+        rules.append(Rule("money", "zero_amount", col(MICROS) == 0, cash, '[orders] zero = "keep"'))
+    if columns.option("negative") == "reject":
+        rules.append(
+            Rule(
+                "money", "negative_amount", col("__negative"), cash, '[orders] negative = "return"'
+            )
+        )
+    if columns.option("duplicates") == "drop":
+        rules.append(
+            Rule("repeats", "exact_duplicate", col(REPEAT), (), '[orders] duplicates = "flag"')
+        )
+    return rules
+
+
+def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
+    """List the reasons that have to do with who the customer is."""
+    who = pl.col("customer_id")
+    rules = []
+    if people.erased.len():
+        rules.append(
+            Rule("people", "erased", who.is_in(people.erased.implode()), change="the erasure list")
+        )
+    if parsed["__unlinked"].any():
+        rules.append(
+            Rule(
+                "people",
+                "unlinked_identifier",
+                pl.col("__unlinked"),
+                change="identities (segkit.identity.link)",
+            )
+        )
+    rules.append(Rule("people", "missing_customer_id", who.is_null(), change="the source"))
+    without = who.is_in(people.refused.implode())
+    if people.allowed is not None:
+        without = ~who.is_in(people.allowed.implode())
+    if people.refused.len() or people.allowed is not None:
+        rules.append(Rule("people", "no_profiling_consent", without, change='consent = "ignore"'))
+    return rules
+
+
+def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> list[Rule]:
+    """List the reasons that have to do with dates."""
+    shown = columns.shown(time)
+    first, last = day_limits(columns)
+    col = pl.col
+    fix = f"[{columns.table}] date_format, or day_first"
+    limits = f"[{columns.table}] earliest_date, latest_date"
+    unread = col(time).is_null()
+    outside = (col(day) < first) | (col(day) > last)
+    rules = [
+        Rule("dates", "missing_date", col("__no_time"), shown, "the source"),
+        Rule("dates", "bad_date", unread & ~col("__like_time"), shown, fix),
+        Rule("dates", "impossible_date", unread | outside, shown, limits),
+    ]
+    if "birth_date" in parsed.columns:
+        young = col(day) < col("birth_date").cast(pl.Int32)
+        rules.append(Rule("dates", "before_birth", young, shown, "[customers] birth_date"))
+    as_of = as_date(columns.option("as_of"))
+    if as_of:
+        late = col(day) > (as_of - EPOCH).days
+        rules.append(Rule("dates", "after_as_of", late, shown, "as_of"))
+    return rules
+
+
+def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, tuple[Part, ...]]:
+    """Give the kept lines the contract's columns, and count sales and returns."""
+    kept, rate = settled.kept, pl.col("__rate")
+    has = columns.has
+    grain = {
+        "day": pl.concat_str(["customer_id", pl.lit("@"), pl.col("order_day").cast(pl.Date)]),
+        "time": pl.concat_str(["customer_id", pl.lit("@"), pl.col("order_time").cast(pl.String)]),
+        "line": pl.concat_str(["customer_id", pl.lit("#"), pl.col("source_row")]),
+    }[columns.option("order_grain")]
+    made = kept.get_column("order_id").null_count() if has("order_id") else kept.height
+    if made:
+        columns.notes.append(
+            f"orders: {number(made)} lines have no order id; one order is taken to be one "
+            f"customer's {columns.option('order_grain')} (order_grain)"
+        )
+    order_id = pl.coalesce("order_id", grain) if has("order_id") else grain
+    wanted: dict[str, pl.Expr] = {
+        "customer_id": pl.col("customer_id"),
+        "order_id": order_id,
+        "order_time": pl.col("order_time"),
+        "order_day": pl.col("order_day"),
+        "amount": pl.col(MICROS) / MICRO,
+    }
+    wanted |= {name: pl.col(name) for name in ("product_id", "category") if has(name)}
+    if has("quantity"):
+        amount = pl.col("__quantity") / MICRO
+        wanted["quantity"] = pl.when(pl.col("is_return")).then(-amount.abs()).otherwise(amount)
+    if has("unit_price"):
+        wanted["unit_price"] = pl.col("__unit_price") / MICRO * rate
+    if has("discount"):
+        wanted["discount"] = pl.col("__off") / MICRO * rate
+    wanted |= {name: pl.col(name) for name in ("currency", "channel") if has(name)}
+    wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
+    frame = kept.lazy().select(**wanted).collect()
+    counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
+    return frame, settled, (_part(counted, "sale"), _part(counted, "return"))
+
+
+def _part(lines: pl.DataFrame, kind: str) -> Part:
+    chosen = lines.filter(pl.col("is_return") == (kind == "return"))
+    micro = chosen.select(pl.col(MICROS).cast(pl.Int128).sum()).item()
+    return Part(
+        "orders",
+        kind,
+        chosen.height,
+        chosen["customer_id"].n_unique(),
+        chosen["order_id"].n_unique(),
+        money_from_micro(int(micro or 0)),
+    )

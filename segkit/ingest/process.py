@@ -1,0 +1,324 @@
+"""From raw tables to clean ones: one call, every row accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.errors import DataError, MappingError
+from segkit.ingest.columns import Columns
+from segkit.ingest.mapping import Mapping, lacks
+from segkit.ingest.options import as_date
+from segkit.ingest.orders import clean_orders
+from segkit.ingest.people import People, erased_ids, links_from, pseudonyms
+from segkit.ingest.readers import gather
+from segkit.ingest.tables import clean_events, clean_table
+from segkit.ledger import Ledger, Part, Step
+from segkit.schema import CONTRACTS, validate
+
+if TYPE_CHECKING:
+    from segkit.ingest.trace import Trace
+
+TABLES = tuple(CONTRACTS)
+# Orders and events come after what they are checked against.
+ORDER = ("fx", "customers", "products", "prices", "campaigns", "survey", "assignments", "events")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """Clean tables, with the account of how they came to be.
+
+    Attributes
+    ----------
+    tables : dict of str to polars.DataFrame
+        The clean tables by name; `orders`, `events` ... give them, or None.
+    rejects : dict of str to polars.DataFrame
+        For each table the rows set apart: ``source_row``, ``reason`` and the raw columns.
+    ledger : Ledger
+        Every row and every penny accounted for.
+    mapping : Mapping
+        The mapping as used.
+    notes : tuple of str
+        What was changed or assumed without setting rows apart.
+    raw : dict of str to polars.DataFrame, or None
+        The raw tables, for `trace`; None where an opened folder holds none.
+    links : polars.DataFrame or None
+        ``identifier``, ``customer_id``, where identities were given.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    rejects: dict[str, pl.DataFrame]
+    ledger: Ledger
+    mapping: Mapping
+    notes: tuple[str, ...] = ()
+    raw: dict[str, pl.DataFrame] | None = None
+    links: pl.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def orders(self) -> pl.DataFrame | None:
+        """Clean order lines: sales and returns."""
+        return self.tables.get("orders")
+
+    @property
+    def events(self) -> pl.DataFrame | None:
+        """Clean events."""
+        return self.tables.get("events")
+
+    @property
+    def customers(self) -> pl.DataFrame | None:
+        """One row a customer."""
+        return self.tables.get("customers")
+
+    @property
+    def products(self) -> pl.DataFrame | None:
+        """One row a product."""
+        return self.tables.get("products")
+
+    @property
+    def prices(self) -> pl.DataFrame | None:
+        """Prices by product and first day."""
+        return self.tables.get("prices")
+
+    @property
+    def fx(self) -> pl.DataFrame | None:
+        """Rates to the reporting currency by first day."""
+        return self.tables.get("fx")
+
+    @property
+    def campaigns(self) -> pl.DataFrame | None:
+        """One row a campaign."""
+        return self.tables.get("campaigns")
+
+    @property
+    def survey(self) -> pl.DataFrame | None:
+        """One row a respondent."""
+        return self.tables.get("survey")
+
+    @property
+    def assignments(self) -> pl.DataFrame | None:
+        """Which customer was drawn into which arm."""
+        return self.tables.get("assignments")
+
+    def trace(self, customer_id: str) -> Trace:
+        """Which raw rows stand behind this customer? See `segkit.ingest.trace.Trace`."""
+        from segkit.ingest.trace import trace_customer
+
+        return trace_customer(self, customer_id)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the clean tables, rejects, ledger and mapping to a folder; return it."""
+        from segkit.ingest.store import save_intake
+
+        return save_intake(self, Path(folder))
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Intake:
+        """Read back what `save` wrote."""
+        from segkit.ingest.store import open_intake
+
+        return open_intake(Path(folder))
+
+    def __str__(self) -> str:
+        return self.ledger.text
+
+    def _repr_html_(self) -> str:
+        return self.ledger._repr_html_()  # noqa: SLF001 - the ledger is how an intake shows itself
+
+
+def intake(
+    source: Any = None,
+    mapping: Mapping | Map[str, Any] | Path | str | None = None,
+    *,
+    erase: Any = None,
+    identities: Any = None,
+    as_of: date | None = None,
+) -> Intake:
+    """Which rows can be trusted, and where did the others go?
+
+    Parameters
+    ----------
+    source : frame, path, dict of str to (frame or path), or Source
+        Order lines as a Polars or pandas frame or a file, several tables by name, a folder of
+        files named after their tables, or what `segkit.load_source` gives. None: the files that
+        the mapping names.
+    mapping : Mapping, dict, path or None
+        None proposes one from names and values. A mapping that lacks required columns is laid
+        over the proposal, so that one line can answer one question.
+    erase : iterable, frame or path, optional
+        Customer ids to be erased from every table.
+    identities : frame or result, optional
+        ``identifier``, ``customer_id``: customers by e-mail address, device or card.
+    as_of : datetime.date, optional
+        Orders and events after this day are set apart.
+
+    Returns
+    -------
+    Intake
+
+    Raises
+    ------
+    SourceError
+        If a file is missing or cannot be read.
+    MappingError
+        If the mapping names a column or option that is not there.
+    DataError
+        If a question that changes the numbers is open (the data gate), or there are no rows.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"customer_id": ["a", None], "order_time": ["2024-05-01"] * 2,
+    ...                       "amount": ["12.50", "1.00"]})
+    >>> taken = intake(lines)
+    >>> taken.orders.height, taken.ledger.reasons()
+    (1, {'missing_customer_id': 1})
+    """
+    from segkit.ingest.audit import settle_mapping
+
+    raw, given, base = gather(source, mapping)
+    used, questions = settle_mapping(raw, given)
+    if as_of is not None:
+        used = used.with_option(None, "as_of", as_of.isoformat())
+    if questions:
+        raise DataError(
+            "the data gate is shut; "
+            + "; ".join(f"{q.finding} Answer with: {q.answer}" for q in questions)
+        )
+    for name, frame in raw.items():
+        used.check_columns(name, frame)
+        missing = lacks(name, used.tables[name])
+        if missing:
+            raise MappingError(
+                f"[{name}.columns] lacks {', '.join(missing)}; "
+                f"the source has: {', '.join(frame.columns)}"
+            )
+    if "orders" in raw and not raw["orders"].height:
+        raise DataError("orders holds no rows; expected at least one order line")
+    return run(raw, used, erase=erase, identities=identities, base=base)
+
+
+def run(
+    raw: dict[str, pl.DataFrame],
+    mapping: Mapping,
+    *,
+    erase: Any = None,
+    identities: Any = None,
+    base: Path | None = None,
+) -> Intake:
+    """Clean raw tables by a complete mapping, without asking anything; see `intake`."""
+    notes: list[str] = []
+    links = links_from(identities)
+    nobody = pl.Series("customer_id", [], dtype=pl.String)
+    erased = erased_ids(erase, mapping.options.get("erase_file"), base)
+    if links is not None and erased.len():
+        also = links.filter(pl.col("identifier").is_in(erased.implode()))["customer_id"]
+        erased = pl.concat([erased, also]).unique()
+    people = People(links, erased, nobody)
+    if mapping.option("customers", "consent_default") == "refused" and _enforced(mapping):
+        people = replace(people, allowed=nobody)
+    clean: dict[str, pl.DataFrame] = {}
+    rejects: dict[str, pl.DataFrame] = {}
+    steps: list[Step] = []
+    parts: tuple[Part, ...] = ()
+    for name in (*ORDER, "orders"):
+        if name not in raw:
+            continue
+        columns = Columns(name, raw[name], mapping, notes)
+        if name == "orders":
+            lines = clean_orders(columns, people, clean.get("fx"))
+            frame, settled, parts = lines.frame, lines.settled, lines.parts
+        else:
+            cleaned = (clean_events if name == "events" else clean_table)(columns, people)
+            frame, settled = cleaned.frame, cleaned.settled
+            if name == "customers":
+                people = _with_customers(people, cleaned.frame, cleaned.refused, mapping)
+        clean[name], rejects[name] = validate(name, frame), settled.rejects
+        steps += settled.steps
+    _note_consent(raw, mapping, notes)
+    clean, rejects = _pseudonymised(clean, rejects, mapping, notes)
+    ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
+    in_order = {name: clean[name] for name in TABLES if name in clean}
+    return Intake(in_order, rejects, ledger, mapping, tuple(notes), raw, links)
+
+
+def _enforced(mapping: Mapping) -> bool:
+    return bool(mapping.option("customers", "consent") == "enforce")
+
+
+def _with_customers(
+    people: People, frame: pl.DataFrame, refused: pl.Series | None, mapping: Mapping
+) -> People:
+    """Add what the customers table tells: who refused, who is allowed, when they were born."""
+    births = None
+    if "birth_date" in frame.columns:
+        births = frame.select("customer_id", "birth_date").drop_nulls()
+    if refused is not None:
+        people = replace(people, refused=refused)
+    if people.allowed is not None and "profiling_consent" in frame.columns:
+        people = replace(people, allowed=frame["customer_id"])
+    return replace(people, births=births)
+
+
+def _note_consent(raw: Map[str, pl.DataFrame], mapping: Mapping, notes: list[str]) -> None:
+    """Say so where no table tells who consented to profiling."""
+    part = mapping.tables.get("customers")
+    known = part is not None and "profiling_consent" in {**part.columns, **part.constants}
+    if "customers" in raw and known:
+        return
+    default = mapping.option("customers", "consent_default")
+    notes.append(
+        "consent to profiling is not recorded in the source; it is taken as "
+        f"{default} (consent_default)"
+    )
+
+
+def _pseudonymised(
+    clean: dict[str, pl.DataFrame],
+    rejects: dict[str, pl.DataFrame],
+    mapping: Mapping,
+    notes: list[str],
+) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
+    """Replace customer ids by keyed hashes and drop what else names a person."""
+    variable = mapping.options.get("pseudonymise")
+    if not variable:
+        return clean, rejects
+    with_ids = [frame for frame in clean.values() if "customer_id" in frame.columns]
+    ids = pl.concat([frame["customer_id"] for frame in with_ids]).unique()
+    table = pseudonyms(ids, variable)
+    done: dict[str, pl.DataFrame] = {}
+    for name, frame in clean.items():
+        if "customer_id" not in frame.columns:
+            done[name] = frame
+            continue
+        joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
+        named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
+        made = [n for n in frame.columns if n not in ("email", "device_id", "loyalty_id")]
+        done[name] = named.select(made)
+        if name == "orders":
+            done[name] = _hide_made_ids(done[name], frame)
+    notes.append(
+        f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, device "
+        "and card numbers are dropped, and rejects keep only row and reason"
+    )
+    return done, {name: frame.select("source_row", "reason") for name, frame in rejects.items()}
+
+
+def _hide_made_ids(lines: pl.DataFrame, original: pl.DataFrame) -> pl.DataFrame:
+    """Rewrite order ids that intake made from the customer's id."""
+    made = original.select(
+        pl.col("order_id").str.starts_with(pl.col("customer_id") + "@")
+        | pl.col("order_id").str.starts_with(pl.col("customer_id") + "#")
+    ).to_series()
+    if not made.any():
+        return lines
+    tail = pl.col("order_id").str.extract(r"([@#][^@#]*)$", 1)
+    return lines.with_columns(
+        pl.when(made)
+        .then(pl.concat_str("customer_id", tail))
+        .otherwise("order_id")
+        .alias("order_id")
+    )

@@ -1,0 +1,176 @@
+"""What cannot be seen in the data, and must be asked? The gate before intake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from segkit.display import number
+from segkit.ingest.clock import day_order, formats, numeric_format
+from segkit.ingest.mapping import Mapping, lacks
+from segkit.ingest.parse import is_text, seen_decimal
+from segkit.schema import CONTRACTS
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the audit found.
+
+    Attributes
+    ----------
+    severity : str
+        "block" (must be answered), "warn" or "info".
+    table, column : str
+        Where; the column is the contract's name, or empty.
+    finding : str
+        What, in a sentence.
+    rows : int or None
+        How many rows it concerns, where that can be counted.
+    example : str
+        A value at fault; never a customer's id.
+    answer : str
+        The mapping line that settles it.
+    """
+
+    severity: str
+    table: str
+    column: str
+    finding: str
+    rows: int | None = None
+    example: str = ""
+    answer: str = ""
+
+
+def open_questions(
+    table: str, frame: pl.DataFrame, mapping: Mapping, *, with_fx: bool
+) -> list[Finding]:
+    """List what must be answered before this table's numbers can be trusted."""
+    part = mapping.tables[table]
+    asked = [
+        Finding(
+            "block",
+            table,
+            name,
+            f"No column of {table} could be recognised as {name}; "
+            f"there are: {', '.join(frame.columns) or 'none'}.",
+            answer=f'[{table}.columns] {name} = "..."',
+        )
+        for name in lacks(table, part)
+    ]
+    for field in CONTRACTS[table]:
+        theirs = part.columns.get(field.name)
+        if theirs is None or not frame.height:
+            continue
+        if field.kind in ("time", "date"):
+            asked += _about_dates(table, field.name, frame[theirs], mapping)
+        elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
+            asked += _about_decimals(table, field.name, frame[theirs], mapping)
+    if table == "orders" and "currency" in part.columns and not with_fx:
+        asked += _about_currencies(frame[part.columns["currency"]], mapping)
+    return asked
+
+
+def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
+    if mapping.option(table, "date_format") is not None or cells.dtype.is_temporal():
+        return []
+    if not is_text(cells.dtype):
+        if cells.dtype.is_numeric() and numeric_format(cells) is None and cells.drop_nulls().len():
+            return [
+                Finding(
+                    "block",
+                    table,
+                    name,
+                    f"The numbers in {cells.name!r} are not recognised as dates.",
+                    example=str(cells.drop_nulls()[0]),
+                    answer=f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, excel)',
+                )
+            ]
+        return []
+    nulls = mapping.option(table, "nulls")
+    full = cells.cast(pl.String).str.strip_chars()
+    full = full.filter(full.is_not_null() & ~full.is_in(list(nulls)))
+    if full.len() and not formats(full, day_first=True):
+        return [
+            Finding(
+                "block",
+                table,
+                name,
+                f"The texts in {cells.name!r} are not recognised as dates.",
+                rows=full.len(),
+                example=str(full[0]),
+                answer=f'[{table}] date_format = "%d/%m/%Y %H:%M"',
+            )
+        ]
+    if mapping.option(table, "day_first") is not None:
+        return []
+    order = day_order(full)
+    if order.mixed:
+        return [
+            Finding(
+                "block",
+                table,
+                name,
+                f"{cells.name!r} writes dates in two orders: {number(order.day_first)} spellings "
+                f"can only be day first, {number(order.month_first)} only month first.",
+                answer=f"[{table}] day_first = {'true' if order.guess else 'false'} "
+                "(the others are set apart)",
+            )
+        ]
+    if order.unsure:
+        return [
+            Finding(
+                "block",
+                table,
+                name,
+                f"{cells.name!r} can be read day first or month first: no number is above 12.",
+                rows=order.either,
+                example=str(full[0]),
+                answer=f"[{table}] day_first = true (or false)",
+            )
+        ]
+    return []
+
+
+def _about_decimals(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
+    if mapping.option(table, "decimal") is not None:
+        return []
+    unique = cells.cast(pl.String).unique().drop_nulls()
+    decimal, _, sure = seen_decimal(unique)
+    # 1.234 alone is read as computers write it; 1,234 alone can be either.
+    if sure:
+        return []
+    doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
+    example = str(doubtful.sort()[0]) if doubtful.len() else str(unique[0])
+    return [
+        Finding(
+            "block",
+            table,
+            name,
+            f"It cannot be seen whether {decimal!r} in {cells.name!r} is the decimal sign or "
+            "parts thousands.",
+            example=example,
+            answer=f'[{table}] decimal = "," (or ".")',
+        )
+    ]
+
+
+def _about_currencies(cells: pl.Series, mapping: Mapping) -> list[Finding]:
+    if mapping.option("orders", "currency") is not None:
+        return []
+    counts = cells.drop_nulls().cast(pl.String).str.to_uppercase().value_counts(sort=True)
+    if counts.height < 2:
+        return []
+    listed = ", ".join(f"{code} ({number(rows)})" for code, rows in counts.head(6).iter_rows())
+    return [
+        Finding(
+            "block",
+            "orders",
+            "currency",
+            f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
+            "added up.",
+            rows=int(counts["count"].sum() - counts["count"][0]),
+            answer=f'an fx table (currency, valid_from, rate) and currency = "{counts.item(0, 0)}"; '
+            "currency alone sets the other lines apart",
+        )
+    ]

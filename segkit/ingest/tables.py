@@ -1,0 +1,253 @@
+"""Which events, customers, prices, rates and answers can be trusted?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from segkit.display import number
+from segkit.ingest.clock import DATE_LIKE
+from segkit.ingest.columns import Columns
+from segkit.ingest.orders import date_rules, people_rules
+from segkit.ingest.parse import is_text
+from segkit.ingest.people import IDENTIFIERS, People, customers_of
+from segkit.ingest.settle import REPEAT, Rule, Settled, repeats, settle
+from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A table other than orders after intake.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        Clean rows.
+    settled : Settled
+        Rejected rows and the ledger's steps.
+    refused : polars.Series or None
+        Customers without profiling consent (customers table only).
+    """
+
+    frame: pl.DataFrame
+    settled: Settled
+    refused: pl.Series | None = None
+
+
+def clean_events(columns: Columns, people: People) -> Cleaned:
+    """Read and judge raw events; a duration that cannot be read is left empty."""
+    utc, day, _ = columns.time("event_time")
+    moment = columns.source("event_time")
+    like = pl.lit(value=False)
+    if moment and is_text(columns.raw.schema[moment]):
+        like = pl.col(moment).cast(pl.String).str.strip_chars().str.contains(DATE_LIKE)
+    wanted: dict[str, pl.Expr] = {
+        "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
+        "event_time": utc,
+        "event_day": day,
+        "__no_time": columns.blank("event_time"),
+        "__like_time": like,
+        "event_type": columns.text("event_type"),
+    }
+    optional = [
+        f
+        for f in CONTRACTS["events"]
+        if f.clean and f.raw and f.name not in (*wanted, "customer_id")
+    ]
+    wanted |= {f.name: _read(columns, f) for f in optional if columns.has(f.name)}
+    frame = columns.raw.lazy().select(**wanted).collect()
+    frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
+    if people.births is not None:
+        frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
+    frame = frame.with_columns(repeats(columns.raw).alias(REPEAT))
+    _note_repeats(columns, frame)
+    known = pl.col("event_type").is_in(EVENT_TYPES)
+    rules = [
+        *people_rules(people, frame),
+        *date_rules(columns, "event_time", "event_day", frame),
+        Rule(
+            "kinds",
+            "unknown_event_type",
+            ~known | pl.col("event_type").is_null(),
+            columns.shown("event_type"),
+            "[events.values.event_type]",
+        ),
+    ]
+    if columns.option("duplicates") == "drop":
+        rules.append(
+            Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), '[events] duplicates = "flag"')
+        )
+    settled = settle("events", columns.raw, frame, rules)
+    return Cleaned(settled.kept.select(_names("events", settled.kept)), settled)
+
+
+def clean_table(columns: Columns, people: People) -> Cleaned:
+    """Read and judge a raw table that is neither orders nor events.
+
+    Rows without the contract's required values are set apart; optional values that cannot be
+    read are left empty and counted in the notes. Repeated customers are merged: the first value
+    that is there holds, and a refusal of consent outweighs a grant.
+    """
+    table = columns.table
+    listed = [f for f in CONTRACTS[table] if f.raw and f.clean and columns.has(f.name)]
+    wanted = {f.name: _read(columns, f) for f in listed if f.name != "customer_id"}
+    frame = (
+        columns.raw.lazy()
+        .select(pl.int_range(pl.len(), dtype=pl.Int64).alias("source_row"), **wanted)
+        .collect()
+    )
+    if table in OPEN:
+        frame = pl.concat([frame, _extras(columns, frame)], how="horizontal")
+    rules: list[Rule] = []
+    if any(f.name == "customer_id" for f in CONTRACTS[table]):
+        frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
+        rules += people_rules(people, frame)
+    refused = None
+    if table == "customers" and columns.has("profiling_consent"):
+        frame, refused = _refusals(columns, frame)
+        if refused.len():
+            rules.append(
+                Rule(
+                    "people",
+                    "no_profiling_consent",
+                    pl.col("__refused"),
+                    columns.shown("profiling_consent"),
+                    'consent = "ignore"',
+                )
+            )
+    for f in listed:
+        if f.required and f.name != "customer_id":
+            rules.append(
+                Rule(
+                    "values",
+                    f"missing_{f.name}",
+                    pl.col(f.name).is_null(),
+                    columns.shown(f.name),
+                    "the source",
+                )
+            )
+        elif f.kind in ("money", "number", "date", "time", "flag"):
+            _note_blanked(columns, f, frame)
+    rules += _uniqueness(columns, frame)
+    settled = settle(table, columns.raw, frame, rules)
+    kept = settled.kept
+    if table == "customers":
+        kept = _merge(frame, kept)
+    if table == "fx":
+        kept = kept.with_columns(pl.col("currency").str.to_uppercase())
+    extra = [n for n in kept.columns if not n.startswith("__") and n not in _names(table, kept)]
+    return Cleaned(kept.select(*_names(table, kept), *extra), settled, refused)
+
+
+def _refusals(columns: Columns, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Mark customers who have not consented to profiling: one refusal, or nothing but blanks."""
+    if columns.option("consent") == "ignore":
+        return frame, pl.Series("customer_id", [], dtype=pl.String)
+    given = pl.col("profiling_consent").min().over("customer_id")
+    frame = frame.with_columns(__refused=~given.fill_null(value=False))
+    refused = frame.filter(pl.col("__refused"))["customer_id"].drop_nulls().unique()
+    return frame, refused
+
+
+def _read(columns: Columns, field: Field) -> pl.Expr:
+    """Read one column by the kind that the contract gives it."""
+    if field.kind == "time":
+        return columns.time(field.name)[0]
+    readers = {
+        "id": columns.id,
+        "text": columns.text,
+        "money": columns.number,
+        "number": columns.number,
+        "date": columns.date,
+        "flag": columns.flag,
+    }
+    return readers[field.kind](field.name)
+
+
+def _names(table: str, frame: pl.DataFrame) -> list[str]:
+    return [f.name for f in CONTRACTS[table] if f.clean and f.name in frame.columns]
+
+
+def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep columns beyond the contract: those mapped by name, or all where none is named."""
+    contract = {f.name for f in CONTRACTS[columns.table]}
+    mapped = columns.mapping.tables[columns.table].columns
+    used = set(mapped.values())
+    named = {ours: theirs for ours, theirs in mapped.items() if ours not in contract}
+    free = [n for n in columns.raw.columns if n not in used and n not in contract]
+    if columns.table == "survey" and not named:
+        named = {n: n for n in free}
+    made: list[pl.Expr] = []
+    for ours, theirs in named.items():
+        if ours in frame.columns or ours.startswith("__"):
+            continue
+        dtype = columns.raw.schema[theirs]
+        item = pl.col(theirs)
+        if columns.table == "survey" and is_text(dtype):
+            item = item.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+        made.append(item.alias(ours))
+    return columns.raw.select(made)
+
+
+def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
+    """A key must be unique in tables that others look things up in."""
+    keys = {
+        "customers": ["customer_id"],
+        "products": ["product_id"],
+        "prices": ["product_id", "valid_from"],
+        "fx": ["currency", "valid_from"],
+        "campaigns": ["campaign_id"],
+        "survey": ["customer_id"],
+        "assignments": ["customer_id", *(["campaign_id"] if columns.has("campaign_id") else [])],
+    }[columns.table]
+    if not frame.height:
+        return []
+    again = frame.select(~pl.struct(keys).is_first_distinct()).to_series()
+    name = f"repeated_{keys[0].removesuffix('_id')}"
+    if not again.any():
+        return []
+    rows = pl.Series(again.arg_true(), dtype=pl.Int64)
+    return [Rule("repeats", name, pl.col("source_row").is_in(rows.implode()), (), "the source")]
+
+
+def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
+    """Count the cells of an optional column that hold something unreadable."""
+    if columns.source(field.name) is None:
+        return
+    blank = columns.raw.select(columns.blank(field.name)).to_series()
+    lost = int((frame[field.name].is_null() & ~blank).sum())
+    if lost:
+        columns.notes.append(
+            f"{columns.table}: {number(lost)} values of {field.name} cannot be read as "
+            f"{DTYPES[field.kind]} and are left empty"
+        )
+
+
+def _note_repeats(columns: Columns, frame: pl.DataFrame) -> None:
+    count = int(frame[REPEAT].sum())
+    if count and columns.option("duplicates") == "flag":
+        columns.notes.append(
+            f"{columns.table}: {number(count)} rows repeat an earlier row in every column; they "
+            'are kept (duplicates = "drop" would remove them)'
+        )
+
+
+def _merge(rows: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Fill the first row of each customer from its further rows; a refusal always stands."""
+    if kept.height == rows.height:
+        return kept
+    names = [n for n in kept.columns if n not in ("customer_id", "source_row", "__unlinked")]
+    consents = [n for n in names if n.endswith("_consent")]
+    whole = (
+        rows.filter(pl.col("customer_id").is_not_null())
+        .sort("source_row")
+        .group_by("customer_id")
+        .agg(
+            *(pl.col(n).drop_nulls().first() for n in names if n not in consents),
+            *(pl.col(n).min() for n in consents),
+        )
+    )
+    first = kept.select("customer_id", "source_row", "__unlinked")
+    merged = first.join(whole, on="customer_id", how="left", maintain_order="left")
+    return merged.select(kept.columns)

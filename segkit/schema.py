@@ -1,0 +1,312 @@
+"""What must a clean table hold? The data contracts, and the one gate that checks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+
+EVENT_TYPES = (
+    "email_sent",
+    "email_open",
+    "email_click",
+    "unsubscribe",
+    "complaint",
+    "site_visit",
+    "page_view",
+    "product_view",
+    "cart_add",
+    "checkout",
+)
+
+DTYPES: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "text": pl.String(),
+    "money": pl.Float64(),
+    "number": pl.Float64(),
+    "whole": pl.Int64(),
+    "day": pl.Int32(),
+    "time": pl.Datetime("us", "UTC"),
+    "date": pl.Date(),
+    "flag": pl.Boolean(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a contract.
+
+    Attributes
+    ----------
+    name : str
+        The column's name in clean frames.
+    kind : str
+        ``id``, ``text``, ``money``, ``number``, ``whole``, ``day``, ``time`` (UTC), ``date`` or
+        ``flag``; it settles the type (see ``DTYPES``) and how raw values are read.
+    about : str
+        What it holds, with its unit.
+    required : bool
+        Whether a clean frame must have it, without nulls.
+    raw : bool
+        Whether a mapping may name a source column for it (False: intake derives it).
+    clean : bool
+        Whether it stands in the clean frame (False: read at intake, then dropped).
+    """
+
+    name: str
+    kind: str
+    about: str
+    required: bool = False
+    raw: bool = True
+    clean: bool = True
+
+
+SOURCE_ROW = Field(
+    "source_row", "whole", "0-based data row in the raw table", required=True, raw=False
+)
+WHO = (
+    Field("email", "id", "e-mail address, linked to a customer by identities", clean=False),
+    Field("device_id", "id", "device or cookie, linked by identities", clean=False),
+    Field("loyalty_id", "id", "loyalty card, linked by identities", clean=False),
+)
+CUSTOMER = Field("customer_id", "id", "the customer, as text", required=True)
+
+CONTRACTS: dict[str, tuple[Field, ...]] = {
+    "orders": (
+        CUSTOMER,
+        Field("order_id", "id", "the order that the line belongs to", required=True),
+        Field("order_time", "time", "when it was placed", required=True),
+        Field(
+            "order_day",
+            "day",
+            "days since 1970-01-01 of the calendar day in the business time zone",
+            required=True,
+            raw=False,
+        ),
+        Field(
+            "amount",
+            "money",
+            "line total after discount in the reporting currency; negative for returns",
+            required=True,
+        ),
+        Field("product_id", "id", "the product"),
+        Field("category", "text", "the product's category"),
+        Field("quantity", "number", "units; negative for returns"),
+        Field("unit_price", "money", "price of one unit, in the reporting currency"),
+        Field("discount", "money", "money off the line, >= 0, in the reporting currency"),
+        Field("currency", "text", "the currency that the source gives, three letters"),
+        Field("channel", "text", "where it was bought"),
+        Field("is_return", "flag", "whether the line takes goods or money back", required=True),
+        Field("status", "text", "state of the line; cancelled ones are set apart", clean=False),
+        *WHO,
+        SOURCE_ROW,
+    ),
+    "events": (
+        CUSTOMER,
+        Field("event_time", "time", "when it happened", required=True),
+        Field(
+            "event_day",
+            "day",
+            "days since 1970-01-01 in the business time zone",
+            required=True,
+            raw=False,
+        ),
+        Field("event_type", "text", "one of " + ", ".join(EVENT_TYPES), required=True),
+        Field("campaign_id", "id", "the campaign"),
+        Field("session_id", "id", "the visit"),
+        Field("product_id", "id", "the product"),
+        Field("page", "text", "the page or section"),
+        Field("channel", "text", "web, app, e-mail"),
+        Field("duration_seconds", "number", "time spent, in seconds"),
+        *WHO,
+        SOURCE_ROW,
+    ),
+    "customers": (
+        CUSTOMER,
+        Field("birth_date", "date", "date of birth"),
+        Field("gender", "text", "gender as the source words it"),
+        Field("income_band", "text", "band of income"),
+        Field("region", "text", "where the customer lives"),
+        Field("preferred_channel", "text", "the channel asked for"),
+        Field("industry", "text", "firmographic: line of business"),
+        Field("company_size", "text", "firmographic: size band"),
+        Field("email", "id", "e-mail address"),
+        Field("device_id", "id", "device or cookie"),
+        Field("loyalty_id", "id", "loyalty card"),
+        Field("marketing_consent", "flag", "may be contacted"),
+        Field("profiling_consent", "flag", "may be profiled and clustered"),
+        SOURCE_ROW,
+    ),
+    "products": (
+        Field("product_id", "id", "the product", required=True),
+        Field("category", "text", "its category"),
+        Field("name", "text", "its name"),
+        Field("list_price", "money", "list price"),
+        SOURCE_ROW,
+    ),
+    "prices": (
+        Field("product_id", "id", "the product", required=True),
+        Field("valid_from", "date", "first day of the price", required=True),
+        Field("unit_price", "money", "price of one unit from that day on", required=True),
+        SOURCE_ROW,
+    ),
+    "fx": (
+        Field("currency", "text", "three letters", required=True),
+        Field("valid_from", "date", "first day of the rate", required=True),
+        Field("rate", "number", "reporting currency per unit of this one", required=True),
+        SOURCE_ROW,
+    ),
+    "campaigns": (
+        Field("campaign_id", "id", "the campaign", required=True),
+        Field("offer", "text", "what was offered"),
+        Field("starts", "date", "first day"),
+        Field("cost_per_contact", "money", "cost of one contact"),
+        Field("margin", "number", "share of revenue that is profit"),
+        SOURCE_ROW,
+    ),
+    "survey": (
+        CUSTOMER,
+        Field("nps", "number", "likelihood to recommend, 0 to 10"),
+        Field("csat", "number", "satisfaction, 1 to 5"),
+        *WHO,
+        SOURCE_ROW,
+    ),
+    "assignments": (
+        CUSTOMER,
+        Field("campaign_id", "id", "the campaign"),
+        Field("arm", "text", "the arm of the test", required=True),
+        Field("offer", "text", "the offer received"),
+        Field("assigned_at", "time", "when the arm was drawn"),
+        SOURCE_ROW,
+    ),
+}
+# Tables whose further columns are kept: survey items, attributes of customers and products.
+OPEN = ("customers", "products", "campaigns", "survey", "assignments")
+
+
+def fields(table: str) -> dict[str, Field]:
+    """Give the contract's columns by name.
+
+    Parameters
+    ----------
+    table : str
+        A table of the contracts ("orders").
+
+    Raises
+    ------
+    ParameterError
+        If there is no such table; the message lists those known.
+
+    Examples
+    --------
+    >>> fields("fx")["rate"].about
+    'reporting currency per unit of this one'
+    """
+    if table not in CONTRACTS:
+        raise ParameterError(unknown("table", table, CONTRACTS))
+    return {field.name: field for field in CONTRACTS[table]}
+
+
+@cache
+def _schema(table: str, columns: tuple[str, ...]) -> type[dy.Schema]:
+    made: dict[str, Any] = {}
+    for field in CONTRACTS[table]:
+        if field.name in columns:
+            made[field.name] = _column(field)
+    return type(f"{table.title()}Schema", (dy.Schema,), made)
+
+
+def _column(field: Field) -> Any:
+    """Give the dataframely column of a field: type, nulls, finite numbers, no empty ids."""
+    nullable = not field.required
+    if field.kind == "id":
+        return dy.String(nullable=nullable, min_length=1)
+    if field.name == "event_type":
+        return dy.String(nullable=nullable, regex=f"^({'|'.join(EVENT_TYPES)})$")
+    if field.kind == "text":
+        return dy.String(nullable=nullable)
+    if field.kind in ("money", "number"):
+        least = 0.0 if field.name == "discount" else None
+        return dy.Float64(nullable=nullable, allow_inf=False, allow_nan=False, min=least)
+    plain: dict[str, Any] = {"whole": dy.Int64, "day": dy.Int32, "date": dy.Date, "flag": dy.Bool}
+    if field.kind in plain:
+        return plain[field.kind](nullable=nullable)
+    return dy.Datetime(nullable=nullable, time_unit="us", time_zone="UTC")
+
+
+def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Does this frame honour the table's contract?
+
+    Parameters
+    ----------
+    table : str
+        A table of the contracts ("orders").
+    frame : polars.DataFrame
+        A clean frame; columns beyond the contract pass unchecked.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same frame.
+
+    Raises
+    ------
+    ColumnError
+        If a required column is missing.
+    DataError
+        If a column has the wrong type, or rows break a rule; with the rule and the count.
+
+    Examples
+    --------
+    >>> prices = pl.DataFrame({"product_id": ["p1"], "source_row": [0]})
+    >>> validate("products", prices).height
+    1
+    """
+    known = fields(table)
+    required = [f.name for f in known.values() if f.required]
+    require_columns(frame.columns, required, table)
+    for name, field in known.items():
+        if name in frame.columns and frame.schema[name] != DTYPES[field.kind]:
+            raise DataError(
+                f"{table}.{name} holds {frame.schema[name]}, expected {DTYPES[field.kind]}"
+            )
+    present = tuple(name for name in known if name in frame.columns)
+    _, failures = _schema(table, present).filter(frame.select(present))
+    counts = failures.counts()
+    if counts:
+        broken = "; ".join(f"{rule.replace('|', ': ')} ({n:,} rows)" for rule, n in counts.items())
+        raise DataError(f"{table} breaks its contract: {broken}")
+    return frame
+
+
+def dictionary() -> pl.DataFrame:
+    """What does every column of every table mean? The data dictionary as a frame.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a column: table, column, type, required, about.
+
+    Examples
+    --------
+    >>> dictionary().filter(table="fx").get_column("column").to_list()
+    ['currency', 'valid_from', 'rate', 'source_row']
+    """
+    rows = [
+        {
+            "table": table,
+            "column": field.name,
+            "type": str(DTYPES[field.kind]),
+            "required": field.required,
+            "in_clean_frame": field.clean,
+            "about": field.about,
+        }
+        for table, listed in CONTRACTS.items()
+        for field in listed
+    ]
+    return pl.DataFrame(rows)
