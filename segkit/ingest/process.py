@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from segkit.ingest.options import as_date
 from segkit.ingest.orders import clean_orders
 from segkit.ingest.people import People, erased_ids, links_from, pseudonyms
 from segkit.ingest.readers import gather
+from segkit.ingest.settle import WHO
 from segkit.ingest.tables import clean_events, clean_table
 from segkit.ledger import Ledger, Part, Step
 from segkit.schema import CONTRACTS, validate
@@ -38,17 +39,16 @@ class Intake:
     tables : dict of str to polars.DataFrame
         The clean tables by name; `orders`, `events` ... give them, or None.
     rejects : dict of str to polars.DataFrame
-        For each table the rows set apart: ``source_row``, ``reason`` and the raw columns.
+        For each table the rows set apart: ``source_row``, ``reason``,
+        ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
     ledger : Ledger
         Every row and every penny accounted for.
     mapping : Mapping
         The mapping as used.
     notes : tuple of str
         What was changed or assumed without setting rows apart.
-    raw : dict of str to polars.DataFrame, or None
-        The raw tables, for `trace`; None where an opened folder holds none.
-    links : polars.DataFrame or None
-        ``identifier``, ``customer_id``, where identities were given.
+    raw : dict of str to (polars.DataFrame or polars.LazyFrame), or None
+        The raw tables, for `trace` (lazy after `open`); None where a folder holds none.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -56,8 +56,7 @@ class Intake:
     ledger: Ledger
     mapping: Mapping
     notes: tuple[str, ...] = ()
-    raw: dict[str, pl.DataFrame] | None = None
-    links: pl.DataFrame | None = field(default=None, repr=False)
+    raw: Map[str, pl.DataFrame | pl.LazyFrame] | None = None
 
     @property
     def orders(self) -> pl.DataFrame | None:
@@ -241,8 +240,9 @@ def run(
     _note_consent(raw, mapping, notes)
     clean, rejects = _pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
+    keep_raw = None if mapping.options.get("pseudonymise") else raw
     in_order = {name: clean[name] for name in TABLES if name in clean}
-    return Intake(in_order, rejects, ledger, mapping, tuple(notes), raw, links)
+    return Intake(in_order, rejects, ledger, mapping, tuple(notes), keep_raw)
 
 
 def _enforced(mapping: Mapping) -> bool:
@@ -286,9 +286,9 @@ def _pseudonymised(
     variable = mapping.options.get("pseudonymise")
     if not variable:
         return clean, rejects
-    with_ids = [frame for frame in clean.values() if "customer_id" in frame.columns]
-    ids = pl.concat([frame["customer_id"] for frame in with_ids]).unique()
-    table = pseudonyms(ids, variable)
+    with_ids = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
+    with_ids += [frame[WHO].alias("customer_id") for frame in rejects.values()]
+    table = pseudonyms(pl.concat(with_ids), variable)
     done: dict[str, pl.DataFrame] = {}
     for name, frame in clean.items():
         if "customer_id" not in frame.columns:
@@ -302,9 +302,15 @@ def _pseudonymised(
             done[name] = _hide_made_ids(done[name], frame)
     notes.append(
         f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, device "
-        "and card numbers are dropped, and rejects keep only row and reason"
+        "and card numbers are dropped, rejects keep only row and reason, raw rows are not kept"
     )
-    return done, {name: frame.select("source_row", "reason") for name, frame in rejects.items()}
+    hashed = {
+        name: frame.select("source_row", "reason", customer_id=WHO)
+        .join(table, on="customer_id", how="left", maintain_order="left")
+        .select("source_row", "reason", pl.col("pseudonym").alias(WHO))
+        for name, frame in rejects.items()
+    }
+    return done, hashed
 
 
 def _hide_made_ids(lines: pl.DataFrame, original: pl.DataFrame) -> pl.DataFrame:

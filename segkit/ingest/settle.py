@@ -13,6 +13,8 @@ from segkit.ledger import Apart, Step, money_from_micro
 # A row's helper columns while a table is being cleaned; none of them leaves intake.
 CODE, MICROS, REPEAT = "__code", "__micro", "__repeat"
 HIDDEN = ("erased",)
+# Column of rejects that holds the customer as intake understood it, for `trace`.
+WHO = "resolved_customer_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Settled:
     kept : polars.DataFrame
         Parsed rows that met no rule.
     rejects : polars.DataFrame
-        ``source_row``, ``reason``, and the raw columns.
+        ``source_row``, ``reason``, ``resolved_customer_id``, and the raw columns.
     steps : tuple of Step
         The ledger's part for this table.
     """
@@ -85,16 +87,19 @@ def settle(table: str, raw: pl.DataFrame, parsed: pl.DataFrame, rules: Sequence[
     rejected = coded.filter(pl.col(CODE) > 0)
     names = [rule.reason for rule in rules]
     reasons = pl.Series("reason", ["", *names], dtype=pl.String)
-    rejects = pl.DataFrame(
-        [rejected["source_row"], reasons.gather(rejected[CODE].cast(pl.UInt32)).alias("reason")]
+    named = reasons.gather(rejected[CODE].cast(pl.UInt32)).alias("reason")
+    rejects = pl.DataFrame([rejected["source_row"], named]).with_columns(
+        rejected["customer_id"].alias(WHO)
+        if "customer_id" in rejected.columns
+        else pl.lit(None, dtype=pl.String).alias(WHO)
     )
     originals = raw[rejected["source_row"]]
-    clash = {name: f"raw_{name}" for name in ("source_row", "reason") if name in raw.columns}
+    clash = {name: f"raw_{name}" for name in rejects.columns if name in raw.columns}
     originals = originals.rename(clash)
     hidden = rejects["reason"].is_in(HIDDEN)
     if hidden.any():
-        blank = [pl.when(~hidden).then(pl.col(name)).alias(name) for name in originals.columns]
-        originals = originals.select(blank)
+        originals = originals.select(pl.when(~hidden).then(pl.all()))
+        rejects = rejects.with_columns(pl.when(~hidden).then(pl.col(WHO)).alias(WHO))
     rejects = pl.concat([rejects, originals], how="horizontal")
     steps = _steps(table, coded, rules, rejects)
     return Settled(kept, rejects, steps)
