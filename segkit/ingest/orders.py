@@ -248,7 +248,7 @@ def _rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]
         rules.append(
             Rule("repeats", "exact_duplicate", col(REPEAT), (), '[orders] duplicates = "flag"')
         )
-    return rules
+    return [*rules, *consent_rules(people)]
 
 
 def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
@@ -269,12 +269,18 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
             )
         )
     rules.append(Rule("people", "missing_customer_id", who.is_null(), change="the source"))
-    without = who.is_in(people.refused.implode())
-    if people.allowed is not None:
-        without = ~who.is_in(people.allowed.implode())
-    if people.refused.len() or people.allowed is not None:
-        rules.append(Rule("people", "no_profiling_consent", without, change='consent = "ignore"'))
     return rules
+
+
+def consent_rules(people: People) -> list[Rule]:
+    """List the last reason: sound rows of customers who have not consented to profiling."""
+    if people.allowed is not None:
+        without = ~pl.col("customer_id").is_in(people.allowed.implode())
+    elif people.refused.len():
+        without = pl.col("customer_id").is_in(people.refused.implode())
+    else:
+        return []
+    return [Rule("consent", "no_profiling_consent", without, change='consent = "ignore"')]
 
 
 def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> list[Rule]:

@@ -227,7 +227,6 @@ def read_text(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
             quote_char=quote or None,
             skip_rows=skip,
             infer_schema=False,
-            missing_utf8_is_empty_string=False,
             truncate_ragged_lines=False,
         )
     except pl.exceptions.PolarsError as error:

@@ -9,7 +9,7 @@ import polars as pl
 from segkit.display import number
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
-from segkit.ingest.orders import date_rules, people_rules
+from segkit.ingest.orders import consent_rules, date_rules, people_rules
 from segkit.ingest.parse import is_text
 from segkit.ingest.people import IDENTIFIERS, People, customers_of
 from segkit.ingest.settle import REPEAT, Rule, Settled, repeats, settle
@@ -78,7 +78,7 @@ def clean_events(columns: Columns, people: People) -> Cleaned:
         rules.append(
             Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), '[events] duplicates = "flag"')
         )
-    settled = settle("events", columns.raw, frame, rules)
+    settled = settle("events", columns.raw, frame, [*rules, *consent_rules(people)])
     return Cleaned(settled.kept.select(_names("events", settled.kept)), settled)
 
 
@@ -103,19 +103,6 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
     if any(f.name == "customer_id" for f in CONTRACTS[table]):
         frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
         rules += people_rules(people, frame)
-    refused = None
-    if table == "customers" and columns.has("profiling_consent"):
-        frame, refused = _refusals(columns, frame)
-        if refused.len():
-            rules.append(
-                Rule(
-                    "people",
-                    "no_profiling_consent",
-                    pl.col("__refused"),
-                    columns.shown("profiling_consent"),
-                    'consent = "ignore"',
-                )
-            )
     for f in listed:
         if f.required and f.name != "customer_id":
             rules.append(
@@ -130,6 +117,16 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
         elif f.kind in ("money", "number", "date", "time", "flag"):
             _note_blanked(columns, f, frame)
     rules += _uniqueness(columns, frame)
+    refused = None
+    if table == "customers" and columns.has("profiling_consent"):
+        frame, refused = _refusals(columns, frame)
+        if refused.len():
+            shown = columns.shown("profiling_consent")
+            change = 'consent = "ignore"'
+            met = pl.col("__refused")
+            rules.append(Rule("consent", "no_profiling_consent", met, shown, change))
+    elif table != "customers" and "customer_id" in frame.columns:
+        rules += consent_rules(people)
     settled = settle(table, columns.raw, frame, rules)
     kept = settled.kept
     if table == "customers":
