@@ -23,7 +23,16 @@ run = segkit.runner.open_notebook("{stem}", source=source, data=data, mapping=ma
 
 
 def write_notebook(
-    folder: Path, stem, *, reads=(), writes=(), parameters="", extra="", cells=(), title="", end=True
+    folder: Path,
+    stem,
+    *,
+    reads=(),
+    writes=(),
+    parameters="",
+    extra="",
+    cells=(),
+    title="",
+    end=True,
 ):
     """Write a notebook: heading, parameters, opening call, the cells given, the closing call."""
     meta = {
@@ -40,8 +49,7 @@ def write_notebook(
         new_code_cell(SHARED + parameters, metadata={"tags": ["parameters"]}),
         new_code_cell(OPEN.format(stem=stem, extra=extra)),
     ]
-    for cell in cells:
-        made.append(new_markdown_cell(cell) if cell.startswith("#") else new_code_cell(cell))
+    made += [new_markdown_cell(c) if c.startswith("#") else new_code_cell(c) for c in cells]
     if end:
         made.append(new_code_cell("run.finish()"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +59,8 @@ def write_notebook(
 
 
 ORDERS = """\
-orders = pl.DataFrame({"customer_id": [f"c{i}" for i in range(customers)], "amount": [float(seed + i) for i in range(customers)]})
+ids = [f"c{i}" for i in range(customers)]
+orders = pl.DataFrame({"customer_id": ids, "amount": [float(seed + i) for i in range(customers)]})
 run.write("orders", orders)
 run.describe(period=("2024-01-01", "2024-12-31"), as_of="2024-12-31", orders=orders.height)
 run.quality("attention", "Three rows were set apart.")
@@ -60,10 +69,12 @@ FIGURE = """\
 from segkit.plot.figure import Figure, canvas
 with canvas() as (drawing, (axes,)):
     _ = axes.bar(["low", "high"], [1, 2])
-run.figure(Figure(drawing, "Bars: low 1, high 2", pl.DataFrame({"group": ["low", "high"], "n": [1, 2]})), "groups")"""
+drawn = pl.DataFrame({"group": ["low", "high"], "n": [1, 2]})
+run.figure(Figure(drawing, "Bars: low 1, high 2", drawn), "groups")"""
 SEGMENTS = """\
 orders = run.read("orders")
-segments = orders.with_columns(segment=pl.when(pl.col("amount") > cut).then(pl.lit("high")).otherwise(pl.lit("low")))
+high = pl.col("amount") > cut
+segments = orders.with_columns(segment=pl.when(high).then(pl.lit("high")).otherwise(pl.lit("low")))
 run.write("segments", segments)
 run.write_json("model", {"cut": cut, "names": ["low", "high"]})
 run.skip("survey", "The source has no survey.")"""

@@ -147,15 +147,16 @@ def change(summary: Mapping[str, Any], previous: Mapping[str, Any] | None) -> li
         )
     was = {row["question"]: row["answer"] for row in previous.get("answers", [])}
     now = {row["question"]: row["answer"] for row in summary.get("answers", [])}
-    for question in [*now, *(q for q in was if q not in now)]:
-        if was.get(question) != now.get(question):
-            found.append(
-                {
-                    "what": question,
-                    "was": was.get(question, "not asked"),
-                    "now": now.get(question, "no longer answered"),
-                }
-            )
+    asked = [*now, *(question for question in was if question not in now)]
+    found += [
+        {
+            "what": question,
+            "was": was.get(question, "not asked"),
+            "now": now.get(question, "no longer answered"),
+        }
+        for question in asked
+        if was.get(question) != now.get(question)
+    ]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which notebooks are there, what does each read and write, and in which order do they run: the catalog."""
+"""Which notebooks are there, what does each read and write: the catalog, in running order."""
 
 from __future__ import annotations
 

@@ -1,0 +1,299 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import nbformat
+import polars as pl
+import pytest
+
+from segkit.errors import ParameterError, RunError, SourceError
+from segkit.runner.catalog import Catalog
+from segkit.runner.folder import Aside, clean, locked
+from segkit.runner.manifest import file_digest, read_json
+from segkit.runner.progress import Progress
+from segkit.runner.run import run
+from tests.toy_notebooks import write_chain, write_notebook
+
+slow = pytest.mark.slow
+QUIET = Progress(quiet=True)
+
+
+def statuses(end):
+    return {each.stem: each.status for each in end.notebooks}
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A folder in which the three notebooks that feed one another have run."""
+    place = tmp_path_factory.mktemp("chain")
+    write_chain(place / "notebooks")
+    told = StringIO()
+    end = run(folder=place, texts={"seed": "0"}, progress=Progress(told))
+    return place, end, told.getvalue()
+
+
+@pytest.fixture
+def copied(chain, tmp_path):
+    shutil.copytree(chain[0], tmp_path / "work")
+    return tmp_path / "work"
+
+
+FAILING = {
+    "10_raises": {"cells": ["1 / 0"], "writes": ["never"]},
+    "11_killed": {"cells": ["import os, signal", "os.kill(os.getpid(), signal.SIGKILL)"]},
+    "12_gate": {"cells": ["import segkit.errors", "raise segkit.errors.ColumnError('no amount')"]},
+    "13_unfinished": {"cells": ["x = 1"], "end": False},
+    "14_promises": {"writes": ["more"]},
+    "15_needs": {"reads": ["never"]},
+    "16_alone": {"cells": ["run.say('Still here.')"]},
+    "17_worker": {"cells": ["import os, signal, time", "os.kill(os.getppid(), 9); time.sleep(60)"]},
+}
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """A folder in which notebooks have failed in every way."""
+    place = tmp_path_factory.mktemp("failing")
+    for stem, parts in FAILING.items():
+        write_notebook(place / "notebooks", stem, **parts)
+    started = time.monotonic()
+    end = run(folder=place, progress=QUIET)
+    assert time.monotonic() - started < 100
+    return place, end
+
+
+@slow
+def test_a_chain_runs_in_order_and_says_so(chain):
+    place, end, told = chain
+    assert statuses(end) == dict.fromkeys(["01_orders", "02_segments", "03_summary"], "done")
+    assert end.exit_code == 0
+    assert end.index == place / "reports" / "index.html"
+    assert "[2/3] 02_segments  done" in told
+    segments = pl.read_parquet(place / "reports/toy/02_segments/data/segments.parquet")
+    assert segments["segment"].value_counts(sort=True)["count"].to_list() == [10, 10]
+
+
+@slow
+def test_the_manifest_holds_what_went_in_and_what_came_out(chain):
+    folder = chain[0] / "reports/toy/02_segments"
+    manifest = read_json(folder / "manifest.json")
+    on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    listed = {output["path"]: output for output in manifest["outputs"]}
+    assert listed.keys() == on_disk - {"manifest.json"}
+    for path, output in listed.items():
+        assert output["sha256"] == file_digest(folder / path)
+        assert output["bytes"] == (folder / path).stat().st_size
+    assert manifest["inputs"]["orders"] == file_digest(
+        chain[0] / "reports/toy/01_orders/data/orders.parquet"
+    )
+    assert manifest["parameters"]["cut"] == 9.5
+    assert manifest["versions"]["polars"] == pl.__version__
+    assert manifest["peak_memory_bytes"] > 20 * 2**20
+    assert manifest["started"] <= manifest["finished"]
+    assert manifest["seconds"].keys() == {"execution", "rendering"}
+
+
+@slow
+def test_the_summary_holds_answers_skips_and_what_it_inherits(chain):
+    summary = read_json(chain[0] / "reports/toy/02_segments/summary.json")
+    assert summary["headline"] == "2 segments."
+    assert summary["answers"][0]["evidence"] == "table sizes"
+    assert summary["skips"] == [{"what": "survey", "why": "The source has no survey."}]
+    assert summary["quality"]["level"] == "attention"
+    assert summary["period"] == ["2024-01-01", "2024-12-31"]
+    assert summary["rows"] == {"orders": 20}
+
+
+@slow
+def test_ids_stay_out_of_tables_unless_asked_for(chain):
+    folder = chain[0] / "reports/toy/02_segments"
+    assert (folder / "tables/customers.csv").read_text().startswith("amount,segment")
+    assert "Left out as personal: customer_id" in (folder / "report.html").read_text()
+    for file in folder.rglob("*.csv"):
+        assert "c19" not in file.read_text()
+
+
+@slow
+def test_the_kernel_is_this_interpreter_whatever_is_installed(tmp_path, monkeypatch):
+    spec = tmp_path / "kernels/python3/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["false"], "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    cell = "import sys; run.write_json('python', {'path': sys.executable, 'seed': seed})"
+    write_notebook(tmp_path / "notebooks", "01_which", writes=["python"], cells=[cell])
+    end = run(folder=tmp_path, texts={"seed": "7"}, progress=QUIET)
+    assert end.exit_code == 0
+    found = read_json(tmp_path / "reports/toy/01_which/data/python.json")
+    assert Path(found["path"]).samefile(sys.executable)
+    assert found["seed"] == 7
+
+
+@slow
+def test_nothing_is_run_again_that_has_not_changed(copied):
+    end = run(folder=copied, progress=QUIET)
+    assert set(statuses(end).values()) == {"reused"}
+
+
+@slow
+def test_a_parameter_reruns_only_what_it_touches_and_the_change_is_kept(copied):
+    end = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET)
+    assert statuses(end) == {"01_orders": "reused", "02_segments": "done"}
+    manifest = read_json(copied / "reports/toy/02_segments/manifest.json")
+    assert manifest["previous"]["headline"] == "2 segments."
+    index = (copied / "reports/index.html").read_text()
+    assert "<del>2 segments.</del><br><ins>1 segments.</ins>" in index
+    tampered = copied / "reports/toy/02_segments/tables/sizes.csv"
+    tampered.write_text("tampered")
+    again = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET)
+    assert statuses(again) == {"01_orders": "reused", "02_segments": "done"}
+    assert tampered.read_text().startswith("segment,len")
+
+
+@slow
+def test_each_failure_is_told_as_what_it_was(failing):
+    _, end = failing
+    assert statuses(end) == {
+        "10_raises": "failed",
+        "11_killed": "killed",
+        "12_gate": "gate",
+        "13_unfinished": "failed",
+        "14_promises": "failed",
+        "15_needs": "not run",
+        "16_alone": "done",
+        "17_worker": "killed",
+    }
+    messages = {each.stem: each.message for each in end.notebooks}
+    assert messages["10_raises"] == "division by zero"
+    assert "SIGKILL" in messages["11_killed"]
+    assert messages["12_gate"] == "no amount"
+    assert "run.finish()" in messages["13_unfinished"]
+    assert "promised more" in messages["14_promises"]
+    assert messages["15_needs"] == "needs 10_raises"
+    assert "notebook's process was ended by signal SIGKILL" in messages["17_worker"]
+    assert end.exit_code == 1
+
+
+@slow
+def test_a_failed_report_shows_the_error_and_the_index_its_message(failing):
+    place, end = failing
+    report = (place / "reports/toy/10_raises/report.html").read_text()
+    assert "This notebook failed, in cell 4." in report
+    assert "ZeroDivisionError: division by zero" in report
+    assert "papermill" not in report
+    index = end.index.read_text()
+    assert "division by zero" in index
+    assert "needs 10_raises" in index
+    assert read_json(place / "reports/toy/11_killed/manifest.json")["error"]["kind"] == "KernelDied"
+
+
+@slow
+def test_the_data_gate_alone_ends_with_3(failing, tmp_path):
+    one = Catalog.of([Catalog.open(failing[0] / "notebooks").notebooks["12_gate"]])
+    assert run(catalog=one, folder=tmp_path, progress=QUIET).exit_code == 3
+
+
+@slow
+def test_a_notebook_that_takes_too_long_is_ended(tmp_path):
+    write_notebook(tmp_path / "notebooks", "01_slow", cells=["import time; time.sleep(600)"])
+    end = run(folder=tmp_path, timeout=8, progress=QUIET)
+    assert statuses(end) == {"01_slow": "killed"}
+    assert "longer than 8 seconds" in end.notebooks[0].message
+
+
+@slow
+def test_a_run_killed_midway_leaves_no_report_and_is_cleaned_up(tmp_path):
+    cells = ["open('started', 'w').close()", "import time; time.sleep(300 * (seed == 0))"]
+    write_notebook(tmp_path / "notebooks", "01_slow", cells=cells)
+    code = "from segkit.runner.run import run; run()"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=-3)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with pytest.raises(RunError, match="another run is writing to"):
+        run(folder=tmp_path, progress=QUIET)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "reports/toy/01_slow").exists()
+    assert list((tmp_path / "reports/toy/.segkit").glob("*.new.*"))
+    told = StringIO()
+    end = run(folder=tmp_path, texts={"seed": "1"}, progress=Progress(told))
+    assert statuses(end) == {"01_slow": "done"}
+    assert "removed a half-written 01_slow of a killed run" in told.getvalue()
+    assert [p.name for p in (tmp_path / "reports/toy/.segkit").iterdir()] == ["lock"]
+
+
+@slow
+def test_a_notebook_alone_runs_what_it_needs_and_writes_its_folder(tmp_path):
+    write_chain(tmp_path / "notebooks")
+    notebook = nbformat.read(tmp_path / "notebooks/02_segments.ipynb", as_version=4)
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    script = tmp_path / "notebooks" / "script.py"
+    script.write_text("\n".join(cells).replace("seed: int = 0", "seed: int = 5"))
+    environment = {k: v for k, v in os.environ.items() if k != "SEGKIT_CONTEXT"}
+
+    def execute():
+        return subprocess.run(
+            [sys.executable, "script.py"],
+            cwd=script.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert "First running what this notebook needs: 01_orders" in execute()
+    done = tmp_path / "reports/toy/02_segments"
+    assert read_json(done / "manifest.json")["status"] == "interactive"
+    assert pl.read_parquet(done / "data/segments.parquet")["amount"].min() == 5
+    assert "First running" not in execute()
+
+
+def test_what_is_wrong_is_said_before_a_kernel_starts(tmp_path):
+    write_chain(tmp_path / "notebooks")
+    wrong = [
+        ({"texts": {"sede": "1"}}, ParameterError, "did you mean 'seed'"),
+        ({"texts": {"seed": "yes"}}, ParameterError, "expects int, got 'yes'"),
+        ({"parameters": {"seed": 1.5}}, ParameterError, "expects int, got 1.5"),
+        ({"texts": {"name": "../x"}}, ParameterError, "cannot be a folder's"),
+        ({"texts": {"data": "absent.csv"}}, SourceError, "'absent.csv' is not there"),
+        ({"notebooks": ["09"]}, ParameterError, "unknown notebook '09'"),
+    ]
+    for arguments, kind, message in wrong:
+        with pytest.raises(kind, match=message):
+            run(folder=tmp_path, progress=QUIET, **arguments)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_one_folder_is_held_by_one_run(tmp_path):
+    code = (
+        "import sys, pathlib; from segkit.runner.folder import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=-1, stdout=-1, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="another run"), locked(tmp_path):
+            pass
+        other.stdin.close()
+        other.wait()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_is_swapped_in_whole_and_an_interrupted_swap_is_put_back(tmp_path):
+    for text in ("first", "second"):
+        aside = Aside(tmp_path, "01")
+        (aside.path / "data/x").write_text(text)
+        assert clean(tmp_path) == []  # one that is being written is no leftover
+        aside.commit()
+    assert (tmp_path / "01/data/x").read_text() == "second"
+    (tmp_path / "01").rename(tmp_path / ".segkit/01.old.12345678")
+    assert clean(tmp_path) == ["put back 01, which a killed run was replacing"]
+    assert (tmp_path / "01/data/x").read_text() == "second"

@@ -1,0 +1,180 @@
+import json
+
+import nbformat
+import pytest
+
+from segkit.errors import ParameterError, SourceError
+from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder
+from segkit.runner.context import run_name
+from segkit.runner.parameters import parse_parameters, settle, split_pairs
+from tests.toy_notebooks import SHARED, write_chain, write_notebook
+
+CELL = """\
+# What can be set
+flag: bool = False  # yes or no
+k: int = 4  # segments, 2 to 12
+alpha: float = 0.05  # level
+code: str = "#1 = best"  # a label
+windows: list[int] = [30, 365]  # days
+negative: float = -1.5
+"""
+
+
+def test_a_cell_is_read_with_types_defaults_and_meanings():
+    found = parse_parameters(CELL)
+    assert {name: (p.kind, p.default, p.help) for name, p in found.items()} == {
+        "flag": ("bool", False, "yes or no"),
+        "k": ("int", 4, "segments, 2 to 12"),
+        "alpha": ("float", 0.05, "level"),
+        "code": ("str", "#1 = best", "a label"),
+        "windows": ("list[int]", [30, 365], "days"),
+        "negative": ("float", -1.5, ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("k = 4", "expected 'name: type = literal"),
+        ("k: int", "expected 'name: type = literal"),
+        ("import os", "expected 'name: type = literal"),
+        ("k: int = 2 + 2", "computed default"),
+        ("k: int | None = 4", "declares int | None"),
+        ("k: int = '4'", "expects int, got '4'"),
+        ("k: int = True", "expects int, got True"),
+        ("k: list[int] = ['a']", r"expects list\[int\]"),
+        ("k: int = ", "line 1 is not Python"),
+        ("k: int = 1\nk: int = 2", "declared twice"),
+    ],
+)
+def test_a_line_that_is_anything_else_is_refused(line, message):
+    with pytest.raises(ParameterError, match=message):
+        parse_parameters(line, "05_segments")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("code", "007", "007"),
+        ("code", "true", "true"),
+        ("k", "007", 7),
+        ("k", "-3", -3),
+        ("alpha", "1", 1.0),
+        ("alpha", "1e-3", 0.001),
+        ("flag", "true", True),
+        ("windows", "7,30", [7, 30]),
+        ("windows", "[7, 30]", [7, 30]),
+        ("windows", "", []),
+    ],
+)
+def test_text_is_read_as_the_declared_type(name, text, value):
+    read = parse_parameters(CELL)[name].read(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("k", "yes"),
+        ("k", "4.0"),
+        ("k", "1_000"),
+        ("alpha", "nan"),
+        ("flag", "yes"),
+        ("flag", "1"),
+        ("windows", "7;30"),
+        ("windows", '["7"]'),
+        ("windows", "[7"),
+    ],
+)
+def test_text_of_another_type_is_an_error(name, text):
+    with pytest.raises(ParameterError, match=f"parameter '{name}' expects"):
+        parse_parameters(CELL)[name].read(text)
+
+
+def test_what_some_notebooks_declare_reaches_those_alone():
+    declared = {"a": parse_parameters("k: int = 4"), "b": parse_parameters("seed: int = 0")}
+    assert settle(declared, {"k": 5}, {"seed": "7"}) == {"a": {"k": 5}, "b": {"seed": 7}}
+    with pytest.raises(ParameterError, match="'sede'; did you mean 'seed'"):
+        settle(declared, {}, {"sede": "7"})
+    with pytest.raises(ParameterError, match="expects int, got '5'"):
+        settle(declared, {"k": "5"})
+
+
+def test_pairs_keep_later_equals_signs_and_come_once():
+    assert split_pairs(["a=b=c"]) == {"a": "b=c"}
+    for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(ParameterError):
+            split_pairs(wrong)
+
+
+def test_the_order_follows_from_what_is_read_and_written(tmp_path):
+    write_chain(tmp_path)
+    write_notebook(tmp_path, "00_late", reads=["segments"])
+    catalog = Catalog.open(tmp_path)
+    assert list(catalog.notebooks) == ["01_orders", "02_segments", "00_late", "03_summary"]
+    assert catalog.closure(["00_late"]) == ["01_orders", "02_segments", "00_late"]
+    assert catalog.upstream("03_summary") == ["01_orders", "02_segments", "00_late"]
+    assert catalog.find("02") == "02_segments"
+    assert catalog.find("notebooks/02_segments.ipynb") == "02_segments"
+    with pytest.raises(ParameterError, match="did you mean '02_segments'"):
+        catalog.find("02_segmets")
+
+
+def test_a_circle_a_missing_writer_and_two_writers_are_refused(tmp_path):
+    write_notebook(tmp_path, "a", reads=["y"], writes=["x"])
+    with pytest.raises(ParameterError, match="a reads unknown data name 'y'"):
+        Catalog.open(tmp_path)
+    write_notebook(tmp_path, "b", reads=["x"], writes=["y"])
+    with pytest.raises(ParameterError, match="wait for one another: a, b"):
+        Catalog.open(tmp_path)
+    write_notebook(tmp_path, "b", writes=["x", "y"])
+    with pytest.raises(ParameterError, match="a and b both write 'x'"):
+        Catalog.open(tmp_path)
+
+
+def test_none_or_two_parameters_cells_are_refused(tmp_path):
+    path = write_notebook(tmp_path, "a")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(SHARED, metadata={"tags": ["parameters"]}))
+    nbformat.write(notebook, path)
+    with pytest.raises(ParameterError, match="one cell tagged 'parameters', found 2"):
+        load_notebook(path)
+    notebook.cells = [cell for cell in notebook.cells if not cell.metadata.get("tags")]
+    nbformat.write(notebook, path)
+    with pytest.raises(ParameterError, match="found 0"):
+        load_notebook(path)
+
+
+def test_a_file_that_is_no_notebook_is_refused(tmp_path):
+    (tmp_path / "a.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"a\.ipynb is not a Jupyter notebook"):
+        load_notebook(tmp_path / "a.ipynb")
+    with pytest.raises(SourceError, match="there is no notebook"):
+        load_notebook(tmp_path / "b.ipynb")
+
+
+def test_outputs_do_not_change_a_notebooks_digest_but_code_does(tmp_path):
+    path = write_notebook(tmp_path, "a", cells=["x = 1"])
+    before = load_notebook(path).digest
+    content = json.loads(path.read_text())
+    content["cells"][3] |= {"execution_count": 7}
+    path.write_text(json.dumps(content))
+    assert load_notebook(path).digest == before
+    content["cells"][3]["source"] = "x = 2"
+    path.write_text(json.dumps(content))
+    assert load_notebook(path).digest != before
+
+
+def test_a_folders_notebooks_are_found_from_inside_it(tmp_path):
+    write_chain(tmp_path / "notebooks")
+    assert home(tmp_path / "notebooks") == tmp_path
+    assert notebook_folder(tmp_path) == tmp_path / "notebooks"
+
+
+def test_run_names():
+    assert run_name({"source": "file", "data": "x/shop.csv.gz"}) == "shop"
+    assert run_name({"source": "cdnow", "data": "x/y.txt"}) == "cdnow"
+    for wrong in ("a/b", "..", "a:b"):
+        with pytest.raises(ParameterError, match="cannot be a folder's"):
+            run_name({"name": wrong})
