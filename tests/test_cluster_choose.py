@@ -32,12 +32,16 @@ def test_each_rule_votes_as_its_source_says():
     strict = gap.with_columns(gap_se=pl.lit(0.001))
     assert vote(CRITERIA["gap"], strict) == 4
     strength = table(
-        k=ks, prediction_strength=[1.0, 0.9, 0.78, 0.5], prediction_strength_se=[0, 0.01, 0.03, 0]
+        k=ks,
+        prediction_strength=[1.0, 0.9, 0.78, 0.5],
+        prediction_strength_se=[0.0, 0.01, 0.03, 0.0],
     )
     assert vote(CRITERIA["prediction_strength"], strength) == 3
     stable = table(k=ks, stability=[None, 0.95, 0.94, 0.8], stability_se=[None, 0.02, 0.01, 0.01])
     assert vote(CRITERIA["stability"], stable) == 3
-    assert vote(CRITERIA["davies_bouldin"], table(k=ks, davies_bouldin=[np.nan, 3, 1, 2.0])) == 3
+    assert (
+        vote(CRITERIA["davies_bouldin"], table(k=ks, davies_bouldin=[np.nan, 3.0, 1.0, 2.0])) == 3
+    )
     assert vote(CRITERIA["silhouette"], table(k=[2], silhouette=[np.nan])) is None
 
 

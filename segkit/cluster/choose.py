@@ -165,8 +165,8 @@ def choose_k(
         "stability".
     seed : int
     n_boot : int
-        Reference data sets of the gap, split halves of the prediction strength and bootstrap
-        refits of the stability.
+        Reference data sets of the gap, split halves of the prediction strength and pairs of
+        bootstrap refits of the stability.
     n_starts : int
         Starts of k-means.
     max_rows : int

@@ -9,12 +9,15 @@ import polars as pl
 
 from segkit.cluster.gap import gap_statistic
 from segkit.cluster.matrix import Floats, Ints
+from segkit.cluster.partitions import partitions_of
+from segkit.cluster.refits import Refits, bootstrap, split_halves
 from segkit.cluster.silhouettes import (
     mean_and_se,
     sampled_rows,
     silhouettes_of,
     squared_silhouettes,
 )
+from segkit.cluster.stability import standard_error
 from segkit.cluster.sums import cluster_sums
 from segkit.cluster.validity import calinski_harabasz_of, davies_bouldin_of, mixture_bic
 from segkit.display import number
@@ -80,16 +83,40 @@ def measure(
     few = X[:RESAMPLED_ROWS]
     if resampled and len(few) < len(X):
         notes.append(f"Criteria that resample rest on {number(len(few))} of these customers")
-    for name in resampled:
-        if name == "gap":
-            table = _joined(
-                table,
-                gap_statistic(
-                    few, list(cuts), method=method, seed=seed, n_references=n_boot,
-                    n_starts=n_starts,
-                ),
-            )  # fmt: skip
+    if "gap" in names:
+        gap = gap_statistic(
+            few, list(cuts), method=method, seed=seed, n_references=n_boot, n_starts=n_starts
+        )
+        table = _joined(table, gap)
+    plan = Refits(tuple(cuts), method, n_starts, RESAMPLED_ROWS)
+    if "prediction_strength" in names:
+        table = _joined(table, _strength(few, plan, n_splits=n_boot, seed=seed))
+    if "stability" in names:
+        some = (
+            cuts
+            if len(few) == len(X)
+            else partitions_of(few, list(cuts), method=method, seed=seed, n_starts=n_starts)
+        )
+        rand = bootstrap(few, some, plan, n_boot=2 * n_boot, seed=seed).rand
+        stable = {
+            "k": list(rand),
+            "stability": [values.mean() for values in rand.values()],
+            "stability_se": [standard_error(values) for values in rand.values()],
+        }
+        table = _joined(table, pl.DataFrame(stable))
     return table.sort("k"), notes
+
+
+def _strength(X: Floats, plan: Refits, *, n_splits: int, seed: int) -> pl.DataFrame:
+    """Prediction strength over k; one group predicts itself perfectly."""
+    found = split_halves(X, plan, n_splits=n_splits, seed=seed).strength
+    return pl.DataFrame(
+        {
+            "k": [1, *found],
+            "prediction_strength": [1.0, *(values.mean() for values in found.values())],
+            "prediction_strength_se": [0.0, *(standard_error(v) for v in found.values())],
+        }
+    )
 
 
 def _joined(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,224 @@
+"""Do solutions and segments come out again? Agreement over k, segments, and the flow over k."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, require_columns
+from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+from segkit.plot.style import head, number_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BANDS = ((0.5, "dissolved"), (0.6, "doubtful"), (0.75, "pattern"), (0.85, "stable"))
+
+
+def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
+    """Show over k how far two refits agree, and how well one half predicts the other.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a k: ``k``, ``rand``, ``rand_low``, ``rand_high``, ``replication``,
+        ``replication_se``.
+    title : str
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"k": [2, 3], "rand": [0.9, 0.8], "rand_low": [0.8, 0.7],
+    ...     "rand_high": [1.0, 0.9], "replication": [0.9, 0.7], "replication_se": [0.01, 0.02]})
+    >>> agreement_over_k(frame).alt
+    'Agreement over the number of segments: adjusted Rand index of two refits 0.900 at k = 2, ...
+    """
+    need = ["k", "rand", "rand_low", "rand_high", "replication", "replication_se"]
+    require_columns(frame.columns, need, "the frame to draw")
+    if frame.is_empty():
+        raise DataError("nothing to draw: no number of segments")
+    data = frame.select(need).sort("k")
+    ks = data["k"].to_numpy()
+    with canvas(7.2, 3.6) as (figure, (axes,)):
+        low, high = data["rand_low"].to_numpy(), data["rand_high"].to_numpy()
+        axes.fill_between(ks, low, high, color=OKABE_ITO[0], alpha=0.18, linewidth=0)
+        axes.plot(ks, data["rand"].to_numpy(), color=OKABE_ITO[0], marker="o", linewidth=1.8)
+        axes.errorbar(
+            ks, data["replication"].to_numpy(), yerr=1.96 * data["replication_se"].to_numpy(),
+            color=OKABE_ITO[3], marker="s", markersize=4.5, linewidth=1.4, linestyle=(0, (4, 2)),
+            capsize=2,
+        )  # fmt: skip
+        _direct_labels(axes, data)
+        axes.set_ylim(min(0.0, float(low.min())), 1.03)
+        axes.locator_params(axis="x", integer=True)
+        number_axis(axes.xaxis, "Segments (k)")
+        number_axis(axes.yaxis, "Adjusted Rand index (1: the same)")
+        axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+        head(figure, title or "How far do solutions agree that rest on different customers?")
+    told = "; ".join(
+        f"{number(r['rand'])} at k = {r['k']}, split halves {number(r['replication'])}"
+        for r in data.to_dicts()
+    )
+    text = f"Agreement over the number of segments: adjusted Rand index of two refits {told}."
+    return Figure(figure, text, data)
+
+
+def _direct_labels(axes: Axes, data: pl.DataFrame) -> None:
+    rand, halves = float(data["rand"][-1]), float(data["replication"][-1])
+    gap = 0.06 if abs(rand - halves) < 0.12 else 0.0
+    sign = 1 if rand >= halves else -1
+    for value, shift, words, colour in (
+        (rand, sign * gap, "two refits\n(band: 10 to 90%)", OKABE_ITO[0]),
+        (halves, -sign * gap, "split halves\n(bars: 95% interval)", OKABE_ITO[3]),
+    ):
+        axes.annotate(
+            words, (float(data["k"][-1]), value + shift), (8, 0), textcoords="offset points",
+            va="center", fontsize=8.5, color=colour,
+        )  # fmt: skip
+
+
+def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
+    """Show each segment's Jaccard coefficient over refits, with Hennig's bands.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high``, ``share``.
+    title : str
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"segment": [1], "jaccard": [0.9], "jaccard_low": [0.8],
+    ...                       "jaccard_high": [1.0], "share": [1.0], "band": ["highly stable"]})
+    >>> segment_stability(frame).alt
+    'Stability of 1 segments over bootstrap refits, mean Jaccard coefficient: segment 1 0.900 ...
+    """
+    need = ["segment", "jaccard", "jaccard_low", "jaccard_high", "share", "band"]
+    require_columns(frame.columns, need, "the frame to draw")
+    data = frame.select(need)
+    at = np.arange(data.height)[::-1]
+    with canvas(7.2, 1.3 + 0.36 * data.height) as (figure, (axes,)):
+        _draw_bands(axes)
+        mean = data["jaccard"].to_numpy()
+        low, high = data["jaccard_low"].to_numpy(), data["jaccard_high"].to_numpy()
+        axes.hlines(at, low, high, color=OKABE_ITO[0], linewidth=2.2)
+        axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
+        names = [f"segment {r['segment']} ({percent(r['share'])})" for r in data.to_dicts()]
+        axes.set_yticks(at, labels=names)
+        axes.set_ylim(-0.6, data.height - 0.4)
+        axes.set_xlim(0.0, 1.01)
+        number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
+        head(figure, title or "Does each segment come out again?")
+    told = "; ".join(
+        f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})" for r in data.to_dicts()
+    )
+    text = (
+        f"Stability of {data.height} segments over bootstrap refits, mean Jaccard coefficient: "
+        f"{told}."
+    )
+    return Figure(figure, text, data)
+
+
+def _draw_bands(axes: Axes) -> None:
+    edges = [0.0, *(edge for edge, _ in _BANDS), 1.0]
+    words = [*(word for _, word in _BANDS), "highly stable"]
+    for i, ((start, end), word) in enumerate(zip(pairwise(edges), words, strict=True)):
+        axes.axvspan(start, end, color=GREY, alpha=0.22 - 0.055 * i, linewidth=0)
+        axes.annotate(
+            word, ((start + end) / 2, 1.0), (0, 3), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", fontsize=7.5, color="#4d4d4d",
+        )  # fmt: skip
+
+
+def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
+    """Show how segments split and join as their number grows.
+
+    Parameters
+    ----------
+    segments : polars.DataFrame
+        One row a k and segment: ``k``, ``segment``, ``share``, ``slsa``.
+    flow : polars.DataFrame
+        ``k_from``, ``segment_from``, ``k_to``, ``segment_to``, ``customers``, ``share``.
+    title : str
+
+    Examples
+    --------
+    >>> segments = pl.DataFrame({"k": [2, 2, 3, 3, 3], "segment": [1, 2, 1, 2, 3],
+    ...     "share": [0.5, 0.5, 0.5, 0.3, 0.2], "slsa": [None, None, 1.0, 1.0, 1.0]})
+    >>> flow = pl.DataFrame({"k_from": 2, "segment_from": [1, 2, 2], "k_to": 3,
+    ...     "segment_to": [1, 2, 3], "customers": [5, 3, 2], "share": [1.0, 1.0, 1.0]})
+    >>> flow_over_k(segments, flow).alt
+    'Flow of customers between solutions with 2 to 3 segments; the segment of the ...
+    """
+    require_columns(segments.columns, ["k", "segment", "share", "slsa"], "the segments to draw")
+    if segments.is_empty():
+        raise DataError("nothing to draw: no segments")
+    ks = segments["k"].unique().sort().to_list()
+    places = _places(segments, ks)
+    total = flow.filter(pl.col("k_from") == ks[0])["customers"].sum() or 1
+    with canvas(max(4.0, 1.15 * len(ks) + 0.8), 4.6) as (figure, (axes,)):
+        for row in flow.iter_rows(named=True):
+            width = 34.0 * row["customers"] / total
+            if width < 0.25:
+                continue
+            left = places[row["k_from"], row["segment_from"]]
+            right = places[row["k_to"], row["segment_to"]]
+            axes.plot(
+                [row["k_from"], row["k_to"]], [left, right],
+                color=OKABE_ITO[0], alpha=0.18 + 0.5 * row["share"], linewidth=width,
+                solid_capstyle="butt", zorder=1,
+            )  # fmt: skip
+        for row in segments.iter_rows(named=True):
+            _node(axes, row, places[row["k"], row["segment"]])
+        axes.set_xticks(ks)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(ks[0] - 0.4, ks[-1] + 0.4)
+        number_axis(axes.xaxis, "Segments (k)")
+        axes.set_xticks(ks)
+        head(
+            figure,
+            title or "Where do segments come from as k grows? Pale: from several segments at once",
+        )
+    return Figure(figure, _told(segments, ks), flow)
+
+
+def _places(segments: pl.DataFrame, ks: list[int]) -> dict[tuple[int, int], float]:
+    """Spread each solution's segments over the height; new ones stand beside where they fit."""
+    numbers = segments["segment"].unique().sort().to_list()
+    places: dict[tuple[int, int], float] = {}
+    for k in ks:
+        present = segments.filter(pl.col("k") == k)["segment"].sort().to_list()
+        for segment in present:
+            places[k, segment] = 1.0 - (numbers.index(segment) + 0.5) / len(numbers)
+    return places
+
+
+def _node(axes: Axes, row: dict[str, float], place: float) -> None:
+    sure = 1.0 if row["slsa"] is None else float(row["slsa"])
+    shade = 0.35 + 0.65 * sure
+    colour = tuple(1 - shade * (1 - part) for part in (0.0, 0.447, 0.698))
+    axes.plot(
+        row["k"], place, marker="o", markersize=17, color=colour, markeredgecolor="white", zorder=2
+    )
+    axes.annotate(
+        str(row["segment"]), (row["k"], place), ha="center", va="center", fontsize=9,
+        color="white" if shade > 0.7 else "black", zorder=3,
+    )  # fmt: skip
+
+
+def _told(segments: pl.DataFrame, ks: list[int]) -> str:
+    known = segments.filter(pl.col("slsa").is_not_null()).sort("slsa", maintain_order=True)
+    start = f"Flow of customers between solutions with {ks[0]} to {ks[-1]} segments"
+    if known.is_empty():
+        return f"{start}."
+    low = known.row(0, named=True)
+    pure = known.filter(pl.col("slsa") > 0.95).height
+    return (
+        f"{start}; the segment of the most mixed origin is segment {low['segment']} at k = "
+        f"{low['k']} (stability across solutions {number(low['slsa'])}); {pure} of "
+        f"{known.height} come almost wholly from one segment."
+    )

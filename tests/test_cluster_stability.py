@@ -1,0 +1,243 @@
+"""Would the segments come out again? Against brute force, scikit-learn and R's fpc."""
+
+import itertools
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_iris, make_blobs
+from sklearn.metrics import adjusted_rand_score
+
+from segkit.cluster.agreement import (
+    across,
+    adjusted_rand,
+    aligned,
+    jaccard,
+    matched,
+    overlaps,
+    prediction_strength,
+)
+from segkit.cluster.refits import Refits, bootstrap
+from segkit.cluster.stability import Stability, assess_stability, band, flows, numbered
+from segkit.cluster.threads import single_thread
+from segkit.errors import DataError, ParameterError
+from tests.reference.clusters import IRIS_JACCARD
+
+IRIS = load_iris().data
+QUICK = {"n_boot": 6, "n_splits": 2, "n_starts": 2}
+
+
+@pytest.fixture(scope="module")
+def iris_twice():
+    return [assess_stability(IRIS, k_range=[3, 4], seed=seed, n_splits=2) for seed in (0, 1)]
+
+
+def test_clusterwise_jaccard_of_iris_is_that_of_fpc(iris_twice):
+    for k, published in IRIS_JACCARD.items():
+        found = [sorted(result.of(k)["jaccard"].to_list()) for result in iris_twice]
+        assert np.mean(found, axis=0) == pytest.approx(published, abs=0.03)
+
+
+codes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=4, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(codes)
+def test_agreement_equals_brute_force(pairs):
+    first, second = np.array(pairs).T
+    table = overlaps(first, second, 4, 3)
+    assert table.sum() == len(pairs)
+    assert adjusted_rand(table) == pytest.approx(adjusted_rand_score(first, second), abs=1e-12)
+    sets = [set(np.flatnonzero(first == c)) for c in range(4)]
+    others = [set(np.flatnonzero(second == c)) for c in range(3)]
+    for mine, value in zip(sets, jaccard(table), strict=True):
+        if not mine:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(max(len(mine & o) / len(mine | o) for o in others))
+    shares = []
+    for mine in sets:
+        couples = list(itertools.permutations(mine, 2))
+        if couples:
+            shares.append(np.mean([second[i] == second[j] for i, j in couples]))
+    assert prediction_strength(table) == pytest.approx(min(shares, default=1.0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4))
+def test_matching_is_best_of_all_assignments(seed, rows, columns):
+    table = np.random.default_rng(seed).integers(0, 5, (rows, columns))
+    owner = matched(table)
+    kept = owner >= 0
+    assert kept.sum() == min(rows, columns)
+    assert len(set(owner[kept])) == kept.sum()
+    total = table[owner[kept], np.flatnonzero(kept)].sum()
+    small = table if rows >= columns else table.T
+    best = max(
+        sum(small[r, c] for c, r in enumerate(chosen))
+        for chosen in itertools.permutations(range(small.shape[0]), small.shape[1])
+    )
+    assert total == best
+
+
+def test_sizes_break_ties():
+    # Segments of 9 and 3 customers before and after; either way of pairing keeps 6 in place.
+    table = np.array([[6, 3], [3, 0]])
+    assert matched(table).tolist() == [0, 1]
+    assert matched(table[:, ::-1]).tolist() == [1, 0]
+    assert matched(table[::-1]).tolist() == [1, 0]
+
+
+def test_aligning_keeps_numbers_and_ignores_relabelling():
+    reference = np.repeat([0, 1, 2], 10)
+    for order in itertools.permutations(range(3)):
+        assert aligned(reference, np.array(order)[reference]).tolist() == reference.tolist()
+    split = reference.copy()
+    split[27:] = 3
+    assert aligned(reference, (split + 1) % 4).tolist() == split.tolist()
+
+
+def test_stability_across_solutions_by_hand():
+    table = np.array([[10, 0, 5], [0, 10, 5]])
+    assert across(table).tolist() == pytest.approx([1.0, 1.0, 0.0])
+    shares = np.array([0.9, 0.1])
+    expected = 1 + (shares * np.log(shares)).sum() / np.log(2)
+    assert across(np.array([[9], [1]]))[0] == pytest.approx(expected)
+
+
+def test_numbers_persist_over_k_and_flows_add_up():
+    X, _ = make_blobs(300, 3, centers=5, random_state=4)
+    found = assess_stability(X, k_range=range(2, 7), method="ward", **QUICK)
+    sums = found.flow.group_by("k_from").agg(pl.col("customers").sum())["customers"]
+    assert set(sums) == {300}
+    arrived = found.flow.group_by("k_to", "segment_to").agg(pl.col("share").sum())["share"]
+    assert arrived.to_list() == pytest.approx([1.0] * arrived.len())
+    # Ward's cuts are nested: each segment comes from one alone, and one segment splits at a time.
+    assert found.segments["slsa"].drop_nulls().to_list() == pytest.approx([1.0] * 18)
+    for k in range(2, 6):
+        moves = found.flow.filter(pl.col("k_from") == k)
+        assert moves.height == k + 1
+        assert (moves["segment_from"] == moves["segment_to"]).sum() == k
+    assert found.segments.filter(pl.col("k") == 2)["size"].is_sorted(descending=True)
+
+
+def test_numbering_follows_the_members_when_k_skips():
+    cuts = {2: np.array([1, 1, 1, 0]), 4: np.array([3, 2, 2, 1])}
+    named = numbered(cuts)
+    assert named[2].tolist() == [0, 0, 0, 1]
+    assert named[4].tolist()[1:] == [0, 0, 1]
+    assert flows(named)["customers"].sum() == 4
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_separate_groups_are_highly_stable_and_wrong_k_is_not(method):
+    X, _ = make_blobs(200, 4, centers=4, cluster_std=0.6, random_state=2)
+    found = assess_stability(X, k_range=[4, 7], method=method, n_boot=20, n_splits=4)
+    assert found.of(4)["band"].to_list() == ["highly stable"] * 4
+    assert found.of(4)["kept_share"].min() > 0.99
+    rand = found.curve["rand"]
+    assert rand[0] > 0.99 > rand[1]
+    assert found.curve["prediction_strength"][0] > 0.95 > found.curve["prediction_strength"][1]
+    assert "Every segment is stable (mean Jaccard above 0.750) at k = 4" in found.text
+
+
+def test_refits_equal_a_plain_loop():
+    X, _ = make_blobs(120, 2, centers=3, cluster_std=2.5, random_state=0)
+    cut = KMeans(3, n_init=20, random_state=0).fit_predict(X).astype(np.int64)
+    plan = Refits((3,), "kmeans", 20, 1000, "weighted")
+    with single_thread():
+        found = bootstrap(X, {3: cut}, plan, n_boot=60, seed=1).jaccard[3]
+    rng, naive = np.random.default_rng(5), []
+    with single_thread():
+        for _ in range(60):
+            drawn = rng.integers(120, size=120)
+            model = KMeans(3, n_init=20, random_state=0).fit(X[drawn])
+            seen = np.unique(drawn)
+            naive.append(jaccard(overlaps(cut[seen], model.predict(X[seen]), 3, 3)))
+    assert found.mean(axis=0) == pytest.approx(np.mean(naive, axis=0), abs=0.05)
+
+
+def test_seeding_on_a_part_and_one_full_run_gives_the_same():
+    X, _ = make_blobs(3_000, 4, centers=4, cluster_std=2.0, random_state=3)
+    options = {"k_range": [4], "n_boot": 10, "n_splits": 2}
+    part = assess_stability(X, seeding_rows=500, **options)
+    full = assess_stability(X, seeding_rows=3_000, **options)
+    assert part.of(4)["jaccard"].to_list() == pytest.approx(
+        full.of(4)["jaccard"].to_list(), abs=0.01
+    )
+    assert part.seeding_rows == 500
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_same_seed_same_result_whatever_order_or_threads(method):
+    X = np.random.default_rng(0).normal(size=(150, 3))
+    order = np.random.default_rng(1).permutation(150)
+    options = {"k_range": [2, 3], "method": method, **QUICK}
+    one = assess_stability(X, **options)
+    assert one.segments.equals(assess_stability(X[order], **options).segments)
+    assert one.curve.equals(assess_stability(X, n_jobs=2, **options).curve)
+    assert not one.curve.equals(assess_stability(X, **{**options, "seed": 1}).curve)
+
+
+def test_large_data_are_sampled_and_it_is_said():
+    X = np.random.default_rng(0).normal(size=(900, 3))
+    found = assess_stability(X, k_range=[2], max_rows=300, **QUICK)
+    assert (found.n, found.rows) == (900, 300)
+    assert "A random sample of 300 of 900 was used." in found.text
+    assert "(6 refits, kmeans, 2 starts each)" in found.text
+
+
+def test_hennigs_bands():
+    values = [0.0, 0.5, 0.51, 0.6, 0.75, 0.7501, 0.85, 1.0, np.nan]
+    assert [band(value) for value in values] == [
+        "dissolved", "dissolved", "doubtful", "pattern", "pattern", "stable", "highly stable",
+        "highly stable", "unknown",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_copies_tiny_data_and_constant_columns_are_borne(method):
+    X = np.repeat([[0.0, 1.0], [1.0, 1.0], [5.0, 1.0], [9.0, 1.0]], 4, axis=0)
+    found = assess_stability(X, k_range=range(2, 9), method=method, **QUICK)
+    assert found.curve["k"].to_list() == [2, 3]
+    assert "only 4 distinct rows" in found.text
+    assert np.isfinite(found.curve.to_numpy()).all()
+    tiny = assess_stability([[0.0], [1.0], [5.0], [9.0]], k_range=[2, 3], method=method, **QUICK)
+    assert tiny.rows == 4
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "error", "words"),
+    [
+        (np.ones((10, 2)), {}, DataError, "1 distinct rows cannot be cut"),
+        ([[1.0], [2.0], [3.0]], {}, DataError, "at least 4 customers"),
+        ([[1.0], [np.nan], [2.0], [0.0]], {}, DataError, "missing or infinite"),
+        (IRIS, {"method": "kmean"}, ParameterError, "did you mean 'kmeans'"),
+        (IRIS, {"repeats": "twice"}, ParameterError, "way to count repeats"),
+        (IRIS, {"n_boot": 1}, ParameterError, "n_boot"),
+        (IRIS, {"max_rows": 3}, ParameterError, "max_rows >= 4"),
+        (IRIS, {"k_range": [1]}, ParameterError, "at least 2"),
+    ],
+)
+def test_bad_input_is_named(X, options, error, words):
+    with pytest.raises(error, match=words):
+        assess_stability(X, **{**QUICK, **options})
+
+
+def test_unexamined_k_is_named(iris_twice):
+    with pytest.raises(ParameterError, match=r"k = 9 was not examined; k = \[3, 4\] were"):
+        iris_twice[0].of(9)
+
+
+def test_pictures_and_json(iris_twice):
+    found = iris_twice[0]
+    assert "adjusted Rand index of two refits" in found.plot().alt
+    assert found.plot_segments(4).data.height == 4
+    assert "(highly stable)" in found.plot_segments(4).alt
+    assert found.plot_flow().data["customers"].sum() == 150
+    again = Stability.from_dict(found.to_dict())
+    assert again.text == found.text
+    assert again.refits.equals(found.refits)
