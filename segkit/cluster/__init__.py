@@ -13,10 +13,11 @@ _MAP: dict[str, str] = {
     "ward_linkage": "segkit.cluster.ward",
     "cut_tree": "segkit.cluster.tree",
     "leaf_order": "segkit.cluster.tree",
-    "kmeans": "segkit.cluster.kmeans",
+    "fit_kmeans": "segkit.cluster.kmeans",
+    "cluster_parquet": "segkit.cluster.batches",
     "two_step": "segkit.cluster.twostep",
     "cluster_customers": "segkit.cluster.segmentation",
-    "Segmentation": "segkit.cluster.segmentation",
+    "Segmentation": "segkit.cluster.outcome",
     "SegmentModel": "segkit.cluster.model",
     "choose_k": "segkit.cluster.choose",
 }

@@ -77,16 +77,15 @@ def assemble(
     agreement = None
     if found.route == "exact" and found.leaf_groups is not None:
         agreement = float(np.mean(found.leaf_groups == groups))
-    ids = [segments[row].id for row in rows.tolist()]
+    ids = pl.Series([segment.id for segment in segments], dtype=pl.String).gather(rows)
+    names = pl.Series([segment.name for segment in segments], dtype=pl.String).gather(rows)
     points, shares = _map(X, ids, wishes.seed)
     return Segmentation(
         assignments=pl.DataFrame(
             {
                 "customer_id": table.get_column("customer_id"),
-                "segment": pl.Series(ids, dtype=pl.String),
-                "segment_name": pl.Series(
-                    [segments[row].name for row in rows.tolist()], dtype=pl.String
-                ),
+                "segment": ids,
+                "segment_name": names,
             }
         ),
         model=model,
@@ -196,7 +195,7 @@ def _reaches(X: Floats, centres: Floats, groups: Ints) -> list[float]:
     return [float(np.quantile(distance[groups == g], ALIKE)) for g in range(centres.shape[0])]
 
 
-def _map(X: Floats, segments: list[str], seed: int) -> tuple[pl.DataFrame, tuple[float, float]]:
+def _map(X: Floats, segments: pl.Series, seed: int) -> tuple[pl.DataFrame, tuple[float, float]]:
     """Project a fair sample on two principal components, signs fixed by the largest loading."""
     middle = X.mean(axis=0)
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(X - middle, rowvar=False)))
@@ -208,9 +207,7 @@ def _map(X: Floats, segments: list[str], seed: int) -> tuple[pl.DataFrame, tuple
         at = np.column_stack([at, np.zeros(rows.shape[0])])
     total = float(values.sum())
     shares = [float(v) / total for v in values[::-1][:2]] + [0.0]
-    frame = pl.DataFrame(
-        {"pc1": at[:, 0], "pc2": at[:, 1], "segment": [segments[i] for i in rows.tolist()]}
-    )
+    frame = pl.DataFrame({"pc1": at[:, 0], "pc2": at[:, 1], "segment": segments.gather(rows)})
     return frame, (shares[0], shares[1])
 
 

@@ -136,23 +136,19 @@ class SegmentModel(Result):
         distance = np.sqrt(squared[here, best])
         second = order[:, 1] if len(self.segments) > 1 else None
         reach = np.array([segment.reach for segment in self.segments])
-        ids = np.array(self.ids, dtype=object)
+        ids = pl.Series(self.ids, dtype=pl.String)
+        names = pl.Series([segment.name for segment in self.segments], dtype=pl.String)
+        nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
         columns: dict[str, Any] = {}
         if "customer_id" in frame.columns:
             columns["customer_id"] = frame.get_column("customer_id")
-        columns["segment"] = pl.Series(ids[best].tolist(), dtype=pl.String)
-        columns["segment_name"] = pl.Series(
-            [self.segments[i].name for i in best.tolist()], dtype=pl.String
-        )
+        columns["segment"] = ids.gather(best)
+        columns["segment_name"] = names.gather(best)
         columns["distance"] = distance
-        columns["second_segment"] = pl.Series(
-            [None] * frame.height if second is None else ids[second].tolist(), dtype=pl.String
+        columns["second_segment"] = (
+            nothing.cast(pl.String) if second is None else ids.gather(second)
         )
-        columns["margin"] = (
-            pl.Series([None] * frame.height, dtype=pl.Float64)
-            if second is None
-            else np.sqrt(squared[here, second]) - distance
-        )
+        columns["margin"] = nothing if second is None else np.sqrt(squared[here, second]) - distance
         columns["unlike_any"] = distance > reach[best]
         return pl.DataFrame(columns)
 

@@ -158,7 +158,7 @@ class _Side:
         self, rows: Ints, first: Ints, height: Floats, close: NDArray[np.bool_]
     ) -> tuple[Ints, Floats]:
         """Compute the ambiguous pairs exactly and take the nearest, the lower index in a tie."""
-        where, column = np.nonzero(close)
+        where, column = np.divmod(np.flatnonzero(close.ravel()), close.shape[1])
         value = exact_ward(self.centres, self.weights, rows[where], column)
         where = np.concatenate([where, np.arange(rows.shape[0])])
         column = np.concatenate([column, first])

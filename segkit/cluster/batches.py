@@ -1,0 +1,163 @@
+"""Segments for a Parquet file larger than memory: fitted on a sample, assigned in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from segkit.cluster.model import SegmentModel
+from segkit.cluster.segmentation import cluster_customers
+from segkit.display import number, percent
+from segkit.errors import DataError, SourceError, require_columns
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.cluster.outcome import Segmentation
+
+BATCH_ROWS = 500_000
+SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchSegmentation(Result):
+    """Segments of all customers of a file, and the fit on a sample behind them.
+
+    Attributes
+    ----------
+    model : SegmentModel
+        The sample's model with the sizes of all customers.
+    fit : Segmentation
+        The sample's segmentation: tree, choice of k, map.
+    path : Path
+        Parquet file of customer_id, segment, margin, unlike_any for every customer.
+    rows, sample : int
+        Customers in the file, and those that the model was fitted on.
+    unlike_share : float
+        Share of all customers flagged as unlike any segment.
+    """
+
+    model: SegmentModel
+    fit: Segmentation
+    path: Path
+    rows: int
+    sample: int
+    unlike_share: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a segment, sizes of all customers, centres in original units."""
+        return self.model.to_frame().drop("reach")
+
+    @property
+    def text(self) -> str:
+        """How many were assigned by a model of how many."""
+        return (
+            f"{number(self.rows)} customers assigned to {number(len(self.model.segments))} "
+            f"segments by a model of a random sample of {number(self.sample)}; "
+            f"{percent(self.unlike_share)} are unlike any segment. Of the sample: {self.fit.text}"
+        )
+
+
+def cluster_parquet(
+    path: Path | str,
+    out: Path | str,
+    *,
+    features: Sequence[str],
+    sample: int = SAMPLE_ROWS,
+    batch_rows: int = BATCH_ROWS,
+    seed: int = 0,
+    **options: Any,
+) -> BatchSegmentation:
+    """Divide the customers of a Parquet file into segments in bounded memory.
+
+    The file is read twice in batches. First a random sample of customers is drawn (by a hash of
+    their ids, so the order of the rows does not matter) and clustered by `cluster_customers`;
+    then everyone is assigned to the nearest centre and written to ``out``.
+
+    Parameters
+    ----------
+    path : path
+        Parquet file with ``customer_id`` (one row each; not checked across the file) and features.
+    out : path
+        Parquet file to write.
+    features : sequence of str
+    sample : int
+        Customers to fit on.
+    batch_rows : int
+        Rows in memory at a time.
+    seed : int
+    **options
+        Further arguments of `cluster_customers`, such as ``k``.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    DataError
+        As `cluster_customers`, on the sample or in any batch.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise SourceError(f"there is no Parquet file at {source}")
+    lazy = pl.scan_parquet(source)
+    schema = lazy.collect_schema()
+    require_columns(schema.names(), ["customer_id", *features], source.name)
+    lazy = lazy.select(pl.col("customer_id").cast(pl.String), *features)
+    rows = int(lazy.select(pl.len()).collect().item())
+    chosen = _sample(_batches(lazy, rows, batch_rows), sample, seed)
+    fit = cluster_customers(chosen, features=features, seed=seed, **options)
+    counts, unlike = _assign(fit.model, _batches(lazy, rows, batch_rows), Path(out))
+    segments = tuple(replace(s, size=counts.get(s.id, 0)) for s in fit.model.segments)
+    model = replace(fit.model, segments=segments, rows=rows)
+    return BatchSegmentation(model, fit, Path(out), rows, chosen.height, unlike / rows)
+
+
+def _batches(lazy: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]:
+    for start in range(0, rows, size):
+        yield lazy.slice(start, size).collect(engine="streaming")
+
+
+def _sample(batches: Iterator[pl.DataFrame], size: int, seed: int) -> pl.DataFrame:
+    """Keep the customers of the smallest hashes seen so far."""
+    kept: pl.DataFrame | None = None
+    for batch in batches:
+        keyed = batch.with_columns(_key=_id_hash(batch.get_column("customer_id"), seed))
+        pool = keyed if kept is None else pl.concat([kept, keyed])
+        kept = pool.bottom_k(size, by=["_key", "customer_id"])
+    if kept is None:
+        raise DataError("the file has no customers")
+    return kept.drop("_key")
+
+
+def _id_hash(ids: pl.Series, seed: int) -> pl.Series:
+    return ids.hash(seed)
+
+
+def _assign(
+    model: SegmentModel, batches: Iterator[pl.DataFrame], out: Path
+) -> tuple[dict[str, int], int]:
+    """Score batch by batch into one Parquet file; return sizes and how many are unlike any."""
+    counts: dict[str, int] = {}
+    unlike = 0
+
+    def scored(*_pushed_down: object) -> Iterator[pl.DataFrame]:
+        nonlocal unlike
+        for batch in batches:
+            part = model.score(batch).select("customer_id", "segment", "margin", "unlike_any")
+            unlike += int(part.get_column("unlike_any").sum())
+            for name, count in part.get_column("segment").value_counts().iter_rows():
+                counts[name] = counts.get(name, 0) + count
+            yield part
+
+    schema = {
+        "customer_id": pl.String,
+        "segment": pl.String,
+        "margin": pl.Float64,
+        "unlike_any": pl.Boolean,
+    }
+    register_io_source(scored, schema=schema).sink_parquet(out)
+    return counts, unlike
