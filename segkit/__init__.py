@@ -27,8 +27,16 @@ _MAP: dict[str, str] = {
     # Which data are there to learn on?
     "Source": "segkit.datasets",
     "load_source": "segkit.datasets",
+    # How are columns made comparable?
+    "Transform": "segkit.transform",
+    # Which customers belong together, and where does a new one go?
+    "SegmentModel": "segkit.cluster.model",
+    "Ward": "segkit.cluster.estimators",
+    "cluster_customers": "segkit.cluster.segmentation",
+    "cluster_parquet": "segkit.cluster.batches",
     # How many segments, how good are they?
     "choose_k": "segkit.cluster.choose",
+    "assess_stability": "segkit.cluster.stability",
     "cluster_validity": "segkit.cluster.validity",
     # What does each customer look like?
     "build_features": "segkit.features",
