@@ -1,0 +1,164 @@
+"""Identifiers as nodes, rows as links: numbered, counted, and joined into components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+EMPTY = ("", "-", "nan", "none", "null", "n/a", "na")
+_NONE = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Identifiers and the links between them.
+
+    Attributes
+    ----------
+    nodes : polars.DataFrame
+        identifier_type, identifier; the row number is the node's.
+    codes : numpy.ndarray
+        Rows of the links x columns: node number, -1 for no identifier.
+    is_customer : numpy.ndarray
+        Nodes: whether a hub may not be cut, being a customer id.
+    """
+
+    nodes: pl.DataFrame
+    codes: np.ndarray
+    is_customer: np.ndarray
+
+    def anchors(self) -> np.ndarray:
+        """Return each row's first identifier (in the columns' order), -1 for none."""
+        first = (self.codes != _NONE).argmax(axis=1)
+        anchors: np.ndarray = np.take_along_axis(self.codes, first[:, None], axis=1)[:, 0]
+        return anchors
+
+    def edges(self) -> np.ndarray:
+        """Return the distinct links from each row's anchor to its other identifiers: m x 2."""
+        size = max(self.nodes.height, 1)
+        anchors = self.anchors()
+        keys = []
+        for column in self.codes.T:
+            linked = (column != _NONE) & (column != anchors)
+            keys.append(anchors[linked].astype(np.int64) * size + column[linked])
+        unique = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
+        return np.column_stack([unique // size, unique % size])
+
+    def without(self, hubs: np.ndarray) -> Graph:
+        """Return the graph with some nodes taken out of every row."""
+        gone = np.zeros(self.nodes.height + 1, dtype=bool)
+        gone[hubs] = True  # the last place stands for -1, no identifier
+        codes = np.where(gone[self.codes], _NONE, self.codes)
+        return Graph(self.nodes, codes, self.is_customer)
+
+
+def tidy(column: pl.Series, kind: str) -> pl.Series:
+    """Trim an identifier; e-mails also to lower case; empty ones and 'none', 'n/a' to null."""
+    text = column.cast(pl.String).str.strip_chars()
+    lower = text.str.to_lowercase()
+    # E-mail providers ignore case (and RFC 5321's case-sensitive local part is not used).
+    kept = lower if "mail" in kind else text
+    return kept.set(lower.is_in(list(EMPTY)).fill_null(value=False), None)
+
+
+def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Graph:
+    """Give each distinct identifier of each type a number, in no particular order."""
+    kinds = list(dict.fromkeys(kind for kind, _ in columns))
+    rows = len(columns[0][1]) if columns else 0
+    codes = np.full((rows, len(columns)), _NONE, dtype=np.int32)
+    nodes, offset = [], 0
+    for kind in kinds:
+        own = [(place, series) for place, (name, series) in enumerate(columns) if name == kind]
+        values = pl.concat([series.alias("identifier") for _, series in own])
+        unique = values.drop_nulls().unique()
+        known = unique.to_frame().with_row_index("code", offset=offset)
+        for place, series in own:
+            found = (
+                series.alias("identifier")
+                .to_frame()
+                .lazy()
+                .join(known.lazy(), on="identifier", how="left", maintain_order="left")
+                .select(pl.col("code").cast(pl.Int32).fill_null(_NONE))
+                .collect()
+            )
+            codes[:, place] = found.to_series().to_numpy()
+        nodes.append(known.select(pl.lit(kind).alias("identifier_type"), "identifier"))
+        offset += len(unique)
+    table = pl.concat(nodes)
+    return Graph(table, codes, (table["identifier_type"] == customer).to_numpy())
+
+
+def components(edges: np.ndarray, size: int) -> np.ndarray:
+    """Return the component of each node (numbers without meaning)."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ones = np.ones(len(edges), dtype=np.int8)
+    matrix = coo_matrix((ones, (edges[:, 0], edges[:, 1])), shape=(size, size))
+    labels: np.ndarray = connected_components(matrix.tocsr(), directed=False)[1]
+    return labels
+
+
+def degrees(edges: np.ndarray, size: int) -> np.ndarray:
+    """Return how many distinct anchors (customers, as a rule) name each node."""
+    return np.bincount(edges[:, 1], minlength=size)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """The identifier that holds a large component together.
+
+    Attributes
+    ----------
+    node : int
+        Its number; -1 where none could be named.
+    degree : int
+        Identifiers linked to it directly.
+    pieces : int
+        Parts with a customer into which the component falls without it.
+    largest : int
+        Customers in the largest of these parts.
+    """
+
+    node: int
+    degree: int
+    pieces: int
+    largest: int
+
+
+def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> Bridge:
+    """Find the identifier without which a component falls apart most, among its five largest.
+
+    Parameters
+    ----------
+    edges : numpy.ndarray
+        Links inside the component, m x 2.
+    members : numpy.ndarray
+        Its nodes.
+    counted : numpy.ndarray
+        Boolean by member: customers (all nodes where there is no customer id).
+    """
+    number = {int(node): place for place, node in enumerate(members)}
+    local = np.array([[number[int(a)], number[int(b)]] for a, b in edges]).reshape(-1, 2)
+    degree = np.bincount(local.ravel(), minlength=len(members))
+    candidates = np.arange(len(members)) if counted.all() else np.flatnonzero(~counted)
+    if not candidates.size:
+        return Bridge(_NONE, 0, 1, int(counted.sum()))
+    found = []
+    # The sort is stable and the members come sorted by their text: rows' order plays no part.
+    for node in candidates[np.argsort(-degree[candidates], kind="stable")][:5]:
+        labels = components(local[(local != node).all(axis=1)], len(members))
+        rest = counted & (np.arange(len(members)) != node)
+        sizes = np.bincount(labels[rest])
+        found.append(
+            (
+                int(sizes.max(initial=0)),
+                -int(degree[node]),
+                Bridge(int(members[node]), int(degree[node]), int((sizes > 0).sum()),
+                       int(sizes.max(initial=0))),
+            )
+        )  # fmt: skip
+    return min(found, key=lambda item: item[:2])[2]
