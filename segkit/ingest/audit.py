@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number
+from segkit.errors import SegkitError
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.propose import propose_table
 from segkit.ingest.questions import Finding, open_questions
@@ -181,7 +182,12 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
 
     raw, given, base = gather(source, mapping)
     used, questions = settle_mapping(raw, given)
-    taken: Intake | None = trial(raw, used, base)
+    taken: Intake | None = None
+    try:
+        taken = trial(raw, used, base)
+    except (SegkitError, pl.exceptions.PolarsError):
+        if not questions:
+            raise
     found = findings_of(raw, used, taken, questions)
     return Audit(
         used,

@@ -166,6 +166,8 @@ class Clock:
         "earliest" or "latest", for times that the clock shows twice.
     missing : str
         "shift" (an hour later) or "reject", for times that the clock skips.
+    skips : bool
+        Whether there are such times (False saves a pass over the column).
     """
 
     zone: str = "UTC"
@@ -173,6 +175,7 @@ class Clock:
     nulls: tuple[str, ...] = ("",)
     ambiguous: str = "earliest"
     missing: str = "shift"
+    skips: bool = True
 
     def utc(self, column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         """Read a column as points in time (UTC), by the stated policy for clock changes."""
@@ -222,7 +225,7 @@ class Clock:
         if self.zone == "UTC":
             return naive.dt.replace_time_zone("UTC")
         local = self._localised(naive)
-        if self.missing == "shift":
+        if self.missing == "shift" and self.skips:
             local = pl.coalesce(local, self._localised(naive + pl.duration(hours=1)))
         return local.dt.convert_time_zone("UTC")
 
@@ -238,14 +241,19 @@ class Clock:
         """Count the times that the clock shows twice, and those that it skips."""
         if self.zone == "UTC":
             return 0, 0
-        frame = naive.drop_nulls().to_frame("t")
-        night = frame.filter(pl.col("t").dt.time() != pl.time(0))
-        row = night.select(
-            twice=(
-                self._localised(pl.col("t"), "earliest") != self._localised(pl.col("t"), "latest")
-            ).sum(),
-            skipped=self._localised(pl.col("t")).is_null().sum(),
-        ).row(0)
+        # Clocks change in the small hours, everywhere.
+        small = naive.drop_nulls().to_frame("t").filter(pl.col("t").dt.hour() < 4)
+        local = self._localised(pl.col("t"), "earliest")
+        twice = local != self._localised(pl.col("t"), "latest")
+        row = (
+            small.group_by("t")
+            .len()
+            .select(
+                twice=pl.col("len").filter(twice).sum(),
+                skipped=pl.col("len").filter(local.is_null()).sum(),
+            )
+            .row(0)
+        )
         return int(row[0]), int(row[1])
 
 

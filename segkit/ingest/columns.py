@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -142,7 +142,7 @@ class Columns:
 
     def number(self, name: str) -> pl.Expr:
         """Read a column of numbers (Float64)."""
-        return self.micro(name) / parse.MICRO
+        return parse.from_micro(self.micro(name))
 
     def signs(self, theirs: str) -> tuple[str, str]:
         """Give the decimal and the thousands sign of a text column, set or seen."""
@@ -200,11 +200,14 @@ class Columns:
             moment = pl.Series([str(self.constant(name))]).str.to_datetime(time_unit="us")
             utc = clock.to_utc(pl.lit(moment[0], dtype=pl.Datetime("us")))
         else:
+            clock = replace(clock, skips=self._note_clock(theirs, clock))
             utc = clock.utc(pl.col(theirs), self.raw.schema[theirs])
-            self._note_clock(theirs, clock)
         return utc, clock.day(utc), clock
 
-    def _note_clock(self, theirs: str, clock: Clock) -> None:
+    def _note_clock(self, theirs: str, clock: Clock) -> bool:
+        """Count the times that clock changes make doubtful; tell whether any does not exist."""
+        if clock.zone == "UTC":
+            return False
         local = clock.naive(pl.col(theirs), self.raw.schema[theirs])
         twice, skipped = clock.doubtful(self.raw.select(local.alias("t")).to_series())
         if twice:
@@ -218,6 +221,7 @@ class Columns:
                 f"{self.table}: {number(skipped)} times in {theirs!r} do not exist in "
                 f"{clock.zone} (the clock goes forward); {done} (missing_time)"
             )
+        return skipped > 0
 
     def date(self, name: str) -> pl.Expr:
         """Read a column of calendar dates."""

@@ -39,13 +39,14 @@ def findings_of(
     ]
     if taken is not None:
         for step in taken.ledger.steps:
+            rows = max(raw[step.table].height, 1)
             found += [
                 Finding(
                     "warn",
                     step.table,
                     "",
                     f"{item.reason.replace('_', ' ').capitalize()}: set apart "
-                    f"({percent(item.rows / max(step.rows_in, 1))} of the rows).",
+                    f"({percent(item.rows / rows)} of its rows).",
                     item.rows,
                     item.examples[0] if item.examples else "",
                     item.change,
@@ -54,6 +55,7 @@ def findings_of(
             ]
         found += [Finding("info", note.split(":")[0], "", note) for note in taken.notes]
         found += _about_orders(taken, mapping)
+    found += _about_columns(raw, mapping)
     return tuple(sorted(found, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
 
 
@@ -120,6 +122,49 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
                 answer=f'[orders] return_prefix = "{prefix}"',
             )
         )
+    return found
+
+
+def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
+    """Say which source columns are not used, and what is assumed where one is missing."""
+    found = []
+    for table, frame in raw.items():
+        used = mapping.tables[table].columns
+        spare = [name for name in frame.columns if name not in used.values()]
+        if spare and table != "survey":
+            found.append(
+                Finding(
+                    "info",
+                    table,
+                    "",
+                    f"Columns not used: {', '.join(spare)}.",
+                    answer=f'[{table}.columns] name = "column"',
+                )
+            )
+        if table != "orders":
+            continue
+        if "order_id" not in used:
+            grain = mapping.option("orders", "order_grain")
+            found.append(
+                Finding(
+                    "warn",
+                    "orders",
+                    "order_id",
+                    f"No order ids: one order is taken to be one customer's {grain}.",
+                    answer='[orders.columns] order_id = "..." (or order_grain)',
+                )
+            )
+        if "discount" in used and not mapping.is_set("orders", "discount_taken"):
+            where = "amount already has" if "amount" in used else "unit_price does not have"
+            found.append(
+                Finding(
+                    "warn",
+                    "orders",
+                    "discount",
+                    f"It is assumed that {where} the discount taken off.",
+                    answer=f"[orders] discount_taken = {'false' if 'amount' in used else 'true'}",
+                )
+            )
     return found
 
 

@@ -11,7 +11,7 @@ from segkit.display import number
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.options import as_date
-from segkit.ingest.parse import MICRO, is_text, product
+from segkit.ingest.parse import from_micro, is_text, product
 from segkit.ingest.people import People, customers_of
 from segkit.ingest.settle import MICROS, REPEAT, Rule, Settled, repeats, settle
 from segkit.ledger import Part, money_from_micro
@@ -328,16 +328,16 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
         "order_id": order_id,
         "order_time": pl.col("order_time"),
         "order_day": pl.col("order_day"),
-        "amount": pl.col(MICROS) / MICRO,
+        "amount": from_micro(pl.col(MICROS)),
     }
     wanted |= {name: pl.col(name) for name in ("product_id", "category") if has(name)}
     if has("quantity"):
-        amount = pl.col("__quantity") / MICRO
+        amount = from_micro(pl.col("__quantity"))
         wanted["quantity"] = pl.when(pl.col("is_return")).then(-amount.abs()).otherwise(amount)
     if has("unit_price"):
-        wanted["unit_price"] = pl.col("__unit_price") / MICRO * rate
+        wanted["unit_price"] = from_micro(pl.col("__unit_price")) * rate
     if has("discount"):
-        wanted["discount"] = pl.col("__off") / MICRO * rate
+        wanted["discount"] = from_micro(pl.col("__off")) * rate
     wanted |= {name: pl.col(name) for name in ("currency", "channel") if has(name)}
     wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
     frame = kept.lazy().select(**wanted).collect()
@@ -352,7 +352,7 @@ def _part(lines: pl.DataFrame, kind: str) -> Part:
         "orders",
         kind,
         chosen.height,
-        chosen["customer_id"].n_unique(),
-        chosen["order_id"].n_unique(),
+        chosen["customer_id"].hash().n_unique(),
+        chosen["order_id"].hash().n_unique(),
         money_from_micro(int(micro or 0)),
     )

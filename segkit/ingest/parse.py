@@ -99,6 +99,20 @@ def micro(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return pl.when(read.abs() <= MOST).then(read)
 
 
+def from_micro(column: pl.Expr) -> pl.Expr:
+    """Turn millionths into the nearest floating-point number.
+
+    Polars divides by a constant by multiplying with its inverse, which makes 0.19999999999999998
+    of 0.2; dividing by a column is exact.
+
+    Examples
+    --------
+    >>> pl.DataFrame({"m": [200_000]}).select(from_micro(pl.col("m"))).item()
+    0.2
+    """
+    return column.cast(pl.Float64) / (pl.int_range(pl.len()) * 0.0 + float(MICRO))
+
+
 def product(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     """Multiply two columns of millionths exactly; half a millionth is rounded away from zero."""
     whole = left.cast(pl.Int128) * right.cast(pl.Int128)

@@ -52,7 +52,7 @@ def links_from(identities: Any) -> pl.DataFrame | None:
     if identities is None:
         return None
     frame = identities
-    for name in ("frame", "links", "assignments"):
+    for name in ("mapping", "frame", "links", "assignments"):
         inner = getattr(identities, name, None)
         if not isinstance(identities, pl.DataFrame) and isinstance(inner, pl.DataFrame):
             frame = inner

@@ -197,7 +197,10 @@ def intake(
             )
     if "orders" in raw and not raw["orders"].height:
         raise DataError("orders holds no rows; expected at least one order line")
-    return run(raw, used, erase=erase, identities=identities, base=base)
+    taken = run(raw, used, erase=erase, identities=identities, base=base)
+    if taken.orders is not None and not taken.orders.height:
+        raise DataError(f"no order line is left: {taken.ledger.text}")
+    return taken
 
 
 def run(

@@ -52,6 +52,11 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
 
 
+def squeezed(spelt: str) -> str:
+    """Drop the underscores, so that 'belegnr' is 'beleg_nr'."""
+    return spelt.replace("_", "")
+
+
 def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
     """Propose columns, and what the values show, for one raw table."""
     names = {name: plain(name) for name in frame.columns}
@@ -66,7 +71,10 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
                 continue
             wanted = [ours, *lists[0].split()] if strength == 0 else lists[1].split()
             found = [
-                n for w in wanted for n, spelt in names.items() if spelt == w and n not in taken
+                n
+                for w in wanted
+                for n, spelt in names.items()
+                if squeezed(spelt) == squeezed(w) and n not in taken
             ]
             found = list(dict.fromkeys(found))
             if not found:
@@ -98,11 +106,9 @@ def _is_dated(cells: pl.Series) -> bool:
     if not is_text(cells.dtype):
         return cells.dtype.is_integer() and numeric_format(cells) == "%Y%m%d"
     sample = cells.drop_nulls().cast(pl.String).head(1000)
-    return (
-        sample.len() > 0
-        and bool(formats(sample, day_first=True))
-        and bool(sample.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").mean() or 0 > 0.9)
-    )
+    if not sample.len() or not formats(sample, day_first=True):
+        return False
+    return bool(sample.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").sum() > 0.9 * sample.len())
 
 
 def _with_values(table: str, frame: pl.DataFrame, part: TableMapping) -> TableMapping:

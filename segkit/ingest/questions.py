@@ -8,9 +8,9 @@ import polars as pl
 
 from segkit.display import number
 from segkit.ingest.clock import day_order, formats, numeric_format
-from segkit.ingest.mapping import Mapping, lacks
+from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.parse import is_text, seen_decimal
-from segkit.schema import CONTRACTS
+from segkit.schema import CONTRACTS, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def open_questions(
             name,
             f"No column of {table} could be recognised as {name}; "
             f"there are: {', '.join(frame.columns) or 'none'}.",
-            answer=f'[{table}.columns] {name} = "..."',
+            answer=f'[{table}.columns] {name} = "{_likely(name, part, frame)}"',
         )
         for name in lacks(table, part)
     ]
@@ -62,13 +62,49 @@ def open_questions(
         theirs = part.columns.get(field.name)
         if theirs is None or not frame.height:
             continue
-        if field.kind in ("time", "date"):
+        asked += _about_type(table, field, frame[theirs])
+        if field.kind in ("time", "date") and not asked:
             asked += _about_dates(table, field.name, frame[theirs], mapping)
         elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
             asked += _about_decimals(table, field.name, frame[theirs], mapping)
     if table == "orders" and "currency" in part.columns and not with_fx:
         asked += _about_currencies(frame[part.columns["currency"]], mapping)
     return asked
+
+
+def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:
+    """Name the column that could fill a gap: a price, or the one number that is left."""
+    if name != "amount":
+        return "..."
+    if "unit_price" in part.columns:
+        return part.columns["unit_price"]
+    free = [n for n in frame.columns if n not in part.columns.values()]
+    numbers = [n for n in free if frame.schema[n].is_numeric()]
+    return numbers[0] if len(numbers) == 1 else "..."
+
+
+def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:
+    """Ask for another column where this one's type cannot hold what is wanted."""
+    dtype = cells.dtype
+    number_like = dtype.is_numeric() or is_text(dtype) or dtype == pl.Null
+    fits = {
+        "time": dtype.is_temporal() or number_like,
+        "date": dtype.is_temporal() or number_like,
+        "money": number_like,
+        "number": number_like,
+    }
+    nested = dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+    if fits.get(field.kind, True) and not nested:
+        return []
+    return [
+        Finding(
+            "block",
+            table,
+            field.name,
+            f"{cells.name!r} holds {dtype}, which cannot be read as {field.name} ({field.kind}).",
+            answer=f'[{table}.columns] {field.name} = "..."',
+        )
+    ]
 
 
 def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
@@ -136,6 +172,18 @@ def _about_decimals(table: str, name: str, cells: pl.Series, mapping: Mapping) -
     if mapping.option(table, "decimal") is not None:
         return []
     unique = cells.cast(pl.String).unique().drop_nulls()
+    signs = [sign for sign in "€$£¥₹" if unique.str.contains(sign, literal=True).any()]
+    if len(signs) > 1:
+        return [
+            Finding(
+                "block",
+                table,
+                name,
+                f"{cells.name!r} holds several currency signs: {', '.join(signs)}; amounts in "
+                "different currencies cannot be added up.",
+                answer=f"a column of currency codes, or [{table}] decimal if they mean nothing",
+            )
+        ]
     decimal, _, sure = seen_decimal(unique)
     # 1.234 alone is read as computers write it; 1,234 alone can be either.
     if sure:
