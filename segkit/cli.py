@@ -55,6 +55,8 @@ def run(
     pairs = split_pairs(parameter or [])
     for key in pairs.keys() & texts.keys():
         raise ParameterError(f"parameter {key!r} is given by --{key} and by -p")
+    if source:
+        _check_source(source)
     kept = {} if source or data else read_parameters(Path.cwd())
     end = run_notebooks(
         notebooks or (), parameters=kept, texts={**texts, **pairs}, force=force, timeout=timeout
@@ -64,6 +66,15 @@ def run(
             typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
     typer.echo(_near(end.index))
     raise typer.Exit(end.exit_code)
+
+
+def _check_source(name: str) -> None:
+    from segkit.datasets import LOADERS
+    from segkit.errors import unknown
+    from segkit.runner.context import OWN_DATA
+
+    if name not in (*LOADERS, OWN_DATA):
+        raise SourceError(unknown("source", name, [*LOADERS, OWN_DATA]))
 
 
 @app.command()
@@ -97,10 +108,10 @@ def check(
     save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
 ) -> None:
     """Say whether data can be used, what was found in them, and propose a mapping."""
-    from segkit.runner.workspace import audit_data, show_audit
+    from segkit.runner.workspace import audit_data
 
     audit = audit_data(data, mapping)
-    typer.echo(show_audit(audit))
+    typer.echo(str(audit))
     if save is not None:
         if save.exists():
             raise ParameterError(f"{save} exists; it is not overwritten")
@@ -109,7 +120,7 @@ def check(
             f"Mapping written to {save}; look it over, then: "
             f"segkit run --data {data} --mapping {save}"
         )
-    if not audit.usable:
+    if audit.blocked:
         raise typer.Exit(GATE)
 
 

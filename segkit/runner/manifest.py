@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -83,7 +84,7 @@ def key_of(notebook_digest: str, parameters: Mapping[str, Any], inputs: Mapping[
 
 
 def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Hash the files that the parameters ``data`` and ``mapping`` name.
+    """Hash the files that ``data`` and ``mapping`` name, and those that the mapping names.
 
     Raises
     ------
@@ -99,10 +100,29 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
         path = folder / value
         if path.exists():
             found[f"{name} file"] = file_digest(path)
+            if name == "mapping":
+                found |= _files_of_mapping(path)
         elif "://" in value:
             found[f"{name} address"] = "not hashed"
         else:
             raise SourceError(f"the {name} file {value!r} is not there (looked in {folder})")
+    return found
+
+
+def _files_of_mapping(path: Path) -> dict[str, str]:
+    """Hash the files and databases that a mapping's tables name, from the mapping's folder."""
+    try:
+        waiting: list[Any] = [tomllib.loads(path.read_text(encoding="utf-8"))]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}  # the intake says what is wrong with it
+    found = {}
+    while waiting:
+        table = waiting.pop()
+        waiting += [value for value in table.values() if isinstance(value, dict)]
+        for name in ("file", "database"):
+            value = table.get(name)
+            if isinstance(value, str) and (path.parent / value).exists():
+                found[f"{name} {value}"] = file_digest(path.parent / value)
     return found
 
 

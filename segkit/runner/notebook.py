@@ -14,77 +14,15 @@ from urllib.parse import quote
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.result import Result, decode, encode
-from segkit.runner.alone import prepare_alone
-from segkit.runner.context import Context, check_level, worst_quality
+from segkit.runner.context import OWN_DATA, Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
-from segkit.runner.personal import without_personal
+from segkit.runner.tables import fit_to_show, save_table
 
 if TYPE_CHECKING:
     import polars as pl
 
     from segkit.plot import Figure
-
-CSV_ROWS = 200_000  # a longer table is saved as Parquet
-
-
-def open_notebook(
-    stem: str,
-    *,
-    source: str = "simulated",
-    data: str = "",
-    mapping: str = "",
-    out: str = "reports",
-    name: str = "",
-    as_of: str = "",
-    seed: int = 0,
-    customers: int = 20_000,
-    personal: bool = False,
-    **settings: Any,
-) -> NotebookRun:
-    """Where does this notebook read and write? Its first call, with its parameters.
-
-    Within ``segkit run`` the runner has prepared all. Opened alone in JupyterLab, the notebooks
-    upstream that have not run with these parameters are run first, and the notebook's own folder
-    is written by `NotebookRun.finish`.
-
-    Parameters
-    ----------
-    stem : str
-        The notebook's file name without its ending.
-    source, data, mapping, out, name, as_of, seed, customers
-        The parameters that all notebooks share.
-    personal : bool
-        Whether customer ids and personal data may be shown.
-    **settings
-        The notebook's other parameters, kept for the record.
-
-    Raises
-    ------
-    RunError
-        If the runner executes another notebook than the one named.
-    """
-    known = {
-        "source": source,
-        "data": data,
-        "mapping": mapping,
-        "out": out,
-        "name": name,
-        "as_of": as_of,
-        "seed": seed,
-        "customers": customers,
-    }
-    given = {**known, **settings}
-    if personal:
-        given["personal"] = True
-    context = Context.given()
-    alone = context is None
-    if context is None:
-        context = prepare_alone(stem, given)
-    elif context.stem != stem:
-        raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
-    context.settings.update(given)
-    return NotebookRun(context, personal=personal, alone=alone)
 
 
 class NotebookRun:
@@ -143,6 +81,20 @@ class NotebookRun:
     def _path_of(self, name: str) -> Path | None:
         value = str(self._context.settings.get(name, ""))
         return Path(self._context.home) / value if value else None
+
+    def load(self) -> Any:
+        """Return what `segkit.intake` takes: the named source, or the path of the user's data.
+
+        It is None where the mapping itself names files or a database.
+        """
+        if self.source == OWN_DATA:
+            return self.data
+        from segkit.datasets import load_source
+
+        options: dict[str, Any] = {}
+        if self.source == "simulated":
+            options = {"n_customers": self.settings["customers"], "seed": self.settings["seed"]}
+        return load_source(self.source, self.data, **options)
 
     # Reading -------------------------------------------------------------------------------
 
@@ -222,8 +174,9 @@ class NotebookRun:
         max_rows: int = 30,
     ) -> None:
         """Show a table and save it whole as ``tables/<name>.csv``, linked below it."""
-        frame, note = self._fit_to_show(what.to_frame() if isinstance(what, Result) else what, name)
-        path = self._save_table(frame, name)
+        self._check_open()
+        frame, note = fit_to_show(what, name, personal=self._personal)
+        path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
         shown = table_html(frame, caption=caption, headings=headings, max_rows=max_rows)
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
@@ -231,8 +184,8 @@ class NotebookRun:
     def figure(self, figure: Figure, name: str) -> None:
         """Show a figure with its alternative text; save it as PNG, and its data as CSV."""
         self._check_open()
-        frame, note = self._fit_to_show(figure.data, name)
-        path = self._save_table(frame, name)
+        frame, note = fit_to_show(figure.data, name, personal=self._personal)
+        path = save_table(self._folder, frame, name)
         figure.save(self._folder / "figures" / f"{name}.png")
         self._summary["figures"].append({"path": f"figures/{name}.png", "alt": figure.alt})
         self._show(figure._repr_html_() + self._link(path, "Data of the figure (csv)") + note)
@@ -278,36 +231,6 @@ class NotebookRun:
             self._summary["as_of"] = str(as_of)[:10]
         if rows:
             self._summary["rows"] = {**self._summary["rows"], **rows}
-
-    def _fit_to_show(self, frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, str]:
-        import polars as pl
-
-        self._check_open()
-        if not isinstance(frame, pl.DataFrame):
-            raise ParameterError(f"{name!r} expects a result or a polars frame, got {type(frame)}")
-        if self._personal:
-            return frame, ""
-        kept, dropped = without_personal(frame)
-        if not dropped:
-            return frame, ""
-        if not kept.width:
-            raise RunError(f"table {name!r} holds nothing but personal columns: {dropped}")
-        names = html.escape(", ".join(dropped))
-        return kept, f"<p><small>Left out as personal: {names}.</small></p>"
-
-    def _save_table(self, frame: pl.DataFrame, name: str) -> str:
-        import polars as pl
-
-        if frame.height > CSV_ROWS:
-            frame.write_parquet(self._folder / "tables" / f"{name}.parquet")
-            return f"tables/{name}.parquet"
-        nested = [column for column, kind in frame.schema.items() if kind.is_nested()]
-        flat = frame.with_columns(
-            pl.Series(column, [None if v is None else str(v) for v in frame[column].to_list()])
-            for column in nested
-        )
-        flat.write_csv(self._folder / "tables" / f"{name}.csv")
-        return f"tables/{name}.csv"
 
     def _link(self, path: str, text: str) -> str:
         target = path

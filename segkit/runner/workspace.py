@@ -78,17 +78,6 @@ def audit_data(data: Path, mapping: Path | None = None) -> Audit:
     return check(data, Mapping.load(mapping) if mapping else None)
 
 
-def show_audit(audit: Audit) -> str:
-    """Write an audit as plain text: the verdict, then a line for each finding."""
-    from segkit.display import cell
-
-    lines = [audit.text]
-    for row in audit.to_frame().iter_rows(named=True):
-        words = [cell(value, name) for name, value in row.items() if value not in (None, "")]
-        lines.append("  " + " · ".join(words))
-    return "\n".join(lines)
-
-
 def shipped_notebooks() -> Path:
     """Return the folder of the notebooks that come with segkit.
 

@@ -1,0 +1,153 @@
+import shutil
+import sys
+import time
+
+import pytest
+
+from segkit import cli
+from segkit.errors import ParameterError
+from segkit.runner import workspace
+from tests.toy_notebooks import write_chain, write_notebook
+
+slow = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    write_chain(tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shipped(tmp_path_factory, monkeypatch):
+    """Stand toy notebooks in for those that come with segkit."""
+    place = write_chain(tmp_path_factory.mktemp("shipped"))
+    monkeypatch.setattr(workspace, "shipped_notebooks", lambda: place)
+    return place
+
+
+def test_params_lists_shared_ones_once_and_own_ones_apart(folder, capsys):
+    assert cli.invoke(["params"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("seed: int = 0") == 1
+    assert "  cut: float = 9.5  money, where high begins" in told
+    assert cli.invoke(["params", "02"]) == 0
+    told = capsys.readouterr().out
+    assert "cut: float" in told
+    assert "seed: int" in told
+    assert "01_orders" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "-p", "sede=1"], 2, "did you mean 'seed'"),
+        (["run", "-p", "seed=yes"], 2, "parameter 'seed' expects int, got 'yes'"),
+        (["run", "-p", "seed"], 2, "expected key=value, got 'seed'"),
+        (["run", "--name", "a", "-p", "name=b"], 2, "given by --name and by -p"),
+        (["run", "07"], 2, "unknown notebook '07'"),
+        (["run", "--data", "absent.csv"], 3, "'absent.csv' is not there"),
+        (["run", "--mapping", "absent.toml"], 3, "'absent.toml' is not there"),
+        (["check", "absent.csv"], 3, "there is no file absent.csv"),
+        (["params", "nothing"], 2, "unknown notebook 'nothing'"),
+        (["index", "nowhere"], 3, "there is no folder nowhere"),
+        (["new", "notebooks"], 2, "holds something already"),
+    ],
+)
+def test_wrong_use_is_one_clear_line_and_the_right_code(folder, capsys, words, code, message):
+    assert cli.invoke(words) == code
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.err.startswith("segkit: ")
+    assert len(told.err.strip().splitlines()) == 1
+    assert told.out == ""
+
+
+def test_usage_errors_end_with_2(capsys):
+    assert cli.invoke(["rnu"]) == 2
+    assert cli.invoke(["run", "--timeout", "soon"]) == 2
+
+
+def test_debug_lets_the_error_through(folder):
+    with pytest.raises(ParameterError):
+        cli.invoke(["run", "07"], debug=True)
+
+
+def test_debug_may_stand_anywhere(folder, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["segkit", "run", "07", "--debug"])
+    with pytest.raises(ParameterError):
+        cli.main()
+    monkeypatch.setattr(sys, "argv", ["segkit", "run", "07"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+
+
+def test_version_names_what_results_depend_on(capsys):
+    assert cli.invoke(["version"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("segkit 0.")
+    assert "\npolars " in told
+
+
+def test_a_broken_parameters_file_is_named(folder, capsys):
+    (folder / "parameters.toml").write_text("seed = ", encoding="utf-8")
+    assert cli.invoke(["run"]) == 2
+    assert "parameters.toml cannot be read" in capsys.readouterr().err
+    (folder / "parameters.toml").write_text('seed = "7"', encoding="utf-8")
+    assert cli.invoke(["run"]) == 2
+    assert "parameter 'seed' expects int, got '7' (str)" in capsys.readouterr().err
+
+
+def test_new_lays_out_a_folder_that_runs_and_overwrites_nothing(shipped, tmp_path, capsys):
+    made = tmp_path / "shop"
+    assert cli.invoke(["new", str(made)]) == 0
+    assert {path.name for path in made.iterdir()} == {
+        "README.md",
+        "mapping.toml",
+        "parameters.toml",
+        "notebooks",
+    }
+    assert 'source: str = \\"simulated\\"' in (made / "notebooks/01_orders.ipynb").read_text()
+    assert workspace.read_parameters(made) == {"source": "simulated"}
+    assert "segkit run" in (made / "README.md").read_text()
+    (made / "mapping.toml").write_text("mine")
+    assert cli.invoke(["new", str(made)]) == 2
+    assert (made / "mapping.toml").read_text() == "mine"
+
+
+@slow
+def test_run_takes_the_folders_parameters_and_ends_with_the_index(folder, capsys):
+    (folder / "parameters.toml").write_text('name = "march"\ncustomers = 12\n', encoding="utf-8")
+    assert cli.invoke(["run", "02", "-p", "cut=5"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[-1] == "reports/index.html"
+    sizes = (folder / "reports/march/02_segments/tables/sizes.csv").read_text()
+    assert sizes.splitlines() == ["segment,len", "high,6", "low,6"]
+    shutil.rmtree(folder / "reports/march/01_orders")
+    (folder / "reports/index.html").unlink()
+    assert cli.invoke(["index", "reports"]) == 0
+    assert "march" in (folder / "reports/index.html").read_text()
+
+
+@slow
+def test_a_failing_run_says_so_on_standard_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cells = ["import segkit.errors", "raise segkit.errors.SourceError('no such shop')"]
+    write_notebook(tmp_path / "notebooks", "01_gate", cells=cells)
+    assert cli.invoke(["run"]) == 3
+    assert "01_gate: gate: no such shop" in capsys.readouterr().err
+
+
+def test_help_needs_nothing_heavy():
+    import subprocess
+
+    code = (
+        "import sys; from segkit import cli; cli.invoke(['--help'])\n"
+        "heavy = {'polars', 'numpy', 'nbconvert', 'papermill', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.perf_counter() - started < 5
