@@ -5,6 +5,7 @@ from segkit.plot.compare import intervals, stacked, waterfall
 from segkit.plot.describe import describe
 from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
 from segkit.plot.panels import histograms, small_lines
+from segkit.plot.segments import clouds, panel_bars
 
 __all__ = [
     "GREY",
@@ -12,11 +13,13 @@ __all__ = [
     "Figure",
     "bars",
     "canvas",
+    "clouds",
     "describe",
     "heatmap",
     "histograms",
     "intervals",
     "lines",
+    "panel_bars",
     "points",
     "small_lines",
     "stacked",

@@ -92,8 +92,8 @@ def histograms(
             told.append(
                 f"{words(name)} median {write(median, is_share(name))}, {_range(table, name)}"
             )
-        for row in range(deep):
-            panels[row * wide].set_ylabel("rows")
+        figure.supylabel("rows", fontsize=9.5)
+        figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
         head(figure, title)
     more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
     sentence = f"Histograms of {number(frame.height)} rows: {'; '.join(told[:MOST_NAMED])}{more}."

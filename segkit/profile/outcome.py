@@ -1,0 +1,289 @@
+"""A profile: its tables, its finding in words, its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, unknown
+from segkit.profile.separation import Separation
+from segkit.profile.thresholds import MarkerRule
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+CAVEAT = "A profile describes; it does not say why, nor what an offer would do."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile(Result):
+    """Who is in each segment, and what sets it apart.
+
+    Attributes
+    ----------
+    segments : polars.DataFrame
+        One row a segment: segment, segment_name, customers, customer_share (Wilson limits in
+        _low, _high), revenue (reporting currency), revenue_share, revenue_per_customer, kpi (mean
+        a customer), each with limits; marks (count) and marked_by (words).
+    variables : polars.DataFrame
+        One row a segment and numeric variable: kind ("yes/no", "amount"), role ("clustering",
+        "descriptor", "kpi"), scale of the difference ("log", "raw"), customers (with a value),
+        missing; mean, sd, median with limits, mean_all, median_all, sd_all, in original units;
+        difference (segment mean less that of all customers, in standard deviations of all, on
+        ``scale``) and delta (Cliff's, against customers outside the segment), with limits;
+        strength (what the rule limits), marker, direction ("above", "below").
+    composition : polars.DataFrame
+        One row a segment, description and level: customers, known (customers with a value),
+        share of the known with Wilson limits, share_all; hidden cells are null.
+    tests : polars.DataFrame
+        One row a variable: role, test, statistic, freedom, p_value, p_holm (adjusted over all
+        tests made), effect, effect_name, note. Clustering variables carry no test.
+    separation : Separation or None
+        Two principal components; None where fewer than two variables vary.
+    counts : dict of str to int
+        customers (profiled), assignments_without_customer, customers_without_segment,
+        assignments_without_segment.
+    skipped : dict of str to str
+        Column to the reason why it is left out.
+    as_of : datetime.date or None
+        Day up to which orders count.
+    kpi : str or None
+        Name of the KPI.
+    clustering_variables : tuple of str
+        What built the segments.
+    rule : MarkerRule
+        When a variable marks a segment.
+    level : float
+        Coverage of the intervals.
+    notes : tuple of str
+        What a reader must know: unmatched customers, empty or overlapping segments.
+    """
+
+    segments: pl.DataFrame
+    variables: pl.DataFrame
+    composition: pl.DataFrame
+    tests: pl.DataFrame
+    separation: Separation | None
+    counts: dict[str, int]
+    skipped: dict[str, str]
+    as_of: date | None
+    kpi: str | None
+    clustering_variables: tuple[str, ...]
+    rule: MarkerRule
+    level: float
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the segments, one row each."""
+        return self.segments
+
+    @property
+    def markers(self) -> pl.DataFrame:
+        """The variables that mark each segment, strongest first."""
+        return self.variables.filter(pl.col("marker")).sort(
+            "segment", pl.col("strength").abs(), descending=[False, True], maintain_order=True
+        )
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        largest = self.segments.sort("customers", descending=True, maintain_order=True).row(
+            0, named=True
+        )
+        said = (
+            f"{number(self.segments.height)} segments of {number(self.counts['customers'])} "
+            f"customers; the largest, {largest['segment_name']}, holds "
+            f"{percent(largest['customer_share'])} of them"
+        )
+        if largest["revenue_share"] is not None:
+            said += f" and {percent(largest['revenue_share'])} of revenue"
+        parts = [said + ".", self._worth(), self._marks(), self._tested()]
+        notes = "; ".join(self.notes)
+        parts.append(f"{notes[0].upper()}{notes[1:]}." if notes else "")
+        return " ".join(part for part in [*parts, CAVEAT] if part)
+
+    def _worth(self) -> str:
+        if "revenue_per_customer" not in self.segments.columns:
+            return ""
+        known = self.segments.drop_nulls("revenue_per_customer")
+        if known.height == 0:
+            return ""
+        best = known.sort("revenue_per_customer", descending=True, maintain_order=True).row(
+            0, named=True
+        )
+        limits = ""
+        if best["revenue_per_customer_low"] is not None:
+            limits = (
+                f" ({percent(self.level, places=0)} interval "
+                f"{number(best['revenue_per_customer_low'])} to "
+                f"{number(best['revenue_per_customer_high'])})"
+            )
+        return (
+            f"A customer is worth most in {best['segment_name']}: "
+            f"{number(best['revenue_per_customer'])}{limits}."
+        )
+
+    def _marks(self) -> str:
+        if self.segments.filter(pl.col("customers") > 0).height < 2:
+            return "With one segment there is nothing to compare it with."
+        without = self.segments.filter((pl.col("marks") == 0) & (pl.col("customers") > 0))
+        marks = self.markers
+        if marks.height == 0:
+            return "No variable marks any segment: they hardly differ."
+        top = marks.sort(pl.col("strength").abs(), descending=True, maintain_order=True).row(
+            0, named=True
+        )
+        size = percent(top["strength"]) if top["kind"] == "yes/no" else number(top["strength"])
+        what = "difference of shares" if top["kind"] == "yes/no" else "Cliff's delta"
+        said = (
+            f"The clearest mark: {top['segment_name']} lies {top['direction']} the others on "
+            f"{top['variable']} ({what} {size})."
+        )
+        if without.height:
+            said += f" Nothing marks {', '.join(without.get_column('segment_name').to_list())}."
+        return said
+
+    def _tested(self) -> str:
+        made = self.tests.drop_nulls("p_holm").filter(pl.col("role") != "clustering")
+        said = ""
+        if self.clustering_variables:
+            said = (
+                f"The {number(len(self.clustering_variables))} variables that built the segments "
+                "are not tested: that would be circular."
+            )
+        if made.height == 0:
+            return said
+        sure = made.filter(pl.col("p_holm") <= 0.05)
+        said += (
+            f" Of {number(made.height)} other variables tested, {number(sure.height)} differ "
+            "between segments at 5% after Holm's adjustment"
+        )
+        if sure.height:
+            top = sure.sort("effect", descending=True, nulls_last=True, maintain_order=True).row(
+                0, named=True
+            )
+            said += f", most {top['variable']} ({top['effect_name']} {number(top['effect'])})"
+        return said.strip() + "."
+
+    def plot(self, *, most: int = 15) -> Figure:
+        """Draw the segment profile plot: each variable against all customers, marks in colour.
+
+        Parameters
+        ----------
+        most : int
+            Variables drawn at most: those that set some segment apart most.
+
+        Raises
+        ------
+        DataError
+            If no variable varies between segments.
+        """
+        from segkit.plot import panel_bars
+
+        known = self.variables.drop_nulls("difference")
+        if known.height == 0:
+            raise DataError("nothing to draw: no variable varies between segments")
+        ranked = self._telling(known, most)
+        shown = known.filter(pl.col("variable").is_in(ranked))
+        return panel_bars(
+            shown, "segment_name", "variable", "difference", highlight="marker",
+            interval=("difference_low", "difference_high"),
+            percent=False, title="What marks each segment",
+            y_label="Difference from all customers (standard deviations)",
+            highlight_label="Full colour: marks the segment by the stated rule",
+        )  # fmt: skip
+
+    @staticmethod
+    def _telling(known: pl.DataFrame, most: int) -> list[str]:
+        """Return the variables to draw: each segment's strongest in turn, marks first."""
+        turns = (
+            known.with_columns(reach=pl.col("difference").abs())
+            .sort("marker", "reach", descending=True, maintain_order=True)
+            .with_columns(turn=pl.int_range(pl.len()).over("segment"))
+            .sort("marker", "turn", "reach", descending=[True, False, True], maintain_order=True)
+        )
+        return turns.get_column("variable").unique(maintain_order=True).head(most).to_list()
+
+    def plot_sizes(self) -> Figure:
+        """Draw each segment's share of customers beside its share of revenue."""
+        from segkit.plot import bars
+
+        names = {"customer_share": "customers", "revenue_share": "revenue"}
+        tables = [
+            self.segments.select(
+                "segment_name",
+                pl.lit(name).alias("share_of"),
+                pl.col(column).alias("share"),
+                pl.col(f"{column}_low").alias("low"),
+                pl.col(f"{column}_high").alias("high"),
+            )
+            for column, name in names.items()
+            if self.segments.get_column(column).null_count() < self.segments.height
+        ]
+        return bars(
+            pl.concat(tables), "segment_name", "share", group="share_of", interval=("low", "high"),
+            title="How large each segment is, and what it brings", y_label="Share of all",
+        )  # fmt: skip
+
+    def plot_composition(self, variable: str) -> Figure:
+        """Draw how each segment is made up on one description.
+
+        Raises
+        ------
+        DataError
+            If there is no such description, or every cell is hidden.
+        """
+        from segkit.plot import stacked
+
+        rows = self.composition.filter(pl.col("variable") == variable)
+        if rows.height == 0:
+            there = self.composition.get_column("variable").unique(maintain_order=True).to_list()
+            raise DataError(unknown("description", variable, there))
+        shown = rows.drop_nulls("customers")
+        shown = shown.filter(pl.col("customers").sum().over("segment") > 0)
+        hidden = int(rows.get_column("hidden").sum())
+        title = f"Segments by {variable.replace('_', ' ')}"
+        if hidden:
+            title += f" ({number(hidden)} small cells hidden, shares of those shown)"
+        return stacked(
+            shown, "segment_name", "level", "customers", title=title,
+            y_label="Share of customers with a known value",
+        )  # fmt: skip
+
+    def plot_separation(self) -> Figure:
+        """Draw the segments on two principal components, each with its centre and half of it.
+
+        Raises
+        ------
+        DataError
+            If fewer than two variables vary.
+        """
+        from segkit.plot import clouds
+
+        found = self.separation
+        if found is None:
+            raise DataError("a separation plot needs two variables that vary and three customers")
+        labels = [
+            f"{nth} component ({percent(share)} of the variance): {name}"
+            for nth, share, name in zip(("First", "Second"), found.shares, found.names, strict=True)
+        ]
+        return clouds(
+            found.points, found.centres, "first", "second", "segment_name",
+            title="How far apart the segments lie", x_label=labels[0], y_label=labels[1],
+        )  # fmt: skip
+
+    def of(self, segment: str) -> dict[str, pl.DataFrame]:
+        """Return one segment's rows of every table (by its id or its name)."""
+        names = self.segments.select("segment", "segment_name")
+        both: Sequence[str] = [*names["segment"].to_list(), *names["segment_name"].to_list()]
+        if segment not in both:
+            raise DataError(unknown("segment", segment, both))
+        mine = (pl.col("segment") == segment) | (pl.col("segment_name") == segment)
+        tables = ("segments", "variables", "composition")
+        return {name: getattr(self, name).filter(mine) for name in tables}

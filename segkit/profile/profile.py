@@ -1,0 +1,194 @@
+"""Profiles: who is in each segment, and what sets it apart from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from segkit.errors import ColumnError, ParameterError, unknown
+from segkit.profile.composition import compose, read_descriptions
+from segkit.profile.descriptors import compare_descriptors
+from segkit.profile.members import Members, match_members
+from segkit.profile.outcome import Profile
+from segkit.profile.separation import separate
+from segkit.profile.thresholds import MarkerRule
+from segkit.profile.variables import profile_variables, read_variables
+from segkit.profile.worth import last_day, revenue_of, weigh
+
+
+def profile_segments(
+    frame: pl.DataFrame,
+    assignments: pl.DataFrame,
+    *,
+    variables: Sequence[str] | None = None,
+    clustering_variables: Collection[str] = (),
+    orders: pl.DataFrame | None = None,
+    customers: pl.DataFrame | None = None,
+    kpi: str | None = None,
+    as_of: date | None = None,
+    rule: MarkerRule | None = None,
+    smallest_cell: int = 5,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Profile:
+    """Describe each segment: size, worth, habits, people, and what marks it.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The customer table, one row a customer: customer_id and numeric, yes/no or text columns.
+    assignments : polars.DataFrame
+        customer_id, segment and optionally segment_name: of clusters, of a rule table, or of
+        micro-segments, where a customer may be in several (no test is then made between them).
+    variables : sequence of str, optional
+        Columns of ``frame`` to profile; by default all but customer_id.
+    clustering_variables : collection of str
+        The variables that built the segments. They are described and may mark a segment, but
+        are not tested: segments differ on them by construction.
+    orders : polars.DataFrame, optional
+        Clean order lines, for revenue; by default the column ``monetary`` is taken.
+    customers : polars.DataFrame, optional
+        The customers contract, for demographics, channel and consent.
+    kpi : str, optional
+        The column of ``frame`` that the segments should differ on; best measured after as_of.
+    as_of : datetime.date, optional
+        Day up to which orders count and at which ages are taken; by default the last order day.
+    rule : MarkerRule, optional
+        When a variable marks a segment.
+    smallest_cell : int
+        Counts of customers below it, and those from which they could be worked out, are hidden.
+    level : float
+        Coverage of the intervals.
+    seed : int
+        For the choice of the points of the separation plot.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing, or the KPI is not numeric.
+    DataError
+        If no customer is left, or a customer comes twice.
+    ParameterError
+        If a name is not a column of the table.
+
+    Notes
+    -----
+    Means: t interval corrected for skewness (Hall 1992); shares: Wilson; medians: order
+    statistics. Differences from all customers are standardised by the deviation of all, after
+    the signed logarithm where the variable's skewness exceeds 1 (column ``scale``).
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"customer_id": ["a", "b", "c"], "monetary": [10.0, 20.0, 70.0]})
+    >>> chosen = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["S1", "S1", "S2"]})
+    >>> found = profile_segments(table, chosen)
+    >>> found.segments.select("segment", "customers", "revenue_share").rows()
+    [('S1', 2, 0.3), ('S2', 1, 0.7)]
+    """
+    if smallest_cell < 1:
+        raise ParameterError(f"smallest_cell must be at least 1, got {smallest_cell}")
+    as_of = as_of or last_day(orders)
+    members = match_members(frame, assignments)
+    chosen = _choose(members.frame, variables, clustering_variables, kpi)
+    numeric = read_variables(members.frame, [n for n in chosen if _is_number(members.frame, n)])
+    described, left_out = read_descriptions(
+        members, customers, as_of, members.frame.select(n for n in chosen)
+    )
+    rule = rule or MarkerRule()
+    circular = frozenset(clustering_variables)
+    revenue, source = revenue_of(members, orders, as_of)
+    kpi_values = (
+        members.frame.get_column(kpi).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        if kpi
+        else None
+    )
+    table = profile_variables(members, numeric, circular=circular, kpi=kpi, rule=rule, level=level)
+    axes = [n for n in numeric.names if n in circular] or [n for n in numeric.names if n != kpi]
+    return Profile(
+        segments=_with_marks(weigh(members, revenue, kpi_values, level=level), table),
+        variables=table,
+        composition=compose(members, described, smallest_cell=smallest_cell, level=level),
+        tests=compare_descriptors(members, numeric, described, circular=circular, kpi=kpi),
+        separation=separate(members, numeric, axes, seed=seed),
+        counts={"customers": members.frame.height, **members.counts},
+        skipped={**numeric.skipped, **left_out},
+        as_of=as_of,
+        kpi=kpi,
+        clustering_variables=tuple(sorted(circular)),
+        rule=rule,
+        level=level,
+        notes=_notes(members, source if revenue is not None else "", circular),
+    )
+
+
+def _is_number(frame: pl.DataFrame, name: str) -> bool:
+    kind = frame.schema[name]
+    return kind.is_numeric() or kind in (pl.Boolean, pl.Null)
+
+
+def _choose(
+    frame: pl.DataFrame,
+    variables: Sequence[str] | None,
+    clustering_variables: Collection[str],
+    kpi: str | None,
+) -> list[str]:
+    """Return the columns to profile, after checking that every name given is one."""
+    named = [*(variables or ()), *clustering_variables, *([kpi] if kpi else [])]
+    for name in named:
+        if name not in frame.columns:
+            raise ParameterError(unknown("column of the customer table", name, frame.columns))
+    if kpi and not _is_number(frame, kpi):
+        raise ColumnError(f"the KPI {kpi} must be numeric or yes/no, got {frame.schema[kpi]}")
+    if variables is None:
+        return [name for name in frame.columns if name != "customer_id"]
+    return list(dict.fromkeys([*variables, *([kpi] if kpi else [])]))
+
+
+def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame:
+    """Add to each segment what marks it, strongest first, in words."""
+    marks = (
+        variables.filter(pl.col("marker"))
+        .sort(pl.col("strength").abs(), descending=True, maintain_order=True)
+        .group_by("segment", maintain_order=True)
+        .agg(
+            marks=pl.len(),
+            marked_by=(pl.col("variable") + " " + pl.col("direction")).str.join(", "),
+        )
+    )
+    joined = segments.join(marks, on="segment", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("marks").fill_null(0).cast(pl.Int64))
+
+
+def _notes(members: Members, revenue_from: str, circular: frozenset[str]) -> tuple[str, ...]:
+    notes = []
+    said = {
+        "assignments_without_customer": "assigned customers are not in the customer table",
+        "customers_without_segment": "customers of the table have no segment",
+        "assignments_without_segment": "assignments name no segment",
+    }
+    notes += [f"{n:,} {said[key]}" for key, n in members.counts.items() if n]
+    empty = [
+        name
+        for name, inside in zip(members.names, members.within, strict=True)
+        if not np.any(inside)
+    ]
+    if empty:
+        notes.append(f"without a customer: {', '.join(empty)}")
+    if members.overlapping:
+        notes.append(
+            f"{members.overlapping:,} customers are in several segments: shares do not add up to "
+            "one, each segment is compared with those outside it, and nothing is tested"
+        )
+    if not circular:
+        notes.append(
+            "the variables that built the segments were not named: the tests of those are circular"
+        )
+    notes.append(f"revenue from {revenue_from}" if revenue_from else "no revenue: no orders given")
+    return tuple(notes)

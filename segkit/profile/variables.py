@@ -1,0 +1,198 @@
+"""Each variable in each segment: means, medians, differences, marks; vectorised over both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segkit.profile.dominance import dominance
+from segkit.profile.markers import mark
+from segkit.profile.members import Flags, Floats, Members
+from segkit.profile.thresholds import MarkerRule
+from segkit.stats import intervals
+from segkit.stats.effects import delta_limits
+
+# Columns of the table of variables.
+TYPES: dict[Any, type[pl.DataType]] = {
+    **dict.fromkeys(["segment", "segment_name", "variable", "kind", "role", "scale"], pl.String),
+    **dict.fromkeys(["customers", "missing"], pl.Int64),
+    **dict.fromkeys(["mean", "mean_low", "mean_high", "sd"], pl.Float64),
+    **dict.fromkeys(["median", "median_low", "median_high"], pl.Float64),
+    **dict.fromkeys(["mean_all", "median_all", "sd_all"], pl.Float64),
+    **dict.fromkeys(["difference", "difference_low", "difference_high"], pl.Float64),
+    **dict.fromkeys(["delta", "delta_low", "delta_high", "strength"], pl.Float64),
+    "marker": pl.Boolean,
+    "direction": pl.String,
+}
+SKEWED = 1.0  # absolute skewness from which differences are taken on logarithms
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variables:
+    """The numeric variables as a matrix, and what kind each is.
+
+    Attributes
+    ----------
+    names : list of str
+    values : ndarray, shape (customers, variables)
+        NaN where unknown.
+    scaled : ndarray, shape (customers, variables)
+        Standardised over all customers, after the signed logarithm where ``logged``; NaN where
+        unknown or where the variable is constant.
+    yes_no, logged : ndarray of bool, shape (variables,)
+    skipped : dict of str to str
+        Column to the reason why it is left out.
+    """
+
+    names: list[str]
+    values: Floats
+    scaled: Floats
+    yes_no: Flags
+    logged: Flags
+    skipped: dict[str, str]
+
+
+def read_variables(frame: pl.DataFrame, names: list[str]) -> Variables:
+    """Read numeric and yes/no columns into a matrix; infinite values count as unknown."""
+    skipped, kept = {}, []
+    for name in names:
+        column = frame.get_column(name).cast(pl.Float64).to_numpy()
+        if np.isfinite(column).any():
+            kept.append((name, np.where(np.isfinite(column), column, np.nan)))
+        else:
+            skipped[name] = "no customer has a value"
+    values = (
+        np.column_stack([column for _, column in kept]) if kept else np.empty((frame.height, 0))
+    )
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    yes_no = ((filled == 0) | (filled == 1)).all(axis=0)
+    share = (filled >= 0).all(axis=0) & (filled <= 1).all(axis=0)
+    logged = (np.abs(_skewness(values)) > SKEWED) & ~share
+    moved = np.where(logged, np.sign(values) * np.log1p(np.abs(values)), values)
+    n = known.sum(axis=0)
+    mean = np.where(known, moved, 0.0).sum(axis=0) / n
+    centred = moved - mean
+    sd = np.sqrt(np.where(known, centred**2, 0.0).sum(axis=0) / np.maximum(n - 1, 1))
+    constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    scaled = centred / np.where(constant, np.nan, sd)
+    return Variables([name for name, _ in kept], values, scaled, yes_no, logged, skipped)
+
+
+def _skewness(values: Floats) -> Floats:
+    """Return each column's skewness (third central moment over the cubed deviation), 0 if flat."""
+    known = ~np.isnan(values)
+    n = np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, values - np.where(known, values, 0.0).sum(axis=0) / n, 0.0)
+    square = centred * centred  # a power of three is slow in NumPy
+    second, third = square.sum(axis=0) / n, (square * centred).sum(axis=0) / n
+    size = np.where(known, np.abs(values), 0.0).max(axis=0, initial=1.0)
+    flat = second <= (1e-12 * size) ** 2
+    return np.where(flat, 0.0, third / np.where(flat, 1.0, second) ** 1.5)
+
+
+def profile_variables(
+    members: Members,
+    variables: Variables,
+    *,
+    circular: Collection[str],
+    kpi: str | None,
+    rule: MarkerRule,
+    level: float,
+) -> pl.DataFrame:
+    """Return one row a segment and variable: see `segkit.profile.Profile`'s ``variables``."""
+    names, groups = variables.names, len(members.segments)
+    if not names:
+        return pl.DataFrame(schema=TYPES)
+    whole = _centres(variables.values, variables, level)
+    parts = [
+        {
+            **_centres(variables.values[inside], variables, level),
+            **_differences(variables.scaled, inside, level),
+        }
+        for inside in members.within
+    ]
+    columns: dict[str, Any] = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    delta, variance = dominance(variables.values, members.within)
+    low, high = delta_limits(delta, variance, level=level)
+    columns |= {"delta": delta.ravel(), "delta_low": low.ravel(), "delta_high": high.ravel()}
+    columns |= {f"{key}_all": np.tile(whole[key], groups) for key in ("mean", "median", "sd")}
+    columns["missing"] = np.repeat(members.within.sum(axis=1), len(names)) - columns["customers"]
+    columns["segment"] = [s for s in members.segments for _ in names]
+    columns["segment_name"] = [s for s in members.names for _ in names]
+    roles = [
+        "kpi" if name == kpi else "clustering" if name in circular else "descriptor"
+        for name in names
+    ]
+    columns |= {"variable": names * groups, "role": roles * groups}
+    columns["kind"] = np.where(variables.yes_no, "yes/no", "amount").tolist() * groups
+    columns["scale"] = np.where(variables.logged, "log", "raw").tolist() * groups
+    found = pl.DataFrame(columns).fill_nan(None)
+    return mark(found, rule).select(list(TYPES)).cast(TYPES)
+
+
+def _centres(values: Floats, variables: Variables, level: float) -> dict[str, Floats]:
+    """Return sizes, means and medians with intervals, one entry a variable."""
+    known = ~np.isnan(values)
+    n = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=0) / n
+        spread = np.where(known, values - mean, 0.0)
+        sd = np.sqrt((spread**2).sum(axis=0) / np.where(n > 1, n - 1, np.nan))
+    skewness = _skewness(values) if values.shape[0] else np.zeros(values.shape[1])
+    amount = intervals.mean_skewed(mean, sd, n, skewness, level=level)
+    share = intervals.wilson(np.nan_to_num(mean) * n, n, level=level)
+    yes_no = variables.yes_no
+    median = _medians(values, n, level)
+    return {
+        "customers": n,
+        "mean": mean,
+        "mean_low": np.where(yes_no & (n > 0), share.low, amount.low),
+        "mean_high": np.where(yes_no & (n > 0), share.high, amount.high),
+        "sd": sd,
+        **{key: np.where(yes_no, np.nan, part) for key, part in median.items()},
+    }
+
+
+def _medians(values: Floats, n: Floats, level: float) -> dict[str, Floats]:
+    """Return medians with order-statistic limits from one sort of the whole matrix."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    width = values.shape[1]
+    found = {key: np.full(width, np.nan) for key in ("median", "median_low", "median_high")}
+    for j in range(width):
+        count = int(n[j])
+        if count == 0:
+            continue
+        found["median"][j] = (ordered[(count - 1) // 2, j] + ordered[count // 2, j]) / 2
+        low, high = intervals.median_ranks(count, level=level)
+        if low:
+            found["median_low"][j], found["median_high"][j] = ordered[[low - 1, high - 1], j]
+    return found
+
+
+def _differences(scaled: Floats, inside: Flags, level: float) -> dict[str, Floats]:
+    """Return each variable's standardised difference from all customers, with limits."""
+    n1, m1, s1 = _moments(scaled[inside])
+    n0, m0, s0 = _moments(scaled[~inside])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        outside = n0 / (n0 + n1)  # segment less all = (segment less rest) x share of the rest
+    apart = intervals.mean_difference(m1, s1, n1, m0, s0, n0, level=level)
+    alone = (n0 == 0) & (n1 > 0) & ~np.isnan(m1)  # everyone is in the segment
+    return {
+        "difference": np.where(alone, 0.0, apart.value * outside),
+        "difference_low": apart.low * outside,
+        "difference_high": apart.high * outside,
+    }
+
+
+def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
+    known = ~np.isnan(values)
+    n = known.sum(axis=0).astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=0) / n
+        second = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+        return n, mean, np.sqrt(second / np.where(n > 1, n - 1, np.nan))
