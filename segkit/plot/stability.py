@@ -222,3 +222,68 @@ def _told(segments: pl.DataFrame, ks: list[int]) -> str:
         f"{low['k']} (stability across solutions {number(low['slsa'])}); {pure} of "
         f"{known.height} come almost wholly from one segment."
     )
+
+
+def structure_over_k(
+    frame: pl.DataFrame, *, verdict: str, threshold: float, title: str = ""
+) -> Figure:
+    """Show over k how deep the valleys between segments are, and how stable the solutions.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a k: ``k``, ``valley_z``, ``null_95``, ``stability``, ``stability_se``.
+    verdict : str
+        Written as the title unless ``title`` is given.
+    threshold : float
+        Depth that data without groups exceed at some k in 5% of cases.
+    title : str
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"k": [2, 3], "valley_z": [5.0, 0.2], "null_95": [1.0, 0.8],
+    ...                       "stability": [0.9, 0.7], "stability_se": [0.01, 0.02]})
+    >>> structure_over_k(frame, verdict="natural", threshold=1.2).alt
+    'Verdict: natural segments. Shallowest valley between neighbours, in standard errors, ...
+    """
+    need = ["k", "valley_z", "null_95", "stability", "stability_se"]
+    require_columns(frame.columns, need, "the frame to draw")
+    if frame.is_empty():
+        raise DataError("nothing to draw: no number of segments")
+    data = frame.select(need).sort("k")
+    ks = data["k"].to_numpy()
+    with canvas(7.6, 3.5, columns=2) as (figure, (left, right)):
+        left.axhline(threshold, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+        left.fill_between(ks, 0, data["null_95"].to_numpy(), color=GREY, alpha=0.25, linewidth=0)
+        left.plot(ks, data["valley_z"].to_numpy(), color=OKABE_ITO[0], marker="o", linewidth=1.8)
+        left.set_ylim(0.0, 1.12 * max(threshold, float(data["valley_z"].to_numpy().max()), 1.0))
+        left.set_title("Empty ground between segments?", fontsize=10)
+        left.annotate(
+            "dashed: 5% of data without groups\nlie above it at some k; grey: 95% per k",
+            (1.0, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8,
+            color="#4d4d4d",
+        )  # fmt: skip
+        number_axis(left.yaxis, "Shallowest valley (standard errors)")
+        error = 1.96 * data["stability_se"].to_numpy()
+        right.errorbar(
+            ks, data["stability"].to_numpy(), yerr=error, color=OKABE_ITO[3], marker="s",
+            markersize=4.5, linewidth=1.6, capsize=2,
+        )  # fmt: skip
+        right.axhline(0.8, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+        right.set_ylim(min(0.0, float((data["stability"].to_numpy() - error).min())), 1.04)
+        right.set_title("Do the same segments come again?", fontsize=10)
+        number_axis(right.yaxis, "Adjusted Rand index of refits")
+        for axes in (left, right):
+            axes.locator_params(axis="x", integer=True)
+            number_axis(axes.xaxis, "Segments (k)")
+            axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+        head(figure, title or f"Verdict: {verdict} segments")
+    told = "; ".join(
+        f"{number(r['valley_z'])} at k = {r['k']} (stability {number(r['stability'])})"
+        for r in data.to_dicts()
+    )
+    text = (
+        f"Verdict: {verdict} segments. Shallowest valley between neighbours, in standard errors, "
+        f"against a threshold of {number(threshold)}: {told}."
+    )
+    return Figure(figure, text, data)

@@ -1,0 +1,271 @@
+"""Are there natural groups at all? Natural, reproducible or merely constructed segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.null import null_reference
+from segkit.cluster.partitions import check_method, partitions_of
+from segkit.cluster.refits import Refits, bootstrap
+from segkit.cluster.stability import standard_error
+from segkit.cluster.threads import single_thread
+from segkit.cluster.valleys import Valley, shallowest_valley
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+MAX_ROWS = 1_000
+MIN_ROWS = 30
+# Steinley (2004), "Properties of the Hubert-Arabie adjusted Rand index": good agreement.
+REPRODUCIBLE = 0.8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure(Result):
+    """Whether segments are natural, reproducible or constructed.
+
+    Attributes
+    ----------
+    verdict : str
+        "natural", "reproducible" or "constructive".
+    p_value : float
+        Share of data sets, these among them, whose deepest set of valleys is at least as deep.
+    natural_k : int or None
+        The largest k at which every two neighbours are set apart by more than in 95% of the
+        references; None unless the verdict is "natural".
+    table : polars.DataFrame
+        One row a k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
+        errors), ``valley_height`` (its density as a share of the lower peak), ``first``,
+        ``second`` (the segments' numbers); ``null_95`` (95% quantile of ``valley_z`` in the
+        references); ``stability``, ``stability_se`` (adjusted Rand index of two refits).
+    threshold : float
+        The references' 95% quantile of the largest ``valley_z`` over k.
+    n, rows : int
+        Customers handed in, and those used.
+    n_null, n_boot, n_starts, seed : int
+        References, refits, starts of k-means, seed.
+    alpha : float
+        Level of the test.
+    method : str
+        "ward" or "kmeans".
+    notes : tuple of str
+    """
+
+    verdict: str
+    p_value: float
+    natural_k: int | None
+    table: pl.DataFrame
+    threshold: float
+    n: int
+    rows: int
+    n_null: int
+    n_boot: int
+    n_starts: int
+    seed: int
+    alpha: float
+    method: str
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the table over k."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """Say in plain words what kind of segments these data can give."""
+        compared = (
+            f"compared with {number(self.n_null)} data sets of the same distributions and "
+            f"correlations but without groups (p = {number(self.p_value, digits=2)})"
+        )
+        stable = self.table.filter(pl.col("stability") >= REPRODUCIBLE)["k"].to_list()
+        again = (
+            f"Segments come out again from other customers (adjusted Rand index of at least "
+            f"{number(REPRODUCIBLE)}) at k = {', '.join(str(k) for k in stable)}."
+        )
+        notes = "".join(f" {note}." for note in self.notes)
+        if self.verdict == "natural":
+            row = self.table.filter(pl.col("k") == (self.natural_k or self._deepest()["k"]))
+            share = percent(row["valley_height"].item(), places=0)
+            return (
+                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart; "
+                f"in the shallowest valley the density of customers falls to {share} of the lower "
+                f"peak, {compared}. {again if stable else ''}{notes}"
+            )
+        start = f"No natural segments were found: customers run into each other, {compared}."
+        if self.verdict == "reproducible":
+            return (
+                f"Reproducible segments. {start} {again} They are useful cuts through a continuum, "
+                f"not kinds of customers.{notes}"
+            )
+        return (
+            f"Constructive segments. {start} Nor do any come out again from other customers with "
+            f"an adjusted Rand index of {number(REPRODUCIBLE)}. Segments can still be made, but "
+            f"they are the analyst's construction: other customers would give others.{notes}"
+        )
+
+    def _deepest(self) -> dict[str, Any]:
+        return self.table.sort("valley_z", descending=True, maintain_order=True).row(0, named=True)
+
+    def plot(self) -> Figure:
+        """Draw the valleys over k beside those of the references, and the stability."""
+        from segkit.plot.stability import structure_over_k
+
+        return structure_over_k(self.table, verdict=self.verdict, threshold=self.threshold)
+
+
+def assess_structure(
+    X: Any,
+    *,
+    k_range: Iterable[int] = range(2, 9),
+    method: str = "ward",
+    n_null: int = 99,
+    n_boot: int = 40,
+    n_starts: int = 5,
+    alpha: float = 0.05,
+    seed: int = 0,
+    max_rows: int = MAX_ROWS,
+) -> Structure:
+    """Are there natural groups? A test against data with the same margins but no groups.
+
+    Dolnicar and Leisch (2010), "Evaluation of structure and reproducibility of cluster solutions
+    using the bootstrap", tell three cases apart. Here they are decided so. *Natural*: for some k
+    there is a valley of density between every two neighbouring segments, deeper than in data
+    without groups. The null is one cloud (a Gaussian copula) with each feature's distribution made
+    unimodal and the same correlations; the statistic, the shallowest valley between neighbours, is
+    taken at its deepest over k, in the data and in ``n_null`` references alike, so that the test
+    holds its level over all k together. *Reproducible*: not natural, but for some k two bootstrap
+    refits agree with an adjusted Rand index of at least .8. *Constructive*: neither.
+
+    Groups that differ in spread or density alone, or that overlap so far that no valley is left,
+    are not called natural. A feature's spike at its lowest or highest value counts as no group.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n, d)
+        Customers by features, transformed and scaled; constant features are left out.
+    k_range : iterable of int
+        Numbers of segments, each at least 2.
+    method : {"ward", "kmeans"}
+    n_null, n_boot, n_starts : int
+        References, bootstrap refits, starts of k-means.
+    alpha : float
+        Level of the test.
+    seed : int
+    max_rows : int
+        Of more customers a random sample of this size is used, the same for any order of rows.
+
+    Returns
+    -------
+    Structure
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 30 customers, a value is missing, or distinct rows are too few.
+    ParameterError
+        If an option is out of range, or ``n_null`` too small for the level.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(m, 1.0, (60, 2)) for m in (0, 7)])
+    >>> found = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
+    >>> found.verdict, found.natural_k
+    ('natural', 2)
+    """
+    matrix = as_matrix(X, min_rows=MIN_ROWS)
+    check_method(method)
+    if not 0 < alpha < 1 or (n_null + 1) * alpha < 1 - 1e-12:
+        raise ParameterError(
+            f"a test at level {alpha} needs n_null of at least 1 / alpha - 1, got {n_null}"
+        )
+    if n_boot < 2 or n_starts < 1 or max_rows < MIN_ROWS:
+        raise ParameterError(
+            f"expected n_boot >= 2, n_starts >= 1 and max_rows >= {MIN_ROWS}; "
+            f"got {n_boot}, {n_starts}, {max_rows}"
+        )
+    used = matrix[fair_order(matrix, seed)[:max_rows]]
+    varies = used.min(axis=0) < used.max(axis=0)
+    if not varies.any():
+        raise DataError("every feature is constant: there is nothing to segment by")
+    wanted = list(k_range)
+    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
+    if len(used) < len(matrix):
+        notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
+    if not varies.all():
+        notes.append(f"{int((~varies).sum())} constant features were left out")
+    used = np.ascontiguousarray(used[:, varies])
+    with single_thread():
+        found = valleys_over_k(used, ks, method=method, seed=seed, n_starts=n_starts)
+        null = _null_valleys(used, ks, method=method, n_null=n_null, n_starts=n_starts, seed=seed)
+        stable = _stability(used, ks, method=method, n_boot=n_boot, n_starts=n_starts, seed=seed)
+    depth = np.array([valley.z for valley in found])
+    highest = null.max(axis=1)
+    p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
+    threshold = float(np.quantile(highest, 0.95))
+    natural = p_value <= alpha
+    above = [k for k, z in zip(ks, depth, strict=True) if z > threshold]
+    table = _table(ks, found, null, stable)
+    solid = bool((table["stability"] >= REPRODUCIBLE).any())
+    verdict = "natural" if natural else "reproducible" if solid else "constructive"
+    return Structure(
+        verdict, p_value, max(above) if natural and above else None, table, threshold, len(matrix),
+        len(used), n_null, n_boot, n_starts, seed, alpha, method, tuple(notes),
+    )  # fmt: skip
+
+
+def valleys_over_k(
+    X: Floats, ks: Sequence[int], *, method: str, seed: int, n_starts: int
+) -> list[Valley]:
+    """Find the shallowest valley between neighbours for each number of segments."""
+    cuts = partitions_of(X, ks, method=method, seed=seed, n_starts=n_starts)
+    return [shallowest_valley(X, cuts[k], int(cuts[k].max()) + 1) for k in ks]
+
+
+def _null_valleys(
+    X: Floats, ks: Sequence[int], *, method: str, n_null: int, n_starts: int, seed: int
+) -> Floats:
+    """Depths in data without groups, shape (n_null, len(ks))."""
+    reference = null_reference(X, seed=seed)
+    rng = np.random.default_rng([seed, 3])
+    drawn = (reference.draw(len(X), rng) for _ in range(n_null))
+    return np.array(
+        [
+            [v.z for v in valleys_over_k(Z, ks, method=method, seed=seed, n_starts=n_starts)]
+            for Z in drawn
+        ]
+    )
+
+
+def _stability(
+    X: Floats, ks: Sequence[int], *, method: str, n_boot: int, n_starts: int, seed: int
+) -> dict[int, Floats]:
+    cuts = partitions_of(X, ks, method=method, seed=seed, n_starts=n_starts)
+    plan = Refits(tuple(ks), method, n_starts, len(X))
+    return dict(bootstrap(X, cuts, plan, n_boot=n_boot, seed=seed).rand)
+
+
+def _table(
+    ks: Sequence[int], found: Sequence[Valley], null: Floats, stable: dict[int, Floats]
+) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "k": list(ks),
+            "valley_z": [valley.z for valley in found],
+            "valley_height": [valley.height for valley in found],
+            "first": [valley.first + 1 for valley in found],
+            "second": [valley.second + 1 for valley in found],
+            "null_95": np.quantile(null, 0.95, axis=0),
+            "stability": [stable[k].mean() for k in ks],
+            "stability_se": [standard_error(stable[k]) for k in ks],
+        }
+    )
