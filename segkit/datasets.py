@@ -214,9 +214,7 @@ def _hillstrom(path: Path | None) -> Source:
     frame = frame.select(customer_id=numbers, *HILLSTROM_COLUMNS)
     tables = {
         "customers": frame.select("customer_id", *HILLSTROM_COLUMNS[:8]),
-        "assignments": frame.select(
-            "customer_id", "segment", campaign_id=pl.lit("hillstrom-2008")
-        ),
+        "assignments": frame.select("customer_id", "segment", campaign_id=pl.lit("hillstrom-2008")),
     }
     whole, cash = ("recency", "mens", "womens", "newbie"), ("history",)
     tables["customers"] = tables["customers"].with_columns(

@@ -100,6 +100,9 @@ def formats(values: pl.Series, *, day_first: bool) -> list[str]:
         .head(200)
     )
     found = dict.fromkeys(_format(shape, day_first=day_first) for shape in shapes)
+    # %b reads Apr, %B reads April; a shape does not tell them apart.
+    named = [f.replace("%b", "%B") for f in found if f and "%b" in f]
+    found |= dict.fromkeys(named)
     return sorted((f for f in found if f), key=lambda f: "%y" not in f)
 
 

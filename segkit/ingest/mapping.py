@@ -168,14 +168,17 @@ class Mapping:
     def over(self, other: Mapping) -> Mapping:
         """Return the other mapping with this one's settings laid over it."""
         tables = dict(other.tables)
-        for name, part in self.tables.items():
-            below = tables.get(name, TableMapping())
+        for table, part in self.tables.items():
+            below = tables.get(table, TableMapping())
             taken = set(part.columns.values())
             left = {ours: theirs for ours, theirs in below.columns.items() if theirs not in taken}
-            tables[name] = TableMapping(
+            tables[table] = TableMapping(
                 {**left, **part.columns},
                 {**below.constants, **part.constants},
-                {**below.values, **part.values},
+                {
+                    name: {**below.values.get(name, {}), **part.values.get(name, {})}
+                    for name in {**below.values, **part.values}
+                },
                 {**below.options, **part.options},
             )
         return Mapping(tables, {**other.options, **self.options})

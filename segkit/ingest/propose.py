@@ -108,7 +108,9 @@ def _is_dated(cells: pl.Series) -> bool:
     sample = cells.drop_nulls().cast(pl.String).head(1000)
     if not sample.len() or not formats(sample, day_first=True):
         return False
-    return bool(sample.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").sum() > 0.9 * sample.len())
+    return bool(
+        sample.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").sum() > 0.9 * sample.len()
+    )
 
 
 def _with_values(table: str, frame: pl.DataFrame, part: TableMapping) -> TableMapping:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import number
-from segkit.ingest.clock import day_order, formats, numeric_format
+from segkit.ingest.clock import Clock, day_order, formats, numeric_format
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.parse import is_text, seen_decimal
 from segkit.schema import CONTRACTS, Field
@@ -126,7 +126,7 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
     nulls = mapping.option(table, "nulls")
     full = cells.cast(pl.String).str.strip_chars()
     full = full.filter(full.is_not_null() & ~full.is_in(list(nulls)))
-    if full.len() and not formats(full, day_first=True):
+    if full.len() and not _dated(full):
         return [
             Finding(
                 "block",
@@ -166,6 +166,16 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
             )
         ]
     return []
+
+
+def _dated(cells: pl.Series) -> bool:
+    """Tell whether at least half of the texts can be read as dates, in one order or another."""
+    sample = cells.head(2000).alias("t").to_frame()
+    read = [
+        Clock(formats=tuple(formats(sample["t"], day_first=first))).utc(pl.col("t"), pl.String())
+        for first in (True, False)
+    ]
+    return bool(sample.select(pl.coalesce(read).is_not_null().mean() >= 0.5).item())
 
 
 def _about_decimals(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:

@@ -181,8 +181,6 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
         names = sorted(item.name for item in near.iterdir())[:20] if near else []
         raise SourceError(f"{table}: " + unknown("file", path.name, names))
     lower = path.name.lower()
-    if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):
-        return _read_query(path, mapping.option(table, "sql"), table)
     if lower.endswith(PARQUET_ENDINGS):
         try:
             return pl.read_parquet(path)
@@ -192,6 +190,8 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
         return _read_excel(path, mapping.option(table, "sheet"))
     if lower.endswith(TEXT_ENDINGS):
         return read_text(path, mapping, table)
+    if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):
+        return _read_query(path, mapping.option(table, "sql"), table)
     raise SourceError(
         f"{path.name}: expected a file ending in "
         + ", ".join((*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS, *DATABASE_ENDINGS))

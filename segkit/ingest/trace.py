@@ -130,7 +130,9 @@ def _raw_rows(
     return fates.join(picked, on="source_row", how="left", maintain_order="left")
 
 
-def _totals(customer_id: str, raw: dict[str, pl.DataFrame], clean: dict[str, pl.DataFrame]) -> Trace:
+def _totals(
+    customer_id: str, raw: dict[str, pl.DataFrame], clean: dict[str, pl.DataFrame]
+) -> Trace:
     lines = clean.get("orders")
     events = clean.get("events")
     counts = {"lines": 0, "returns": 0, "orders": 0}

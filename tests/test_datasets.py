@@ -1,0 +1,130 @@
+"""The data sets load with their mapping, and pass intake to their published counts."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.datasets import LOADERS
+from segkit.errors import ParameterError, SourceError
+from segkit.ingest import Mapping
+
+MAPPINGS = Path(__file__).parents[1] / "data" / "mappings"
+FILES = {
+    "online-retail": "online_retail_2010_2011.parquet",
+    "cdnow": "cdnow_master.txt",
+    "rfm-demo": "rfm_orders.csv",
+    "hillstrom": "hillstrom_email.csv",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_mapping_files_are_those_in_use(name, shared_data):
+    source = segkit.load_source(name, shared_data(FILES[name]))
+    assert Mapping.load(MAPPINGS / f"{name}.toml") == source.mapping
+    assert source.name == name
+    assert source.notes
+
+
+def test_cdnow(shared_data):
+    taken = segkit.intake(segkit.load_source("cdnow", shared_data("cdnow_master.txt")))
+    assert taken.orders.height == 69_659
+    assert taken.orders["customer_id"].n_unique() == 23_570
+    assert (taken.orders["amount"] == 0).sum() == 80
+    assert taken.orders["customer_id"][0] == "00001"
+    days = taken.orders["order_day"].cast(pl.Date)
+    assert (str(days.min()), str(days.max())) == ("1997-01-01", "1998-06-30")
+    by_file = segkit.intake(shared_data("cdnow_master.txt"), MAPPINGS / "cdnow.toml")
+    assert by_file.orders.equals(taken.orders)
+
+
+def test_cdnow_from_the_wheel_without_importing_it(shared_data):
+    pytest.importorskip("importlib.metadata").distribution("Lifetimes")
+    code = (
+        "import sys, segkit; s = segkit.load_source('cdnow'); "
+        "assert 'lifetimes' not in sys.modules; print(s.tables['orders'].height)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "69659"
+
+
+def test_cdnow_without_file_or_wheel(monkeypatch):
+    monkeypatch.setattr("segkit.datasets._in_wheel", lambda *_: None)
+    with pytest.raises(SourceError, match="installed Lifetimes wheel"):
+        segkit.load_source("cdnow")
+
+
+def test_rfm_demo_takes_each_line_as_an_order(shared_data):
+    taken = segkit.intake(segkit.load_source("rfm-demo", shared_data("rfm_orders.csv")))
+    assert taken.orders.height == taken.orders["order_id"].n_unique() == 4_906
+    abbey = taken.orders.filter(customer_id="Abbey O'Reilly")
+    assert (abbey.height, abbey["amount"].sum()) == (6, 472.0)
+
+
+def test_hillstrom_arms_and_outcomes(shared_data):
+    source = segkit.load_source("hillstrom", shared_data("hillstrom_email.csv"))
+    taken = segkit.intake(source)
+    joined = taken.assignments.join(source.truth["outcomes"], on="customer_id")
+    by_arm = joined.group_by("arm").agg(
+        pl.len(), pl.col("visit", "conversion").sum(), pl.col("spend").sum().round(2)
+    )
+    assert sorted(by_arm.rows()) == [
+        ("Mens E-Mail", 21_307, 3_894, 267, 30_311.69),
+        ("No E-Mail", 21_306, 2_262, 122, 13_908.33),
+        ("Womens E-Mail", 21_387, 3_238, 189, 23_038.11),
+    ]
+    assert taken.orders is None
+    assert taken.customers["history"].dtype == pl.Float64
+    assert taken.customers["customer_id"][0] == "00001"
+
+
+def test_simulated_defects_are_found_exactly():
+    source = segkit.load_source("simulated", n_customers=600, seed=3)
+    taken = segkit.intake(source)
+    planted = source.truth["defects"].filter(pl.col("reason").is_not_null())
+    for table, reasons in planted.group_by("table"):
+        found = taken.rejects[table[0]].select("source_row", "reason")
+        found = found.filter(pl.col("reason") != "no_profiling_consent")
+        if table[0] == "events":  # anonymous visits, which identities resolve, are no defect
+            found = found.filter(pl.col("reason") != "missing_customer_id")
+            reasons = reasons.filter(pl.col("reason") != "missing_customer_id")
+        expected = reasons.select(pl.col("row").alias("source_row"), "reason")
+        assert found.sort("source_row").equals(expected.sort("source_row")), table
+
+
+def test_simulated_mapping_file_is_current():
+    source = segkit.load_source("simulated", n_customers=20)
+    assert Mapping.load(MAPPINGS / "simulated.toml") == source.mapping
+    with pytest.raises(ParameterError, match="did you mean 'n_customers'"):
+        segkit.load_source("simulated", n_customer=3)
+    with pytest.raises(ParameterError, match="takes no path"):
+        segkit.load_source("simulated", "somewhere")
+
+
+def test_unknown_names_missing_files_and_other_files(tmp_path):
+    with pytest.raises(SourceError, match=r"did you mean 'hillstrom'.*online-retail"):
+        segkit.load_source("hilstrom")
+    for name in FILES:
+        with pytest.raises(SourceError, match=r"expected"):
+            segkit.load_source(name, tmp_path / "none.csv")
+    for name in ("online-retail", "rfm-demo", "hillstrom"):
+        with pytest.raises(SourceError, match="none was given"):
+            segkit.load_source(name)
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    for name in ("online-retail", "rfm-demo", "hillstrom"):
+        with pytest.raises(SourceError, match="expected the columns"):
+            segkit.load_source(name, tmp_path / "x.csv")
+    with pytest.raises(ParameterError, match="takes no options"):
+        segkit.load_source("rfm-demo", tmp_path / "x.csv", seed=1)
+    assert set(LOADERS) == {*FILES, "simulated"}
+
+
+def test_every_mapping_file_is_toml_with_a_word_about_its_data():
+    for file in MAPPINGS.glob("*.toml"):
+        text = file.read_text(encoding="utf-8")
+        assert text.startswith("# Mapping of the data set")
+        tomllib.loads(text)

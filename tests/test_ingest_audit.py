@@ -1,0 +1,193 @@
+"""The audit sees what it can, asks what it cannot, and proposes the rest."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError, MappingError, SourceError
+from segkit.ingest import Mapping
+from segkit.ingest.propose import plain
+
+SHOP = """Kunden-Nr.;Belegnummer;Kaufdatum;Artikelnummer;Warengruppe;Menge;Einzelpreis;Filiale
+00012;R1;03.04.2024 09:15;4711;Schuhe;2;1.234,50;Köln
+00013;R2;14.04.2024 19:15;4712;Hüte;1;12,00;Bonn
+00013;R2;14.04.2024 19:15;4713;Hüte;3;0,99;Bonn
+00013;R3;15.06.2024 11:00;4712;Hüte;-1;12,00;Bonn
+;R4;16.06.2024 12:00;4712;Hüte;1;12,00;Bonn
+00014;R5;31.02.2024 10:00;4712;Hüte;1;9,99;Bonn
+00014;R6;17.06.2024 23:30;4712;Hüte;1;gratis;Bonn
+00014;R7;18.06.2024 23:30;4712;Hüte;1;9,99;Bonn
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-8"])
+def test_a_foreign_file_goes_from_check_to_intake_without_a_mapping(tmp_path, encoding):
+    file = tmp_path / "umsatz.csv"
+    file.write_bytes(SHOP.replace("\n", "\r\n").encode(encoding))
+    audit = segkit.check(file)
+    assert not audit.blocked
+    assert audit.mapping.tables["orders"].columns == {
+        "customer_id": "Kunden-Nr.",
+        "order_id": "Belegnummer",
+        "order_time": "Kaufdatum",
+        "product_id": "Artikelnummer",
+        "category": "Warengruppe",
+        "quantity": "Menge",
+        "unit_price": "Einzelpreis",
+    }
+    taken = segkit.intake(file, {"timezone": "Europe/Berlin"})
+    assert taken.ledger.reasons() == {
+        "missing_customer_id": 1,
+        "impossible_date": 1,
+        "bad_amount": 1,
+    }
+    assert taken.orders["amount"].to_list() == [2469.0, 12.0, 2.97, -12.0, 9.99]
+    assert taken.orders["is_return"].to_list() == [False, False, False, True, False]
+    assert taken.orders["customer_id"][0] == "00012"
+    assert taken.orders["order_day"].cast(pl.Date)[-1] == date(2024, 6, 18)
+    assert taken.ledger.steps[-1].money_kept == sum(
+        taken.ledger.part(k).money for k in ("sale", "return")
+    )
+
+
+def test_the_audit_tells_what_it_found_and_what_to_write():
+    audit = segkit.check(pl.read_csv(SHOP.encode(), separator=";", infer_schema=False))
+    frame = audit.to_frame()
+    apart = frame.filter(pl.col("finding").str.starts_with("Impossible date"))
+    assert apart.select("severity", "rows").row(0) == ("warn", 1)
+    assert "31.02.2024" in apart["example"].item()
+    assert "00014" not in str(audit)
+    spare = frame.filter(pl.col("finding").str.starts_with("Columns not used"))
+    assert "Filiale" in spare["finding"].item()
+    assert frame.filter(column="order_time")["answer"].item().startswith("timezone")
+    assert audit.coverage.select("month", "rows").rows() == [
+        (date(2024, 4, 1), 3),
+        (date(2024, 5, 1), 0),
+        (date(2024, 6, 1), 2),
+    ]
+    assert "1 of them without any" in audit.plot().alt
+    assert "Kunden-Nr." in audit._repr_html_()
+    assert "They can be used as mapped" in audit.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("CustomerID", "InvoiceDate", "TotalPrice"),
+        ("client_id", "date_commande", "montant_ttc"),
+        ("N° client", "Date d'achat", "Montant total"),
+        ("ID Cliente", "Fecha compra", "Importe"),
+        ("klantnummer", "besteldatum", "bedrag"),
+        ("Kundennummer", "Bestelldatum", "Umsatz"),
+        ("user id", "created at", "order value"),
+    ],
+)
+def test_names_in_five_languages(names):
+    frame = pl.DataFrame([["a"], ["2024-01-31"], [1.0]], schema=list(names))
+    columns = Mapping.propose(frame).tables["orders"].columns
+    assert columns == dict(zip(("customer_id", "order_time", "amount"), names, strict=True))
+
+
+def test_a_date_is_found_by_its_values():
+    frame = pl.DataFrame({"client": ["a"], "gekauft": ["2024-01-31"], "betrag": [1.0]})
+    assert segkit.check(frame).mapping.tables["orders"].columns["order_time"] == "gekauft"
+
+
+def test_a_guest_account_is_pointed_out():
+    ids = ["guest"] * 40 + [f"c{i}" for i in range(60)]
+    frame = pl.DataFrame(
+        {"customer_id": ids, "order_date": ["2024-01-31"] * 100, "amount": [1.0] * 100}
+    )
+    guest = segkit.check(frame).to_frame().filter(pl.col("finding").str.contains("guest account"))
+    assert guest["rows"].item() == 40
+    nulls = {"orders": {"nulls": ["", "guest"]}}
+    assert segkit.intake(frame, nulls).ledger.reasons() == {"missing_customer_id": 40}
+
+
+def test_a_blocked_audit_shows_the_question_and_shuts_the_gate():
+    frame = pl.DataFrame({"customer_id": ["a"], "order_date": ["03/04/2024"], "amount": ["1.5"]})
+    audit = segkit.check(frame)
+    assert audit.blocked
+    assert audit.findings[0].answer.startswith("[orders] day_first = true")
+    assert "day_first" in audit.text
+    with pytest.raises(DataError, match="data gate"):
+        segkit.intake(frame)
+    answered = audit.mapping.with_option("orders", "day_first", True)
+    assert segkit.intake(frame, answered).orders.height == 1
+    assert segkit.check(pl.DataFrame({"x": [1]})).blocked
+    assert segkit.check(frame.clear()).blocked
+
+
+def test_two_currency_signs_in_one_column_block():
+    frame = pl.DataFrame(
+        {"customer_id": ["a", "b"], "day": ["2024-01-31"] * 2, "amount": ["$1", "€1"]}
+    )
+    with pytest.raises(DataError, match="several currency signs"):
+        segkit.intake(frame)
+
+
+def test_mapping_files_round_trip(tmp_path):
+    data = {
+        "timezone": "Europe/Paris",
+        "orders": {
+            "duplicates": "drop",
+            "day_first": True,
+            "skip_rows": 2,
+            "nulls": ["", "-"],
+            "columns": {"customer_id": 'client "no"\t1', "amount": "é"},
+            "constants": {"channel": "web", "quantity": 1.5},
+            "values": {"channel": {"W W": "web"}},
+        },
+    }
+    mapping = Mapping.from_dict(data)
+    assert mapping.to_dict() == data
+    assert Mapping.load(mapping.save(tmp_path / "m.toml")) == mapping
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"ordres": {"columns": {}}}, "did you mean 'orders'"),
+        ({"orders": {"columns": {"amuont": "x"}}}, "did you mean 'amount'"),
+        ({"orders": {"duplicate": "drop"}}, "did you mean 'duplicates'"),
+        ({"duplicates": "merge"}, "expected one of flag, drop"),
+        ({"orders": {"day_first": "yes"}}, "expected bool, got str"),
+        ({"orders": {"skip_rows": True}}, "expected int, got bool"),
+        ({"events": {"return_prefix": "C"}}, "belongs to"),
+        ({"timezone": "Mars/Base"}, "unknown time zone"),
+        ({"orders": {"columns": {"amount": 3}}}, "expected a column's name"),
+    ],
+)
+def test_a_wrong_mapping_says_what_is_known(data, words):
+    with pytest.raises(MappingError, match=words):
+        Mapping.from_dict(data)
+
+
+def test_a_mapping_file_that_is_missing_or_no_toml(tmp_path):
+    with pytest.raises(SourceError, match="expected a mapping file"):
+        Mapping.load(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("orders = [")
+    with pytest.raises(MappingError, match="not a valid TOML"):
+        Mapping.load(tmp_path / "bad.toml")
+
+
+def test_constants_fill_columns_and_gaps():
+    frame = pl.DataFrame(
+        {
+            "customer_id": ["a", "b"],
+            "day": ["2024-01-31"] * 2,
+            "amount": [1.0, 2.0],
+            "channel": ["app", None],
+        }
+    )
+    constants = {"channel": "web", "category": "shoes"}
+    taken = segkit.intake(frame, {"orders": {"constants": constants}})
+    assert taken.orders["channel"].to_list() == ["app", "web"]
+    assert taken.orders["category"].to_list() == ["shoes"] * 2
+
+
+def test_plain_names():
+    assert plain("Straße Nr.") == "strasse_nr"
+    assert plain("invoiceDate") == "invoice_date"
