@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.assign import centres_of, nearest_centre, order_groups
-from segkit.cluster.matrix import as_matrix, fair_order
+from segkit.cluster.matrix import as_matrix
+from segkit.cluster.sampling import fair_sample
 from segkit.cluster.threads import single_thread
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
@@ -142,17 +143,6 @@ def two_step(
     scatters = np.asarray(np.bincount(labels, weights=np.einsum("ij,ij->i", gap, gap)), float)
     linkage = ward_linkage(centres, counts)
     return TwoStep(counts, centres, scatters, linkage, points.shape[0], chosen.shape[0], seed)
-
-
-def fair_sample(X: Floats, size: int, seed: int) -> Ints:
-    """Return row numbers of a random sample that does not depend on the order of the rows.
-
-    Examples
-    --------
-    >>> fair_sample(np.arange(4.0)[:, None], 9, 0).shape
-    (4,)
-    """
-    return fair_order(X, seed)[:size]
 
 
 def _micro_labels(X: Floats, micro: int, iterations: int, seed: int) -> Ints:
