@@ -116,4 +116,4 @@ def _rows_with(keys: Keys, chosen: Keys) -> Ints:
     place = np.minimum(np.searchsorted(chosen, keys[rows]), chosen.shape[0] - 1)
     rows = rows[chosen[place] == keys[rows]]
     order: Ints = np.argsort(keys[rows], kind="stable")
-    return rows[order]
+    return np.asarray(rows[order])
