@@ -42,6 +42,9 @@ _MAP: dict[str, str] = {
     "build_features": "segkit.features",
     "Calendar": "segkit.features",
     "CustomerTable": "segkit.features",
+    # Which segments, in one call?
+    "segment": "segkit.pipeline",
+    "choose_variables": "segkit.pipeline",
     # Where does this notebook read and write?
     "NotebookRun": "segkit.runner",
     "open_notebook": "segkit.runner",

@@ -1,0 +1,207 @@
+"""From order lines to segments in one call, and the choices that the notebooks share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.cluster.outcome import Segmentation
+    from segkit.features import CustomerTable
+    from segkit.ingest import Intake
+    from segkit.plot import Figure
+    from segkit.profile import Profile
+
+# What a retailer can act on: how recently, often and dearly a customer buys, at what price and
+# occasion, what comes back, and how it deals with mail and site. One variable a topic, so that
+# no topic outvotes another; each is used where the source has it.
+BEHAVIOUR = (
+    "recency_days",
+    "frequency",
+    "order_value_mean",
+    "discount_share",
+    "gift_share",
+    "return_share",
+    "visits",
+    "open_rate",
+    "abandonment_rate",
+    "engagement_recency_days",
+)
+MOST_MISSING = 0.5
+
+
+def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
+    """Which variables should shape the segments?
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The customer table.
+    wanted : sequence of str
+        The analyst's own choice; empty takes those of `BEHAVIOUR` that the table has, that vary,
+        and that no more than half of the customers lack.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ParameterError
+        If a wanted variable is not a column of the table.
+    DataError
+        If fewer than two variables are left.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"recency_days": [1, 5], "frequency": [2, 3], "open_rate": [None] * 2})
+    >>> choose_variables(table)
+    ['recency_days', 'frequency']
+    """
+    for name in wanted:
+        if name not in frame.columns:
+            raise ParameterError(unknown("column of the customer table", name, frame.columns))
+    chosen = list(wanted) or [
+        name
+        for name in BEHAVIOUR
+        if name in frame.columns
+        and frame[name].null_count() <= MOST_MISSING * frame.height
+        and frame[name].drop_nulls().n_unique() > 1
+    ]
+    if len(chosen) < 2:
+        raise DataError(
+            f"segments need at least two variables that vary; found {', '.join(chosen) or 'none'} "
+            f"among {', '.join(BEHAVIOUR)}"
+        )
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerSegments(Result):
+    """Order lines turned into segments, with every step on the way.
+
+    Attributes
+    ----------
+    intake : Intake
+        Clean tables and the ledger.
+    table : CustomerTable
+        One row a customer.
+    segmentation : Segmentation
+        Who is in which segment, and the model that scores others.
+    profile : Profile
+        What each segment is like.
+    """
+
+    intake: Intake
+    table: CustomerTable
+    segmentation: Segmentation
+    profile: Profile
+
+    @property
+    def assignments(self) -> pl.DataFrame:
+        """Each customer's segment: customer_id, segment, segment_name."""
+        return self.segmentation.assignments
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a segment: size, revenue, and what marks it."""
+        return self.profile.to_frame()
+
+    @property
+    def text(self) -> str:
+        """The segments in words, and what the data's way there set apart."""
+        apart = sum(self.intake.ledger.reasons().values())
+        return (
+            f"{self.profile.text} Made from order lines up to {self.table.as_of}; "
+            f"{number(apart)} raw lines are set apart in .intake.ledger."
+        )
+
+    def plot(self) -> Figure:
+        """Draw each segment's profile against all customers."""
+        return self.profile.plot()
+
+
+def segment(
+    source: Any,
+    *,
+    mapping: Any = None,
+    as_of: date | None = None,
+    variables: Sequence[str] = (),
+    k: int | None = None,
+    method: str = "ward",
+    seed: int = 0,
+) -> CustomerSegments:
+    """Which segments do these customers fall into?
+
+    Intake, customer table, clustering and profile with their defaults; each step stands in the
+    result, and each can be taken alone for other choices.
+
+    Parameters
+    ----------
+    source : frame, path, dict, Source or Intake
+        Whatever `segkit.intake` takes, or what it gave.
+    mapping : Mapping, path or None
+        As for `segkit.intake`; ``segkit.check(source).mapping`` is the proposal, to be changed.
+    as_of : datetime.date, optional
+        The last day that is used; by default that of the last order.
+    variables : sequence of str
+        Columns of the customer table to cluster on; see `choose_variables`.
+    k : int, optional
+        Number of segments; chosen if not given.
+    method : {"ward", "kmeans"}
+    seed : int
+
+    Returns
+    -------
+    CustomerSegments
+
+    Raises
+    ------
+    DataError, MappingError, SourceError, ParameterError
+        As the steps raise them.
+
+    Examples
+    --------
+    >>> rows = [(f"c{i}", f"2024-{m:02}-{1 + i % 28:02}", 10.0 + i)
+    ...         for i in range(30) for m in range(1, 13, 1 + 3 * (i % 2))]
+    >>> lines = pl.DataFrame(rows, schema=["customer_id", "order_date", "amount"], orient="row")
+    >>> found = segment(lines, k=2)
+    >>> found.to_frame()["customers"].sum()
+    30
+    """
+    from segkit.cluster.segmentation import cluster_customers
+    from segkit.features import build_features
+    from segkit.ingest import Intake, intake
+    from segkit.profile import profile_segments
+
+    taken = source if isinstance(source, Intake) else intake(source, mapping)
+    if taken.orders is None:
+        raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
+    table = build_features(taken.orders, taken.events, as_of=as_of)
+    chosen = choose_variables(table.frame, variables)
+    found = cluster_customers(
+        table.frame,
+        features=chosen,
+        k=k,
+        method=method,
+        seed=seed,
+        definitions=dict(table.definitions.select("name", "description").iter_rows()),
+        as_of=table.as_of,
+    )
+    profile = profile_segments(
+        table.frame,
+        found.assignments,
+        clustering_variables=chosen,
+        orders=taken.orders,
+        customers=taken.customers,
+        as_of=table.as_of,
+        seed=seed,
+    )
+    return CustomerSegments(taken, table, found, profile)
