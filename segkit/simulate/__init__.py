@@ -1,6 +1,7 @@
 """Is the analysis right? A simulated fashion retailer whose truth is known."""
 
 from segkit.simulate.archetypes import ARCHETYPES, GENERATOR_VERSION, NO_OFFER, OFFERS
+from segkit.simulate.export import simulate_to_parquet
 from segkit.simulate.respond import Response
 from segkit.simulate.retailer import Retailer, simulate_retailer
 
@@ -12,4 +13,5 @@ __all__ = [
     "Response",
     "Retailer",
     "simulate_retailer",
+    "simulate_to_parquet",
 ]

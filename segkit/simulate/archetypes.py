@@ -31,9 +31,9 @@ class Difficulty(NamedTuple):
 
 
 DIFFICULTIES = {
-    "easy": Difficulty(contrast=1.0, spread=0.6),
-    "medium": Difficulty(contrast=0.85, spread=1.0),
-    "hard": Difficulty(contrast=0.65, spread=1.25),
+    "easy": Difficulty(contrast=1.1, spread=0.45),
+    "medium": Difficulty(contrast=0.95, spread=0.75),
+    "hard": Difficulty(contrast=0.75, spread=1.0),
 }
 
 # A trait's centre in each archetype, in its natural unit, and its standard deviation within an
@@ -41,15 +41,15 @@ DIFFICULTIES = {
 _TRAITS = """
 trait               scale spread budget loyalist browser occasion lapsing
 orders_per_year     log   0.50   3.8    8.0      0.9     2.6      5.5
-years_active        log   0.10   14     30       14      20       1.6
+years_active        log   0.10   16     30       16      20       1.4
 items_per_order     log   0.22   1.7    2.1      1.3     1.9      1.6
 price_tier          log   0.20   0.62   1.25     0.95    1.35     0.95
 deal_proneness      logit 0.60   0.75   0.12     0.45    0.20     0.35
 return_probability  logit 0.45   0.11   0.15     0.26    0.08     0.18
 occasion_share      logit 0.60   0.06   0.06     0.06    0.80     0.06
 gift_taste          logit 0.40   0.10   0.08     0.10    0.55     0.10
-sessions_per_month  log   0.45   0.8    1.4      3.0     0.35     0.7
-cart_probability    logit 0.45   0.10   0.07     0.16    0.06     0.12
+sessions_per_month  log   0.45   0.7    1.2      2.6     0.35     0.6
+cart_probability    logit 0.45   0.15   0.20     0.24    0.15     0.18
 open_probability    logit 0.50   0.20   0.46     0.25    0.16     0.20
 click_probability   logit 0.40   0.14   0.20     0.12    0.07     0.08
 price_elasticity    log   0.15   2.0    0.8      1.5     0.9      1.3
@@ -57,7 +57,7 @@ app_share           logit 0.60   0.30   0.40     0.50    0.10     0.20
 store_share         logit 0.60   0.12   0.20     0.05    0.30     0.20
 loyalty_card        logit 0.40   0.35   0.85     0.10    0.20     0.50
 marketing_consent   logit 0.30   0.88   0.95     0.75    0.78     0.85
-joined_before       logit 0.00   0.55   0.70     0.45    0.60     0.92
+joined_before       logit 0.00   0.60   0.70     0.55    0.60     0.95
 female              logit 0.00   0.62   0.70     0.66    0.50     0.60
 age                 plain 9.00   34     43       27      50       38
 income              plain 0.80   -0.6   0.7      -0.3    0.4      0.0

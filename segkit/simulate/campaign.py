@@ -94,7 +94,7 @@ def conversion(base: Floats, added: Floats) -> Floats:
 def best_offers(people: People) -> Ints:
     """Place in `OFFERS` of the offer meant for each customer: the archetype's own."""
     best = np.array([OFFERS.index(RESPONSE[name]["best"]) for name in ARCHETYPES])
-    return best[people.weights.argmax(axis=1)]
+    return np.asarray(best[people.weights.argmax(axis=1)])
 
 
 @lru_cache(maxsize=32)
@@ -162,7 +162,7 @@ def offer_codes(offers: list[str]) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Orders that follow offers: rows of the customers, numbers, days, and whether it was the offer."""
+    """Orders that follow a campaign: customers' rows, numbers, days, and whether by the offer."""
 
     person: Ints
     number: Ints

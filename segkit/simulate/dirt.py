@@ -152,14 +152,15 @@ def _broken(
         return _broken_time(kind, row, level, calendar)
     if not sold:
         return {}
-    return {
+    cells: dict[str, dict[str, object]] = {
         "cancelled": {"status": "cancelled"},
         "price_zero": {"unit_price": "0.00"},
         "price_negative": {"unit_price": f"-{row.get('unit_price')}"},
         "price_text": {"unit_price": _NOT_PRICES[int(level * len(_NOT_PRICES))]},
         "quantity_zero": {"quantity": 0, "discount": 0.0},
         "currency_unknown": {"currency": "USD"},
-    }[kind]
+    }
+    return cells[kind]
 
 
 def _broken_time(

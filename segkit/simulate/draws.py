@@ -39,7 +39,7 @@ def root_key(seed: int | np.random.Generator, version: int) -> np.uint64:
     """Turn a seed into the key that all streams of one simulation start from."""
     if isinstance(seed, np.random.Generator):
         seed = int(seed.integers(2**63))
-    return np.random.SeedSequence([seed, version]).generate_state(1, np.uint64)[0]
+    return np.uint64(np.random.SeedSequence([seed, version]).generate_state(1, np.uint64)[0])
 
 
 def _named(name: str) -> np.uint64:
@@ -57,7 +57,8 @@ class Draws:
     Examples
     --------
     >>> draws = Draws.of(np.uint64(7), np.arange(3))
-    >>> bool((draws.uniform("age")[:2] == Draws.of(np.uint64(7), np.arange(2)).uniform("age")).all())
+    >>> fewer = Draws.of(np.uint64(7), np.arange(2))
+    >>> bool((draws.uniform("age")[:2] == fewer.uniform("age")).all())
     True
     """
 
@@ -69,7 +70,7 @@ class Draws:
         return cls(mix(np.asarray(numbers).astype(np.uint64) * _GOLDEN + root))
 
     def child(self, rows: Ints, numbers: Ints | int, name: str) -> Draws:
-        """Return streams for things that belong to these: row ``rows[j]``'s number ``numbers[j]``."""
+        """Return streams for what belongs to these: number ``numbers[j]`` of row ``rows[j]``."""
         steps = (np.zeros(len(rows), np.uint64) + np.asarray(numbers).astype(np.uint64)) * _GOLDEN
         return Draws(mix((self.keys[rows] ^ _named(name)) + steps + _GOLDEN))
 

@@ -157,7 +157,7 @@ def _visit_table(
     session = scattered(prefix, people.index[person], sessions.number)
     channel = pl.Series(["web", "app"]).gather(sessions.app * 1)
     product, page = columns["product"], columns["page"]
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "event_time": local_time(calendar, columns["time"]),
             "event_type": pl.Series(_TYPES).gather(columns["kind"]),
@@ -175,7 +175,6 @@ def _visit_table(
         },
         schema=EVENTS,
     )
-    return frame
 
 
 def newsletter_days(calendar: Calendar) -> Ints:

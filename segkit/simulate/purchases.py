@@ -65,7 +65,7 @@ class Baskets:
 
 
 def second_of_day(draws: Draws, hours: Floats = _HOURS) -> Ints:
-    """Draw a local second of the day between 7:00 and 22:59; never in the hours when clocks change."""
+    """Draw a local second of the day from 7:00 to 22:59, clear of the hours when clocks change."""
     hour = 7 + draws.choice("hour", hours)
     return np.asarray(hour * 3600 + (draws.uniform("second") * 3540).astype(np.int64))
 
@@ -209,7 +209,7 @@ def scattered(prefix: str, index: Ints, number: Ints) -> pl.Series:
 
 def euros(amount: Floats, rate: Floats, abroad: NDArray[np.bool_]) -> Floats:
     """Turn pounds into euros for customers who pay in them, to the penny or cent."""
-    return np.round(np.where(abroad, amount / rate, amount), 2)
+    return np.asarray(np.round(np.where(abroad, amount / rate, amount), 2), dtype=np.float64)
 
 
 def currency_of(abroad: NDArray[np.bool_]) -> pl.Series:

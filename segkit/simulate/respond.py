@@ -11,10 +11,11 @@ import polars as pl
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.simulate import campaign, engagement, purchases, tables
 from segkit.simulate.archetypes import WINDOW_WEEKS
+from segkit.simulate.block import written
 from segkit.simulate.customers import People, writable
 from segkit.simulate.draws import Ints, spread_out
 from segkit.simulate.seasons import HORIZON_DAYS, ZONE
-from segkit.simulate.world import World, written
+from segkit.simulate.world import World
 
 _CHUNK = 20_000  # customers answered for at a time
 _NATURAL_NUMBERS = 1500  # numbers of the orders made anyway; the offers' come before them
@@ -39,7 +40,7 @@ class Response:
 
 
 def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEKS) -> Response:
-    """Answer a campaign: what do these customers do in the weeks after their assignment?
+    """Answer a campaign with what these customers do in the weeks after their assignment.
 
     E-mails go out at seven in the morning, local time, after the assignment. Each customer's
     answer rests on its own random numbers alone: the same customer with the same offer does the
@@ -130,8 +131,8 @@ def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
     if len(day) and (day.min() < first or day.max() > last):
         raise DataError(
             f"assigned_at must lie from the campaign's date {world.calendar.campaign_date} to "
-            f"{last - first} days later for {weeks} weeks; got "
-            f"{assigned.min()} to {assigned.max()}"
+            f"{last - first} days later for {weeks} weeks; got {assigned.min()!s} to "
+            f"{assigned.max()!s}"
         )
     return day
 
@@ -141,7 +142,7 @@ def _answered(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     people = world.people(index)
     calendar, catalogue = world.calendar, world.catalogue
-    ids = tables.identifiers(people).with_columns(
+    ids = tables.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
         account_id=some.get_column("customer_id").cast(pl.String),
         guest_id=pl.lit(None, pl.String),
     )
@@ -181,25 +182,17 @@ def _answered(
             last=calendar.days + HORIZON_DAYS,
             prefixes=("W", "R", "S"),
         )
-        orders.append(_within(lines, people, ids, last, calendar.days, world))
+        orders.append(_within(world, lines, ids, last))
         visits.append(seen)
     visits.append(_idle(world, people, ids, day, last))
     return pl.concat(orders), pl.concat(visits)
 
 
-def _within(
-    lines: pl.DataFrame, people: People, ids: pl.DataFrame, last: Ints, days: int, world: World
-) -> pl.DataFrame:
+def _within(world: World, lines: pl.DataFrame, ids: pl.DataFrame, last: Ints) -> pl.DataFrame:
     """Drop the returns that come after a customer's weeks are over."""
-    ends = pl.DataFrame(
-        {
-            "account_id": ids["account_id"],
-            "ends": tables.local_time(world.calendar, last * purchases.DAY).dt.to_string(
-                "%Y-%m-%d %H:%M:%S"
-            ),
-        }
-    )
-    joined = lines.join(ends, on="account_id", how="left", maintain_order="left")
+    ends = tables.local_time(world.calendar, last * purchases.DAY)
+    until = ids.select("account_id", ends=ends.dt.to_string("%Y-%m-%d %H:%M:%S"))
+    joined = lines.join(until, on="account_id", how="left", maintain_order="left")
     return joined.filter(pl.col("ordered_at") < pl.col("ends")).drop("ends")
 
 

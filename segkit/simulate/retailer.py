@@ -1,4 +1,4 @@
-"""What would the truth say? The simulated retailer: raw tables, hidden truth, a campaign's answer."""
+"""Is the analysis right? A simulated retailer: raw tables, hidden truth, a campaign's answer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 import polars as pl
 
 from segkit.simulate import truth
+from segkit.simulate.block import Block, make_block
 from segkit.simulate.engagement import newsletters
 from segkit.simulate.mapping import MAPPING
 from segkit.simulate.respond import Response, respond
-from segkit.simulate.world import BLOCK, PILOT_ID, Block, World, make_block
+from segkit.simulate.world import BLOCK, PILOT_ID, World
 
 if TYPE_CHECKING:
     from segkit.ingest.mapping import Mapping
 
 START, MONTHS = date(2022, 3, 1), 36
-_PER_CUSTOMER = ("orders", "events", "customers", "survey", "links", "assignments")
+PER_CUSTOMER = ("orders", "events", "customers", "survey", "links", "assignments")
 EXTRAS = ("links", "promotions", "survey_items")
 
 
@@ -123,7 +124,7 @@ def simulate_retailer(
         n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
     )
     blocks = [make_block(world, first) for first in range(0, n_customers, BLOCK)]
-    tables = {name: pl.concat([block.tables[name] for block in blocks]) for name in _PER_CUSTOMER}
+    tables = {name: pl.concat([block.tables[name] for block in blocks]) for name in PER_CUSTOMER}
     customers = pl.concat([block.customers for block in blocks])
     facts = {
         "customers": customers,
@@ -153,13 +154,15 @@ def make_world(
     )
 
 
-def numbered_defects(blocks: list[Block]) -> Iterator[pl.DataFrame]:
-    """Give the defects' rows their numbers in the whole tables."""
-    before = dict.fromkeys(_PER_CUSTOMER, 0)
+def numbered_defects(
+    blocks: list[Block], before: dict[str, int] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Give the defects' rows their numbers in the whole tables, of which some rows came before."""
+    counts = dict.fromkeys(PER_CUSTOMER, 0) if before is None else dict(before)
     for block in blocks:
-        shift = pl.col("table").replace_strict(before, return_dtype=pl.Int64)
+        shift = pl.col("table").replace_strict(counts, return_dtype=pl.Int64)
         yield block.defects.with_columns(row=pl.col("row") + shift)
-        before = {name: count + block.tables[name].height for name, count in before.items()}
+        counts = {name: count + block.tables[name].height for name, count in counts.items()}
 
 
 def shared_tables(world: World) -> dict[str, pl.DataFrame]:

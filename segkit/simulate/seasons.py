@@ -121,7 +121,7 @@ class Calendar:
         """Day at which the share ``level`` of the weight from first to before last is reached."""
         low, high = self.sums[kind][first], self.sums[kind][last]
         day = np.searchsorted(self.sums[kind], low + level * (high - low), side="right") - 1
-        return np.clip(day, first, np.maximum(last - 1, first)).astype(np.int64)
+        return np.asarray(np.clip(day, first, np.maximum(last - 1, first)), dtype=np.int64)
 
 
 def month_after(start: date, months: int) -> date:

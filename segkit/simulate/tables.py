@@ -1,4 +1,4 @@
-"""How does a retailer's export look? From simulated arrays to raw tables as text and local times."""
+"""How does a retailer's export look? From simulated arrays to raw tables with local times."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.simulate.catalogue import Catalogue
 from segkit.simulate.customers import People
@@ -13,7 +14,7 @@ from segkit.simulate.draws import Draws, Ints
 from segkit.simulate.purchases import CHANNELS, Baskets, currency_of, euros, scattered
 from segkit.simulate.seasons import Calendar
 
-ORDERS = {
+ORDERS: dict[str, type[pl.DataType]] = {
     "order_no": pl.String,
     "line_no": pl.Int64,
     "account_id": pl.String,
@@ -27,7 +28,7 @@ ORDERS = {
     "channel": pl.String,
     "status": pl.String,
 }
-EVENTS = {
+EVENTS: dict[str, type[pl.DataType] | pl.DataType] = {
     "event_time": pl.Datetime("us"),
     "event_type": pl.String,
     "account_id": pl.String,
@@ -41,14 +42,15 @@ EVENTS = {
     "duration_seconds": pl.Float64,
 }
 GUEST_FACTOR, GUESTS = 7_368_787, 2**27  # second accounts' numbers are a shuffle of the customers'
-_FIRST_NAMES = (
-    "amelia oliver isla george ava noah mia arthur ivy leo freya oscar lily harry grace theo "
-    "ella jack evie henry priya arjun fatima yusuf mei wei sofia luca zofia jan"
-).split()
-_LAST_NAMES = (
-    "smith jones taylor brown williams wilson johnson davies patel robinson wright thompson "
-    "evans walker white roberts green hall wood jackson clarke khan singh murphy kelly byrne"
-).split()
+_SHARING = 0.012  # of every second customer
+_FIRST_NAMES = """
+amelia oliver isla george ava noah mia arthur ivy leo freya oscar lily harry grace theo ella
+jack evie henry priya arjun fatima yusuf mei wei sofia luca zofia jan
+""".split()  # noqa: SIM905 - a list of words reads best as words
+_LAST_NAMES = """
+smith jones taylor brown williams wilson johnson davies patel robinson wright thompson evans
+walker white roberts green hall wood jackson clarke khan singh murphy kelly byrne
+""".split()  # noqa: SIM905 - a list of words reads best as words
 
 
 def local_time(calendar: Calendar, time: Ints) -> pl.Series:
@@ -64,37 +66,61 @@ def account_ids(people: People) -> pl.Series:
     )
 
 
-def identifiers(people: People) -> pl.DataFrame:
+def shares_device(people: People) -> NDArray[np.bool_]:
+    """Whether a customer's second device is a neighbour's: planted contradictions."""
+    odd = people.index % 2 == 1
+    return np.asarray(odd & (people.draws.uniform("shares a device") < _SHARING))
+
+
+def _device(draws: Draws, name: str) -> pl.Series:
+    codes = (draws.uniform(name) * 16**9).astype(np.int64)
+    return pl.Series([f"d-{code:09x}" for code in codes], dtype=pl.String)
+
+
+def identifiers(people: People, neighbours: Draws, *, share: bool) -> pl.DataFrame:
     """Return each customer's identifiers: two accounts at most, e-mail, two devices at most, card.
+
+    Parameters
+    ----------
+    people : People
+    neighbours : Draws
+        Streams of the customers with whom a device may be shared.
+    share : bool
+        Whether some devices are shared.
 
     Returns
     -------
     DataFrame
-        account_id, guest_id, email, device_id, second_device, loyalty_id; null where none.
+        main, account_id (equal), guest_id, email, device_id, second_device, loyalty_id; null
+        where there is none.
     """
     draws, text = people.draws, pl.col("number").cast(pl.String)
-    codes = [(draws.uniform(name) * 16**9).astype(np.int64) for name in ("device", "tablet")]
+    shares = shares_device(people) & share
     frame = pl.DataFrame(
         {
             "number": people.index + 1,
             "guest": (people.index * GUEST_FACTOR + 11) % GUESTS,
             "first": pl.Series(_FIRST_NAMES).gather(draws.choice("first name", np.ones(30))),
             "last": pl.Series(_LAST_NAMES).gather(draws.choice("last name", np.ones(26))),
-            "device": pl.Series([f"d-{code:09x}" for code in codes[0]]),
-            "tablet": pl.Series([f"d-{code:09x}" for code in codes[1]]),
+            "device": _device(draws, "device"),
+            "tablet": _device(draws, "tablet"),
+            "theirs": _device(neighbours, "device"),
+            "shares": shares,
             "has_guest": draws.uniform("guest account") < 0.06,
             "has_tablet": draws.uniform("second device") < 0.35,
             "has_card": people.flag("loyalty_card"),
         }
     )
+    tablet = pl.when("shares").then("theirs").when("has_tablet").then("tablet")
     return frame.select(
         account_ids(people),
+        account_ids(people).alias("main"),
         guest_id=pl.when("has_guest").then("G" + pl.col("guest").cast(pl.String).str.zfill(9)),
         email=pl.format("{}.{}{}@example.com", "first", "last", text),
         device_id="device",
-        second_device=pl.when("has_tablet").then("tablet"),
+        second_device=tablet,
         loyalty_id=pl.when("has_card").then(
-            "L" + ((pl.col("number") * 15_485_863) % 2**27).cast(pl.String).str.zfill(9)
+            "L" + ((pl.col("number") * 15_485_863) % GUESTS).cast(pl.String).str.zfill(9)
         ),
     )
 

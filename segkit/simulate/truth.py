@@ -17,7 +17,18 @@ from segkit.simulate.campaign import conversion
 from segkit.simulate.survey import items
 from segkit.simulate.world import World
 
-__all__ = ["items", "lifts", "planted"]
+NEEDED = (
+    "archetype",
+    "writable",
+    "best_offer",
+    "natural_orders",
+    "orders_per_year",
+    "items_per_order",
+    "price_elasticity",
+)
+"""Columns of the customers' truth that `planted` reads, beside those of the offers."""
+
+__all__ = ["NEEDED", "items", "lifts", "planted"]
 
 
 def planted(world: World, customers: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -32,15 +43,14 @@ def planted(world: World, customers: pl.DataFrame) -> dict[str, pl.DataFrame]:
     Returns
     -------
     dict of DataFrame
-        drivers, elasticities (by archetype, of the archetype's centre), lifts, items, settings.
+        drivers, elasticities (by archetype, weighted by purchases), lifts, items, settings.
     """
     drivers = [(*row, TRAITS[row[0]].scale) for row in DRIVERS]
-    values = TRAITS["price_elasticity"].centres
     return {
         "drivers": pl.DataFrame(
             drivers, schema=["trait", "driver", "coefficient", "scale"], orient="row"
         ),
-        "elasticities": _elasticities(customers) if values else pl.DataFrame(),
+        "elasticities": _elasticities(customers),
         "lifts": lifts(customers),
         "items": items(),
         "settings": _settings(world),
@@ -57,7 +67,7 @@ def _elasticities(customers: pl.DataFrame) -> pl.DataFrame:
 
 
 def lifts(customers: pl.DataFrame) -> pl.DataFrame:
-    """Expected conversion by archetype under no offer, the generic, and the right one.
+    """Return the expected conversion by archetype under no offer, the generic, and the right one.
 
     Returns
     -------
@@ -83,7 +93,7 @@ def lifts(customers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settings(world: World) -> pl.DataFrame:
-    """The settings as text, one row each."""
+    """Return the settings as text, one row each."""
     factors = DIFFICULTIES[world.difficulty]
     facts = {
         "generator_version": GENERATOR_VERSION,

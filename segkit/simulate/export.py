@@ -1,0 +1,102 @@
+"""How do millions of simulated customers reach the disk? Block by block, in bounded memory."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from segkit.errors import ParameterError
+from segkit.simulate import truth
+from segkit.simulate.block import make_block
+from segkit.simulate.retailer import (
+    MONTHS,
+    PER_CUSTOMER,
+    START,
+    make_world,
+    numbered_defects,
+    shared_tables,
+)
+from segkit.simulate.world import BLOCK
+
+
+def simulate_to_parquet(
+    folder: Path | str,
+    n_customers: int = 1_000_000,
+    *,
+    seed: int | np.random.Generator = 0,
+    difficulty: str = "medium",
+    structure: str = "archetypes",
+    lift: str = "planted",
+    start: date = START,
+    months: int = MONTHS,
+    dirty: bool = True,
+    pilot_share: float = 0.4,
+    batch: int = 20_000,
+) -> Path:
+    """Simulate a retailer of any size straight to Parquet.
+
+    Each table is a folder of files, one a batch (``orders/part-00000.parquet``), to be scanned
+    as ``orders/*.parquet``. Rows, and their order, are those of `simulate_retailer` with the
+    same settings, whatever the batch.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there; must not hold a simulation already.
+    n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+        As for `simulate_retailer`.
+    batch : int
+        Customers held in memory at a time, rounded up to whole blocks of 2,000; 20,000 need
+        about one gigabyte.
+
+    Returns
+    -------
+    Path
+        The folder: raw tables, and below ``truth/`` what is true.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is unknown or out of range, or the folder already holds orders.
+    """
+    world = make_world(
+        n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+    )
+    target = Path(folder)
+    if (target / "orders").exists():
+        raise ParameterError(f"expected a folder without a simulation, got {target.name}/ with one")
+    if batch < 1:
+        raise ParameterError(f"batch must be at least 1, got {batch}")
+    step = -(-batch // BLOCK) * BLOCK
+    before = dict.fromkeys(PER_CUSTOMER, 0)
+    for part, first in enumerate(range(0, n_customers, step)):
+        blocks = [
+            make_block(world, low) for low in range(first, min(first + step, n_customers), BLOCK)
+        ]
+        for name in PER_CUSTOMER:
+            _write(pl.concat([block.tables[name] for block in blocks]), target, name, part)
+        facts = {
+            "customers": pl.concat([block.customers for block in blocks]),
+            "identities": pl.concat([block.identities for block in blocks]),
+            "defects": pl.concat(list(numbered_defects(blocks, before))),
+        }
+        for name, frame in facts.items():
+            _write(frame, target / "truth", name, part)
+        for name in before:
+            before[name] += sum(block.tables[name].height for block in blocks)
+    for name, frame in shared_tables(world).items():
+        _write(frame, target, name, 0)
+    people = pl.scan_parquet(target / "truth" / "customers" / "*.parquet")
+    columns = [*truth.NEEDED, *(c for c in people.collect_schema() if c.startswith("added_"))]
+    for name, frame in truth.planted(world, people.select(columns).collect()).items():
+        _write(frame, target / "truth", name, 0)
+    return target
+
+
+def _write(frame: pl.DataFrame, folder: Path, name: str, part: int) -> None:
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(place / f"part-{part:05d}.parquet")
