@@ -16,9 +16,9 @@ from segkit.ingest import Mapping
 from segkit.ingest.readers import read
 
 HILLSTROM_COLUMNS = (
-    "recency history_segment history mens womens zip_code newbie channel segment visit conversion "
-    "spend"
-).split()
+    *("recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"),
+    *("segment", "visit", "conversion", "spend"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _online_retail(path: Path | None) -> Source:
     """UCI Online Retail: order lines of a UK gift retailer, December 2010 to December 2011."""
     file = _file("online-retail", path, "a Parquet, CSV or Excel file of UCI's Online Retail lines")
     frame = read(file, Mapping(), "orders")
-    names = "InvoiceNo StockCode Description Quantity InvoiceDate UnitPrice".split()
+    names = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"]
     _expect(frame, names, "online-retail")
     # Excel and CSV editions write the customer's column with or without a blank.
     who = next((n for n in frame.columns if n.replace(" ", "") == "CustomerID"), "CustomerID")
@@ -211,7 +211,7 @@ def _hillstrom(path: Path | None) -> Source:
     _expect(frame, HILLSTROM_COLUMNS, "hillstrom")
     width = len(str(frame.height))
     numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(width)
-    frame = frame.select(customer_id=numbers, *HILLSTROM_COLUMNS)
+    frame = frame.select(numbers.alias("customer_id"), *HILLSTROM_COLUMNS)
     tables = {
         "customers": frame.select("customer_id", *HILLSTROM_COLUMNS[:8]),
         "assignments": frame.select("customer_id", "segment", campaign_id=pl.lit("hillstrom-2008")),

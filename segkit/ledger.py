@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -262,7 +262,7 @@ class Ledger(Result):
         return Figure(figure, f"Bars of {chosen} rows by what became of them. {self.text}", data)
 
 
-_SCHEMA = {
+_SCHEMA: dict[str, Any] = {
     "table": pl.String,
     "step": pl.String,
     "entry": pl.String,

@@ -240,7 +240,7 @@ def _column(field: Field) -> Any:
 
 
 def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Does this frame honour the table's contract?
+    """Check that a frame honours the table's contract.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def dictionary() -> pl.DataFrame:
-    """What does every column of every table mean? The data dictionary as a frame.
+    """Give the data dictionary: what every column of every table means.
 
     Returns
     -------

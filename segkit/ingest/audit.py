@@ -153,7 +153,7 @@ def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
 
 
 def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
-    """Can we trust the data, and what must be answered before they are used?
+    """Can we trust the data? Find what must be answered before they are used.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
 
 def _coverage(taken: Intake | None) -> pl.DataFrame:
     """Count clean order lines by month, months without any included."""
-    schema = {
+    schema: dict[str, type[pl.DataType]] = {
         "month": pl.Date,
         "rows": pl.UInt32,
         "customers": pl.UInt32,
@@ -218,8 +218,7 @@ def _coverage(taken: Intake | None) -> pl.DataFrame:
     )
     months = pl.date_range(by_month["month"][0], by_month["month"][-1], "1mo", eager=True)
     whole = months.alias("month").to_frame().join(by_month, on="month", how="left")
-    return (
-        whole.sort("month")
-        .with_columns(pl.col("rows", "customers", "amount").fill_null(0))
-        .cast(schema)
+    return whole.sort("month").select(
+        pl.col(name).fill_null(0).cast(kind) if name != "month" else pl.col(name)
+        for name, kind in schema.items()
     )

@@ -1,4 +1,4 @@
-"""How does one mapped column of a raw table become a clean one?"""
+"""How does a mapped column become a clean one? Expressions by kind, with what was noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which order lines can be trusted, and which are sales, which returns?"""
+"""Which order lines can be trusted? Their reasons, and which are sales, which returns."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def flag(
 
 
 def seen_decimal(values: pl.Series) -> tuple[str, str, bool]:
-    """Which sign is the decimal point in these texts, and which parts thousands?
+    """Which sign is the decimal point? Look at texts for it, and for what parts thousands.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def links_from(identities: Any) -> pl.DataFrame | None:
     """
     if identities is None:
         return None
-    frame = identities
+    frame: Any = identities
     for name in ("mapping", "frame", "links", "assignments"):
         inner = getattr(identities, name, None)
         if not isinstance(identities, pl.DataFrame) and isinstance(inner, pl.DataFrame):
@@ -61,7 +61,8 @@ def links_from(identities: Any) -> pl.DataFrame | None:
         frame = identities.to_frame()
     require_columns(frame.columns, ["identifier", "customer_id"], "identities")
     pair = frame.select(_tidy(pl.col("identifier")), pl.col("customer_id").cast(pl.String))
-    return pair.drop_nulls().unique("identifier", keep="first", maintain_order=True)
+    linked: pl.DataFrame = pair.drop_nulls().unique("identifier", keep="first", maintain_order=True)
+    return linked
 
 
 def _tidy(column: pl.Expr) -> pl.Expr:

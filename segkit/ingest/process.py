@@ -13,7 +13,6 @@ import polars as pl
 from segkit.errors import DataError, MappingError
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
-from segkit.ingest.options import as_date
 from segkit.ingest.orders import clean_orders
 from segkit.ingest.people import People, erased_ids, links_from, pseudonyms
 from segkit.ingest.readers import gather
@@ -126,7 +125,7 @@ class Intake:
         return self.ledger.text
 
     def _repr_html_(self) -> str:
-        return self.ledger._repr_html_()  # noqa: SLF001 - the ledger is how an intake shows itself
+        return self.ledger._repr_html_()
 
 
 def intake(
@@ -137,7 +136,7 @@ def intake(
     identities: Any = None,
     as_of: date | None = None,
 ) -> Intake:
-    """Which rows can be trusted, and where did the others go?
+    """Which rows can be trusted? Clean raw tables, and account for every row.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which events, customers, prices, rates and answers can be trusted?"""
+"""Which events, customers, prices and answers can be trusted? Every table but orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.orders import consent_rules, date_rules, people_rules
 from segkit.ingest.parse import is_text
-from segkit.ingest.people import IDENTIFIERS, People, customers_of
+from segkit.ingest.people import People, customers_of
 from segkit.ingest.settle import REPEAT, Rule, Settled, repeats, settle
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
@@ -188,7 +188,7 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
-    """A key must be unique in tables that others look things up in."""
+    """Set rows apart that repeat the key of a table that others look things up in."""
     keys = {
         "customers": ["customer_id"],
         "products": ["product_id"],

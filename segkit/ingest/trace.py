@@ -123,7 +123,9 @@ def _raw_rows(
         return rejects.drop(WHO)
     source = taken.raw[table].lazy()
     names = source.collect_schema().names()
-    clash = {name: f"raw_{name}" for name in ("source_row", "reason") if name in names}
+    clash: dict[str, str] = {
+        name: f"raw_{name}" for name in ("source_row", "reason") if name in names
+    }
     numbered = source.rename(clash).with_row_index("source_row")
     numbered = numbered.with_columns(pl.col("source_row").cast(pl.Int64))
     picked = numbered.filter(pl.col("source_row").is_in(fates["source_row"].implode())).collect()
