@@ -59,7 +59,7 @@ def write_notebook(
 
 
 ORDERS = """\
-ids = [f"c{i}" for i in range(customers)]
+ids = [f"cust-{i}" for i in range(customers)]
 orders = pl.DataFrame({"customer_id": ids, "amount": [float(seed + i) for i in range(customers)]})
 run.write("orders", orders)
 run.describe(period=("2024-01-01", "2024-12-31"), as_of="2024-12-31", orders=orders.height)
@@ -83,7 +83,8 @@ sizes = segments.group_by("segment").len().sort("segment")
 run.table(sizes, "sizes", caption="Customers by segment")
 run.table(segments, "customers")
 run.headline(f"{sizes.height} segments.")
-run.answer("How many segments?", f"{sizes.height}", "table sizes")"""
+run.answer("How many segments?", f"{sizes.height}", "table sizes")
+segments"""
 CLOSING = """\
 answers = [row for summary in run.summaries() for row in summary["answers"]]
 assert run.read_json("model")["names"] == ["low", "high"]

@@ -8,6 +8,7 @@ from segkit.errors import RunError
 from segkit.runner.alone import prepare_alone
 from segkit.runner.context import Context
 from segkit.runner.notebook import NotebookRun
+from segkit.runner.tables import guard_displays
 
 
 def open_notebook(
@@ -66,4 +67,5 @@ def open_notebook(
     elif context.stem != stem:
         raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
     context.settings.update(given)
+    guard_displays(personal=personal)
     return NotebookRun(context, personal=personal, alone=alone)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from segkit.display import table_html
 from segkit.errors import ParameterError, RunError
 from segkit.result import Result
 from segkit.runner.personal import without_personal
@@ -39,6 +40,37 @@ def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, 
         raise RunError(f"table {name!r} holds nothing but personal columns: {', '.join(dropped)}")
     names = html.escape(", ".join(dropped))
     return kept, f"<p><small>Left out as personal: {names}.</small></p>"
+
+
+def guard_displays(*, personal: bool) -> None:
+    """Leave personal columns out of frames and results that a cell shows as they are.
+
+    Changes how IPython shows polars frames and segkit's results in this kernel; ``print`` is
+    not covered.
+    """
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None or shell.display_formatter is None or personal:
+        return
+
+    def shown(what: Any) -> str:
+        frame, note = _kept(what)
+        if isinstance(what, Result) and not note:
+            return what._repr_html_()
+        words = f"<p>{html.escape(what.text)}</p>" if isinstance(what, Result) else ""
+        return words + table_html(frame) + note
+
+    def written(what: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 - IPython's terms
+        printer.text(what.text if isinstance(what, Result) else str(_kept(what)[0]))
+
+    for kind in (pl.DataFrame, Result):
+        shell.display_formatter.formatters["text/html"].for_type(kind, shown)
+        shell.display_formatter.formatters["text/plain"].for_type(kind, written)
+
+
+def _kept(what: Any) -> tuple[pl.DataFrame, str]:
+    return fit_to_show(what, "shown", personal=False)
 
 
 def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
