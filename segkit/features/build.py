@@ -1,4 +1,4 @@
-"""What does each customer look like, as of a date?"""
+"""Describe every customer as of a date: from lines and events to one row a customer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build_features(
     trend_days: int = 90,
     engine: Literal["polars", "duckdb"] = "polars",
 ) -> CustomerTable:
-    """What does each customer look like, as of a date, over one or several windows?
+    """Describe each customer as of a date, over one or several windows.
 
     The engine that holds the data adds up lines to orders and orders to customers; every feature
     is a ratio or difference of such sums. A windowed feature is the same feature computed on the
@@ -61,7 +61,7 @@ def build_features(
     windows : sequence of int
         Lengths in days; each adds every feature over the last so many days, ``as_of`` included.
     calendar : Calendar or str
-        Seasons and occasions, see `Calendar.of`.
+        Seasons and occasions: a calendar of your own or a shipped one, see `Calendar.of`.
     monetary : {"net", "gross"}
         Whether returns are deducted from ``monetary`` and the order values.
     features : sequence of str, optional
@@ -116,7 +116,8 @@ def build_features(
         notes.append("no events were given: nothing on visits, mail and carts")
     firsts = {"orders": lines.first, "events": plans[-1].rows.first}
     bound, short = bind(catalogue.choose(features), firsts, day, lengths, period)
-    sums = _sums(plans, bound, population, customers, engine, day, notes)
+    listed = None if customers is None else _listed(customers, engine)
+    sums = _sums(plans, bound, population, listed, day, notes)
     return CustomerTable(
         frame=sums.select(CUSTOMER, *(column.column() for column in bound)),
         definitions=_definitions(bound),
@@ -172,8 +173,7 @@ def _sums(
     plans: list[Plan],
     bound: list[Bound],
     population: str,
-    customers: Any,
-    engine: str,
+    listed: pl.Series | None,
     as_of: int,
     notes: list[str],
 ) -> pl.DataFrame:
@@ -181,29 +181,31 @@ def _sums(
     history = whole(as_of)
     needed = [("orders", "n_orders", history), ("orders", "amount", history)]
     needed += [sums for column in bound for sums in column.sums()]
-    tables = [table for plan in plans for table in plan.run(needed)]
-    buyers = tables[0].filter(pl.col("orders.n_orders") > 0)
+    base, *others = [table for plan in plans for table in plan.run(needed)]
     if population == "buyers":
-        known = buyers[CUSTOMER]
-        rest = tables[0].filter(pl.col("orders.n_orders") == 0)
+        buys = pl.col("orders.n_orders") > 0
+        rest = base.filter(~buys)
         if rest.height:
-            left = number(rest["orders.amount"].sum())
             notes.append(
-                f"{number(rest.height)} customers with returns alone are left out ({left})"
+                f"{number(rest.height)} customers with returns alone are left out "
+                f"({number(rest['orders.amount'].sum())})"
             )
+        frame = base.filter(buys).sort(CUSTOMER)
     else:
-        seen = [tables[0][CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
-        if customers is not None:
-            listed = open_lazy(customers, engine, "customers")
-            require_columns(listed.collect_schema().names(), [CUSTOMER], "customers")
-            ids = collect(listed.select(CUSTOMER))[CUSTOMER].cast(pl.String)
-            seen.append(ids.drop_nulls())
-        known = pl.concat(seen)
-    frame = known.unique().sort().to_frame(CUSTOMER)
-    for table in tables:
+        seen = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
+        known = pl.concat(seen if listed is None else [*seen, listed])
+        frame = known.unique().sort().to_frame(CUSTOMER)
+        others.insert(0, base)
+    for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
     return frame.with_columns(pl.col(zeros).fill_null(0.0))
+
+
+def _listed(customers: Any, engine: str) -> pl.Series:
+    frame = open_lazy(customers, engine, "customers")
+    require_columns(frame.collect_schema().names(), [CUSTOMER], "customers")
+    return collect(frame.select(CUSTOMER))[CUSTOMER].cast(pl.String).drop_nulls()
 
 
 def _definitions(bound: list[Bound]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Which days are Christmas, Black Friday, the sales? A calendar of seasons and occasions as data."""
+"""Seasons and occasions as data: which days are Christmas, Black Friday, the sales."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOUTH = {"winter": (6, 7, 8), "spring": (9, 10, 11), "summer": (12, 1, 2), "autu
 
 
 def easter(year: int) -> date:
-    """Which day is Easter Sunday of the western churches?
+    """Give Easter Sunday of the western churches.
 
     Source: Anonymous (1876), *Nature* 13, 487, as given in J. Meeus (1991), *Astronomical
     Algorithms*, chapter 8.
@@ -42,7 +42,7 @@ def easter(year: int) -> date:
 
 
 def nth_weekday(year: int, month: int, weekday: str, nth: int) -> date:
-    """Which day is the n-th such weekday of a month? Negative ``nth`` counts from its end.
+    """Give the n-th such weekday of a month; a negative ``nth`` counts from its end.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a feature is: its name, unit, source, formula in words, and when it is missing."""
+"""Features as data: name, unit, source, formula in words, and when one is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from segkit.features.windows import Window
 # From a sum's name to its column for the window at hand.
 Pick = Callable[[str], pl.Expr]
 
-WHOLE_UNITS = ("days", "orders", "events", "count", "yes/no")
 MAX_LEVELS = 12
 
 
@@ -56,10 +55,8 @@ class Feature:
         return set(self.value(pl.col).meta.root_names())
 
     def column(self, window: Window) -> pl.Expr:
-        """Give the feature's column for one window, in its unit's type."""
-        kind = pl.Int64 if self.unit in WHOLE_UNITS else pl.Float64
-        picked = self.value(lambda name: pl.col(name + window.suffix))
-        return picked.cast(kind).alias(self.name + window.suffix)
+        """Give the feature for one window, as an expression over its sums."""
+        return self.value(lambda name: pl.col(name + window.suffix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +103,11 @@ class Catalogue:
 def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
     """Divide where there is something to divide by; null elsewhere."""
     return pl.when(bottom > 0).then(top / bottom)
+
+
+def counted(column: pl.Expr) -> pl.Expr:
+    """Hand out a count or a number of days as a whole number (sums are kept as floats)."""
+    return column.round().cast(pl.Int64)
 
 
 def slugs(levels: Iterable[str]) -> dict[str, list[str]]:

@@ -2,12 +2,13 @@
 
 What the other modules of this package may use, so that one text runs alike on Polars, DuckDB,
 pandas and PySpark: filters, columns made row by row, ``group_by`` with plain sums, counts, minima,
-maxima, means and ``std``, and one ``shift().over(order_by=...)``. Booleans are cast before they
+maxima, means and ``std``, and one ordered shift within a customer. Booleans are cast before they
 are summed, days are integers, and distinct counts are done by grouping twice.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def day_of(time: str) -> Any:
     """
     column = nw.col(time)
     month = column.dt.month().cast(nw.Int64)
-    year = column.dt.year().cast(nw.Int64) - (month <= 2).cast(nw.Int64)  # noqa: PLR2004
+    year = column.dt.year().cast(nw.Int64) - (month <= 2).cast(nw.Int64)
     shifted = (month + 9) % 12
     day_of_year = (153 * shifted + 2) // 5 + column.dt.day().cast(nw.Int64) - 1
     return 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
@@ -100,3 +101,15 @@ def within(day: str, ranges: list[tuple[int, int]]) -> Any:
         here = (nw.col(day) >= start) & (nw.col(day) <= end)
         condition = here if k == 0 else condition | here
     return condition
+
+
+def is_infinite(column: str) -> Any:
+    """Tell whether a number is infinite; an unknown one is not."""
+    value = nw.col(column).cast(nw.Float64)
+    return (value == math.inf) | (value == -math.inf)
+
+
+def is_unknown(column: str) -> Any:
+    """Tell whether a number is missing; pandas writes that as NaN."""
+    value = nw.col(column).cast(nw.Float64)
+    return value.is_null() | value.is_nan()

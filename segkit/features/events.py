@@ -9,7 +9,8 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from segkit.features.definitions import Catalogue, Feature, Pick, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
+from segkit.features.engines import is_unknown
 from segkit.features.orders import CUSTOMER, trend
 
 COUNTED = {
@@ -54,10 +55,10 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
     engaged = nw.when(kind.is_in(list(ENGAGED))).then(nw.col("day"))
     seconds = {}
     if "duration_seconds" in facts.columns:
-        spent = nw.col("duration_seconds").cast(nw.Float64)
-        seconds["seconds"] = nw.when(~spent.is_null()).then(spent).otherwise(0.0)
+        spent, unknown = nw.col("duration_seconds").cast(nw.Float64), is_unknown("duration_seconds")
+        seconds["seconds"] = nw.when(~unknown).then(spent).otherwise(0.0)
         for slug, names in facts.pages.items():
-            here = nw.col("page").is_in(names) & ~spent.is_null()
+            here = nw.col("page").is_in(names) & ~unknown
             seconds[f"seconds_{slug}"] = nw.when(here).then(spent).otherwise(0.0)
     return (
         events.with_columns(**counts, **seconds, engaged_day=engaged)
@@ -86,7 +87,7 @@ def mail_sums(events: Any, facts: EventFacts) -> Any:
 
 
 def cart_sums(events: Any, facts: EventFacts) -> Any:  # noqa: ARG001 - one signature for all blocks
-    """Count the sessions with something put into the cart, and those that ended without checkout."""
+    """Count the sessions with something put into the cart, and those without a checkout."""
     kind = nw.col("event_type")
     sessions = (
         events.filter(kind.is_in(["cart_add", "checkout"]) & ~nw.col("session_id").is_null())
@@ -153,14 +154,14 @@ def _event(
 
 def _counts(name: str, group: str = "visits") -> list[Feature]:
     formula = f"number of events of type {COUNTED[name]}"
-    return [
-        _event(name, group, "events", formula, "zero without one", lambda c: c(f"events.{name}"))
-    ]
+    return [_event(name, group, "events", formula, "zero without one",
+                   lambda c: counted(c(f"events.{name}")))]  # fmt: skip
 
 
 def _times(facts: EventFacts) -> list[Feature]:
     total = _event("time_seconds", "time", "seconds", "sum of duration_seconds over all events",
-                   "zero without one; unknown durations count as none", lambda c: c("events.seconds"))  # fmt: skip
+                   "zero without one; unknown durations count as none",
+                   lambda c: c("events.seconds"))  # fmt: skip
     return [total, *(_page_time(slug, names) for slug, names in facts.pages.items())]
 
 
@@ -175,31 +176,36 @@ def _answered(facts: EventFacts, done: str) -> Feature:
     each = "per campaign" if "campaign_id" in facts.columns else "per customer"
     rule = f"{each} at most as many as were sent in the window" if capped else "repeats included"
     return _event(f"emails_{done}", "email", "events", f"mails {done}: {rule}",
-                  "zero without one", lambda c: c(f"mails.{done}"))  # fmt: skip
+                  "zero without one", lambda c: counted(c(f"mails.{done}")))  # fmt: skip
 
 
 def _answer_rate(done: str, rate: str) -> Feature:
-    return _event(rate, "email", "share", f"emails_{done} over the mails sent",
-                  "null for who was sent none", lambda c: ratio(c(f"mails.{done}"), c("mails.mails")))  # fmt: skip
+    return _event(rate, "email", "share", f"emails_{done} over the mails sent in the window",
+                  "null for who was sent none",
+                  lambda c: ratio(c(f"mails.{done}"), c("mails.mails")))  # fmt: skip
 
 
 def _carts() -> list[Feature]:
-    none = "zero without one"
+    none, left = "zero without one", "sessions with a cart_add and no checkout"
     return [
-        _event("carts", "carts", "count", "sessions with a cart_add", none, lambda c: c("sessions.carts")),
-        _event("carts_abandoned", "carts", "count", "sessions with a cart_add and no checkout", none,
-               lambda c: c("sessions.abandoned")),
+        _event("carts", "carts", "count", "sessions with a cart_add", none,
+               lambda c: counted(c("sessions.carts"))),
+        _event("carts_abandoned", "carts", "count", left, none,
+               lambda c: counted(c("sessions.abandoned"))),
         _event("abandonment_rate", "carts", "share", "carts_abandoned over carts",
-               "null without a cart", lambda c: ratio(c("sessions.abandoned"), c("sessions.carts"))),
+               "null without a cart",
+               lambda c: ratio(c("sessions.abandoned"), c("sessions.carts"))),
     ]  # fmt: skip
 
 
 def _engagement_recency(facts: EventFacts) -> Feature:
     return _event("engagement_recency_days", "visits", "days",
                   f"as_of minus the day of the last event of type {', '.join(ENGAGED)}",
-                  "null without one", lambda c: facts.as_of - c("events.engaged_day"))  # fmt: skip
+                  "null without one",
+                  lambda c: counted(facts.as_of - c("events.engaged_day")))  # fmt: skip
 
 
 def _unsubscribed() -> Feature:
     return _event("unsubscribed", "email", "yes/no", "1 where there is an event unsubscribe",
-                  "zero without one", lambda c: (c("events.unsubscribes") > 0).cast(pl.Int64))  # fmt: skip
+                  "zero without one",
+                  lambda c: (c("events.unsubscribes") > 0).cast(pl.Int64))  # fmt: skip

@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from segkit.features.calendar import Calendar
-from segkit.features.definitions import Catalogue, Feature, Pick, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
 from segkit.features.engines import within
 
 CUSTOMER = "customer_id"
@@ -47,7 +47,6 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
     """Sum lines to orders and orders to customers: no distinct count is needed."""
     amount = nw.col("amount")
     columns = {
-        "bought": nw.when(nw.col("is_return")).then(0).otherwise(1),
         "buy_day": nw.when(~nw.col("is_return")).then(nw.col("day")),
         "gross": nw.when(~nw.col("is_return")).then(amount).otherwise(0.0),
         "returned": nw.when(nw.col("is_return")).then(-amount).otherwise(0.0),
@@ -64,15 +63,18 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
         lines.with_columns(**columns)
         .group_by(CUSTOMER, "order_id")
         .agg(
-            nw.col("bought", "sent_back", "cheaper").max(),
+            nw.col("sent_back", "cheaper").max(),
             nw.col(*money).sum(),
             nw.col("buy_day").min().alias("first_day"),
             nw.col("buy_day").max().alias("last_day"),
         )
     )
     value = nw.col("amount" if facts.monetary == "net" else "gross")
+    bought = ~nw.col("first_day").is_null()
     return (
-        orders.with_columns(value=nw.when(nw.col("bought") == 1).then(value))
+        orders.with_columns(
+            value=nw.when(bought).then(value), bought=nw.when(bought).then(1).otherwise(0)
+        )
         .group_by(CUSTOMER)
         .agg(
             nw.col("bought").sum().alias("n_orders"),
@@ -195,19 +197,20 @@ def _order(
 def _core(facts: OrderFacts) -> list[Feature]:
     net = facts.monetary == "net"
     policy = "net of returns" if net else "gross, returns not deducted"
+    lines = "all lines" if net else "purchase lines"
     none = "null without a purchase"
     return [
-        _order("recency_days", "core", "days", "as_of minus the day of the last purchase line", none,
-               lambda c: facts.as_of - c("orders.last_day")),
-        _order("frequency", "core", "orders", "orders with at least one purchase line (an order of "
-               "returns alone is not counted)", "zero without a purchase", lambda c: c("orders.n_orders")),
-        _order("monetary", "core", "money", f"sum of the amounts of "
-               f"{'all lines' if net else 'purchase lines'} ({policy})", "zero without a line",
-               lambda c: c("orders.amount" if net else "orders.gross")),
-        _order("tenure_days", "core", "days", "as_of minus the day of the first purchase line", none,
-               lambda c: facts.as_of - c("orders.first_day")),
-        _order("order_value_mean", "core", "money", "mean over the orders counted by frequency of "
-               f"the sum of the order's lines ({policy} within the order)", none,
+        _order("recency_days", "core", "days", "as_of minus the day of the last purchase line",
+               none, lambda c: counted(facts.as_of - c("orders.last_day"))),
+        _order("frequency", "core", "orders", "orders with at least one purchase line (an order "
+               "of returns alone is not counted)", "zero without a purchase",
+               lambda c: counted(c("orders.n_orders"))),
+        _order("monetary", "core", "money", f"sum of the amounts of {lines} ({policy})",
+               "zero without a line", lambda c: c("orders.amount" if net else "orders.gross")),
+        _order("tenure_days", "core", "days", "as_of minus the day of the first purchase line",
+               none, lambda c: counted(facts.as_of - c("orders.first_day"))),
+        _order("order_value_mean", "core", "money", "mean, over the orders counted by frequency, "
+               f"of the sum of the order's lines ({policy} within the order)", none,
                lambda c: ratio(c("orders.value_sum"), c("orders.n_orders"))),
         _order("order_value_std", "core", "money", "standard deviation (n - 1) of the same order "
                "values", "null below two orders", lambda c: c("orders.value_std")),
@@ -225,10 +228,11 @@ def _rhythm() -> list[Feature]:
         return pl.when(n > 1).then(spread / mean(c))
 
     return [
-        _order("gap_days_mean", "rhythm", "days (mean)", "mean number of days from one day with a "
+        _order("gap_days_mean", "rhythm", "days", "mean number of days from one day with a "
                "purchase to the next", "null below two purchase days", mean),
         _order("gap_days_cv", "rhythm", "ratio", "standard deviation (n - 1) of these gaps over "
-               "their mean: 0 is clockwork, about 1 is chance", "null below three purchase days", cv),
+               "their mean: 0 is clockwork, about 1 is chance", "null below three purchase days",
+               cv),
     ]  # fmt: skip
 
 
@@ -238,45 +242,47 @@ def _returns() -> list[Feature]:
                "purchase lines; above 1 where what is returned was bought before the window",
                "null without spend", lambda c: ratio(c("orders.returned"), c("orders.gross"))),
         _order("return_order_share", "returns", "share", "orders with a return line over all "
-               "orders", "null without an order", lambda c: ratio(c("orders.n_sent_back"), c("orders.n_any"))),
+               "orders", "null without an order",
+               lambda c: ratio(c("orders.n_sent_back"), c("orders.n_any"))),
     ]  # fmt: skip
 
 
 def _discounts() -> list[Feature]:
     return [
-        _order("discount_share", "discounts", "share", "money off on purchase lines over spend plus "
-               "money off (the list value)", "null without spend",
+        _order("discount_share", "discounts", "share", "money off on purchase lines over spend "
+               "plus money off (the list value)", "null without spend",
                lambda c: ratio(c("orders.discount"), c("orders.gross") + c("orders.discount"))),
-        _order("discounted_order_share", "discounts", "share", "orders with money off on a purchase "
-               "line over the orders counted by frequency", "null without a purchase",
+        _order("discounted_order_share", "discounts", "share", "orders with money off on a "
+               "purchase line over the orders counted by frequency", "null without a purchase",
                lambda c: ratio(c("orders.n_cheaper"), c("orders.n_orders"))),
     ]  # fmt: skip
 
 
 def _breadth_feature(name: str, column: str, what: str) -> Feature:
     formula = f"number of different {what} among the purchase lines (unknown {what} not counted)"
-    return _order(name, "breadth", "count", formula, "zero without one", lambda c: c(f"{column}.n"))
+    none = "zero without one"
+    return _order(name, "breadth", "count", formula, none, lambda c: counted(c(f"{column}.n")))
 
 
 def _share(name: str, group: str, part: str, words: str) -> Feature:
     channel = group == "channels"
+    base = "spend.channel_known" if channel else "spend.spend"
     of = f"{GROSS} of a known channel" if channel else GROSS
-    return _order(
-        name, group, "share", f"share of the {of} that falls into the {words}", "null without spend",
-        lambda c: ratio(c(f"spend.{part}"), c("spend.channel_known" if channel else "spend.spend")),
-    )  # fmt: skip
+    formula = f"share of the {of} that falls into the {words}"
+    return _order(name, group, "share", formula, "null without spend",
+                  lambda c: ratio(c(f"spend.{part}"), c(base)))  # fmt: skip
 
 
 def trend(name: str, group: str, source: str, words: str, total: str) -> Feature:
     """Define the trend of a count: the last period against the one before, from -1 to 1."""
 
     def value(c: Pick) -> pl.Expr:
-        now, then = c(total).cast(pl.Float64), c(f"{total}_before").cast(pl.Float64)
+        now, then = c(total), c(f"{total}_before")
         return ratio(now - then, now + then)
 
-    return Feature(
-        name, group, "ratio", source,
-        f"(last - before) / (last + before) of the number of {words} in the last period and in the "
-        "one of the same length before it; 1 where the earlier period has none",
-        "null where both periods have none", value, trend=True,
-    )  # fmt: skip
+    formula = (
+        f"(last - before) / (last + before) of the number of {words} in the last period and in "
+        "the one of the same length before it; 1 where the earlier period has none"
+    )
+    empty = "null where both periods have none"
+    return Feature(name, group, "ratio", source, formula, empty, value, trend=True)

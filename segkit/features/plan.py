@@ -1,4 +1,4 @@
-"""Which sums do the wanted features need, over which windows, and what do they come to?"""
+"""From the wanted features to the sums they need, block by block and window by window."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def bind(
             days = length or period
             name = feature.name + (f"_{length}d" if length else "")
             if firsts[feature.source] > as_of - 2 * days + 1:
-                begin = day_date(firsts[feature.source])
-                skipped.append((name, f"{feature.source} begin on {begin}, less than 2 x {days} "
-                                "days before the as-of date"))  # fmt: skip
+                begin = f"{feature.source} begin on {day_date(firsts[feature.source])}"
+                reason = f"{begin}, less than 2 x {days} days before the as-of date"
+                skipped.append((name, reason))
                 continue
             bound.append(Bound(feature, name, last(days, as_of), before(days, as_of)))
     return bound, skipped

@@ -10,7 +10,7 @@ import narwhals as nw
 from segkit.display import number
 from segkit.errors import DataError, require_columns
 from segkit.features.definitions import MAX_LEVELS, slugs
-from segkit.features.engines import collect, day_of
+from segkit.features.engines import collect, day_of, is_infinite, is_unknown
 from segkit.features.windows import Window, day_date
 
 
@@ -63,7 +63,7 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     back = amount < 0
     if "is_return" in columns:
         told = nw.col("is_return")
-        back = nw.when(told.is_null()).then(back).otherwise(told)
+        back = nw.when(told.is_null()).then(back).otherwise(told).cast(nw.Boolean)
     else:
         notes.append("lines with a negative amount are taken for returns")
     order = nw.col("order_id") if "order_id" in columns else day
@@ -75,11 +75,11 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
         _customer(schema), order.alias("order_id"), day.alias("day"), amount.alias("amount"),
         back.alias("is_return"), *discount, *keep,
     )  # fmt: skip
-    sums = _sums(frame, [(~nw.col("amount").is_finite()), nw.col("amount").is_null()])
+    sums = _sums(frame, [is_infinite("amount"), is_unknown("amount")])
     infinite, missing = sums.pop("bad_0"), sums.pop("bad_1")
     if infinite or missing:
         raise DataError(
-            f"orders hold {number(infinite)} infinite or NaN and {number(missing)} missing amounts; "
+            f"orders hold {number(infinite)} infinite and {number(missing)} missing amounts; "
             "segkit.intake sets such lines apart with a reason"
         )
     return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "orders")
@@ -105,10 +105,10 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     frame = lazy.select(_customer(schema), day.alias("day"), "event_type", *keep)
     bad = []
     if "duration_seconds" in columns:
-        bad.append(~nw.col("duration_seconds").cast(nw.Float64).is_finite())
+        bad.append(is_infinite("duration_seconds"))
     sums = _sums(frame, bad)
     if sums.pop("bad_0", 0):
-        raise DataError("events hold infinite or NaN durations; segkit.intake sets such rows apart")
+        raise DataError("events hold infinite durations; segkit.intake sets such rows apart")
     if not sums["n_used"] or sums["first"] > as_of:
         return Rows(frame, tuple(columns), as_of, as_of, 0, sums["n_used"], tuple(notes))
     return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "events")
@@ -125,12 +125,12 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
     names = counts[column].to_list()
     notes = []
     if len(names) > MAX_LEVELS:
-        left = number(counts["n"][MAX_LEVELS:].sum() / counts["n"].sum() * 100)
+        left = number(100 * sum(counts["n"][MAX_LEVELS:]) / sum(counts["n"]))
         notes.append(
             f"of {len(names)} values of {column} the {MAX_LEVELS} commonest have a feature each; "
             f"{left}% of its rows have another"
         )
-    return slugs(sorted(names[:MAX_LEVELS])), notes
+    return dict(sorted(slugs(sorted(names[:MAX_LEVELS])).items())), notes
 
 
 def _customer(schema: Any) -> Any:
@@ -141,9 +141,7 @@ def _customer(schema: Any) -> Any:
 def _day(time: str, wanted: str, notes: list[str]) -> Any:
     if time == wanted:
         return nw.col(time).cast(nw.Int32)
-    notes.append(
-        f"without {wanted}, days are those of {time} as it stands (no time zone is applied)"
-    )
+    notes.append(f"without {wanted}, days are those of {time} as it stands, in no time zone")
     return day_of(time).cast(nw.Int32)
 
 
@@ -158,7 +156,8 @@ def _sums(frame: Any, bad: list[Any]) -> dict[str, Any]:
             *(nw.col(name).sum() for name in marks),
         )
     )
-    return {name: value if value is None else int(value) for name, value in facts.row(0, named=True).items()}  # fmt: skip
+    row = facts.row(0, named=True)
+    return {name: 0 if value is None else int(value) for name, value in row.items()}
 
 
 def _cut(rows: Rows, as_of: int | None, what: str) -> Rows:
@@ -179,6 +178,5 @@ def _cut(rows: Rows, as_of: int | None, what: str) -> Rows:
 def event_types(rows: Rows, as_of: int) -> tuple[str, ...]:
     """List the types of event that occur up to ``as_of``."""
     used = rows.frame.filter((nw.col("day") <= as_of) & ~nw.col("event_type").is_null())
-    return tuple(
-        sorted(collect(used.group_by("event_type").agg(nw.len().alias("n")))["event_type"])
-    )
+    types = collect(used.group_by("event_type").agg(nw.len().alias("n")))
+    return tuple(sorted(types["event_type"]))

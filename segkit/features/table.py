@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from segkit.display import number, percent
@@ -55,15 +56,14 @@ class CustomerTable(Result):
     @property
     def text(self) -> str:
         """How many customers and features, the typical customer, and what was left out."""
-        n, features = self.frame.height, self.definitions.height
-        parts = [
-            f"{number(n)} customers as of {self.as_of}, described by {number(features)} features."
-        ]
+        head = (f"{number(self.frame.height)} customers as of {self.as_of}, "
+                f"described by {number(self.definitions.height)} features.")  # fmt: skip
         typical = [
-            phrase.format(number(self.frame[name].median()))
+            phrase.format(number(_median(self.frame[name])))
             for name, phrase in _TYPICAL.items()
             if name in self.frame.columns and self.frame[name].count()
         ]
+        parts = [head]
         if typical:
             parts.append(f"The median customer {', '.join(typical)}.")
         parts += self._concentration()
@@ -76,12 +76,12 @@ class CustomerTable(Result):
         return " ".join(parts)
 
     def _concentration(self) -> list[str]:
-        if "monetary" not in self.frame.columns:
+        if "monetary" not in self.frame.columns or self.frame.height < 10:
             return []
-        money = self.frame["monetary"].sort(descending=True)
-        if money.len() < 10 or not money.sum() > 0:
+        money = self.frame["monetary"].sort(descending=True).to_numpy()
+        if not money.sum() > 0:
             return []
-        share = money.head(-(-money.len() // 10)).sum() / money.sum()
+        share = float(money[: -(-len(money) // 10)].sum() / money.sum())
         return [f"The tenth that spends most brings {percent(share)} of the money."]
 
     def describe(self) -> pl.DataFrame:
@@ -96,24 +96,14 @@ class CustomerTable(Result):
         for name, unit, window in self.definitions.select("name", "unit", "window").iter_rows():
             values = self.frame[name].cast(pl.Float64)
             n = max(values.len(), 1)
-            quartiles = [values.quantile(q, "linear") for q in (0, 0.25, 0.5, 0.75, 1)]
+            quartiles = [values.quantile(q, "linear") for q in _QUARTILES.values()]
             rows.append(
                 (name, unit, window, values.null_count() / n, (values == 0).sum() / n,
                  values.mean(), values.std(), *quartiles)
             )  # fmt: skip
-        columns = (
-            "missing_share",
-            "zero_share",
-            "mean",
-            "sd",
-            "min",
-            "q25",
-            "median",
-            "q75",
-            "max",
-        )
-        schema = dict.fromkeys(("feature", "unit", "window"), pl.String)
-        schema |= dict.fromkeys(columns, pl.Float64)
+        words = [(name, pl.String) for name in ("feature", "unit", "window")]
+        numbers = ("missing_share", "zero_share", "mean", "sd", *_QUARTILES)
+        schema = dict([*words, *((name, pl.Float64) for name in numbers)])
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def plot(self, features: Sequence[str] | None = None) -> Figure:
@@ -135,6 +125,11 @@ class CustomerTable(Result):
         return self.definitions["name"].to_list()
 
 
+def _median(values: pl.Series) -> float:
+    return float(np.median(values.drop_nulls().to_numpy()))
+
+
+_QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 _TYPICAL = {
     "frequency": "has {} orders",
     "monetary": "has spent {}",

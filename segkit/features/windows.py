@@ -1,4 +1,4 @@
-"""Over which days is a feature computed?"""
+"""Windows: the days over which a feature is computed."""
 
 from __future__ import annotations
 
