@@ -13,6 +13,21 @@ __version__ = "0.1.0"
 
 # Public name -> module that holds it.
 _MAP: dict[str, str] = {
+    # Who is valuable now?
+    "concentration": "segkit.rfm",
+    "Cuts": "segkit.rfm",
+    "micro_segments": "segkit.rfm",
+    "score_rfm": "segkit.rfm",
+    "sensitivity": "segkit.rfm",
+    # Do customers come back?
+    "repeat_rate": "segkit.cohorts",
+    "retention": "segkit.cohorts",
+    # Which identifiers are one customer?
+    "link": "segkit.identity",
+    # Which segment, by rules that are data?
+    "Domain": "segkit.rules",
+    "Rule": "segkit.rules",
+    "RuleSet": "segkit.rules",
     # Which error was it?
     "SegkitError": "segkit.errors",
     # Can we trust the data, and where did every row go?
@@ -45,6 +60,8 @@ _MAP: dict[str, str] = {
     # Which segments, in one call?
     "segment": "segkit.pipeline",
     "choose_variables": "segkit.pipeline",
+    "judge_quality": "segkit.pipeline",
+    "link_source": "segkit.pipeline",
     # Where does this notebook read and write?
     "NotebookRun": "segkit.runner",
     "open_notebook": "segkit.runner",

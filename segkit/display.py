@@ -72,6 +72,18 @@ def percent(value: float | None, *, places: int = 1) -> str:
     return f"{value:.{places}%}"
 
 
+def first_sentence(text: str) -> str:
+    """Cut a text after its first sentence, for a headline.
+
+    Examples
+    --------
+    >>> first_sentence("Of 1.5 million rows most are kept. The rest is not.")
+    'Of 1.5 million rows most are kept.'
+    """
+    head, stop, _ = text.partition(". ")
+    return f"{head}." if stop else text
+
+
 def cell(value: Any, column: str) -> str:
     """Write one cell of a table as text, by its type and its column's name."""
     if value is None:

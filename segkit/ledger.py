@@ -201,6 +201,12 @@ class Ledger(Result):
             ]
         return pl.DataFrame(rows, schema=_SCHEMA)
 
+    def kept_share(self, table: str = "orders") -> float:
+        """Return the share of a table's rows that is kept; 0 for a table without rows."""
+        steps = [step for step in self.steps if step.table == table]
+        read = steps[0].rows_in if steps else 0
+        return steps[-1].rows_kept / read if read else 0.0
+
     @property
     def tables(self) -> list[str]:
         """The tables accounted for, in order."""
@@ -214,7 +220,7 @@ class Ledger(Result):
         table = "orders" if "orders" in self.tables else self.tables[0]
         steps = [step for step in self.steps if step.table == table]
         read, last = steps[0].rows_in, steps[-1]
-        share = percent(last.rows_kept / read if read else None)
+        share = percent(self.kept_share(table) if read else None)
         sentence = (
             f"Of {number(read)} {table} rows {number(last.rows_kept)} ({share}) are kept, "
             f"from {number(last.customers_kept)} customers"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.result import Result
 
 if TYPE_CHECKING:
     from segkit.cluster.outcome import Segmentation
     from segkit.features import CustomerTable
-    from segkit.ingest import Intake
+    from segkit.identity import Identities
+    from segkit.ingest import Audit, Intake
+    from segkit.ledger import Ledger
     from segkit.plot import Figure
     from segkit.profile import Profile
 
@@ -36,6 +38,8 @@ BEHAVIOUR = (
     "engagement_recency_days",
 )
 MOST_MISSING = 0.5
+IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
+POOR_KEPT, GOOD_KEPT = 0.5, 0.98
 
 
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
@@ -82,6 +86,54 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
             f"among {', '.join(BEHAVIOUR)}"
         )
     return chosen
+
+
+def link_source(source: Any) -> Identities | None:
+    """Which identifiers of a source belong to one customer?
+
+    Parameters
+    ----------
+    source : Source or other
+        What `segkit.load_source` gives. Of anything else there is no table of customers to link.
+
+    Returns
+    -------
+    Identities or None
+        None where the source has no customers table with two kinds of identifiers or more.
+    """
+    from segkit.identity import link
+
+    tables = getattr(source, "tables", None)
+    if not isinstance(tables, dict) or "customers" not in tables:
+        return None
+    named = source.mapping.tables["customers"].columns
+    kinds = [kind for kind in (*IDENTIFIERS, "birth_date") if kind in named]
+    if len(set(kinds) & set(IDENTIFIERS)) < 2:
+        return None
+    frame: pl.DataFrame = tables["customers"]
+    return link(frame.select(pl.col(named[kind]).alias(kind) for kind in kinds))
+
+
+def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
+    """How far do these data carry a segmentation: good, attention or poor, and why?
+
+    Poor: a question of the audit blocks, or less than `POOR_KEPT` of the order lines is kept.
+    Attention: less than `GOOD_KEPT` is kept, or there are warnings or months without orders.
+
+    Returns
+    -------
+    tuple of (str, str)
+        The level and the reason.
+    """
+    share = ledger.kept_share("orders")
+    gaps = int((audit.coverage["rows"] == 0).sum())
+    warned = sum(finding.severity == "warn" for finding in audit.findings)
+    told = f"{percent(share)} of order lines kept, {number(warned)} warnings, {number(gaps)} gaps"
+    if audit.blocked or share < POOR_KEPT:
+        return "poor", told
+    if share < GOOD_KEPT or gaps or warned:
+        return "attention", told
+    return "good", told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
