@@ -19,7 +19,7 @@ class Graph:
     Attributes
     ----------
     nodes : polars.DataFrame
-        identifier_type, identifier; the row number is the node's.
+        identifier_type, identifier, sorted; the row number is the node's.
     codes : numpy.ndarray
         Rows of the links x columns: node number, -1 for no identifier.
     is_customer : numpy.ndarray
@@ -44,7 +44,9 @@ class Graph:
         for column in self.codes.T:
             linked = (column != _NONE) & (column != anchors)
             keys.append(anchors[linked].astype(np.int64) * size + column[linked])
-        unique = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
+        found = np.concatenate(keys)
+        found.sort()
+        unique = found[np.diff(found, prepend=-1) > 0]
         return np.column_stack([unique // size, unique % size])
 
     def without(self, hubs: np.ndarray) -> Graph:
@@ -65,28 +67,36 @@ def tidy(column: pl.Series, kind: str) -> pl.Series:
 
 
 def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Graph:
-    """Give each distinct identifier of each type a number, in no particular order."""
-    kinds = list(dict.fromkeys(kind for kind, _ in columns))
+    """Tidy and number the distinct identifiers: sorted by type, then by their text.
+
+    Only distinct spellings are tidied, and each row is then looked up once.
+    """
+    kinds = sorted({kind for kind, _ in columns})
     rows = len(columns[0][1]) if columns else 0
     codes = np.full((rows, len(columns)), _NONE, dtype=np.int32)
     nodes, offset = [], 0
     for kind in kinds:
-        own = [(place, series) for place, (name, series) in enumerate(columns) if name == kind]
-        values = pl.concat([series.alias("identifier") for _, series in own])
-        unique = values.drop_nulls().unique()
-        known = unique.to_frame().with_row_index("code", offset=offset)
+        own = [
+            (place, series.cast(pl.String).alias("raw"))
+            for place, (name, series) in enumerate(columns)
+            if name == kind
+        ]
+        raw = pl.concat([series for _, series in own]).drop_nulls().unique()
+        spelt = pl.DataFrame({"raw": raw, "identifier": tidy(raw, kind)})
+        known = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
+        numbered = known.with_row_index("code", offset=offset).cast({"code": pl.Int32})
+        spelt = spelt.join(numbered, on="identifier", how="left").drop("identifier")
         for place, series in own:
             found = (
-                series.alias("identifier")
-                .to_frame()
+                series.to_frame()
                 .lazy()
-                .join(known.lazy(), on="identifier", how="left", maintain_order="left")
-                .select(pl.col("code").cast(pl.Int32).fill_null(_NONE))
+                .join(spelt.lazy(), on="raw", how="left", maintain_order="left")
+                .select(pl.col("code").fill_null(_NONE))
                 .collect()
             )
             codes[:, place] = found.to_series().to_numpy()
         nodes.append(known.select(pl.lit(kind).alias("identifier_type"), "identifier"))
-        offset += len(unique)
+        offset += known.height
     table = pl.concat(nodes)
     return Graph(table, codes, (table["identifier_type"] == customer).to_numpy())
 

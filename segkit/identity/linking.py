@@ -18,7 +18,6 @@ from segkit.identity.graph import (
     degrees,
     find_bridge,
     number_nodes,
-    tidy,
 )
 from segkit.result import Result
 
@@ -173,27 +172,25 @@ def link(
     if links.is_empty():
         raise DataError("there are no links")
     columns = _columns(links, identifiers)
-    tidied = [(kind, tidy(series, kind)) for kind, series in columns]
-    whole = number_nodes(tidied, customer="customer_id")
+    whole = number_nodes(columns, customer="customer_id")
     if not whole.nodes.height:
         raise DataError("no row holds an identifier")
     graph, cut = _cut(whole, max_degree)
     edges = graph.edges()
     labels = components(edges, whole.nodes.height)
-    nodes = _name(whole, labels, np.isin(np.arange(whole.nodes.height), cut))
-    keys = _hard_keys(links, hard_keys)
-    large, found = _large(nodes, edges, labels, whole.is_customer, plausible)
+    names = _name(whole, labels)
+    kept = np.ones(len(labels), dtype=bool)
+    kept[cut] = False
+    claims = _claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
+    large, found = _large(whole, names, edges, labels, plausible)
     return Identities(
-        mapping=nodes.filter(~pl.col("cut"))
-        .select("identifier_type", "identifier", "customer_id")
-        .sort("identifier_type", "identifier"),
-        customers=_customers(nodes),
-        conflicts=_conflicts(nodes, links.select(keys), graph, single),
+        mapping=whole.nodes.with_columns(customer_id=names.gather(labels)).filter(pl.Series(kept)),
+        customers=_customers(whole, names, labels, kept),
+        conflicts=_conflicts(claims, whole, names, labels),
         large=large,
         cut=_hubs(whole, cut),
         links=links.height,
-        empty=sum(series.null_count() for _, series in tidied)
-        - sum(series.null_count() for _, series in columns),
+        empty=int((whole.codes < 0).sum()) - sum(series.null_count() for _, series in columns),
         customer_ids=int(whole.is_customer.sum()),
         large_found=found,
     )
@@ -241,41 +238,36 @@ def _cut(graph: Graph, max_degree: int | None) -> tuple[Graph, np.ndarray]:
     return graph.without(hubs), hubs
 
 
-def _name(graph: Graph, labels: np.ndarray, cut: np.ndarray) -> pl.DataFrame:
-    """Give each node the stable id of its component."""
-    nodes = graph.nodes.with_columns(
-        label=pl.Series(labels), cut=pl.Series(cut), customer=pl.Series(graph.is_customer)
-    )
-    smallest = nodes.group_by("label").agg(
-        customer_id=pl.col("identifier").filter(pl.col("customer")).min(),
-        other=pl.concat_str("identifier_type", pl.lit(":"), "identifier")
-        .filter(~pl.col("customer"))
-        .min(),
-    )
-    nameless = smallest.filter(pl.col("customer_id").is_null())
+def _name(graph: Graph, labels: np.ndarray) -> pl.Series:
+    """Return each component's stable id: its smallest customer id, or a hash."""
+    nodes = np.arange(len(labels))
+    count = int(labels.max()) + 1
+    customer, other = np.full(count, -1), np.full(count, -1)
+    # Nodes are sorted by text; written from last to first, the smallest stays.
+    for first, chosen in ((customer, graph.is_customer), (other, ~graph.is_customer)):
+        first[labels[chosen][::-1]] = nodes[chosen][::-1]
+    names = graph.nodes["identifier"].gather(np.where(customer < 0, 0, customer))
+    nameless = np.flatnonzero(customer < 0)
+    smallest = graph.nodes[other[nameless].tolist()]
     hashed = [
-        "anon-" + hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
-        for text in nameless["other"]
+        "anon-" + hashlib.blake2b(f"{kind}:{value}".encode(), digest_size=10).hexdigest()
+        for kind, value in smallest.iter_rows()
     ]
-    ids = pl.concat(
-        [
-            smallest.filter(pl.col("customer_id").is_not_null()).select("label", "customer_id"),
-            nameless.select("label", customer_id=pl.Series(hashed, dtype=pl.String)),
-        ]
-    )
-    return nodes.join(ids, on="label", how="left", maintain_order="left")
+    return (names.scatter(nameless, hashed) if hashed else names).alias("customer_id")
 
 
-def _customers(nodes: pl.DataFrame) -> pl.DataFrame:
-    return (
-        nodes.filter(~pl.col("cut"))
-        .group_by("customer_id")
-        .agg(
-            identifiers=pl.len().cast(pl.Int64),
-            customer_ids=pl.col("customer").sum().cast(pl.Int64),
-        )
-        .sort("customer_id")
+def _customers(
+    graph: Graph, names: pl.Series, labels: np.ndarray, kept: np.ndarray
+) -> pl.DataFrame:
+    count = len(names)
+    frame = pl.DataFrame(
+        {
+            "customer_id": names,
+            "identifiers": np.bincount(labels[kept], minlength=count),
+            "customer_ids": np.bincount(labels[graph.is_customer], minlength=count),
+        }
     )
+    return frame.filter(pl.col("identifiers") > 0).sort("customer_id")
 
 
 def _hard_keys(links: pl.DataFrame, hard_keys: Sequence[str] | None) -> list[str]:
@@ -285,69 +277,72 @@ def _hard_keys(links: pl.DataFrame, hard_keys: Sequence[str] | None) -> list[str
     return list(hard_keys)
 
 
-def _conflicts(
-    nodes: pl.DataFrame, keys: pl.DataFrame, graph: Graph, single: Sequence[str]
-) -> pl.DataFrame:
-    """List the customers with several values of what one person has once."""
+def _claims(
+    keys: pl.DataFrame, graph: Graph, labels: np.ndarray, single: Sequence[str]
+) -> pl.LazyFrame:
+    """Gather what each component claims of keys that one person has one value of."""
+    nodes = graph.nodes.lazy().with_columns(label=pl.Series(labels))
     claims = [
-        nodes.lazy()
-        .filter(pl.col("identifier_type").is_in(list(single)) & ~pl.col("cut"))
-        .select("customer_id", key="identifier_type", value="identifier")
+        nodes.filter(pl.col("identifier_type").is_in(list(single))).select(
+            "label", key="identifier_type", value="identifier"
+        )
     ]
     anchors = graph.anchors()
-    if keys.width:
-        owner = nodes["customer_id"].gather(np.where(anchors < 0, 0, anchors))
-        owners = owner.set(pl.Series(anchors < 0), None).alias("customer_id")
-        claims += [
-            keys.lazy()
-            .select(pl.lit(owners), pl.lit(name).alias("key"), value=pl.col(name).cast(pl.String))
-            .drop_nulls()
-            for name in keys.columns
-        ]
-    sizes = nodes.group_by("customer_id").agg(customer_ids=pl.col("customer").sum().cast(pl.Int64))
-    found: pl.DataFrame = (
-        pl.concat(claims)
-        .group_by("customer_id", "key")
-        .agg(values=pl.col("value").unique().sort())
-        .with_columns(found=pl.col("values").list.len().cast(pl.Int64))
-        .filter(pl.col("found") > 1)
+    named = anchors >= 0
+    owners = pl.Series("label", labels[anchors[named]])
+    for name in keys.columns:
+        values = keys[name].filter(pl.Series(named)).cast(pl.String).alias("value")
+        frame = pl.DataFrame([owners, values]).lazy().drop_nulls()
+        claims.append(frame.select("label", pl.lit(name).alias("key"), "value"))
+    return pl.concat(claims).unique()
+
+
+def _conflicts(
+    claims: pl.LazyFrame, graph: Graph, names: pl.Series, labels: np.ndarray
+) -> pl.DataFrame:
+    """List the customers with several values of what one person has once."""
+    found = (
+        claims.filter(pl.len().over("label", "key") > 1)
+        .group_by("label", "key")
+        .agg(values=pl.col("value").sort())
         .collect()
     )
-    return found.join(sizes, on="customer_id").sort("customer_id", "key")
+    sizes = np.bincount(labels[graph.is_customer], minlength=len(names))
+    places = found["label"].to_numpy()
+    return found.select(
+        names.gather(places),
+        "key",
+        "values",
+        found=pl.col("values").list.len().cast(pl.Int64),
+        customer_ids=pl.Series(sizes[places], dtype=pl.Int64),
+    ).sort("customer_id", "key")
 
 
 def _hubs(graph: Graph, cut: np.ndarray) -> pl.DataFrame:
     degree = degrees(graph.edges(), graph.nodes.height) if len(cut) else np.empty(0, np.int64)
-    found = graph.nodes[cut.tolist()].with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
+    hubs: pl.DataFrame = graph.nodes[cut.tolist()]
+    found = hubs.with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
     return found.sort("degree", "identifier_type", "identifier", descending=[True, False, False])
 
 
 def _large(
-    nodes: pl.DataFrame,
-    edges: np.ndarray,
-    labels: np.ndarray,
-    is_customer: np.ndarray,
-    plausible: int,
+    graph: Graph, names: pl.Series, edges: np.ndarray, labels: np.ndarray, plausible: int
 ) -> tuple[pl.DataFrame, int]:
     """Describe the largest components and what holds them together."""
+    nodes, is_customer = graph.nodes, graph.is_customer
     counted = is_customer if is_customer.any() else np.ones(len(labels), dtype=bool)
-    sizes = np.bincount(labels[counted])
-    suspects = np.flatnonzero(sizes > plausible)
-    _, firsts = np.unique(labels, return_index=True)
-    names = nodes["customer_id"].gather(firsts[suspects]).to_list()
-    smallest = dict(zip(suspects.tolist(), names, strict=True))
-    order = sorted(suspects.tolist(), key=lambda s: (-sizes[s], smallest[s]))[:MAX_LARGE]
+    sizes = np.bincount(labels[counted], minlength=len(names))
+    suspects = np.flatnonzero(sizes > plausible).tolist()
+    order = sorted(suspects, key=lambda label: (-sizes[label], names[label]))[:MAX_LARGE]
     rows: list[tuple[Any, ...]] = []
     for label in order:
         members = np.flatnonzero(labels == label)
-        # Sorted by their text, so that a tie between two bridges falls the same way.
-        members = members[nodes["identifier"].gather(members).arg_sort().to_numpy()]
         inside = edges[labels[edges[:, 0]] == label]
         bridge = find_bridge(inside, members, counted[members])
         name = nodes.row(bridge.node, named=True) if bridge.node >= 0 else {}
         rows.append(
             (
-                smallest[label],
+                names[label],
                 int(sizes[label]),
                 len(members),
                 name.get("identifier_type"),

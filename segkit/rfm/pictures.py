@@ -11,24 +11,27 @@ from segkit.rfm.cuts import Cuts
 def plot_segments(segments: pl.DataFrame) -> Figure:
     """Draw each segment's share of customers beside its share of revenue."""
     long = segments.unpivot(
-        ["customer_share", "revenue_share"], index="segment", variable_name="of", value_name="share"
+        ["customer_share", "revenue_share"],
+        index="segment",
+        variable_name="share",
+        value_name="value",
     )
     names = pl.DataFrame({"segment": segments["segment"], "_order": range(segments.height)})
     drawn = (
         long.with_columns(
-            pl.col("of").replace_strict(
+            pl.col("share").replace_strict(
                 {"customer_share": "of customers", "revenue_share": "of revenue"}
             )
         )
         .join(names, on="segment")
-        .sort("_order", "of")
+        .sort("_order", "share")
         .drop("_order")
     )
     return bars(
         drawn,
         "segment",
-        "share",
-        group="of",
+        "value",
+        group="share",
         percent=True,
         title="Each segment's share of customers and of revenue",
         x_label="segment",

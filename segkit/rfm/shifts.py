@@ -118,8 +118,8 @@ def sensitivity(
     as_of : date, optional
         As for `score_rfm`.
     variants : mapping of str to mapping, optional
-        Name of each variant to the options of `score_rfm` that it changes. By default four
-        and ten bins, natural breaks, the three other tie policies and, for order lines, a day
+        Name of each variant to the options of `score_rfm` that it changes. By default three
+        and four bins, natural breaks, the three other tie policies and, for order lines, a day
         30 days earlier (customers and purchases since then are then unknown).
     samples : int
         Bootstrap samples of customers from which the cut-points are redrawn; 0 for none.
@@ -179,7 +179,7 @@ def sensitivity(
 def _default(baseline: RFM, day: date | None) -> Mapping[str, Mapping[str, Any]]:
     bins, ties = baseline.cuts.bins, baseline.cuts.ties
     variants: dict[str, dict[str, Any]] = {
-        f"{n} bins": {"bins": n} for n in (4, 10) if bins != (n, n, n)
+        f"{n} bins": {"bins": n} for n in (3, 4) if bins != (n, n, n)
     }
     if baseline.cuts.method == "quantile":
         variants["natural breaks"] = {"method": "natural"}

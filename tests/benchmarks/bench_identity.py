@@ -39,9 +39,9 @@ def main() -> None:
         processor.append(time.process_time() - worked)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{n:,} links -> {found.customers.height:,} customers: median {statistics.median(seconds):.1f} s"
-        f" ({', '.join(f'{s:.1f}' for s in seconds)}), processor "
-        f"{statistics.median(processor):.1f} s, peak {peak:.1f} GiB"
+        f"{n:,} links -> {found.customers.height:,} customers: "
+        f"median {statistics.median(seconds):.1f} s ({', '.join(f'{s:.1f}' for s in seconds)}), "
+        f"processor {statistics.median(processor):.1f} s, peak {peak:.1f} GiB"
     )
 
 
