@@ -42,6 +42,10 @@ _MAP: dict[str, str] = {
     # Which data are there to learn on?
     "Source": "segkit.datasets",
     "load_source": "segkit.datasets",
+    # Is the analysis right? A retailer whose truth is known.
+    "Retailer": "segkit.simulate",
+    "simulate_retailer": "segkit.simulate",
+    "simulate_to_parquet": "segkit.simulate",
     # How are columns made comparable?
     "Transform": "segkit.transform",
     # Which customers belong together, and where does a new one go?
@@ -57,6 +61,8 @@ _MAP: dict[str, str] = {
     "build_features": "segkit.features",
     "Calendar": "segkit.features",
     "CustomerTable": "segkit.features",
+    # How do numbers and sentences look?
+    "first_sentence": "segkit.display",
     # Which segments, in one call?
     "segment": "segkit.pipeline",
     "choose_variables": "segkit.pipeline",
@@ -65,6 +71,14 @@ _MAP: dict[str, str] = {
     # Where does this notebook read and write?
     "NotebookRun": "segkit.runner",
     "open_notebook": "segkit.runner",
+    # Who are the segments, what marks each, is each of use?
+    "MarkerRule": "segkit.profile",
+    "OfferRule": "segkit.profile",
+    "Profile": "segkit.profile",
+    "Thresholds": "segkit.profile",
+    "personas": "segkit.profile",
+    "profile_segments": "segkit.profile",
+    "usable": "segkit.profile",
 }
 
 __all__ = ["__version__", *sorted(_MAP)]

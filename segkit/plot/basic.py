@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import DataError
-from segkit.plot.describe import describe, describe_lines, drawn, finish
+from segkit.plot.describe import MOST_NAMED, describe, describe_lines, drawn, finish
 from segkit.plot.figure import GREY, Figure, canvas
 from segkit.plot.style import (
     EDGE,
@@ -421,7 +421,7 @@ def points(
         if label:
             for row in data.iter_rows(named=True):
                 axes.annotate(
-                    wrap(row[label], 24), (row[x], row[y]), (6, 4), textcoords="offset points",
+                    wrap(row[label], 32), (row[x], row[y]), (6, 4), textcoords="offset points",
                     fontsize=9,
                 )  # fmt: skip
             axes.margins(0.12)
@@ -431,9 +431,14 @@ def points(
         head(figure, title)
     spans = ", ".join(_span(data, c, as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
+    names = ""
+    if label and data.height <= MOST_NAMED:
+        y_percent = as_percent(percent, y)
+        told = (f"{row[label]} {write(float(row[y]), y_percent)}" for row in data.to_dicts())
+        names = f"; {words(y)} of {', '.join(told)}"
     sentence = (
         f"Scatter plot of {y_label or words(y)} against {x_label or words(x)}, "
-        f"{data.height:,} points{drawn_of}: {spans}."
+        f"{data.height:,} points{drawn_of}: {spans}{names}."
     )
     text = alt or finish(sentence, title=title, left_out=left_out)
     return Figure(figure, text, data)

@@ -8,7 +8,10 @@ from segkit.profile.thresholds import MarkerRule
 
 
 def mark(found: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
-    """Add marker, direction and strength by the rule; strength is the measure that it limits."""
+    """Add marker, direction and strength by the rule; strength is the measure that it limits.
+
+    The KPI is an outcome and marks nothing.
+    """
     share, whole = pl.col("mean"), pl.col("mean_all")
     gap = share - whole
     beyond_chance = (pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)
@@ -20,7 +23,7 @@ def mark(found: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
     )
     is_yes_no = pl.col("kind") == "yes/no"
     passed = pl.when(is_yes_no).then(yes & beyond_chance).otherwise(amount)
-    enough = pl.col("customers") >= rule.smallest_segment
+    enough = (pl.col("customers") >= rule.smallest_segment) & (pl.col("role") != "kpi")
     strength = pl.when(is_yes_no).then(gap).otherwise(pl.col("delta"))
     return found.with_columns(
         marker=(passed & enough).fill_null(value=False), strength=strength

@@ -26,7 +26,7 @@ class Members:
     segments : tuple of str
         Segment ids in natural order ("S2" before "S10"), empty ones among them.
     names : tuple of str
-        Their names; the id where no name is given.
+        Their names; the id where no name is given, and beside it where two share a name.
     within : ndarray of bool, shape (segments, customers)
         Who is in which segment.
     counts : dict of str to int
@@ -146,4 +146,8 @@ def _names(chosen: pl.DataFrame, levels: tuple[str, ...]) -> tuple[str, ...]:
     if twice.len():
         raise DataError(f"segment {twice.sort()[0]!r} has several names in the assignments")
     known = dict(named.iter_rows())
-    return tuple(known.get(level, level) for level in levels)
+    names = [known.get(level, level) for level in levels]
+    return tuple(
+        f"{name} ({level})" if names.count(name) > 1 else name
+        for name, level in zip(names, levels, strict=True)
+    )

@@ -177,59 +177,22 @@ class Profile(Result):
         Parameters
         ----------
         most : int
-            Variables drawn at most: those that set some segment apart most.
+            Variables drawn at most: each segment's strongest in turn, marks first.
 
         Raises
         ------
         DataError
             If no variable varies between segments.
         """
-        from segkit.plot import panel_bars
+        from segkit.profile.pictures import draw_profile
 
-        known = self.variables.drop_nulls("difference")
-        if known.height == 0:
-            raise DataError("nothing to draw: no variable varies between segments")
-        ranked = self._telling(known, most)
-        shown = known.filter(pl.col("variable").is_in(ranked))
-        return panel_bars(
-            shown, "segment_name", "variable", "difference", highlight="marker",
-            interval=("difference_low", "difference_high"),
-            percent=False, title="What marks each segment",
-            y_label="Difference from all customers (standard deviations)",
-            highlight_label="Full colour: marks the segment by the stated rule",
-        )  # fmt: skip
-
-    @staticmethod
-    def _telling(known: pl.DataFrame, most: int) -> list[str]:
-        """Return the variables to draw: each segment's strongest in turn, marks first."""
-        turns = (
-            known.with_columns(reach=pl.col("difference").abs())
-            .sort("marker", "reach", descending=True, maintain_order=True)
-            .with_columns(turn=pl.int_range(pl.len()).over("segment"))
-            .sort("marker", "turn", "reach", descending=[True, False, True], maintain_order=True)
-        )
-        return turns.get_column("variable").unique(maintain_order=True).head(most).to_list()
+        return draw_profile(self.variables, most)
 
     def plot_sizes(self) -> Figure:
         """Draw each segment's share of customers beside its share of revenue."""
-        from segkit.plot import bars
+        from segkit.profile.pictures import draw_sizes
 
-        names = {"customer_share": "customers", "revenue_share": "revenue"}
-        tables = [
-            self.segments.select(
-                "segment_name",
-                pl.lit(name).alias("share_of"),
-                pl.col(column).alias("share"),
-                pl.col(f"{column}_low").alias("low"),
-                pl.col(f"{column}_high").alias("high"),
-            )
-            for column, name in names.items()
-            if self.segments.get_column(column).null_count() < self.segments.height
-        ]
-        return bars(
-            pl.concat(tables), "segment_name", "share", group="share_of", interval=("low", "high"),
-            title="How large each segment is, and what it brings", y_label="Share of all",
-        )  # fmt: skip
+        return draw_sizes(self.segments)
 
     def plot_composition(self, variable: str) -> Figure:
         """Draw how each segment is made up on one description.
@@ -239,22 +202,9 @@ class Profile(Result):
         DataError
             If there is no such description, or every cell is hidden.
         """
-        from segkit.plot import stacked
+        from segkit.profile.pictures import draw_composition
 
-        rows = self.composition.filter(pl.col("variable") == variable)
-        if rows.height == 0:
-            there = self.composition.get_column("variable").unique(maintain_order=True).to_list()
-            raise DataError(unknown("description", variable, there))
-        shown = rows.drop_nulls("customers")
-        shown = shown.filter(pl.col("customers").sum().over("segment") > 0)
-        hidden = int(rows.get_column("hidden").sum())
-        title = f"Segments by {variable.replace('_', ' ')}"
-        if hidden:
-            title += f" ({number(hidden)} small cells hidden, shares of those shown)"
-        return stacked(
-            shown, "segment_name", "level", "customers", title=title,
-            y_label="Share of customers with a known value",
-        )  # fmt: skip
+        return draw_composition(self.composition, variable)
 
     def plot_separation(self) -> Figure:
         """Draw the segments on two principal components, each with its centre and half of it.
@@ -264,19 +214,9 @@ class Profile(Result):
         DataError
             If fewer than two variables vary.
         """
-        from segkit.plot import clouds
+        from segkit.profile.pictures import draw_separation
 
-        found = self.separation
-        if found is None:
-            raise DataError("a separation plot needs two variables that vary and three customers")
-        labels = [
-            f"{nth} component ({percent(share)} of the variance): {name}"
-            for nth, share, name in zip(("First", "Second"), found.shares, found.names, strict=True)
-        ]
-        return clouds(
-            found.points, found.centres, "first", "second", "segment_name",
-            title="How far apart the segments lie", x_label=labels[0], y_label=labels[1],
-        )  # fmt: skip
+        return draw_separation(self.separation)
 
     def of(self, segment: str) -> dict[str, pl.DataFrame]:
         """Return one segment's rows of every table (by its id or its name)."""
