@@ -129,8 +129,7 @@ def _online_retail(path: Path | None) -> Source:
     )
     notes = (
         "Invoices that start with C are returns; some have no purchase in the period.",
-        "Postage, fees and manual entries are lines like any other here, as in the published "
-        'totals; [orders] non_product_lines = "set_apart" leaves them out.',
+        'Postage and fees are lines here; [orders] non_product_lines = "set_apart" drops them.',
         "Many customers are wholesalers.",
     )
     return Source("online-retail", {"orders": frame}, mapping, None, notes)

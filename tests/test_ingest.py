@@ -250,7 +250,7 @@ def test_empty_one_customer_and_nothing_left():
 
 def test_sources_that_are_not_there(tmp_path):
     (tmp_path / "orders.csv").write_text("a,b\n")
-    with pytest.raises(SourceError, match="did you mean 'orders.csv'"):
+    with pytest.raises(SourceError, match=r"did you mean 'orders\.csv'"):
         segkit.intake(tmp_path / "order.csv")
     with pytest.raises(SourceError, match="did you mean 'orders'"):
         segkit.intake({"order": lines(amount=["1"])})

@@ -159,6 +159,12 @@ def test_events_are_judged_like_orders():
     assert "unknown_event_type" not in mapped.ledger.reasons("events")
 
 
+def test_rates_that_are_no_rates_are_set_apart():
+    fx = pl.DataFrame({"currency": ["USD", "GBP"], "date": ["2024-01-31"] * 2, "rate": [0.9, 0.0]})
+    taken = segkit.intake({"orders": ORDERS, "fx": fx}, {"currency": "EUR"})
+    assert taken.ledger.reasons("fx") == {"bad_rate": 1}
+
+
 def test_the_other_tables():
     tables = {
         "orders": ORDERS,

@@ -13,7 +13,8 @@ import pytest
 
 import segkit
 from segkit.errors import MappingError, SourceError
-from segkit.ingest.readers import from_memory, seen_delimiter
+from segkit.ingest.frames import from_memory
+from segkit.ingest.textfiles import seen_delimiter
 
 TABLE = pl.DataFrame(
     {
@@ -120,7 +121,8 @@ def test_sqlite_and_duckdb(tmp_path):
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as link:
         link.execute("create table sales (c text, o text, d date, k text, a decimal(10, 2))")
         link.executemany("insert into sales values (?, ?, ?, ?, ?)", rows)
-    sql = "select c as customer_id, o as order_id, d as order_date, k as category, a as amount from sales"
+    names = "c as customer_id, o as order_id, d as order_date, k as category, a as amount"
+    sql = f"select {names} from sales"
     for name in ("shop.sqlite", "shop.duckdb"):
         options = {"orders": {"sql": sql}}
         assert content(segkit.intake(tmp_path / name, options)) == EXPECTED

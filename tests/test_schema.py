@@ -71,5 +71,7 @@ def test_every_kind_has_a_type_and_the_data_dictionary_is_current():
     assert {f.kind for listed in CONTRACTS.values() for f in listed} <= set(DTYPES)
     page = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
     for row in dictionary().iter_rows(named=True):
-        assert f"| {row['column']} |" in page, f"data/README.md lacks {row['table']}.{row['column']}"
+        assert f"| {row['column']} |" in page, (
+            f"data/README.md lacks {row['table']}.{row['column']}"
+        )
         assert row["about"] in page

@@ -172,8 +172,8 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
 
     Examples
     --------
-    >>> lines = pl.DataFrame({"Kunden-Nr.": ["a", "b"], "Bestelldatum": ["03.04.2024", "05.06.2024"],
-    ...                       "Betrag": ["1.234,50", "7,20"]})
+    >>> lines = pl.DataFrame({"Kunden-Nr.": ["a", "b"], "Betrag": ["1.234,50", "7,20"],
+    ...                       "Bestelldatum": ["03.04.2024", "05.06.2024"]})
     >>> audit = check(lines)
     >>> audit.blocked, audit.mapping.tables["orders"].columns["amount"]
     (False, 'Betrag')

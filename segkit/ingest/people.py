@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.errors import MappingError, SourceError, require_columns
+from segkit.errors import SourceError, require_columns
 from segkit.ingest.columns import Columns
 
 IDENTIFIERS = ("email", "device_id", "loyalty_id")
@@ -133,25 +130,3 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
         ids += [cell for cell in cells if cell and cell.lower() != "customer_id"]
     return pl.Series("customer_id", sorted(set(ids)), dtype=pl.String)
-
-
-def pseudonyms(ids: pl.Series, variable: str) -> pl.DataFrame:
-    """Map customer ids to keyed hashes (HMAC-SHA256, first 128 bits in hexadecimal).
-
-    Raises
-    ------
-    MappingError
-        If the environment variable that should hold the key is empty or not set.
-    """
-    key = os.environ.get(variable, "")
-    if not key:
-        raise MappingError(
-            f"pseudonymise = {variable!r}: expected a key in that environment variable, found none"
-        )
-    unique = ids.drop_nulls().unique()
-    secret = key.encode()
-    hashed = [hmac.new(secret, item.encode(), hashlib.sha256).hexdigest()[:32] for item in unique]
-    return pl.DataFrame(
-        {"customer_id": unique, "pseudonym": hashed},
-        schema={"customer_id": pl.String, "pseudonym": pl.String},
-    )

@@ -14,9 +14,9 @@ from segkit.errors import DataError, MappingError
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
 from segkit.ingest.orders import clean_orders
-from segkit.ingest.people import People, erased_ids, links_from, pseudonyms
+from segkit.ingest.people import People, erased_ids, links_from
+from segkit.ingest.pseudonyms import pseudonymised
 from segkit.ingest.readers import gather
-from segkit.ingest.settle import WHO
 from segkit.ingest.tables import clean_events, clean_table
 from segkit.ledger import Ledger, Part, Step
 from segkit.schema import CONTRACTS, validate
@@ -236,11 +236,11 @@ def run(
             cleaned = (clean_events if name == "events" else clean_table)(columns, people)
             frame, settled = cleaned.frame, cleaned.settled
             if name == "customers":
-                people = _with_customers(people, cleaned.frame, cleaned.refused, mapping)
+                people = _with_customers(people, cleaned.frame, cleaned.refused)
         clean[name], rejects[name] = validate(name, frame), settled.rejects
         steps += settled.steps
     _note_consent(raw, mapping, notes)
-    clean, rejects = _pseudonymised(clean, rejects, mapping, notes)
+    clean, rejects = pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
     keep_raw = None if mapping.options.get("pseudonymise") else raw
     in_order = {name: clean[name] for name in TABLES if name in clean}
@@ -251,9 +251,7 @@ def _enforced(mapping: Mapping) -> bool:
     return bool(mapping.option("customers", "consent") == "enforce")
 
 
-def _with_customers(
-    people: People, frame: pl.DataFrame, refused: pl.Series | None, mapping: Mapping
-) -> People:
+def _with_customers(people: People, frame: pl.DataFrame, refused: pl.Series | None) -> People:
     """Add what the customers table tells: who refused, who is allowed, when they were born."""
     births = None
     if "birth_date" in frame.columns:
@@ -275,58 +273,4 @@ def _note_consent(raw: Map[str, pl.DataFrame], mapping: Mapping, notes: list[str
     notes.append(
         "consent to profiling is not recorded in the source; it is taken as "
         f"{default} (consent_default)"
-    )
-
-
-def _pseudonymised(
-    clean: dict[str, pl.DataFrame],
-    rejects: dict[str, pl.DataFrame],
-    mapping: Mapping,
-    notes: list[str],
-) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
-    """Replace customer ids by keyed hashes and drop what else names a person."""
-    variable = mapping.options.get("pseudonymise")
-    if not variable:
-        return clean, rejects
-    with_ids = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
-    with_ids += [frame[WHO].alias("customer_id") for frame in rejects.values()]
-    table = pseudonyms(pl.concat(with_ids), variable)
-    done: dict[str, pl.DataFrame] = {}
-    for name, frame in clean.items():
-        if "customer_id" not in frame.columns:
-            done[name] = frame
-            continue
-        joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
-        named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
-        made = [n for n in frame.columns if n not in ("email", "device_id", "loyalty_id")]
-        done[name] = named.select(made)
-        if name == "orders":
-            done[name] = _hide_made_ids(done[name], frame)
-    notes.append(
-        f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, device "
-        "and card numbers are dropped, rejects keep only row and reason, raw rows are not kept"
-    )
-    hashed = {
-        name: frame.select("source_row", "reason", customer_id=WHO)
-        .join(table, on="customer_id", how="left", maintain_order="left")
-        .select("source_row", "reason", pl.col("pseudonym").alias(WHO))
-        for name, frame in rejects.items()
-    }
-    return done, hashed
-
-
-def _hide_made_ids(lines: pl.DataFrame, original: pl.DataFrame) -> pl.DataFrame:
-    """Rewrite order ids that intake made from the customer's id."""
-    made = original.select(
-        pl.col("order_id").str.starts_with(pl.col("customer_id") + "@")
-        | pl.col("order_id").str.starts_with(pl.col("customer_id") + "#")
-    ).to_series()
-    if not made.any():
-        return lines
-    tail = pl.col("order_id").str.extract(r"([@#][^@#]*)$", 1)
-    return lines.with_columns(
-        pl.when(made)
-        .then(pl.concat_str("customer_id", tail))
-        .otherwise("order_id")
-        .alias("order_id")
     )

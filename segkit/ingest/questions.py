@@ -228,7 +228,7 @@ def _about_currencies(cells: pl.Series, mapping: Mapping) -> list[Finding]:
             f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
             "added up.",
             rows=int(counts["count"].sum() - counts["count"][0]),
-            answer=f'an fx table (currency, valid_from, rate) and currency = "{counts.item(0, 0)}"; '
-            "currency alone sets the other lines apart",
+            answer=f'a table fx (currency, valid_from, rate) and currency = "{counts.item(0, 0)}"'
+            "; currency alone sets the other lines apart",
         )
     ]

@@ -9,9 +9,9 @@ import polars as pl
 from segkit.display import number
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
-from segkit.ingest.orders import consent_rules, date_rules, people_rules
 from segkit.ingest.parse import is_text
 from segkit.ingest.people import People, customers_of
+from segkit.ingest.reasons import consent_rules, date_rules, people_rules
 from segkit.ingest.settle import REPEAT, Rule, Settled, repeats, settle
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
@@ -103,20 +103,7 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
     if any(f.name == "customer_id" for f in CONTRACTS[table]):
         frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
         rules += people_rules(people, frame)
-    for f in listed:
-        if f.required and f.name != "customer_id":
-            rules.append(
-                Rule(
-                    "values",
-                    f"missing_{f.name}",
-                    pl.col(f.name).is_null(),
-                    columns.shown(f.name),
-                    "the source",
-                )
-            )
-        elif f.kind in ("money", "number", "date", "time", "flag"):
-            _note_blanked(columns, f, frame)
-    rules += _uniqueness(columns, frame)
+    rules += _value_rules(columns, listed, frame) + _uniqueness(columns, frame)
     refused = None
     if table == "customers" and columns.has("profiling_consent"):
         frame, refused = _refusals(columns, frame)
@@ -135,6 +122,20 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
         kept = kept.with_columns(pl.col("currency").str.to_uppercase())
     extra = [n for n in kept.columns if not n.startswith("__") and n not in _names(table, kept)]
     return Cleaned(kept.select(*_names(table, kept), *extra), settled, refused)
+
+
+def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> list[Rule]:
+    """Set rows apart that lack what the contract needs; note optional values left empty."""
+    rules = []
+    for f in listed:
+        shown, col = columns.shown(f.name), pl.col(f.name)
+        if f.required and f.name != "customer_id":
+            rules.append(Rule("values", f"missing_{f.name}", col.is_null(), shown, "the source"))
+        elif f.kind in ("money", "number", "date", "time", "flag"):
+            _note_blanked(columns, f, frame)
+        if f.name == "rate":
+            rules.append(Rule("values", "bad_rate", ~(col > 0), shown, "the source"))
+    return rules
 
 
 def _refusals(columns: Columns, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -9,19 +9,24 @@ Words = dict[str, tuple[str, str]]
 WHO: Words = {
     "customer_id": (
         (
-            "customer_id customerid cust_id custid customer_no customer_number customer_key "
-            "customer_code client_id clientid client_no member_id user_id userid shopper_id buyer_id "
-            "household_key kunden_id kundenid kunden_nr kundennr kundennummer kd_nr id_client idclient "
-            "numero_client n_client no_client code_client num_client id_cliente idcliente codigo_cliente "
+            "customer_id customerid cust_id custid customer_no customer_number "
+            "customer_key "
+            "customer_code client_id clientid client_no member_id user_id userid "
+            "shopper_id buyer_id "
+            "household_key kunden_id kundenid kunden_nr kundennr kundennummer kd_nr "
+            "id_client idclient "
+            "numero_client n_client no_client code_client num_client id_cliente "
+            "idcliente codigo_cliente "
             "numero_cliente cod_cliente klant_id klantid klantnummer klantnr klant_nr"
         ),
-        "customer client kunde klant cliente buyer user member shopper account_id account id",
+        ("customer client kunde klant cliente buyer user member shopper account_id account id"),
     ),
     "email": ("email e_mail email_address mail_address correo courriel emailadres", "mail"),
     "device_id": ("device_id deviceid cookie_id visitor_id anonymous_id", "device cookie"),
     "loyalty_id": (
         (
-            "loyalty_id loyalty_card loyalty_number card_number kundenkarte carte_fidelite tarjeta "
+            "loyalty_id loyalty_card loyalty_number card_number kundenkarte "
+            "carte_fidelite tarjeta "
             "klantenkaart"
         ),
         "card",
@@ -31,52 +36,68 @@ ORDERS: Words = {
     **WHO,
     "order_id": (
         (
-            "order_id orderid order_no order_nr order_number ordernumber invoice_no invoiceno invoice_id "
-            "invoice_number transaction_id transactionid receipt_id receipt_no basket_id bestellnummer "
-            "bestell_nr bestellnr bestell_id auftragsnummer auftrag_nr rechnungsnummer rechnungs_nr "
-            "rechnung_nr belegnummer beleg_nr numero_commande n_commande n_facture no_commande id_commande num_commande "
-            "numero_facture no_facture id_pedido numero_pedido pedido_id numero_factura ordernummer "
+            "order_id orderid order_no order_nr order_number ordernumber invoice_no "
+            "invoiceno invoice_id "
+            "invoice_number transaction_id transactionid receipt_id receipt_no "
+            "basket_id bestellnummer "
+            "bestell_nr bestellnr bestell_id auftragsnummer auftrag_nr rechnungsnummer "
+            "rechnungs_nr "
+            "rechnung_nr belegnummer beleg_nr numero_commande n_commande n_facture "
+            "no_commande id_commande num_commande "
+            "numero_facture no_facture id_pedido numero_pedido pedido_id numero_factura "
+            "ordernummer "
             "bestelnummer factuurnummer"
         ),
         (
-            "order invoice transaction receipt basket bestellung auftrag rechnung beleg bon commande "
+            "order invoice transaction receipt basket bestellung auftrag rechnung beleg "
+            "bon commande "
             "facture ticket pedido factura bestelling factuur"
         ),
     ),
     "order_time": (
         (
-            "order_time ordertime order_date orderdate order_datetime order_timestamp invoice_date "
-            "invoicedate transaction_date transaction_time purchase_date purchase_time sale_date "
+            "order_time ordertime order_date orderdate order_datetime order_timestamp "
+            "invoice_date "
+            "invoicedate transaction_date transaction_time purchase_date purchase_time "
+            "sale_date "
             "ordered_at purchased_at bestelldatum bestell_datum bestellzeit auftragsdatum "
             "rechnungsdatum kaufdatum belegdatum date_commande date_de_commande date_achat "
-            "date_facture fecha_pedido fecha_compra fecha_factura besteldatum orderdatum aankoopdatum "
+            "date_facture fecha_pedido fecha_compra fecha_factura besteldatum "
+            "orderdatum aankoopdatum "
             "factuurdatum"
         ),
         (
-            "date datetime timestamp time created_at created day datum tag zeit zeitpunkt jour fecha "
+            "date datetime timestamp time created_at created day datum tag zeit "
+            "zeitpunkt jour fecha "
             "dia"
         ),
     ),
     "amount": (
         (
-            "amount line_total linetotal line_amount total_amount amount_total total_price net_amount "
-            "gross_amount revenue sales_amount sales_value order_value order_total dollar_value spend "
-            "turnover betrag gesamtbetrag umsatz zeilenbetrag nettobetrag bruttobetrag summe montant "
-            "montant_total montant_ttc montant_ht chiffre_affaires importe importe_total total_linea "
+            "amount line_total linetotal line_amount total_amount amount_total "
+            "total_price net_amount "
+            "gross_amount revenue sales_amount sales_value order_value order_total "
+            "dollar_value spend "
+            "turnover betrag gesamtbetrag umsatz zeilenbetrag nettobetrag bruttobetrag "
+            "summe montant "
+            "montant_total montant_ttc montant_ht chiffre_affaires importe "
+            "importe_total total_linea "
             "bedrag totaalbedrag omzet"
         ),
         "total sales value sum wert gesamt valor totaal paid",
     ),
     "quantity": (
         (
-            "quantity qty units units_sold item_count number_of_items number_of_cds menge anzahl "
+            "quantity qty units units_sold item_count number_of_items number_of_cds "
+            "menge anzahl "
             "stueck stuck stueckzahl stuckzahl quantite qte nombre cantidad unidades aantal"
         ),
         "count pieces items",
     ),
     "unit_price": (
         (
-            "unit_price unitprice price_per_unit item_price price_each einzelpreis stueckpreis "
+            "unit_price unitprice price_per_unit item_price price_each einzelpreis "
+            "stueckpreis "
             "stuckpreis prix_unitaire precio_unitario stuksprijs eenheidsprijs"
         ),
         "price preis prix precio prijs",
@@ -87,16 +108,19 @@ ORDERS: Words = {
     ),
     "product_id": (
         (
-            "product_id productid product_code product_no sku stock_code stockcode item_id item_no "
+            "product_id productid product_code product_no sku stock_code stockcode "
+            "item_id item_no "
             "item_code article_id article_no artikelnummer artikel_nr artikelnr artikel_id "
-            "produkt_id produktnummer id_produit code_produit ref_produit reference_produit "
+            "produkt_id produktnummer id_produit code_produit ref_produit "
+            "reference_produit "
             "id_producto codigo_producto artikelcode productcode"
         ),
         "product item article artikel produkt produit producto reference ean",
     ),
     "category": (
         (
-            "category product_category department warengruppe kategorie produktgruppe categorie rayon "
+            "category product_category department warengruppe kategorie produktgruppe "
+            "categorie rayon "
             "categoria familia productgroep"
         ),
         "group gruppe type_produit",
@@ -104,14 +128,16 @@ ORDERS: Words = {
     "currency": ("currency currency_code waehrung wahrung devise moneda divisa valuta", "ccy"),
     "channel": (
         (
-            "channel sales_channel order_channel kanal vertriebskanal canal canal_vente canal_venta "
+            "channel sales_channel order_channel kanal vertriebskanal canal canal_vente "
+            "canal_venta "
             "verkoopkanaal kanaal"
         ),
         "store_type medium",
     ),
     "is_return": (
         (
-            "is_return returned is_returned return_flag is_refund refunded retoure ist_retoure "
+            "is_return returned is_returned return_flag is_refund refunded retoure "
+            "ist_retoure "
             "retour est_retour devolucion es_devolucion is_retour"
         ),
         "return refund",
@@ -122,7 +148,8 @@ EVENTS: Words = {
     **WHO,
     "event_time": (
         (
-            "event_time event_date event_timestamp event_datetime occurred_at happened_at timestamp "
+            "event_time event_date event_timestamp event_datetime occurred_at "
+            "happened_at timestamp "
             "ereigniszeit"
         ),
         "time date datetime created_at datum",
@@ -148,9 +175,12 @@ CUSTOMERS: Words = {
         "",
     ),
     "gender": ("gender sex geschlecht sexe genero sexo geslacht", ""),
-    "income_band": ("income_band income income_group einkommen revenu ingresos inkomen", ""),
+    "income_band": (("income_band income income_group einkommen revenu ingresos inkomen"), ""),
     "region": (
-        "region country state city zip_code postcode land bundesland pays pais provincie provincia",
+        (
+            "region country state city zip_code postcode land bundesland pays pais "
+            "provincie provincia"
+        ),
         "area",
     ),
     "preferred_channel": ("preferred_channel channel_preference", "channel"),
