@@ -30,6 +30,9 @@ _MAP: dict[str, str] = {
     "RuleSet": "segkit.rules",
     # Which error was it?
     "SegkitError": "segkit.errors",
+    # Which conditions make a segment?
+    "RuleSet": "segkit.rules",
+    "missing_columns": "segkit.rules",
     # Can we trust the data, and where did every row go?
     "Audit": "segkit.ingest",
     "Intake": "segkit.ingest",
@@ -53,11 +56,15 @@ _MAP: dict[str, str] = {
     "Ward": "segkit.cluster.estimators",
     "cluster_customers": "segkit.cluster.segmentation",
     "cluster_parquet": "segkit.cluster.batches",
+    # Do two divisions agree, and how near is one to the truth?
+    "compare_assignments": "segkit.cluster.grade",
+    "grade_segments": "segkit.cluster.grade",
     # How many segments, how good are they?
     "choose_k": "segkit.cluster.choose",
     "assess_stability": "segkit.cluster.stability",
     "cluster_validity": "segkit.cluster.validity",
     # What does each customer look like?
+    "later_spend": "segkit.features.later",
     "build_features": "segkit.features",
     "Calendar": "segkit.features",
     "CustomerTable": "segkit.features",

@@ -60,15 +60,19 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
 
 
 def percent(value: float | None, *, places: int = 1) -> str:
-    """Write a share of one as a percentage.
+    """Write a share of one as a percentage; what is not zero is never written as zero.
 
     Examples
     --------
-    >>> percent(0.1234), percent(None)
-    ('12.3%', '–')
+    >>> percent(0.1234), percent(0.0002), percent(None)
+    ('12.3%', '0.02%', '–')
     """
     if value is None or math.isnan(value):
         return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if 0 < abs(value) < 0.5 * 10 ** -(places + 2):
+        places = min(12, -2 - math.floor(math.log10(abs(value))))
     return f"{value:.{places}%}"
 
 

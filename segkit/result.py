@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from segkit.display import table_html
+from segkit.display import first_sentence, table_html
 from segkit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class Result:
     @abstractmethod
     def text(self) -> str:
         """The finding in a sentence or two, with its uncertainty and its caveat."""
+
+    @property
+    def headline(self) -> str:
+        """The one sentence that stands for the result on an index."""
+        return first_sentence(self.text)
 
     def plot(self) -> Figure:
         """Draw the result; an analysis without a picture says so."""

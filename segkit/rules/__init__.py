@@ -11,7 +11,7 @@ from segkit.rules.conditions import (
     Membership,
     Negation,
 )
-from segkit.rules.parse import parse_condition
+from segkit.rules.parse import missing_columns, parse_condition
 from segkit.rules.ruleset import Domain, Rule, RuleSet
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "RuleCheck",
     "RuleSet",
     "check_rules",
+    "missing_columns",
     "parse_condition",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,6 +18,7 @@ from segkit.rules.conditions import (
     IsNull,
     Membership,
     Negation,
+    columns,
 )
 
 KEYWORDS = frozenset(
@@ -272,3 +273,32 @@ class _Parser:
             token = self.tokens[self.next]
             return place_error(self.text, token.start, f"expected {what}, got {token.text!r}")
         return place_error(self.text, len(self.text), f"expected {what}, got the end of the text")
+
+
+def missing_columns(text: str, available: Iterable[str]) -> list[str]:
+    """Which columns does a condition name that a frame does not have?
+
+    Parameters
+    ----------
+    text : str
+        A condition.
+    available : iterable of str
+        The frame's columns.
+
+    Returns
+    -------
+    list of str
+        Empty where the condition can be applied.
+
+    Raises
+    ------
+    RuleError
+        If the condition cannot be read.
+
+    Examples
+    --------
+    >>> missing_columns("recency_days < 31 and visits > 2", ["recency_days"])
+    ['visits']
+    """
+    have = set(available)
+    return [name for name in columns(parse_condition(text)) if name not in have]

@@ -282,6 +282,14 @@ class RuleSet:
         """The rule set as text that `parse` reads back (without policy and domains)."""
         return "\n".join(rule.text for rule in self.rules)
 
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a rule: segment, condition (in words that `parse` reads), priority."""
+        return pl.DataFrame(
+            [(rule.name, write(rule.condition), rule.priority) for rule in self.rules],
+            schema={"segment": pl.String, "condition": pl.String, "priority": pl.Int64},
+            orient="row",
+        )
+
     def matches(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return one Boolean column a rule, rows as in ``frame``; unknown counts as false.
 

@@ -196,15 +196,15 @@ class NotebookRun:
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
         self._show(f'<div class="segkit-text">{paragraphs}</div>')
 
-    def headline(self, text: str) -> None:
+    def headline(self, what: Result | str) -> None:
         """Set the finding that stands for this notebook on the index."""
         self._check_open()
-        self._summary["headline"] = text
+        self._summary["headline"] = what.headline if isinstance(what, Result) else what
 
     def answer(self, question: str, answer: Result | str, evidence: str = "") -> None:
         """Add a row to the table of answers, shown at the report's top."""
         self._check_open()
-        text = answer.text if isinstance(answer, Result) else answer
+        text = answer.headline if isinstance(answer, Result) else answer
         row = {"question": question, "answer": text, "evidence": evidence}
         answers = [old for old in self._summary["answers"] if old["question"] != question]
         self._summary["answers"] = [*answers, row]

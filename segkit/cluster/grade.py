@@ -1,0 +1,236 @@
+"""Do two divisions of the same customers tell the same story, and how near is one to the truth?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.agreement import adjusted_rand
+from segkit.display import number, percent
+from segkit.errors import DataError, require_columns
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+DRAWS = 200
+FOLDS = 5
+TREES = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crossing(Result):
+    """Two divisions of the same customers laid across each other.
+
+    Attributes
+    ----------
+    cells : polars.DataFrame
+        One row a pair of segments: first, second, customers, first_share (share of the first
+        division's segment that lies in the second's).
+    adjusted_rand, low, high : float
+        Adjusted Rand index (1 the same, 0 chance) with a 95% percentile interval over resampled
+        customers, the two divisions held fixed.
+    customers : int
+        Customers in both divisions.
+    left_out : int
+        Customers in one of them only, or without a segment.
+    names : tuple of two str
+        What the divisions are called.
+    oracle : float or None
+        The index that a classifier trained on the second division reaches on customers that it
+        has not seen; None where it was not asked for.
+    """
+
+    cells: pl.DataFrame
+    adjusted_rand: float
+    low: float
+    high: float
+    customers: int
+    left_out: int
+    names: tuple[str, str] = ("the first division", "the second")
+    oracle: float | None = None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the crossing, one row a pair of segments."""
+        return self.cells
+
+    @property
+    def text(self) -> str:
+        """How far the two agree, and, where it was asked for, how far they could."""
+        first, second = self.names
+        told = (
+            f"{first[:1].upper()}{first[1:]} and {second} agree at an adjusted Rand index of "
+            f"{self.adjusted_rand:.2f} (95% interval {self.low:.2f} to {self.high:.2f}; 1 is the "
+            f"same division, 0 what chance would give), over {number(self.customers)} customers."
+        )
+        if self.left_out:
+            told += f" {number(self.left_out)} stand in only one of the two."
+        if self.oracle is None:
+            return told
+        if self.oracle <= 0:
+            return f"{told} A classifier that was shown {second} does no better than chance."
+        return (
+            f"{told} A classifier that was shown {second}, with the same variables, reaches "
+            f"{self.oracle:.2f} on customers that it has not seen: the segments, which were shown "
+            f"nothing, get {percent(self.adjusted_rand / self.oracle, places=0)} of that."
+        )
+
+    def plot(self) -> Figure:
+        """Draw where each segment of the first division lies in the second."""
+        from segkit.plot import heatmap
+
+        first, second = self.names
+        return heatmap(
+            self.cells,
+            "second",
+            "first",
+            "first_share",
+            title=f"Where {first} lie in {second}",
+            x_label=second,
+            y_label=first,
+            value_label="share of the row",
+        )
+
+
+def compare_assignments(
+    first: pl.DataFrame,
+    second: pl.DataFrame,
+    *,
+    names: tuple[str, str] = ("the first division", "the second"),
+    seed: int = 0,
+) -> Crossing:
+    """Do two divisions of the same customers tell the same story?
+
+    Parameters
+    ----------
+    first, second : polars.DataFrame
+        ``customer_id`` and ``segment``, with ``segment_name`` where there is one.
+    names : tuple of two str
+        What the divisions are called in words.
+    seed : int
+        For the interval.
+
+    Returns
+    -------
+    Crossing
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    DataError
+        If no customer stands in both.
+
+    Notes
+    -----
+    Hubert and Arabie (1985), "Comparing partitions", equation 5.
+
+    Examples
+    --------
+    >>> one = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["S1", "S1", "S2"]})
+    >>> two = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["x", "x", "y"]})
+    >>> compare_assignments(one, two).adjusted_rand
+    1.0
+    """
+    both, left_out = _both(first, second)
+    counts = both.group_by("first", "second").len("customers")
+    grid = pl.DataFrame({"first": sorted(both["first"].unique())}).join(
+        pl.DataFrame({"second": sorted(both["second"].unique())}), how="cross"
+    )
+    cells = (
+        grid.join(counts, on=["first", "second"], how="left", maintain_order="left")
+        .with_columns(pl.col("customers").fill_null(0).cast(pl.Int64))
+        .with_columns(first_share=pl.col("customers") / pl.col("customers").sum().over("first"))
+    )
+    table = cells["customers"].to_numpy().reshape(both["first"].n_unique(), -1)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(both.height, table.ravel() / both.height, size=DRAWS)
+    indices = [adjusted_rand(draw.reshape(table.shape)) for draw in drawn]
+    low, high = np.quantile(indices, [0.025, 0.975])
+    return Crossing(
+        cells, adjusted_rand(table), float(low), float(high), both.height, left_out, names
+    )
+
+
+def grade_segments(
+    assignments: pl.DataFrame,
+    truth: pl.DataFrame,
+    table: pl.DataFrame,
+    variables: Sequence[str],
+    *,
+    seed: int = 0,
+) -> Crossing:
+    """How near do the segments come to the truth, and how near could these variables come?
+
+    Beside the segments stands an oracle: a random forest (Breiman 2001) that is shown the truth
+    of four fifths of the customers and predicts it for the rest, with the same variables.
+
+    Parameters
+    ----------
+    assignments : polars.DataFrame
+        ``customer_id`` and ``segment``.
+    truth : polars.DataFrame
+        ``customer_id`` and ``archetype``.
+    table : polars.DataFrame
+        The customer table with the variables; what is missing is told to the forest as such.
+    variables : sequence of str
+        What the segments were made from.
+    seed : int
+        For the forest, its folds and the interval.
+
+    Returns
+    -------
+    Crossing
+        With ``oracle``.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    DataError
+        If no customer stands in all three tables.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    require_columns(truth.columns, ["customer_id", "archetype"], "the truth")
+    require_columns(table.columns, ["customer_id", *variables], "the customer table")
+    known = truth.select("customer_id", segment=pl.col("archetype"))
+    found = compare_assignments(
+        assignments, known, names=("the segments", "the true archetypes"), seed=seed
+    )
+    shown = (
+        table.select("customer_id", *variables).join(known, on="customer_id").sort("customer_id")
+    )
+    shown = shown.join(assignments.select("customer_id"), on="customer_id", maintain_order="left")
+    X = shown.select(pl.col(name).cast(pl.Float64) for name in variables).to_numpy()
+    y = shown["segment"].to_numpy()
+    forest = RandomForestClassifier(TREES, min_samples_leaf=3, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    guessed = pl.Series(cross_val_predict(forest, X, y, cv=folds))
+    ids = shown.select("customer_id")
+    ceiling = compare_assignments(ids.with_columns(segment=guessed), known, seed=seed)
+    return replace(found, oracle=ceiling.adjusted_rand)
+
+
+def _both(first: pl.DataFrame, second: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return the customers of both divisions with their labels, and how many are left out."""
+    sides = []
+    for frame, what in ((first, "first"), (second, "second")):
+        require_columns(frame.columns, ["customer_id", "segment"], f"the {what} division")
+        label = pl.col("segment").cast(pl.String)
+        if "segment_name" in frame.columns:
+            label = label + " " + pl.col("segment_name")
+        side = frame.select("customer_id", label.alias(what)).drop_nulls()
+        if side["customer_id"].n_unique() < side.height:
+            raise DataError(f"the {what} division names a customer twice")
+        sides.append(side)
+    both = sides[0].join(sides[1], on="customer_id", how="inner").sort("customer_id")
+    if both.is_empty():
+        raise DataError("no customer stands in both divisions")
+    everyone = pl.concat([first["customer_id"], second["customer_id"]]).n_unique()
+    return both, everyone - both.height
