@@ -117,6 +117,55 @@ def test_new_lays_out_a_folder_that_runs_and_overwrites_nothing(shipped, tmp_pat
     assert (made / "mapping.toml").read_text() == "mine"
 
 
+SHOP = "Kunde;Datum;Betrag\n" + "".join(
+    f"K{i % 7};{1 + i % 28:02d}.{1 + i % 12:02d}.2024;{i},50\n" for i in range(60)
+)
+
+
+def test_check_prints_the_audit_and_saves_the_mapping_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.csv").write_text(SHOP, encoding="utf-8")
+    assert cli.invoke(["check", "shop.csv", "--save", "mapping.toml"]) == 0
+    told = capsys.readouterr().out
+    assert "Read 60 orders rows" in told
+    assert "segkit run --data shop.csv --mapping mapping.toml" in told
+    assert 'amount = "Betrag"' in (tmp_path / "mapping.toml").read_text()
+    assert cli.invoke(["check", "shop.csv", "--mapping", "mapping.toml"]) == 0
+    assert cli.invoke(["check", "shop.csv", "--save", "mapping.toml"]) == 2
+    assert "mapping.toml exists" in capsys.readouterr().err
+
+
+def test_check_ends_with_3_where_the_data_cannot_be_used_yet(tmp_path, capsys):
+    data = tmp_path / "odd.csv"
+    data.write_text("colour,shape\nred,round\n", encoding="utf-8")
+    assert cli.invoke(["check", str(data)]) == 3
+    told = capsys.readouterr()
+    assert "customer_id" in told.out + told.err
+
+
+def test_new_with_data_proposes_the_mapping_and_points_everything_at_it(
+    shipped, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.csv").write_text(SHOP, encoding="utf-8")
+    assert cli.invoke(["new", "work", "--data", "shop.csv"]) == 0
+    assert workspace.read_parameters(tmp_path / "work") == {
+        "source": "file",
+        "data": "../shop.csv",
+        "mapping": "mapping.toml",
+        "name": "shop",
+    }
+    assert 'amount = "Betrag"' in (tmp_path / "work/mapping.toml").read_text()
+    notebook = (tmp_path / "work/notebooks/02_segments.ipynb").read_text()
+    assert 'data: str = \\"../shop.csv\\"' in notebook
+    assert "Read 60 orders rows" in (tmp_path / "work/README.md").read_text()
+
+
+def test_an_unknown_source_is_refused_before_anything_runs(folder, capsys):
+    assert cli.invoke(["run", "--source", "online-retial"]) == 3
+    assert "did you mean 'online-retail'" in capsys.readouterr().err
+
+
 @slow
 def test_run_takes_the_folders_parameters_and_ends_with_the_index(folder, capsys):
     (folder / "parameters.toml").write_text('name = "march"\ncustomers = 12\n', encoding="utf-8")

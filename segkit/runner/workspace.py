@@ -70,11 +70,11 @@ def audit_data(data: Path, mapping: Path | None = None) -> Audit:
     SourceError
         If the data or the mapping file is not there.
     """
-    from segkit.ingest import Mapping, check
-
     for path in (data, mapping):
         if path is not None and not path.exists():
             raise SourceError(f"there is no file {path}")
+    from segkit.ingest import Mapping, check
+
     return check(data, Mapping.load(mapping) if mapping else None)
 
 
