@@ -68,11 +68,21 @@ class Figure:
 
     def png(self, *, dpi: int = 130) -> bytes:
         """Return the figure as PNG bytes; the same figure gives the same bytes."""
+        self._settle()
         buffer = BytesIO()
         self.figure.savefig(
             buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None}
         )
         return buffer.getvalue()
+
+    def _settle(self) -> None:
+        """Fix the layout at its first drawing: each further pass would move it a little."""
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        if isinstance(self.figure.get_layout_engine(), ConstrainedLayoutEngine):
+            self.figure.draw_without_rendering()
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
 
     def save(self, path: Path | str) -> Path:
         """Write the figure as PNG and return the path."""

@@ -81,7 +81,7 @@ def panel_bars(
             part = data.filter(pl.col(panel) == name)
             _panel(axes, part, names, (x, y, highlight), interval)
             axes.set_title(wrap(name, 30), fontsize=9.5)
-            axes.set_yticks(range(len(names)), labels=[wrap(words(n), 30) for n in names])
+            axes.set_yticks(range(len(names)), labels=[wrap(words(str(n)), 30) for n in names])
             axes.tick_params(axis="y", length=0, labelleft=i % wide == 0)
             axes.set_ylim(len(names) - 0.4, -0.6)
             number_axis(axes.xaxis, "", in_percent=as_percent(percent, y))

@@ -1,0 +1,268 @@
+"""Pictures: same bytes, the frame's own data, alt texts with its numbers, legible and unclipped."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from segkit import plot
+from segkit.errors import ColumnError, DataError
+from segkit.plot.style import styles
+
+LONG = "Budget shoppers who come only for promotions and leave again"
+NAMES = [LONG, "Loyalists", "Browsers"]
+BARS = pl.DataFrame(
+    {
+        "segment": NAMES,
+        "spend": [120.5, 890.25, -33.0],
+        "low": [110.0, 850.0, -40.0],
+        "high": [130.0, 940.0, -20.0],
+    }
+)
+GROUPED = pl.DataFrame(
+    [
+        {"segment": name, "channel": f"channel {j:02d}", "order_share": (i + j) / 14}
+        for i, name in enumerate(NAMES)
+        for j in range(12)
+    ]
+)
+MONTHS = pl.DataFrame(
+    [
+        {"month": date(2024, 1, 1) + timedelta(31 * m), "segment": name, "revenue": 50.0 * i + m}
+        for i, name in enumerate(NAMES)
+        for m in range(12)
+    ]
+)
+CLOUD = pl.DataFrame(
+    {
+        "visits": np.random.default_rng(0).lognormal(2, 1, 300),
+        "monetary": np.random.default_rng(1).lognormal(5, 1, 300) - 20,
+        "segment": [NAMES[i % 3] for i in range(300)],
+    }
+)
+MARKED = pl.DataFrame(
+    {
+        "segment_name": [name for name in NAMES for _ in range(2)],
+        "variable": ["open_rate", "frequency"] * 3,
+        "difference": [0.1, -0.9, 0.2, 1.5, -0.3, 0.0],
+        "marker": [False, True, False, True, False, False],
+    }
+)
+CENTRES = pl.DataFrame(
+    {
+        "segment_name": NAMES,
+        "first": [0.0, 2.0, -1.0],
+        "second": [1.0, 0.0, 0.5],
+        "first_variance": [1.0, 0.5, 0.7],
+        "second_variance": [0.4, 0.6, 0.2],
+        "covariance": [0.1, -0.2, 0.0],
+    }
+)
+SPOTS = pl.DataFrame({"first": [0.1, 2.0, -1.0], "second": [1.0, 0.0, 0.3], "segment_name": NAMES})
+
+DRAW = {
+    "bars": lambda: plot.bars(BARS, "segment", "spend", interval=("low", "high"), reference=200),
+    "bars upright": lambda: plot.bars(BARS, "segment", "spend", horizontal=False),
+    "bars grouped": lambda: plot.bars(GROUPED, "segment", "order_share", group="channel"),
+    "lines": lambda: plot.lines(MONTHS, "month", "revenue", group="segment", title="Rising"),
+    "points": lambda: plot.points(CLOUD, "visits", "monetary", group="segment", log_x=True),
+    "heatmap": lambda: plot.heatmap(GROUPED, "channel", "segment", "order_share"),
+    "intervals": lambda: plot.intervals(BARS, "segment", "spend", interval=("low", "high")),
+    "stacked": lambda: plot.stacked(GROUPED, "segment", "channel", "order_share"),
+    "waterfall": lambda: plot.waterfall(BARS, "segment", "spend"),
+    "histograms": lambda: plot.histograms(CLOUD, ["visits", "monetary"], log=["visits"]),
+    "small lines": lambda: plot.small_lines(MONTHS, "month", "revenue", "segment"),
+    "panel bars": lambda: plot.panel_bars(
+        MARKED, "segment_name", "variable", "difference", highlight="marker"
+    ),
+    "clouds": lambda: plot.clouds(SPOTS, CENTRES, "first", "second", "segment_name"),
+}
+EVERY = pytest.mark.parametrize("name", list(DRAW))
+
+
+def texts(figure):
+    from matplotlib.text import Text
+
+    found = figure.figure.findobj(Text)
+    return [t for t in found if t.get_visible() and t.get_text().strip()]
+
+
+@EVERY
+def test_same_figure_same_bytes(name):
+    one, two = DRAW[name](), DRAW[name]()
+    assert one.png() == two.png() == one.png()
+    assert one.png().startswith(b"\x89PNG")
+
+
+@EVERY
+def test_alt_text_has_numbers_and_no_leftovers(name):
+    alt = DRAW[name]().alt
+    assert any(character.isdigit() for character in alt)
+    assert alt.endswith(".")
+    assert "  " not in alt
+    assert "None" not in alt
+
+
+@EVERY
+def test_every_text_is_legible(name):
+    small = [t.get_text() for t in texts(DRAW[name]()) if t.get_fontsize() < 9]
+    assert not small
+
+
+@EVERY
+def test_long_names_are_whole(name):
+    """Wrapped, never cut: every word of the long name is drawn, where the name is."""
+    drawn = " ".join(t.get_text().replace("\n", " ") for t in texts(DRAW[name]()))
+    if name != "histograms":
+        assert LONG in drawn
+
+
+@EVERY
+def test_pyplot_is_left_alone(name):
+    import matplotlib.pyplot as plt
+
+    DRAW[name]()
+    assert plt.get_fignums() == []
+
+
+def test_data_are_the_drawn_rows():
+    with_null = pl.concat([BARS, pl.DataFrame([{"segment": "Lapsing"}])], how="diagonal")
+    figure = plot.bars(with_null, "segment", "spend")
+    assert figure.data.equals(BARS.select("segment", "spend"))
+    assert figure.alt.endswith("1 row without a value is not drawn.")
+    widths = [bar.get_width() for bar in figure.figure.axes[0].patches]
+    assert widths == BARS["spend"].to_list()
+
+
+def test_bars_of_groups_with_a_missing_pair_stand_at_their_category():
+    frame = GROUPED.filter(pl.col("channel").is_in(["channel 00", "channel 01"])).filter(
+        ~((pl.col("segment") == "Loyalists") & (pl.col("channel") == "channel 00"))
+    )
+    axes = plot.bars(frame, "segment", "order_share", group="channel").figure.axes[0]
+    heights = sorted(round(bar.get_y() + bar.get_height() / 2, 6) for bar in axes.patches)
+    assert heights == [-0.2, 0.2, 1.2, 1.8, 2.2]
+
+
+def test_titles_and_numbers_reach_the_alt_text():
+    figure = plot.bars(BARS, "segment", "spend", title="Loyalists spend most", y_label="GBP")
+    assert figure.alt.startswith("Loyalists spend most. Bar chart of GBP by segment: Budget")
+    assert "Loyalists 890" in figure.alt
+    assert plot.bars(BARS, "segment", "spend", alt="my own").alt == "my own"
+    many = plot.heatmap(GROUPED, "channel", "segment", "order_share").alt
+    assert "36 values" in many
+    assert "highest Browsers, channel 11 92.9%" in many
+
+
+def test_shares_are_written_in_percent_unless_told_otherwise():
+    assert "%" in plot.bars(GROUPED.head(3), "channel", "order_share").alt
+    assert "%" not in plot.bars(GROUPED.head(3), "channel", "order_share", percent=False).alt
+
+
+def test_a_null_breaks_a_line():
+    frame = pl.DataFrame({"k": [1, 2, 3, 4], "index": [1.0, None, 2.0, 3.0]})
+    figure = plot.lines(frame, "k", "index")
+    assert np.isnan(figure.figure.axes[0].lines[0].get_ydata()[1])
+    assert figure.data.height == 3
+    assert "lowest 1, highest 3" in figure.alt
+
+
+def test_text_on_the_ordered_axis_keeps_the_order_of_rows():
+    frame = pl.DataFrame({"band": ["low", "middle", "high"], "share": [0.1, 0.2, 0.3]})
+    axes = plot.lines(frame, "band", "share").figure.axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["low", "middle", "high"]
+
+
+def test_points_are_sampled_by_seed_and_say_so():
+    one = plot.points(CLOUD, "visits", "monetary", sample=50, seed=1)
+    assert one.data.equals(plot.points(CLOUD, "visits", "monetary", sample=50, seed=1).data)
+    assert not one.data.equals(plot.points(CLOUD, "visits", "monetary", sample=50, seed=2).data)
+    assert "50 points, a sample of 300" in one.alt
+    logged = plot.points(CLOUD, "visits", "monetary", log_y=True)
+    left_out = int((CLOUD["monetary"] <= 0).sum())
+    assert left_out > 0
+    assert f"{left_out} rows without a value are" in logged.alt
+
+
+def test_heatmap_leaves_missing_cells_blank_and_centres_zero():
+    frame = pl.DataFrame({"a": ["p", "q"], "b": ["r", "s"], "z": [1.0, -4.0]})
+    image = plot.heatmap(frame, "a", "b", "z", diverging=True).figure.axes[0].images[0]
+    assert np.isnan(np.ma.filled(image.get_array(), np.nan)).sum() == 2
+    assert image.get_clim() == (-4.0, 4.0)
+
+
+def test_histograms_count_every_value_once():
+    figure = plot.histograms(CLOUD, ["visits", "monetary"], log=["monetary"])
+    counts = figure.data.group_by("column", maintain_order=True).agg(pl.col("rows").sum())
+    assert dict(counts.iter_rows()) == {
+        "visits": 300,
+        "monetary": int((CLOUD["monetary"] > 0).sum()),
+    }
+    label = figure.figure.axes[1].get_xlabel()
+    assert f"{int((CLOUD['monetary'] <= 0).sum())} not above 0" in label
+    empty = CLOUD.with_columns(nothing=pl.lit(None, dtype=pl.Float64), one=1.0)
+    assert plot.histograms(empty, ["nothing", "one"]).data["rows"].sum() == 300
+
+
+def test_stacked_shares_sum_to_one_and_refuse_negatives():
+    figure = plot.stacked(GROUPED, "segment", "channel", "order_share")
+    sums = figure.data.group_by("segment").agg(pl.col("share").sum())["share"]
+    assert sums.to_list() == pytest.approx([1.0] * 3)
+    with pytest.raises(DataError, match=r"spend >= 0"):
+        plot.stacked(BARS.with_columns(part=pl.lit("a")), "segment", "part", "spend")
+
+
+def test_waterfall_ends_at_the_sum():
+    figure = plot.waterfall(BARS, "segment", "spend", total="in all")
+    assert figure.data["spend"][-1] == pytest.approx(BARS["spend"].sum())
+    bars = figure.figure.axes[0].patches
+    assert bars[1].get_x() == pytest.approx(120.5)
+    assert bars[2].get_x() + bars[2].get_width() == pytest.approx(BARS["spend"].sum())
+
+
+def test_ellipse_holds_half_of_a_normal_cloud():
+    rng = np.random.default_rng(2)
+    cloud = rng.multivariate_normal([1.0, 2.0], [[2.0, 0.8], [0.8, 1.0]], 20_000)
+    points = pl.DataFrame({"x": cloud[:, 0], "y": cloud[:, 1]}).with_columns(g=pl.lit("a"))
+    middle = pl.DataFrame(
+        {"g": ["a"], "x": [1.0], "y": [2.0], "x_variance": [2.0], "y_variance": [1.0]}
+    ).with_columns(covariance=0.8)
+    path = plot.clouds(points, middle, "x", "y", "g").figure.axes[0].lines[0].get_path()
+    assert path.contains_points(cloud).mean() == pytest.approx(0.5, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda f: plot.bars(f, "segment", "spend"),
+        lambda f: plot.lines(f, "segment", "spend"),
+        lambda f: plot.points(f, "low", "spend"),
+        lambda f: plot.heatmap(f, "segment", "low", "spend"),
+        lambda f: plot.intervals(f, "segment", "spend", interval=("low", "high")),
+        lambda f: plot.waterfall(f, "segment", "spend"),
+        lambda f: plot.histograms(f, ["spend"]),
+        lambda f: plot.small_lines(f, "low", "spend", "segment"),
+        lambda f: plot.panel_bars(f, "segment", "low", "spend"),
+    ],
+)
+def test_no_rows_or_only_nulls_are_refused_and_one_row_is_drawn(draw):
+    with pytest.raises(DataError, match="nothing to draw"):
+        draw(BARS.clear())
+    with pytest.raises(DataError, match="nothing to draw"):
+        draw(BARS.with_columns(spend=pl.lit(None, dtype=pl.Float64)))
+    assert draw(BARS.head(1)).png()
+    with pytest.raises(ColumnError, match="lacks spend"):
+        draw(BARS.drop("spend"))
+
+
+def test_two_rows_on_one_spot_are_refused():
+    with pytest.raises(DataError, match="one row for each segment, got 3 more"):
+        plot.bars(pl.concat([BARS, BARS]), "segment", "spend")
+
+
+def test_more_groups_than_can_be_told_apart_are_refused():
+    looks = {(s.colour, str(s.dash), s.marker) for s in styles(12)}
+    assert len(looks) == 12
+    frame = pl.DataFrame({"x": [1] * 13, "y": range(13), "g": [str(i) for i in range(13)]})
+    with pytest.raises(DataError, match="at most 12 groups apart, got 13"):
+        plot.lines(frame, "x", "y", group="g")
