@@ -263,6 +263,7 @@ class Ledger(Result):
             for spot, rows in zip(spots, data["rows"], strict=True):
                 axes.annotate(f" {number(rows)}", (rows, spot), va="center", fontsize=9, color=GREY)
             axes.set_xlabel("rows")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.margins(x=0.12)
             axes.set_title(f"What became of the rows of {chosen}")
         return Figure(figure, f"Bars of {chosen} rows by what became of them. {self.text}", data)

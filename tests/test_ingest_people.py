@@ -104,6 +104,25 @@ def test_identities_name_the_customer_behind_an_address_or_a_device():
     assert without.ledger.reasons("events") == {"missing_customer_id": 3}
 
 
+def test_an_identifier_only_counts_as_what_it_is():
+    links = pl.DataFrame(
+        {"identifier_type": ["loyalty_id", "customer_id"], "identifier": ["a", "b"]}
+    ).with_columns(customer_id=pl.lit("z"))
+    taken = segkit.intake(ORDERS, identities=links)
+    assert taken.orders["customer_id"].to_list() == ["a", "a", "z", "c", "d"]
+
+
+def test_linked_identities_are_taken_as_they_come():
+    from segkit.identity import link
+
+    pairs = CUSTOMERS.select("customer_id", "email").drop_nulls()
+    events = pl.DataFrame(
+        {"email": ["B@X.org"], "event_time": ["2024-06-13 10:00"], "event_type": ["open"]}
+    )
+    taken = segkit.intake({"orders": ORDERS, "events": events}, identities=link(pairs))
+    assert taken.events["customer_id"].to_list() == ["b"]
+
+
 def test_pseudonyms_are_keyed_and_keep_the_numbers(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGKIT_TEST_KEY", "one")
     both = {"orders": ORDERS, "customers": CUSTOMERS}

@@ -85,6 +85,7 @@ class Audit(Result):
                 color=OKABE_ITO[0],
             )
             axes.set_ylabel("order lines")
+            axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_title("Order lines by month")
         gaps = self.coverage.filter(pl.col("rows") == 0).height
         alt = f"Bars of order lines in {self.coverage.height} months, {gaps} of them without any."

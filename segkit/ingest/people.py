@@ -22,7 +22,7 @@ class People:
     Attributes
     ----------
     links : polars.DataFrame or None
-        ``identifier``, ``customer_id``: which customer each identifier belongs to.
+        ``identifier``, ``customer_id``, ``kind``: which customer each identifier belongs to.
     erased, refused : polars.Series
         Customer ids to be erased; and those without profiling consent.
     births : polars.DataFrame or None
@@ -49,7 +49,7 @@ def links_from(identities: Any) -> pl.DataFrame | None:
     if identities is None:
         return None
     frame: Any = identities
-    for name in ("mapping", "frame", "links", "assignments"):
+    for name in ("mapping", "frame"):
         inner = getattr(identities, name, None)
         if not isinstance(identities, pl.DataFrame) and isinstance(inner, pl.DataFrame):
             frame = inner
@@ -57,9 +57,14 @@ def links_from(identities: Any) -> pl.DataFrame | None:
     if not isinstance(frame, pl.DataFrame):
         frame = identities.to_frame()
     require_columns(frame.columns, ["identifier", "customer_id"], "identities")
-    pair = frame.select(_tidy(pl.col("identifier")), pl.col("customer_id").cast(pl.String))
-    linked: pl.DataFrame = pair.drop_nulls().unique("identifier", keep="first", maintain_order=True)
-    return linked
+    named = next((n for n in ("identifier_type", "kind") if n in frame.columns), None)
+    linked: pl.DataFrame = frame.select(
+        _tidy(pl.col("identifier")),
+        pl.col("customer_id").cast(pl.String),
+        (pl.col(named) if named else pl.lit(None)).cast(pl.String).alias("kind"),
+    )
+    whole = linked.drop_nulls(["identifier", "customer_id"])
+    return whole.unique(["kind", "identifier"], keep="first", maintain_order=True)
 
 
 def _tidy(column: pl.Expr) -> pl.Expr:
@@ -82,7 +87,7 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
     )
     if people_links is None:
         return frame.select("customer_id", __unlinked=pl.lit(value=False))
-    linked = _look_up(frame["customer_id"], people_links)
+    linked = _look_up(frame["customer_id"], people_links, "customer_id")
     who = pl.DataFrame({"id": frame["customer_id"], "linked": linked}).select(
         pl.coalesce("linked", "id")
     )
@@ -93,15 +98,21 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
             continue
         keys = columns.raw.select(columns.id(name)).to_series()
         offered = offered | keys.is_not_null()
-        found = found.zip_with(found.is_not_null(), _look_up(keys, people_links))
+        found = found.zip_with(found.is_not_null(), _look_up(keys, people_links, name))
     return pl.DataFrame(
         {"customer_id": found.alias("customer_id"), "__unlinked": offered & found.is_null()}
     )
 
 
-def _look_up(keys: pl.Series, links: pl.DataFrame) -> pl.Series:
+def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
+    """Find the customers of identifiers of one kind; a card is never taken for a customer id."""
+    if kind == "customer_id":
+        ours = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))
+    else:
+        ours = links.filter((pl.col("kind") == kind).fill_null(value=True))
+    ours = ours.unique("identifier", keep="first", maintain_order=True).drop("kind")
     frame = keys.alias("identifier").to_frame().select(_tidy(pl.col("identifier")))
-    joined = frame.join(links, on="identifier", how="left", maintain_order="left")
+    joined = frame.join(ours, on="identifier", how="left", maintain_order="left")
     return joined["customer_id"]
 
 
