@@ -30,8 +30,6 @@ _MAP: dict[str, str] = {
     "RuleSet": "segkit.rules",
     # Which error was it?
     "SegkitError": "segkit.errors",
-    # Which conditions make a segment?
-    "RuleSet": "segkit.rules",
     "missing_columns": "segkit.rules",
     # Can we trust the data, and where did every row go?
     "Audit": "segkit.ingest",
@@ -68,6 +66,8 @@ _MAP: dict[str, str] = {
     "build_features": "segkit.features",
     "Calendar": "segkit.features",
     "CustomerTable": "segkit.features",
+    # Which variables say something about a KPI?
+    "screen_variables": "segkit.screening",
     # How do numbers and sentences look?
     "first_sentence": "segkit.display",
     # Which segments, in one call?
