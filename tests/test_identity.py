@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.identity import Identities, link
+from segkit.identity.graph import factorize
 
 
 def frame(*rows, columns=("customer_id", "email", "device_id")):
@@ -51,6 +52,19 @@ def test_empty_identifiers_link_nobody_and_are_counted():
 def test_case_matters_for_all_but_emails():
     found = link(frame(("1", "x@y", "ABC"), ("2", None, "abc")))
     assert ids(found) == {"1": "1", "2": "2"}
+
+
+@pytest.mark.parametrize("collide", [False, True])
+def test_texts_are_numbered_exactly_even_where_hashes_collide(collide, monkeypatch):
+    raw = pl.Series(["b", "a", None, "b", "", "c", None])
+    if collide:
+        monkeypatch.setattr(
+            pl.Series, "hash", lambda self, *_: pl.Series([7] * len(self), dtype=pl.UInt64)
+        )
+    codes, spellings = factorize(raw)
+    texts = [None if code < 0 else spellings[int(code)] for code in codes]
+    assert texts == raw.to_list()
+    assert len(set(codes.tolist())) == 5
 
 
 def brute(rows):

@@ -76,29 +76,54 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
     codes = np.full((rows, len(columns)), _NONE, dtype=np.int32)
     nodes, offset = [], 0
     for kind in kinds:
-        own = [
-            (place, series.cast(pl.String).alias("raw"))
-            for place, (name, series) in enumerate(columns)
-            if name == kind
-        ]
-        raw = pl.concat([series for _, series in own]).drop_nulls().unique()
-        spelt = pl.DataFrame({"raw": raw, "identifier": tidy(raw, kind)})
+        own = [place for place, (name, _) in enumerate(columns) if name == kind]
+        raw = pl.concat([columns[place][1].cast(pl.String).alias("raw") for place in own])
+        place_of, spellings = factorize(raw)
+        spelt = tidy(spellings, kind).alias("identifier").to_frame()
         known = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
-        numbered = known.with_row_index("code", offset=offset).cast({"code": pl.Int32})
-        spelt = spelt.join(numbered, on="identifier", how="left").drop("identifier")
-        for place, series in own:
-            found = (
-                series.to_frame()
-                .lazy()
-                .join(spelt.lazy(), on="raw", how="left", maintain_order="left")
-                .select(pl.col("code").fill_null(_NONE))
-                .collect()
-            )
-            codes[:, place] = found.to_series().to_numpy()
+        numbered = known.with_row_index("code", offset=offset)
+        code = (
+            spelt.join(numbered, on="identifier", how="left", maintain_order="left")
+            .select(pl.col("code").cast(pl.Int32).fill_null(_NONE))
+            .to_series()
+            .to_numpy()
+        )
+        # The last place stands for -1, a row without an identifier.
+        found = np.append(code, np.int32(_NONE))[place_of]
+        codes[:, own] = found.reshape(len(own), rows).T
         nodes.append(known.select(pl.lit(kind).alias("identifier_type"), "identifier"))
         offset += known.height
     table = pl.concat(nodes)
     return Graph(table, codes, (table["identifier_type"] == customer).to_numpy())
+
+
+def factorize(raw: pl.Series) -> tuple[np.ndarray, pl.Series]:
+    """Return each text's place among the distinct ones (-1 for null), and these.
+
+    Texts are told apart by a 64-bit hash, which joins three times faster than text; every row
+    is then compared with the text that it was taken for, and should two hashes ever collide
+    the texts themselves are joined.
+    """
+    keys = raw.hash(0).alias("key").to_frame()
+    codes, firsts = _places(keys)
+    spellings = raw.gather(firsts)
+    if not raw.eq_missing(spellings.gather(codes)).all():
+        codes, firsts = _places(raw.alias("key").to_frame())
+        spellings = raw.gather(firsts)
+    null = raw.is_null().to_numpy()
+    return np.where(null, _NONE, codes), spellings
+
+
+def _places(keys: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return each key's place among the distinct keys, and the first row of each."""
+    distinct = keys.unique().with_row_index("place")
+    joined = keys.lazy().join(
+        distinct.lazy(), on="key", how="left", maintain_order="left", nulls_equal=True
+    )
+    codes = joined.select("place").collect().to_series().to_numpy().astype(np.int64)
+    firsts = np.empty(distinct.height, dtype=np.int64)
+    firsts[codes[::-1]] = np.arange(len(codes))[::-1]
+    return codes, firsts
 
 
 def components(edges: np.ndarray, size: int) -> np.ndarray:
