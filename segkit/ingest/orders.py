@@ -95,7 +95,8 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
             f"orders: {number(int(marks.sum()))} lines repeat an earlier line in every column; "
             'they are kept (duplicates = "drop" would remove them)'
         )
-    return frame.with_columns(marks.alias(REPEAT), *_sums(columns))
+    # Lazy, so that the exact product is worked out once.
+    return frame.lazy().with_columns(marks.alias(REPEAT), *_sums(columns)).collect()
 
 
 def _sums(columns: Columns) -> list[pl.Expr]:
