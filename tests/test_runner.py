@@ -17,6 +17,7 @@ from segkit.runner.folder import Aside, clean, locked
 from segkit.runner.manifest import file_digest, read_json
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
+from segkit.runner.tables import as_html
 from tests.toy_notebooks import write_chain, write_notebook
 
 slow = pytest.mark.slow
@@ -268,6 +269,18 @@ def test_what_is_wrong_is_said_before_a_kernel_starts(tmp_path):
         with pytest.raises(kind, match=message):
             run(folder=tmp_path, progress=QUIET, **arguments)
     assert not (tmp_path / "reports").exists()
+
+
+def test_results_and_frames_are_shown_without_personal_columns():
+    frame = pl.DataFrame({"customer_id": ["cust-1"], "orders": [3]})
+    shown = as_html(frame)
+    assert "cust-1" not in shown
+    assert "Left out as personal: customer_id" in shown
+    assert "cust-1" in as_html(frame, personal=True)
+    with pytest.raises(RunError, match="nothing but personal columns: customer_id"):
+        as_html(frame.select("customer_id"))
+    with pytest.raises(ParameterError, match="expects a result or a polars frame, got a dict"):
+        as_html({})
 
 
 def test_one_folder_is_held_by_one_run(tmp_path):

@@ -17,7 +17,7 @@ from segkit.result import Result, decode, encode
 from segkit.runner.context import OWN_DATA, Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
-from segkit.runner.tables import fit_to_show, save_table
+from segkit.runner.tables import as_html, fit_to_show, save_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -195,6 +195,10 @@ class NotebookRun:
         text = what.text if isinstance(what, Result) else what
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
         self._show(f'<div class="segkit-text">{paragraphs}</div>')
+
+    def show(self, what: Result) -> None:
+        """Show a result in its own form: its text, and its table or cards."""
+        self._show(as_html(what, personal=self._personal))
 
     def headline(self, what: Result | str) -> None:
         """Set the finding that stands for this notebook on the index."""

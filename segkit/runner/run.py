@@ -128,6 +128,9 @@ def _shared(catalog: Catalog, order: list[str], given: Mapping[str, Any]) -> dic
 
 def _import_renderer() -> None:
     """Import what renders reports while the first notebook executes."""
+    from segkit.runner.lean import import_nbformat
+
+    import_nbformat()
     from segkit.report import render  # noqa: F401
 
 

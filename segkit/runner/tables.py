@@ -42,6 +42,15 @@ def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, 
     return kept, f"<p><small>Left out as personal: {names}.</small></p>"
 
 
+def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
+    """Return a result in its own form, or a frame as a table, without personal columns."""
+    frame, note = fit_to_show(what, "shown", personal=personal)
+    if isinstance(what, Result) and not note:
+        return what._repr_html_()
+    words = f"<p>{html.escape(what.text)}</p>" if isinstance(what, Result) else ""
+    return words + table_html(frame) + note
+
+
 def guard_displays(*, personal: bool) -> None:
     """Leave personal columns out of frames and results that a cell shows as they are.
 
@@ -54,23 +63,13 @@ def guard_displays(*, personal: bool) -> None:
     if shell is None or shell.display_formatter is None or personal:
         return
 
-    def shown(what: Any) -> str:
-        frame, note = _kept(what)
-        if isinstance(what, Result) and not note:
-            return what._repr_html_()
-        words = f"<p>{html.escape(what.text)}</p>" if isinstance(what, Result) else ""
-        return words + table_html(frame) + note
-
     def written(what: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 - IPython's terms
-        printer.text(what.text if isinstance(what, Result) else str(_kept(what)[0]))
+        kept = what.text if isinstance(what, Result) else fit_to_show(what, "", personal=False)[0]
+        printer.text(str(kept))
 
     for kind in (pl.DataFrame, Result):
-        shell.display_formatter.formatters["text/html"].for_type(kind, shown)
+        shell.display_formatter.formatters["text/html"].for_type(kind, as_html)
         shell.display_formatter.formatters["text/plain"].for_type(kind, written)
-
-
-def _kept(what: Any) -> tuple[pl.DataFrame, str]:
-    return fit_to_show(what, "shown", personal=False)
 
 
 def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:

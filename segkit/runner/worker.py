@@ -19,9 +19,11 @@ LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a f
 
 def main(folder: Path) -> None:
     """Wait for a job, execute its notebook, write the outcome."""
-    import papermill
-
+    from segkit.runner.lean import import_nbformat
     from segkit.runner.manifest import write_json
+
+    import_nbformat()
+    import papermill
 
     _keep_progress_apart()
     line = sys.stdin.readline()
