@@ -4,6 +4,7 @@ from segkit.simulate.archetypes import ARCHETYPES, GENERATOR_VERSION, NO_OFFER, 
 from segkit.simulate.export import simulate_to_parquet
 from segkit.simulate.respond import Response
 from segkit.simulate.retailer import Retailer, simulate_retailer
+from segkit.simulate.sample import write_sample
 
 __all__ = [
     "ARCHETYPES",
@@ -14,4 +15,5 @@ __all__ = [
     "Retailer",
     "simulate_retailer",
     "simulate_to_parquet",
+    "write_sample",
 ]

@@ -162,12 +162,16 @@ def offer_codes(offers: list[str]) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Orders that follow a campaign: customers' rows, numbers, days, and whether by the offer."""
+    """Orders that follow a campaign: the customers' rows, the orders' numbers and days."""
 
     person: Ints
     number: Ints
     day: Ints
-    by_offer: NDArray[np.bool_]
+
+    def before(self, last: Ints) -> Answers:
+        """Keep the orders made before each customer's day ``last``."""
+        keep = self.day < last[self.person]
+        return Answers(self.person[keep], self.number[keep], self.day[keep])
 
 
 def answer(
@@ -191,7 +195,7 @@ def answer(
     wait = np.floor(-DECAY_DAYS * np.log1p(-level)).astype(np.int64)
     when = day[person] + 1 + wait  # the e-mail is opened on the day itself
     keep = when < last[person]
-    return Answers(person[keep], number[keep], when[keep], np.ones(int(keep.sum()), bool))
+    return Answers(person[keep], number[keep], when[keep])
 
 
 def stay(
@@ -213,7 +217,7 @@ def stay(
     person, number, day = (np.concatenate(column) for column in zip(*parts, strict=True))
     keep = (day >= first[person]) & (day < last[person])
     person, number, day = person[keep], number[keep], day[keep]
-    return Answers(person, number, day, np.zeros(len(person), bool))
+    return Answers(person, number, day)
 
 
 def saving_of(offers: Ints) -> Floats:

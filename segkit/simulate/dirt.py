@@ -127,13 +127,13 @@ def soil(
     kinds, place, draws = pick(root, table, first, frame.height)
     changes: list[tuple[int, str, str, object]] = []
     copies: list[int] = []
+    levels = draws.uniform("how")
     for row in np.flatnonzero(place >= 0):
         kind = kinds[place[row]]
         if kind == "duplicate":
             copies.append(int(row))
             continue
-        level = float(draws.rows(np.array([row])).uniform("how")[0])
-        cells = _broken(kind, frame.row(int(row), named=True), level, calendar)
+        cells = _broken(kind, frame.row(int(row), named=True), float(levels[row]), calendar)
         changes += [(int(row), kind, column, value) for column, value in cells.items()]
     dirty, originals = _write(frame, changes)
     return _repeat(dirty, originals, copies, table)

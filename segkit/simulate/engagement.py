@@ -35,7 +35,9 @@ class Sessions:
     draws : Draws
     day, second : arrays of int
         When the session begins or, if it ends in an order, when the order is made.
-    app, buys, fills_cart : arrays of bool
+    app, buys, fills_cart, known : arrays of bool
+        In the app or on the web; whether it ends in an order; whether something is put in the
+        cart; whether the customer is signed in.
     """
 
     person: Ints
@@ -46,6 +48,7 @@ class Sessions:
     app: NDArray[np.bool_]
     buys: NDArray[np.bool_]
     fills_cart: NDArray[np.bool_]
+    known: NDArray[np.bool_]
 
 
 def browse(people: People, calendar: Calendar) -> Sessions:
@@ -67,12 +70,15 @@ def browse(people: People, calendar: Calendar) -> Sessions:
     return browsing(people, person, number, Draws(keys), day)
 
 
-def browsing(people: People, person: Ints, number: Ints, draws: Draws, day: Ints) -> Sessions:
+def browsing(
+    people: People, person: Ints, number: Ints, draws: Draws, day: Ints, signed_in: float = 0.6
+) -> Sessions:
     """Make sessions without an order out of their days."""
     fills = draws.uniform("fills a cart") < people.traits["cart_probability"][person]
     app = draws.uniform("app") < people.traits["app_share"][person]
     none = np.zeros(len(person), dtype=bool)
-    return Sessions(person, number, draws, day, second_of_day(draws), app, none, fills)
+    known = app | (draws.uniform("signed in") < signed_in)
+    return Sessions(person, number, draws, day, second_of_day(draws), app, none, fills, known)
 
 
 def buying(baskets: Baskets, kept: Ints) -> Sessions:
@@ -86,6 +92,7 @@ def buying(baskets: Baskets, kept: Ints) -> Sessions:
         baskets.day[rows],
         baskets.second[rows],
         baskets.channel[rows] == 1,
+        yes,
         yes,
         yes,
     )
@@ -149,11 +156,10 @@ def _visit_table(
 ) -> pl.DataFrame:
     row = columns["row"]
     person, draws = sessions.person, sessions.draws
-    known = sessions.buys | sessions.app | (draws.uniform("signed in") < 0.6)
     second = (draws.uniform("on second device") < 0.35) & ~sessions.buys
     devices, tablets = ids["device_id"].gather(person), ids["second_device"].gather(person)
     device = devices.zip_with(pl.Series(~second) | tablets.is_null(), tablets)
-    account = ids["account_id"].gather(person).set(~pl.Series(known), None)
+    account = ids["account_id"].gather(person).set(~pl.Series(sessions.known), None)
     session = scattered(prefix, people.index[person], sessions.number)
     channel = pl.Series(["web", "app"]).gather(sessions.app * 1)
     product, page = columns["product"], columns["page"]

@@ -193,7 +193,8 @@ def send_back(people: People, catalogue: Catalogue, lines: pl.DataFrame, last: i
     day = lines["day"].to_numpy() + 4 + (27 * draws.uniform("return day") ** 1.7).astype(np.int64)
     back = (draws.uniform("return") < chance) & (day < last)
     second = second_of_day(Draws(draws.keys ^ np.uint64(1)))
-    moved = lines.with_columns(day=pl.Series(day), time=pl.Series(day * DAY + second * SECOND))
+    # The day stays that of the purchase: what was paid in euros is refunded in the same euros.
+    moved = lines.with_columns(time=pl.Series(day * DAY + second * SECOND))
     return moved.filter(pl.Series(back))
 
 

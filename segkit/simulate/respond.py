@@ -149,7 +149,9 @@ def _answered(
     last = day + 7 * weeks
     reached = writable(people, calendar, calendar.days)
     added = world.planted.added(people, reached)
-    by_offer = campaign.answer(people, added, offers, day, last, "campaign")
+    # Whoever orders sooner or later has clicked, however few weeks are looked at.
+    whole = campaign.answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
+    by_offer = whole.before(last)
     anyway = campaign.stay(people, calendar, catalogue, day, last, "campaign")
     mailed = np.flatnonzero(reached & (offers >= 0))
     mail = engagement.campaign_mail(
@@ -158,7 +160,7 @@ def _answered(
         ids[mailed],
         some.get_column("campaign_id").cast(pl.String).gather(mailed),
         day[mailed],
-        np.flatnonzero(np.isin(mailed, by_offer.person)),
+        np.flatnonzero(np.isin(mailed, whole.person)),
         "campaign",
     )
     offered, shift = campaign.saving_of(offers), _NATURAL_NUMBERS - 300
@@ -209,5 +211,7 @@ def _idle(world: World, people: People, ids: pl.DataFrame, day: Ints, last: Ints
     draws = stream.child(person, number, "visit")
     when = calendar.day_at(0, begin[person], end[person], draws.uniform("day"))
     keep = (when >= day[person]) & (when < last[person])
-    sessions = engagement.browsing(people, person[keep], number[keep], draws.rows(keep), when[keep])
+    sessions = engagement.browsing(
+        people, person[keep], number[keep], draws.rows(keep), when[keep], 1.0
+    )
     return engagement.visit_events(people, calendar, world.catalogue, ids, sessions, "T")

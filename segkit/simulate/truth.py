@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.simulate.archetypes import (
     ARCHETYPES,
@@ -57,13 +58,22 @@ def planted(world: World, customers: pl.DataFrame) -> dict[str, pl.DataFrame]:
     }
 
 
+def _groups(customers: pl.DataFrame) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return all customers, then each archetype's, as rows; in NumPy, so to the same last digit."""
+    archetype = customers["archetype"].to_numpy()
+    names = [name for name in sorted(ARCHETYPES) if (archetype == name).any()]
+    return [("all", np.ones(len(archetype), dtype=bool)), *((n, archetype == n) for n in names)]
+
+
 def _elasticities(customers: pl.DataFrame) -> pl.DataFrame:
-    """Mean price elasticity of demand by archetype, and over all, weighted by purchases."""
-    weighed = pl.col("orders_per_year") * pl.col("items_per_order")
-    mean = (pl.col("price_elasticity") * weighed).sum() / weighed.sum()
-    by = customers.group_by("archetype").agg(elasticity=-mean).sort("archetype")
-    whole = customers.select(archetype=pl.lit("all"), elasticity=-mean)
-    return pl.concat([whole, by.drop_nulls("archetype")])
+    """Average the price elasticity of demand by archetype, and over all, weighted by purchases."""
+    weights = (customers["orders_per_year"] * customers["items_per_order"]).to_numpy()
+    values = -customers["price_elasticity"].to_numpy()
+    rows = [
+        (name, float((values[chosen] @ weights[chosen]) / weights[chosen].sum()))
+        for name, chosen in _groups(customers)
+    ]
+    return pl.DataFrame(rows, schema=["archetype", "elasticity"], orient="row")
 
 
 def lifts(customers: pl.DataFrame) -> pl.DataFrame:
@@ -81,15 +91,17 @@ def lifts(customers: pl.DataFrame) -> pl.DataFrame:
     places = np.array([OFFERS.index(name) for name in some["best_offer"]], dtype=np.int64)
     table = np.column_stack(list(columns.values()))
     chosen = table[np.arange(some.height), places] if some.height else np.zeros(0)
-    frame = pl.DataFrame(
-        {"archetype": some["archetype"], "holdout": conversion(base, 0.0 * base)}
-        | columns
-        | {"tailored": chosen}
+    shares = {"holdout": conversion(base, 0.0 * base)} | columns | {"tailored": chosen}
+    rows = [
+        {"archetype": name, "customers": int(group.sum())}
+        | {key: float(values[group].mean()) for key, values in shares.items()}
+        for name, group in _groups(some)
+        if group.any()
+    ]
+    schema = {"archetype": pl.String, "customers": pl.Int64} | dict.fromkeys(shares, pl.Float64)
+    return pl.DataFrame(rows, schema=schema).with_columns(
+        lift=pl.col("tailored") / pl.col("generic") - 1
     )
-    means = [pl.len().alias("customers"), pl.exclude("archetype").mean()]
-    by = frame.drop_nulls("archetype").group_by("archetype").agg(means).sort("archetype")
-    whole = frame.select(pl.lit("all").alias("archetype"), *means)
-    return pl.concat([whole, by]).with_columns(lift=pl.col("tailored") / pl.col("generic") - 1)
 
 
 def _settings(world: World) -> pl.DataFrame:
