@@ -78,13 +78,16 @@ def read_descriptions(
 def _age_band(born: pl.Series, as_of: date) -> pl.Series:
     """Return whole years of age at ``as_of`` in bands; null where impossible."""
     frame = pl.DataFrame({"born": born.cast(pl.Date)})
-    birthday_to_come = pl.col("born").dt.month() * 100 + pl.col("born").dt.day() > (
-        as_of.month * 100 + as_of.day
+    month, day = (
+        part.cast(pl.Int32) for part in (pl.col("born").dt.month(), pl.col("born").dt.day())
     )
+    birthday_to_come = month * 100 + day > as_of.month * 100 + as_of.day
     age = as_of.year - pl.col("born").dt.year() - birthday_to_come.cast(pl.Int32)
-    real = age.is_between(0, IMPOSSIBLE_AGE)
-    band = age.cut(list(AGE_FROM[1:]), labels=list(AGE_BANDS), left_closed=True).cast(pl.String)
-    return frame.select(pl.when(real).then(band).alias("age_band")).to_series()
+    whole = frame.select(pl.when(age.is_between(0, IMPOSSIBLE_AGE)).then(age)).to_series()
+    known = whole.is_not_null().to_numpy()
+    place = np.searchsorted(AGE_FROM[1:], whole.fill_null(0).to_numpy(), side="right")
+    bands = pl.DataFrame({"age_band": np.array(AGE_BANDS)[place], "known": known})
+    return bands.select(pl.when("known").then("age_band")).to_series()
 
 
 def _most_frequent(column: pl.Series) -> pl.Series:

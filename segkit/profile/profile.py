@@ -110,7 +110,8 @@ def profile_segments(
         else None
     )
     table = profile_variables(members, numeric, circular=circular, kpi=kpi, rule=rule, level=level)
-    axes = [n for n in numeric.names if n in circular] or [n for n in numeric.names if n != kpi]
+    built = [n for n in numeric.names if n in circular]
+    axes = built if len(built) >= 2 else [n for n in numeric.names if n != kpi]
     return Profile(
         segments=_with_marks(weigh(members, revenue, kpi_values, level=level), table),
         variables=table,

@@ -43,7 +43,8 @@ def separate(
     """Project the standardised variables (unknown values at their mean) on two components.
 
     Returns ``None`` where fewer than two variables vary or there are fewer than three customers.
-    The sign of a component is such that its largest loading is positive.
+    The sign of a component is such that its largest loading (the first of equal ones) is
+    positive.
     """
     place = [variables.names.index(name) for name in use]
     scaled = variables.scaled[:, place]
@@ -55,7 +56,7 @@ def separate(
     matrix = matrix - matrix.mean(axis=0)
     values, vectors = np.linalg.eigh(matrix.T @ matrix)
     axes = vectors[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    axes = axes * np.sign(axes[np.abs(axes).round(9).argmax(axis=0), [0, 1]])
     scores = matrix @ axes
     centres = [
         _centre(scores[inside], name)
@@ -89,7 +90,7 @@ def _centre(scores: np.ndarray, name: str) -> dict[str, object]:
 
 
 def _loads(axis: np.ndarray, names: list[str]) -> str:
-    strongest = np.argsort(-np.abs(axis), kind="stable")[:STRONGEST]
+    strongest = np.argsort(-np.abs(axis).round(9), kind="stable")[:STRONGEST]
     return ", ".join(
         f"{'+' if axis[i] > 0 else '−'}{names[i].replace('_', ' ')}" for i in strongest
     )
