@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 VERDICTS = ("keep", "redundant", "noise", "constant")
+NAMED = 15
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMED
+    shown = ", ".join(names[:NAMED] if more > 1 else names)
+    return f"{shown} and {number(more)} more" if more > 1 else shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +88,10 @@ class Screening(Result):
                 f"{number(best['score'].item())} ({scale}worthless)."
             )
         noise = self.names("noise")
-        parts.append(f"Noise: {', '.join(noise)}." if noise else "No variable looks like noise.")
+        parts.append(f"Noise: {_listed(noise)}." if noise else "No variable looks like noise.")
         for verdict, words in (("redundant", "Repeat another"), ("constant", "Hardly vary")):
             if found := self.names(verdict):
-                parts.append(f"{words}: {', '.join(found)}.")
+                parts.append(f"{words}: {_listed(found)}.")
         chance = number(self.level * tested, digits=2)
         parts.append(
             f"An unrelated variable passes with a chance of {percent(self.level, places=0)}: if "
@@ -93,16 +100,17 @@ class Screening(Result):
         return " ".join([*parts, *self._warnings()])
 
     def _warnings(self) -> list[str]:
-        same = self.variables.filter("shares_rows")["variable"].to_list()
+        kept = pl.col("shares_rows") & (pl.col("verdict") == "keep")
+        same = self.variables.filter(kept)["variable"].to_list()
         near = self.variables.filter(pl.col("kpi_spearman").abs() > 0.95)["variable"].to_list()
         warnings = []
         if same:
             warnings.append(
-                f"Beware: {self.kpi} is computed from the same rows as {', '.join(same)}; their "
+                f"Beware: {self.kpi} is computed from the same rows as {_listed(same)}; their "
                 "relation is partly arithmetic. Take the KPI from a later period."
             )
         if near:
-            warnings.append(f"{', '.join(near)} nearly is {self.kpi} itself.")
+            warnings.append(f"{_listed(near)} nearly is {self.kpi} itself.")
         return warnings
 
     def plot(self) -> Figure:
