@@ -60,6 +60,7 @@ _MAP: dict[str, str] = {
     # How many segments, how good are they?
     "choose_k": "segkit.cluster.choose",
     "assess_stability": "segkit.cluster.stability",
+    "assess_structure": "segkit.cluster.structure",
     "cluster_validity": "segkit.cluster.validity",
     # What does each customer look like?
     "later_spend": "segkit.features.later",

@@ -163,12 +163,12 @@ def test_refits_equal_a_plain_loop():
 def test_seeding_on_a_part_and_one_full_run_gives_the_same():
     X, _ = make_blobs(3_000, 4, centers=4, cluster_std=2.0, random_state=3)
     options = {"k_range": [4], "n_boot": 10, "n_splits": 2}
-    part = assess_stability(X, seeding_rows=500, **options)
+    part = assess_stability(X, seeding_rows=125, **options)
     full = assess_stability(X, seeding_rows=3_000, **options)
     assert part.of(4)["jaccard"].to_list() == pytest.approx(
         full.of(4)["jaccard"].to_list(), abs=0.01
     )
-    assert part.seeding_rows == 500
+    assert part.seeding_rows == 125
 
 
 @pytest.mark.parametrize("method", ["kmeans", "ward"])

@@ -17,7 +17,6 @@ from segkit.cluster.agreement import (
     overlaps,
     prediction_strength,
 )
-from segkit.cluster.assign import nearest_centre
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
@@ -37,8 +36,8 @@ class Refits:
     n_starts : int
         k-means++ starts of every refit.
     seeding_rows : int
-        k-means: the starts run on so many customers of the resample, and one weighted run of
-        Lloyd's algorithm on all of them follows.
+        k-means: the starts run on so many customers per segment, drawn from the resample, and one
+        weighted run of Lloyd's algorithm on all of it follows.
     repeats : {"once", "weighted"}
         A customer drawn several times counts once, as in R's fpc::clusterboot (copies of a row
         make groups of their own), or as often as drawn.
@@ -49,6 +48,16 @@ class Refits:
     n_starts: int
     seeding_rows: int
     repeats: str = "once"
+
+    def prepared(self, X: Floats) -> Floats:
+        """Make rows ready for refits: k-means runs in single precision, twice as fast.
+
+        Rows are centred and scaled as a whole first, so nothing but the last digits changes.
+        """
+        if self.method == "ward":
+            return X
+        away = X - X.mean(axis=0)
+        return np.asarray(away / (np.abs(away).max() or 1.0), dtype=np.float32)
 
     def fit(self, X: Floats, counts: Ints, seed: int) -> dict[int, tuple[Floats, Ints | None]]:
         """Refit to the rows, each as often as it was drawn.
@@ -67,7 +76,7 @@ class Refits:
             (for k-means None: they are those of the nearest centre).
         """
         drawn = np.flatnonzero(counts)
-        rows, weights = X[drawn], counts[drawn].astype(np.float64)
+        rows, weights = X[drawn], counts[drawn].astype(X.dtype)
         if self.method == "kmeans":
             return {k: (self._centres(rows, weights, k, seed + k), None) for k in self.ks}
         if len(rows) < 2:
@@ -89,12 +98,14 @@ class Refits:
         with warnings.catch_warnings():
             # With fewer distinct rows than k, k-means finds fewer segments, and warns of it.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            if len(rows) <= self.seeding_rows:
+            seeding = self.seeding_rows * k
+            if len(rows) <= seeding:
                 model = KMeans(k, n_init=self.n_starts, random_state=seed)
                 return np.asarray(model.fit(rows, sample_weight=weights).cluster_centers_)
             rng = np.random.default_rng(seed)
-            some = rng.choice(len(rows), self.seeding_rows, p=weights / weights.sum())
-            start = KMeans(k, n_init=self.n_starts, random_state=seed).fit(rows[some])
+            some = rng.choice(len(rows), seeding, replace=False)
+            start = KMeans(k, n_init=self.n_starts, random_state=seed)
+            start.fit(rows[some], sample_weight=weights[some])
             full = KMeans(k, init=start.cluster_centers_, n_init=1)
             return np.asarray(full.fit(rows, sample_weight=weights).cluster_centers_)
 
@@ -139,10 +150,11 @@ def bootstrap(
         Threads; the result does not depend on them.
     """
     seeds = np.random.SeedSequence(seed).spawn(n_boot)
+    ready = refits.prepared(X)
 
     def pair(first: int) -> list[dict[int, tuple[Floats, Floats, Ints]]]:
         return [
-            _one(X, cuts, refits, np.random.default_rng(seeds[b]))
+            _one(ready, cuts, refits, np.random.default_rng(seeds[b]))
             for b in range(first, min(first + 2, n_boot))
         ]
 
@@ -164,15 +176,15 @@ def bootstrap(
 
 
 def _one(
-    X: Floats, cuts: Mapping[int, Ints], refits: Refits, rng: np.random.Generator
+    rows: Floats, cuts: Mapping[int, Ints], refits: Refits, rng: np.random.Generator
 ) -> dict[int, tuple[Floats, Floats, Ints]]:
-    counts = np.bincount(rng.integers(len(X), size=len(X)), minlength=len(X))
+    counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
     if refits.repeats == "once":
         counts = np.minimum(counts, 1)
     drawn = np.flatnonzero(counts)
     result = {}
-    for k, (centres, literal) in refits.fit(X, counts, int(rng.integers(2**31))).items():
-        everyone = nearest_centre(X, centres)
+    for k, (centres, literal) in refits.fit(rows, counts, int(rng.integers(2**31))).items():
+        everyone = _nearest(rows, centres)
         table = overlaps(cuts[k][drawn], everyone[drawn] if literal is None else literal, k, k)
         sizes = table.sum(axis=1)
         owner = matched(table)
@@ -213,20 +225,21 @@ def split_halves(X: Floats, refits: Refits, *, n_splits: int, seed: int, n_jobs:
     n_splits, seed, n_jobs : int
     """
     seeds = np.random.SeedSequence([seed, 1]).spawn(n_splits)
+    ready = refits.prepared(X)
 
     def split(number: int) -> dict[int, tuple[float, float]]:
         rng = np.random.default_rng(seeds[number])
         first = np.zeros(len(X), dtype=np.int64)
         first[rng.permutation(len(X))[: len(X) // 2]] = 1
         second = 1 - first
-        train = refits.fit(X, first, int(rng.integers(2**31)))
-        test = refits.fit(X, second, int(rng.integers(2**31)))
-        rows = X[second == 1]
+        train = refits.fit(ready, first, int(rng.integers(2**31)))
+        test = refits.fit(ready, second, int(rng.integers(2**31)))
+        rows = ready[second == 1]
         scores = {}
         for k in refits.ks:
             centres, literal = test[k]
-            own = nearest_centre(rows, centres) if literal is None else literal
-            table = overlaps(own, nearest_centre(rows, train[k][0]), k, k)
+            own = _nearest(rows, centres) if literal is None else literal
+            table = overlaps(own, _nearest(rows, train[k][0]), k, k)
             scores[k] = adjusted_rand(table), prediction_strength(table)
         return scores
 
@@ -235,6 +248,16 @@ def split_halves(X: Floats, refits: Refits, *, n_splits: int, seed: int, n_jobs:
         {k: np.array([scores[k][0] for scores in found]) for k in refits.ks},
         {k: np.array([scores[k][1] for scores in found]) for k in refits.ks},
     )
+
+
+def _nearest(rows: Floats, centres: Floats) -> Ints:
+    """Return each row's nearest centre by the product form, in blocks that stay in the cache."""
+    flat = (centres * centres).sum(axis=1)
+    turned = np.ascontiguousarray(-2 * centres.T)
+    codes = np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), 4096):
+        codes[start : start + 4096] = (rows[start : start + 4096] @ turned + flat).argmin(axis=1)
+    return codes
 
 
 def _mapped(task: Callable[[int], T], numbers: Sequence[int], n_jobs: int) -> list[T]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 MAX_ROWS = {"kmeans": 100_000, "ward": 2_000}
-SEEDING_ROWS = 5_000
+SEEDING_ROWS = 1_000
 DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
 
 
@@ -81,7 +81,7 @@ class Stability(Result):
         Customers handed in, and those used.
     n_boot, n_splits, n_starts, seeding_rows, seed : int
         Bootstrap refits, split halves, starts of k-means in every refit (they change the answer),
-        rows on which the starts run, seed.
+        customers per segment on which the starts run, seed.
     repeats : str
         Whether a customer drawn several times counts "once" or "weighted".
     notes : tuple of str
@@ -202,7 +202,7 @@ def assess_stability(
         by default 100,000 for k-means and 2,000 for Ward. Stability is then that of a sample of
         this size, a little below that of all.
     seeding_rows : int
-        k-means: starts run on so many rows of each refit, and one full run follows.
+        k-means: starts run on so many customers per segment, and one full run follows.
     repeats : {"once", "weighted"}
         Whether a customer drawn several times counts once, as in R's fpc::clusterboot, or as
         often as drawn, which gives somewhat lower figures.
@@ -244,7 +244,7 @@ def assess_stability(
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
-    plan = Refits(tuple(ks), method, n_starts, max(seeding_rows, 2 * ks[-1]), repeats)
+    plan = Refits(tuple(ks), method, n_starts, seeding_rows, repeats)
     with single_thread():
         cuts = numbered(partitions_of(used, ks, method=method, seed=seed, n_starts=n_starts))
         again = bootstrap(used, cuts, plan, n_boot=n_boot, seed=seed, n_jobs=n_jobs)

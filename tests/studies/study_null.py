@@ -1,0 +1,57 @@
+"""How often are data without groups called natural, and data with groups found to be so?
+
+``python -m tests.studies.study_null --seeds 200 --jobs 2``
+"""
+
+import polars as pl
+
+from segkit.cluster.structure import assess_structure
+from tests.studies._populations import continuum, mixture
+from tests.studies._study import arguments, over_seeds, publish, rate
+
+NULLS = ("normal", "uniform", "disk", "lognormal", "rfm_log", "rfm_raw")
+GROUPS = {
+    "4 round groups, 6 sd apart": {"k": 4, "apart": 6.0},
+    "4 long groups, 6 sd apart": {"k": 4, "apart": 6.0, "shape": "long"},
+    "3 round groups, 4 sd apart": {"k": 3, "apart": 4.0},
+}
+N = 300
+
+
+def verdict(setting, seed):
+    """One data set: the verdict by 19 references, at k = 2..5."""
+    if setting in NULLS:
+        X, k = continuum(seed, setting, n=N), 1
+    else:
+        X, k = mixture(seed, n=N, **GROUPS[setting])[0], GROUPS[setting]["k"]
+    found = assess_structure(X, k_range=range(2, 6), n_null=19, n_boot=2, seed=seed)
+    return {
+        "setting": setting,
+        "seed": seed,
+        "natural": found.verdict == "natural",
+        "right_k": found.natural_k == k,
+    }
+
+
+def main():
+    """Run the cells and write one row a setting."""
+    options = arguments(__doc__, seeds=200, thin=5)
+    cells = [(s, seed) for seed in range(options.seeds) for s in (*NULLS, *GROUPS)]
+    found = over_seeds(verdict, cells, jobs=options.jobs)
+    rows = []
+    for setting in (*NULLS, *GROUPS):
+        part = found.filter(pl.col("setting") == setting)
+        right = None if setting in NULLS else part["right_k"].mean()
+        tested = rate(int(part["natural"].sum()), part.height)
+        rows.append({"setting": setting, "customers": N, **tested, "right_k_rate": right})
+    publish(
+        pl.DataFrame(rows, infer_schema_length=None),
+        "null",
+        thin=options.thin,
+        note="Rate of the verdict 'natural' at level .05 (Ward, 19 references, k = 2..5), Wilson "
+        "95% interval.\nright_k_rate: the largest k with valleys throughout is the true one.",
+    )
+
+
+if __name__ == "__main__":
+    main()

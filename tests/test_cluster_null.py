@@ -1,0 +1,179 @@
+"""Are there natural groups? The null's margins and correlations, valleys, verdicts."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from segkit.cluster.null import normal_scores, null_reference, unimodal_margin
+from segkit.cluster.structure import Structure, assess_structure
+from segkit.cluster.valleys import gabriel_pairs, shallowest_valley
+from segkit.errors import DataError, ParameterError
+from tests.studies._populations import continuum, mixture
+
+IRIS = load_iris().data
+QUICK = {"n_null": 19, "n_boot": 4, "k_range": [2, 3, 4]}
+
+
+def draws(x, n=20_000):
+    return unimodal_margin(x).quantile(np.random.default_rng(0).random(n))
+
+
+def deepest_valley(x, bins=25):
+    """Return how far a histogram falls below what stands on both sides, in standard errors."""
+    counts, _ = np.histogram(x, bins)
+    both = np.minimum(np.maximum.accumulate(counts), np.maximum.accumulate(counts[::-1])[::-1])
+    return (both - counts).max() / np.sqrt(counts.max())
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda rng: rng.normal(size=800),
+        lambda rng: rng.random(800),
+        lambda rng: rng.exponential(size=800),
+        lambda rng: np.exp(rng.normal(size=800)),
+    ],
+)
+def test_a_unimodal_margin_stays_what_it_is(law):
+    x = law(np.random.default_rng(2))
+    drawn = draws(x)
+    at = np.sort(x)
+    gap = np.searchsorted(np.sort(drawn), at, side="right") / len(drawn) - np.arange(1, 801) / 800
+    assert np.abs(gap).max() < 0.04
+    assert drawn.min() >= x.min()
+    assert drawn.max() <= x.max()
+
+
+def test_a_valley_between_two_humps_is_filled():
+    rng = np.random.default_rng(3)
+    x = np.r_[rng.normal(-4, 1, 500), rng.normal(4, 1, 500)]
+    drawn = draws(x)
+    assert deepest_valley(x) > 5 > 4 > deepest_valley(drawn[:1000])
+    assert (np.abs(drawn) < 1.5).mean() > 0.1 > 0.02 > (np.abs(x) < 1.5).mean()
+    assert drawn.std() == pytest.approx(x.std(), rel=0.2)
+
+
+def test_spikes_at_the_ends_and_the_grain_of_counts_stay():
+    rng = np.random.default_rng(4)
+    share = np.where(rng.random(1000) < 0.6, 0.0, rng.beta(4, 8, 1000))
+    drawn = draws(share)
+    assert (drawn == 0).mean() == pytest.approx((share == 0).mean(), abs=0.01)
+    count = np.log1p(1 + rng.poisson(2, 1000))
+    drawn = draws(count)
+    assert set(np.unique(drawn)) <= set(np.unique(count))
+    for value in np.unique(count)[:5]:
+        assert (drawn == value).mean() == pytest.approx((count == value).mean(), abs=0.03)
+    yes = (rng.random(500) < 0.3).astype(float)
+    assert draws(yes).mean() == pytest.approx(yes.mean(), abs=0.01)
+    likert = rng.choice([1.0, 2, 3, 4, 5], 600, p=[0.3, 0.1, 0.1, 0.2, 0.3])
+    assert (draws(likert) == 1).mean() == pytest.approx((likert == 1).mean(), abs=0.01)
+
+
+def test_the_reference_keeps_correlations_even_of_yes_no_items():
+    rng = np.random.default_rng(5)
+    latent = rng.multivariate_normal(np.zeros(3), 0.6 + 0.4 * np.eye(3), 1500)
+    X = np.c_[latent[:, 0] > 0.5, np.exp(latent[:, 1]), np.round(latent[:, 2] * 2)]
+    drawn = null_reference(X).draw(20_000, np.random.default_rng(1))
+    expected = np.corrcoef(normal_scores(X), rowvar=False)
+    assert np.corrcoef(normal_scores(drawn), rowvar=False) == pytest.approx(expected, abs=0.03)
+
+
+def test_gabriel_neighbours_by_hand():
+    square = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.1, 1.1]])
+    assert gabriel_pairs(square) == [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
+    assert gabriel_pairs(np.array([[0.0], [0.0]])) == [(0, 1)]
+
+
+def test_the_valley_is_the_shallowest_between_neighbours():
+    rng = np.random.default_rng(6)
+    X = np.c_[np.r_[rng.normal(0, 1, 300), rng.normal(12, 1, 300), rng.normal(15.2, 1, 300)]]
+    codes = np.repeat([0, 1, 2], 300)
+    found = shallowest_valley(X, codes, 3)
+    assert (found.first, found.second) == (1, 2)
+    # Two normal humps 3.2 sd apart: f(1.6) / peak = .56 before smoothing, which fills it a little.
+    assert found.height == pytest.approx(0.56, abs=0.15)
+    assert shallowest_valley(np.ones((20, 2)), np.repeat([0, 1], 10), 2).z == 0.0
+
+
+def test_depth_over_cuts_of_level_ground_stays_small():
+    deep = []
+    for seed in range(60):
+        X = np.random.default_rng(seed).random((400, 2))
+        deep.append(shallowest_valley(X, (X[:, 0] > 0.5).astype(int), 2).z)
+    assert np.quantile(deep, 0.9) < 2.5
+
+
+def test_groups_are_natural_and_counted():
+    X, _ = mixture(3, k=4, n=500)
+    found = assess_structure(X, **{**QUICK, "k_range": range(2, 7)})
+    assert (found.verdict, found.natural_k, found.p_value) == ("natural", 4, 0.05)
+    assert "at k = 4 every two neighbours are set apart" in found.text
+
+
+def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():
+    rng = np.random.default_rng(0)
+    line = rng.multivariate_normal([0, 0, 0], 0.9 * np.ones((3, 3)) + 0.1 * np.eye(3), 400)
+    found = assess_structure(line, method="kmeans", **QUICK)
+    assert found.verdict == "reproducible"
+    assert "cuts through a continuum" in found.text
+    ball = rng.normal(size=(400, 6))
+    found = assess_structure(ball, **QUICK)
+    assert found.verdict == "constructive"
+    assert "the analyst's construction" in found.text
+    assert found.natural_k is None
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform", "rfm_log"])
+def test_continua_are_seldom_natural(kind):
+    hits = sum(
+        assess_structure(
+            continuum(seed, kind, n=200), k_range=[2, 3], n_null=19, n_boot=2, seed=seed
+        ).verdict
+        == "natural"
+        for seed in range(20)
+    )
+    assert hits <= 4, "at level .05, 5 or more of 20 have a chance of .003"
+
+
+def test_same_seed_same_result_whatever_the_order():
+    X = continuum(1, "rfm_log", n=120)
+    order = np.random.default_rng(0).permutation(120)
+    one, other = assess_structure(X, **QUICK), assess_structure(X[order], **QUICK)
+    assert one.table.equals(other.table)
+    assert one.p_value == other.p_value
+
+
+def test_large_data_constant_features_and_copies_are_borne():
+    X = np.repeat(continuum(2, "normal", n=100).round(1), 3, axis=0)
+    wide = np.c_[X, np.ones(len(X))]
+    found = assess_structure(wide, max_rows=150, **QUICK)
+    assert (found.n, found.rows) == (300, 150)
+    assert "random sample of 150 of 300" in found.text
+    assert "1 constant features were left out" in found.text
+    few = np.repeat([[0.0], [1.0], [2.0]], 20, axis=0)
+    assert assess_structure(few, **QUICK).table["k"].to_list() == [2]
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "error", "words"),
+    [
+        (np.ones((40, 2)), {}, DataError, "every feature is constant"),
+        (IRIS[:10], {}, DataError, "at least 30 customers"),
+        (np.full((40, 1), np.nan), {}, DataError, "missing or infinite"),
+        (IRIS, {"n_null": 10}, ParameterError, "n_null of at least 1 / alpha - 1"),
+        (IRIS, {"alpha": 0.0}, ParameterError, "level 0"),
+        (IRIS, {"n_boot": 1}, ParameterError, "n_boot >= 2"),
+        (IRIS, {"method": "single"}, ParameterError, "unknown method"),
+    ],
+)
+def test_bad_input_is_named(X, options, error, words):
+    with pytest.raises(error, match=words):
+        assess_structure(X, **{**QUICK, **options})
+
+
+def test_picture_and_json():
+    found = assess_structure(IRIS, **QUICK)
+    assert "Shallowest valley between neighbours" in found.plot().alt
+    again = Structure.from_dict(found.to_dict())
+    assert again.text == found.text
+    assert again.table.equals(found.table)
