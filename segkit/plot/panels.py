@@ -11,9 +11,10 @@ import polars as pl
 
 from segkit.display import is_share, number
 from segkit.errors import DataError, require_columns
-from segkit.plot.basic import Interval, draw_lines, line_axes, names_of, one_each
+from segkit.plot.basic import Interval, names_of, one_each
 from segkit.plot.describe import MOST_NAMED, describe_lines, drawn, finish
 from segkit.plot.figure import Figure, canvas
+from segkit.plot.ordered import draw_lines, line_axes
 from segkit.plot.style import COLOURS, head, number_axis, words, wrap, write
 
 if TYPE_CHECKING:

@@ -1,0 +1,169 @@
+"""Line charts: a value along an ordered axis (options as in `basic`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.plot.basic import Interval, names_of, one_each
+from segkit.plot.describe import describe_lines, drawn
+from segkit.plot.figure import Figure, canvas
+from segkit.plot.style import (
+    as_percent,
+    head,
+    name_axis,
+    number_axis,
+    spread,
+    styles,
+    words,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def lines(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    *,
+    group: str | None = None,
+    band: Interval | None = None,
+    percent: bool | None = None,
+    reference: float | None = None,
+    markers: bool | None = None,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Show how a value goes along an ordered axis (time, k, rank).
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a point; ``x`` is numeric, a date, or text in the order of the rows.
+    x, y : str
+        The ordered column and the value column. A row without a value breaks the line.
+    group : str, optional
+        One line a group, up to 12, named at the line's end.
+    band : (str, str), optional
+        Columns with lower and upper limit, drawn as a shaded band.
+    reference : float, optional
+        Value at which a dashed horizontal line is drawn.
+    markers : bool, optional
+        Mark the points; by default where a line has at most 25.
+    percent, title, x_label, y_label, alt
+        See `segkit.plot.basic`.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw, a point comes twice, or groups are more than 12.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"month": [1, 2], "orders": [3, 5]})
+    >>> lines(frame, "month", "orders").data.height
+    2
+    """
+    data = drawn(frame, [x, group, y, *(band or ())], [x, y])
+    one_each(data, [x, group] if group else [x])
+    if data.schema[x] not in (pl.String, pl.Categorical):
+        data = data.sort(x, maintain_order=True)
+    whole = frame.filter(pl.col(x).is_not_null())
+    with canvas(7.2, 3.6) as (figure, (axes,)):
+        draw_lines(axes, whole, x, y, group=group, band=band, markers=markers)
+        line_axes(axes, data, x, (x_label or words(x), y_label or words(y)), percent, y)
+        if reference is not None:
+            axes.axhline(reference, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+        if group:
+            _name_lines(axes, data, y, group)
+        head(figure, title)
+    text = alt or describe_lines(
+        data, x, y, group=group, title=title, percent=percent, label=y_label,
+        left_out=frame.height - data.height,
+    )  # fmt: skip
+    return Figure(figure, text, data)
+
+
+def draw_lines(
+    axes: Axes,
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    *,
+    group: str | None,
+    band: Interval | None,
+    markers: bool | None,
+) -> None:
+    """Draw a frame's lines (and bands) on axes that exist already."""
+    groups = names_of(frame.drop_nulls(y), group)
+    text = frame.schema[x] in (pl.String, pl.Categorical)
+    order = {name: i for i, name in enumerate(names_of(frame, x))}
+    for name, style in zip(groups, styles(len(groups)), strict=True):
+        part = frame.filter(pl.col(group) == name) if group else frame
+        if not text:
+            part = part.sort(x, maintain_order=True)
+        at = [order[v] for v in part.get_column(x)] if text else part.get_column(x).to_list()
+        values = part.get_column(y).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        mark = style.marker if (part.height <= 25 if markers is None else markers) else ""
+        axes.plot(
+            at, values, color=style.colour, linestyle=style.dash, linewidth=1.8, marker=mark,
+            markersize=4.5, label=str(name),
+        )  # fmt: skip
+        if band:
+            low, high = (
+                part.get_column(c).cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in band
+            )
+            axes.fill_between(at, low, high, color=style.colour, alpha=0.18, linewidth=0)
+
+
+def line_axes(
+    axes: Axes,
+    data: pl.DataFrame,
+    x: str,
+    labels: tuple[str, str],
+    percent: bool | None,
+    y: str,
+) -> None:
+    """Label the axes of a line chart by the type of its ordered column."""
+    kind = data.schema[x]
+    if kind in (pl.String, pl.Categorical):
+        names = names_of(data, x)
+        step = max(1, len(names) // 16)
+        name_axis(axes.xaxis, list(range(len(names)))[::step], names[::step], 12)
+        axes.set_xlabel(labels[0])
+    elif kind.is_temporal():
+        _date_axis(axes)
+        axes.set_xlabel(labels[0])
+    else:
+        if kind.is_integer():
+            axes.locator_params(axis="x", integer=True)
+        number_axis(axes.xaxis, labels[0])
+    number_axis(axes.yaxis, labels[1], in_percent=as_percent(percent, y))
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+
+
+def _date_axis(axes: Axes) -> None:
+    from matplotlib import dates
+
+    kinds: Any = dates  # matplotlib's stubs leave these two untyped
+    locator = kinds.AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(kinds.ConciseDateFormatter(locator))
+
+
+def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str) -> None:
+    """Write each group's name at its line's end, moved apart where they would overlap."""
+    groups = names_of(data, group)
+    low, high = axes.get_ylim()
+    gap = (high - low) * 0.065
+    lasts = [float(data.filter(pl.col(group) == name).get_column(y)[-1]) for name in groups]
+    for name, style, at in zip(groups, styles(len(groups)), spread(lasts, gap), strict=True):
+        axes.annotate(
+            wrap(name, 40), (1.0, at), (6, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", fontsize=9, color=style.ink,
+        )  # fmt: skip
