@@ -64,7 +64,7 @@ def test_customers_with_returns_alone_are_counted_and_left_out():
     rows = orders(("a", "1", 9, 100.0), ("b", "2", 1, -20.0))
     table = build_features(rows)
     assert table.frame["customer_id"].to_list() == ["a"]
-    assert "1 customers with returns alone are left out (-20)" in table.text
+    assert "returns alone are left out: 1 (-20)" in table.text
     everyone = build_features(rows, population="all")
     assert values(everyone, "frequency") == {"a": 1, "b": 0}
     assert values(everyone, "monetary") == {"a": 100.0, "b": -20.0}
@@ -74,7 +74,7 @@ def test_customers_with_returns_alone_are_counted_and_left_out():
 def test_nothing_but_returns_is_an_empty_table_that_says_so():
     table = build_features(orders(("a", "1", 9, -1.0), ("b", "2", 1, -20.0)))
     assert table.frame.height == 0
-    assert "2 customers with returns alone" in table.text
+    assert "returns alone are left out: 2" in table.text
     assert table.describe().height == len(table.names)
 
 
@@ -254,7 +254,7 @@ def test_one_customer_with_one_line_has_a_row():
     assert (row["recency_days"], row["frequency"], row["monetary"]) == (0, 1, 12.5)
     assert row["order_value_std"] is None
     assert row["season_share_summer"] == 1.0
-    assert "1 customers" in table.text
+    assert table.text.startswith("1 customer as of")
 
 
 def test_many_channels_get_a_feature_for_the_commonest(lines):

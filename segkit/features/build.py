@@ -187,7 +187,7 @@ def _sums(
         rest = base.filter(~buys)
         if rest.height:
             notes.append(
-                f"{number(rest.height)} customers with returns alone are left out "
+                f"customers with returns alone are left out: {number(rest.height)} "
                 f"({number(rest['orders.amount'].sum())})"
             )
         frame = base.filter(buys).sort(CUSTOMER)

@@ -56,14 +56,14 @@ class CustomerTable(Result):
     @property
     def text(self) -> str:
         """How many customers and features, the typical customer, and what was left out."""
-        head = (f"{number(self.frame.height)} customers as of {self.as_of}, "
-                f"described by {number(self.definitions.height)} features.")  # fmt: skip
+        n, k = self.frame.height, number(self.definitions.height)
+        who = "customer" if n == 1 else "customers"
+        parts = [f"{number(n)} {who} as of {self.as_of}, described by {k} features."]
         typical = [
             phrase.format(number(_median(self.frame[name])))
             for name, phrase in _TYPICAL.items()
             if name in self.frame.columns and self.frame[name].count()
         ]
-        parts = [head]
         if typical:
             parts.append(f"The median customer {', '.join(typical)}.")
         parts += self._concentration()
@@ -131,10 +131,10 @@ def _median(values: pl.Series) -> float:
 
 _QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 _TYPICAL = {
-    "frequency": "has {} orders",
+    "frequency": "has {} order(s)",
     "monetary": "has spent {}",
     "recency_days": "bought last {} days before that date",
-    "visits": "visited the site {} times",
+    "visits": "visited the site {} time(s)",
 }
 _SKEWED = ("monetary", "order_value_mean", "frequency")
 _MAIN = ("recency_days", "frequency", "monetary", "tenure_days", "order_value_mean",

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 VERDICTS = ("keep", "redundant", "noise", "constant")
-NAMED = 15
+NAMED = 12
 
 
-def _listed(names: list[str]) -> str:
-    more = len(names) - NAMED
-    shown = ", ".join(names[:NAMED] if more > 1 else names)
+def _listed(names: list[str], most: int = NAMED) -> str:
+    more = len(names) - most
+    shown = ", ".join(names[:most] if more > 1 else names)
     return f"{shown} and {number(more)} more" if more > 1 else shown
 
 
@@ -106,7 +106,7 @@ class Screening(Result):
         warnings = []
         if same:
             warnings.append(
-                f"Beware: {self.kpi} is computed from the same rows as {_listed(same)}; their "
+                f"Beware: {self.kpi} is computed from the same rows as {_listed(same, 5)}; their "
                 "relation is partly arithmetic. Take the KPI from a later period."
             )
         if near:
