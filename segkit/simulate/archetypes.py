@@ -40,7 +40,7 @@ DIFFICULTIES = {
 # archetype on the scale named (log, logit or plain). Attitudes are z-scores.
 _TRAITS = """
 trait               scale spread budget loyalist browser occasion lapsing
-orders_per_year     log   0.50   3.8    7.6      1.2     2.6      5.5
+orders_per_year     log   0.50   3.2    7.2      1.0     2.2      4.8
 years_active        log   0.10   16     30       16      20       1.4
 items_per_order     log   0.22   1.7    2.1      1.3     1.9      1.6
 price_tier          log   0.20   0.62   1.25     0.95    1.35     0.95
@@ -49,7 +49,7 @@ return_probability  logit 0.45   0.11   0.15     0.26    0.08     0.18
 occasion_share      logit 0.60   0.06   0.06     0.06    0.80     0.06
 gift_taste          logit 0.40   0.10   0.08     0.10    0.55     0.10
 sessions_per_month  log   0.45   0.7    1.2      2.6     0.35     0.6
-cart_probability    logit 0.45   0.10   0.14     0.13    0.10     0.12
+cart_probability    logit 0.45   0.08   0.11     0.085   0.08     0.10
 open_probability    logit 0.50   0.20   0.46     0.25    0.16     0.20
 click_probability   logit 0.40   0.14   0.20     0.12    0.07     0.08
 price_elasticity    log   0.15   2.0    0.8      1.5     0.9      1.3
