@@ -98,11 +98,9 @@ def test_the_data_hash_follows_the_data_not_their_order(found):
 def test_centres_are_geometric_means_where_logs_were_taken(found):
     steps = {c.name: c.shape for c in found.model.transform.columns}
     assert steps["monetary"] == "log1p"
-    literal = pl.DataFrame(
-        {"group": found.leaf_groups, **customers().sort("customer_id").to_dict()}
-    )
-    for row, segment in enumerate(found.model.segments):
-        spend = literal.filter(pl.col("group") == row)["monetary"].to_numpy()
+    members = customers().join(found.assignments, on="customer_id")
+    for segment in found.model.segments:
+        spend = members.filter(pl.col("segment") == segment.id)["monetary"].to_numpy()
         assert segment.centre["monetary"] == pytest.approx(np.expm1(np.log1p(spend).mean()))
 
 

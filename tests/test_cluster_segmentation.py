@@ -202,3 +202,21 @@ def test_duplicates_alone_form_segments():
 def test_as_many_segments_as_customers():
     frame, _ = blobs(n=5)
     assert cluster_customers(frame, features=["a", "b", "c"], k=5).segments.height == 5
+
+
+def test_settling_moves_the_cut_to_better_centres_and_can_be_declined():
+    frame, _ = blobs(gap=1.0)
+    options = {"features": ["a", "b", "c"], "k": 5}
+    settled = cluster_customers(frame, **options)
+    literal = cluster_customers(frame, settle_steps=0, **options)
+    assert settled.within_ss < literal.within_ss
+    assert settled.tree_agreement < literal.tree_agreement
+    assert "steps of k-means" in settled.text
+    assert "steps of k-means" not in literal.text
+    X = settled.model.transform.apply(frame)
+    place = {name: i for i, name in enumerate(settled.model.ids)}
+    groups = np.array([place[s] for s in settled.assignments["segment"]])
+    centres = np.array([segment.point for segment in settled.model.segments])
+    assert centres == pytest.approx(np.array([X[groups == g].mean(0) for g in range(5)]))
+    with pytest.raises(ParameterError, match="settle_steps must be 0 or more"):
+        cluster_customers(frame, settle_steps=-1, **options)

@@ -40,6 +40,7 @@ class Found:
     linkage: Floats | None
     leaf_groups: Ints | None
     note: str
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +225,16 @@ def _notes(
     found: Found, transform: Transform, choice: KChoice | None, agreement: float | None
 ) -> tuple[str, ...]:
     notes = [found.note] if found.note else []
+    nearest = "Everyone is in the segment with the nearest centre"
+    if found.settled:
+        nearest += f", {number(found.settled)} steps of k-means on from those of the cut"
     if agreement is not None:
         notes.append(
-            "Everyone is in the segment with the nearest centre, which for "
-            f"{percent(agreement)} of customers is that of the literal cut of the tree."
+            f"{nearest}; for {percent(agreement)} of customers that is the segment of the literal "
+            "cut of the tree."
         )
     elif found.linkage is not None:
-        notes.append("Everyone is in the segment with the nearest centre of the cut.")
+        notes.append(f"{nearest}.")
     if choice is not None:
         notes.append(choice.text)
     if transform.dropped:

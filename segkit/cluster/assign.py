@@ -123,3 +123,40 @@ def within_ss(X: Floats, labels: Ints, weights: Floats | None = None) -> float:
     gap = X - centres_of(X, labels, weights)[labels]
     squared = np.einsum("ij,ij->i", gap, gap)
     return float(squared.sum() if weights is None else squared @ weights)
+
+
+def settle(X: Floats, centres: Floats, *, steps: int) -> tuple[Floats, int]:
+    """Move centres to the means of the rows nearest to them, until nobody changes any more.
+
+    Lloyd (1982), "Least squares quantization in PCM". A centre that loses all its rows stays.
+
+    Parameters
+    ----------
+    X : array (n, d)
+    centres : array (k, d)
+        Where to start.
+    steps : int
+        Most steps to take; 0 leaves the centres as they are.
+
+    Returns
+    -------
+    tuple of (array (k, d), int)
+        The centres, and the steps taken.
+
+    Examples
+    --------
+    >>> centres, steps = settle(np.array([[0.0], [1.0], [9.0]]), np.array([[0.0], [4.0]]), steps=9)
+    >>> centres.tolist(), steps
+    ([[0.5], [9.0]], 1)
+    """
+    labels = None
+    for step in range(steps):
+        found = nearest_centre(X, centres)
+        if labels is not None and np.array_equal(found, labels):
+            return centres, step
+        labels = found
+        moved = np.array(centres)
+        for group in np.unique(labels):
+            moved[group] = X[labels == group].mean(axis=0)
+        centres = moved
+    return centres, steps

@@ -46,7 +46,7 @@ CRITERIA = {
             "prediction_strength",
             "prediction strength",
             "last_above",
-            "the largest k with a prediction strength, plus its standard error, of at least .8",
+            "the largest k whose strength plus its standard error is at least .8",
         ),
         Criterion(
             "stability",

@@ -17,7 +17,7 @@ from segkit.cluster.silhouettes import (
     silhouettes_of,
     squared_silhouettes,
 )
-from segkit.cluster.stability import standard_error
+from segkit.cluster.stability_tables import standard_error
 from segkit.cluster.sums import cluster_sums
 from segkit.cluster.validity import calinski_harabasz_of, davies_bouldin_of, mixture_bic
 from segkit.display import number

@@ -11,7 +11,8 @@ from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
 from segkit.errors import ParameterError, unknown
 
-METHODS = ("ward", "kmeans")
+METHOD_WORDS = {"ward": "Ward", "kmeans": "k-means"}
+METHODS = tuple(METHOD_WORDS)
 Partitions = Mapping[int, Ints]
 
 

@@ -13,7 +13,7 @@ from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, 
 from segkit.cluster.null import null_reference
 from segkit.cluster.partitions import check_method, partitions_of
 from segkit.cluster.refits import Refits, bootstrap
-from segkit.cluster.stability import standard_error
+from segkit.cluster.stability_tables import standard_error
 from segkit.cluster.threads import single_thread
 from segkit.cluster.valleys import Valley, shallowest_valley
 from segkit.display import number, percent

@@ -284,6 +284,8 @@ class RuleSet:
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row a rule: segment, condition (in words that `parse` reads), priority."""
+        import polars as pl
+
         return pl.DataFrame(
             [(rule.name, write(rule.condition), rule.priority) for rule in self.rules],
             schema={"segment": pl.String, "condition": pl.String, "priority": pl.Int64},
