@@ -106,6 +106,8 @@ def from_orders(lines, as_of, monetary, channels):
         )
     for name in OCCASIONS:
         f[f"occasion_share_{name}"] = share(lambda x, n=name: n in occasions(x["order_day"]))
+    gifts = {"christmas", "valentines", "mothers_day"}
+    f["gift_share"] = share(lambda x: bool(gifts & occasions(x["order_day"])))
     f["weekend_share"] = share(
         lambda x: (EPOCH + timedelta(days=x["order_day"])).isoweekday() in (6, 7)
     )
@@ -209,7 +211,7 @@ def random_tables(seed, *, customers=60, lines=900, events=2500, first=18_000, d
         back = draw.random() < 0.15
         cents = draw.randint(0, 20_000)
         orders.append((
-            draw.choice(who), f"o{draw.randint(0, lines // 2)}", 
+            draw.choice(who), f"o{draw.randint(0, lines // 2)}",
             first + int(days * draw.random() ** 0.7),
             (-cents if back else cents) / 100, None if draw.random() < 0.1 else back,
             draw.choice((0.0, 0.0, 1.5, 3.25)), draw.choice(("x", "y", "z", None)),

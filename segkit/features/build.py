@@ -199,7 +199,9 @@ def _sums(
     for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
-    return frame.with_columns(pl.col(zeros).fill_null(0.0))
+    # Intake keeps money to a millionth; what returns leave below that is rounding, not money.
+    money = [name for name in frame.columns if name.startswith("orders.amount")]
+    return frame.with_columns(pl.col(zeros).fill_null(0.0)).with_columns(pl.col(money).round(6))
 
 
 def _listed(customers: Any, engine: str) -> pl.Series:

@@ -72,6 +72,8 @@ class Occasion:
         For "nth_weekday": the month (1 to 12) and which of its weekdays (-1: the last).
     weekday : str
         For "nth_weekday": "monday" to "sunday".
+    gift : bool
+        Whether people buy for others then; ``gift_share`` takes all such occasions together.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Occasion:
     month: int = 1
     nth: int = 1
     weekday: str = "sunday"
+    gift: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -228,6 +231,12 @@ class Calendar:
         spans = {o.name: [o.in_year(year) for year in years] for o in self.occasions}
         return {name: _clip(ranges, first, final) for name, ranges in spans.items()}
 
+    def gift_days(self, first: int, final: int) -> list[tuple[int, int]]:
+        """Give the ranges of day numbers of all gift occasions, each day once."""
+        years = range(day_date(first).year - 1, day_date(final).year + 2)
+        spans = [o.in_year(year) for o in self.occasions if o.gift for year in years]
+        return _clip(spans, first, final)
+
     def season_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
         """Give each season's ranges of day numbers that touch ``first`` to ``final``."""
         years = range(day_date(first).year, day_date(final).year + 1)
@@ -256,16 +265,18 @@ def _clip(spans: list[tuple[date, date]], first: int, final: int) -> list[tuple[
 
 def _shipped() -> dict[str, Calendar]:
     common = (
-        Occasion("christmas", start="12-01", end="12-24"),
+        Occasion("christmas", start="12-01", end="12-24", gift=True),
         Occasion("black_friday", "nth_weekday", 0, 4, month=11, nth=4, weekday="thursday"),
-        Occasion("valentines", start="02-01", end="02-14"),
+        Occasion("valentines", start="02-01", end="02-14", gift=True),
         Occasion("easter", "easter", -7, 0),
         Occasion("new_year_sales", start="12-26", end="01-15"),
         Occasion("summer_sales", start="07-01", end="07-31"),
         Occasion("back_to_school", start="08-15", end="09-15"),
     )
-    mothers = Occasion("mothers_day", "nth_weekday", -7, 0, month=5, nth=2, weekday="sunday")
-    mothering = Occasion("mothers_day", "easter", -28, -21)
+    mothers = Occasion(
+        "mothers_day", "nth_weekday", -7, 0, month=5, nth=2, weekday="sunday", gift=True
+    )
+    mothering = Occasion("mothers_day", "easter", -28, -21, gift=True)
     return {
         "us": Calendar("us", (*common, mothers), NORTH),
         "uk": Calendar("uk", (*common, mothering), NORTH),

@@ -116,6 +116,7 @@ def spend_sums(lines: Any, facts: OrderFacts) -> Any:
             f"occasion_{n}": within("day", r)
             for n, r in facts.calendar.occasion_days(*span).items()
         },
+        "gift": within("day", facts.calendar.gift_days(*span)),
         "weekend": ((nw.col("day") + 3) % 7).is_in(list(facts.calendar.weekend)),
     }
     if "channel" in facts.columns:
@@ -176,6 +177,9 @@ def order_catalogue(facts: OrderFacts) -> Catalogue:
     for occasion in calendar.occasions:
         sums, words = f"occasion_{occasion.name}", f"occasion, calendar {calendar.name!r}"
         features.append(_share(f"occasion_share_{occasion.name}", "occasions", sums, words))
+    if any(occasion.gift for occasion in calendar.occasions):
+        words = f"gift occasion, calendar {calendar.name!r}"
+        features.append(_share("gift_share", "occasions", "gift", words))
     features.append(_share("weekend_share", "weekend", "weekend", "weekend"))
     if "channel" in facts.columns:
         features += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,15 +170,17 @@ class NotebookRun:
         name: str,
         *,
         caption: str = "",
+        columns: Sequence[str] | None = None,
         headings: Mapping[str, str] | None = None,
         max_rows: int = 30,
     ) -> None:
-        """Show a table and save it whole as ``tables/<name>.csv``, linked below it."""
+        """Show a table, or some columns of it; save it whole as ``tables/<name>.csv``, linked."""
         self._check_open()
         frame, note = fit_to_show(what, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
-        shown = table_html(frame, caption=caption, headings=headings, max_rows=max_rows)
+        part = frame if columns is None else frame.select(columns)
+        shown = table_html(part, caption=caption, headings=headings, max_rows=max_rows)
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 
     def figure(self, figure: Figure, name: str) -> None:
