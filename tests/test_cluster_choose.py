@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_iris, make_blobs
 
-from segkit.cluster.choose import KChoice, choose_k
+from segkit.cluster.choose import KChoice, _recommend, choose_k
 from segkit.cluster.criteria import CRITERIA, vote
 from segkit.cluster.gap import gap_statistic
 from segkit.cluster.ward import ward_linkage
@@ -64,6 +64,17 @@ def test_a_tie_goes_to_the_first_in_the_order_of_trust():
     found = choose_k(IRIS, criteria=["calinski_harabasz", "silhouette"])
     assert found.k == 2
     assert "tied with 3; the silhouette" in found.text
+
+
+def test_the_end_of_the_range_gives_way_in_a_tie():
+    found = choose_k(IRIS, criteria=["silhouette", "calinski_harabasz"], k_range=[2, 3])
+    assert found.k == 2
+    late = choose_k(blobs(5), criteria=["silhouette", "bic"], k_range=[2, 3, 4])
+    votes = pl.DataFrame(
+        {"criterion": ["silhouette", "bic"], "label": ["silhouette", "BIC"], "k": [4, 3]}
+    )
+    assert _recommend(votes, late.table)[0] == 3
+    assert "may only mean that k_range ends there" in _recommend(votes, late.table)[1]
 
 
 def test_no_groups_is_told():

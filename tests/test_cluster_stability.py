@@ -21,7 +21,8 @@ from segkit.cluster.agreement import (
     prediction_strength,
 )
 from segkit.cluster.refits import Refits, bootstrap
-from segkit.cluster.stability import Stability, assess_stability, band, flows, numbered
+from segkit.cluster.stability import Stability, assess_stability
+from segkit.cluster.stability_tables import band, flows, numbered
 from segkit.cluster.threads import single_thread
 from segkit.errors import DataError, ParameterError
 from tests.reference.clusters import IRIS_JACCARD
@@ -187,7 +188,7 @@ def test_large_data_are_sampled_and_it_is_said():
     found = assess_stability(X, k_range=[2], max_rows=300, **QUICK)
     assert (found.n, found.rows) == (900, 300)
     assert "A random sample of 300 of 900 was used." in found.text
-    assert "(6 refits, kmeans, 2 starts each)" in found.text
+    assert "(6 refits, k-means, 2 starts each)" in found.text
 
 
 def test_hennigs_bands():

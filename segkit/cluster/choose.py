@@ -143,8 +143,9 @@ def choose_k(
 ) -> KChoice:
     """How many segments do the data speak for? Each criterion votes once.
 
-    The k with most votes is recommended; a tie goes to the criterion that stands first in the
-    order of trust: silhouette, gap, prediction strength, stability, Calinski-Harabasz,
+    The k with most votes is recommended. In a tie the largest k of the range gives way, for its
+    votes may only mean that the range ends there; then the criterion decides that stands first in
+    the order of trust: silhouette, gap, prediction strength, stability, Calinski-Harabasz,
     Davies-Bouldin, BIC. Votes for k = 1 (no groups) are told and do not count towards a k.
 
     Parameters
@@ -248,18 +249,20 @@ def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
         return k, f"No criterion votes for two or more segments; {k} is the smallest examined."
     counts = cast.group_by("k").len()
     tied = counts.filter(pl.col("len") == pl.col("len").max())["k"].to_list()
-    first = cast.filter(pl.col("k").is_in(tied)).row(0, named=True)  # votes are in order of trust
+    edge = int(table["k"].to_numpy().max())
+    rivals = [other for other in tied if other != edge] or tied
+    first = cast.filter(pl.col("k").is_in(rivals)).row(0, named=True)  # votes: in order of trust
     k = int(first["k"])
     backers = cast.filter(pl.col("k") == k)["label"].to_list()
     voters = len(votes.filter(pl.col("k").is_not_null()))
     backing = f"{len(backers)} of {voters} criteria vote for {k} ({_join(backers)})"
     parts = [f"{k} segments are recommended: {backing}."]
+    if edge in cast["k"].to_list() and table["k"].n_unique() > 2:
+        parts.append(f"A vote for {edge} may only mean that k_range ends there.")
     if len(tied) > 1:
         others = _join([str(other) for other in sorted(tied) if other != k])
-        parts.append(
-            f"The vote is tied with {others}; the {first['label']} comes first in the order of "
-            "trust and decides."
-        )
+        first_words = "comes first in the order of trust and decides"
+        parts.append(f"The vote is tied with {others}; the {first['label']} {first_words}.")
     for other in sorted(set(votes["k"].drop_nulls().to_list()) - {k}):
         labels = votes.filter(pl.col("k") == other)["label"].to_list()
         verb = "votes" if len(labels) == 1 else "vote"

@@ -91,7 +91,7 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
     Edges lie halfway between neighbouring values, so that draws rounded to the values keep their
     shares.
     """
-    from sklearn.isotonic import isotonic_regression
+    from scipy.optimize import isotonic_regression
 
     shares = counts / counts.sum()
     halfway = (values[1:] + values[:-1]) / 2
@@ -107,9 +107,9 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
     density = counted / width
     best, found = np.inf, counted
     for mode in range(len(width) + 1):
-        rise = isotonic_regression(density[:mode], sample_weight=width[:mode]) if mode else []
+        rise = isotonic_regression(density[:mode], weights=width[:mode]).x if mode else []
         fall = (
-            isotonic_regression(density[mode:], sample_weight=width[mode:], increasing=False)
+            isotonic_regression(density[mode:], weights=width[mode:], increasing=False).x
             if mode < len(width)
             else []
         )

@@ -233,7 +233,8 @@ def assess_stability(
         halves = split_halves(used, plan, n_splits=n_splits, seed=seed, n_jobs=n_jobs)
     flow = flows(cuts)
     segments = segment_table(cuts, again)
+    curve = curve_table(ks, again, halves, segments)
     return Stability(
-        curve_table(ks, again, halves, segments), segments, refit_table(again), flow, method, len(matrix),
-        len(used), n_boot, n_splits, n_starts, plan.seeding_rows, seed, repeats, tuple(notes),
+        curve, segments, refit_table(again), flow, method, len(matrix), len(used), n_boot,
+        n_splits, n_starts, plan.seeding_rows, seed, repeats, tuple(notes),
     )  # fmt: skip

@@ -47,7 +47,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     ks = frame["k"].to_numpy()
-    with canvas(2.75 * columns + 0.6, 2.25 * rows + 0.5, rows=rows, columns=columns) as (fig, all_):
+    with canvas(2.75 * columns + 0.6, 2.45 * rows + 0.5, rows=rows, columns=columns) as (fig, all_):
         for axes, name in zip(all_, names, strict=False):
             _panel(axes, frame.filter(pl.col("criterion") == name), name, chosen)
             axes.set_xlim(ks.min() - 0.4, ks.max() + 0.4)
@@ -76,7 +76,11 @@ def _panel(axes: Axes, part: pl.DataFrame, name: str, chosen: int) -> None:
         color=OKABE_ITO[3],
     )  # fmt: skip
     label = f"{name[:1].upper()}{name[1:]}"
-    axes.set_title(wrap(label, 30), fontsize=9.5)
+    axes.set_title(wrap(label, 30), fontsize=9.5, pad=24)
+    axes.annotate(
+        wrap(part["rule"][0], 50), (0.0, 1.0), (0, 3), xycoords="axes fraction",
+        textcoords="offset points", fontsize=7, color="#4d4d4d", va="bottom",
+    )  # fmt: skip
     axes.locator_params(axis="x", integer=True)
     axes.locator_params(axis="y", nbins=5)
     number_axis(axes.xaxis, "Segments (k)")
