@@ -107,7 +107,7 @@ def test_groups_are_natural_and_counted():
     X, _ = mixture(3, k=4, n=500)
     found = assess_structure(X, **{**QUICK, "k_range": range(2, 7)})
     assert (found.verdict, found.natural_k, found.p_value) == ("natural", 4, 0.05)
-    assert "at k = 4 every two neighbours are set apart" in found.text
+    assert "at k = 4 every two neighbours are set apart by a valley" in found.text
 
 
 def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
+from segkit.cluster.kmeans import fit_kmeans
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
@@ -13,7 +15,7 @@ from segkit.errors import ParameterError, unknown
 
 METHOD_WORDS = {"ward": "Ward", "kmeans": "k-means"}
 METHODS = tuple(METHOD_WORDS)
-Partitions = Mapping[int, Ints]
+STARTS_ROWS = 20_000
 
 
 def check_method(method: str) -> None:
@@ -64,9 +66,14 @@ def partitions_of(
 def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
     """Cut the rows into k segments by k-means; fewer where distinct rows are fewer."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     if k == 1:
         return np.zeros(len(X), np.int64)
-    model = KMeans(k, n_init=n_starts, random_state=seed)
-    labels = model.fit_predict(X)
+    if len(X) > STARTS_ROWS:
+        return fit_kmeans(X, k, starts=n_starts, sample=STARTS_ROWS, seed=seed).labels
+    with warnings.catch_warnings():
+        # Data drawn without groups may have fewer distinct rows than k.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels = KMeans(k, n_init=n_starts, random_state=seed).fit_predict(X)
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)

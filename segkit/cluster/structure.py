@@ -96,9 +96,9 @@ class Structure(Result):
             row = self.table.filter(pl.col("k") == (self.natural_k or self._deepest()["k"]))
             share = percent(row["valley_height"].item(), places=0)
             return (
-                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart; "
+                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart by a valley; "
                 f"in the shallowest valley the density of customers falls to {share} of the lower "
-                f"peak, {compared}. {again if stable else ''}{notes}"
+                f"peak, {compared}.{f' {again}' if stable else ''}{notes}"
             )
         start = f"No natural segments were found: customers run into each other, {compared}."
         if self.verdict == "reproducible":
