@@ -52,7 +52,7 @@ def jaccard(table: Ints) -> Floats:
     """How much of each segment comes again in the second partition? Jaccard coefficients.
 
     The largest Jaccard coefficient |A and B| / |A or B| with any segment of the second: Hennig
-    (2007), "Cluster-wise assessment of cluster stability", section 3. NaN for an empty segment.
+    (2007), "Cluster-wise assessment of cluster stability". NaN for an empty segment.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def prediction_strength(table: Ints) -> float:
     """How well do the centres of others predict who belongs together? From 0 to 1.
 
     The worst segment's share of pairs that the other customers' centres put together as well:
-    Tibshirani and Walther (2005), "Cluster validation by prediction strength", eq. 2.
+    Tibshirani and Walther (2005), "Cluster validation by prediction strength", the definition of ps(k).
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def across(table: Ints) -> Floats:
     Segment-level stability across solutions: one less the entropy of their origin, divided by the
     logarithm of the number of segments before. 1: all from one segment; 0: evenly from all.
     Dolnicar and Leisch (2017), "Using segment level stability to select target segments in
-    data-driven market segmentation studies", section 2.2.
+    data-driven market segmentation studies".
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def gap_statistic(
     Gap(k) = mean over references of log W*_k, less log W_k, W being the within sum of squares;
     its standard error is sd √(1 + 1/B). References are uniform over a box along the principal
     axes: Tibshirani, Walther and Hastie (2001), "Estimating the number of clusters in a data set
-    via the gap statistic", section 3 and choice (b) of section 4.
+    via the gap statistic", with choice (b) of the reference.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def unimodal_margin(x: Floats) -> Margin:
     Valleys between humps are filled and nothing else is smoothed: densities over bins of equal
     count rise to a mode and fall after it (isotonic fits), the mode being the one that leaves the
     distribution function nearest: the unimodal law of Hartigan and Hartigan (1985), "The dip test
-    of unimodality", section 2. A lowest or highest value that at least 5% of the customers share
+    of unimodality". A lowest or highest value that at least 5% of the customers share
     (a spike at zero, a yes, the top of a scale) is no sign of a group and stays as it is; draws
     from a feature of few values fall on those values.
 

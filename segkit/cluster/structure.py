@@ -96,7 +96,8 @@ class Structure(Result):
             row = self.table.filter(pl.col("k") == (self.natural_k or self._deepest()["k"]))
             share = percent(row["valley_height"].item(), places=0)
             return (
-                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart by a valley; "
+                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart by "
+                f"a valley; "
                 f"in the shallowest valley the density of customers falls to {share} of the lower "
                 f"peak, {compared}.{f' {again}' if stable else ''}{notes}"
             )

@@ -22,7 +22,7 @@ def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
     """How far apart are the segments for their width ? Variance ratio, higher is better.
 
     Between-segment variance over within-segment variance, B/(k - 1) / (W/(n - k)): Calinski and
-    Harabasz (1974), "A dendrite method for cluster analysis", eq. 3. NaN for k = 1 or k = n,
+    Harabasz (1974), "A dendrite method for cluster analysis". NaN for k = 1 or k = n,
     where it is undefined; infinite when W = 0 (scikit-learn says 1 there).
 
     Examples
@@ -90,7 +90,7 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
 
     EM starts from the partition's shares, means and covariances; of two shapes of covariance,
     diagonal and full, each free per segment, the lower BIC = -2 log L + p log n counts: Schwarz
-    (1978); Fraley and Raftery (2002), "Model-based clustering", section 2.4 (who write its
+    (1978); Fraley and Raftery (2002), "Model-based clustering" (who write its
     negative). Lower is better; it holds only beside others on the same rows.
 
     Parameters
@@ -222,7 +222,7 @@ class Validity(Result):
         )
 
 
-# Kaufman and Rousseeuw (1990), "Finding Groups in Data", table 4 of chapter 2.
+# Kaufman and Rousseeuw (1990), "Finding Groups in Data", chapter 2, the table of subjective interpretation.
 _BANDS = (
     (0.71, "a strong structure"),
     (0.51, "a reasonable structure"),
