@@ -11,6 +11,10 @@ from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
 from segkit.features import build_features
+from segkit.features.engines import collect, open_lazy
+from segkit.features.pieces import pieces
+from segkit.features.sources import order_rows
+from segkit.features.windows import whole
 from tests.features_by_hand import (
     EPOCH,
     EVENT_SCHEMA,
@@ -131,6 +135,21 @@ def test_the_order_of_rows_does_not_matter(tables, eager):
     mixed = [table.sample(fraction=1, shuffle=True, seed=5) for table in tables]
     other = build_features(*mixed, as_of=day(AS_OF), windows=WINDOWS)
     assert_frame_equal(other.frame, eager.frame, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_pieces_of_customers_add_up_to_the_whole(tables, eager, engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("segkit.features.pieces.ROWS_A_PIECE", 150)
+    paths = [tmp_path / "orders.parquet", tmp_path / "events.parquet"]
+    for table, path in zip(tables, paths, strict=True):
+        table.write_parquet(path)
+    other = build_features(*paths, as_of=day(AS_OF), windows=WINDOWS, engine=engine)
+    assert_frame_equal(other.frame, eager.frame, rel_tol=1e-9, abs_tol=1e-9)
+    cut = order_rows(open_lazy(tables[0], "polars", "orders"), AS_OF)
+    parts = [collect(part)["customer_id"] for part in pieces(cut, whole(AS_OF))]
+    assert len(parts) >= 4
+    assert sum(len(part) for part in parts) == cut.n_used
+    assert sum(part.n_unique() for part in parts) == pl.concat(parts).n_unique()
 
 
 def test_nothing_after_as_of_is_used(tables, eager):

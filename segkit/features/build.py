@@ -15,8 +15,8 @@ from segkit.features import events as from_events
 from segkit.features import orders as from_orders
 from segkit.features.calendar import Calendar
 from segkit.features.engines import collect, open_lazy
-from segkit.features.plan import CUSTOMER, Bound, Plan, bind
-from segkit.features.sources import Rows, event_rows, event_types, levels, order_rows
+from segkit.features.plan import Bound, Plan, bind
+from segkit.features.sources import CUSTOMER, Rows, event_rows, event_types, levels, order_rows
 from segkit.features.table import CustomerTable
 from segkit.features.windows import check_days, day_date, day_number, whole
 
@@ -51,7 +51,7 @@ def build_features(
         ``order_id``, ``is_return``, ``discount``, ``category``, ``product_id``, ``channel`` where
         the source has them. A polars or pandas frame, lazy or not, a DuckDB relation, or the path
         of a Parquet file or folder, which is streamed. Lazy input is run several times, once for
-        each kind of sum.
+        each kind of sum, and beyond 20 million rows for each piece of the customers.
     events : frame, str or Path, optional
         ``customer_id``, ``event_type`` and ``event_day`` (or ``event_time``).
     customers : frame, str or Path, optional

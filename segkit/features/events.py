@@ -11,7 +11,8 @@ import polars as pl
 
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
 from segkit.features.engines import is_unknown
-from segkit.features.orders import CUSTOMER, trend
+from segkit.features.orders import trend
+from segkit.features.sources import CUSTOMER
 
 COUNTED = {
     "visits": "site_visit",

@@ -12,8 +12,8 @@ import polars as pl
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
 from segkit.features.engines import within
+from segkit.features.sources import CUSTOMER
 
-CUSTOMER = "customer_id"
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
 GROSS = "spend on purchase lines (returns not deducted)"
 

@@ -11,10 +11,9 @@ import polars as pl
 
 from segkit.features.definitions import Catalogue, Feature
 from segkit.features.engines import collect
-from segkit.features.sources import Rows
+from segkit.features.pieces import pieces
+from segkit.features.sources import CUSTOMER, Rows
 from segkit.features.windows import Window, before, day_date, last, whole
-
-CUSTOMER = "customer_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,11 @@ class Plan:
         return [self._block(block, window, names) for (block, window), names in wanted.items()]
 
     def _block(self, block: str, window: Window, names: list[str]) -> pl.DataFrame:
-        sums = self.blocks[block](self.rows.window(window), self.facts)
-        table = collect(sums.select(CUSTOMER, *names))
+        add = self.blocks[block]
+        table = pl.concat(
+            collect(add(rows, self.facts).select(CUSTOMER, *names))
+            for rows in pieces(self.rows, window)
+        )
         columns = [
             _filled(pl.col(name), name not in self.no_zero).alias(f"{block}.{name}{window.suffix}")
             for name in names

@@ -13,6 +13,8 @@ from segkit.features.definitions import MAX_LEVELS, slugs
 from segkit.features.engines import collect, day_of, is_infinite, is_unknown
 from segkit.features.windows import Window, day_date
 
+CUSTOMER = "customer_id"
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -40,7 +42,9 @@ class Rows:
 
     def window(self, window: Window) -> Any:
         """Keep the rows of a window."""
-        rows = self.frame.filter(nw.col("day") <= window.until)
+        rows, until = self.frame, window.until
+        if self.n_later or until < self.final:
+            rows = rows.filter(nw.col("day") <= until)
         return rows if window.after is None else rows.filter(nw.col("day") > window.after)
 
 
@@ -57,7 +61,7 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     schema = lazy.collect_schema()
     columns, notes = list(schema.names()), list[str]()
     time = "order_day" if "order_day" in columns else "order_time"
-    require_columns(columns, ["customer_id", time, "amount"], "orders")
+    require_columns(columns, [CUSTOMER, time, "amount"], "orders")
     amount = nw.col("amount").cast(nw.Float64)
     day = _day(time, "order_day", notes)
     back = amount < 0
@@ -98,7 +102,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     schema = lazy.collect_schema()
     columns, notes = list(schema.names()), list[str]()
     time = "event_day" if "event_day" in columns else "event_time"
-    require_columns(columns, ["customer_id", time, "event_type"], "events")
+    require_columns(columns, [CUSTOMER, time, "event_type"], "events")
     day = _day(time, "event_day", notes)
     optional = ("campaign_id", "session_id", "page", "duration_seconds")
     keep = [c for c in optional if c in columns]
@@ -134,8 +138,8 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
 
 
 def _customer(schema: Any) -> Any:
-    column = nw.col("customer_id")
-    return column if schema["customer_id"] == nw.String else column.cast(nw.String)
+    column = nw.col(CUSTOMER)
+    return column if schema[CUSTOMER] == nw.String else column.cast(nw.String)
 
 
 def _day(time: str, wanted: str, notes: list[str]) -> Any:

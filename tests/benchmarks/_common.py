@@ -7,32 +7,42 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def interleaved(tasks: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[float]]:
-    """Run every task once a round, one after the other; seconds of wall time by task.
+class Run(NamedTuple):
+    """Seconds of one run: on the clock, and of processor time over all threads."""
+
+    wall: float
+    processor: float
+
+
+def interleaved(tasks: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[Run]]:
+    """Run every task once a round, one after the other.
 
     A machine that is slow for a while is then slow for all, and their ratios stay true.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    runs: dict[str, list[Run]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             task()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds
+            run = Run(time.perf_counter() - started, time.process_time() - worked)
+            runs[name].append(run)
+    return runs
 
 
-def report(seconds: Mapping[str, list[float]], base: str) -> dict[str, float]:
+def report(runs: Mapping[str, list[Run]], base: str) -> dict[str, float]:
     """Print medians, and for each task the median over the rounds of its time over the base's."""
     ratios = {}
-    for name, runs in seconds.items():
-        pairs = zip(runs, seconds[base], strict=True)
-        ratios[name] = statistics.median(theirs / ours for theirs, ours in pairs)
+    for name, mine in runs.items():
+        pairs = list(zip(mine, runs[base], strict=True))
+        ratios[name] = statistics.median(run.wall / other.wall for run, other in pairs)
+        work = statistics.median(run.processor / other.processor for run, other in pairs)
+        wall, processor = (statistics.median(column) for column in zip(*mine, strict=True))
         print(
-            f"{name:<34} {statistics.median(runs):8.2f} s   {ratios[name]:6.2f} x {base}"
-            f"   (runs {' '.join(f'{run:.2f}' for run in runs)})",
+            f"{name:<28} {wall:7.2f} s = {ratios[name]:5.2f} x {base}; processor "
+            f"{processor:6.2f} s = {work:5.2f} x   (runs {' '.join(f'{r.wall:.2f}' for r in mine)})",
             flush=True,
         )
     return ratios

@@ -29,6 +29,7 @@ def write_lines(path, n):
     customers, baskets = max(n // 20, 1), n // 3 + 1
     with duckdb.connect() as connection:
         connection.execute("set memory_limit = '2GB'")
+        connection.execute("set enable_progress_bar = false")
         connection.execute(f"""
             copy (
                 select
