@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 # What a retailer can act on: how recently, often and dearly a customer buys, at what price and
 # occasion, what comes back, and how it deals with mail and site. One variable a topic, so that
-# no topic outvotes another; each is used where the source has it.
+# no topic outvotes another; rates, so that old and new customers compare. Each is used where the
+# source has it. How near this list comes to the truth: tests/studies/study_archetypes.py.
 BEHAVIOUR = (
     "recency_days",
-    "frequency",
+    "orders_per_year",
     "order_value_mean",
     "discount_share",
     "gift_share",
     "return_share",
-    "visits",
+    "visits_per_year",
     "open_rate",
     "abandonment_rate",
     "engagement_recency_days",

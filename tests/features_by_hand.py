@@ -178,6 +178,9 @@ def by_hand(orders, events, *, as_of, windows=(), monetary="net", trend_days=90)
             )
             part |= trends(lines, done, as_of, length or trend_days)
             row |= {name + end: value for name, value in part.items()}
+        known = row["tenure_days"] + 60
+        row["orders_per_year"] = row["frequency"] / known * 365
+        row["visits_per_year"] = row["visits"] / known * 365
         table[customer] = row
     return table
 

@@ -39,6 +39,8 @@ class Feature:
         From the sums of a window to the feature, a polars expression.
     trend : bool
         Whether it sets a window beside the one before, and so has a length of its own.
+    whole_only : bool
+        Whether it is made for the whole history alone: a rate over a customer's own time.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Feature:
     empty: str
     value: Callable[[Pick], pl.Expr]
     trend: bool = False
+    whole_only: bool = False
 
     def sums(self) -> set[str]:
         """Name the sums that the feature is made from."""
@@ -108,6 +111,23 @@ def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
 def counted(column: pl.Expr) -> pl.Expr:
     """Hand out a count or a number of days as a whole number (sums are kept as floats)."""
     return column.round().cast(pl.Int64)
+
+
+# Added to the time a customer is known, so that a new one's rate does not run away.
+CREDIT_DAYS = 60
+
+
+def per_year(name: str, source: str, what: str, count: str, as_of: int) -> Feature:
+    """Define a yearly rate of a count over the time since a customer's first purchase."""
+    formula = (
+        f"{what} over the days since the first purchase plus {CREDIT_DAYS} (so that a new "
+        "customer's rate does not run away), times 365"
+    )
+    return Feature(
+        name, "rates", "per year", source, formula, "null without a purchase",
+        lambda c: c(count) * 365.0 / (as_of - c("orders.first_day") + CREDIT_DAYS),
+        whole_only=True,
+    )  # fmt: skip
 
 
 def slugs(levels: Iterable[str]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
 from segkit.features.engines import is_unknown
 from segkit.features.orders import trend
 from segkit.features.sources import CUSTOMER
@@ -131,6 +131,8 @@ def event_catalogue(facts: EventFacts) -> Catalogue:
             features.extend(made)
 
     offer(_counts("visits"), types=("site_visit",))
+    yearly = per_year("visits_per_year", "events", "visits", "events.visits", facts.as_of)
+    offer([yearly], types=("site_visit",))
     offer(_counts("page_views"), types=("page_view",))
     offer(_counts("product_views"), types=("product_view",))
     offer(_times(facts), column="duration_seconds")

@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from segkit.features.calendar import Calendar
-from segkit.features.definitions import Catalogue, Feature, Pick, counted, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
 from segkit.features.engines import within
 from segkit.features.sources import CUSTOMER
 
@@ -158,7 +158,8 @@ def order_catalogue(facts: OrderFacts) -> Catalogue:
     """List the features that these order lines allow."""
     calendar = facts.calendar
     skipped: list[tuple[str, str]] = []
-    features = [*_core(facts), *_rhythm(), *_returns()]
+    rate = per_year("orders_per_year", "orders", "frequency", "orders.n_orders", facts.as_of)
+    features = [*_core(facts), rate, *_rhythm(), *_returns()]
     if "discount" in facts.columns:
         features += _discounts()
     else:

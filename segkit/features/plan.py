@@ -143,6 +143,8 @@ def bind(
     skipped: list[tuple[str, str]] = []
     for length in (0, *lengths):
         for feature in catalogue.features:
+            if length and feature.whole_only:
+                continue
             if not feature.trend:
                 window = last(length, as_of) if length else whole(as_of)
                 bound.append(Bound(feature, feature.name + window.suffix, window))

@@ -15,6 +15,20 @@ from segkit.runner.manifest import NAME, intact, read_json
 SHARED = ("source", "data", "mapping", "as_of", "seed", "customers")
 
 
+def declared_parameters(stem: str) -> list[str]:
+    """Name the parameters that a notebook's own cell declares.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such notebook.
+    """
+    catalog = Catalog.open(notebook_folder())
+    if stem not in catalog.notebooks:
+        raise ParameterError(unknown("notebook", stem, catalog.notebooks))
+    return list(catalog.notebooks[stem].parameters)
+
+
 def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
     """Prepare the context of a notebook that no runner executes.
 

@@ -37,7 +37,7 @@ class NotebookRun:
     data, mapping : pathlib.Path or None
         The user's files, found from the working folder.
     as_of : datetime.date or None
-        The analysis date, if one was given.
+        The analysis date: the one given, else the one that the notebooks upstream settled on.
     """
 
     def __init__(self, context: Context, *, personal: bool = False, alone: bool = False) -> None:
@@ -70,8 +70,10 @@ class NotebookRun:
         self.data = self._path_of("data")
         self.mapping = self._path_of("mapping")
         text = str(context.settings.get("as_of", ""))
+        said = inherited["as_of"]
+        inherited_day = date.fromisoformat(said) if said else None
         try:
-            self.as_of = date.fromisoformat(text) if text else None
+            self.as_of = date.fromisoformat(text) if text else inherited_day
         except ValueError as error:
             message = f"parameter 'as_of' expects a date such as 2024-01-31, got {text!r}"
             raise ParameterError(message) from error
@@ -170,16 +172,20 @@ class NotebookRun:
         name: str,
         *,
         caption: str = "",
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         headings: Mapping[str, str] | None = None,
         max_rows: int = 30,
     ) -> None:
-        """Show a table, or some columns of it; save it whole as ``tables/<name>.csv``, linked."""
+        """Show a table, or some columns of it; save it whole as ``tables/<name>.csv``, linked.
+
+        Columns may be named in one text, with blanks between them.
+        """
         self._check_open()
         frame, note = fit_to_show(what, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
-        part = frame if columns is None else frame.select(columns)
+        wanted = columns.split() if isinstance(columns, str) else columns
+        part = frame if wanted is None else frame.select(wanted)
         shown = table_html(part, caption=caption, headings=headings, max_rows=max_rows)
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 

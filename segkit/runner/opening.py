@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from segkit.errors import RunError
-from segkit.runner.alone import prepare_alone
+from segkit.runner.alone import declared_parameters, prepare_alone
 from segkit.runner.context import Context
 from segkit.runner.notebook import NotebookRun
 from segkit.runner.tables import guard_displays
 
+DEFAULTS: dict[str, Any] = {
+    "source": "simulated",
+    "data": "",
+    "mapping": "",
+    "out": "reports",
+    "name": "",
+    "as_of": "",
+    "seed": 0,
+    "customers": 20_000,
+}
+
 
 def open_notebook(
-    stem: str,
-    *,
-    source: str = "simulated",
-    data: str = "",
-    mapping: str = "",
-    out: str = "reports",
-    name: str = "",
-    as_of: str = "",
-    seed: int = 0,
-    customers: int = 20_000,
-    personal: bool = False,
-    **settings: Any,
+    stem: str, namespace: Mapping[str, Any] | None = None, **settings: Any
 ) -> NotebookRun:
     """Where does this notebook read and write? Its first call, with its parameters.
 
@@ -35,37 +36,32 @@ def open_notebook(
     ----------
     stem : str
         The notebook's file name without its ending.
-    source, data, mapping, out, name, as_of, seed, customers
-        The parameters that all notebooks share.
-    personal : bool
-        Whether customer ids and personal data may be shown.
+    namespace : mapping, optional
+        The notebook's ``globals()``, of which the parameters that its own cell declares are taken.
     **settings
-        The notebook's other parameters, kept for the record.
+        Parameters by name instead; ``personal=True`` lets customer ids and personal data be shown.
+        A shared parameter (source, data, mapping, out, name, as_of, seed, customers) that is not
+        given takes its default.
 
     Raises
     ------
     RunError
-        If the runner executes another notebook than the one named.
+        If the runner executes another notebook than the one named, or one upstream fails.
+    ParameterError
+        If there is no such notebook.
     """
-    known = {
-        "source": source,
-        "data": data,
-        "mapping": mapping,
-        "out": out,
-        "name": name,
-        "as_of": as_of,
-        "seed": seed,
-        "customers": customers,
-    }
-    given = {**known, **settings}
-    if personal:
-        given["personal"] = True
     context = Context.given()
     alone = context is None
+    if context is not None and context.stem != stem:
+        raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
+    taken: dict[str, Any] = {}
+    if namespace is not None:
+        names = declared_parameters(stem) if context is None else context.settings
+        taken = {name: namespace[name] for name in names if name in namespace}
+    given = {**DEFAULTS, **taken, **settings}
     if context is None:
         context = prepare_alone(stem, given)
-    elif context.stem != stem:
-        raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
     context.settings.update(given)
+    personal = bool(given.get("personal", False))
     guard_displays(personal=personal)
     return NotebookRun(context, personal=personal, alone=alone)
