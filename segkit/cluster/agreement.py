@@ -71,7 +71,7 @@ def prediction_strength(table: Ints) -> float:
     """How well do the centres of others predict who belongs together? From 0 to 1.
 
     The worst segment's share of pairs that the other customers' centres put together as well:
-    Tibshirani and Walther (2005), "Cluster validation by prediction strength", the definition of ps(k).
+    Tibshirani and Walther (2005), "Cluster validation by prediction strength", their ps(k).
 
     Parameters
     ----------

@@ -79,10 +79,11 @@ def silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
     """How much nearer is each customer to its own segment than to the next? Euclidean, exact.
 
     s = (b - a) / max(a, b) with a the mean distance to the other members of the own segment and b
-    the smallest mean distance to another segment: Rousseeuw (1987), "Silhouettes: a graphical aid", the definition of s(i). Zero
-    for the only row of a segment; NaN for k = 1. Distances are formed in blocks of at most 16 MB:
-    time grows with n², memory does not. Exact copies are at distance zero from one another
-    (scikit-learn's shortcut puts them up to 1e-8 apart).
+    the smallest mean distance to another segment: Rousseeuw (1987), "Silhouettes: a graphical aid
+    to the interpretation and validation of cluster analysis", s(i). Zero for the only row of a
+    segment; NaN for k = 1. Distances are formed in blocks of at most 16 MB: time grows with n²,
+    memory does not. Exact copies are at distance zero from one another (scikit-learn's shortcut
+    puts them up to 1e-8 apart).
 
     Returns
     -------

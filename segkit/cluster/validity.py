@@ -222,7 +222,7 @@ class Validity(Result):
         )
 
 
-# Kaufman and Rousseeuw (1990), "Finding Groups in Data", chapter 2, the table of subjective interpretation.
+# Kaufman and Rousseeuw (1990), "Finding Groups in Data", chapter 2.
 _BANDS = (
     (0.71, "a strong structure"),
     (0.51, "a reasonable structure"),
