@@ -108,9 +108,11 @@ def build_features(
     lines = order_rows(open_lazy(orders, engine, "orders"), day_number(as_of) if as_of else None)
     day = lines.final if as_of is None else day_number(as_of)
     plans, notes = [], list[str]()
-    plans.append(_order_plan(lines, day, monetary, market, notes))
+    asked = None if features is None else set(features)
+    plans.append(_order_plan(lines, day, monetary, market, asked, notes))
     if events is not None:
-        plans.append(_event_plan(event_rows(open_lazy(events, engine, "events"), day), day, notes))
+        acts = event_rows(open_lazy(events, engine, "events"), day)
+        plans.append(_event_plan(acts, day, asked, notes))
     catalogue = plans[0].catalogue if events is None else plans[0].catalogue + plans[1].catalogue
     if events is None:
         notes.append("no events were given: nothing on visits, mail and carts")
@@ -145,9 +147,15 @@ def _check_options(monetary: str, population: str, as_of: Any) -> None:
 
 
 def _order_plan(
-    rows: Rows, as_of: int, monetary: str, calendar: Calendar, notes: list[str]
+    rows: Rows,
+    as_of: int,
+    monetary: str,
+    calendar: Calendar,
+    asked: set[str] | None,
+    notes: list[str],
 ) -> Plan:
-    channels, left = levels(rows, "channel", as_of)
+    named = _asks(asked, "channels", "channel_share_")
+    channels, left = levels(rows, "channel", as_of) if named else ({}, [])
     facts = from_orders.OrderFacts(rows.columns, rows.first, as_of, monetary, channels, calendar)
     notes += [*rows.notes, *left]
     if rows.n_later:
@@ -157,8 +165,9 @@ def _order_plan(
     )
 
 
-def _event_plan(rows: Rows, as_of: int, notes: list[str]) -> Plan:
-    pages, left = levels(rows, "page", as_of)
+def _event_plan(rows: Rows, as_of: int, asked: set[str] | None, notes: list[str]) -> Plan:
+    named = _asks(asked, "time", "time_seconds_")
+    pages, left = levels(rows, "page", as_of) if named else ({}, [])
     types = event_types(rows, as_of)
     facts = from_events.EventFacts(rows.columns, rows.first, as_of, types, pages)
     notes += [*rows.notes, *left]
@@ -167,6 +176,11 @@ def _event_plan(rows: Rows, as_of: int, notes: list[str]) -> Plan:
     return Plan(
         rows, facts, from_events.BLOCKS, from_events.NO_ZERO, from_events.event_catalogue(facts)
     )
+
+
+def _asks(asked: set[str] | None, group: str, prefix: str) -> bool:
+    """Tell whether a family is wanted whose names stand in the data, and so cost a pass."""
+    return asked is None or any(name == group or name.startswith(prefix) for name in asked)
 
 
 def _sums(

@@ -40,9 +40,10 @@ def report(runs: Mapping[str, list[Run]], base: str) -> dict[str, float]:
         ratios[name] = statistics.median(run.wall / other.wall for run, other in pairs)
         work = statistics.median(run.processor / other.processor for run, other in pairs)
         wall, processor = (statistics.median(column) for column in zip(*mine, strict=True))
+        each = " ".join(f"{run.wall:.2f}" for run in mine)
         print(
             f"{name:<28} {wall:7.2f} s = {ratios[name]:5.2f} x {base}; processor "
-            f"{processor:6.2f} s = {work:5.2f} x   (runs {' '.join(f'{r.wall:.2f}' for r in mine)})",
+            f"{processor:6.2f} s = {work:5.2f} x   (runs {each})",
             flush=True,
         )
     return ratios
