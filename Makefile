@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
+# Five campaigns are planned, so five segments: the indices alone do not settle the number.
+K      ?= 5
 
 .DEFAULT_GOAL := help
 .PHONY: help install case-study test quick lint lab bench study study-thin format constraints clean
@@ -23,7 +25,7 @@ $(READY): constraints.txt pyproject.toml
 install: $(READY)  ## Build .venv with the pinned versions
 
 case-study: $(READY)  ## Simulate the retailer, run every notebook, write the reports
-	$(BIN)/segkit run --source simulated --out $(OUT)
+	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K)
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
 	$(BIN)/python -m pytest -q
