@@ -18,15 +18,18 @@ class Run(NamedTuple):
 
 
 def interleaved(tasks: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[Run]]:
-    """Run every task once a round, one after the other.
+    """Run every task once a round, one after the other, each round beginning with another.
 
-    A machine that is slow for a while is then slow for all, and their ratios stay true.
+    A machine that is slow for a while is then slow for all, none always follows the same one, and
+    the ratios stay true.
     """
     runs: dict[str, list[Run]] = {name: [] for name in tasks}
-    for _ in range(rounds):
-        for name, task in tasks.items():
+    names = list(tasks)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
             started, worked = time.perf_counter(), time.process_time()
-            task()
+            tasks[name]()
             run = Run(time.perf_counter() - started, time.process_time() - worked)
             runs[name].append(run)
     return runs
