@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 WORDS: dict[str, tuple[str, str]] = {
     "recency_days": ("lapsed", "recent"),
     "frequency": ("frequent", "infrequent"),
+    "orders_per_year": ("frequent", "infrequent"),
     "monetary": ("high-spend", "low-spend"),
     "tenure_days": ("long-standing", "new"),
     "order_value_mean": ("big-basket", "small-basket"),
@@ -27,7 +28,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "season_share_spring": ("spring", "non-spring"),
     "season_share_summer": ("summer", "non-summer"),
     "season_share_autumn": ("autumn", "non-autumn"),
+    "gift_share": ("gift-buying", "no-occasion"),
     "visits": ("often-visiting", "seldom-visiting"),
+    "visits_per_year": ("often-visiting", "seldom-visiting"),
     "page_views": ("much-browsing", "little-browsing"),
     "product_views": ("product-browsing", "little-looking"),
     "open_rate": ("mail-opening", "mail-ignoring"),
@@ -44,8 +47,8 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 # Features that say much the same: a name takes one of each set.
 TOPICS: tuple[tuple[str, ...], ...] = (
-    ("frequency", "gap_days_mean"),
-    ("visits", "page_views", "product_views", "carts"),
+    ("frequency", "orders_per_year", "gap_days_mean"),
+    ("visits", "visits_per_year", "page_views", "product_views", "carts"),
     ("open_rate", "emails_opened", "click_rate", "emails_clicked", "engagement_recency_days"),
     ("abandonment_rate", "carts_abandoned"),
     ("order_value_mean", "order_value_std"),

@@ -73,6 +73,15 @@ class Audit(Result):
         rest = f" {len(warned)} findings deserve a look." if warned else ""
         return f"Read {read}. {verdict}{rest}"
 
+    @property
+    def headline(self) -> str:
+        """The verdict alone."""
+        blocks = sum(item.severity == "block" for item in self.findings)
+        warned = sum(item.severity == "warn" for item in self.findings)
+        if blocks:
+            return f"Not before {number(blocks)} questions are answered in the mapping."
+        return f"They can be used as mapped; {number(warned)} findings deserve a look."
+
     def plot(self) -> Figure:
         """Draw rows by month."""
         from segkit.plot import OKABE_ITO, Figure, canvas

@@ -69,17 +69,22 @@ class RFM(Result):
         return self.segments
 
     @property
+    def headline(self) -> str:
+        """Which segment brings the most."""
+        top = self.segments.sort("revenue", descending=True).row(0, named=True)
+        return (
+            f"{top['segment']} bring the most: {percent(top['revenue_share'])} of revenue "
+            f"from {percent(top['customer_share'])} of customers."
+        )
+
+    @property
     def text(self) -> str:
         """The finding in words."""
         scored = int(self.segments["customers"].sum())
-        top = self.segments.sort("revenue", descending=True).row(0, named=True)
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         parts = [
             f"{number(scored)} customers scored{day}; monetary value is {_worded(self.monetary)}.",
-            (
-                f"{top['segment']} bring the most: {percent(top['revenue_share'])} of revenue "
-                f"from {percent(top['customer_share'])} of customers."
-            ),
+            self.headline,
         ]
         if self.unscored:
             parts.append(f"{number(self.unscored)} customers without a purchase have no score.")

@@ -214,10 +214,19 @@ class NotebookRun:
         self._summary["headline"] = what.headline if isinstance(what, Result) else what
 
     def answer(self, question: str, answer: Result | str, evidence: str = "") -> None:
-        """Add a row to the table of answers, shown at the report's top."""
+        """Add a row to the table of answers, shown at the report's top.
+
+        Evidence is the name of a table or figure of this notebook, or ``notebook/name``; the
+        report links to its data.
+        """
         self._check_open()
         text = answer.headline if isinstance(answer, Result) else answer
-        row = {"question": question, "answer": text, "evidence": evidence}
+        stem, _, name = evidence.rpartition("/")
+        folder = Path(self._context.run_folder) / stem if stem else self._folder
+        found = [ending for ending in ("csv", "parquet") if
+                 (folder / "tables" / f"{name}.{ending}").is_file()]  # fmt: skip
+        link = f"{stem or self._context.stem}/tables/{name}.{found[0]}" if found else ""
+        row = {"question": question, "answer": text, "evidence": evidence, "link": link}
         answers = [old for old in self._summary["answers"] if old["question"] != question]
         self._summary["answers"] = [*answers, row]
 
@@ -291,6 +300,6 @@ class NotebookRun:
         if rows:
             import polars as pl
 
-            self._show(table_html(pl.DataFrame(rows), caption="Answers"))
+            self._show(table_html(pl.DataFrame(rows).drop("link"), caption="Answers"))
         shown = html.escape(os.path.relpath(self._final, Path.cwd()))
         self._show(f"<p><small>Written to {shown}.</small></p>")
