@@ -44,7 +44,9 @@ def tracked_files():
 
 
 def test_no_committed_file_names_a_registry_or_a_machine_path():
-    needles = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/root/|/work/main|/opt/pypi")
+    needles = re.compile(
+        r"pypi\.org|files\.pythonhosted|registry\.npmjs|/root/|/work/main|/opt/pypi"
+    )
     here = Path(__file__)
     found = [
         f"{path.relative_to(ROOT)}: {match.group()}"
