@@ -63,13 +63,13 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
     ParameterError
         If a wanted variable is not a column of the table.
     DataError
-        If fewer than two variables are left.
+        If there are fewer than two customers, or fewer than two variables are left.
 
     Examples
     --------
-    >>> table = pl.DataFrame({"recency_days": [1, 5], "frequency": [2, 3], "open_rate": [None] * 2})
-    >>> choose_variables(table)
-    ['recency_days', 'frequency']
+    >>> columns = {"recency_days": [1, 5], "orders_per_year": [2, 3], "open_rate": [None, None]}
+    >>> choose_variables(pl.DataFrame(columns))
+    ['recency_days', 'orders_per_year']
     """
     for name in wanted:
         if name not in frame.columns:
@@ -81,6 +81,8 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
         and frame[name].null_count() <= MOST_MISSING * frame.height
         and frame[name].drop_nulls().n_unique() > 1
     ]
+    if frame.height < 2:
+        raise DataError(f"segments need at least two customers; the table has {frame.height}")
     if len(chosen) < 2:
         raise DataError(
             f"segments need at least two variables that vary; found {', '.join(chosen) or 'none'} "
@@ -170,9 +172,11 @@ class CustomerSegments(Result):
     @property
     def text(self) -> str:
         """The segments in words, and what the data's way there set apart."""
+        from segkit.cluster.outcome import CAVEAT
+
         apart = sum(self.intake.ledger.reasons().values())
         return (
-            f"{self.profile.text} Made from order lines up to {self.table.as_of}; "
+            f"{self.profile.text} {CAVEAT} Made from order lines up to {self.table.as_of}; "
             f"{number(apart)} raw lines are set apart in .intake.ledger."
         )
 
