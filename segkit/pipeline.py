@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number, percent, table_html
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.result import Result
 
@@ -41,6 +42,16 @@ BEHAVIOUR = (
 MOST_MISSING = 0.5
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
 POOR_KEPT, GOOD_KEPT = 0.5, 0.98
+# What fits the width of a notebook; `CustomerSegments.to_frame` has the intervals too.
+SHOWN = (
+    "segment",
+    "segment_name",
+    "customers",
+    "customer_share",
+    "revenue_share",
+    "revenue_per_customer",
+    "marked_by",
+)
 
 
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
@@ -179,6 +190,9 @@ class CustomerSegments(Result):
             f"{self.profile.text} {CAVEAT} Made from order lines up to {self.table.as_of}; "
             f"{number(apart)} raw lines are set apart in .intake.ledger."
         )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{table_html(self.to_frame().select(SHOWN))}"
 
     def plot(self) -> Figure:
         """Draw each segment's profile against all customers."""

@@ -1,29 +1,12 @@
 """Looks at an index and a report as a browser does, from disk and without a network."""
 
-import shutil
-from importlib.util import find_spec
-
 import pytest
 
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
 from tests.toy_notebooks import write_chain
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +16,13 @@ def index(tmp_path_factory):
     return run(folder=place, progress=Progress(quiet=True)).index
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
 @pytest.fixture(params=["light", "dark"])
-def page(browser, request):
-    asked, trouble = [], []
+def page(browser, watch, request):
+    asked = []
     context = browser.new_context(color_scheme=request.param, offline=True)
     opened = context.new_page()
     opened.on("request", lambda r: asked.append(r.url))
-    opened.on("pageerror", lambda error: trouble.append(str(error)))
-    opened.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    trouble = watch(opened)
     yield opened
     context.close()
     assert trouble == []
