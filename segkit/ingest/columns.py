@@ -83,8 +83,8 @@ class Columns:
         whole = False
         if dtype.is_float():
             self.notes.append(
-                f"{self.table}: {theirs!r} holds ids as decimals (17850.0); "
-                "they are read as whole numbers (17850)"
+                f"{self.table}: {theirs!r} holds ids as decimals (such as 123.0); "
+                "they are read as whole numbers (123)"
             )
         elif dtype == pl.String:
             cells = self.raw.get_column(theirs)
@@ -95,7 +95,7 @@ class Columns:
                 if whole:
                     self.notes.append(
                         f"{self.table}: {number(floats)} ids in {theirs!r} end in '.0'; "
-                        "they are read as whole numbers (17850.0 is 17850)"
+                        "they are read as whole numbers (123.0 is 123)"
                     )
         read = parse.identifier(pl.col(theirs), dtype, self.nulls, whole=whole)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
