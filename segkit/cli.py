@@ -115,7 +115,7 @@ def check(
     if save is not None:
         if save.exists():
             raise ParameterError(f"{save} exists; it is not overwritten")
-        audit.mapping.save(save)
+        audit.save_mapping(save)
         typer.echo(
             f"Mapping written to {save}; look it over, then: "
             f"segkit run --data {data} --mapping {save}"

@@ -207,6 +207,7 @@ def segment(
     variables: Sequence[str] = (),
     k: int | None = None,
     method: str = "ward",
+    calendar: str = "uk",
     seed: int = 0,
 ) -> CustomerSegments:
     """Which segments do these customers fall into?
@@ -227,6 +228,9 @@ def segment(
     k : int, optional
         Number of segments; chosen if not given.
     method : {"ward", "kmeans"}
+    calendar : str
+        Holidays and sales for the shares by occasion: "uk" (as in the notebooks), "us", "north" or
+        "south".
     seed : int
 
     Returns
@@ -255,7 +259,7 @@ def segment(
     taken = source if isinstance(source, Intake) else intake(source, mapping)
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
-    table = build_features(taken.orders, taken.events, as_of=as_of)
+    table = build_features(taken.orders, taken.events, as_of=as_of, calendar=calendar)
     chosen = choose_variables(table.frame, variables)
     found = cluster_customers(
         table.frame,

@@ -90,7 +90,7 @@ answers = [row for summary in run.summaries() for row in summary["answers"]]
 assert run.read_json("model")["names"] == ["low", "high"]
 assert not run.has("survey")
 run.headline(f"{len(answers)} question answered.")
-_ = [run.answer(**row) for row in answers]"""
+_ = [run.answer(row["question"], row["answer"], row["evidence"]) for row in answers]"""
 
 
 def write_chain(folder: Path):

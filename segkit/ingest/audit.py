@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.ingest.process import Intake
     from segkit.plot import Figure
+
+RIVALS = "Several columns could be"
 
 __all__ = ["Audit", "Finding", "check", "settle_mapping"]
 
@@ -50,6 +52,19 @@ class Audit(Result):
     def blocked(self) -> bool:
         """Whether a question must be answered before the data can be used."""
         return any(finding.severity == "block" for finding in self.findings)
+
+    def save_mapping(self, path: Path | str) -> Path:
+        """Write the mapping; where several columns would do, the question stands in their place.
+
+        So that a proposal is never taken for an answer: such a file is refused until it is given.
+        """
+        tables = dict(self.mapping.tables)
+        for item in self.findings:
+            part = tables.get(item.table)
+            if item.finding.startswith(RIVALS) and part is not None:
+                asked = {**part.columns, item.column: f"? {item.finding}"}
+                tables[item.table] = replace(part, columns=asked)
+        return replace(self.mapping, tables=tables).save(path)
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row a finding."""
@@ -155,7 +170,7 @@ def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
                 "block" if must else "warn",
                 table,
                 ours,
-                f"Several columns could be {ours}: {listed}.",
+                f"{RIVALS} {ours}: {listed}.",
                 answer=f'[{table}.columns] {ours} = "{theirs[0]}"',
             )
         )

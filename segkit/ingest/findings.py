@@ -13,6 +13,7 @@ from segkit.ingest.questions import Finding
 
 RANK = {"block": 0, "warn": 1, "info": 2}
 GUEST_SHARE = 0.2
+GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
 
 
 def trial(raw: dict[str, pl.DataFrame], mapping: Mapping, base: Path | None) -> Intake | None:
@@ -66,7 +67,8 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
     found = []
     top = lines["customer_id"].value_counts(sort=True)
     share = top["count"][0] / lines.height
-    if share >= GUEST_SHARE and top.height > 5:
+    apart = top.height > 5 and top["count"][0] >= GUEST_TIMES * top["count"][1]
+    if top.height > 5 and (share >= GUEST_SHARE or (apart and top["count"][0] >= GUEST_LINES)):
         found.append(
             Finding(
                 "warn",

@@ -185,6 +185,7 @@ def intake(
         raise DataError(
             "the data gate is shut; "
             + "; ".join(f"{q.finding} Answer with: {q.answer}" for q in questions)
+            + " (in a mapping file, or as mapping={...} in the call)"
         )
     for name, frame in raw.items():
         used.check_columns(name, frame)

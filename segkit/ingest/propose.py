@@ -121,6 +121,10 @@ def _with_values(table: str, frame: pl.DataFrame, part: TableMapping) -> TableMa
         prefix = return_prefix(frame, part)
         if prefix:
             options["return_prefix"] = prefix
+        if re.search(
+            r"%|pct|percent|prozent|pourcent|procent", part.columns.get("discount", "").lower()
+        ):
+            options["discount_unit"] = "percent"
     if table == "events" and "event_type" in part.columns:
         cells = frame[part.columns["event_type"]].drop_nulls().cast(pl.String).unique().to_list()
         meant = {cell: _event(cell) for cell in sorted(cells)}

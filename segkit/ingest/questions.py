@@ -9,8 +9,15 @@ import polars as pl
 from segkit.display import number
 from segkit.ingest.clock import Clock, day_order, formats, numeric_format
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
-from segkit.ingest.parse import is_text, seen_decimal
+from segkit.ingest.parse import flag, is_text, seen_decimal
 from segkit.schema import CONTRACTS, Field
+
+# Words for a document that gives money back, in six languages.
+CREDIT = (
+    r"\b(avoir|credit[ _-]?note|credit[ _-]?memo|refund|return|returned|retour|gutschrift|retoure"
+    r"|storno|abono|devoluci[oó]n|reembolso|creditnota|nota di credito|reso)\b"
+)
+MOST_KINDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,72 @@ def open_questions(
             asked += _about_dates(table, field.name, frame[theirs], mapping)
         elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
             asked += _about_decimals(table, field.name, frame[theirs], mapping)
+    if table == "orders":
+        asked += _about_returns(frame, mapping)
     if table == "orders" and "currency" in part.columns and not with_fx:
         asked += _about_currencies(frame[part.columns["currency"]], mapping)
     return asked
+
+
+def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
+    """Ask which words mean a return, where a column seems to say so and nothing reads it."""
+    part = mapping.tables["orders"]
+    theirs = part.columns.get("is_return")
+    if theirs is not None and is_text(frame.schema[theirs]):
+        words = part.values.get("is_return", {})
+        cells = frame.select(pl.col(theirs).cast(pl.String).str.strip_chars().alias("word"))
+        read = flag(pl.col("word"), pl.String(), (), words)
+        known = {str(word) for word in words}
+        odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *known]))
+        if odd.height:
+            listed = _some(odd["word"])
+            return [_return_question(theirs, f"holds {listed}, neither yes nor no.", odd)]
+        return []
+    if theirs is not None or part.constants.get("is_return") is not None:
+        return []
+    if mapping.option("orders", "return_prefix"):
+        return []
+    return _credit_notes(frame, part)
+
+
+def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
+    """Find unused columns whose words name credit notes on lines that are not negative."""
+    signs = [part.columns[n] for n in ("quantity", "amount") if n in part.columns]
+    minus = pl.any_horizontal(
+        pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs
+    ) if signs else pl.lit(value=False)  # fmt: skip
+    for name in frame.columns:
+        if name in part.columns.values() or not is_text(frame.schema[name]):
+            continue
+        if frame[name].head(10_000).n_unique() > MOST_KINDS:
+            continue
+        kind = pl.col(name).cast(pl.String).str.strip_chars()
+        notes = frame.filter(kind.str.to_lowercase().str.contains(CREDIT) & ~minus).select(
+            word=kind
+        )
+        if notes.height:
+            return [_return_question(name, f"holds {_some(notes['word'])}: returns?", notes)]
+    return []
+
+
+def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
+    named = rows.filter(pl.col("word").str.to_lowercase().str.contains(CREDIT))
+    word = (named if named.height else rows)["word"][0]
+    return Finding(
+        "block",
+        "orders",
+        "is_return",
+        f"{column!r} {what} On these {number(rows.height)} rows that decides the sign.",
+        rows.height,
+        str(word),
+        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] "{word}" = true '
+        "(and each other word = true or false)",
+    )
+
+
+def _some(words: pl.Series) -> str:
+    found = words.drop_nulls().unique().sort().head(4).to_list()
+    return ", ".join(repr(word) for word in found)
 
 
 def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:

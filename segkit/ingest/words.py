@@ -98,7 +98,7 @@ ORDERS: Words = {
         (
             "unit_price unitprice price_per_unit item_price price_each einzelpreis "
             "stueckpreis "
-            "stuckpreis prix_unitaire precio_unitario stuksprijs eenheidsprijs"
+            "stuckpreis p_u_ht pu_ht prix_unitaire precio_unitario stuksprijs eenheidsprijs"
         ),
         "price preis prix precio prijs",
     ),
@@ -113,14 +113,14 @@ ORDERS: Words = {
             "item_code article_id article_no artikelnummer artikel_nr artikelnr artikel_id "
             "produkt_id produktnummer id_produit code_produit ref_produit "
             "reference_produit "
-            "id_producto codigo_producto artikelcode productcode"
+            "id_producto codigo_producto artikelcode productcode ref_article reference_article"
         ),
         "product item article artikel produkt produit producto reference ean",
     ),
     "category": (
         (
             "category product_category department warengruppe kategorie produktgruppe "
-            "categorie rayon "
+            "categorie rayon famille "
             "categoria familia productgroep"
         ),
         "group gruppe type_produit",

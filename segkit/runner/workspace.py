@@ -123,7 +123,7 @@ def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
         values["name"] = run_name({"data": near})
     folder.mkdir(parents=True, exist_ok=True)
     if audit is not None:
-        audit.mapping.save(folder / "mapping.toml")
+        audit.save_mapping(folder / "mapping.toml")
     else:
         (folder / "mapping.toml").write_text(EMPTY_MAPPING, encoding="utf-8")
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]

@@ -1,0 +1,80 @@
+"""What means a return is asked, never passed over; a proposal is never taken for an answer."""
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError, MappingError
+from segkit.ingest import Mapping
+
+ROWS = [
+    # document, kind, customer, day, quantity, money: returns of three kinds
+    ("1", "TICKET", "a", "2024-05-30", "1", "10,00"),
+    ("2", "FACTURE", "b", "2024-05-30", "2", "20,00"),
+    ("3", "AVOIR", "a", "2024-05-31", "1", "4,00"),
+    ("4", "AVOIR", "b", "2024-05-31", "-1", "-5,00"),
+    ("5", "TICKET", "b", "2024-05-31", "-1", "-1,00"),
+]
+COLUMNS = ["order_id", "Nature", "customer_id", "order_date", "quantity", "amount"]
+LINES = pl.DataFrame(ROWS, schema=COLUMNS, orient="row")
+MEANT = {"AVOIR": True, "TICKET": False, "FACTURE": False}
+
+
+def mapped(**values):
+    part = {"columns": {"is_return": "Nature"}, "values": {"is_return": values}}
+    return {"orders": part}
+
+
+def test_credit_notes_with_positive_amounts_shut_the_gate():
+    with pytest.raises(DataError, match="'Nature' holds 'AVOIR': returns"):
+        segkit.intake(LINES)
+
+
+def test_words_that_are_neither_yes_nor_no_shut_the_gate():
+    with pytest.raises(DataError, match="'AVOIR', 'FACTURE', 'TICKET', neither yes nor no"):
+        segkit.intake(LINES, mapped())
+    with pytest.raises(DataError, match="'FACTURE', 'TICKET', neither"):
+        segkit.intake(LINES, mapped(AVOIR=True))
+
+
+def test_once_answered_every_kind_of_return_takes_money_back():
+    taken = segkit.intake(LINES, mapped(**MEANT))
+    assert taken.orders["is_return"].to_list() == [False, False, True, True, True]
+    assert taken.orders["amount"].to_list() == [10.0, 20.0, -4.0, -5.0, -1.0]
+
+
+def test_credit_notes_that_are_negative_anyway_ask_nothing():
+    negative = LINES.filter(pl.col("order_id") != "3")
+    assert segkit.intake(negative).orders["amount"].sum() == 24.0
+
+
+def test_a_percent_sign_is_read_as_percent():
+    lines = LINES.drop("Nature", "amount").with_columns(
+        pl.lit("10,00").alias("unit_price"), pl.lit("20").alias("Remise %")
+    )
+    audit = segkit.check(lines)
+    assert audit.mapping.option("orders", "discount_unit") == "percent"
+    taken = segkit.intake(lines, audit.mapping)
+    assert taken.orders["amount"].to_list() == [8.0, 16.0, 8.0, -8.0, -8.0]
+
+
+def test_a_saved_proposal_keeps_the_question_open(tmp_path):
+    rivals = LINES.drop("Nature").rename({"amount": "Montant TTC"})
+    rivals = rivals.with_columns(pl.lit("1,00").alias("Montant HT"))
+    audit = segkit.check(rivals)
+    assert audit.blocked
+    kept = Mapping.load(audit.save_mapping(tmp_path / "mapping.toml"))
+    with pytest.raises(MappingError, match="Several columns could be amount"):
+        segkit.intake(rivals, kept)
+
+
+def test_one_account_far_above_the_others_is_pointed_out():
+    usual = [(f"o{i}", f"c{i}", "2024-05-30", "1", "5") for i in range(60)]
+    guest = [(f"g{i}", "guest", "2024-05-30", "1", "5") for i in range(55)]
+    lines = pl.DataFrame(
+        [*usual * 4, *guest],
+        schema=["order_id", "customer_id", "order_date", "quantity", "amount"],
+        orient="row",
+    )
+    told = [finding.finding for finding in segkit.check(lines).findings]
+    assert any("a guest account?" in text for text in told)
