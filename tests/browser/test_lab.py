@@ -199,7 +199,7 @@ def expect_to_see(page, cells, *, tables, figures):
     for table in found.all():
         table.scroll_into_view_if_needed()
         assert table.bounding_box()["height"] > 40
-        assert table.locator("th").first.inner_text()
+        assert table.locator("th").first.text_content()
     pictures = page.locator(".jp-OutputArea img")
     assert pictures.count() == html.count("<img ") >= figures
     for picture in pictures.all():
