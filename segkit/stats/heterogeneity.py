@@ -39,11 +39,13 @@ class Heterogeneity:
     p_crossing: float
 
 
-def _usable(effects: npt.ArrayLike, errors: npt.ArrayLike) -> tuple[Array, Array, Array]:
+def _usable(
+    effects: npt.ArrayLike, errors: npt.ArrayLike
+) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     d, s = np.asarray(effects, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if d.shape != s.shape or d.ndim != 1:
         raise DataError(f"expected one error an effect, got shapes {d.shape} and {s.shape}")
-    keep = np.asarray(np.isfinite(d) & np.isfinite(s) & (s > 0))
+    keep = np.isfinite(d) & np.isfinite(s) & (s > 0)
     return d[keep], s[keep], keep
 
 
@@ -140,15 +142,14 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
     True
     """
     d, s, keep = _usable(effects, errors)
-    parts = [np.full(keep.shape, np.nan) for _ in range(3)]
+    parts = np.full((3, keep.size), np.nan)
     if d.size == 1:
         reach = z_value(level) * s
-        moved = (d, d - reach, d + reach)
+        parts[:, keep] = d, d - reach, d + reach
     elif d.size:
-        moved = _posterior(d, s, level)
-    for part, values in zip(parts, moved if d.size else (), strict=False):
-        part[keep] = values
-    return estimate(*parts, level, "hierarchical normal, uniform shrinkage prior")
+        parts[:, keep] = _posterior(d, s, level)
+    name = "hierarchical normal, uniform shrinkage prior"
+    return estimate(parts[0], parts[1], parts[2], level, name)
 
 
 def _posterior(d: Array, s: Array, level: float) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""How much more, in percent: a ratio of two means less one, by three methods, honestly unbounded."""
+"""How much more, in percent: a ratio of two means less one, by three methods."""
 
 from __future__ import annotations
 
