@@ -13,9 +13,10 @@ import polars as pl
 
 from segkit.cluster.assign import centres_of, nearest_centre, within_ss
 from segkit.cluster.matrix import fair_order
-from segkit.cluster.model import ALIKE, Segment, SegmentModel
+from segkit.cluster.model import Segment, SegmentModel
 from segkit.cluster.naming import name_segments
 from segkit.cluster.outcome import Segmentation
+from segkit.cluster.scoring import ALIKE
 from segkit.display import number, percent
 from segkit.errors import DataError
 from segkit.transform import Transform

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,14 +12,13 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.assign import squared_distances
+from segkit.cluster.scoring import ALIKE, check_renaming, read_model, scored, write_model
 from segkit.display import number, percent
-from segkit.errors import ModelError, unknown
+from segkit.errors import ModelError
 from segkit.result import Result
 from segkit.transform import CENTRES, Transform
 
 FORMAT = 1
-# Share of the customers of the fit, per segment, that the flag "unlike any" leaves alone.
-ALIKE = 0.995
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,27 +128,8 @@ class SegmentModel(Result):
             If a value is infinite, or missing with no treatment stated in the transform.
         """
         squared = squared_distances(self.transform.apply(frame), self._points())
-        here = np.arange(frame.height)
-        order = np.argsort(squared, axis=1, kind="stable")
-        best = order[:, 0]
-        distance = np.sqrt(squared[here, best])
-        second = order[:, 1] if len(self.segments) > 1 else None
-        reach = np.array([segment.reach for segment in self.segments])
-        ids = pl.Series(self.ids, dtype=pl.String)
-        names = pl.Series([segment.name for segment in self.segments], dtype=pl.String)
-        nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
-        columns: dict[str, Any] = {}
-        if "customer_id" in frame.columns:
-            columns["customer_id"] = frame.get_column("customer_id")
-        columns["segment"] = ids.gather(best)
-        columns["segment_name"] = names.gather(best)
-        columns["distance"] = distance
-        columns["second_segment"] = (
-            nothing.cast(pl.String) if second is None else ids.gather(second)
-        )
-        columns["margin"] = nothing if second is None else np.sqrt(squared[here, second]) - distance
-        columns["unlike_any"] = distance > reach[best]
-        return pl.DataFrame(columns)
+        reach = [segment.reach for segment in self.segments]
+        return scored(frame, self.names, np.sqrt(squared, out=squared), reach)
 
     def _points(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([segment.point for segment in self.segments])
@@ -163,12 +142,8 @@ class SegmentModel(Result):
         ModelError
             If an id is unknown or two segments would bear one name.
         """
-        for key in names:
-            if key not in self.ids:
-                raise ModelError(unknown("segment", key, self.ids))
-        segments = tuple(replace(s, name=names.get(s.id, s.name)) for s in self.segments)
-        if len({s.name for s in segments}) < len(segments):
-            raise ModelError(f"segment names must differ; got {[s.name for s in segments]}")
+        found = check_renaming(self.names, names)
+        segments = tuple(replace(s, name=found[s.id]) for s in self.segments)
         return replace(self, segments=segments)
 
     def to_frame(self) -> pl.DataFrame:
@@ -273,10 +248,7 @@ class SegmentModel(Result):
 
     def save(self, path: Path | str) -> Path:
         """Write the model as JSON and return the path."""
-        target = Path(path)
-        text = json.dumps(self.to_data(), indent=1, ensure_ascii=False, allow_nan=False)
-        target.write_text(text + "\n", encoding="utf-8")
-        return target
+        return write_model(self.to_data(), path)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -287,11 +259,4 @@ class SegmentModel(Result):
         ModelError
             If the file is absent, is no JSON, or is no segment model.
         """
-        source = Path(path)
-        if not source.is_file():
-            raise ModelError(f"there is no model file at {source}")
-        try:
-            data = json.loads(source.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{source.name} is not JSON: {error}") from error
-        return cls.from_data(data)
+        return cls.from_data(read_model(path))

@@ -1,0 +1,80 @@
+"""What any method starts from: one row a customer in an order of its own, and a fitted transform.
+
+Customers are sorted by their ids before anything is sampled or started, so that the order in which
+a table came changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.transform import Transform
+
+
+def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
+    """Return ``customer_id`` and the needed columns as polars, ordered by customer.
+
+    Parameters
+    ----------
+    frame : polars or pandas DataFrame, or polars LazyFrame
+    columns : sequence of str
+
+    Raises
+    ------
+    ColumnError
+        If ``customer_id`` or a column is absent.
+    DataError
+        If an id is missing or comes twice, or there are fewer than two customers.
+    ParameterError
+        If no column is named, or one twice.
+
+    Examples
+    --------
+    >>> customer_rows(pl.DataFrame({"customer_id": [2, 1], "age": [30, 40]}), ["age"]).rows()
+    [('1', 40), ('2', 30)]
+    """
+    if not isinstance(frame, pl.DataFrame):
+        if hasattr(frame, "collect"):
+            frame = frame.collect()
+        else:
+            frame = pl.DataFrame({str(name): frame[name].to_numpy() for name in frame.columns})
+    if not columns:
+        raise ParameterError("no features were named; name at least one numeric column")
+    if len(set(columns)) < len(columns):
+        raise ParameterError(f"a feature is named twice: {', '.join(columns)}")
+    require_columns(frame.columns, ["customer_id", *columns], "the customer table")
+    ids = frame.get_column("customer_id")
+    if ids.null_count() or ids.n_unique() < frame.height:
+        raise DataError(
+            f"customer_id must be there and differ on every row; {ids.null_count()} are missing, "
+            f"{frame.height - ids.n_unique()} are repeats"
+        )
+    if frame.height < 2:
+        raise DataError(f"segments need at least two customers; the table has {frame.height}")
+    table: pl.DataFrame = frame.select(pl.col("customer_id").cast(pl.String), *columns)
+    return table.sort("customer_id")
+
+
+def fitted_transform(
+    table: pl.DataFrame, features: Sequence[str], given: Transform | None
+) -> Transform:
+    """Return the transform given, fitted where it was not, or a proposal fitted to the table.
+
+    Raises
+    ------
+    ParameterError
+        If the given transform's columns are not the features.
+    """
+    if given is None:
+        return Transform.propose(table, features).fit(table)
+    known = {*given.names, *(name for name, _ in given.dropped)}
+    if known != set(features):
+        raise ParameterError(
+            f"the transform's columns ({', '.join(sorted(known))}) are not the features "
+            f"({', '.join(sorted(features))})"
+        )
+    return given if given.rows is not None else given.fit(table)
