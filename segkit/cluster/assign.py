@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 BLOCK = 4096
+SETTLE_STEPS = 100  # Lloyd's steps after Ward's cut, unless asked otherwise
 
 
 def squared_distances(X: Floats, centres: Floats) -> Floats:
@@ -85,15 +86,21 @@ def nearest_centre(X: Floats, centres: Floats) -> Ints:
     return labels
 
 
-def centres_of(X: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
-    """Return each group's (weighted) mean, shape (k, d), for labels 0 to k - 1."""
-    k = int(labels.max()) + 1
+def centres_of(
+    X: Floats, labels: Ints, weights: Floats | None = None, empty: Floats | None = None
+) -> Floats:
+    """Return each group's (weighted) mean, shape (k, d), for labels 0 to k - 1.
+
+    Groups without rows keep their row of ``empty``, shape (k, d), if that is given.
+    """
+    k = int(labels.max()) + 1 if empty is None else len(empty)
     mass = np.bincount(labels, weights=weights, minlength=k)
     sums = [
         np.bincount(labels, weights=column if weights is None else column * weights, minlength=k)
         for column in X.T
     ]
-    return np.asarray(np.stack(sums, axis=1) / mass[:, None])
+    means = np.stack(sums, axis=1) / np.where(mass > 0, mass, 1.0)[:, None]
+    return np.asarray(means if empty is None else np.where(mass[:, None] > 0, means, empty))
 
 
 def order_groups(X: Floats, labels: Ints, weights: Floats | None = None) -> Ints:
@@ -125,7 +132,9 @@ def within_ss(X: Floats, labels: Ints, weights: Floats | None = None) -> float:
     return float(squared.sum() if weights is None else squared @ weights)
 
 
-def settle(X: Floats, centres: Floats, *, steps: int) -> tuple[Floats, int]:
+def settle(
+    X: Floats, centres: Floats, *, steps: int, weights: Floats | None = None
+) -> tuple[Floats, int]:
     """Move centres to the means of the rows nearest to them, until nobody changes any more.
 
     Lloyd (1982), "Least squares quantization in PCM". A centre that loses all its rows stays.
@@ -137,6 +146,8 @@ def settle(X: Floats, centres: Floats, *, steps: int) -> tuple[Floats, int]:
         Where to start.
     steps : int
         Most steps to take; 0 leaves the centres as they are.
+    weights : array (n,), optional
+        How much each row counts.
 
     Returns
     -------
@@ -155,8 +166,5 @@ def settle(X: Floats, centres: Floats, *, steps: int) -> tuple[Floats, int]:
         if labels is not None and np.array_equal(found, labels):
             return centres, step
         labels = found
-        moved = np.array(centres)
-        for group in np.unique(labels):
-            moved[group] = X[labels == group].mean(axis=0)
-        centres = moved
+        centres = centres_of(X, labels, weights, empty=centres)
     return centres, steps

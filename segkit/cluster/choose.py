@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.criteria import CHEAP, CRITERIA, check_criteria, vote
+from segkit.cluster.assign import SETTLE_STEPS
+from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, vote
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.measures import measure
 from segkit.cluster.partitions import check_method, partitions_of
@@ -135,18 +136,19 @@ def choose_k(
     k_range: Iterable[int] = range(2, 11),
     method: str = "ward",
     linkage: Any = None,
-    criteria: Sequence[str] = CHEAP,
+    criteria: Sequence[str] = VOTERS,
     seed: int = 0,
     n_boot: int = 20,
     n_starts: int = 5,
     max_rows: int = MAX_ROWS,
+    settle_steps: int = SETTLE_STEPS,
 ) -> KChoice:
     """How many segments do the data speak for? Each criterion votes once.
 
     The k with most votes is recommended. In a tie the largest k of the range gives way, for its
     votes may only mean that the range ends there; then the criterion decides that stands first in
-    the order of trust: silhouette, gap, prediction strength, stability, Calinski-Harabasz,
-    Davies-Bouldin, BIC. Votes for k = 1 (no groups) are told and do not count towards a k.
+    the order of trust: stability, prediction strength, gap, silhouette, Davies-Bouldin,
+    Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are told and do not count towards a k.
 
     Parameters
     ----------
@@ -161,9 +163,9 @@ def choose_k(
         Ward's tree of these very rows in scipy's format, if it is there already; then all rows
         are used.
     criteria : sequence of str
-        Of "silhouette", "calinski_harabasz", "davies_bouldin" (the default, cheap),
-        "squared_silhouette", "bic", and those that resample: "gap", "prediction_strength",
-        "stability".
+        Of those that resample, "stability", "prediction_strength" and "gap", and the quick ones:
+        "silhouette", "davies_bouldin", "calinski_harabasz", "bic", "squared_silhouette"; by
+        default all but the last.
     seed : int
     n_boot : int
         Reference data sets of the gap, split halves of the prediction strength and pairs of
@@ -172,6 +174,9 @@ def choose_k(
         Starts of k-means.
     max_rows : int
         Of more rows a random sample of this size is used, the same for any order of rows.
+    settle_steps : int
+        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
+        judges the literal cuts.
 
     Returns
     -------
@@ -194,10 +199,10 @@ def choose_k(
     matrix = as_matrix(X, min_rows=3)
     check_method(method)
     names = check_criteria(list(criteria))
-    if n_boot < 2 or n_starts < 1 or max_rows < 3:
+    if n_boot < 2 or n_starts < 1 or max_rows < 3 or settle_steps < 0:
         raise ParameterError(
-            "expected n_boot >= 2, n_starts >= 1 and max_rows >= 3; "
-            f"got {n_boot}, {n_starts}, {max_rows}"
+            "expected n_boot >= 2, n_starts >= 1, max_rows >= 3 and settle_steps >= 0; "
+            f"got {n_boot}, {n_starts}, {max_rows}, {settle_steps}"
         )
     tree = None if linkage is None else _checked_linkage(linkage, method, len(matrix))
     used = matrix if tree is not None else matrix[fair_order(matrix, seed)[:max_rows]]
@@ -208,10 +213,11 @@ def choose_k(
             f"From a random sample of {number(len(used))} of {number(len(matrix))} customers"
         )
     with single_thread():
-        cuts = partitions_of(used, ks, method=method, seed=seed, n_starts=n_starts, linkage=tree)
-        table, more = measure(
-            used, cuts, names, method=method, seed=seed, n_boot=n_boot, n_starts=n_starts
-        )
+        how: Any = {
+            "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
+        }  # fmt: skip
+        cuts = partitions_of(used, ks, linkage=tree, **how)
+        table, more = measure(used, cuts, names, n_boot=n_boot, **how)
     votes = _votes(table, names)
     recommended, reason = _recommend(votes, table)
     return KChoice(

@@ -31,16 +31,16 @@ class Criterion:
     words: str
 
 
-# In order of trust: where votes tie, the criterion named first decides.
+# In order of trust: where votes tie, the criterion named first decides. Whether segments come out
+# again stands first, for that is what makes them worth acting on.
 CRITERIA = {
     c.name: c
     for c in (
-        Criterion("silhouette", "silhouette", "highest", "the highest mean silhouette"),
         Criterion(
-            "gap",
-            "gap statistic",
-            "first_gap",
-            "the smallest k whose gap is at least the next one's less its standard error",
+            "stability",
+            "stability",
+            "last_near_best",
+            "the largest k whose adjusted Rand index is within a standard error of the best",
         ),
         Criterion(
             "prediction_strength",
@@ -49,16 +49,17 @@ CRITERIA = {
             "the largest k whose strength plus its standard error is at least .8",
         ),
         Criterion(
-            "stability",
-            "stability",
-            "last_near_best",
-            "the largest k whose adjusted Rand index is within a standard error of the best",
+            "gap",
+            "gap statistic",
+            "first_gap",
+            "the smallest k whose gap is at least the next one's less its standard error",
+        ),
+        Criterion("silhouette", "silhouette", "highest", "the highest mean silhouette"),
+        Criterion(
+            "davies_bouldin", "Davies-Bouldin index", "lowest", "the least overlap of neighbours"
         ),
         Criterion(
             "calinski_harabasz", "Calinski-Harabasz index", "highest", "the highest variance ratio"
-        ),
-        Criterion(
-            "davies_bouldin", "Davies-Bouldin index", "lowest", "the least overlap of neighbours"
         ),
         Criterion("bic", "BIC of a Gaussian mixture", "lowest", "the lowest BIC"),
         Criterion(
@@ -69,7 +70,8 @@ CRITERIA = {
         ),
     )
 }
-CHEAP = ("silhouette", "calinski_harabasz", "davies_bouldin")
+QUICK = ("silhouette", "davies_bouldin", "calinski_harabasz")
+VOTERS = tuple(name for name in CRITERIA if name != "squared_silhouette")
 STRENGTH = 0.8
 
 
@@ -83,8 +85,8 @@ def check_criteria(criteria: tuple[str, ...] | list[str]) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> check_criteria(["gap", "silhouette"])
-    ('silhouette', 'gap')
+    >>> check_criteria(["silhouette", "gap"])
+    ('gap', 'silhouette')
     """
     for name in criteria:
         if name not in CRITERIA:

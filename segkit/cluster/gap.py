@@ -20,6 +20,7 @@ def gap_statistic(
     n_references: int = 20,
     seed: int = 0,
     n_starts: int = 5,
+    settle_steps: int = 0,
 ) -> pl.DataFrame:
     """By how much are the segments tighter than in data without groups? The gap statistic.
 
@@ -33,7 +34,7 @@ def gap_statistic(
     X : ndarray of shape (n, d)
     ks : sequence of int
         Numbers of segments; k = 1 is added.
-    method, n_starts
+    method, n_starts, settle_steps
         As in `choose_k`.
     n_references : int
         Reference data sets B.
@@ -58,7 +59,9 @@ def gap_statistic(
     rng = np.random.default_rng(seed)
 
     def log_within(Z: Floats) -> Floats:
-        cuts = partitions_of(Z, every, method=method, seed=seed, n_starts=n_starts)
+        cuts = partitions_of(
+            Z, every, method=method, seed=seed, n_starts=n_starts, settle_steps=settle_steps
+        )
         within = [cluster_sums(Z, cuts[k], int(cuts[k].max()) + 1).within_ss for k in every]
         return np.log(np.maximum(within, np.finfo(np.float64).tiny))
 

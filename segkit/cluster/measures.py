@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,6 +35,7 @@ def measure(
     seed: int,
     n_boot: int,
     n_starts: int,
+    settle_steps: int = 0,
 ) -> tuple[pl.DataFrame, list[str]]:
     """Measure every criterion asked for over every partition.
 
@@ -45,7 +47,7 @@ def measure(
         The partition for each k.
     names : sequence of str
         Criteria.
-    method, seed, n_boot, n_starts
+    method, seed, n_boot, n_starts, settle_steps
         As in `choose_k`.
 
     Returns
@@ -81,22 +83,19 @@ def measure(
         table = _joined(table, pl.DataFrame({"k": list(whole), "bic": bic}))
     resampled = [name for name in names if name in ("gap", "prediction_strength", "stability")]
     few = X[:RESAMPLED_ROWS]
+    how: Any = {
+        "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
+    }  # fmt: skip
     if resampled and len(few) < len(X):
         notes.append(f"Criteria that resample rest on {number(len(few))} of these customers")
     if "gap" in names:
-        gap = gap_statistic(
-            few, list(cuts), method=method, seed=seed, n_references=n_boot, n_starts=n_starts
-        )
+        gap = gap_statistic(few, list(cuts), n_references=n_boot, **how)
         table = _joined(table, gap)
-    plan = Refits(tuple(cuts), method, n_starts, RESAMPLED_ROWS)
+    plan = Refits(tuple(cuts), method, n_starts, RESAMPLED_ROWS, settle_steps=settle_steps)
     if "prediction_strength" in names:
         table = _joined(table, _strength(few, plan, n_splits=n_boot, seed=seed))
     if "stability" in names:
-        some = (
-            cuts
-            if len(few) == len(X)
-            else partitions_of(few, list(cuts), method=method, seed=seed, n_starts=n_starts)
-        )
+        some = cuts if len(few) == len(X) else partitions_of(few, list(cuts), **how)
         rand = bootstrap(few, some, plan, n_boot=2 * n_boot, seed=seed).rand
         stable = {
             "k": list(rand),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segkit.cluster.assign import centres_of, nearest_centre, settle
 from segkit.cluster.kmeans import fit_kmeans
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
@@ -32,6 +33,7 @@ def partitions_of(
     seed: int,
     n_starts: int,
     linkage: Floats | None = None,
+    settle_steps: int = 0,
 ) -> dict[int, Ints]:
     """Cut the rows into each number of segments.
 
@@ -45,6 +47,8 @@ def partitions_of(
         Used by k-means.
     linkage : ndarray of shape (n - 1, 4), optional
         Ward's tree of these rows, if it is there already.
+    settle_steps : int
+        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`.
 
     Returns
     -------
@@ -59,8 +63,23 @@ def partitions_of(
     """
     if method == "ward":
         tree = ward_linkage(X) if linkage is None else linkage
-        return {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
+        cuts = {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
+        return {k: settled(X, codes, steps=settle_steps) for k, codes in cuts.items()}
     return {k: kmeans_codes(X, k, seed=seed + k, n_starts=n_starts) for k in ks}
+
+
+def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
+    """Let Lloyd's steps move the borders of a partition; 0 steps leave it as it is.
+
+    Examples
+    --------
+    >>> settled(np.array([[0.0], [4.0], [5.0]]), np.array([0, 0, 1]), steps=9)
+    array([0, 1, 1])
+    """
+    if not steps or codes.max() == 0:
+        return codes
+    labels = nearest_centre(X, settle(X, centres_of(X, codes), steps=steps)[0])
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
 
 
 def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:

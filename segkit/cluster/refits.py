@@ -17,6 +17,7 @@ from segkit.cluster.agreement import (
     overlaps,
     prediction_strength,
 )
+from segkit.cluster.assign import settle
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
@@ -41,6 +42,8 @@ class Refits:
     repeats : {"once", "weighted"}
         A customer drawn several times counts once, as in R's fpc::clusterboot (copies of a row
         make groups of their own), or as often as drawn.
+    settle_steps : int
+        Ward: most of Lloyd's steps that follow the cut, as in `cluster_customers`.
     """
 
     ks: tuple[int, ...]
@@ -48,6 +51,7 @@ class Refits:
     n_starts: int
     seeding_rows: int
     repeats: str = "once"
+    settle_steps: int = 0
 
     def prepared(self, X: Floats) -> Floats:
         """Make rows ready for refits: k-means runs in single precision, twice as fast.
@@ -72,8 +76,8 @@ class Refits:
         Returns
         -------
         dict
-            For each k the centres and, for Ward, the codes of the drawn rows in the cut itself
-            (for k-means None: they are those of the nearest centre).
+            For each k the centres and, for a literal cut of Ward's tree, the codes of the drawn
+            rows in the cut itself (else None: they are those of the nearest centre).
         """
         drawn = np.flatnonzero(counts)
         rows, weights = X[drawn], counts[drawn].astype(X.dtype)
@@ -87,8 +91,15 @@ class Refits:
             codes = cut_tree(tree, min(k, len(rows)))
             mass = np.bincount(codes, weights)
             sums = [np.bincount(codes, weights * column) for column in rows.T]
-            fits[k] = np.stack(sums, axis=1) / mass[:, None], codes
+            fits[k] = self._settled(rows, weights, np.stack(sums, axis=1) / mass[:, None], codes)
         return fits
+
+    def _settled(
+        self, rows: Floats, weights: Floats, centres: Floats, codes: Ints
+    ) -> tuple[Floats, Ints | None]:
+        if not self.settle_steps:
+            return centres, codes
+        return settle(rows, centres, steps=self.settle_steps, weights=weights)[0], None
 
     def _centres(self, rows: Floats, weights: Floats, k: int, seed: int) -> Floats:
         from sklearn.cluster import KMeans

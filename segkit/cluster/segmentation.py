@@ -8,19 +8,19 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from segkit.cluster.assemble import Found, Wishes, assemble
-from segkit.cluster.assign import centres_of, order_groups, settle
+from segkit.cluster.assign import SETTLE_STEPS, centres_of, order_groups, settle
 from segkit.cluster.kmeans import fit_kmeans
 from segkit.cluster.matrix import distinct_rows
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.outcome import Segmentation
+from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import ward_linkage
 from segkit.display import number
-from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.errors import DataError, ParameterError, unknown
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ __all__ = ["Segmentation", "cluster_customers"]
 METHODS = ("ward", "kmeans")
 EXACT_ROWS = 20_000
 CHOICE_ROWS = 5_000
-SETTLE_STEPS = 100
 
 
 def cluster_customers(
@@ -109,6 +108,7 @@ def cluster_customers(
 
     Examples
     --------
+    >>> import polars as pl
     >>> table = pl.DataFrame({
     ...     "customer_id": ["a", "b", "c", "d", "e"],
     ...     "frequency": [1.0, 2.0, 1.0, 30.0, 31.0],
@@ -121,8 +121,8 @@ def cluster_customers(
     """
     if method not in METHODS:
         raise ParameterError(unknown("method", method, METHODS))
-    table = _table(frame, features)
-    fitted = _fitted(table, features, transform)
+    table = customer_rows(frame, features)
+    fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
     distinct = distinct_rows(X, max(k or 2, 2))
     if k is not None and k < 2:
@@ -132,13 +132,13 @@ def cluster_customers(
             f"{number(k or 2)} segments need as many different customers; among "
             f"{number(table.height)} there are {number(distinct)} with different features"
         )
+    if settle_steps < 0:
+        raise ParameterError(f"settle_steps must be 0 or more; got {settle_steps}")
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        choice = _choose(X, k_range, method, linkage, seed)
+        choice = _choose(X, k_range, method, linkage, seed, settle_steps)
         k = choice.k
-    if settle_steps < 0:
-        raise ParameterError(f"settle_steps must be 0 or more; got {settle_steps}")
     found = _partition(X, k, method, linkage, seed)
     if method == "ward":
         centres, moved = settle(X, found.centres, steps=settle_steps)
@@ -147,50 +147,20 @@ def cluster_customers(
     return assemble(table, X, fitted, found, choice, wishes)
 
 
-def _table(frame: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Return the needed columns as polars, ordered by customer."""
-    if not isinstance(frame, pl.DataFrame):
-        if hasattr(frame, "collect"):
-            frame = frame.collect()
-        else:
-            frame = pl.DataFrame({str(name): frame[name].to_numpy() for name in frame.columns})
-    if not features:
-        raise ParameterError("no features were named; name at least one numeric column")
-    if len(set(features)) < len(features):
-        raise ParameterError(f"a feature is named twice: {', '.join(features)}")
-    require_columns(frame.columns, ["customer_id", *features], "the customer table")
-    ids = frame.get_column("customer_id")
-    if ids.null_count() or ids.n_unique() < frame.height:
-        raise DataError(
-            f"customer_id must be there and differ on every row; {ids.null_count()} are missing, "
-            f"{frame.height - ids.n_unique()} are repeats"
-        )
-    if frame.height < 2:
-        raise DataError(f"segments need at least two customers; the table has {frame.height}")
-    table: pl.DataFrame = frame.select(pl.col("customer_id").cast(pl.String), *features)
-    return table.sort("customer_id")
-
-
-def _fitted(table: pl.DataFrame, features: Sequence[str], given: Transform | None) -> Transform:
-    if given is None:
-        return Transform.propose(table, features).fit(table)
-    known = {*given.names, *(name for name, _ in given.dropped)}
-    if known != set(features):
-        raise ParameterError(
-            f"the transform's columns ({', '.join(sorted(known))}) are not the features "
-            f"({', '.join(sorted(features))})"
-        )
-    return given if given.rows is not None else given.fit(table)
-
-
 def _choose(
-    X: Floats, k_range: Sequence[int], method: str, linkage: Floats | None, seed: int
+    X: Floats,
+    k_range: Sequence[int],
+    method: str,
+    linkage: Floats | None,
+    seed: int,
+    settle_steps: int,
 ) -> KChoice:
     from segkit.cluster.choose import choose_k
 
-    if linkage is not None and X.shape[0] <= CHOICE_ROWS:
-        return choose_k(X, k_range=k_range, method=method, linkage=linkage, seed=seed)
-    return choose_k(X, k_range=k_range, method=method, seed=seed)
+    tree = linkage if X.shape[0] <= CHOICE_ROWS else None
+    return choose_k(
+        X, k_range=k_range, method=method, linkage=tree, seed=seed, settle_steps=settle_steps
+    )
 
 
 def _partition(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) -> Found:

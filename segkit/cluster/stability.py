@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.matrix import as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.partitions import METHOD_WORDS, check_method, partitions_of
 from segkit.cluster.refits import Refits, bootstrap, split_halves
@@ -156,6 +157,7 @@ def assess_stability(
     seeding_rows: int = SEEDING_ROWS,
     repeats: str = "once",
     n_jobs: int = 1,
+    settle_steps: int = SETTLE_STEPS,
 ) -> Stability:
     """Would the same segments come out again? Refits to other customers like these.
 
@@ -171,8 +173,8 @@ def assess_stability(
     k_range : iterable of int
         Numbers of segments, each at least 2.
     method : {"kmeans", "ward"}
-        Ward: Jaccard coefficients compare literal cuts of the trees; for the adjusted Rand index
-        every customer goes to the nearest centre of a cut, as new customers would.
+        For the adjusted Rand index every customer goes to the nearest centre, as new customers
+        would.
     n_boot, n_splits : int
         Bootstrap refits (an even number is used in full) and split halves.
     n_starts : int
@@ -191,6 +193,9 @@ def assess_stability(
         often as drawn, which gives somewhat lower figures.
     n_jobs : int
         Threads; the result does not depend on them.
+    settle_steps : int
+        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; with 0
+        the Jaccard coefficients compare the literal cuts.
 
     Returns
     -------
@@ -218,19 +223,23 @@ def assess_stability(
         raise ParameterError(unknown("way to count repeats", repeats, ("once", "weighted")))
     limit = MAX_ROWS[method] if max_rows is None else max_rows
     least = min(n_boot - 1, n_splits, n_starts, limit - 3, seeding_rows - 1, n_jobs)
-    if least < 1:
+    if least < 1 or settle_steps < 0:
         raise ParameterError(
-            "expected n_boot, seeding_rows >= 2, n_splits, n_starts, n_jobs >= 1, max_rows >= 4; "
-            f"got {n_boot}, {seeding_rows}, {n_splits}, {n_starts}, {n_jobs}, {limit}"
+            "expected n_boot, seeding_rows >= 2, n_splits, n_starts, n_jobs >= 1, max_rows >= 4, "
+            f"settle_steps >= 0; got {n_boot}, {seeding_rows}, {n_splits}, {n_starts}, {n_jobs}, "
+            f"{limit}, {settle_steps}"
         )
     used = matrix[fair_order(matrix, seed)[:limit]]
     wanted = list(k_range)
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
-    plan = Refits(tuple(ks), method, n_starts, seeding_rows, repeats)
+    plan = Refits(tuple(ks), method, n_starts, seeding_rows, repeats, settle_steps)
+    how: Any = {
+        "method": method, "seed": seed, "n_starts": 5 * n_starts, "settle_steps": settle_steps
+    }  # fmt: skip
     with single_thread():
-        cuts = numbered(partitions_of(used, ks, method=method, seed=seed, n_starts=5 * n_starts))
+        cuts = numbered(partitions_of(used, ks, **how))
         again = bootstrap(used, cuts, plan, n_boot=n_boot, seed=seed, n_jobs=n_jobs)
         halves = split_halves(used, plan, n_splits=n_splits, seed=seed, n_jobs=n_jobs)
     flow = flows(cuts)

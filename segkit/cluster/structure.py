@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.null import null_reference
 from segkit.cluster.partitions import check_method, partitions_of
@@ -134,6 +135,7 @@ def assess_structure(
     alpha: float = 0.05,
     seed: int = 0,
     max_rows: int = MAX_ROWS,
+    settle_steps: int = SETTLE_STEPS,
 ) -> Structure:
     """Are there natural groups? A test against data with the same margins but no groups.
 
@@ -163,6 +165,9 @@ def assess_structure(
     seed : int
     max_rows : int
         Of more customers a random sample of this size is used, the same for any order of rows.
+    settle_steps : int
+        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
+        judges the literal cuts.
 
     Returns
     -------
@@ -189,10 +194,10 @@ def assess_structure(
         raise ParameterError(
             f"a test at level {alpha} needs n_null of at least 1 / alpha - 1, got {n_null}"
         )
-    if n_boot < 2 or n_starts < 1 or max_rows < MIN_ROWS:
+    if n_boot < 2 or n_starts < 1 or max_rows < MIN_ROWS or settle_steps < 0:
         raise ParameterError(
-            f"expected n_boot >= 2, n_starts >= 1 and max_rows >= {MIN_ROWS}; "
-            f"got {n_boot}, {n_starts}, {max_rows}"
+            f"expected n_boot >= 2, n_starts >= 1, max_rows >= {MIN_ROWS} and settle_steps >= 0; "
+            f"got {n_boot}, {n_starts}, {max_rows}, {settle_steps}"
         )
     used = matrix[fair_order(matrix, seed)[:max_rows]]
     varies = used.min(axis=0) < used.max(axis=0)
@@ -206,9 +211,12 @@ def assess_structure(
         notes.append(f"{int((~varies).sum())} constant features were left out")
     used = np.ascontiguousarray(used[:, varies])
     with single_thread():
-        found = valleys_over_k(used, ks, method=method, seed=seed, n_starts=n_starts)
-        null = _null_valleys(used, ks, method=method, n_null=n_null, n_starts=n_starts, seed=seed)
-        stable = _stability(used, ks, method=method, n_boot=n_boot, n_starts=n_starts, seed=seed)
+        how: Any = {
+            "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
+        }  # fmt: skip
+        found = _valleys_over_k(used, ks, **how)
+        null = _null_valleys(used, ks, n_null, **how)
+        stable = _stability(used, ks, n_boot, **how)
     depth = np.array([valley.z for valley in found])
     highest = null.max(axis=1)
     p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
@@ -224,35 +232,26 @@ def assess_structure(
     )  # fmt: skip
 
 
-def valleys_over_k(
-    X: Floats, ks: Sequence[int], *, method: str, seed: int, n_starts: int
-) -> list[Valley]:
+def _valleys_over_k(X: Floats, ks: Sequence[int], **how: Any) -> list[Valley]:
     """Find the shallowest valley between neighbours for each number of segments."""
-    cuts = partitions_of(X, ks, method=method, seed=seed, n_starts=n_starts)
+    cuts = partitions_of(X, ks, **how)
     return [shallowest_valley(X, cuts[k], int(cuts[k].max()) + 1) for k in ks]
 
 
-def _null_valleys(
-    X: Floats, ks: Sequence[int], *, method: str, n_null: int, n_starts: int, seed: int
-) -> Floats:
+def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floats:
     """Depths in data without groups, shape (n_null, len(ks))."""
-    reference = null_reference(X, seed=seed)
-    rng = np.random.default_rng([seed, 3])
+    reference = null_reference(X, seed=how["seed"])
+    rng = np.random.default_rng([how["seed"], 3])
     drawn = (reference.draw(len(X), rng) for _ in range(n_null))
-    return np.array(
-        [
-            [v.z for v in valleys_over_k(Z, ks, method=method, seed=seed, n_starts=n_starts)]
-            for Z in drawn
-        ]
+    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, **how)] for Z in drawn])
+
+
+def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[int, Floats]:
+    cuts = partitions_of(X, ks, **how)
+    plan = Refits(
+        tuple(ks), how["method"], how["n_starts"], len(X), settle_steps=how["settle_steps"]
     )
-
-
-def _stability(
-    X: Floats, ks: Sequence[int], *, method: str, n_boot: int, n_starts: int, seed: int
-) -> dict[int, Floats]:
-    cuts = partitions_of(X, ks, method=method, seed=seed, n_starts=n_starts)
-    plan = Refits(tuple(ks), method, n_starts, len(X))
-    return dict(bootstrap(X, cuts, plan, n_boot=n_boot, seed=seed).rand)
+    return dict(bootstrap(X, cuts, plan, n_boot=n_boot, seed=how["seed"]).rand)
 
 
 def _table(
