@@ -1,0 +1,304 @@
+"""Which type of respondent is this? Latent classes behind yes/no survey items, chosen by BIC.
+
+StepMix 3.0.0 (MIT, May 2026) comes to the same optima (tests/reference/clusters.py) but is not
+used: it brings pandas and tqdm, builds on private parts of scikit-learn, which kept it from new
+releases for a year and a half, and what is needed of it here is one short loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.division import Division, by_size, segment_ids
+from segkit.cluster.latent_model import LatentClass, LatentModel, answer_deviances, read_answers
+from segkit.cluster.mixture_model import probabilities
+from segkit.cluster.naming import name_segments
+from segkit.cluster.scoring import reaches
+from segkit.cluster.tables import customer_rows
+from segkit.cluster.threads import single_thread
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+EDGE = 1e-9  # probabilities stay so far from 0 and 1, that logarithms exist
+TOLERANCE = 1e-9  # of the log-likelihood, relative
+MOST_STEPS = 5_000
+SAME = 1e-3  # log-likelihoods nearer than this are one optimum
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFit:
+    """Latent classes for one k: the best of several starts.
+
+    Attributes
+    ----------
+    weights : array (k,)
+    yes : array (k, items)
+    log_likelihood : float
+    reached : int
+        Starts that came to it.
+    """
+
+    weights: Floats
+    yes: Floats
+    log_likelihood: float
+    reached: int
+
+    @property
+    def parameters(self) -> int:
+        """Free parameters: k - 1 shares and k probabilities an item."""
+        return int(len(self.weights) - 1 + self.yes.size)
+
+
+def fit_classes(answers: Floats, k: int, *, starts: int = 20, seed: int = 0) -> ClassFit:
+    """Which k types of answers explain the patterns seen best? EM over the distinct patterns.
+
+    Lazarsfeld and Henry (1968), "Latent structure analysis"; Goodman (1974), "Exploratory latent
+    structure analysis using both identifiable and unidentifiable models", Biometrika 61, for the
+    iterations. Items are independent within a class; a missing answer is left out of the
+    likelihood (missing at random). Patterns are taken in an order of their own, so the order of
+    rows changes nothing.
+
+    Parameters
+    ----------
+    answers : array (n, items)
+        1, 0 or NaN.
+    k : int
+    starts : int
+        Random starts.
+    seed : int
+
+    Returns
+    -------
+    ClassFit
+
+    Examples
+    --------
+    >>> answers = np.repeat([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], [30, 10], axis=0)
+    >>> fit = fit_classes(answers, 2, starts=3)
+    >>> sorted(fit.weights.round(3).tolist())
+    [0.25, 0.75]
+    """
+    patterns, counts = np.unique(np.nan_to_num(answers, nan=2.0), axis=0, return_counts=True)
+    patterns = np.where(patterns == 2.0, np.nan, patterns)
+    mass = counts.astype(np.float64)
+    seeds = np.random.SeedSequence([seed, k]).spawn(starts if k > 1 else 1)
+    with single_thread():
+        fits = [_em(patterns, mass, k, np.random.default_rng(one)) for one in seeds]
+    best = max(fits, key=lambda fit: fit[2])
+    reached = sum(best[2] - fit[2] <= SAME for fit in fits)
+    return ClassFit(best[0], best[1], best[2], reached)
+
+
+def _em(
+    patterns: Floats, mass: Floats, k: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, float]:
+    """Run EM from one random start; return shares, probabilities, log-likelihood."""
+    seen = ~np.isnan(patterns)
+    said = np.where(seen, patterns, 0.0)
+    known, ayes = seen * mass[:, None], said * mass[:, None]
+    overall = (ayes.sum(axis=0) + 0.5) / (known.sum(axis=0) + 1.0)
+    weights = np.full(k, 1.0 / k)
+    yes = np.clip(0.5 * overall + 0.5 * rng.uniform(size=(k, patterns.shape[1])), 0.02, 0.98)
+    before = -np.inf
+    for _ in range(MOST_STEPS):
+        log_joint = np.log(weights) + said @ np.log(yes).T + (seen - said) @ np.log1p(-yes).T
+        top = log_joint.max(axis=1)
+        share = np.exp(log_joint - top[:, None])
+        total = share.sum(axis=1)
+        likelihood = float(mass @ (top + np.log(total)))
+        share /= total[:, None]
+        weights = np.maximum(mass @ share / mass.sum(), EDGE)
+        weights /= weights.sum()
+        asked = share.T @ known
+        yes = (share.T @ ayes + EDGE * overall) / (asked + EDGE)
+        yes = np.clip(yes, EDGE, 1 - EDGE)
+        if likelihood - before <= TOLERANCE * abs(likelihood):
+            break
+        before = likelihood
+    return weights, yes, likelihood
+
+
+def cluster_latent(
+    frame: Any,
+    *,
+    items: Sequence[str],
+    k: int | None = None,
+    k_range: Sequence[int] = range(1, 9),
+    starts: int = 20,
+    words: Mapping[str, tuple[str, str]] | None = None,
+    seed: int = 0,
+) -> Division:
+    """Divide respondents by their yes/no answers, with each one's probability of each class.
+
+    Parameters
+    ----------
+    frame : polars or pandas DataFrame
+        One row a customer: ``customer_id`` and the items, as yes/no, true/false or 1/0.
+    items : sequence of str
+        An item to which everyone gives one answer tells nothing apart and is left out, with a
+        note. Missing answers are left out of the likelihood.
+    k : int, optional
+        Number of classes; by default that of the lowest BIC among two and more of ``k_range``.
+    k_range : sequence of int
+    starts : int
+        Random starts of each, of which the likeliest is kept.
+    words : mapping, optional
+        Item to the words for classes that say yes often and seldom.
+    seed : int
+
+    Returns
+    -------
+    Division
+        With ``posterior``; ``compared`` holds k, bic, log_likelihood, parameters, reached (starts
+        that came to the best), admitted (no more parameters than the patterns of answers can
+        tell, and no class without customers), chosen.
+
+    Raises
+    ------
+    ColumnError, DataError
+        If an item is absent or holds other answers, no item varies, a customer gives no answer,
+        or there are fewer different patterns of answers than classes.
+    ParameterError
+        If k is below 2, or an option is out of range.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({
+    ...     "customer_id": [f"{i:02}" for i in range(40)],
+    ...     **{item: ["yes"] * 30 + ["no"] * 10 for item in ("cheap", "fast", "tasty")},
+    ... })
+    >>> found = cluster_latent(table, items=["cheap", "fast", "tasty"], k=2)
+    >>> found.segments["customers"].to_list()
+    [30, 10]
+    """
+    ks = sorted({int(one) for one in k_range}) if k is None else [k]
+    if (k is not None and k < 2) or starts < 1 or min(ks, default=0) < 1:
+        raise ParameterError(
+            f"expected k >= 2 (or None), starts >= 1, k_range of numbers from 1; got {k}, "
+            f"{starts}, {ks}"
+        )
+    table = customer_rows(frame, items)
+    answers = read_answers(table, items)
+    kept, dropped = _telling(answers, items)
+    answers = answers[:, [items.index(item) for item in kept]]
+    silent = int(np.isnan(answers).all(axis=1).sum())
+    if silent:
+        raise DataError(f"{silent} customers answer no item; drop them before fitting classes")
+    patterns = len(np.unique(np.nan_to_num(answers, nan=2.0), axis=0))
+    if patterns < (k or 2):
+        raise DataError(f"{k or 2} classes need as many different answers; there are {patterns}")
+    fits = {
+        one: fit_classes(answers, one, starts=starts, seed=seed) for one in ks if one <= patterns
+    }
+    compared = _compared(answers, fits)
+    wanted = compared.filter("admitted", pl.col("k") >= 2)
+    if wanted.is_empty():
+        raise DataError(
+            f"{len(kept)} items cannot tell {', '.join(str(one) for one in ks)} classes apart: "
+            "more parameters than patterns of answers, or classes that nobody is in"
+        )
+    chosen = int(wanted.sort("bic")["k"][0])
+    fit = fits[chosen]
+    classes = _classes(answers, fit, kept, words or {})
+    model = _model(kept, classes, table.height, seed)
+    compared = compared.with_columns(chosen=pl.col("k") == chosen)
+    return _division(table, model, compared, dropped, starts)
+
+
+def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the items into those with both answers and the others."""
+    told = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
+    kept = [item for item, tells in zip(items, told, strict=True) if tells]
+    if not kept:
+        raise DataError(f"everyone gives one answer to each of {', '.join(items)}")
+    return kept, [item for item in items if item not in kept]
+
+
+def _compared(answers: Floats, fits: Mapping[int, ClassFit]) -> pl.DataFrame:
+    """Return one row a number of classes: BIC = -2 log L + p log n."""
+    n, items = answers.shape
+    rows = []
+    for k, fit in fits.items():
+        best = answer_deviances(answers, fit.weights, fit.yes).argmin(axis=1)
+        empty = not np.bincount(best, minlength=k).all()
+        rows.append(
+            {
+                "k": k,
+                "bic": -2 * fit.log_likelihood + fit.parameters * float(np.log(n)),
+                "log_likelihood": fit.log_likelihood,
+                "parameters": fit.parameters,
+                "reached": fit.reached,
+                "admitted": fit.parameters <= 2.0**items - 1 and not empty,
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _classes(
+    answers: Floats, fit: ClassFit, items: list[str], words: Mapping[str, tuple[str, str]]
+) -> tuple[LatentClass, ...]:
+    """Return the classes by falling size, named by the answers that mark them."""
+    order = by_size(answer_deviances(answers, fit.weights, fit.yes).argmin(axis=1), fit.yes)
+    weights, yes = fit.weights[order], fit.yes[order]
+    deviance = answer_deviances(answers, weights, yes)
+    counts = np.bincount(deviance.argmin(axis=1), minlength=len(order))
+    overall = np.nanmean(answers, axis=0)
+    apart = (yes - overall) / np.sqrt(overall * (1 - overall))
+    plain = {item: (item.lower(), f"not-{item.lower()}") for item in items}
+    names = name_segments(apart, items, {**plain, **words})
+    reach = reaches(deviance)
+    return tuple(
+        LatentClass(
+            name, names[g], int(counts[g]), float(weights[g]),
+            dict(zip(items, yes[g].tolist(), strict=True)), reach[g],
+        )
+        for g, name in enumerate(segment_ids(len(order)))
+    )  # fmt: skip
+
+
+def _model(items: list[str], classes: tuple[LatentClass, ...], rows: int, seed: int) -> LatentModel:
+    from segkit import __version__
+
+    return LatentModel(tuple(items), classes, rows, seed, __version__)
+
+
+def _division(
+    table: pl.DataFrame, model: LatentModel, compared: pl.DataFrame, dropped: list[str], starts: int
+) -> Division:
+    result = model.score(table)
+    row = compared.filter("chosen").row(0, named=True)
+    weights = np.array([one.weight for one in model.classes])
+    yes = np.array([list(one.yes.values()) for one in model.classes])
+    found = probabilities(answer_deviances(read_answers(table, model.items), weights, yes))
+    sure = percent(float(np.mean(found.max(axis=1) >= 0.9)))
+    notes = [f"{sure} of customers are in their class with a probability of 90% or more."]
+    if not compared.filter(pl.col("k") == 1, pl.col("bic") <= row["bic"]).is_empty():
+        notes.append("One class has a lower BIC than any other number: no evidence of types.")
+    if dropped:
+        notes.append(f"Left out, as everyone answers alike: {', '.join(dropped)}.")
+    return Division(
+        assignments=result.select("customer_id", "segment", "segment_name", "probability"),
+        posterior=model.posterior(table),
+        model=model,
+        segments=model.to_frame(),
+        method="latent",
+        k=row["k"],
+        compared=compared,
+        criterion="bic",
+        found_by=(
+            f"latent classes of {number(len(model.items))} yes/no items (BIC "
+            f"{number(row['bic'])}; {number(row['reached'])} of {number(starts)} starts reached "
+            "it)"
+        ),
+        notes=tuple(notes),
+    )
