@@ -6,7 +6,7 @@
 import polars as pl
 
 from segkit.cluster.choose import choose_k
-from segkit.cluster.criteria import CHEAP
+from segkit.cluster.criteria import QUICK, VOTERS
 from tests.studies._populations import mixture
 from tests.studies._study import arguments, over_seeds, publish, rate
 
@@ -16,8 +16,6 @@ SETTINGS = {
     "skewed, 6 sd apart": {"apart": 6.0, "shape": "skewed"},
     "round, 4 sd apart": {"apart": 4.0},
 }
-RESAMPLED = ("round, 6 sd apart", "round, 4 sd apart")
-ALL = (*CHEAP, "gap", "prediction_strength", "bic", "stability")
 N = 400
 
 
@@ -29,7 +27,7 @@ def choice(setting, criteria, seed):
     votes = dict(zip(found.votes["criterion"], found.votes["k"], strict=True))
     return {
         "setting": setting,
-        "criteria": "all" if len(criteria) > 3 else "default",
+        "criteria": "all, the default" if len(criteria) > 3 else "quick",
         "k": k,
         "seed": seed,
         "recommended": found.k,
@@ -44,12 +42,12 @@ def main():
         (setting, criteria, seed)
         for seed in range(options.seeds)
         for setting in SETTINGS
-        for criteria in ((CHEAP, ALL) if setting in RESAMPLED else (CHEAP,))
+        for criteria in (QUICK, VOTERS)
     ]
     found = over_seeds(choice, cells, jobs=options.jobs)
     rows = []
     for (setting, kind), part in found.group_by("setting", "criteria", maintain_order=True):
-        for voter in ("recommended", *(CHEAP if kind == "default" else ALL)):
+        for voter in ("recommended", *(QUICK if kind == "quick" else VOTERS)):
             hits = int((part[voter] == part["k"]).sum())
             rows.append(
                 {"setting": setting, "criteria": kind, "voter": voter, **rate(hits, part.height)}
