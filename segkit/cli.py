@@ -78,8 +78,14 @@ def _check_source(name: str) -> None:
 
 
 @app.command()
-def params(notebook: Annotated[str, typer.Argument(help="One notebook; all if none")] = "") -> None:
-    """List the parameters of the notebooks: name, type, default, meaning."""
+def params(
+    notebook: Annotated[str, typer.Argument(help="One notebook, or 'mapping'; all if none")] = "",
+) -> None:
+    """List what can be set: the notebooks' parameters, and (mapping) the mapping file's options."""
+    if notebook == "mapping":
+        for line in _mapping_options():
+            typer.echo(line)
+        return
     from segkit.runner.catalog import Catalog, notebook_folder
 
     catalog = Catalog.open(notebook_folder())
@@ -99,6 +105,22 @@ def params(notebook: Annotated[str, typer.Argument(help="One notebook; all if no
         typer.echo(f"{stem}: {catalog.notebooks[stem].question}")
         for one in own:
             typer.echo(f"  {one.name}: {one.kind} = {one.default!r}  {one.help}")
+    if not notebook:
+        typer.echo("The mapping file's options (zone, returns, duplicates, ...):")
+        typer.echo("  segkit params mapping")
+
+
+def _mapping_options() -> list[str]:
+    """List the options of the mapping file: name, default, allowed values, meaning."""
+    from segkit.ingest.options import OPTIONS, ORDERS_ONLY
+
+    lines = ["Options of the mapping file: at its top for every table, or under one, as [orders]"]
+    for name, option in OPTIONS.items():
+        default = "as seen or none" if option.default is None else repr(option.default)
+        told = f"  {name} = {default}  {option.about}"
+        told += f"; one of {', '.join(option.values)}" if option.values else ""
+        lines.append(told + (" ([orders] only)" if name in ORDERS_ONLY else ""))
+    return lines
 
 
 @app.command()

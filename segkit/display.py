@@ -59,6 +59,17 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
     return f"{as_float:,.{min(places, 12)}f}"
 
 
+def counted(rows: int, one: str, many: str = "") -> str:
+    """Write a number with its noun, singular where it is one.
+
+    Examples
+    --------
+    >>> counted(1, "finding"), counted(2, "finding"), counted(1200, "study", "studies")
+    ('1 finding', '2 findings', '1,200 studies')
+    """
+    return f"{number(rows)} {one if rows == 1 else many or one + 's'}"
+
+
 def percent(value: float | None, *, places: int = 1) -> str:
     """Write a share of one as a percentage; what is not zero is never written as zero.
 

@@ -27,6 +27,15 @@ def shipped(tmp_path_factory, monkeypatch):
     return place
 
 
+def test_params_lists_the_mapping_files_options(folder, capsys):
+    assert cli.invoke(["params"]) == 0
+    assert "segkit params mapping" in capsys.readouterr().out
+    assert cli.invoke(["params", "mapping"]) == 0
+    told = capsys.readouterr().out
+    assert "duplicates = 'flag'  exact repeats: counted or removed; one of flag, drop" in told
+    assert all(f"  {name} = " in told for name in ("timezone", "return_prefix", "total_words"))
+
+
 def test_params_lists_shared_ones_once_and_own_ones_apart(folder, capsys):
     assert cli.invoke(["params"]) == 0
     told = capsys.readouterr().out

@@ -172,7 +172,7 @@ def test_float_ids_lose_their_decimals_and_leading_zeros_stay():
     assert texts.orders["customer_id"].to_list() == ["17850", "3"]
     assert zeros.orders["customer_id"].to_list() == ["00001", "1"]
     assert any("123.0" in note for note in floats.notes)
-    assert any("end in '.0'" in note for note in texts.notes)
+    assert any("ending in '.0'" in note for note in texts.notes)
     # A name that merely looks so is left alone where other ids are no numbers.
     assert segkit.intake(lines(customer_id=["v1.0", "2.0"])).orders["customer_id"][1] == "2.0"
 
@@ -290,7 +290,7 @@ def test_local_times_become_utc_and_the_day_is_the_shops():
         datetime(2024, 6, 30, 22, 30, tzinfo=UTC),
     ]
     assert taken.orders["order_day"].cast(pl.Date).dt.day().to_list() == [31, 27, 1, 1, 1]
-    assert sum("1 times" in note for note in taken.notes) == 2
+    assert sum("1 time in" in note for note in taken.notes) == 2
     strict = segkit.intake(raw, {"timezone": "Europe/Berlin", "missing_time": "reject"})
     assert strict.ledger.reasons() == {"impossible_date": 1}
     late = segkit.intake(raw, {"timezone": "Europe/Berlin", "ambiguous_time": "latest"})

@@ -82,12 +82,91 @@ def test_the_audit_tells_what_it_found_and_what_to_write():
         ("klantnummer", "besteldatum", "bedrag"),
         ("Kundennummer", "Bestelldatum", "Umsatz"),
         ("user id", "created at", "order value"),
+        ("Code tiers", "Date de la pièce", "Montant HT"),
+        ("Debitoren-Nr.", "Belegdatum", "Gesamtpreis"),
+        ("Código de cliente", "Fecha del pedido", "Importe total"),
+        ("Codice cliente", "Data dell'ordine", "Importo"),
+        ("Código do cliente", "Data do pedido", "Valor total"),
+        ("Klantnr.", "Factuurdatum", "Totaalbedrag"),
     ],
 )
-def test_names_in_five_languages(names):
+def test_names_in_seven_languages(names):
     frame = pl.DataFrame([["a"], ["2024-01-31"], [1.0]], schema=list(names))
     columns = Mapping.propose(frame).tables["orders"].columns
     assert columns == dict(zip(("customer_id", "order_time", "amount"), names, strict=True))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("N° client", "N° pièce", "Réf. article", "Qté", "Px unitaire HT"),
+        ("Kunden-Nr.", "Rechnungs-Nr.", "Artikel-Nr.", "Menge", "Einzelpreis"),
+        ("Cód. cliente", "Nº de pedido", "Cód. artículo", "Cantidad", "Precio unitario"),
+        ("ID Cliente", "Numero scontrino", "Codice articolo", "Quantità", "Prezzo unitario"),
+        ("Cód. cliente", "Nº do pedido", "Código do produto", "Quantidade", "Preço unitário"),
+        ("Klantnummer", "Ordernr", "Artikelnr.", "Aantal", "Prijs per stuk"),
+    ],
+)
+def test_names_of_orders_and_products(names):
+    frame = pl.DataFrame(
+        [["a"], ["o"], ["p"], [1], [2.0], ["2024-01-31"]], schema=[*names, "Datum"]
+    )
+    columns = Mapping.propose(frame).tables["orders"].columns
+    ours = ("customer_id", "order_id", "product_id", "quantity", "unit_price", "order_time")
+    assert columns == dict(zip(ours, (*names, "Datum"), strict=True))
+
+
+def test_all_that_is_open_is_asked_at_once(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "Code tiers": ["a", "b"],
+            "N° client": ["x", "y"],
+            "Date pièce": ["03/04/2024"] * 2,
+            "Px": ["1,234"] * 2,
+        }
+    )
+    audit = segkit.check(frame)
+    asked = {item.column for item in audit.findings if item.severity == "block"}
+    assert asked == {"customer_id", "order_time", "amount", "unit_price"}
+    with pytest.raises(DataError, match=r"(?s)Several columns.*amount.*day_first.*decimal"):
+        segkit.intake(frame)
+    saved = Mapping.load(audit.save_mapping(tmp_path / "m.toml")).tables["orders"].columns
+    assert saved["customer_id"].startswith("? Several columns")
+
+
+def test_an_optional_column_with_rivals_is_a_finding_and_no_bar(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "customer_id": ["a"],
+            "day": ["2024-01-31"],
+            "amount": [1.0],
+            "sku": ["p"],
+            "item_code": ["q"],
+        }
+    )
+    audit = segkit.check(frame)
+    assert not audit.blocked
+    rivals = next(item for item in audit.findings if item.finding.startswith("Several columns"))
+    assert (rivals.severity, rivals.column) == ("warn", "product_id")
+    assert segkit.intake(frame, audit.save_mapping(tmp_path / "m.toml")).orders.height == 1
+
+
+def test_counts_of_one_are_singular_and_notes_name_their_table():
+    frame = pl.DataFrame({"customer_id": ["a", "b"], "day": ["2024-01-31"] * 2, "amount": [1.0, 2]})
+    audit = segkit.check(frame)
+    assert "1 finding deserves a look." in audit.text
+    assert audit.headline.endswith("; 1 finding deserves a look.")
+    told = audit.to_frame()
+    consent = told.filter(pl.col("finding").str.starts_with("consent to profiling"))
+    assert consent["table"].to_list() == ["customers"]
+    assert set(told["table"]) <= {"orders", "customers"}
+    assert segkit.check(frame[:1]).text.startswith("Read 1 orders row.")
+
+
+def test_the_example_zone_is_nobodys():
+    frame = pl.DataFrame({"customer_id": ["a"], "day": ["2024-01-31 10:00"], "amount": [1.0]})
+    zone = next(item for item in segkit.check(frame).findings if item.column == "order_time")
+    assert zone.answer.startswith('timezone = "Continent/City"')
 
 
 def test_a_date_is_found_by_its_values():

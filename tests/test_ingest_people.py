@@ -39,7 +39,7 @@ def test_refusal_of_profiling_is_obeyed_and_counted():
     # One refusal among several rows of a customer stands.
     assert taken.customers["customer_id"].to_list() == ["a", "b"]
     assert taken.ledger.reasons("customers") == {"repeated_customer": 1, "no_profiling_consent": 1}
-    assert any("1 values of birth_date" in note for note in taken.notes)
+    assert any("1 value of birth_date" in note for note in taken.notes)
     ignored = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS}, {"consent": "ignore"})
     assert "no_profiling_consent" not in ignored.ledger.reasons()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted
 from segkit.errors import SegkitError
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.propose import propose_table
@@ -61,7 +61,8 @@ class Audit(Result):
         tables = dict(self.mapping.tables)
         for item in self.findings:
             part = tables.get(item.table)
-            if item.finding.startswith(RIVALS) and part is not None:
+            asks = item.severity == "block" and item.finding.startswith(RIVALS)
+            if asks and part is not None:
                 asked = {**part.columns, item.column: f"? {item.finding}"}
                 tables[item.table] = replace(part, columns=asked)
         return replace(self.mapping, tables=tables).save(path)
@@ -77,25 +78,37 @@ class Audit(Result):
     @property
     def text(self) -> str:
         """The audit in words: what was read, what must be answered, what else was found."""
-        read = ", ".join(f"{number(rows)} {table} rows" for table, rows in self.rows.items())
-        blocks = [item for item in self.findings if item.severity == "block"]
-        warned = [item for item in self.findings if item.severity == "warn"]
+        read = ", ".join(
+            counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
+        )
+        blocks = self._of("block")
         if blocks:
             asked = " ".join(f"{item.finding} Answer with: {item.answer}." for item in blocks)
-            verdict = f"Before they can be used, {len(blocks)} must be answered. {asked}"
+            questions = counted(len(blocks), "question")
+            verdict = f"Before they can be used, {questions} must be answered. {asked}"
         else:
             verdict = "They can be used as mapped."
-        rest = f" {len(warned)} findings deserve a look." if warned else ""
-        return f"Read {read}. {verdict}{rest}"
+        look = self._look()
+        return f"Read {read}. {verdict}" + (f" {look[0].upper()}{look[1:]}." if look else "")
 
     @property
     def headline(self) -> str:
         """The verdict alone."""
-        blocks = sum(item.severity == "block" for item in self.findings)
-        warned = sum(item.severity == "warn" for item in self.findings)
+        blocks = len(self._of("block"))
         if blocks:
-            return f"Not before {number(blocks)} questions are answered in the mapping."
-        return f"They can be used as mapped; {number(warned)} findings deserve a look."
+            verb = "is" if blocks == 1 else "are"
+            return f"Not before {counted(blocks, 'question')} {verb} answered in the mapping."
+        look = self._look()
+        return "They can be used as mapped" + (f"; {look}." if look else ".")
+
+    def _of(self, severity: str) -> list[Finding]:
+        return [item for item in self.findings if item.severity == severity]
+
+    def _look(self) -> str:
+        """Say how many findings deserve a look; nothing where none does."""
+        warned = len(self._of("warn"))
+        verb = "deserves" if warned == 1 else "deserve"
+        return f"{counted(warned, 'finding')} {verb} a look" if warned else ""
 
     def plot(self) -> Figure:
         """Draw rows by month."""
@@ -124,7 +137,7 @@ class Audit(Result):
     def __str__(self) -> str:
         lines = [self.text, "", "Proposed mapping:", "", self.mapping.to_toml(), "", "Findings:"]
         for item in self.findings:
-            count = f" ({number(item.rows)} rows)" if item.rows is not None else ""
+            count = f" ({counted(item.rows, 'row')})" if item.rows is not None else ""
             example = f" E.g. {item.example}." if item.example else ""
             answer = f" -> {item.answer}" if item.answer else ""
             lines.append(f"  {item.severity}: {item.finding}{count}{example}{answer}")
@@ -137,7 +150,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     Returns
     -------
     tuple of (Mapping, list of Finding)
-        The mapping to use, and the findings that block its use.
+        The mapping to use, and what is open; what is of severity "block" bars its use.
     """
     proposed: dict[str, TableMapping] = {}
     questions: list[Finding] = []
@@ -150,13 +163,12 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         proposal = propose_table(name, frame, given)
         proposed[name] = proposal.part
         questions += _rivals(name, proposal.rivals)
+    # With the likeliest of the rivals, so that what else is open is asked in the same breath.
     used = given.over(Mapping(proposed))
-    if any(item.severity == "block" for item in questions):
-        return used, questions
     for name, frame in raw.items():
         used.check_columns(name, frame)
         questions += open_questions(name, frame, used, with_fx="fx" in raw)
-    return used, [item for item in questions if item.severity == "block"]
+    return used, questions
 
 
 def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
@@ -205,13 +217,14 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     """
     from segkit.ingest.findings import findings_of, trial
 
-    raw, given, base = gather(source, mapping)
-    used, questions = settle_mapping(raw, given)
+    gathered = gather(source, mapping)
+    raw = gathered.raw
+    used, questions = settle_mapping(raw, gathered.given)
     taken: Intake | None = None
     try:
-        taken = trial(raw, used, base)
+        taken = trial(gathered, used)
     except (SegkitError, pl.exceptions.PolarsError):
-        if not questions:
+        if not any(item.severity == "block" for item in questions):
             raise
     found = findings_of(raw, used, taken, questions)
     return Audit(

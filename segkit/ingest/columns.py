@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted
 from segkit.ingest import parse
-from segkit.ingest.clock import Clock, day_order, formats, numeric_format
+from segkit.ingest.clock import Clock
 from segkit.ingest.mapping import Mapping
+from segkit.ingest.months import date_words
+from segkit.ingest.spelling import day_order, formats, numeric_format
 
 NUMERIC_ID = r"^-?\d+(\.0+)?$"
 
@@ -29,12 +31,15 @@ class Columns:
         The mapping; its part for the table must exist.
     notes : list of str
         Collects what was changed or assumed without setting rows apart.
+    first_line : int or None
+        The line of the file on which row 0 stands, where that is known.
     """
 
     table: str
     raw: pl.DataFrame
     mapping: Mapping
     notes: list[str] = field(default_factory=list)
+    first_line: int | None = None
 
     def option(self, name: str) -> Any:
         """Give an option's value for this table."""
@@ -88,14 +93,14 @@ class Columns:
             )
         elif dtype == pl.String:
             cells = self.raw.get_column(theirs)
-            floats = cells.str.contains(parse.FLOAT_ID).sum()
+            floats = int(cells.str.contains(parse.FLOAT_ID).sum())
             if floats:
                 trimmed = self.raw.select(parse.text(pl.col(theirs), self.nulls)).to_series()
                 whole = bool(trimmed.str.contains(NUMERIC_ID).all())
                 if whole:
                     self.notes.append(
-                        f"{self.table}: {number(floats)} ids in {theirs!r} end in '.0'; "
-                        "they are read as whole numbers (123.0 is 123)"
+                        f"{self.table}: {counted(floats, 'id')} in {theirs!r} ending in '.0'; "
+                        "such ids are read as whole numbers (123.0 is 123)"
                     )
         read = parse.identifier(pl.col(theirs), dtype, self.nulls, whole=whole)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
@@ -170,8 +175,10 @@ class Columns:
         theirs = self.source(name)
         zone = self.option("timezone")
         found: tuple[str, ...] = ()
+        words: dict[str, str] = {}
         if theirs is not None:
             dtype, cells = self.raw.schema[theirs], self.raw.get_column(theirs)
+            words = date_words(cells) if parse.is_text(dtype) else {}
             given = self.option("date_format")
             if given:
                 found = (given,) if isinstance(given, str) else tuple(given)
@@ -190,6 +197,7 @@ class Columns:
             self.nulls,
             self.option("ambiguous_time"),
             self.option("missing_time"),
+            words=words,
         )
 
     def time(self, name: str) -> tuple[pl.Expr, pl.Expr, Clock]:
@@ -212,13 +220,14 @@ class Columns:
         twice, skipped = clock.doubtful(self.raw.select(local.alias("t")).to_series())
         if twice:
             self.notes.append(
-                f"{self.table}: {number(twice)} times in {theirs!r} occur twice when the clock "
-                f"goes back in {clock.zone}; the {clock.ambiguous} is taken (ambiguous_time)"
+                f"{self.table}: {counted(twice, 'time')} in {theirs!r}, when the clock "
+                f"goes back in {clock.zone}, can be read as two moments; the {clock.ambiguous} is "
+                "taken (ambiguous_time)"
             )
         if skipped:
             done = "an hour is added" if clock.missing == "shift" else "they are set apart"
             self.notes.append(
-                f"{self.table}: {number(skipped)} times in {theirs!r} do not exist in "
+                f"{self.table}: {counted(skipped, 'time')} in {theirs!r} never shown in "
                 f"{clock.zone} (the clock goes forward); {done} (missing_time)"
             )
         return skipped > 0
@@ -233,7 +242,7 @@ class Columns:
         if dtype == pl.Date:
             return pl.col(theirs)
         clock = self.clock(name)
-        local = Clock("UTC", clock.formats, clock.nulls)
+        local = Clock("UTC", clock.formats, clock.nulls, words=clock.words)
         if isinstance(dtype, pl.Datetime) and dtype.time_zone:
             return pl.col(theirs).dt.convert_time_zone(clock.zone).dt.date()
         return local.utc(pl.col(theirs), dtype).dt.date()

@@ -57,6 +57,12 @@ CANCELLED = (
     "anulada",
     "geannuleerd",
 )
+TOTALS = (
+    *("total", "totals", "subtotal", "sub-total", "grand total", "sum", "totaux", "sous-total"),
+    *("total général", "total general", "summe", "gesamt", "gesamtsumme", "gesamtbetrag"),
+    *("zwischensumme", "endsumme", "suma", "total geral", "soma", "totale", "somma", "subtotale"),
+    *("totale generale", "totaal", "subtotaal", "eindtotaal"),
+)
 NULLS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "NaT")
 
 OPTIONS: dict[str, Option] = {
@@ -109,6 +115,7 @@ OPTIONS: dict[str, Option] = {
     "non_products": Option([], (list, tuple), "product codes that are no goods (postage, fees)"),
     "non_product_lines": Option("keep", (str,), "lines with these codes", ("keep", "set_apart")),
     "cancelled": Option(list(CANCELLED), (list, tuple), "words of status that void a line"),
+    "total_words": Option(list(TOTALS), (list, tuple), "words that mark a line of totals"),
     # people
     "consent": Option(
         "enforce", (str,), "customers without profiling consent", ("enforce", "ignore")
@@ -131,6 +138,7 @@ ORDERS_ONLY = {
     "non_products",
     "non_product_lines",
     "cancelled",
+    "total_words",
 }
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.parse import from_micro, is_text, product
 from segkit.ingest.people import People, customers_of
 from segkit.ingest.reasons import order_rules
 from segkit.ingest.settle import MICROS, REPEAT, Settled, repeats, settle
+from segkit.ingest.totals import total_lines
 from segkit.ledger import Part, money_from_micro
 
 TEXTS = ("product_id", "category", "currency", "channel")
@@ -55,7 +56,7 @@ def clean_orders(columns: Columns, people: People, fx: pl.DataFrame | None) -> L
     """
     parsed = _read(columns, people)
     parsed = _convert(columns, parsed, fx)
-    settled = settle("orders", columns.raw, parsed, order_rules(columns, people, parsed))
+    settled = settle(columns, parsed, order_rules(columns, people, parsed))
     return Lines(*_finish(columns, settled))
 
 
@@ -86,14 +87,17 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
         wanted["__status"] = columns.text("status").str.to_lowercase()
     frame = columns.raw.lazy().select(**wanted).collect()
     who = customers_of(columns, people.links)
+    totals = total_lines(columns, who["customer_id"])
+    if totals.any():  # "Total" is nobody's id
+        who = who.with_columns(pl.when(~totals).then("customer_id"), __total=totals)
     frame = pl.concat([who, frame], how="horizontal")
     if people.births is not None:
         frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
     marks = repeats(columns.raw)
     if marks.any() and columns.option("duplicates") == "flag":
         columns.notes.append(
-            f"orders: {number(int(marks.sum()))} lines repeat an earlier line in every column; "
-            'they are kept (duplicates = "drop" would remove them)'
+            f"orders: {_lines(int(marks.sum()), 'repeats', 'repeat')} an earlier line "
+            'in every column; such lines are kept (duplicates = "drop" would remove them)'
         )
     # Lazy, so that the exact product is worked out once.
     return frame.lazy().with_columns(marks.alias(REPEAT), *_sums(columns)).collect()
@@ -169,7 +173,7 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
     others = joined.filter(pl.col("__known") & (pl.col("currency") != home)).height
     if others:
         columns.notes.append(
-            f"orders: {number(others)} lines in other currencies are converted to "
+            f"orders: {counted(others, 'line')} in other currencies converted to "
             f"{home or 'the reporting currency'} by the rate of their day, to a millionth"
         )
     return joined.with_columns(pl.when(same).then(pl.col(MICROS)).otherwise(scaled).alias(MICROS))
@@ -187,8 +191,8 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
     made = kept.get_column("order_id").null_count() if has("order_id") else kept.height
     if made:
         columns.notes.append(
-            f"orders: {number(made)} lines have no order id; one order is taken to be one "
-            f"customer's {columns.option('order_grain')} (order_grain)"
+            f"orders: {_lines(made, 'has', 'have')} no order id; one order is taken to be "
+            f"one customer's {columns.option('order_grain')} (order_grain)"
         )
     order_id = pl.coalesce("order_id", grain) if has("order_id") else grain
     wanted: dict[str, pl.Expr] = {
@@ -211,6 +215,10 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
     frame = kept.lazy().select(**wanted).collect()
     counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
     return frame, settled, (_part(counted, "sale"), _part(counted, "return"))
+
+
+def _lines(rows: int, one: str, many: str) -> str:
+    return counted(rows, f"line {one}", f"lines {many}")
 
 
 def _part(lines: pl.DataFrame, kind: str) -> Part:

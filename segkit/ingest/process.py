@@ -177,8 +177,10 @@ def intake(
     """
     from segkit.ingest.audit import settle_mapping
 
-    raw, given, base = gather(source, mapping)
-    used, questions = settle_mapping(raw, given)
+    found = gather(source, mapping)
+    raw = found.raw
+    used, asked = settle_mapping(raw, found.given)
+    questions = [question for question in asked if question.severity == "block"]
     if as_of is not None:
         used = used.with_option(None, "as_of", as_of.isoformat())
     if questions:
@@ -197,7 +199,14 @@ def intake(
             )
     if "orders" in raw and not raw["orders"].height:
         raise DataError("orders holds no rows; expected at least one order line")
-    taken = run(raw, used, erase=erase, identities=identities, base=base)
+    taken = run(
+        raw,
+        used,
+        erase=erase,
+        identities=identities,
+        base=found.base,
+        first_lines=found.first_lines,
+    )
     if taken.orders is not None and not taken.orders.height:
         raise DataError(f"no order line is left: {taken.ledger.text}")
     return taken
@@ -210,6 +219,7 @@ def run(
     erase: Any = None,
     identities: Any = None,
     base: Path | None = None,
+    first_lines: Map[str, int] | None = None,
 ) -> Intake:
     """Clean raw tables by a complete mapping, without asking anything; see `intake`."""
     notes: list[str] = []
@@ -229,7 +239,7 @@ def run(
     for name in (*ORDER, "orders"):
         if name not in raw:
             continue
-        columns = Columns(name, raw[name], mapping, notes)
+        columns = Columns(name, raw[name], mapping, notes, (first_lines or {}).get(name))
         if name == "orders":
             lines = clean_orders(columns, people, clean.get("fx"))
             frame, settled, parts = lines.frame, lines.settled, lines.parts

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.ingest.clock import formats, numeric_format
 from segkit.ingest.mapping import Mapping, TableMapping
 from segkit.ingest.parse import is_text
+from segkit.ingest.spelling import formats, numeric_format
 from segkit.ingest.words import EVENT_WORDS, TABLE_WORDS
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
-NEEDED = {"orders": ("customer_id", "order_time", "amount")}
+# Articles and prepositions between the words that count.
+SMALL = {
+    *("d", "de", "del", "dell", "della", "dello", "der", "des", "di", "do"),
+    *("da", "du", "dos", "das", "l", "la", "le", "les", "van", "het"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,14 @@ def plain(name: str) -> str:
 
 
 def squeezed(spelt: str) -> str:
-    """Drop the underscores, so that 'belegnr' is 'beleg_nr'."""
-    return spelt.replace("_", "")
+    """Drop underscores and small words, so that 'belegnr' is 'beleg_nr'.
+
+    Examples
+    --------
+    >>> squeezed("date_de_la_commande") == squeezed("date_commande")
+    True
+    """
+    return "".join(word for word in spelt.split("_") if word not in SMALL) or spelt
 
 
 def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
@@ -69,12 +79,13 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
         for ours, lists in words.items():
             if ours in chosen or ours in fixed:
                 continue
-            wanted = [ours, *lists[0].split()] if strength == 0 else lists[1].split()
+            said = (f"{ours} {lists[0]}", lists[1])[strength]
+            wanted = dict.fromkeys(squeezed(word) for word in said.split())
             found = [
                 n
                 for w in wanted
                 for n, spelt in names.items()
-                if squeezed(spelt) == squeezed(w) and n not in taken
+                if squeezed(spelt) == w and n not in taken
             ]
             found = list(dict.fromkeys(found))
             if not found:
@@ -109,7 +120,10 @@ def _is_dated(cells: pl.Series) -> bool:
     if not sample.len() or not formats(sample, day_first=True):
         return False
     return bool(
-        sample.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").sum() > 0.9 * sample.len()
+        sample.str.contains(
+            r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}"
+        ).sum()
+        > 0.9 * sample.len()
     )
 
 

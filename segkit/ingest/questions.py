@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import number
-from segkit.ingest.clock import Clock, day_order, formats, numeric_format
+from segkit.display import counted, number
+from segkit.ingest.clock import Clock
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
+from segkit.ingest.months import LANGUAGES, date_words
 from segkit.ingest.parse import flag, is_text, seen_decimal
+from segkit.ingest.spelling import day_order, formats, numeric_format
 from segkit.schema import CONTRACTS, Field
 
 # Words for a document that gives money back, in six languages.
@@ -69,8 +71,9 @@ def open_questions(
         theirs = part.columns.get(field.name)
         if theirs is None or not frame.height:
             continue
-        asked += _about_type(table, field, frame[theirs])
-        if field.kind in ("time", "date") and not asked:
+        unfit = _about_type(table, field, frame[theirs])
+        asked += unfit
+        if field.kind in ("time", "date") and not unfit:
             asked += _about_dates(table, field.name, frame[theirs], mapping)
         elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
             asked += _about_decimals(table, field.name, frame[theirs], mapping)
@@ -129,7 +132,7 @@ def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
         "block",
         "orders",
         "is_return",
-        f"{column!r} {what} On these {number(rows.height)} rows that decides the sign.",
+        f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.",
         rows.height,
         str(word),
         f'[orders.columns] is_return = "{column}" with [orders.values.is_return] "{word}" = true '
@@ -202,7 +205,8 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
                 "block",
                 table,
                 name,
-                f"The texts in {cells.name!r} are not recognised as dates.",
+                f"The texts in {cells.name!r} are not recognised as dates (names of months are "
+                f"read in {LANGUAGES}).",
                 rows=full.len(),
                 example=str(full[0]),
                 answer=f'[{table}] date_format = "%d/%m/%Y %H:%M"',
@@ -217,8 +221,9 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
                 "block",
                 table,
                 name,
-                f"{cells.name!r} writes dates in two orders: {number(order.day_first)} spellings "
-                f"can only be day first, {number(order.month_first)} only month first.",
+                f"{cells.name!r} writes dates in two orders: "
+                f"{counted(order.day_first, 'spelling')} can only be day first, "
+                f"{number(order.month_first)} only month first.",
                 answer=f"[{table}] day_first = {'true' if order.guess else 'false'} "
                 "(the others are set apart)",
             )
@@ -230,7 +235,7 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
                 table,
                 name,
                 f"{cells.name!r} can be read day first or month first: no number is above 12.",
-                rows=order.either,
+                rows=full.len(),
                 example=str(full[0]),
                 answer=f"[{table}] day_first = true (or false)",
             )
@@ -241,8 +246,11 @@ def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> l
 def _dated(cells: pl.Series) -> bool:
     """Tell whether at least half of the texts can be read as dates, in one order or another."""
     sample = cells.head(2000).alias("t").to_frame()
+    words = date_words(sample["t"])
     read = [
-        Clock(formats=tuple(formats(sample["t"], day_first=first))).utc(pl.col("t"), pl.String())
+        Clock(formats=tuple(formats(sample["t"], day_first=first)), words=words).utc(
+            pl.col("t"), pl.String()
+        )
         for first in (True, False)
     ]
     return bool(sample.select(pl.coalesce(read).is_not_null().mean() >= 0.5).item())

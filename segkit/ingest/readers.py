@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from segkit.errors import SourceError, unknown
 from segkit.ingest.databases import read_excel, read_query
 from segkit.ingest.frames import from_memory
 from segkit.ingest.mapping import Mapping
-from segkit.ingest.textfiles import read_text
+from segkit.ingest.textfiles import first_line, read_text
 from segkit.schema import CONTRACTS
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -23,14 +24,34 @@ DATABASE_ENDINGS = (".sqlite", ".sqlite3", ".db", ".duckdb")
 Given = Mapping | Map[str, Any] | Path | str | None
 
 
-def gather(source: Any, mapping: Given) -> tuple[dict[str, pl.DataFrame], Mapping, Path | None]:
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The raw tables, and what is told about them.
+
+    Attributes
+    ----------
+    raw : dict of str to polars.DataFrame
+        Raw tables by contract name.
+    given : Mapping
+        The mapping as far as it is given.
+    base : Path or None
+        The folder that the mapping's own paths are relative to.
+    first_lines : dict of str to int
+        The line of the file on which a table's first row stands, where rows are lines.
+    """
+
+    raw: dict[str, pl.DataFrame]
+    given: Mapping
+    base: Path | None
+    first_lines: dict[str, int] = field(default_factory=dict)
+
+
+def gather(source: Any, mapping: Given) -> Gathered:
     """Collect the raw tables, and the mapping as far as it is given.
 
     Returns
     -------
-    tuple of (dict of str to polars.DataFrame, Mapping, Path or None)
-        Raw tables by contract name, the given mapping, and the folder that the mapping's own
-        paths are relative to.
+    Gathered
 
     Raises
     ------
@@ -59,7 +80,14 @@ def gather(source: Any, mapping: Given) -> tuple[dict[str, pl.DataFrame], Mappin
         if name not in CONTRACTS:
             raise SourceError(unknown("table", str(name), CONTRACTS))
     raw = {name: read(item, given, name, base) for name, item in found.items()}
-    return raw, given, base
+    lines = {
+        name: first_line(path, given, name, raw[name].height)
+        for name, item in found.items()
+        if (path := _file_of(item, given, name, base)) is not None
+        and path.name.lower().endswith(TEXT_ENDINGS)
+    }
+    known = {name: line for name, line in lines.items() if line is not None}
+    return Gathered(raw, given, base, known)
 
 
 def _mapping(mapping: Given) -> Mapping:
@@ -98,16 +126,19 @@ def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) ->
     SourceError
         If the source is not there, is of no known kind, or cannot be read.
     """
+    path = _file_of(source, mapping, table, base)
+    return from_memory(source) if path is None else _read_file(path, mapping, table)
+
+
+def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Path | None:
+    """Name the file behind a source: its own path, or the one that the mapping gives."""
     if source is None:
         for name in ("database", "file"):
             given = mapping.option(table, name)
             if given:
                 path = Path(given)
-                source = path if path.is_absolute() or base is None else base / path
-                break
-    if isinstance(source, str | Path):
-        return _read_file(Path(source), mapping, table)
-    return from_memory(source)
+                return path if path.is_absolute() or base is None else base / path
+    return Path(source) if isinstance(source, str | Path) else None
 
 
 def _read_file(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:

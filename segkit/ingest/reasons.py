@@ -27,6 +27,10 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
     has, col = columns.has, pl.col
     when, cash = columns.shown("order_time"), columns.shown("amount", "quantity", "unit_price")
     rules = [*people_rules(people, parsed), *date_rules(columns, "order_time", "order_day", parsed)]
+    if "__total" in parsed.columns:
+        shown = (*columns.shown("order_id", "order_time", "product_id"), *cash)
+        change = "[orders] total_words = []"
+        rules.insert(0, Rule("totals", "total_line", col("__total"), shown, change))
     if has("status"):
         words = [str(word).lower() for word in columns.option("cancelled")]
         rules.append(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
+from segkit.ingest.columns import Columns
 from segkit.ledger import Apart, Step, money_from_micro
 
 # A row's helper columns while a table is being cleaned; none of them leaves intake.
@@ -59,15 +61,13 @@ class Settled:
     steps: tuple[Step, ...]
 
 
-def settle(table: str, raw: pl.DataFrame, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Settled:
+def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Settled:
     """Apply rules in their order: each row is kept, or set apart under its first reason.
 
     Parameters
     ----------
-    table : str
-        The table's name in the ledger.
-    raw : polars.DataFrame
-        The raw rows; row i has ``source_row`` i.
+    columns : Columns
+        The table, and its raw rows; row i has ``source_row`` i.
     parsed : polars.DataFrame
         As many rows, with ``source_row``, perhaps ``customer_id``, and ``__micro`` where the
         table holds money (millionths of the reporting currency).
@@ -78,6 +78,7 @@ def settle(table: str, raw: pl.DataFrame, parsed: pl.DataFrame, rules: Sequence[
     -------
     Settled
     """
+    raw = columns.raw
     code: pl.Expr = pl.lit(0, dtype=pl.UInt8)
     for position in range(len(rules), 0, -1):
         met = rules[position - 1].condition.fill_null(value=False)
@@ -101,12 +102,12 @@ def settle(table: str, raw: pl.DataFrame, parsed: pl.DataFrame, rules: Sequence[
         originals = originals.select(pl.when(~hidden).then(pl.all()))
         rejects = rejects.with_columns(pl.when(~hidden).then(pl.col(WHO)).alias(WHO))
     rejects = pl.concat([rejects, originals], how="horizontal")
-    steps = _steps(table, coded, rules, rejects)
+    steps = _steps(columns, coded, rules, rejects)
     return Settled(kept, rejects, steps)
 
 
 def _steps(
-    table: str, coded: pl.DataFrame, rules: Sequence[Rule], rejects: pl.DataFrame
+    columns: Columns, coded: pl.DataFrame, rules: Sequence[Rule], rejects: pl.DataFrame
 ) -> tuple[Step, ...]:
     """Count rows, customers and money at each step from the rules' outcome."""
     has_money = MICROS in coded.columns
@@ -140,7 +141,7 @@ def _steps(
     steps = []
     for place, name in enumerate(order):
         apart = tuple(
-            _apart(rules[number - 1], found[number], rejects, has_money=has_money)
+            _apart(columns, rules[number - 1], found[number], rejects)
             for number in sorted(found)
             if number and rules[number - 1].step == name
         )
@@ -153,7 +154,7 @@ def _steps(
         still = sum(count for reached, count in reach.items() if reached > place)
         steps.append(
             Step(
-                table,
+                columns.table,
                 name,
                 rows,
                 after,
@@ -168,19 +169,24 @@ def _steps(
     return tuple(steps)
 
 
-def _apart(rule: Rule, counts: dict[str, int], rejects: pl.DataFrame, *, has_money: bool) -> Apart:
-    money: Decimal | None = money_from_micro(counts["money"] or 0) if has_money else None
+def _apart(columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.DataFrame) -> Apart:
+    money: Decimal | None = money_from_micro(counts["money"])
     examples: tuple[str, ...] = ()
     if rule.reason not in HIDDEN:
         shown = [name for name in dict.fromkeys(rule.show) if name in rejects.columns]
         first = rejects.filter(pl.col("reason") == rule.reason).sort("source_row").head(3)
         examples = tuple(
-            f"row {row['source_row']}: " + ", ".join(f"{name} = {row[name]!s}" for name in shown)
-            if shown
-            else f"row {row['source_row']}"
+            _place(row["source_row"], columns.first_line)
+            + (": " if shown else "")
+            + ", ".join(f"{name} = {row[name]!s}" for name in shown)
             for row in first.iter_rows(named=True)
         )
     return Apart(rule.reason, counts["rows"], counts["customers"], money, examples, rule.change)
+
+
+def _place(row: int, first_line: int | None) -> str:
+    """Say where a row stands: counted from 0, and by the file's line where that is known."""
+    return f"row {row}" if first_line is None else f"row {row} (line {row + first_line})"
 
 
 def repeats(raw: pl.DataFrame) -> pl.Series:

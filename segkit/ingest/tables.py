@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.parse import is_text
@@ -78,7 +78,7 @@ def clean_events(columns: Columns, people: People) -> Cleaned:
         rules.append(
             Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), '[events] duplicates = "flag"')
         )
-    settled = settle("events", columns.raw, frame, [*rules, *consent_rules(people)])
+    settled = settle(columns, frame, [*rules, *consent_rules(people)])
     return Cleaned(settled.kept.select(_names("events", settled.kept)), settled)
 
 
@@ -114,7 +114,7 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
             rules.append(Rule("consent", "no_profiling_consent", met, shown, change))
     elif table != "customers" and "customer_id" in frame.columns:
         rules += consent_rules(people)
-    settled = settle(table, columns.raw, frame, rules)
+    settled = settle(columns, frame, rules)
     kept = settled.kept
     if table == "customers":
         kept = _merge(frame, kept)
@@ -217,8 +217,8 @@ def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
     lost = int((frame[field.name].is_null() & ~blank).sum())
     if lost:
         columns.notes.append(
-            f"{columns.table}: {number(lost)} values of {field.name} cannot be read as "
-            f"{DTYPES[field.kind]} and are left empty"
+            f"{columns.table}: {counted(lost, 'value')} of {field.name} cannot be read as "
+            f"{DTYPES[field.kind]} and {'is' if lost == 1 else 'are'} left empty"
         )
 
 
@@ -226,8 +226,8 @@ def _note_repeats(columns: Columns, frame: pl.DataFrame) -> None:
     count = int(frame[REPEAT].sum())
     if count and columns.option("duplicates") == "flag":
         columns.notes.append(
-            f"{columns.table}: {number(count)} rows repeat an earlier row in every column; they "
-            'are kept (duplicates = "drop" would remove them)'
+            f"{columns.table}: {counted(count, 'row repeats', 'rows repeat')} an earlier row in "
+            'every column; such rows are kept (duplicates = "drop" would remove them)'
         )
 
 

@@ -55,6 +55,21 @@ def read_text(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
     return frame.rename({name: name.strip() for name in frame.columns})
 
 
+def first_line(path: Path, mapping: Mapping, table: str, rows: int) -> int | None:
+    """On which line of a text file does its first row stand? None where lines are not rows.
+
+    A cell that runs over several lines, or an empty line, makes the line of a row unknown.
+    """
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return None
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    above = int(mapping.option(table, "skip_rows")) + 1
+    return above + 1 if lines == rows + above else None
+
+
 def _squeezed(data: bytes, skip: int) -> bytes:
     lines = pl.Series(data.decode().splitlines()[skip:])
     parted = lines.str.strip_chars().str.replace_all(r"\s+", "\t")

@@ -1,4 +1,7 @@
-"""What do shops call their columns? Names in English, German, French, Spanish and Dutch."""
+"""What do shops call their columns? Names in seven languages.
+
+English, German, French, Spanish, Italian, Portuguese and Dutch.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,43 @@ from __future__ import annotations
 # Written as `segkit.ingest.propose.plain` leaves them: lower case, no accents, underscores.
 Words = dict[str, tuple[str, str]]
 
+
+def _each(first: str, second: str) -> str:
+    """Join each of the first words with each of the second."""
+    return " ".join(f"{one}_{other}" for one in first.split() for other in second.split())
+
+
+# "n" is what is left of N°; "codice articolo" and "artikelnummer" put the number on either side.
+BEFORE = "id ident identifiant n no nr num numero nummer code cod codigo codice ref reference"
+AFTER = "id no nr num number nummer code key"
+
 WHO: Words = {
     "customer_id": (
-        (
-            "customer_id customerid cust_id custid customer_no customer_number "
-            "customer_key "
-            "customer_code client_id clientid client_no member_id user_id userid "
-            "shopper_id buyer_id "
-            "household_key kunden_id kundenid kunden_nr kundennr kundennummer kd_nr "
-            "id_client idclient "
-            "numero_client n_client no_client code_client num_client id_cliente "
-            "idcliente codigo_cliente "
-            "numero_cliente cod_cliente klant_id klantid klantnummer klantnr klant_nr"
+        " ".join(
+            (
+                _each("customer cust client buyer shopper user member household", AFTER),
+                _each("kunden kunde kd debitor debitoren klant klanten relatie", AFTER),
+                _each(BEFORE, "client tiers acheteur adherent cliente comprador acquirente utente"),
+                _each(BEFORE, "kunde klant customer comprador socio"),
+            )
         ),
-        ("customer client kunde klant cliente buyer user member shopper account_id account id"),
+        (
+            "customer client kunde debitor klant cliente tiers compte buyer user utente member "
+            "shopper account_id account id"
+        ),
     ),
-    "email": ("email e_mail email_address mail_address correo courriel emailadres", "mail"),
+    "email": (
+        (
+            "email e_mail email_address mail_address adresse_mail correo correo_electronico "
+            "courriel emailadres"
+        ),
+        "mail",
+    ),
     "device_id": ("device_id deviceid cookie_id visitor_id anonymous_id", "device cookie"),
     "loyalty_id": (
         (
-            "loyalty_id loyalty_card loyalty_number card_number kundenkarte "
-            "carte_fidelite tarjeta "
-            "klantenkaart"
+            "loyalty_id loyalty_card loyalty_number card_number kundenkarte carte_fidelite "
+            "tarjeta tarjeta_fidelidad carta_fedelta cartao_fidelidade klantenkaart"
         ),
         "card",
     ),
@@ -35,122 +53,138 @@ WHO: Words = {
 ORDERS: Words = {
     **WHO,
     "order_id": (
-        (
-            "order_id orderid order_no order_nr order_number ordernumber invoice_no "
-            "invoiceno invoice_id "
-            "invoice_number transaction_id transactionid receipt_id receipt_no "
-            "basket_id bestellnummer "
-            "bestell_nr bestellnr bestell_id auftragsnummer auftrag_nr rechnungsnummer "
-            "rechnungs_nr "
-            "rechnung_nr belegnummer beleg_nr numero_commande n_commande n_facture "
-            "no_commande id_commande num_commande "
-            "numero_facture no_facture id_pedido numero_pedido pedido_id numero_factura "
-            "ordernummer "
-            "bestelnummer factuurnummer"
+        " ".join(
+            (
+                _each("order invoice transaction receipt basket", AFTER),
+                _each("bestell bestellungs auftrag auftrags rechnung rechnungs beleg bon", AFTER),
+                _each("kassenbon vorgangs order bestel bestelling factuur transactie", AFTER),
+                _each(BEFORE, "commande facture piece ticket bon vente achat transaction pedido"),
+                _each(BEFORE, "factura ordine fattura scontrino documento encomenda fatura"),
+                _each(BEFORE, "bestellung bestelling factuur order"),
+                _each("pedido commande ordine encomenda", "id"),
+            )
         ),
         (
-            "order invoice transaction receipt basket bestellung auftrag rechnung beleg "
-            "bon commande "
-            "facture ticket pedido factura bestelling factuur"
+            "order invoice transaction receipt basket bestellung auftrag rechnung beleg bon "
+            "kassenbon commande facture piece ticket pedido factura ordine fattura scontrino "
+            "encomenda fatura bestelling factuur"
         ),
     ),
     "order_time": (
-        (
-            "order_time ordertime order_date orderdate order_datetime order_timestamp "
-            "invoice_date "
-            "invoicedate transaction_date transaction_time purchase_date purchase_time "
-            "sale_date "
-            "ordered_at purchased_at bestelldatum bestell_datum bestellzeit auftragsdatum "
-            "rechnungsdatum kaufdatum belegdatum date_commande date_de_commande date_achat "
-            "date_facture fecha_pedido fecha_compra fecha_factura besteldatum "
-            "orderdatum aankoopdatum "
-            "factuurdatum"
+        " ".join(
+            (
+                "ordered_at purchased_at",
+                _each("order invoice transaction purchase sale", "date time datetime timestamp"),
+                _each("bestell auftrags rechnungs kauf beleg verkaufs bestel order", "datum zeit"),
+                _each("aankoop factuur verkoop", "datum"),
+                _each("date", "commande achat facture piece vente ticket transaction document"),
+                _each("fecha", "pedido compra factura venta ticket documento"),
+                _each("data", "ordine acquisto fattura vendita documento scontrino"),
+                _each("data", "pedido compra fatura venda encomenda"),
+            )
         ),
         (
-            "date datetime timestamp time created_at created day datum tag zeit "
-            "zeitpunkt jour fecha "
-            "dia"
+            "date datetime timestamp time created_at created day datum tag zeit zeitpunkt jour "
+            "fecha dia data giorno"
         ),
     ),
     "amount": (
-        (
-            "amount line_total linetotal line_amount total_amount amount_total "
-            "total_price net_amount "
-            "gross_amount revenue sales_amount sales_value order_value order_total "
-            "dollar_value spend "
-            "turnover betrag gesamtbetrag umsatz zeilenbetrag nettobetrag bruttobetrag "
-            "summe montant "
-            "montant_total montant_ttc montant_ht chiffre_affaires importe "
-            "importe_total total_linea "
-            "bedrag totaalbedrag omzet"
+        " ".join(
+            (
+                "amount line_total line_amount total_amount amount_total total_price net_amount",
+                "gross_amount revenue sales_amount sales_value order_value order_total spend",
+                "dollar_value turnover betrag umsatz zeilensumme gesamtpreis summe",
+                _each("gesamt zeilen netto brutto positions rechnungs", "betrag"),
+                "montant ca chiffre_affaires",
+                _each("montant total ca prix chiffre_affaires", "total ht ttc ligne net"),
+                "importe importe_total total_linea monto monto_total",
+                "importo importo_totale importo_riga totale_riga fatturato prezzo_totale",
+                "valor_total total_linha montante faturamento receita preco_total",
+                "bedrag totaalbedrag regelbedrag omzet totaalprijs",
+            )
         ),
-        "total sales value sum wert gesamt valor totaal paid",
+        "total sales value sum wert gesamt valor totaal totale paid",
     ),
     "quantity": (
         (
-            "quantity qty units units_sold item_count number_of_items number_of_cds "
-            "menge anzahl "
-            "stueck stuck stueckzahl stuckzahl quantite qte nombre cantidad unidades aantal"
+            "quantity qty units units_sold item_count number_of_items number_of_cds menge anzahl "
+            "anz stueck stuck stk stueckzahl stuckzahl quantite qte nb_articles nombre cantidad "
+            "cant unidades uds quantita qta pezzi quantidade qtd qtde aantal hoeveelheid stuks"
         ),
         "count pieces items",
     ),
     "unit_price": (
-        (
-            "unit_price unitprice price_per_unit item_price price_each einzelpreis "
-            "stueckpreis "
-            "stuckpreis p_u_ht pu_ht prix_unitaire precio_unitario stuksprijs eenheidsprijs"
+        " ".join(
+            (
+                "unit_price price_per_unit item_price price_each",
+                "einzelpreis stueckpreis stuckpreis preis_pro_stueck preis_stk verkaufspreis",
+                "pu pu_ht pu_ttc p_u p_u_ht p_u_ttc",
+                _each("prix_unitaire prix_unit px_unitaire px_unit", "ht ttc"),
+                _each("prix px precio prezzo preco", "unit unitaire unitario unidad unidade vente"),
+                "valor_unitario stuksprijs stukprijs eenheidsprijs prijs_per_stuk verkoopprijs",
+            )
         ),
-        "price preis prix precio prijs",
+        "price preis prix px precio prezzo preco prijs",
     ),
     "discount": (
-        "discount discount_amount money_off rabatt rabattbetrag remise descuento korting",
+        (
+            "discount discount_amount money_off rabatt rabattbetrag remise rabais descuento dto "
+            "sconto desconto korting"
+        ),
         "reduction nachlass promo_amount",
     ),
     "product_id": (
-        (
-            "product_id productid product_code product_no sku stock_code stockcode "
-            "item_id item_no "
-            "item_code article_id article_no artikelnummer artikel_nr artikelnr artikel_id "
-            "produkt_id produktnummer id_produit code_produit ref_produit "
-            "reference_produit "
-            "id_producto codigo_producto artikelcode productcode ref_article reference_article"
+        " ".join(
+            (
+                "sku stock_code",
+                _each("product item article", AFTER),
+                _each("artikel produkt art", AFTER),
+                _each(BEFORE, "produit article producto articulo prodotto articolo produto artigo"),
+                _each(BEFORE, "artikel produkt product"),
+            )
         ),
-        "product item article artikel produkt produit producto reference ean",
+        (
+            "product item article artikel produkt produit producto articulo prodotto articolo "
+            "produto artigo reference ean"
+        ),
     ),
     "category": (
         (
-            "category product_category department warengruppe kategorie produktgruppe "
-            "categorie rayon famille "
-            "categoria familia productgroep"
+            "category product_category department warengruppe artikelgruppe kategorie "
+            "produktgruppe categorie rayon famille categoria familia famiglia reparto "
+            "productgroep artikelgroep"
         ),
         "group gruppe type_produit",
     ),
-    "currency": ("currency currency_code waehrung wahrung devise moneda divisa valuta", "ccy"),
+    "currency": (
+        "currency currency_code waehrung wahrung devise moneda divisa valuta moeda",
+        "ccy",
+    ),
     "channel": (
         (
             "channel sales_channel order_channel kanal vertriebskanal canal canal_vente "
-            "canal_venta "
-            "verkoopkanaal kanaal"
+            "canal_venta canal_venda canale canale_vendita verkoopkanaal kanaal"
         ),
         "store_type medium",
     ),
     "is_return": (
         (
-            "is_return returned is_returned return_flag is_refund refunded retoure "
-            "ist_retoure "
-            "retour est_retour devolucion es_devolucion is_retour"
+            "is_return returned is_returned return_flag is_refund refunded retoure ist_retoure "
+            "retour est_retour devolucion es_devolucion is_retour reso devolucao"
         ),
         "return refund",
     ),
-    "status": ("order_status line_status auftragsstatus bestellstatus statut estado", "status"),
+    "status": (
+        "order_status line_status auftragsstatus bestellstatus statut estado stato",
+        "status",
+    ),
 }
 EVENTS: Words = {
     **WHO,
     "event_time": (
         (
-            "event_time event_date event_timestamp event_datetime occurred_at "
-            "happened_at timestamp "
-            "ereigniszeit"
+            "event_time event_date event_timestamp event_datetime occurred_at happened_at "
+            "timestamp ereigniszeit"
         ),
         "time date datetime created_at datum",
     ),
@@ -178,8 +212,8 @@ CUSTOMERS: Words = {
     "income_band": (("income_band income income_group einkommen revenu ingresos inkomen"), ""),
     "region": (
         (
-            "region country state city zip_code postcode land bundesland pays pais "
-            "provincie provincia"
+            "region country state city zip_code postcode land bundesland pays pais provincie "
+            "provincia"
         ),
         "area",
     ),
