@@ -69,6 +69,28 @@ _MAP: dict[str, str] = {
     "CustomerTable": "segkit.features",
     # Which variables say something about a KPI?
     "screen_variables": "segkit.screening",
+    # Whom to contact, with what, how many?
+    "Assignment": "segkit.experiment.assignment",
+    "Eligibility": "segkit.experiment.eligible",
+    "Metric": "segkit.experiment.metrics",
+    "Pilot": "segkit.experiment.pilot",
+    "Power": "segkit.experiment.power",
+    "assign": "segkit.experiment.assign",
+    "assign_factors": "segkit.experiment.assign",
+    "eligible": "segkit.experiment.eligible",
+    "measure": "segkit.experiment.metrics",
+    "power_of": "segkit.experiment.power",
+    "read_pilot": "segkit.experiment.pilot",
+    "sample_size": "segkit.experiment.power",
+    "smallest_effect": "segkit.experiment.power",
+    # Whom does a contact move, and what does acting on it pay?
+    "SegmentPolicy": "segkit.uplift.policy",
+    "Uplift": "segkit.uplift.score",
+    "UpliftCurve": "segkit.uplift.curve",
+    "fit_uplift": "segkit.uplift.score",
+    "segment_policy": "segkit.uplift.policy",
+    "uplift_at": "segkit.uplift.curves",
+    "uplift_curve": "segkit.uplift.curve",
     # How do numbers and sentences look?
     "first_sentence": "segkit.display",
     # Which segments, in one call?
@@ -79,6 +101,25 @@ _MAP: dict[str, str] = {
     # Where does this notebook read and write?
     "NotebookRun": "segkit.runner",
     "open_notebook": "segkit.runner",
+    # What attitudes are behind a survey's answers, and who holds them?
+    "FactorModel": "segkit.factor",
+    "adequacy": "segkit.factor",
+    "correlate": "segkit.factor",
+    "fit_factors": "segkit.factor",
+    "how_many_factors": "segkit.factor",
+    "loading_intervals": "segkit.factor",
+    "read_codebook": "segkit.factor",
+    "read_survey": "segkit.factor",
+    "reliability": "segkit.factor",
+    "scale_scores": "segkit.factor",
+    "scales_of": "segkit.factor",
+    "survey_items": "segkit.factor",
+    # What do respondents say of us, whom do they stand for, and does the profile hold?
+    "draw_validation": "segkit.factor",
+    "rate_recommendation": "segkit.factor",
+    "rate_satisfaction": "segkit.factor",
+    "response_rates": "segkit.factor",
+    "validate_profile": "segkit.factor",
     # Who are the segments, what marks each, is each of use?
     "MarkerRule": "segkit.profile",
     "OfferRule": "segkit.profile",

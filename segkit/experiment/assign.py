@@ -1,0 +1,343 @@
+"""Who gets what? Randomised assignment by hash: arms, holdouts, factors, offers by segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.experiment.assignment import NO_OFFER, Assignment, check_balance
+from segkit.experiment.eligible import Eligibility, as_moment, check_customers
+from segkit.experiment.power import check_shares
+from segkit.stats.hashing import unit_hash
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+METHODS = ("hash", "quota")
+BY_CUSTOMER = "by_customer"
+
+
+def assign(
+    customers: pl.DataFrame,
+    *,
+    campaign_id: str,
+    arms: Mapping[str, float],
+    at: datetime | date,
+    offers: Mapping[str, str] | None = None,
+    seed: int = 0,
+    segment: str | None = "segment",
+    offer: str = "offer",
+    method: str = "hash",
+    eligibility: Eligibility | None = None,
+    earlier: pl.DataFrame | None = None,
+    covariates: Sequence[str] = (),
+) -> Assignment:
+    """Which customer goes into which arm, at random, repeatably, and within every segment?
+
+    Parameters
+    ----------
+    customers : DataFrame
+        customer_id, the segment, further columns; one row a customer.
+    campaign_id : str
+        Part of the hash's key: another campaign divides the customers afresh.
+    arms : mapping of str to float
+        Arm to share; they sum to 1.
+    at : datetime or date
+        When the arms are drawn (UTC): segments are frozen as of it.
+    offers : mapping of str to str, optional
+        Arm to offer: a name, ``"none"`` (a holdout), or `BY_CUSTOMER` for what the customer's
+        column ``offer`` says (one's segment's own). By default an arm's offer is its name,
+        "none" for an arm called "holdout" or "control".
+    seed : int
+    segment : str or None
+        Column to stratify by and to freeze; None if there is none.
+    offer : str
+        Column read for `BY_CUSTOMER`.
+    method : {"hash", "quota"}
+        "hash": the arm hangs on seed, campaign and id alone, so that a customer stays in it
+        whoever comes or goes; shares hold up to chance. "quota": the customers of a segment are
+        ranked by their hash and cut at the exact shares; who is new may move others, so that
+        ``earlier`` should be given.
+    eligibility : Eligibility, optional
+        Only those who may be contacted are assigned, holdout included.
+    earlier : DataFrame, optional
+        customer_id, arm of this campaign's assignments so far: they stay.
+    covariates : sequence of str
+        Columns known before, shown in the balance table.
+
+    Returns
+    -------
+    Assignment
+
+    Raises
+    ------
+    ParameterError
+        If shares do not sum to 1, there is one arm only, or a label is unknown.
+    DataError
+        If a customer comes twice, has no segment, or nobody is left to assign.
+
+    Notes
+    -----
+    With ``method="hash"`` every segment is divided by the same independent draws, so that shares
+    hold within each up to chance; analyses stratify by the frozen segment.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"customer_id": ["a", "b", "c", "d"], "segment": ["S1"] * 4})
+    >>> made = assign(people, campaign_id="spring", arms={"holdout": 0.5, "mail": 0.5},
+    ...               at=date(2025, 3, 1), method="quota")
+    >>> sorted(made.frame["arm"].to_list())
+    ['holdout', 'holdout', 'mail', 'mail']
+    """
+    shares = check_shares(arms)
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+    given = _offers(shares, offers)
+    some = _to_assign(customers, segment, eligibility)
+    draws = unit_hash(some.get_column("customer_id"), seed, campaign_id, "arm")
+    names = np.array(list(shares), dtype=object)
+    chosen = pick(draws, shares, _strata(some, segment) if method == "quota" else None)
+    arm, stayed = _keep_earlier(some, names[chosen], shares, earlier)
+    frame = some.with_columns(pl.Series("arm", arm, dtype=pl.String))
+    frame = _with_offers(frame, given, offer)
+    return _finish(
+        frame, campaign_id, at, segment, shares, covariates,
+        {"seed": seed, "method": method, "stayed": stayed, "factors": []},
+        eligibility,
+    )  # fmt: skip
+
+
+def assign_factors(
+    customers: pl.DataFrame,
+    *,
+    campaign_id: str,
+    factors: Mapping[str, Sequence[str] | Mapping[str, float]],
+    at: datetime | date,
+    seed: int = 0,
+    segment: str | None = "segment",
+    holdout: float = 0.0,
+    offer: str = "",
+    method: str = "hash",
+    eligibility: Eligibility | None = None,
+    covariates: Sequence[str] = (),
+) -> Assignment:
+    """Which customer gets which level of each factor (a multivariate test)?
+
+    Every factor is drawn by a hash of its own, independently of the others, so that all
+    combinations occur in proportion to the product of the shares.
+
+    Parameters
+    ----------
+    customers, campaign_id, at, seed, segment, method, eligibility, covariates
+        As in `assign`.
+    factors : mapping
+        Factor to its levels (equal shares), or to a mapping of level to share.
+    holdout : float
+        Share that gets nothing.
+    offer : str
+        What is sent; by default the levels joined, which are also the arm's name.
+
+    Returns
+    -------
+    Assignment
+        Its frame has one further column a factor (null for the holdout).
+
+    Raises
+    ------
+    ParameterError
+        As in `assign`; if a factor has one level only, or its name is a column of the contract.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"customer_id": [f"c{i}" for i in range(40)], "segment": ["S1"] * 40})
+    >>> made = assign_factors(people, campaign_id="mv", at=date(2025, 3, 1), method="quota",
+    ...     factors={"subject": ["plain", "question"], "saving": ["none", "ten"]})
+    >>> made.counts["customers"].sum(), made.factors
+    (40, ('subject', 'saving'))
+    """
+    if not 0 <= holdout < 1:
+        raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
+    if not factors:
+        raise ParameterError("a factorial design needs at least one factor")
+    levels = {name: _levels(name, value) for name, value in factors.items()}
+    clash = set(levels) & {"customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"}
+    if clash:
+        raise ParameterError(f"a factor cannot be called {', '.join(sorted(clash))}")
+    some = _to_assign(customers, segment, eligibility)
+    ids = some.get_column("customer_id")
+    strata = _strata(some, segment) if method == "quota" else None
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+    kept = np.zeros(some.height, dtype=bool)
+    if holdout:
+        parts = {"holdout": holdout, "rest": 1 - holdout}
+        kept = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
+    if strata is not None:  # exact shares among those who are contacted, too
+        strata = strata * 2 + kept
+    for name, shares in levels.items():
+        chosen = pick(unit_hash(ids, seed, campaign_id, "factor", name), shares, strata)
+        drawn = np.array(list(shares), dtype=object)[chosen]
+        some = some.with_columns(pl.Series(name, drawn, dtype=pl.String))
+        if strata is not None:  # exact within the combinations so far, too
+            strata = strata * len(shares) + chosen
+    blank = [pl.when(pl.Series(~kept)).then(pl.col(name)).alias(name) for name in levels]
+    some = some.with_columns(blank)
+    joined = pl.concat_str(list(levels), separator=" + ")
+    some = some.with_columns(arm=pl.coalesce(joined, pl.lit("holdout")))
+    sent = pl.lit(offer) if offer else pl.col("arm")
+    some = some.with_columns(
+        offer=pl.when(pl.col("arm") == "holdout").then(pl.lit(NO_OFFER)).otherwise(sent)
+    )
+    every = {"holdout": holdout} if holdout else {}
+    for combination in product(*(shares.items() for shares in levels.values())):
+        share = float(np.prod([part for _, part in combination])) * (1 - holdout)
+        every[" + ".join(level for level, _ in combination)] = share
+    settings = {"seed": seed, "method": method, "stayed": 0, "factors": list(levels)}
+    return _finish(some, campaign_id, at, segment, every, covariates, settings, eligibility)
+
+
+def pick(
+    draws: npt.NDArray[np.float64],
+    shares: Mapping[str, float],
+    strata: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.int64]:
+    """Turn numbers in [0, 1) into the place of an arm; with strata, exactly by rank in each.
+
+    Within a stratum of n the cuts lie at ``floor(n x cumulative share + u)`` with one ``u`` a
+    stratum, drawn from its customers: a remainder falls to no arm by preference.
+    """
+    edges = np.cumsum(list(shares.values()))
+    edges[-1] = np.inf
+    if strata is None:
+        return np.asarray(np.searchsorted(edges, draws, side="right"), dtype=np.int64)
+    order = np.lexsort((draws, strata))
+    found = np.empty(len(draws), dtype=np.int64)
+    starts = np.flatnonzero(np.r_[True, np.diff(strata[order]) != 0])
+    for first, last in zip(starts, np.r_[starts[1:], len(order)], strict=True):
+        rows = order[first:last]
+        size = last - first
+        shift = float(np.modf(draws[rows].sum() * 997.0)[0])
+        cuts = np.floor(np.r_[edges[:-1] * size, np.inf] + shift)
+        found[rows] = np.searchsorted(cuts, np.arange(size), side="right")
+    return found
+
+
+def _levels(name: str, value: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+    shares = dict(value) if isinstance(value, Mapping) else {v: 1 / len(value) for v in value}
+    try:
+        return check_shares(shares)
+    except ParameterError as error:
+        raise ParameterError(f"factor {name!r}: {error}") from None
+
+
+def _to_assign(
+    customers: pl.DataFrame, segment: str | None, eligibility: Eligibility | None
+) -> pl.DataFrame:
+    check_customers(customers)
+    some = customers.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
+    if eligibility is not None:
+        ids = eligibility.customer_ids.to_frame()
+        some = some.join(ids, on="customer_id", how="semi", maintain_order="left")
+    if not some.height:
+        raise DataError("nobody is left to assign: no customer may be contacted")
+    if segment is not None:
+        require_columns(some.columns, [segment], "customers")
+        lost = some.get_column(segment).null_count()
+        if lost:
+            raise DataError(
+                f"{number(lost)} customers have no {segment}; leave them out (eligible(..., "
+                f"segment={segment!r}) does and counts them) or give them one"
+            )
+    return some
+
+
+def _strata(some: pl.DataFrame, segment: str | None) -> npt.NDArray[np.int64]:
+    if segment is None:
+        return np.zeros(some.height, dtype=np.int64)
+    ranks = some.get_column(segment).cast(pl.String).rank("dense")
+    return ranks.cast(pl.Int64).to_numpy()
+
+
+def _offers(shares: Mapping[str, float], offers: Mapping[str, str] | None) -> dict[str, str]:
+    usual = {arm: NO_OFFER if arm.lower() in ("holdout", "control") else arm for arm in shares}
+    given = {**usual, **(offers or {})}
+    for arm in given:
+        if arm not in shares:
+            raise ParameterError(unknown("arm", arm, shares))
+    return given
+
+
+def _with_offers(frame: pl.DataFrame, given: Mapping[str, str], column: str) -> pl.DataFrame:
+    own = [arm for arm, offer in given.items() if offer == BY_CUSTOMER]
+    if own:
+        require_columns(frame.columns, [column], "customers")
+    said = pl.col(column).fill_null(NO_OFFER) if own else pl.lit(NO_OFFER)
+    fixed = pl.col("arm").replace_strict(dict(given), return_dtype=pl.String)
+    offered = pl.when(pl.col("arm").is_in(own)).then(said).otherwise(fixed)
+    return frame.with_columns(_offered=offered).drop("offer", strict=False).rename(
+        {"_offered": "offer"}
+    )  # fmt: skip
+
+
+def _keep_earlier(
+    some: pl.DataFrame, arm: npt.NDArray[np.object_], shares: Mapping[str, float],
+    earlier: pl.DataFrame | None,
+) -> tuple[npt.NDArray[np.object_], int]:  # fmt: skip
+    if earlier is None:
+        return arm, 0
+    require_columns(earlier.columns, ["customer_id", "arm"], "earlier assignments")
+    check_customers(earlier)
+    for name in earlier.get_column("arm").drop_nulls().unique().sort():
+        if name not in shares:
+            raise ParameterError(unknown("arm among the earlier assignments", str(name), shares))
+    before = earlier.select("customer_id", before="arm")
+    joined = some.select("customer_id").join(
+        before, on="customer_id", how="left", maintain_order="left"
+    )
+    old = joined.get_column("before")
+    kept = old.is_not_null().to_numpy()
+    return np.where(kept, old.to_numpy(), arm), int(kept.sum())
+
+
+def _finish(
+    frame: pl.DataFrame,
+    campaign_id: str,
+    at: datetime | date,
+    segment: str | None,
+    shares: Mapping[str, float],
+    covariates: Sequence[str],
+    settings: dict[str, object],
+    eligibility: Eligibility | None,
+) -> Assignment:
+    require_columns(frame.columns, covariates, "customers")
+    factors = tuple(str(name) for name in settings["factors"])  # type: ignore[attr-defined]
+    moment = as_moment(at)
+    frozen = pl.col(segment).cast(pl.String) if segment else pl.lit("all")
+    contract = frame.with_columns(segment=frozen).select(
+        "customer_id", "arm", "offer", "segment", *factors,
+        campaign_id=pl.lit(campaign_id),
+        assigned_at=pl.lit(moment).cast(pl.Datetime("us", "UTC")),
+    )  # fmt: skip
+    contract = contract.select(
+        "customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at", *factors
+    )
+    every = contract.select("customer_id", "arm", "segment")
+    chosen = list(dict.fromkeys(covariates))
+    balance = check_balance(every.hstack(frame.select(chosen)), shares, chosen)
+    counts = (
+        contract.group_by("segment", "arm", "offer")
+        .agg(customers=pl.len().cast(pl.Int64))
+        .sort("segment", "arm", "offer")
+    )
+    left_out = None if eligibility is None else eligibility.counts
+    return Assignment(
+        contract, counts, balance, dict(shares), left_out, int(str(settings["seed"])),
+        str(settings["method"]), factors, int(str(settings["stayed"])),
+    )  # fmt: skip

@@ -1,0 +1,220 @@
+"""Who may be contacted? Consent, opt-outs, contact caps and gaps, each refusal counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+from segkit.result import Result
+
+REASONS = {
+    "no_consent": "no consent to marketing",
+    "consent_unknown": "consent not recorded",
+    "opted_out": "opted out since",
+    "no_segment": "in no segment",
+    "too_recent": "contacted too recently",
+    "too_many": "contacted too often",
+}
+_HISTORY: dict[str, Any] = {
+    "customer_id": pl.String,
+    "event_time": pl.Datetime("us", "UTC"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eligibility(Result):
+    """Who may be contacted, and why the others may not.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        customer_id, reason (a key of `REASONS`; null for those who may be contacted), sorted.
+    counts : polars.DataFrame
+        reason, description, customers, customer_share: each customer under the first reason met.
+    rules : dict of str to str
+        The rules as they were set, in words.
+    """
+
+    frame: pl.DataFrame
+    counts: pl.DataFrame
+    rules: dict[str, str]
+
+    @property
+    def customer_ids(self) -> pl.Series:
+        """The ids of those who may be contacted, sorted."""
+        return self.frame.filter(pl.col("reason").is_null()).get_column("customer_id")
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the counts by reason."""
+        return self.counts
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        free = len(self.customer_ids)
+        share = free / self.frame.height if self.frame.height else 0.0
+        told = f"{number(free)} of {number(self.frame.height)} customers ({percent(share)}) may be "
+        told += "contacted."
+        out = self.counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
+        if out.height:
+            parts = [
+                f"{number(row['customers'])} {row['description']}"
+                for row in out.iter_rows(named=True)
+            ]
+            told += f" Left out: {'; '.join(parts)}."
+        return told + " A customer is counted under the first reason that holds."
+
+
+def eligible(
+    customers: pl.DataFrame,
+    *,
+    at: datetime | date,
+    contacts: pl.DataFrame | None = None,
+    optouts: pl.DataFrame | None = None,
+    consent: str | None = "marketing_consent",
+    segment: str | None = None,
+    max_contacts: int | None = None,
+    within_days: int = 30,
+    min_gap_days: int = 0,
+) -> Eligibility:
+    """Who may be contacted at this moment?
+
+    Parameters
+    ----------
+    customers : DataFrame
+        customer_id, the consent column, and the segment's where asked for; one row a customer.
+    at : datetime or date
+        The moment of assignment (UTC; a date stands for its first moment). Contacts and opt-outs
+        at or after it are not looked at.
+    contacts, optouts : DataFrame, optional
+        customer_id, event_time: e-mails sent; unsubscriptions and complaints.
+    consent : str or None
+        Boolean column; only true lets a customer in. None is for sources that record no consent
+        (their lists are then on the user's own responsibility, which the rules say).
+    segment : str, optional
+        Column that must not be missing.
+    max_contacts, within_days : int
+        At most so many contacts in so many days before ``at``, this one included.
+    min_gap_days : int
+        Days that must lie between the last contact and ``at``.
+
+    Returns
+    -------
+    Eligibility
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing; the consent column above all.
+    DataError
+        If there are no customers, or one comes twice.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"customer_id": ["a", "b"], "marketing_consent": [True, False]})
+    >>> eligible(people, at=date(2025, 3, 1)).customer_ids.to_list()
+    ['a']
+    """
+    check_customers(customers)
+    if max_contacts is not None and max_contacts < 1:
+        raise ParameterError(f"max_contacts must be at least 1, got {max_contacts}")
+    if within_days < 1 or min_gap_days < 0:
+        raise ParameterError("within_days must be at least 1 and min_gap_days at least 0")
+    moment = as_moment(at)
+    columns = customers.columns
+    if consent is not None and consent not in columns:
+        raise ColumnError(
+            f"customers lacks the consent column {consent!r}; it has {', '.join(columns)}. Nobody "
+            "is contacted on a guess: name the column, or set consent=None if consent is "
+            "ascertained elsewhere"
+        )
+    if segment is not None:
+        require_columns(columns, [segment], "customers")
+    known = _history(customers.select("customer_id"), contacts, optouts, moment, within_days)
+    reasons = {
+        "no_consent": ~pl.col(consent) if consent else pl.lit(value=False),
+        "consent_unknown": pl.col(consent).is_null() if consent else pl.lit(value=False),
+        "opted_out": pl.col("opted_out"),
+        "no_segment": pl.col(segment).is_null() if segment else pl.lit(value=False),
+        "too_recent": pl.col("last_contact") > moment - timedelta(days=min_gap_days),
+        "too_many": pl.col("contacts") >= (max_contacts if max_contacts is not None else 2**31),
+    }
+    keep = ["customer_id", *dict.fromkeys(c for c in (consent, segment) if c is not None)]
+    branches = [
+        pl.when(condition.fill_null(value=False)).then(pl.lit(name)).otherwise(None)
+        for name, condition in reasons.items()
+    ]
+    frame = (
+        customers.select(keep)
+        .join(known, on="customer_id", how="left")
+        .select("customer_id", reason=pl.coalesce(branches))
+        .sort("customer_id")
+    )
+    rules = {
+        "consent": f"{consent} is true" if consent else "not checked here",
+        "contacts": "no cap"
+        if max_contacts is None
+        else f"at most {max_contacts} in {within_days} days, this one included",
+        "gap": f"at least {min_gap_days} days since the last contact",
+    }
+    return Eligibility(frame, _counts(frame), rules)
+
+
+def check_customers(customers: pl.DataFrame) -> None:
+    """Raise unless there is one row a customer, with an id."""
+    require_columns(customers.columns, ["customer_id"], "customers")
+    ids = customers.get_column("customer_id")
+    if not len(ids):
+        raise DataError("expected customers, got no rows")
+    if ids.null_count():
+        raise DataError(f"{number(ids.null_count())} customers have no customer_id")
+    twice = ids.filter(ids.is_duplicated()).n_unique()
+    if twice:
+        raise DataError(
+            f"{number(twice)} customers come more than once; give one row a customer (link the "
+            "identifiers first)"
+        )
+
+
+def as_moment(at: datetime | date) -> datetime:
+    """Return a time in UTC: a date's first moment; a time without a zone is taken as UTC."""
+    if not isinstance(at, datetime):
+        at = datetime(at.year, at.month, at.day, tzinfo=UTC)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _history(
+    ids: pl.DataFrame,
+    contacts: pl.DataFrame | None,
+    optouts: pl.DataFrame | None,
+    moment: datetime,
+    within_days: int,
+) -> pl.DataFrame:
+    known = ids
+    for name, frame in (("contacts", contacts), ("optouts", optouts)):
+        if frame is None:
+            frame = pl.DataFrame(schema=_HISTORY)
+        require_columns(frame.columns, ["customer_id", "event_time"], name)
+        past = frame.select("customer_id", "event_time").filter(pl.col("event_time") < moment)
+        since = pl.col("event_time") >= moment - timedelta(days=within_days)
+        found = {
+            "contacts": [since.sum().alias("contacts"), pl.max("event_time").alias("last_contact")],
+            "optouts": [pl.lit(value=True).alias("opted_out")],
+        }[name]
+        known = known.join(past.group_by("customer_id").agg(found), on="customer_id", how="left")
+    return known
+
+
+def _counts(frame: pl.DataFrame) -> pl.DataFrame:
+    held: Mapping[str | None, int] = dict(frame.group_by("reason").len().iter_rows())
+    rows = [(None, "may be contacted", held.get(None, 0))]
+    rows += [(name, words, held.get(name, 0)) for name, words in REASONS.items()]  # type: ignore[misc]
+    schema = {"reason": pl.String, "description": pl.String, "customers": pl.Int64}
+    counts = pl.DataFrame(rows, schema=schema, orient="row")
+    return counts.with_columns(customer_share=pl.col("customers") / frame.height)

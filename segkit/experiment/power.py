@@ -1,0 +1,389 @@
+"""How many customers does a test need, and what could it see? Sample size, power, curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ParameterError
+from segkit.experiment.metrics import Metric
+from segkit.experiment.solve import MOST, SIDES, power_of_comparison, solve
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+SUM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power(Result):
+    """What a test can see.
+
+    Attributes
+    ----------
+    metric : Metric
+    effect : float
+        The smallest true difference (every arm against the control) in the metric's unit.
+    power : float
+        Chance to find it, for the arm with the least.
+    n : dict of str to float
+        Customers per arm, the control first; not rounded.
+    alpha, comparison_alpha : float
+        Level of the family, and of each comparison with the control (Bonferroni).
+    comparisons : int
+        Comparisons in the family.
+    sides : str
+    solved : str
+        Which of "size", "power", "effect" was asked for.
+    """
+
+    metric: Metric
+    effect: float
+    power: float
+    n: dict[str, float]
+    alpha: float
+    comparison_alpha: float
+    comparisons: int
+    sides: str
+    solved: str
+
+    @property
+    def n_whole(self) -> dict[str, int]:
+        """Customers per arm, rounded up."""
+        return {arm: math.ceil(n - 1e-9) for arm, n in self.n.items()}
+
+    @property
+    def total(self) -> int:
+        """Customers in all arms."""
+        return sum(self.n_whole.values())
+
+    @property
+    def relative_effect(self) -> float:
+        """The effect over the base; infinite where the base is 0."""
+        return self.effect / self.metric.base if self.metric.base else math.inf
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row an arm: arm, customers, and what the design can see."""
+        return pl.DataFrame(
+            {
+                "arm": list(self.n),
+                "customers": list(self.n_whole.values()),
+                "customers_exact": list(self.n.values()),
+            }
+        ).with_columns(
+            base=pl.lit(self.metric.base),
+            effect=pl.lit(self.effect),
+            relative_effect=pl.lit(self.relative_effect),
+            power=pl.lit(self.power),
+            comparison_alpha=pl.lit(self.comparison_alpha),
+            r2=pl.lit(self.metric.r2),
+        )
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        m = self.metric
+        sizes = ", ".join(f"{arm} {number(n)}" for arm, n in self.n_whole.items())
+        change = f"from {m.words(m.base)} to {m.words(m.base + self.effect)}"
+        relative = f" ({percent(self.relative_effect)} of the base)" if m.base else ""
+        first = {
+            "size": f"To find a change of {m.name} {change}{relative} with {percent(self.power)} "
+            f"power takes {number(self.total)} customers: {sizes}.",
+            "power": f"With {sizes} customers a change of {m.name} {change}{relative} is found "
+            f"with {percent(self.power)} power.",
+            "effect": f"With {sizes} customers and {percent(self.power)} power, the smallest "
+            f"change of {m.name} that can be found is {change}{relative}.",
+        }[self.solved]
+        level = f"At a level of {percent(self.alpha)}, {self.sides}"
+        level += (
+            f", shared by {number(self.comparisons)} comparisons (Bonferroni)."
+            if self.comparisons > 1
+            else "."
+        )
+        saved = (
+            f" CUPED on what is known before saves {percent(m.r2)} of the customers."
+            if m.r2 > 0
+            else ""
+        )
+        return f"{first} {level}{saved} A smaller true effect is likely to be missed."
+
+    def curve(self, *, points: int = 41) -> pl.DataFrame:
+        """Return power over the size of the effect, with CUPED and without it.
+
+        Returns
+        -------
+        DataFrame
+            effect, relative_effect, power, design ("plain", "with CUPED").
+        """
+        designs = {"plain": Metric(self.metric.kind, self.metric.base, self.metric.sd)}
+        if self.metric.r2 > 0:
+            designs["with CUPED"] = self.metric
+        top = 2.0 * self.effect
+        if self.metric.kind == "proportion":
+            top = min(top, 1 - self.metric.base) if top > 0 else max(top, -self.metric.base)
+        rows = []
+        for design, metric in designs.items():
+            for k in range(points):
+                effect = top * k / (points - 1)
+                found = _least_power(metric, effect, self.n, self.comparison_alpha, self.sides)
+                share = effect / metric.base if metric.base else math.nan
+                rows.append((effect, share, found, design))
+        return pl.DataFrame(
+            rows, schema=["effect", "relative_effect", "power", "design"], orient="row"
+        )
+
+    def plot(self) -> Figure:
+        """Draw the power curve."""
+        from segkit.plot import lines
+
+        data = self.curve()
+        x = "relative_effect" if self.metric.base else "effect"
+        return lines(
+            data.with_columns((pl.col(x) * 100).alias(x)) if self.metric.base else data,
+            x, "power", group="design" if data["design"].n_unique() > 1 else None,
+            reference=self.power, percent=True, markers=False,
+            title=f"{percent(self.power, places=0)} power reaches down to a change of "
+            f"{percent(self.relative_effect) if self.metric.base else number(self.effect)}",
+            x_label=f"True change of {self.metric.name}"
+            + (", % of the base" if self.metric.base else ""),
+            y_label="Chance to find it, in its direction",
+        )  # fmt: skip
+
+
+def sample_size(
+    metric: Metric,
+    *,
+    effect: float | None = None,
+    relative_effect: float | None = None,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    shares: Mapping[str, float] | None = None,
+    comparisons: int | None = None,
+    sides: str = "two-sided",
+) -> Power:
+    """How many customers does a test need?
+
+    Parameters
+    ----------
+    metric : Metric
+        From `proportion`, `mean`, `ratio` or `measure`.
+    effect, relative_effect : float
+        The difference to be found, in the metric's unit or as a share of its base; give one.
+    power : float
+        Chance to find it in each comparison with the control.
+    alpha : float
+        Level over all comparisons.
+    shares : mapping of str to float, optional
+        Arm to share of the customers, the control first; half and half by default.
+    comparisons : int, optional
+        Comparisons that share ``alpha`` (Bonferroni); by default one an arm beside the control.
+    sides : {"two-sided", "one-sided"}
+
+    Returns
+    -------
+    Power
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range, shares do not sum to 1, or the effect leads out of [0, 1].
+
+    Examples
+    --------
+    >>> from segkit.experiment.metrics import proportion
+    >>> round(sample_size(proportion(0.5), effect=0.25, power=0.9).n["control"], 4)
+    76.7069
+    """
+    arms, level, family = _design(shares, alpha, comparisons, sides)
+    _check(power=power)
+    size = _effect(metric, effect, relative_effect)
+    if size == 0:
+        raise ParameterError("no number of customers finds an effect of zero")
+    least = 2 / min(arms.values()) if metric.kind == "mean" else 1e-3
+
+    def lacking(total: float) -> float:
+        n = {arm: share * total for arm, share in arms.items()}
+        return _least_power(metric, size, n, level, sides) - power
+
+    total = solve(lacking, least, 100.0 + least, f"{percent(power)} power")
+    n = {arm: share * total for arm, share in arms.items()}
+    found = _least_power(metric, size, n, level, sides)
+    return Power(metric, size, found, n, alpha, level, family, sides, "size")
+
+
+def power_of(
+    metric: Metric,
+    n: Mapping[str, float],
+    *,
+    effect: float | None = None,
+    relative_effect: float | None = None,
+    alpha: float = 0.05,
+    comparisons: int | None = None,
+    sides: str = "two-sided",
+) -> Power:
+    """How likely does a test of given size find a given effect?
+
+    Parameters
+    ----------
+    metric : Metric
+    n : mapping of str to float
+        Customers per arm, the control first.
+    effect, relative_effect, alpha, comparisons, sides
+        As in `sample_size`.
+
+    Examples
+    --------
+    >>> from segkit.experiment.metrics import mean
+    >>> found = power_of(mean(0, 1), {"control": 20, "mail": 20}, effect=1)
+    >>> round(found.power, 6)
+    0.868953
+    """
+    arms, level, family = _sizes(n, alpha, comparisons, sides)
+    size = _effect(metric, effect, relative_effect)
+    found = _least_power(metric, size, arms, level, sides)
+    return Power(metric, size, found, arms, alpha, level, family, sides, "power")
+
+
+def smallest_effect(
+    metric: Metric,
+    n: Mapping[str, float],
+    *,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int | None = None,
+    sides: str = "two-sided",
+) -> Power:
+    """What is the smallest increase that a test of given size is likely to find?
+
+    Parameters
+    ----------
+    metric : Metric
+    n : mapping of str to float
+        Customers per arm, the control first.
+    power, alpha, comparisons, sides
+        As in `sample_size`.
+
+    Raises
+    ------
+    ParameterError
+        If the arms are so small that no effect could be found.
+
+    Examples
+    --------
+    >>> from segkit.experiment.metrics import proportion
+    >>> found = smallest_effect(proportion(0.1), {"control": 3840.85, "mail": 3840.85})
+    >>> round(found.effect, 4)
+    0.02
+    """
+    arms, level, family = _sizes(n, alpha, comparisons, sides)
+    _check(power=power)
+    top = 1 - metric.base - 1e-12 if metric.kind == "proportion" else MOST
+
+    def lacking(effect: float) -> float:
+        return _least_power(metric, effect, arms, level, sides) - power
+
+    small = ", ".join(f"{arm} {number(size)}" for arm, size in arms.items())
+    if min(arms.values()) < 2 or (metric.kind == "proportion" and lacking(top) < 0):
+        raise ParameterError(f"arms of {small} customers are too small to find any effect")
+    start = min(top, max(metric.sd, 1e-12))
+    size = solve(lacking, 0.0, top if metric.kind == "proportion" else start, "the effect")
+    return Power(metric, size, lacking(size) + power, arms, alpha, level, family, sides, "effect")
+
+
+def _least_power(
+    metric: Metric, effect: float, n: Mapping[str, float], level: float, sides: str
+) -> float:
+    control, *others = n.values()
+    return min(power_of_comparison(metric, effect, control, m, level, sides) for m in others)
+
+
+def _design(
+    shares: Mapping[str, float] | None, alpha: float, comparisons: int | None, sides: str
+) -> tuple[dict[str, float], float, int]:
+    arms = check_shares(shares if shares is not None else {"control": 0.5, "campaign": 0.5})
+    level, family = _level(arms, alpha, comparisons, sides)
+    return arms, level, family
+
+
+def _sizes(
+    n: Mapping[str, float], alpha: float, comparisons: int | None, sides: str
+) -> tuple[dict[str, float], float, int]:
+    arms = {str(arm): float(size) for arm, size in n.items()}
+    if len(arms) < 2:
+        raise ParameterError(f"expected a control and at least one arm, got {list(arms)}")
+    bad = {arm: size for arm, size in arms.items() if not size > 0}
+    if bad:
+        raise ParameterError(f"every arm needs customers, got {bad}")
+    level, family = _level(arms, alpha, comparisons, sides)
+    return arms, level, family
+
+
+def _level(
+    arms: Mapping[str, float], alpha: float, comparisons: int | None, sides: str
+) -> tuple[float, int]:
+    _check(alpha=alpha)
+    if sides not in SIDES:
+        raise ParameterError(f"sides must be one of {', '.join(SIDES)}, got {sides!r}")
+    family = len(arms) - 1 if comparisons is None else comparisons
+    if family < 1:
+        raise ParameterError(f"comparisons must be at least 1, got {family}")
+    return alpha / family, family
+
+
+def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return arms and shares as given, or say what is wrong with them.
+
+    Raises
+    ------
+    ParameterError
+        If there is one arm only, a share is not above 0, or they do not sum to 1.
+
+    Examples
+    --------
+    >>> check_shares({"holdout": 0.2, "mail": 0.7})
+    Traceback (most recent call last):
+    ...
+    segkit.errors.ParameterError: shares of the arms sum to 0.900, not to 1: holdout 0.2, mail 0.7
+    """
+    arms = {str(arm): float(share) for arm, share in shares.items()}
+    told = ", ".join(f"{arm} {share:g}" for arm, share in arms.items())
+    if len(arms) < 2:
+        raise ParameterError(
+            f"one arm compares with nothing: expected at least two, got {told or 'none'}"
+        )
+    if any(not share > 0 for share in arms.values()):
+        raise ParameterError(f"every arm needs a share above 0, got {told}")
+    total = sum(arms.values())
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise ParameterError(f"shares of the arms sum to {number(total)}, not to 1: {told}")
+    return arms
+
+
+def _check(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < 1:
+            raise ParameterError(f"{name} must lie between 0 and 1, got {value}")
+
+
+def _effect(metric: Metric, effect: float | None, relative: float | None) -> float:
+    if (effect is None) == (relative is None):
+        raise ParameterError("give either effect or relative_effect")
+    if effect is not None:
+        size = float(effect)
+    elif metric.base == 0:
+        raise ParameterError("a relative effect is not defined on a base of 0; give effect")
+    else:
+        assert relative is not None  # noqa: S101 - narrows the type
+        size = float(relative) * metric.base
+    if metric.kind == "proportion" and not 0 <= metric.base + size <= 1:
+        raise ParameterError(
+            f"a change of {number(size)} leads {metric.name} from {percent(metric.base)} out of "
+            "0 to 100%"
+        )
+    return size

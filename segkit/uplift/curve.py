@@ -1,0 +1,247 @@
+"""How well does a score say whom a contact moves? Uplift and Qini curves with their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ParameterError, unknown
+from segkit.result import Result
+from segkit.uplift.curves import (
+    CONVENTIONS,
+    area,
+    checked,
+    coefficient,
+    curve_points,
+    over_random,
+    sort_by_score,
+    uplift_at,
+)
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+_GRID = 50  # points of the drawn curve
+SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpliftCurve(Result):
+    """A curve of what contacting the best share of customers gains.
+
+    Attributes
+    ----------
+    points : polars.DataFrame
+        contacted_share, gain per customer of all (with low and high), random (the straight line).
+    at : polars.DataFrame
+        contacted_share, uplift (effect among those, "overall" strategy) with low and high.
+    coefficient : float
+        Area between curve and random line over the perfect one's (0/1 outcomes; else NaN), with
+        its bootstrap interval ``coefficient_low``, ``coefficient_high``.
+    advantage, advantage_low, advantage_high : float
+        Area between curve and random line, per customer, on a unit axis: the mean gain over
+        random contacts if the share to contact were drawn at random. For any outcome.
+    convention : str
+    name : str
+        The outcome in words.
+    is_share : bool
+    customers, repeats : int
+    level : float
+    """
+
+    points: pl.DataFrame
+    at: pl.DataFrame
+    coefficient: float
+    coefficient_low: float
+    coefficient_high: float
+    advantage: float
+    advantage_low: float
+    advantage_high: float
+    convention: str
+    name: str
+    is_share: bool
+    customers: int
+    repeats: int
+    level: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the drawn points."""
+        return self.points
+
+    @property
+    def orders(self) -> bool:
+        """Whether the scores order customers better than chance."""
+        return self.advantage_low > 0
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        verdict = {
+            True: "The scores find customers whom the contact moves more than others",
+            False: "The scores are not shown to order customers better than chance",
+        }[self.orders]
+        level = percent(self.level, places=0)
+        told = (
+            f"{number(self.coefficient)} ({level} interval {number(self.coefficient_low)} to "
+            f"{number(self.coefficient_high)}; 1 for a perfect score, 0 for chance)"
+            if self.is_share
+            else f"{number(self.advantage)} per customer ({level} interval "
+            f"{number(self.advantage_low)} to {number(self.advantage_high)}; 0 for chance)"
+        )
+        what = "coefficient" if self.is_share else "area over chance"
+        return (
+            f"{verdict}: {self.convention.capitalize()} {what} of {self.name} {told}. Convention: "
+            f"{CONVENTIONS[self.convention]}."
+        )
+
+    def plot(self) -> Figure:
+        """Draw gain over the share contacted, with its band and the line of random contacts."""
+        from segkit.plot import lines
+
+        names = {"gain": "best scores first", "random": "at random"}
+        parts = [
+            self.points.select(
+                pl.col("contacted_share") * 100,
+                gain=pl.col(column),
+                low=pl.col("low") if column == "gain" else pl.lit(None, dtype=pl.Float64),
+                high=pl.col("high") if column == "gain" else pl.lit(None, dtype=pl.Float64),
+                contacted=pl.lit(name),
+            )
+            for column, name in names.items()
+        ]
+        return lines(
+            pl.concat(parts), "contacted_share", "gain", group="contacted", band=("low", "high"),
+            percent=self.is_share, markers=False,
+            title="The scores order customers by effect" if self.orders
+            else "The scores order customers no better than chance",
+            x_label="Contacted, % of the customers",
+            y_label=f"Gain in {self.name} per customer of all",
+        )  # fmt: skip
+
+
+def uplift_curve(
+    outcome: npt.ArrayLike,
+    score: npt.ArrayLike,
+    treated: npt.ArrayLike,
+    *,
+    convention: str = "qini",
+    repeats: int = 200,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+    name: str = "the outcome",
+    strata: npt.ArrayLike | None = None,
+) -> UpliftCurve:
+    """How well does a score order customers by what a contact does to them?
+
+    The scores must come from models that did not see these customers' outcomes (`fit_uplift`
+    sees to it); the treatment must have been given at random.
+
+    Parameters
+    ----------
+    outcome, score, treated : array (n,)
+        0/1 or continuous outcomes; a higher score is contacted first; 0/1 or Boolean treatment.
+    convention : {"qini", "uplift"}
+        See `segkit.uplift.curves.CONVENTIONS`. Gains of both are drawn per customer of all; the
+        Qini's, counted over the treated alone, is divided by their number.
+    repeats : int
+        Bootstrap resamples of customers within arms; at least 50.
+    level, seed
+    name : str
+        The outcome in words.
+    strata : array (n,), optional
+        Drawn within, beside the arms (folds of cross-fitting).
+
+    Returns
+    -------
+    UpliftCurve
+
+    Raises
+    ------
+    DataError, ParameterError
+        If an arm is empty, a value not finite, a name unknown, or there are too few repeats.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, t = rng.random(1000), rng.random(1000) < 0.5
+    >>> y = rng.random(1000) < 0.1 + 0.2 * x * t
+    >>> round(uplift_curve(y, x, t).coefficient, 8)
+    0.14678604
+    """
+    y, s, t = checked(outcome, score, treated)
+    if convention not in CONVENTIONS:
+        raise ParameterError(unknown("convention", convention, CONVENTIONS))
+    if repeats < 50:
+        raise ParameterError(f"repeats must be at least 50, got {repeats}")
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    per = float(len(y)) if convention == "uplift" else float(t.sum())
+    grid = np.linspace(0, 1, _GRID + 1)
+    layer = np.zeros(len(y)) if strata is None else np.asarray(strata)
+    rng = np.random.default_rng(seed)
+    order = np.argsort(s, kind="stable")[::-1]
+    y, s, t, layer = y[order], s[order], t[order], layer[order]
+    gain, advantage = _trace(y, s, t, None, convention, grid, per)
+    at = _at(y, t, None)
+    own = coefficient(y, s, t, convention=convention) if binary else float("nan")
+    # The perfect curve is held fixed while resampling: the numerator carries the noise.
+    drawn_gain, drawn_area, drawn_at = [], [], []
+    groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
+    for _ in range(repeats):
+        weight = np.zeros(len(y))
+        for rows in groups:
+            if len(rows):
+                weight[rows] = np.bincount(rng.integers(len(rows), size=len(rows)),
+                                           minlength=len(rows))  # fmt: skip
+        curve, extra = _trace(y, s, t, weight, convention, grid, per)
+        drawn_gain.append(curve)
+        drawn_area.append(extra)
+        drawn_at.append(_at(y, t, weight))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(np.array(drawn_gain), tails, axis=0)
+    area_low, area_high = np.quantile(drawn_area, tails)
+    at_low, at_high = np.nanquantile(np.array(drawn_at), tails, axis=0)
+    scale = own / advantage if binary and advantage else float("nan")
+    ends = sorted((area_low * scale, area_high * scale))
+    points = pl.DataFrame(
+        {"contacted_share": grid, "gain": gain, "low": low, "high": high, "random": grid * gain[-1]}
+    )
+    ats = pl.DataFrame({"contacted_share": SHARES, "uplift": at, "low": at_low, "high": at_high})
+    return UpliftCurve(
+        points, ats, own, float(ends[0]), float(ends[1]), advantage, float(area_low),
+        float(area_high), convention, name, binary, len(y), repeats, level,
+    )  # fmt: skip
+
+
+def _trace(
+    y: npt.NDArray[np.float64], s: npt.NDArray[np.float64], t: npt.NDArray[np.bool_],
+    weight: npt.NDArray[np.float64] | None, convention: str, grid: npt.NDArray[np.float64],
+    per: float,
+) -> tuple[npt.NDArray[np.float64], float]:  # fmt: skip
+    """Return the gain on the grid, and the area over random, both per customer."""
+    x, gain = curve_points(sort_by_score(y, s, t, weight), convention)
+    scaled = gain / per
+    return np.interp(grid, x / x[-1], scaled), over_random(x / x[-1], scaled)
+
+
+def _at(
+    y: npt.NDArray[np.float64], t: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64] | None
+) -> list[float]:
+    """Return the effect among the first shares of customers already in order."""
+    w = np.ones(len(y)) if weight is None else weight
+    so_far = np.cumsum(w)
+    found = []
+    for share in SHARES:
+        size = int(so_far[-1] * share)
+        keep = w * (so_far <= size + 1e-9)
+        ours, theirs = keep * t, keep * ~t
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(float(ours @ y / ours.sum() - theirs @ y / theirs.sum()))
+    return found
+
+
+__all__ = ["UpliftCurve", "area", "uplift_at", "uplift_curve"]

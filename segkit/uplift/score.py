@@ -1,0 +1,284 @@
+"""Whom does a contact move? Effects for each customer, learnt without that customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.result import Result
+from segkit.uplift.curve import UpliftCurve, uplift_curve
+from segkit.uplift.learners import LEARNERS, fit_effect
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+_MOST_LEVELS = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Uplift(Result):
+    """Estimated effects, customer by customer, each from models that never saw the customer.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        customer_id, uplift (estimated effect on the outcome), outcome, treated, fold; one row a
+        customer, as given.
+    curve : UpliftCurve
+        How well the scores order customers.
+    learner, outcome, treatment, control : str
+    features : tuple of str
+        Columns that the models saw.
+    folds : int
+    chance : float
+        Share treated.
+    calibration : polars.DataFrame
+        fifth (1 the highest scores), customers, predicted, observed with low and high.
+    """
+
+    frame: pl.DataFrame
+    curve: UpliftCurve
+    learner: str
+    outcome: str
+    treatment: str
+    control: str
+    features: tuple[str, ...]
+    folds: int
+    chance: float
+    calibration: pl.DataFrame
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return predicted and observed effects by fifth of the scores."""
+        return self.calibration
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        top, bottom = self.calibration.row(0, named=True), self.calibration.row(-1, named=True)
+        share = self.curve.is_share
+
+        def told(row: dict[str, Any]) -> str:
+            value, low, high = (
+                percent(row[k], places=2) if share else number(row[k])
+                for k in ("observed", "low", "high")
+            )
+            return f"{value} ({low} to {high})"
+
+        return (
+            f"{self.curve.text} Among the fifth of the customers with the highest scores "
+            f"{self.treatment} changed {self.outcome.replace('_', ' ')} by {told(top)} against "
+            f"{self.control}, among the fifth with the lowest by {told(bottom)}. Scores: "
+            f"{LEARNERS[self.learner]}, each customer scored by models that did not see it "
+            f"({number(self.folds)} folds)."
+        )
+
+    def plot(self) -> Figure:
+        """Draw the curve; see `UpliftCurve.plot`."""
+        return self.curve.plot()
+
+    def plot_calibration(self) -> Figure:
+        """Draw the observed effect by fifth of the scores."""
+        from segkit.plot import intervals
+
+        data = self.calibration.with_columns(
+            which=pl.format("fifth {}", "fifth"),
+        )
+        return intervals(
+            data, "which", "observed", interval=("low", "high"), percent=self.curve.is_share,
+            title="Observed effect by fifth of the scores, highest first",
+            y_label=f"Effect on {self.outcome.replace('_', ' ')}", x_label="Customers by score",
+        )  # fmt: skip
+
+
+def fit_uplift(
+    frame: pl.DataFrame,
+    outcome: str,
+    *,
+    features: Sequence[str],
+    treatment: str,
+    control: str,
+    arm: str = "arm",
+    learner: str = "t",
+    model: Any = None,
+    folds: int = 5,
+    convention: str = "qini",
+    repeats: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Uplift:
+    """Whom does the campaign move, judged on customers whom the models have not seen?
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a customer: customer_id, the arm (randomised), the outcome, and features known
+        before the assignment. Customers of other arms are left out.
+    outcome : str
+        0/1 or continuous.
+    features : sequence of str
+        Numbers, Booleans, or text (one column each of its 20 commonest values).
+    treatment, control : str
+        Labels of the two arms.
+    arm : str
+        Column of the arm.
+    learner : {"t", "x", "transformed"}
+        See `segkit.uplift.learners.LEARNERS`.
+    model : scikit-learn estimator, optional
+        By default gradient boosting of shallow trees. It must take missing values if there are
+        any.
+    folds : int
+        Customers of a fold are scored by models fitted to the other folds.
+    convention, repeats, level
+        As in `uplift_curve`.
+    seed : int
+
+    Returns
+    -------
+    Uplift
+
+    Raises
+    ------
+    DataError
+        If an arm is missing, a customer comes twice, or a value is not finite.
+    ParameterError
+        If a name is unknown, or there are fewer than two folds.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> n, x = 2000, rng.random(2000)
+    >>> mailed = rng.random(n) < 0.5
+    >>> people = pl.DataFrame({
+    ...     "customer_id": [str(i) for i in range(n)], "x": x,
+    ...     "arm": ["mail" if t else "holdout" for t in mailed],
+    ...     "bought": (rng.random(n) < 0.1 + 0.5 * mailed * (x > 0.5)).astype(int)})
+    >>> found = fit_uplift(people, "bought", features=["x"], treatment="mail", control="holdout")
+    >>> bool(found.curve.coefficient_low > 0)
+    True
+    """
+    if learner not in LEARNERS:
+        raise ParameterError(unknown("learner", learner, LEARNERS))
+    if folds < 2:
+        raise ParameterError(f"folds must be at least 2, got {folds}")
+    some = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
+    y = some.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
+    if not np.isfinite(y).all():
+        raise DataError(
+            f"{number(int((~np.isfinite(y)).sum()))} values of {outcome!r} are missing or infinite"
+        )
+    treated = (some.get_column(arm) == treatment).to_numpy()
+    X = feature_matrix(some, features)
+    fold = _deal(treated, y, folds, seed)
+    chance = float(treated.mean())
+    score = np.zeros(len(y))
+    for k in range(folds):
+        rest, held = fold != k, fold == k
+        predict = fit_effect(learner, model, X[rest], y[rest], treated[rest], chance, seed=seed)
+        score[held] = predict(X[held])
+    scored = pl.DataFrame(
+        {
+            "customer_id": some.get_column("customer_id"),
+            "uplift": score,
+            "outcome": y,
+            "treated": treated,
+            "fold": fold,
+        }
+    )
+    curve = uplift_curve(
+        y, score, treated, convention=convention, repeats=repeats, level=level, seed=seed,
+        name=outcome.replace("_", " "), strata=fold,
+    )  # fmt: skip
+    return Uplift(
+        scored, curve, learner, outcome, treatment, control, tuple(features), folds, chance,
+        _calibrate(y, score, treated, level),
+    )  # fmt: skip
+
+
+def two_arms(
+    frame: pl.DataFrame, arm: str, treatment: str, control: str, need: Sequence[str]
+) -> pl.DataFrame:
+    """Return the customers of two arms.
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        If a column, an arm or its label is missing, or a customer comes twice.
+    """
+    require_columns(frame.columns, [arm, *need], "the frame")
+    held = frame.get_column(arm).drop_nulls().unique().sort().cast(pl.String).to_list()
+    for label in (treatment, control):
+        if label not in held:
+            raise ParameterError(unknown("arm", label, held))
+    if treatment == control:
+        raise ParameterError(f"treatment and control are both {treatment!r}")
+    some = frame.filter(pl.col(arm).is_in([treatment, control]))
+    twice = some.height - some.get_column("customer_id").n_unique()
+    if twice:
+        raise DataError(f"{number(twice)} rows are of customers that come more than once")
+    return some
+
+
+def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return features as numbers: text as one column a common value, missing as NaN.
+
+    Raises
+    ------
+    ParameterError
+        If there are none.
+    """
+    if not features:
+        raise ParameterError("expected at least one feature known before the assignment")
+    columns = []
+    for name in features:
+        column = frame.get_column(name)
+        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+            columns.append(column.cast(pl.Float64).to_numpy())
+            continue
+        text = column.cast(pl.String)
+        common = text.drop_nulls().value_counts(sort=True).get_column(name).head(_MOST_LEVELS)
+        values = text.to_numpy()
+        columns += [(values == level).astype(np.float64) for level in sorted(common.to_list())]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def _deal(
+    treated: npt.NDArray[np.bool_], y: npt.NDArray[np.float64], folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Deal customers into folds, evenly by arm and by whether there is an outcome at all."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(y), dtype=np.int64)
+    for arm in (False, True):
+        for some in (False, True):
+            rows = np.flatnonzero((treated == arm) & ((y != 0) == some))
+            fold[rng.permutation(rows)] = np.arange(len(rows)) % folds
+    return fold
+
+
+def _calibrate(
+    y: npt.NDArray[np.float64], score: npt.NDArray[np.float64], treated: npt.NDArray[np.bool_],
+    level: float,
+) -> pl.DataFrame:  # fmt: skip
+    from segkit.stats.intervals import mean_difference
+
+    order = np.argsort(-score, kind="stable")
+    rows = []
+    for k, part in enumerate(np.array_split(order, 5), start=1):
+        ours, theirs = y[part][treated[part]], y[part][~treated[part]]
+        if len(ours) > 1 and len(theirs) > 1:
+            found = mean_difference(
+                ours.mean(), ours.std(ddof=1), len(ours),
+                theirs.mean(), theirs.std(ddof=1), len(theirs), level=level,
+            )  # fmt: skip
+            limits = (found.value, found.low, found.high)
+        else:
+            limits = (None, None, None)
+        rows.append((k, len(part), float(score[part].mean()), *limits))
+    schema = ["fifth", "customers", "predicted", "observed", "low", "high"]
+    return pl.DataFrame(rows, schema=schema, orient="row")
