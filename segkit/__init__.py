@@ -115,6 +115,7 @@ _MAP: dict[str, str] = {
     "scales_of": "segkit.factor",
     "survey_items": "segkit.factor",
     # What do respondents say of us, whom do they stand for, and does the profile hold?
+    "draw_answers": "segkit.factor",
     "draw_validation": "segkit.factor",
     "rate_recommendation": "segkit.factor",
     "rate_satisfaction": "segkit.factor",

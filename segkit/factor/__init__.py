@@ -1,0 +1,48 @@
+"""Which attitudes are behind the answers of a survey, and how do respondents stand on them?
+
+Nothing is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MAP: dict[str, str] = {
+    "Correlations": "segkit.factor.correlation",
+    "FactorModel": "segkit.factor.model",
+    "adequacy": "segkit.factor.adequacy",
+    "correlate": "segkit.factor.correlation",
+    "draw_answers": "segkit.factor.pictures",
+    "draw_validation": "segkit.factor.validation",
+    "fit_factors": "segkit.factor.fitting",
+    "how_many_factors": "segkit.factor.number",
+    "loading_intervals": "segkit.factor.bootstrap",
+    "rate_recommendation": "segkit.factor.voice",
+    "rate_satisfaction": "segkit.factor.voice",
+    "read_codebook": "segkit.factor.codebook",
+    "read_survey": "segkit.factor.answers",
+    "reliability": "segkit.factor.reliability",
+    "response_rates": "segkit.factor.response",
+    "scale_scores": "segkit.factor.reliability",
+    "scales_of": "segkit.factor.reliability",
+    "survey_items": "segkit.factor.answers",
+    "validate_profile": "segkit.factor.validation",
+}
+
+__all__ = sorted(_MAP)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _MAP:
+        from segkit.errors import unknown
+
+        raise AttributeError(unknown("segkit.factor name", name, _MAP))
+    value = getattr(importlib.import_module(_MAP[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,332 @@
+"""Which items go together? The one correlation matrix that every factor analysis rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.factor.answers import Floats, join, read_answers
+from segkit.factor.coding import Coding, ScoreSide, score_side
+from segkit.factor.moments import Moments, moments
+from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+METHODS = ("pearson", "spearman", "polychoric", "mixed")
+MISSING = ("pairwise", "listwise")
+MOST_CATEGORIES = 8  # with more distinct answers "mixed" takes an item as continuous
+FLOOR = 1e-6  # the smallest eigenvalue that smoothing leaves
+_SINGULAR = 1e-10
+_TINY = 1e-8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correlations(Result):
+    """A correlation matrix of items, with all that later steps must know of its making.
+
+    Attributes
+    ----------
+    items : tuple of str
+    matrix : ndarray of shape (items, items)
+        Correlations, positive definite.
+    n : int
+        People with at least one answer (pairwise) or all answers (listwise).
+    counts : ndarray of shape (items, items)
+        People behind each correlation.
+    method : str
+        "pearson", "spearman", "polychoric", "mixed", or "given" for a matrix from elsewhere.
+    missing : str
+        "pairwise" or "listwise".
+    product_moment : ndarray of shape (items, items)
+        Pearson's correlations of the same answers: what number-of-factors tests compare with.
+    side : ScoreSide or None
+        How answers turn into numbers for scores; None for a given matrix.
+    smallest_eigenvalue : float
+        Of the matrix before smoothing.
+    smoothed : float or None
+        Largest change of a correlation by smoothing; None where none was needed.
+    notes : tuple of str
+        What was treated on the way, in sentences.
+    """
+
+    items: tuple[str, ...]
+    matrix: Floats
+    n: int
+    counts: Floats
+    method: str
+    missing: str
+    product_moment: Floats
+    side: ScoreSide | None
+    smallest_eigenvalue: float
+    smoothed: float | None
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a pair of items: ``item``, ``other``, ``correlation``, ``people``."""
+        first, second = np.triu_indices(len(self.items), 1)
+        return pl.DataFrame(
+            {
+                "item": [self.items[i] for i in first],
+                "other": [self.items[j] for j in second],
+                "correlation": self.matrix[first, second],
+                "people": self.counts[first, second].astype(np.int64),
+            }
+        )
+
+    @property
+    def text(self) -> str:
+        """Say what was correlated, over whom, and what was treated."""
+        off = self.matrix[np.triu_indices(len(self.items), 1)]
+        start = (
+            f"{KIND[self.method]} correlations of {number(len(self.items))} items over "
+            f"{number(self.n)} people, between {number(float(off.min()))} and "
+            f"{number(float(off.max()))}."
+        )
+        return " ".join([start, *self.notes])
+
+    def plot(self) -> Figure:
+        """Draw the matrix as a heatmap."""
+        from segkit.plot import heatmap
+
+        p = len(self.items)
+        frame = pl.DataFrame(
+            {
+                "item": [self.items[i] for i in range(p) for _ in range(p)],
+                "other": list(self.items) * p,
+                "correlation": self.matrix.ravel(),
+            }
+        )
+        return heatmap(
+            frame, "other", "item", "correlation", diverging=True, annotate=p <= 12,
+            title="Which items go together", x_label="Item", y_label="Item",
+            alt=f"Heatmap of the correlations of {p} items. {self.text}",
+        )  # fmt: skip
+
+    @classmethod
+    def given(
+        cls, matrix: npt.ArrayLike, n: int, items: Sequence[str] | None = None
+    ) -> Correlations:
+        """Take a correlation matrix from elsewhere (a paper's table).
+
+        Parameters
+        ----------
+        matrix : array_like of shape (items, items)
+        n : int
+            People behind it.
+        items : sequence of str, optional
+            Names; by default item_1, item_2, …
+
+        Raises
+        ------
+        DataError
+            If the matrix is not square, symmetric with ones on the diagonal, or has fewer people
+            than items.
+        """
+        r = np.array(matrix, dtype=np.float64)
+        if r.ndim != 2 or r.shape[0] != r.shape[1]:
+            raise DataError(f"a correlation matrix is square, got shape {r.shape}")
+        names = tuple(items) if items else tuple(f"item_{i + 1}" for i in range(len(r)))
+        if len(names) != len(r):
+            raise DataError(f"expected {len(r)} item names, got {len(names)}")
+        symmetric = np.allclose(r, r.T, atol=1e-6) and np.allclose(np.diag(r), 1.0, atol=1e-6)
+        if not symmetric or np.abs(r).max() > 1 + 1e-6:
+            raise DataError(
+                "expected a symmetric matrix with ones on its diagonal and nothing beyond 1"
+            )
+        _enough_people(n, names)
+        counts = np.full(r.shape, float(n))
+        return _finish(names, r, n, counts, "given", "listwise", r, None, [])
+
+
+KIND = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "polychoric": "Polychoric",
+    "mixed": "Mixed (polychoric, polyserial and Pearson)",
+    "given": "Given",
+}
+
+
+def correlate(
+    frame: pl.DataFrame,
+    items: Sequence[str] | None = None,
+    *,
+    method: str = "pearson",
+    missing: str = "pairwise",
+) -> Correlations:
+    """Which items go together? One matrix that adequacy, number, fit and scores all use.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a respondent, one numeric column an item.
+    items : sequence of str, optional
+        Columns; by default those that look like rating scales (see `survey_items`).
+    method : str
+        "pearson"; "spearman" (of ranks); "polychoric" (of the normal attitudes assumed behind
+        coarse answers); "mixed": polychoric, polyserial or Pearson by each item's number of
+        distinct answers (more than 8: continuous).
+    missing : str
+        "pairwise" uses for each pair all who answered both; "listwise" only people who answered
+        everything.
+
+    Returns
+    -------
+    Correlations
+        Smoothed to be positive definite where it is not, which its ``notes`` say.
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        For unknown or non-numeric columns, constant or unanswered items, items that repeat each
+        other, fewer people than items, pairs that nobody answered together, unknown options.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [1, 2, 3, 4], "b": [2, 1, 4, 3]})
+    >>> correlate(frame, ["a", "b"]).matrix[0, 1].round(3).item()
+    0.6
+    """
+    for kind, value, known in (("method", method, METHODS), ("missing", missing, MISSING)):
+        if value not in known:
+            raise ParameterError(unknown(kind, value, known))
+    answers = read_answers(frame, items)
+    values, names, notes = answers.values, answers.items, list[str]()
+    values = _rows(values, missing, notes)
+    _enough_people(len(values), names)
+    plain = moments(values)
+    _answered_together(plain, names)
+    found: dict[int, Categories] = {}
+    if method in ("polychoric", "mixed"):
+        few = [len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T]
+        coarse = [j for j, is_few in enumerate(few) if is_few or method == "polychoric"]
+        found = {j: categories(values[:, j]) for j in coarse}
+    coding = Coding.fit(names, values, method, found)
+    coded, side_moments = values, plain
+    if coding.tables:
+        coded = coding.apply(values)
+        side_moments = moments(coded)
+    side = score_side(coding, side_moments, found)
+    r = plain.correlation if method == "pearson" else side_moments.correlation
+    if found:
+        r = _latent(values, plain, found, notes)
+    return _finish(names, r, len(values), plain.counts, method, missing, plain.correlation,
+                   side, notes, complete=not np.isnan(values.sum()))  # fmt: skip
+
+
+def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
+    if not np.isnan(values.sum()):
+        return values
+    holes = np.isnan(values)
+    keep = ~holes.any(axis=1) if missing == "listwise" else ~holes.all(axis=1)
+    gone = len(values) - int(keep.sum())
+    if missing == "listwise":
+        notes.append(f"{number(gone)} people who left an item open are left out (listwise).")
+    else:
+        share = holes[keep].mean()
+        notes.append(
+            f"{number(100 * float(share))}% of the answers are missing; each correlation is over "
+            "the people who answered both items (pairwise)."
+        )
+        if gone:
+            notes.append(f"{number(gone)} people who answered nothing are left out.")
+    return values if gone == 0 else values[keep]
+
+
+def _enough_people(n: int, names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise DataError(f"a correlation needs at least two items, got {len(names)}")
+    if n <= len(names):
+        raise DataError(
+            f"expected more people than items, got {number(n)} people for {len(names)} items; ask "
+            "more people or fewer questions"
+        )
+
+
+def _answered_together(found: Moments, names: Sequence[str]) -> None:
+    few = np.argwhere((found.counts < 3) | np.isnan(found.correlation))
+    if len(few):
+        i, j = few[0]
+        raise DataError(
+            f"{names[i]} and {names[j]} were answered together by {int(found.counts[i, j])} people "
+            "who differ on both: they cannot be correlated; leave one out"
+        )
+
+
+def _latent(
+    values: Floats, plain: Moments, found: Mapping[int, Categories], notes: list[str]
+) -> Floats:
+    coarse = sorted(found)
+    r = plain.correlation.copy()
+    inner, corrected = polychoric_matrix(values[:, coarse], [found[j] for j in coarse])
+    r[np.ix_(coarse, coarse)] = inner
+    for i in range(values.shape[1]):
+        if i in found:
+            continue
+        for j in coarse:
+            r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], found[j])
+    if corrected:
+        notes.append(f"Half a person was added to empty cells of {number(corrected)} tables.")
+    return r
+
+
+def _finish(
+    names: tuple[str, ...],
+    r: Floats,
+    n: int,
+    counts: Floats,
+    method: str,
+    missing: str,
+    product_moment: Floats,
+    side: ScoreSide | None,
+    notes: list[str],
+    *,
+    complete: bool = True,
+) -> Correlations:
+    r = (r + r.T) / 2
+    np.fill_diagonal(r, 1.0)
+    values, vectors = np.linalg.eigh(r)
+    _refuse_repeats(names, product_moment, complete or method == "given")
+    smoothed = None
+    if values[0] < _TINY:
+        lifted = np.maximum(values, FLOOR)
+        better = (vectors * lifted) @ vectors.T
+        scale = 1 / np.sqrt(np.diag(better))
+        better *= np.outer(scale, scale)
+        np.fill_diagonal(better, 1.0)
+        smoothed = float(np.abs(better - r).max())
+        r = better
+        notes.append(
+            f"The matrix was not positive definite (smallest eigenvalue {number(values[0])}) and "
+            f"was smoothed; no correlation moved by more than {number(smoothed)}."
+        )
+    return Correlations(
+        names, r, n, counts, method, missing, product_moment, side, float(values[0]), smoothed,
+        tuple(notes),
+    )  # fmt: skip
+
+
+def _refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
+    """Raise where an item follows from others exactly: then nothing can be inverted."""
+    same = np.argwhere(np.triu(np.abs(r), 1) > 1 - _SINGULAR)
+    if len(same):
+        i, j = same[0]
+        raise DataError(
+            f"{names[i]} and {names[j]} are perfectly collinear (correlation "
+            f"{number(float(r[i, j]))}); leave one out"
+        )
+    values, vectors = np.linalg.eigh(r)
+    if complete and values[0] < _SINGULAR:
+        bound: list[Any] = [n for n, w in zip(names, vectors[:, 0], strict=True) if abs(w) > 1e-4]
+        raise DataError(
+            f"{join(bound)} are perfectly collinear: each follows from the others; leave one out"
+        )

@@ -1,0 +1,309 @@
+"""Do the items of a scale measure one thing, and how exactly?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.factor.answers import Floats, count_words, join, read_answers
+from segkit.factor.extraction import extract
+from segkit.factor.model import FactorModel
+from segkit.factor.moments import moments
+from segkit.factor.naming import slug
+from segkit.factor.rotation import rotate
+from segkit.result import Result
+from segkit.stats.intervals import Estimate, estimate
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+GROUPS = 3  # group factors under the general one, as in R's psych
+USABLE = 0.7  # Nunnally (1978)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability(Result):
+    """Reliability of scales.
+
+    Attributes
+    ----------
+    scales : polars.DataFrame
+        One row a scale: ``scale``, ``items`` (their number), ``people``, ``alpha``, ``alpha_low``,
+        ``alpha_high``, ``omega_total``, ``omega_hierarchical`` (null below 6 items), ``mean_r``.
+    items : polars.DataFrame
+        One row an item: ``scale``, ``item``, ``reversed``, ``item_rest_r`` (correlation with the
+        sum of the others), ``alpha_if_dropped`` (null in a scale of two).
+    level : float
+        Of alpha's interval.
+    """
+
+    scales: pl.DataFrame
+    items: pl.DataFrame
+    level: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a scale."""
+        return self.scales
+
+    @property
+    def text(self) -> str:
+        """Say how reliable each scale is, and which items weaken theirs."""
+        told = [
+            f"{r['scale']} {number(r['alpha'])} ({number(r['alpha_low'])} to "
+            f"{number(r['alpha_high'])})"
+            for r in self.scales.iter_rows(named=True)
+        ]
+        low = self.scales.filter(pl.col("alpha") < USABLE)["scale"].to_list()
+        verdict = (
+            f"Below {USABLE}, too loose to compare single people: {join(low)}."
+            if low
+            else f"All reach {USABLE}, enough to compare groups."
+        )
+        better = self.items.join(self.scales.select("scale", "alpha"), on="scale").filter(
+            pl.col("alpha_if_dropped") > pl.col("alpha") + 0.005
+        )
+        level = percent(self.level, places=0)
+        parts = [f"Reliability (alpha, {level} interval): {join(told)}.", verdict]
+        if better.height:
+            parts.append(f"A scale would gain without {join(better['item'].to_list())}.")
+        return " ".join(parts)
+
+    def plot(self) -> Figure:
+        """Draw each scale's alpha with its interval."""
+        from segkit.plot import intervals
+
+        return intervals(
+            self.scales, "scale", "alpha", ("alpha_low", "alpha_high"), reference=USABLE,
+            title="Reliability of the scales",
+            x_label=f"Cronbach's alpha (dashed: {USABLE}, enough for groups)",
+        )  # fmt: skip
+
+
+def reliability(
+    frame: pl.DataFrame,
+    scales: Mapping[str, Sequence[str]] | Sequence[str],
+    *,
+    reverse: Iterable[str] = (),
+    level: float = 0.95,
+) -> Reliability:
+    """Do the items of a scale measure one thing? Alpha, alpha if an item is dropped, omega.
+
+    Alpha from pairwise covariances, its interval by Feldt (1965); omega total
+    ``1 - sum(uniqueness) / sum(R)`` and omega hierarchical ``(sum of general loadings)^2 / sum(R)``
+    by Schmid & Leiman's transformation of three oblimin factors (McDonald 1999; Zinbarg et al.
+    2005), one factor below six items.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a respondent.
+    scales : mapping of str to sequence of str, or sequence of str
+        Scale to its items (see `scales_of`); a sequence is one scale.
+    reverse : iterable of str
+        Items worded the other way round.
+    level : float
+
+    Raises
+    ------
+    DataError
+        If a scale has fewer than two items, or its items vary too little.
+    ColumnError, ParameterError
+        For unknown or non-numeric items, or a reversed item that no scale has.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [1, 2, 3, 4, 5], "b": [5, 3, 3, 2, 1]})
+    >>> round(reliability(frame, ["a", "b"], reverse=["b"]).scales["alpha"][0], 2)
+    0.98
+    """
+    named = _named(scales)
+    turned = _turned(named, reverse)
+    rows, item_rows = [], []
+    for scale, items in named.items():
+        answers = read_answers(frame, items)
+        signs = np.array([-1.0 if item in turned else 1.0 for item in items])
+        found = moments(answers.values)
+        covariance = found.covariance * np.outer(signs, signs)
+        r = found.correlation * np.outer(signs, signs)
+        n = int((~np.isnan(answers.values)).any(axis=1).sum())
+        value = alpha(covariance, n, level=level)
+        total, hierarchical = omega(r)
+        mean_r = float(r[np.triu_indices(len(items), 1)].mean())
+        rows.append(
+            (scale, len(items), n, value.value, value.low, value.high, total, hierarchical, mean_r)
+        )
+        item_rows += _items(scale, items, turned, covariance)
+    kinds = dict.fromkeys(("alpha", "alpha_low", "alpha_high", "omega_total",
+                           "omega_hierarchical", "mean_r"), pl.Float64)  # fmt: skip
+    schema = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64, **kinds}
+    item_schema = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean,
+                   "item_rest_r": pl.Float64, "alpha_if_dropped": pl.Float64}  # fmt: skip
+    return Reliability(
+        pl.DataFrame(rows, schema=schema, orient="row"),
+        pl.DataFrame(item_rows, schema=item_schema, orient="row"),
+        level,
+    )
+
+
+def _named(scales: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, list[str]]:
+    given = scales if isinstance(scales, Mapping) else {"scale": scales}
+    named = {name: list(items) for name, items in given.items()}
+    for name, items in named.items():
+        if len(items) < 2:
+            raise DataError(f"scale {name!r} has {count_words(len(items), 'item')}; two are needed")
+    return named
+
+
+def _turned(named: Mapping[str, Sequence[str]], reverse: Iterable[str]) -> set[str]:
+    turned, known = set(reverse), sorted({item for items in named.values() for item in items})
+    for item in sorted(turned):
+        if item not in known:
+            raise ParameterError(unknown("reversed item", item, known))
+    return turned
+
+
+def _items(
+    scale: str, items: Sequence[str], turned: set[str], covariance: Floats
+) -> list[tuple[str, str, bool, float, float | None]]:
+    rows = []
+    for i, item in enumerate(items):
+        rest = [j for j in range(len(items)) if j != i]
+        part = covariance[np.ix_(rest, rest)]
+        joint = covariance[i, rest].sum() / np.sqrt(covariance[i, i] * max(part.sum(), 1e-300))
+        dropped = _alpha(part) if len(rest) > 1 else None
+        rows.append((scale, item, item in turned, float(joint), dropped))
+    return rows
+
+
+def _alpha(covariance: Floats) -> float:
+    k, total = len(covariance), float(covariance.sum())
+    if total <= 0:
+        return float("nan")
+    return k / (k - 1) * (1 - float(np.trace(covariance)) / total)
+
+
+def alpha(covariance: Floats, n: int, *, level: float = 0.95) -> Estimate:
+    """Estimate Cronbach's alpha from a covariance matrix, with Feldt's (1965) interval.
+
+    ``(1 - alpha) / (1 - estimate)`` is distributed as F with ``n - 1`` and ``(n - 1)(k - 1)``
+    degrees of freedom.
+
+    Examples
+    --------
+    >>> round(alpha(np.array([[1.0, 0.5], [0.5, 1.0]]), 100).value, 3)
+    0.667
+    """
+    from scipy.special import fdtri
+
+    value = _alpha(covariance)
+    one, two = n - 1, (n - 1) * (len(covariance) - 1)
+    low = 1 - (1 - value) * float(fdtri(one, two, (1 + level) / 2))
+    high = 1 - (1 - value) * float(fdtri(one, two, (1 - level) / 2))
+    return estimate(value, low, high, level, "Feldt")
+
+
+def omega(r: Floats) -> tuple[float, float | None]:
+    """Give omega total and, from six items on, omega hierarchical.
+
+    Returns
+    -------
+    tuple of float and (float or None)
+
+    Examples
+    --------
+    >>> total, hierarchical = omega(np.eye(3) * 0.5 + 0.5)
+    >>> round(total, 2), hierarchical
+    (0.75, None)
+    """
+    p = len(r)
+    if p < 3:
+        return _alpha(r), None
+    if p < 2 * GROUPS:
+        unique = extract(r, 1).uniquenesses
+        return 1 - float(unique.sum() / r.sum()), None
+    fitted = extract(r, GROUPS)
+    turned = rotate(fitted.loadings, "oblimin")
+    second = extract(turned.phi * _heads(turned.phi), 1).loadings[:, 0]
+    signs = _heads(turned.phi)[0]
+    general = (turned.loadings * signs) @ second
+    total = float(r.sum())
+    return 1 - float(fitted.uniquenesses.sum()) / total, float(general.sum()) ** 2 / total
+
+
+def _heads(phi: Floats) -> Floats:
+    """Signs that turn factors so that the first principal axis has them all on one side."""
+    axis = np.linalg.eigh(phi)[1][:, -1]
+    signs = np.where(axis * np.sign(axis.sum() or 1.0) < 0, -1.0, 1.0)
+    return np.asarray(np.outer(signs, signs) * signs[0])
+
+
+def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
+    """Which scales follow from a factor model? Each factor's markers, reversed where negative.
+
+    Returns
+    -------
+    scales : dict of str to list of str
+        Factor name to its markers; factors with fewer than two are left out.
+    reverse : list of str
+        Markers with a negative loading.
+    """
+    found = {name: model.markers(j) for j, name in enumerate(model.names)}
+    scales = {name: [m.item for m in marks] for name, marks in found.items() if len(marks) > 1}
+    reverse = [m.item for marks in found.values() if len(marks) > 1 for m in marks if m.loading < 0]
+    return scales, reverse
+
+
+def scale_scores(
+    frame: pl.DataFrame,
+    scales: Mapping[str, Sequence[str]],
+    *,
+    reverse: Iterable[str] = (),
+    answers: tuple[float, float] | None = None,
+) -> pl.DataFrame:
+    """Where does each respondent stand on each scale, in units of the answers?
+
+    The mean of the answers that are there, reversed items as ``low + high - answer``; null for
+    who answered fewer than half of a scale's items.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        ``customer_id`` is carried over if there.
+    scales : mapping of str to sequence of str
+    reverse : iterable of str
+    answers : (float, float), optional
+        Lowest and highest possible answer; by default the lowest and highest given to any item
+        of the scale.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns ``scale_…`` after the scales' names.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [1, 5], "b": [5, 2]})
+    >>> scale_scores(frame, {"thrift": ["a", "b"]}, reverse=["b"])["scale_thrift"].to_list()
+    [1.0, 4.5]
+    """
+    named = _named(scales)
+    turned = _turned(named, reverse)
+    made = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
+    for name, items in named.items():
+        values = read_answers(frame, items, check=False).values.copy()
+        if answers is None and np.isnan(values).all():
+            raise DataError(f"nobody answered any item of scale {name!r}")
+        ends = answers or (float(np.nanmin(values)), float(np.nanmax(values)))
+        flip = np.array([item in turned for item in items])
+        values[:, flip] = sum(ends) - values[:, flip]
+        there = (~np.isnan(values)).sum(axis=1)
+        sums = np.nansum(values, axis=1)
+        mean = np.where(there * 2 >= len(items), sums / np.maximum(there, 1), np.nan)
+        made.append(pl.Series(f"scale_{slug(name)}", mean, nan_to_null=True))
+    return pl.DataFrame(made)

@@ -1,0 +1,247 @@
+"""Do customers say of themselves what the profile says of their segment?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.factor.answers import count_words
+from segkit.result import Result
+from segkit.stats.intervals import mean_difference, wilson
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+DIRECTIONS = ("high", "low")
+
+
+def draw_validation(
+    assignments: pl.DataFrame,
+    *,
+    per_segment: int = 50,
+    leave_out: Sequence[str] = (),
+    seed: int | np.random.Generator = 0,
+) -> pl.DataFrame:
+    """Whom do we ask whether the profile is right? A random sample of every segment.
+
+    Parameters
+    ----------
+    assignments : polars.DataFrame
+        ``customer_id`` and ``segment``.
+    per_segment : int
+        Customers drawn from each; all of a smaller one.
+    leave_out : sequence of str
+        Customers not to be asked (asked lately, no consent).
+    seed : int or Generator
+
+    Returns
+    -------
+    polars.DataFrame
+        ``customer_id``, ``segment``, ``weight`` (customers of the segment that one drawn stands
+        for); sorted by both.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"customer_id": list("abcd"), "segment": ["S1", "S1", "S1", "S2"]})
+    >>> draw_validation(frame, per_segment=2)["segment"].to_list()
+    ['S1', 'S1', 'S2']
+    """
+    require_columns(assignments.columns, ["customer_id", "segment"], "the assignments")
+    if per_segment < 1:
+        raise ParameterError(f"expected at least one customer a segment, got {per_segment}")
+    random = np.random.default_rng(seed)
+    whole = assignments.select("customer_id", "segment").drop_nulls().sort("segment", "customer_id")
+    free = whole.filter(~pl.col("customer_id").is_in(list(leave_out)))
+    if free.is_empty():
+        raise DataError("there is nobody to ask: no customer is assigned, or all are left out")
+    drawn = free.with_columns(turn=pl.Series(random.random(free.height))).filter(
+        pl.col("turn").rank("ordinal").over("segment") <= per_segment
+    )
+    sizes = whole.group_by("segment").len("size")
+    taken = drawn.group_by("segment").len("taken")
+    return (
+        drawn.join(sizes, on="segment").join(taken, on="segment")
+        .select("customer_id", "segment", weight=pl.col("size") / pl.col("taken"))
+        .sort("segment", "customer_id")
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validation(Result):
+    """What a profile claims of segments, against what their members say.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        One row a claim: ``segment``, ``item``, ``direction``, ``people`` (of the segment who
+        answered), ``difference`` (segment's mean answer less everyone else's), ``low``, ``high``
+        (Welch), ``verdict`` (confirmed, contradicted, undecided, not asked).
+    agreement, low, high : float
+        Share of single answers on the claimed side of the others' median (a tie counts half);
+        0.5 is what chance gives; Wilson's interval on the number of respondents.
+    claims, confirmed, contradicted : int
+    sampled, answered : int
+        People asked, and those who answered at least one item of a claim on their segment.
+    level : float
+    """
+
+    table: pl.DataFrame
+    agreement: float
+    low: float
+    high: float
+    claims: int
+    confirmed: int
+    contradicted: int
+    sampled: int
+    answered: int
+    level: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a claim."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """Say how far answers bear the profile out, and which claims they contradict."""
+        rest = self.claims - self.confirmed - self.contradicted
+        sure = "more" if self.low > 0.5 else "not surely more"
+        parts = [
+            (
+                f"{number(self.confirmed)} of {count_words(self.claims, 'claim')} of the profile are "
+                f"confirmed by what customers say, {number(self.contradicted)} contradicted, "
+                f"{number(rest)} undecided."
+            ),
+            (
+                f"{percent(self.agreement)} of the single answers lie on the claimed side "
+                f"({percent(self.level, places=0)} interval {percent(self.low)} to "
+                f"{percent(self.high)}), {sure} than the half that chance gives."
+            ),
+            (
+                f"{number(self.answered)} of the {number(self.sampled)} sampled answered; who kept "
+                "silent may differ."
+            ),
+        ]
+        wrong = self.table.filter(pl.col("verdict") == "contradicted")
+        parts += [
+            f"{segment} was said to be {direction} on {item}."
+            for segment, item, direction in wrong.select("segment", "item", "direction").iter_rows()
+        ]
+        return " ".join(parts)
+
+    def plot(self) -> Figure:
+        """Draw each claim's difference with its interval."""
+        from segkit.plot import intervals
+
+        shown = self.table.drop_nulls("difference").with_columns(
+            claim=pl.format("{}: {} {}", "segment", "direction", "item")
+        )
+        return intervals(
+            shown, "claim", "difference", ("low", "high"), reference=0.0,
+            title="Do customers say what the profile says?",
+            x_label="Segment's mean answer less the others' (units of the answers)",
+        )  # fmt: skip
+
+
+def validate_profile(
+    sample: pl.DataFrame, answers: pl.DataFrame, claims: pl.DataFrame, *, level: float = 0.95
+) -> Validation:
+    """Do customers say of themselves what the profile says of their segment?
+
+    Parameters
+    ----------
+    sample : polars.DataFrame
+        Whom we asked: ``customer_id``, ``segment`` (see `draw_validation`).
+    answers : polars.DataFrame
+        ``customer_id`` and numeric items.
+    claims : polars.DataFrame
+        What the profile claims: ``segment``, ``item`` (a column of the answers), ``direction``
+        ("high" or "low", against the other segments).
+    level : float
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    ParameterError
+        If a direction is neither high nor low, or a claim comes twice.
+    DataError
+        If there are no claims, or none of the sampled answered an item that is claimed.
+
+    Examples
+    --------
+    >>> sample = pl.DataFrame({"customer_id": list("abcdef"), "segment": ["S1"] * 3 + ["S2"] * 3})
+    >>> answers = sample.with_columns(thrift=pl.Series([5, 5, 4, 1, 2, 1]))
+    >>> claims = pl.DataFrame({"segment": ["S1"], "item": ["thrift"], "direction": ["high"]})
+    >>> validate_profile(sample, answers, claims).confirmed
+    1
+    """
+    require_columns(sample.columns, ["customer_id", "segment"], "the sample")
+    require_columns(claims.columns, ["segment", "item", "direction"], "the claims")
+    require_columns(answers.columns, ["customer_id"], "the answers")
+    _check_claims(claims)
+    asked = sample.select("customer_id", pl.col("segment").cast(pl.String))
+    items = [i for i in claims["item"].unique(maintain_order=True) if i in answers.columns]
+    together = asked.join(answers.select("customer_id", *items), on="customer_id", how="left")
+    rows, hits, who = [], [], set[str]()
+    for segment, item, direction in claims.select("segment", "item", "direction").iter_rows():
+        row, sides, ids = _judge(together, str(segment), item, direction, level)
+        rows.append((str(segment), item, direction, *row))
+        hits.append(sides)
+        who |= ids
+    sides = np.concatenate(hits)
+    if len(sides) == 0:
+        raise DataError("none of the sampled customers answered an item of a claim")
+    share = float(sides.mean())
+    found = wilson(share * len(who), len(who), level=level)
+    names = ["segment", "item", "direction", "people", "difference", "low", "high", "verdict"]
+    kinds = [pl.String] * 3 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]  # type: ignore[list-item]
+    table = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+    verdicts = table["verdict"].to_list()
+    return Validation(
+        table, share, found.low, found.high, table.height, verdicts.count("confirmed"),
+        verdicts.count("contradicted"), asked.height, len(who), level,
+    )  # fmt: skip
+
+
+def _check_claims(claims: pl.DataFrame) -> None:
+    if claims.is_empty():
+        raise DataError("there is no claim to validate")
+    wrong = sorted(set(claims["direction"].to_list()) - set(DIRECTIONS))
+    if wrong:
+        raise ParameterError(
+            f"a claim's direction is high or low, got {', '.join(map(str, wrong))}"
+        )
+    if claims.select("segment", "item").is_duplicated().any():
+        raise ParameterError("expected one claim for each segment and item; one comes twice")
+
+
+def _judge(
+    together: pl.DataFrame, segment: str, item: str, direction: str, level: float
+) -> tuple[tuple[int, float | None, float | None, float | None, str], np.ndarray, set[str]]:
+    nothing: tuple[int, None, None, None, str] = (0, None, None, None, "not asked")
+    if item not in together.columns:
+        return nothing, np.empty(0), set()
+    known = together.select("customer_id", "segment", pl.col(item).cast(pl.Float64)).drop_nulls()
+    own = known.filter(pl.col("segment") == segment)
+    mine = own[item].to_numpy()
+    rest = known.filter(pl.col("segment") != segment)[item].to_numpy()
+    if len(mine) < 2 or len(rest) < 2:
+        return (len(mine), None, None, None, "not asked"), np.empty(0), set()
+    found = mean_difference(
+        mine.mean(), mine.std(ddof=1), len(mine), rest.mean(), rest.std(ddof=1), len(rest),
+        level=level,
+    )  # fmt: skip
+    sign = 1 if direction == "high" else -1
+    away = sign * (mine - np.median(rest))
+    sides = np.where(away > 0, 1.0, np.where(away < 0, 0.0, 0.5))
+    low, high = float(found.low), float(found.high)
+    confirmed, contradicted = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
+    verdict = "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
+    row = (len(mine), float(found.value), low, high, verdict)
+    return row, sides, set(own["customer_id"].to_list())

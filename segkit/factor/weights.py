@@ -1,0 +1,165 @@
+"""Which weights turn answers into factor scores? Also where some answers are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segkit.errors import ParameterError, unknown
+from segkit.factor.answers import Floats
+
+SCORES = ("regression", "bartlett", "tenberge")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreModel:
+    """What the weights of standardised answers follow from.
+
+    Attributes
+    ----------
+    loadings : ndarray of shape (items, factors)
+    phi : ndarray of shape (factors, factors)
+    correlation : ndarray of shape (items, items)
+        Of the coded answers.
+    attenuation : ndarray of shape (items,)
+        Correlation of each coded answer with what the loadings are about.
+    """
+
+    loadings: Floats
+    phi: Floats
+    correlation: Floats
+    attenuation: Floats
+
+
+def check_score(method: str) -> str:
+    """Return the name of a kind of scores, or raise `ParameterError`."""
+    if method not in SCORES:
+        raise ParameterError(unknown("kind of scores", method, SCORES))
+    return method
+
+
+def score_weights(
+    model: ScoreModel, method: str, there: npt.NDArray[np.bool_] | None = None
+) -> Floats | None:
+    """Give the weights of standardised answers in each factor's score.
+
+    Regression (Thurstone 1935): ``inv(R) S``, the best linear guess, shrunk towards the mean.
+    Bartlett (1937): ``U^-1 L (L' U^-1 L)^-1``, unbiased and noisier. Ten Berge et al. (1999):
+    scores that correlate as the factors do, ``R^-1/2 C Phi^1/2``. With only some answers ``there``
+    the same formulas hold for those alone.
+
+    Parameters
+    ----------
+    model : ScoreModel
+    method : str
+    there : boolean ndarray of shape (items,), optional
+
+    Returns
+    -------
+    ndarray of shape (items, factors), or None
+        Zero for items that are not there; None where they do not determine the scores.
+
+    Examples
+    --------
+    >>> model = ScoreModel(np.array([[0.8], [0.6]]), np.eye(1),
+    ...                    np.array([[1, 0.48], [0.48, 1]]), np.ones(2))
+    >>> score_weights(model, "regression").round(3).ravel().tolist()
+    [0.666, 0.281]
+    """
+    use = np.ones(len(model.loadings), dtype=bool) if there is None else there
+    r = model.correlation[np.ix_(use, use)]
+    loadings = (model.loadings * model.attenuation[:, None])[use]
+    weights = np.zeros(model.loadings.shape)
+    try:
+        weights[use] = _weights(r, loadings, model.phi, check_score(method))
+    except np.linalg.LinAlgError:
+        return None
+    return weights if np.isfinite(weights).all() else None
+
+
+def _weights(r: Floats, loadings: Floats, phi: Floats, method: str) -> Floats:
+    if method == "regression":
+        return np.linalg.solve(r, loadings @ phi)
+    if method == "bartlett":
+        unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
+        scaled = loadings / unique[:, None]
+        inner = loadings.T @ scaled
+        if np.linalg.cond(inner) > 1e8:
+            raise np.linalg.LinAlgError("the answers do not tell the factors apart")
+        return np.asarray(np.linalg.solve(inner, scaled.T).T)
+    root = _power(phi, 0.5)
+    inverse_root = _power(r, -0.5)
+    turned = loadings @ root
+    inner = turned.T @ np.linalg.solve(r, turned)
+    if np.linalg.cond(inner) > 1e8:
+        raise np.linalg.LinAlgError("the answers do not tell the factors apart")
+    return np.asarray(inverse_root @ (inverse_root @ turned @ _power(inner, -0.5)) @ root)
+
+
+def _power(matrix: Floats, exponent: float) -> Floats:
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T)
+
+
+def determinacy(model: ScoreModel) -> Floats:
+    """Give each factor's correlation with its regression score: how well answers determine it.
+
+    Examples
+    --------
+    >>> model = ScoreModel(np.array([[0.8], [0.6]]), np.eye(1),
+    ...                    np.array([[1, 0.48], [0.48, 1]]), np.ones(2))
+    >>> determinacy(model).round(3).tolist()
+    [0.837]
+    """
+    structure = model.attenuation[:, None] * (model.loadings @ model.phi)
+    explained = (structure * np.linalg.solve(model.correlation, structure)).sum(axis=0)
+    return np.sqrt(np.clip(explained, 0.0, 1.0))
+
+
+def apply_weights(
+    z: Floats, model: ScoreModel, method: str, *, least: int
+) -> tuple[Floats, int, int]:
+    """Score standardised answers, each pattern of missing ones with weights of its own.
+
+    Parameters
+    ----------
+    z : ndarray of shape (people, items)
+    model : ScoreModel
+    method : str
+    least : int
+        Answers that a person needs to get a score at all.
+
+    Returns
+    -------
+    scores : ndarray of shape (people, factors), NaN without a score
+    partial : int
+        People scored from some of the answers.
+    without : int
+        People without a score.
+    """
+    weights = score_weights(model, method)
+    scores = np.full((len(z), model.loadings.shape[1]), np.nan)
+    if weights is None:
+        return scores, 0, len(z)
+    whole = ~np.isnan(z @ np.ones(z.shape[1]))
+    scores[whole] = z[whole] @ weights
+    holes = np.flatnonzero(~whole)
+    if len(holes) == 0:
+        return scores, 0, 0
+    there = ~np.isnan(z[holes])
+    packed = np.packbits(there, axis=1)
+    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    for which, members in zip(first, groups, strict=True):
+        seen = there[which]
+        if seen.sum() < max(least, 1):
+            continue
+        own = score_weights(model, method, seen)
+        if own is not None:
+            rows = holes[members]
+            scores[rows] = z[np.ix_(rows, seen)] @ own[seen]
+    without = int(np.isnan(scores[holes]).any(axis=1).sum())
+    return scores, len(holes) - without, without

@@ -1,0 +1,205 @@
+"""How many factors, and which items hang on which? Scree with chance, and a path diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, require_columns
+from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+from segkit.plot.style import head, number_axis, spread, wrap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_KINDS = {"component": "Components (correlations)", "factor": "Factors (what items share)"}
+_AGREE, _REFUSE = OKABE_ITO[0], OKABE_ITO[3]
+
+
+def scree(
+    frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95, title: str = ""
+) -> Figure:
+    """Show eigenvalues by rank beside those that chance alone gives.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a rank: ``rank``, ``component``, ``component_chance``, ``factor``,
+        ``factor_chance``.
+    n_factors : int
+        The number recommended, told in the title.
+    percentile : float
+        That the chance columns hold, as a share.
+    title : str
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is missing or there is nothing to draw.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"rank": [1, 2], "component": [1.6, 0.4],
+    ...     "component_chance": [1.2, 1.0], "factor": [1.1, 0.0], "factor_chance": [0.3, 0.1]})
+    >>> scree(frame, n_factors=1).alt[:60]
+    'Scree plot: of the components, 1 lies above the 95th percent'
+    """
+    need = ["rank", *(name for kind in _KINDS for name in (kind, f"{kind}_chance"))]
+    require_columns(frame.columns, need, "the frame to draw")
+    if frame.is_empty():
+        raise DataError("nothing to draw: there are no eigenvalues")
+    told = []
+    with canvas(8.4, 3.5, columns=2) as (figure, panels):
+        for axes, (kind, name) in zip(panels, _KINDS.items(), strict=True):
+            above = _scree_panel(axes, frame, kind, percentile)
+            axes.set_title(name, fontsize=10)
+            told.append(f"of the {kind}s, {above} {'lies' if above == 1 else 'lie'} above")
+        plural = "factor" if n_factors == 1 else "factors"
+        none = "No common factor stands out from chance"
+        said = f"{number(n_factors)} {plural} recommended: eigenvalues against chance"
+        head(figure, title or (said if n_factors else none))
+    nth = f"{percentile * 100:g}th percentile of chance"
+    alt = f"Scree plot: {f' the {nth}; '.join(told)} it."
+    return Figure(figure, alt, frame.select(need))
+
+
+def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) -> int:
+    rank = frame["rank"].to_numpy()
+    values, chance = frame[kind].to_numpy(), frame[f"{kind}_chance"].to_numpy()
+    over = values > chance
+    above = int(over.argmin()) if not over.all() else len(over)
+    axes.plot(rank, values, color=_AGREE, linewidth=1.6)
+    axes.plot(rank, chance, color=GREY, linewidth=1.4, linestyle=(0, (4, 3)))
+    axes.plot(rank[above:], values[above:], "o", markersize=4.5, markerfacecolor="white",
+              color=_AGREE)  # fmt: skip
+    axes.plot(rank[:above], values[:above], "o", markersize=6.5, color=_REFUSE)
+    at = min(len(rank) - 1, max(above + 1, len(rank) // 2))
+    axes.annotate(
+        f"{percent(percentile, places=0)} of chance\nlies below this line",
+        (rank[at], chance[at]), (0, 14), textcoords="offset points", fontsize=8.5, color=GREY,
+    )  # fmt: skip
+    if above:
+        axes.annotate(
+            f"{above} above chance", (rank[above - 1], values[above - 1]), (8, 6),
+            textcoords="offset points", fontsize=9, color="#a34a00", va="bottom",
+        )  # fmt: skip
+    number_axis(axes.xaxis, "Rank")
+    number_axis(axes.yaxis, "Eigenvalue")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+    return above
+
+
+def paths(
+    loadings: pl.DataFrame, links: pl.DataFrame | None = None, *, least: float = 0.3,
+    title: str = "",
+) -> Figure:  # fmt: skip
+    """Show which items hang on which factor, as a path diagram.
+
+    Parameters
+    ----------
+    loadings : polars.DataFrame
+        One row an item and factor: ``item``, ``factor``, ``loading``; items and factors are drawn
+        in order of first appearance.
+    links : polars.DataFrame, optional
+        One row a pair of factors: ``factor``, ``other``, ``correlation``.
+    least : float
+        Loadings and correlations below are not drawn.
+    title : str
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is missing, or no loading reaches ``least``.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"item": ["a", "b"], "factor": ["F", "F"], "loading": [0.8, -0.5]})
+    >>> paths(frame).alt
+    'Path diagram of loadings from 0.300 on: F to a 0.800, b -0.500.'
+    """
+    require_columns(loadings.columns, ["item", "factor", "loading"], "the frame to draw")
+    shown = loadings.filter(pl.col("loading").abs() >= least)
+    if shown.is_empty():
+        raise DataError(f"nothing to draw: no loading reaches {least}")
+    items = loadings["item"].unique(maintain_order=True).to_list()
+    factors = loadings["factor"].unique(maintain_order=True).to_list()
+    rows = {item: -float(i) for i, item in enumerate(items)}
+    wanted = [_middle(shown.filter(pl.col("factor") == f), rows) for f in factors]
+    gap = max(1.6, len(items) / max(len(factors), 1) * 0.6)
+    height = dict(zip(factors, spread(wanted, gap), strict=True))
+    with canvas(8.4, max(2.6, 0.31 * len(items) + 0.9)) as (figure, (axes,)):
+        for item, factor, loading in shown.select("item", "factor", "loading").iter_rows():
+            _path(axes, height[factor], rows[item], loading)
+        for factor in factors:
+            _box(axes, 0.0, height[factor], wrap(factor, 20), "round,pad=0.5")
+        for item in items:
+            axes.text(1.04, rows[item], wrap(item, 52), va="center", fontsize=8.5)
+        drawn = _links(axes, links, height, least)
+        axes.set_xlim(-0.75, 2.1)
+        axes.set_ylim(-len(items) + 0.3, 0.7)
+        axes.set_axis_off()
+        head(figure, title or "Which items hang on which factor (blue: agree, orange: disagree)")
+    return Figure(figure, _told(shown, drawn, least), shown)
+
+
+def _middle(part: pl.DataFrame, rows: dict[str, float]) -> float:
+    if part.is_empty():
+        return 0.0
+    weights = part["loading"].abs().to_list()
+    places = [rows[item] for item in part["item"]]
+    return sum(w * p for w, p in zip(weights, places, strict=True)) / sum(weights)
+
+
+def _path(axes: Axes, start: float, end: float, loading: float) -> None:
+    colour = _AGREE if loading > 0 else _REFUSE
+    axes.plot([0.0, 1.0], [start, end], color=colour, linewidth=0.6 + 3.2 * abs(loading),
+              alpha=0.75, linestyle="-" if loading > 0 else (0, (3, 1.2)), zorder=1)  # fmt: skip
+    axes.text(
+        0.86, start + 0.86 * (end - start), f"{loading:.2f}", fontsize=7.5, ha="center",
+        va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=3,
+    )  # fmt: skip
+
+
+def _box(axes: Axes, x: float, y: float, text: str, style: str) -> None:
+    axes.text(
+        x, y, text, ha="center", va="center", fontsize=9.5, fontweight="bold", zorder=4,
+        bbox={"boxstyle": style, "facecolor": "white", "edgecolor": "#4d4d4d"},
+    )  # fmt: skip
+
+
+def _links(
+    axes: Axes, links: pl.DataFrame | None, height: dict[str, float], least: float
+) -> list[str]:
+    from matplotlib.patches import FancyArrowPatch
+
+    drawn: list[str] = []
+    if links is None:
+        return drawn
+    require_columns(links.columns, ["factor", "other", "correlation"], "the links")
+    for one, other, r in links.select("factor", "other", "correlation").iter_rows():
+        if abs(r) < least:
+            continue
+        top, bottom = sorted((height[one], height[other]), reverse=True)
+        reach = 0.22 + 0.06 * (top - bottom)
+        arc = FancyArrowPatch(
+            (-0.16, top), (-0.16, bottom), arrowstyle="<->", mutation_scale=9, color=GREY,
+            connectionstyle=f"bar,fraction={-min(reach, 0.5) / max(top - bottom, 1e-9) * 0.4}",
+            linewidth=1.0, zorder=0,
+        )  # fmt: skip
+        axes.add_patch(arc)
+        axes.text(-0.42, (top + bottom) / 2, f"{r:.2f}", fontsize=8, color=GREY, va="center",
+                  ha="right")  # fmt: skip
+        drawn.append(f"{one} with {other} {number(r)}")
+    return drawn
+
+
+def _told(shown: pl.DataFrame, drawn: list[str], least: float) -> str:
+    parts = []
+    for factor in shown["factor"].unique(maintain_order=True):
+        own = shown.filter(pl.col("factor") == factor).select("item", "loading").iter_rows()
+        parts.append(f"{factor} to {', '.join(f'{item} {number(v)}' for item, v in own)}")
+    text = f"Path diagram of loadings from {number(least)} on: {'; '.join(parts)}."
+    return f"{text} Correlated factors: {'; '.join(drawn)}." if drawn else text
