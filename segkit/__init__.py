@@ -129,6 +129,19 @@ _MAP: dict[str, str] = {
     "personas": "segkit.profile",
     "profile_segments": "segkit.profile",
     "usable": "segkit.profile",
+    # Did the campaign work, for whom, at what profit?
+    "Metric": "segkit.lift",
+    "attach_segments": "segkit.lift",
+    "campaign_profit": "segkit.lift",
+    "check_balance": "segkit.lift",
+    "daily_lift": "segkit.lift",
+    "derive_outcomes": "segkit.lift",
+    "describe_change": "segkit.lift",
+    "factorial_effects": "segkit.lift",
+    "given_outcomes": "segkit.lift",
+    "kpi_table": "segkit.lift",
+    "measure_lift": "segkit.lift",
+    "sample_ratio": "segkit.lift",
 }
 
 __all__ = ["__version__", *sorted(_MAP)]

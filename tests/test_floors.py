@@ -12,7 +12,7 @@ FLOORS = {
     2: ["ledger", "ingest", "identity"],
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
-    5: ["rfm", "cohorts", "cluster", "profile", "experiment", "uplift", "factor"],
+    5: ["rfm", "cohorts", "cluster", "profile", "experiment", "uplift", "factor", "lift"],
     6: ["pipeline", "runner", "report", "cli"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -126,9 +126,9 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
 
     The first column is the outcome y, the others covariates x known before assignment. With
     ``theta = S_xx^-1 S_xy`` pooled within the two groups, each mean becomes
-    ``ybar_g - theta'(xbar_g - xbar)``, xbar over both. The variances are each group's own, of ``y - theta' x``; the
-    covariance of the two means, which the common xbar brings about, is kept for ratios. A covariate
-    that does not vary is left out by the pseudo-inverse.
+    ``ybar_g - theta'(xbar_g - xbar)``, xbar over both. The variances are each group's own, of
+    ``y - theta' x``; the covariance of the two means, which the common xbar brings about, is kept
+    for ratios. A covariate that does not vary is left out by the pseudo-inverse.
 
     Parameters
     ----------

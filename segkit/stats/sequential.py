@@ -12,70 +12,78 @@ Array = npt.NDArray[np.float64]
 
 
 def always_valid(
-    effect: Numbers, error: Numbers, *, planned_error: float, level: float = 0.95
+    effect: Numbers, error: Numbers, *, information: Numbers, level: float = 0.95
 ) -> Estimate:
     """Estimate an effect with limits that hold at all looks together.
 
-    The limits ``d +- sqrt(V (V + t2) / t2 * (2 log(1/alpha) + log((V + t2) / V)))``, ``V`` the
-    squared error at a look, come from mixing the likelihood ratio over effects of variance t2.
-    t2 is set so that the interval is narrowest when the error has fallen to ``planned_error``: fix
-    that before the first look.
+    ``d +- s sqrt((1 + r) / r (log(1 + r) + 2 log(1 / alpha)))`` with the standard error s and ``r``
+    proportional to the information at a look: Robbins' normal mixture boundary, narrowest where the
+    information is what was foreseen for the end.
 
     Parameters
     ----------
     effect, error : float or array
         The estimate at each look, and its standard error.
-    planned_error : float
-        Standard error foreseen at the end, > 0.
+    information : float or array
+        Each look's share of the information foreseen for the end (1 there; more if it goes on),
+        fixed before the first look. Where customers come in over time it is
+        ``planned_error**2 / error**2``; where all are assigned at once and their answers come in
+        over time, the share of the foreseen variance of the sum of answers, ``error**2 /
+        planned_error**2``.
     level : float
         Chance that no look's interval misses the truth.
 
     Returns
     -------
     Estimate
-        NaN limits at looks without an error yet.
+        NaN limits at looks without information yet.
 
     Raises
     ------
     ParameterError
-        If ``planned_error`` is not positive.
+        If information is negative, or the level not between 0 and 1.
 
     Notes
     -----
     Source: Robbins (1970), "Statistical methods related to the law of the iterated logarithm",
-    Annals of Mathematical Statistics 41; Johari, Pekelis & Walsh (2015/2022), "Always valid
-    inference", Operations Research 70, eq. (14); Waudby-Smith et al. (2024), "Time-uniform central
-    limit theory and asymptotic confidence sequences", Annals of Statistics 52, for estimated
-    variances and the choice of t2 (its eq. 20). Valid for large samples: with few conversions the
-    first looks rest on a normal limit that has not set in.
+    Annals of Mathematical Statistics 41; Johari, Koomen, Pekelis & Walsh (2022), "Always valid
+    inference", Operations Research 70 (the same boundary as an mSPRT); Waudby-Smith et al. (2024),
+    "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics
+    52, for estimated variances. Holds for large samples: with a handful of conversions the first
+    looks rest on a normal limit that has not set in.
 
     Examples
     --------
-    >>> found = always_valid(1.0, 0.5, planned_error=0.5)
+    >>> found = always_valid(1.0, 0.5, information=1.0)
     >>> round((found.high - found.low) / 2 / 0.5, 2)  # times the standard error, against 1.96
     3.04
     """
-    if not planned_error > 0:
-        raise ParameterError(f"expected planned_error above 0, got {planned_error}")
     d, s = (np.asarray(v, dtype=np.float64) for v in (effect, error))
-    reach = s * mixture_multiple(s, planned_error=planned_error, level=level)
+    reach = s * mixture_multiple(information, level=level)
     return estimate(d, d - reach, d + reach, level, "always valid (normal mixture)")
 
 
-def mixture_multiple(error: Numbers, *, planned_error: float, level: float = 0.95) -> Array:
+def mixture_multiple(information: Numbers, *, level: float = 0.95) -> Array:
     """Return by how many standard errors an always-valid interval reaches out.
+
+    Raises
+    ------
+    ParameterError
+        If information is negative, or the level not between 0 and 1.
 
     Examples
     --------
-    >>> bool(mixture_multiple(1.0, planned_error=1.0) > 1.96)
+    >>> bool(mixture_multiple(0.1) > mixture_multiple(1.0) > 1.96)
     True
     """
     from scipy.special import lambertw
 
     z_value(level)
+    share = np.asarray(information, dtype=np.float64)
+    if (share < 0).any():
+        raise ParameterError("information is a share of what was foreseen; got a negative one")
     alpha = 1 - level
-    best = float(np.real(-lambertw(-(alpha**2) / np.e, -1) - 1))  # t2 over V at its narrowest
-    s = np.asarray(error, dtype=np.float64)
+    best = float(np.real(-lambertw(-(alpha**2) / np.e, -1) - 1))  # r where it is narrowest
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = best * planned_error**2 / np.where(s > 0, s**2, np.nan)
+        r = best * np.where(share > 0, share, np.nan)
         return np.asarray(np.sqrt((1 + r) / r * (np.log1p(r) - 2 * np.log(alpha))))

@@ -1,0 +1,259 @@
+"""Was the split as planned, and were the arms alike before the campaign?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.lift.outcomes import Outcomes
+from segkit.lift.sums import sum_up
+from segkit.lift.verdicts import ALL
+from segkit.result import Result
+from segkit.stats.effects import standardised_difference
+from segkit.stats.hypotheses import mean_t_test, planned_split
+from segkit.stats.multiplicity import adjust
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+FAR = 0.1  # standardised difference from which a covariate is worth a look
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleRatio(Result):
+    """Whether arms hold as many customers as planned.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a group ("all customers" first): segment, customers, chi_square, p_value, p_adjusted
+        (Holm over segments; the whole stands alone), as_planned, and a column of counts an arm.
+    planned : dict of str to float
+        Planned share of each arm.
+    alpha : float
+        Below which p-value a split is called off plan.
+    """
+
+    table: pl.DataFrame
+    planned: dict[str, float]
+    alpha: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the tests, one row a group."""
+        return self.table
+
+    @property
+    def level(self) -> str:
+        """The badge: "good" or "poor"."""
+        return "good" if self.table["as_planned"].all() else "poor"
+
+    @property
+    def text(self) -> str:
+        """Whether the split is as planned, and what it means if not."""
+        row = self.table.row(0, named=True)
+        plan = ", ".join(f"{arm} {percent(share)}" for arm, share in self.planned.items())
+        seen = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
+        test = f"chi-square {number(row['chi_square'])}, p = {number(row['p_value'])}"
+        off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
+        if not off:
+            more = self.table.height - 1
+            within = f", nor in any of {number(more)} segments (Holm)" if more else ""
+            return (
+                f"The split is as planned ({plan}): {seen}; {test}. No sample-ratio mismatch "
+                f"at the {percent(self.alpha, places=0)} level overall{within}."
+            )
+        return (
+            f"Sample-ratio mismatch in {', '.join(off)}: planned {plan}; {seen}; {test} over all "
+            "customers. Something lost or added customers in one arm, so no lift below can be "
+            "trusted until that is found."
+        )
+
+
+def sample_ratio(
+    outcomes: Outcomes | pl.DataFrame,
+    planned: Mapping[str, float] | None = None,
+    *,
+    segment: str | None = "segment",
+    alpha: float = 0.01,
+) -> SampleRatio:
+    """Are the arms as large as planned, overall and in each segment?
+
+    Parameters
+    ----------
+    outcomes : Outcomes or DataFrame
+        One row a customer with arm, optionally segment.
+    planned : mapping of str to float, optional
+        Planned weight of each arm; by default equal ones.
+    segment : str or None
+    alpha : float
+        Significance level; small, for a mismatch is rare and its alarm is final.
+
+    Returns
+    -------
+    SampleRatio
+
+    Raises
+    ------
+    ParameterError
+        If an arm was not planned, or a planned arm has no customer.
+    DataError
+        If a share is not positive.
+
+    Notes
+    -----
+    Source: Fabijan et al. (2019), "Diagnosing sample ratio mismatch", KDD.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["a"] * 500 + ["b"] * 500})
+    >>> sample_ratio(rows).level
+    'good'
+    """
+    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    by = segment if segment in frame.columns else None
+    sums = sum_up(frame, [], segment=by)
+    plan = dict(planned or dict.fromkeys(sums.arms, 1.0))
+    for arm in (*sums.arms, *plan):
+        if arm not in plan or arm not in sums.arms:
+            raise ParameterError(unknown("arm", arm, plan if arm in sums.arms else sums.arms))
+    shares = [plan[arm] for arm in sums.arms]
+    groups = [(ALL, sums.n.sum(axis=0))]
+    groups += list(zip(sums.segments, sums.n, strict=True)) if by else []
+    tests = [planned_split(counts, shares) for _, counts in groups]
+    p_values = np.array([test.p_value for test in tests])
+    adjusted = np.concatenate([p_values[:1], adjust(p_values[1:])])
+    table = pl.DataFrame(
+        {
+            "segment": [name for name, _ in groups],
+            "customers": [int(counts.sum()) for _, counts in groups],
+            "chi_square": [test.statistic for test in tests],
+            "p_value": p_values,
+            "p_adjusted": adjusted,
+            "as_planned": np.nan_to_num(adjusted, nan=1.0) > alpha,
+            **{a: [int(c[j]) for _, c in groups] for j, a in enumerate(sums.arms)},
+        }
+    )
+    total = sum(plan.values())
+    return SampleRatio(table, {arm: plan[arm] / total for arm in sums.arms}, alpha)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance(Result):
+    """Whether the arms were alike before the campaign.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a covariate and arm: covariate, arm, mean_arm, mean_control, standardised
+        (difference in standard deviations), p_value (Welch), p_adjusted (Holm over all rows).
+    control : str
+    alpha : float
+    """
+
+    table: pl.DataFrame
+    control: str
+    alpha: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the balance, one row a covariate and arm."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """The largest difference before the campaign, and whether chance explains it."""
+        size = self.table["standardised"].abs()
+        most = self.table.row(int(size.fill_nan(0.0).arg_max() or 0), named=True)
+        off = self.table.filter(pl.col("p_adjusted") <= self.alpha)
+        what = most["covariate"].replace("_", " ")
+        start = (
+            f"Before the campaign the arms differ most in {what}: by "
+            f"{number(abs(most['standardised']))} standard deviations ({most['arm']} against "
+            f"{self.control})."
+        )
+        if off.is_empty():
+            return f"{start} Chance explains that: the arms were alike."
+        names = ", ".join(name.replace("_", " ") for name in off["covariate"].unique().sort())
+        return (
+            f"{start} Chance does not explain the difference in {names}: doubt that the arms "
+            "were drawn at random."
+        )
+
+    def plot(self) -> Figure:
+        """Draw the standardised differences."""
+        from segkit.plot import bars
+
+        data = self.table.with_columns(pl.col("covariate").str.replace_all("_", " "))
+        several = data["arm"].n_unique() > 1
+        return bars(
+            data, "covariate", "standardised", group="arm" if several else None, percent=False,
+            title=f"Differences from {self.control} before the campaign; "
+            f"{FAR} is worth a look",
+            x_label="", y_label="difference, standard deviations",
+        )  # fmt: skip
+
+
+def check_balance(
+    outcomes: Outcomes | pl.DataFrame,
+    covariates: Sequence[str],
+    *,
+    control: str,
+    alpha: float = 0.01,
+) -> Balance:
+    """Were the arms alike before the campaign?
+
+    Parameters
+    ----------
+    outcomes : Outcomes or DataFrame
+        One row a customer with arm and the covariates (numeric, known before the assignment).
+    covariates : sequence of str
+    control : str
+    alpha : float
+        Adjusted p-value below which a difference is not put down to chance.
+
+    Returns
+    -------
+    Balance
+
+    Raises
+    ------
+    ParameterError
+        If the control is unknown.
+    DataError
+        If there is no covariate or only one arm, or a covariate is missing for somebody.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["a", "a", "b", "b"], "age": [30, 40, 31, 39]})
+    >>> check_balance(rows, ["age"], control="b").table["standardised"].to_list()
+    [0.0]
+    """
+    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    if not covariates:
+        raise DataError("a balance needs a covariate known before the assignment; none was given")
+    require_columns(frame.columns, covariates, "the outcomes")
+    sums = sum_up(frame, covariates, segment=None)
+    if control not in sums.arms:
+        raise ParameterError(unknown("arm", control, sums.arms))
+    if len(sums.arms) < 2:
+        raise DataError(f"there is one arm only ({control!r}), so nothing to balance")
+    base = sums.moments(None, sums.arms.index(control), covariates)
+    rows = []
+    for place, arm in enumerate(sums.arms):
+        if arm == control:
+            continue
+        own = sums.moments(None, place, covariates)
+        for k, name in enumerate(covariates):
+            s1, s2 = np.sqrt(own.covariance[k, k]), np.sqrt(base.covariance[k, k])
+            tested = mean_t_test(own.mean[k], s1, own.n, base.mean[k], s2, base.n)
+            far = float(standardised_difference(own.mean[k], s1, base.mean[k], s2))
+            rows.append((name, arm, float(own.mean[k]), float(base.mean[k]), far, tested.p_value))
+    columns = ["covariate", "arm", "mean_arm", "mean_control", "standardised", "p_value"]
+    table = pl.DataFrame(rows, schema=columns, orient="row")
+    table = table.with_columns(p_adjusted=pl.Series(adjust(table["p_value"].to_numpy())))
+    return Balance(table, control, alpha)

@@ -1,0 +1,247 @@
+"""Did the campaign work, and for whom: every figure, arm and segment from one scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from segkit.errors import ParameterError, unknown
+from segkit.lift.design import (
+    check_arms,
+    refuse_later_segments,
+    refuse_twice,
+    refuse_unrandomised,
+    shares_differ,
+)
+from segkit.lift.effects import compare_arms
+from segkit.lift.metrics import Metric, choose_metrics
+from segkit.lift.outcomes import Outcomes
+from segkit.lift.result import Lift
+from segkit.lift.sums import Sums, sum_up
+from segkit.lift.verdicts import ALL, guardrails, judge
+from segkit.stats.heterogeneity import heterogeneity, shrink
+from segkit.stats.relative import METHODS
+
+OVERALL = ("auto", "pooled", "stratified")
+
+
+def measure_lift(
+    outcomes: Outcomes | pl.DataFrame | pl.LazyFrame,
+    *,
+    control: str,
+    arms: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
+    primary: str | None = None,
+    segment: str | None = "segment",
+    covariates: Sequence[str] = (),
+    overall: str = "auto",
+    relative: str = "log",
+    margins: Mapping[str, float] | None = None,
+    level: float = 0.95,
+    power: float = 0.8,
+    randomised: bool = True,
+) -> Lift:
+    """Did the campaign work, and for whom?
+
+    Parameters
+    ----------
+    outcomes : Outcomes, DataFrame or LazyFrame
+        One row a customer: arm, segment, the outcomes (see `segkit.lift.metrics.KPIS` for their
+        columns), covariates; customer_id, assigned_at and segment_as_of are checked if there.
+        Zero stands for "nothing happened"; nulls are refused.
+    control : str
+        The arm that the others are compared with.
+    arms : sequence of str, optional
+        Arms to compare; by default all but the control.
+    metrics : sequence of str or Metric, optional
+        By default every known figure that the columns carry.
+    primary : str, optional
+        The figure that was declared to decide; by default the first. The others explore.
+    segment : str or None
+        Column of the segments, frozen before the assignment; None measures all customers alone.
+    covariates : sequence of str
+        Columns known before the assignment, for CUPED (not used for ratios).
+    overall : {"auto", "pooled", "stratified"}
+        Whether the effect over all customers pools them or weights the segments' effects
+        (post-stratification). "auto" pools unless the arms' split differs between segments.
+    relative : {"log", "fieller", "delta"}
+        Interval of the relative lift.
+    margins : mapping of str to float, optional
+        Metric name to the difference, in its unit, that does not matter: declared beforehand. With
+        it "same" can be a verdict, and a guardrail can pass.
+    level : float
+        Nominal coverage; 1 - level is the error rate of each family of tests.
+    power : float
+        Chance of detection that the smallest visible effect is given for.
+    randomised : bool
+        False for a campaign whose customers were chosen: refused.
+
+    Returns
+    -------
+    Lift
+
+    Raises
+    ------
+    DataError
+        If nobody drew lots, there is one arm only, segments were computed after the assignment, a
+        customer comes twice, or an outcome is missing or not finite.
+    ParameterError
+        If an arm, metric, method or margin's metric is unknown.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["mail"] * 100 + ["holdout"] * 100, "segment": ["S"] * 200,
+    ...     "converted": [1] * 30 + [0] * 70 + [1] * 15 + [0] * 85})
+    >>> found = measure_lift(rows, control="holdout")
+    >>> found.effects.select("segment", "difference", "verdict").rows()[0]
+    ('all customers', 0.15, 'higher')
+    """
+    for name, value, known in (("overall", overall, OVERALL), ("relative", relative, METHODS)):
+        if value not in known:
+            raise ParameterError(unknown(f"value of {name}", value, known))
+    given = isinstance(outcomes, Outcomes)
+    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
+    if not given:
+        refuse_twice(frame)
+    refuse_later_segments(frame)
+    names = frame.lazy().collect_schema().names()
+    chosen = choose_metrics(names, metrics)
+    first = primary or chosen[0].name
+    for name in [first, *(margins or {})]:
+        if name not in {metric.name for metric in chosen}:
+            raise ParameterError(unknown("metric", name, [metric.name for metric in chosen]))
+    by = segment if segment in names or segment != "segment" else None
+    mail = ["emails_sent"] if "emails_sent" in names else []
+    sums = sum_up(
+        frame, [*(c for m in chosen for c in m.columns), *covariates, *mail],
+        pairs=_pairs(chosen, covariates), segment=by,
+    )  # fmt: skip
+    places = check_arms(sums, control, arms, by is not None)
+    options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
+    rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
+    effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level, power)
+    effects, tested = _between_segments(effects, level)
+    guards = guardrails(effects, chosen, margins or {}, level)
+    return Lift(
+        effects, tested, guards, control, first, level, relative, tuple(covariates), tuple(notes)
+    )
+
+
+def _pairs(metrics: Sequence[Metric], covariates: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = [(m.column, m.below) for m in metrics if m.below]
+    tops = [m.column for m in metrics if not m.below]
+    pairs += [(top, x) for top in tops for x in covariates]
+    pairs += [(x, y) for i, x in enumerate(covariates) for y in covariates[i + 1 :]]
+    return pairs
+
+
+def _all_rows(
+    sums: Sums, metrics: Sequence[Metric], places: list[int], base: int, overall: str,
+    options: dict[str, Any],
+) -> tuple[list[dict[str, Any]], list[str]]:  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    segmented = len(sums.segments) > 1 or sums.segments != ("all",)
+    for place in places:
+        arm = sums.arms[place]
+        strata = segmented and overall == "stratified"
+        if segmented and overall == "auto" and shares_differ(sums, (place, base)):
+            strata = True
+            notes.append(
+                f"The split between {arm} and {sums.arms[base]} differs between segments, so the "
+                "figures over all customers weight the segments' effects."
+            )
+        for metric in metrics:
+            if metric.mailed and _unmailed(sums, (place, base)):
+                notes.append(
+                    f"{metric.label} of {arm} is not compared: one of the arms got no mail."
+                )
+                continue
+            groups: list[int | None] = [None]
+            groups += list(range(len(sums.segments))) if segmented else []
+            for group in groups:
+                covariates = () if metric.kind == "ratio" else options["covariates"]
+                weighted = strata and group is None and metric.causal
+                found = compare_arms(
+                    metric, sums, group, (place, base),
+                    **{**options, "covariates": covariates}, strata=weighted,
+                )  # fmt: skip
+                label = ALL if group is None else sums.segments[group]
+                rows.append(_row(metric, arm, sums.arms[base], label, found))
+    return rows, notes
+
+
+def _unmailed(sums: Sums, arms: tuple[int, int]) -> bool:
+    return "emails_sent" in sums.columns and any(
+        sums.buyers(None, arm, "emails_sent") == 0 for arm in arms
+    )
+
+
+def _row(metric: Metric, arm: str, control: str, segment: str, found: Any) -> dict[str, Any]:
+    return {
+        "metric": metric.name,
+        "label": metric.label,
+        "kind": metric.kind,
+        "use": "causal" if metric.causal else "descriptive",
+        "arm": arm,
+        "control": control,
+        "segment": segment,
+        "customers_arm": int(found.customers_arm),
+        "customers_control": int(found.customers_control),
+        "value_arm": found.value_arm,
+        "value_control": found.value_control,
+        "difference": found.difference.value,
+        "difference_low": found.difference.low,
+        "difference_high": found.difference.high,
+        "error": found.error,
+        "relative": found.relative.value,
+        "relative_low": found.relative.low,
+        "relative_high": found.relative.high,
+        "p_value": found.p_value,
+        "few": found.few,
+        "method": found.method,
+        "relative_method": found.relative.method,
+    }
+
+
+def _between_segments(effects: pl.DataFrame, level: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Test whether segments' effects differ, and shrink them; on the difference's scale."""
+    tests, shrunk = [], []
+    parts = effects.filter(pl.col("segment") != ALL).partition_by(
+        "metric", "arm", maintain_order=True
+    )
+    for part in parts:
+        d, s = part["difference"].to_numpy(), part["error"].to_numpy()
+        found, moved = heterogeneity(d, s), shrink(d, s, level=level)
+        tests.append(
+            {
+                "metric": part["metric"][0],
+                "label": part["label"][0],
+                "arm": part["arm"][0],
+                "segments": found.groups,
+                "scale": "difference",
+                "q": found.q,
+                "freedom": found.freedom,
+                "p_value": found.p_value,
+                "i_squared": found.i_squared,
+                "q_crossing": found.q_crossing,
+                "p_crossing": found.p_crossing,
+            }
+        )
+        shrunk.append(
+            part.select("metric", "arm", "segment").with_columns(
+                shrunk=pl.Series(moved.value),
+                shrunk_low=pl.Series(moved.low),
+                shrunk_high=pl.Series(moved.high),
+            )
+        )
+    if not tests:
+        blank = [pl.lit(None, pl.Float64).alias(f"shrunk{end}") for end in ("", "_low", "_high")]
+        return effects.with_columns(blank), pl.DataFrame()
+    joined = effects.join(
+        pl.concat(shrunk), on=["metric", "arm", "segment"], how="left", maintain_order="left"
+    )
+    return joined, pl.DataFrame(tests)

@@ -1,0 +1,155 @@
+"""May one look every day? Effects day by day with limits that hold at all looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.lift.outcomes import Outcomes
+from segkit.result import Result
+from segkit.stats.intervals import share_difference
+from segkit.stats.sequential import always_valid
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DailyLift(Result):
+    """The difference in conversion by day since the assignment.
+
+    Attributes
+    ----------
+    table : DataFrame
+        day, value_arm, value_control (converted so far), difference, low, high (hold at all looks
+        together), fixed_low, fixed_high (hold at one look fixed beforehand).
+    arm, control : str
+    planned_rate : float
+        Conversion foreseen for the end, which sets where the limits are narrowest.
+    level : float
+    """
+
+    table: pl.DataFrame
+    arm: str
+    control: str
+    planned_rate: float
+    level: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the days."""
+        return self.table
+
+    @property
+    def first_day(self) -> int | None:
+        """First day on which the always-valid limits exclude no difference; None if never."""
+        out = self.table.filter((pl.col("low") > 0) | (pl.col("high") < 0))
+        return None if out.is_empty() else int(out["day"][0])
+
+    @property
+    def text(self) -> str:
+        """When one could have stopped."""
+        last = self.table.row(-1, named=True)
+        when = (
+            "On no day could one have stopped"
+            if self.first_day is None
+            else f"From day {number(self.first_day)} on one could have stopped"
+        )
+        return (
+            f"{when}, however often one looked: after {number(last['day'])} days the difference in "
+            f"conversion between {self.arm} and {self.control} is "
+            f"{number(100 * last['difference'])} points, always-valid "
+            f"{percent(self.level, places=0)} interval {number(100 * last['low'])} to "
+            f"{number(100 * last['high'])}. The price of looking is a wider interval than the "
+            f"{number(100 * last['fixed_low'])} to {number(100 * last['fixed_high'])} of a single "
+            "look; a conversion still to come may change either."
+        )
+
+    def plot(self) -> Figure:
+        """Draw the difference and its always-valid limits by day."""
+        from segkit.plot import lines
+
+        return lines(
+            self.table, "day", "difference", band=("low", "high"), percent=True, markers=False,
+            title=f"Conversion of {self.arm} less {self.control}, with limits that hold at "
+            "every look",
+            x_label="days since the assignment", y_label="difference in conversion",
+        )  # fmt: skip
+
+
+def daily_lift(
+    outcomes: Outcomes | pl.DataFrame,
+    *,
+    arm: str,
+    control: str,
+    planned_rate: float,
+    days: int | None = None,
+    level: float = 0.95,
+) -> DailyLift:
+    """On which day could one have stopped, had one looked every day?
+
+    All customers count from their assignment; each day shows who has converted so far. The limits
+    are Robbins' mixture (`segkit.stats.sequential.always_valid`): they hold at all days together.
+
+    Parameters
+    ----------
+    outcomes : Outcomes or DataFrame
+        arm, conversion_day (1 is the first day; null without a conversion).
+    arm, control : str
+    planned_rate : float
+        Conversion foreseen at the end, in (0, 1); declared beforehand.
+    days : int, optional
+        Number of looks; by default the window's days, or the last day with a conversion.
+    level : float
+
+    Returns
+    -------
+    DailyLift
+
+    Raises
+    ------
+    ParameterError
+        If an arm is unknown or the planned rate not in (0, 1).
+    DataError
+        If nobody converted and no number of days is given.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["a"] * 4 + ["b"] * 4, "conversion_day": [1, 2] + [None] * 6})
+    >>> daily_lift(rows, arm="a", control="b", planned_rate=0.2).table["difference"].to_list()
+    [0.25, 0.5]
+    """
+    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    require_columns(frame.columns, ["arm", "conversion_day"], "the outcomes")
+    if not 0 < planned_rate < 1:
+        raise ParameterError(f"planned_rate must lie between 0 and 1, got {planned_rate}")
+    sizes = dict(frame.group_by("arm").len().iter_rows())
+    for name in (arm, control):
+        if name not in sizes:
+            raise ParameterError(unknown("arm", name, sorted(map(str, sizes))))
+    window = outcomes.window_days if isinstance(outcomes, Outcomes) else None
+    seen = frame["conversion_day"].drop_nulls().to_numpy()
+    if days is None and window is None and not seen.size:
+        raise DataError("nobody converted; give the number of days")
+    looks = np.arange(1, int(days or window or seen.max()) + 1)
+    counts = []
+    for name in (arm, control):
+        when = frame.filter(pl.col("arm") == name)["conversion_day"].drop_nulls().to_numpy()
+        counts.append(np.searchsorted(np.sort(when), looks, side="right"))
+    (x1, x2), (n1, n2) = counts, (sizes[arm], sizes[control])
+    p1, p2 = x1 / n1, x2 / n2
+    error = np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
+    planned = planned_rate * (1 - planned_rate) * (1 / n1 + 1 / n2)
+    found = always_valid(p1 - p2, error, information=error**2 / planned, level=level)
+    fixed = share_difference(x1, n1, x2, n2, level=level)
+    table = pl.DataFrame(
+        {
+            "day": looks, "value_arm": p1, "value_control": p2, "difference": p1 - p2,
+            "low": found.low, "high": found.high, "fixed_low": fixed.low, "fixed_high": fixed.high,
+        }
+    )  # fmt: skip
+    return DailyLift(table, arm, control, planned_rate, level)

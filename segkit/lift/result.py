@@ -1,0 +1,174 @@
+"""The measured lift: figures by arm and segment, their verdicts in words, the forest plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ParameterError, unknown
+from segkit.lift.verdicts import ALL
+from segkit.lift.words import segment_words, verdict_words
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+SCALES = ("difference", "relative", "shrunk")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lift(Result):
+    """What the campaign changed, overall and by segment.
+
+    Attributes
+    ----------
+    effects : DataFrame
+        One row a figure, arm and segment ("all customers" first): metric, label, kind, use
+        ("causal" or "descriptive"), arm, control, segment, customers_arm, customers_control,
+        value_arm, value_control, difference with _low and _high and its standard error, relative
+        (share of the control's value) with _low and _high (infinite: unbounded), p_value, few
+        (fewer than 10 customers with the outcome in an arm: limits not vouched for), method,
+        relative_method, family, p_adjusted (Holm), p_same (equivalence), smallest_effect,
+        verdict, and shrunk with _low and _high (segments alone).
+    heterogeneity : DataFrame
+        One row a figure and arm: segments, scale, q, freedom, p_value (Cochran), i_squared,
+        q_crossing, p_crossing (Gail and Simon). Empty without segments.
+    guardrails : DataFrame
+        metric, label, arm, difference, worst (one-sided limit towards harm), margin, verdict, few.
+    control, primary : str
+        The arm compared with, and the metric that decides.
+    level : float
+        Nominal coverage.
+    relative_method : str
+        "log", "fieller" or "delta".
+    covariates : tuple of str
+        What CUPED adjusted for.
+    notes : tuple of str
+        What a reader must know beside the figures.
+    """
+
+    effects: pl.DataFrame
+    heterogeneity: pl.DataFrame
+    guardrails: pl.DataFrame
+    control: str
+    primary: str
+    level: float
+    relative_method: str
+    covariates: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the effects, one row a figure, arm and segment."""
+        return self.effects
+
+    @property
+    def overall(self) -> pl.DataFrame:
+        """The effects over all customers."""
+        return self.effects.filter(pl.col("segment") == ALL)
+
+    def row(self, *, metric: str = "", arm: str = "", segment: str = ALL) -> dict[str, Any]:
+        """Return one effect; by default the primary metric of the first arm over all customers.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such effect.
+        """
+        wanted = {"metric": metric or self.primary, "segment": segment}
+        wanted |= {"arm": arm} if arm else {}
+        found = self.effects
+        for column, value in wanted.items():
+            if value not in found[column].to_list():
+                names = found[column].unique(maintain_order=True)
+                raise ParameterError(unknown(column, value, names))
+            found = found.filter(pl.col(column) == value)
+        return found.row(0, named=True)
+
+    @property
+    def text(self) -> str:
+        """The primary figure in words, overall and by segment, with its caveats."""
+        rows = self.overall.filter(pl.col("metric") == self.primary)
+        said = [verdict_words(row, self.level) for row in rows.iter_rows(named=True)]
+        said += self._by_segment()
+        if self.covariates:
+            said.append(
+                "Adjusted (CUPED) for what was known beforehand: "
+                f"{', '.join(name.replace('_', ' ') for name in self.covariates)}."
+            )
+        return " ".join([*said, *self.notes])
+
+    def _by_segment(self) -> list[str]:
+        if self.heterogeneity.is_empty():
+            return []
+        own = pl.col("metric") == self.primary
+        several = self.heterogeneity.filter(own).height > 1
+        said = []
+        for tested in self.heterogeneity.filter(own).iter_rows(named=True):
+            part = self.effects.filter(
+                own & (pl.col("segment") != ALL) & (pl.col("arm") == tested["arm"])
+            )
+            said.append(segment_words(part, tested, self.level, name_arm=several))
+        return said
+
+    @property
+    def guardrail_text(self) -> str:
+        """Whether the guardrails were kept, in words."""
+        if self.guardrails.is_empty():
+            return "No guardrail (unsubscribes, complaints) was measured."
+        said = []
+        for row in self.guardrails.iter_rows(named=True):
+            what = f"{row['label']} under {row['arm']} against {self.control}"
+            size = (
+                f"{_points(row['difference'])} difference, at worst {_points(row['worst'])} "
+                f"({percent(self.level, places=0)} one-sided)"
+            )
+            verdict = {
+                "no harm": f"no harm, for less than the margin of {_points(row['margin'])}",
+                "harm": "more than before: harm is shown",
+                "not shown": "harmlessness is not shown within the margin of "
+                f"{_points(row['margin'])}",
+                "no margin declared": "no margin was declared, so nothing is concluded",
+            }[row["verdict"]]
+            few = " (few cases)" if row["few"] else ""
+            said.append(f"{what[0].upper()}{what[1:]}: {size}; {verdict}{few}.")
+        return " ".join(said)
+
+    @property
+    def secondary_text(self) -> str:
+        """The other causal figures over all customers, in words: explored, not decided on."""
+        rows = self.overall.filter((pl.col("metric") != self.primary) & (pl.col("use") == "causal"))
+        said = [verdict_words(row, self.level) for row in rows.iter_rows(named=True)]
+        return " ".join(["Explored beside the declared figure:", *said]) if said else ""
+
+    def plot(
+        self, metric: str | None = None, *, arm: str | None = None, scale: str = "difference"
+    ) -> Figure:
+        """Draw a forest plot of one figure by segment, all customers first.
+
+        Parameters
+        ----------
+        metric : str, optional
+            By default the primary one.
+        arm : str, optional
+            One arm; by default all, told apart by colour.
+        scale : {"difference", "relative", "shrunk"}
+            "shrunk" draws the segments' shrunken differences beside the plain ones.
+
+        Raises
+        ------
+        ParameterError
+            If the metric, arm or scale is unknown.
+        """
+        from segkit.lift.pictures import forest
+
+        if scale not in SCALES:
+            raise ParameterError(unknown("scale", scale, SCALES))
+        self.row(metric=metric or self.primary, arm=arm or "")
+        return forest(self, metric or self.primary, arm, scale)
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{number(100 * value)} points"

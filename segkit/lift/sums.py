@@ -1,0 +1,180 @@
+"""Counts and sums by segment and arm: one scan of the customers, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.errors import DataError, require_columns
+from segkit.stats.moments import Moments
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Sums and sums of products of outcomes, by segment and arm.
+
+    Attributes
+    ----------
+    segments, arms : tuple of str
+        Labels, sorted.
+    columns : tuple of str
+        The summed columns.
+    n : array of shape (segments, arms)
+        Customers.
+    totals, nonzero : array of shape (segments, arms, columns)
+        Each column's sum, and in how many customers it is not zero.
+    products : array of shape (segments, arms, columns, columns)
+        Sums of products; NaN for pairs that were not asked for.
+    """
+
+    segments: tuple[str, ...]
+    arms: tuple[str, ...]
+    columns: tuple[str, ...]
+    n: Floats
+    totals: Floats
+    nonzero: Floats
+    products: Floats
+
+    def moments(self, segment: int | None, arm: int, columns: Sequence[str]) -> Moments:
+        """Return the moments of some columns in one arm, of one segment or of all (None)."""
+        which = [self.columns.index(column) for column in columns]
+        rows = slice(None) if segment is None else slice(segment, segment + 1)
+        n = float(self.n[rows, arm].sum())
+        sums = self.totals[rows, arm][:, which].sum(axis=0)
+        products = self.products[rows, arm][:, which][:, :, which].sum(axis=0)
+        return Moments.of_sums(n, sums, products)
+
+    def buyers(self, segment: int | None, arm: int, column: str) -> float:
+        """Return how many customers of an arm have a column that is not zero."""
+        rows = slice(None) if segment is None else slice(segment, segment + 1)
+        return float(self.nonzero[rows, arm, self.columns.index(column)].sum())
+
+
+def sum_up(
+    frame: pl.DataFrame | pl.LazyFrame,
+    columns: Sequence[str],
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    segment: str | None = "segment",
+    arm: str = "arm",
+) -> Sums:
+    """Sum outcomes by segment and arm in one scan.
+
+    Parameters
+    ----------
+    frame : DataFrame or LazyFrame
+        One row a customer.
+    columns : sequence of str
+        Numeric or Boolean outcomes (and covariates); their squares are summed too.
+    pairs : sequence of (str, str)
+        Columns whose products are summed.
+    segment, arm : str
+        Group columns; without a segment all customers are one.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or not numeric.
+    DataError
+        If there is no row, a segment or arm is missing, or an outcome is null, NaN or infinite.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["a", "b"], "segment": ["S", "S"], "x": [1.0, 2.0]})
+    >>> sum_up(rows, ["x"]).totals[0, :, 0].tolist()
+    [1.0, 2.0]
+    """
+    lazy = frame.lazy()
+    schema = lazy.collect_schema()
+    wanted = list(dict.fromkeys(columns))
+    keys = [arm] if segment is None else [segment, arm]
+    require_columns(schema.names(), [*keys, *wanted], "the outcomes")
+    for name in wanted:
+        if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
+            raise DataError(f"outcome {name!r} must be numeric or Boolean, is {schema[name]}")
+    both = list(dict.fromkeys((a, b) for a, b in pairs if a != b))
+    grouped = lazy.group_by(keys).agg(_sums(schema, wanted, both)).collect()
+    return _arrange(grouped, wanted, both, segment, arm)
+
+
+def _sums(
+    schema: pl.Schema, columns: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> list[pl.Expr]:
+    found = [pl.len().alias("n")]
+    for name in columns:
+        column = pl.col(name)
+        found.append(column.count().alias(f"count {name}"))
+        if schema[name] == pl.Boolean:
+            found.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
+            continue
+        real = column.cast(pl.Float64)
+        found.append(real.sum().alias(f"sum {name}"))
+        found.append((real * real).sum().alias(f"square {name}"))
+        found.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
+    for a, b in pairs:
+        product = pl.col(a).cast(pl.Float64) * pl.col(b).cast(pl.Float64)
+        found.append(product.sum().alias(f"product {a} {b}"))
+    return found
+
+
+def _arrange(
+    grouped: pl.DataFrame,
+    columns: list[str],
+    pairs: list[tuple[str, str]],
+    segment: str | None,
+    arm: str,
+) -> Sums:
+    if grouped.is_empty():
+        raise DataError("there is no customer to measure")
+    names = ["all"] if segment is None else _labels(grouped, segment, "segment")
+    arms = _labels(grouped, arm, "arm")
+    places = np.zeros(grouped.height, dtype=np.int64)
+    if segment is not None:
+        at = {name: i for i, name in enumerate(names)}
+        places = np.array([at[name] for name in grouped[segment].cast(pl.String)])
+    column_of = {name: i for i, name in enumerate(arms)}
+    arm_places = np.array([column_of[name] for name in grouped[arm].cast(pl.String)])
+    shape = (len(names), len(arms))
+
+    def spread(name: str) -> Floats:
+        table = np.zeros(shape)
+        table[places, arm_places] = grouped[name].cast(pl.Float64).to_numpy()
+        return table
+
+    n = spread("n")
+    totals, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
+    products = np.full((*shape, len(columns), len(columns)), np.nan)
+    for i, name in enumerate(columns):
+        totals[..., i] = spread(f"sum {name}")
+        plain = f"square {name}" not in grouped.columns
+        products[..., i, i] = totals[..., i] if plain else spread(f"square {name}")
+        some[..., i] = totals[..., i] if plain else spread(f"some {name}")
+        _check(name, n, spread(f"count {name}"), totals[..., i])
+    for a, b in pairs:
+        i, j = columns.index(a), columns.index(b)
+        products[..., i, j] = products[..., j, i] = spread(f"product {a} {b}")
+    return Sums(tuple(names), tuple(arms), tuple(columns), n, totals, some, products)
+
+
+def _labels(grouped: pl.DataFrame, column: str, what: str) -> list[str]:
+    missing = grouped.filter(pl.col(column).is_null())["n"].sum()
+    if missing:
+        raise DataError(f"{missing:,} customers have no {what}; set them apart, or name one")
+    return sorted(grouped[column].cast(pl.String).unique().to_list())
+
+
+def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
+    missing = int((n - counted).sum())
+    if missing:
+        raise DataError(
+            f"outcome {name!r} is missing for {missing:,} customers; a customer who did nothing "
+            "has zero, one who was not watched is to be set apart"
+        )
+    if not np.isfinite(total).all():
+        raise DataError(f"outcome {name!r} holds values that are infinite or not a number")
