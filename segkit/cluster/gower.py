@@ -1,0 +1,322 @@
+"""How unlike are two customers, in numbers, categories, ranks and yes/no marks together?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.latent_model import read_answers
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+from segkit.transform import Transform
+from segkit.transform.fitting import numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+MISSING, UNSEEN = -1, -2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Customers in comparable pieces.
+
+    Attributes
+    ----------
+    numbers : array (n, p)
+        Numeric and ordinal columns; NaN where missing.
+    codes : array (n, q)
+        Categorical columns: place among the levels of the fit, -1 missing, -2 unseen then.
+    marks : array (n, r)
+        Asymmetric yes/no columns: 1, 0 or NaN.
+    unseen : array (n,)
+        Categorical and ordinal values of a row that were not there at the fit.
+    """
+
+    numbers: Floats
+    codes: Ints
+    marks: Floats
+    unseen: Ints
+
+    def rows(self, at: Any) -> Encoded:
+        """Return some of the rows."""
+        return Encoded(self.numbers[at], self.codes[at], self.marks[at], self.unseen[at])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """How columns of each kind are read; learnt once, kept in the model.
+
+    Attributes
+    ----------
+    transform : Transform or None
+        Shapes of the numeric columns (logs and the like) before they are compared.
+    stand_in : dict of str to float
+        A value put in where a number is missing, so that the transform runs; then taken out.
+    ordinal, categorical : dict of str to tuple of str
+        Column to its levels: in rank order, and sorted.
+    asymmetric : tuple of str
+        Yes/no columns in which two noes say nothing.
+    origin, unit : tuple of float
+        Of each numeric and ordinal column: subtracted, then divided by.
+    """
+
+    transform: Transform | None
+    stand_in: dict[str, float]
+    ordinal: dict[str, tuple[str, ...]]
+    categorical: dict[str, tuple[str, ...]]
+    asymmetric: tuple[str, ...]
+    origin: tuple[float, ...]
+    unit: tuple[float, ...]
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The numeric columns."""
+        return self.transform.names if self.transform else ()
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The columns of `Encoded.numbers`."""
+        return (*self.numeric, *self.ordinal)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All columns."""
+        return (*self.numeric, *self.ordinal, *self.categorical, *self.asymmetric)
+
+    def encode(self, frame: pl.DataFrame) -> Encoded:
+        """Read a frame's rows, each by itself.
+
+        A category not seen at the fit differs from every one that was; an ordinal level not
+        seen has no place in the order and counts as missing. Both are counted in ``unseen``.
+
+        Raises
+        ------
+        ColumnError
+            If a column is absent or of the wrong type.
+        DataError
+            If a number is infinite, or a mark is neither yes nor no.
+        """
+        require_columns(frame.columns, self.features, "the customer table")
+        unseen = np.zeros(frame.height, dtype=np.int64)
+        raw = self._numbers(frame)
+        for name, levels in self.ordinal.items():
+            places = _codes(frame, name, levels)
+            unseen += places == UNSEEN
+            raw.append(np.where(places >= 0, places.astype(np.float64), np.nan))
+        codes = [_codes(frame, name, levels) for name, levels in self.categorical.items()]
+        for column in codes:
+            unseen += column == UNSEEN
+        scaled = [
+            (column - origin) / unit
+            for column, origin, unit in zip(raw, self.origin, self.unit, strict=True)
+        ]
+        nothing = np.empty((frame.height, 0))
+        return Encoded(
+            np.column_stack([nothing, *scaled]),
+            np.column_stack([nothing.astype(np.int64), *codes]),
+            read_answers(frame, self.asymmetric) if self.asymmetric else nothing,
+            unseen,
+        )
+
+    def _numbers(self, frame: pl.DataFrame) -> list[Floats]:
+        if self.transform is None:
+            return []
+        known = {name: numbers(frame, name) for name in self.numeric}
+        filled = pl.DataFrame(
+            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in known.items()}
+        )
+        matrix = self.transform.apply(filled)
+        return [
+            np.where(np.isnan(values), np.nan, matrix[:, j])
+            for j, values in enumerate(known.values())
+        ]
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "stand_in": self.stand_in,
+            "ordinal": {name: list(levels) for name, levels in self.ordinal.items()},
+            "categorical": {name: list(levels) for name, levels in self.categorical.items()},
+            "asymmetric": list(self.asymmetric),
+            "origin": list(self.origin),
+            "unit": list(self.unit),
+            "transform": self.transform.to_data() if self.transform else None,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_data`'s data."""
+        transform = data["transform"]
+        return cls(
+            Transform.from_data(transform) if transform else None,
+            dict(data["stand_in"]),
+            {name: tuple(levels) for name, levels in data["ordinal"].items()},
+            {name: tuple(levels) for name, levels in data["categorical"].items()},
+            tuple(data["asymmetric"]),
+            tuple(data["origin"]),
+            tuple(data["unit"]),
+        )
+
+
+def learn_space(
+    table: pl.DataFrame,
+    *,
+    numeric: Sequence[str],
+    ordinal: Mapping[str, Sequence[Any]],
+    categorical: Sequence[str],
+    asymmetric: Sequence[str],
+    transform: Transform | None,
+    scale: str,
+) -> Space:
+    """Learn levels, ranges or deviations from a table of customers.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+    numeric, categorical, asymmetric : sequence of str
+    ordinal : mapping of str to sequence
+        Column to its levels from lowest to highest.
+    transform : Transform, optional
+        For the numeric columns; proposed by default (winsorised, logs where skewed).
+    scale : {"range", "deviation"}
+        Numbers and ranks are divided by their range (Gower) or standard deviation.
+
+    Raises
+    ------
+    DataError
+        If a column holds one value only, or an ordinal column a level that is not listed.
+    """
+    shaped = None
+    if numeric:
+        shaped = transform or Transform.propose(table, numeric, families=False)
+        if set(shaped.names) != set(numeric):
+            raise ParameterError(
+                f"the transform's columns ({', '.join(shaped.names)}) are not the numeric ones "
+                f"({', '.join(numeric)})"
+            )
+        shaped = shaped if shaped.rows is not None else _fit_known(shaped, table)
+    levels = {name: tuple(str(level) for level in order) for name, order in ordinal.items()}
+    for name, order in levels.items():
+        found = set(_texts(table, name).drop_nulls().to_list())
+        if found - set(order):
+            raise DataError(
+                f"{name} holds levels that its order does not list: "
+                f"{', '.join(sorted(found - set(order)))}; listed: {', '.join(order)}"
+            )
+    seen = {name: tuple(sorted(_texts(table, name).drop_nulls().unique())) for name in categorical}
+    stand_in = {
+        name: float(np.nanmedian(numbers(table, name))) for name in (shaped.names if shaped else ())
+    }
+    width = len(stand_in) + len(levels)
+    bare = Space(
+        shaped, stand_in, levels, seen, tuple(asymmetric), (0.0,) * width, (1.0,) * width
+    )  # fmt: skip
+    found = bare.encode(table)
+    _require_variety(bare, found)
+    ordered = np.sort(found.numbers, axis=0)  # so that sums do not depend on the order of rows
+    low, high = np.nanmin(ordered, axis=0), np.nanmax(ordered, axis=0)
+    if scale == "range":
+        origin, unit = low, high - low
+    else:
+        origin, unit = np.nanmean(ordered, axis=0), np.nanstd(ordered, axis=0)
+    return Space(
+        shaped, stand_in, levels, seen, tuple(asymmetric), tuple(origin.tolist()),
+        tuple(unit.tolist()),
+    )  # fmt: skip
+
+
+def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
+    """Fit a transform whose columns may have gaps (its median there); constants are an error."""
+    gaps = [name for name in transform.names if np.isnan(numbers(table, name)).all()]
+    if gaps:
+        raise DataError(f"no customer has a value of {', '.join(gaps)}")
+    known = {name: numbers(table, name) for name in transform.names}
+    filled = {n: np.where(np.isnan(v), np.nanmedian(v), v) for n, v in known.items()}
+    return transform.fit(pl.DataFrame(filled), constant="error")
+
+
+def _require_variety(space: Space, found: Encoded) -> None:
+    blocks = (
+        (space.number_names, found.numbers),
+        (tuple(space.categorical), np.where(found.codes < 0, np.nan, found.codes)),
+        (space.asymmetric, found.marks),
+    )
+    flat = [
+        name
+        for names, columns in blocks
+        for name, column in zip(names, columns.T, strict=True)
+        if len(np.unique(column[~np.isnan(column)])) < 2
+    ]
+    if flat:
+        raise DataError(
+            f"constant over all {len(found.unseen)} customers, so they tell nothing apart: "
+            f"{', '.join(flat)}; leave them out"
+        )
+    whole = np.column_stack([block for _, block in blocks])
+    empty = int(np.isnan(whole).all(axis=1).sum())
+    if empty:
+        raise DataError(f"{empty} customers have no value in any column; leave them out")
+
+
+def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
+    series = frame.get_column(name)
+    if series.dtype.is_float() or series.dtype.is_nested():
+        raise ColumnError(
+            f"{name} must hold categories (text, whole numbers); it is {series.dtype}"
+        )
+    return series.cast(pl.String)
+
+
+def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
+    places = {level: place for place, level in enumerate(levels)}
+    texts = _texts(frame, name)
+    found = texts.replace_strict(places, default=UNSEEN, return_dtype=pl.Int64)
+    return np.asarray(pl.select(pl.when(texts.is_null()).then(MISSING).otherwise(found))
+                      .to_series().to_numpy(), dtype=np.int64)  # fmt: skip
+
+
+def gower(first: Encoded, second: Encoded) -> Floats:
+    """How unlike is each customer of the first set to each of the second? From 0 to 1.
+
+    The mean over the columns that both have of: for numbers and ranks the difference over the
+    range at the fit (at most 1), for categories 0 if equal and else 1, for asymmetric marks 0 if
+    both yes, 1 if one, and no account of two noes: Gower (1971), "A general coefficient of
+    similarity and some of its properties", Biometrics 27; ranks as in Kaufman and Rousseeuw
+    (1990), section 2.6. A pair with no column in common is at 1, one with noes alone at 0.
+    Elementwise, so that a pair has the same value in every company.
+
+    Parameters
+    ----------
+    first, second : Encoded
+        Of n and m rows, by a `Space` scaled by ranges.
+
+    Returns
+    -------
+    array (n, m)
+    """
+    shape = (len(first.unseen), len(second.unseen))
+    total, used = np.zeros(shape), np.zeros(shape)
+    for a, b in zip(first.numbers.T, second.numbers.T, strict=True):
+        gap = np.minimum(np.abs(a[:, None] - b), 1.0)
+        known = ~np.isnan(gap)
+        total += np.where(known, gap, 0.0)
+        used += known
+    for c, d in zip(first.codes.T, second.codes.T, strict=True):
+        known = (c != MISSING)[:, None] & (d != MISSING)
+        total += known & (c[:, None] != d)
+        used += known
+    silent = np.zeros(shape, dtype=bool)
+    for a, b in zip(first.marks.T, second.marks.T, strict=True):
+        both = a[:, None] + b
+        told = both >= 1
+        total += both == 1
+        used += told
+        silent |= both == 0
+    return np.where(used > 0, total / np.maximum(used, 1), np.where(silent, 0.0, 1.0))

@@ -1,0 +1,335 @@
+"""Segments from numbers, categories, ranks and yes/no marks together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.division import Division, by_size, segment_ids
+from segkit.cluster.gower import Encoded, Space, gower, learn_space
+from segkit.cluster.medoids import mean_silhouette, pam
+from segkit.cluster.mixed_model import WAYS, Example, MixedModel, distances_to
+from segkit.cluster.naming import name_segments
+from segkit.cluster.prototypes import default_gamma, fit_prototypes, joined_codes
+from segkit.cluster.scoring import reaches
+from segkit.cluster.tables import customer_rows
+from segkit.cluster.threads import single_thread
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.transform import Transform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+SAMPLE = 3_000
+STARTS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """The customers, as the search for segments needs them."""
+
+    table: pl.DataFrame
+    space: Space
+    found: Encoded
+    some: Ints  # rows compared pair by pair
+    distances: Floats  # Gower's, among them
+    gamma: float | None
+
+
+def cluster_mixed(
+    frame: Any,
+    *,
+    numeric: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    ordinal: Mapping[str, Sequence[Any]] | None = None,
+    asymmetric: Sequence[str] = (),
+    k: int | None = None,
+    method: str = "medoids",
+    k_range: Sequence[int] = range(2, 9),
+    gamma: float | None = None,
+    transform: Transform | None = None,
+    sample: int = SAMPLE,
+    starts: int = STARTS,
+    seed: int = 0,
+) -> Division:
+    """Divide customers by columns of several kinds.
+
+    "medoids": the k customers nearest to all others by Gower's distance (PAM, exact on at most
+    ``sample`` customers). "hierarchical": average linkage by the same distance, on the same
+    sample, each branch stood for by its medoid. "prototypes": k-prototypes on all customers, with
+    a stated weight of categories against numbers. Everyone goes to the nearest medoid or
+    prototype, so that the model scores old and new customers by one rule.
+
+    Missing values: Gower's distance leaves a column out where one of the two lacks it; for
+    prototypes a missing number lies at the mean and a missing category is one of its own.
+
+    Parameters
+    ----------
+    frame : polars or pandas DataFrame
+        One row a customer: ``customer_id`` and the columns.
+    numeric : sequence of str
+        Skewed ones are put on logarithms first (``Transform.propose``).
+    categorical : sequence of str
+    ordinal : mapping of str to sequence
+        Column to its levels from lowest to highest.
+    asymmetric : sequence of str
+        Yes/no columns in which two noes say nothing (owns a boat).
+    k : int, optional
+        Number of segments; by default that of ``k_range`` with the highest mean silhouette by
+        Gower's distance (Kaufman and Rousseeuw 1990, section 2.2).
+    method : {"medoids", "hierarchical", "prototypes"}
+    k_range : sequence of int
+    gamma : float, optional
+        Weight of one mismatch in squared standard deviations, for prototypes; by default half the
+        mean standard deviation of the numbers (Huang 1998), so .5 where all are standardised.
+    transform : Transform, optional
+        For the numeric columns.
+    sample : int
+        Customers compared pair by pair, at most; drawn from them in the order of their ids.
+    starts, seed : int
+        Of k-prototypes; the sample's seed.
+
+    Returns
+    -------
+    Division
+        ``compared`` holds k, silhouette, cost (mean distance, or sum of costs), reached, chosen.
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is absent, of the wrong type or constant, a customer has no value at all, or
+        there are fewer different customers than segments.
+    ParameterError
+        If the method is unknown, or an option is out of range.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({
+    ...     "customer_id": [*"abcdef"],
+    ...     "visits": [1.0, 2.0, 2.0, 30.0, 31.0, 29.0],
+    ...     "region": ["north", "north", "north", "south", "south", "south"],
+    ... })
+    >>> found = cluster_mixed(table, numeric=["visits"], categorical=["region"], k=2)
+    >>> found.assignments["segment"].to_list()
+    ['S1', 'S1', 'S1', 'S2', 'S2', 'S2']
+    """
+    ranks = dict(ordinal or {})
+    columns = [*numeric, *categorical, *ranks, *asymmetric]
+    ks = [k] if k is not None else sorted({int(one) for one in k_range})
+    _check(method, ks, gamma, sample, starts)
+    table = customer_rows(frame, columns)
+    kinds: dict[str, Any] = {
+        "numeric": numeric, "ordinal": ranks, "categorical": categorical,
+        "asymmetric": asymmetric, "transform": transform,
+    }  # fmt: skip
+    ranged = learn_space(table, **kinds, scale="range")
+    near = ranged.encode(table)
+    drawn = np.random.default_rng(seed).permutation(table.height)[:sample]
+    some = np.sort(drawn)
+    distinct = _distinct(near.rows(some))
+    if distinct < (k or 2):
+        raise DataError(
+            f"{number(k or 2)} segments need as many different customers; among "
+            f"{number(len(some))} there are {number(distinct)}"
+        )
+    with single_thread():
+        distances = gower(near.rows(some), near.rows(some))
+        space, found = ranged, near
+        if method == "prototypes":
+            space = learn_space(table, **kinds, scale="deviation")
+            found = space.encode(table)
+            gamma = default_gamma(np.nan_to_num(found.numbers)) if gamma is None else gamma
+        given = _Given(table, space, found, some, distances, gamma)
+        tried = [_fit(given, one, method, starts, seed) for one in ks if one <= distinct]
+    best = max(tried, key=lambda one: (one["silhouette"], -one["k"]))
+    model = _model(given, best["examples"], method, seed)
+    return _division(given, model, tried, best, starts)
+
+
+def _check(method: str, ks: list[int], gamma: float | None, sample: int, starts: int) -> None:
+    if method not in WAYS:
+        raise ParameterError(unknown("method for mixed columns", method, WAYS))
+    if min(ks, default=0) < 2 or sample < 2 or starts < 1 or (gamma is not None and gamma < 0):
+        raise ParameterError(
+            "expected k >= 2 (or None), sample >= 2, starts >= 1, gamma >= 0; got "
+            f"k = {', '.join(str(k) for k in ks)}, {sample}, {starts}, {gamma}"
+        )
+    if gamma is not None and method != "prototypes":
+        raise ParameterError(f"gamma is the weight of k-prototypes; {method} has none")
+
+
+def _distinct(found: Encoded) -> int:
+    whole = np.column_stack([found.numbers, found.codes, found.marks])
+    return len(np.unique(np.nan_to_num(whole, nan=-9.0), axis=0))
+
+
+def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str, Any]:
+    """Find k segments; return their examples with the silhouette on the sample."""
+    found, some, reached = given.found, given.some, 1
+    if method == "prototypes":
+        fit = fit_prototypes(
+            np.nan_to_num(found.numbers), joined_codes(found), k,
+            gamma=given.gamma or 0.0, starts=starts, seed=seed,
+        )  # fmt: skip
+        cost, reached = fit.cost, fit.reached
+        bare = [_prototype(given.space, p, m) for p, m in zip(fit.points, fit.modes, strict=True)]
+    else:
+        if method == "medoids":
+            medoids = pam(given.distances, k)
+            rows, cost = medoids.rows, medoids.cost
+        else:
+            rows, cost = _branches(given.distances, k)
+        bare = [_medoid(given, int(some[row])) for row in rows]
+    groups = distances_to(found, bare, method, given.gamma).argmin(axis=1)
+    fair = mean_silhouette(given.distances, np.unique(groups[some], return_inverse=True)[1])
+    return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
+
+
+def _branches(distances: Floats, k: int) -> tuple[Ints, float]:
+    """Cut the average-linkage tree and return each branch's medoid."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    tree = linkage(squareform(distances, checks=False), "average")
+    groups = fcluster(tree, k, "maxclust") - 1
+    if len(np.unique(groups)) < k:
+        raise DataError(f"equal distances leave fewer than {k} branches; ask for fewer segments")
+    rows = []
+    for group in range(k):
+        inside = np.flatnonzero(groups == group)
+        rows.append(inside[distances[np.ix_(inside, inside)].sum(axis=0).argmin()])
+    chosen = np.array(rows)
+    return chosen, float(distances[:, chosen].min(axis=1).mean())
+
+
+def _medoid(given: _Given, row: int) -> Example:
+    one = given.found.rows([row])
+    raw = given.table.select(given.space.features).row(row, named=True)
+    values = {name: None if value != value else value for name, value in raw.items()}  # NaN
+    return Example("", "", 0, values, _plain(one.numbers[0]), _ints(one.codes[0]),
+                   _plain(one.marks[0]), 0.0)  # fmt: skip
+
+
+def _prototype(space: Space, point: Floats, modes: Ints) -> Example:
+    """Write a prototype in original units and levels."""
+    raw = point * np.array(space.unit) + np.array(space.origin)
+    count = len(space.numeric)
+    values: dict[str, Any] = {}
+    if space.transform is not None:
+        values = space.transform.invert(raw[None, :count]).row(0, named=True)
+    for (name, levels), place in zip(space.ordinal.items(), raw[count:], strict=True):
+        values[name] = levels[min(max(round(float(place)), 0), len(levels) - 1)]
+    for (name, levels), code in zip(space.categorical.items(), modes, strict=False):
+        values[name] = levels[code] if code >= 0 else None
+    for name, code in zip(space.asymmetric, modes[len(space.categorical) :], strict=True):
+        values[name] = {0: "no", 1: "yes"}.get(int(code))
+    return Example("", "", 0, values, _plain(point), _ints(modes), (), 0.0)
+
+
+def _plain(values: Floats) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(v) else float(v) for v in values)
+
+
+def _ints(values: Ints) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)
+
+
+def _model(given: _Given, bare: list[Example], method: str, seed: int) -> MixedModel:
+    """Order, name and measure the segments."""
+    from segkit import __version__
+
+    groups = distances_to(given.found, bare, method, given.gamma).argmin(axis=1)
+    keys = np.array([[v or 0.0 for v in (*e.numbers, *e.codes, *e.marks)] for e in bare])
+    order = by_size(groups, keys)
+    bare = [bare[g] for g in order]
+    distances = distances_to(given.found, bare, method, given.gamma)
+    groups = distances.argmin(axis=1)
+    counts, reach = np.bincount(groups, minlength=len(bare)), reaches(distances)
+    names = _names(given.space, given.found, groups)
+    examples = tuple(
+        Example(name, names[g], int(counts[g]), e.centre, e.numbers, e.codes, e.marks, reach[g])
+        for g, (name, e) in enumerate(zip(segment_ids(len(bare)), bare, strict=True))
+    )
+    used = given.table.height if method == "prototypes" else len(given.some)
+    return MixedModel(
+        given.space, examples, method, given.gamma, given.table.height, used, seed, __version__
+    )
+
+
+def _names(space: Space, found: Encoded, groups: Ints) -> list[str]:
+    """Name segments by the numbers, ranks, categories and marks that set them apart most."""
+    columns = [found.numbers, found.marks]
+    features = [*space.number_names, *space.asymmetric]
+    words = {name: (name.replace("_", "-"), f"no-{name}") for name in space.asymmetric}
+    for (name, levels), codes in zip(space.categorical.items(), found.codes.T, strict=True):
+        known = np.where(codes >= 0, 1.0, np.nan)
+        for place, level in enumerate(levels):
+            columns.append(((codes == place) * known)[:, None])
+            features.append(f"{name} {level}")
+            words[f"{name} {level}"] = (f"{level}-{name}", f"non-{level}-{name}")
+    whole = np.column_stack(columns)
+    spread = np.nanstd(whole, axis=0)
+    overall = np.nanmean(whole, axis=0)
+    means = np.array([_means(whole[groups == g], overall) for g in range(int(groups.max()) + 1)])
+    return name_segments((means - overall) / np.where(spread > 0, spread, 1.0), features, words)
+
+
+def _means(part: Floats, overall: Floats) -> Floats:
+    known = ~np.isnan(part)
+    count = known.sum(axis=0)
+    sums = np.where(known, part, 0.0).sum(axis=0)
+    return np.where(count > 0, sums / np.maximum(count, 1), overall)
+
+
+def _division(
+    given: _Given, model: MixedModel, tried: list[dict[str, Any]], best: dict[str, Any], starts: int
+) -> Division:
+    compared = pl.DataFrame(
+        [
+            {**{key: one[key] for key in ("k", "silhouette", "cost", "reached")},
+             "chosen": one is best}
+            for one in tried
+        ]
+    )  # fmt: skip
+    rows = "all customers" if len(given.some) == given.table.height else (
+        f"a random {number(len(given.some))} of them"
+    )  # fmt: skip
+    how = WAYS[model.method]
+    if model.method == "prototypes":
+        how += (
+            f" (a mismatch of categories weighs {number(model.gamma)} squared standard "
+            f"deviations; {number(best['reached'])} of {number(starts)} starts reached the best)"
+        )
+    else:
+        how += f", found on {rows}"
+    notes = [f"Mean silhouette by Gower's distance {number(best['silhouette'])}, on {rows}."]
+    gaps = int(
+        np.isnan(given.found.numbers).any(axis=1).sum() + (given.found.codes < 0).any(1).sum()
+    )
+    if gaps:
+        treated = (
+            "a missing number lies at the mean, a missing category is one of its own"
+            if model.method == "prototypes"
+            else "a column is left out of a distance where a value is missing"
+        )
+        notes.append(f"With missing values: {treated}.")
+    return Division(
+        assignments=model.score(given.table).select("customer_id", "segment", "segment_name"),
+        posterior=None,
+        model=model,
+        segments=model.to_frame(),
+        method=model.method,
+        k=best["k"],
+        compared=compared,
+        criterion="silhouette",
+        found_by=how,
+        notes=tuple(notes),
+    )
