@@ -1,0 +1,307 @@
+"""Which offer for whom? Rules as data: IF segment AND condition THEN offer, priority, cap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ParameterError, RuleError, require_columns
+from segkit.experiment.assignment import NO_OFFER
+from segkit.experiment.eligible import check_customers
+from segkit.result import Result
+from segkit.rules import Domain, Rule, RuleCheck, RuleSet
+from segkit.rules.conditions import write
+from segkit.stats.hashing import unit_hash
+
+_LINE = re.compile(
+    r"^\s*IF\s+(?P<condition>.+?)\s+THEN\s+(?P<offer>[\w .-]+?)"
+    r"(?:\s+PRIORITY\s+(?P<priority>-?\d+))?(?:\s+CAP\s+(?P<cap>[\d_]+))?\s*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRule:
+    """One line of the table: who meets the condition gets the offer.
+
+    Attributes
+    ----------
+    offer : str
+    rule : Rule
+        Its name, condition and priority (smaller goes first).
+    cap : int or None
+        Most customers that this rule may give the offer.
+    """
+
+    offer: str
+    rule: Rule
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.offer.strip():
+            raise RuleError(f"rule {self.rule.name!r} has no offer")
+        if self.cap is not None and self.cap < 0:
+            raise RuleError(f"rule {self.rule.name!r}: the cap must be at least 0, got {self.cap}")
+
+    @property
+    def text(self) -> str:
+        """The rule as the line that `OfferRules.parse` reads."""
+        cap = f" CAP {self.cap}" if self.cap is not None else ""
+        condition = write(self.rule.condition)
+        return f"IF {condition} THEN {self.offer} PRIORITY {self.rule.priority}{cap}"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRules:
+    """A table of rules that says which offer each customer gets.
+
+    The rule of the smallest priority that a customer meets decides; rules of one priority go in
+    the table's order. Where a rule's cap is reached, who is left falls to the next rule that it
+    meets, or gets no offer.
+
+    Attributes
+    ----------
+    rules : tuple of TargetRule
+    domains : mapping of str to Domain
+        What the columns can hold, for the check over all possible customers.
+
+    Examples
+    --------
+    >>> table = OfferRules.parse('''
+    ... IF segment = 'S1' AND recency_days > 90 THEN reengagement PRIORITY 1 CAP 1
+    ... IF segment in ('S1', 'S2') THEN generic PRIORITY 2
+    ... ''')
+    >>> people = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["S1", "S1", "S3"],
+    ...                        "recency_days": [100, 200, 5]})
+    >>> sorted(table.apply(people).frame["offer"].to_list())
+    ['generic', 'none', 'reengagement']
+    """
+
+    rules: tuple[TargetRule, ...]
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise RuleError("a table of offers needs at least one rule")
+        object.__setattr__(self, "rules", tuple(self.rules))
+        names = [one.rule.name for one in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RuleError(f"rules named twice: {', '.join(twice)}")
+
+    @classmethod
+    def parse(cls, text: str, *, domains: Mapping[str, Domain] | None = None) -> Self:
+        """Read one rule a line: ``IF condition THEN offer [PRIORITY n] [CAP n]``.
+
+        Conditions are those of `segkit.rules`; a rule without a priority has 0. Blank lines and
+        ``# comments`` are left out.
+
+        Raises
+        ------
+        RuleError
+            With the line's number.
+        """
+        found: list[TargetRule] = []
+        for place, line in enumerate(text.splitlines(), start=1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            match = _LINE.match(line)
+            if match is None:
+                raise RuleError(
+                    f"line {place}: expected 'IF condition THEN offer [PRIORITY n] [CAP n]', got "
+                    f"{line.strip()!r}"
+                )
+            name = f"rule {len(found) + 1}"
+            try:
+                rule = Rule(name, match["condition"], int(match["priority"] or 0))
+            except RuleError as error:
+                raise RuleError(f"line {place}, {error}") from None
+            cap = int(match["cap"].replace("_", "")) if match["cap"] else None
+            found.append(TargetRule(match["offer"].strip(), rule, cap))
+        return cls(tuple(found), dict(domains or {}))
+
+    @classmethod
+    def of_policy(cls, policy: Mapping[str, str], *, column: str = "segment") -> Self:
+        """Turn segment -> offer into rules, one a segment."""
+        rules = []
+        for segment, offer in policy.items():
+            quoted = str(segment).replace("'", "''")
+            rules.append(TargetRule(offer, Rule(f"{segment}", f"{column} = '{quoted}'")))
+        return cls(tuple(rules))
+
+    @property
+    def text(self) -> str:
+        """The table as text that `parse` reads back."""
+        return "\n".join(one.text for one in self.rules)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The offers, each once, in the table's order."""
+        return tuple(dict.fromkeys(one.offer for one in self.rules))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return {"rules": [one.text for one in self.rules]}
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a rule: rule, condition, offer, priority, cap."""
+        rows = [
+            (one.rule.name, write(one.rule.condition), one.offer, one.rule.priority, one.cap)
+            for one in self.rules
+        ]
+        schema = {
+            "rule": pl.String, "condition": pl.String, "offer": pl.String,
+            "priority": pl.Int64, "cap": pl.Int64,
+        }  # fmt: skip
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def prove(self) -> RuleCheck:
+        """Which possible customers meet no rule, or several? Proved over the columns' domains."""
+        rules = tuple(one.rule for one in self.rules)
+        return RuleSet(rules, "first", dict(self.domains)).check()
+
+    def apply(
+        self, customers: pl.DataFrame, *, offers: Sequence[str] | None = None,
+        rank_by: str | None = None, seed: int = 0,
+    ) -> Offered:  # fmt: skip
+        """Which offer does each customer get, and who is left without one?
+
+        Parameters
+        ----------
+        customers : DataFrame
+            customer_id and the columns that the rules read.
+        offers : sequence of str, optional
+            Offers that exist: a rule with another is an error.
+        rank_by : str, optional
+            Column by which a cap chooses, highest first; by default the customers are chosen at
+            random (by hash of their id), so that no order of rows decides.
+        seed : int
+
+        Returns
+        -------
+        Offered
+
+        Raises
+        ------
+        ColumnError, DataError, ParameterError
+            If a column is missing, a customer comes twice, or a rule's offer is unknown.
+        """
+        check_customers(customers)
+        if offers is not None:
+            wrong = [name for name in self.offers if name not in (*offers, NO_OFFER)]
+            if wrong:
+                raise ParameterError(
+                    f"unknown offer {wrong[0]!r} in the rules. Available: {', '.join(offers)}"
+                )
+        if rank_by is not None:
+            require_columns(customers.columns, [rank_by], "customers")
+        names = [one.rule.name for one in self.rules]
+        held = RuleSet(tuple(one.rule for one in self.rules), "many").matches(customers)
+        met = held.select(names).to_numpy()
+        draws = unit_hash(customers.get_column("customer_id"), seed, "cap")
+        if rank_by is not None:
+            worth = customers.get_column(rank_by).cast(pl.Float64).fill_null(-np.inf).to_numpy()
+            first = np.lexsort((draws, -worth))
+        else:
+            first = np.argsort(draws, kind="stable")
+        place = np.empty(len(first), dtype=np.int64)
+        place[first] = np.arange(len(first))
+        chosen = np.full(customers.height, -1, dtype=np.int64)
+        turned_away = dict.fromkeys(names, 0)
+        order = sorted(range(len(names)), key=lambda k: self.rules[k].rule.priority)
+        for k in order:
+            want = np.flatnonzero(met[:, k] & (chosen == -1))
+            cap = self.rules[k].cap
+            if cap is not None and len(want) > cap:
+                turned_away[names[k]] = len(want) - cap
+                want = want[np.argsort(place[want])][:cap]
+            chosen[want] = k
+        return self._offered(customers, met, chosen, turned_away)
+
+    def _offered(
+        self, customers: pl.DataFrame, met: np.ndarray, chosen: np.ndarray, away: dict[str, int]
+    ) -> Offered:
+        names = np.array([*(one.rule.name for one in self.rules), None], dtype=object)
+        offer = np.array([*(one.offer for one in self.rules), NO_OFFER], dtype=object)
+        frame = pl.DataFrame(
+            {
+                "customer_id": customers.get_column("customer_id"),
+                "offer": pl.Series(offer[chosen], dtype=pl.String),
+                "rule": pl.Series(names[chosen], dtype=pl.String),
+            }
+        )
+        code = {name: k for k, name in enumerate(self.offers)}
+        of_rule = np.array([code[one.offer] for one in self.rules])
+        kinds = np.zeros((len(met), len(code)), dtype=bool)
+        for k, column in enumerate(of_rule):
+            kinds[:, column] |= met[:, k]
+        several = int((kinds.sum(axis=1) > 1).sum())
+        rows = [
+            (name, one.offer, int(met[:, k].sum()), int((chosen == k).sum()), away[name])
+            for k, (name, one) in enumerate(zip(names, self.rules, strict=False))
+        ]
+        schema = {
+            "rule": pl.String, "offer": pl.String, "met": pl.Int64, "given": pl.Int64,
+            "beyond_cap": pl.Int64,
+        }  # fmt: skip
+        counts = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+            condition=pl.Series([write(one.rule.condition) for one in self.rules])
+        )
+        return Offered(frame, counts, several, int((~met.any(axis=1)).sum()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered(Result):
+    """Which offer each customer gets by the rules, and what the rules leave open.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        customer_id, offer ("none" without one), rule (null without one).
+    counts : polars.DataFrame
+        rule, offer, met (customers that meet it), given, beyond_cap, condition.
+    overlap : int
+        Customers that meet rules of different offers: priority decides.
+    unmatched : int
+        Customers that meet no rule.
+    """
+
+    frame: pl.DataFrame
+    counts: pl.DataFrame
+    overlap: int
+    unmatched: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the counts by rule."""
+        return self.counts
+
+    @property
+    def without(self) -> int:
+        """Customers without an offer: no rule met, or every cap reached."""
+        return int((self.frame.get_column("offer") == NO_OFFER).sum())
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        n = self.frame.height
+        given = n - self.without
+        parts = [f"{number(given)} of {number(n)} customers ({percent(given / n)}) get an offer."]
+        if self.unmatched:
+            parts.append(f"{number(self.unmatched)} meet no rule.")
+        beyond = self.without - self.unmatched
+        if beyond > 0:
+            parts.append(f"{number(beyond)} are left without one by the caps, or by a rule.")
+        if self.overlap:
+            parts.append(
+                f"{number(self.overlap)} meet rules of different offers: the priority decides."
+            )
+        never = self.counts.filter(pl.col("met") == 0).get_column("condition").to_list()
+        if never:
+            parts.append(f"Met by nobody: {'; '.join(never)}.")
+        return " ".join(parts)

@@ -1,0 +1,318 @@
+"""Which of two segmentations earns more? As arms of a test, or read from a pilot beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.experiment.assign import assign
+from segkit.experiment.assignment import NO_OFFER, Assignment
+from segkit.experiment.eligible import Eligibility, check_customers
+from segkit.experiment.metrics import finite
+from segkit.experiment.pilot import make_trial
+from segkit.result import Result
+from segkit.stats.intervals import mean_difference
+from segkit.stats.policy import Trial, honest_scores, learn_best, split_folds, value_of
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentationTest(Result):
+    """What two segmentations' tailored campaigns earn, and whether they differ.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The two segmentations.
+    values : polars.DataFrame
+        segmentation, customers, value per customer with low and high.
+    difference, low, high : float
+        First less second, per customer of all.
+    differ_share : float
+        Share of the customers to whom the two would give different offers: the others cannot
+        tell them apart.
+    outcome : str
+    method : str
+        "arms": each segmentation was an arm; "pilot": both are valued on the same randomised
+        pilot, each learnt and valued on different customers.
+    level : float
+    """
+
+    names: tuple[str, str]
+    values: pl.DataFrame
+    difference: float
+    low: float
+    high: float
+    differ_share: float
+    outcome: str
+    method: str
+    level: float
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the value of each segmentation."""
+        return self.values
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        one, two = self.names
+        told = (
+            f"{number(self.difference)} of {self.outcome.replace('_', ' ')} per customer "
+            f"({percent(self.level, places=0)} interval {number(self.low)} to {number(self.high)})"
+        )
+        if self.low > 0:
+            first = f"The campaign tailored by {one} earns more than that by {two}: {told}."
+        elif self.high < 0:
+            first = f"The campaign tailored by {one} earns less than that by {two}: {told}."
+        else:
+            first = f"Neither {one} nor {two} is shown to earn more; they differ by {told}."
+        how = {
+            "arms": "Each was an arm of a randomised test.",
+            "pilot": "Both are read from one pilot, before either was tried; the offers were "
+            "learnt and valued on different customers.",
+        }[self.method]
+        share = (
+            f" They give different offers to {percent(self.differ_share)} of the customers; only "
+            "these can tell them apart."
+        )
+        return f"{first} {how}{share}"
+
+    def plot(self) -> Figure:
+        """Draw the value of each."""
+        from segkit.plot import intervals
+
+        return intervals(
+            self.values, "segmentation", "value", interval=("low", "high"), reference=None,
+            title="What each segmentation's campaign earns", x_label="Segmentation",
+            y_label=f"{self.outcome.replace('_', ' ')} per customer",
+        )  # fmt: skip
+
+
+def assign_segmentations(
+    customers: pl.DataFrame,
+    *,
+    campaign_id: str,
+    segmentations: Mapping[str, tuple[str, Mapping[str, str]]],
+    at: datetime | date,
+    shares: Mapping[str, float] | None = None,
+    holdout: float = 0.0,
+    seed: int = 0,
+    eligibility: Eligibility | None = None,
+) -> Assignment:
+    """How are two segmentations made the arms of one test?
+
+    Each customer is given one of the segmentations at random and gets the offer that this one
+    holds ready for its segment. The frame also says what the other would have given (columns
+    ``offer_by_<name>``), so that the analysis can look where they differ.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        customer_id and each segmentation's column.
+    campaign_id : str
+    segmentations : mapping
+        Name to (column of its segment, segment -> offer).
+    at, seed, eligibility
+        As in `assign`.
+    shares : mapping of str to float, optional
+        Name to share; equal by default. With a holdout, of those not held out.
+    holdout : float
+        Share that gets nothing.
+
+    Returns
+    -------
+    Assignment
+        ``segment`` is the pair of segments ("S1 | Loyal").
+
+    Raises
+    ------
+    ParameterError, DataError
+        As in `assign`; if a segment has no offer.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"customer_id": ["a", "b"], "one": ["X", "X"], "two": ["P", "Q"]})
+    >>> made = assign_segmentations(people, campaign_id="c", at=date(2025, 3, 1),
+    ...     segmentations={"old": ("one", {"X": "sale"}),
+    ...                    "new": ("two", {"P": "sale", "Q": "gift"})})
+    >>> made.frame.columns[-2:]
+    ['offer_by_old', 'offer_by_new']
+    """
+    if len(segmentations) < 2:
+        raise ParameterError(
+            f"expected two segmentations, got {', '.join(segmentations) or 'none'}"
+        )
+    if not 0 <= holdout < 1:
+        raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
+    require_columns(customers.columns, [c for c, _ in segmentations.values()], "customers")
+    some = customers
+    for name, (column, policy) in segmentations.items():
+        held = customers.get_column(column).drop_nulls().cast(pl.String).unique().sort()
+        missing = [s for s in held if s not in policy]
+        if missing:
+            raise DataError(f"segmentation {name!r} has no offer for segment {', '.join(missing)}")
+        offer = pl.col(column).cast(pl.String).replace_strict(dict(policy), default=NO_OFFER)
+        some = some.with_columns(offer.cast(pl.String).alias(f"offer_by_{name}"))
+    pair = pl.concat_str([pl.col(c).cast(pl.String) for c, _ in segmentations.values()],
+                         separator=" | ")  # fmt: skip
+    given = dict(shares) if shares else {name: 1 / len(segmentations) for name in segmentations}
+    arms = {name: share * (1 - holdout) for name, share in given.items()}
+    if holdout:
+        arms = {"holdout": holdout, **arms}
+    drawn = assign(
+        some.with_columns(_pair=pair), campaign_id=campaign_id, arms=arms, at=at, seed=seed,
+        segment="_pair", eligibility=eligibility,
+    )  # fmt: skip
+    by = [f"offer_by_{name}" for name in segmentations]
+    frame = drawn.frame.join(some.select("customer_id", *by), on="customer_id", how="left",
+                             maintain_order="left")  # fmt: skip
+    offer = pl.lit(NO_OFFER)
+    for name in segmentations:
+        offer = pl.when(pl.col("arm") == name).then(pl.col(f"offer_by_{name}")).otherwise(offer)
+    frame = frame.with_columns(offer=offer)
+    counts = (
+        frame.group_by("segment", "arm", "offer")
+        .agg(customers=pl.len().cast(pl.Int64))
+        .sort("segment", "arm", "offer")
+    )
+    return Assignment(
+        frame, counts, drawn.balance, drawn.shares, drawn.left_out, seed, drawn.method, (), 0
+    )
+
+
+def read_segmentation_test(
+    frame: pl.DataFrame, outcome: str, *, names: tuple[str, str], level: float = 0.95
+) -> SegmentationTest:
+    """Which segmentation earned more, in a test whose arms they were?
+
+    Customers to whom both give the same offer have no effect by design; only the others are
+    compared (Welch), and the difference is counted per customer of all.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        customer_id, arm, ``offer_by_<name>`` of both (`assign_segmentations`), the outcome.
+    outcome : str
+        Profit per customer, or any number.
+    names : (str, str)
+    level : float
+
+    Raises
+    ------
+    DataError
+        If an arm is empty, or the two never differ.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"customer_id": ["a", "b", "c", "d"], "arm": ["o", "o", "n", "n"],
+    ...     "offer_by_o": ["x"] * 4, "offer_by_n": ["y"] * 4, "profit": [1.0, 2.0, 3.0, 4.0]})
+    >>> read_segmentation_test(frame, "profit", names=("n", "o")).difference
+    2.0
+    """
+    one, two = names
+    need = ["customer_id", "arm", f"offer_by_{one}", f"offer_by_{two}", outcome]
+    require_columns(frame.columns, need, "the test")
+    check_customers(frame)
+    some = frame.filter(pl.col("arm").is_in(list(names)))
+    for name in names:
+        if not (some.get_column("arm") == name).any():
+            raise DataError(f"nobody is in arm {name!r}; arms are "
+                            f"{', '.join(map(str, frame['arm'].unique().sort()))}")  # fmt: skip
+    apart = (some.get_column(f"offer_by_{one}") != some.get_column(f"offer_by_{two}")).to_numpy()
+    if not apart.any():
+        raise DataError("both segmentations give every customer the same offer: nothing to compare")
+    y, arm = finite(some, outcome), some.get_column("arm").to_numpy()
+    share = float(apart.mean())
+    parts = [_moments(y[apart & (arm == name)]) for name in names]
+    gap = mean_difference(*parts[0], *parts[1], level=level)
+    rows = []
+    for name in names:
+        mine = value_of(y[arm == name], level=level)
+        rows.append((name, int((arm == name).sum()), mine.value, mine.low, mine.high))
+    return SegmentationTest(
+        names, _frame(rows), share * gap.value, share * gap.low, share * gap.high, share, outcome,
+        "arms", level,
+    )  # fmt: skip
+
+
+def compare_segmentations(
+    pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 2,
+    level: float = 0.95, seed: int = 0,
+) -> SegmentationTest:  # fmt: skip
+    """Which of two segmentations would earn more, read from one pilot with random offers?
+
+    Parameters
+    ----------
+    pilot : DataFrame
+        customer_id, offer (given at random), both segments' columns, the outcome.
+    outcome : str
+    segmentations : mapping of str to str
+        Two names and their columns.
+    folds, level, seed
+        As in `read_pilot`.
+
+    Returns
+    -------
+    SegmentationTest
+
+    Examples
+    --------
+    >>> n = 400
+    >>> pilot = pl.DataFrame({"customer_id": [str(i) for i in range(n)], "all": ["all"] * n,
+    ...     "good": ["A", "B"] * (n // 2), "offer": ["x", "x", "y", "y"] * (n // 4)})
+    >>> hit = ((pl.col("good") == "A") == (pl.col("offer") == "x")).cast(pl.Int8)
+    >>> both = {"good": "good", "none": "all"}
+    >>> found = compare_segmentations(pilot.with_columns(won=hit), "won", segmentations=both)
+    >>> found.low > 0
+    True
+    """
+    if len(segmentations) != 2:
+        raise ParameterError(f"expected two segmentations, got {', '.join(segmentations)}")
+    check_customers(pilot)
+    require_columns(pilot.columns, ["offer", outcome, *segmentations.values()], "the pilot")
+    one, two = segmentations
+    trials = {name: make_trial(pilot, c, "offer", outcome)[0] for name, c in segmentations.items()}
+    # One dealing into folds for both: the same customers are held out.
+    splits = split_folds(trials[one], folds, seed)
+    scores = {name: _tailored(trial, splits) for name, trial in trials.items()}
+    gap = value_of(scores[one] - scores[two], level=level)
+    every = np.arange(pilot.height)
+    given = [trial_offer(trial, learn_best(trial, every)) for trial in trials.values()]
+    rows = []
+    for name in segmentations:
+        mine = value_of(scores[name], level=level)
+        rows.append((name, pilot.height, mine.value, mine.low, mine.high))
+    return SegmentationTest(
+        (one, two), _frame(rows), gap.value, gap.low, gap.high,
+        float((given[0] != given[1]).mean()), outcome, "pilot", level,
+    )  # fmt: skip
+
+
+def trial_offer(trial: Trial, policy: np.ndarray) -> np.ndarray:
+    """Return the option that a policy gives each customer."""
+    return np.asarray(policy[trial.group])
+
+
+def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:
+    learners = {"tailored": lambda rows: learn_best(trial, rows)}
+    return honest_scores(trial, learners, splits)["tailored"]
+
+
+def _moments(y: np.ndarray) -> tuple[float, float, int]:
+    if len(y) < 2:
+        raise DataError("too few customers differ between the two: fewer than 2 in an arm")
+    return float(y.mean()), float(y.std(ddof=1)), len(y)
+
+
+def _frame(rows: list[tuple[str, int, float, float, float]]) -> pl.DataFrame:
+    schema = ["segmentation", "customers", "value", "low", "high"]
+    return pl.DataFrame(rows, schema=schema, orient="row")
