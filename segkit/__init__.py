@@ -53,7 +53,12 @@ _MAP: dict[str, str] = {
     "SegmentModel": "segkit.cluster.model",
     "Ward": "segkit.cluster.estimators",
     "cluster_customers": "segkit.cluster.segmentation",
+    "cluster_latent": "segkit.cluster.latent",
+    "cluster_mixed": "segkit.cluster.mixed",
+    "cluster_mixture": "segkit.cluster.mixture",
     "cluster_parquet": "segkit.cluster.batches",
+    "compare_methods": "segkit.cluster.methods",
+    "load_model": "segkit.cluster.scoring",
     # Do two divisions agree, and how near is one to the truth?
     "compare_assignments": "segkit.cluster.grade",
     "grade_segments": "segkit.cluster.grade",
@@ -90,6 +95,10 @@ _MAP: dict[str, str] = {
     "read_segmentation_test": "segkit.experiment.segmentations",
     "sample_size": "segkit.experiment.power",
     "smallest_effect": "segkit.experiment.power",
+    # Which list goes to whom, and who is left out?
+    "Audience": "segkit.audience.audience",
+    "SegmentContract": "segkit.audience.contract",
+    "build_audience": "segkit.audience.audience",
     # Whom does a contact move, and what does acting on it pay?
     "SegmentPolicy": "segkit.uplift.policy",
     "Uplift": "segkit.uplift.score",

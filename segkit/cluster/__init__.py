@@ -20,6 +20,11 @@ _MAP: dict[str, str] = {
     "Segmentation": "segkit.cluster.outcome",
     "SegmentModel": "segkit.cluster.model",
     "choose_k": "segkit.cluster.choose",
+    "cluster_mixture": "segkit.cluster.mixture",
+    "cluster_latent": "segkit.cluster.latent",
+    "cluster_mixed": "segkit.cluster.mixed",
+    "compare_methods": "segkit.cluster.methods",
+    "load_model": "segkit.cluster.scoring",
 }
 
 __all__ = sorted(_MAP)

@@ -1,0 +1,287 @@
+"""Do the segments hang on the method? The same customers by every method, side by side."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
+from segkit.cluster.comparison import WORDS, MethodComparison
+from segkit.cluster.gower import gower, learn_space
+from segkit.cluster.matrix import fair_order
+from segkit.cluster.medoids import mean_silhouette
+from segkit.cluster.mixed import cluster_mixed
+from segkit.cluster.mixture import SHAPES, cluster_mixture
+from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
+from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.cluster.validity import cluster_validity
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.transform import Transform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Fit = Callable[[pl.DataFrame], Any]
+
+NUMERIC = ("ward", "two-step", "kmeans", "mixture")
+MIXED = ("medoids", "prototypes")
+ROWS = 2_000
+
+
+def compare_methods(
+    frame: Any,
+    *,
+    features: Sequence[str],
+    k: int,
+    categorical: Sequence[str] = (),
+    ordinal: Mapping[str, Sequence[Any]] | None = None,
+    asymmetric: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    transform: Transform | None = None,
+    refits: int = 20,
+    rows: int = ROWS,
+    seed: int = 0,
+) -> MethodComparison:
+    """Cut the same customers by several methods and lay the divisions side by side.
+
+    Parameters
+    ----------
+    frame : polars or pandas DataFrame
+        One row a customer: ``customer_id`` and the columns.
+    features : sequence of str
+        Numeric columns; every method uses them, in the same transform (mixed methods divide
+        them by their range, or standardise them, besides).
+    k : int
+        Number of segments, the same for all.
+    categorical, ordinal, asymmetric
+        As for `segkit.cluster.cluster_mixed`; with any of them k-medoids and k-prototypes join.
+    methods : sequence of str, optional
+        Of "ward", "two-step", "kmeans", "mixture", "medoids", "prototypes"; by default all that
+        the columns allow. Exact Ward is left out beyond 20,000 customers, with a note.
+    transform : Transform, optional
+        Proposed and fitted here by default.
+    refits : int
+        Bootstrap refits of each method; a customer drawn twice counts once (Hennig 2007). 0: none.
+    rows : int
+        Of more customers, refits and Gower's silhouette take a random sample of this size.
+    seed : int
+
+    Returns
+    -------
+    MethodComparison
+
+    Raises
+    ------
+    ColumnError, DataError
+        As the methods raise them.
+    ParameterError
+        If a method is unknown or needs columns that were not given, or an option is out of range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.concatenate([rng.normal(0, 1, 60), rng.normal(9, 1, 40)])
+    >>> table = pl.DataFrame({"customer_id": [f"{i:03}" for i in range(100)], "visits": x})
+    >>> found = compare_methods(table, features=["visits"], k=2, refits=2)
+    >>> found.agreement["adjusted_rand"].min()
+    1.0
+    """
+    kinds = {
+        "categorical": list(categorical), "ordinal": dict(ordinal or {}),
+        "asymmetric": list(asymmetric),
+    }  # fmt: skip
+    others = [*kinds["categorical"], *kinds["ordinal"], *kinds["asymmetric"]]
+    chosen = _check(methods, others, k, refits, rows)
+    table = customer_rows(frame, [*features, *others])
+    fitted = fitted_transform(table, features, transform)
+    X = fitted.apply(table)
+    notes = []
+    if table.height > EXACT_ROWS and "ward" in chosen:
+        chosen.remove("ward")
+        notes.append(f"Exact Ward is left out beyond {number(EXACT_ROWS)} customers.")
+    some = np.sort(fair_order(X, seed)[:rows])
+    if len(some) < table.height:
+        notes.append(f"Refits are resamples of a random {number(len(some))} customers.")
+    near = _gower(table, some, fitted, kinds) if others else None
+    codes: dict[str, Ints] = {}
+    found = []
+    importlib.import_module("sklearn.mixture")  # takes seconds once, and is no method's time
+    for method in chosen:
+        fit = _fitter(method, list(fitted.names), fitted, kinds, k, seed)
+        start = time.perf_counter()
+        division = fit(table)
+        seconds = time.perf_counter() - start
+        own = _codes(division)
+        codes[method] = by_size(own) if not codes else aligned(next(iter(codes.values())), own)
+        again = _fitter(method, list(fitted.names), fitted, kinds, k, seed, division)
+        found.append(
+            {
+                "method": method,
+                **_quality(X, codes[method], near, some, seed),
+                **_refitted(table, codes[method], again, some, refits, seed),
+                "seconds": seconds,
+            }
+        )
+    short = [f"{WORDS[r['method']]} {refits - r['refits']}" for r in found if r["refits"] < refits]
+    if short:
+        notes.append(f"Refits that found no division: {', '.join(short)}.")
+    return _comparison(table, codes, found, k, len(some), seed, tuple(notes))
+
+
+def _check(
+    methods: Sequence[str], others: Sequence[str], k: int, refits: int, rows: int
+) -> list[str]:
+    for method in methods:
+        if method not in WORDS:
+            raise ParameterError(unknown("method", method, WORDS))
+        if method in MIXED and not others:
+            raise ParameterError(f"{method} needs categorical, ordinal or asymmetric columns")
+    if k < 2 or refits < 0 or rows < 4:
+        raise ParameterError(f"expected k >= 2, refits >= 0, rows >= 4; got {k}, {refits}, {rows}")
+    return list(dict.fromkeys(methods)) or [*NUMERIC, *(MIXED if others else ())]
+
+
+def _fitter(
+    method: str,
+    features: list[str],
+    transform: Transform,
+    kinds: Mapping[str, Any],
+    k: int,
+    seed: int,
+    earlier: Any = None,
+) -> Fit:
+    """Return the method as a function of a table; a refit keeps what the first fit settled on."""
+    options: dict[str, Any] = {"features": features, "k": k, "transform": transform, "seed": seed}
+    if method in MIXED:
+        gamma = earlier.model.gamma if earlier is not None else None
+        given = {**kinds, "numeric": features, "transform": transform, "k": k, "seed": seed}
+        return lambda table: cluster_mixed(table, **given, method=method, gamma=gamma, starts=5)
+    if method == "mixture":
+        shapes = SHAPES if earlier is None else [earlier.model.shape]
+        return lambda table: cluster_mixture(table, **options, shapes=shapes, starts=3)
+    if method == "kmeans":
+        return lambda table: cluster_customers(table, **options, method="kmeans")
+    exact = EXACT_ROWS if method == "ward" else 1
+    return lambda table: cluster_customers(table, **options, exact_rows=exact)
+
+
+def _codes(division: Any) -> Ints:
+    place = {name: i for i, name in enumerate(division.segments["segment"].to_list())}
+    segments = division.assignments["segment"]
+    return np.asarray(segments.replace_strict(place, return_dtype=pl.Int64).to_numpy())
+
+
+def _gower(
+    table: pl.DataFrame, some: Ints, transform: Transform, kinds: Mapping[str, Any]
+) -> Floats:
+    space = learn_space(table, numeric=transform.names, transform=transform, scale="range", **kinds)
+    found = space.encode(table[some])
+    return gower(found, found)
+
+
+def _quality(
+    X: Floats, codes: Ints, near: Floats | None, some: Ints, seed: int
+) -> dict[str, float | None]:
+    shares = np.bincount(codes) / len(codes)
+    index = cluster_validity(X, codes, rows=min(len(X), ROWS), seed=seed)
+    kept = np.unique(codes[some], return_inverse=True)[1]
+    return {
+        "smallest_share": float(shares.min()),
+        "largest_share": float(shares.max()),
+        "silhouette": index.silhouette,
+        "davies_bouldin": index.davies_bouldin,
+        "calinski_harabasz": index.calinski_harabasz,
+        "explained_share": index.explained_share,
+        "gower_silhouette": None if near is None else mean_silhouette(near, kept),
+    }
+
+
+def _refitted(
+    table: pl.DataFrame, codes: Ints, fit: Fit, some: Ints, refits: int, seed: int
+) -> dict[str, Any]:
+    """Refit to bootstrap samples; the same samples for every method."""
+    k, found, rands = int(codes.max()) + 1, [], []
+    for one in np.random.SeedSequence([seed, 7]).spawn(refits):
+        rng = np.random.default_rng(one)
+        drawn = some[np.unique(rng.integers(len(some), size=len(some)))]
+        try:
+            again = _codes(fit(table[drawn]))
+        except DataError:
+            continue
+        cells = overlaps(codes[drawn], again, k, int(again.max()) + 1)
+        found.append(jaccard(cells))
+        rands.append(adjusted_rand(cells))
+    if not found:
+        return {"jaccard": None, "jaccard_least": None, "rand": None, "refits": 0}
+    kept = np.array(found)
+    there = ~np.isnan(kept).all(axis=0)  # a small segment may miss the sample altogether
+    means = np.nanmean(kept[:, there], axis=0)
+    return {
+        "jaccard": float(means.mean()),
+        "jaccard_least": float(means.min()),
+        "rand": float(np.mean(rands)),
+        "refits": len(found),
+    }
+
+
+def _comparison(
+    table: pl.DataFrame,
+    codes: Mapping[str, Ints],
+    found: list[dict[str, Any]],
+    k: int,
+    rows: int,
+    seed: int,
+    notes: tuple[str, ...],
+) -> MethodComparison:
+    names = list(codes)
+    index = {(a, a): 1.0 for a in names}
+    for a, b in combinations(names, 2):
+        cells = overlaps(codes[a], codes[b], int(codes[a].max()) + 1, int(codes[b].max()) + 1)
+        index[a, b] = index[b, a] = adjusted_rand(cells)
+    agreement = pl.DataFrame(
+        [(WORDS[a], WORDS[b], index[a, b]) for a in names for b in names],
+        schema=["first", "second", "adjusted_rand"],
+        orient="row",
+    )
+    sizes = pl.concat(
+        pl.DataFrame({"segment": codes[name] + 1})
+        .group_by("segment")
+        .len("customers")
+        .sort("segment")
+        .select(pl.lit(name).alias("method"), "segment", pl.col("customers").cast(pl.Int64))
+        for name in names
+    ).with_columns(share=pl.col("customers") / table.height)
+    shared = [
+        float(np.mean([index[a, b] for b in names if b != a])) if len(names) > 1 else None
+        for a in names
+    ]
+    methods = pl.DataFrame(
+        [
+            {**row, "agreement": other, "name": WORDS[row["method"]]}
+            for row, other in zip(found, shared, strict=True)
+        ],
+        schema_overrides=dict.fromkeys(
+            ["gower_silhouette", "jaccard", "jaccard_least", "rand", "agreement"], pl.Float64
+        ),
+    )
+    order = ["method", "name", *(c for c in methods.columns if c not in ("method", "name"))]
+    numbered = [pl.Series(name, values + 1) for name, values in codes.items()]
+    return MethodComparison(
+        methods.select(*(c for c in order if c != "seconds"), "seconds"),
+        agreement,
+        sizes,
+        table.select("customer_id").hstack(numbered),
+        k,
+        rows,
+        seed,
+        notes,
+    )
