@@ -7,12 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "segkit"
 FLOORS = {
-    0: ["errors", "display", "result"],
+    0: ["errors", "display", "labels", "result"],
     1: ["schema", "rules", "transform", "stats", "plot"],
     2: ["ledger", "ingest", "identity"],
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
-    5: ["rfm", "cohorts", "cluster", "profile", "experiment", "uplift", "factor", "lift"],
+    5: ["rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience", "factor", "lift"],
     6: ["pipeline", "runner", "report", "cli"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

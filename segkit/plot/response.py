@@ -1,0 +1,108 @@
+"""Observed against modelled: points with intervals along a line (options as in `basic`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from segkit.plot.basic import Interval
+from segkit.plot.describe import drawn, finish
+from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+from segkit.plot.style import as_percent, head, number_axis, words, write
+
+
+def response(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    *,
+    interval: Interval | None = None,
+    line: str | None = None,
+    diagonal: bool = False,
+    percent: bool | None = None,
+    line_label: str = "model",
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Show how an observed value goes with another, beside what a model says.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a point.
+    x, y : str
+        Numeric columns.
+    interval : (str, str), optional
+        Columns with the lower and upper limit of ``y``.
+    line : str, optional
+        Column with the model's value at ``x``, drawn as a line.
+    diagonal : bool
+        Draw the line on which both are equal (calibration, quantiles).
+    line_label : str
+        Name of the line.
+    percent, title, x_label, y_label, alt
+        See `segkit.plot.basic`; ``percent`` holds for both axes.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"said": [0.1, 0.5], "seen": [0.2, 0.4]})
+    >>> response(frame, "said", "seen", diagonal=True, percent=True).alt
+    'Points of seen against said, 2: (10.0%, 20.0%), (50.0%, 40.0%); dashed line: both equal.'
+    """
+    columns = [x, y, *(interval or ()), *([line] if line else [])]
+    data = drawn(frame, columns, [x, y]).sort(x)
+    in_percent = as_percent(percent, y)
+    across, up = (data.get_column(name).cast(pl.Float64).to_numpy() for name in (x, y))
+    with canvas(6.4, 4.2) as (figure, (axes,)):
+        if diagonal:
+            ends = [min(across.min(), up.min()), max(across.max(), up.max())]
+            axes.plot(ends, ends, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, label="equal")
+        if line:
+            axes.plot(across, data.get_column(line), color=OKABE_ITO[3], label=line_label)
+        reach = None
+        if interval:
+            low, high = (data.get_column(c).cast(pl.Float64).to_numpy() for c in interval)
+            reach = np.nan_to_num(np.clip(np.vstack([up - low, high - up]), 0.0, None))
+        few = data.height <= 40
+        axes.errorbar(
+            across, up, yerr=reach, fmt="o", color=OKABE_ITO[0], markersize=6 if few else 3,
+            elinewidth=1.4, capsize=2.5 if few else 0, label="observed",
+        )  # fmt: skip
+        number_axis(axes.xaxis, x_label or words(x), in_percent=in_percent)
+        number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
+        axes.legend(loc="best")
+        head(figure, title)
+    text = alt or _describe(data, (x, y), in_percent, (x_label, y_label), title, line, diagonal)
+    return Figure(figure, text, data)
+
+
+def _describe(
+    data: pl.DataFrame,
+    columns: tuple[str, str],
+    in_percent: bool,
+    labels: tuple[str, str],
+    title: str,
+    line: str | None,
+    diagonal: bool,
+) -> str:
+    x, y = columns
+    shown = data if data.height <= 12 else data[:: max(1, data.height // 8)]
+    told = ", ".join(
+        f"({write(float(a), in_percent)}, {write(float(b), in_percent)})"
+        for a, b in shown.select(x, y).iter_rows()
+    )
+    some = "" if shown.height == data.height else f", of which {shown.height} are"
+    lines = "; dashed line: both equal" if diagonal else ""
+    lines += "; line: the model" if line else ""
+    return finish(
+        f"Points of {labels[1] or words(y)} against {labels[0] or words(x)}, "
+        f"{data.height}{some}: {told}{lines}.",
+        title=title,
+    )

@@ -1,0 +1,326 @@
+"""Which columns enter a regression, and how? From a frame to a matrix, gaps counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+MOST_LEVELS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One column of the matrix.
+
+    Attributes
+    ----------
+    name : str
+        Unique name of the column, "region: Wales".
+    predictor : str
+        The predictor that it belongs to, "region".
+    label : str
+        The name for people.
+    kind : {"number", "log", "yes or no", "level", "formula"}
+    contrast : str
+        What its coefficient compares: "one more", "against London" ...
+    sd : float
+        Standard deviation of the column, in its unit.
+    """
+
+    name: str
+    predictor: str
+    label: str
+    kind: str
+    contrast: str
+    sd: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """The matrix of a regression, complete rows only.
+
+    Attributes
+    ----------
+    X : ndarray, shape (rows, terms)
+        Without a constant.
+    y : ndarray, shape (rows,)
+    terms : tuple of Term
+    exposure : ndarray, shape (rows,), or None
+    clusters : ndarray of int, shape (rows,), or None
+        Code of each row's cluster.
+    n_given : int
+        Rows of the frame, before those with gaps were left out.
+    notes : tuple of str
+        The coding of text columns, and what was left out.
+    """
+
+    X: Floats
+    y: Floats
+    terms: tuple[Term, ...]
+    exposure: Floats | None
+    clusters: Ints | None
+    n_given: int
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return [term.name for term in self.terms]
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Each predictor with its columns' places."""
+        found: dict[str, list[int]] = {}
+        for place, term in enumerate(self.terms):
+            found.setdefault(term.predictor, []).append(place)
+        return found
+
+    def labels(self) -> dict[str, str]:
+        """Each predictor with its name for people."""
+        return {t.predictor: t.label.split(": ")[0] for t in self.terms}
+
+
+def make_design(
+    frame: pl.DataFrame,
+    outcome: str,
+    predictors: Sequence[str] | str,
+    *,
+    log: Collection[str] = (),
+    baselines: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    exposure: str | None = None,
+    clusters: str | None = None,
+) -> Design:
+    """Turn columns, or a formula's right side, into the matrix of a regression.
+
+    Numbers enter as they are (``log``: as log(1 + x)), yes/no columns as 0 and 1, text by
+    treatment coding: one column a level against the commonest one, or the one in ``baselines``.
+    Rows with a gap (null or NaN) in a column that is used are left out and counted.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a unit of analysis.
+    outcome : str
+        Numeric or yes/no column.
+    predictors : sequence of str, or str
+        Columns; or the right side of a formula in patsy's language ("visits + C(region)").
+    log : collection of str
+        Columns that enter as log(1 + x).
+    baselines : mapping of str to str, optional
+        Text column to the level that the others are compared with.
+    labels : mapping of str to str, optional
+        Column to its name for people; by default the name with blanks.
+    exposure : str, optional
+        Column of positive numbers: the time or chances over which the outcome was counted.
+    clusters : str, optional
+        Column whose equal values mark rows that belong together.
+
+    Raises
+    ------
+    ColumnError
+        If a column is not there or of no use in a regression.
+    DataError
+        If a value is infinite, a predictor does not vary, or rows are fewer than columns.
+    ParameterError
+        If there is no predictor, or a baseline is not a level.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"orders": [1, 0, 2, 5], "visits": [1, 2, 3, 4],
+    ...                      "card": [True, False, False, True]})
+    >>> make_design(rows, "orders", ["visits", "card"]).names
+    ['visits', 'card']
+    """
+    formula = predictors if isinstance(predictors, str) else None
+    used = _named_in(formula, frame.columns) if formula is not None else list(predictors)
+    used = list(dict.fromkeys(used))
+    if not used:
+        raise ParameterError("expected at least one predictor, got none")
+    more = [column for column in (exposure, clusters) if column]
+    require_columns(frame.columns, [outcome, *used, *more], "the frame")
+    if outcome in used:
+        raise ParameterError(f"the outcome {outcome!r} is among its own predictors")
+    kept, notes = _complete(frame.select(list(dict.fromkeys([outcome, *used, *more]))), clusters)
+    y = _numbers(kept, outcome)
+    names = dict(labels or {})
+    if formula is not None:
+        X, terms = _from_formula(kept, formula)
+    else:
+        X, terms, coding = _from_columns(kept, used, log, baselines or {}, names)
+        notes += coding
+    _check(X, y, terms, outcome)
+    return Design(
+        X,
+        y,
+        tuple(terms),
+        _exposure(kept, exposure),
+        None if clusters is None else _codes(kept.get_column(clusters)),
+        frame.height,
+        tuple(notes),
+    )
+
+
+def _codes(column: pl.Series) -> Ints:
+    return column.rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def _named_in(formula: str, columns: Sequence[str]) -> list[str]:
+    if "~" in formula:
+        raise ParameterError(
+            f"expected the right side of a formula (the outcome is given apart), got {formula!r}"
+        )
+    words = set(re.findall(r"[^\W\d]\w*", formula))
+    return [column for column in columns if column in words]
+
+
+def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, list[str]]:
+    """Leave out rows with gaps; infinite numbers are an error."""
+    floats = [name for name, kind in frame.schema.items() if kind.is_float() and name != clusters]
+    for name in floats:
+        n = int(frame.get_column(name).is_infinite().sum())
+        if n:
+            raise DataError(f"column {name!r} is infinite in {n:,} rows; mend or drop them first")
+    gaps = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+    kept = gaps.drop_nulls()
+    if not kept.height:
+        empty = [name for name in gaps.columns if gaps.get_column(name).null_count()]
+        raise DataError(
+            f"none of {frame.height:,} rows is complete; gaps in {', '.join(empty) or 'no column'}"
+        )
+    lost = frame.height - kept.height
+    if not lost:
+        return kept, []
+    worst = sorted(gaps.columns, key=lambda name: -gaps.get_column(name).null_count())[:3]
+    named = ", ".join(
+        f"{name.replace('_', ' ')} {number(gaps.get_column(name).null_count())}"
+        for name in worst
+        if gaps.get_column(name).null_count()
+    )
+    return kept, [f"{number(lost)} rows with gaps are left out ({named})"]
+
+
+def _numbers(frame: pl.DataFrame, name: str) -> Floats:
+    kind = frame.schema[name]
+    if not (kind.is_numeric() or kind == pl.Boolean):
+        raise ColumnError(f"column {name!r} must hold numbers or yes/no; it holds {kind}")
+    return frame.get_column(name).cast(pl.Float64).to_numpy().copy()
+
+
+def _from_columns(
+    frame: pl.DataFrame,
+    used: Sequence[str],
+    log: Collection[str],
+    baselines: Mapping[str, str],
+    labels: Mapping[str, str],
+) -> tuple[Floats, list[Term], list[str]]:
+    columns: list[Floats] = []
+    terms: list[Term] = []
+    notes: list[str] = []
+    for name in used:
+        label = labels.get(name, name.replace("_", " "))
+        kind = frame.schema[name]
+        if kind in (pl.String, pl.Categorical) or isinstance(kind, pl.Enum):
+            made = _levels(frame.get_column(name).cast(pl.String), baselines.get(name), label)
+            columns += [values for _, values in made[1]]
+            terms += [
+                Term(f"{name}: {level}", name, f"{label}: {level}", "level",
+                     f"against {made[0]}", float(values.std()))
+                for level, values in made[1]
+            ]  # fmt: skip
+            notes.append(f"{label} is compared with its level {made[0]}")
+            continue
+        values = _numbers(frame, name)
+        if name in log:
+            if (values <= -1).any():
+                raise DataError(f"log(1 + {name}) needs values above -1; got {values.min():g}")
+            term = Term(name, name, label, "log", "a step of one in log(1 + x)", 0.0)
+            values = np.log1p(values)
+        elif bool(np.isin(values, (0.0, 1.0)).all()):
+            term = Term(name, name, label, "yes or no", "yes against no", 0.0)
+        else:
+            term = Term(name, name, label, "number", "one more", 0.0)
+        columns.append(values)
+        terms.append(_with_sd(term, values))
+    if not columns:
+        return np.empty((frame.height, 0)), terms, notes
+    return np.column_stack(columns), terms, notes
+
+
+def _with_sd(term: Term, values: Floats) -> Term:
+    from dataclasses import replace
+
+    return replace(term, sd=float(values.std()))
+
+
+def _levels(
+    column: pl.Series, baseline: str | None, label: str
+) -> tuple[str, list[tuple[str, Floats]]]:
+    counts = column.value_counts(sort=True).sort(["count", column.name], descending=[True, False])
+    levels = counts.get_column(column.name).to_list()
+    if len(levels) > MOST_LEVELS:
+        raise ColumnError(
+            f"{label} has {len(levels):,} levels; at most {MOST_LEVELS} are coded: group them first"
+        )
+    if len(levels) == 1:
+        raise DataError(f"{label} has a single level, {levels[0]!r}: it can explain nothing")
+    base = levels[0] if baseline is None else baseline
+    if base not in levels:
+        raise ParameterError(f"baseline {base!r} is no level of {label}: {', '.join(levels)}")
+    others = sorted(level for level in levels if level != base)
+    return base, [(level, (column == level).cast(pl.Float64).to_numpy()) for level in others]
+
+
+def _from_formula(frame: pl.DataFrame, formula: str) -> tuple[Floats, list[Term]]:
+    import patsy  # type: ignore[import-untyped]
+
+    data: dict[str, Any] = {name: frame.get_column(name).to_numpy() for name in frame.columns}
+    try:
+        matrix = patsy.dmatrix(f"1 + {formula}", data, NA_action="raise", return_type="matrix")
+    except patsy.PatsyError as error:
+        raise ParameterError(f"formula {formula!r} cannot be read: {error}") from error
+    info = matrix.design_info
+    X, terms = np.asarray(matrix, dtype=np.float64), []
+    for term, place in info.term_name_slices.items():
+        for k in range(place.start, place.stop):
+            if term != "Intercept":
+                name = info.column_names[k]
+                terms.append(Term(name, term, name, "formula", "one more", float(X[:, k].std())))
+    places = [info.column_names.index(term.name) for term in terms]
+    return X[:, places], terms
+
+
+def _exposure(frame: pl.DataFrame, name: str | None) -> Floats | None:
+    if name is None:
+        return None
+    values = _numbers(frame, name)
+    if (values <= 0).any():
+        raise DataError(f"exposure {name!r} must be positive; its least value is {values.min():g}")
+    return values
+
+
+def _check(X: Floats, y: Floats, terms: Sequence[Term], outcome: str) -> None:
+    if not np.isfinite(X).all():
+        raise DataError("a predictor is infinite or undefined after its transformation")
+    constant = [t.name for t in terms if t.sd <= 1e-12]
+    if constant:
+        raise DataError(
+            f"no variation in {', '.join(constant)} among the {len(y):,} complete rows: drop it"
+        )
+    if np.ptp(y) == 0:
+        raise DataError(f"the outcome {outcome!r} is {y[0]:g} in all {len(y):,} rows")
+    if len(y) < len(terms) + 2:
+        raise DataError(
+            f"{len(terms)} columns need at least {len(terms) + 2} complete rows, got {len(y)}"
+        )

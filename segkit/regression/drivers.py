@@ -1,0 +1,322 @@
+"""What goes with more orders, more spend, a purchase, a lost customer?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError
+from segkit.regression import checks
+from segkit.regression.choice import choose
+from segkit.regression.collinear import HIGH_VIF, of_design
+from segkit.regression.columns import Design, Floats, make_design
+from segkit.regression.effects import effects_of, sentence
+from segkit.regression.families import COUNTS, Fit, standardise
+from segkit.regression.outcomes import LABELS, DriverTable
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+_NAMED = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drivers(Result):
+    """A regression of behaviour on what may drive it.
+
+    Attributes
+    ----------
+    effects : polars.DataFrame
+        One row a column of the matrix, the strongest first: term, predictor, label, kind
+        (number, log, yes or no, level), contrast (what is compared), estimate (on the scale of
+        logs or log odds, per unit), std_error, low, high, p_value, p_holm (over all columns),
+        ratio, ratio_low, ratio_high (by which the mean outcome, or the odds, multiply per unit),
+        ratio_sd, ratio_sd_low, ratio_sd_high (per standard deviation), sd (in the column's unit),
+        vif.
+    measures : polars.DataFrame
+        measure, fitted, held_out (on rows that took no part in the fit; null where not asked).
+    tests : polars.DataFrame
+        Of dispersion and zeros, for counts: test, statistic, p_value, verdict.
+    counts : polars.DataFrame
+        For counts: count, observed, expected (rows).
+    calibration : polars.DataFrame
+        Tenths by predicted value (held out where there is one): predicted, observed, low, high,
+        rows.
+    residuals : polars.DataFrame
+        Quantiles of randomised quantile residuals beside normal ones: normal, residual.
+    family : str
+    outcome : str
+        Name for people.
+    intercept : float
+        Log (odds) of the mean outcome where every column is zero.
+    extra : dict of str to float
+        alpha, share_of_zeros, scale: what the family has beside its effects.
+    errors : str
+        How standard errors were found.
+    condition_number : float
+    n_rows, n_given : int
+        Rows used, and given.
+    folds : int
+    level : float
+    timing : str
+        When predictors and outcome were measured; empty if not said.
+    randomised : tuple of str
+        Predictors that were assigned at random.
+    notes : tuple of str
+        Coding, rows left out, what could not be done.
+    """
+
+    effects: pl.DataFrame
+    measures: pl.DataFrame
+    tests: pl.DataFrame
+    counts: pl.DataFrame
+    calibration: pl.DataFrame
+    residuals: pl.DataFrame
+    family: str
+    outcome: str
+    intercept: float
+    extra: dict[str, float]
+    errors: str
+    condition_number: float
+    n_rows: int
+    n_given: int
+    folds: int
+    level: float
+    timing: str
+    randomised: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a column of the matrix."""
+        return self.effects
+
+    @property
+    def text(self) -> str:
+        """The strongest effects with intervals, the fit on held-out rows, and the caveat."""
+        clear = self.effects.filter(pl.col("p_holm") < 1 - self.level).head(_NAMED).to_dicts()
+        odds = self.family == "logistic"
+        if clear:
+            told = "; ".join(sentence(row, odds=odds) for row in clear)
+            head = (
+                f"What goes with {self.outcome}, the other predictors equal "
+                f"({percent(self.level, places=0)} intervals): {told}."
+            )
+        else:
+            n = number(self.effects.height)
+            head = f"None of {n} effects on {self.outcome} is clear of chance."
+        parts = (head, self._fit(), self.timing, self._caveat(), self._tangled())
+        return " ".join(part for part in parts if part)
+
+    def _fit(self) -> str:
+        row = self.measures.row(0, named=True)
+        said = f"A {self.family} regression on {number(self.n_rows)} rows"
+        if row["held_out"] is None:
+            return f"{said} explains {percent(row['fitted'])} of the deviance."
+        if row["held_out"] <= 0:
+            return f"{said} foretells rows that it has not seen no better than their mean does."
+        return (
+            f"{said} explains {percent(row['fitted'])} of the deviance, and "
+            f"{percent(row['held_out'])} on rows that it has not seen."
+        )
+
+    def _caveat(self) -> str:
+        if not self.randomised:
+            return "This is association, not cause: nobody was given these values at random."
+        named = ", ".join(self.randomised)
+        return (
+            f"Only {named} was assigned at random and may be read as cause; all else is "
+            f"association."
+        )
+
+    def _tangled(self) -> str:
+        high = self.effects.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
+        if not high:
+            return ""
+        return f"{', '.join(high[:4])} repeat the others so closely that their own part is unsure."
+
+    def plot(self) -> Figure:
+        """Draw the effects of one standard deviation (or of yes, or of a level)."""
+        from segkit.plot import intervals
+
+        rows = self.effects.head(25).with_columns(
+            name=pl.when(pl.col("kind").is_in(["number", "log", "formula"]))
+            .then(pl.format("{} (+1 sd)", "label"))
+            .otherwise(pl.format("{} ({})", "label", "contrast")),
+            value=pl.col("shown"),
+        )
+        what = "odds of" if self.family == "logistic" else ""
+        return intervals(
+            rows, "name", "value", interval=("shown_low", "shown_high"), reference=1.0,
+            percent=False, title=f"What goes with {self.outcome}",
+            y_label=f"factor on the {what} {self.outcome}".replace("  ", " "),
+        )  # fmt: skip
+
+    def plot_rootogram(self) -> Figure:
+        """Draw observed and expected counts.
+
+        Raises
+        ------
+        DataError
+            If the outcome is not a count.
+        """
+        from segkit.plot.rootogram import rootogram
+
+        if not self.counts.height:
+            raise DataError(f"a rootogram needs counts; {self.outcome} was fitted as {self.family}")
+        return rootogram(
+            self.counts, "count", "observed", "expected", x_label=self.outcome,
+            title=f"How the {self.family} fits the counts",
+        )  # fmt: skip
+
+    def plot_calibration(self) -> Figure:
+        """Draw observed against predicted outcomes, by tenths of the prediction."""
+        from segkit.plot.response import response
+
+        kind = "on rows not seen" if self.folds else "on the rows fitted"
+        shares = self.family == "logistic"
+        return response(
+            self.calibration, "predicted", "observed", interval=("low", "high"), diagonal=True,
+            percent=shares, title=f"Predicted and observed {self.outcome}, {kind}",
+            x_label=f"predicted {self.outcome}", y_label=f"observed {self.outcome}",
+        )  # fmt: skip
+
+    def plot_residuals(self) -> Figure:
+        """Draw the quantile residuals against normal ones."""
+        from segkit.plot.response import response
+
+        return response(
+            self.residuals, "normal", "residual", diagonal=True, percent=False,
+            title="Residuals: on the line where the model's distribution is right",
+            x_label="normal quantile", y_label="quantile residual",
+        )  # fmt: skip
+
+
+def fit_drivers(
+    table: pl.DataFrame | DriverTable,
+    outcome: str,
+    predictors: Sequence[str] | str,
+    *,
+    family: str = "auto",
+    log: Collection[str] = (),
+    baselines: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    exposure: str | None = None,
+    clusters: str | None = None,
+    randomised: Sequence[str] = (),
+    folds: int = 5,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+) -> Drivers:
+    """What goes with more orders, more spend, a purchase, a lost customer, the rest being equal?
+
+    Parameters
+    ----------
+    table : polars.DataFrame or DriverTable
+        One row a customer. A `DriverTable` says when predictors and outcome were measured.
+    outcome : str
+        Column of counts, positive amounts, or yes/no.
+    predictors : sequence of str, or str
+        Columns, or the right side of a formula ("visits + C(region)"). Text is coded against its
+        commonest level.
+    family : str
+        "auto", "counts", or one of poisson, negative binomial, zero-inflated poisson, zero-inflated
+        negative binomial, gamma, log-linear, logistic.
+    log : collection of str
+        Columns that enter as log(1 + x).
+    baselines : mapping of str to str, optional
+        Text column to the level that the others are compared with.
+    labels : mapping of str to str, optional
+        Column to its name for people.
+    exposure : str, optional
+        Column with the time over which counts were gathered.
+    clusters : str, optional
+        Column whose equal values mark rows that belong together: errors are then clustered
+        (CR1); else they are HC3 (HC1 for zero-inflated fits).
+    randomised : sequence of str
+        Predictors that were assigned at random: their effects may be read as causes.
+    folds : int
+        Parts for the fit on held-out rows; 0 does without.
+    level : float
+    seed : int or numpy Generator
+        Of folds and of residuals' random points.
+
+    Returns
+    -------
+    Drivers
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or of the wrong type.
+    DataError
+        If values are infinite, a predictor does not vary or follows from others, predictors
+        foretell the outcome without fail (separation), or the outcome does not suit the family.
+    ParameterError
+        If an option is unknown.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"orders": [0, 1, 1, 2, 3, 5, 4, 8], "visits": [*range(8)]})
+    >>> found = fit_drivers(rows, "orders", ["visits"], folds=0)
+    >>> found.family, round(found.effects["ratio"][0], 2)
+    ('poisson', 1.47)
+    """
+    if folds and folds < 2:
+        raise ParameterError(f"folds must be 0 or at least 2, got {folds}")
+    if not 0 < level < 1:
+        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    given = isinstance(table, DriverTable)
+    frame = table.frame if isinstance(table, DriverTable) else table
+    labels = {**(LABELS if given else {}), **(labels or {})}
+    design = make_design(
+        frame, outcome, predictors, log=log, baselines=baselines, labels=labels,
+        exposure=exposure, clusters=clusters,
+    )  # fmt: skip
+    collinear = of_design(design)
+    Z, centre, sd = standardise(design)
+    choice = choose(family, Z, design)
+    fit, random = choice.fit, np.random.default_rng(seed)
+    fitted = fit.mean(Z, design.exposure)
+    predicted, flat, notes = _held_out(fit, design, folds, random)
+    seen = fitted if predicted is None else predicted
+    return Drivers(
+        effects=effects_of(fit, design, collinear.predictors, level),
+        measures=checks.fit_measures(fit.family, design.y, fitted, predicted, flat),
+        tests=choice.tests,
+        counts=checks.rootogram(fit, design, fitted) if fit.family in COUNTS else pl.DataFrame(),
+        calibration=checks.calibration(design.y, seen),
+        residuals=checks.residual_quantiles(
+            checks.quantile_residuals(fit, design.y, fitted, random)
+        ),
+        family=fit.family,
+        outcome=labels.get(outcome, outcome.replace("_", " ")),
+        intercept=float(fit.params[0] - fit.params[1:] @ (centre / sd)),
+        extra=fit.extra,
+        errors=fit.errors,
+        condition_number=collinear.condition_number,
+        n_rows=len(design.y),
+        n_given=design.n_given,
+        folds=0 if predicted is None else folds,
+        level=level,
+        timing=table.timing if isinstance(table, DriverTable) else "",
+        randomised=tuple(labels.get(name, name) for name in randomised),
+        notes=(*design.notes, *notes),
+    )
+
+
+def _held_out(
+    fit: Fit, design: Design, folds: int, random: np.random.Generator
+) -> tuple[Floats | None, Floats | None, list[str]]:
+    if not folds or len(design.y) < 10 * folds:
+        return None, None, ["too few rows to hold some out"] if folds else []
+    try:
+        predicted, flat = checks.held_out(fit.family, design, folds, random)
+    except DataError as error:
+        return None, None, [f"no fit on held-out rows: {error}"]
+    return predicted, flat, []

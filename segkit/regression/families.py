@@ -1,0 +1,234 @@
+"""Which regression for which outcome? Fits by statsmodels, brought to one form."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import DataError
+from segkit.regression.columns import Design, Floats
+from segkit.regression.robust import leverages, sandwich
+from segkit.regression.separation import refuse_separation
+
+COUNTS = (
+    "poisson",
+    "negative binomial",
+    "zero-inflated poisson",
+    "zero-inflated negative binomial",
+)
+SPENDS = ("gamma", "log-linear")
+FAMILIES = (*COUNTS, *SPENDS, "logistic")
+_MOST = 30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fitted regression on standardised columns.
+
+    Attributes
+    ----------
+    family : str
+    params : ndarray, shape (terms + 1,)
+        Constant first; on columns with mean 0 and standard deviation 1.
+    covariance : ndarray, shape (terms + 1, terms + 1)
+        Robust or clustered.
+    dof : float
+        Degrees of freedom of t intervals; infinite for normal ones.
+    errors : str
+        How the covariance was found.
+    extra : dict of str to float
+        alpha (negative binomial), share_of_zeros (structural ones, zero-inflated), scale.
+    loglike : float
+    n_params : int
+    """
+
+    family: str
+    params: Floats
+    covariance: Floats
+    dof: float
+    errors: str
+    extra: dict[str, float]
+    loglike: float
+    n_params: int
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion without the term in n (see `bic_of`)."""
+        return -2 * self.loglike
+
+    def bic_of(self, n: int) -> float:
+        """Return the Bayesian information criterion at n rows."""
+        return self.bic + self.n_params * float(np.log(n))
+
+    def mean(self, Z: Floats, exposure: Floats | None) -> Floats:
+        """Return the expected outcome of standardised rows."""
+        eta = self.params[0] + Z @ self.params[1:]
+        if exposure is not None:
+            eta = eta + np.log(exposure)
+        if self.family == "logistic":
+            return np.asarray(1 / (1 + np.exp(-np.clip(eta, -_MOST, _MOST))))
+        mean = np.exp(np.clip(eta, -_MOST, _MOST))
+        if self.family == "log-linear":
+            return np.asarray(mean * self.extra["smearing"])
+        return np.asarray(mean * (1 - self.extra.get("share_of_zeros", 0.0)))
+
+
+def standardise(design: Design) -> tuple[Floats, Floats, Floats]:
+    """Return the columns at mean 0 and standard deviation 1, with both."""
+    mean, sd = design.X.mean(axis=0), design.X.std(axis=0)
+    return (design.X - mean) / sd, mean, sd
+
+
+def fit_family(family: str, Z: Floats, design: Design, y: Floats | None = None) -> Fit:
+    """Fit one family on standardised columns.
+
+    Raises
+    ------
+    DataError
+        If the outcome does not suit the family, predictors separate it, or no fit converges.
+    """
+    outcome = design.y if y is None else y
+    check_outcome(family, outcome)
+    full = np.column_stack([np.ones(len(Z)), Z])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # statsmodels warns of what is checked just below
+        if family in ("poisson", "gamma", "logistic"):
+            return _glm(family, full, outcome, design)
+        if family == "log-linear":
+            return _log_linear(full, outcome, design)
+        return _counts(family, full, outcome, design)
+
+
+def check_outcome(family: str, y: Floats) -> None:
+    """Raise ``DataError`` where an outcome does not suit a family."""
+    if family == "logistic" and not np.isin(y, (0.0, 1.0)).all():
+        raise DataError("logistic regression needs an outcome of 0 and 1 (or yes and no)")
+    if family in COUNTS and ((y < 0).any() or (y != np.round(y)).any()):
+        raise DataError(f"{family} regression needs counts: whole numbers, none below zero")
+    if family in SPENDS and (y <= 0).any():
+        raise DataError(
+            f"{family} regression needs amounts above zero; {int((y <= 0).sum()):,} of {len(y):,} "
+            "are not. Fit whether somebody buys (logistic) and the spend of buyers apart."
+        )
+
+
+def _covariance(
+    scores: Floats, bread: Floats, leverage: Floats | None, design: Design
+) -> tuple[Floats, str, float]:
+    if design.clusters is not None:
+        groups = int(design.clusters.max()) + 1
+        found = sandwich(scores, bread, clusters=design.clusters)
+        return found, f"clustered ({groups:,} clusters, CR1)", float(groups - 1)
+    kind = "HC1" if leverage is None else "HC3"
+    return sandwich(scores, bread, leverage=leverage), f"robust ({kind})", float("inf")
+
+
+def _glm(family: str, X: Floats, y: Floats, design: Design) -> Fit:
+    import statsmodels.api as sm
+
+    kinds = {
+        "poisson": sm.families.Poisson(),
+        "gamma": sm.families.Gamma(sm.families.links.Log()),
+        "logistic": sm.families.Binomial(),
+    }
+    offset = None if design.exposure is None else np.log(design.exposure)
+    if family == "logistic" and offset is not None:
+        raise DataError("a logistic regression takes no exposure; give it as a predictor")
+    model = sm.GLM(y, X, family=kinds[family], offset=offset)
+    try:
+        fitted = model.fit(maxiter=100, tol=1e-10)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        fitted = None
+        if family == "gamma":
+            raise DataError(f"the gamma regression failed: {error}") from error
+    if family != "gamma":
+        _refuse(X, y, design, fitted, binary=family == "logistic")
+    if fitted is None or not np.isfinite(fitted.params).all():
+        raise DataError(f"the {family} regression did not converge")
+    mu = fitted.fittedvalues
+    weights = {"poisson": mu, "gamma": np.ones(len(y)), "logistic": mu * (1 - mu)}[family]
+    gap = (y - mu) / mu if family == "gamma" else y - mu
+    bread = np.linalg.inv((X * weights[:, None]).T @ X)
+    found = _covariance(X * gap[:, None], bread, leverages(X, weights), design)
+    extra = {"scale": float(fitted.scale)} if family == "gamma" else {}
+    return Fit(family, fitted.params, *_named(found), extra, float(fitted.llf), X.shape[1])
+
+
+def _named(found: tuple[Floats, str, float]) -> tuple[Floats, float, str]:
+    return found[0], found[2], found[1]
+
+
+def _refuse(X: Floats, y: Floats, design: Design, fitted: Any, *, binary: bool) -> None:
+    runaway = fitted is None or not fitted.converged or bool(np.abs(fitted.params[1:]).max() > 5)
+    if fitted is not None and not runaway:
+        mu = fitted.fittedvalues
+        edge = (mu < 1e-7) | (mu > 1 - 1e-7) if binary else mu < 1e-7
+        runaway = bool(edge.any())
+    refuse_separation(X[:, 1:], y, design.names, binary=binary, suspicious=runaway)
+
+
+def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:
+    import statsmodels.api as sm
+
+    if design.exposure is not None:
+        raise DataError("a log-linear regression takes no exposure; give its log as a predictor")
+    fitted = sm.OLS(np.log(y), X).fit()
+    bread = np.linalg.inv(X.T @ X)
+    scores: Floats = np.multiply(X, np.asarray(fitted.resid)[:, None], dtype=np.float64)
+    found = _covariance(scores, bread, leverages(X, np.ones(len(y), dtype=np.float64)), design)
+    covariance, dof, errors = _named(found)
+    dof = min(dof, float(fitted.df_resid))
+    # Duan (1983): the mean of exp(residual) takes the fitted log back to the mean.
+    extra = {
+        "sigma": float(np.sqrt(fitted.scale)),
+        "smearing": float(np.exp(fitted.resid).mean()),
+    }
+    loglike = float(fitted.llf - np.log(y).sum())
+    return Fit("log-linear", fitted.params, covariance, dof, errors, extra, loglike, X.shape[1] + 1)
+
+
+def _counts(family: str, X: Floats, y: Floats, design: Design) -> Fit:
+    start = _glm("poisson", X, y, design)
+    model = _count_model(family, X, y, design)
+    k = X.shape[1]
+    inflated, dispersed = family.startswith("zero"), family.endswith("negative binomial")
+    first = [-1.0] if inflated else []
+    first += [*start.params, *([0.5] if dispersed else [])]
+    try:
+        fitted = model.fit(start_params=np.array(first), method="bfgs", maxiter=500, disp=0)
+        bread = np.linalg.inv(-model.hessian(fitted.params))
+        scores = model.score_obs(fitted.params)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        raise DataError(f"the {family} regression did not converge: {error}") from error
+    gradient = np.abs(scores.sum(axis=0)) * np.sqrt(np.abs(np.diagonal(bread)))
+    if not np.isfinite(bread).all() or gradient.max() > 0.05:
+        raise DataError(f"the {family} regression did not converge")
+    params = np.asarray(fitted.params, dtype=np.float64)
+    place = slice(1, k + 1) if inflated else slice(0, k)
+    extra = {"alpha": float(params[-1])} if dispersed else {}
+    if inflated:
+        extra["share_of_zeros"] = float(1 / (1 + np.exp(-params[0])))
+    leverage = None
+    if not inflated:
+        exposure = 1.0 if design.exposure is None else design.exposure
+        mu = exposure * np.exp(np.clip(X @ params[place], -_MOST, _MOST))
+        leverage = leverages(X, mu / (1 + extra.get("alpha", 0.0) * mu))
+    covariance, dof, errors = _named(_covariance(scores, bread, leverage, design))
+    return Fit(
+        family, params[place], covariance[place, place], dof, errors, extra,
+        float(fitted.llf), len(params),
+    )  # fmt: skip
+
+
+def _count_model(family: str, X: Floats, y: Floats, design: Design) -> Any:
+    from statsmodels.discrete import count_model as zeros
+    from statsmodels.discrete import discrete_model as plain
+
+    if family == "negative binomial":
+        return plain.NegativeBinomial(y, X, loglike_method="nb2", exposure=design.exposure)
+    if family == "zero-inflated poisson":
+        return zeros.ZeroInflatedPoisson(y, X, exposure=design.exposure)
+    return zeros.ZeroInflatedNegativeBinomialP(y, X, exposure=design.exposure, p=2)

@@ -1,0 +1,298 @@
+"""Which driver carries how much? Shares of explained variance, with their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.regression.collinear import HIGH_VIF, of_design
+from segkit.regression.columns import Design, Floats, Ints, make_design
+from segkit.regression.shapley import draw_orders, exact_shares, sampled_shares
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+MOST_EXACT = 12
+SCALES = ("as it is", "log", "rank")
+_BLOCKS = 4_000  # rows are bundled into so many blocks, which the bootstrap draws
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Importance(Result):
+    """How explained variance is shared out among the predictors.
+
+    Attributes
+    ----------
+    shares : polars.DataFrame
+        One row a predictor, the largest first: predictor, label, r2 (its share of the outcome's
+        variance: the gain in R squared averaged over all orders of entry), r2_low, r2_high, share
+        (of what is explained), share_low, share_high, rank_low, rank_high (limits of its rank),
+        alone (R squared of it alone), last (what it adds to all others), vif.
+    r2 : float
+        Share of the outcome's variance that all explain together.
+    outcome : str
+        Name for people, with its scale.
+    n_rows : int
+    level : float
+        Nominal coverage of the limits (percentile bootstrap).
+    repeats : int
+        Bootstrap draws.
+    orders : int
+        Orders of entry that were drawn; 0 where all were used.
+    order_error : float
+        Largest standard error of a share from drawing orders; 0 where all were used.
+    notes : tuple of str
+        Coding, rows left out.
+    """
+
+    shares: pl.DataFrame
+    r2: float
+    outcome: str
+    n_rows: int
+    level: float
+    repeats: int
+    orders: int
+    order_error: float
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a predictor."""
+        return self.shares
+
+    @property
+    def text(self) -> str:
+        """Which predictors carry how much, and whether their order is sure."""
+        rows = self.shares.head(3).to_dicts()
+        named = "; ".join(
+            f"{row['label']} {percent(row['share'], places=0)} (interval "
+            f"{percent(row['share_low'], places=0)} to {percent(row['share_high'], places=0)})"
+            for row in rows
+        )
+        told = (
+            f"Together the {number(self.shares.height)} predictors account for {percent(self.r2)} "
+            f"of the variance of {self.outcome} ({number(self.n_rows)} rows). Of that, the "
+            f"largest shares: {named}."
+        )
+        sure = (
+            "The first place is sure"
+            if rows[0]["rank_high"] == 1
+            else "The order of the first places is not sure"
+        )
+        how = (
+            "averaged over all orders in which predictors can enter (Shapley)"
+            if not self.orders
+            else f"averaged over {number(self.orders)} random orders of entry (Shapley, sampling "
+            f"error at most {percent(self.order_error, places=2)} of the variance)"
+        )
+        tangled = self.shares.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
+        beware = (
+            f" {', '.join(tangled[:4])} repeat the others closely: how they share is fragile."
+            if tangled
+            else ""
+        )
+        return (
+            f"{told} {sure} at {percent(self.level, places=0)}. A share is the gain in explained "
+            f"variance, {how}; it ranks associations and says nothing of causes.{beware}"
+        )
+
+    def plot(self) -> Figure:
+        """Draw each predictor's share of the outcome's variance with its interval."""
+        from segkit.plot import intervals
+
+        rows = self.shares.head(25)
+        first = rows.row(0, named=True)
+        return intervals(
+            rows, "label", "r2", interval=("r2_low", "r2_high"), percent=True,
+            title=f"{first['label']} carries the largest share of explained variance",
+            y_label=f"share of the variance of {self.outcome}",
+        )  # fmt: skip
+
+
+def relative_importance(
+    frame: pl.DataFrame,
+    outcome: str,
+    predictors: Sequence[str],
+    *,
+    scale: str = "as it is",
+    log: Collection[str] = (),
+    labels: Mapping[str, str] | None = None,
+    clusters: str | None = None,
+    repeats: int = 200,
+    orders: int = 400,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+) -> Importance:
+    """Which predictor carries how much of an outcome's variance?
+
+    The linear regression's R squared is shared out by the predictors' gains averaged over all
+    orders of entry (LMG, the Shapley value; Lindeman, Merenda & Gold 1980; Grömping 2006, Journal
+    of Statistical Software 17(1)). A text predictor's levels enter together.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a unit of analysis; rows with gaps are left out and counted.
+    outcome : str
+        Numeric or yes/no column.
+    predictors : sequence of str
+        Up to 12 are treated exactly; beyond, ``orders`` random orders of entry are used.
+    scale : {"as it is", "log", "rank"}
+        How the outcome enters: counts and money are mostly better as log(1 + y).
+    log, labels
+        As in `segkit.fit_drivers`.
+    clusters : str, optional
+        Column whose equal values mark rows that the bootstrap draws together.
+    repeats : int
+        Bootstrap draws. Beyond 4,000 rows, random bundles of rows are drawn instead of rows.
+    orders : int
+        Orders drawn beyond 12 predictors.
+    level : float
+    seed : int or numpy Generator
+
+    Returns
+    -------
+    Importance
+
+    Raises
+    ------
+    ColumnError, DataError
+        As in `segkit.fit_drivers`; among others for columns that depend on each other exactly.
+    ParameterError
+        If the scale is unknown or there are fewer than 20 repeats.
+
+    Examples
+    --------
+    >>> x = np.arange(40.0)
+    >>> rows = pl.DataFrame({"y": x + 3 * np.sin(x), "x": x, "z": np.cos(7 * x)})
+    >>> relative_importance(rows, "y", ["x", "z"], repeats=50).shares["predictor"].to_list()
+    ['x', 'z']
+    """
+    if scale not in SCALES:
+        raise ParameterError(unknown("scale", scale, SCALES))
+    if repeats < 20:
+        raise ParameterError(f"expected at least 20 repeats, got {repeats}")
+    design = make_design(frame, outcome, predictors, log=log, labels=labels, clusters=clusters)
+    vif = of_design(design).predictors.select("predictor", "vif")
+    names, groups = list(design.groups), list(design.groups.values())
+    random = np.random.default_rng(seed)
+    y = _scaled(design.y, scale, outcome)
+    moments = _moments(np.column_stack([design.X, y]), design.clusters, random)
+    drawn = _draw(moments, repeats, random)
+    exact = len(names) <= MOST_EXACT
+    plans = [] if exact else draw_orders(len(names), 2 * max(2, orders // 2), random)
+    whole = _covariance(moments.sum(axis=0)[None])
+    error = 0.0
+    if plans:
+        gains = sampled_shares(whole, groups, plans)[:, 0]
+        pairs = (gains[::2] + gains[1::2]) / 2
+        found = gains.mean(axis=0)
+        error = float(pairs.std(axis=0, ddof=1).max() / np.sqrt(len(pairs)))
+        draws = sampled_shares(_covariance(drawn), groups, plans).mean(axis=0)
+    else:
+        found = exact_shares(whole, groups)[0]
+        draws = exact_shares(_covariance(drawn), groups)
+    table = _table(names, design, found, draws, level)
+    ends = _first_and_last(whole[0], groups)
+    named = (labels or {}).get(outcome, outcome.replace("_", " "))
+    return Importance(
+        table.with_columns(alone=pl.Series(ends[0]), last=pl.Series(ends[1]))
+        .join(vif, on="predictor", how="left", maintain_order="left")
+        .sort("r2", descending=True, maintain_order=True),
+        float(found.sum()),
+        {"as it is": named, "log": f"log(1 + {named})", "rank": f"the rank of {named}"}[scale],
+        len(y),
+        level,
+        repeats,
+        len(plans),
+        error,
+        design.notes,
+    )
+
+
+def _scaled(y: Floats, scale: str, outcome: str) -> Floats:
+    if scale == "log":
+        if (y <= -1).any():
+            raise DataError(f"log(1 + {outcome}) needs values above -1; got {y.min():g}")
+        return np.log1p(y)
+    return pl.Series(y).rank("average").to_numpy() if scale == "rank" else y
+
+
+def _moments(rows: Floats, clusters: Ints | None, random: np.random.Generator) -> Floats:
+    """Sum the cross-products of [1, X, y] within blocks: clusters, or random bundles of rows.
+
+    A function of sums over n rows has the same bootstrap distribution, to first order, whether
+    rows or random bundles of them are drawn.
+    """
+    centred = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    full = np.column_stack([np.ones(len(rows)), centred])
+    if clusters is None:
+        n = min(len(rows), _BLOCKS)
+        block = random.permutation(len(rows)) % n
+    else:
+        block, n = clusters, int(clusters.max()) + 1
+        if n < 2:
+            raise DataError("a bootstrap of clusters needs at least two of them")
+    order = np.argsort(block, kind="stable")
+    starts = np.searchsorted(block[order], np.arange(n))
+    full = full[order]
+    width = full.shape[1]
+    found = np.empty((n, width, width))
+    for j in range(width):
+        found[:, j] = np.add.reduceat(full[:, [j]] * full, starts, axis=0)
+    return found
+
+
+def _draw(moments: Floats, repeats: int, random: np.random.Generator) -> Floats:
+    n = len(moments)
+    weights = random.multinomial(n, np.full(n, 1 / n), size=repeats).astype(np.float64)
+    return np.asarray((weights @ moments.reshape(n, -1)).reshape(repeats, *moments.shape[1:]))
+
+
+def _covariance(moments: Floats) -> Floats:
+    """Turn stacks of cross-products of [1, X, y] into covariances of [X, y]."""
+    n, sums = moments[:, :1, :1], moments[:, :1, 1:]
+    return np.asarray(moments[:, 1:, 1:] / n - np.swapaxes(sums, 1, 2) * sums / n**2)
+
+
+def _first_and_last(covariance: Floats, groups: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
+    p = len(groups)
+    stack = covariance[None]
+    firsts, lasts = np.zeros(p), np.zeros(p)
+    for g in range(p):
+        others = [k for k in range(p) if k != g]
+        firsts[g] = sampled_shares(stack, groups, [[g, *others]])[0, 0, g]
+        lasts[g] = sampled_shares(stack, groups, [[*others, g]])[0, 0, g]
+    return firsts, lasts
+
+
+def _table(
+    names: list[str], design: Design, found: Floats, draws: Floats, level: float
+) -> pl.DataFrame:
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(draws, tails, axis=0)
+    parts = draws / draws.sum(axis=1, keepdims=True)
+    share_low, share_high = np.quantile(parts, tails, axis=0)
+    ranks = 1 + (-draws).argsort(axis=1).argsort(axis=1)
+    rank_low, rank_high = np.quantile(ranks, tails, axis=0, method="inverted_cdf")
+    labels = design.labels()
+    return pl.DataFrame(
+        {
+            "predictor": names,
+            "label": [labels[name] for name in names],
+            "r2": found,
+            "r2_low": low,
+            "r2_high": high,
+            "share": found / found.sum(),
+            "share_low": share_low,
+            "share_high": share_high,
+            "rank_low": rank_low.astype(np.int64),
+            "rank_high": rank_high.astype(np.int64),
+        }
+    )

@@ -1,0 +1,156 @@
+"""What was known on a day, and what came after it? The table on which drivers are sought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.features import CustomerTable, build_features
+from segkit.features.calendar import Calendar
+from segkit.features.later import later_spend
+from segkit.result import Result
+
+EPOCH = date(1970, 1, 1)
+LABELS = {
+    "later_orders": "later orders",
+    "later_spend": "later spend",
+    "later_buyer": "a later purchase",
+    "churned": "no later purchase",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DriverTable(Result):
+    """Features as of a day beside outcomes after it.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        One row a customer known on the cut date: the features, then later_orders (orders with a
+        sale), later_spend (net of returns), later_buyer and churned (1 or 0).
+    features : tuple of str
+        The features' names.
+    cut : datetime.date
+        The last day that features use.
+    days : int
+        Length of the period of outcomes, which begins the day after.
+    definitions : polars.DataFrame
+        What each feature means.
+    """
+
+    frame: pl.DataFrame
+    features: tuple[str, ...]
+    cut: date
+    days: int
+    definitions: pl.DataFrame
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a customer."""
+        return self.frame
+
+    @property
+    def timing(self) -> str:
+        """When predictors and outcomes were measured."""
+        return (
+            f"Predictors are as of {self.cut}; outcomes are of the {number(self.days)} days after "
+            f"it."
+        )
+
+    @property
+    def text(self) -> str:
+        """How many customers came back after the cut."""
+        share = float(self.frame.get_column("later_buyer").mean() or 0.0)  # type: ignore[arg-type]
+        return (
+            f"Of {number(self.frame.height)} customers known on {self.cut}, {percent(share)} "
+            f"bought in the {number(self.days)} days after it. {self.timing}"
+        )
+
+
+def driver_table(
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None = None,
+    *,
+    days: int = 90,
+    cut: date | None = None,
+    calendar: Calendar | str = "us",
+    features: Sequence[str] | None = None,
+    customers: pl.DataFrame | None = None,
+    traits: Sequence[str] = (),
+) -> DriverTable:
+    """What was known of each customer on a day, and what did the customer do after it?
+
+    Parameters
+    ----------
+    orders, events : polars.DataFrame
+        Clean order lines and events; features use those up to the cut date alone.
+    days : int
+        Length of the period of outcomes.
+    cut : datetime.date, optional
+        Last day of the features; by default so that the period ends with the data.
+    calendar, features
+        As in `segkit.build_features`.
+    customers : polars.DataFrame, optional
+        Table of customers whose ``traits`` are added (region, gender ...).
+    traits : sequence of str
+
+    Returns
+    -------
+    DriverTable
+
+    Raises
+    ------
+    DataError
+        If no customer is known on the cut date, or the data end before the period does.
+    ParameterError
+        If ``days`` is not positive.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({
+    ...     "customer_id": ["a", "a", "b", "a"], "order_id": ["1", "2", "3", "4"],
+    ...     "order_day": [19_000, 19_050, 19_020, 19_100], "amount": [5.0, 6.0, 7.0, 8.0]})
+    >>> table = driver_table(lines, days=30, features=["core"])
+    >>> table.frame.select("customer_id", "later_orders", "churned").rows()
+    [('a', 1, 0), ('b', 0, 1)]
+    """
+    require_columns(orders.columns, ["customer_id", "order_day", "amount"], "orders")
+    if days < 1:
+        raise ParameterError(f"days must be at least 1, got {days}")
+    last = orders.get_column("order_day").max()
+    if not isinstance(last, int):
+        raise DataError("there are no orders")
+    at = cut or EPOCH + timedelta(days=last - days)
+    table: CustomerTable = build_features(
+        orders, events, as_of=at, calendar=calendar, features=features
+    )
+    names = tuple(name for name in table.frame.columns if name != "customer_id")
+    spend = later_spend(orders, after=at, days=days)
+    counted = _later_orders(orders, at, days)
+    frame = (
+        table.frame.join(spend, on="customer_id", how="left")
+        .join(counted, on="customer_id", how="left")
+        .with_columns(pl.col("later_spend", "later_buyer", "later_orders").fill_null(0))
+        .with_columns(churned=1 - pl.col("later_buyer"))
+    )
+    if traits and customers is not None:
+        require_columns(customers.columns, ["customer_id", *traits], "customers")
+        frame = frame.join(customers.select("customer_id", *traits), on="customer_id", how="left")
+        names = (*names, *traits)
+    return DriverTable(frame, names, at, days, table.definitions)
+
+
+def _later_orders(orders: pl.DataFrame, cut: date, days: int) -> pl.DataFrame:
+    first = (cut - EPOCH).days + 1
+    order = "order_id" if "order_id" in orders.columns else "order_day"
+    return (
+        orders.filter(
+            pl.col("order_day").is_between(first, first + days - 1) & (pl.col("amount") > 0)
+        )
+        .group_by("customer_id")
+        .agg(later_orders=pl.col(order).n_unique().cast(pl.Int64))
+    )

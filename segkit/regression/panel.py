@@ -1,0 +1,322 @@
+"""Which product was sold how often at which price? From customers' order lines to a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.regression.calendar import day_strata
+
+EPOCH = date(1970, 1, 1)
+_MOST_CELLS = 40_000_000  # product x day
+ALL = "all customers"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PricePanel:
+    """Counts of purchases by product, stretch of days, price and segment.
+
+    Attributes
+    ----------
+    cells : polars.DataFrame
+        One row a product x stratum x price (x segment): product_id, category, stratum (code of
+        the period and, within it, of promotion days), price, days (that the product was on sale
+        at that price in the stratum), segment, lines (sale lines), units.
+    first_day, last_day : datetime.date
+    period_days : int
+    prices_from : {"price list", "order lines"}
+    off_list : float
+        Share of sale lines charged (before discount) at another price than the panel's, by more
+        than 1%.
+    promotion_days : int
+        Days that are set apart as promotion.
+    lines : int
+        Sale lines counted; `lines_apart` were not, for want of a product or price.
+    lines_apart : int
+    changes, products_changed, products : int
+        Price changes; products with at least one; products in the panel.
+    notes : tuple of str
+    """
+
+    cells: pl.DataFrame
+    first_day: date
+    last_day: date
+    period_days: int
+    prices_from: str
+    off_list: float
+    promotion_days: int
+    lines: int
+    lines_apart: int
+    changes: int
+    products_changed: int
+    products: int
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What the panel holds."""
+        return (
+            f"{number(self.lines)} sale lines of {number(self.products)} products from "
+            f"{self.first_day} to {self.last_day}, with {number(self.changes)} price changes of "
+            f"{number(self.products_changed)} products; prices from the {self.prices_from}, "
+            f"{percent(self.off_list)} of lines charged at another price."
+        )
+
+
+def price_panel(
+    orders: pl.DataFrame | pl.LazyFrame | str | Path,
+    prices: pl.DataFrame | None = None,
+    *,
+    segments: pl.DataFrame | None = None,
+    promotions: pl.DataFrame | str | None = "find",
+    period_days: int = 7,
+    as_of: date | None = None,
+) -> PricePanel:
+    """Count customers' purchases by product, period, price and segment.
+
+    Lines are summed in one pass of the engine, so ten million lines take seconds. Returns are
+    left out: they do not undo the decision to buy.
+
+    Parameters
+    ----------
+    orders : frame, lazy frame or path
+        Clean order lines: customer_id, order_day, product_id, unit_price (before discount);
+        category, is_return, discount and amount where there are any. A path is scanned (Parquet).
+    prices : polars.DataFrame, optional
+        Price list: product_id, valid_from (Date), unit_price. Without one, a product's price in a
+        period is the commonest one of its sale lines, carried over periods without a sale; since
+        the day of a change is then guessed, elasticities come out too small (by a tenth at half a
+        line per product and week; tests/studies/study_price.py).
+    segments : polars.DataFrame, optional
+        customer_id and segment (a segment_name is preferred); other customers are left out.
+    promotions : polars.DataFrame, "find" or None
+        Frame with starts and ends (Date, both included); "find" takes days on which far more
+        lines than usual carry a discount; None sets no days apart.
+    period_days : int
+        Length of a period; each gets an effect of its own, its promotion days another.
+    as_of : datetime.date, optional
+        Last day used.
+
+    Returns
+    -------
+    PricePanel
+
+    Raises
+    ------
+    ColumnError
+        If orders lack product or price.
+    DataError
+        If no sale line remains.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"customer_id": [*"abab"], "product_id": [*"xyxy"],
+    ...                       "order_day": [0, 1, 7, 8], "unit_price": [2.0, 3.0, 2.5, 3.0]})
+    >>> price_panel(lines, promotions=None).changes
+    1
+    """
+    if period_days < 1:
+        raise ParameterError(f"period_days must be at least 1, got {period_days}")
+    lazy = pl.scan_parquet(orders) if isinstance(orders, str | Path) else orders.lazy()
+    sales = _sales(lazy, as_of)
+    daily = _daily(sales)
+    if not daily.height:
+        raise DataError("no sale line with a product and a price above zero")
+    first, last = _bounds(daily)
+    strata, promoted = day_strata(sales, first, last, period_days, promotions)
+    grid, notes = _price_grid(daily, prices, strata, (first, last))
+    counted = _counted(sales, grid, segments)
+    cells = (
+        grid.group_by("product", "stratum", "price")
+        .agg(days=pl.len().cast(pl.Int64))
+        .join(counted.select("segment").unique(), how="cross")
+        .join(counted, on=["product", "stratum", "price", "segment"], how="left")
+        .with_columns(pl.col("lines", "units").fill_null(0))
+    )
+    named = daily.group_by("product").agg(pl.col("category").drop_nulls().first().fill_null(""))
+    cells = cells.join(named, on="product").rename({"product": "product_id"})
+    counted_lines = int(cells.get_column("lines").sum())
+    if not counted_lines:
+        raise DataError("no sale line has a price of the list on its day")
+    changed = _changes(grid)
+    return PricePanel(
+        cells=cells.sort("segment", "product_id", "stratum", "price"),
+        first_day=EPOCH + timedelta(days=first),
+        last_day=EPOCH + timedelta(days=last),
+        period_days=period_days,
+        prices_from="order lines" if prices is None else "price list",
+        off_list=_off_list(daily, grid),
+        promotion_days=promoted,
+        lines=counted_lines,
+        lines_apart=int(daily.get_column("lines").sum()) - counted_lines,
+        changes=int(changed.sum()),
+        products_changed=int((changed > 0).sum()),
+        products=grid.get_column("product").n_unique(),
+        notes=notes,
+    )
+
+
+def _sales(lazy: pl.LazyFrame, as_of: date | None) -> pl.LazyFrame:
+    names = lazy.collect_schema().names()
+    require_columns(names, ["customer_id", "order_day", "product_id", "unit_price"], "orders")
+    keep = pl.col("product_id").is_not_null() & (pl.col("unit_price") > 0)
+    if "is_return" in names:
+        keep &= ~pl.col("is_return")
+    if as_of is not None:
+        keep &= pl.col("order_day") <= (as_of - EPOCH).days
+    off = pl.col("discount") > 0 if "discount" in names else pl.lit(None, pl.Boolean)
+    return lazy.filter(keep).select(
+        "customer_id",
+        day=pl.col("order_day").cast(pl.Int32),
+        product="product_id",
+        category=pl.col("category") if "category" in names else pl.lit(None, pl.String),
+        paid=pl.col("unit_price").round(2),
+        quantity=pl.col("quantity") if "quantity" in names else pl.lit(1.0),
+        off=off,
+    )
+
+
+def _daily(sales: pl.LazyFrame) -> pl.DataFrame:
+    """Lines by product, day and price paid."""
+    return (
+        sales.group_by("product", "day", "paid")
+        .agg(lines=pl.len().cast(pl.Int64), category=pl.col("category").first())
+        .collect(engine="streaming")
+    )
+
+
+def _bounds(daily: pl.DataFrame) -> tuple[int, int]:
+    days = daily.get_column("day")
+    return int(days.min()), int(days.max())  # type: ignore[arg-type]
+
+
+def _price_grid(
+    daily: pl.DataFrame,
+    prices: pl.DataFrame | None,
+    strata: pl.DataFrame,
+    bounds: tuple[int, int],
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Give each product's price on each day that it is on sale: product, day, stratum, price."""
+    notes: tuple[str, ...] = ()
+    first, last = bounds
+    most = _MOST_CELLS // (last - first + 1)
+    sold = daily.group_by("product").agg(
+        pl.col("lines").sum(), start=pl.col("day").min(), end=pl.col("day").max()
+    )
+    if sold.height > most:
+        notes = (f"only the {number(most)} products with most lines are used",)
+        sold = sold.sort("lines", "product", descending=[True, False]).head(most)
+    if prices is None:
+        listed = _from_lines(daily.join(sold.select("product"), on="product"), strata)
+    else:
+        require_columns(prices.columns, ["product_id", "valid_from", "unit_price"], "prices")
+        listed = prices.select(
+            product="product_id",
+            day=pl.col("valid_from").cast(pl.Date).to_physical().cast(pl.Int32),
+            price=pl.col("unit_price").round(2),
+        ).filter(pl.col("price") > 0)
+        starts = listed.group_by("product").agg(start=pl.col("day").min().clip(first))
+        sold = sold.drop("start", "end").join(starts, on="product").with_columns(end=last)
+    days = sold.select(
+        "product", day=pl.int_ranges("start", pl.col("end") + 1, dtype=pl.Int32)
+    ).explode("day")
+    grid = (
+        days.sort("day")
+        .join_asof(listed.sort("day"), on="day", by="product", check_sortedness=False)
+        .drop_nulls("price")
+        .join(strata, on="day")
+    )
+    return grid.select("product", "day", "stratum", "price"), notes
+
+
+def _from_lines(daily: pl.DataFrame, strata: pl.DataFrame) -> pl.DataFrame:
+    """Read prices off the lines: the commonest of each period, a change dated midway.
+
+    Between the last line at the old price and the first at the new one nobody knows the price; to
+    date the change at the first line would lengthen the stretch without sales at the old one.
+    """
+    usual = (
+        daily.join(strata.select("day", "period"), on="day")
+        .group_by("product", "period", "paid")
+        .agg(pl.col("lines").sum(), first=pl.col("day").min(), last=pl.col("day").max())
+        .sort("product", "period", "lines", "paid", descending=[False, False, True, False])
+        .unique(["product", "period"], keep="first", maintain_order=True)
+    )
+    new = (pl.col("paid") != pl.col("paid").shift(1).over("product")).fill_null(value=True)
+    runs = (
+        usual.with_columns(run=new.cum_sum())
+        .group_by("product", "run", maintain_order=True)
+        .agg(pl.col("paid").first(), pl.col("first").min(), pl.col("last").max())
+    )
+    return _dated(runs, daily)
+
+
+def _dated(runs: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
+    """Date each change midway between the old price's last line and the new one's first."""
+    before = pl.col("paid", "first").shift(1).over("product").name.prefix("old_")
+    pairs = runs.with_columns(before).with_row_index("pair")
+    near = daily.select("product", "day", price="paid").join(pairs, on="product")
+    near = near.filter(pl.col("day").is_between(pl.col("old_first"), pl.col("last")))
+    ends = near.group_by("pair").agg(
+        old_last=pl.col("day").filter(pl.col("price") == pl.col("old_paid")).max(),
+        new_first=pl.col("day").filter(pl.col("price") == pl.col("paid")).min(),
+    )
+    middle = ((pl.col("old_last") + pl.col("new_first") + 1) // 2).fill_null(pl.col("first"))
+    found = pairs.join(ends, on="pair", how="left").select(
+        "product", day=middle.cast(pl.Int32), price="paid"
+    )
+    return found.unique(["product", "day"], keep="last", maintain_order=True)
+
+
+def _counted(
+    sales: pl.LazyFrame, grid: pl.DataFrame, segments: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Sum lines and units by cell and segment."""
+    if segments is None:
+        marked = sales.with_columns(segment=pl.lit(ALL))
+    else:
+        require_columns(segments.columns, ["customer_id"], "segments")
+        name = next((c for c in ("segment_name", "segment") if c in segments.columns), None)
+        if name is None:
+            raise ParameterError("segments need a column segment or segment_name")
+        names = segments.select("customer_id", segment=pl.col(name).cast(pl.String)).drop_nulls()
+        marked = sales.join(names.lazy(), on="customer_id")
+    by_day = marked.group_by("product", "day", "segment").agg(
+        lines=pl.len().cast(pl.Int64), units=pl.col("quantity").sum()
+    )
+    found = by_day.join(grid.lazy(), on=["product", "day"]).group_by(
+        "product", "stratum", "price", "segment"
+    )
+    return found.agg(pl.col("lines", "units").sum()).collect(engine="streaming")
+
+
+def _changes(grid: pl.DataFrame) -> pl.Series:
+    """Count each product's price changes."""
+    moved = pl.col("price") != pl.col("price").shift(1)
+    return (
+        grid.sort("product", "day")
+        .group_by("product", maintain_order=True)
+        .agg(changes=moved.sum())
+        .get_column("changes")
+    )
+
+
+def _off_list(daily: pl.DataFrame, grid: pl.DataFrame) -> float:
+    both = daily.join(grid, on=["product", "day"])
+    if not both.height:
+        return 0.0
+    paid, price, lines = both.select("paid", "price", "lines").to_numpy().T
+    return float(lines[np.abs(paid / price - 1) > 0.01].sum() / lines.sum())
+
+
+def segments_of(panel: PricePanel) -> Sequence[str]:
+    """Name the panel's segments, in order."""
+    found: list[str] = panel.cells.get_column("segment").unique().sort().to_list()
+    return found

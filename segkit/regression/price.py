@@ -1,0 +1,357 @@
+"""What does a price change do to how often customers buy?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError
+from segkit.regression.columns import Floats, Ints
+from segkit.regression.fixed import FixedEffects, fit_fixed_effects
+from segkit.regression.panel import ALL, PricePanel, segments_of
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+_BINS = 10
+_MANY_OFF = 0.1  # share of lines off the panel's price from which it is no price list
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceResponse(Result):
+    """How purchase frequency moves with price.
+
+    Attributes
+    ----------
+    elasticities : polars.DataFrame
+        One row for all customers, then one a segment: segment, elasticity (per cent more
+        purchases for one per cent more price), std_error, low, high, p_value (against no
+        response), change_10 (share by which purchases change at prices 10% higher), change_10_low,
+        change_10_high, lines, products (with a sale), clusters (products whose price changes
+        bear on it).
+    curve : polars.DataFrame
+        For all customers, tenths of the purchases by price: price_ratio (to the product's usual
+        price, freed from season), purchases_ratio (observed over expected at the usual price),
+        low, high (Poisson limits), expected_ratio (by the elasticity), lines.
+    differ_statistic, differ_p : float or None
+        Wald test that all segments have one elasticity (chi-square, segments - 1 degrees of
+        freedom); None without segments.
+    level : float
+    panel : str
+        What the panel held.
+    prices_from : str
+    off_list : float
+        Share of lines charged at another price than the panel's.
+    period_days, promotion_days : int
+    by_category : bool
+        Whether each category has period effects of its own.
+    skipped : dict of str to str
+        Segment to the reason why it has no estimate.
+    notes : tuple of str
+    """
+
+    elasticities: pl.DataFrame
+    curve: pl.DataFrame
+    differ_statistic: float | None
+    differ_p: float | None
+    level: float
+    panel: str
+    prices_from: str
+    off_list: float
+    period_days: int
+    promotion_days: int
+    by_category: bool
+    skipped: dict[str, str]
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for all customers and one a segment."""
+        return self.elasticities
+
+    @property
+    def listed(self) -> bool:
+        """Whether prices are those of a price list, charged to all alike."""
+        return self.prices_from == "price list" and self.off_list <= _MANY_OFF
+
+    @property
+    def text(self) -> str:
+        """The elasticity with its interval, whether segments differ, and what it rests on."""
+        row = self.elasticities.row(0, named=True)
+        sure = "" if row["low"] > 0 or row["high"] < 0 else ", so that even its sign is not sure"
+        told = (
+            f"Where a price is 10% higher, the product is bought "
+            f"{percent(abs(row['change_10']))} {'less' if row['change_10'] < 0 else 'more'} often: "
+            f"elasticity {number(row['elasticity'])} ({percent(self.level, places=0)} interval "
+            f"{number(row['low'])} to {number(row['high'])}{sure})."
+        )
+        return " ".join(part for part in (told, self._segments(), self._design()) if part)
+
+    def _segments(self) -> str:
+        rows = self.elasticities[1:].drop_nulls("elasticity").sort("elasticity")
+        if self.differ_p is None or rows.height < 2:
+            return ""
+        most, least = rows.row(0, named=True), rows.row(-1, named=True)
+        chance = f"p {number(self.differ_p)}" if self.differ_p >= 0.001 else "p below 0.001"
+        if self.differ_p < 1 - self.level:
+            return (
+                f"Segments differ ({chance}): {most['segment']} responds most "
+                f"({number(most['elasticity'])}, {number(most['low'])} to {number(most['high'])}), "
+                f"{least['segment']} least ({number(least['elasticity'])}, "
+                f"{number(least['low'])} to {number(least['high'])})."
+            )
+        return f"That segments differ in it is not shown ({chance})."
+
+    def _design(self) -> str:
+        apart = " and its promotion days" if self.promotion_days else ""
+        whose = " of each category" if self.by_category else ""
+        base = (
+            f"It compares products whose price changed with others{whose} in the same "
+            f"{number(self.period_days)} days{apart}, each against its own usual sales; what makes "
+            f"a customer, a season or a promotion busy hits both alike and drops out."
+        )
+        if self.listed:
+            return (
+                f"{base} It is the effect of price if changes were not timed to a product's own "
+                f"demand; purchases that move to another product count as lost."
+            )
+        share = percent(self.off_list)
+        why = (
+            f"prices are read off the order lines, and {share} of lines were charged at another "
+            f"price than the product's usual one"
+            if self.prices_from != "price list"
+            else f"{share} of lines were charged at another price than the list's"
+        )
+        return f"{base} Read it as association, not as the effect of price: {why}."
+
+    def plot(self) -> Figure:
+        """Draw the elasticities with their intervals."""
+        from segkit.plot import intervals
+
+        rows = self.elasticities.drop_nulls("elasticity")
+        first = rows.row(0, named=True)
+        return intervals(
+            rows, "segment", "elasticity", interval=("low", "high"),
+            title=f"Prices 10% higher, {percent(first['change_10'])} purchases",
+            y_label="price elasticity (per cent more purchases for one per cent more price)",
+        )  # fmt: skip
+
+    def plot_curve(self) -> Figure:
+        """Draw purchases against price, both relative to the product's usual level."""
+        from segkit.plot.response import response
+
+        row = self.elasticities.row(0, named=True)
+        return response(
+            self.curve, "price_ratio", "purchases_ratio", interval=("low", "high"),
+            line="expected_ratio",
+            title=f"Purchases fall with price: elasticity {number(row['elasticity'])}"
+            if row["high"] < 0
+            else f"Purchases and price: elasticity {number(row['elasticity'])}",
+            x_label="price, as a multiple of the product's usual price",
+            y_label="purchases, as a multiple of those at the usual price",
+        )  # fmt: skip
+
+
+def price_response(
+    panel: PricePanel, *, level: float = 0.95, min_lines: int = 200
+) -> PriceResponse:
+    """What does a price change do to how often customers buy?
+
+    Poisson regression of counts on the log price, with an effect of each product (in each
+    segment) and of each period's ordinary and promotion days (by category, where known), the days
+    on sale as exposure. Errors are clustered by product, at which prices change. Customers'
+    effects, even one of each customer in each period, need no estimate: all customers of a segment
+    face the same prices, so these effects cancel from the comparison between products, and the
+    sums over customers hold all that the data say about the elasticity (multinomial factorisation
+    of the Poisson likelihood; compare Hausman, Hall & Griliches 1984, Econometrica 52).
+
+    Parameters
+    ----------
+    panel : PricePanel
+        From `price_panel`.
+    level : float
+        Nominal coverage of the intervals.
+    min_lines : int
+        A segment with fewer sale lines gets no estimate.
+
+    Returns
+    -------
+    PriceResponse
+
+    Raises
+    ------
+    DataError
+        If prices do not change within products, at different times, or lines are too few.
+
+    Examples
+    --------
+    >>> from segkit.regression.panel import price_panel
+    >>> days = [d for d in range(60) for _ in range(3 if d < 30 else 1)]
+    >>> lines = pl.DataFrame({
+    ...     "customer_id": ["c"] * 180, "product_id": ["x"] * 120 + ["y"] * 60,
+    ...     "order_day": days + list(range(60)),
+    ...     "unit_price": [2.0 if d < 30 else 3.0 for d in days] + [5.0] * 60})
+    >>> panel = price_panel(lines, promotions=None)
+    >>> round(float(price_response(panel, min_lines=1).elasticities["elasticity"][0]), 3)
+    -2.71
+    """
+    if not 0 < level < 1:
+        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    if panel.lines < min_lines:
+        raise DataError(f"{panel.lines:,} sale lines are too few; expected {min_lines:,} or more")
+    cells = panel.cells.with_columns(
+        product=pl.col("product_id").rank("dense").cast(pl.Int64) - 1,
+        block=pl.struct("stratum", "category").rank("dense").cast(pl.Int64) - 1,
+    )
+    keys = ["product", "block", "price", "days"]
+    pooled = cells.group_by(keys, maintain_order=True).agg(pl.col("lines").sum())
+    whole = _fit(pooled)
+    rows, fits, skipped = [_row(ALL, whole, pooled, level)], [], dict[str, str]()
+    names = [name for name in segments_of(panel) if name != ALL]
+    for name in names:
+        part = cells.filter(pl.col("segment") == name)
+        if int(part.get_column("lines").sum()) < min_lines:
+            skipped[name] = f"fewer than {number(min_lines)} sale lines"
+            continue
+        try:
+            found = _fit(part)
+        except DataError as error:
+            skipped[name] = str(error)
+            continue
+        fits.append(found)
+        rows.append(_row(name, found, part, level))
+    statistic, p = _differ(fits) if len(fits) > 1 else (None, None)
+    return PriceResponse(
+        elasticities=pl.DataFrame(rows),
+        curve=_curve(whole),
+        differ_statistic=statistic,
+        differ_p=p,
+        level=level,
+        panel=panel.text,
+        prices_from=panel.prices_from,
+        off_list=panel.off_list,
+        period_days=panel.period_days,
+        promotion_days=panel.promotion_days,
+        by_category=panel.cells.get_column("category").n_unique() > 1,
+        skipped=skipped,
+        notes=panel.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """One regression, with what its clustered error needs."""
+
+    model: FixedEffects
+    y: Floats
+    log_price: Floats
+    product: Ints
+    scores: Floats
+    variance: float
+
+    @property
+    def slope(self) -> float:
+        return float(self.model.slopes[0])
+
+    @property
+    def influence(self) -> Floats:
+        """Each product's pull on the slope, with the correction for few clusters."""
+        return np.asarray(_correction(self.scores) * self.scores / self.model.information[0, 0])
+
+
+def _correction(scores: Floats) -> float:
+    n = int((scores != 0).sum())
+    return float(np.sqrt(n / (n - 1))) if n > 1 else float("nan")
+
+
+def _fit(cells: pl.DataFrame) -> _Fitted:
+    y, price, days = (
+        cells.get_column(name).cast(pl.Float64).to_numpy() for name in ("lines", "price", "days")
+    )
+    product, block = (cells.get_column(name).to_numpy() for name in ("product", "block"))
+    x = np.log(price)
+    model = fit_fixed_effects(y, x[:, None], product, block, np.log(days))
+    y, x, product = y[model.used], x[model.used], product[model.used]
+    scores = model.cluster_scores(y, product)[:, 0]
+    # A product whose price never moves has a residual that is not exactly zero after absorption.
+    scores[np.abs(scores) < 1e-9 * np.abs(scores).max()] = 0.0
+    if (scores != 0).sum() < 2:
+        raise DataError("fewer than two products have price changes: no error can be given")
+    variance = float((_correction(scores) ** 2 * scores**2).sum() / model.information[0, 0] ** 2)
+    return _Fitted(model, y, x, product, scores, variance)
+
+
+def _row(name: str, found: _Fitted, cells: pl.DataFrame, level: float) -> dict[str, object]:
+    from scipy import stats
+
+    clusters = int((found.scores != 0).sum())
+    error = float(np.sqrt(found.variance))
+    reach = float(stats.t.ppf((1 + level) / 2, clusters - 1)) * error
+    low, high = found.slope - reach, found.slope + reach
+    change, least, most = (1.1**e - 1 for e in (found.slope, low, high))
+    return {
+        "segment": name,
+        "elasticity": found.slope,
+        "std_error": error,
+        "low": low,
+        "high": high,
+        "p_value": float(2 * stats.t.sf(abs(found.slope / error), clusters - 1)),
+        "change_10": change,
+        "change_10_low": least,
+        "change_10_high": most,
+        "lines": int(cells.get_column("lines").sum()),
+        "products": int(np.unique(found.product).size),
+        "clusters": clusters,
+    }
+
+
+def _differ(fits: list[_Fitted]) -> tuple[float, float]:
+    """Test that all slopes are one; products are shared, so the errors go together."""
+    from scipy.stats import chi2
+
+    width = max(len(fit.scores) for fit in fits)
+    pulls = np.stack([np.pad(fit.influence, (0, width - len(fit.scores))) for fit in fits])
+    covariance = pulls @ pulls.T
+    slopes = np.array([fit.slope for fit in fits])
+    contrast = np.eye(len(fits))[1:] - np.eye(len(fits))[:1]
+    gap = contrast @ slopes
+    statistic = float(gap @ np.linalg.solve(contrast @ covariance @ contrast.T, gap))
+    return statistic, float(chi2.sf(statistic, len(fits) - 1))
+
+
+def _curve(found: _Fitted) -> pl.DataFrame:
+    """Bundle cells by their price relative to the usual one; compare observed and expected."""
+    from scipy.stats import chi2
+
+    away = found.model.residual_x[:, 0]
+    order = np.argsort(away, kind="stable")
+    share = np.cumsum(found.model.fitted[order]) / found.model.fitted.sum()
+    bundle = np.minimum((share * _BINS).astype(np.int64), _BINS - 1)
+    usual = found.model.fitted * np.exp(-found.slope * away)
+    rows = pl.DataFrame(
+        {
+            "bundle": bundle,
+            "lines": found.y[order],
+            "usual": usual[order],
+            "fitted": found.model.fitted[order],
+            "away": (away * found.model.fitted)[order],
+        }
+    )
+    table = rows.group_by("bundle").agg(pl.all().sum()).sort("bundle")
+    lines, expected = table.get_column("lines").to_numpy(), table.get_column("usual").to_numpy()
+    low = np.where(lines > 0, chi2.ppf(0.025, 2 * np.maximum(lines, 0.5)) / 2, 0.0)
+    price = np.exp((table.get_column("away") / table.get_column("fitted")).to_numpy())
+    return pl.DataFrame(
+        {
+            "price_ratio": price,
+            "purchases_ratio": lines / expected,
+            "low": low / expected,
+            "high": chi2.ppf(0.975, 2 * lines + 2) / 2 / expected,
+            "expected_ratio": price**found.slope,
+            "lines": lines.astype(np.int64),
+        }
+    )

@@ -1,0 +1,38 @@
+"""The simulated retailer's purchases alone (no visits, mail or defects), as clean order lines."""
+
+import numpy as np
+import polars as pl
+
+from segkit.simulate import purchases
+from segkit.simulate.archetypes import ARCHETYPES
+from segkit.simulate.retailer import MONTHS, START, make_world
+
+
+def shop(seed, n, *, months=MONTHS):
+    """Return the world, its people, and clean sale lines of n customers."""
+    world = make_world(n, seed, "medium", "archetypes", "none", START, months, False, 0.0)
+    people = world.people(np.arange(n))
+    baskets = purchases.shop(people, world.calendar)
+    lines = purchases.make_lines(people, world.calendar, world.catalogue, baskets, sure=False)
+    first = (START - type(START)(1970, 1, 1)).days
+    categories = world.catalogue.products.get_column("category")
+    orders = lines.select(
+        customer_id=pl.col("person").cast(pl.String),
+        order_id=pl.col("basket").cast(pl.String),
+        order_day=(pl.col("day") + first).cast(pl.Int32),
+        product_id=world.catalogue.ids.gather(lines["product"]),
+        category=categories.gather(lines["product"]),
+        unit_price="price",
+        quantity=pl.col("quantity").cast(pl.Float64),
+        discount=pl.col("price") * pl.col("share") * pl.col("quantity"),
+        amount=pl.col("price") * (1 - pl.col("share")) * pl.col("quantity"),
+        is_return=pl.lit(False),
+    )
+    return world, people, orders
+
+
+def segments(people):
+    """Return each customer's archetype."""
+    names = [ARCHETYPES[k] for k in people.archetype]
+    ids = [str(k) for k in range(len(names))]
+    return pl.DataFrame({"customer_id": ids, "segment": names})
