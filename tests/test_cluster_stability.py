@@ -242,3 +242,37 @@ def test_pictures_and_json(iris_twice):
     again = Stability.from_dict(found.to_dict())
     assert again.text == found.text
     assert again.refits.equals(found.refits)
+
+
+def test_segments_handed_out_are_judged_by_their_ids():
+    X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
+    given = np.repeat(["C", "A", "B"], 40)
+    order = np.random.default_rng(1).permutation(120)
+    found = assess_stability(X[order], segments=given[order], k_range=[2, 4], **QUICK)
+    assert found.own["segment"].to_list() == ["A", "B", "C"]
+    assert found.curve["k"].to_list() == [2, 3, 4]
+    assert found.own["size"].to_list() == [40, 40, 40]
+    assert found.own["jaccard"].min() > 0.99
+    assert "Of the 3 segments in force 3 are stable" in found.text
+    assert "segment A" in found.plot_segments().alt
+
+
+def test_a_poor_segment_handed_out_is_told():
+    X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9)])
+    given = np.where(np.arange(80) % 2 == 0, "odd", "even")
+    found = assess_stability(X, segments=given, k_range=[3], **QUICK)
+    assert found.own["jaccard"].max() < 0.5
+    assert "Of the 2 segments in force 0 are stable" in found.text
+
+
+@pytest.mark.parametrize("segments", [["a"] * 3, ["a"] * 40, ["a", None] * 20])
+def test_segments_handed_out_must_fit(segments):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(DataError, match=r"each of 40 rows|two segments or more"):
+        assess_stability(X, segments=segments, **QUICK)
+
+
+def test_no_segments_no_picture_of_them():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(ParameterError, match="no segments were handed in"):
+        assess_stability(X, k_range=[2], **QUICK).plot_segments()

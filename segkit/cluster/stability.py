@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.matrix import as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.own import own_codes
 from segkit.cluster.partitions import METHOD_WORDS, check_method, partitions_of
 from segkit.cluster.refits import Refits, bootstrap, split_halves
 from segkit.cluster.stability_tables import (
@@ -54,6 +55,10 @@ class Stability(Result):
     refits : polars.DataFrame
         ``k``, ``segment``, ``refit``, ``jaccard``: stability within solutions (SLSw), one row a
         segment and refit.
+    own : polars.DataFrame or None
+        The segments handed out, if they were given: ``segment`` (their ids), ``number`` (in
+        ``segments``, at their k), ``size``, ``share``, ``jaccard``, ``jaccard_low``,
+        ``jaccard_high``, ``band``, ``kept_share``, ``slsa``.
     flow : polars.DataFrame
         ``k_from``, ``segment_from``, ``k_to``, ``segment_to``, ``customers``,
         ``share`` (of the segment they come to).
@@ -73,6 +78,7 @@ class Stability(Result):
     curve: pl.DataFrame
     segments: pl.DataFrame
     refits: pl.DataFrame
+    own: pl.DataFrame | None
     flow: pl.DataFrame
     method: str
     n: int
@@ -106,11 +112,28 @@ class Stability(Result):
         if worst["k"] != best["k"]:
             span += f", {number(worst['rand'])} at k = {worst['k']} (the least stable)"
         notes = "".join(f" {note}." for note in self.notes)
-        return (
+        return self._of_own() + (
             f"Two refits to bootstrap samples of {number(self.rows)} customers agree with an "
             f"adjusted Rand index of {span} ({self.n_boot} refits, "
             f"{METHOD_WORDS[self.method]}{starts}). {solid} "
             f"Stable segments need not be natural ones: a line cut in two is stable too.{notes}"
+        )
+
+    def _of_own(self) -> str:
+        """Say how surely the segments handed out come out again, themselves."""
+        if self.own is None:
+            return ""
+        k = self.own.height
+        rand = self.curve.filter(pl.col("k") == k)["rand"].item()
+        sure = self.own.filter(pl.col("jaccard") > RECOVERED).height
+        each = ", ".join(
+            f"{row['segment']} {number(row['jaccard'])}"
+            for row in self.own.sort("jaccard", descending=True).iter_rows(named=True)
+        )
+        return (
+            f"Of the {k} segments in force {sure} are stable (mean Jaccard above "
+            f"{number(RECOVERED)} over refits: {each}); two refits with {k} segments agree with an "
+            f"adjusted Rand index of {number(rand)}. "
         )
 
     def of(self, k: int) -> pl.DataFrame:
@@ -131,11 +154,23 @@ class Stability(Result):
 
         return agreement_over_k(self.curve)
 
-    def plot_segments(self, k: int) -> Figure:
-        """Draw each segment's stability within the solution with ``k`` (SLSw)."""
+    def plot_segments(self, k: int | None = None) -> Figure:
+        """Draw each segment's stability within the solution with ``k`` (SLSw).
+
+        Without ``k`` the segments are those handed out.
+
+        Raises
+        ------
+        ParameterError
+            If ``k`` was not examined, or is left out and no segments were handed in.
+        """
         from segkit.plot.stability import segment_stability
 
-        return segment_stability(self.of(k))
+        if k is not None:
+            return segment_stability(self.of(k))
+        if self.own is None:
+            raise ParameterError("name k: no segments were handed in whose stability to draw")
+        return segment_stability(self.own)
 
     def plot_flow(self) -> Figure:
         """Draw how segments split and join from one k to the next (SLSa)."""
@@ -158,6 +193,7 @@ def assess_stability(
     repeats: str = "once",
     n_jobs: int = 1,
     settle_steps: int = SETTLE_STEPS,
+    segments: Any = None,
 ) -> Stability:
     """Would the same segments come out again? Refits to other customers like these.
 
@@ -196,6 +232,9 @@ def assess_stability(
     settle_steps : int
         Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; with 0
         the Jaccard coefficients compare the literal cuts.
+    segments : array-like of shape (n,), optional
+        The segment of every row as it was handed out: it stands in the place of the solution with
+        as many segments, which joins ``k_range``, and ``own`` tells its segments by their ids.
 
     Returns
     -------
@@ -230,7 +269,8 @@ def assess_stability(
             f"{limit}, {settle_steps}"
         )
     used = matrix[fair_order(matrix, seed)[:limit]]
-    wanted = list(k_range)
+    own = None if segments is None else own_codes(segments, fair_order(matrix, seed), len(used))
+    wanted = sorted({*k_range, *([] if own is None else [len(own.ids)])})
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
@@ -239,13 +279,17 @@ def assess_stability(
         "method": method, "seed": seed, "n_starts": 5 * n_starts, "settle_steps": settle_steps
     }  # fmt: skip
     with single_thread():
-        cuts = numbered(partitions_of(used, ks, **how))
+        cuts = partitions_of(used, ks, **how)
+        if own is not None and len(own.ids) in cuts:
+            cuts[len(own.ids)] = own.codes
+        cuts = numbered(cuts)
         again = bootstrap(used, cuts, plan, n_boot=n_boot, seed=seed, n_jobs=n_jobs)
         halves = split_halves(used, plan, n_splits=n_splits, seed=seed, n_jobs=n_jobs)
     flow = flows(cuts)
-    segments = segment_table(cuts, again)
-    curve = curve_table(ks, again, halves, segments)
+    table = segment_table(cuts, again)
+    curve = curve_table(ks, again, halves, table)
+    mine = None if own is None else own.table(table, cuts)
     return Stability(
-        curve, segments, refit_table(again), flow, method, len(matrix), len(used), n_boot,
+        curve, table, refit_table(again), mine, flow, method, len(matrix), len(used), n_boot,
         n_splits, n_starts, plan.seeding_rows, seed, repeats, tuple(notes),
     )  # fmt: skip

@@ -12,7 +12,8 @@ from segkit.runner.catalog import Catalog, home, notebook_folder
 from segkit.runner.context import Context, build_context, run_name
 from segkit.runner.manifest import NAME, intact, read_json
 
-SHARED = ("source", "data", "mapping", "as_of", "seed", "customers")
+SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
+SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 
 
 def declared_parameters(stem: str) -> list[str]:

@@ -95,7 +95,9 @@ class NotebookRun:
 
         options: dict[str, Any] = {}
         if self.source == "simulated":
-            options = {"n_customers": self.settings["customers"], "seed": self.settings["seed"]}
+            asked = ("seed", "difficulty", "structure", "lift")
+            options = {"n_customers": self.settings["customers"]}
+            options |= {name: self.settings[name] for name in asked if name in self.settings}
         return load_source(self.source, self.data, **options)
 
     # Reading -------------------------------------------------------------------------------

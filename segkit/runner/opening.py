@@ -20,6 +20,9 @@ DEFAULTS: dict[str, Any] = {
     "as_of": "",
     "seed": 0,
     "customers": 20_000,
+    "difficulty": "medium",
+    "structure": "archetypes",
+    "lift": "planted",
 }
 
 
@@ -40,8 +43,7 @@ def open_notebook(
         The notebook's ``globals()``, of which the parameters that its own cell declares are taken.
     **settings
         Parameters by name instead; ``personal=True`` lets customer ids and personal data be shown.
-        A shared parameter (source, data, mapping, out, name, as_of, seed, customers) that is not
-        given takes its default.
+        A shared parameter (those of `DEFAULTS`) that is not given takes its default.
 
     Raises
     ------

@@ -1,0 +1,40 @@
+"""Tests of `segkit.cluster.verdict`: the verdict on the structure beside the truth."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from segkit.cluster.structure import assess_structure
+from segkit.cluster.verdict import grade_structure
+from segkit.errors import ColumnError
+
+QUICK = {"k_range": [2, 3], "n_null": 19, "n_boot": 4}
+
+
+def two_clouds(apart):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(m, 1.0, (60, 2)) for m in (0, apart)])
+
+
+@pytest.mark.parametrize(
+    ("apart", "archetypes", "right", "words"),
+    [
+        (8.0, ["a", "b"], True, "simulated with 2 groups. The test sees natural groups"),
+        (0.0, ["a", "b"], False, "overlap so far"),
+        (0.0, [None, None], True, "sees no natural groups"),
+        (8.0, [None, None], False, "a false alarm"),
+    ],
+)
+def test_verdict_beside_the_truth(apart, archetypes, right, words):
+    found = assess_structure(two_clouds(apart), **QUICK)
+    truth = pl.DataFrame({"archetype": archetypes * 60}, schema={"archetype": pl.String})
+    grade = grade_structure(found, truth)
+    assert grade.right is right
+    assert words in grade.text
+    assert grade.to_frame().height == 1
+
+
+def test_truth_needs_archetypes():
+    found = assess_structure(two_clouds(8.0), **QUICK)
+    with pytest.raises(ColumnError, match="archetype"):
+        grade_structure(found, pl.DataFrame({"kind": ["a"]}))
