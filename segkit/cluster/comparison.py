@@ -92,8 +92,8 @@ class MethodComparison(Result):
             name = best["name"]
             parts.append(
                 f"{name[:1].upper()}{name[1:]} comes out again best over {number(best['refits'])} "
-                f"refits to resampled customers (mean Jaccard {number(best['jaccard'])}, its least stable "
-                f"segment {number(best['jaccard_least'])})."
+                f"refits to resampled customers (mean Jaccard {number(best['jaccard'])}, its "
+                f"least stable segment {number(best['jaccard_least'])})."
             )
         parts += self.notes
         parts.append(

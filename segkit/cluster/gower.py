@@ -204,11 +204,11 @@ def learn_space(
         shaped = shaped if shaped.rows is not None else _fit_known(shaped, table)
     levels = {name: tuple(str(level) for level in order) for name, order in ordinal.items()}
     for name, order in levels.items():
-        found = set(_texts(table, name).drop_nulls().to_list())
-        if found - set(order):
+        odd = set(_texts(table, name).drop_nulls().to_list()) - set(order)
+        if odd:
             raise DataError(
                 f"{name} holds levels that its order does not list: "
-                f"{', '.join(sorted(found - set(order)))}; listed: {', '.join(order)}"
+                f"{', '.join(sorted(odd))}; listed: {', '.join(order)}"
             )
     seen = {name: tuple(sorted(_texts(table, name).drop_nulls().unique())) for name in categorical}
     stand_in = {

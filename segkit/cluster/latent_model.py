@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +32,7 @@ FORMAT = 1
 ANSWERS = {"yes": 1.0, "y": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "n": 0.0, "false": 0.0, "0": 0.0}
 
 
-def read_answers(frame: pl.DataFrame, items: tuple[str, ...] | list[str]) -> Floats:
+def read_answers(frame: pl.DataFrame, items: Sequence[str]) -> Floats:
     """Return yes/no answers as 1 and 0, a missing one as NaN.
 
     Booleans, the numbers 0 and 1, and the words yes, no, true, false, y, n (in any case) are read.
