@@ -75,8 +75,8 @@ class Adequacy(Result):
         parts = [
             (
                 f"These answers {verdict} carry a factor analysis: the sampling adequacy (KMO) is "
-                f"{number(self.kmo)} ({self.word}), and Bartlett's test that no items correlate has "
-                f"p {p} (chi-square {number(self.bartlett_chi_square)} on "
+                f"{number(self.kmo)} ({self.word}), and Bartlett's test that no items correlate "
+                f"has p {p} (chi-square {number(self.bartlett_chi_square)} on "
                 f"{number(self.bartlett_degrees)} degrees of freedom, {number(self.n)} people)."
             )
         ]

@@ -80,8 +80,8 @@ class LoadingIntervals(Result):
             marker=pl.format("{} on {}", "item", "name")
         )
         return intervals(
-            marks, "marker", "loading", ("low", "high"), reference=0.0,
-            title="How sure each marker's loading is", x_label="Loading",
+            marks, "marker", "loading", interval=("low", "high"), reference=0.0,
+            title="How sure each marker's loading is", y_label="Loading",
         )  # fmt: skip
 
 

@@ -325,7 +325,7 @@ def _refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
             f"{number(float(r[i, j]))}); leave one out"
         )
     values, vectors = np.linalg.eigh(r)
-    if complete and values[0] < _SINGULAR:
+    if complete and abs(values[0]) < _SINGULAR:
         bound: list[Any] = [n for n, w in zip(names, vectors[:, 0], strict=True) if abs(w) > 1e-4]
         raise DataError(
             f"{join(bound)} are perfectly collinear: each follows from the others; leave one out"

@@ -372,7 +372,7 @@ class FactorModel(Result):
             arrays = (np.asarray(scoring[k], dtype=np.float64)
                       for k in ("means", "sds", "correlation", "attenuation"))  # fmt: skip
             side = ScoreSide(Coding(items, tables), *arrays)
-        fit = {k: math.nan if v is None else v for k, v in data["fit"].items()}
+        fit: dict[str, Any] = {k: math.nan if v is None else v for k, v in data["fit"].items()}
         loadings, phi, unique, correlation = (
             np.asarray(data[k], dtype=np.float64)
             for k in ("loadings", "phi", "uniquenesses", "correlation")

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.factor.answers import read_answers
-from segkit.plot import heatmap
-from segkit.plot.factors import paths
+from segkit.plot.factors import loading_map, paths
 from segkit.plot.figure import Figure
 from segkit.plot.likert import likert
 
@@ -20,31 +19,11 @@ if TYPE_CHECKING:
 
 def draw_loadings(model: FactorModel) -> Figure:
     """Draw loadings as a heatmap, items grouped by the factor that they mark."""
-    rows = model.to_frame()
-    long = rows.select("label", *model.ids).unpivot(
-        index="label", variable_name="factor", value_name="loading"
-    )
-    names = dict(zip(model.ids, model.names, strict=True))
-    named = long.with_columns(pl.col("factor").replace_strict(names))
-    order = {label: i for i, label in enumerate(rows["label"])}
-    frame = (
-        named.with_columns(row=pl.col("label").replace_strict(order))
-        .sort("row", maintain_order=True)
-        .drop("row")
-    )
-    return heatmap(
-        frame, "factor", "label", "loading", diverging=True, x_label="Factor", y_label="Item",
-        title="What each factor weighs in each item", value_label="Loading",
-    )  # fmt: skip
+    return loading_map(_long(model), title="What each factor weighs in each item")
 
 
 def draw_paths(model: FactorModel, least: float) -> Figure:
     """Draw factors, items and the loadings between them as a path diagram."""
-    rows = model.to_frame()
-    long = rows.select("label", *model.ids).unpivot(
-        index="label", variable_name="factor", value_name="loading"
-    )
-    names = dict(zip(model.ids, model.names, strict=True))
     first, second = np.triu_indices(model.n_factors, 1)
     links = pl.DataFrame(
         {
@@ -53,12 +32,23 @@ def draw_paths(model: FactorModel, least: float) -> Figure:
             "correlation": model.phi[first, second],
         }
     )
-    frame = long.select(
-        pl.col("label").alias("item"), pl.col("factor").replace_strict(names), "loading"
+    return paths(_long(model), links, least=least)
+
+
+def _long(model: FactorModel) -> pl.DataFrame:
+    """Return one row an item and factor, items by their labels unless two share one."""
+    rows = model.to_frame()
+    name = "label" if rows["label"].n_unique() == rows.height else "item"
+    names = dict(zip(model.ids, model.names, strict=True))
+    return pl.DataFrame(
+        [
+            (row[name], names[id_], row[id_])
+            for row in rows.iter_rows(named=True)
+            for id_ in model.ids
+        ],
+        schema={"item": pl.String, "factor": pl.String, "loading": pl.Float64},
+        orient="row",
     )
-    order = {label: i for i, label in enumerate(rows["label"])}
-    frame = frame.with_columns(row=pl.col("item").replace_strict(order))
-    return paths(frame.sort("row", maintain_order=True).drop("row"), links, least=least)
 
 
 def draw_answers(

@@ -79,9 +79,9 @@ class Reliability(Result):
         from segkit.plot import intervals
 
         return intervals(
-            self.scales, "scale", "alpha", ("alpha_low", "alpha_high"), reference=USABLE,
+            self.scales, "scale", "alpha", interval=("alpha_low", "alpha_high"), reference=USABLE,
             title="Reliability of the scales",
-            x_label=f"Cronbach's alpha (dashed: {USABLE}, enough for groups)",
+            y_label=f"Cronbach's alpha (dashed: {USABLE}, enough for groups)",
         )  # fmt: skip
 
 

@@ -65,8 +65,8 @@ class Response(Result):
         """Say how many answered, whether groups differ, and what weights can and cannot mend."""
         parts = [
             (
-                f"{percent(self.respondents / self.customers)} of {number(self.customers)} customers "
-                f"answered ({number(self.respondents)})."
+                f"{percent(self.respondents / self.customers)} of {number(self.customers)} "
+                f"customers answered ({number(self.respondents)})."
             )
         ]
         if self.table.height > 1:
@@ -98,9 +98,9 @@ class Response(Result):
         from segkit.plot import intervals
 
         return intervals(
-            self.table, "stratum", "response_rate", ("low", "high"), percent=True,
+            self.table, "stratum", "response_rate", interval=("low", "high"), percent=True,
             reference=self.respondents / self.customers, title="Who answered",
-            x_label="Share of customers who answered (dashed: all)",
+            y_label="Share of customers who answered (dashed: all)",
         )  # fmt: skip
 
 

@@ -113,8 +113,8 @@ class Validation(Result):
         sure = "more" if self.low > 0.5 else "not surely more"
         parts = [
             (
-                f"{number(self.confirmed)} of {count_words(self.claims, 'claim')} of the profile are "
-                f"confirmed by what customers say, {number(self.contradicted)} contradicted, "
+                f"{number(self.confirmed)} of {count_words(self.claims, 'claim')} of the profile "
+                f"are confirmed by what customers say, {number(self.contradicted)} contradicted, "
                 f"{number(rest)} undecided."
             ),
             (
@@ -142,9 +142,9 @@ class Validation(Result):
             claim=pl.format("{}: {} {}", "segment", "direction", "item")
         )
         return intervals(
-            shown, "claim", "difference", ("low", "high"), reference=0.0,
+            shown, "claim", "difference", interval=("low", "high"), reference=0.0,
             title="Do customers say what the profile says?",
-            x_label="Segment's mean answer less the others' (units of the answers)",
+            y_label="Segment's mean answer less the others' (units of the answers)",
         )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def validate_profile(
     share = float(sides.mean())
     found = wilson(share * len(who), len(who), level=level)
     names = ["segment", "item", "direction", "people", "difference", "low", "high", "verdict"]
-    kinds = [pl.String] * 3 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]  # type: ignore[list-item]
+    kinds = [pl.String] * 3 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]
     table = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
     verdicts = table["verdict"].to_list()
     return Validation(
@@ -214,9 +214,7 @@ def _check_claims(claims: pl.DataFrame) -> None:
         raise DataError("there is no claim to validate")
     wrong = sorted(set(claims["direction"].to_list()) - set(DIRECTIONS))
     if wrong:
-        raise ParameterError(
-            f"a claim's direction is high or low, got {', '.join(map(str, wrong))}"
-        )
+        raise ParameterError(f"a claim's direction is high or low, got {wrong[0]!r}")
     if claims.select("segment", "item").is_duplicated().any():
         raise ParameterError("expected one claim for each segment and item; one comes twice")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,10 +97,10 @@ class Voice(Result):
 
         nps = self.kind == "nps"
         return intervals(
-            self.table, "group", "value", ("low", "high"), percent=not nps,
+            self.table, "group", "value", interval=("low", "high"), percent=not nps,
             reference=float(self.table["value"][0]),
             title="Would they recommend us?" if nps else "Are they satisfied?",
-            x_label="Net promoter score (points; dashed: all)" if nps
+            y_label="Net promoter score (points; dashed: all)" if nps
             else "Share of satisfied customers (dashed: all)",
         )  # fmt: skip
 
@@ -254,7 +255,7 @@ def _groups(ratings: pl.DataFrame, by: str | None) -> list[tuple[str, Floats, Fl
     return [(n, p["rating"].to_numpy(), np.asarray(p["weight"].to_numpy())) for n, p in parts]
 
 
-def _table(rows: list[tuple[object, ...]], names: list[str]) -> pl.DataFrame:
+def _table(rows: Sequence[tuple[object, ...]], names: list[str]) -> pl.DataFrame:
     schema = {"group": pl.String, "people": pl.Int64}
     floats = ["effective", "value", "low", "high", *names]
     return pl.DataFrame(rows, schema=schema | dict.fromkeys(floats, pl.Float64), orient="row")

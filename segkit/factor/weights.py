@@ -11,6 +11,7 @@ from segkit.errors import ParameterError, unknown
 from segkit.factor.answers import Floats
 
 SCORES = ("regression", "bartlett", "tenberge")
+MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +60,15 @@ def score_weights(
     Returns
     -------
     ndarray of shape (items, factors), or None
-        Zero for items that are not there; None where they do not determine the scores.
+        Zero for items that are not there; None where they do not determine the scores (for the
+        two unbiased kinds: where the error of one has ten times the variance of its factor).
 
     Examples
     --------
     >>> model = ScoreModel(np.array([[0.8], [0.6]]), np.eye(1),
     ...                    np.array([[1, 0.48], [0.48, 1]]), np.ones(2))
     >>> score_weights(model, "regression").round(3).ravel().tolist()
-    [0.666, 0.281]
+    [0.665, 0.281]
     """
     use = np.ones(len(model.loadings), dtype=bool) if there is None else there
     r = model.correlation[np.ix_(use, use)]
@@ -81,21 +83,19 @@ def score_weights(
 
 def _weights(r: Floats, loadings: Floats, phi: Floats, method: str) -> Floats:
     if method == "regression":
-        return np.linalg.solve(r, loadings @ phi)
+        return np.asarray(np.linalg.solve(r, loadings @ phi))
+    unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
+    scaled = loadings / unique[:, None]
+    known = loadings.T @ scaled
+    if (np.diag(np.linalg.inv(known)) > MOST_ERROR).any():
+        raise np.linalg.LinAlgError("the answers say too little about some factor")
     if method == "bartlett":
-        unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
-        scaled = loadings / unique[:, None]
-        inner = loadings.T @ scaled
-        if np.linalg.cond(inner) > 1e8:
-            raise np.linalg.LinAlgError("the answers do not tell the factors apart")
-        return np.asarray(np.linalg.solve(inner, scaled.T).T)
+        return np.asarray(np.linalg.solve(known, scaled.T).T)
     root = _power(phi, 0.5)
     inverse_root = _power(r, -0.5)
     turned = loadings @ root
-    inner = turned.T @ np.linalg.solve(r, turned)
-    if np.linalg.cond(inner) > 1e8:
-        raise np.linalg.LinAlgError("the answers do not tell the factors apart")
-    return np.asarray(inverse_root @ (inverse_root @ turned @ _power(inner, -0.5)) @ root)
+    inner = _power(turned.T @ np.linalg.solve(r, turned), -0.5)
+    return np.asarray(inverse_root @ (inverse_root @ turned @ inner) @ root)
 
 
 def _power(matrix: Floats, exponent: float) -> Floats:
@@ -115,7 +115,7 @@ def determinacy(model: ScoreModel) -> Floats:
     """
     structure = model.attenuation[:, None] * (model.loadings @ model.phi)
     explained = (structure * np.linalg.solve(model.correlation, structure)).sum(axis=0)
-    return np.sqrt(np.clip(explained, 0.0, 1.0))
+    return np.asarray(np.sqrt(np.clip(explained, 0.0, 1.0)))
 
 
 def apply_weights(

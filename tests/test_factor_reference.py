@@ -1,0 +1,92 @@
+"""Published factor analyses are reproduced to their printed digits."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import segkit
+from segkit.factor.correlation import Correlations
+from segkit.factor.polychoric import tetrachoric
+from segkit.factor.reliability import alpha, omega
+from tests.reference import factors as ref
+
+
+@pytest.fixture(scope="module")
+def thurstone():
+    return Correlations.given(ref.THURSTONE, ref.THURSTONE_N, ref.THURSTONE_TESTS)
+
+
+@pytest.fixture(scope="module")
+def bfi(shared_data):
+    return pl.read_csv(shared_data("bfi.csv"), null_values=["NA", ""])
+
+
+@pytest.fixture(scope="module")
+def bfi_matrix(bfi):
+    return segkit.correlate(bfi, bfi.columns[:25])
+
+
+def test_thurstone_adequacy(thurstone):
+    assert segkit.adequacy(thurstone).kmo == pytest.approx(ref.THURSTONE_KMO, abs=0.0005)
+
+
+@pytest.mark.parametrize("extraction", ["minres", "principal"])
+def test_thurstone_three_oblimin_factors(thurstone, extraction):
+    model = segkit.fit_factors(thurstone, 3, extraction=extraction)
+    for item, (factor, loading) in ref.THURSTONE_LOADINGS.items():
+        row = model.loadings[model.items.index(item)]
+        assert row[factor] == pytest.approx(loading, abs=0.005), item
+    for (i, j), r in ref.THURSTONE_PHI.items():
+        assert model.phi[i, j] == pytest.approx(r, abs=0.005)
+    assert model.variance()["ss_loadings"].to_list() == pytest.approx(ref.THURSTONE_SS, abs=0.005)
+
+
+def test_thurstone_omega():
+    r = np.array(ref.THURSTONE)
+    total, hierarchical = omega(r)
+    assert total == pytest.approx(ref.THURSTONE_OMEGA["omega_total"], abs=0.005)
+    assert hierarchical == pytest.approx(ref.THURSTONE_OMEGA["omega_hierarchical"], abs=0.005)
+    assert alpha(r, 213).value == pytest.approx(ref.THURSTONE_OMEGA["alpha"], abs=0.005)
+
+
+def test_bfi_adequacy(bfi_matrix):
+    found = segkit.adequacy(bfi_matrix)
+    assert found.kmo == pytest.approx(ref.BFI_KMO, abs=0.0005)
+    assert found.bartlett_chi_square == pytest.approx(ref.BFI_BARTLETT[0], abs=0.0005)
+    assert found.bartlett_degrees == ref.BFI_BARTLETT[1]
+    assert found.adequate
+    assert "meritorious" in found.text
+
+
+@pytest.mark.parametrize("reference", ["normal", "permutation"])
+def test_bfi_number_of_factors(bfi, reference):
+    found = segkit.how_many_factors(bfi, bfi.columns[:25], reference=reference, draws=60)
+    votes = dict(found.votes.select("rule", "n_factors").iter_rows())
+    assert votes["parallel_components"] == votes["parallel_factors"] == ref.BFI_PARALLEL
+    assert votes["map"] == ref.BFI_MAP[0]
+    assert found.eigenvalues["map"].min() == pytest.approx(ref.BFI_MAP[1], abs=0.00005)
+    assert found.n_factors == 6
+    assert "minimum average partial says 5" in found.text
+
+
+def test_bfi_ten_items_two_factors(bfi):
+    model = segkit.fit_factors(bfi, 2, bfi.columns[:10])
+    for item, loading in ref.BFI_10.items():
+        row = model.loadings[model.items.index(item)]
+        assert row[0 if item[0] == "C" else 1] == pytest.approx(loading, abs=0.005), item
+    assert model.phi[0, 1] == pytest.approx(ref.BFI_10_PHI, abs=0.005)
+    assert model.fit.rmsea == pytest.approx(ref.BFI_10_RMSEA, abs=0.0005)
+    assert model.fit.tli == pytest.approx(ref.BFI_10_TLI, abs=0.0005)
+
+
+def test_bfi_reliability(bfi):
+    scales = {name: [f"{name}{i}" for i in range(1, 6)] for name in ref.BFI_ALPHA}
+    found = segkit.reliability(bfi, scales, reverse=ref.BFI_REVERSED)
+    values = dict(found.scales.select("scale", "alpha").iter_rows())
+    assert values == pytest.approx(ref.BFI_ALPHA, abs=0.0005)
+    assert (found.scales["alpha_low"] < found.scales["alpha"]).all()
+
+
+@pytest.mark.parametrize(("first", "second", "both", "expected"), ref.KIRK)
+def test_kirks_tetrachorics(first, second, both, expected):
+    assert tetrachoric(first, second, both) == pytest.approx(expected, abs=5e-6)
