@@ -98,10 +98,8 @@ class Assignment(Result):
         sizes = self.sizes
         told = ", ".join(f"{arm} {number(n)}" for arm, n in sizes.items())
         segments = self.frame.get_column("segment").n_unique()
-        parts = [
-            f"{number(self.frame.height)} customers in {number(segments)} segments are assigned at "
-            f"random: {told}."
-        ]
+        first = f"{number(self.frame.height)} customers in {number(segments)} segments"
+        parts = [f"{first} are assigned at random: {told}."]
         parts.append(self._balance_words())
         if self.stayed:
             parts.append(f"{number(self.stayed)} keep the arm that they had.")
