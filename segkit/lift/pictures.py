@@ -33,19 +33,20 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
         data = some.select("segment", "arm", *(pl.col(c).alias(n) for c, n in zip(
             columns, ("effect", "low", "high"), strict=True)))  # fmt: skip
         group = "arm" if several else None
+    factor = 100 if share and scale != "relative" else 1
     finite = [
-        pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name)
+        pl.when(pl.col(name).is_finite()).then(factor * pl.col(name)).alias(name)
         for name in ("effect", "low", "high")
     ]
     against = some["control"][0]
     who = "" if several else f" of {some['arm'][0]}"
-    unit = f"difference, {'points of customers' if share else 'per customer'}"
+    unit = f"difference, {'percentage points' if share else 'per customer'}"
     if scale == "relative":
         unit = f"relative lift over {against}"
     options: dict[str, Any] = {
         "interval": ("low", "high"),
         "group": group,
-        "percent": share or scale == "relative",
+        "percent": scale == "relative",
         "title": f"{label[0].upper()}{label[1:]}{who} against {against}, "
         f"with {lift.level:.0%} intervals",
         "x_label": "",

@@ -32,6 +32,10 @@ def gap(value: float, kind: str) -> str:
     return f"{number(100 * value)} points" if kind == "share" else number(value)
 
 
+def _bare(value: float, kind: str) -> str:
+    return number(100 * value if kind == "share" else value)
+
+
 def relative_words(row: dict[str, Any], level: float) -> str:
     """Write a relative lift with its interval, and say so where it is unbounded.
 
@@ -65,7 +69,7 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
     )
     interval = (
         f"a difference of {gap(row['difference'], kind)} ({percent(level, places=0)} interval "
-        f"{gap(row['difference_low'], kind)} to {gap(row['difference_high'], kind)}, "
+        f"{_bare(row['difference_low'], kind)} to {_bare(row['difference_high'], kind)}, "
         f"{row['method']}), {relative_words(row, level)}"
     )
     verdict = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit.display import is_share, number, percent
 from segkit.errors import DataError
+from segkit.labels import label
 from segkit.plot.figure import OKABE_ITO
 
 if TYPE_CHECKING:
@@ -96,19 +97,20 @@ def _luminance(*rgb: int) -> float:
 
 
 def words(column: str) -> str:
-    """Write a column's name as words.
+    """Write a column's name as people say it.
 
     Examples
     --------
-    >>> words("order_value_mean")
-    'order value mean'
+    >>> words("order_value_mean"), words("shoe_size")
+    ('spend an order', 'shoe size')
     """
-    return column.replace("_", " ").strip()
+    return label(column)
 
 
 def wrap(text: object, width: int = 26) -> str:
-    """Break a long name over lines, so that it is never clipped."""
-    return "\n".join(textwrap.wrap(str(text), width)) or str(text)
+    """Break a long name over lines, so that it is never clipped; dollar signs stay as they are."""
+    broken = "\n".join(textwrap.wrap(str(text), width)) or str(text)
+    return broken.replace("$", r"\$")
 
 
 def as_percent(percent_: bool | None, column: str) -> bool:

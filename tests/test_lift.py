@@ -1,0 +1,390 @@
+"""Lift: verdicts, segments, money, guards and refusals, on frames made for the purpose."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError, ParameterError
+from segkit.lift.metrics import KPIS
+from segkit.lift.sums import sum_up
+
+
+def arm_rows(arm, segment, n, conversions, amount=20.0, visits=2):
+    order = np.arange(n)
+    return pl.DataFrame(
+        {
+            "converted": (order < conversions).astype(int),
+            "orders": (order < conversions).astype(int),
+            "revenue": np.where(order < conversions, amount, 0.0),
+            "visits": np.full(n, visits),
+            "unsubscribed": (order < n // 100).astype(int),
+        }
+    ).with_columns(arm=pl.lit(arm), segment=pl.lit(segment))
+
+
+def campaign(cells):
+    """Cells of (arm, segment, n, conversions), customers numbered."""
+    frame = pl.concat([arm_rows(*cell) for cell in cells])
+    return frame.with_columns(customer_id=pl.int_range(pl.len()).cast(pl.String))
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return campaign(
+        [("mail", "S1", 5000, 500), ("none", "S1", 5000, 300), ("mail", "S2", 5000, 251),
+         ("none", "S2", 5000, 250), ("mail", "S3", 400, 24), ("none", "S3", 400, 20)]
+    )  # fmt: skip
+
+
+def test_verdicts_differ_same_and_undecided_each_with_its_reason(frame):
+    found = segkit.measure_lift(frame, control="none", margins={"conversion": 0.015})
+    verdict = {
+        segment: found.row(segment=segment)["verdict"]
+        for segment in ("all customers", "S1", "S2", "S3")
+    }
+    assert verdict == {"all customers": "higher", "S1": "higher", "S2": "same", "S3": "undecided"}
+    without = segkit.measure_lift(frame, control="none")
+    assert without.row(segment="S2")["verdict"] == "undecided"
+    row = without.row(segment="S3")
+    # Half the distance between the hypotheses at 80% power and Bonferroni over 3 segments.
+    assert row["smallest_effect"] == pytest.approx((2.39398 + 0.84162) * row["error"], rel=1e-4)
+    assert "higher in S1; undecided in S2, S3 (Holm over 3 segments)" in without.text
+    assert "differ by more than chance" in without.text
+
+
+def test_holm_is_over_the_declared_family(frame):
+    found = segkit.measure_lift(frame, control="none")
+    part = found.effects.filter(family="conversion, segments").sort("p_value")
+    assert part["p_adjusted"][0] == pytest.approx(3 * part["p_value"][0])
+    whole = found.effects.filter(family="conversion, overall")
+    assert whole["p_adjusted"].to_list() == whole["p_value"].to_list()
+
+
+def test_shrunken_effects_lie_between_their_own_and_the_mean(frame):
+    found = segkit.measure_lift(frame, control="none").effects.filter(metric="conversion")
+    parts = found.filter(pl.col("segment") != "all customers")
+    middle = (parts["difference"] / parts["error"] ** 2).sum() / (1 / parts["error"] ** 2).sum()
+    own, moved = parts["difference"] - middle, parts["shrunk"] - middle
+    assert (moved.abs() <= own.abs() + 2e-3).all()
+    assert found.filter(segment="all customers")["shrunk"].null_count() == 1
+
+
+def test_a_split_that_differs_between_segments_does_not_fool_the_whole():
+    """Simpson: no effect in either segment, but the arm holds more of the better one."""
+    rows = campaign(
+        [("mail", "good", 9000, 1800), ("none", "good", 1000, 200), ("mail", "bad", 1000, 10),
+         ("none", "bad", 9000, 90)]
+    )  # fmt: skip
+    pooled = segkit.measure_lift(rows, control="none", overall="pooled").row()
+    assert pooled["verdict"] == "higher"
+    found = segkit.measure_lift(rows, control="none")
+    assert found.row()["difference"] == pytest.approx(0.0, abs=1e-12)
+    assert found.row()["verdict"] == "undecided"
+    assert "weight the segments' effects" in found.text
+    assert segkit.sample_ratio(rows).level == "poor"
+
+
+def test_a_metric_whose_denominator_follows_the_assignment_describes(frame):
+    found = segkit.measure_lift(frame, control="none")
+    ratio = found.row(metric="order_value")
+    assert (ratio["use"], ratio["verdict"], ratio["value_arm"]) == ("descriptive",) * 2 + (20.0,)
+    table = segkit.kpi_table()
+    assert table.filter(use="descriptive")["metric"].to_list() == [
+        metric.name for metric in KPIS if metric.kind == "ratio"
+    ]
+    assert table["below"].null_count() == 0
+    assert {"conversion", "click_through", "open_rate", "order_value", "inactive_rate", "roi",
+            "unsubscribe_rate", "revenue", "clv"} <= set(table["metric"])  # fmt: skip
+
+
+def test_guardrails_need_a_margin_and_then_pass_or_not(frame):
+    found = segkit.measure_lift(frame, control="none")
+    assert found.guardrails["verdict"].to_list() == ["no margin declared"]
+    passed = segkit.measure_lift(frame, control="none", margins={"unsubscribe_rate": 0.01})
+    row = passed.guardrails.row(0, named=True)
+    assert row["verdict"] == "no harm"
+    assert row["difference"] < row["worst"] < 0.01
+    tight = segkit.measure_lift(frame, control="none", margins={"unsubscribe_rate": 0.0001})
+    assert tight.guardrails["verdict"][0] == "not shown"
+    worse = frame.with_columns(
+        unsubscribed=pl.when(pl.col("arm") == "mail").then(pl.col("visits") - 1).otherwise(0)
+    )
+    harmed = segkit.measure_lift(worse, control="none", margins={"unsubscribe_rate": 0.01})
+    assert harmed.guardrails["verdict"][0] == "harm"
+    assert "harm is shown" in harmed.guardrail_text
+
+
+def test_zero_conversions_in_an_arm_have_a_stated_treatment():
+    rows = campaign([("mail", "S", 500, 12), ("none", "S", 500, 0)])
+    row = segkit.measure_lift(rows, control="none").row()
+    assert (row["relative"], row["relative_high"], row["few"]) == (np.inf, np.inf, True)
+    assert row["relative_low"] > 0
+    assert row["difference_low"] > 0
+    text = segkit.measure_lift(rows, control="none", segment=None).text
+    assert "no relative lift can be given" in text
+    assert "not vouched for" in text
+    other = segkit.measure_lift(rows, control="mail").row()
+    assert (other["relative"], other["verdict"]) == (-1.0, "lower")
+    nobody = campaign([("mail", "S", 50, 0), ("none", "S", 50, 0)])
+    row = segkit.measure_lift(nobody, control="none").row()
+    assert (row["p_value"], row["verdict"]) == (1.0, "undecided")
+    assert row["difference_low"] < 0 < row["difference_high"]
+
+
+def test_fieller_says_so_when_it_is_unbounded():
+    rows = campaign([("mail", "S", 500, 12), ("none", "S", 50, 1)])
+    found = segkit.measure_lift(rows, control="none", relative="fieller", segment=None)
+    assert found.row()["relative_high"] == np.inf
+    assert "unbounded above, Fieller" in found.text
+    found.plot(scale="relative")  # an infinite limit is left undrawn
+
+
+def test_an_empty_segment_and_a_holdout_of_five():
+    rows = campaign(
+        [("mail", "S1", 500, 50), ("none", "S1", 5, 1), ("mail", "S2", 300, 30)]
+    )  # fmt: skip
+    found = segkit.measure_lift(rows, control="none")
+    assert found.row(segment="S2")["verdict"] == "not measured"
+    assert found.row(segment="S1")["few"]
+    assert "not comparable in S2" in found.text
+    assert "Too few cases" in found.text
+    money = segkit.campaign_profit(rows, control="none", margin=0.5, cost_per_contact=0.1)
+    assert money.table["segment"].to_list() == ["all customers", "S1"]
+
+
+def test_refusals_say_what_can_be_done():
+    one = campaign([("mail", "S", 50, 5)])
+    with pytest.raises(DataError, match=r"one arm only.*describe_change"):
+        segkit.measure_lift(one, control="mail")
+    rows = campaign([("mail", "S1", 50, 5), ("none", "S2", 50, 5)])
+    with pytest.raises(DataError, match=r"each segment has one arm.*drawn at random"):
+        segkit.measure_lift(rows, control="none")
+    both = campaign([("mail", "S", 50, 5), ("none", "S", 50, 5)])
+    for call in (segkit.measure_lift, segkit.campaign_profit):
+        more = {"margin": 0.5, "cost_per_contact": 0.1} if call is segkit.campaign_profit else {}
+        with pytest.raises(DataError, match=r"chosen, not drawn.*before/after"):
+            call(both, control="none", randomised=False, **more)
+        with pytest.raises(DataError, match="come twice"):
+            call(pl.concat([both, both.head(3)]), control="none", **more)
+        with pytest.raises(ParameterError, match="unknown arm 'noen'; did you mean 'none'"):
+            call(both, control="noen", **more)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"revenue": pl.lit(float("inf"))}, "'revenue' holds values that are infinite"),
+        ({"revenue": pl.lit(float("nan"))}, "infinite or not a number"),
+        ({"converted": pl.lit(None, pl.Int64)}, "'converted' is missing for 100"),
+        ({"segment": pl.lit(None, pl.String)}, "100 customers have no segment"),
+        ({"arm": pl.lit(None, pl.String)}, "have no arm"),
+        ({"converted": pl.lit("yes")}, "must be numeric or Boolean"),
+    ],
+)
+def test_outcomes_that_cannot_be_summed_are_refused(change, message):
+    both = campaign([("mail", "S", 50, 5), ("none", "S", 50, 5)])
+    with pytest.raises(DataError, match=message):
+        segkit.measure_lift(both.with_columns(**change), control="none")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ["conversoin"]}, "did you mean 'conversion'"),
+        ({"primary": "clv"}, "unknown metric 'clv'"),
+        ({"margins": {"clv": 1.0}}, "unknown metric 'clv'"),
+        ({"relative": "katz"}, "unknown value of relative"),
+        ({"overall": "both"}, "unknown value of overall"),
+        ({"arms": ["none"]}, "with itself"),
+        ({"level": 1.5}, "level must lie"),
+    ],
+)
+def test_wrong_options_are_named(frame, options, message):
+    with pytest.raises(ParameterError, match=message):
+        segkit.measure_lift(frame, control="none", **options)
+
+
+def test_negative_revenue_is_summed_not_hidden():
+    rows = campaign([("mail", "S", 200, 40), ("none", "S", 200, 20)])
+    back = rows.with_columns(
+        revenue=pl.when((pl.col("arm") == "mail") & (pl.col("converted") == 1))
+        .then(-5.0).otherwise(pl.col("revenue"))
+    )  # fmt: skip
+    row = segkit.measure_lift(back, control="none").row(metric="revenue")
+    assert row["value_arm"] == pytest.approx(-1.0)
+    assert row["verdict"] == "lower"
+    money = segkit.campaign_profit(back, control="none", margin=0.5, cost_per_contact=0.0)
+    assert money.table["added_revenue"][0] == pytest.approx(-3.0)
+    assert money.table["roi"][0] is None
+    assert "no more was spent" in money.text
+
+
+def test_row_order_and_engine_change_nothing(frame):
+    one = segkit.measure_lift(frame, control="none").effects
+    shuffled = segkit.measure_lift(frame.sample(fraction=1, shuffle=True, seed=1), control="none")
+    lazy = segkit.measure_lift(frame.lazy(), control="none")
+    for other in (shuffled.effects, lazy.effects):
+        assert one.drop("shrunk", "shrunk_low", "shrunk_high").equals(
+            other.drop("shrunk", "shrunk_low", "shrunk_high"), null_equal=True
+        )
+
+
+def test_sums_over_segments_are_the_sums_over_all(frame):
+    sums = sum_up(frame, ["revenue", "converted"], pairs=[("revenue", "converted")])
+    whole = sum_up(frame, ["revenue", "converted"], pairs=[("revenue", "converted")], segment=None)
+    assert sums.n.sum() == frame.height
+    assert sums.totals.sum(axis=0) == pytest.approx(whole.totals[0])
+    found = sums.moments(None, 0, ["revenue", "converted"])
+    part = frame.filter(arm="mail").select("revenue", "converted").to_numpy().astype(float)
+    assert found.covariance == pytest.approx(np.cov(part.T))
+
+
+def test_money_is_linear_in_margin_and_cost(frame):
+    options = {"control": "none", "repeats": 500, "seed": 3}
+    one = segkit.campaign_profit(frame, margin=0.5, cost_per_contact=0.0, **options).table
+    two = segkit.campaign_profit(
+        frame, margin=0.5, cost_per_contact={"mail": 0.1}, fixed_cost=104.0, **options
+    ).table
+    assert two["added_profit"][0] == pytest.approx(one["added_profit"][0] - 0.1 - 104 / 10_400)
+    assert two["added_profit"][1] == pytest.approx(one["added_profit"][1] - 0.1)
+    assert two["total_profit"][0] == pytest.approx(two["added_profit"][0] * 10_400)
+    assert two["added_revenue_low"].to_list() == one["added_revenue_low"].to_list()
+    again = segkit.campaign_profit(frame[::-1], margin=0.5, cost_per_contact=0.0, **options).table
+    assert again.equals(one)
+    plain = segkit.measure_lift(frame, control="none").row(metric="revenue")
+    width = one["added_revenue_high"][0] - one["added_revenue_low"][0]
+    assert width == pytest.approx(plain["difference_high"] - plain["difference_low"], rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"margin": 1.5, "cost_per_contact": 0}, {"margin": 0.5, "cost_per_contact": -1},
+     {"margin": 0.5, "cost_per_contact": {"post": 1}}],
+)  # fmt: skip
+def test_impossible_costs_are_refused(frame, options):
+    with pytest.raises(ParameterError):
+        segkit.campaign_profit(frame, control="none", **options)
+
+
+def test_sample_ratio_sees_a_loss_and_knows_the_plan(frame):
+    assert segkit.sample_ratio(frame).level == "good"
+    lost = frame.filter((pl.col("arm") == "none") | (pl.col("converted") == 0))
+    found = segkit.sample_ratio(lost)
+    assert found.level == "poor"
+    assert "no lift below can be trusted" in found.text
+    rows = campaign([("mail", "S", 900, 5), ("none", "S", 100, 5)])
+    assert segkit.sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
+    assert segkit.sample_ratio(rows).level == "poor"
+    with pytest.raises(ParameterError, match="unknown arm 'post'"):
+        segkit.sample_ratio(rows, {"mail": 1, "none": 1, "post": 1})
+
+
+def test_balance_finds_the_covariate_that_chose_the_arm(frame):
+    rng = np.random.default_rng(0)
+    known = frame.with_columns(
+        age=pl.Series(rng.normal(40, 10, frame.height)),
+        chosen=(pl.col("arm") == "mail").cast(pl.Float64) + pl.Series(rng.random(frame.height)),
+    )
+    found = segkit.check_balance(known, ["age"], control="none")
+    assert "the arms were alike" in found.text
+    biased = segkit.check_balance(known, ["age", "chosen"], control="none")
+    assert "doubt that the arms were drawn at random" in biased.text
+    assert biased.table.filter(covariate="chosen")["standardised"][0] > 1
+    with pytest.raises(DataError, match="none was given"):
+        segkit.check_balance(known, [], control="none")
+
+
+def test_daily_looks_are_cumulative_and_wider_than_one_look():
+    rng = np.random.default_rng(1)
+    when = np.where(rng.random(8000) < 0.1, rng.integers(1, 29, 8000), 0)
+    rows = pl.DataFrame({"conversion_day": when, "arm": ["a", "b"] * 4000}).with_columns(
+        conversion_day=pl.when(pl.col("conversion_day") > 0).then(pl.col("conversion_day"))
+    )
+    found = segkit.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=28)
+    last = found.table.row(-1, named=True)
+    assert last["value_arm"] == pytest.approx(
+        rows.filter(arm="a")["conversion_day"].is_not_null().mean()
+    )
+    assert (found.table["low"] < found.table["fixed_low"]).all()
+    assert found.first_day is None
+    assert "On no day" in found.text
+    strong = rows.filter((pl.col("arm") == "a") | pl.col("conversion_day").is_null())
+    assert segkit.daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day < 10
+    with pytest.raises(ParameterError, match="between 0 and 1"):
+        segkit.daily_lift(rows, arm="a", control="b", planned_rate=0)
+    with pytest.raises(ParameterError, match="unknown arm"):
+        segkit.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
+
+
+def test_factorial_effects_are_the_regressions_with_effect_coding():
+    rng = np.random.default_rng(2)
+    n = 4000
+    subject, offer = rng.integers(0, 2, n), rng.integers(0, 3, n)
+    y = 1.0 + 0.5 * (subject == 1) + np.array([0.0, 0.3, 0.9])[offer] + rng.normal(size=n)
+    y = y + 0.4 * ((subject == 1) & (offer == 2))
+    rows = pl.DataFrame({"subject": subject, "offer": offer, "revenue": y})
+    found = segkit.factorial_effects(rows, ["subject", "offer"], metric="revenue")
+    s = np.where(subject == 1, 1.0, -1.0)
+    o = np.column_stack([(offer == k) * 1.0 - (offer == 0) for k in (1, 2)])
+    design = np.column_stack([np.ones(n), s, o, s[:, None] * o])
+    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
+    value = dict(found.table.select("effect", "value").iter_rows())
+    assert value["subject 1"] == pytest.approx(coefficients[1])
+    assert value["subject 0"] == pytest.approx(-coefficients[1])
+    assert value["offer 2"] == pytest.approx(coefficients[3])
+    assert value["subject 1 with offer 2"] == pytest.approx(coefficients[5])
+    assert "subject 1" in found.text
+    with pytest.raises(DataError, match="one level only"):
+        segkit.factorial_effects(rows.with_columns(offer=0), ["subject", "offer"], metric="revenue")
+    gap = rows.filter((pl.col("subject") == 0) | (pl.col("offer") < 2))
+    with pytest.raises(DataError, match="subject 1, offer 2 has 0 customers"):
+        segkit.factorial_effects(gap, ["subject", "offer"], metric="revenue")
+    with pytest.raises(ParameterError, match="a share or a mean"):
+        segkit.factorial_effects(rows, ["subject"], metric="order_value")
+
+
+def test_a_chosen_audience_gets_a_description_labelled_as_such():
+    rng = np.random.default_rng(3)
+    who = pl.DataFrame(
+        {"customer_id": [str(i) for i in range(400)], "arm": ["mail", "others"] * 200,
+         "pre_revenue": rng.gamma(1, 20, 400)}
+    )  # fmt: skip
+    did = who.select(
+        "customer_id", revenue=pl.col("pre_revenue") + 5 + 3 * (pl.col("arm") == "mail")
+    )
+    chosen = segkit.given_outcomes(who, did, randomised=False)
+    with pytest.raises(DataError, match="chosen, not drawn"):
+        segkit.measure_lift(chosen, control="others")
+    found = segkit.describe_change(chosen, contacted="mail", others="others")
+    assert found.table["change"].to_list() == pytest.approx([8.0, 5.0, 3.0])
+    assert found.text.startswith("A description, not a lift")
+    alone = segkit.describe_change(chosen, contacted="mail")
+    assert "fall" in alone.text
+    with pytest.raises(DataError, match="pre_orders"):
+        segkit.describe_change(chosen, contacted="mail", metric="orders")
+
+
+def test_pictures_say_what_they_show_and_results_are_stored(frame):
+    found = segkit.measure_lift(frame, control="none")
+    for scale in ("difference", "relative", "shrunk"):
+        assert "S1" in found.plot(scale=scale).alt
+    assert found.plot().data["effect"][0] == pytest.approx(100 * found.row()["difference"])
+    with pytest.raises(ParameterError, match="unknown scale"):
+        found.plot(scale="log")
+    back = type(found).from_dict(json.loads(json.dumps(found.to_dict())))
+    assert back.text == found.text
+    money = segkit.campaign_profit(frame, control="none", margin=0.5, cost_per_contact=0.1)
+    assert "all customers" in money.plot().alt
+    assert segkit.check_balance(frame, ["visits"], control="none").table.height == 1
+
+
+def test_arms_that_got_no_mail_are_not_compared_on_mail(frame):
+    mailed = frame.with_columns(
+        emails_sent=(pl.col("arm") == "mail").cast(pl.Int64), emails_opened=0, clicked=0
+    )
+    found = segkit.measure_lift(mailed, control="none")
+    assert "click_through" not in found.effects["metric"].to_list()
+    assert any("got no mail" in note for note in found.notes)

@@ -1,0 +1,197 @@
+"""The statistics under lift, against scipy, by hand, and by simulation's identities."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from segkit.errors import DataError, ParameterError
+from segkit.stats.heterogeneity import heterogeneity, shrink
+from segkit.stats.hypotheses import count_table, mean_t_test, planned_split, share_z
+from segkit.stats.intervals import relative_lift
+from segkit.stats.moments import Moments, cuped, plain_means, ratio_of_sums, stratified
+from segkit.stats.relative import relative_difference
+from segkit.stats.sequential import always_valid, mixture_multiple
+from segkit.stats.sparse import resampled_means
+
+
+def moments(table):
+    return Moments.of_sums(len(table), table.sum(axis=0), table.T @ table)
+
+
+def test_tests_agree_with_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.gamma(1, 2, 40), rng.gamma(2, 2, 70)
+    pieces = (a.mean(), a.std(ddof=1), 40, b.mean(), b.std(ddof=1), 70)
+    for pooled in (False, True):
+        expected = stats.ttest_ind(a, b, equal_var=pooled)
+        found = mean_t_test(*pieces, pooled=pooled)
+        assert found.statistic == pytest.approx(expected.statistic)
+        assert found.p_value == pytest.approx(expected.pvalue)
+        assert found.freedom == pytest.approx(expected.df)
+    table = [[30, 70], [20, 80], [25, 75]]
+    chi = stats.chi2_contingency(table, correction=False)
+    assert count_table(table).p_value == pytest.approx(chi.pvalue)
+    one = stats.chi2_contingency(table[:2], correction=False)
+    assert share_z(30, 100, 20, 100).statistic ** 2 == pytest.approx(one.statistic)
+    split = planned_split([480, 520], [1, 1])
+    assert split.p_value == pytest.approx(stats.chisquare([480, 520]).pvalue)
+
+
+def test_degenerate_tests_say_nan():
+    assert np.isnan(share_z(0, 10, 0, 10).p_value)
+    assert np.isnan(mean_t_test(1.0, 0.0, 5, 1.0, 0.0, 5).p_value)
+    assert np.isnan(count_table([[5, 0], [3, 0]]).p_value)
+    with pytest.raises(DataError, match="positive share"):
+        planned_split([5, 5], [1, 0])
+
+
+def test_relative_log_is_katz_for_shares():
+    x1, n1, x2, n2 = 30, 100, 20, 150
+    p1, p2 = x1 / n1, x2 / n2
+    errors = (np.sqrt(p1 * (1 - p1) / n1), np.sqrt(p2 * (1 - p2) / n2))
+    found = relative_difference(p1, errors[0], p2, errors[1], method="log")
+    katz = relative_lift(x1, n1, x2, n2)
+    assert (found.low, found.high) == pytest.approx((katz.low, katz.high))
+
+
+@given(
+    m1=st.floats(0.01, 10), m2=st.floats(0.01, 10), s1=st.floats(0.001, 5), s2=st.floats(0.001, 5),
+    tie=st.floats(-0.9, 0.9),
+)  # fmt: skip
+def test_fieller_limits_are_where_the_test_just_rejects(m1, m2, s1, s2, tie):
+    c = tie * s1 * s2
+    found = relative_difference(m1, s1, m2, s2, covariance=c, method="fieller")
+    z = stats.norm.ppf(0.975)
+    for limit in (found.low, found.high):
+        r = limit + 1
+        if np.isfinite(limit) and r > 0:  # r = 0 is where an unbounded set is cut off
+            variance = s1**2 + r**2 * s2**2 - 2 * r * c
+            assert (m1 - r * m2) ** 2 == pytest.approx(z**2 * variance, rel=1e-3, abs=1e-6)
+    assert found.low <= found.value + 1e-9
+    assert found.value <= found.high + 1e-9
+
+
+def test_an_unbounded_set_is_infinite_and_a_base_of_zero_has_no_lift():
+    assert relative_difference(1.0, 0.1, 0.5, 0.4, method="fieller").high == np.inf
+    for method in ("log", "fieller", "delta"):
+        found = relative_difference(1.0, 0.1, 0.0, 0.0, method=method)
+        assert found.value == np.inf
+        assert np.isnan(found.low)
+        assert np.isnan(relative_difference(1.0, 0.1, -1.0, 0.1, method=method).value)
+    with pytest.raises(ParameterError, match="did you mean 'log'"):
+        relative_difference(1, 1, 1, 1, method="lgo")
+
+
+def test_ratio_is_the_delta_method_and_agrees_with_a_bootstrap():
+    rng = np.random.default_rng(1)
+    visits = rng.poisson(3, 2000).astype(float)
+    orders = rng.binomial(visits.astype(int), 0.2).astype(float)
+    both = np.column_stack([orders, visits])
+    value, variance = ratio_of_sums(moments(both))
+    assert value == orders.sum() / visits.sum()
+    draws = [both[rng.integers(0, 2000, 2000)].sum(axis=0) for _ in range(2000)]
+    spread = np.std([y / x for y, x in draws])
+    assert np.sqrt(variance) == pytest.approx(spread, rel=0.06)
+    assert np.isnan(ratio_of_sums(moments(np.zeros((5, 2))))[0])
+
+
+def test_cuped_is_the_regression_with_the_covariates_and_drops_a_constant_one():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(600, 2))
+    y = x @ [2.0, -1.0] + rng.normal(size=600)
+    arm = np.arange(600) % 3 == 0
+    table = np.column_stack([y, x])
+    found = cuped(moments(table[arm]), moments(table[~arm]))
+    design = np.column_stack([np.ones(600), arm, x])
+    slope = np.linalg.lstsq(design, y, rcond=None)[0]
+    assert found.difference == pytest.approx(slope[1])
+    assert found.weights == pytest.approx(slope[2:])
+    assert found.error < 0.5 * plain_means(moments(table[arm]), moments(table[~arm])).error
+    more = np.column_stack([table, np.full(600, 7.0)])
+    again = cuped(moments(more[arm]), moments(more[~arm]))
+    assert again.difference == pytest.approx(found.difference)
+    with pytest.raises(DataError, match="covariates"):
+        cuped(moments(table[:, :1]), moments(table[:, :1]))
+
+
+def test_strata_are_weighted_by_their_size():
+    one, two = (moments(np.array([[v], [v + 1.0]])) for v in (0.0, 10.0))
+    zero = moments(np.array([[0.0], [1.0]]))
+    found = stratified([plain_means(one, zero), plain_means(two, zero)], [30, 10])
+    assert found.difference == pytest.approx(0.25 * 10)
+    assert found.error == pytest.approx(np.hypot(0.75, 0.25) * plain_means(one, zero).error)
+    with pytest.raises(DataError, match="at least one stratum"):
+        stratified([], [])
+
+
+def test_heterogeneity_finds_a_crossing_and_none_in_one_group():
+    found = heterogeneity([1.0, -1.0, 1.0], [0.1, 0.1, 0.1])
+    assert found.p_value < 1e-10
+    assert found.p_crossing < 1e-10
+    same = heterogeneity([1.0, 1.0], [0.1, 0.1])
+    assert (same.q, same.p_crossing) == (0.0, 1.0)
+    assert np.isnan(heterogeneity([1.0, np.nan], [0.1, 0.1]).p_value)
+    two = heterogeneity([0.3, 0.1], [0.1, 0.1])  # by hand: (0.2)^2 / (2 x 0.01)
+    assert (two.q, two.freedom) == (pytest.approx(2.0), 1)
+
+
+def test_shrinkage_goes_to_the_mean_where_effects_agree_and_stays_where_they_do_not():
+    near = shrink([0.9, 1.1, 1.0, 1.05, 0.95], np.full(5, 1.0))
+    assert np.ptp(near.value) < 0.12
+    assert ((near.high - near.low) < 2 * 1.96 * 1.0).all()
+    far = shrink([0.0, 50.0, 100.0], np.full(3, 1.0))
+    assert far.value == pytest.approx([0, 50, 100], abs=0.3)
+    alone = shrink([2.0, np.nan], [1.0, 1.0])
+    assert alone.value[0] == 2.0
+    assert np.isnan(alone.value[1])
+    assert alone.low[0] == pytest.approx(2 - 1.96, abs=1e-3)
+
+
+def test_always_valid_is_wider_and_narrowest_where_planned():
+    shares = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 10.0])
+    multiples = mixture_multiple(shares)
+    assert (multiples > 1.96).all()
+    assert multiples.argmin() == 3
+    assert np.isnan(mixture_multiple(0.0))
+    found = always_valid(0.0, 1.0, information=1.0, level=0.9)
+    assert found.high < always_valid(0.0, 1.0, information=1.0).high
+    with pytest.raises(ParameterError, match="negative"):
+        mixture_multiple(-1.0)
+
+
+def test_always_valid_holds_over_a_brownian_path():
+    rng = np.random.default_rng(3)
+    steps = rng.normal(size=(2000, 300))
+    paths, time = steps.cumsum(axis=1), np.arange(1, 301)
+    out = np.abs(paths) / np.sqrt(time) > mixture_multiple(time / 300)
+    assert out.any(axis=1).mean() < 0.05
+    assert (np.abs(paths) / np.sqrt(time) > 1.96).any(axis=1).mean() > 0.3  # peeking without it
+
+
+def test_sparse_bootstrap_has_the_moments_and_quantiles_of_the_plain_one():
+    rng = np.random.default_rng(4)
+    spend = np.where(rng.random(3000) < 0.05, rng.gamma(1.0, 100.0, 3000), 0.0)
+    plain = np.array([spend[rng.integers(0, 3000, 3000)].mean() for _ in range(4000)])
+    buyers = spend[spend > 0]
+    for dense in (10, 20_000):  # by three moments, and buyer by buyer
+        fast = resampled_means([buyers], [3000], repeats=20_000, dense=dense, seed=5)[:, 0]
+        assert fast.mean() == pytest.approx(spend.mean(), rel=0.01)
+        assert fast.std() == pytest.approx(plain.std(), rel=0.04)
+        for q in (0.025, 0.975):
+            assert np.quantile(fast, q) == pytest.approx(np.quantile(plain, q), rel=0.025)
+        assert stats.skew(fast) == pytest.approx(stats.skew(plain), abs=0.15)
+
+
+def test_sparse_bootstrap_is_seeded_and_indifferent_to_order():
+    values = [np.array([3.0, 1.0, 2.0]), np.array([])]
+    one = resampled_means(values, [10, 5], repeats=200, seed=1)
+    two = resampled_means([values[0][::-1], []], [10, 5], repeats=200, seed=1)
+    assert (one == two).all()
+    assert (one[:, 1] == 0).all()
+    for wrong in ([np.nan], [1.0] * 11):
+        with pytest.raises(DataError, match="finite values"):
+            resampled_means([wrong], [10])
+    with pytest.raises(ParameterError, match="100 repeats"):
+        resampled_means([[1.0]], [10], repeats=10)
