@@ -59,6 +59,7 @@ _MAP: dict[str, str] = {
     "cluster_parquet": "segkit.cluster.batches",
     "compare_methods": "segkit.cluster.methods",
     "load_model": "segkit.cluster.scoring",
+    "score_file": "segkit.scoring",
     # Do two divisions agree, and how near is one to the truth?
     "compare_assignments": "segkit.cluster.grade",
     "grade_segments": "segkit.cluster.grade",
@@ -91,7 +92,9 @@ _MAP: dict[str, str] = {
     "gains_of_pilot": "segkit.experiment.budget",
     "measure": "segkit.experiment.metrics",
     "plan_budget": "segkit.experiment.budget",
+    "power_by_segment": "segkit.experiment.by_segment",
     "power_of": "segkit.experiment.power",
+    "read_assignment": "segkit.experiment.assign",
     "read_pilot": "segkit.experiment.pilot",
     "read_segmentation_test": "segkit.experiment.segmentations",
     "sample_size": "segkit.experiment.power",

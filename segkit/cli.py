@@ -1,8 +1,9 @@
-"""The command line: ``segkit run``, ``params``, ``check``, ``new``, ``index``, ``version``."""
+"""The command line: ``segkit run``, ``params``, ``check``, ``score``, ``new``, ``index``."""
 
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -144,6 +145,30 @@ def check(
         )
     if audit.blocked:
         raise typer.Exit(GATE)
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="A saved model (JSON)")],
+    data: Annotated[Path, typer.Argument(help="A customer table (CSV, Parquet), or raw orders")],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping, for raw orders")] = None,
+    as_of: Annotated[str, typer.Option(help="Raw orders: the last day used (ISO date)")] = "",
+    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet")] = Path(
+        "assignments.csv"
+    ),
+) -> None:
+    """Assign the customers of a file to the segments of a saved model."""
+    from segkit.scoring import score_file, write_assignments
+
+    try:
+        day = date.fromisoformat(as_of) if as_of else None
+    except ValueError:
+        raise ParameterError(f"--as-of expects an ISO date, got {as_of!r}") from None
+    if out.exists():
+        raise ParameterError(f"{out} exists; it is not overwritten")
+    found = score_file(model, data, mapping=mapping, as_of=day)
+    typer.echo(str(found))
+    typer.echo(_near(write_assignments(found, out)))
 
 
 @app.command()

@@ -1,0 +1,209 @@
+"""Which segment is each customer of this file in? A saved model, put to work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import ModelError, ParameterError, SourceError, require_columns
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.cluster.scoring import Scorer
+    from segkit.features import CustomerTable
+
+WINDOW = re.compile(r"_(\d+)d$")
+CALENDAR = re.compile(r"calendar '(\w+)'")
+POLICIES = ("net", "gross")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored(Result):
+    """Customers of a file with their segments.
+
+    Attributes
+    ----------
+    assignments : polars.DataFrame
+        What the model's ``score`` gives: customer_id, segment, segment_name, distance,
+        second_segment, margin, unlike_any, and what its method adds.
+    segments : polars.DataFrame
+        One row a segment of the model: segment, segment_name, customers, customer_share.
+    about : str
+        The model in words.
+    made_from : str
+        "a customer table", or the orders and the day up to which they were read.
+    """
+
+    assignments: pl.DataFrame
+    segments: pl.DataFrame
+    about: str
+    made_from: str
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the assignments, one row a customer."""
+        return self.assignments
+
+    @property
+    def text(self) -> str:
+        """How many customers are in which segment, and how many are unlike any."""
+        each = "; ".join(
+            f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
+            f"({percent(row['customer_share'])})"
+            for row in self.segments.iter_rows(named=True)
+        )
+        odd = float(self.assignments["unlike_any"].mean() or 0)  # type: ignore[arg-type]
+        told = (
+            f"{number(self.assignments.height)} customers from {self.made_from} assigned: {each}. "
+            f"{percent(odd)} are unlike any segment."
+        )
+        if "unseen" in self.assignments.columns and self.assignments["unseen"].sum():
+            new = int((self.assignments["unseen"] > 0).sum())
+            told += f" {number(new)} have a category that was not there at the fit."
+        return f"{told} {self.about}"
+
+
+def score_file(
+    model: Scorer | Path | str,
+    data: Path | str,
+    *,
+    mapping: Any = None,
+    as_of: date | None = None,
+) -> Scored:
+    """Assign the customers of a file to the segments of a saved model.
+
+    A CSV or Parquet file with any of the model's columns is taken for a customer table. Anything
+    else, or anything with a mapping, is taken for raw data: it goes through `segkit.intake`, and
+    the features are built by the definitions that the model holds. A feature that would be
+    defined otherwise is refused.
+
+    Parameters
+    ----------
+    model : path or model
+        JSON that a model's ``save`` wrote.
+    data : path
+        A customer table, or raw orders (a file or a folder of tables).
+    mapping : Mapping, path or None
+        For raw data; see `segkit.intake`.
+    as_of : datetime.date, optional
+        For raw data: the last day that is used; by default that of the last order.
+
+    Returns
+    -------
+    Scored
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    ColumnError, DataError
+        If the table lacks a column, or holds values that cannot be scored.
+    ModelError
+        If the model cannot be read, or holds no definitions by which features could be built from
+        raw data, or others.
+    """
+    from segkit.cluster.scoring import load_model
+
+    scorer = load_model(model) if isinstance(model, str | Path) else model
+    path = Path(data)
+    if not path.exists():
+        raise SourceError(f"there is no file {path.name}")
+    table = None if mapping is not None else _customer_table(path, scorer.features)
+    if table is not None:
+        return _scored(scorer, table, "a customer table")
+    built = _built(scorer, path, mapping, as_of)
+    made = f"raw orders up to {built.as_of.isoformat()}"
+    return _scored(scorer, built.frame, made)
+
+
+def _scored(scorer: Scorer, table: pl.DataFrame, made_from: str) -> Scored:
+    result = scorer.score(table)
+    counts = dict(result["segment"].value_counts().iter_rows())
+    rows = [(one, name, counts.get(one, 0)) for one, name in scorer.names.items()]
+    sizes = pl.DataFrame(rows, schema=["segment", "segment_name", "customers"], orient="row")
+    share = pl.col("customers") / max(result.height, 1)
+    return Scored(result, sizes.with_columns(customer_share=share), scorer.text, made_from)
+
+
+def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
+    """Read the file if it holds any of the features; None if it is something else."""
+    name = path.name.lower()
+    if name.endswith((".parquet", ".pq")):
+        lazy = pl.scan_parquet(path)
+    elif name.endswith((".csv", ".csv.gz")):
+        lazy = pl.scan_csv(
+            path, infer_schema_length=None, schema_overrides={"customer_id": pl.String}
+        )
+    else:
+        return None
+    try:
+        columns = lazy.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{path.name} cannot be read: {error}") from error
+    if not set(columns) & set(features):
+        return None
+    require_columns(columns, ["customer_id", *features], path.name)
+    frame: pl.DataFrame = lazy.select(pl.col("customer_id").cast(pl.String), *features).collect()
+    return frame
+
+
+def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
+    """Build the model's features from raw data, as the model defines them."""
+    from segkit.features import build_features
+    from segkit.ingest import intake
+
+    wanted: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
+    missing = [name for name in scorer.features if name not in wanted]
+    if missing:
+        raise ModelError(
+            f"{path.name} holds none of the model's columns, and the model does not define "
+            f"{', '.join(missing)}, so they cannot be built from raw data; give a customer table"
+        )
+    wanted = {name: wanted[name] for name in scorer.features}
+    taken = intake(path, mapping)
+    if taken.orders is None:
+        raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
+    named = [CALENDAR.search(words) for words in wanted.values()]
+    calendar = next((found.group(1) for found in named if found), "uk")
+    windows = sorted({int(found.group(1)) for name in wanted if (found := WINDOW.search(name))})
+    stems = sorted({WINDOW.sub("", name) for name in wanted})
+    differ: list[str] = []
+    for policy in POLICIES:
+        table = build_features(
+            taken.orders, taken.events, as_of=as_of, windows=windows, calendar=calendar,
+            monetary=policy, features=stems,
+        )  # fmt: skip
+        own = dict(table.definitions.select("name", "description").iter_rows())
+        differ = [name for name, words in wanted.items() if own.get(name) != words]
+        if not differ:
+            return table
+    raise ModelError(
+        f"{differ[0]} would be {own.get(differ[0], 'absent')!r}; the model was fitted on "
+        f"{wanted[differ[0]]!r}"
+    )
+
+
+def write_assignments(scored: Scored, out: Path | str) -> Path:
+    """Write the assignments as CSV or Parquet, by the ending; an existing file is left alone.
+
+    Raises
+    ------
+    ParameterError
+        If the file exists, or its ending is neither.
+    """
+    path = Path(out)
+    if path.exists():
+        raise ParameterError(f"{path} exists; it is not overwritten")
+    if path.name.lower().endswith((".parquet", ".pq")):
+        scored.assignments.write_parquet(path)
+    elif path.name.lower().endswith(".csv"):
+        scored.assignments.write_csv(path)
+    else:
+        raise ParameterError(f"expected a file that ends in .csv or .parquet, got {path.name}")
+    return path

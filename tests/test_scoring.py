@@ -1,0 +1,165 @@
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from segkit import cli
+from segkit.cluster import cluster_customers, cluster_latent, cluster_mixed, cluster_mixture
+from segkit.errors import ColumnError, ModelError, ParameterError, SourceError
+from segkit.features import build_features
+from segkit.ingest import intake
+from segkit.scoring import score_file, write_assignments
+
+FEATURES = ["recency_days", "frequency", "monetary_365d"]
+COLUMNS = [
+    "customer_id", "segment", "segment_name", "distance", "second_segment", "margin", "unlike_any",
+]  # fmt: skip
+
+
+def raw_orders(n=60):
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(n):
+        for j in range(1 + 7 * (i % 3 == 0) + rng.integers(0, 2)):
+            day = date(2024, 1 + (i + 5 * j) % 12, 1 + int(rng.integers(0, 28)))
+            rows.append((f"c{i:02}", f"{i}-{j}", day, float(np.round(rng.gamma(3, 20), 2))))
+    names = ["customer_id", "order_id", "order_date", "amount"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Give a folder with raw orders, the customer table, and a model that knows its features."""
+    folder = tmp_path_factory.mktemp("shop")
+    raw_orders().write_csv(folder / "orders.csv")
+    orders = intake(folder / "orders.csv").orders
+    table = build_features(orders, windows=[365], calendar="uk")
+    table.frame.write_parquet(folder / "table.parquet")
+    table.frame.select("customer_id", *FEATURES).write_csv(folder / "table.csv")
+    words = dict(table.definitions.select("name", "description").iter_rows())
+    found = cluster_customers(table.frame, features=FEATURES, k=3, definitions=words)
+    found.model.save(folder / "model.json")
+    bare = cluster_customers(table.frame, features=FEATURES, k=3).model
+    bare.save(folder / "bare.json")
+    return folder, found
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("file", ["table.csv", "table.parquet", "orders.csv"])
+def test_every_kind_of_file_gets_the_segments_of_the_fit(shop, tmp_path, file):
+    folder, found = shop
+    out = tmp_path / "out.csv"
+    ran = invoke("score", folder / "model.json", folder / file, "--out", out)
+    assert ran.exit_code == 0, ran.output
+    assert "60 customers from" in ran.output
+    written = pl.read_csv(out)
+    assert written.columns == COLUMNS
+    both = written.join(found.assignments, on="customer_id", validate="1:1")
+    assert both.height == 60
+    assert both["segment"].equals(both["segment_right"], check_names=False)
+    assert both["segment_name"].equals(both["segment_name_right"], check_names=False)
+    assert written["margin"].min() >= 0
+    assert written["unlike_any"].dtype == pl.Boolean
+    made = "raw orders up to 2024" if file == "orders.csv" else "a customer table"
+    assert made in ran.output
+
+
+def test_the_day_up_to_which_raw_orders_count_is_asked(shop, tmp_path):
+    folder, _ = shop
+    out = tmp_path / "june.parquet"
+    words = ["score", folder / "model.json", folder / "orders.csv", "--as-of", "2024-06-30"]
+    ran = invoke(*words, "--out", out)
+    assert ran.exit_code == 0, ran.output
+    assert "raw orders up to 2024-06-30" in ran.output
+    orders = intake(folder / "orders.csv").orders
+    known = build_features(orders, windows=[365], calendar="uk", as_of=date(2024, 6, 30)).frame
+    assert pl.read_parquet(out)["customer_id"].to_list() == known["customer_id"].to_list()
+    wrong = invoke(*words[:-1], "June", "--out", tmp_path / "x.csv")
+    assert isinstance(wrong.exception, ParameterError)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "latent", "mixed"])
+def test_every_kind_of_model_scores_a_file(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "customer_id": [f"{i:03}" for i in range(90)],
+            "x": rng.normal(size=90) + np.repeat([0, 9, 18], 30),
+            "c": np.repeat(["a", "b", "c"], 30),
+            **{f"q{j}": rng.uniform(size=90) < np.repeat([0.1, 0.9, 0.5], 30) for j in range(5)},
+        }
+    )
+    frame.write_csv(tmp_path / "table.csv")
+    found = {
+        "mixture": lambda: cluster_mixture(frame, features=["x"], k=3, starts=1),
+        "latent": lambda: cluster_latent(frame, items=[f"q{j}" for j in range(5)], k=2, starts=3),
+        "mixed": lambda: cluster_mixed(frame, numeric=["x"], categorical=["c"], k=3),
+    }[kind]()
+    model = found.model.save(tmp_path / "model.json")
+    ran = invoke("score", model, tmp_path / "table.csv", "--out", tmp_path / "out.parquet")
+    assert ran.exit_code == 0, ran.output
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert out.columns[:7] == COLUMNS
+    assert out["segment"].to_list() == found.assignments["segment"].to_list()
+    if kind == "mixed":
+        frame.with_columns(c=pl.lit("new")).write_csv(tmp_path / "new.csv")
+        assert (
+            "90 have a category that was not there" in score_file(model, tmp_path / "new.csv").text
+        )
+
+
+def test_a_model_without_definitions_takes_no_raw_orders(shop):
+    folder, _ = shop
+    with pytest.raises(ModelError, match="the model does not define recency_days"):
+        score_file(folder / "bare.json", folder / "orders.csv")
+
+
+def test_features_defined_otherwise_are_refused(shop):
+    from dataclasses import replace
+
+    folder, found = shop
+    other = replace(
+        found.model, definitions={**found.model.definitions, "frequency": "lines, not orders"}
+    )
+    with pytest.raises(ModelError, match=r"frequency would be .* fitted on 'lines, not orders'"):
+        score_file(other, folder / "orders.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["model.json", "none.csv"], SourceError, "there is no file none.csv"),
+        (["none.json", "table.csv"], ModelError, "no model file"),
+        (["orders.csv", "table.csv"], ModelError, "not JSON"),
+        (["model.json", "part.csv"], ColumnError, "part.csv lacks frequency"),
+        (["model.json", "table.csv", "--out", "table.csv"], ParameterError, "not overwritten"),
+        (
+            ["model.json", "table.csv", "--out", "x.xlsx"],
+            ParameterError,
+            "ends in .csv or .parquet",
+        ),
+    ],
+)
+def test_wrong_use_is_named(shop, monkeypatch, words, error, message):
+    folder, _ = shop
+    monkeypatch.chdir(folder)
+    pl.read_csv("table.csv").drop("frequency").write_csv("part.csv")
+    ran = invoke("score", *words)
+    assert isinstance(ran.exception, error)
+    assert message in str(ran.exception)
+    assert not (folder / "assignments.csv").exists()
+    assert cli.invoke(["score", *words]) in (1, 2, 3)
+
+
+def test_what_exists_is_left_alone(shop, tmp_path):
+    folder, _ = shop
+    found = score_file(folder / "model.json", folder / "table.csv")
+    write_assignments(found, tmp_path / "a.csv")
+    with pytest.raises(ParameterError, match="not overwritten"):
+        write_assignments(found, tmp_path / "a.csv")
+    assert found.to_frame().height == 60
