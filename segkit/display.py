@@ -9,9 +9,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from segkit.labels import is_known, label
+
 if TYPE_CHECKING:
     import polars as pl
 
+# Columns whose cells name variables: shown by their labels, kept by their names.
+NAMING = ("variable", "feature", "representative", "measure")
 SHARE_ENDINGS = ("share", "rate", "prevalence")
 
 
@@ -87,6 +91,17 @@ def percent(value: float | None, *, places: int = 1) -> str:
     return f"{value:.{places}%}"
 
 
+def money(value: float | Decimal | None, currency: str | None = None) -> str:
+    """Write an amount of money with its currency, where that is known.
+
+    Examples
+    --------
+    >>> money(1234.5, "GBP"), money(1234.5)
+    ('1,234 GBP', '1,234')
+    """
+    return f"{number(value)} {currency}" if currency and value is not None else number(value)
+
+
 def first_sentence(text: str) -> str:
     """Cut a text after its first sentence, for a headline.
 
@@ -113,7 +128,20 @@ def cell(value: Any, column: str) -> str:
         return value.isoformat()
     if isinstance(value, list):
         return ", ".join(cell(item, column) for item in value)
-    return str(value)
+    # A "column" may also be one of the source's own, whose name is to be read as it stands.
+    named = column in NAMING or (column == "column" and is_known(str(value)))
+    return label(str(value)) if named else str(value)
+
+
+def heading(column: str) -> str:
+    """Write a column's name as a heading, by its label where it has one.
+
+    Examples
+    --------
+    >>> heading("recency_days"), heading("customer_share")
+    ('days since the last order', 'customer share')
+    """
+    return label(column) if is_known(column) else column.replace("_", " ")
 
 
 def table_html(
@@ -132,7 +160,7 @@ def table_html(
     caption : str
         The table's caption, read out by screen readers first.
     headings : mapping of str to str, optional
-        Column name to heading; by default underscores become spaces.
+        Column name to heading; by default as `heading` has it.
     max_rows : int
         Rows shown.
 
@@ -151,7 +179,7 @@ def table_html(
     numeric = {name for name, kind in frame.schema.items() if kind.is_numeric()}
     head = "".join(
         f'<th scope="col"{_align(name in numeric)}>'
-        f"{html.escape(titles.get(name, name.replace('_', ' ')))}</th>"
+        f"{html.escape(titles.get(name, heading(name)))}</th>"
         for name in frame.columns
     )
     body = "".join(

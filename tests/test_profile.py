@@ -483,7 +483,7 @@ def test_no_personal_identifier_gets_into_a_profile():
 def test_components_and_their_shares():
     two = profile_segments(FRAME, CHOSEN, clustering_variables=["frequency", "monetary"])
     assert sum(two.separation.shares) == pytest.approx(1)
-    assert two.separation.names == ("+frequency, +monetary", "+frequency, −monetary")
+    assert two.separation.names == ("+orders, +net spend", "+orders, −net spend")
     many = FOUND.separation  # one clustering variable is no plane: all variables are taken
     assert 1 >= many.shares[0] >= many.shares[1] >= 0
     assert many.centres.height == 3

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segkit.labels import label, stem
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -56,18 +58,6 @@ TOPICS: tuple[tuple[str, ...], ...] = (
 # Standard deviations from the mean of all customers below which a feature marks nobody.
 MARKS = 0.4
 WORDS_IN_NAME = 2
-
-
-def stem(feature: str) -> str:
-    """Return a feature's name without its window.
-
-    Examples
-    --------
-    >>> stem("frequency_365d"), stem("frequency")
-    ('frequency', 'frequency')
-    """
-    head, _, tail = feature.rpartition("_")
-    return head if head and tail[:-1].isdigit() and tail.endswith("d") else feature
 
 
 def marks(differences: NDArray[np.float64], features: Sequence[str]) -> list[tuple[str, float]]:
@@ -145,7 +135,7 @@ def _phrase(found: list[tuple[str, float]], known: Mapping[str, tuple[str, str]]
         if pair is not None:
             before.append(pair[0] if size > 0 else pair[1])
         else:
-            after.append(f"{'high' if size > 0 else 'low'} {feature.replace('_', ' ')}")
+            after.append(f"{'high' if size > 0 else 'low'} {label(feature)}")
     if not found:
         return "Average customers"
     name = " ".join([*before, "customers"])

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Feature, without its window -> what its typical value is called on a card.
+from segkit.labels import LABELS, label, stem
+
+ARROWS = {"above": "↑", "below": "↓"}
+# What a card tells of, in this order.
 HABITS: dict[str, str] = {
-    "recency_days": "days since the last order",
-    "frequency": "orders",
-    "monetary": "net spend",
-    "gap_days_mean": "days between orders",
-    "order_value_mean": "spend an order",
-    "discount_share": "share of list price saved",
-    "discounted_order_share": "share of orders with a discount",
-    "return_share": "share of spend returned",
-    "category_breadth": "categories bought from",
-    "visits": "visits to the site",
-    "abandonment_rate": "share of carts abandoned",
-    "open_rate": "share of e-mails opened",
-    "click_rate": "share of e-mails clicked",
-    "engagement_recency_days": "days since the last open, click or visit",
-    "tenure_days": "days since the first order",
-    "product_breadth": "different products bought",
-    "carts_abandoned": "carts abandoned",
-    "product_views": "product pages seen",
-    "time_seconds": "seconds on the site",
+    name: LABELS[name]
+    for name in (
+        "recency_days",
+        "frequency",
+        "monetary",
+        "gap_days_mean",
+        "order_value_mean",
+        "discount_share",
+        "discounted_order_share",
+        "return_share",
+        "category_breadth",
+        "visits",
+        "abandonment_rate",
+        "open_rate",
+        "click_rate",
+        "engagement_recency_days",
+        "tenure_days",
+        "product_breadth",
+        "carts_abandoned",
+        "product_views",
+        "time_seconds",
+    )
 }
 
 
@@ -84,20 +90,8 @@ OFFERS: tuple[OfferRule, ...] = (
 )
 
 
-def stem(feature: str) -> str:
-    """Return a feature's name without its window.
-
-    Examples
-    --------
-    >>> stem("frequency_365d"), stem("visits")
-    ('frequency', 'visits')
-    """
-    head, _, tail = feature.rpartition("_")
-    return head if head and tail.endswith("d") and tail[:-1].isdigit() else feature
-
-
 def habit(feature: str, known: Mapping[str, str] = HABITS) -> str:
-    """Name a feature in words.
+    """Name a feature in words, by a card's own or by those that all pictures use.
 
     Examples
     --------
@@ -105,6 +99,4 @@ def habit(feature: str, known: Mapping[str, str] = HABITS) -> str:
     ('orders (last 365 days)', 'shoe size')
     """
     name = stem(feature)
-    said = known.get(name, name.replace("_", " "))
-    window = feature[len(name) + 1 : -1] if name != feature else ""
-    return f"{said} (last {window} days)" if window else said
+    return label(feature).replace(label(name), known[name]) if name in known else label(feature)

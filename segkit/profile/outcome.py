@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError, unknown
+from segkit.labels import label
 from segkit.profile.separation import Separation
 from segkit.profile.thresholds import MarkerRule
 from segkit.result import Result
@@ -63,6 +64,8 @@ class Profile(Result):
         Coverage of the intervals.
     notes : tuple of str
         What a reader must know: unmatched customers, empty or overlapping segments.
+    currency : str or None
+        Of revenue, where it is known.
     """
 
     segments: pl.DataFrame
@@ -78,6 +81,7 @@ class Profile(Result):
     rule: MarkerRule
     level: float
     notes: tuple[str, ...]
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the segments, one row each."""
@@ -126,7 +130,8 @@ class Profile(Result):
             )
         return (
             f"A customer is worth most in {best['segment_name']}: "
-            f"{number(best['revenue_per_customer'])}{limits}."
+            f"{money(best['revenue_per_customer'], self.currency)}{limits}"
+            f"{'' if self.currency else ', in the currency of the data'}."
         )
 
     def _marks(self) -> str:
@@ -143,7 +148,7 @@ class Profile(Result):
         what = "difference of shares" if top["kind"] == "yes/no" else "Cliff's delta"
         said = (
             f"The clearest mark: {top['segment_name']} lies {top['direction']} the others on "
-            f"{top['variable']} ({what} {size})."
+            f"{label(top['variable'])} ({what} {size})."
         )
         if without.height:
             said += f" Nothing marks {', '.join(without.get_column('segment_name').to_list())}."
@@ -168,7 +173,9 @@ class Profile(Result):
             top = sure.sort("effect", descending=True, nulls_last=True, maintain_order=True).row(
                 0, named=True
             )
-            said += f", most {top['variable']} ({top['effect_name']} {number(top['effect'])})"
+            said += (
+                f", most {label(top['variable'])} ({top['effect_name']} {number(top['effect'])})"
+            )
         return said.strip() + "."
 
     def plot(self, *, most: int = 15) -> Figure:

@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import is_share, number, percent
-from segkit.profile.habits import OfferRule, habit, stem
+from segkit.display import is_share, money, number, percent
+from segkit.labels import label, stem
+from segkit.profile.habits import ARROWS, OfferRule, habit
 from segkit.profile.outcome import Profile
 
 MOST_MARKS = 5
@@ -34,7 +35,7 @@ def value_words(row: dict[str, Any], profile: Profile) -> str:
     worth = row.get("revenue_per_customer")
     if worth is None:
         return ""
-    said = f"{number(worth)} a customer"
+    said = f"{money(worth, profile.currency)} a customer"
     if row["revenue_per_customer_low"] is not None:
         low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
         said += f" ({percent(profile.level, places=0)} interval {number(low)} to {number(high)})"
@@ -56,7 +57,7 @@ def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]
         & ((gap >= rule.share_absolute) | (gap >= rule.share_relative * pl.col("share_all")))
     ).sort(gap, descending=True, maintain_order=True)
     return tuple(
-        f"{row['variable'].replace('_', ' ')} {row['level']}: {percent(row['share'])} "
+        f"{label(row['variable'])} {row['level']}: {percent(row['share'])} "
         f"(all customers: {percent(row['share_all'])})"
         for row in rows.head(MOST_PEOPLE).iter_rows(named=True)
     )
@@ -114,9 +115,8 @@ def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
     rows = variables.filter(pl.col("marker")).sort(
         pl.col("strength").abs(), descending=True, maintain_order=True
     )
-    arrow = {"above": "↑", "below": "↓"}
     return tuple(
-        _beside(row, f"{arrow[row['direction']]} {habit(row['variable'])}")
+        _beside(row, f"{ARROWS[row['direction']]} {habit(row['variable'])}")
         for row in rows.head(MOST_MARKS).iter_rows(named=True)
     )
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, unknown
+from segkit.labels import label
 from segkit.plot import Figure, bars, clouds, panel_bars, stacked
 from segkit.profile.separation import Separation
 
@@ -83,7 +84,7 @@ def draw_composition(composition: pl.DataFrame, variable: str) -> Figure:
     shown = rows.drop_nulls("customers")
     shown = shown.filter(pl.col("customers").sum().over("segment") > 0)
     hidden = int(rows.get_column("hidden").sum())
-    title = f"Segments by {variable.replace('_', ' ')}"
+    title = f"Segments by {label(variable)}"
     if hidden:
         title += f" ({number(hidden)} small cells hidden, shares of those shown)"
     return stacked(

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ColumnError, ParameterError, unknown
+from segkit.labels import label
 from segkit.profile.composition import compose, read_descriptions
 from segkit.profile.descriptors import compare_descriptors
+from segkit.profile.habits import ARROWS
 from segkit.profile.members import Members, match_members
 from segkit.profile.outcome import Profile
 from segkit.profile.separation import separate
@@ -33,6 +35,7 @@ def profile_segments(
     smallest_cell: int = 5,
     level: float = 0.95,
     seed: int = 0,
+    currency: str | None = None,
 ) -> Profile:
     """Describe each segment: size, worth, habits, people, and what marks it.
 
@@ -64,6 +67,8 @@ def profile_segments(
         Coverage of the intervals.
     seed : int
         For the choice of the points of the separation plot.
+    currency : str, optional
+        Of revenue, to be written beside it.
 
     Returns
     -------
@@ -126,6 +131,7 @@ def profile_segments(
         rule=rule,
         level=level,
         notes=_notes(members, source if revenue is not None else "", circular),
+        currency=currency,
     )
 
 
@@ -154,13 +160,15 @@ def _choose(
 
 def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame:
     """Add to each segment what marks it, strongest first, in words."""
+    arrow = pl.col("direction").replace(ARROWS)
+    named = pl.col("variable").map_elements(label, return_dtype=pl.String)
     marks = (
         variables.filter(pl.col("marker"))
         .sort(pl.col("strength").abs(), descending=True, maintain_order=True)
         .group_by("segment", maintain_order=True)
         .agg(
             marks=pl.len(),
-            marked_by=(pl.col("variable") + " " + pl.col("direction")).str.join(", "),
+            marked_by=pl.format("{} {}", arrow, named).str.join(", "),
         )
     )
     joined = segments.join(marks, on="segment", how="left", maintain_order="left")

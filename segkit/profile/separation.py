@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from segkit.labels import label
 from segkit.profile.members import Members
 from segkit.profile.variables import Variables
 
@@ -91,6 +92,4 @@ def _centre(scores: np.ndarray, name: str) -> dict[str, object]:
 
 def _loads(axis: np.ndarray, names: list[str]) -> str:
     strongest = np.argsort(-np.abs(axis).round(9), kind="stable")[:STRONGEST]
-    return ", ".join(
-        f"{'+' if axis[i] > 0 else '−'}{names[i].replace('_', ' ')}" for i in strongest
-    )
+    return ", ".join(f"{'+' if axis[i] > 0 else '−'}{label(names[i])}" for i in strongest)

@@ -9,6 +9,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import ParameterError, unknown
+from segkit.labels import label
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ NAMED = 12
 
 def _listed(names: list[str], most: int = NAMED) -> str:
     more = len(names) - most
-    shown = ", ".join(names[:most] if more > 1 else names)
+    shown = ", ".join(label(name) for name in (names[:most] if more > 1 else names))
     return f"{shown} and {number(more)} more" if more > 1 else shown
 
 
@@ -76,7 +77,7 @@ class Screening(Result):
         """Which variables are worth keeping, which are noise, and at what error rate."""
         tested = self.variables["p_value"].count()
         head = (
-            f"Of {number(self.variables.height)} variables screened against {self.kpi} "
+            f"Of {number(self.variables.height)} variables screened against {label(self.kpi)} "
             f"({number(self.n_rows)} customers), {number(len(self.names('keep')))} are kept."
         )
         parts = [head]
@@ -84,8 +85,8 @@ class Screening(Result):
         if best.height:
             scale = "1 is perfect, 0 " if self.metric == "R2" else "1 is perfect, 0.5 "
             parts.append(
-                f"Alone, {best['variable'].item()} foretells it best: held-out {self.metric} "
-                f"{number(best['score'].item())} ({scale}worthless)."
+                f"Alone, {label(best['variable'].item())} foretells it best: held-out "
+                f"{self.metric} {number(best['score'].item())} ({scale}worthless)."
             )
         noise = self.names("noise")
         parts.append(f"Noise: {_listed(noise)}." if noise else "No variable looks like noise.")
@@ -106,11 +107,12 @@ class Screening(Result):
         warnings = []
         if same:
             warnings.append(
-                f"Beware: {self.kpi} is computed from the same rows as {_listed(same, 5)}; their "
-                "relation is partly arithmetic. Take the KPI from a later period."
+                f"Beware: {label(self.kpi)} is computed from the same rows as "
+                f"{_listed(same, 5)}; their relation is partly arithmetic. Take the KPI from a "
+                "later period."
             )
         if near:
-            warnings.append(f"{_listed(near)} nearly is {self.kpi} itself.")
+            warnings.append(f"{_listed(near)} nearly is {label(self.kpi)} itself.")
         return warnings
 
     def plot(self) -> Figure:
@@ -118,10 +120,11 @@ class Screening(Result):
         from segkit.plot import bars
 
         shown = self.variables.filter(pl.col("score").is_not_null()).head(25)
-        label = f"held-out {self.metric} of {self.kpi}, variable alone"
-        rows = shown.select(variable=pl.format("{} ({})", "variable", "verdict"), score="score")
+        what = f"held-out {self.metric} of {label(self.kpi)}, variable alone"
+        named = pl.col("variable").map_elements(label, return_dtype=pl.String)
+        rows = shown.select(variable=pl.format("{} ({})", named, "verdict"), score="score")
         reference = 0.0 if self.metric == "R2" else 0.5
         return bars(
-            rows, "variable", "score", reference=reference, y_label=label, percent=False,
-            title=f"{number(len(self.names('keep')))} variables tell about {self.kpi}",
+            rows, "variable", "score", reference=reference, y_label=what, percent=False,
+            title=f"{number(len(self.names('keep')))} variables tell about {label(self.kpi)}",
         )  # fmt: skip
