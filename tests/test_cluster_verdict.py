@@ -19,9 +19,9 @@ def two_clouds(apart):
 @pytest.mark.parametrize(
     ("apart", "archetypes", "right", "words"),
     [
-        (8.0, ["a", "b"], True, "simulated with 2 groups. The test sees natural groups"),
+        (8.0, ["a", "b"], True, "Simulated with 2 groups, and the test sees natural groups: right"),
         (0.0, ["a", "b"], False, "overlap so far"),
-        (0.0, [None, None], True, "sees no natural groups"),
+        (0.0, [None, None], True, "sees no natural groups: right"),
         (8.0, [None, None], False, "a false alarm"),
     ],
 )

@@ -43,18 +43,18 @@ class StructureGrade(Result):
         """Say whether the verdict was right, and what a wrong one means."""
         found = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
         if self.planted:
-            start = f"These customers were simulated with {self.planted} groups."
+            start = f"Simulated with {self.planted} groups, and"
             if self.right:
-                return f"{start} The test sees natural groups {found}: right."
+                return f"{start} the test sees natural groups: right {found}."
             return (
-                f"{start} The test does not see them {found}: they overlap so far that no valley "
+                f"{start} the test does not see them {found}: they overlap so far that no valley "
                 "is left between them."
             )
-        start = "These customers were simulated without segments, along one continuum."
+        start = "Simulated without segments, along one continuum, and"
         if self.right:
-            return f"{start} The test sees no natural groups {found}: right."
+            return f"{start} the test sees no natural groups: right {found}."
         return (
-            f"{start} The test calls segments natural all the same {found}: a false alarm, as at "
+            f"{start} the test calls segments natural all the same {found}: a false alarm, as at "
             "a level of .05 about one data set in twenty gives."
         )
 
