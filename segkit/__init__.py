@@ -76,6 +76,10 @@ _MAP: dict[str, str] = {
     "CustomerTable": "segkit.features",
     # Which variables say something about a KPI?
     "screen_variables": "segkit.screening",
+    # What is known before a campaign?
+    "Prelude": "segkit.campaign",
+    "before_campaign": "segkit.campaign",
+    "given_campaign": "segkit.campaign",
     # Whom to contact, with what, how many?
     "Assignment": "segkit.experiment.assignment",
     "Budget": "segkit.experiment.budget",
@@ -158,7 +162,7 @@ _MAP: dict[str, str] = {
     "profile_segments": "segkit.profile",
     "usable": "segkit.profile",
     # Did the campaign work, for whom, at what profit?
-    "Metric": "segkit.lift",
+    "Kpi": "segkit.lift",
     "attach_segments": "segkit.lift",
     "campaign_profit": "segkit.lift",
     "check_balance": "segkit.lift",
@@ -166,6 +170,7 @@ _MAP: dict[str, str] = {
     "derive_outcomes": "segkit.lift",
     "describe_change": "segkit.lift",
     "factorial_effects": "segkit.lift",
+    "follow_up": "segkit.followup",
     "given_outcomes": "segkit.lift",
     "kpi_table": "segkit.lift",
     "measure_lift": "segkit.lift",

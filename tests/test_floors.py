@@ -13,7 +13,7 @@ FLOORS = {
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
     5: ["rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience", "factor", "lift"],
-    6: ["pipeline", "runner", "report", "cli", "scoring"],
+    6: ["campaign", "pipeline", "followup", "runner", "report", "cli", "scoring"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "ingest"}}

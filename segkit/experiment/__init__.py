@@ -1,8 +1,9 @@
 """Whom to contact, with what, how many? Design of a campaign: pilot, budget, power, assignment."""
 
-from segkit.experiment.assign import BY_CUSTOMER, assign, assign_factors
+from segkit.experiment.assign import BY_CUSTOMER, assign, assign_factors, read_assignment
 from segkit.experiment.assignment import NO_OFFER, Assignment
 from segkit.experiment.budget import Budget, gains_of_pilot, plan_budget
+from segkit.experiment.by_segment import SegmentPower, power_by_segment
 from segkit.experiment.eligible import Eligibility, eligible
 from segkit.experiment.metrics import Metric, mean, measure, proportion, ratio
 from segkit.experiment.offers import Offered, OfferRules, TargetRule
@@ -26,6 +27,7 @@ __all__ = [
     "Offered",
     "Pilot",
     "Power",
+    "SegmentPower",
     "SegmentationTest",
     "TargetRule",
     "assign",
@@ -37,9 +39,11 @@ __all__ = [
     "mean",
     "measure",
     "plan_budget",
+    "power_by_segment",
     "power_of",
     "proportion",
     "ratio",
+    "read_assignment",
     "read_pilot",
     "read_segmentation_test",
     "sample_size",

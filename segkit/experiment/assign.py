@@ -341,3 +341,62 @@ def _finish(
         contract, counts, balance, dict(shares), left_out, int(str(settings["seed"])),
         str(settings["method"]), factors, int(str(settings["stayed"])),
     )  # fmt: skip
+
+
+def read_assignment(
+    frame: pl.DataFrame,
+    *,
+    shares: Mapping[str, float],
+    segment: str = "segment",
+    covariates: Sequence[str] = (),
+) -> Assignment:
+    """Is an assignment that was drawn elsewhere balanced, and in the ratio that was asked for?
+
+    Parameters
+    ----------
+    frame : DataFrame
+        customer_id, campaign_id, arm, offer, the segment as of the assignment, the covariates;
+        assigned_at where it is known.
+    shares : mapping of str to float
+        Arm to the share asked for.
+    segment : str
+    covariates : sequence of str
+
+    Returns
+    -------
+    Assignment
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        As in `assign`; an arm without a share is unknown.
+
+    Examples
+    --------
+    >>> given = pl.DataFrame({"customer_id": ["a", "b"], "campaign_id": ["c", "c"],
+    ...     "arm": ["mail", "none"], "offer": ["mail", "none"], "segment": ["S", "S"]})
+    >>> read_assignment(given, shares={"none": 0.5, "mail": 0.5}).verdict
+    'balanced'
+    """
+    asked = check_shares(shares)
+    check_customers(frame)
+    need = ["campaign_id", "arm", "offer", segment, *covariates]
+    require_columns(frame.columns, need, "the assignments")
+    for name in frame.get_column("arm").unique().sort().to_list():
+        if name not in asked:
+            raise ParameterError(unknown("arm", str(name), asked))
+    time = pl.lit(None).cast(pl.Datetime("us", "UTC"))
+    given = frame.with_columns(segment=pl.col(segment).cast(pl.String))
+    if "assigned_at" not in given.columns:
+        given = given.with_columns(assigned_at=time)
+    contract = given.select(
+        "customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"
+    ).sort("customer_id")
+    chosen = list(dict.fromkeys(covariates))
+    balance = check_balance(given.select("arm", "segment", *chosen), asked, chosen)
+    counts = (
+        contract.group_by("segment", "arm", "offer")
+        .agg(customers=pl.len().cast(pl.Int64))
+        .sort("segment", "arm", "offer")
+    )
+    return Assignment(contract, counts, balance, asked, None, 0, "given", (), 0)

@@ -98,8 +98,9 @@ class Assignment(Result):
         sizes = self.sizes
         told = ", ".join(f"{arm} {number(n)}" for arm, n in sizes.items())
         segments = self.frame.get_column("segment").n_unique()
+        how = "are said to be assigned" if self.method == "given" else "are assigned"
         first = f"{number(self.frame.height)} customers in {number(segments)} segments"
-        parts = [f"{first} are assigned at random: {told}."]
+        parts = [f"{first} {how} at random: {told}."]
         parts.append(self._balance_words())
         if self.stayed:
             parts.append(f"{number(self.stayed)} keep the arm that they had.")
@@ -109,7 +110,10 @@ class Assignment(Result):
                 f"Warning: {', '.join(small)} with fewer than {number(SMALL_ARM)} customers can "
                 "show no effect of a usual size; intervals on it will not hold their level."
             )
-        parts.append("Segments are frozen as of the assignment; the same seed gives the same arms.")
+        if self.method != "given":
+            parts.append(
+                "Segments are frozen as of the assignment; the same seed gives the same arms."
+            )
         return " ".join(parts)
 
     def _balance_words(self) -> str:

@@ -1,0 +1,327 @@
+"""What is known before a campaign: customers, segments, and an earlier test of the offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, RuleError, require_columns
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.datasets import Source
+    from segkit.ingest import Intake
+
+NO_OFFER = "none"
+WINDOW_DAYS = 28
+# Hillstrom's arms are offers, but for the one that got nothing.
+_NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prelude(Result):
+    """What a campaign can be designed on.
+
+    Attributes
+    ----------
+    customers : polars.DataFrame
+        One row a customer: customer_id, segment, segment_name (null for those in none), what is
+        known of it, email and consents where the source has them.
+    past : polars.DataFrame or None
+        The last ``window_days`` before the campaign, as if it had been one: customer_id,
+        segment, segment_name, converted, revenue, and pre_revenue, pre_orders before it.
+    pilot : polars.DataFrame or None
+        An earlier test with offers given at random: customer_id, segment (as of that test),
+        segment_name, arm, offer, converted, revenue, profit (margin less the contact's cost),
+        worth (a conversion at what conversions of its segment bring, less the cost).
+    contacts, optouts : polars.DataFrame or None
+        customer_id, event_time.
+    cost, margin : float
+        Of one contact; share of revenue that is profit.
+    as_of : date or None
+        Last day of what is known.
+    window_days : int
+    consent : str or None
+        The consent's column, None where the source records none.
+    covariates : tuple of str
+        Columns of ``customers`` for the balance table.
+    notes : tuple of str
+    """
+
+    customers: pl.DataFrame
+    past: pl.DataFrame | None
+    pilot: pl.DataFrame | None
+    contacts: pl.DataFrame | None
+    optouts: pl.DataFrame | None
+    cost: float
+    margin: float
+    as_of: date | None
+    window_days: int
+    consent: str | None
+    covariates: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return customers, and customers of the earlier test, by segment."""
+        table = self.customers.group_by("segment", "segment_name").agg(customers=pl.len())
+        if self.pilot is not None:
+            tested = self.pilot.group_by("segment").agg(in_pilot=pl.len())
+            table = table.join(tested, on="segment", how="left", nulls_equal=True)
+        return table.sort("segment", nulls_last=True)
+
+    @property
+    def text(self) -> str:
+        """What there is to design on, in words."""
+        held = self.customers.filter(pl.col("segment").is_not_null())
+        groups = number(held.get_column("segment").n_unique())
+        first = f"{number(self.customers.height)} customers, {number(held.height)} of them in"
+        parts = [f"{first} {groups} segments."]
+        if self.pilot is None:
+            parts.append("No earlier test with offers at random tells which offer works.")
+        else:
+            offers = self.pilot.get_column("offer").unique().to_list()
+            some = number(len([name for name in offers if name != NO_OFFER]))
+            none = ", or no offer," if NO_OFFER in offers else ""
+            parts.append(
+                f"An earlier test gave one of {some} offers{none} at random to "
+                f"{number(self.pilot.height)} customers."
+            )
+        parts.append(
+            f"A contact costs {number(self.cost)}; {percent(self.margin, places=0)} of revenue is "
+            "margin."
+        )
+        return " ".join([*parts, *self.notes])
+
+
+def before_campaign(
+    taken: Intake,
+    table: pl.DataFrame,
+    segments: pl.DataFrame,
+    model: Mapping[str, Any],
+    *,
+    as_of: date,
+    window_days: int = WINDOW_DAYS,
+    calendar: str = "uk",
+    cost: float = 0.05,
+    margin: float = 0.45,
+) -> Prelude:
+    """What is known before a campaign, from clean tables, segments and their model?
+
+    Segments of the earlier test's customers, and of the past window's, are those that the model
+    gives them on what was known the day before: a segment that saw the answers would flatter
+    every offer.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean tables.
+    table : DataFrame
+        The customer table as of ``as_of``.
+    segments : DataFrame
+        customer_id, segment, segment_name.
+    model : mapping
+        The segments' stored model.
+    as_of : date
+    window_days : int
+        Length of the campaign's window, of the pilot's, and of the past one.
+    calendar : str
+        That of the customer table.
+    cost, margin : float
+        Where the source's campaigns do not say.
+
+    Returns
+    -------
+    Prelude
+    """
+    from segkit.lift import derive_outcomes
+
+    customers, consent = _people(taken, table, segments)
+    pilot_of, notes = _pilot(taken)
+    told = _terms(taken.campaigns, None if pilot_of is None else pilot_of["campaign_id"][0])
+    cost, margin = told.get("cost_per_contact", cost), told.get("margin", margin)
+    until = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
+    pilot = None
+    if pilot_of is not None:
+        day = pilot_of.get_column("assigned_at").min().date()  # type: ignore[union-attr]
+        placed = _placed(taken, model, day - timedelta(days=1), calendar)
+        known = pilot_of.join(placed, on="customer_id", how="inner")
+        lost = pilot_of.height - known.height
+        if lost:
+            notes.append(
+                f"{number(lost)} customers of the earlier test were in no segment the day before "
+                "it and are left out."
+            )
+        found = derive_outcomes(known, taken.orders, window_days=window_days, data_until=until)
+        cut = known.height - found.frame.height
+        if cut:
+            notes.append(f"{number(cut)} have no whole window of answers and are left out.")
+        if found.frame.height:
+            pilot = _paid(found.frame, cost, margin)
+    start = until - timedelta(days=window_days)
+    placed = _placed(taken, model, start.date() - timedelta(days=1), calendar)
+    as_if = placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))
+    past = derive_outcomes(as_if, taken.orders, window_days=window_days, data_until=until).frame
+    covariates = [c for c in ("recency_days", "frequency", "monetary", "open_rate", "region")
+                  if c in customers.columns]  # fmt: skip
+    contacts, optouts = _history(taken.events)
+    return Prelude(
+        customers, past, pilot, contacts, optouts, cost, margin, as_of, window_days, consent,
+        tuple(covariates), tuple(notes),
+    )  # fmt: skip
+
+
+def given_campaign(
+    source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45
+) -> Prelude:
+    """What does a source hold that is a campaign already, with outcomes and no purchases by date?
+
+    Parameters
+    ----------
+    source : Source
+        Its tables customers and assignments, and ``truth["outcomes"]`` (visit, conversion, spend).
+    rules : sequence of str
+        "name: condition" over the customers' columns, which were known before the campaign; they
+        must give every customer exactly one segment.
+    cost, margin : float
+        Of one contact; share of revenue that is profit.
+
+    Returns
+    -------
+    Prelude
+        ``pilot`` is the whole campaign; ``past`` what the customers without an offer did.
+
+    Raises
+    ------
+    DataError
+        If the source holds no outcomes.
+    RuleError
+        If a customer meets no rule, or several.
+    """
+    from segkit.rules import RuleSet
+
+    outcomes = (source.truth or {}).get("outcomes")
+    if outcomes is None or "assignments" not in source.tables:
+        raise DataError(f"{source.name} holds no campaign with outcomes")
+    people = source.tables["customers"]
+    table = RuleSet.parse("\n".join(rules))
+    names = {name: f"H{k}" for k, name in enumerate(table.names, start=1)}
+    placed = table.apply(people, column="segment_name")
+    lost = placed.get_column("segment_name").null_count()
+    if lost:
+        raise RuleError(f"{number(lost)} customers meet none of the rules {', '.join(table.names)}")
+    placed = placed.with_columns(
+        segment=pl.col("segment_name").replace_strict(names, return_dtype=pl.String)
+    )
+    drawn = source.tables["assignments"].rename({"segment": "arm"})
+    nothing = pl.col("arm").str.to_lowercase().is_in(_NOTHING)
+    drawn = drawn.with_columns(
+        offer=pl.when(nothing).then(pl.lit(NO_OFFER)).otherwise(pl.col("arm"))
+    )
+    renamed = outcomes.rename({"conversion": "converted", "spend": "revenue", "visit": "visited"})
+    test = drawn.join(placed.select("customer_id", "segment", "segment_name"), on="customer_id")
+    test = _paid(test.join(renamed, on="customer_id"), cost, margin)
+    quiet = test.filter(pl.col("offer") == NO_OFFER)
+    covariates = tuple(c for c in ("recency", "history", "mens", "womens", "newbie", "zip_code",
+                                   "channel") if c in people.columns)  # fmt: skip
+    notes = (
+        "The campaign has taken place: its arms are read, not drawn again.",
+        "Segments are made from what was known before the mail.",
+    )
+    return Prelude(placed, quiet, test, None, None, cost, margin, None, 14, None, covariates, notes)
+
+
+def _people(
+    taken: Intake, table: pl.DataFrame, segments: pl.DataFrame
+) -> tuple[pl.DataFrame, str | None]:
+    """Return every customer with its segment, and the consent's column."""
+    own = segments.select("customer_id", "segment", "segment_name")
+    people = table.join(own, on="customer_id", how="left")
+    records = taken.customers
+    if records is None:
+        return people, None
+    wanted = ["email", "marketing_consent", "region", "preferred_channel"]
+    more = [c for c in wanted if c in records.columns and c not in people.columns]
+    # Whoever never ordered is a customer, too: counted as in no segment, not forgotten.
+    people = people.join(
+        records.select("customer_id", *more), on="customer_id", how="full", coalesce=True
+    )
+    return people, "marketing_consent" if "marketing_consent" in people.columns else None
+
+
+def _pilot(taken: Intake) -> tuple[pl.DataFrame | None, list[str]]:
+    """Return the latest test in which several offers were given, if there is one."""
+    drawn = taken.assignments
+    if drawn is None or not {"offer", "assigned_at", "campaign_id"} <= set(drawn.columns):
+        return None, []
+    counts = drawn.group_by("campaign_id").agg(
+        pl.col("offer").n_unique().alias("offers"), pl.col("assigned_at").min().alias("at")
+    )
+    several = counts.filter((pl.col("offers") > 1) & pl.col("at").is_not_null()).sort("at")
+    if not several.height:
+        return None, []
+    chosen = several.get_column("campaign_id")[-1]
+    some = drawn.filter(pl.col("campaign_id") == chosen)
+    twice = some.height - some.get_column("customer_id").n_unique()
+    notes = []
+    if twice:
+        some = some.filter(~pl.col("customer_id").is_duplicated())
+        notes.append(f"{number(twice)} assignments of persons assigned twice are left out.")
+    keep = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
+    return some.select(keep).drop_nulls(["offer", "assigned_at"]), notes
+
+
+def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, float]:
+    if campaigns is None or campaign is None:
+        return {}
+    row = campaigns.filter(pl.col("campaign_id") == campaign)
+    names = [c for c in ("cost_per_contact", "margin") if c in row.columns]
+    if not row.height:
+        return {}
+    return {name: float(row[name][0]) for name in names if row[name][0] is not None}
+
+
+def _placed(taken: Intake, model: Mapping[str, Any], day: date, calendar: str) -> pl.DataFrame:
+    """Return the segments that the model gives on what was known at the end of a day."""
+    from segkit.cluster import SegmentModel
+    from segkit.features import build_features
+
+    if taken.orders is None:
+        raise DataError("segments need orders, and the source has none")
+    made = SegmentModel.from_data(model)
+    tails = [name.rpartition("_")[2] for name in made.features]
+    windows = {int(tail[:-1]) for tail in tails if tail.endswith("d") and tail[:-1].isdigit()}
+    table = build_features(
+        taken.orders, taken.events, as_of=day, windows=tuple(sorted(windows)), calendar=calendar
+    ).frame
+    require_columns(table.columns, made.features, f"the customer table as of {day}")
+    scored = made.score(table)
+    return scored.select("customer_id", "segment", "segment_name")
+
+
+def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
+    """Add profit, and worth: conversions at their segment's mean margin, less the contact."""
+    spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
+    bought = pl.col("converted").cast(pl.Float64)
+    overall = pl.col("revenue").sum() / bought.sum()
+    # As if ten further conversions of the overall mean stood beside the segment's own.
+    own = (pl.col("revenue").sum() + 10 * overall).over("segment") / (bought.sum() + 10).over(
+        "segment"
+    )
+    return frame.with_columns(
+        profit=pl.col("revenue") * margin - spent,
+        worth=(bought * own.fill_nan(0.0) * margin - spent).fill_nan(0.0),
+    )
+
+
+def _history(events: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    if events is None:
+        return None, None
+    wanted = events.select("customer_id", "event_time", "event_type")
+    gone = wanted.filter(pl.col("event_type").is_in(["unsubscribe", "complaint"]))
+    sent = wanted.filter(pl.col("event_type") == "email_sent")
+    return sent.drop("event_type"), gone.drop("event_type")

@@ -1,0 +1,198 @@
+"""What can the test see in each segment? Power segment by segment, several comparisons counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.experiment.metrics import Metric, measure
+from segkit.experiment.power import check_shares, sample_size, smallest_effect
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentPower(Result):
+    """What a test of given size can see in each segment and in all together.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        segment ("all" first), customers, base, smallest_effect, smallest_relative (null where
+        even the largest effect could not be found), needed (customers of the segment that would
+        show ``relative_effect``), enough (Boolean).
+    metric : str
+        In words.
+    is_share : bool
+    relative_effect, power, alpha : float
+    shares : dict of str to float
+    """
+
+    table: pl.DataFrame
+    metric: str
+    is_share: bool
+    relative_effect: float
+    power: float
+    alpha: float
+    shares: dict[str, float]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a segment, all together first."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        whole = self.table.row(0, named=True)
+        lift = percent(self.relative_effect, places=0)
+        some = self.table.filter(pl.col("segment") != "all")
+        enough = some.filter("enough")
+        first = (
+            f"A lift of {self.metric} by {lift} of its base is found with "
+            f"{percent(self.power, places=0)} power if {number(whole['needed'])} customers are "
+            f"assigned; there are {number(whole['customers'])}."
+        )
+        if whole["smallest_relative"] is not None:
+            first += (
+                f" The smallest lift likely to be found in all together is "
+                f"{percent(whole['smallest_relative'])} of the base of "
+                f"{percent(whole['base']) if self.is_share else number(whole['base'])}."
+            )
+        if not some.height:
+            return first
+        told = (
+            f"{number(enough.height)} of {number(some.height)} segments are large enough to show "
+            f"such a lift by themselves"
+        )
+        lacking = some.filter(~pl.col("enough")).get_column("segment_name").to_list()
+        told += f"; not {', '.join(lacking)}." if lacking else "."
+        return (
+            f"{first} {told} Over segments and arms the level of {percent(self.alpha, places=0)} "
+            "is shared (Bonferroni)."
+        )
+
+    def plot(self) -> Figure:
+        """Draw the smallest relative lift that each segment can show."""
+        from segkit.plot import bars
+
+        return bars(
+            self.table.drop_nulls("smallest_relative"), "segment_name", "smallest_relative",
+            percent=True, reference=self.relative_effect,
+            title="The smallest lift that each segment is likely to show",
+            x_label="Segment",
+            y_label=f"Lift of {self.metric}, % of its base (line: hoped for)",
+        )  # fmt: skip
+
+
+def power_by_segment(
+    past: pl.DataFrame,
+    outcome: str,
+    *,
+    shares: Mapping[str, float],
+    relative_effect: float,
+    segment: str = "segment",
+    name: str | None = None,
+    covariates: tuple[str, ...] = (),
+    power: float = 0.8,
+    alpha: float = 0.05,
+    customers: Mapping[str, int] | None = None,
+) -> SegmentPower:
+    """What can the test see in each segment, and is each large enough?
+
+    Parameters
+    ----------
+    past : DataFrame
+        One row a customer of an earlier period as long as the test's: the outcome, the segment.
+    outcome : str
+        0/1 or a number.
+    shares : mapping of str to float
+        Arm to share, the control first.
+    relative_effect : float
+        The lift hoped for, of the base.
+    segment, name : str
+        Columns of the segment's id and, optionally, its name.
+    covariates : tuple of str
+        Columns known before, for CUPED.
+    power, alpha : float
+        Alpha is shared by all arms beside the control, and, for segments, by all segments.
+    customers : mapping of str to int, optional
+        Segment to the customers that can be assigned; by default those of ``past``.
+
+    Raises
+    ------
+    DataError
+        If no customer is there.
+
+    Examples
+    --------
+    >>> past = pl.DataFrame({"segment": ["A", "B"] * 500, "bought": [1, 0, 0, 0] * 250})
+    >>> found = power_by_segment(past, "bought", shares={"control": 0.5, "mail": 0.5},
+    ...                          relative_effect=0.3)
+    >>> found.table["segment"].to_list()
+    ['all', 'A', 'B']
+    """
+    require_columns(past.columns, [outcome, segment, *covariates], "the past outcomes")
+    arms = check_shares(shares)
+    groups = past.get_column(segment).cast(pl.String).drop_nulls().unique().sort().to_list()
+    if not groups:
+        raise DataError("no customer of the past has a segment")
+    some = past.filter(pl.col(segment).is_not_null())
+    names = {g: g for g in groups}
+    if name is not None:
+        pairs = some.select(pl.col(segment, name).cast(pl.String)).unique([segment])
+        names |= {one: other or one for one, other in pairs.iter_rows()}
+    sizes = {g: int((some.get_column(segment) == g).sum()) for g in groups}
+    sizes = sizes if customers is None else {g: int(customers.get(g, 0)) for g in groups}
+    per = len(arms) - 1
+    whole = measure(some, outcome, covariates=covariates)
+    everyone = _row(whole, sum(sizes.values()), arms, relative_effect, power, alpha, per)
+    rows = [("all", "All customers", *everyone)]
+    for group in groups:
+        part = some.filter(pl.col(segment) == group)
+        metric = _measured(part, outcome, covariates)
+        found = _row(metric, sizes[group], arms, relative_effect, power, alpha, per * len(groups))
+        rows.append((group, names[group], *found))
+    schema = {
+        "segment": pl.String, "segment_name": pl.String, "customers": pl.Int64,
+        "base": pl.Float64, "smallest_effect": pl.Float64, "smallest_relative": pl.Float64,
+        "needed": pl.Int64, "enough": pl.Boolean,
+    }  # fmt: skip
+    return SegmentPower(
+        pl.DataFrame(rows, schema=schema, orient="row"), whole.name, whole.is_share,
+        relative_effect, power, alpha, arms,
+    )  # fmt: skip
+
+
+def _measured(part: pl.DataFrame, outcome: str, covariates: tuple[str, ...]) -> Metric | None:
+    try:
+        return measure(part, outcome, covariates=covariates)
+    except (DataError, ParameterError):
+        return None  # nobody bought, or everybody did: nothing to plan on
+
+
+def _row(
+    metric: Metric | None, size: int, arms: dict[str, float], lift: float, power: float,
+    alpha: float, family: int,
+) -> tuple[int, float | None, float | None, float | None, int | None, bool]:  # fmt: skip
+    if metric is None:
+        return size, None, None, None, None, False
+    needed: int | None
+    try:
+        options = {"power": power, "alpha": alpha, "shares": arms, "comparisons": family}
+        needed = sample_size(metric, relative_effect=lift, **options).total  # type: ignore[arg-type]
+    except ParameterError:
+        needed = None
+    n = {arm: share * size for arm, share in arms.items()}
+    try:
+        found = smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
+        seen: tuple[float | None, float | None] = (found.effect, found.relative_effect)
+    except ParameterError:
+        seen = (None, None)
+    return size, metric.base, *seen, needed, needed is not None and size >= needed
