@@ -101,7 +101,7 @@ def test_spend_differs_as_published(real):
 
 
 def test_among_purchasers_womens_mail_looks_better_and_per_customer_it_is_not(real):
-    bought = segkit.Metric(
+    bought = segkit.Kpi(
         "per_buyer", "spend per buyer", "ratio", "revenue", "converted", "customers who bought"
     )
     options = {"control": hillstrom.CONTROL, "segment": None}

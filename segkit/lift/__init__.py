@@ -6,7 +6,7 @@ from segkit.lift.describing import Change, describe_change
 from segkit.lift.design import attach_segments
 from segkit.lift.factorial import Factorial, factorial_effects
 from segkit.lift.measure import measure_lift
-from segkit.lift.metrics import KPIS, Metric, kpi_table
+from segkit.lift.metrics import KPIS, Kpi, kpi_table
 from segkit.lift.money import Money, campaign_profit
 from segkit.lift.outcomes import Outcomes, given_outcomes
 from segkit.lift.peeking import DailyLift, daily_lift
@@ -18,8 +18,8 @@ __all__ = [
     "Change",
     "DailyLift",
     "Factorial",
+    "Kpi",
     "Lift",
-    "Metric",
     "Money",
     "Outcomes",
     "SampleRatio",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segkit.lift.metrics import Metric
+from segkit.lift.metrics import Kpi
 from segkit.lift.sums import Sums
 from segkit.stats.hypotheses import share_z, t_p_value
 from segkit.stats.intervals import Estimate, relative_lift, share_difference
@@ -51,7 +51,7 @@ class Effect:
 
 
 def compare_arms(
-    metric: Metric,
+    metric: Kpi,
     sums: Sums,
     segment: int | None,
     arms: tuple[int, int],
@@ -69,7 +69,7 @@ def compare_arms(
 
     Parameters
     ----------
-    metric : Metric
+    metric : Kpi
     sums : Sums
     segment : int or None
         Which segment; None for all.
@@ -98,7 +98,7 @@ def compare_arms(
     return _of_pair(pair, groups, few, method, relative, level)
 
 
-def _few(metric: Metric, sums: Sums, segment: int | None, arms: tuple[int, int]) -> bool:
+def _few(metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int]) -> bool:
     for arm in arms:
         n = sums.moments(segment, arm, [metric.column]).n
         some = sums.buyers(segment, arm, metric.columns[-1])
@@ -108,7 +108,7 @@ def _few(metric: Metric, sums: Sums, segment: int | None, arms: tuple[int, int])
 
 
 def _shares(
-    metric: Metric, sums: Sums, segment: int | None, arms: tuple[int, int], few: bool,
+    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], few: bool,
     relative: str, level: float,
 ) -> Effect:  # fmt: skip
     rows = slice(None) if segment is None else slice(segment, segment + 1)
@@ -145,7 +145,7 @@ def _ratios(groups: list[Moments]) -> PairOfMeans:
 
 
 def _pair(
-    metric: Metric, sums: Sums, segment: int | None, arms: tuple[int, int],
+    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int],
     covariates: Sequence[str], strata: bool,
 ) -> tuple[PairOfMeans, str]:  # fmt: skip
     columns = [metric.column, *covariates]

@@ -13,7 +13,7 @@ import polars as pl
 
 from segkit.display import percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
-from segkit.lift.metrics import KPIS, Metric
+from segkit.lift.metrics import KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 from segkit.lift.words import gap
@@ -89,7 +89,7 @@ def factorial_effects(
     outcomes: Outcomes | pl.DataFrame,
     factors: Sequence[str],
     *,
-    metric: str | Metric = "conversion",
+    metric: str | Kpi = "conversion",
     interactions: int = 2,
     level: float = 0.95,
 ) -> Factorial:
@@ -104,7 +104,7 @@ def factorial_effects(
         The factors' columns and the metric's outcome, one row a customer.
     factors : sequence of str
         Columns with the levels.
-    metric : str or Metric
+    metric : str or Kpi
         A share or a mean.
     interactions : {1, 2}
         1: main effects alone; 2: also those of two factors together.
@@ -158,7 +158,7 @@ def factorial_effects(
 
 
 def _cells(
-    frame: pl.DataFrame, levels: Mapping[str, list[str]], figure: Metric
+    frame: pl.DataFrame, levels: Mapping[str, list[str]], figure: Kpi
 ) -> tuple[Array, Array, pl.DataFrame]:
     """Return means and their variances, one axis a factor, and the cells as a frame."""
     alone = [name for name, values in levels.items() if len(values) < 2]

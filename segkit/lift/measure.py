@@ -16,7 +16,7 @@ from segkit.lift.design import (
     shares_differ,
 )
 from segkit.lift.effects import compare_arms
-from segkit.lift.metrics import Metric, choose_metrics
+from segkit.lift.metrics import Kpi, choose_metrics
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.result import Lift
 from segkit.lift.sums import Sums, sum_up
@@ -32,7 +32,7 @@ def measure_lift(
     *,
     control: str,
     arms: Sequence[str] | None = None,
-    metrics: Sequence[str | Metric] | None = None,
+    metrics: Sequence[str | Kpi] | None = None,
     primary: str | None = None,
     segment: str | None = "segment",
     covariates: Sequence[str] = (),
@@ -55,7 +55,7 @@ def measure_lift(
         The arm that the others are compared with.
     arms : sequence of str, optional
         Arms to compare; by default all but the control.
-    metrics : sequence of str or Metric, optional
+    metrics : sequence of str or Kpi, optional
         By default every known figure that the columns carry.
     primary : str, optional
         The figure that was declared to decide; by default the first. The others explore.
@@ -69,7 +69,7 @@ def measure_lift(
     relative : {"log", "fieller", "delta"}
         Interval of the relative lift.
     margins : mapping of str to float, optional
-        Metric name to the difference, in its unit, that does not matter: declared beforehand. With
+        Kpi name to the difference, in its unit, that does not matter: declared beforehand. With
         it "same" can be a verdict, and a guardrail can pass.
     level : float
         Nominal coverage; 1 - level is the error rate of each family of tests.
@@ -130,7 +130,7 @@ def measure_lift(
     )
 
 
-def _pairs(metrics: Sequence[Metric], covariates: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(metrics: Sequence[Kpi], covariates: Sequence[str]) -> list[tuple[str, str]]:
     pairs = [(m.column, m.below) for m in metrics if m.below]
     tops = [m.column for m in metrics if not m.below]
     pairs += [(top, x) for top in tops for x in covariates]
@@ -139,7 +139,7 @@ def _pairs(metrics: Sequence[Metric], covariates: Sequence[str]) -> list[tuple[s
 
 
 def _all_rows(
-    sums: Sums, metrics: Sequence[Metric], places: list[int], base: int, overall: str,
+    sums: Sums, metrics: Sequence[Kpi], places: list[int], base: int, overall: str,
     options: dict[str, Any],
 ) -> tuple[list[dict[str, Any]], list[str]]:  # fmt: skip
     rows: list[dict[str, Any]] = []
@@ -180,7 +180,7 @@ def _unmailed(sums: Sums, arms: tuple[int, int]) -> bool:
     )
 
 
-def _row(metric: Metric, arm: str, control: str, segment: str, found: Any) -> dict[str, Any]:
+def _row(metric: Kpi, arm: str, control: str, segment: str, found: Any) -> dict[str, Any]:
     return {
         "metric": metric.name,
         "label": metric.label,

@@ -13,7 +13,7 @@ KINDS = ("share", "mean", "ratio")
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class Kpi:
     """One figure, defined so that two people compute the same.
 
     Attributes
@@ -68,43 +68,43 @@ class Metric:
 
 
 _SENT = "e-mails sent"
-KPIS: tuple[Metric, ...] = (
-    Metric("conversion", "conversion", "share", "converted", definition="made at least one order"),
-    Metric(
+KPIS: tuple[Kpi, ...] = (
+    Kpi("conversion", "conversion", "share", "converted", definition="made at least one order"),
+    Kpi(
         "revenue", "revenue per customer", "mean", "revenue",
         definition="amounts of order lines, returns deducted",
     ),
-    Metric("orders", "orders per customer", "mean", "orders", definition="orders made"),
-    Metric("visit_rate", "visit rate", "share", "visited", definition="came to the site at all"),
-    Metric(
+    Kpi("orders", "orders per customer", "mean", "orders", definition="orders made"),
+    Kpi("visit_rate", "visit rate", "share", "visited", definition="came to the site at all"),
+    Kpi(
         "click_through", "click-through", "share", "clicked", definition="clicked a link in a mail",
         mailed=True,
     ),
-    Metric(
+    Kpi(
         "unsubscribe_rate", "unsubscribes", "share", "unsubscribed", definition="unsubscribed",
         better="down", guardrail=True,
     ),
-    Metric(
+    Kpi(
         "complaint_rate", "complaints", "share", "complained", definition="complained",
         better="down", guardrail=True,
     ),
-    Metric(
+    Kpi(
         "inactive_rate", "inactivity (churn)", "share", "inactive",
         definition="neither ordered nor visited", better="down",
     ),
-    Metric("clv", "customer lifetime value", "mean", "clv", definition="expected value, as given"),
-    Metric(
+    Kpi("clv", "customer lifetime value", "mean", "clv", definition="expected value, as given"),
+    Kpi(
         "open_rate", "open rate", "ratio", "emails_opened", "emails_sent", _SENT,
         "e-mails opened", mailed=True,
     ),
-    Metric(
+    Kpi(
         "click_to_open", "click-to-open rate", "ratio", "emails_clicked", "emails_opened",
         "e-mails opened", "e-mails clicked", mailed=True,
     ),
-    Metric(
+    Kpi(
         "orders_per_visit", "orders per visit", "ratio", "orders", "visits", "visits", "orders made"
     ),
-    Metric(
+    Kpi(
         "order_value", "average order value", "ratio", "revenue", "orders", "orders",
         "amounts of order lines, returns deducted",
     ),
@@ -113,8 +113,8 @@ KPIS: tuple[Metric, ...] = (
 
 
 def choose_metrics(
-    columns: Iterable[str], wanted: Sequence[str | Metric] | None = None
-) -> tuple[Metric, ...]:
+    columns: Iterable[str], wanted: Sequence[str | Kpi] | None = None
+) -> tuple[Kpi, ...]:
     """Choose the figures that the outcomes can carry, or those asked for.
 
     Raises
@@ -150,7 +150,7 @@ def choose_metrics(
     return chosen
 
 
-def kpi_table(metrics: Sequence[Metric] = KPIS) -> pl.DataFrame:
+def kpi_table(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
     """What does each figure mean, and over what is it counted?
 
     Returns

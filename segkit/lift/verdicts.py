@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from segkit.lift.metrics import Metric
+from segkit.lift.metrics import Kpi
 from segkit.stats.intervals import z_value
 from segkit.stats.multiplicity import adjust
 
@@ -30,7 +30,7 @@ def judge(
     effects : DataFrame
         As `measure_lift` makes them.
     margins : mapping of str to float
-        Metric to the difference that does not matter.
+        Kpi to the difference that does not matter.
     level, power : float
 
     Returns
@@ -95,7 +95,7 @@ def _verdict(alpha: float) -> pl.Expr:
 
 
 def guardrails(
-    effects: pl.DataFrame, metrics: Sequence[Metric], margins: Mapping[str, float], level: float
+    effects: pl.DataFrame, metrics: Sequence[Kpi], margins: Mapping[str, float], level: float
 ) -> pl.DataFrame:
     """Did it do harm: is each guardrail worse by less than its margin?
 

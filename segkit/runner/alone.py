@@ -47,7 +47,7 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
     RunError
         If a notebook upstream fails.
     """
-    catalog = Catalog.open(notebook_folder())
+    catalog = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
     if stem not in catalog.notebooks:
         raise ParameterError(unknown("notebook", stem, catalog.notebooks))
     place = home()
@@ -70,15 +70,17 @@ def _run_upstream(
     missing: list[str], catalog: Catalog, settings: Mapping[str, Any], place: Path
 ) -> None:
     from segkit.errors import RunError
+    from segkit.runner.progress import Progress
     from segkit.runner.run import run
 
-    print(f"First running what this notebook needs: {', '.join(missing)}")  # noqa: T201
     wanted = catalog.closure(missing)
+    print(f"First running what this notebook needs: {', '.join(wanted)}", flush=True)  # noqa: T201
     declared = {name for stem in wanted for name in catalog.notebooks[stem].parameters}
     shared = {
         name: settings[name] for name in (*SHARED, "out", "name") if name in declared & {*settings}
     }
-    done = run(missing, catalog=catalog, parameters=shared, folder=place)
+    told = Progress(announce=True)
+    done = run(missing, catalog=catalog, parameters=shared, folder=place, progress=told)
     failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]
     if failed:
         raise RunError(f"what this notebook needs did not run through: {'; '.join(failed)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from segkit.runner.parameters import Parameter, parse_parameters
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EVERYTHING = "*"
+CAMPAIGN_ONLY = ("hillstrom",)  # sources of a campaign, without purchases by date
 INJECTED = "injected-parameters"
 
 
@@ -31,6 +32,10 @@ class Notebook:
         From the notebook's ``segkit`` metadata.
     reads, writes : tuple of str
         Names of data; reading ``"*"`` means the summaries of all the others.
+    campaign : bool
+        Whether it also runs on a source that holds a campaign and no purchases.
+    dropped : tuple of str
+        Names that it would read, but that no notebook writes for such a source.
     parameters : dict of str to Parameter
         What its parameters cell declares.
     digest : str
@@ -45,6 +50,8 @@ class Notebook:
     writes: tuple[str, ...]
     parameters: dict[str, Parameter]
     digest: str
+    campaign: bool = False
+    dropped: tuple[str, ...] = ()
 
 
 def load_notebook(path: Path) -> Notebook:
@@ -79,6 +86,7 @@ def load_notebook(path: Path) -> Notebook:
         writes=tuple(meta.get("writes", ())),
         parameters=parse_parameters(_source(tagged[0]), path.stem),
         digest=_digest(cells, meta),
+        campaign=bool(meta.get("campaign", False)),
     )
 
 
@@ -174,6 +182,21 @@ class Catalog:
                 raise ParameterError(f"these notebooks wait for one another: {circle}")
             order[ready[0]] = by_stem[ready[0]]
         return cls(order)
+
+    def for_source(self, source: str) -> Catalog:
+        """Return the notebooks that a source can carry: without purchases, those on campaigns."""
+        if source not in CAMPAIGN_ONLY:
+            return self
+        kept = [notebook for notebook in self.notebooks.values() if notebook.campaign]
+        written = {name for notebook in kept for name in notebook.writes}
+        return Catalog.of(
+            replace(
+                notebook,
+                reads=tuple(name for name in notebook.reads if name in written),
+                dropped=tuple(name for name in notebook.reads if name not in written),
+            )
+            for notebook in kept
+        )
 
     def writer(self, name: str) -> Notebook:
         """Return the notebook that writes a name."""

@@ -94,6 +94,8 @@ def build_context(
     )
     for stem in catalog.upstream(notebook.stem):
         context.summaries.append(str(run_folder / stem / "summary.json"))
+    for name in notebook.dropped:
+        context.absent[name] = "This source holds a campaign and no purchases."
     names = catalog_names(catalog, notebook)
     for name in names:
         writer = catalog.writer(name).stem

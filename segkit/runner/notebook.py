@@ -36,6 +36,8 @@ class NotebookRun:
         The source's name.
     data, mapping : pathlib.Path or None
         The user's files, found from the working folder.
+    currency : str or None
+        The reporting currency, where the notebooks upstream know it.
     as_of : datetime.date or None
         The analysis date: the one given, else the one that the notebooks upstream settled on.
     """
@@ -49,7 +51,8 @@ class NotebookRun:
         self._started = datetime.now().astimezone()
         self._open = True
         before = [read_json(Path(path)) for path in context.summaries]
-        inherited: dict[str, Any] = {"period": None, "rows": {}, "as_of": None}
+        inherited: dict[str, Any] = dict.fromkeys(("period", "as_of", "currency"))
+        inherited["rows"] = {}
         for summary in before:
             inherited |= {key: summary[key] for key in inherited if summary.get(key)}
         self._summary: dict[str, Any] = {
@@ -66,6 +69,7 @@ class NotebookRun:
             "settings": context.settings,
         }
         self.settings = dict(context.settings)
+        self.currency: str | None = inherited["currency"]
         self.source = str(context.settings.get("source", ""))
         self.data = self._path_of("data")
         self.mapping = self._path_of("mapping")
@@ -245,9 +249,16 @@ class NotebookRun:
         self._summary["quality"] = {"level": check_level(level), "text": text}
 
     def describe(
-        self, *, period: tuple[Any, Any] | None = None, as_of: Any = None, **rows: int
+        self,
+        *,
+        period: tuple[Any, Any] | None = None,
+        as_of: Any = None,
+        currency: str | None = None,
+        **rows: int,
     ) -> None:
-        """Set what the header says of the data: first and last day, as-of date, row counts."""
+        """Set what the header says of the data: first and last day, as-of, currency, row counts."""
+        if currency:
+            self.currency = self._summary["currency"] = currency
         if period:
             self._summary["period"] = [str(day)[:10] for day in period]
         if as_of:

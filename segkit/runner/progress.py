@@ -19,12 +19,17 @@ class Progress:
         Standard output by default.
     quiet : bool
         Write nothing.
+    announce : bool
+        Write a line as a notebook begins too, where the stream is no terminal: in JupyterLab.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, *, quiet: bool = False, announce: bool = False
+    ) -> None:
         self._stream = stream or sys.stdout
         self._quiet = quiet
         self._live = not quiet and self._stream.isatty()
+        self._announce = announce and not self._live
         self._label = ""
         self._started = time.monotonic()
 
@@ -32,6 +37,8 @@ class Progress:
         """Announce the notebook whose turn has come."""
         self._started = time.monotonic()
         self._label = f"[{number}/{total}] {stem}"
+        if self._announce:
+            self._write(f"{self._label}  running …\n")
         self._redraw("starting")
 
     def cell(self, event: Mapping[str, int]) -> None:

@@ -87,7 +87,8 @@ def run(
     RunError
         If another run holds the folder.
     """
-    known = catalog or Catalog.open(notebook_folder(folder))
+    source = {**(parameters or {}), **(texts or {})}.get("source", "")
+    known = (catalog or Catalog.open(notebook_folder(folder))).for_source(str(source))
     place = (folder or Path.cwd()).resolve()
     order = known.closure([known.find(word) for word in notebooks] or known.notebooks)
     declared = {stem: known.notebooks[stem].parameters for stem in order}

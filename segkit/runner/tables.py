@@ -14,6 +14,7 @@ from segkit.result import Result
 from segkit.runner.personal import without_personal
 
 CSV_ROWS = 200_000  # a longer table is saved as Parquet
+CSV_DIGITS = 6
 
 
 def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, str]:
@@ -73,7 +74,11 @@ def guard_displays(*, personal: bool) -> None:
 
 
 def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
-    """Save a frame as CSV (a very long one as Parquet) and return its path within the folder."""
+    """Save a frame as CSV (a very long one as Parquet) and return its path within the folder.
+
+    The CSV is for readers: its floats are rounded to `CSV_DIGITS` significant figures. What
+    later notebooks read is written by `NotebookRun.write`, exactly.
+    """
     if frame.height > CSV_ROWS:
         frame.write_parquet(folder / "tables" / f"{name}.parquet")
         return f"tables/{name}.parquet"
@@ -82,5 +87,6 @@ def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
         pl.Series(column, [None if v is None else str(v) for v in frame[column].to_list()])
         for column in nested
     )
+    flat = flat.with_columns(pl.col(pl.Float32, pl.Float64).round_sig_figs(CSV_DIGITS))
     flat.write_csv(folder / "tables" / f"{name}.csv")
     return f"tables/{name}.csv"

@@ -1,0 +1,161 @@
+"""What came of a campaign: ask the source, and derive each assigned customer's outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from segkit.errors import DataError
+from segkit.lift import Outcomes, derive_outcomes, given_outcomes
+
+GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
+HOLDOUTS = ("holdout", "control", "none", "no e-mail", "no mail")
+BEFORE = ("pre_converted", "pre_orders", "pre_revenue", "pre_visits")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FollowUp:
+    """What came of a campaign, or why that is not known.
+
+    Attributes
+    ----------
+    outcomes : Outcomes or None
+    why : str
+        Why there are none; empty if there are.
+    holdout : str
+        The arm that got nothing; empty if every arm got something.
+    covariates : tuple of str
+        Numeric columns known before the assignment, which vary.
+    """
+
+    outcomes: Outcomes | None
+    why: str
+    holdout: str
+    covariates: tuple[str, ...]
+
+
+def follow_up(
+    source: Any,
+    assignments: pl.DataFrame,
+    *,
+    settings: Mapping[str, Any],
+    clean: Any = None,
+    window_days: float = 28,
+    control: str = "",
+) -> FollowUp:
+    """What did the assigned customers do?
+
+    The simulated retailer answers the assignments; a source with outcomes per customer
+    (Hillstrom's) hands them over; any other source's clean orders and events are read, which hold
+    what came after the assignment only if the data were exported since.
+
+    Parameters
+    ----------
+    source : Source, path or None
+        What the notebook's ``run.load()`` gives.
+    assignments : DataFrame
+        customer_id, campaign_id, arm, offer, segment, assigned_at, covariates.
+    settings : mapping
+        The run's parameters: those of the simulation.
+    clean : Intake, optional
+        Clean orders and events of history.
+    window_days : float
+        The attribution window.
+    control : str
+        The arm that got nothing; by default the one whose offer is "none", or is so called.
+
+    Returns
+    -------
+    FollowUp
+    """
+    name = getattr(source, "name", "")
+    holdout = find_holdout(assignments, control)
+    truth = getattr(source, "truth", None) or {}
+    if "outcomes" in truth:
+        given = given_outcomes(assignments, truth["outcomes"], names=GIVEN)
+        return FollowUp(given, "", holdout, _varying(given, assignments))
+    if clean is None or (clean.orders is None and clean.events is None):
+        return FollowUp(None, "The source holds neither orders nor events.", holdout, ())
+    orders, events = clean.orders, clean.events
+    campaign = _campaign(assignments)
+    until: datetime | None = None
+    if name == "simulated":
+        answer = _respond(source, assignments, settings, window_days)
+        orders, events = _joined(orders, answer.orders), _joined(events, answer.events)
+        last: Any = assignments["assigned_at"].max()
+        until = last + timedelta(days=window_days)
+    try:
+        found = derive_outcomes(
+            assignments, orders, events, window_days=window_days, campaign_id=campaign,
+            holdout=holdout or None, data_until=until,
+        )  # fmt: skip
+    except DataError as error:
+        return FollowUp(None, f"The campaign cannot be measured yet: {error}.", holdout, ())
+    return FollowUp(found, "", holdout, _varying(found, assignments))
+
+
+def find_holdout(assignments: pl.DataFrame, control: str = "") -> str:
+    """Return the arm that got nothing: the one named, else by its offer, else by its name.
+
+    Examples
+    --------
+    >>> find_holdout(pl.DataFrame({"arm": ["a", "b"], "offer": ["sale", "none"]}))
+    'b'
+    """
+    if control:
+        return control
+    if "offer" in assignments.columns:
+        nothing = (pl.col("offer") == "none").all().alias("nothing")
+        arms = assignments.group_by("arm").agg(nothing).filter("nothing")["arm"].sort()
+        if len(arms) == 1:
+            return str(arms[0])
+    named = assignments["arm"].unique().sort()
+    return next((str(arm) for arm in named if str(arm).lower() in HOLDOUTS), "")
+
+
+def _campaign(assignments: pl.DataFrame) -> str | None:
+    if "campaign_id" not in assignments.columns:
+        return None
+    names = assignments["campaign_id"].drop_nulls().unique().sort()
+    return str(names[0]) if len(names) == 1 else None
+
+
+def _respond(
+    source: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
+) -> Any:
+    """Let the simulated customers answer, and take their answer in as any raw data."""
+    from segkit.ingest import intake
+    from segkit.simulate.respond import respond
+    from segkit.simulate.retailer import MONTHS, START, make_world
+
+    usual = {"difficulty": "medium", "structure": "archetypes", "lift": "planted"}
+    asked = {name: str(settings.get(name, value)) for name, value in usual.items()}
+    world = make_world(
+        int(settings["customers"]), int(settings["seed"]), asked["difficulty"], asked["structure"],
+        asked["lift"], START, MONTHS, True, 0.4,
+    )  # fmt: skip
+    weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
+    answer = respond(world, assignments, weeks=weeks)
+    tables = {"orders": answer.orders, "events": answer.events}
+    tables |= {name: source.tables[name] for name in ("fx", "products", "prices")
+               if name in source.tables}  # fmt: skip
+    return intake(tables, source.mapping)
+
+
+def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataFrame | None:
+    parts = [part for part in (before, after) if part is not None]
+    return pl.concat(parts, how="diagonal_relaxed") if parts else None
+
+
+def _varying(outcomes: Outcomes, assignments: pl.DataFrame) -> tuple[str, ...]:
+    """Name the numeric columns from before the assignment that vary."""
+    frame = outcomes.frame
+    own = [name for name, kind in assignments.schema.items() if kind.is_numeric()]
+    known = [*own, *(name for name in BEFORE if name in frame.columns)]
+    return tuple(
+        name for name in known if frame[name].null_count() == 0 and frame[name].n_unique() > 1
+    )
