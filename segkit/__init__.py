@@ -59,6 +59,8 @@ _MAP: dict[str, str] = {
     "cluster_parquet": "segkit.cluster.batches",
     "compare_methods": "segkit.cluster.methods",
     "load_model": "segkit.cluster.scoring",
+    "assign_by_rules": "segkit.cluster.validate",
+    "validate_segments": "segkit.cluster.validate",
     "score_file": "segkit.scoring",
     # Do two divisions agree, and how near is one to the truth?
     "compare_assignments": "segkit.cluster.grade",
@@ -117,6 +119,8 @@ _MAP: dict[str, str] = {
     "uplift_curve": "segkit.uplift.curve",
     # How do numbers and sentences look?
     "first_sentence": "segkit.display",
+    "in_words": "segkit.labels",
+    "label": "segkit.labels",
     # Which segments, in one call?
     "segment": "segkit.pipeline",
     "choose_variables": "segkit.pipeline",
@@ -158,6 +162,7 @@ _MAP: dict[str, str] = {
     "OfferRule": "segkit.profile",
     "Profile": "segkit.profile",
     "Thresholds": "segkit.profile",
+    "first_step": "segkit.profile",
     "personas": "segkit.profile",
     "profile_segments": "segkit.profile",
     "usable": "segkit.profile",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WINDOW = re.compile(r"_(\d+)d$")
 CALENDAR = re.compile(r"calendar '(\w+)'")
-POLICIES = ("net", "gross")
+POLICIES: tuple[Literal["net"], Literal["gross"]] = ("net", "gross")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

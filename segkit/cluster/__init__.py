@@ -24,6 +24,8 @@ _MAP: dict[str, str] = {
     "cluster_latent": "segkit.cluster.latent",
     "cluster_mixed": "segkit.cluster.mixed",
     "compare_methods": "segkit.cluster.methods",
+    "assign_by_rules": "segkit.cluster.validate",
+    "validate_segments": "segkit.cluster.validate",
     "load_model": "segkit.cluster.scoring",
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,8 @@ class BatchSegmentation(Result):
         Customers in the file, and those that the model was fitted on.
     unlike_share : float
         Share of all customers flagged as unlike any segment.
+    seconds : dict of str to float
+        Time on the clock of each step: sample, fit, assign.
     """
 
     model: SegmentModel
@@ -47,6 +51,7 @@ class BatchSegmentation(Result):
     rows: int
     sample: int
     unlike_share: float
+    seconds: dict[str, float]
 
     def to_frame(self) -> pl.DataFrame:
         """One row a segment, sizes of all customers, centres in original units."""
@@ -108,12 +113,18 @@ def cluster_parquet(
     require_columns(schema.names(), ["customer_id", *features], source.name)
     lazy = lazy.select(pl.col("customer_id").cast(pl.String), *features)
     rows = int(lazy.select(pl.len()).collect().item())
+    ticks = [time.perf_counter()]
     chosen = _sample(_batches(lazy, rows, batch_rows), sample, seed)
+    ticks.append(time.perf_counter())
     fit = cluster_customers(chosen, features=features, seed=seed, **options)
+    ticks.append(time.perf_counter())
     counts, unlike = _assign(fit.model, _batches(lazy, rows, batch_rows), Path(out))
+    ticks.append(time.perf_counter())
+    took = [after - before for before, after in pairwise(ticks)]
+    seconds = dict(zip(("sample", "fit", "assign"), took, strict=True))
     segments = tuple(replace(s, size=counts.get(s.id, 0)) for s in fit.model.segments)
     model = replace(fit.model, segments=segments, rows=rows)
-    return BatchSegmentation(model, fit, Path(out), rows, chosen.height, unlike / rows)
+    return BatchSegmentation(model, fit, Path(out), rows, chosen.height, unlike / rows, seconds)
 
 
 def _batches(lazy: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]:

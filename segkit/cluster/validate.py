@@ -1,0 +1,337 @@
+"""How good are segments that nobody clustered? Rules and micro-segments, judged as clusters are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.matrix import Floats
+from segkit.cluster.silhouettes import sampled_rows, silhouettes_of
+from segkit.cluster.stability_tables import RECOVERED, band
+from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.result import Result
+from segkit.rules import Rule, RuleSet
+from segkit.transform import Transform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segkit.plot import Figure
+
+    Flags = NDArray[np.bool_]
+
+Refit = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentValidity(Result):
+    """How separate and how stable each of some given segments is.
+
+    Attributes
+    ----------
+    segments : polars.DataFrame
+        One row a segment: segment, segment_name, customers, customer_share (of all customers of
+        the table), silhouette (mean of its members), separation (distance from its centre to that
+        of the nearest other segment, over the sum of the two mean distances to the own centre; 1
+        and more: apart), nearest; jaccard (mean over the refits), jaccard_low, jaccard_high (10%
+        and 90%), band (Hennig 2007); null where nothing was refitted.
+    customers : int
+        Customers of the table.
+    outside : int
+        Those in no segment.
+    overlapping : bool
+        Whether customers are in several: each segment is then set against all outside it.
+    variables : tuple of str
+        What separation is judged on.
+    refits : int
+        0 where the segments are fixed: nothing in them is learnt from the data.
+    """
+
+    segments: pl.DataFrame
+    customers: int
+    outside: int
+    overlapping: bool
+    variables: tuple[str, ...]
+    refits: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the segments, one row each; `segkit.usable` takes it as ``stability``."""
+        return self.segments
+
+    @property
+    def text(self) -> str:
+        """Which segments are apart, which come out again, and what that rests on."""
+        far = self.segments.filter(pl.col("separation") >= 1)["segment_name"].to_list()
+        against = "all customers outside it" if self.overlapping else "the nearest other"
+        parts = [
+            (
+                f"{number(self.segments.height)} segments of {number(self.customers)} customers "
+                f"judged on {number(len(self.variables))} variables"
+            )
+        ]
+        if self.outside:
+            parts[0] += f"; {percent(self.outside / self.customers)} are in none"
+        parts[0] += "."
+        apart = ", ".join(far) or "none"
+        parts.append(f"Farther from {against} than both are wide: {apart}.")
+        if self.refits:
+            sure = self.segments.filter(pl.col("jaccard") > RECOVERED)["segment_name"].to_list()
+            parts.append(
+                f"Made again from {number(self.refits)} resamples, {', '.join(sure) or 'none'} "
+                f"{'comes' if len(sure) < 2 else 'come'} out stable (mean Jaccard above "
+                f"{number(RECOVERED)})."
+            )
+        else:
+            parts.append(
+                "The conditions are fixed, so resampling cannot move a customer: stability is not "
+                "tested, and says nothing for them."
+            )
+        parts.append("Segments drawn by rules are constructive: useful lines, not natural groups.")
+        return " ".join(parts)
+
+    def plot(self) -> Figure:
+        """Draw each segment's separation."""
+        from segkit.plot import bars
+
+        return bars(
+            self.segments.drop_nulls("separation"), "segment_name", "separation", reference=1.0,
+            title="How far each segment lies from the nearest other", percent=False,
+            y_label="Distance between centres, over the two widths (1: apart)",
+        )  # fmt: skip
+
+
+def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> pl.DataFrame:
+    """Who meets which rule? Assignments as a clustering gives them.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a customer: ``customer_id`` and the columns that the rules read.
+    rules : RuleSet or mapping of str to str
+        A partition gives everyone one segment at most; conditions by name may overlap, and give a
+        customer a row for each segment that it is in.
+
+    Returns
+    -------
+    polars.DataFrame
+        customer_id, segment, segment_name (both the rule's name). Customers whom no rule matches
+        are absent.
+
+    Raises
+    ------
+    ColumnError, RuleError
+        As the rules raise them.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"customer_id": ["a", "b"], "visits": [1, 9]})
+    >>> assign_by_rules(table, {"keen": "visits > 5", "all": "visits > 0"}).rows()
+    [('b', 'keen', 'keen'), ('a', 'all', 'all'), ('b', 'all', 'all')]
+    """
+    require_columns(frame.columns, ["customer_id"], "the customer table")
+    if not isinstance(rules, RuleSet):
+        rules = RuleSet(tuple(Rule(name, text) for name, text in rules.items()), policy="many")
+    ids = pl.col("customer_id").cast(pl.String)
+    if rules.policy != "many":
+        found = rules.apply(frame, column="segment").select(ids, "segment").drop_nulls("segment")
+    else:
+        held = frame.select(ids).hstack(rules.matches(frame))
+        found = pl.concat(
+            held.filter(pl.col(name)).select("customer_id", pl.lit(name).alias("segment"))
+            for name in rules.names
+        )
+    return found.with_columns(segment_name=pl.col("segment"))
+
+
+def validate_segments(
+    frame: pl.DataFrame,
+    segments: pl.DataFrame | RuleSet | Mapping[str, str],
+    *,
+    variables: Sequence[str],
+    refit: Refit | None = None,
+    transform: Transform | None = None,
+    refits: int = 50,
+    rows: int | None = None,
+    seed: int = 0,
+) -> SegmentValidity:
+    """How separate, and how stable, are segments that were given and not found?
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The customer table.
+    segments : polars.DataFrame, RuleSet or mapping
+        Assignments (customer_id, segment, optionally segment_name), or rules; see
+        `assign_by_rules`. A customer may be in several.
+    variables : sequence of str
+        Numeric columns on which segments should be apart.
+    refit : callable, optional
+        Makes the assignments anew from a table of resampled customers, where something in the
+        rules is learnt from the data, such as quantiles. Without it stability is not tested.
+    transform : Transform, optional
+        Of the variables; proposed and fitted here by default.
+    refits : int
+        Bootstrap resamples; a customer drawn twice counts once.
+    rows : int, optional
+        Customers whose silhouette is computed; see `segkit.cluster.silhouettes.silhouette`.
+    seed : int
+
+    Returns
+    -------
+    SegmentValidity
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is missing, or no segment has two members among the table's customers.
+    ParameterError
+        If fewer than one resample is asked for.
+
+    Notes
+    -----
+    Separation is the inverse of the ratio of Davies and Bouldin (1979) for the nearest segment;
+    stability Hennig's (2007) clusterwise Jaccard coefficient.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"customer_id": [*"abcd"], "visits": [1.0, 2.0, 50.0, 51.0]})
+    >>> rules = {"seldom": "visits < 10", "often": "visits >= 10"}
+    >>> validate_segments(table, rules, variables=["visits"]).segments["separation"].min() > 1
+    True
+    """
+    if refits < 1:
+        raise ParameterError(f"refits must be at least 1; got {refits}")
+    table = customer_rows(frame, list(variables))
+    fixed = isinstance(segments, RuleSet | Mapping)
+    given = assign_by_rules(frame, segments) if fixed else segments  # type: ignore[arg-type]
+    names, within = _within(table["customer_id"], given)
+    fitted = fitted_transform(table, variables, transform)
+    X = fitted.apply(table)
+    overlapping = bool((within.sum(axis=0) > 1).any())
+    measured = _measured(X, within, list(names.values()), overlapping, rows, seed)
+    stable: dict[str, Any] = dict.fromkeys(
+        ["jaccard", "jaccard_low", "jaccard_high", "band"], [None] * len(names)
+    )
+    if refit is not None:
+        stable = _stable(frame, table["customer_id"], within, refit, refits, seed)
+    found = pl.DataFrame(
+        {
+            "segment": list(names),
+            "segment_name": list(names.values()),
+            "customers": within.sum(axis=1),
+            "customer_share": within.mean(axis=1),
+            **measured,
+            **stable,
+        },
+        schema_overrides={
+            "nearest": pl.String, "band": pl.String, "customers": pl.Int64,
+            **dict.fromkeys(["jaccard", "jaccard_low", "jaccard_high"], pl.Float64),
+        },
+    )  # fmt: skip
+    return SegmentValidity(
+        found.with_columns(pl.selectors.float().fill_nan(None)),
+        table.height,
+        int((~within.any(axis=0)).sum()),
+        overlapping,
+        fitted.names,
+        refits if refit is not None else 0,
+    )
+
+
+def _within(ids: pl.Series, given: pl.DataFrame) -> tuple[dict[str, str], Flags]:
+    """Return the segments' names by id, and who is in which, shape (segments, customers)."""
+    require_columns(given.columns, ["customer_id", "segment"], "the assignments")
+    kept = given.drop_nulls("segment").with_columns(pl.col("segment").cast(pl.String))
+    name = "segment_name" if "segment_name" in kept.columns else "segment"
+    both = kept.select("segment", pl.col(name).cast(pl.String).alias("called"))
+    names = dict(both.unique().sort("segment").iter_rows())
+    place = {key: row for row, key in enumerate(names)}
+    where = pl.DataFrame({"customer_id": ids}).with_row_index("row")
+    pairs = kept.join(where, on="customer_id", how="inner")
+    within = np.zeros((len(names), len(ids)), dtype=np.bool_)
+    within[[place[key] for key in pairs["segment"]], pairs["row"].to_numpy()] = True
+    if not (within.sum(axis=1) > 1).any():
+        raise DataError("no segment has two members among the table's customers")
+    return names, within
+
+
+def _measured(
+    X: Floats, within: Flags, names: list[str], overlapping: bool, rows: int | None, seed: int
+) -> dict[str, Any]:
+    """Return silhouette, separation and nearest of each segment; of empty ones nothing."""
+    inside = within.any(axis=0)
+    sampled = sampled_rows(X, rows, seed)
+    silhouette, apart = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    nearest: list[str | None] = [None] * len(names)
+    sets = [*within]
+    centres = [X[part].mean(axis=0) if part.any() else None for part in sets]
+    widths = [_width(X[part]) for part in sets]
+    if not overlapping:
+        kept = np.flatnonzero(inside)
+        codes = np.unique(within[:, kept].argmax(axis=0), return_inverse=True)[1]
+        chosen = np.flatnonzero(np.isin(kept, sampled))
+        values = silhouettes_of(X[kept], codes[:, None].astype(np.int64), chosen)[:, 0]
+    for i, part in enumerate(sets):
+        if not part.any() or part.all():
+            continue
+        if overlapping:
+            mine = sampled[part[sampled]]
+            two = (~part).astype(np.int64)[:, None]
+            own = silhouettes_of(X, two, mine)[:, 0]
+            rest = X[~part]
+            apart[i] = _ratio(centres[i], rest.mean(axis=0), widths[i], _width(rest))
+            nearest[i] = "all others"
+        else:
+            own = values[part[kept[chosen]]]
+            others = [j for j in range(len(names)) if j != i and centres[j] is not None]
+            ratios = [_ratio(centres[i], centres[j], widths[i], widths[j]) for j in others]
+            if ratios:
+                apart[i] = min(ratios)
+                nearest[i] = names[others[int(np.argmin(ratios))]]
+        silhouette[i] = own.mean() if len(own) else np.nan
+    return {"silhouette": silhouette, "separation": apart, "nearest": nearest}
+
+
+def _width(part: Floats) -> float:
+    return (
+        float(np.sqrt(np.square(part - part.mean(axis=0)).sum(axis=1)).mean()) if len(part) else 0.0
+    )
+
+
+def _ratio(first: Any, second: Any, width: float, other: float) -> float:
+    distance = float(np.sqrt(np.square(first - second).sum()))
+    both = width + other
+    return distance / both if both > 0 else (float("inf") if distance > 0 else 0.0)
+
+
+def _stable(
+    frame: pl.DataFrame, ids: pl.Series, within: Flags, refit: Refit, refits: int, seed: int
+) -> dict[str, Any]:
+    """Make the segments anew from resamples; each one's largest Jaccard coefficient with any."""
+    ordered = frame.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
+    found = np.full((refits, len(within)), np.nan)
+    for turn, one in enumerate(np.random.SeedSequence([seed, 11]).spawn(refits)):
+        rng = np.random.default_rng(one)
+        drawn = np.unique(rng.integers(len(ids), size=len(ids)))
+        _, again = _within(ids.gather(drawn), refit(ordered[drawn]))
+        mine = within[:, drawn].astype(np.float64)
+        shared = mine @ again.T
+        union = mine.sum(axis=1)[:, None] + again.sum(axis=1) - shared
+        best = (shared / np.maximum(union, 1)).max(axis=1)
+        found[turn] = np.where(mine.any(axis=1), best, np.nan)
+    there = ~np.isnan(found).all(axis=0)
+    low, high, mean = (np.full(len(within), np.nan) for _ in range(3))
+    mean[there] = np.nanmean(found[:, there], axis=0)
+    low[there], high[there] = np.nanquantile(found[:, there], [0.1, 0.9], axis=0)
+    return {
+        "jaccard": mean,
+        "jaccard_low": low,
+        "jaccard_high": high,
+        "band": [band(value) for value in mean],
+    }
