@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -102,25 +104,43 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
     return chosen
 
 
-def link_source(source: Any) -> Identities | None:
+def link_source(source: Any, mapping: Any = None) -> Identities | None:
     """Which identifiers of a source belong to one customer?
 
     Parameters
     ----------
-    source : Source or other
-        What `segkit.load_source` gives. Of anything else there is no table of customers to link.
+    source : Source, dict or path
+        What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files
+        named after them. Of anything else there is no table of customers to link.
+    mapping : Mapping, dict or path, optional
+        As for `segkit.intake`; by default the columns are recognised by their names.
 
     Returns
     -------
     Identities or None
         None where the source has no customers table with two kinds of identifiers or more.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"client_id": ["7", "9"], "email": ["ann@x.org", "Ann@x.org"]})
+    >>> link_source({"customers": people}).customers.height
+    1
     """
     from segkit.identity import link
+    from segkit.ingest.audit import settle_mapping
+    from segkit.ingest.readers import gather
 
-    tables = getattr(source, "tables", None)
-    if not isinstance(tables, dict) or "customers" not in tables:
+    is_folder = isinstance(source, str | Path) and Path(source).is_dir()
+    names_files = source is None and mapping is not None
+    has_tables = hasattr(source, "tables") or isinstance(source, Map)
+    if not (has_tables or is_folder or names_files):
         return None
-    named = source.mapping.tables["customers"].columns
+    found = gather(source, mapping)
+    tables = {name: frame for name, frame in found.raw.items() if name == "customers"}
+    if not tables:
+        return None
+    used, _ = settle_mapping(tables, found.given)
+    named = used.tables["customers"].columns
     kinds = [kind for kind in (*IDENTIFIERS, "birth_date") if kind in named]
     if len(set(kinds) & set(IDENTIFIERS)) < 2:
         return None
@@ -259,7 +279,9 @@ def segment(
     taken = source if isinstance(source, Intake) else intake(source, mapping)
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
-    table = build_features(taken.orders, taken.events, as_of=as_of, calendar=calendar)
+    currency = taken.ledger.currency
+    options: dict[str, Any] = {"as_of": as_of, "calendar": calendar, "currency": currency}
+    table = build_features(taken.orders, taken.events, **options)
     chosen = choose_variables(table.frame, variables)
     found = cluster_customers(
         table.frame,
@@ -278,5 +300,6 @@ def segment(
         customers=taken.customers,
         as_of=table.as_of,
         seed=seed,
+        currency=currency,
     )
     return CustomerSegments(taken, table, found, profile)

@@ -12,6 +12,7 @@ from sklearn.metrics import mutual_info_score
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.features import build_features
+from segkit.labels import label
 from segkit.screening import Screening, screen_variables
 from segkit.screening.measure import bins, spearman
 from tests.features_by_hand import random_tables
@@ -210,7 +211,7 @@ def test_no_variable_beside_the_kpi():
 def test_words_picture_and_storage(runs):
     run = runs[0]
     assert "an unrelated variable passes with a chance of 5%" in run.text.lower()
-    assert all(name in run.text for name in run.names("noise"))
+    assert all(label(name) in run.text for name in run.names("noise"))
     with pytest.raises(ParameterError, match="did you mean 'keep'"):
         run.names("kept")
     figure = run.plot()

@@ -97,21 +97,22 @@ class Structure(Result):
             row = self.table.filter(pl.col("k") == (self.natural_k or self._deepest()["k"]))
             share = percent(row["valley_height"].item(), places=0)
             return (
-                f"Natural segments: at k = {row['k'].item()} every two neighbours are set apart by "
-                f"a valley; "
-                f"in the shallowest valley the density of customers falls to {share} of the lower "
-                f"peak, {compared}.{f' {again}' if stable else ''}{notes}"
+                f"Yes, natural groups: at k = {row['k'].item()} every two neighbours are set apart "
+                f"by a valley; in the shallowest the density of customers falls to {share} of the "
+                f"lower peak, {compared}.{f' {again}' if stable else ''}{notes}"
             )
-        start = f"No natural segments were found: customers run into each other, {compared}."
+        start = f"Customers run into each other, {compared}."
         if self.verdict == "reproducible":
             return (
-                f"Reproducible segments. {start} {again} They are useful cuts through a continuum, "
-                f"not kinds of customers.{notes}"
+                "No natural groups were found, but borders that come out again from other "
+                f"customers (reproducible segments). {start} {again} They are useful cuts through "
+                f"a continuum, not kinds of customers.{notes}"
             )
         return (
-            f"Constructive segments. {start} Nor do any come out again from other customers with "
-            f"an adjusted Rand index of {number(REPRODUCIBLE)}. Segments can still be made, but "
-            f"they are the analyst's construction: other customers would give others.{notes}"
+            "No natural groups were found, nor borders that come out again from other customers: "
+            f"we draw the lines ourselves (constructive segments). {start} No number of segments "
+            f"reaches an adjusted Rand index of {number(REPRODUCIBLE)} between refits. Segments "
+            f"can still be useful, but other customers would give others.{notes}"
         )
 
     def _deepest(self) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def build_features(
     population: Literal["buyers", "all"] = "buyers",
     trend_days: int = 90,
     engine: Literal["polars", "duckdb"] = "polars",
+    currency: str | None = None,
 ) -> CustomerTable:
     """Describe each customer as of a date, over one or several windows.
 
@@ -74,6 +75,8 @@ def build_features(
         Length of the periods that the unsuffixed trends compare.
     engine : {"polars", "duckdb"}
         Who scans paths; frames stay with the engine that they belong to.
+    currency : str, optional
+        Of the amounts, to be written beside them.
 
     Returns
     -------
@@ -132,6 +135,7 @@ def build_features(
         monetary=monetary,
         calendar=market,
         notes=tuple(notes),
+        currency=currency,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.features.calendar import Calendar
 from segkit.result import Result
 
@@ -39,6 +39,8 @@ class CustomerTable(Result):
         The seasons and occasions that the shares refer to.
     notes : tuple of str
         What was assumed, cut off or left out.
+    currency : str or None
+        Of money, where it is known.
     """
 
     frame: pl.DataFrame
@@ -48,6 +50,7 @@ class CustomerTable(Result):
     monetary: str
     calendar: Calendar
     notes: tuple[str, ...] = ()
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row a customer."""
@@ -60,7 +63,7 @@ class CustomerTable(Result):
         who = "customer" if n == 1 else "customers"
         parts = [f"{number(n)} {who} as of {self.as_of}, described by {k} features."]
         typical = [
-            phrase.format(number(_median(self.frame[name])))
+            phrase.format(self._written(name))
             for name, phrase in _TYPICAL.items()
             if name in self.frame.columns and self.frame[name].count()
         ]
@@ -68,20 +71,26 @@ class CustomerTable(Result):
             parts.append(f"The median customer {', '.join(typical)}.")
         parts += self._concentration()
         policy = "net of returns" if self.monetary == "net" else "gross: returns are not deducted"
-        parts.append(f"Money is {policy}.")
+        unit = f"in {self.currency}" if self.currency else "in the currency of the data"
+        parts.append(f"Money is {unit}, {policy}.")
         if self.skipped.height:
             names = ", ".join(self.skipped["feature"].to_list())
             parts.append(f"Not computed: {names} (reasons in .skipped).")
         parts += [f"{note[:1].upper()}{note[1:]}." for note in self.notes]
         return " ".join(parts)
 
+    def _written(self, name: str) -> str:
+        """Write a feature's median, money with its currency."""
+        value = _median(self.frame[name])
+        return money(value, self.currency) if name == "monetary" else number(value)
+
     def _concentration(self) -> list[str]:
         if "monetary" not in self.frame.columns or self.frame.height < 10:
             return []
-        money = self.frame["monetary"].sort(descending=True).to_numpy()
-        if not money.sum() > 0:
+        spent = self.frame["monetary"].sort(descending=True).to_numpy()
+        if not spent.sum() > 0:
             return []
-        share = float(money[: -(-len(money) // 10)].sum() / money.sum())
+        share = float(spent[: -(-len(spent) // 10)].sum() / spent.sum())
         return [f"The tenth that spends most brings {percent(share)} of the money."]
 
     def describe(self) -> pl.DataFrame:
@@ -112,7 +121,11 @@ class CustomerTable(Result):
 
         if features is None:
             features = [name for name in _MAIN if name in self.frame.columns] or self.names[:6]
-        units = dict(self.definitions.select("name", "unit").iter_rows())
+        named = {"money": self.currency or "currency of the data"}
+        units = {
+            name: named.get(unit, unit)
+            for name, unit in self.definitions.select("name", "unit").iter_rows()
+        }
         skewed = [name for name in features if name in _SKEWED]
         return histograms(
             self.frame, features, log=skewed, units=units,

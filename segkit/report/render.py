@@ -139,6 +139,8 @@ def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tupl
         facts.append(("Period", " to ".join(summary["period"])))
     if summary.get("as_of"):
         facts.append(("As of", summary["as_of"]))
+    if summary.get("rows"):
+        facts.append(("Money in", summary.get("currency") or "the currency of the data"))
     facts += [
         (name.replace("_", " ").capitalize(), number(value))
         for name, value in (summary.get("rows") or {}).items()

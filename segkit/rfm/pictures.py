@@ -39,7 +39,7 @@ def plot_segments(segments: pl.DataFrame) -> Figure:
     )
 
 
-def plot_scores(frame: pl.DataFrame, cuts: Cuts) -> Figure:
+def plot_scores(frame: pl.DataFrame, cuts: Cuts, currency: str | None = None) -> Figure:
     """Draw the mean monetary value by recency and frequency score."""
     scored = frame.drop_nulls("segment")
     means = scored.group_by("r", "f").agg(pl.col("monetary").mean())
@@ -55,5 +55,5 @@ def plot_scores(frame: pl.DataFrame, cuts: Cuts) -> Figure:
         title="Mean monetary value by recency and frequency score",
         x_label="recency score (right: bought lately)",
         y_label="frequency score (up: bought often)",
-        value_label="mean monetary value",
+        value_label=f"mean monetary value ({currency or 'currency of the data'})",
     )

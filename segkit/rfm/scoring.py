@@ -52,6 +52,8 @@ class RFM(Result):
         Customers without a purchase on or before ``as_of``, who get no score.
     notes : tuple of str
         What ties did to the bins.
+    currency : str or None
+        Of the monetary value, where it is known.
     """
 
     frame: pl.DataFrame
@@ -63,6 +65,7 @@ class RFM(Result):
     monetary: str
     unscored: int
     notes: tuple[str, ...]
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the segments, one row each; the customers are in ``frame``."""
@@ -82,10 +85,9 @@ class RFM(Result):
         """The finding in words."""
         scored = int(self.segments["customers"].sum())
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
-        parts = [
-            f"{number(scored)} customers scored{day}; monetary value is {_worded(self.monetary)}.",
-            self.headline,
-        ]
+        unit = self.currency or "the currency of the data"
+        money = f"monetary value is {_worded(self.monetary)}, in {unit}."
+        parts = [f"{number(scored)} customers scored{day}; {money}", self.headline]
         if self.unscored:
             parts.append(f"{number(self.unscored)} customers without a purchase have no score.")
         parts.extend(self.notes)
@@ -99,7 +101,12 @@ class RFM(Result):
         """
         money: Monetary = "gross" if self.monetary == "gross" else "net"
         return score_rfm(
-            source, as_of=self.as_of, monetary=money, cuts=self.cuts, segments=self.rules
+            source,
+            as_of=self.as_of,
+            monetary=money,
+            cuts=self.cuts,
+            segments=self.rules,
+            currency=self.currency,
         )
 
     def plot(self) -> Figure:
@@ -112,7 +119,7 @@ class RFM(Result):
         """Draw the mean monetary value by recency and frequency score."""
         from segkit.rfm.pictures import plot_scores
 
-        return plot_scores(self.frame, self.cuts)
+        return plot_scores(self.frame, self.cuts, self.currency)
 
 
 def score_rfm(
@@ -125,6 +132,7 @@ def score_rfm(
     cuts: Cuts | None = None,
     segments: RuleSet | None = None,
     monetary: Monetary = "net",
+    currency: str | None = None,
 ) -> RFM:
     """Score each customer's recency, frequency and monetary value, and name the segment.
 
@@ -155,6 +163,8 @@ def score_rfm(
         (or ordered, policy "first", without a gap).
     monetary : {"net", "gross"}
         Whether returns are taken off; a customer table's values are used as they are.
+    currency : str, optional
+        Of the monetary value, to be written beside it.
 
     Returns
     -------
@@ -207,6 +217,7 @@ def score_rfm(
         monetary=customers.monetary,
         unscored=table.height - bought.height,
         notes=_notes(shares, cuts),
+        currency=currency,
     )
 
 
@@ -277,4 +288,5 @@ def _notes(shares: pl.DataFrame, cuts: Cuts) -> tuple[str, ...]:
 
 
 def _worded(monetary: str) -> str:
-    return {"net": "net of returns", "gross": "gross of returns"}.get(monetary, monetary)
+    known = {"net": "net of returns", "gross": "gross of returns"}
+    return known.get(monetary, "the customer table's own (its definition says of what)")

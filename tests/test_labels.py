@@ -1,0 +1,81 @@
+"""Every feature has a label for people, and a label never leaks an underscore."""
+
+import polars as pl
+
+import segkit
+from segkit.display import table_html
+from segkit.features import build_features
+from segkit.labels import in_words, is_known, label, stem
+from tests.features_by_hand import random_tables
+
+
+def test_every_feature_of_the_customer_table_has_a_label():
+    orders, events = random_tables(0)[:2]
+    table = build_features(orders, events, windows=(30,))
+    for name in table.names:
+        assert is_known(name), name
+        assert "_" not in label(name)
+    assert len({label(name) for name in table.names}) == len(table.names)
+
+
+def test_tables_show_labels_and_keep_the_names_of_a_sources_own_columns():
+    shown = table_html(pl.DataFrame({"variable": ["visits_7d"], "recency_days": [3]}))
+    assert "visits to the site (last 7 days)" in shown
+    assert ">days since the last order<" in shown
+    own = table_html(pl.DataFrame({"column": ["order_no", "frequency"]}))
+    assert "order_no" in own
+    assert ">orders<" in own
+
+
+def test_conditions_in_words():
+    assert in_words("frequency > 2 and shoe_size = 4") == "orders > 2 and shoe_size = 4"
+    assert stem("a_7d") == "a"
+    assert label("a__b") == "a  b"
+
+
+def test_money_is_written_with_its_currency():
+    orders = pl.DataFrame(
+        {
+            "customer_id": ["a", "b"],
+            "order_date": ["2024-01-31"] * 2,
+            "amount": [10.0, 30.0],
+        }
+    )
+    lines = segkit.intake(orders).orders
+    known = build_features(lines, currency="GBP")
+    assert "has spent 20 GBP" in known.text
+    assert "Money is in GBP, net of returns." in known.text
+    assert "Money is in the currency of the data" in build_features(lines).text
+    rfm = segkit.score_rfm(lines, bins=2, currency="GBP")
+    assert "net of returns, in GBP." in rfm.text
+    assert rfm.score(lines).currency == "GBP"
+    assert "as given" not in segkit.score_rfm(known.frame, bins=2).text
+    chosen = lines.select("customer_id", segment=pl.Series(["S1", "S2"]))
+    profile = segkit.profile_segments(known.frame, chosen, currency="GBP")
+    assert "30 GBP" in profile.text
+    assert "30 GBP a customer" in segkit.personas(profile).cards[1].value
+
+
+def test_the_first_step_is_the_segment_that_brings_most():
+    profile = pl.DataFrame(
+        {
+            "segment": ["S1", "S2", "S3"],
+            "segment_name": ["Many", "Best", "None"],
+            "customers": [90, 10, 0],
+            "customer_share": [0.9, 0.1, 0.0],
+            "revenue_share": [0.3, 0.7, None],
+        }
+    )
+    offer = "early access, for high orders, low returns: a guess"
+    cards = pl.DataFrame({"segment": ["S1", "S2"], "what_to_offer": ["x: y", offer]})
+    step = segkit.first_step(profile, cards)
+    assert (step.segment, step.offer, step.reason) == (
+        "S2",
+        "early access",
+        "high orders, low returns",
+    )
+    assert step.headline.startswith("Begin with Best (S2): try early access")
+    assert "70.0% of revenue" in step.text
+    assert step.to_frame()["customers"].item() == 10
+    without = profile.with_columns(revenue_share=pl.lit(None, pl.Float64))
+    assert segkit.first_step(without, cards).segment == "S1"
