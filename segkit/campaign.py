@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from segkit.errors import DataError, RuleError, require_columns
 from segkit.result import Result
 
 if TYPE_CHECKING:
+    from segkit.cluster.scoring import Scorer
     from segkit.datasets import Source
     from segkit.ingest import Intake
 
@@ -38,7 +39,7 @@ class Prelude(Result):
     pilot : polars.DataFrame or None
         An earlier test with offers given at random: customer_id, segment (as of that test),
         segment_name, arm, offer, converted, revenue, profit (margin less the contact's cost),
-        worth (a conversion at what conversions of its segment bring, less the cost).
+        expected_profit (each conversion at what conversions of its segment bring on average).
     contacts, optouts : polars.DataFrame or None
         customer_id, event_time.
     cost, margin : float
@@ -65,6 +66,34 @@ class Prelude(Result):
     consent: str | None
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Customers of each segment."""
+        return self.sizes_of(self.customers.get_column("customer_id"))
+
+    def sizes_of(self, ids: pl.Series) -> dict[str, int]:
+        """Return how many of some customers are in each segment."""
+        some = self.customers.filter(pl.col("customer_id").is_in(ids.implode()))
+        held = some.drop_nulls("segment").group_by("segment").len().sort("segment")
+        return {str(segment): int(n) for segment, n in held.iter_rows()}
+
+    @property
+    def day_before_pilot(self) -> date | None:
+        """The last day that a segment of the earlier test may know."""
+        if self.pilot is None or "assigned_at" not in self.pilot.columns:
+            return None
+        first: datetime = self.pilot.get_column("assigned_at").min()  # type: ignore[assignment]
+        return first.date() - timedelta(days=1)
+
+    @property
+    def tested(self) -> pl.DataFrame | None:
+        """The earlier test with the customers' covariates beside it."""
+        if self.pilot is None:
+            return None
+        more = [c for c in self.covariates if c not in self.pilot.columns]
+        about = self.customers.select("customer_id", *more)
+        return self.pilot.join(about, on="customer_id", how="left")
 
     def to_frame(self) -> pl.DataFrame:
         """Return customers, and customers of the earlier test, by segment."""
@@ -102,7 +131,7 @@ def before_campaign(
     taken: Intake,
     table: pl.DataFrame,
     segments: pl.DataFrame,
-    model: Mapping[str, Any],
+    model: Scorer,
     *,
     as_of: date,
     window_days: int = WINDOW_DAYS,
@@ -124,8 +153,8 @@ def before_campaign(
         The customer table as of ``as_of``.
     segments : DataFrame
         customer_id, segment, segment_name.
-    model : mapping
-        The segments' stored model.
+    model : Scorer
+        The segments' model (`segkit.load_model`).
     as_of : date
     window_days : int
         Length of the campaign's window, of the pilot's, and of the past one.
@@ -285,26 +314,24 @@ def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, fl
     return {name: float(row[name][0]) for name in names if row[name][0] is not None}
 
 
-def _placed(taken: Intake, model: Mapping[str, Any], day: date, calendar: str) -> pl.DataFrame:
+def _placed(taken: Intake, model: Scorer, day: date, calendar: str) -> pl.DataFrame:
     """Return the segments that the model gives on what was known at the end of a day."""
-    from segkit.cluster import SegmentModel
     from segkit.features import build_features
 
     if taken.orders is None:
         raise DataError("segments need orders, and the source has none")
-    made = SegmentModel.from_data(model)
-    tails = [name.rpartition("_")[2] for name in made.features]
+    tails = [name.rpartition("_")[2] for name in model.features]
     windows = {int(tail[:-1]) for tail in tails if tail.endswith("d") and tail[:-1].isdigit()}
     table = build_features(
         taken.orders, taken.events, as_of=day, windows=tuple(sorted(windows)), calendar=calendar
     ).frame
-    require_columns(table.columns, made.features, f"the customer table as of {day}")
-    scored = made.score(table)
+    require_columns(table.columns, model.features, f"the customer table as of {day}")
+    scored = model.score(table)
     return scored.select("customer_id", "segment", "segment_name")
 
 
 def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
-    """Add profit, and worth: conversions at their segment's mean margin, less the contact."""
+    """Add profit, and expected profit: conversions at their segment's mean margin, less cost."""
     spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
     bought = pl.col("converted").cast(pl.Float64)
     overall = pl.col("revenue").sum() / bought.sum()
@@ -314,7 +341,7 @@ def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     )
     return frame.with_columns(
         profit=pl.col("revenue") * margin - spent,
-        worth=(bought * own.fill_nan(0.0) * margin - spent).fill_nan(0.0),
+        expected_profit=(bought * own.fill_nan(0.0) * margin - spent).fill_nan(0.0),
     )
 
 

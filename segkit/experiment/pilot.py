@@ -110,7 +110,12 @@ class Pilot(Result):
         )
         what = self.payoff.replace("_", " ")
         against = f"{words(self.single)} to everyone"
-        if self.pays:
+        if self.gain == self.gain_low == self.gain_high == 0:
+            first = (
+                "The pilot does not show that tailoring pays: whichever part of the customers it "
+                "was learnt from, the best offer was the same one for every segment."
+            )
+        elif self.pays:
             first = (
                 f"The pilot shows that tailoring pays: the offer learnt for each segment brings "
                 f"{reach} more {what} than the best single offer."
@@ -127,8 +132,8 @@ class Pilot(Result):
             )
         parts = [first, self._interaction_words()]
         parts.append(
-            f"All {number(self.customers)} customers taken together, the best single offer is "
-            f"{against}. The policy was learnt and valued on different customers, "
+            f"Over all {number(self.customers)} customers the best single choice is {against}. "
+            f"What is compared was learnt and valued on different customers, "
             f"{number(self.folds)} ways round."
         )
         return " ".join([*parts, *self.notes])
@@ -136,13 +141,11 @@ class Pilot(Result):
     def _interaction_words(self) -> str:
         if np.isnan(self.interaction_p):
             return "Whether offers work differently by segment cannot be tested here."
-        p = number(self.interaction_p) if self.interaction_p >= 0.001 else "below 0.001"
+        p = f"p = {number(self.interaction_p)}"
+        p = p if self.interaction_p >= 0.001 else "p below 0.001"
         if self.interaction_p < 0.05:
-            return f"Offers work differently by segment (p = {p})."
-        return (
-            f"That offers work alike in all segments is not ruled out (p = {p}), so that segments "
-            "with the same best offer may well be treated alike."
-        )
+            return f"Offers work differently by segment ({p})."
+        return f"That offers work alike in all segments is not ruled out ({p})."
 
     def plot(self) -> Figure:
         """Draw the outcome by segment and offer, with intervals written in."""
