@@ -14,6 +14,7 @@ from segkit.regression.columns import Design, Floats
 from segkit.regression.families import COUNTS, FAMILIES, Fit, fit_family
 
 _LEVEL = 0.05
+_MANY = 2.0  # standard errors by which zeros exceed those expected
 _CLEARLY = 6.0  # a BIC lower by so much counts as clear (Kass & Raftery 1995: "strong")
 
 
@@ -134,29 +135,32 @@ def _counts(Z: Floats, design: Design) -> Choice:
     if not (design.y > 0).any():
         raise DataError("all counts are zero")
     fit = fit_family("poisson", Z, design)
-    found = dispersion(design.y, fit.mean(Z, design.exposure))
+    mean = fit.mean(Z, design.exposure)
+    found = dispersion(design.y, mean)
     rows = [_told(found)]
+    _, zeros = _zeros(fit, design, mean)
     if found[2] < _LEVEL:
-        try:
-            fit = fit_family("negative binomial", Z, design)
-        except DataError as error:
-            rows.append(("negative binomial", float("nan"), None, f"{error}; Poisson is kept"))
-    told, z = _zeros(fit, design, fit.mean(Z, design.exposure))
+        fit = _better("negative binomial", fit, Z, design, rows, by=-np.inf)
+    told, left = _zeros(fit, design, fit.mean(Z, design.exposure))
     rows.append(told)
-    if z > 2:
-        fit, row = _inflate(fit, Z, design)
-        rows.append(row)
+    if zeros > _MANY:
+        fit = _better("zero-inflated poisson", fit, Z, design, rows)
+    if left > _MANY and found[2] < _LEVEL:
+        fit = _better("zero-inflated negative binomial", fit, Z, design, rows)
     return Choice(fit, pl.DataFrame(rows, schema=SCHEMA, orient="row"))
 
 
-def _inflate(fit: Fit, Z: Floats, design: Design) -> tuple[Fit, Row]:
-    name = f"zero-inflated {fit.family}"
+def _better(
+    name: str, fit: Fit, Z: Floats, design: Design, rows: list[Row], by: float = _CLEARLY
+) -> Fit:
+    """Return the named fit if its BIC is lower by more than so much, and note the comparison."""
     try:
-        inflated = fit_family(name, Z, design)
+        other = fit_family(name, Z, design)
     except DataError as error:
-        return fit, (name, float("nan"), None, f"{error}; the {fit.family} is kept")
-    gain = fit.bic_of(len(design.y)) - inflated.bic_of(len(design.y))
-    if gain > _CLEARLY:
-        return inflated, ("BIC gained by extra zeros", gain, None, f"{name} is clearly better")
-    verdict = f"not clearly better; the {fit.family} is kept"
-    return fit, ("BIC gained by extra zeros", gain, None, verdict)
+        rows.append((f"BIC gained by the {name}", float("nan"), None, f"{error}"))
+        return fit
+    gain = fit.bic_of(len(design.y)) - other.bic_of(len(design.y))
+    better = gain > by
+    verdict = f"the {name} is taken" if better else f"not clearly better; the {fit.family} is kept"
+    rows.append((f"BIC gained by the {name}", gain, None, verdict))
+    return other if better else fit

@@ -176,8 +176,8 @@ def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:
     if design.exposure is not None:
         raise DataError("a log-linear regression takes no exposure; give its log as a predictor")
     fitted = sm.OLS(np.log(y), X).fit()
-    bread = np.linalg.inv(X.T @ X)
-    scores: Floats = np.multiply(X, np.asarray(fitted.resid)[:, None], dtype=np.float64)
+    bread: Floats = np.asarray(np.linalg.inv(X.T @ X), dtype=np.float64)
+    scores = X * np.asarray(fitted.resid, dtype=np.float64)[:, None]
     found = _covariance(scores, bread, leverages(X, np.ones(len(y), dtype=np.float64)), design)
     covariance, dof, errors = _named(found)
     dof = min(dof, float(fitted.df_resid))
