@@ -210,6 +210,16 @@ def test_a_second_run_uses_everything_again(simulated):
     assert set(before) == set(STEMS)
 
 
+@slow
+def test_a_retailer_without_segments_is_told_so(tmp_path):
+    settings = ["customers=300", "structure=none", "repeats=5", "references=19"]
+    ran = Ran(tmp_path, "12", *(word for value in settings for word in ("-p", value)))
+    assert ran.code == 0, ran.err
+    graded = {row["question"]: row["answer"] for row in ran.summary("12_summary")["answers"]}
+    assert graded["How right was it?"].startswith("Simulated without segments")
+    assert ran.skips("12_summary") == set()
+
+
 # What a table of order lines alone lacks, by notebook and by the name under which that is said.
 LACKS = {
     "01_data_audit": {"identities", "other tables", "truth"},
