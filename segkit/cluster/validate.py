@@ -208,9 +208,9 @@ def validate_segments(
     if refits < 1:
         raise ParameterError(f"refits must be at least 1; got {refits}")
     table = customer_rows(frame, list(variables))
-    fixed = isinstance(segments, RuleSet | Mapping)
-    given = assign_by_rules(frame, segments) if fixed else segments  # type: ignore[arg-type]
-    names, within = _within(table["customer_id"], given)
+    if isinstance(segments, RuleSet | Mapping):
+        segments = assign_by_rules(frame, segments)
+    names, within = _within(table["customer_id"], segments)
     fitted = fitted_transform(table, variables, transform)
     X = fitted.apply(table)
     overlapping = bool((within.sum(axis=0) > 1).any())

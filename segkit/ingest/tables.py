@@ -35,6 +35,9 @@ class Cleaned:
     refused: pl.Series | None = None
 
 
+YES_NO = {"yes": 1.0, "no": 0.0}
+
+
 def clean_events(columns: Columns, people: People) -> Cleaned:
     """Read and judge raw events; a duration that cannot be read is left empty."""
     utc, day, _ = columns.time("event_time")
@@ -183,9 +186,18 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
         dtype = columns.raw.schema[theirs]
         item = pl.col(theirs)
         if columns.table == "survey" and is_text(dtype):
-            item = item.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+            item = _answers(columns.raw.get_column(theirs))
         made.append(item.alias(ours))
     return columns.raw.select(made)
+
+
+def _answers(item: pl.Series) -> pl.Expr:
+    """Read a survey item written as text: numbers, or yes and no as 1 and 0; else nothing."""
+    text = pl.lit(item.cast(pl.String).str.strip_chars())
+    words = item.drop_nulls().cast(pl.String).str.strip_chars().str.to_lowercase().unique()
+    if words.len() and words.is_in(list(YES_NO)).all():
+        return text.str.to_lowercase().replace_strict(YES_NO, return_dtype=pl.Float64)
+    return text.cast(pl.Float64, strict=False)
 
 
 def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
