@@ -151,7 +151,9 @@ def _glm(family: str, X: Floats, y: Floats, design: Design) -> Fit:
     mu = fitted.fittedvalues
     weights = {"poisson": mu, "gamma": np.ones(len(y)), "logistic": mu * (1 - mu)}[family]
     gap = (y - mu) / mu if family == "gamma" else y - mu
-    bread = np.linalg.inv((X * weights[:, None]).T @ X)
+    # The observed information: for gamma with a log link it is not the expected one.
+    observed = y / mu if family == "gamma" else weights
+    bread = np.linalg.inv((X * observed[:, None]).T @ X)
     found = _covariance(X * gap[:, None], bread, leverages(X, weights), design)
     extra = {"scale": float(fitted.scale)} if family == "gamma" else {}
     return Fit(family, fitted.params, *_named(found), extra, float(fitted.llf), X.shape[1])

@@ -9,8 +9,6 @@ import numpy as np
 from segkit.errors import DataError
 from segkit.regression.columns import Floats
 
-_SAMPLE = 20_000
-
 
 def separating(X: Floats, y: Floats, *, binary: bool) -> list[int]:
     """Return the columns of a direction along which the likelihood never stops growing.
@@ -76,6 +74,10 @@ def refuse_separation(
     places = separating(X, y, binary=binary)
     if not places:
         return
+    for k in list(places):  # name no more than it takes
+        fewer = [j for j in places if j != k]
+        if fewer and separating(X[:, fewer], y, binary=binary):
+            places = fewer
     named = ", ".join(names[k] for k in places)
     what = "the outcome" if binary else "zeros"
     raise DataError(
