@@ -17,7 +17,8 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     Parameters
     ----------
     source : path or str
-        A CSV file with the columns ``item`` and ``statement``, or "simulated".
+        A CSV file with the columns ``item`` and ``statement``; "simulated"; or the name of a
+        source (no path) without a codebook, which gives none.
 
     Returns
     -------
@@ -42,6 +43,8 @@ def read_codebook(source: Path | str) -> dict[str, str]:
         table = items()
     else:
         path = Path(source)
+        if not path.suffix:
+            return {}
         if not path.is_file():
             raise SourceError(
                 f"there is no codebook {path.name!r}; expected a CSV file with the columns item "
