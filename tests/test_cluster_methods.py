@@ -102,6 +102,17 @@ def test_many_customers_leave_exact_ward_out_and_sample(monkeypatch):
     assert some.rows == 90
 
 
+def test_a_method_that_finds_nothing_is_left_out_and_said():
+    frame = people(n=9)[0]
+    some = compare_methods(frame, features=["a", "b"], k=4, refits=1)
+    assert some.methods["method"].to_list() == ["ward", "two-step", "kmeans"]
+    assert "Gaussian mixture is left out: no mixture with k = 4" in some.text
+    with pytest.raises(DataError, match="no mixture with k = 4"):
+        compare_methods(frame, features=["a", "b"], k=4, methods=["mixture"])
+    with pytest.raises(DataError, match="12 segments need as many different customers"):
+        compare_methods(frame, features=["a", "b"], k=12)
+
+
 def test_refits_that_fail_are_counted(monkeypatch):
     def failing(*args, **options):
         if args[0].height < 240:

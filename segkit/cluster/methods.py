@@ -113,12 +113,18 @@ def compare_methods(
         notes.append(f"Refits are resamples of a random {number(len(some))} customers.")
     near = _gower(table, some, fitted, kinds) if others else None
     codes: dict[str, Ints] = {}
-    found = []
+    found: list[dict[str, Any]] = []
+    failed: DataError | None = None
     importlib.import_module("sklearn.mixture")  # takes seconds once, and is no method's time
     for method in chosen:
         fit = _fitter(method, list(fitted.names), fitted, kinds, k, seed)
         start = time.perf_counter()
-        division = fit(table)
+        try:
+            division = fit(table)
+        except DataError as error:
+            failed = error
+            notes.append(f"{WORDS[method]} is left out: {error}.")
+            continue
         seconds = time.perf_counter() - start
         own = _codes(division)
         codes[method] = by_size(own) if not codes else aligned(next(iter(codes.values())), own)
@@ -131,6 +137,8 @@ def compare_methods(
                 "seconds": seconds,
             }
         )
+    if not codes:
+        raise failed or DataError("exact Ward was the only method, and is left out")
     short = [f"{WORDS[r['method']]} {refits - r['refits']}" for r in found if r["refits"] < refits]
     if short:
         notes.append(f"Refits that found no division: {', '.join(short)}.")
