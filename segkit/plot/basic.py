@@ -18,6 +18,7 @@ from segkit.plot.describe import describe, drawn
 from segkit.plot.figure import GREY, Figure, canvas
 from segkit.plot.style import (
     EDGE,
+    SCREEN,
     as_percent,
     head,
     legend,
@@ -103,8 +104,7 @@ def bars(
     one_each(data, [x, group] if group else [x])
     categories, groups = names_of(data, x), names_of(data, group)
     in_percent = as_percent(percent, y)
-    count = len(categories) * len(groups)
-    size = (7.2, max(1.9, 0.3 * count + 0.2 * len(categories) + 1.0)) if horizontal else (7.2, 3.8)
+    size = (7.2, _tall(len(categories), len(groups)) if horizontal else 3.8)
     with canvas(*size) as (figure, (axes,)):
         handles = [
             _bar_group(axes, data, (x, y, group), name, (i, len(groups)), interval, horizontal)
@@ -132,6 +132,14 @@ def bars(
         left_out=frame.height - data.height,
     )  # fmt: skip
     return Figure(figure, text, data)
+
+
+def _tall(categories: int, groups: int) -> float:
+    """Give a bar chart's height: airy while that fits a screen, else as close as labels allow."""
+    drawn_ = categories * groups
+    close = 0.19 * drawn_ + 0.08 * categories + 1.0
+    airy = max(1.9, 0.3 * drawn_ + 0.2 * categories + 1.0)
+    return airy if airy <= SCREEN else max(SCREEN, close)
 
 
 def _bar_group(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PALE = "#c9ced3"
+ACROSS = 3
+PANEL_BAR, PANEL_HEAD = 0.2, 0.65  # inches: of one bar, and of a panel's title and axis
+TALLEST = 9.4  # inches: a wide picture is scaled down to the page's width
 HALF = 1.3863  # chi-square with two degrees of freedom: the median, so half of a normal cloud
 
 
@@ -30,7 +33,7 @@ def panel_bars(
     highlight: str | None = None,
     interval: Interval | None = None,
     percent: bool | None = None,
-    across: int = 3,
+    across: int = ACROSS,
     title: str = "",
     y_label: str = "",
     highlight_label: str = "",
@@ -71,8 +74,8 @@ def panel_bars(
     panels, names = names_of(data, panel), names_of(data, x)
     wide = min(across, len(panels))
     deep = math.ceil(len(panels) / wide)
-    tall = max(1.6, 0.24 * len(names) + 0.75) * deep + 0.5
-    with canvas(2.1 + 2.3 * wide, tall, rows=deep, columns=wide) as (figure, grid):
+    tall = max(1.5, PANEL_BAR * len(names) + PANEL_HEAD) * deep + 0.5
+    with canvas(3.1 + 2.1 * wide, tall, rows=deep, columns=wide) as (figure, grid):
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         for i, (axes, name) in enumerate(zip(grid, panels, strict=False)):
@@ -81,7 +84,7 @@ def panel_bars(
             part = data.filter(pl.col(panel) == name)
             _panel(axes, part, names, (x, y, highlight), interval)
             axes.set_title(wrap(name, 30), fontsize=9.5)
-            axes.set_yticks(range(len(names)), labels=[wrap(words(str(n)), 30) for n in names])
+            axes.set_yticks(range(len(names)), labels=[wrap(words(str(n)), 46) for n in names])
             axes.tick_params(axis="y", length=0, labelleft=i % wide == 0)
             axes.set_ylim(len(names) - 0.4, -0.6)
             number_axis(axes.xaxis, "", in_percent=as_percent(percent, y))
@@ -99,6 +102,18 @@ def panel_bars(
     if highlight and alt is None:
         text += f" {number(shown.height)} of {number(data.height)} bars are highlighted."
     return Figure(figure, text, data)
+
+
+def bars_that_fit(panels: int, most: int) -> int:
+    """Say how many bars a panel may have, so that all panels fit a screen together.
+
+    Examples
+    --------
+    >>> bars_that_fit(5, 15), bars_that_fit(11, 15)
+    (15, 7)
+    """
+    room = (TALLEST - 0.5) / math.ceil(panels / ACROSS) - PANEL_HEAD
+    return max(5, min(most, int(room / PANEL_BAR)))
 
 
 def _panel(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Yellow is too pale for a line on white; black is for text and reference lines.
 COLOURS = OKABE_ITO[:6]
 MAX_GROUPS = 12
+SCREEN = 7.0  # inches of height that a screen shows at once, of a picture of the usual width
 _DASHES = ("-", (0, (4, 2)))
 _HATCHES = ("", "///")
 _MARKERS = "osD^vPX*<>ph"

@@ -184,7 +184,8 @@ class Profile(Result):
         Parameters
         ----------
         most : int
-            Variables drawn at most: each segment's strongest in turn, marks first.
+            Variables drawn at most: each segment's strongest in turn, marks first; fewer where
+            the panels of many segments would not fit a screen.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, unknown
 from segkit.labels import label
 from segkit.plot import Figure, bars, clouds, panel_bars, stacked
+from segkit.plot.segments import bars_that_fit
 from segkit.profile.separation import Separation
 
 
@@ -17,7 +18,8 @@ def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
     Parameters
     ----------
     most : int
-        Variables drawn at most: those that set some segment apart most.
+        Variables drawn at most: those that set some segment apart most; fewer where the panels
+        of many segments would not fit a screen.
 
     Raises
     ------
@@ -27,7 +29,7 @@ def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
     known = variables.drop_nulls("difference")
     if known.height == 0:
         raise DataError("nothing to draw: no variable varies between segments")
-    ranked = _telling(known, most)
+    ranked = _telling(known, bars_that_fit(known["segment"].n_unique(), most))
     shown = known.filter(pl.col("variable").is_in(ranked))
     return panel_bars(
         shown, "segment_name", "variable", "difference", highlight="marker",
