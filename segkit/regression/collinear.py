@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError
 from segkit.regression.columns import Design, Floats, make_design
+from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Collinearity(Result):
 
 
 def collinearity(
-    frame: pl.DataFrame,
+    frame: pl.DataFrame | DriverTable,
     predictors: Sequence[str],
     *,
     log: Collection[str] = (),
@@ -92,7 +93,7 @@ def collinearity(
 
     Parameters
     ----------
-    frame : polars.DataFrame
+    frame : polars.DataFrame or DriverTable
         One row a unit of analysis; rows with gaps are left out.
     predictors, log, labels
         As in `segkit.fit_drivers`.
@@ -112,6 +113,8 @@ def collinearity(
     >>> round(collinearity(rows, ["a", "b"]).predictors["vif"][0], 3)
     3.083
     """
+    if isinstance(frame, DriverTable):
+        frame, labels = frame.frame, {**LABELS, **(labels or {})}
     counted = frame.select(predictors).with_columns(__row=pl.int_range(pl.len()))
     design = make_design(counted, "__row", predictors, log=log, labels=labels)
     return of_design(design)

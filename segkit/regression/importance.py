@@ -13,6 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.regression.collinear import HIGH_VIF, of_design
 from segkit.regression.columns import Design, Floats, Ints, make_design
+from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.regression.shapley import draw_orders, exact_shares, sampled_shares
 from segkit.result import Result
 
@@ -116,7 +117,7 @@ class Importance(Result):
 
 
 def relative_importance(
-    frame: pl.DataFrame,
+    frame: pl.DataFrame | DriverTable,
     outcome: str,
     predictors: Sequence[str],
     *,
@@ -137,7 +138,7 @@ def relative_importance(
 
     Parameters
     ----------
-    frame : polars.DataFrame
+    frame : polars.DataFrame or DriverTable
         One row a unit of analysis; rows with gaps are left out and counted.
     outcome : str
         Numeric or yes/no column.
@@ -178,6 +179,8 @@ def relative_importance(
         raise ParameterError(unknown("scale", scale, SCALES))
     if repeats < 20:
         raise ParameterError(f"expected at least 20 repeats, got {repeats}")
+    if isinstance(frame, DriverTable):
+        frame, labels = frame.frame, {**LABELS, **(labels or {})}
     design = make_design(frame, outcome, predictors, log=log, labels=labels, clusters=clusters)
     vif = of_design(design).predictors.select("predictor", "vif")
     names, groups = list(design.groups), list(design.groups.values())

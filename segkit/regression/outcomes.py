@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import polars as pl
 
-from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.display import is_share, number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
 from segkit.features.calendar import Calendar
 from segkit.features.later import later_spend
@@ -17,11 +17,44 @@ from segkit.result import Result
 
 EPOCH = date(1970, 1, 1)
 LABELS = {
-    "later_orders": "later orders",
-    "later_spend": "later spend",
-    "later_buyer": "a later purchase",
-    "churned": "no later purchase",
+    "later_orders": "orders in the period after",
+    "later_spend": "spend in the period after",
+    "later_buyer": "a purchase in the period after",
+    "churned": "no purchase in the period after",
+    "recency_days": "days since the last order",
+    "frequency": "orders so far",
+    "orders_per_year": "orders a year",
+    "tenure_days": "days since the first order",
+    "order_value_mean": "mean order value",
+    "return_share": "share of value sent back",
+    "discount_share": "share of value discounted",
+    "category_breadth": "categories bought",
+    "product_breadth": "products bought",
+    "gift_share": "share of orders in gift seasons",
+    "weekend_share": "share of orders at weekends",
+    "channel_share_store": "share of orders in stores",
+    "visits": "site visits",
+    "carts_abandoned": "abandoned carts",
+    "emails_opened": "e-mails opened",
+    "emails_sent": "e-mails sent",
 }
+# What may drive behaviour, as far as a source has it; no two say the same by construction.
+USUAL = (
+    "recency_days",
+    "frequency",
+    "tenure_days",
+    "order_value_mean",
+    "return_share",
+    "discount_share",
+    "product_breadth",
+    "gift_share",
+    "weekend_share",
+    "channel_share_store",
+    "visits",
+    "carts_abandoned",
+    "emails_opened",
+)
+_MOST_MISSING, _SKEWED = 0.2, 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +93,42 @@ class DriverTable(Result):
             f"Predictors are as of {self.cut}; outcomes are of the {number(self.days)} days after "
             f"it."
         )
+
+    def where(self, condition: pl.Expr) -> DriverTable:
+        """Return the table of the customers that meet a condition."""
+        return replace(self, frame=self.frame.filter(condition))
+
+    def predictors(self, wanted: Sequence[str] = ()) -> list[str]:
+        """Name the predictors wanted; else the usual ones that the table has and that vary.
+
+        Raises
+        ------
+        ParameterError
+            If a wanted one is no feature.
+        """
+        for name in wanted:
+            if name not in self.features:
+                raise ParameterError(unknown("feature", name, self.features))
+        if wanted:
+            return list(wanted)
+        known = self.frame.select(name for name in USUAL if name in self.features)
+        return [
+            column.name
+            for column in known.iter_columns()
+            if column.null_count() <= _MOST_MISSING * len(column)
+            and column.drop_nulls().n_unique() > 1
+        ]
+
+    def skewed(self, names: Sequence[str]) -> list[str]:
+        """Name the columns that go better as log(1 + x): none below zero, with a long upper end."""
+        return [
+            name
+            for name in names
+            if self.frame.schema[name].is_numeric()
+            and not is_share(name)
+            and (self.frame.get_column(name).drop_nulls() >= 0).all()
+            and (self.frame.get_column(name).cast(pl.Float64).skew() or 0.0) > _SKEWED
+        ]
 
     @property
     def text(self) -> str:

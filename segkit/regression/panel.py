@@ -177,7 +177,7 @@ def _sales(lazy: pl.LazyFrame, as_of: date | None) -> pl.LazyFrame:
         day=pl.col("order_day").cast(pl.Int32),
         product="product_id",
         category=pl.col("category") if "category" in names else pl.lit(None, pl.String),
-        paid=pl.col("unit_price").round(2),
+        paid=pl.col("unit_price").round_sig_figs(5),
         quantity=pl.col("quantity") if "quantity" in names else pl.lit(1.0),
         off=off,
     )
@@ -220,7 +220,7 @@ def _price_grid(
         listed = prices.select(
             product="product_id",
             day=pl.col("valid_from").cast(pl.Date).to_physical().cast(pl.Int32),
-            price=pl.col("unit_price").round(2),
+            price=pl.col("unit_price").round_sig_figs(5),
         ).filter(pl.col("price") > 0)
         starts = listed.group_by("product").agg(start=pl.col("day").min().clip(first))
         sold = sold.drop("start", "end").join(starts, on="product").with_columns(end=last)
@@ -262,11 +262,16 @@ def _dated(runs: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
     """Date each change midway between the old price's last line and the new one's first."""
     before = pl.col("paid", "first").shift(1).over("product").name.prefix("old_")
     pairs = runs.with_columns(before).with_row_index("pair")
-    near = daily.select("product", "day", price="paid").join(pairs, on="product")
-    near = near.filter(pl.col("day").is_between(pl.col("old_first"), pl.col("last")))
-    ends = near.group_by("pair").agg(
-        old_last=pl.col("day").filter(pl.col("price") == pl.col("old_paid")).max(),
-        new_first=pl.col("day").filter(pl.col("price") == pl.col("paid")).min(),
+    sold = daily.select("product", "day", "paid")
+    between = pl.col("day").is_between(pl.col("old_first"), pl.col("last"))
+    span = pairs.select("pair", "product", "paid", "old_paid", "old_first", "last")
+    old = sold.join(span.drop("paid").rename({"old_paid": "paid"}), on=["product", "paid"])
+    new = sold.join(span.drop("old_paid"), on=["product", "paid"])
+    ends = (
+        old.filter(between)
+        .group_by("pair")
+        .agg(old_last=pl.col("day").max())
+        .join(new.filter(between).group_by("pair").agg(new_first=pl.col("day").min()), on="pair")
     )
     middle = ((pl.col("old_last") + pl.col("new_first") + 1) // 2).fill_null(pl.col("first"))
     found = pairs.join(ends, on="pair", how="left").select(
