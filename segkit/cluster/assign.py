@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 BLOCK = 4096
+SHIFTED_ROWS = 50_000
 SETTLE_STEPS = 100  # Lloyd's steps after Ward's cut, unless asked otherwise
 
 
@@ -60,30 +62,34 @@ def nearest_centre(X: Floats, centres: Floats) -> Ints:
     >>> nearest_centre(np.array([[0.0], [2.0], [4.0]]), np.array([[0.0], [4.0]]))
     array([0, 0, 1])
     """
-    labels = np.empty(X.shape[0], dtype=np.int64)
+    labels = np.zeros(X.shape[0], dtype=np.int64)
     if centres.shape[0] == 1:
-        labels[:] = 0
         return labels
     middle = centres.mean(axis=0)
-    moved = centres - middle
-    lengths = np.einsum("ij,ij->i", moved, moved)
-    slack = 4.0 * (X.shape[1] + 10) * float(np.finfo(np.float64).eps)
     for start in range(0, X.shape[0], BLOCK):
-        rows = X[start : start + BLOCK] - middle
-        value = (-2.0 * moved) @ rows.T + lengths[:, None]
-        first = value.argmin(axis=0)
-        here = np.arange(rows.shape[0])
-        best = value[first, here]
-        value[first, here] = np.inf
-        error = slack * (
-            np.einsum("ij,ij->i", rows, rows) + lengths.max() + np.square(np.abs(middle).max())
+        part = X[start : start + BLOCK]
+        rows = part - middle
+        labels[start : start + BLOCK] = _nearest(
+            part, rows, np.einsum("ij,ij->i", rows, rows), centres, middle
         )
-        unsure = np.flatnonzero(value.min(axis=0) - best <= error)
-        if unsure.shape[0]:
-            exact = squared_distances(X[start : start + BLOCK][unsure], centres)
-            first[unsure] = exact.argmin(axis=1)
-        labels[start : start + BLOCK] = first
     return labels
+
+
+def _nearest(X: Floats, rows: Floats, lengths: Floats, centres: Floats, middle: Floats) -> Ints:
+    """Decide for rows less ``middle``, whose squared lengths are known."""
+    moved = centres - middle
+    squares = np.einsum("ij,ij->i", moved, moved)
+    value = (-2.0 * moved) @ rows.T + squares[:, None]
+    first = value.argmin(axis=0)
+    here = np.arange(rows.shape[0])
+    best = value[first, here]
+    value[first, here] = np.inf
+    slack = 4.0 * (X.shape[1] + 10) * float(np.finfo(np.float64).eps)
+    error = slack * (lengths + (squares.max() + np.square(np.abs(middle).max())))
+    unsure = np.flatnonzero(value.min(axis=0) - best <= error)
+    if unsure.shape[0]:
+        first[unsure] = squared_distances(X[unsure], centres).argmin(axis=1)
+    return first
 
 
 def centres_of(
@@ -160,11 +166,26 @@ def settle(
     >>> centres.tolist(), steps
     ([[0.5], [9.0]], 1)
     """
+    find = _finder(X)
     labels = None
     for step in range(steps):
-        found = nearest_centre(X, centres)
+        found = find(centres)
         if labels is not None and np.array_equal(found, labels):
             return centres, step
         labels = found
         centres = centres_of(X, labels, weights, empty=centres)
     return centres, steps
+
+
+def _finder(X: Floats) -> Callable[[Floats], Ints]:
+    """Return `nearest_centre` for these rows; few rows are shifted and measured only once."""
+    if len(X) > SHIFTED_ROWS:
+        return lambda centres: nearest_centre(X, centres)
+    middle = X.mean(axis=0)
+    rows = X - middle
+    lengths = np.einsum("ij,ij->i", rows, rows)
+    return lambda centres: (
+        np.zeros(len(X), np.int64)
+        if len(centres) == 1
+        else _nearest(X, rows, lengths, centres, middle)
+    )
