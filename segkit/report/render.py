@@ -139,12 +139,11 @@ def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tupl
         facts.append(("Period", " to ".join(summary["period"])))
     if summary.get("as_of"):
         facts.append(("As of", summary["as_of"]))
-    if summary.get("rows"):
-        facts.append(("Money in", summary.get("currency") or "the currency of the data"))
-    facts += [
-        (name.replace("_", " ").capitalize(), number(value))
-        for name, value in (summary.get("rows") or {}).items()
-    ]
+    rows = summary.get("rows") or {}
+    if rows:  # one fact, so that no lone count wraps to a line of its own
+        counts = (f"{number(value)} {name.replace('_', ' ')}" for name, value in rows.items())
+        facts.append(("Money in", summary.get("currency") or "currency of the data"))
+        facts.append(("Made from", ", ".join(counts)))
     return [(name, str(value)) for name, value in facts if value]
 
 
