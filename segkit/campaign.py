@@ -79,6 +79,16 @@ class Prelude(Result):
         return {str(segment): int(n) for segment, n in held.iter_rows()}
 
     @property
+    def arms(self) -> dict[str, float]:
+        """Arm to share where the campaign has taken place, the one without an offer first."""
+        if self.pilot is None or self.as_of is not None:
+            return {}
+        order = (pl.col("offer") == NO_OFFER).first().alias("nothing")
+        held = self.pilot.group_by("arm").agg(order, pl.len())
+        held = held.sort(["nothing", "arm"], descending=[True, False])
+        return {str(arm): n / self.pilot.height for arm, _, n in held.iter_rows()}
+
+    @property
     def day_before_pilot(self) -> date | None:
         """The last day that a segment of the earlier test may know."""
         if self.pilot is None or "assigned_at" not in self.pilot.columns:

@@ -31,7 +31,7 @@ class Budget(Result):
         One row a segment and offer: segment, offer, available (customers of the segment), gain
         (expected profit of one contact before its cost, against no contact), error, cost,
         contacts, spend, profit (contacts times gain less cost), low, high (interval of the
-        cell's profit), loss_chance (chance that the contact earns less than it costs).
+        cell's profit), loss_share (chance that the contact earns less than it costs).
     spend, profit, low, high : float
         Of the whole plan; the limits allow for the uncertainty of the gains, drawn together.
     budget : float or None
@@ -348,7 +348,7 @@ def _plan(
         "profit": contacts * net,
         "low": low,
         "high": high,
-        "loss_chance": loss,
+        "loss_share": loss,
     }
     kept = table.select("segment", "offer", available="customers", gain="gain", error="error",
                         cost="cost")  # fmt: skip

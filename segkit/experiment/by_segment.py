@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -25,9 +25,9 @@ class SegmentPower(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        segment ("all" first), customers, base, smallest_effect, smallest_relative (null where
-        even the largest effect could not be found), needed (customers of the segment that would
-        show ``relative_effect``), enough (Boolean).
+        segment ("all" first), segment_name, customers, base_rate (base_mean of an amount),
+        smallest_effect, smallest_lift_rate (of the base; null where no effect could be found),
+        needed (customers of the segment that would show ``relative_effect``), enough (Boolean).
     metric : str
         In words.
     is_share : bool
@@ -59,31 +59,36 @@ class SegmentPower(Result):
             f"{percent(self.power, places=0)} power if {number(whole['needed'])} customers are "
             f"assigned; there are {number(whole['customers'])}."
         )
-        if whole["smallest_relative"] is not None:
+        if whole["smallest_lift_rate"] is not None:
             first += (
                 f" The smallest lift likely to be found in all together is "
                 f"{percent(whole['smallest_relative'])} of the base of "
-                f"{percent(whole['base']) if self.is_share else number(whole['base'])}."
+                f"{self._base(whole)}."
             )
         if not some.height:
             return first
-        told = (
-            f"{number(enough.height)} of {number(some.height)} segments are large enough to show "
-            f"such a lift by themselves"
-        )
         lacking = some.filter(~pl.col("enough")).get_column("segment_name").to_list()
-        told += f"; not {', '.join(lacking)}." if lacking else "."
+        told = "Every segment is large enough to show such a lift by itself."
+        if not enough.height:
+            told = "No segment is large enough to show such a lift by itself."
+        elif lacking:
+            told = f"Too small to show such a lift by themselves: {', '.join(lacking)}."
         return (
             f"{first} {told} Over segments and arms the level of {percent(self.alpha, places=0)} "
             "is shared (Bonferroni)."
         )
+
+    def _base(self, row: Mapping[str, Any]) -> str:
+        if self.is_share:
+            return percent(row["base_rate"])
+        return number(row["base_mean"])
 
     def plot(self) -> Figure:
         """Draw the smallest relative lift that each segment can show."""
         from segkit.plot import bars
 
         return bars(
-            self.table.drop_nulls("smallest_relative"), "segment_name", "smallest_relative",
+            self.table.drop_nulls("smallest_lift_rate"), "segment_name", "smallest_lift_rate",
             percent=True, reference=self.relative_effect,
             title="The smallest lift that each segment is likely to show",
             x_label="Segment",
@@ -99,6 +104,7 @@ def power_by_segment(
     relative_effect: float,
     segment: str = "segment",
     name: str | None = None,
+    label: str = "",
     covariates: tuple[str, ...] = (),
     power: float = 0.8,
     alpha: float = 0.05,
@@ -118,6 +124,8 @@ def power_by_segment(
         The lift hoped for, of the base.
     segment, name : str
         Columns of the segment's id and, optionally, its name.
+    label : str
+        The outcome in words.
     covariates : tuple of str
         Columns known before, for CUPED.
     power, alpha : float
@@ -151,7 +159,7 @@ def power_by_segment(
     sizes = {g: int((some.get_column(segment) == g).sum()) for g in groups}
     sizes = sizes if customers is None else {g: int(customers.get(g, 0)) for g in groups}
     per = len(arms) - 1
-    whole = measure(some, outcome, covariates=covariates)
+    whole = measure(some, outcome, covariates=covariates, name=label)
     everyone = _row(whole, sum(sizes.values()), arms, relative_effect, power, alpha, per)
     rows = [("all", "All customers", *everyone)]
     for group in groups:
@@ -161,7 +169,8 @@ def power_by_segment(
         rows.append((group, names[group], *found))
     schema = {
         "segment": pl.String, "segment_name": pl.String, "customers": pl.Int64,
-        "base": pl.Float64, "smallest_effect": pl.Float64, "smallest_relative": pl.Float64,
+        "base_rate" if whole.is_share else "base_mean": pl.Float64,
+        "smallest_effect": pl.Float64, "smallest_lift_rate": pl.Float64,
         "needed": pl.Int64, "enough": pl.Boolean,
     }  # fmt: skip
     return SegmentPower(

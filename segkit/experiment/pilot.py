@@ -46,7 +46,7 @@ class Pilot(Result):
         moved towards "every offer does the same everywhere") with its error, net (shrunken mean
         of the payoff), best (Boolean: what the policy gives).
     policy : polars.DataFrame
-        segment, segment_name, offer, sure_share: the learnt policy, and in how many of the
+        segment, segment_name, offer, offer_name, sure_share: the learnt policy, and in how many
         bootstrap resamples of the pilot that offer came out best.
     values : polars.DataFrame
         policy ("tailored by segment", "best single offer", and each offer to everyone), value
@@ -195,6 +195,7 @@ def read_pilot(
     segment: str = "segment",
     name: str | None = None,
     offers: Mapping[str, float] | None = None,
+    label: str = "",
     method: str = "shrunken",
     folds: int = 2,
     repeats: int = 200,
@@ -221,6 +222,8 @@ def read_pilot(
         Columns of the segment's id and, optionally, its name.
     offers : mapping of str to float, optional
         Offer to the share that the design gave it; by default the shares observed.
+    label : str
+        The outcome in words, for the picture.
     method : {"shrunken", "mean"}
         How a best offer is learnt: by cell means shrunken towards no interaction, or plain ones.
     folds : int
@@ -283,6 +286,7 @@ def read_pilot(
             "segment": segments,
             "segment_name": [names[s] for s in segments],
             "offer": [options[k] for k in best],
+            "offer_name": [words(options[k]) for k in best],
             "sure_share": sure,
         }
     )
@@ -291,8 +295,8 @@ def read_pilot(
     single = options[int(learn_best(trial, every, method="single")[0])]
     return Pilot(
         table.with_columns(segment_name=pl.col("segment").replace_strict(names)), policy, values,
-        gain.value, gain.low, gain.high, single, interaction_test(trial), spread, outcome, aim,
-        is_share, aim != outcome, folds, frame.height, level, _notes(trial, segments, options),
+        gain.value, gain.low, gain.high, single, interaction_test(trial), spread, label or outcome,
+        aim, is_share, aim != outcome, folds, frame.height, level, _notes(trial, segments, options),
     )  # fmt: skip
 
 
@@ -317,7 +321,8 @@ def make_trial(
             "leave them out and count them"
         )
     groups = sorted(frame.get_column(group).cast(pl.String).unique().to_list())
-    found = sorted(frame.get_column(option).cast(pl.String).unique().to_list())
+    held = frame.get_column(option).cast(pl.String).unique().to_list()
+    found = sorted(held, key=lambda one: (one != NO_OFFER, one))  # no offer first
     options = found if shares is None else [str(name) for name in shares]
     for name in found:
         if name not in options:

@@ -92,15 +92,16 @@ class Power(Result):
         sizes = ", ".join(f"{arm} {number(n)}" for arm, n in self.n_whole.items())
         change = f"from {m.words(m.base)} to {m.words(m.base + self.effect)}"
         relative = f" ({percent(self.relative_effect)} of the base)" if m.base else ""
+        chance = f"{percent(self.power, places=0)} power"
         first = {
-            "size": f"To find a change of {m.name} {change}{relative} with {percent(self.power)} "
-            f"power takes {number(self.total)} customers: {sizes}.",
+            "size": f"To find a change of {m.name} {change}{relative} with {chance} "
+            f"takes {number(self.total)} customers: {sizes}.",
             "power": f"With {sizes} customers a change of {m.name} {change}{relative} is found "
-            f"with {percent(self.power)} power.",
-            "effect": f"With {sizes} customers and {percent(self.power)} power, the smallest "
+            f"with {chance}.",
+            "effect": f"With {sizes} customers and {chance}, the smallest "
             f"change of {m.name} that can be found is {change}{relative}.",
         }[self.solved]
-        level = f"At a level of {percent(self.alpha)}, {self.sides}"
+        level = f"At a level of {percent(self.alpha, places=0)}, {self.sides}"
         level += (
             f", shared by {number(self.comparisons)} comparisons (Bonferroni)."
             if self.comparisons > 1

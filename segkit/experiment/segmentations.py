@@ -78,11 +78,12 @@ class SegmentationTest(Result):
         how = {
             "arms": "Each was an arm of a randomised test.",
             "pilot": "Both are read from one pilot, before either was tried; the offers were "
-            "learnt and valued on different customers.",
+            "learnt and valued on different customers, so that what a small pilot learns by "
+            "chance counts against it.",
         }[self.method]
         share = (
-            f" They give different offers to {percent(self.differ_share)} of the customers; only "
-            "these can tell them apart."
+            f" Where they were compared they gave different offers to "
+            f"{percent(self.differ_share)} of the customers; only these can tell them apart."
         )
         return f"{first} {how}{share}"
 
@@ -285,8 +286,7 @@ def compare_segmentations(
     splits = split_folds(trials[one], folds, seed)
     scores = {name: _tailored(trial, splits) for name, trial in trials.items()}
     gap = value_of(scores[one] - scores[two], level=level)
-    every = np.arange(pilot.height)
-    given = [trial_offer(trial, learn_best(trial, every)) for trial in trials.values()]
+    given = [_given(trial, splits) for trial in trials.values()]
     rows = []
     for name in segmentations:
         mine = value_of(scores[name], level=level)
@@ -297,9 +297,13 @@ def compare_segmentations(
     )  # fmt: skip
 
 
-def trial_offer(trial: Trial, policy: np.ndarray) -> np.ndarray:
-    """Return the option that a policy gives each customer."""
-    return np.asarray(policy[trial.group])
+def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
+    """Return the option that each customer is valued with: learnt without its own fold."""
+    found = np.empty(len(splits), dtype=np.int64)
+    for fold in np.unique(splits):
+        policy = learn_best(trial, np.flatnonzero(splits != fold))
+        found[splits == fold] = policy[trial.group[splits == fold]]
+    return found
 
 
 def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:
