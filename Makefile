@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
-# Five campaigns are planned, so five segments: the indices alone do not settle the number.
+# The number of segments is the business's decision, told as such; K=0 lets the criteria vote.
 K      ?= 5
+WHY    ?= five campaigns are planned
 
 .DEFAULT_GOAL := help
 .PHONY: help install case-study test quick lint lab bench study study-thin format constraints clean
@@ -25,7 +26,7 @@ $(READY): constraints.txt pyproject.toml
 install: $(READY)  ## Build .venv with the pinned versions
 
 case-study: $(READY)  ## Simulate the retailer, run every notebook, write the reports
-	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K)
+	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)"
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
 	$(BIN)/python -m pytest -q

@@ -89,7 +89,7 @@ def _nearest(X: Floats, rows: Floats, lengths: Floats, centres: Floats, middle: 
     unsure = np.flatnonzero(value.min(axis=0) - best <= error)
     if unsure.shape[0]:
         first[unsure] = squared_distances(X[unsure], centres).argmin(axis=1)
-    return first
+    return np.asarray(first, dtype=np.int64)
 
 
 def centres_of(
