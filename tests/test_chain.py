@@ -9,6 +9,7 @@ import pytest
 import segkit
 from segkit.cluster.outcome import CAVEAT
 from segkit.errors import DataError, MappingError, SourceError
+from segkit.ingest.people import links_from
 from segkit.simulate.sample import sample_retailer
 
 DATA = Path(__file__).parents[1] / "data"
@@ -181,3 +182,34 @@ def described(folder, rows=None, **options):
 def test_one_customer_can_be_described(folder):
     table = segkit.build_features(segkit.intake(folder / "one.csv").orders)
     assert table.frame.select("frequency", "monetary").rows() == [(19, 199.5)]
+
+
+def test_own_tables_are_linked_as_a_sources_are(tmp_path):
+    people = pl.DataFrame(
+        {"N° client": ["7", "9", "4"], "e-mail": ["ann@x.org", "Ann@x.org ", "bo@x.org"]}
+    )
+    orders = pl.DataFrame(
+        {"N° client": ["7", "9", "4"], "date": ["2024-05-01"] * 3, "montant": [1.0, 2.0, 3.0]}
+    )
+    linked = segkit.link_source({"customers": people, "orders": orders})
+    assert linked.customers.height == 2
+    taken = segkit.intake({"customers": people, "orders": orders}, identities=linked)
+    assert sorted(taken.orders["customer_id"]) == ["4", "7", "7"]
+    people.write_csv(tmp_path / "customers.csv")
+    orders.write_parquet(tmp_path / "orders.parquet")
+    assert segkit.link_source(tmp_path).customers.height == 2
+    named = {"customers": {"columns": {"customer_id": "N° client", "loyalty_id": "e-mail"}}}
+    kinds = segkit.link_source({"customers": people}, named).mapping["identifier_type"]
+    assert set(kinds) == {"customer_id", "loyalty_id"}
+    for other in (orders, tmp_path / "orders.parquet", {"orders": orders}, None):
+        assert segkit.link_source(other) is None
+
+
+def test_identities_keep_the_kind_of_each_identifier():
+    people = pl.DataFrame({"customer_id": ["7", "9"], "loyalty_id": ["9", "x"]})
+    linked = segkit.link(people)
+    kinds = dict(links_from(linked).select("identifier", "kind").filter(identifier="x").iter_rows())
+    assert kinds == {"x": "loyalty_id"}
+    # The card 9 is not the customer 9, though both are written alike.
+    orders = pl.DataFrame({"customer_id": ["9"], "date": ["2024-05-01"], "amount": [1.0]})
+    assert segkit.intake(orders, identities=linked).orders["customer_id"].to_list() == ["9"]
