@@ -11,9 +11,11 @@ import polars as pl
 
 from segkit.errors import DataError
 from segkit.lift import Outcomes, derive_outcomes, given_outcomes
+from segkit.lift.metrics import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
 HOLDOUTS = ("holdout", "control", "none", "no e-mail", "no mail")
+PLAN = ("planned_share",)  # of the arms, not of the customers
 BEFORE = ("pre_converted", "pre_orders", "pre_revenue", "pre_visits")
 
 
@@ -37,10 +39,30 @@ class FollowUp:
     holdout: str
     covariates: tuple[str, ...]
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that were measured, the holdout last."""
+        if self.outcomes is None:
+            return ()
+        names = sorted(self.outcomes.frame["arm"].unique().to_list())
+        return (*(n for n in names if n != self.holdout), *(n for n in names if n == self.holdout))
+
+    def beside(self, against: str) -> tuple[str, ...]:
+        """Return the arms that were sent something other than one arm was; none if it is absent."""
+        others = tuple(arm for arm in self.arms if arm not in (against, self.holdout))
+        return others if against in self.arms and against != self.holdout else ()
+
+    def margins(self, **margins: float) -> dict[str, float]:
+        """Return the margins (figure to difference) of those figures that were measured."""
+        if self.outcomes is None:
+            return {}
+        measured = {metric.name for metric in choose_metrics(self.outcomes.frame.columns)}
+        return {name: margin for name, margin in margins.items() if name in measured}
+
 
 def follow_up(
     source: Any,
-    assignments: pl.DataFrame,
+    assignments: pl.DataFrame | None,
     *,
     settings: Mapping[str, Any],
     clean: Any = None,
@@ -57,8 +79,9 @@ def follow_up(
     ----------
     source : Source, path or None
         What the notebook's ``run.load()`` gives.
-    assignments : DataFrame
-        customer_id, campaign_id, arm, offer, segment, assigned_at, covariates.
+    assignments : DataFrame or None
+        customer_id, campaign_id, arm, offer, segment, assigned_at, covariates; a segment_name takes
+        the segment's place. None where there is no campaign.
     settings : mapping
         The run's parameters: those of the simulation.
     clean : Intake, optional
@@ -72,6 +95,11 @@ def follow_up(
     -------
     FollowUp
     """
+    if assignments is None:
+        return FollowUp(None, "No campaign was assigned.", "", ())
+    if "segment_name" in assignments.columns:
+        named = pl.col("segment_name").fill_null(pl.col("segment"))
+        assignments = assignments.with_columns(segment=named).drop("segment_name")
     name = getattr(source, "name", "")
     holdout = find_holdout(assignments, control)
     truth = getattr(source, "truth", None) or {}
@@ -154,7 +182,8 @@ def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataF
 def _varying(outcomes: Outcomes, assignments: pl.DataFrame) -> tuple[str, ...]:
     """Name the numeric columns from before the assignment that vary."""
     frame = outcomes.frame
-    own = [name for name, kind in assignments.schema.items() if kind.is_numeric()]
+    own = [name for name, kind in assignments.schema.items() if kind.is_numeric()
+           and name not in PLAN]  # fmt: skip
     known = [*own, *(name for name in BEFORE if name in frame.columns)]
     return tuple(
         name for name in known if frame[name].null_count() == 0 and frame[name].n_unique() > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number, percent, table_html
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
@@ -53,6 +54,16 @@ class SampleRatio(Result):
         """The badge: "good" or "poor"."""
         return "good" if self.table["as_planned"].all() else "poor"
 
+    def _repr_html_(self) -> str:
+        colour, mark = ("#00694b", "✓") if self.level == "good" else ("#a33b00", "✗")
+        said = "Sample ratio as planned" if self.level == "good" else "Sample-ratio mismatch"
+        badge = (
+            f'<p><strong style="border:2px solid {colour};color:{colour};border-radius:4px;'
+            f'padding:2px 8px">{mark} {said}</strong></p>'
+        )
+        shown = self.table.select("segment", "customers", *self.planned, "p_value", "p_adjusted")
+        return f"{badge}<p>{html.escape(self.text)}</p>{table_html(shown)}"
+
     @property
     def text(self) -> str:
         """Whether the split is as planned, and what it means if not."""
@@ -89,7 +100,7 @@ def sample_ratio(
     outcomes : Outcomes or DataFrame
         One row a customer with arm, optionally segment.
     planned : mapping of str to float, optional
-        Planned weight of each arm; by default equal ones.
+        Planned weight of each arm; by default what a column planned_share says, else equal ones.
     segment : str or None
     alpha : float
         Significance level; small, for a mismatch is rare and its alarm is final.
@@ -118,7 +129,7 @@ def sample_ratio(
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
     by = segment if segment in frame.columns else None
     sums = sum_up(frame, [], segment=by)
-    plan = dict(planned or dict.fromkeys(sums.arms, 1.0))
+    plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
     for arm in (*sums.arms, *plan):
         if arm not in plan or arm not in sums.arms:
             raise ParameterError(unknown("arm", arm, plan if arm in sums.arms else sums.arms))
@@ -141,6 +152,12 @@ def sample_ratio(
     )
     total = sum(plan.values())
     return SampleRatio(table, {arm: plan[arm] / total for arm in sums.arms}, alpha)
+
+
+def _told(frame: pl.DataFrame) -> dict[str, float]:
+    if "planned_share" not in frame.columns:
+        return {}
+    return dict(frame.group_by("arm").agg(pl.col("planned_share").first()).sort("arm").iter_rows())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

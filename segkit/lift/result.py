@@ -88,6 +88,58 @@ class Lift(Result):
         return found.row(0, named=True)
 
     @property
+    def verdicts(self) -> pl.DataFrame:
+        """The primary figure by arm and segment, with its verdict, for reading.
+
+        Differences of shares are in percentage points.
+        """
+        some = self.effects.filter(pl.col("metric") == self.primary)
+        share = some["kind"].first() == "share"
+        factor, unit = (100, "_points") if share else (1, "")
+        rate = "_rate" if share else ""
+        gaps = {
+            f"{name}{unit}": factor * pl.col(column)
+            for name, column in (
+                ("difference", "difference"), ("low", "difference_low"),
+                ("high", "difference_high"), ("smallest_visible", "smallest_effect"),
+            )
+        }  # fmt: skip
+        small = gaps.pop(f"smallest_visible{unit}")
+        return some.select(
+            "segment",
+            "arm",
+            "customers_arm",
+            "customers_control",
+            pl.col("value_arm").alias(f"value_arm{rate}"),
+            pl.col("value_control").alias(f"value_control{rate}"),
+            **gaps,
+            lift_rate="relative",
+            p_adjusted="p_adjusted",
+            verdict="verdict",
+            **{f"smallest_visible{unit}": small},
+        )
+
+    def beside(self, other: Lift) -> pl.DataFrame:
+        """Compare the differences over all customers with those of another measurement.
+
+        Returns
+        -------
+        DataFrame
+            label, arm, difference, low, high of this one, other_difference, other_low, other_high,
+            and narrower_share: by how much this one's interval is shorter.
+        """
+        keys = ["metric", "arm"]
+        names = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
+        own = self.overall.filter(pl.col("use") == "causal").select(*keys, "label", **names)
+        theirs = other.overall.select(
+            *keys, **{f"other_{name}": column for name, column in names.items()}
+        )
+        joined = own.join(theirs, on=keys, maintain_order="left")
+        width = pl.col("high") - pl.col("low")
+        before = pl.col("other_high") - pl.col("other_low")
+        return joined.with_columns(narrower_share=1 - width / before).drop("metric")
+
+    @property
     def text(self) -> str:
         """The primary figure in words, overall and by segment, with its caveats."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
