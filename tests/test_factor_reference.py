@@ -7,7 +7,7 @@ import pytest
 import segkit
 from segkit.factor.correlation import Correlations
 from segkit.factor.polychoric import tetrachoric
-from segkit.factor.reliability import alpha, omega
+from segkit.factor.scales import alpha, omega
 from tests.reference import factors as ref
 
 

@@ -11,7 +11,7 @@ from typing import Any
 _MAP: dict[str, str] = {
     "Correlations": "segkit.factor.correlation",
     "FactorModel": "segkit.factor.model",
-    "adequacy": "segkit.factor.adequacy",
+    "adequacy": "segkit.factor.sampling",
     "correlate": "segkit.factor.correlation",
     "draw_answers": "segkit.factor.pictures",
     "draw_validation": "segkit.factor.validation",
@@ -22,10 +22,10 @@ _MAP: dict[str, str] = {
     "rate_satisfaction": "segkit.factor.voice",
     "read_codebook": "segkit.factor.codebook",
     "read_survey": "segkit.factor.answers",
-    "reliability": "segkit.factor.reliability",
+    "reliability": "segkit.factor.scales",
     "response_rates": "segkit.factor.response",
-    "scale_scores": "segkit.factor.reliability",
-    "scales_of": "segkit.factor.reliability",
+    "scale_scores": "segkit.factor.scales",
+    "scales_of": "segkit.factor.scales",
     "survey_items": "segkit.factor.answers",
     "validate_profile": "segkit.factor.validation",
 }
