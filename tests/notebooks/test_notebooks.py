@@ -225,6 +225,9 @@ LACKS = {
     "01_data_audit": {"identities", "other tables", "truth"},
     "02_customer_table": {"some variables"},
     "03_rfm_segments": {"recency_days < 31 and product_views_7d > 3"},
+    "04_attitudes": {
+        *("survey", "response", "recommendation", "satisfaction", "attitudes", "attitude_model"),
+    },
     "05_segments": set(),
     "06_profiles": {"demographics"},
     "12_summary": {"grade"},
