@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, join, read_answers
+from segkit.factor.answers import Floats, read_answers
+from segkit.factor.checks import answered_together, enough_people, refuse_repeats
 from segkit.factor.coding import Coding, ScoreSide, score_side
 from segkit.factor.moments import Moments, moments
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
@@ -25,7 +26,6 @@ METHODS = ("pearson", "spearman", "polychoric", "mixed")
 MISSING = ("pairwise", "listwise")
 MOST_CATEGORIES = 8  # with more distinct answers "mixed" takes an item as continuous
 FLOOR = 1e-6  # the smallest eigenvalue that smoothing leaves
-_SINGULAR = 1e-10
 _TINY = 1e-8
 
 
@@ -142,7 +142,7 @@ class Correlations(Result):
             raise DataError(
                 "expected a symmetric matrix with ones on its diagonal and nothing beyond 1"
             )
-        _enough_people(n, names)
+        enough_people(n, names)
         counts = np.full(r.shape, float(n))
         return _finish(names, r, n, counts, "given", "listwise", r, None, [])
 
@@ -202,9 +202,9 @@ def correlate(
     answers = read_answers(frame, items)
     values, names, notes = answers.values, answers.items, list[str]()
     values = _rows(values, missing, notes)
-    _enough_people(len(values), names)
+    enough_people(len(values), names)
     plain = moments(values)
-    _answered_together(plain, names)
+    answered_together(plain, names)
     found: dict[int, Categories] = {}
     if method in ("polychoric", "mixed"):
         few = [len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T]
@@ -242,26 +242,6 @@ def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
     return values if gone == 0 else values[keep]
 
 
-def _enough_people(n: int, names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise DataError(f"a correlation needs at least two items, got {len(names)}")
-    if n <= len(names):
-        raise DataError(
-            f"expected more people than items, got {number(n)} people for {len(names)} items; ask "
-            "more people or fewer questions"
-        )
-
-
-def _answered_together(found: Moments, names: Sequence[str]) -> None:
-    few = np.argwhere((found.counts < 3) | np.isnan(found.correlation))
-    if len(few):
-        i, j = few[0]
-        raise DataError(
-            f"{names[i]} and {names[j]} were answered together by {int(found.counts[i, j])} people "
-            "who differ on both: they cannot be correlated; leave one out"
-        )
-
-
 def _latent(
     values: Floats, plain: Moments, found: Mapping[int, Categories], notes: list[str]
 ) -> Floats:
@@ -295,7 +275,7 @@ def _finish(
     r = (r + r.T) / 2
     np.fill_diagonal(r, 1.0)
     values, vectors = np.linalg.eigh(r)
-    _refuse_repeats(names, product_moment, complete or method == "given")
+    refuse_repeats(names, product_moment, complete or method == "given")
     smoothed = None
     if values[0] < _TINY:
         lifted = np.maximum(values, FLOOR)
@@ -313,20 +293,3 @@ def _finish(
         names, r, n, counts, method, missing, product_moment, side, float(values[0]), smoothed,
         tuple(notes),
     )  # fmt: skip
-
-
-def _refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
-    """Raise where an item follows from others exactly: then nothing can be inverted."""
-    same = np.argwhere(np.triu(np.abs(r), 1) > 1 - _SINGULAR)
-    if len(same):
-        i, j = same[0]
-        raise DataError(
-            f"{names[i]} and {names[j]} are perfectly collinear (correlation "
-            f"{number(float(r[i, j]))}); leave one out"
-        )
-    values, vectors = np.linalg.eigh(r)
-    if complete and abs(values[0]) < _SINGULAR:
-        bound: list[Any] = [n for n, w in zip(names, vectors[:, 0], strict=True) if abs(w) > 1e-4]
-        raise DataError(
-            f"{join(bound)} are perfectly collinear: each follows from the others; leave one out"
-        )

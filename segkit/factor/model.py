@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
 from segkit.errors import DataError, ModelError, unknown
-from segkit.factor.answers import Floats, count_words, join
-from segkit.factor.coding import Coding, ScoreSide
+from segkit.factor.answers import Floats
+from segkit.factor.coding import ScoreSide
 from segkit.factor.indices import FitIndices
 from segkit.factor.naming import Marker, markers, slug
 from segkit.factor.rotation import variance
 from segkit.factor.scores import Scores, score_frame
+from segkit.factor.stored import read_data, write_data
 from segkit.factor.weights import ScoreModel, determinacy, score_weights
+from segkit.factor.wording import describe_model
 from segkit.result import Result
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
-
-FORMAT = 1
-# Browne & Cudeck (1993), MacCallum et al. (1996).
-_RMSEA_WORDS = ((0.05, "close"), (0.08, "fair"), (0.10, "mediocre"), (math.inf, "poor"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,44 +185,7 @@ class FactorModel(Result):
     @property
     def text(self) -> str:
         """Say what the factors are, how well they fit, and what spoils the solution."""
-        share = float(variance(self.loadings, self.phi).sum()) / len(self.items)
-        parts = [
-            (
-                f"{count_words(self.n_factors, 'factor')} explain{'s' * (self.n_factors == 1)} "
-                f"{percent(share)} of the variance of {number(len(self.items))} items: "
-                f"{join(self.names)}."
-            ),
-            *(self._described(j) for j in range(self.n_factors)),
-            self._fit_words(),
-        ]
-        if self.n_factors > 1 and not np.allclose(self.phi, np.eye(self.n_factors)):
-            i, j = np.unravel_index(np.abs(np.triu(self.phi, 1)).argmax(), self.phi.shape)
-            parts.append(
-                f"The closest factors, {self.names[i]} and {self.names[j]}, correlate at "
-                f"{number(float(self.phi[i, j]))}."
-            )
-        return " ".join([*parts, *self.notes])
-
-    def _described(self, factor: int) -> str:
-        found = self.markers(factor)
-        agree = [f"“{m.label}”" for m in found if m.loading > 0][:3]
-        refuse = [f"“{m.label}”" for m in found if m.loading < 0][:2]
-        words = f"agree with {join(agree)}" if agree else ""
-        if refuse:
-            words += f"{' and ' if agree else ''}disagree with {join(refuse)}"
-        name = self.names[factor]
-        return f"{name[:1].upper()}{name[1:]}: who scores high tends to {words}."
-
-    def _fit_words(self) -> str:
-        f = self.fit
-        if f.degrees == 0:
-            return "There are as many parameters as correlations: the fit cannot be tested."
-        word = next(word for most, word in _RMSEA_WORDS if f.rmsea <= most)
-        return (
-            f"The fit is {word}: RMSEA {number(f.rmsea)} (90% interval {number(f.rmsea_low)} to "
-            f"{number(f.rmsea_high)}), TLI {number(f.tli)}, CFI {number(f.cfi)}, SRMR "
-            f"{number(f.srmr)} ({self.extraction}, {self.rotation}, {number(self.n)} people)."
-        )
+        return describe_model(self)
 
     def plot(self) -> Figure:
         """Draw the loadings as a heatmap."""
@@ -310,38 +269,7 @@ class FactorModel(Result):
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
-        plain = {
-            name: getattr(self, name)
-            for name in ("n", "extraction", "rotation", "method", "missing", "converged", "seed")
-        }
-        fit = {k: v if math.isfinite(v) else None for k, v in asdict(self.fit).items()}
-        side = self.side
-        return {
-            "segkit_model": "factors",
-            "format": FORMAT,
-            "segkit_version": self.version,
-            **plain,
-            "items": list(self.items),
-            "labels": self.labels,
-            "factors": [
-                {"id": id_, "name": name, "column": column}
-                for id_, name, column in zip(self.ids, self.names, self.columns, strict=True)
-            ],
-            "loadings": self.loadings.tolist(),
-            "phi": self.phi.tolist(),
-            "uniquenesses": self.uniquenesses.tolist(),
-            "correlation": self.correlation.tolist(),
-            "fit": fit,
-            "notes": list(self.notes),
-            "scoring": side
-            and {
-                "means": side.means.tolist(),
-                "sds": side.sds.tolist(),
-                "correlation": side.correlation.tolist(),
-                "attenuation": side.attenuation.tolist(),
-                "codes": {k: [list(a), list(b)] for k, (a, b) in side.coding.tables.items()},
-            },
-        }
+        return write_data(self)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -352,38 +280,7 @@ class FactorModel(Result):
         ModelError
             If this is no factor model, is of a later format, or lacks a field.
         """
-        if not isinstance(data, Mapping) or data.get("segkit_model") != "factors":
-            raise ModelError("this is not a segkit factor model (no 'segkit_model': 'factors')")
-        if data.get("format") != FORMAT:
-            raise ModelError(
-                f"the model is of format {data.get('format')}; this segkit reads format {FORMAT}"
-            )
-        try:
-            return cls._read(data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the factor model cannot be read: {error!r}") from error
-
-    @classmethod
-    def _read(cls, data: Mapping[str, Any]) -> Self:
-        items, scoring = tuple(data["items"]), data["scoring"]
-        side = None
-        if scoring:
-            tables = {k: (tuple(a), tuple(b)) for k, (a, b) in scoring["codes"].items()}
-            arrays = (np.asarray(scoring[k], dtype=np.float64)
-                      for k in ("means", "sds", "correlation", "attenuation"))  # fmt: skip
-            side = ScoreSide(Coding(items, tables), *arrays)
-        fit: dict[str, Any] = {k: math.nan if v is None else v for k, v in data["fit"].items()}
-        loadings, phi, unique, correlation = (
-            np.asarray(data[k], dtype=np.float64)
-            for k in ("loadings", "phi", "uniquenesses", "correlation")
-        )
-        return cls(
-            items, dict(data["labels"]), tuple(f["name"] for f in data["factors"]),
-            loadings.reshape(len(items), -1), phi, unique, correlation, side, data["n"],
-            data["extraction"], data["rotation"], data["method"], data["missing"],
-            FitIndices(**fit), data["converged"], tuple(data["notes"]), data["seed"],
-            data["segkit_version"],
-        )  # fmt: skip
+        return cls(**read_data(data))
 
     def save(self, path: Path | str) -> Path:
         """Write the model as JSON and return the path."""

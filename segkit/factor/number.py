@@ -11,10 +11,10 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
-from segkit.factor.answers import Floats, count_words, join
+from segkit.factor.answers import count_words, join
 from segkit.factor.correlation import Correlations, correlate
-from segkit.factor.extraction import degrees_of_freedom, extract
-from segkit.factor.indices import fit_indices
+from segkit.factor.extraction import degrees_of_freedom
+from segkit.factor.ladder import fit_by_number, velicer
 from segkit.factor.parallel import (
     Null,
     component_eigenvalues,
@@ -26,7 +26,6 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-MOST = 12
 CLOSE_FIT = 0.05  # Browne & Cudeck (1993): an RMSEA up to here is a close fit
 VOTERS = {
     "parallel_components": ("parallel analysis of components", "eigenvalues above chance"),
@@ -176,32 +175,6 @@ def _people(found: Correlations) -> int:
     return max(len(found.items) + 1, int(1 / np.mean(1 / counts)))
 
 
-def velicer(r: Floats) -> tuple[float, Floats]:
-    """Give Velicer's mean squared partial correlation with 0, and with 1, 2, … components out.
-
-    Source: Velicer (1976), "Determining the number of components from the matrix of partial
-    correlations", Psychometrika 41. NaN where a component leaves an item without variance.
-
-    Examples
-    --------
-    >>> round(velicer(np.eye(3) * 0.5 + 0.5)[0], 3)
-    0.25
-    """
-    p = len(r)
-    off = ~np.eye(p, dtype=bool)
-    values, vectors = np.linalg.eigh(r)
-    loadings = vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1], 0.0))
-    left = r.copy()
-    means = np.full(p, np.nan)
-    for m in range(p - 1):
-        left = left - np.outer(loadings[:, m], loadings[:, m])
-        spread = np.diag(left)
-        if (spread < 1e-8).any():
-            break
-        means[m] = (left**2 / np.outer(spread, spread))[off].mean()
-    return float((r**2)[off].mean()), means
-
-
 def _table(found: Correlations, null: Null, percentile: float) -> tuple[pl.DataFrame, float]:
     r = found.product_moment
     if np.linalg.eigvalsh(r)[0] <= 1e-8:
@@ -218,27 +191,6 @@ def _table(found: Correlations, null: Null, percentile: float) -> tuple[pl.DataF
         }
     )
     return frame.with_columns(pl.col("map").fill_nan(None)), at_zero
-
-
-def fit_by_number(found: Correlations, most: int | None = None) -> pl.DataFrame:
-    """Fit 1, 2, … factors by least squares, and give the fit of each."""
-    p = len(found.items)
-    ks = [k for k in range(1, (most or MOST) + 1) if k < p and degrees_of_freedom(p, k) > 0]
-    rows = []
-    for k in ks:
-        fitted = extract(found.matrix, k)
-        implied = fitted.loadings @ fitted.loadings.T
-        np.fill_diagonal(implied, 1.0)
-        fit = fit_indices(found.matrix, implied, found.n, k)
-        heywood = int((fitted.uniquenesses < 0.0051).sum())
-        rows.append((k, fit.chi_square, fit.degrees, fit.rmsea, fit.tli, fit.cfi, fit.srmr,
-                     fit.bic, heywood))  # fmt: skip
-    names = ["n_factors", "chi_square", "degrees", "rmsea", "tli", "cfi", "srmr", "bic", "heywood"]
-    kinds = {
-        name: pl.Int64 if name in ("n_factors", "degrees", "heywood") else pl.Float64
-        for name in names
-    }
-    return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
 def _above(eigenvalues: pl.DataFrame, kind: str) -> int:
