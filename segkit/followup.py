@@ -52,6 +52,14 @@ class FollowUp:
         others = tuple(arm for arm in self.arms if arm not in (against, self.holdout))
         return others if against in self.arms and against != self.holdout else ()
 
+    def plan(self, **shares: float) -> dict[str, float] | None:
+        """Return every arm's planned share, if those named are among them; the rest is split."""
+        others = [arm for arm in self.arms if arm not in shares]
+        if not set(shares) <= set(self.arms):
+            return None
+        left = 1 - sum(shares.values())
+        return {**shares, **{arm: left / len(others) for arm in others}}
+
     def margins(self, **margins: float) -> dict[str, float]:
         """Return the margins (figure to difference) of those figures that were measured."""
         if self.outcomes is None:
