@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.errors import DataError, RuleError, require_columns
+from segkit.errors import DataError, RuleError, SourceError, require_columns
 from segkit.result import Result
 
 if TYPE_CHECKING:
+    from segkit.audience import Audience
     from segkit.cluster.scoring import Scorer
     from segkit.datasets import Source
     from segkit.ingest import Intake
@@ -272,6 +275,55 @@ def given_campaign(
         "Segments are made from what was known before the mail.",
     )
     return Prelude(placed, quiet, test, None, None, cost, margin, None, 14, None, covariates, notes)
+
+
+def audience_of_run(
+    folder: Path | str,
+    *,
+    kind: str = "crm",
+    columns: Sequence[str] = (),
+    platform: str = "meta",
+    min_cell: int = 20,
+) -> Audience:
+    """Which customers of a finished run go on which list?
+
+    Parameters
+    ----------
+    folder : path
+        The run's folder, in which notebooks 01, 05 and 09 have run.
+    kind, columns, platform, min_cell
+        As in `segkit.audience.build_audience`.
+
+    Raises
+    ------
+    SourceError
+        If the run holds no assignments, or no customers with addresses.
+    """
+    from segkit.audience import SegmentContract, build_audience
+    from segkit.ingest import Intake
+
+    place = Path(folder)
+    design, clean = place / "09_campaign_design" / "data", place / "01_data_audit" / "data"
+    model = place / "05_segments" / "data" / "segment_model.json"
+    for path in (design / "assignments.parquet", clean / "clean", model):
+        if not path.exists():
+            raise SourceError(
+                f"{place.name} holds no {path.name}: run notebook 09 first (segkit run 09)"
+            )
+    taken = Intake.open(clean / "clean")
+    if taken.customers is None or "email" not in taken.customers.columns:
+        raise SourceError(f"{place.name} holds no customers with e-mail addresses")
+    drawn = pl.read_parquet(design / "assignments.parquet")
+    policy = json.loads((design / "offer_policy.json").read_text(encoding="utf-8"))
+    contract = SegmentContract.of_model(
+        str(drawn.get_column("campaign_id")[0]), json.loads(model.read_text(encoding="utf-8")),
+        offers=policy["policy"],
+    )  # fmt: skip
+    return build_audience(
+        drawn, taken.customers, contract=contract, kind=kind, columns=columns, platform=platform,
+        min_cell=min_cell, optouts=_history(taken.events)[1],
+        consent="marketing_consent" if "marketing_consent" in taken.customers.columns else None,
+    )  # fmt: skip
 
 
 def _people(

@@ -197,6 +197,31 @@ def index(
 
 
 @app.command()
+def audience(
+    run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
+    out: Annotated[Path, typer.Argument(help="The folder that receives the lists")],
+    kind: Annotated[str, typer.Option(help="crm (ids), or upload (hashed e-mails)")] = "crm",
+    formats: Annotated[str, typer.Option(help="csv, xlsx, parquet; several with commas")] = "csv",
+    columns: Annotated[str, typer.Option(help="Further columns on a crm list, by commas")] = "",
+    platform: Annotated[str, typer.Option(help="Spelling before hashing: meta, google")] = "meta",
+    min_cell: Annotated[int, typer.Option(help="Smaller groups are not handed out", min=1)] = 20,
+) -> None:
+    """Write the audience lists of a run's campaign, with what was left out and why."""
+    from segkit.campaign import audience_of_run
+
+    made = audience_of_run(
+        run_folder, kind=kind, columns=_words(columns), platform=platform, min_cell=min_cell
+    )
+    for path in made.write(out, formats=_words(formats)):
+        typer.echo(_near(path))
+    typer.echo(made.text)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+@app.command()
 def version() -> None:
     """Show the versions on which results depend."""
     from segkit.runner.manifest import versions

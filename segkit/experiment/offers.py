@@ -232,8 +232,8 @@ class OfferRules:
         frame = pl.DataFrame(
             {
                 "customer_id": customers.get_column("customer_id"),
-                "offer": pl.Series(offer[chosen], dtype=pl.String),
-                "rule": pl.Series(names[chosen], dtype=pl.String),
+                "offer": pl.Series(offer[chosen].tolist(), dtype=pl.String),
+                "rule": pl.Series(names[chosen].tolist(), dtype=pl.String),
             }
         )
         code = {name: k for k, name in enumerate(self.offers)}

@@ -263,6 +263,7 @@ def read_pilot(
     require_columns(
         frame.columns, ["offer", segment, outcome, aim, *([name] if name else [])], "the pilot"
     )
+    frame = frame.sort("customer_id")  # neither sums nor folds hang on the order of rows
     trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
     every = np.arange(frame.height)
     splits = split_folds(trial, folds, seed)

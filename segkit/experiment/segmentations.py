@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -281,9 +281,10 @@ def compare_segmentations(
     check_customers(pilot)
     require_columns(pilot.columns, ["offer", outcome, *segmentations.values()], "the pilot")
     one, two = segmentations
+    pilot = pilot.sort("customer_id")
     trials = {name: make_trial(pilot, c, "offer", outcome)[0] for name, c in segmentations.items()}
-    # One dealing into folds for both: the same customers are held out.
-    splits = split_folds(trials[one], folds, seed)
+    # One dealing into folds for both, by offer alone: the same customers are held out.
+    splits = split_folds(replace(trials[one], group=np.zeros_like(trials[one].group)), folds, seed)
     scores = {name: _tailored(trial, splits) for name, trial in trials.items()}
     gap = value_of(scores[one] - scores[two], level=level)
     given = [_given(trial, splits) for trial in trials.values()]

@@ -204,7 +204,8 @@ def uplift_curve(
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(np.array(drawn_gain), tails, axis=0)
     area_low, area_high = np.quantile(drawn_area, tails)
-    at_low, at_high = np.nanquantile(np.array(drawn_at), tails, axis=0)
+    # A share in which an arm has nobody has no effect; drawn rarely, it leaves the others' limits.
+    at_low, at_high = np.array([_limits(column, tails) for column in np.array(drawn_at).T]).T
     scale = own / advantage if binary and advantage else float("nan")
     ends = sorted((area_low * scale, area_high * scale))
     points = pl.DataFrame(
@@ -215,6 +216,11 @@ def uplift_curve(
         points, ats, own, float(ends[0]), float(ends[1]), advantage, float(area_low),
         float(area_high), convention, name, binary, len(y), repeats, level,
     )  # fmt: skip
+
+
+def _limits(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:
+    known = values[np.isfinite(values)]
+    return np.quantile(known, tails) if len(known) else np.full(2, np.nan)
 
 
 def _trace(

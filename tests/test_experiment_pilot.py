@@ -1,0 +1,451 @@
+"""The pilot, its honest values, budgets, rules and segmentations: right, honest, and refusing."""
+
+from itertools import product
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segkit.errors import ColumnError, DataError, ParameterError, RuleError
+from segkit.experiment import (
+    OfferRules,
+    assign_segmentations,
+    compare_segmentations,
+    gains_of_pilot,
+    plan_budget,
+    power_by_segment,
+    read_pilot,
+    read_segmentation_test,
+)
+from segkit.result import Result
+from segkit.rules import Domain
+from segkit.stats.policy import Trial, cells, honest_scores, learn_best, shrink, split_folds
+
+SEGMENTS, OFFERS = ("A", "B", "C"), ("none", "guide", "sale")
+# Conversion by segment and offer: A wants the sale, B the guide, C nothing in particular.
+RATES = {"A": (0.05, 0.07, 0.20), "B": (0.10, 0.25, 0.12), "C": (0.30, 0.30, 0.30)}
+
+
+def pilot(n=6000, seed=0, rates=RATES):
+    rng = np.random.default_rng(seed)
+    segment, offer = rng.integers(3, size=n), rng.integers(3, size=n)
+    chance = np.array([rates[s] for s in SEGMENTS])[segment, offer]
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(n)],
+            "segment": np.array(SEGMENTS)[segment],
+            "offer": np.array(OFFERS)[offer],
+            "converted": (rng.random(n) < chance).astype(int),
+        }
+    ).with_columns(profit=pl.col("converted") * 10.0 - 0.1 * (pl.col("offer") != "none"))
+
+
+FLAT = dict.fromkeys(SEGMENTS, (0.1, 0.1, 0.1))
+
+
+def test_the_planted_offers_are_learnt_and_pay():
+    found = read_pilot(pilot(), payoff="profit")
+    learnt = dict(found.policy.select("segment", "offer").iter_rows())
+    assert (learnt["A"], learnt["B"]) == ("sale", "guide")
+    assert found.pays
+    assert found.interaction_p < 1e-6
+    assert "shows that tailoring pays" in found.text
+    oracle = np.mean([max(r) for r in RATES.values()]) * 10 - 0.1
+    tailored = found.values.filter(policy="tailored by segment").row(0, named=True)
+    assert tailored["low"] < oracle < tailored["high"]
+
+
+def test_without_an_effect_it_says_so_and_treats_all_alike():
+    alike, said = 0, 0
+    for seed in range(20):
+        found = read_pilot(pilot(1500, seed, FLAT), repeats=10, seed=seed)
+        alike += found.policy["offer"].n_unique() == 1
+        said += "does not show that tailoring pays" in found.text
+    assert alike >= 8
+    assert said >= 18
+
+
+def test_values_are_honest_where_plain_ones_flatter():
+    """On pure noise the policy's own customers promise a gain, held-out ones promise none."""
+    naive, honest = [], []
+    for seed in range(60):
+        frame = pilot(600, seed, FLAT)
+        found = read_pilot(frame, method="mean", repeats=1, seed=seed)
+        honest.append(found.gain)
+        best = found.cells.filter("best")
+        share = frame.group_by("segment").len()
+        own = best.join(share, on="segment")
+        single = frame.group_by("offer").agg(pl.mean("converted"))["converted"].max()
+        naive.append((own["mean"] * own["len"]).sum() / frame.height - single)
+    error = np.std(honest) / np.sqrt(len(honest))
+    assert abs(np.mean(honest)) < 4 * error
+    assert np.mean(naive) > 5 * np.std(naive) / np.sqrt(len(naive))
+
+
+def test_scores_are_the_doubly_robust_ones():
+    frame = pilot(90)
+    code = {name: k for k, name in enumerate(SEGMENTS)}
+    option = {name: k for k, name in enumerate(OFFERS)}
+    trial = Trial(
+        np.array([code[s] for s in frame["segment"]]),
+        np.array([option[o] for o in frame["offer"]]),
+        frame["converted"].to_numpy().astype(float),
+        np.full(3, 1 / 3), 3, 3,
+    )  # fmt: skip
+    folds = split_folds(trial, 2, 0)
+    found = honest_scores(trial, {"x": lambda rows: np.array([2, 1, 0])}, folds)["x"]
+    policy = {"A": "sale", "B": "guide", "C": "none"}
+    for i, row in enumerate(frame.iter_rows(named=True)):
+        rest = frame.filter(pl.Series(folds != folds[i]))
+        chosen = policy[row["segment"]]
+        cell = rest.filter(segment=row["segment"], offer=chosen)["converted"]
+        guess = cell.mean() if len(cell) else rest["converted"].mean()
+        got = row["offer"] == chosen
+        assert found[i] == pytest.approx(guess + 3 * got * (row["converted"] - guess))
+
+
+def test_shrinking_stays_between_cell_and_prior_and_vanishes_with_data():
+    rng = np.random.default_rng(0)
+    n = np.full((4, 3), 200.0)
+    mean = rng.normal(size=(4, 1)) + rng.normal(size=(1, 3)) + 0.3 * rng.normal(size=(4, 3))
+    small = shrink(n, mean, np.full((4, 3), 40.0))
+    large = shrink(n * 1e6, mean, np.full((4, 3), 40.0))
+    assert large[0] == pytest.approx(mean, abs=1e-3)
+    assert np.abs(small[0] - mean).max() > 0.01
+    additive = np.add.outer([1.0, 2.0], [0.0, 3.0])
+    same = shrink(np.full((2, 2), 50.0), additive, np.ones((2, 2)))
+    assert same[0] == pytest.approx(additive)
+    assert same[2] == 0
+
+
+def test_cells_are_means_with_wilsons_limits():
+    from statsmodels.stats.proportion import proportion_confint
+
+    frame = pilot(500)
+    found = read_pilot(frame, repeats=5).cells
+    for row in found.iter_rows(named=True):
+        own = frame.filter(segment=row["segment"], offer=row["offer"])["converted"]
+        low, high = proportion_confint(own.sum(), len(own), method="wilson")
+        assert row["customers"] == len(own)
+        assert (row["mean"], row["low"], row["high"]) == pytest.approx((own.mean(), low, high))
+
+
+def test_row_order_and_labels_do_not_matter():
+    frame = pilot(800)
+    one = read_pilot(frame, repeats=5, folds=2)
+    two = read_pilot(frame.sample(fraction=1.0, shuffle=True, seed=1), repeats=5, folds=2)
+    assert one.cells.equals(two.cells)
+    assert one.policy["offer"].to_list() == two.policy["offer"].to_list()
+    assert Result.from_dict(one.to_dict()).text == one.text
+
+
+def test_small_cells_are_warned_of():
+    assert "cells hold fewer than 30 customers" in read_pilot(pilot(200), repeats=5).text
+
+
+def test_its_pictures_say_what_they_show():
+    found = read_pilot(pilot(900), repeats=5)
+    picture = found.plot()
+    assert picture.data.height == 9
+    assert "Framed:" in picture.alt
+    assert found.plot_values().data.height == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "error", "message"),
+    [
+        ({"offer": pl.lit("sale")}, {}, DataError, "one offer alone compares with nothing"),
+        ({"offer": pl.lit(None, dtype=pl.String)}, {}, DataError, "have no segment and 300"),
+        ({"converted": pl.lit(float("inf"))}, {}, DataError, "missing or infinite"),
+        ({}, {"outcome": "bought"}, ColumnError, "lacks bought"),
+        ({}, {"method": "vote"}, ParameterError, "unknown method"),
+        ({}, {"folds": 1}, ParameterError, "at least 2"),
+        ({}, {"offers": {"sale": 0.5, "guide": 0.5}}, ParameterError, "unknown offer in the data"),
+        (
+            {},
+            {"offers": {"sale": 0.3, "guide": 0.3, "none": 0.3}},
+            ParameterError,
+            "sum to 1",
+        ),
+        (
+            {},
+            {"offers": {"sale": 0.3, "guide": 0.3, "none": 0.3, "gift": 0.1}},
+            DataError,
+            "nobody got gift",
+        ),
+    ],
+)
+def test_wrong_pilots_are_refused(change, more, error, message):
+    frame = pilot(300).with_columns(**change)
+    outcome = more.pop("outcome", "converted")
+    with pytest.raises(error, match=message):
+        read_pilot(frame, outcome, **more)
+
+
+def test_a_customer_twice_is_refused():
+    with pytest.raises(DataError, match="2 customers come more than once"):
+        read_pilot(pl.concat([pilot(50), pilot(50).head(2)]))
+
+
+# Budget -------------------------------------------------------------------------------------
+
+
+def gains(**more):
+    frame = {
+        "segment": ["A", "A", "B", "B"],
+        "offer": ["x", "y", "x", "y"],
+        "customers": [5, 5, 4, 4],
+        "gain": [2.0, 3.0, 1.5, 0.2],
+        "cost": [0.5, 1.2, 0.5, 0.4],
+        "error": [0.5, 0.6, 0.4, 0.3],
+    }
+    return pl.DataFrame({**frame, **more})
+
+
+def brute(frame, budget, caps):
+    net = (frame["gain"] - frame["cost"]).to_numpy()
+    cost, best = frame["cost"].to_numpy(), 0.0
+    for x in product(range(6), range(6), range(5), range(5)):
+        fits = x[0] + x[1] <= 5 and x[2] + x[3] <= 4 and np.dot(cost, x) <= budget + 1e-9
+        if fits and x[0] + x[2] <= caps.get("x", 99) and x[1] + x[3] <= caps.get("y", 99):
+            best = max(best, float(np.dot(net, x)))
+    return best
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(0, 12), st.integers(0, 9), st.integers(0, 9))
+def test_the_plan_is_the_best_of_all_plans(budget, x, y):
+    found = plan_budget(gains(), budget=budget, caps={"x": x, "y": y}, draws=50)
+    assert found.profit == pytest.approx(brute(gains(), budget, {"x": x, "y": y}), abs=1e-6)
+    assert found.spend <= budget + 1e-9
+
+
+def test_the_uncertainty_is_that_of_the_gains():
+    found = plan_budget(gains(), draws=40_000)
+    x = found.plan["contacts"].to_numpy()
+    sd = float(np.sqrt(((x * gains()["error"].to_numpy()) ** 2).sum()))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * sd, rel=0.03)
+    assert found.regret > 0
+    assert found.frontier["profit"].is_sorted()
+    assert plan_budget(gains(error=[0.0] * 4)).regret == 0
+
+
+def test_a_holdout_is_left_and_losses_are_not_planned():
+    found = plan_budget(gains(), max_share=0.6, draws=50)
+    assert found.plan.group_by("segment").agg(pl.sum("contacts")).sort("segment")[
+        "contacts"
+    ].to_list() == [3, 2]
+    none = plan_budget(gains(gain=[0.1] * 4), draws=50)
+    assert none.contacts == 0
+    assert "contacts nobody" in none.text
+
+
+@pytest.mark.parametrize(
+    ("frame", "more", "error", "message"),
+    [
+        (gains(), {"budget": -1.0}, ParameterError, "at least 0, got -1"),
+        (gains(), {"caps": {"z": 3}}, ParameterError, "unknown offer 'z'"),
+        (gains(), {"caps": {"x": -3}}, ParameterError, "cap of x"),
+        (gains(), {"max_share": 0.0}, ParameterError, "max_share"),
+        (gains(gain=[1.0, None, 1.0, 1.0]), {}, DataError, "'gain' holds missing"),
+        (gains(cost=[1.0, -1.0, 1.0, 1.0]), {}, DataError, "'cost' must be at least 0"),
+        (gains(offer=["x", "x", "x", "y"]), {}, DataError, "come twice"),
+        (gains(customers=[5, 6, 4, 4]), {}, DataError, "different numbers of customers"),
+        (gains().head(0), {}, DataError, "no rows"),
+        (gains().drop("cost"), {}, ColumnError, "lacks cost"),
+    ],
+)
+def test_wrong_budgets_are_refused(frame, more, error, message):
+    with pytest.raises(error, match=message):
+        plan_budget(frame, **more)
+
+
+def test_gains_are_against_no_contact_with_the_cost_added_again():
+    found = read_pilot(pilot(), payoff="profit", repeats=5)
+    sizes = {"A": 10, "B": 20, "C": 30}
+    table = gains_of_pilot(found.cells, sizes, 0.1, paid=True)
+    row = table.filter(segment="A", offer="sale").row(0, named=True)
+    assert row["gain"] == pytest.approx(10 * (0.20 - 0.05), abs=0.4)
+    assert (row["customers"], row["cost"]) == (10, 0.1)
+    plan = plan_budget(table, draws=100)
+    best = dict(plan.to_frame().select("segment", "offer").iter_rows())
+    assert (best["A"], best["B"]) == ("sale", "guide")
+    with pytest.raises(DataError, match="no customers without an offer"):
+        gains_of_pilot(found.cells.filter(pl.col("offer") != "none"), sizes, 0.1)
+
+
+# Rules --------------------------------------------------------------------------------------
+
+PEOPLE = pl.DataFrame(
+    {
+        "customer_id": [f"p{i}" for i in range(6)],
+        "segment": ["S1", "S1", "S1", "S2", "S2", "S3"],
+        "recency_days": [100, 200, 10, 100, 5, 5],
+        "spend": [1.0, 9.0, 5.0, 2.0, 3.0, 4.0],
+    }
+)
+TABLE = """
+# most urgent first
+IF segment = 'S1' AND recency_days > 90 THEN reengagement PRIORITY 1 CAP 1
+IF segment in ('S1', 'S2') THEN generic PRIORITY 2
+IF segment = 'S2' AND recency_days > 90 THEN sale PRIORITY 3
+"""
+
+
+def test_rules_go_by_priority_and_caps_hand_on():
+    found = OfferRules.parse(TABLE).apply(PEOPLE, rank_by="spend")
+    assert found.frame["offer"].to_list() == [
+        "generic", "reengagement", "generic", "generic", "generic", "none",
+    ]  # fmt: skip
+    assert (found.overlap, found.unmatched, found.without) == (3, 1, 1)
+    assert found.counts["met"].to_list() == [2, 5, 1]
+    assert found.counts["given"].to_list() == [1, 4, 0]
+    assert found.counts["beyond_cap"].to_list() == [1, 0, 0]
+    assert "3 meet rules of different offers" in found.text
+
+
+def test_a_cap_without_a_rank_chooses_by_hash_not_by_row():
+    rules = OfferRules.parse("IF recency_days >= 0 THEN sale CAP 2")
+    one = rules.apply(PEOPLE).frame.sort("customer_id")
+    two = rules.apply(PEOPLE.reverse()).frame.sort("customer_id")
+    assert one.equals(two)
+    assert (one["offer"] == "sale").sum() == 2
+
+
+def test_rules_are_written_as_they_are_read():
+    rules = OfferRules.parse(TABLE)
+    assert OfferRules.parse(rules.text).text == rules.text
+    assert rules.to_frame()["cap"].to_list() == [1, None, None]
+    policy = OfferRules.of_policy({"O'Hara": "sale"})
+    people = pl.DataFrame({"customer_id": ["a"], "segment": ["O'Hara"]})
+    assert policy.apply(people).frame["offer"][0] == "sale"
+
+
+def test_gaps_and_overlaps_are_proved_over_all_possible_customers():
+    domains = {
+        "segment": Domain("text", values=("S1", "S2", "S3"), nullable=False),
+        "recency_days": Domain("integer", low=0, high=400, nullable=False),
+    }
+    proof = OfferRules.parse(TABLE, domains=domains).prove()
+    assert proof.gaps.height == 1
+    assert "S3" in proof.gaps["where"][0]
+    assert proof.overlaps.height >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("WHEN x > 1 THEN sale", "line 1: expected 'IF condition"),
+        ("IF x > THEN sale", "line 1, rule 'rule 1'"),
+        ("", "at least one rule"),
+    ],
+)
+def test_wrong_rules_are_refused(text, message):
+    with pytest.raises(RuleError, match=message):
+        OfferRules.parse(text)
+
+
+def test_rules_meet_the_data():
+    rules = OfferRules.parse(TABLE)
+    with pytest.raises(ParameterError, match="unknown offer 'reengagement'"):
+        rules.apply(PEOPLE, offers=["generic", "sale"])
+    with pytest.raises(ColumnError, match="recency_days"):
+        rules.apply(PEOPLE.drop("recency_days"))
+    with pytest.raises(DataError, match="come more than once"):
+        rules.apply(pl.concat([PEOPLE, PEOPLE.head(1)]))
+
+
+# Segmentations ------------------------------------------------------------------------------
+
+
+def test_the_right_segmentation_is_seen_to_earn_more():
+    frame = pilot(6000).with_columns(
+        random=pl.Series(np.random.default_rng(9).choice(["P", "Q"], 6000))
+    )
+    both = {"true": "segment", "random": "random"}
+    found = compare_segmentations(frame, "profit", segmentations=both)
+    assert found.low > 0
+    assert "earns more" in found.text
+    turned = compare_segmentations(
+        frame, "profit", segmentations={"random": "random", "true": "segment"}
+    )
+    assert turned.difference == pytest.approx(-found.difference)
+
+
+def test_two_segmentations_as_arms():
+    from datetime import date
+
+    n = 4000
+    rng = np.random.default_rng(2)
+    people = pl.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(n)],
+            "one": rng.choice(["A", "B"], n),
+            "two": rng.choice(["P", "Q"], n),
+        }
+    )
+    plans = {
+        "one": ("one", {"A": "sale", "B": "guide"}),
+        "two": ("two", {"P": "sale", "Q": "guide"}),
+    }
+    made = assign_segmentations(
+        people, campaign_id="t", segmentations=plans, at=date(2025, 3, 1), holdout=0.1
+    )
+    assert set(made.sizes) == {"holdout", "one", "two"}
+    frame = made.frame.join(people, on="customer_id")
+    right = pl.when(pl.col("one") == "A").then(pl.lit("sale")).otherwise(pl.lit("guide"))
+    assert frame.filter(arm="one").select((pl.col("offer") == right).all()).item()
+    earned = 1.0 * (frame["offer"] == frame.select(right.alias("r"))["r"]) + rng.normal(size=n)
+    found = read_segmentation_test(
+        frame.with_columns(profit=earned), "profit", names=("one", "two")
+    )
+    assert found.low < 0.5 < found.high  # it differs for half, by 1
+    assert found.differ_share == pytest.approx(0.5, abs=0.03)
+    same = frame.with_columns(offer_by_two=pl.col("offer_by_one"), profit=1.0)
+    with pytest.raises(DataError, match="the same offer"):
+        read_segmentation_test(same, "profit", names=("one", "two"))
+    with pytest.raises(DataError, match="nobody is in arm 'three'"):
+        read_segmentation_test(
+            same.with_columns(offer_by_three=pl.lit("x")), "profit", names=("one", "three")
+        )
+    with pytest.raises(DataError, match="has no offer for segment B"):
+        assign_segmentations(
+            people,
+            campaign_id="t",
+            segmentations={"one": ("one", {"A": "x"}), "two": plans["two"]},
+            at=date(2025, 3, 1),
+        )
+    with pytest.raises(ParameterError, match="two segmentations"):
+        compare_segmentations(pilot(50), "profit", segmentations={"one": "segment"})
+
+
+def test_power_by_segment_counts_segments_and_leaves_out_what_cannot_be_planned():
+    frame = pilot(3000)
+    shares = {"control": 0.5, "mail": 0.5}
+    quiet = frame.with_columns(
+        converted=pl.when(pl.col("segment") == "C").then(0).otherwise("converted")
+    )
+    found = power_by_segment(quiet, "converted", shares=shares, relative_effect=0.3)
+    assert found.table["segment"].to_list() == ["all", "A", "B", "C"]
+    assert found.table.filter(segment="C")["needed"].null_count() == 1
+    whole, part = found.table.row(0, named=True), found.table.row(1, named=True)
+    assert whole["smallest_lift_rate"] < part["smallest_lift_rate"]
+    assert found.plot().data.height == 3
+    with pytest.raises(DataError, match="no customer of the past has a segment"):
+        power_by_segment(
+            frame.with_columns(segment=pl.lit(None, dtype=pl.String)),
+            "converted", shares=shares, relative_effect=0.3,
+        )  # fmt: skip
+
+
+def test_learning_takes_the_first_of_equals():
+    y = np.zeros(12)
+    trial = Trial(np.repeat([0, 1], 6), np.tile([0, 1, 2], 4), y, np.full(3, 1 / 3), 2, 3)
+    every = np.arange(12)
+    for method in ("shrunken", "mean", "single"):
+        assert learn_best(trial, every, method=method).tolist() == [0, 0]
+    assert cells(trial)[0].tolist() == [[2, 2, 2], [2, 2, 2]]
+    with pytest.raises(ParameterError, match="method must be"):
+        learn_best(trial, every, method="dice")
