@@ -19,14 +19,13 @@ from segkit.errors import ModelError
 if TYPE_CHECKING:
     import polars as pl
 
-    from segkit.plot import Figure
-
 
 class Result:
     """Base of every result: a frozen dataclass that can be read, drawn, framed and stored.
 
     A subclass is declared ``@dataclass(frozen=True, slots=True, eq=False)``, documents each
-    field with shape and unit, and gives `to_frame`, `text` and, where a picture helps, `plot`.
+    field with shape and unit, and gives `to_frame`, `text` and, where a picture helps,
+    `plot`; a result that is read, not looked at, has none.
     """
 
     __slots__ = ()
@@ -44,10 +43,6 @@ class Result:
     def headline(self) -> str:
         """The one sentence that stands for the result on an index."""
         return first_sentence(self.text)
-
-    def plot(self) -> Figure:
-        """Draw the result; an analysis without a picture says so."""
-        raise NotImplementedError(f"{type(self).__name__} has no picture; use .to_frame()")
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>{table_html(self.to_frame())}"

@@ -1,5 +1,6 @@
 """Which identifiers belong to one customer."""
 
-from segkit.identity.linking import Identities, link
+from segkit.identity.linking import link
+from segkit.identity.outcome import Identities
 
 __all__ = ["Identities", "link"]

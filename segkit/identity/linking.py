@@ -4,109 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.identity import doubts
 from segkit.identity.graph import (
     Graph,
     components,
     degrees,
-    find_bridge,
     number_nodes,
 )
-from segkit.result import Result
+from segkit.identity.outcome import Identities
 
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
 LONG = ("identifier_type", "identifier", "other_type", "other")
-MAX_LARGE = 20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Identities(Result):
-    """Which identifiers belong to one customer, and where that is doubtful.
-
-    Attributes
-    ----------
-    mapping : polars.DataFrame
-        identifier_type, identifier (tidied), customer_id (of the one customer): one row an
-        identifier, sorted; for intake. Identifiers cut as hubs are left out.
-    customers : polars.DataFrame
-        customer_id, identifiers (how many), customer_ids (how many of them customer ids);
-        sorted.
-    conflicts : polars.DataFrame
-        One row a customer and contradicted key: customer_id, key, values (sorted), found
-        (how many values), customer_ids (joined in the component).
-    large : polars.DataFrame
-        Implausibly large components, largest first, at most 20: customer_id, customer_ids,
-        identifiers, bridge_type, bridge (the identifier that holds it together),
-        bridge_degree, pieces_without, largest_without (customer ids in the largest piece).
-    cut : polars.DataFrame
-        Hubs that were cut: identifier_type, identifier, degree.
-    links : int
-        Rows given.
-    empty : int
-        Cells of the identifier columns that said to be missing ("", "none", "n/a", …).
-    customer_ids : int
-        Distinct customer ids before linking.
-    large_found : int
-        Components above the size that counts as plausible.
-    """
-
-    mapping: pl.DataFrame
-    customers: pl.DataFrame
-    conflicts: pl.DataFrame
-    large: pl.DataFrame
-    cut: pl.DataFrame
-    links: int
-    empty: int
-    customer_ids: int
-    large_found: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the counts, one row each; no identifier is shown."""
-        rows = {
-            "links": self.links,
-            "identifiers": self.mapping.height,
-            "customer ids": self.customer_ids,
-            "customers after linking": self.customers.height,
-            "customers of several customer ids": int((self.customers["customer_ids"] > 1).sum()),
-            "customers with a contradiction": self.conflicts["customer_id"].n_unique(),
-            "implausibly large customers": self.large_found,
-            "hubs cut": self.cut.height,
-            "empty identifiers": self.empty,
-        }
-        return pl.DataFrame({"what": list(rows), "count": list(rows.values())})
-
-    @property
-    def text(self) -> str:
-        """The finding in words, without any identifier."""
-        parts = [
-            (
-                f"{number(self.links)} links join {number(self.customer_ids)} customer ids and "
-                f"{number(self.mapping.height - self.customer_ids)} other identifiers into "
-                f"{number(self.customers.height)} customers."
-            )
-        ]
-        if self.cut.height:
-            parts.append(f"{number(self.cut.height)} identifiers shared by too many were cut.")
-        if self.conflicts.height:
-            keys = ", ".join(sorted(set(self.conflicts["key"])))
-            count = self.conflicts["customer_id"].n_unique()
-            parts.append(f"{number(count)} customers contradict themselves ({keys}).")
-        if self.large_found:
-            row = self.large.row(0, named=True)
-            parts.append(
-                f"{number(self.large_found)} are implausibly large; the largest joins "
-                f"{number(row['customer_ids'])} customer ids, and without one {row['bridge_type']} "
-                f"it falls into {number(row['pieces_without'])}: set max_degree to cut such hubs."
-            )
-        parts.append("Whoever shares an identifier counts as one customer, families too.")
-        return " ".join(parts)
 
 
 def link(
@@ -181,14 +94,14 @@ def link(
     names = _name(whole, labels)
     kept = np.ones(len(labels), dtype=bool)
     kept[cut] = False
-    claims = _claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
-    large, found = _large(whole, names, edges, labels, plausible)
+    claims = doubts.claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
+    large, found = doubts.large(whole, names, edges, labels, plausible)
     return Identities(
         mapping=whole.nodes.with_columns(customer_id=names.gather(labels)).filter(pl.Series(kept)),
         customers=_customers(whole, names, labels, kept),
-        conflicts=_conflicts(claims, whole, names, labels),
+        conflicts=doubts.conflicts(claims, whole, names, labels),
         large=large,
-        cut=_hubs(whole, cut),
+        cut=doubts.hubs(whole, cut),
         links=links.height,
         empty=int((whole.codes < 0).sum()) - sum(series.null_count() for _, series in columns),
         customer_ids=int(whole.is_customer.sum()),
@@ -275,91 +188,3 @@ def _hard_keys(links: pl.DataFrame, hard_keys: Sequence[str] | None) -> list[str
         return [name for name in ("birth_date",) if name in links.columns]
     require_columns(links.columns, hard_keys, "links")
     return list(hard_keys)
-
-
-def _claims(
-    keys: pl.DataFrame, graph: Graph, labels: np.ndarray, single: Sequence[str]
-) -> pl.LazyFrame:
-    """Gather what each component claims of keys that one person has one value of."""
-    nodes = graph.nodes.lazy().with_columns(label=pl.Series(labels))
-    claims = [
-        nodes.filter(pl.col("identifier_type").is_in(list(single))).select(
-            "label", key="identifier_type", value="identifier"
-        )
-    ]
-    anchors = graph.anchors()
-    named = anchors >= 0
-    owners = pl.Series("label", labels[anchors[named]])
-    for name in keys.columns:
-        values = keys[name].filter(pl.Series(named)).cast(pl.String).alias("value")
-        frame = pl.DataFrame([owners, values]).lazy().drop_nulls()
-        claims.append(frame.select("label", pl.lit(name).alias("key"), "value"))
-    return pl.concat(claims).unique()
-
-
-def _conflicts(
-    claims: pl.LazyFrame, graph: Graph, names: pl.Series, labels: np.ndarray
-) -> pl.DataFrame:
-    """List the customers with several values of what one person has once."""
-    found = (
-        claims.filter(pl.len().over("label", "key") > 1)
-        .group_by("label", "key")
-        .agg(values=pl.col("value").sort())
-        .collect()
-    )
-    sizes = np.bincount(labels[graph.is_customer], minlength=len(names))
-    places = found["label"].to_numpy()
-    return found.select(
-        names.gather(places),
-        "key",
-        "values",
-        found=pl.col("values").list.len().cast(pl.Int64),
-        customer_ids=pl.Series(sizes[places], dtype=pl.Int64),
-    ).sort("customer_id", "key")
-
-
-def _hubs(graph: Graph, cut: np.ndarray) -> pl.DataFrame:
-    degree = degrees(graph.edges(), graph.nodes.height) if len(cut) else np.empty(0, np.int64)
-    hubs: pl.DataFrame = graph.nodes[cut.tolist()]
-    found = hubs.with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
-    return found.sort("degree", "identifier_type", "identifier", descending=[True, False, False])
-
-
-def _large(
-    graph: Graph, names: pl.Series, edges: np.ndarray, labels: np.ndarray, plausible: int
-) -> tuple[pl.DataFrame, int]:
-    """Describe the largest components and what holds them together."""
-    nodes, is_customer = graph.nodes, graph.is_customer
-    counted = is_customer if is_customer.any() else np.ones(len(labels), dtype=bool)
-    sizes = np.bincount(labels[counted], minlength=len(names))
-    suspects = np.flatnonzero(sizes > plausible).tolist()
-    order = sorted(suspects, key=lambda label: (-sizes[label], names[label]))[:MAX_LARGE]
-    rows: list[tuple[Any, ...]] = []
-    for label in order:
-        members = np.flatnonzero(labels == label)
-        inside = edges[labels[edges[:, 0]] == label]
-        bridge = find_bridge(inside, members, counted[members])
-        name = nodes.row(bridge.node, named=True) if bridge.node >= 0 else {}
-        rows.append(
-            (
-                names[label],
-                int(sizes[label]),
-                len(members),
-                name.get("identifier_type"),
-                name.get("identifier"),
-                bridge.degree,
-                bridge.pieces,
-                bridge.largest,
-            )
-        )
-    schema: dict[str, type[pl.DataType]] = {
-        "customer_id": pl.String,
-        "customer_ids": pl.Int64,
-        "identifiers": pl.Int64,
-        "bridge_type": pl.String,
-        "bridge": pl.String,
-        "bridge_degree": pl.Int64,
-        "pieces_without": pl.Int64,
-        "largest_without": pl.Int64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row"), len(suspects)

@@ -24,73 +24,96 @@ def day_limits(columns: Columns) -> tuple[int, int]:
 
 def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]:
     """List the reasons for setting a line apart, in the order in which they are tried."""
-    has, col = columns.has, pl.col
-    when, cash = columns.shown("order_time"), columns.shown("amount", "quantity", "unit_price")
-    rules = [*people_rules(people, parsed), *date_rules(columns, "order_time", "order_day", parsed)]
-    if "__total" in parsed.columns:
-        shown = (*columns.shown("order_id", "order_time", "product_id"), *cash)
-        change = "[orders] total_words = []"
-        rules.insert(0, Rule("totals", "total_line", col("__total"), shown, change))
-    if has("status"):
+    return [
+        *_total_rules(columns, parsed),
+        *people_rules(people, parsed),
+        *date_rules(columns, "order_time", "order_day", parsed),
+        *_line_rules(columns),
+        *_price_rules(columns),
+        *_currency_rules(columns),
+        *_amount_rules(columns),
+        *_repeat_rules(columns),
+        *consent_rules(people),
+    ]
+
+
+def _cash(columns: Columns) -> tuple[str, ...]:
+    return columns.shown("amount", "quantity", "unit_price")
+
+
+def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
+    """Set sums of other rows apart, where there are any."""
+    if "__total" not in parsed.columns:
+        return []
+    shown = (*columns.shown("order_id", "order_time", "product_id"), *_cash(columns))
+    change = "[orders] total_words = []"
+    return [Rule("totals", "total_line", pl.col("__total"), shown, change)]
+
+
+def _line_rules(columns: Columns) -> list[Rule]:
+    """Set lines apart that are void, or no goods where that is asked for."""
+    rules = []
+    if columns.has("status"):
         words = [str(word).lower() for word in columns.option("cancelled")]
-        rules.append(
-            Rule(
-                "lines",
-                "cancelled",
-                col("__status").is_in(words),
-                columns.shown("status"),
-                "[orders] cancelled = [...]",
-            )
-        )
+        void, shown = pl.col("__status").is_in(words), columns.shown("status")
+        rules.append(Rule("lines", "cancelled", void, shown, "[orders] cancelled = [...]"))
     codes = [str(code) for code in columns.option("non_products")]
-    if codes and has("product_id") and columns.option("non_product_lines") == "set_apart":
-        rules.append(
-            Rule(
-                "lines",
-                "non_product",
-                col("product_id").is_in(codes),
-                columns.shown("product_id"),
-                '[orders] non_product_lines = "keep"',
-            )
-        )
-    needed = ("amount",) if has("amount") else ("quantity", "unit_price")
-    blank = pl.any_horizontal(col(f"__no_{name}") for name in needed)
-    unread = pl.any_horizontal(col(f"__{name}").is_null() for name in needed)
-    rules += [
+    apart = columns.option("non_product_lines") == "set_apart"
+    if codes and columns.has("product_id") and apart:
+        no_goods, shown = pl.col("product_id").is_in(codes), columns.shown("product_id")
+        change = '[orders] non_product_lines = "keep"'
+        rules.append(Rule("lines", "non_product", no_goods, shown, change))
+    return rules
+
+
+def _price_rules(columns: Columns) -> list[Rule]:
+    """Set lines apart whose amount is missing, unreadable, or made from an impossible price."""
+    cash = _cash(columns)
+    needed = ("amount",) if columns.has("amount") else ("quantity", "unit_price")
+    blank = pl.any_horizontal(pl.col(f"__no_{name}") for name in needed)
+    unread = pl.any_horizontal(pl.col(f"__{name}").is_null() for name in needed)
+    rules = [
         Rule("money", "missing_amount", blank, cash, "[orders.constants] or the source"),
         Rule("money", "bad_amount", unread, cash, '[orders] decimal = "," (or ".")'),
     ]
-    if has("unit_price"):
-        price = col("__unit_price")
+    if columns.has("unit_price"):
+        price = pl.col("__unit_price")
         rules.append(Rule("money", "negative_price", price < 0, cash, "the source"))
         if columns.option("zero") == "reject":
             rules.append(Rule("money", "zero_price", price == 0, cash, '[orders] zero = "keep"'))
-    if has("currency"):
-        shown = columns.shown("currency")
-        rules += [
-            Rule("money", "unknown_currency", ~col("__known"), shown, "[fx] (a table of rates)"),
-            Rule(
-                "money",
-                "no_fx_rate",
-                col("__rate").is_null(),
-                (*shown, *when),
-                "[fx] (an earlier rate)",
-            ),
-        ]
-    rules.append(Rule("money", "amount_out_of_range", col(MICROS).is_null(), cash, "the source"))
+    return rules
+
+
+def _currency_rules(columns: Columns) -> list[Rule]:
+    """Set lines apart that cannot be turned into the reporting currency."""
+    if not columns.has("currency"):
+        return []
+    shown, when = columns.shown("currency"), columns.shown("order_time")
+    unknown, without = ~pl.col("__known"), pl.col("__rate").is_null()
+    return [
+        Rule("money", "unknown_currency", unknown, shown, "[fx] (a table of rates)"),
+        Rule("money", "no_fx_rate", without, (*shown, *when), "[fx] (an earlier rate)"),
+    ]
+
+
+def _amount_rules(columns: Columns) -> list[Rule]:
+    """Set lines apart whose amount is out of range, nothing, or (where asked for) negative."""
+    cash, amount = _cash(columns), pl.col(MICROS)
+    rules = [Rule("money", "amount_out_of_range", amount.is_null(), cash, "the source")]
     if columns.option("zero") == "reject":
-        rules.append(Rule("money", "zero_amount", col(MICROS) == 0, cash, '[orders] zero = "keep"'))
+        rules.append(Rule("money", "zero_amount", amount == 0, cash, '[orders] zero = "keep"'))
     if columns.option("negative") == "reject":
-        rules.append(
-            Rule(
-                "money", "negative_amount", col("__negative"), cash, '[orders] negative = "return"'
-            )
-        )
-    if columns.option("duplicates") == "drop":
-        rules.append(
-            Rule("repeats", "exact_duplicate", col(REPEAT), (), '[orders] duplicates = "flag"')
-        )
-    return [*rules, *consent_rules(people)]
+        change = '[orders] negative = "return"'
+        rules.append(Rule("money", "negative_amount", pl.col("__negative"), cash, change))
+    return rules
+
+
+def _repeat_rules(columns: Columns) -> list[Rule]:
+    """Set exact repeats apart, where that is asked for."""
+    if columns.option("duplicates") != "drop":
+        return []
+    change = '[orders] duplicates = "flag"'
+    return [Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), change)]
 
 
 def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:

@@ -12,7 +12,8 @@ from segkit.rules.conditions import (
     Negation,
 )
 from segkit.rules.parse import missing_columns, parse_condition
-from segkit.rules.ruleset import Domain, Rule, RuleSet
+from segkit.rules.rule import Domain, Rule
+from segkit.rules.ruleset import RuleSet
 
 __all__ = [
     "All",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,10 +15,8 @@ from segkit.errors import RuleError
 from segkit.result import Result
 from segkit.rules.conditions import expression
 from segkit.rules.grid import Axis, make_axes, series
-from segkit.rules.ruleset import Domain, RuleSet, prepare
-
-if TYPE_CHECKING:
-    from segkit.plot import Figure
+from segkit.rules.rule import Domain, prepare
+from segkit.rules.ruleset import RuleSet
 
 MAX_REGIONS = 200
 _SCHEMA: dict[str, Any] = {
@@ -132,10 +130,6 @@ class RuleCheck(Result):
         if self.customers is not None:
             seen = f" ({number(regions['customers'].sum())} of {number(self.customers)} customers)"
         return f"{count} {problem}{seen}, such as {regions['example'][0]}{by}."
-
-    def plot(self) -> Figure:
-        """Refuse to draw: a rule check is read."""
-        raise NotImplementedError("a RuleCheck has no picture; use .to_frame()")
 
 
 def check_rules(rules: RuleSet, frame: pl.DataFrame | None = None) -> RuleCheck:

@@ -14,7 +14,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import RuleError
 from segkit.rules.conditions import Condition, Constant, atoms, constants, expression
-from segkit.rules.ruleset import Domain, Rule
+from segkit.rules.rule import Domain, Rule
 
 MAX_CELLS = 4_000_000
 _OTHER = "any other text"

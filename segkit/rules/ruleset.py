@@ -9,19 +9,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from segkit.errors import ColumnError, RuleError, unknown
+from segkit.errors import RuleError, unknown
 from segkit.rules.conditions import (
     All,
     Condition,
-    Constant,
-    atoms,
     columns,
-    constants,
     expression,
     write,
     write_sql,
 )
-from segkit.rules.parse import parse_condition
+from segkit.rules.rule import Domain, Rule, prepare
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,77 +27,6 @@ if TYPE_CHECKING:
 
 Policy = Literal["partition", "first", "many"]
 POLICIES = ("partition", "first", "many")
-KINDS = ("number", "integer", "text", "boolean", "date")
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """What a column can hold; the narrower it is stated, the less a partition must cover.
-
-    Attributes
-    ----------
-    kind : {"number", "integer", "text", "boolean", "date"}
-        Inferred from the constants (or the frame) where no domain is declared.
-    low, high : float or None
-        Smallest and largest possible value of a number or an integer; None for no bound.
-    values : tuple of str or None
-        All texts that can occur; None where any can.
-    nullable : bool
-        Whether the value may be missing; a partition must then cover the null too.
-    """
-
-    kind: str = "number"
-    low: float | None = None
-    high: float | None = None
-    values: tuple[Constant, ...] | None = None
-    nullable: bool = True
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise RuleError(unknown("kind of column", self.kind, KINDS))
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise RuleError(f"a column cannot run from {self.low} to {self.high}")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A name given to the customers that meet a condition.
-
-    Attributes
-    ----------
-    name : str
-        The segment's name.
-    condition : Condition
-        May be given as text, which `parse_condition` reads.
-    priority : int
-        Smaller goes first where several rules may match; equal ones go in the table's order.
-
-    Examples
-    --------
-    >>> Rule("Recent", "recency_days <= 30").condition
-    Comparison(column='recency_days', operator='<=', value=30)
-    """
-
-    name: str
-    condition: Condition
-    priority: int = 0
-
-    def __init__(self, name: str, condition: Condition | str, priority: int = 0) -> None:
-        if not name.strip():
-            raise RuleError("a rule needs a name")
-        if isinstance(condition, str):
-            try:
-                condition = parse_condition(condition)
-            except RuleError as error:
-                raise RuleError(f"rule {name!r}: {error}") from None
-        object.__setattr__(self, "name", name.strip())
-        object.__setattr__(self, "condition", condition)
-        object.__setattr__(self, "priority", int(priority))
-
-    @property
-    def text(self) -> str:
-        """The rule as one line: ``name: condition``."""
-        return f"{self.name}: {write(self.condition)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,44 +313,6 @@ class RuleSet:
             if rule.name == name:
                 return write_sql(rule.condition)
         raise RuleError(unknown("rule", name, self.names))
-
-
-def prepare(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """Select the columns that the rules read, once their types are known to fit."""
-    import polars as pl
-
-    selected: dict[str, pl.Expr] = {}
-    for rule in rules:
-        for atom in atoms(rule.condition):
-            if atom.column not in frame.columns:
-                message = unknown("column", atom.column, frame.columns)
-                raise ColumnError(f"rule {rule.name!r}: {message}")
-            kind = frame.schema[atom.column]
-            for value in constants(atom):
-                if not _fits(value, kind):
-                    raise ColumnError(
-                        f"rule {rule.name!r}: column {atom.column} holds {kind}, which cannot be "
-                        f"compared with {value!r}"
-                    )
-            text = kind in (pl.Categorical, pl.Enum)
-            selected[atom.column] = pl.col(atom.column).cast(pl.String if text else kind)
-    ready = frame.select(**selected) if selected else frame
-    for name in selected:
-        if ready.schema[name].is_float() and (bad := int(ready[name].is_nan().sum())):
-            raise ColumnError(f"column {name} holds {bad:,} NaN; set them to null first")
-    return ready
-
-
-def _fits(value: Constant, kind: pl.DataType) -> bool:
-    import polars as pl
-
-    if isinstance(value, bool):
-        return kind == pl.Boolean
-    if isinstance(value, int | float):
-        return kind.is_numeric()
-    if isinstance(value, str):
-        return kind in (pl.String, pl.Categorical, pl.Enum)
-    return kind == pl.Date
 
 
 def _always(condition: Condition) -> bool:
