@@ -102,11 +102,11 @@ class Drivers(Result):
         clear = self.effects.filter(pl.col("p_holm") < 1 - self.level).head(_NAMED).to_dicts()
         odds = self.family == "logistic"
         if clear:
-            told = "; ".join(sentence(row, odds=odds) for row in clear)
-            head = (
-                f"What goes with {self.outcome}, the other predictors equal "
-                f"({percent(self.level, places=0)} intervals): {told}."
-            )
+            first, *others = (sentence(row, odds=odds) for row in clear)
+            nominal = percent(self.level, places=0)
+            head = f"Clearest of all goes with {self.outcome}: {first}, the other predictors equal."
+            head += f" Also clear: {'; '.join(others)}." if others else ""
+            head += f" Intervals are of {nominal}."
         else:
             n = number(self.effects.height)
             head = f"None of {n} effects on {self.outcome} is clear of chance."

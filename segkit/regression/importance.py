@@ -71,15 +71,16 @@ class Importance(Result):
     def text(self) -> str:
         """Which predictors carry how much, and whether their order is sure."""
         rows = self.shares.head(3).to_dicts()
-        named = "; ".join(
+        named = [
             f"{row['label']} {percent(row['share'], places=0)} (interval "
             f"{percent(row['share_low'], places=0)} to {percent(row['share_high'], places=0)})"
             for row in rows
-        )
+        ]
+        then = f" Then come {'; '.join(named[1:])}." if len(named) > 1 else ""
         told = (
-            f"Together the {number(self.shares.height)} predictors account for {percent(self.r2)} "
-            f"of the variance of {self.outcome} ({number(self.n_rows)} rows). Of that, the "
-            f"largest shares: {named}."
+            f"Of what {number(self.shares.height)} predictors explain of {self.outcome}, the "
+            f"largest share goes with {named[0]}.{then} Together they account for "
+            f"{percent(self.r2)} of its variance ({number(self.n_rows)} rows)."
         )
         sure = (
             "The first place is sure"

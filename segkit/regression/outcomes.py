@@ -46,7 +46,6 @@ USUAL = (
     "order_value_mean",
     "return_share",
     "discount_share",
-    "product_breadth",
     "gift_share",
     "weekend_share",
     "channel_share_store",

@@ -132,7 +132,7 @@ def price_panel(
     first, last = _bounds(daily)
     strata, promoted = day_strata(sales, first, last, period_days, promotions)
     grid, notes = _price_grid(daily, prices, strata, (first, last))
-    counted = _counted(sales, grid, segments)
+    counted = _counted(daily if segments is None else _by_segment(sales, segments), grid)
     cells = (
         grid.group_by("product", "stratum", "price")
         .agg(days=pl.len().cast(pl.Int64))
@@ -157,7 +157,7 @@ def price_panel(
         lines=counted_lines,
         lines_apart=int(daily.get_column("lines").sum()) - counted_lines,
         changes=int(changed.sum()),
-        products_changed=int((changed > 0).sum()),
+        products_changed=len(changed),
         products=grid.get_column("product").n_unique(),
         notes=notes,
     )
@@ -187,7 +187,11 @@ def _daily(sales: pl.LazyFrame) -> pl.DataFrame:
     """Lines by product, day and price paid."""
     return (
         sales.group_by("product", "day", "paid")
-        .agg(lines=pl.len().cast(pl.Int64), category=pl.col("category").first())
+        .agg(
+            lines=pl.len().cast(pl.Int64),
+            units=pl.col("quantity").sum(),
+            category=pl.col("category").first(),
+        )
         .collect(engine="streaming")
     )
 
@@ -280,37 +284,39 @@ def _dated(runs: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
     return found.unique(["product", "day"], keep="last", maintain_order=True)
 
 
-def _counted(
-    sales: pl.LazyFrame, grid: pl.DataFrame, segments: pl.DataFrame | None
-) -> pl.DataFrame:
+def _by_segment(sales: pl.LazyFrame, segments: pl.DataFrame) -> pl.DataFrame:
+    """Lines and units by product, day and segment."""
+    require_columns(segments.columns, ["customer_id"], "segments")
+    name = next((c for c in ("segment_name", "segment") if c in segments.columns), None)
+    if name is None:
+        raise ParameterError("segments need a column segment or segment_name")
+    names = segments.select("customer_id", segment=pl.col(name).cast(pl.String)).drop_nulls()
+    return (
+        sales.join(names.lazy(), on="customer_id")
+        .group_by("product", "day", "segment")
+        .agg(lines=pl.len().cast(pl.Int64), units=pl.col("quantity").sum())
+        .collect(engine="streaming")
+    )
+
+
+def _counted(by_day: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
     """Sum lines and units by cell and segment."""
-    if segments is None:
-        marked = sales.with_columns(segment=pl.lit(ALL))
-    else:
-        require_columns(segments.columns, ["customer_id"], "segments")
-        name = next((c for c in ("segment_name", "segment") if c in segments.columns), None)
-        if name is None:
-            raise ParameterError("segments need a column segment or segment_name")
-        names = segments.select("customer_id", segment=pl.col(name).cast(pl.String)).drop_nulls()
-        marked = sales.join(names.lazy(), on="customer_id")
-    by_day = marked.group_by("product", "day", "segment").agg(
-        lines=pl.len().cast(pl.Int64), units=pl.col("quantity").sum()
+    if "segment" not in by_day.columns:
+        by_day = by_day.with_columns(segment=pl.lit(ALL))
+    return (
+        by_day.join(grid, on=["product", "day"])
+        .group_by("product", "stratum", "price", "segment")
+        .agg(pl.col("lines", "units").sum())
     )
-    found = by_day.join(grid.lazy(), on=["product", "day"]).group_by(
-        "product", "stratum", "price", "segment"
-    )
-    return found.agg(pl.col("lines", "units").sum()).collect(engine="streaming")
 
 
 def _changes(grid: pl.DataFrame) -> pl.Series:
     """Count each product's price changes."""
-    moved = pl.col("price") != pl.col("price").shift(1)
-    return (
-        grid.sort("product", "day")
-        .group_by("product", maintain_order=True)
-        .agg(changes=moved.sum())
-        .get_column("changes")
-    )
+    before = pl.col("product", "price").shift(1).name.prefix("old_")
+    moved = grid.sort("product", "day").with_columns(before)
+    same = pl.col("product") == pl.col("old_product")
+    moved = moved.filter(same & (pl.col("price") != pl.col("old_price")))
+    return moved.group_by("product").len().get_column("len")
 
 
 def _off_list(daily: pl.DataFrame, grid: pl.DataFrame) -> float:
