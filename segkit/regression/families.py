@@ -169,7 +169,8 @@ def _refuse(X: Floats, y: Floats, design: Design, fitted: Any, *, binary: bool) 
         mu = fitted.fittedvalues
         edge = (mu < 1e-7) | (mu > 1 - 1e-7) if binary else mu < 1e-7
         runaway = bool(edge.any())
-    refuse_separation(X[:, 1:], y, design.names, binary=binary, suspicious=runaway)
+    labels = [term.label for term in design.terms]
+    refuse_separation(X[:, 1:], y, labels, binary=binary, suspicious=runaway)
 
 
 def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:

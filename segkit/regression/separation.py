@@ -82,5 +82,5 @@ def refuse_separation(
     what = "the outcome" if binary else "zeros"
     raise DataError(
         f"{named} {'foretells' if len(places) == 1 else 'together foretell'} {what} without fail "
-        "(separation): no finite effect fits best. Drop it, or pool the level that causes it."
+        "(separation): no finite effect fits best. Drop it, or pool the level that causes it"
     )
