@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Shift of the centres, in variances of the columns, at which Lloyd's steps end: of starts on a
+# sample, of the run on all rows after them, and where all rows are in every start.
+NEAR, ENOUGH, FINE = 1e-3, 1e-4, 1e-6
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KMeansFit(Result):
@@ -124,18 +128,22 @@ def fit_kmeans(
     head = ordered[:sample]
     if distinct_rows(head, k) < k:
         head = ordered
+    # On a sample, starts need only come near their optima: the run on all rows goes on from there.
+    sampled = head.shape[0] < ordered.shape[0]
     with single_thread():
-        centres = _lloyd(head, k, starts, max_iter, seed).cluster_centers_
-    fitted = _lloyd(ordered, centres, 1, max_iter, seed)
+        found = _lloyd(head, k, starts, max_iter, seed, NEAR if sampled else FINE)
+        fitted = _lloyd(
+            ordered, found.cluster_centers_, 1, max_iter, seed, ENOUGH if sampled else FINE
+        )
     labels = np.empty(points.shape[0], dtype=np.int64)
     labels[order] = order_groups(ordered, fitted.labels_.astype(np.int64))
     within = within_ss(ordered, labels[order])
     total = float(np.square(ordered - ordered.mean(axis=0)).sum())
-    found = centres_of(ordered, labels[order])
-    return KMeansFit(labels, found, within, total, starts, head.shape[0], seed)
+    centres = centres_of(ordered, labels[order])
+    return KMeansFit(labels, centres, within, total, starts, head.shape[0], seed)
 
 
-def _lloyd(X: Floats, init: Any, starts: int, max_iter: int, seed: int) -> Any:
+def _lloyd(X: Floats, init: Any, starts: int, max_iter: int, seed: int, tolerance: float) -> Any:
     from sklearn.cluster import KMeans
 
     given = isinstance(init, np.ndarray)
@@ -144,6 +152,6 @@ def _lloyd(X: Floats, init: Any, starts: int, max_iter: int, seed: int) -> Any:
         init=init if given else "k-means++",
         n_init=starts,
         max_iter=max_iter,
-        tol=1e-6,
+        tol=tolerance,
         random_state=seed,
     ).fit(X)
