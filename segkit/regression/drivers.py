@@ -138,7 +138,13 @@ class Drivers(Result):
         high = self.effects.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
         if not high:
             return ""
-        return f"{', '.join(high[:4])} repeat the others so closely that their own part is unsure."
+        many = "repeats" if len(high) == 1 else "repeat"
+        named = ", ".join(high[:4]).capitalize()
+        return f"{named} {many} the others so closely that what is {self._own(high)} own is unsure."
+
+    @staticmethod
+    def _own(names: list[str]) -> str:
+        return "its" if len(names) == 1 else "their"
 
     def plot(self) -> Figure:
         """Draw the effects of one standard deviation (or of yes, or of a level)."""

@@ -32,8 +32,8 @@ class PriceResponse(Result):
         One row for all customers, then one a segment: segment, elasticity (per cent more
         purchases for one per cent more price), std_error, low, high, p_value (against no
         response), change_10 (share by which purchases change at prices 10% higher), change_10_low,
-        change_10_high, lines, products (with a sale), clusters (products whose price changes
-        bear on it).
+        change_10_high, lines, products (with a sale), clusters (products that bear on the
+        slope, through their own price or the comparison).
     curve : polars.DataFrame
         For all customers, tenths of the purchases by price: price_ratio (to the product's usual
         price, freed from season), purchases_ratio (observed over expected at the usual price),
@@ -136,7 +136,8 @@ class PriceResponse(Result):
         first = rows.row(0, named=True)
         return intervals(
             rows, "segment", "elasticity", interval=("low", "high"),
-            title=f"Prices 10% higher, {percent(first['change_10'])} purchases",
+            title=f"At a price 10% higher, {percent(abs(first['change_10']))} "
+            f"{'fewer' if first['change_10'] < 0 else 'more'} purchases",
             y_label="price elasticity (per cent more purchases for one per cent more price)",
         )  # fmt: skip
 
