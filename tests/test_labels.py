@@ -78,4 +78,6 @@ def test_the_first_step_is_the_segment_that_brings_most():
     assert "70.0% of revenue" in step.text
     assert step.to_frame()["customers"].item() == 10
     without = profile.with_columns(revenue_share=pl.lit(None, pl.Float64))
-    assert segkit.first_step(without, cards).segment == "S1"
+    largest = segkit.first_step(without, cards)
+    assert largest.segment == "S1"
+    assert "90.0% of all. " in largest.text

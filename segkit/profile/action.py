@@ -43,12 +43,12 @@ class FirstStep(Result):
         """What to do first, on whom, and how to know whether it worked."""
         worth = ""
         if self.revenue_share is not None:
-            worth = f" and bring {percent(self.revenue_share)} of revenue"
+            worth = f", and bring {percent(self.revenue_share)} of revenue"
         why = f" What speaks for it: {self.reason}." if self.reason else ""
         return (
             f"Begin with {self.segment_name} ({self.segment}): try {self.offer} on them, and hold "
             f"a random part of them back. They are {number(self.customers)} customers, "
-            f"{percent(self.customer_share)} of all,{worth}.{why} The offer is a guess from the "
+            f"{percent(self.customer_share)} of all{worth}.{why} The offer is a guess from the "
             "segment's marks; only the difference to those held back shows what it earns."
         )
 
