@@ -433,6 +433,10 @@ def test_power_by_segment_counts_segments_and_leaves_out_what_cannot_be_planned(
     whole, part = found.table.row(0, named=True), found.table.row(1, named=True)
     assert whole["smallest_lift_rate"] < part["smallest_lift_rate"]
     assert found.plot().data.height == 3
+    assert "likely to be found in all together" in found.text
+    assert "Too small to show such a lift by themselves: A, B, C." in found.text or (
+        "No segment is large enough" in found.text
+    )
     with pytest.raises(DataError, match="no customer of the past has a segment"):
         power_by_segment(
             frame.with_columns(segment=pl.lit(None, dtype=pl.String)),

@@ -62,7 +62,7 @@ class SegmentPower(Result):
         if whole["smallest_lift_rate"] is not None:
             first += (
                 f" The smallest lift likely to be found in all together is "
-                f"{percent(whole['smallest_relative'])} of the base of "
+                f"{percent(whole['smallest_lift_rate'])} of the base of "
                 f"{self._base(whole)}."
             )
         if not some.height:

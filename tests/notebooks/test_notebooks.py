@@ -231,6 +231,7 @@ LACKS = {
     "05_segments": set(),
     "06_profiles": {"demographics"},
     "07_drivers": {"visits and mail", "elasticities"},
+    "09_campaign_design": {"pilot", "segmentations", "budget", "audiences"},
     "12_summary": {"grade"},
 }
 # Online Retail names products and prices, but no discounts.
