@@ -61,11 +61,11 @@ class FollowUp:
         return {**shares, **{arm: left / len(others) for arm in others}}
 
     def margins(self, **margins: float) -> dict[str, float]:
-        """Return the margins (figure to difference) of those figures that were measured."""
+        """Return the margins (figure to difference; zero is none) of the measured figures."""
         if self.outcomes is None:
             return {}
         measured = {metric.name for metric in choose_metrics(self.outcomes.frame.columns)}
-        return {name: margin for name, margin in margins.items() if name in measured}
+        return {name: margin for name, margin in margins.items() if name in measured and margin}
 
 
 def follow_up(

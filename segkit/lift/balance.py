@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent, table_html
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
@@ -61,8 +61,7 @@ class SampleRatio(Result):
             f'<p><strong style="border:2px solid {colour};color:{colour};border-radius:4px;'
             f'padding:2px 8px">{mark} {said}</strong></p>'
         )
-        shown = self.table.select("segment", "customers", *self.planned, "p_value", "p_adjusted")
-        return f"{badge}<p>{html.escape(self.text)}</p>{table_html(shown)}"
+        return f"{badge}<p>{html.escape(self.text)}</p>"
 
     @property
     def text(self) -> str:

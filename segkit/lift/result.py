@@ -143,26 +143,29 @@ class Lift(Result):
     def text(self) -> str:
         """The primary figure in words, overall and by segment, with its caveats."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
-        said = [verdict_words(row, self.level) for row in rows.iter_rows(named=True)]
-        said += self._by_segment()
+        parts = self._by_segment()
+        said = [
+            f"{verdict_words(row, self.level)} {parts.get(row['arm'], '')}".strip()
+            for row in rows.iter_rows(named=True)
+        ]
         if self.covariates:
             said.append(
                 "Adjusted (CUPED) for what was known beforehand: "
                 f"{', '.join(name.replace('_', ' ') for name in self.covariates)}."
             )
-        return " ".join([*said, *self.notes])
+        return "\n\n".join([*said, *self.notes])
 
-    def _by_segment(self) -> list[str]:
+    def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():
-            return []
+            return {}
         own = pl.col("metric") == self.primary
         several = self.heterogeneity.filter(own).height > 1
-        said = []
+        said = {}
         for tested in self.heterogeneity.filter(own).iter_rows(named=True):
             part = self.effects.filter(
                 own & (pl.col("segment") != ALL) & (pl.col("arm") == tested["arm"])
             )
-            said.append(segment_words(part, tested, self.level, name_arm=several))
+            said[tested["arm"]] = segment_words(part, tested, self.level, name_arm=several)
         return said
 
     @property

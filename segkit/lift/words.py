@@ -49,7 +49,7 @@ def relative_words(row: dict[str, Any], level: float) -> str:
     if value is None or not math.isfinite(value):
         return "no relative lift can be given, for the control's figure is not above zero"
     head = f"relative lift {percent(value)} ({percent(level, places=0)} interval "
-    method = row["relative_method"]
+    method = row["relative_method"].removesuffix(" ratio (Katz)").removesuffix(" ratio")
     if low is None or math.isnan(low) or math.isnan(high):
         return f"relative lift {percent(value)} (no interval: a figure is not above zero)"
     if math.isinf(high):
@@ -68,9 +68,9 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
         f"{amount(row['value_control'], kind)} under {row['control']}"
     )
     interval = (
-        f"a difference of {gap(row['difference'], kind)} ({percent(level, places=0)} interval "
-        f"{_bare(row['difference_low'], kind)} to {_bare(row['difference_high'], kind)}, "
-        f"{row['method']}), {relative_words(row, level)}"
+        f"{relative_words(row, level)}; a difference of {gap(row['difference'], kind)} "
+        f"({_bare(row['difference_low'], kind)} to {_bare(row['difference_high'], kind)}, "
+        f"{row['method'].split(' hybrid')[0]})"
     )
     verdict = {
         "higher": f"It differs: {row['arm']} is higher.",
