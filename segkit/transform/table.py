@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.labels import label
 from segkit.result import Result
 from segkit.transform.column import CENTRES, Column
 from segkit.transform.fitting import fill_missing, fit_column, numbers, share_topic_weights
@@ -210,10 +211,12 @@ class Transform(Result):
         filled = [c for c in self.columns if c.filled]
         parts = [f"{number(len(self.columns))} columns transformed ({shapes})."]
         if filled:
-            each = ", ".join(f"{c.name} {number(c.filled)} as {c.fill}" for c in filled)
+            each = ", ".join(f"{label(c.name)} {number(c.filled)} as {c.fill}" for c in filled)
             parts.append(f"Missing values filled: {each}.")
         if self.dropped:
-            parts.append(f"Dropped: {', '.join(f'{name} ({why})' for name, why in self.dropped)}.")
+            parts.append(
+                f"Dropped: {', '.join(f'{label(name)} ({why})' for name, why in self.dropped)}."
+            )
         return " ".join(parts)
 
     def to_data(self) -> dict[str, Any]:
