@@ -1,5 +1,7 @@
 """Published factor analyses are reproduced to their printed digits."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -90,3 +92,13 @@ def test_bfi_reliability(bfi):
 @pytest.mark.parametrize(("first", "second", "both", "expected"), ref.KIRK)
 def test_kirks_tetrachorics(first, second, both, expected):
     assert tetrachoric(first, second, both) == pytest.approx(expected, abs=5e-6)
+
+
+def test_the_mapping_file_and_the_codebook_read_bfi(bfi, shared_data):
+    data = Path(__file__).parents[1] / "data"
+    read = segkit.read_survey(shared_data("bfi.csv"), data / "mappings" / "bfi.toml")
+    items = segkit.survey_items(read)
+    assert items == bfi.columns[:25]
+    assert read["customer_id"][0] == "0001"
+    assert read.select(items).null_count().row(0) == bfi.select(items).null_count().row(0)
+    assert set(segkit.read_codebook(data / "codebooks" / "bfi.csv")) == set(items)

@@ -116,22 +116,27 @@ def read_answers(
                 "numbers; code its answers as numbers in their order first"
             )
     chosen = frame.select(pl.col(names).cast(pl.Float64))
-    values = chosen.to_numpy()
-    if np.isinf(values).any():
-        bad = [n for n, column in zip(names, values.T, strict=True) if np.isinf(column).any()]
+    bad = [
+        name
+        for name in names
+        if frame.schema[name].is_float() and chosen.get_column(name).is_infinite().any()
+    ]
+    if bad:
         raise DataError(f"answers must be finite; infinite ones in {', '.join(bad)}")
     if check:
-        _refuse_empty(names, values)
-    return Answers(tuple(names), values)
+        _refuse_empty(names, chosen)
+    return Answers(tuple(names), chosen.to_numpy())
 
 
-def _refuse_empty(names: list[str], values: Floats) -> None:
-    never = [n for n, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
+def _refuse_empty(names: list[str], chosen: pl.DataFrame) -> None:
+    ends = chosen.select(
+        pl.all().fill_nan(None).min().name.suffix(" low"),
+        pl.all().fill_nan(None).max().name.suffix(" high"),
+    ).row(0, named=True)
+    never = [name for name in names if ends[f"{name} low"] is None]
     if never:
         raise DataError(f"nobody answered {', '.join(never)}; leave such items out")
-    with np.errstate(invalid="ignore"):
-        spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
-    same = [name for name, width in zip(names, spread, strict=True) if width == 0]
+    same = [name for name in names if ends[f"{name} low"] == ends[f"{name} high"]]
     if same:
         raise DataError(
             f"everybody gave the same answer to {', '.join(same)}; a constant item correlates "

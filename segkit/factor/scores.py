@@ -96,14 +96,15 @@ def score_frame(model: FactorModel, frame: pl.DataFrame, method: str, least: int
     if not 1 <= needed <= p:
         raise ParameterError(f"least must lie between 1 and {p} items, got {needed}")
     values = side.coding.apply(read_answers(frame, model.items, check=False).values)
-    z = (values - side.means) / side.sds
-    scores, partial, without = apply_weights(z, inner, method, least=needed)
+    scores, partial, without = apply_weights(
+        values, (side.means, side.sds), inner, method, least=needed
+    )
     data: dict[str, pl.Series] = {}
     if "customer_id" in frame.columns:
         data["customer_id"] = frame.get_column("customer_id")
     for name, column in zip(model.columns, scores.T, strict=True):
         data[name] = pl.Series(name, column, dtype=pl.Float64, nan_to_null=True)
     return Scores(
-        pl.DataFrame(data), model.names, method, needed, p, len(z), partial, without,
+        pl.DataFrame(data), model.names, method, needed, p, len(values), partial, without,
         tuple(determinacy(inner).tolist()),
     )  # fmt: skip

@@ -119,13 +119,21 @@ def determinacy(model: ScoreModel) -> Floats:
 
 
 def apply_weights(
-    z: Floats, model: ScoreModel, method: str, *, least: int
+    values: Floats,
+    scale: tuple[Floats, Floats],
+    model: ScoreModel,
+    method: str,
+    *,
+    least: int,
 ) -> tuple[Floats, int, int]:
-    """Score standardised answers, each pattern of missing ones with weights of its own.
+    """Score answers, each pattern of missing ones with weights of its own.
 
     Parameters
     ----------
-    z : ndarray of shape (people, items)
+    values : ndarray of shape (people, items)
+        Coded answers, NaN where one is missing.
+    scale : ndarrays of shape (items,)
+        Means and standard deviations that they are standardised by.
     model : ScoreModel
     method : str
     least : int
@@ -139,16 +147,18 @@ def apply_weights(
     without : int
         People without a score.
     """
+    means, sds = scale
     weights = score_weights(model, method)
-    scores = np.full((len(z), model.loadings.shape[1]), np.nan)
     if weights is None:
-        return scores, 0, len(z)
-    whole = ~np.isnan(z @ np.ones(z.shape[1]))
-    scores[whole] = z[whole] @ weights
-    holes = np.flatnonzero(~whole)
+        return np.full((len(values), model.loadings.shape[1]), np.nan), 0, len(values)
+    inner = weights / sds[:, None]
+    scores = values @ inner - means @ inner  # NaN where an answer is missing
+    holes = np.flatnonzero(np.isnan(scores[:, 0]))
     if len(holes) == 0:
         return scores, 0, 0
-    there = ~np.isnan(z[holes])
+    z = (values[holes] - means) / sds
+    there = ~np.isnan(z)
+    scores[holes] = np.nan
     packed = np.packbits(there, axis=1)
     keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -159,7 +169,6 @@ def apply_weights(
             continue
         own = score_weights(model, method, seen)
         if own is not None:
-            rows = holes[members]
-            scores[rows] = z[np.ix_(rows, seen)] @ own[seen]
+            scores[holes[members]] = z[np.ix_(members, seen)] @ own[seen]
     without = int(np.isnan(scores[holes]).any(axis=1).sum())
     return scores, len(holes) - without, without

@@ -25,8 +25,8 @@ def describe_model(model: FactorModel) -> str:
     k = model.n_factors
     parts = [
         (
-            f"{count_words(k, 'factor')} explain{'s' * (k == 1)} {percent(share)} of the variance of "
-            f"{number(len(model.items))} items: {join(model.names)}."
+            f"{count_words(k, 'factor')} explain{'s' * (k == 1)} {percent(share)} of the variance "
+            f"of {number(len(model.items))} items: {join(model.names)}."
         )
     ]
     parts += [_described(model, j) for j in range(k)]
