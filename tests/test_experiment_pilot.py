@@ -453,3 +453,16 @@ def test_learning_takes_the_first_of_equals():
     assert cells(trial)[0].tolist() == [[2, 2, 2], [2, 2, 2]]
     with pytest.raises(ParameterError, match="method must be"):
         learn_best(trial, every, method="dice")
+
+
+def test_an_empty_segment_gets_no_contacts_and_shows_nothing():
+    table = pl.concat([gains(), gains(segment=["C", "C", "D", "D"], customers=[0, 0, 0, 0])])
+    found = plan_budget(table, draws=50)
+    assert set(found.to_frame()["segment"]) == {"A", "B"}
+    sizes = {"A": 0, "B": 500, "C": 500}
+    seen = power_by_segment(
+        pilot(900), "converted", shares={"control": 0.5, "mail": 0.5}, relative_effect=0.3,
+        customers=sizes,
+    )  # fmt: skip
+    empty = seen.table.filter(segment="A").row(0, named=True)
+    assert (empty["customers"], empty["smallest_effect"], empty["enough"]) == (0, None, False)
