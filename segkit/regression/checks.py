@@ -115,7 +115,8 @@ def held_out(
 ) -> tuple[Floats, Floats]:
     """Predict each row from a fit on the others; also from their mean alone.
 
-    Rows of one cluster go into one fold.
+    Rows of one cluster go into one fold. A value beyond those of the rows fitted counts as the
+    nearest of them: one odd customer is not extrapolated on a logarithmic scale.
 
     Raises
     ------
@@ -138,7 +139,8 @@ def held_out(
         if (sd <= 1e-12).any():
             raise DataError("a predictor does not vary in a fold")
         exposure = None if design.exposure is None else design.exposure[test]
-        predicted[test] = fit_family(family, Z, part).mean((design.X[test] - mean) / sd, exposure)
+        known = np.clip(design.X[test], part.X.min(axis=0), part.X.max(axis=0))
+        predicted[test] = fit_family(family, Z, part).mean((known - mean) / sd, exposure)
         rate = part.y.sum() / (len(part.y) if part.exposure is None else part.exposure.sum())
         flat[test] = rate * (1.0 if exposure is None else exposure)
     return predicted, flat

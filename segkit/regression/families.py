@@ -139,7 +139,9 @@ def _glm(family: str, X: Floats, y: Floats, design: Design) -> Fit:
         raise DataError("a logistic regression takes no exposure; give it as a predictor")
     model = sm.GLM(y, X, family=kinds[family], offset=offset)
     try:
-        fitted = model.fit(maxiter=100, tol=1e-10)
+        # Gamma's first step from a constant overshoots where amounts are far apart.
+        start = np.linalg.lstsq(X, np.log(y), rcond=None)[0] if family == "gamma" else None
+        fitted = model.fit(start_params=start, maxiter=100, tol=1e-10)
     except (np.linalg.LinAlgError, ValueError) as error:
         fitted = None
         if family == "gamma":

@@ -124,7 +124,7 @@ class DriverTable(Result):
             name
             for name in names
             if self.frame.schema[name].is_numeric()
-            and not is_share(name)
+            and not (is_share(name) and (self.frame.get_column(name).drop_nulls() <= 1).all())
             and (self.frame.get_column(name).drop_nulls() >= 0).all()
             and (self.frame.get_column(name).cast(pl.Float64).skew() or 0.0) > _SKEWED
         ]

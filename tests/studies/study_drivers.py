@@ -18,7 +18,7 @@ from segkit.simulate.archetypes import DRIVERS
 from tests.studies._retail import segments, shop
 from tests.studies._study import arguments, over_seeds, publish, rate
 
-N, CUSTOMERS = 800, 2_000
+N, CUSTOMERS = 800, 1_000
 BETA = np.array([0.4, -0.25, 0.0])
 COVARIANCE = np.array([[1.0, 0.5, 0.3], [0.5, 1.0, 0.2], [0.3, 0.2, 1.0]])
 NAMES = ["a", "b", "c"]
@@ -105,7 +105,7 @@ def importance(kind, seed):
     beta = np.array([0.4, -0.25, 0.3])
     frame = pl.DataFrame(dict(zip(NAMES, X.T, strict=True)))
     frame = frame.with_columns(y=pl.Series(X @ beta + random.normal(size=N)))
-    found = relative_importance(frame, "y", NAMES, repeats=300, seed=seed).shares
+    found = relative_importance(frame, "y", NAMES, repeats=200, seed=seed).shares
     cross = COVARIANCE @ beta
     whole = np.block([[COVARIANCE, cross[:, None]], [cross[None], beta @ cross + 1.0]])
     truth = dict(zip(NAMES, exact_shares(whole[None], [[0], [1], [2]])[0], strict=True))
