@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
+# Processes that run the tests side by side.
+JOBS   ?= 2
 # The number of segments is the business's decision, told as such; K=0 lets the criteria vote.
 K      ?= 5
 WHY    ?= five campaigns are planned
@@ -29,10 +31,10 @@ case-study: $(READY)  ## Simulate the retailer, run every notebook, write the re
 	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)"
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
 quick: $(READY)  ## Run the tests that need neither a kernel nor a browser
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m "not slow"
 
 lint: $(READY)  ## Check style, docstrings, annotations and types
 	$(BIN)/ruff check .
