@@ -1,0 +1,136 @@
+"""Lift at scale: the whole table in one scan, the bootstrap that skips zeros, and tea-tasting.
+
+``python -m tests.benchmarks.bench_lift [--quick]``: 1 and 10 million customers (quick: 0.2 and 1
+million). tea-tasting is a bench-only dependency; without it its part is left out.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import time
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+import segkit
+from segkit.lift.effects import compare_arms
+from segkit.lift.metrics import KPIS
+from segkit.lift.sums import sum_up
+from segkit.stats.sparse import resampled_means
+from tests.benchmarks._common import interleaved, peak_gib, report
+
+NAMED = {metric.name: metric for metric in KPIS}
+
+
+def make(n):
+    """Draw n customers in five segments and three arms, most of whom do not buy."""
+    rng = np.random.default_rng(0)
+    bought = rng.random(n) < 0.009
+    return pl.DataFrame(
+        {
+            "arm": pl.Series(rng.integers(0, 3, n)).replace_strict(
+                {0: "holdout", 1: "generic", 2: "tailored"}, return_dtype=pl.String
+            ),
+            "segment": pl.Series(rng.integers(0, 5, n)).cast(pl.String),
+            "converted": bought.astype(np.int8),
+            "orders": bought.astype(np.int8),
+            "revenue": np.where(bought, rng.gamma(1.0, 110.0, n), 0.0),
+            "visits": rng.poisson(1.0, n),
+            "visited": (rng.random(n) < 0.3).astype(np.int8),
+        }
+    )
+
+
+def whole_table(n, rounds):
+    """Time the segment x arm x metric table, and show how far the machine's memory went."""
+    frame = make(n)
+    for _ in range(rounds):
+        started = time.perf_counter()
+        found = segkit.measure_lift(frame, control="holdout")
+        took = time.perf_counter() - started
+        print(f"{n:>10,} customers: {found.effects.height} effects in {took:.2f} s")
+    print(f"peak {peak_gib():.1f} GiB, the frame included")
+
+
+def naive(values, repeats):
+    """Resample rows one draw at a time."""
+    rng = np.random.default_rng(0)
+    return np.array([values[rng.integers(0, len(values), len(values))].mean()
+                     for _ in range(repeats)])  # fmt: skip
+
+
+def bootstrap(quick):
+    """Compare bootstraps of the mean at 64,000 customers, and time ours at a million."""
+    rng = np.random.default_rng(1)
+    values = np.where(rng.random(64_000) < 0.009, rng.gamma(1.0, 110.0, 64_000), 0.0)
+    repeats = 1000 if quick else 10_000
+
+    def ours():
+        return resampled_means([values[values != 0]], [len(values)], repeats=repeats)
+
+    def scipys():
+        return stats.bootstrap((values,), np.mean, n_resamples=repeats, batch=50,
+                               method="percentile", rng=0)  # fmt: skip
+
+    tasks = {"segkit": ours, "naive NumPy loop": lambda: naive(values, repeats), "scipy": scipys}
+    print(f"bootstrap of a mean, {repeats:,} draws, 64,000 customers")
+    report(interleaved(tasks, rounds=1 if quick else 3), "segkit")
+    million = make(1_000_000)
+    for name, frame in (("0.9% buy", million), ("all buy", million.with_columns(
+            revenue=pl.Series(rng.gamma(1.0, 20.0, million.height))))):  # fmt: skip
+        started = time.perf_counter()
+        segkit.campaign_profit(frame, control="holdout", margin=0.5, cost_per_contact=0.05)
+        took = time.perf_counter() - started
+        print(
+            f"campaign_profit, 1,000,000 customers, 15 strata, 10,000 draws, {name}: {took:.2f} s"
+        )
+
+
+def against_tea_tasting(n, rounds):
+    """Compare means and proportions of two arms on one frame."""
+    if importlib.util.find_spec("tea_tasting") is None:
+        print("tea-tasting is not installed: its comparison is left out")
+        return
+    import tea_tasting as tt
+
+    frame = make(n).filter(pl.col("arm") != "generic").with_columns(
+        variant=(pl.col("arm") == "tailored").cast(pl.Int64)
+    )  # fmt: skip
+    experiment = tt.Experiment(
+        converted=tt.Proportion("converted"), visited=tt.Proportion("visited"),
+        revenue=tt.Mean("revenue"), orders=tt.Mean("orders"),
+    )  # fmt: skip
+    names = ("conversion", "visit_rate", "revenue", "orders")
+
+    def segkits():
+        sums = sum_up(
+            frame, ["converted", "visited", "revenue", "orders"], segment=None, arm="variant"
+        )
+        return [compare_arms(NAMED[name], sums, None, (1, 0)) for name in names]
+
+    def measured():
+        return segkit.measure_lift(frame, control="holdout", metrics=names, segment=None)
+
+    tasks = {"segkit sums": segkits, "segkit measure_lift": measured,
+             "tea-tasting": lambda: experiment.analyze(frame)}  # fmt: skip
+    print(f"tea-tasting {importlib.metadata.version('tea-tasting')}, {n:,} customers, 4 metrics")
+    for task in tasks.values():
+        task()
+    report(interleaved(tasks, rounds=rounds), "tea-tasting")
+
+
+def main():
+    """Print all figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    bootstrap(quick)
+    against_tea_tasting(64_000, 5)
+    against_tea_tasting(200_000 if quick else 1_000_000, 5)
+    for n in (200_000, 1_000_000) if quick else (1_000_000, 10_000_000):
+        whole_table(n, 2)
+
+
+if __name__ == "__main__":
+    main()
