@@ -341,6 +341,19 @@ def test_rows_with_gaps_are_left_out_and_counted():
         fit_drivers(frame.with_columns(visits=pl.lit(None, pl.Float64)), "y", ["visits"])
 
 
+def test_gamma_stands_amounts_that_lie_far_apart():
+    """Where iterated least squares overshoots, the line search finds the peak."""
+    random = np.random.default_rng(0)
+    x = random.exponential(1, 400)
+    y = np.exp(0.2 * x) * random.gamma(0.3, 1, 400)
+    x[0], y[0] = 60.0, 5e4
+    found = fit_drivers(pl.DataFrame({"x": x, "y": y}), "y", ["x"], family="gamma", folds=0)
+    b, a = found.effects["estimate"].item(), found.intercept
+    mu = np.exp(a + b * x)
+    assert abs(((y - mu) / mu).sum()) < 0.05
+    assert abs(((y - mu) / mu * (x - x.mean())).sum() / x.std()) < 0.05
+
+
 def test_too_few_clusters_and_rows_for_folds():
     with pytest.raises(DataError, match="at least two clusters"):
         sandwich(np.ones((5, 1)), np.ones((1, 1)), clusters=np.zeros(5, dtype=np.int64))

@@ -139,13 +139,14 @@ def _glm(family: str, X: Floats, y: Floats, design: Design) -> Fit:
         raise DataError("a logistic regression takes no exposure; give it as a predictor")
     model = sm.GLM(y, X, family=kinds[family], offset=offset)
     try:
-        # Gamma's first step from a constant overshoots where amounts are far apart.
-        start = np.linalg.lstsq(X, np.log(y), rcond=None)[0] if family == "gamma" else None
-        fitted = model.fit(start_params=start, maxiter=100, tol=1e-10)
-    except (np.linalg.LinAlgError, ValueError) as error:
+        fitted = model.fit(maxiter=100, tol=1e-10)
+    except (np.linalg.LinAlgError, ValueError):
         fitted = None
-        if family == "gamma":
-            raise DataError(f"the gamma regression failed: {error}") from error
+    if family == "gamma" and (fitted is None or not fitted.converged):
+        # Least squares overshoots where amounts lie far apart; a line search cannot: the
+        # likelihood has one peak.
+        start = np.linalg.lstsq(X, np.log(y) - (0.0 if offset is None else offset), rcond=None)[0]
+        fitted = model.fit(start_params=start, method="bfgs", maxiter=1000, gtol=1e-8, disp=0)
     if family != "gamma":
         _refuse(X, y, design, fitted, binary=family == "logistic")
     if fitted is None or not np.isfinite(fitted.params).all():
