@@ -29,7 +29,7 @@ class FollowUp:
     why : str
         Why there are none; empty if there are.
     holdout : str
-        The arm that got nothing; empty if every arm got something.
+        The arm that got nothing; empty if every arm got something, or nothing is known.
     covariates : tuple of str
         Numeric columns known before the assignment, which vary.
     """
@@ -115,7 +115,7 @@ def follow_up(
         given = given_outcomes(assignments, truth["outcomes"], names=GIVEN)
         return FollowUp(given, "", holdout, _varying(given, assignments))
     if clean is None or (clean.orders is None and clean.events is None):
-        return FollowUp(None, "The source holds neither orders nor events.", holdout, ())
+        return FollowUp(None, "The source holds neither orders nor events.", "", ())
     orders, events = clean.orders, clean.events
     campaign = _campaign(assignments)
     until: datetime | None = None
@@ -130,7 +130,7 @@ def follow_up(
             holdout=holdout or None, data_until=until,
         )  # fmt: skip
     except DataError as error:
-        return FollowUp(None, f"The campaign cannot be measured yet: {error}.", holdout, ())
+        return FollowUp(None, f"The campaign cannot be measured yet: {error}.", "", ())
     return FollowUp(found, "", holdout, _varying(found, assignments))
 
 

@@ -15,6 +15,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL
+from segkit.lift.words import p_words
 from segkit.result import Result
 from segkit.stats.effects import standardised_difference
 from segkit.stats.hypotheses import mean_t_test, planned_split
@@ -69,7 +70,7 @@ class SampleRatio(Result):
         row = self.table.row(0, named=True)
         plan = ", ".join(f"{arm} {percent(share)}" for arm, share in self.planned.items())
         seen = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
-        test = f"chi-square {number(row['chi_square'])}, p = {number(row['p_value'])}"
+        test = f"chi-square {number(row['chi_square'])}, {p_words(row['p_value'])}"
         off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
         if not off:
             more = self.table.height - 1

@@ -144,6 +144,7 @@ def _all_rows(
 ) -> tuple[list[dict[str, Any]], list[str]]:  # fmt: skip
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
+    silent: list[str] = []
     segmented = len(sums.segments) > 1 or sums.segments != ("all",)
     for place in places:
         arm = sums.arms[place]
@@ -156,9 +157,7 @@ def _all_rows(
             )
         for metric in metrics:
             if metric.mailed and _unmailed(sums, (place, base)):
-                notes.append(
-                    f"{metric.label} of {arm} is not compared: one of the arms got no mail."
-                )
+                silent.append(metric.label)
                 continue
             groups: list[int | None] = [None]
             groups += list(range(len(sums.segments))) if segmented else []
@@ -171,6 +170,14 @@ def _all_rows(
                 )  # fmt: skip
                 label = ALL if group is None else sums.segments[group]
                 rows.append(_row(metric, arm, sums.arms[base], label, found))
+    if options["relative"] == "delta":
+        notes.append(
+            "The delta interval of a relative lift covers less than its level where conversions "
+            "are few; the log interval does not."
+        )
+    if silent:
+        some = ", ".join(dict.fromkeys(silent))
+        notes.append(f"Not compared where one of the arms got no mail: {some}.")
     return rows, notes
 
 

@@ -32,6 +32,17 @@ def gap(value: float, kind: str) -> str:
     return f"{number(100 * value)} points" if kind == "share" else number(value)
 
 
+def p_words(p_value: float) -> str:
+    """Write a p-value, a tiny one as a bound.
+
+    Examples
+    --------
+    >>> p_words(0.0312), p_words(1e-9)
+    ('p = 0.0312', 'p < 0.0001')
+    """
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {number(p_value)}"
+
+
 def _bare(value: float, kind: str) -> str:
     return number(100 * value if kind == "share" else value)
 
@@ -116,7 +127,7 @@ def _spread(tested: dict[str, Any], level: float) -> str:
     p_value = tested["p_value"]
     if p_value is None or math.isnan(p_value):
         return "Whether segments' effects differ cannot be tested."
-    told = f"(Cochran's Q {number(tested['q'])}, p = {number(p_value)})"
+    told = f"(Cochran's Q {number(tested['q'])}, {p_words(p_value)})"
     if p_value > 1 - level:
         return (
             f"The segments' effects differ by no more than chance would have it {told}: read the "
@@ -125,5 +136,5 @@ def _spread(tested: dict[str, Any], level: float) -> str:
     text = f"The segments' effects differ by more than chance {told}"
     crossing = tested["p_crossing"]
     if crossing <= 1 - level:
-        return f"{text}, and some gain where others lose (Gail and Simon, p = {number(crossing)})."
-    return f"{text}; that some lose is not shown (Gail and Simon, p = {number(crossing)})."
+        return f"{text}, and some gain where others lose (Gail and Simon, {p_words(crossing)})."
+    return f"{text}; that some lose is not shown (Gail and Simon, {p_words(crossing)})."

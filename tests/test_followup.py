@@ -1,0 +1,80 @@
+"""What came of a campaign, by kind of source."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.followup import find_holdout, follow_up
+from segkit.runner.catalog import Catalog, notebook_folder
+
+START = datetime(2024, 3, 1, 6, tzinfo=UTC)
+WHO = pl.DataFrame(
+    {"customer_id": ["a", "b"], "campaign_id": "C", "arm": ["mail", "left alone"],
+     "offer": ["sale", "none"], "segment": ["S1", "S1"], "segment_name": ["Keen", None],
+     "assigned_at": [START, START]}
+)  # fmt: skip
+
+
+def orders(day):
+    return pl.DataFrame(
+        {"customer_id": ["a"], "order_id": ["1"], "amount": [5.0],
+         "order_time": [START + timedelta(days=day)]}
+    )  # fmt: skip
+
+
+def test_data_of_ones_own_are_measured_once_the_window_is_over():
+    clean = SimpleNamespace(orders=orders(30), events=None)
+    came = follow_up(None, WHO, settings={}, clean=clean)
+    assert (came.why, came.holdout, came.arms) == ("", "left alone", ("mail", "left alone"))
+    assert came.outcomes.frame["segment"].to_list() == ["Keen", "S1"]
+    early = follow_up(None, WHO, settings={}, clean=SimpleNamespace(orders=orders(1), events=None))
+    assert early.outcomes is None
+    assert (early.holdout, early.arms, early.beside("generic")) == ("", (), ())
+    assert early.why.endswith(".")
+    assert "cannot be measured yet" in early.why
+    assert follow_up(None, None, settings={}).why == "No campaign was assigned."
+    assert "neither orders nor events" in follow_up(None, WHO, settings={}).why
+
+
+def test_the_holdout_is_found_by_offer_then_by_name():
+    assert find_holdout(WHO) == "left alone"
+    assert find_holdout(WHO, "mail") == "mail"
+    assert find_holdout(WHO.drop("offer").with_columns(arm=pl.lit("No E-Mail"))) == "No E-Mail"
+    assert find_holdout(WHO.drop("offer")) == ""
+
+
+def test_the_simulated_retailer_answers_with_the_runs_own_settings():
+    settings = {"customers": 300, "seed": 4, "difficulty": "easy", "lift": "none"}
+    made = segkit.load_source("simulated", n_customers=300, seed=4, difficulty="easy", lift="none")
+    clean = segkit.intake(made)
+    day = datetime(2025, 3, 1, tzinfo=UTC)
+    ids = made.truth["customers"].filter("writable")["customer_id"].head(60).to_list()
+    arms = ["generic", "tailored", "holdout"] * 20
+    offers = {"generic": "generic", "tailored": "flash_sale", "holdout": "none"}
+    who = pl.DataFrame({"customer_id": ids, "campaign_id": "C", "arm": arms}).with_columns(
+        offer=pl.col("arm").replace_strict(offers), segment=pl.lit("S"),
+        assigned_at=pl.lit(day).dt.cast_time_unit("us"),
+    )  # fmt: skip
+    came = follow_up(made, who, settings=settings, clean=clean)
+    assert came.outcomes.frame.height == 60
+    assert came.beside("generic") == ("tailored",)
+    assert came.plan(holdout=0.2, generic=0.4) == {
+        "holdout": 0.2, "generic": 0.4, "tailored": pytest.approx(0.4)
+    }  # fmt: skip
+    assert came.plan(post=0.5) is None
+    assert came.margins(conversion=0.01, unsubscribe_rate=0.0) == {"conversion": 0.01}
+    assert "pre_revenue" in came.covariates
+    sent = came.outcomes.frame.group_by("arm").agg(pl.col("emails_sent").max()).sort("arm")
+    assert sent["emails_sent"].to_list() == [1, 0, 1]
+
+
+def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
+    whole = Catalog.open(notebook_folder())
+    some = whole.for_source("hillstrom")
+    assert list(some.notebooks) == ["09_campaign_design", "10_campaign_lift"]
+    assert some.notebooks["10_campaign_lift"].reads == ("assignments",)
+    assert some.notebooks["10_campaign_lift"].dropped == ("clean",)
+    assert whole.for_source("cdnow") is whole
