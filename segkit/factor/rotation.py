@@ -77,9 +77,9 @@ def rotate(loadings: Floats, name: str = "oblimin", *, seed: int = 0) -> Rotated
 
     Examples
     --------
-    >>> plain = np.array([[0.6, 0.6], [0.5, 0.5], [0.6, -0.6], [0.5, -0.5]])
+    >>> plain = np.array([[0.7, 0.5], [0.6, 0.4], [0.5, -0.6], [0.4, -0.5]])
     >>> np.abs(rotate(plain, "varimax").loadings).max(axis=1).round(2).tolist()
-    [0.85, 0.71, 0.85, 0.71]
+    [0.86, 0.72, 0.77, 0.63]
     """
     full = rotation_name(name)
     k = loadings.shape[1]
