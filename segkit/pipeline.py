@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number, percent, table_html
+from segkit.display import counted, number, percent, table_html
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.result import Result
 
@@ -206,9 +206,11 @@ class CustomerSegments(Result):
         from segkit.cluster.outcome import CAVEAT
 
         apart = sum(self.intake.ledger.reasons().values())
+        notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)
+        lines = counted(apart, "raw line")
         return (
             f"{self.profile.text} {CAVEAT} Made from order lines up to {self.table.as_of}; "
-            f"{number(apart)} raw lines are set apart in .intake.ledger."
+            f"{lines} set apart in .intake.ledger.{notes}"
         )
 
     def _repr_html_(self) -> str:
