@@ -106,10 +106,9 @@ def heterogeneity(effects: npt.ArrayLike, errors: npt.ArrayLike) -> Heterogeneit
 def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
     """Estimate each group's effect with strength borrowed from the others.
 
-    Effects are taken as normal about a common mean with spread tau; the mean has a flat prior,
-    ``B = s0^2 / (s0^2 + tau^2)`` a uniform one on (0, 1) with ``s0^2`` the harmonic mean of the
-    squared errors. The posterior is integrated over a grid of B, so that the limits allow for not
-    knowing tau. Averaged over the groups, the intervals cover their level; a single odd group's
+    Effects are taken as normal about a common mean with spread tau; both have flat priors (with two
+    groups ``B = s0^2 / (s0^2 + tau^2)`` has, ``s0^2`` the harmonic mean of the squared errors).
+    The posterior is integrated over a grid of B, so that the limits allow for not knowing tau. Averaged over the groups, the intervals cover their level; a single odd group's
     may not, for it is drawn to the mean.
 
     Parameters
@@ -131,8 +130,9 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
 
     Notes
     -----
-    Source: Daniels (1999), "A prior for the variance in hierarchical models", Canadian Journal of
-    Statistics 27 (uniform shrinkage); Morris (1983), "Parametric empirical Bayes inference",
+    Source: Gelman (2006), "Prior distributions for variance parameters in hierarchical models",
+    Bayesian Analysis 1; Daniels (1999), "A prior for the variance in hierarchical models",
+    Canadian Journal of Statistics 27 (uniform shrinkage); Morris (1983), "Parametric empirical Bayes inference",
     JASA 78, for coverage by average.
 
     Examples
@@ -148,7 +148,7 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
         parts[:, keep] = d, d - reach, d + reach
     elif d.size:
         parts[:, keep] = _posterior(d, s, level)
-    name = "hierarchical normal, uniform shrinkage prior"
+    name = "hierarchical normal, flat prior on the spread"
     return estimate(parts[0], parts[1], parts[2], level, name)
 
 
@@ -156,10 +156,12 @@ def _posterior(d: Array, s: Array, level: float) -> tuple[Array, Array, Array]:
     grid = (np.arange(_GRID) + 0.5) / _GRID
     harmonic = d.size / (1 / s**2).sum()
     tau2 = harmonic * (1 / grid - 1)
+    # A flat prior on tau, in terms of the grid; with two groups it has no proper posterior.
+    flat = -2 * np.log(grid) - 0.5 * np.log(1 / grid - 1) if d.size > 2 else 0.0
     w = 1 / (s**2 + tau2[:, None])  # (grid, groups)
     total = w.sum(axis=1)
     middle = (w * d).sum(axis=1) / total
-    loglik = 0.5 * np.log(w).sum(axis=1) - 0.5 * np.log(total)
+    loglik = flat + 0.5 * np.log(w).sum(axis=1) - 0.5 * np.log(total)
     loglik = loglik - 0.5 * (w * (d - middle[:, None]) ** 2).sum(axis=1)
     weight = np.exp(loglik - loglik.max())
     weight = weight / weight.sum()
