@@ -108,8 +108,9 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
 
     Effects are taken as normal about a common mean with spread tau; both have flat priors (with two
     groups ``B = s0^2 / (s0^2 + tau^2)`` has, ``s0^2`` the harmonic mean of the squared errors).
-    The posterior is integrated over a grid of B, so that the limits allow for not knowing tau. Averaged over the groups, the intervals cover their level; a single odd group's
-    may not, for it is drawn to the mean.
+    The posterior is integrated over a grid of B, so that the limits allow for not knowing tau.
+    Averaged over the groups, the intervals nearly cover their level (less where large effects have
+    large errors); a single odd group's may not, for it is drawn to the mean.
 
     Parameters
     ----------
@@ -132,8 +133,8 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
     -----
     Source: Gelman (2006), "Prior distributions for variance parameters in hierarchical models",
     Bayesian Analysis 1; Daniels (1999), "A prior for the variance in hierarchical models",
-    Canadian Journal of Statistics 27 (uniform shrinkage); Morris (1983), "Parametric empirical Bayes inference",
-    JASA 78, for coverage by average.
+    Canadian Journal of Statistics 27 (uniform shrinkage); Morris (1983), "Parametric empirical
+    Bayes inference", JASA 78, for coverage by average.
 
     Examples
     --------
