@@ -29,12 +29,9 @@ def task(difficulty: str, seed: int, customers: int) -> dict[str, object]:
     for name, options in (
         ("literal_cut", {"settle_steps": 0}),
         ("kmeans", {"method": "kmeans", "seed": seed}),
-        ("k_chosen", {"k": None}),
     ):
-        other = segkit.cluster_customers(table, features=variables, **({"k": 5} | options))
+        other = segkit.cluster_customers(table, features=variables, k=5, **options)
         row[name] = segkit.compare_assignments(other.assignments, archetypes).adjusted_rand
-        if name == "k_chosen":
-            row["k"] = other.k
     return row
 
 
@@ -44,7 +41,7 @@ def summary(rows: pl.DataFrame) -> pl.DataFrame:
     for difficulty in DIFFICULTIES:
         part = rows.filter(pl.col("difficulty") == difficulty)
         oracle = part["oracle"].to_numpy()
-        for method in ("ward", "literal_cut", "kmeans", "k_chosen"):
+        for method in ("ward", "literal_cut", "kmeans"):
             index = part[method].to_numpy()
             ratio = index.mean() / oracle.mean()
             # Delta method for a ratio of means over the same seeds.
@@ -73,13 +70,10 @@ def main() -> None:
     options = arguments(__doc__, seeds=200, thin=3)
     cells = [(d, seed, CUSTOMERS) for d in DIFFICULTIES for seed in range(options.seeds)]
     rows = over_seeds(task, cells, jobs=options.jobs)
-    chosen = rows.group_by("difficulty", "k").len().sort("difficulty", "k")
     note = (
-        f"{CUSTOMERS} customers a retailer; ward is the default (cut settled by k-means steps), "
-        "k_chosen lets the criteria choose k,\n"
-        "the others are given k = 5; reached_share: seeds with "
-        f"at least {AIM} of the oracle's index.\nk chosen: "
-        + "; ".join(f"{d} k={k}: {n}" for d, k, n in chosen.iter_rows())
+        f"{CUSTOMERS} customers a retailer, k = 5 given; ward is the default (cut settled by "
+        "k-means steps);\nreached_share: seeds with "
+        f"at least {AIM} of the oracle's index."
     )
     table = summary(rows)
     publish(table, "archetypes", thin=options.thin, note=note)
