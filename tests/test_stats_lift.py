@@ -195,3 +195,13 @@ def test_sparse_bootstrap_is_seeded_and_indifferent_to_order():
             resampled_means([wrong], [10])
     with pytest.raises(ParameterError, match="100 repeats"):
         resampled_means([[1.0]], [10], repeats=10)
+
+
+@pytest.mark.parametrize("n", [0.0, 1.0])
+def test_cuped_without_two_members_gives_plain_means_and_no_interval(n):
+    known = np.array([[4.0, 1.0], [1.0, 4.0]])
+    one = Moments(n, np.array([2.0, 1.0]), np.full((2, 2), np.nan))
+    two = Moments(50.0, np.array([1.0, 1.0]), known)
+    found = cuped(one, two)
+    assert found.difference == 1.0
+    assert np.isnan(found.freedom)

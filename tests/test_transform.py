@@ -207,6 +207,14 @@ def test_values_that_do_not_fit_are_counted_in_the_error(values, shape, message)
         Transform.of({"x": shape}).fit(pl.DataFrame({"x": values}))
 
 
+def test_a_later_share_above_one_counts_as_one():
+    fitted = Transform.of({"x": "arcsine"}).fit(pl.DataFrame({"x": [0.0, 0.5, 0.9]}))
+    one, more = fitted.apply(pl.DataFrame({"x": [1.0, 1.5]}))
+    assert one == more
+    with pytest.raises(DataError, match="x has 1 negative"):
+        fitted.apply(pl.DataFrame({"x": [-0.5]}))
+
+
 def test_wrong_names_and_kinds_are_errors():
     with pytest.raises(ColumnError, match="lacks y"):
         Transform.of(["y"]).fit(pl.DataFrame({"x": [1.0, 2.0]}))

@@ -117,7 +117,9 @@ class Assignment(Result):
         return " ".join(parts)
 
     def _balance_words(self) -> str:
-        tested = self.balance.filter(pl.col("covariate") != "sample ratio")
+        tested = self.balance.filter(
+            pl.col("covariate") != "sample ratio", pl.col("smd").is_finite()
+        )
         whole = self.balance.filter(
             (pl.col("covariate") == "sample ratio") & (pl.col("level") == "all")
         )
@@ -139,9 +141,10 @@ class Assignment(Result):
         """Draw the standardised differences of every covariate, arm by arm."""
         from segkit.plot import bars
 
-        data = self.balance.filter(pl.col("covariate") != "sample ratio")
+        data = self.balance.filter(pl.col("covariate") != "sample ratio", pl.col("smd").is_finite())
         if not data.height:
-            data = self.balance.filter(pl.col("level") != "all").with_columns(
+            ratios = pl.col("covariate") == "sample ratio"
+            data = self.balance.filter(ratios, pl.col("level") != "all").with_columns(
                 smd=pl.col("value") - pl.col("value_all")
             )
             return bars(

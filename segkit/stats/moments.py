@@ -128,7 +128,9 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     ``theta = S_xx^-1 S_xy`` pooled within the two groups, each mean becomes
     ``ybar_g - theta'(xbar_g - xbar)``, xbar over both. The variances are each group's own, of
     ``y - theta' x``; the covariance of the two means, which the common xbar brings about, is kept
-    for ratios. A covariate that does not vary is left out by the pseudo-inverse.
+    for ratios. A covariate that does not vary is left out by the pseudo-inverse. Where a group has
+    fewer than two members there is nothing to learn it from: `plain_means` answers, without an
+    interval.
 
     Parameters
     ----------
@@ -162,6 +164,8 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
             f"CUPED needs an outcome and the same covariates in both groups, got {one.mean.size} "
             f"and {two.mean.size} columns"
         )
+    if min(one.n, two.n) < 2:
+        return plain_means(one, two)
     freedom_1, freedom_2 = one.n - 1, two.n - 1
     pooled = (freedom_1 * one.covariance + freedom_2 * two.covariance) / (freedom_1 + freedom_2)
     inside, with_y = pooled[1:, 1:], pooled[1:, 0]

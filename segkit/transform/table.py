@@ -149,6 +149,9 @@ class Transform(Result):
     def apply(self, frame: pl.DataFrame) -> Floats:
         """Return the transformed matrix (n, d); a row alone gets what it gets in a batch.
 
+        A share above 1 among later customers (more returned than bought) counts as 1: the arcsine
+        is at its end there.
+
         Raises
         ------
         ColumnError, DataError, ModelError
@@ -159,7 +162,8 @@ class Transform(Result):
         matrix = np.empty((frame.height, len(self.columns)))
         for place, column in enumerate(self.columns):
             values = fill_missing(column, numbers(frame, column.name), column.fill_value)
-            shaped = shape_values(column, np.clip(values, column.lower, column.upper))
+            top = 1.0 if column.shape == "arcsine" and column.upper is None else column.upper
+            shaped = shape_values(column, np.clip(values, column.lower, top))
             matrix[:, place] = (shaped - column.centre) / column.spread * column.total
         return matrix
 
