@@ -7,15 +7,6 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep a file's tests in one process, for they share fixtures; runs of notebooks go alone."""
-    for item in items:
-        alone = "notebooks" in item.path.parts and "simulated" not in item.fixturenames
-        group = item.nodeid if alone else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def shared_data():
     """Return a function from a real data file's name to its path; skips where it is absent."""

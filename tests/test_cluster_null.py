@@ -119,7 +119,7 @@ def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():
     ball = rng.normal(size=(400, 6))
     found = assess_structure(ball, **QUICK)
     assert found.verdict == "constructive"
-    assert "the analyst's construction" in found.text
+    assert "we draw the lines ourselves" in found.text
     assert found.natural_k is None
 
 

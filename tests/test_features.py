@@ -310,7 +310,7 @@ def test_describe_and_picture(table):
         table.frame["gap_days_cv"].null_count() / table.frame.height
     )
     figure = table.plot()
-    assert "recency" in figure.alt
+    assert "days since the last order" in figure.alt
     assert figure.data.height > 0
     assert "customers" in table.text
 

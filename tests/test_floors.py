@@ -12,7 +12,10 @@ FLOORS = {
     2: ["ledger", "ingest", "identity"],
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
-    5: ["rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience", "factor", "lift"],
+    5: [
+        *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience"),
+        *("factor", "lift"),
+    ],
     6: ["campaign", "pipeline", "followup", "runner", "report", "cli", "scoring"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

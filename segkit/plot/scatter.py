@@ -69,7 +69,7 @@ def points(
     --------
     >>> frame = pl.DataFrame({"visits": [1, 2, 4], "orders": [0, 1, 3]})
     >>> points(frame, "visits", "orders").alt
-    'Scatter plot of orders against visits, 3 points: visits from 1 to 4, orders from 0 to 3.'
+    'Scatter plot of orders against visits to the site, 3 points: visits to the site from 1 ...'
     """
     data = drawn(frame, [x, y, group, label], [x, y, *([group] if group else [])])
     for column, log in ((x, log_x), (y, log_y)):

@@ -1,0 +1,43 @@
+"""The simulated retailer runs through every notebook, and a second run uses everything again."""
+
+import pytest
+
+import segkit
+from tests.notebooks.runs import STEMS, Ran, check_pages
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    place = tmp_path_factory.mktemp("simulated")
+    return Ran(place, "--source", "simulated", "-p", "customers=600")
+
+
+def test_the_simulated_retailer_runs_through_every_notebook(simulated):
+    assert simulated.code == 0, simulated.err
+    assert simulated.statuses() == dict.fromkeys(STEMS, "done")
+    assert simulated.out.splitlines()[-1] == "reports/index.html"
+    graded = {row["question"]: row for row in simulated.summary("12_summary")["answers"]}
+    assert graded["How right was it?"]["answer"]
+
+
+def test_its_pages_load_nothing_from_afar_and_name_nobody(simulated):
+    raw = segkit.load_source("simulated", n_customers=600).truth["identities"]
+    secret = simulated.customers() | set(raw["identifier"].drop_nulls())
+    assert len(secret) > 1_000
+    check_pages(simulated, secret)
+
+
+def test_a_second_run_uses_everything_again(simulated):
+    def manifests():
+        return {
+            path.parent.name: path.read_bytes() for path in simulated.folder.glob("*/manifest.json")
+        }
+
+    before = manifests()
+    again = Ran(simulated.place, "--source", "simulated", "-p", "customers=600")
+    assert again.code == 0, again.err
+    assert again.statuses() == dict.fromkeys(STEMS, "reused")
+    assert before == manifests()
+    assert set(before) == set(STEMS)
