@@ -14,7 +14,7 @@ from tests.studies._retailers import customer_table
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 SETTINGS = ("easy", "medium", "hard", "without segments")
-CUSTOMERS = 1000
+CUSTOMERS = 600
 PLANTED = 5
 
 
