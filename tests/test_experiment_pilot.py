@@ -21,7 +21,16 @@ from segkit.experiment import (
 )
 from segkit.result import Result
 from segkit.rules import Domain
-from segkit.stats.policy import Trial, cells, honest_scores, learn_best, shrink, split_folds
+from segkit.stats.policy import (
+    Trial,
+    cells,
+    honest_scores,
+    learn_best,
+    rounds,
+    shrink,
+    split_folds,
+    value_of,
+)
 
 SEGMENTS, OFFERS = ("A", "B", "C"), ("none", "guide", "sale")
 # Conversion by segment and offer: A wants the sale, B the guide, C nothing in particular.
@@ -94,16 +103,39 @@ def test_scores_are_the_doubly_robust_ones():
         frame["converted"].to_numpy().astype(float),
         np.full(3, 1 / 3), 3, 3,
     )  # fmt: skip
-    folds = split_folds(trial, 2, 0)
+    folds = split_folds(trial, 3, 0)
     found = honest_scores(trial, {"x": lambda rows: np.array([2, 1, 0])}, folds)["x"]
     policy = {"A": "sale", "B": "guide", "C": "none"}
-    for i, row in enumerate(frame.iter_rows(named=True)):
-        rest = frame.filter(pl.Series(folds != folds[i]))
+    valued = frame.with_columns(fold=folds).filter(pl.col("fold") > 0)
+    assert len(found) == valued.height
+    for i, row in enumerate(valued.iter_rows(named=True)):
+        rest = frame.filter(pl.Series(folds < row["fold"]))
         chosen = policy[row["segment"]]
         cell = rest.filter(segment=row["segment"], offer=chosen)["converted"]
         guess = cell.mean() if len(cell) else rest["converted"].mean()
         got = row["offer"] == chosen
         assert found[i] == pytest.approx(guess + 3 * got * (row["converted"] - guess))
+
+
+def test_the_value_is_covered_where_all_offers_are_alike():
+    """With ties, halves that value each other vary more than their scores show; forward do not."""
+    gone, crossed, errors = [], [], []
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        option, y = np.arange(600) % 6, rng.normal(size=600)
+        trial = Trial(np.zeros(600, dtype=np.int64), option, y, np.full(6, 1 / 6), 1, 6)
+        learn = {"best": lambda rows, trial=trial: learn_best(trial, rows, method="mean")}
+        found = value_of(honest_scores(trial, learn, split_folds(trial, 5, seed))["best"])
+        gone.append(found.low <= 0 <= found.high)
+        errors.append(found.value / ((found.high - found.low) / 3.92))
+        half = split_folds(trial, 2, seed)
+        both = [honest_scores(trial, learn, f)["best"] for f in (half, 1 - half)]
+        old = value_of(np.concatenate(both))
+        crossed.append(old.low <= 0 <= old.high)
+    bound = 3 * np.sqrt(0.05 * 0.95 / 600)
+    assert abs(np.mean(gone) - 0.95) < bound
+    assert abs(np.std(errors) - 1) < 3 / np.sqrt(2 * 600)
+    assert np.mean(crossed) < 0.95 - bound
 
 
 def test_shrinking_stays_between_cell_and_prior_and_vanishes_with_data():

@@ -51,7 +51,8 @@ class Pilot(Result):
     values : polars.DataFrame
         policy ("tailored by segment", "best single offer", and each offer to everyone), value
         (mean payoff per customer) with low and high; honest: learnt without the customers that
-        it is valued on.
+        it is valued on. What is valued is what a part of the pilot teaches, averaged over the
+        parts (the first fold, the first two, ...): `policy`, learnt from all, has learnt more.
     gain, gain_low, gain_high : float
         Tailored less best single offer, per customer.
     single : str
@@ -133,8 +134,8 @@ class Pilot(Result):
         parts = [first, self._interaction_words()]
         parts.append(
             f"Over all {number(self.customers)} customers the best single choice is {against}. "
-            f"What is compared was learnt and valued on different customers, "
-            f"{number(self.folds)} ways round."
+            f"What is compared was always learnt from other customers than it is valued on, in "
+            f"{steps(self.folds)}."
         )
         return " ".join([*parts, *self.notes])
 
@@ -176,6 +177,19 @@ class Pilot(Result):
         )  # fmt: skip
 
 
+def steps(folds: int) -> str:
+    """Write in words how often a policy was learnt and valued.
+
+    Examples
+    --------
+    >>> steps(2), steps(5)
+    ('one step', '4 steps, each learning from all customers before it')
+    """
+    if folds == 2:
+        return "one step"
+    return f"{number(folds - 1)} steps, each learning from all customers before it"
+
+
 def words(offer: str) -> str:
     """Write an offer's code in words.
 
@@ -197,7 +211,7 @@ def read_pilot(
     offers: Mapping[str, float] | None = None,
     label: str = "",
     method: str = "shrunken",
-    folds: int = 2,
+    folds: int = 5,
     repeats: int = 200,
     level: float = 0.95,
     seed: int = 0,
@@ -205,8 +219,8 @@ def read_pilot(
     """Which offer serves which segment, and does tailoring pay?
 
     Every customer's offer was drawn at random. Which offer is best in each segment is learnt from
-    some customers and valued on the others (cross-fitted), against giving everyone the offer that
-    is best for all together, learnt in the same way.
+    some customers and valued on others, against giving everyone the offer that is best for all
+    together, learnt in the same way.
 
     Parameters
     ----------
@@ -227,7 +241,8 @@ def read_pilot(
     method : {"shrunken", "mean"}
         How a best offer is learnt: by cell means shrunken towards no interaction, or plain ones.
     folds : int
-        2: learnt on one half, valued on the other, and the other way round.
+        Customers are dealt into so many parts; what the first teaches is valued on the second,
+        what these teach on the third, and so on. With 2: learnt on one half, valued on the other.
     repeats : int
         Bootstrap resamples for how sure each segment's best offer is.
     level : float

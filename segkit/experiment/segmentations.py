@@ -19,7 +19,7 @@ from segkit.experiment.metrics import finite
 from segkit.experiment.pilot import make_trial
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference
-from segkit.stats.policy import Trial, honest_scores, learn_best, split_folds, value_of
+from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -34,7 +34,7 @@ class SegmentationTest(Result):
     names : tuple of str
         The two segmentations.
     values : polars.DataFrame
-        segmentation, customers, value per customer with low and high.
+        segmentation, customers (on whom it is valued), value per customer with low and high.
     difference, low, high : float
         First less second, per customer of all.
     differ_share : float
@@ -246,7 +246,7 @@ def read_segmentation_test(
 
 
 def compare_segmentations(
-    pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 2,
+    pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 5,
     level: float = 0.95, seed: int = 0,
 ) -> SegmentationTest:  # fmt: skip
     """Which of two segmentations would earn more, read from one pilot with random offers?
@@ -291,7 +291,7 @@ def compare_segmentations(
     rows = []
     for name in segmentations:
         mine = value_of(scores[name], level=level)
-        rows.append((name, pilot.height, mine.value, mine.low, mine.high))
+        rows.append((name, len(scores[name]), mine.value, mine.low, mine.high))
     return SegmentationTest(
         (one, two), _frame(rows), gap.value, gap.low, gap.high,
         float((given[0] != given[1]).mean()), outcome, "pilot", level,
@@ -299,12 +299,11 @@ def compare_segmentations(
 
 
 def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
-    """Return the option that each customer is valued with: learnt without its own fold."""
+    """Return the option that each customer is valued with: learnt from earlier folds."""
     found = np.empty(len(splits), dtype=np.int64)
-    for fold in np.unique(splits):
-        policy = learn_best(trial, np.flatnonzero(splits != fold))
-        found[splits == fold] = policy[trial.group[splits == fold]]
-    return found
+    for rest, held in rounds(splits):
+        found[held] = learn_best(trial, rest)[trial.group[held]]
+    return found[splits != splits.min()]
 
 
 def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:

@@ -32,7 +32,8 @@ class SegmentPolicy(Result):
         (towards one effect for all), contact (Boolean: worth its cost, by the shrunken effect).
     values : polars.DataFrame
         policy ("these segments", "everyone", "nobody"), value per customer (outcome times worth
-        less cost) with low and high: learnt and valued on different customers.
+        less cost) with low and high: learnt and valued on different customers (see
+        `segkit.stats.policy.honest_scores` for whose value it is).
     gains : polars.DataFrame
         against ("everyone", "nobody"), gain of "these segments" per customer with low and high.
     cost, worth : float
@@ -76,9 +77,7 @@ class SegmentPolicy(Result):
                 "not shown to differ from"
             )  # fmt: skip
             parts.append(f"Contacting by segment is {verdict} contacting {row['against']}: {told}.")
-        parts.append(
-            f"Learnt on some customers and valued on the others, {number(self.folds)} ways round."
-        )
+        parts.append("It was always learnt from other customers than it is valued on.")
         return " ".join(parts)
 
     def plot(self) -> Figure:
@@ -102,7 +101,7 @@ def segment_policy(
     arm: str = "arm",
     cost: float = 0.0,
     worth: float = 1.0,
-    folds: int = 2,
+    folds: int = 5,
     level: float = 0.95,
     seed: int = 0,
 ) -> SegmentPolicy:
@@ -123,7 +122,8 @@ def segment_policy(
     worth : float
         Money for one unit of the outcome (margin of an order, or margin rate of revenue).
     folds : int
-        2: learnt on one half and valued on the other, and the other way round.
+        Parts of the customers: what the first teaches is valued on the second, what these teach
+        on the third, and so on.
     level, seed
 
     Returns

@@ -16,7 +16,7 @@ from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.campaign import WINDOW_DAYS, conversion, natural, realised
 from segkit.simulate.customers import writable
 from segkit.simulate.retailer import MONTHS, START, make_world
-from segkit.stats.policy import learn_best, split_folds
+from segkit.stats.policy import learn_best, rounds, split_folds
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 N = 8_000  # of whom about three quarters may be written to: all take part
@@ -72,17 +72,15 @@ def graded(segment, option, bought, chance, seed):
     value = float(weight @ cell[np.arange(5), learnt])
     best = float(weight @ cell[np.arange(5), oracle])
     single = float((weight @ cell).max())
-    # What the interval is about: the mean, over the halves, of what was learnt from the other.
+    # What the interval is about: the mean, over the valued customers, of what the policy that
+    # was learnt from the folds before theirs truly brings in their segment.
     trial, _, names = make_trial(frame, "segment", "offer", "profit")
-    splits = split_folds(trial, 2, seed)
     target, base = [], []
-    for fold in (0, 1):
-        rest, held = np.flatnonzero(splits != fold), splits == fold
-        share = np.bincount(segment[held], minlength=5) / held.sum()
+    for rest, held in rounds(split_folds(trial, found.folds, seed)):
         for kind, kept in (("shrunken", target), ("single", base)):
             chosen = learn_best(trial, rest, method=kind)
-            places = [OPTIONS.index(names[k]) for k in chosen]
-            kept.append(float(share @ cell[np.arange(5), places]))
+            places = np.array([OPTIONS.index(names[k]) for k in chosen])
+            kept.extend(cell[segment[held], places[segment[held]]])
     row = found.values.filter(policy="tailored by segment").row(0, named=True)
     truth, gain = float(np.mean(target)), float(np.mean(target) - np.mean(base))
     return {
@@ -126,8 +124,9 @@ def main():
         note="Pilot of six options (no offer, five offers) at random; profit per customer at an "
         "order's margin of 30 and 0.05 a contact.\nbest_offer_learnt: over segments and seeds; "
         "without a lift 'no offer' is best by the contact's cost alone.\nvalue_covered, "
-        "gain_covered: the 95% interval of the cross-fitted value, and of the gain over the best "
-        "single offer, holds the true one of these customers.\npays: the gain's interval lies "
+        "gain_covered: the 95% interval of the value, and of the gain over the best single offer, "
+        "holds the true mean over the customers\nvalued of what was learnt from the folds before "
+        "theirs. The four rows share their seeds, and so most of their customers' answers.\npays: the gain's interval lies "
         "above zero; alike: all segments get one offer; flagged: interaction p < .05.",
     )
 
