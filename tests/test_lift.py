@@ -222,6 +222,26 @@ def test_negative_revenue_is_summed_not_hidden():
     assert "no more was spent" in money.text
 
 
+def test_equal_costs_of_arms_give_no_return_but_for_their_rounding():
+    sizes = (("S1", 87, 91), ("S2", 113, 107), ("S3", 61, 59))
+    cells = [("tailored", segment, n, 9) for segment, n, _ in sizes]
+    rows = campaign([*cells, *(("generic", segment, n, 7) for segment, _, n in sizes)])
+    money = segkit.campaign_profit(
+        rows, control="generic", margin=0.45, cost_per_contact={"tailored": 0.05, "generic": 0.05}
+    )
+    assert money.table["roi"].null_count() == money.table.height
+    assert money.headline.endswith(("a gain.", "a loss.", "gain or loss undecided."))
+
+
+def test_two_arms_stand_in_one_sentence_with_their_verdicts(frame):
+    other = frame.filter(arm="mail").with_columns(
+        arm=pl.lit("card"), customer_id=pl.lit("c") + pl.int_range(pl.len()).cast(pl.String)
+    )
+    found = segkit.measure_lift(pl.concat([frame, other]), control="none")
+    assert found.headline.count("higher") == 2
+    assert "95% interval" in found.headline
+
+
 def test_row_order_and_engine_change_nothing(frame):
     one = segkit.measure_lift(frame, control="none").effects
     shuffled = segkit.measure_lift(frame.sample(fraction=1, shuffle=True, seed=1), control="none")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
+ROUNDING = 1e-12  # of the cost a customer: a smaller difference of costs is none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,24 +67,17 @@ class Money(Result):
     @property
     def text(self) -> str:
         """What was earned per assigned customer and in all, with its uncertainty."""
-        said = []
-        for row in self.table.filter(pl.col("segment") == ALL).iter_rows(named=True):
-            roi = (
-                "no more was spent than on the control, so there is no return on it"
-                if row["roi"] is None
-                else f"return on the added cost {percent(row['roi'], places=0)} "
-                f"({percent(row['roi_low'], places=0)} to {percent(row['roi_high'], places=0)})"
-            )
-            said.append(
-                f"{row['arm']} against {self.control}: added profit "
-                f"{number(row['added_profit'])} per assigned customer "
-                f"({percent(self.level, places=0)} interval {number(row['added_profit_low'])} to "
-                f"{number(row['added_profit_high'])}), {_whole(row['total_profit'])} in all "
-                f"({_whole(row['total_profit_low'])} to {_whole(row['total_profit_high'])}); {roi}."
-            )
+        rows = self.table.filter(pl.col("segment") == ALL).to_dicts()
+        each = "; ".join(_per_customer(row) for row in rows)
+        whole = "; ".join(_in_all(row) for row in rows)
+        head = (
+            f"Added profit per assigned customer against {self.control}, with its "
+            f"{percent(self.level, places=0)} interval: {each}."
+        )
         return (
-            f"{' '.join(said)} Revenue is net of returns within the window, {percent(self.margin)} "
-            f"of it profit; limits by a bootstrap within segments ({number(self.repeats)} draws)."
+            f"{head} In all: {whole}. Revenue is net of returns within the window, "
+            f"{percent(self.margin)} of it profit; limits by a bootstrap within segments "
+            f"({number(self.repeats)} draws)."
         )
 
     def plot(self) -> Figure:
@@ -102,6 +96,27 @@ class Money(Result):
             x_label="",
             y_label="added profit per assigned customer, reporting currency",
         )
+
+
+def _per_customer(row: Mapping[str, Any]) -> str:
+    low, high = row["added_profit_low"], row["added_profit_high"]
+    verdict = "a gain" if low > 0 else "a loss" if high < 0 else "gain or loss undecided"
+    return (
+        f"{row['arm']} {number(row['added_profit'])} ({number(low)} to {number(high)}), {verdict}"
+    )
+
+
+def _in_all(row: Mapping[str, Any]) -> str:
+    roi = "no more was spent than on the control, so there is no return on it"
+    if row["roi"] is not None:
+        roi = (
+            f"{number(row['roi'])} times the added cost of {_whole(row['total_cost'])} "
+            f"({number(row['roi_low'])} to {number(row['roi_high'])})"
+        )
+    return (
+        f"{row['arm']} {_whole(row['total_profit'])} ({_whole(row['total_profit_low'])} to "
+        f"{_whole(row['total_profit_high'])}); {roi}"
+    )
 
 
 def _whole(value: float | None) -> str:
@@ -260,6 +275,8 @@ def _row(
     revenue = sums.totals[which, :, sums.columns.index("revenue")] / sums.n[which]
     cost = spent[which] / sums.n[which]
     added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / n.sum()
+    # Equal costs differ by rounding alone; a return on that would be astronomical.
+    added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost[:, [arm, base]].max() else added_cost
     added = float(weights @ (revenue[:, arm] - revenue[:, base]))
     drawn = (draws[:, which, arm] - draws[:, which, base]) @ weights
     z_value(level)

@@ -10,7 +10,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import ParameterError, unknown
 from segkit.lift.verdicts import ALL
-from segkit.lift.words import segment_words, verdict_words
+from segkit.lift.words import arms_words, segment_words, verdict_words
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class Lift(Result):
                 "Adjusted (CUPED) for what was known beforehand: "
                 f"{', '.join(name.replace('_', ' ') for name in self.covariates)}."
             )
-        return "\n\n".join([*said, *self.notes])
+        head = [] if rows.height < 2 else [arms_words(rows.to_dicts(), self.level)]
+        return "\n\n".join([" ".join([*head, *said[:1]]), *said[1:], *self.notes])
 
     def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():
@@ -195,8 +196,15 @@ class Lift(Result):
     def secondary_text(self) -> str:
         """The other causal figures over all customers, in words: explored, not decided on."""
         rows = self.overall.filter((pl.col("metric") != self.primary) & (pl.col("use") == "causal"))
-        said = [verdict_words(row, self.level) for row in rows.iter_rows(named=True)]
-        return " ".join(["Explored beside the declared figure:", *said]) if said else ""
+        if rows.is_empty():
+            return ""
+        sure = rows.filter(pl.col("verdict").is_in(["higher", "lower", "same"]))
+        said = [verdict_words(row, self.level) for row in sure.iter_rows(named=True)]
+        if sure.height < rows.height:
+            rest = rows.filter(~pl.col("verdict").is_in(["higher", "lower", "same"]))
+            names = ", ".join(rest["label"].unique(maintain_order=True))
+            said.append(f"Undecided, or not comparable: {names} (their intervals are tabulated).")
+        return " ".join(["Explored beside the declared figure:", *said])
 
     def plot(
         self, metric: str | None = None, *, arm: str | None = None, scale: str = "difference"

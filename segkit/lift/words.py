@@ -84,10 +84,10 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
         f"{row['method'].split(' hybrid')[0]})"
     )
     verdict = {
-        "higher": f"It differs: {row['arm']} is higher.",
-        "lower": f"It differs: {row['arm']} is lower.",
-        "same": "It is the same within the margin declared beforehand.",
-        "undecided": "That is undecided: chance alone could have done it, and a difference below "
+        "higher": f"So {row['arm']} is higher, by more than chance.",
+        "lower": f"So {row['arm']} is lower, by more than chance.",
+        "same": "That is the same within the margin declared beforehand.",
+        "undecided": "Chance alone could have done it, and a difference below "
         f"{gap(row['smallest_effect'], kind)} would mostly not have been seen.",
         "descriptive": "Its denominator follows the assignment, so this describes and proves "
         "nothing.",
@@ -97,7 +97,37 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
         if row["few"]
         else ""
     )
-    return f"{size}: {interval}. {verdict}{few}"
+    told = ", which is undecided" if row["verdict"] == "undecided" else ""
+    return f"{size}{told}: {interval}. {verdict}{few}"
+
+
+def arms_words(rows: list[dict[str, Any]], level: float) -> str:
+    """Write one figure under several arms in one sentence: value, difference and verdict of each.
+
+    Examples
+    --------
+    >>> row = {"kind": "share", "label": "conversion", "control": "none", "value_control": 0.1,
+    ...     "arm": "mail", "value_arm": 0.15, "difference": 0.05, "difference_low": 0.01,
+    ...     "difference_high": 0.09, "verdict": "higher"}
+    >>> arms_words([row], 0.95)
+    'Conversion against none (10.00%): mail 15.00%, a difference of 5 points (95% interval 1 \
+to 9), higher.'
+    """
+    first = rows[0]
+    kind, label = first["kind"], first["label"]
+    said = []
+    for row in rows:
+        if row["verdict"] == "not measured":
+            said.append(f"{row['arm']} cannot be compared")
+            continue
+        interval = "" if said else f"{percent(level, places=0)} interval "
+        said.append(
+            f"{row['arm']} {amount(row['value_arm'], kind)}, a difference of "
+            f"{gap(row['difference'], kind)} ({interval}{_bare(row['difference_low'], kind)} to "
+            f"{_bare(row['difference_high'], kind)}), {row['verdict']}"
+        )
+    what = f"{label[0].upper()}{label[1:]} against {first['control']}"
+    return f"{what} ({amount(first['value_control'], kind)}): {'; '.join(said)}."
 
 
 def segment_words(
@@ -115,11 +145,13 @@ def segment_words(
     ):
         names = part.filter(pl.col("verdict") == verdict)["segment"].to_list()
         if names:
-            said.append(f"{words} {', '.join(names)}")
+            every = len(names) == part.height and len(names) > 1
+            said.append(f"{words} {f'all {number(len(names))}' if every else ', '.join(names)}")
     text = f"By segment{under} it is {'; '.join(said)} (Holm over {part.height} segments)."
     few = part.filter("few")["segment"].to_list()
     if few:
-        text += f" Too few cases for a sound interval in {', '.join(few)}."
+        where = f"each of the {number(len(few))}" if len(few) == part.height > 1 else ", ".join(few)
+        text += f" Too few cases for a sound interval in {where}."
     return f"{text} {_spread(tested, level)}"
 
 
