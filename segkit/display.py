@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 # Columns whose cells name variables: shown by their labels, kept by their names.
-NAMING = ("variable", "feature", "representative", "measure")
+SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
+NAMING = ("variable", "feature", "representative", "measure", "covariate")
 SHARE_ENDINGS = ("share", "rate", "prevalence")
 
 
@@ -121,6 +122,8 @@ def cell(value: Any, column: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | Decimal):
+        if column.startswith("p_") and 0 <= value < SMALLEST_P:
+            return f"< {SMALLEST_P}"
         return percent(float(value)) if is_share(column) else number(value)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")

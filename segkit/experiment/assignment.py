@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
+from segkit.labels import label
 from segkit.result import Result
 from segkit.stats.multiplicity import adjust
 
@@ -152,7 +153,8 @@ class Assignment(Result):
                 title=f"Share of each arm less the share asked for ({self.verdict})",
                 x_label="Segment", y_label="Difference, percentage points",
             )  # fmt: skip
-        words = pl.col("covariate").str.replace_all("_", " ")
+        named = {name: label(name) for name in data["covariate"]}
+        words = pl.col("covariate").replace(named)
         data = data.with_columns(
             what=pl.when(pl.col("level") == "")
             .then(words)

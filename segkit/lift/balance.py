@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.labels import label
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL
@@ -187,7 +188,7 @@ class Balance(Result):
         size = self.table["standardised"].abs()
         most = self.table.row(int(size.fill_nan(0.0).arg_max() or 0), named=True)
         off = self.table.filter(pl.col("p_adjusted") <= self.alpha)
-        what = most["covariate"].replace("_", " ")
+        what = label(most["covariate"])
         start = (
             f"Before the campaign the arms differ most in {what}: by "
             f"{number(abs(most['standardised']))} standard deviations ({most['arm']} against "
@@ -195,7 +196,7 @@ class Balance(Result):
         )
         if off.is_empty():
             return f"{start} Chance explains that: the arms were alike."
-        names = ", ".join(name.replace("_", " ") for name in off["covariate"].unique().sort())
+        names = ", ".join(label(name) for name in off["covariate"].unique().sort())
         return (
             f"{start} Chance does not explain the difference in {names}: doubt that the arms "
             "were drawn at random."
@@ -205,7 +206,8 @@ class Balance(Result):
         """Draw the standardised differences."""
         from segkit.plot import bars
 
-        data = self.table.with_columns(pl.col("covariate").str.replace_all("_", " "))
+        named = {name: label(name) for name in self.table["covariate"]}
+        data = self.table.with_columns(pl.col("covariate").replace(named))
         several = data["arm"].n_unique() > 1
         return bars(
             data, "covariate", "standardised", group="arm" if several else None, percent=False,

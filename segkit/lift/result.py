@@ -9,6 +9,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import ParameterError, unknown
+from segkit.labels import label
 from segkit.lift.verdicts import ALL
 from segkit.lift.words import arms_words, segment_words, verdict_words
 from segkit.result import Result
@@ -151,7 +152,7 @@ class Lift(Result):
         if self.covariates:
             said.append(
                 "Adjusted (CUPED) for what was known beforehand: "
-                f"{', '.join(name.replace('_', ' ') for name in self.covariates)}."
+                f"{', '.join(label(name) for name in self.covariates)}."
             )
         head = [] if rows.height < 2 else [arms_words(rows.to_dicts(), self.level)]
         return "\n\n".join([" ".join([*head, *said[:1]]), *said[1:], *self.notes])

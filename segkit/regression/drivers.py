@@ -104,7 +104,7 @@ class Drivers(Result):
         if clear:
             first, *others = (sentence(row, odds=odds) for row in clear)
             nominal = percent(self.level, places=0)
-            head = f"Clearest of all goes with {self.outcome}: {first}, the other predictors equal."
+            head = f"Most clearly with {self.outcome} goes {first}, the other predictors equal."
             head += f" Also clear: {'; '.join(others)}." if others else ""
             head += f" Intervals are of {nominal}."
         else:

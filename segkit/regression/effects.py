@@ -73,24 +73,24 @@ def sentence(row: dict[str, Any], *, odds: bool) -> str:
     >>> row = {"label": "visits", "kind": "number", "contrast": "one more", "sd": 3.2,
     ...        "shown": 1.25, "shown_low": 1.1, "shown_high": 1.42}
     >>> sentence(row, odds=False)
-    'one standard deviation (3.20) more visits: 25% more (10% to 42%)'
+    'visits: where 3.20 higher (one standard deviation), 25% more (10% to 42%)'
     """
     if row["kind"] == "yes or no":
-        what = f"{row['label']} (against not)"
+        what = f"{row['label']} (against not):"
     elif row["kind"] == "level":
-        what = f"{row['label']} ({row['contrast']})"
+        what = f"{row['label']} ({row['contrast']}):"
     elif row["kind"] == "log":
-        what = f"one standard deviation more {row['label']} (on its log)"
+        what = f"{row['label']}: where one standard deviation higher on its log,"
     else:
-        what = f"one standard deviation ({number(row['sd'])}) more {row['label']}"
+        what = f"{row['label']}: where {number(row['sd'])} higher (one standard deviation),"
     value, low, high = row["shown"], row["shown_low"], row["shown_high"]
     if odds:
-        return f"{what}: odds {number(value)} times as high ({number(low)} to {number(high)})"
+        return f"{what} odds {number(value)} times as high ({number(low)} to {number(high)})"
     if max(value, 1 / value) >= 2:
-        return f"{what}: {number(value)} times as much ({number(low)} to {number(high)})"
+        return f"{what} {number(value)} times as much ({number(low)} to {number(high)})"
     if value >= 1:
-        return f"{what}: {_share(value - 1)} more ({_share(low - 1)} to {_share(high - 1)})"
-    return f"{what}: {_share(1 - value)} less ({_share(1 - high)} to {_share(1 - low)})"
+        return f"{what} {_share(value - 1)} more ({_share(low - 1)} to {_share(high - 1)})"
+    return f"{what} {_share(1 - value)} less ({_share(1 - high)} to {_share(1 - low)})"
 
 
 def _share(value: float) -> str:

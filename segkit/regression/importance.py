@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,14 +73,15 @@ class Importance(Result):
         """Which predictors carry how much, and whether their order is sure."""
         rows = self.shares.head(3).to_dicts()
         named = [
-            f"{row['label']} {percent(row['share'], places=0)} (interval "
-            f"{percent(row['share_low'], places=0)} to {percent(row['share_high'], places=0)})"
+            f"{percent(row['share'], places=0)} (interval {percent(row['share_low'], places=0)} to "
+            f"{percent(row['share_high'], places=0)}), goes with {row['label']}"
             for row in rows
         ]
-        then = f" Then come {'; '.join(named[1:])}." if len(named) > 1 else ""
+        then = f" Then: {'; '.join(named[1:])}." if len(named) > 1 else ""
+        what = re.sub(r"^log\(1 \+ (.+)\)$", r"\1 (on a log scale)", self.outcome)
         told = (
-            f"Of what {number(self.shares.height)} predictors explain of {self.outcome}, the "
-            f"largest share goes with {named[0]}.{then} Together they account for "
+            f"Of what {number(self.shares.height)} predictors explain of {what}, the "
+            f"largest share, {named[0]}.{then} Together they account for "
             f"{percent(self.r2)} of its variance ({number(self.n_rows)} rows)."
         )
         sure = (
@@ -112,7 +114,7 @@ class Importance(Result):
         first = rows.row(0, named=True)
         return intervals(
             rows, "label", "r2", interval=("r2_low", "r2_high"), percent=True,
-            title=f"{first['label']} carries the largest share of explained variance",
+            title=f"The largest share of explained variance goes with {first['label']}",
             y_label=f"share of the variance of {self.outcome}",
         )  # fmt: skip
 

@@ -106,16 +106,16 @@ class UpliftCurve(Result):
         names = {"gain": "best scores first", "random": "at random"}
         parts = [
             self.points.select(
-                pl.col("contacted_share") * 100,
+                contacted=pl.col("contacted_share") * 100,
                 gain=pl.col(column),
                 low=pl.col("low") if column == "gain" else pl.lit(None, dtype=pl.Float64),
                 high=pl.col("high") if column == "gain" else pl.lit(None, dtype=pl.Float64),
-                contacted=pl.lit(name),
+                order=pl.lit(name),
             )
             for column, name in names.items()
         ]
         return lines(
-            pl.concat(parts), "contacted_share", "gain", group="contacted", band=("low", "high"),
+            pl.concat(parts), "contacted", "gain", group="order", band=("low", "high"),
             percent=self.is_share, markers=False,
             title="The scores order customers by effect" if self.orders
             else "The scores order customers no better than chance",

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.labels import label
 from segkit.result import Result
 from segkit.uplift.curve import UpliftCurve, uplift_curve
 from segkit.uplift.learners import LEARNERS, fit_effect
@@ -66,14 +67,13 @@ class Uplift(Result):
 
         def told(row: dict[str, Any]) -> str:
             value, low, high = (
-                percent(row[k], places=2) if share else number(row[k])
-                for k in ("observed", "low", "high")
+                number(100 * row[k] if share else row[k]) for k in ("observed", "low", "high")
             )
-            return f"{value} ({low} to {high})"
+            return f"{value} {'points ' if share else ''}({low} to {high})"
 
         return (
             f"{self.curve.text} Among the fifth of the customers with the highest scores "
-            f"{self.treatment} changed {self.outcome.replace('_', ' ')} by {told(top)} against "
+            f"{self.treatment} changed {label(self.outcome)} by {told(top)} against "
             f"{self.control}, among the fifth with the lowest by {told(bottom)}. Scores: "
             f"{LEARNERS[self.learner]}, each customer scored by models that did not see it "
             f"({number(self.folds)} folds)."
@@ -93,7 +93,7 @@ class Uplift(Result):
         return intervals(
             data, "which", "observed", interval=("low", "high"), percent=self.curve.is_share,
             title="Observed effect by fifth of the scores, highest first",
-            y_label=f"Effect on {self.outcome.replace('_', ' ')}", x_label="Customers by score",
+            y_label=f"Effect on {label(self.outcome)}", x_label="Customers by score",
         )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def fit_uplift(
     )
     curve = uplift_curve(
         y, score, treated, convention=convention, repeats=repeats, level=level, seed=seed,
-        name=outcome.replace("_", " "), strata=fold,
+        name=label(outcome), strata=fold,
     )  # fmt: skip
     return Uplift(
         scored, curve, learner, outcome, treatment, control, tuple(features), folds, chance,
@@ -213,9 +213,9 @@ def two_arms(
     """
     require_columns(frame.columns, [arm, *need], "the frame")
     held = frame.get_column(arm).drop_nulls().unique().sort().cast(pl.String).to_list()
-    for label in (treatment, control):
-        if label not in held:
-            raise ParameterError(unknown("arm", label, held))
+    for name in (treatment, control):
+        if name not in held:
+            raise ParameterError(unknown("arm", name, held))
     if treatment == control:
         raise ParameterError(f"treatment and control are both {treatment!r}")
     some = frame.filter(pl.col(arm).is_in([treatment, control]))
