@@ -26,7 +26,6 @@ from segkit.stats.policy import (
     cells,
     honest_scores,
     learn_best,
-    rounds,
     shrink,
     split_folds,
     value_of,
