@@ -370,11 +370,12 @@ def test_the_simulated_surveys_attitudes_are_found():
     words = segkit.read_codebook("simulated")
     model = segkit.fit_factors(survey, labels=words)
     assert model.n_factors == 5
-    assert set(model.names) == {"price", "fashion", "loyal", "conv", "sust"}
+    assert set(model.names) == {"price consciousness", "fashion involvement", "loyalty",
+                                "convenience", "sustainability"}  # fmt: skip
     assert "“I wait for the sale”" in model.text
     truth = source.truth["customers"].select("customer_id", "price_consciousness")
     both = model.score(survey).frame.join(truth, on="customer_id")
-    assert both.select(pl.corr("attitude_price", "price_consciousness")).item() > 0.8
+    assert both.select(pl.corr("attitude_price_consciousness", "price_consciousness")).item() > 0.8
 
 
 def test_codebooks_and_survey_files(tmp_path):

@@ -23,7 +23,7 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Item to statement.
+        Item to statement, and the stem that items share to what they measure, where that is known.
 
     Raises
     ------
@@ -41,6 +41,11 @@ def read_codebook(source: Path | str) -> dict[str, str]:
         from segkit.simulate.survey import items
 
         table = items()
+        stems = table.with_columns(
+            item=pl.col("item").str.replace(r"_\d+$", ""),
+            statement=pl.col("attitude").str.replace_all("_", " "),
+        ).unique("item", maintain_order=True)
+        table = pl.concat([table, stems])
     else:
         path = Path(source)
         if not path.suffix:

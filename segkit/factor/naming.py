@@ -52,10 +52,14 @@ def markers(
 def factor_names(items: Sequence[str], labels: Mapping[str, str], loadings: Floats) -> list[str]:
     """Name every factor: by the stem that its markers share, else by its two strongest markers.
 
+    A stem with a label of its own, as "conv" of "conv_1" and "conv_2", goes by that.
+
     Examples
     --------
     >>> factor_names(["price_1", "price_2"], {}, np.array([[0.8], [-0.7]]))
     ['price']
+    >>> factor_names(["conv_1", "conv_2"], {"conv": "convenience"}, np.array([[0.8], [-0.7]]))
+    ['convenience']
     >>> factor_names(["thrift", "haste"], {"thrift": "I save"}, np.array([[0.8], [-0.7]]))
     ['I save / not: haste']
     """
@@ -65,7 +69,8 @@ def factor_names(items: Sequence[str], labels: Mapping[str, str], loadings: Floa
         stems = [re.sub(r"[\W_]*\d+$", "", marker.item) for marker in found]
         common = max(set(stems), key=lambda stem: (stems.count(stem), stem)) if stems else ""
         shared = common and stems.count(common) >= max(2, 2 * len(stems) / 3)
-        name = common.replace("_", " ").strip() if shared else _two(found)
+        stem = common.replace("_", " ").strip()
+        name = labels.get(common, stem) if shared else _two(found)
         names.append(name if name not in names else f"{name} ({_two(found)})")
     return [name if names.count(name) == 1 else f"{name} {i + 1}" for i, name in enumerate(names)]
 

@@ -20,6 +20,8 @@ from segkit.profile.thresholds import MarkerRule
 from segkit.profile.variables import profile_variables, read_variables
 from segkit.profile.worth import last_day, revenue_of, weigh
 
+MARKS_SAID = 6  # of what marks a segment, in its row; all stand in the table of variables
+
 
 def profile_segments(
     frame: pl.DataFrame,
@@ -162,13 +164,18 @@ def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame
     """Add to each segment what marks it, strongest first, in words."""
     arrow = pl.col("direction").replace(ARROWS)
     named = pl.col("variable").map_elements(label, return_dtype=pl.String)
+    said, more = (
+        pl.format("{} {}", arrow, named).head(MARKS_SAID),
+        pl.len().cast(pl.Int64) - MARKS_SAID,
+    )
     marks = (
         variables.filter(pl.col("marker"))
         .sort(pl.col("strength").abs(), descending=True, maintain_order=True)
         .group_by("segment", maintain_order=True)
         .agg(
             marks=pl.len(),
-            marked_by=pl.format("{} {}", arrow, named).str.join(", "),
+            marked_by=said.str.join(", ")
+            + pl.when(more > 0).then(pl.format(" and {} more", more)).otherwise(pl.lit("")),
         )
     )
     joined = segments.join(marks, on="segment", how="left", maintain_order="left")
