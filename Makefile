@@ -31,10 +31,10 @@ case-study: $(READY)  ## Simulate the retailer, run every notebook, write the re
 	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)"
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 quick: $(READY)  ## Run the tests that need neither a kernel nor a browser
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(READY)  ## Check style, docstrings, annotations and types
 	$(BIN)/ruff check .

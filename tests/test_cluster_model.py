@@ -10,6 +10,8 @@ from segkit.cluster.model import SegmentModel
 from segkit.cluster.naming import WORDS, marks, name_segments
 from segkit.cluster.segmentation import cluster_customers
 from segkit.errors import ColumnError, DataError, ModelError, SourceError
+from segkit.result import decode, encode
+from segkit.transform import Column, Transform
 
 FEATURES = ["frequency", "monetary", "discount_share", "recency_days"]
 
@@ -193,3 +195,22 @@ def test_a_file_is_assigned_in_batches_as_the_model_would(tmp_path):
     assert again.model.to_data() == done.model.to_data()
     with pytest.raises(SourceError, match="no Parquet file"):
         cluster_parquet(tmp_path / "x.parquet", tmp_path / "y.parquet", features=FEATURES)
+
+
+def test_the_models_data_are_plain_json_whoever_writes_them():
+    """A notebook writes them through the runner, which marks tuples."""
+
+    def kinds(value):
+        inner = value.values() if isinstance(value, dict) else value
+        nested = isinstance(value, dict | list | tuple)
+        return {type(value)}.union(*(kinds(item) for item in inner)) if nested else {type(value)}
+
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {"customer_id": [str(i) for i in range(80)], "x": np.exp(3 * rng.normal(size=80))}
+    )
+    transform = Transform((Column("x", "log1p", winsor=(0.01, 0.99)),)).fit(frame)
+    model = cluster_customers(frame, features=["x"], k=2, transform=transform).model
+    assert kinds(model.to_data()) <= {dict, list, str, int, float, bool, type(None)}
+    again = SegmentModel.from_data(decode(json.loads(json.dumps(encode(model.to_data())))))
+    assert again.score(frame).equals(model.score(frame))

@@ -303,7 +303,7 @@ def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
     found = np.empty(len(splits), dtype=np.int64)
     for rest, held in rounds(splits):
         found[held] = learn_best(trial, rest)[trial.group[held]]
-    return found[splits != splits.min()]
+    return np.asarray(found[splits != splits.min()])
 
 
 def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:

@@ -36,6 +36,10 @@ class Effect:
         Whether an arm has fewer than `FEW` customers with (or, for a share, without) the outcome.
     method : str
         How the difference's limits were found.
+    variances : (float, float)
+        Squared errors of the figure in the arm and the control.
+    cases : (float, float)
+        Customers with an outcome other than zero in the arm and the control.
     """
 
     customers_arm: float
@@ -48,6 +52,8 @@ class Effect:
     p_value: float
     few: bool
     method: str
+    variances: tuple[float, float]
+    cases: tuple[float, float]
 
 
 def compare_arms(
@@ -95,7 +101,8 @@ def compare_arms(
         pair, method = _ratios(groups), "delta method"
     else:
         pair, method = _pair(metric, sums, segment, arms, covariates, strata)
-    return _of_pair(pair, groups, few, method, relative, level)
+    some = [sums.buyers(segment, arm, metric.column) for arm in arms]
+    return _of_pair(pair, groups, (some[0], some[1]), few, method, relative, level)
 
 
 def _few(metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int]) -> bool:
@@ -130,13 +137,16 @@ def _shares(
     p_value = share_z(x1, n1, x2, n2).p_value
     p_value = 1.0 if np.isnan(p_value) else p_value  # nobody, or everybody, in both arms
     error = float(np.hypot(e1, e2))
-    return Effect(n1, n2, p1, p2, difference, lift, error, p_value, few, difference.method)
+    return Effect(
+        n1, n2, p1, p2, difference, lift, error, p_value, few, difference.method,
+        (float(e1**2), float(e2**2)), (x1, x2),
+    )  # fmt: skip
 
 
 def _nothing(n1: float, n2: float, level: float) -> Effect:
     nan = float("nan")
     empty = Estimate(nan, nan, nan, level, "none")
-    return Effect(n1, n2, nan, nan, empty, empty, nan, nan, True, "none")
+    return Effect(n1, n2, nan, nan, empty, empty, nan, nan, True, "none", (nan, nan), (nan, nan))
 
 
 def _ratios(groups: list[Moments]) -> PairOfMeans:
@@ -168,8 +178,9 @@ def comparable(sums: Sums, arms: tuple[int, int]) -> list[int]:
 
 
 def _of_pair(
-    pair: PairOfMeans, groups: list[Moments], few: bool, method: str, relative: str, level: float
-) -> Effect:
+    pair: PairOfMeans, groups: list[Moments], cases: tuple[float, float], few: bool, method: str,
+    relative: str, level: float,
+) -> Effect:  # fmt: skip
     from scipy.special import ndtri, stdtrit
 
     error = pair.error
@@ -187,5 +198,5 @@ def _of_pair(
     )  # fmt: skip
     return Effect(
         groups[0].n, groups[1].n, pair.mean_1, pair.mean_2, difference, lift, error, p_value, few,
-        method,
+        method, (float(pair.variance_1), float(pair.variance_2)), cases,
     )  # fmt: skip

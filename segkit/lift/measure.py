@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from segkit.errors import ParameterError, unknown
@@ -21,10 +23,12 @@ from segkit.lift.outcomes import Outcomes
 from segkit.lift.result import Lift
 from segkit.lift.sums import Sums, sum_up
 from segkit.lift.verdicts import ALL, guardrails, judge
+from segkit.stats.equal_effects import mean_errors, share_errors
 from segkit.stats.heterogeneity import heterogeneity, shrink
 from segkit.stats.relative import METHODS
 
 OVERALL = ("auto", "pooled", "stratified")
+_INNER = ("variance_arm", "variance_control", "cases_arm", "cases_control")
 
 
 def measure_lift(
@@ -123,7 +127,8 @@ def measure_lift(
     options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
     effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level, power)
-    effects, tested = _between_segments(effects, level)
+    effects, tested = _between_segments(effects, level, adjusted=bool(covariates))
+    effects = effects.drop(_INNER)
     guards = guardrails(effects, chosen, margins or {}, level)
     return Lift(
         effects, tested, guards, control, first, level, relative, tuple(covariates), tuple(notes)
@@ -210,11 +215,27 @@ def _row(metric: Kpi, arm: str, control: str, segment: str, found: Any) -> dict[
         "p_value": found.p_value,
         "few": found.few,
         "method": found.method,
+        **dict(zip(_INNER, (*found.variances, *found.cases), strict=True)),
         "relative_method": found.relative.method,
     }
 
 
-def _between_segments(effects: pl.DataFrame, level: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _equal_errors(part: pl.DataFrame, *, adjusted: bool) -> npt.NDArray[np.float64]:
+    """Return the segments' errors under equal effects, on the difference's scale."""
+    column = {name: part[name].to_numpy() for name in (*_INNER, "customers_arm",
+              "customers_control", "error")}  # fmt: skip
+    n1, n2 = column["customers_arm"], column["customers_control"]
+    if part["kind"][0] == "share" and not adjusted:
+        return share_errors(column["cases_arm"], n1, column["cases_control"], n2)
+    v1, v2 = column["variance_arm"], column["variance_control"]
+    own = mean_errors(v1, n1, column["cases_arm"], v2, n2, column["cases_control"])
+    shared = column["error"] ** 2 - v1 - v2  # of CUPED's two means, by the mean of both arms
+    return np.asarray(np.sqrt(np.maximum(own**2 + shared, 0.0)))
+
+
+def _between_segments(
+    effects: pl.DataFrame, level: float, *, adjusted: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Test whether segments' effects differ, and shrink them; on the difference's scale."""
     tests, shrunk = [], []
     parts = effects.filter(pl.col("segment") != ALL).partition_by(
@@ -222,7 +243,8 @@ def _between_segments(effects: pl.DataFrame, level: float) -> tuple[pl.DataFrame
     )
     for part in parts:
         d, s = part["difference"].to_numpy(), part["error"].to_numpy()
-        found, moved = heterogeneity(d, s), shrink(d, s, level=level)
+        found = heterogeneity(d, s, equal_errors=_equal_errors(part, adjusted=adjusted))
+        moved = shrink(d, s, level=level)
         tests.append(
             {
                 "metric": part["metric"][0],

@@ -49,7 +49,9 @@ def _usable(
     return d[keep], s[keep], keep
 
 
-def heterogeneity(effects: npt.ArrayLike, errors: npt.ArrayLike) -> Heterogeneity:
+def heterogeneity(
+    effects: npt.ArrayLike, errors: npt.ArrayLike, *, equal_errors: npt.ArrayLike | None = None
+) -> Heterogeneity:
     """Test whether independent effects differ, and whether some help where others harm.
 
     ``Q = sum w (d - d_w)^2`` with ``w = 1 / s^2`` has a chi-square distribution with k - 1
@@ -62,6 +64,10 @@ def heterogeneity(effects: npt.ArrayLike, errors: npt.ArrayLike) -> Heterogeneit
     ----------
     effects, errors : array of shape (groups,)
         On one scale, with their standard errors.
+    equal_errors : array of shape (groups,), optional
+        The errors as estimated under equal effects (`segkit.stats.equal_effects`), for Q: with few
+        cases in a group's arm, Q by the groups' own errors alarms too often. Gail and Simon's test
+        supposes no equal effects and keeps the groups' own.
 
     Returns
     -------
@@ -86,12 +92,17 @@ def heterogeneity(effects: npt.ArrayLike, errors: npt.ArrayLike) -> Heterogeneit
     """
     from scipy.special import binom, chdtrc
 
-    d, s, _ = _usable(effects, errors)
+    d, s, keep = _usable(effects, errors)
+    null = s
+    if equal_errors is not None:
+        null = np.asarray(equal_errors, dtype=np.float64)[keep]
+        both = np.isfinite(null) & (null > 0)
+        d, s, null = d[both], s[both], null[both]
     k = d.size
     if k < 2:
         nothing = float("nan")
         return Heterogeneity(k, nothing, max(k - 1, 0), nothing, nothing, nothing, nothing)
-    w = 1 / s**2
+    w = 1 / null**2
     q = float((w * (d - (w * d).sum() / w.sum()) ** 2).sum())
     squares = (d / s) ** 2
     crossing = float(min(squares[d > 0].sum(), squares[d < 0].sum()))

@@ -227,7 +227,10 @@ class Transform(Result):
         """Return plain, readable JSON data; `from_data` reads it."""
         return {
             "rows": self.rows,
-            "columns": [asdict(column) for column in self.columns],
+            "columns": [
+                asdict(column) | {"winsor": list(column.winsor) if column.winsor else None}
+                for column in self.columns
+            ],
             "dropped": [{"column": name, "why": why} for name, why in self.dropped],
         }
 
