@@ -133,6 +133,8 @@ def cell(value: Any, column: str) -> str:
         return ", ".join(cell(item, column) for item in value)
     # A "column" may also be one of the source's own, whose name is to be read as it stands.
     named = column in NAMING or (column == "column" and is_known(str(value)))
+    if column in ("offer", "offer_name"):
+        return str(value).replace("_", " ")
     return label(str(value)) if named else str(value)
 
 

@@ -128,11 +128,13 @@ class Lift(Result):
         -------
         DataFrame
             label, arm, difference, low, high of this one, other_difference, other_low, other_high,
-            and narrower_share: by how much this one's interval is shorter.
+            and narrower_share: by how much this one's interval is shorter. Figures with few cases
+            are left out, for their limits are not vouched for.
         """
         keys = ["metric", "arm"]
         names = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
-        own = self.overall.filter(pl.col("use") == "causal").select(*keys, "label", **names)
+        sound = (pl.col("use") == "causal") & ~pl.col("few")
+        own = self.overall.filter(sound).select(*keys, "label", **names)
         theirs = other.overall.select(
             *keys, **{f"other_{name}": column for name, column in names.items()}
         )
