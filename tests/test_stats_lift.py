@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segkit.errors import DataError, ParameterError
+from segkit.stats.equal_effects import mean_errors, restricted_share, share_errors
 from segkit.stats.heterogeneity import heterogeneity, shrink
 from segkit.stats.hypotheses import count_table, mean_t_test, planned_split, share_z
 from segkit.stats.intervals import relative_lift
@@ -135,6 +136,57 @@ def test_heterogeneity_finds_a_crossing_and_none_in_one_group():
     assert np.isnan(heterogeneity([1.0, np.nan], [0.1, 0.1]).p_value)
     two = heterogeneity([0.3, 0.1], [0.1, 0.1])  # by hand: (0.2)^2 / (2 x 0.01)
     assert (two.q, two.freedom) == (pytest.approx(2.0), 1)
+
+
+@given(
+    st.integers(0, 40), st.integers(40, 90), st.integers(0, 12), st.integers(12, 30),
+    st.floats(-0.9, 0.9),
+)  # fmt: skip
+def test_the_restricted_share_maximises_the_likelihood(x1, n1, x2, n2, difference):
+    one = restricted_share(*(np.array([float(v)]) for v in (x1, n1, x2, n2)), difference)[0]
+
+    def loglik(p):
+        p, q = np.clip(p, 1e-12, 1 - 1e-12), np.clip(p - difference, 1e-12, 1 - 1e-12)
+        return (x1 * np.log(p) + (n1 - x1) * np.log1p(-p)
+                + x2 * np.log(q) + (n2 - x2) * np.log1p(-q))  # fmt: skip
+
+    grid = np.linspace(max(0.0, difference), min(1.0, 1 + difference), 400)
+    assert loglik(one) >= loglik(grid).max() - 1e-6
+
+
+def test_errors_under_equal_effects_by_hand():
+    """Two like groups: the pooled share's error if the arms agree; nothing told, nothing said."""
+    x1, n1, x2, n2 = [18, 27, 0], [180, 270, 50], [2, 3, 0], [20, 30, 50]
+    found = share_errors(x1, n1, x2, n2)
+    assert found[0] == pytest.approx(np.sqrt(0.1 * 0.9 * (1 / 180 + 1 / 20)))
+    assert np.isnan(found[2])
+    # Four times the spread in the smaller arm, in all groups: each arm's own is what is implied.
+    like = mean_errors([1 / 90, 2 / 90], [90, 90], [9, 9], [4 / 10, 8 / 10], [10, 10], [1, 1])
+    assert like == pytest.approx(np.sqrt([1 / 90 + 4 / 10, 2 / 90 + 8 / 10]))
+    swapped = mean_errors([4 / 10, 8 / 10], [10, 10], [1, 1], [1 / 90, 2 / 90], [90, 90], [9, 9])
+    assert swapped == pytest.approx(like)
+    many = mean_errors([1 / 9e6, 2 / 9e6], [9e6] * 2, [9e6] * 2, [9e-6, 4e-6], [1e6] * 2, [1e6] * 2)
+    assert many == pytest.approx(np.sqrt([1 / 9e6 + 9e-6, 2 / 9e6 + 4e-6]), rel=1e-3)
+    still = mean_errors([0.0, 0.1], [90, 90], [0, 9], [0.2, 0.9], [10, 10], [1, 1])
+    assert np.isfinite(still).all()
+    assert np.isnan(mean_errors([0.0], [90], [0], [0.0], [10], [0])).all()
+
+
+def test_few_cases_in_one_arm_do_not_make_equal_effects_differ():
+    """Cochran's Q at 90/10 and two to five controls that convert in each of five groups."""
+    rng = np.random.default_rng(4)
+    share, n1, n2 = np.array([0.06, 0.1, 0.15, 0.2, 0.3]), np.full(5, 300), np.full(5, 25)
+    own, equal = 0, 0
+    for _ in range(1500):
+        x1, x2 = rng.binomial(n1, share), rng.binomial(n2, share)
+        p1, p2 = x1 / n1, x2 / n2
+        s = np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
+        null = share_errors(x1, n1, x2, n2)
+        own += heterogeneity(p1 - p2, s).p_value < 0.05
+        equal += heterogeneity(p1 - p2, s, equal_errors=null).p_value < 0.05
+    reach = 3 * np.sqrt(0.05 * 0.95 / 1500)
+    assert equal / 1500 < 0.05 + reach
+    assert own / 1500 > 0.10
 
 
 def test_shrinkage_goes_to_the_mean_where_effects_agree_and_stays_where_they_do_not():

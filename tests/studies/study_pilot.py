@@ -127,7 +127,8 @@ def main():
         "gain_covered: the 95% interval of the value, and of the gain over the best single offer, "
         "holds the true mean over the customers\nvalued of what was learnt from the folds before "
         "theirs. The four rows share their seeds, and so most of their customers' answers.\n"
-        "pays: the gain's interval lies above zero; alike: all segments get one offer; flagged: interaction p < .05.",
+        "pays: the gain's interval lies above zero; alike: all segments get one offer; "
+        "flagged: interaction p < .05.",
     )
 
 
