@@ -49,6 +49,9 @@ class Prelude(Result):
         Of one contact; share of revenue that is profit.
     as_of : date or None
         Last day of what is known.
+    first_day : date or None
+        Day on which the campaign can begin: the one after the last order or event, unless an
+        earlier ``as_of`` leaves later orders out of sight.
     window_days : int
     consent : str or None
         The consent's column, None where the source records none.
@@ -65,6 +68,7 @@ class Prelude(Result):
     cost: float
     margin: float
     as_of: date | None
+    first_day: date | None
     window_days: int
     consent: str | None
     covariates: tuple[str, ...]
@@ -212,9 +216,19 @@ def before_campaign(
                   if c in customers.columns]  # fmt: skip
     contacts, optouts = _history(taken.events)
     return Prelude(
-        customers, past, pilot, contacts, optouts, cost, margin, as_of, window_days, consent,
-        tuple(covariates), tuple(notes),
+        customers, past, pilot, contacts, optouts, cost, margin, as_of, _first_day(taken, as_of),
+        window_days, consent, tuple(covariates), tuple(notes),
     )  # fmt: skip
+
+
+def _first_day(taken: Intake, as_of: date) -> date:
+    """Return the day after all that is known."""
+    last = [as_of]
+    for frame, column in ((taken.orders, "order_day"), (taken.events, "event_day")):
+        if frame is not None and frame.height:
+            last.append(date(1970, 1, 1) + timedelta(days=int(frame[column].max())))  # type: ignore[arg-type]
+    hidden = len(last) > 1 and last[1] > as_of
+    return (as_of if hidden else max(last)) + timedelta(days=1)
 
 
 def given_campaign(
@@ -274,7 +288,9 @@ def given_campaign(
         "The campaign has taken place: its arms are read, not drawn again.",
         "Segments are made from what was known before the mail.",
     )
-    return Prelude(placed, quiet, test, None, None, cost, margin, None, 14, None, covariates, notes)
+    return Prelude(
+        placed, quiet, test, None, None, cost, margin, None, None, 14, None, covariates, notes
+    )
 
 
 def audience_of_run(

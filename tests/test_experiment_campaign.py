@@ -1,14 +1,15 @@
 """What is known before a campaign, and the lists of a finished run, from the command line."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 import segkit
-from segkit.campaign import before_campaign, given_campaign
+from segkit.campaign import _first_day, before_campaign, given_campaign
 from segkit.cli import invoke
 from segkit.errors import DataError, RuleError, SourceError
 
@@ -145,3 +146,17 @@ def test_segkit_audience_says_what_is_missing(run_folder, tmp_path, capsys):
     assert invoke(["audience", str(run_folder), str(tmp_path / "x"), "--kind", "fax"]) == 2
     with pytest.raises(SourceError):
         segkit.campaign.audience_of_run(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "expected"),
+    [(date(2024, 3, 5), date(2024, 3, 8)), (date(2024, 3, 1), date(2024, 3, 2))],
+)
+def test_a_campaign_begins_after_all_that_is_known(as_of, expected):
+    """Events go on after the last order; an earlier as-of date hides later orders."""
+    first = (date(2024, 3, 5) - date(1970, 1, 1)).days
+    taken = SimpleNamespace(
+        orders=pl.DataFrame({"order_day": [first - 9, first]}),
+        events=pl.DataFrame({"event_day": [first + 2]}),
+    )
+    assert _first_day(taken, as_of) == expected
