@@ -297,7 +297,15 @@ def test_small_cells_are_hidden_from_the_tables_and_the_picture():
     isle = found.composition.filter(pl.col("level") == "Isle", pl.col("hidden"))
     assert isle.height >= 1
     assert isle["customers"].null_count() == isle.height == isle["share"].null_count()
-    assert "small cells hidden" in found.plot_composition("region").alt
+    picture = found.plot_composition("region")
+    assert "small cells hidden" in picture.alt
+    # What is hidden is not left out of the whole: the shares drawn are those of the table.
+    told = found.composition.filter(pl.col("variable") == "region").drop_nulls("share")
+    both = picture.data.cast({"segment_name": pl.String, "level": pl.String}).join(
+        told, on=["segment_name", "level"], suffix="_told"
+    )
+    assert both.height == told.filter(pl.col("share") > 0).height
+    assert both["share"].to_list() == pytest.approx(both["share_told"].to_list())
     shown = profile_segments(FRAME, CHOSEN, customers=people, smallest_cell=1)
     assert not shown.composition["hidden"].any()
 

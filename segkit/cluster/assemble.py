@@ -19,6 +19,7 @@ from segkit.cluster.outcome import Segmentation
 from segkit.cluster.scoring import ALIKE
 from segkit.display import number, percent
 from segkit.errors import DataError
+from segkit.labels import label
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -239,9 +240,11 @@ def _notes(
     if choice is not None:
         notes.append(choice.text)
     if transform.dropped:
-        what = ", ".join(f"{name} ({why})" for name, why in transform.dropped)
+        what = ", ".join(f"{label(name)} ({why})" for name, why in transform.dropped)
         notes.append(f"Left out: {what}.")
-    filled = [f"{c.name} {number(c.filled)} as {c.fill}" for c in transform.columns if c.filled]
+    filled = [
+        f"{label(c.name)} {number(c.filled)} as {c.fill}" for c in transform.columns if c.filled
+    ]
     if filled:
         notes.append(f"Missing values filled: {', '.join(filled)}.")
     return tuple(notes)

@@ -37,10 +37,14 @@ CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
 
 
 def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
-    """Return a column's values in order of first appearance (one ``None`` without a column)."""
+    """Return a column's values: an Enum's in its order, others as they first appear.
+
+    Without a column, one ``None``.
+    """
     if column is None:
         return [None]
-    return frame.get_column(column).unique(maintain_order=True).to_list()
+    found = frame.get_column(column).unique(maintain_order=True)
+    return (found.sort() if isinstance(found.dtype, pl.Enum) else found).to_list()
 
 
 def one_each(frame: pl.DataFrame, keys: list[str]) -> None:

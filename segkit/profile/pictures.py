@@ -11,6 +11,8 @@ from segkit.plot import Figure, bars, clouds, panel_bars, stacked
 from segkit.plot.segments import bars_that_fit
 from segkit.profile.separation import Separation
 
+HIDDEN = "hidden"
+
 
 def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
     """Draw the segment profile plot: each variable against all customers, marks in colour.
@@ -83,16 +85,28 @@ def draw_composition(composition: pl.DataFrame, variable: str) -> Figure:
     if rows.height == 0:
         there = composition.get_column("variable").unique(maintain_order=True).to_list()
         raise DataError(unknown("description", variable, there))
-    shown = rows.drop_nulls("customers")
-    shown = shown.filter(pl.col("customers").sum().over("segment") > 0)
+    shown = _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0))
     hidden = int(rows.get_column("hidden").sum())
     title = f"Segments by {label(variable)}"
     if hidden:
-        title += f" ({number(hidden)} small cells hidden, shares of those shown)"
+        title += f" ({number(hidden)} small cells hidden, drawn as one)"
     return stacked(
         shown, "segment_name", "level", "customers", title=title,
         y_label="Share of customers with a known value",
     )  # fmt: skip
+
+
+def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep what may be shown; what a segment has beyond it stands in one part of its own."""
+    levels = rows.get_column("level").unique(maintain_order=True).to_list()
+    names = rows.get_column("segment_name").unique(maintain_order=True).to_list()
+    keep = ["segment_name", "level", "customers"]
+    rest = rows.group_by("segment_name").agg(
+        level=pl.lit(HIDDEN), customers=pl.col("known").first() - pl.col("customers").sum()
+    )
+    shown = pl.concat([rows.drop_nulls("customers").select(keep), rest.select(keep)])
+    order = {"segment_name": pl.Enum(names), "level": pl.Enum([*levels, HIDDEN])}
+    return shown.filter(pl.col("customers") > 0).cast(order).sort("segment_name", "level")
 
 
 def draw_separation(found: Separation | None) -> Figure:
