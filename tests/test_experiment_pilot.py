@@ -21,6 +21,7 @@ from segkit.experiment import (
 )
 from segkit.result import Result
 from segkit.rules import Domain
+from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
     Trial,
     cells,
@@ -305,6 +306,65 @@ def test_gains_are_against_no_contact_with_the_cost_added_again():
     assert (best["A"], best["B"]) == ("sale", "guide")
     with pytest.raises(DataError, match="no customers without an offer"):
         gains_of_pilot(found.cells.filter(pl.col("offer") != "none"), sizes, 0.1)
+
+
+def test_gains_that_share_an_offers_effect_are_drawn_together():
+    """Exact: shrunken cells without interaction err as the additive fit does, in every segment."""
+    n, variance = np.full((3, 2), 100.0), np.full((3, 2), 25.0)
+    found = joint_errors(np.full((1, 2), 100.0), np.array([[0.0, 1.0]]), np.full((1, 2), 25.0))
+    assert found @ found.T == pytest.approx(np.diag([0.25, 0.25]), abs=1e-6)  # one group: as it is
+    factor = joint_errors(n, np.array([[0.0, 1.0]] * 3), variance)
+    gain = factor[[1, 3, 5]] - factor[[0, 2, 4]]
+    least = 0.25 * 2 / 3  # of an effect common to three groups: the mean of three differences
+    assert gain.sum(axis=0) @ gain.sum(axis=0) / 9 == pytest.approx(least, rel=1e-6)
+    together = gain @ gain.T
+    assert (together[~np.eye(3, dtype=bool)] > 0.5 * least).all()
+
+    shared = pl.DataFrame({"segment": ["A", "B"], "offer": ["x", "x"], "customers": [60, 40],
+                           "gain": [2.0, 2.0], "cost": [1.0, 1.0], "error": [0.5, 0.5],
+                           "loading": [[0.5, 0.0], [0.5, 0.0]]})  # fmt: skip
+    plan = plan_budget(shared, draws=40_000)
+    apart = plan_budget(shared.drop("loading"), draws=40_000)
+    assert plan.high - plan.low == pytest.approx(2 * 1.96 * 0.5 * 100, rel=0.03)
+    assert apart.high - apart.low == pytest.approx(2 * 1.96 * 0.5 * np.hypot(60, 40), rel=0.03)
+    assert "taken as independent" in apart.text
+    assert "taken as independent" not in plan.text
+    with pytest.raises(DataError, match="summed squares"):
+        plan_budget(shared.with_columns(error=pl.lit(0.4)))
+    with pytest.raises(DataError, match="one length"):
+        plan_budget(shared.with_columns(loading=pl.Series([[0.5], [0.5, 0.0]])))
+
+
+def test_the_chosen_plans_profit_is_covered():
+    """Truths drawn from the model, each segment's best offer picked: joint errors cover its gain."""
+    joint, apart = [], []
+    size, n, variance = np.linspace(0.5, 1.5, 5), np.full((5, 5), 100.0), np.full((5, 5), 9.0)
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        true = rng.normal(size=(5, 1)) + rng.normal(0.2, 0.3, 5) + 0.15 * rng.normal(size=(5, 5))
+        mean = true + 0.3 * rng.normal(size=(5, 5))
+        factor = joint_errors(n, mean, variance).reshape(5, 5, -1)
+        gain = (lambda m: m[:, 1:] - m[:, :1])(shrink(n, mean, variance)[0])
+        loading, truth = factor[:, 1:] - factor[:, :1], true[:, 1:] - true[:, :1]
+        chosen = (np.arange(5), gain.argmax(axis=1))
+        off = abs(((gain - truth)[chosen] * size).sum())
+        part = loading[chosen] * size[:, None]
+        joint.append(off <= 1.96 * np.linalg.norm(part.sum(axis=0)))
+        apart.append(off <= 1.96 * np.linalg.norm(part))
+    assert abs(np.mean(joint) - 0.95) < 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert np.mean(apart) < 0.85
+
+
+def test_a_pilot_hands_on_how_its_gains_hang_together():
+    found = read_pilot(pilot(), payoff="profit", repeats=5)
+    table = gains_of_pilot(found.cells, dict.fromkeys(SEGMENTS, 100), 0.1, paid=True)
+    loading = np.array(table["loading"].to_list())
+    assert np.linalg.norm(loading, axis=1) == pytest.approx(table["error"].to_numpy())
+    assert plan_budget(table, draws=50).joint
+    assert not plan_budget(table.drop("loading"), draws=50).joint
+    assert "payoff_loading" not in found.to_frame().columns
+    nothing = pilot(300).with_columns(converted=pl.lit(0), profit=pl.lit(0.0))
+    assert np.isfinite(read_pilot(nothing, repeats=1).cells["payoff_error"].to_numpy()).all()
 
 
 # Rules --------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ class Budget(Result):
         Mean over the draws of what a plan that knew the gains would earn more.
     draws : int
     level : float
+    joint : bool
+        Whether the gains came with how their errors hang together; else they were drawn one by one.
     """
 
     plan: pl.DataFrame
@@ -56,6 +58,7 @@ class Budget(Result):
     regret: float
     draws: int
     level: float
+    joint: bool
 
     def to_frame(self) -> pl.DataFrame:
         """Return the plan, one row a segment and offer that gets contacts."""
@@ -89,7 +92,13 @@ class Budget(Result):
             "is likely to be too high unless the gains were shrunken. A plan that knew the true "
             f"gains would earn {number(self.regret)} more on average."
         )
-        return " ".join(part for part in (first, loss, cautious) if part)
+        apart = ""
+        if not self.joint and self.to_frame().filter(pl.col("error") > 0).height > 1:
+            apart = (
+                "The gains' errors were taken as independent; what they share would widen the "
+                "interval."
+            )
+        return " ".join(part for part in (first, loss, apart, cautious) if part)
 
     def plot(self) -> Figure:
         """Draw the expected profit over the budget."""
@@ -122,7 +131,9 @@ def plan_budget(
     gains : DataFrame
         One row a segment and offer: segment, offer, customers (of the segment who may be
         contacted), gain (profit that one contact adds, before its cost), cost (of one contact);
-        error (the gain's standard error; 0 without the column).
+        error (the gain's standard error; 0 without the column); loading (list of one length,
+        whose root of summed squares is the error: a draw of the gain's error is its product with
+        independent standard normals, the same for all rows), as `gains_of_pilot` gives it.
     budget : float, optional
         Most that contacts may cost in all; none means no limit.
     caps : mapping of str to int, optional
@@ -130,7 +141,7 @@ def plan_budget(
     max_share : float
         Most of a segment's customers that may be contacted: the rest is the holdout.
     draws : int
-        Draws of the gains for intervals: normal, independent by cell.
+        Draws of the gains for intervals: normal, together by ``loading``, independent without it.
     level, seed
 
     Returns
@@ -170,7 +181,9 @@ def plan_budget(
     error = table.get_column("error").to_numpy()
     contacts = _best(table, net, budget, limits)
     rng = np.random.default_rng(seed)
-    noise = rng.standard_normal((draws, len(net))) * error
+    joint = "loading" in table.columns
+    loading = np.array(table.get_column("loading").to_list()) if joint else np.diag(error)
+    noise = rng.standard_normal((draws, loading.shape[1])) @ loading.T
     tails = [(1 - level) / 2, (1 + level) / 2]
     each = (net + noise) * contacts
     low, high = np.quantile(each, tails, axis=0)
@@ -182,6 +195,7 @@ def plan_budget(
     return Budget(
         plan, spend, float(net @ contacts), float(ends[0]), float(ends[1]), budget, limits,
         _frontier(table, net, noise, spend, budget, limits, level), regret, draws, level,
+        joint,
     )  # fmt: skip
 
 
@@ -204,6 +218,11 @@ def gains_of_pilot(
     paid : bool
         Whether the pilot's payoff already has the cost taken off; it is then added again.
 
+    Returns
+    -------
+    DataFrame
+        segment, offer, customers, gain, error, cost; loading where the cells have theirs.
+
     Raises
     ------
     DataError
@@ -222,19 +241,28 @@ def gains_of_pilot(
         raise DataError(
             "the pilot had no customers without an offer, so that it shows no gain over no contact"
         )
-    base = base.select("segment", base="payoff_shrunken", base_error="payoff_error")
+    joint = "payoff_loading" in cells.columns
+    shared = {"base_loading": "payoff_loading"} if joint else {}
+    base = base.select("segment", base="payoff_shrunken", base_error="payoff_error", **shared)
     some = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
     names = some.get_column("offer").unique().to_list()
     price = {name: costs[name] if isinstance(costs, Mapping) else float(costs) for name in names}
     cost = pl.col("offer").replace_strict(price, return_dtype=pl.Float64)
     size = pl.col("segment").replace_strict(dict(customers), default=0, return_dtype=pl.Int64)
-    return some.select(
+    found = some.select(
         "segment", "offer",
         customers=size,
         gain=pl.col("payoff_shrunken") - pl.col("base") + (cost if paid else 0.0),
         error=(pl.col("payoff_error") ** 2 + pl.col("base_error") ** 2).sqrt(),
         cost=cost,
     )  # fmt: skip
+    if not joint:
+        return found
+    with_, without = (np.array(some[c].to_list()) for c in ("payoff_loading", "base_loading"))
+    loading = with_ - without
+    return found.with_columns(
+        error=pl.Series(np.linalg.norm(loading, axis=1)), loading=pl.Series(loading.tolist())
+    )
 
 
 def _checked(gains: pl.DataFrame) -> pl.DataFrame:
@@ -254,10 +282,22 @@ def _checked(gains: pl.DataFrame) -> pl.DataFrame:
     twice = table.height - table.select("segment", "offer").unique().height
     if twice:
         raise DataError(f"gains: {number(twice)} cells of segment and offer come twice")
+    if "loading" in table.columns:
+        _check_loading(table)
     sizes = table.group_by("segment").agg(pl.col("customers").n_unique().alias("n"))
     if (sizes.get_column("n") > 1).any():
         raise DataError("gains: a segment has different numbers of customers in its rows")
     return table
+
+
+def _check_loading(table: pl.DataFrame) -> None:
+    lengths = table.get_column("loading").list.len().unique().to_list()
+    if len(lengths) != 1 or lengths[0] is None:
+        raise DataError("gains: 'loading' must hold lists of one length in every row")
+    loading = np.array(table.get_column("loading").to_list(), dtype=np.float64)
+    error = table.get_column("error").to_numpy()
+    if not np.allclose(np.linalg.norm(loading, axis=1), error, rtol=1e-6, atol=1e-12):
+        raise DataError("gains: 'error' is not the root of the summed squares of 'loading'")
 
 
 def _constraints(

@@ -16,6 +16,7 @@ from segkit.experiment.eligible import check_customers
 from segkit.experiment.metrics import finite
 from segkit.result import Result
 from segkit.stats.intervals import wilson, z_value
+from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
     Trial,
     cells,
@@ -42,9 +43,10 @@ class Pilot(Result):
     ----------
     cells : polars.DataFrame
         One row a segment and offer: segment, segment_name, offer, customers, mean (of the
-        outcome) with low and high (Wilson for 0/1 outcomes, else normal), shrunken (the mean
-        moved towards "every offer does the same everywhere") with its error, net (shrunken mean
-        of the payoff), best (Boolean: what the policy gives).
+        outcome) with low and high (Wilson for 0/1 outcomes, else normal), payoff (its mean),
+        payoff_shrunken (moved towards "every offer does the same everywhere") with payoff_error
+        and payoff_loading (list: how the cells' errors hang together, see
+        `segkit.stats.joint.joint_errors`), best (Boolean: what the policy gives).
     policy : polars.DataFrame
         segment, segment_name, offer, offer_name, sure_share: the learnt policy, and in how many
         bootstrap resamples of the pilot that offer came out best.
@@ -91,8 +93,8 @@ class Pilot(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the cells, one row a segment and offer."""
-        return self.cells
+        """Return the cells, one row a segment and offer, without the lists of loadings."""
+        return self.cells.drop("payoff_loading")
 
     @property
     def pays(self) -> bool:
@@ -153,7 +155,7 @@ class Pilot(Result):
         from segkit.plot.offers import offer_map
 
         return offer_map(
-            self.cells.with_columns(
+            self.to_frame().with_columns(
                 offer=pl.col("offer").replace({o: words(o) for o in self.cells["offer"].unique()}),
             ),
             "offer", "segment_name", "mean", interval=("low", "high"), mark="best",
@@ -399,7 +401,8 @@ def _cell_table(
             reach = z_value(level) * np.sqrt(variance / n)
         low, high = mean - reach, mean + reach
     m, paid, spread_of = cells(trial)
-    net, error, spread = shrink(m, paid, spread_of)
+    net, _, spread = shrink(m, paid, spread_of)
+    loading = joint_errors(m, paid, spread_of)
     rows, columns = np.divmod(np.arange(n.size), trial.n_options)
     table = pl.DataFrame(
         {
@@ -411,7 +414,8 @@ def _cell_table(
             "high": high.ravel(),
             "payoff": paid.ravel(),
             "payoff_shrunken": net.ravel(),
-            "payoff_error": error.ravel(),
+            "payoff_error": np.linalg.norm(loading, axis=1),
+            "payoff_loading": loading.tolist(),
             "best": columns == best[rows],
         }
     )
