@@ -336,7 +336,7 @@ def test_gains_that_share_an_offers_effect_are_drawn_together():
 
 
 def test_the_chosen_plans_profit_is_covered():
-    """Truths drawn from the model, each segment's best offer picked: joint errors cover its gain."""
+    """Truths from the model, each segment's best offer picked: joint errors cover its gain."""
     joint, apart = [], []
     size, n, variance = np.linspace(0.5, 1.5, 5), np.full((5, 5), 100.0), np.full((5, 5), 9.0)
     for seed in range(400):

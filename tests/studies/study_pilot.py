@@ -10,7 +10,7 @@ archetypes with a quarter of the customers put elsewhere (about what "hard" over
 import numpy as np
 import polars as pl
 
-from segkit.experiment import read_pilot
+from segkit.experiment import gains_of_pilot, plan_budget, read_pilot
 from segkit.experiment.pilot import make_trial
 from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.campaign import WINDOW_DAYS, conversion, natural, realised
@@ -82,16 +82,35 @@ def graded(segment, option, bought, chance, seed):
             places = np.array([OPTIONS.index(names[k]) for k in chosen])
             kept.extend(cell[segment[held], places[segment[held]]])
     row = found.values.filter(policy="tailored by segment").row(0, named=True)
+    told = dict(zip(("plan_covered", "plan_apart"), planned(found, segment, cell), strict=True))
     truth, gain = float(np.mean(target)), float(np.mean(target) - np.mean(base))
     return {
         "right": int((learnt == oracle).sum()),
         "value": value, "oracle": best, "single": single,
         "value_covered": row["low"] <= truth <= row["high"],
         "gain_covered": found.gain_low <= gain <= found.gain_high,
+        **told,
         "pays": found.pays,
         "alike": len(set(learnt)) == 1,
         "flagged": found.interaction_p < 0.05,
     }  # fmt: skip
+
+
+def planned(found, segment, cell):
+    """Whether the best plan's limits hold what its contacts truly earn: drawn jointly, apart.
+
+    The limits are those that many draws of `plan_budget` tend to.
+    """
+    sizes = {f"S{k}": int(n) for k, n in enumerate(np.bincount(segment, minlength=5))}
+    gains = gains_of_pilot(found.cells, sizes, COST, paid=True).sort("segment", "offer")
+    plan = plan_budget(gains, budget=0.6 * COST * len(segment), draws=10).plan
+    contacts, loading = plan["contacts"].to_numpy(), np.array(gains["loading"].to_list())
+    group = gains["segment"].str.slice(1).cast(int).to_numpy()
+    offer = np.array([OPTIONS.index(o) for o in gains["offer"]])
+    off = abs(plan["profit"].sum() - contacts @ (cell[group, offer] - cell[group, 0]))
+    together = np.linalg.norm(contacts @ loading)
+    apart = np.linalg.norm(contacts * np.linalg.norm(loading, axis=1))
+    return [bool(off <= 1.96 * sd + 1e-9) for sd in (together, apart)]
 
 
 def main():
@@ -113,7 +132,15 @@ def main():
                 "profit_learnt": get["value"].mean(), "profit_oracle": get["oracle"].mean(),
                 "profit_best_single": get["single"].mean(),
             }  # fmt: skip
-            for key in ("value_covered", "gain_covered", "pays", "alike", "flagged"):
+            for key in (
+                "value_covered",
+                "gain_covered",
+                "plan_covered",
+                "plan_apart",
+                "pays",
+                "alike",
+                "flagged",
+            ):
                 told = rate(int(get[key].sum()), n)
                 row |= {key: told["rate"], f"{key}_low": told["low"], f"{key}_high": told["high"]}
             rows.append(row)
@@ -127,6 +154,8 @@ def main():
         "gain_covered: the 95% interval of the value, and of the gain over the best single offer, "
         "holds the true mean over the customers\nvalued of what was learnt from the folds before "
         "theirs. The four rows share their seeds, and so most of their customers' answers.\n"
+        "plan_covered: the interval of the best plan's profit, with a budget for 60% of the "
+        "customers, holds what it truly earns; plan_apart: so with gains drawn one by one.\n"
         "pays: the gain's interval lies above zero; alike: all segments get one offer; "
         "flagged: interaction p < .05.",
     )
