@@ -38,7 +38,7 @@ LABELS: dict[str, str] = {
     "carts": "carts filled",
     "carts_abandoned": "carts abandoned",
     "abandonment_rate": "share of carts abandoned",
-    "engagement_recency_days": "days since the last open/click/visit",
+    "engagement_recency_days": "days since the last open / click / visit",
     "converted": "conversion",
     "pre_converted": "had ordered before the assignment",
     "pre_orders": "orders before the assignment",

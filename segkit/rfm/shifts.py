@@ -69,8 +69,8 @@ class Sensitivity(Result):
         worst = self.shifts.sort("segment_changed_share", descending=True).row(0, named=True)
         parts = [
             (
-                f"Against {self.baseline}, the choice that moves most is '{worst['variant']}': "
-                f"{percent(worst['segment_changed_share'])} of customers change segment."
+                f"{percent(worst['segment_changed_share'])} of customers change segment under the "
+                f"choice that moves most, {worst['variant']} (against {self.baseline})."
             )
         ]
         redrawn = self.shifts.filter(pl.col("low_share").is_not_null())
