@@ -105,8 +105,11 @@ def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
         level=pl.lit(HIDDEN), customers=pl.col("known").first() - pl.col("customers").sum()
     )
     shown = pl.concat([rows.drop_nulls("customers").select(keep), rest.select(keep)])
-    order = {"segment_name": pl.Enum(names), "level": pl.Enum([*levels, HIDDEN])}
-    return shown.filter(pl.col("customers") > 0).cast(order).sort("segment_name", "level")
+    ordered = shown.filter(pl.col("customers") > 0).with_columns(
+        pl.col("segment_name").cast(pl.Enum(names)),
+        pl.col("level").cast(pl.Enum([*levels, HIDDEN])),
+    )
+    return ordered.sort("segment_name", "level")
 
 
 def draw_separation(found: Separation | None) -> Figure:
