@@ -80,10 +80,11 @@ def _given(
     """Return the restricted log-likelihood, the cells' means and covariance, given tau."""
     w = np.where(known, 1 / (square + tau2), 0.0)
     told = (X * w[:, None]).T @ X
-    inverse = np.linalg.pinv(told, hermitian=True)
+    eigen, axes = np.linalg.eigh(told)
+    held = eigen > 1e-10 * eigen.max()  # a group or option that nobody got tells nothing
+    inverse = (axes[:, held] / eigen[held]) @ axes[:, held].T
     prior = X @ (inverse @ (X.T @ (w * y)))
-    eigen = np.linalg.eigvalsh(told)
-    loglik = np.log(w[known]).sum() - np.log(eigen[eigen > 1e-10 * eigen.max()]).sum()
+    loglik = np.log(w[known]).sum() - np.log(eigen[held]).sum()
     loglik = 0.5 * (loglik - (w * (y - prior) ** 2).sum())
     keep = tau2 * w
     left = (1 - keep)[:, None] * X
