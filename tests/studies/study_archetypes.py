@@ -67,7 +67,7 @@ def summary(rows: pl.DataFrame) -> pl.DataFrame:
 
 def main() -> None:
     """Run the study and publish its table."""
-    options = arguments(__doc__, seeds=200, thin=3)
+    options = arguments(__doc__, seeds=200, thin=2)
     cells = [(d, seed, CUSTOMERS) for d in DIFFICULTIES for seed in range(options.seeds)]
     rows = over_seeds(task, cells, jobs=options.jobs)
     note = (

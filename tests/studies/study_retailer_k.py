@@ -41,7 +41,7 @@ def task(setting: str, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Run the study and publish its table."""
-    options = arguments(__doc__, seeds=200, thin=2)
+    options = arguments(__doc__, seeds=200, thin=1)
     cells = [(setting, seed) for seed in range(options.seeds) for setting in SETTINGS]
     found = over_seeds(task, cells, jobs=options.jobs)
     rows, told = [], []
