@@ -146,7 +146,7 @@ def test_missing_values_are_filled_by_the_proposal_and_counted():
     frame, _ = blobs(n=80)
     frame = frame.with_columns(recency_days=pl.Series([None] * 8 + list(range(72))))
     found = cluster_customers(frame, features=["a", "recency_days"], k=2)
-    assert "recency_days 8 as worst" in found.text
+    assert "days since the last order 8 as worst" in found.text
     with pytest.raises(DataError, match="recency_days has 8 missing"):
         cluster_customers(
             frame,
