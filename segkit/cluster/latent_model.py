@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,13 +14,11 @@ from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
-    read_model,
     scored,
-    write_model,
 )
+from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ModelError, require_columns
-from segkit.result import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +131,7 @@ class LatentClass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LatentModel(Result):
+class LatentModel(StoredModel):
     """What is needed to say how probable each latent class is for a customer's answers.
 
     Attributes
@@ -153,11 +150,6 @@ class LatentModel(Result):
     rows: int
     seed: int
     version: str
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The segments' ids."""
-        return tuple(one.id for one in self.classes)
 
     @property
     def names(self) -> dict[str, str]:
@@ -284,18 +276,3 @@ class LatentModel(Result):
             return cls(items, classes, data["customers"], data["seed"], data["segkit_version"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the latent classes cannot be read: {error!r}") from error
-
-    def save(self, path: Path | str) -> Path:
-        """Write the model as JSON and return the path."""
-        return write_model(self.to_data(), path)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If the file is absent, is no JSON, or holds no latent classes.
-        """
-        return cls.from_data(read_model(path))

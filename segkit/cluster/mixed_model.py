@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,13 +16,11 @@ from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
-    read_model,
     scored,
-    write_model,
 )
+from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
-from segkit.result import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +91,7 @@ def _stack(examples: tuple[Example, ...] | list[Example], what: str) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MixedModel(Result):
+class MixedModel(StoredModel):
     """What is needed to assign a customer by numbers, categories, ranks and yes/no marks.
 
     Attributes
@@ -121,11 +118,6 @@ class MixedModel(Result):
     fitted_rows: int
     seed: int
     version: str
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The segments' ids."""
-        return tuple(one.id for one in self.examples)
 
     @property
     def names(self) -> dict[str, str]:
@@ -236,18 +228,3 @@ class MixedModel(Result):
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model of mixed columns cannot be read: {error!r}") from error
-
-    def save(self, path: Path | str) -> Path:
-        """Write the model as JSON and return the path."""
-        return write_model(self.to_data(), path)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If the file is absent, is no JSON, or is no model of mixed columns.
-        """
-        return cls.from_data(read_model(path))

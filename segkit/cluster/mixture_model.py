@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,13 +14,11 @@ from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
-    read_model,
     scored,
-    write_model,
 )
+from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
-from segkit.result import Result
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -116,7 +113,7 @@ def probabilities(deviance: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MixtureModel(Result):
+class MixtureModel(StoredModel):
     """What is needed to say how probable each segment of a Gaussian mixture is for a customer.
 
     Attributes
@@ -145,11 +142,6 @@ class MixtureModel(Result):
     fitted_rows: int
     seed: int
     version: str
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The segments' ids."""
-        return tuple(component.id for component in self.components)
 
     @property
     def names(self) -> dict[str, str]:
@@ -292,18 +284,3 @@ class MixtureModel(Result):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the mixture model cannot be read: {error!r}") from error
-
-    def save(self, path: Path | str) -> Path:
-        """Write the model as JSON and return the path."""
-        return write_model(self.to_data(), path)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If the file is absent, is no JSON, or is no mixture model.
-        """
-        return cls.from_data(read_model(path))

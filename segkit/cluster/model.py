@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
 from segkit.cluster.assign import squared_distances
-from segkit.cluster.scoring import ALIKE, check_renaming, read_model, scored, write_model
+from segkit.cluster.scoring import ALIKE, check_renaming, scored
+from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
-from segkit.result import Result
 from segkit.transform import CENTRES, Transform
 
 FORMAT = 1
@@ -50,7 +49,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SegmentModel(Result):
+class SegmentModel(StoredModel):
     """What is needed to assign a customer to a segment, and to know what that rests on.
 
     Attributes
@@ -85,11 +84,6 @@ class SegmentModel(Result):
     data_hash: str
     seed: int
     version: str
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The segments' ids."""
-        return tuple(segment.id for segment in self.segments)
 
     @property
     def names(self) -> dict[str, str]:
@@ -245,18 +239,3 @@ class SegmentModel(Result):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the segment model cannot be read: {error!r}") from error
-
-    def save(self, path: Path | str) -> Path:
-        """Write the model as JSON and return the path."""
-        return write_model(self.to_data(), path)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If the file is absent, is no JSON, or is no segment model.
-        """
-        return cls.from_data(read_model(path))
