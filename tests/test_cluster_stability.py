@@ -23,8 +23,8 @@ from segkit.cluster.agreement import (
 from segkit.cluster.refits import Refits, bootstrap
 from segkit.cluster.stability import Stability, assess_stability
 from segkit.cluster.stability_tables import band, flows, numbered
-from segkit.cluster.threads import single_thread
 from segkit.errors import DataError, ParameterError
+from segkit.stats.threads import single_thread
 from tests.reference.clusters import IRIS_JACCARD
 
 IRIS = load_iris().data

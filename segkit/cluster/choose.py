@@ -14,10 +14,10 @@ from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, vote
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.measures import measure
 from segkit.cluster.partitions import check_method, partitions_of
-from segkit.cluster.threads import single_thread
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure

@@ -10,10 +10,10 @@ import polars as pl
 
 from segkit.cluster.assign import centres_of, order_groups, within_ss
 from segkit.cluster.matrix import as_matrix, distinct_rows, fair_order
-from segkit.cluster.threads import single_thread
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

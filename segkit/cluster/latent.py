@@ -20,9 +20,9 @@ from segkit.cluster.mixture_model import probabilities
 from segkit.cluster.naming import name_segments
 from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows
-from segkit.cluster.threads import single_thread
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,9 @@ from segkit.cluster.naming import name_segments
 from segkit.cluster.prototypes import default_gamma, fit_prototypes, joined_codes
 from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows
-from segkit.cluster.threads import single_thread
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.stats.threads import single_thread
 from segkit.transform import Transform
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from segkit.cluster.stability_tables import (
     refit_table,
     segment_table,
 )
-from segkit.cluster.threads import single_thread
 from segkit.display import number
 from segkit.errors import ParameterError, unknown
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure

@@ -15,11 +15,11 @@ from segkit.cluster.null import null_reference
 from segkit.cluster.partitions import check_method, partitions_of
 from segkit.cluster.refits import Refits, bootstrap
 from segkit.cluster.stability_tables import standard_error
-from segkit.cluster.threads import single_thread
 from segkit.cluster.valleys import Valley, shallowest_valley
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure

@@ -11,12 +11,12 @@ import polars as pl
 from segkit.cluster.assign import centres_of, nearest_centre, order_groups
 from segkit.cluster.matrix import as_matrix
 from segkit.cluster.sampling import fair_sample
-from segkit.cluster.threads import single_thread
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

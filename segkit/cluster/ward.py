@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.cluster.nearest import NearestSearch
-from segkit.cluster.threads import single_thread
 from segkit.cluster.tree import linkage_matrix
 from segkit.errors import DataError
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

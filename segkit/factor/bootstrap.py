@@ -16,6 +16,7 @@ from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
 from segkit.factor.rotation import ORTHOGONAL, procrustes
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -85,6 +86,7 @@ class LoadingIntervals(Result):
         )  # fmt: skip
 
 
+@single_thread()
 def loading_intervals(
     frame: pl.DataFrame,
     model: FactorModel,

@@ -8,6 +8,7 @@ import numpy as np
 
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats
+from segkit.stats.threads import single_thread
 
 EXTRACTIONS = ("minres", "ml", "principal")
 LOWEST = 0.005  # the smallest uniqueness that a fit may take, as in R's factanal and psych
@@ -43,6 +44,7 @@ def degrees_of_freedom(items: int, factors: int) -> int:
     return ((items - factors) ** 2 - items - factors) // 2
 
 
+@single_thread()
 def extract(r: Floats, factors: int, method: str = "minres") -> Extraction:
     """Fit common factors to a correlation matrix.
 

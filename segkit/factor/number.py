@@ -22,6 +22,7 @@ from segkit.factor.parallel import (
     null_eigenvalues,
 )
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -98,6 +99,7 @@ class FactorCount(Result):
         return scree(self.eigenvalues, n_factors=self.n_factors, percentile=self.percentile)
 
 
+@single_thread()
 def how_many_factors(
     found: Correlations | pl.DataFrame,
     items: Sequence[str] | None = None,

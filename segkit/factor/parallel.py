@@ -8,6 +8,7 @@ import numpy as np
 
 from segkit.errors import ParameterError, unknown
 from segkit.factor.answers import Floats
+from segkit.stats.threads import single_thread
 
 REFERENCES = ("normal", "permutation")
 _STEPS = 60
@@ -73,6 +74,7 @@ def _one_factor(r: Floats) -> Floats:
     return np.asarray(communalities)
 
 
+@single_thread()
 def null_eigenvalues(
     n: int,
     items: int,

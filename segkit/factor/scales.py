@@ -17,6 +17,7 @@ from segkit.factor.model import FactorModel
 from segkit.factor.moments import moments
 from segkit.factor.naming import slug
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -82,6 +83,7 @@ class Reliability(Result):
         )  # fmt: skip
 
 
+@single_thread()
 def reliability(
     frame: pl.DataFrame,
     scales: Mapping[str, Sequence[str]] | Sequence[str],

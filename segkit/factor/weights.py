@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from segkit.errors import ParameterError, unknown
 from segkit.factor.answers import Floats
+from segkit.stats.threads import single_thread
 
 SCORES = ("regression", "bartlett", "tenberge")
 MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its factor
@@ -118,6 +119,7 @@ def determinacy(model: ScoreModel) -> Floats:
     return np.asarray(np.sqrt(np.clip(explained, 0.0, 1.0)))
 
 
+@single_thread()
 def apply_weights(
     values: Floats,
     scale: tuple[Floats, Floats],

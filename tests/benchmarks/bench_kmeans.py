@@ -1,7 +1,7 @@
 """k-means beside ten full starts of scikit-learn's; a Parquet file of ten million, step by step.
 
 ``python -m tests.benchmarks.bench_kmeans [--quick]``. Ratios are medians over rounds in which both
-run one after the other, each in one thread (`segkit.cluster.threads`): small BLAS and OpenMP jobs
+run one after the other, each in one thread (`segkit.stats.threads`): small BLAS and OpenMP jobs
 run slower with two on a busy machine.
 """
 
@@ -32,7 +32,7 @@ def kmeans(n, rounds):
     from sklearn.cluster import KMeans
 
     from segkit.cluster.kmeans import fit_kmeans
-    from segkit.cluster.threads import single_thread
+    from segkit.stats.threads import single_thread
 
     X = data(n)
     fit_kmeans(X[:1000], K), KMeans(K, n_init=1).fit(X[:1000])

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from segkit.cluster.agreement import jaccard, overlaps
 from segkit.cluster.refits import Refits, bootstrap
 from segkit.cluster.stability import SEEDING_ROWS
-from segkit.cluster.threads import single_thread
+from segkit.stats.threads import single_thread
 
 REFITS = 20
 

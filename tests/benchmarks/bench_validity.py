@@ -12,8 +12,8 @@ from sklearn import metrics
 from sklearn.cluster import KMeans
 
 from segkit.cluster.silhouettes import silhouette, squared_silhouette_samples
-from segkit.cluster.threads import single_thread
 from segkit.cluster.validity import calinski_harabasz, davies_bouldin
+from segkit.stats.threads import single_thread
 
 
 def seconds(task):
