@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 
 class SegkitError(ValueError):
-    """Base of every error that segkit raises on purpose."""
+    """Base of every error that segkit raises on purpose.
+
+    Where a person reads it in JupyterLab, the message and the line at fault stand for the whole
+    traceback; batch runs keep that.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        from segkit.live import written_error
+
+        return written_error(self)
 
 
 class SourceError(SegkitError):

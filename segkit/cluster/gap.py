@@ -10,6 +10,7 @@ import polars as pl
 from segkit.cluster.matrix import Floats
 from segkit.cluster.partitions import partitions_of
 from segkit.cluster.sums import cluster_sums
+from segkit.live import steps
 
 
 def gap_statistic(
@@ -66,7 +67,10 @@ def gap_statistic(
         return np.log(np.maximum(within, np.finfo(np.float64).tiny))
 
     references = np.array(
-        [log_within(rng.uniform(low, high, size=turned.shape)) for _ in range(n_references)]
+        [
+            log_within(rng.uniform(low, high, size=turned.shape))
+            for _ in steps(range(n_references), "data sets without groups")
+        ]
     )
     return pl.DataFrame(
         {

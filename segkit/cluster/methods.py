@@ -23,6 +23,7 @@ from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.cluster.validity import cluster_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.live import steps
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ def _refitted(
 ) -> dict[str, Any]:
     """Refit to bootstrap samples; the same samples for every method."""
     k, found, rands = int(codes.max()) + 1, [], []
-    for one in np.random.SeedSequence([seed, 7]).spawn(refits):
+    drawings = np.random.SeedSequence([seed, 7]).spawn(refits)
+    for one in steps(drawings, "refits to resampled customers"):
         rng = np.random.default_rng(one)
         drawn = some[np.unique(rng.integers(len(some), size=len(some)))]
         try:

@@ -19,6 +19,7 @@ from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.live import steps
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
 
@@ -131,12 +132,12 @@ def cluster_mixture(
         )
     some = X[fair_order(X, seed)[:max_rows]]
     least = X.shape[1] + 1
+    most = min(distinct, len(some))
+    candidates = [(count, shape) for count in ks if count <= most for shape in shapes]
     with single_thread():
         tried = [
             _best(some, count, shape, starts, floor, seed)
-            for count in ks
-            if count <= min(distinct, len(some))
-            for shape in shapes
+            for count, shape in steps(candidates, "mixtures")
         ]
     admitted = [c for c in tried if c.smallest >= least or c.k == 1]
     wanted = [c for c in admitted if c.k == k or (k is None and c.k > 1)]

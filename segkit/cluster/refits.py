@@ -21,6 +21,7 @@ from segkit.cluster.assign import settle
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
+from segkit.live import steps
 
 T = TypeVar("T")
 
@@ -172,7 +173,7 @@ def bootstrap(
     found_jaccard: dict[int, list[Floats]] = {k: [] for k in refits.ks}
     found_kept: dict[int, list[Floats]] = {k: [] for k in refits.ks}
     found_rand: dict[int, list[float]] = {k: [] for k in refits.ks}
-    for couple in _mapped(pair, range(0, n_boot, 2), n_jobs):
+    for couple in _mapped(pair, range(0, n_boot, 2), n_jobs, "pairs of refits"):
         for k in refits.ks:
             found_jaccard[k] += [one[k][0] for one in couple]
             found_kept[k] += [one[k][1] for one in couple]
@@ -254,7 +255,7 @@ def split_halves(X: Floats, refits: Refits, *, n_splits: int, seed: int, n_jobs:
             scores[k] = adjusted_rand(table), prediction_strength(table)
         return scores
 
-    found = _mapped(split, range(n_splits), n_jobs)
+    found = _mapped(split, range(n_splits), n_jobs, "split halves")
     return Halves(
         {k: np.array([scores[k][0] for scores in found]) for k in refits.ks},
         {k: np.array([scores[k][1] for scores in found]) for k in refits.ks},
@@ -271,8 +272,12 @@ def _nearest(rows: Floats, centres: Floats) -> Ints:
     return codes
 
 
-def _mapped(task: Callable[[int], T], numbers: Sequence[int], n_jobs: int) -> list[T]:
+def _mapped(task: Callable[[int], T], numbers: Sequence[int], n_jobs: int, what: str) -> list[T]:
     if n_jobs == 1:
-        return [task(number) for number in numbers]
+        return [task(number) for number in steps(numbers, what)]
     with ThreadPoolExecutor(n_jobs) as pool:
-        return list(pool.map(task, numbers))
+        try:
+            return list(steps(pool.map(task, numbers), what, len(numbers)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an interruption does not wait for all the rest
+            raise

@@ -18,6 +18,7 @@ from segkit.cluster.stability_tables import standard_error
 from segkit.cluster.valleys import Valley, shallowest_valley
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -243,7 +244,8 @@ def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floa
     """Depths in data without groups, shape (n_null, len(ks))."""
     reference = null_reference(X, seed=how["seed"])
     rng = np.random.default_rng([how["seed"], 3])
-    drawn = (reference.draw(len(X), rng) for _ in range(n_null))
+    draws = steps(range(n_null), "data sets without groups")
+    drawn = (reference.draw(len(X), rng) for _ in draws)
     return np.array([[valley.z for valley in _valleys_over_k(Z, ks, **how)] for Z in drawn])
 
 

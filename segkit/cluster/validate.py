@@ -15,6 +15,7 @@ from segkit.cluster.stability_tables import RECOVERED, band
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.live import steps
 from segkit.result import Result
 from segkit.rules import Rule, RuleSet
 from segkit.transform import Transform
@@ -316,7 +317,8 @@ def _stable(
     """Make the segments anew from resamples; each one's largest Jaccard coefficient with any."""
     ordered = frame.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     found = np.full((refits, len(within)), np.nan)
-    for turn, one in enumerate(np.random.SeedSequence([seed, 11]).spawn(refits)):
+    drawings = np.random.SeedSequence([seed, 11]).spawn(refits)
+    for turn, one in enumerate(steps(drawings, "refits to resampled customers")):
         rng = np.random.default_rng(one)
         drawn = np.unique(rng.integers(len(ids), size=len(ids)))
         _, again = _within(ids.gather(drawn), refit(ordered[drawn]))

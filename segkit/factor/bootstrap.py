@@ -15,6 +15,7 @@ from segkit.factor.correlation import correlate
 from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
 from segkit.factor.rotation import ORTHOGONAL, procrustes
+from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -127,7 +128,7 @@ def loading_intervals(
     chosen = frame.select(model.items)
     oblique = model.rotation not in (*ORTHOGONAL, "none")
     made: list[Floats] = []
-    for _ in range(repeats):
+    for _ in steps(range(repeats), "refits to resampled people"):
         rows = random.integers(0, chosen.height, chosen.height)
         try:
             found = correlate(chosen[rows], model.items, method=model.method, missing=model.missing)

@@ -8,6 +8,7 @@ import numpy as np
 
 from segkit.errors import ParameterError, unknown
 from segkit.factor.answers import Floats
+from segkit.live import steps
 from segkit.stats.threads import single_thread
 
 REFERENCES = ("normal", "permutation")
@@ -133,7 +134,7 @@ def _shuffled(values: Floats, draws: int, random: np.random.Generator) -> Floats
     scaled /= np.linalg.norm(scaled, axis=0)
     made = np.empty((draws, values.shape[1], values.shape[1]))
     work = np.asfortranarray(scaled)
-    for i in range(draws):
+    for i in steps(range(draws), "shuffled data sets"):
         for column in work.T:
             random.shuffle(column)
         made[i] = work.T @ work

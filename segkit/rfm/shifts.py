@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.live import steps
 from segkit.result import Result
 from segkit.rfm.customers import Monetary, is_orders, last_day
 from segkit.rfm.cuts import Cuts, find_cuts
@@ -227,7 +228,7 @@ def _redrawn(baseline: RFM, samples: int, rng: np.random.Generator) -> tuple[obj
     """Redraw the cut-points from bootstrap samples of customers, and score all anew."""
     scored = baseline.frame.drop_nulls("segment").sort("customer_id")
     score, segment = [], []
-    for _ in range(samples):
+    for _ in steps(range(samples), "resamples of the customers"):
         drawn = scored[rng.integers(0, scored.height, scored.height)]
         cuts = _again(drawn, baseline.cuts)
         points = cuts.score(scored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ParameterError
+from segkit.live import steps
 from segkit.simulate import truth
 from segkit.simulate.block import make_block
 from segkit.simulate.retailer import (
@@ -71,8 +74,23 @@ def simulate_to_parquet(
     if batch < 1:
         raise ParameterError(f"batch must be at least 1, got {batch}")
     step = -(-batch // BLOCK) * BLOCK
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside, so that an interruption leaves nothing that looks like a simulation.
+    aside = Path(tempfile.mkdtemp(prefix=".simulating-", dir=target.parent))
+    try:
+        _write_all(world, aside, step)
+        target.mkdir(exist_ok=True)
+        for name in sorted(path.name for path in aside.iterdir()):
+            (aside / name).rename(target / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _write_all(world: World, target: Path, step: int) -> None:
     before = dict.fromkeys(PER_CUSTOMER, 0)
-    for part, first in enumerate(range(0, n_customers, step)):
+    parts = steps(range(0, world.n_customers, step), f"batches of {step:,} simulated customers")
+    for part, first in enumerate(parts):
         before = _write_part(world, target, part, range(first, first + step, BLOCK), before)
     for name, frame in shared_tables(world).items():
         _write(frame, target, name, 0)
@@ -80,7 +98,6 @@ def simulate_to_parquet(
     columns = [*truth.NEEDED, *(c for c in people.collect_schema() if c.startswith("added_"))]
     for name, frame in truth.planted(world, people.select(columns).collect()).items():
         _write(frame, target / "truth", name, 0)
-    return target
 
 
 def _write_part(

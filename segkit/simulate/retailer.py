@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from segkit.live import steps
 from segkit.simulate import truth
 from segkit.simulate.block import Block, make_block
 from segkit.simulate.engagement import newsletters
@@ -123,7 +124,8 @@ def simulate_retailer(
     world = make_world(
         n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
     )
-    blocks = [make_block(world, first) for first in range(0, n_customers, BLOCK)]
+    firsts = steps(range(0, n_customers, BLOCK), f"blocks of {BLOCK:,} simulated customers")
+    blocks = [make_block(world, first) for first in firsts]
     tables = {name: pl.concat([block.tables[name] for block in blocks]) for name in PER_CUSTOMER}
     customers = pl.concat([block.customers for block in blocks])
     facts = {

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.live import steps
 from segkit.stats.intervals import Estimate, z_value
 
 METHODS = ("percentile", "bca")
@@ -119,7 +120,7 @@ def _resample(rows: Array, counts: Array, repeats: int, random: np.random.Genera
     n = int(counts.sum())
     chunk = max(1, _CELLS // max(rows.shape[0], 1))
     parts = []
-    for start in range(0, repeats, chunk):
+    for start in steps(range(0, repeats, chunk), "blocks of resamples"):
         size = min(chunk, repeats - start)
         if rows.shape[0] <= n // 4:
             weights = random.multinomial(n, counts / n, size=size)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.errors import DataError, ParameterError
+from segkit.live import steps
 
 Array = npt.NDArray[np.float64]
 DENSE = 20_000  # nonzero values in a stratum from which three moments stand for them
@@ -88,7 +89,7 @@ def _one_by_one(values: Array, n: int, repeats: int, random: np.random.Generator
     counts = random.binomial(n, m / n, size=repeats)
     sums = np.zeros(repeats)
     step = max(1, _AT_ONCE // m)
-    for start in range(0, repeats, step):
+    for start in steps(range(0, repeats, step), "blocks of resamples"):
         part = counts[start : start + step]
         some = np.flatnonzero(part)
         if not some.size:

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import ParameterError, unknown
+from segkit.live import steps
 from segkit.result import Result
 from segkit.uplift.curves import (
     CONVENTIONS,
@@ -191,7 +192,7 @@ def uplift_curve(
     # The perfect curve is held fixed while resampling: the numerator carries the noise.
     drawn_gain, drawn_area, drawn_at = [], [], []
     groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
-    for _ in range(repeats):
+    for _ in steps(range(repeats), "resamples of the customers"):
         weight = np.zeros(len(y))
         for rows in groups:
             if len(rows):

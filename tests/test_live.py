@@ -1,0 +1,263 @@
+"""Work tells how far it is, stops when asked and leaves nothing behind; errors are short."""
+
+import inspect
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+
+import segkit
+from segkit import live
+from segkit.errors import ParameterError
+from segkit.live import Line, Stopped, is_watched, steps, watched_by
+from segkit.result import Result
+
+CLOUDS = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 8, 16)])
+TABLE = pl.DataFrame(
+    {
+        "customer_id": [f"C{i:03}" for i in range(120)],
+        "frequency": CLOUDS[:, 0] + 20,
+        "monetary": CLOUDS[:, 1] + 20,
+    }
+)
+WORK = {
+    "choose_k": lambda: segkit.choose_k(CLOUDS, k_range=[2, 3], n_boot=4).table,
+    "assess_stability": lambda: (
+        segkit.assess_stability(CLOUDS, k_range=[3], n_boot=6, n_splits=4, n_starts=1).segments
+    ),
+    "assess_stability, two threads": lambda: (
+        segkit.assess_stability(
+            CLOUDS, k_range=[3], n_boot=6, n_splits=4, n_starts=1, n_jobs=2
+        ).segments
+    ),
+    "assess_structure": lambda: segkit.assess_structure(CLOUDS, k_range=[2, 3], n_null=19).table,
+    "compare_methods": lambda: segkit.compare_methods(
+        TABLE, features=["frequency", "monetary"], k=3, methods=["kmeans"], refits=4
+    ).methods.drop("seconds"),
+    "cluster_mixture": lambda: (
+        segkit.cluster_mixture(
+            TABLE, features=["frequency", "monetary"], k=3, shapes=["diag", "tied"], starts=1
+        ).compared
+    ),
+    "simulate_retailer": lambda: (
+        segkit.simulate_retailer(2100, months=3, difficulty="easy").tables["orders"].head(50)
+    ),
+    "campaign_profit": lambda: (
+        segkit.campaign_profit(
+            _campaign(), control="holdout", margin=0.4, cost_per_contact=0.1, repeats=2000
+        ).table
+    ),
+}
+
+
+def _campaign():
+    rng = np.random.default_rng(1)
+    return pl.DataFrame(
+        {
+            "customer_id": [f"C{i}" for i in range(400)],
+            "arm": ["holdout", "tailored"] * 200,
+            "revenue": rng.gamma(2, 10, 400) * (rng.random(400) < 0.3),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_long_work_tells_how_far_it_is(name):
+    seen = []
+    with watched_by(lambda *event: seen.append(event)):
+        watched = WORK[name]()
+    assert watched.equals(WORK[name]()), "watching changes the result"
+    whats = {what for what, _, _ in seen}
+    for what in whats:
+        done = [d for w, d, _ in seen if w == what]
+        (total,) = {t for w, _, t in seen if w == what}
+        assert done[0] == 0
+        assert done[-1] == total > 0
+        assert all(b - a in (1, -total) for a, b in pairwise(done))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Stopped])
+@pytest.mark.parametrize("name", WORK)
+def test_interrupted_work_leaves_a_clean_state(name, error):
+    import threading
+
+    from threadpoolctl import threadpool_info
+
+    from segkit.stats import threads
+
+    before = WORK[name]()
+    limits, alive = threadpool_info(), threading.active_count()
+    told = []
+
+    def interrupt(what, done, total):
+        told.append(done)
+        if done == 1:
+            raise error
+
+    with pytest.raises(error), watched_by(interrupt):
+        WORK[name]()
+    assert told[-1] == 1
+    assert not threads._held
+    assert threadpool_info() == limits
+    assert threading.active_count() == alive
+    assert live._watcher.get() is None
+    assert WORK[name]().equals(before), "an interruption changes what comes after it"
+
+
+def test_an_interrupted_simulation_leaves_nothing_that_looks_like_one(tmp_path):
+    def interrupt(what, done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), watched_by(interrupt):
+        segkit.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
+    assert list(tmp_path.iterdir()) == []
+    segkit.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
+    assert len(list((tmp_path / "a" / "orders").iterdir())) == 3
+
+
+def test_nobody_watches_outside_a_notebook():
+    assert not is_watched()
+    assert list(steps([1, 2], "things")) == [1, 2]
+
+
+# In a kernel -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """Stand in for a kernel whose cell was sent by a person; hands over what is displayed."""
+    sent = {"header": {"msg_id": "1"}, "content": {"allow_stdin": True}}
+    hooks = []
+    shell = SimpleNamespace(
+        kernel=SimpleNamespace(get_parent=lambda channel: sent),
+        events=SimpleNamespace(
+            register=lambda name, hook: hooks.append(hook),
+            unregister=lambda name, hook: hooks.remove(hook),
+        ),
+        InteractiveTB=InteractiveShell.instance().InteractiveTB,
+    )
+    shown = []
+    monkeypatch.setattr(live, "_shell", lambda: shell)
+    monkeypatch.setattr(live, "_display", lambda first: shown.append(first) or shown.append)
+    monkeypatch.setattr(live, "PATIENCE", 0.0)
+    monkeypatch.setattr(live, "PAUSE", 0.0)
+    monkeypatch.setattr(live, "_line", None)
+    return SimpleNamespace(sent=sent, shown=shown, hooks=hooks)
+
+
+def test_a_person_sees_one_line_that_goes_when_the_work_is_done(kernel):
+    assert list(steps(["a", "b"], "letters & more")) == ["a", "b"]
+    assert "letters &amp; more: 0 of 2" in kernel.shown[0]
+    assert 'max="2" value="1"' in kernel.shown[1]
+    assert kernel.shown[2:] == [""]
+
+
+def test_the_line_goes_with_its_cell_when_the_work_is_interrupted(kernel):
+    def fail():
+        for _ in steps(range(3), "things"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    (hook,) = kernel.hooks
+    hook(None)
+    assert kernel.shown[-1] == ""
+    assert kernel.hooks == []
+    assert live._line is None
+
+
+def test_batch_sees_no_line(kernel):
+    kernel.sent["content"]["allow_stdin"] = False
+    assert list(steps(range(3), "things")) == [0, 1, 2]
+    assert kernel.shown == []
+
+
+def test_a_quick_line_is_never_shown(monkeypatch):
+    shown = []
+    line = Line(lambda first: shown.append(first) or shown.append)
+    line.count("things", 0, 5)
+    line.count("things", 5, 5)
+    assert shown == []
+
+
+def raised():
+    try:
+        segkit.choose_k([[1.0], [2.0], [4.0]], method="wrad")
+    except ParameterError as error:
+        return error
+
+
+def test_an_error_is_short_for_a_person_and_whole_in_batch(kernel):
+    written = raised()._render_traceback_()
+    assert written == [
+        "ParameterError: unknown method 'wrad'; did you mean 'ward'? Available: ward, kmeans",
+        f'  in line {written[1].split()[2]} segkit.choose_k([[1.0], [2.0], [4.0]], method="wrad")',
+        "  (%tb Plain shows the whole traceback)",
+    ]
+    kernel.sent["content"]["allow_stdin"] = False
+    assert "check_method" in "\n".join(raised()._render_traceback_())
+
+
+def test_the_whole_traceback_is_a_command_away(capsys):
+    shell = InteractiveShell.instance()
+    ran = shell.run_cell("import segkit\nsegkit.choose_k([[1.0], [2.0], [4.0]], method='wrad')")
+    assert isinstance(ran.error_in_exec, ParameterError)
+    capsys.readouterr()
+    shell.run_line_magic("tb", "Plain")
+    assert "check_method" in capsys.readouterr().out
+
+
+# Completion and signatures -----------------------------------------------------------------
+
+
+def test_completion_lists_the_public_names_before_they_are_imported():
+    shell = InteractiveShell.instance()
+    shell.run_cell("import segkit")
+    for start, name in (("segkit.choo", "choose_k"), ("segkit.assess_st", "assess_stability")):
+        with provisionalcompleter():
+            found = {
+                c.text.rpartition(".")[2] for c in shell.Completer.completions(start, len(start))
+            }
+        assert name in found
+
+
+def functions():
+    for name in sorted(segkit._MAP):
+        value = getattr(segkit, name)
+        if inspect.isroutine(value):
+            yield name, value
+
+
+def test_signatures_name_their_arguments():
+    for name, function in functions():
+        parameters = inspect.signature(function).parameters.values()
+        assert all(p.kind is not p.VAR_POSITIONAL for p in parameters), name
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_KEYWORD:  # handed on: the docstring says where
+                assert f"**{parameter.name}" in function.__doc__, name
+            assert parameter.annotation is not parameter.empty, f"{name}: {parameter.name}"
+
+
+def test_every_result_documents_its_attributes():
+    def kinds(cls):
+        for kind in cls.__subclasses__():
+            yield kind
+            yield from kinds(kind)
+
+    for name in segkit._MAP:
+        getattr(segkit, name)
+    found = [
+        k
+        for k in kinds(Result)
+        if k.__module__.startswith("segkit.") and "__dataclass_fields__" in vars(k)
+    ]
+    assert len(found) > 40
+    for kind in found:
+        document = inspect.getdoc(kind)
+        missing = [f for f in kind.__dataclass_fields__ if f not in document]
+        assert not missing, f"{kind.__module__}.{kind.__name__}: {missing}"
