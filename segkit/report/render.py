@@ -16,7 +16,7 @@ from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
 from segkit.report.style import TEMPLATES, style
-from segkit.runner.catalog import INJECTED
+from segkit.runner.catalog import INJECTED, without_course
 from segkit.runner.manifest import read_json
 from segkit.runner.parameters import parse_parameters
 
@@ -60,7 +60,8 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     """
     path = folder / f"{stem}.ipynb"
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    notebook.cells = [c for c in notebook.cells if not MARKERS & {*c.metadata.get("tags", [])}]
+    kept = without_course(notebook.cells)  # a notebook that never started is still whole
+    notebook.cells = [c for c in kept if not MARKERS & {*c.metadata.get("tags", [])}]
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     summary = read_json(folder / "summary.json")
     page = _page(notebook, manifest, summary, run_name)

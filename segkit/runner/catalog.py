@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 EVERYTHING = "*"
 CAMPAIGN_ONLY = ("hillstrom",)  # sources of a campaign, without purchases by date
 INJECTED = "injected-parameters"
+COURSE = "course-"  # tags of cells that teach; an ordinary run neither executes nor shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Notebook:
     parameters : dict of str to Parameter
         What its parameters cell declares.
     digest : str
-        SHA-256 of cells, tags and ``segkit`` metadata, whatever the outputs.
+        SHA-256 of cells, tags and ``segkit`` metadata, whatever the outputs and what teaches.
     """
 
     stem: str
@@ -94,6 +95,18 @@ def _tags(cell: Mapping[str, Any]) -> list[str]:
     return list(cell.get("metadata", {}).get("tags", []))
 
 
+def without_course(cells: Iterable[Any]) -> list[Any]:
+    """Return the cells of an ordinary run: all but those that teach.
+
+    Examples
+    --------
+    >>> lesson = {"metadata": {"tags": ["course-lesson"]}}
+    >>> without_course([{"metadata": {}}, lesson])
+    [{'metadata': {}}]
+    """
+    return [cell for cell in cells if not any(tag.startswith(COURSE) for tag in _tags(cell))]
+
+
 def _source(cell: Mapping[str, Any]) -> str:
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(source)
@@ -102,10 +115,11 @@ def _source(cell: Mapping[str, Any]) -> str:
 def _digest(cells: list[dict[str, Any]], meta: Mapping[str, Any]) -> str:
     kept = [
         [cell.get("cell_type"), _source(cell), _tags(cell)]
-        for cell in cells
+        for cell in without_course(cells)
         if INJECTED not in _tags(cell)
     ]
-    return hashlib.sha256(json.dumps([kept, meta], sort_keys=True).encode()).hexdigest()
+    said = {name: value for name, value in meta.items() if name != "course"}
+    return hashlib.sha256(json.dumps([kept, said], sort_keys=True).encode()).hexdigest()
 
 
 def home(start: Path | None = None) -> Path:

@@ -7,9 +7,11 @@ from typing import Any
 
 from segkit.errors import RunError
 from segkit.runner.alone import declared_parameters, prepare_alone
+from segkit.runner.catalog import home
 from segkit.runner.context import Context
 from segkit.runner.notebook import NotebookRun
 from segkit.runner.tables import guard_displays
+from segkit.runner.workspace import read_parameters
 
 DEFAULTS: dict[str, Any] = {
     "source": "simulated",
@@ -43,7 +45,8 @@ def open_notebook(
         The notebook's ``globals()``, of which the parameters that its own cell declares are taken.
     **settings
         Parameters by name instead; ``personal=True`` lets customer ids and personal data be shown.
-        A shared parameter (those of `DEFAULTS`) that is not given takes its default.
+        A shared parameter (those of `DEFAULTS`) that is not given takes the value in the working
+        folder's ``parameters.toml``, else its default.
 
     Raises
     ------
@@ -56,11 +59,13 @@ def open_notebook(
     alone = context is None
     if context is not None and context.stem != stem:
         raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
+    kept = read_parameters(home()) if alone else {}
     taken: dict[str, Any] = {}
     if namespace is not None:
         names = declared_parameters(stem) if context is None else context.settings
         taken = {name: namespace[name] for name in names if name in namespace}
-    given = {**DEFAULTS, **taken, **settings}
+    shared = {name: kept[name] for name in DEFAULTS if name in kept}
+    given = {**DEFAULTS, **shared, **taken, **settings}
     if context is None:
         context = prepare_alone(stem, given)
     context.settings.update(given)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segkit.runner.catalog import without_course
 from segkit.runner.manifest import read_json
-from segkit.runner.worker import died
+from segkit.runner.worker import died, end_group
 
 CONTEXT = "SEGKIT_CONTEXT"
 Event = Callable[[Mapping[str, int]], None]
@@ -84,7 +84,8 @@ class Worker:
             ``peak_memory_bytes``.
         """
         (self.folder / "context.json").write_text(json.dumps(context), encoding="utf-8")
-        job = {"notebook": str(notebook), "parameters": dict(parameters), "cwd": str(self.cwd)}
+        plain = self._without_course(notebook)
+        job = {"notebook": str(plain), "parameters": dict(parameters), "cwd": str(self.cwd)}
         timer = threading.Timer(timeout, self._too_late) if timeout else None
         if timer:
             timer.start()
@@ -93,6 +94,16 @@ class Worker:
         if timer:
             timer.cancel()
         return self._outcome(code, cell, timeout)
+
+    def _without_course(self, notebook: Path) -> Path:
+        """Write a copy without the cells that teach, where there are any."""
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        kept = without_course(content["cells"])
+        if len(kept) == len(content["cells"]):
+            return notebook
+        copy = self.folder / notebook.name
+        copy.write_text(json.dumps({**content, "cells": kept}), encoding="utf-8")
+        return copy
 
     def _talk(self, job: str, on_event: Event) -> int:
         assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
@@ -132,12 +143,11 @@ class Worker:
         self.end()
 
     def end(self) -> None:
-        """End the process and its kernel, if they still run."""
+        """End the process, its kernel, and what the kernel has started, if they still run."""
         if self._process.poll() is None:
             self._process.kill()
-        if self._kernel and (self._late or self._process.poll() != 0):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self._kernel, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+        if self._kernel:
+            end_group(self._kernel)
             self._kernel = 0
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError
-from segkit.runner.catalog import PACKAGE
+from segkit.runner.catalog import PACKAGE, without_course
 from segkit.runner.context import OWN_DATA, run_name
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
     """Copy a notebook, and set the defaults of its parameters cell for JupyterLab."""
     shutil.copyfile(source, target)
     content = json.loads(target.read_text(encoding="utf-8"))
+    content["cells"] = without_course(content["cells"])
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
             text = "".join(cell["source"])
