@@ -96,7 +96,7 @@ def test_the_manifest_holds_what_went_in_and_what_came_out(chain):
     assert manifest["versions"]["polars"] == pl.__version__
     assert manifest["peak_memory_bytes"] > 20 * 2**20
     assert manifest["started"] <= manifest["finished"]
-    assert manifest["seconds"].keys() == {"execution", "rendering"}
+    assert manifest["seconds"].keys() == {"cells", "execution", "rendering"}
 
 
 @slow

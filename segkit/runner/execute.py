@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from segkit import errors
-from segkit.runner.catalog import Catalog, Notebook
-from segkit.runner.context import build_context
+from segkit.runner.catalog import Notebook
+from segkit.runner.context import build_context, find_data
+from segkit.runner.earlier import take_over
 from segkit.runner.folder import Aside
 from segkit.runner.manifest import (
     NAME,
@@ -24,108 +25,71 @@ from segkit.runner.manifest import (
     versions,
     write_json,
 )
-from segkit.runner.process import Worker
-from segkit.runner.progress import Progress
+from segkit.runner.state import NotebookEnd, State
 
 GATES = (errors.DataError, errors.SourceError, errors.MappingError)
-
-
-@dataclass(frozen=True, slots=True)
-class NotebookEnd:
-    """How one notebook of a run ended.
-
-    Attributes
-    ----------
-    stem : str
-        The notebook.
-    status : str
-        done, reused, failed, gate (the data cannot carry it), killed or not run.
-    message : str
-        Why, where it is not done.
-    """
-
-    stem: str
-    status: str
-    message: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether its outputs can be built upon."""
-        return self.status in ("done", "reused")
-
-
-@dataclass(slots=True)
-class State:
-    """A run under way.
-
-    Attributes
-    ----------
-    catalog : Catalog
-        The notebooks to choose from.
-    order : list of str
-        Those to run.
-    given : dict
-        Notebook to the parameters that it was given.
-    place, folder : pathlib.Path
-        Where relative paths start; the run's folder.
-    force : bool
-        Run again what has not changed.
-    timeout : float or None
-        Seconds that one notebook may take.
-    progress : Progress
-        Where to tell how it goes.
-    ends : dict of str to NotebookEnd
-        How notebooks have ended so far.
-    spare : Worker or None
-        The process started ahead for the next notebook.
-    """
-
-    catalog: Catalog
-    order: list[str]
-    given: dict[str, dict[str, Any]]
-    place: Path
-    folder: Path
-    force: bool
-    timeout: float | None
-    progress: Progress
-    ends: dict[str, NotebookEnd] = field(default_factory=dict)
-    spare: Worker | None = None
-
-    def settings(self, stem: str) -> dict[str, Any]:
-        """Return all of a notebook's parameters with their values."""
-        declared = self.catalog.notebooks[stem].parameters
-        return {name: p.default for name, p in declared.items()} | self.given[stem]
+_RENDERING = threading.Lock()  # nbconvert keeps one exporter; matplotlib is not in this process
 
 
 def run_one(this: State, number: int, notebook: Notebook) -> NotebookEnd:
     """Give a notebook its turn: leave it, use it again, or execute it and put it in place."""
-    this.progress.begin(number, len(this.order), notebook.stem)
-    stopped = [s for s in this.catalog.upstream(notebook.stem) if not this.ends[s].good]
-    if stopped:
-        end = NotebookEnd(notebook.stem, "not run", f"needs {', '.join(stopped)}")
-        this.progress.end(end.status, end.message)
-        return end
-    inputs = _inputs(this, notebook)
-    key = key_of(notebook.digest, this.settings(notebook.stem), inputs)
-    target = this.folder / notebook.stem
-    old = read_json(target / NAME)
-    same = old.get("key") == key and "not hashed" not in inputs.values()
-    if not this.force and same and old.get("status") == "done" and intact(target, old):
-        this.progress.end("reused", f"nothing has changed since {old['finished']}")
-        return NotebookEnd(notebook.stem, "reused")
-    aside = Aside(this.folder, notebook.stem)
+    stem = notebook.stem
+    this.progress.begin(number, len(this.order), stem)
+    if this.journal:
+        this.journal.begin(stem)
+    seen: dict[str, Any] = {}
     try:
-        manifest = _execute(this, notebook, aside, {"key": key, "inputs": inputs}, old)
+        end, detail = _turn(this, notebook, seen)
+    except OSError as error:
+        where = f" ({Path(str(error.filename)).name})" if error.filename else ""
+        end = NotebookEnd(stem, "failed", f"could not be kept: {error.strerror or error}{where}")
+        detail = ""
+    this.progress.end(stem, end.status, end.message or detail)
+    if this.journal:
+        this.journal.end(stem, end.status, message=end.message, **seen)
+    return end
+
+
+def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[NotebookEnd, str]:
+    stem = notebook.stem
+    stopped = [s for s in this.catalog.upstream(stem) if not this.ends[s].good]
+    if stopped:
+        return NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}"), ""
+    inputs, key = key_now(this, notebook)
+    target = this.folder / stem
+    old = read_json(target / NAME)
+    if not this.force and holds(target, old, inputs, key):
+        return NotebookEnd(stem, "reused"), f"nothing has changed since {old['finished']}"
+    if not this.force and this.earlier is not None:
+        before = read_json(this.earlier / stem / NAME)
+        if holds(this.earlier / stem, before, inputs, key):
+            take_over(this.earlier / stem, this.folder, before, previous(this.earlier / stem))
+            return NotebookEnd(stem, "reused"), f"as in {this.earlier.name}"
+    aside = Aside(this.folder, stem)
+    try:
+        manifest = _execute(this, notebook, aside, {"key": key, "inputs": inputs})
+        if this.stopping:
+            return NotebookEnd(stem, "not run", "the run was stopped"), ""
         aside.commit()
     finally:
         aside.discard()
-    error = manifest["error"] or {}
-    message = str(error.get("message", ""))
-    seconds = manifest["seconds"]
+    message = str((manifest["error"] or {}).get("message", ""))
+    seen |= {"seconds": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
     peak = manifest["peak_memory_bytes"] / 2**20
-    detail = f"report {seconds['rendering']:.1f} s, peak {peak:,.0f} MiB"
-    this.progress.end(manifest["status"], message or detail)
-    return NotebookEnd(notebook.stem, manifest["status"], message)
+    detail = f"report {manifest['seconds']['rendering']:.1f} s, peak {peak:,.0f} MiB"
+    return NotebookEnd(stem, manifest["status"], message), detail
+
+
+def key_now(this: State, notebook: Notebook) -> tuple[dict[str, str], str]:
+    """Return what a notebook reads, hashed, and the key under which its outputs serve again."""
+    inputs = _inputs(this, notebook)
+    return inputs, key_of(notebook.digest, this.settings(notebook.stem), inputs)
+
+
+def holds(folder: Path, manifest: Mapping[str, Any], inputs: Mapping[str, str], key: str) -> bool:
+    """Tell whether a notebook's folder is what running it now would give."""
+    same = manifest.get("key") == key and "not hashed" not in inputs.values()
+    return same and manifest.get("status") == "done" and intact(folder, manifest)
 
 
 def _inputs(this: State, notebook: Notebook) -> dict[str, str]:
@@ -139,89 +103,110 @@ def _inputs(this: State, notebook: Notebook) -> dict[str, str]:
 
 
 def _execute(
-    this: State, notebook: Notebook, aside: Aside, keyed: Mapping[str, Any], old: Mapping[str, Any]
+    this: State, notebook: Notebook, aside: Aside, keyed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    settings = this.settings(notebook.stem)
+    stem, label = notebook.stem, this.label
+    settings = this.settings(stem)
     context = build_context(
         this.catalog, notebook, this.folder, str(aside.path), this.place, settings
     )
-    worker = this.spare or Worker(this.place)
-    # The next notebook's process imports while this one executes.
-    is_last = notebook.stem == this.order[-1]
-    this.spare = None if is_last else Worker(this.place)
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    changed = {
-        name: value
-        for name, value in this.given[notebook.stem].items()
-        if value != notebook.parameters[name].default
-    }
+    worker = this.take_worker(stem)
     try:
         outcome = worker.execute(
             notebook.path,
-            changed,
+            _changed(this, notebook),
             context.to_json(),
-            on_event=this.progress.cell,
+            on_event=lambda event: this.progress.cell(stem, event),
             timeout=this.timeout,
         )
-        executed = aside.path / f"{notebook.stem}.ipynb"
+        executed = aside.path / f"{stem}.ipynb"
         source = worker.executed if worker.executed.exists() else notebook.path
         executed.write_bytes(source.read_bytes())
     finally:
-        worker.close()
+        this.give_back(worker)
     seconds = {"execution": round(time.perf_counter() - clock, 2)}
-    outcome = _judge(outcome, aside.path)
+    seconds["cells"] = outcome.pop("cells_seconds", 0.0)
     manifest = {
-        "notebook": notebook.stem,
+        "notebook": stem,
         "title": notebook.title,
         "question": notebook.question,
-        **outcome,
+        **_judge(outcome, notebook, aside.path),
         **keyed,
+        "notebook_digest": notebook.digest,
+        "series": label.series,
+        "by": label.by,
+        "market": label.market,
         "parameters": settings,
         "versions": versions(),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
-        "previous": _previous(this.folder / notebook.stem, old),
+        "previous": previous(this.folder / stem) or previous(this.earlier and this.earlier / stem),
     }
-    return _finish(this, notebook, aside.path, manifest)
+    return manifest if this.stopping else _finish(this, notebook, aside.path, manifest)
+
+
+def _changed(this: State, notebook: Notebook) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in this.given[notebook.stem].items()
+        if value != notebook.parameters[name].default
+    }
 
 
 def _finish(
     this: State, notebook: Notebook, folder: Path, manifest: dict[str, Any]
 ) -> dict[str, Any]:
-    from segkit.report.render import write_report
+    this.progress.step(notebook.stem, "writing the report")
+    with _RENDERING:
+        clock = time.perf_counter()
+        from segkit.report.render import write_report
 
-    clock = time.perf_counter()
-    this.progress.step("writing the report")
-    write_report(folder, notebook.stem, manifest, run_name=this.folder.name)
-    manifest["seconds"]["rendering"] = round(time.perf_counter() - clock, 2)
+        write_report(folder, notebook.stem, manifest, run_name=this.folder.name)
+        manifest["seconds"]["rendering"] = round(time.perf_counter() - clock, 2)
     manifest["outputs"] = list_outputs(folder)
     write_json(folder / NAME, manifest)
     return manifest
 
 
-def _judge(outcome: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Name the data gate, and do not call done what did not finish."""
+def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[str, Any]:
+    """Name the data gate, and do not call done what did not finish or keep its promises."""
     if outcome["status"] == "failed":
         kind = getattr(errors, outcome["error"]["kind"], None)
         if isinstance(kind, type) and issubclass(kind, GATES):
             return {**outcome, "status": "gate"}
-    if outcome["status"] == "done" and not (folder / "summary.json").is_file():
-        detail = {"kind": "RunError", "message": "its last cell did not call run.finish()"}
+    if outcome["status"] != "done":
+        return outcome
+    message = ""
+    if not (folder / "summary.json").is_file():
+        message = "its last cell did not call run.finish()"
+    else:
+        skips = read_json(folder / "summary.json").get("skips", [])
+        left_out = {skip["what"] for skip in skips}
+        lost = [n for n in notebook.writes if n not in left_out and not find_data(folder, n)]
+        if lost:
+            message = f"{notebook.stem} promised {', '.join(lost)}, and no such file is there"
+    if message:
+        detail = {"kind": "RunError", "message": message}
         return {**outcome, "status": "failed", "error": detail}
     return outcome
 
 
-def _previous(folder: Path, old: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Keep what the last good run found, to be compared with this one."""
+def previous(folder: Path | None) -> dict[str, Any] | None:
+    """Keep what the last good run found, and from what, to be compared with this one."""
+    if folder is None:
+        return None
+    old = read_json(folder / NAME)
     if old.get("status") in ("done", "interactive"):
         summary = read_json(folder / "summary.json")
+        kept = ("finished", "key", "parameters", "inputs", "versions", "notebook_digest")
         return {
-            "finished": old.get("finished"),
-            "key": old.get("key"),
+            **{name: old.get(name) for name in kept},
             "headline": summary.get("headline", ""),
             "answers": summary.get("answers", []),
+            "rows": summary.get("rows", {}),
         }
-    kept = old.get("previous")
-    return dict(kept) if kept else None
+    before = old.get("previous")
+    return dict(before) if before else None

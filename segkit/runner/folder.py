@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,23 +36,48 @@ def _lock(handle: int) -> bool:
 
 
 @contextmanager
-def locked(run_folder: Path) -> Iterator[None]:
+def locked(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
     """Hold a run's folder for one process.
+
+    Parameters
+    ----------
+    run_folder : pathlib.Path
+        The folder; it is made if it is not there.
+    patience : float
+        Seconds to wait for a process that holds it: one whose parent was killed is leaving.
 
     Raises
     ------
     RunError
-        If another process holds it.
+        If another process holds it, or the folder cannot be written.
     """
     work = run_folder / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    handle = os.open(work / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _lock(handle):
-            raise RunError(
-                f"another run is writing to {run_folder}; wait for it, or choose another --name"
-            )
+        work.mkdir(parents=True, exist_ok=True)
+        handle = os.open(work / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"cannot write to {run_folder}: {error.strerror}") from error
+    deadline = time.monotonic() + patience
+    try:
+        while not _lock(handle):
+            if time.monotonic() >= deadline:
+                raise RunError(
+                    f"another run is writing to {run_folder}; wait for it, or choose another --name"
+                )
+            time.sleep(0.1)
         yield
+    finally:
+        os.close(handle)
+
+
+def held(run_folder: Path) -> bool:
+    """Tell whether a process is writing to a run's folder now."""
+    try:
+        handle = os.open(run_folder / WORK / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _lock(handle)
     finally:
         os.close(handle)
 
@@ -124,6 +150,12 @@ def clean(run_folder: Path) -> list[str]:
             shutil.rmtree(path, ignore_errors=True)
             _lock_file(path).unlink(missing_ok=True)
             said.append(f"removed a half-written {path.name.split('.new.')[0]} of a killed run")
+    for lock in sorted((run_folder / WORK).glob("*.new.*.lock")):  # killed before its folder was
+        path = lock.with_suffix("")
+        if not path.exists() and _abandoned(path):
+            lock.unlink(missing_ok=True)
+    for left in (*run_folder.glob(".*.new"), *run_folder.glob("[!.]*/.*.new")):
+        left.unlink(missing_ok=True)  # JSON or a page, killed before it stood in its place
     return said
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
 import platform
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ def file_digest(path: Path) -> str:
         for file in sorted(item for item in path.rglob("*") if item.is_file()):
             digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\0".encode())
         return digest.hexdigest()
+    known = path.stat()
+    return _digest_of(path, known.st_ino, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: Path, *_: int) -> str:
+    """Hash a file once a process, unless it was written since: it is checked, then read."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -163,7 +171,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object so that a reader sees the old file or the new one, never half."""
     aside = path.with_name(f".{path.name}.new")
-    aside.write_text(
-        json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n", encoding="utf-8"
-    )
-    aside.replace(path)
+    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError:  # a full disk: what there was stands
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise

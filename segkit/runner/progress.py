@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
 CLEAR = "\r\x1b[2K"
 
 
+@dataclass(slots=True)
+class Turn:
+    """A notebook whose turn it is: its label, when it began, what it is at."""
+
+    label: str
+    started: float
+    what: str = "starting"
+
+
 class Progress:
-    """Writes how a run goes.
+    """Writes how a run goes; several notebooks may be under way at once.
 
     Parameters
     ----------
@@ -30,41 +41,51 @@ class Progress:
         self._quiet = quiet
         self._live = not quiet and self._stream.isatty()
         self._announce = announce and not self._live
-        self._label = ""
-        self._started = time.monotonic()
+        self._turns: dict[str, Turn] = {}
+        self._lock = threading.RLock()
 
     def begin(self, number: int, total: int, stem: str) -> None:
-        """Announce the notebook whose turn has come."""
-        self._started = time.monotonic()
-        self._label = f"[{number}/{total}] {stem}"
-        if self._announce:
-            self._write(f"{self._label}  running …\n")
-        self._redraw("starting")
+        """Announce a notebook whose turn has come."""
+        with self._lock:
+            turn = Turn(f"[{number}/{total}] {stem}", time.monotonic())
+            self._turns[stem] = turn
+            if self._announce:
+                self._write(f"{turn.label}  running …\n")
+            self._redraw()
 
-    def cell(self, event: Mapping[str, int]) -> None:
-        """Announce the cell that has begun."""
-        self._redraw(f"cell {event['cell']} of {event['cells']}")
+    def cell(self, stem: str, event: Mapping[str, int]) -> None:
+        """Announce the cell of a notebook that has begun."""
+        self.step(stem, f"cell {event['cell']} of {event['cells']}")
 
-    def step(self, what: str) -> None:
-        """Announce what has begun beside the cells."""
-        self._redraw(what)
+    def step(self, stem: str, what: str) -> None:
+        """Announce what has begun in a notebook's turn."""
+        with self._lock:
+            self._turns[stem].what = what
+            self._redraw()
 
-    def end(self, status: str, detail: str = "") -> None:
-        """Tell how the notebook ended."""
-        seconds = time.monotonic() - self._started
-        first = detail.strip().splitlines()[0] if detail.strip() else ""
-        start = CLEAR if self._live else ""
-        rest = f": {first}" if first else ""
-        self._write(f"{start}{self._label}  {status} ({seconds:.1f} s){rest}\n")
+    def end(self, stem: str, status: str, detail: str = "") -> None:
+        """Tell how a notebook ended."""
+        with self._lock:
+            turn = self._turns.pop(stem)
+            seconds = time.monotonic() - turn.started
+            first = detail.strip().splitlines()[0] if detail.strip() else ""
+            rest = f": {first}" if first else ""
+            self._line(f"{turn.label}  {status} ({seconds:.1f} s){rest}")
 
     def note(self, sentence: str) -> None:
         """Write a sentence of its own line."""
-        self._write(f"{sentence}\n")
+        with self._lock:
+            self._line(sentence)
 
-    def _redraw(self, what: str) -> None:
-        if self._live:
-            seconds = time.monotonic() - self._started
-            self._write(f"{CLEAR}{self._label}  {what}, {seconds:.0f} s")
+    def _line(self, text: str) -> None:
+        self._write(f"{CLEAR if self._live else ''}{text}\n")
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self._live and self._turns:
+            now = time.monotonic()
+            told = [f"{t.label}  {t.what}, {now - t.started:.0f} s" for t in self._turns.values()]
+            self._write(CLEAR + " · ".join(told))
 
     def _write(self, text: str) -> None:
         if not self._quiet:

@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from segkit.errors import ParameterError, RunError
 from segkit.runner.catalog import Catalog, notebook_folder
 from segkit.runner.context import OWN_DATA, run_name
-from segkit.runner.execute import NotebookEnd, State, run_one
+from segkit.runner.earlier import find_earlier
+from segkit.runner.execute import holds, key_now
 from segkit.runner.folder import clean, locked
-from segkit.runner.manifest import data_inputs, read_json, versions, write_json
+from segkit.runner.journal import Journal
+from segkit.runner.manifest import NAME, data_inputs, read_json
 from segkit.runner.parameters import settle
 from segkit.runner.progress import Progress
+from segkit.runner.record import RECORD, RunEnd, end_of, write_record
+from segkit.runner.schedule import go_through
+from segkit.runner.state import Label, NotebookEnd, State
 
-RECORD = "run.json"
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnd:
-    """How a run ended.
-
-    Attributes
-    ----------
-    name : str
-        The run's name.
-    folder, index : pathlib.Path
-        The run's folder, and the index of all runs beside it.
-    notebooks : tuple of NotebookEnd
-        In running order.
-    """
-
-    name: str
-    folder: Path
-    index: Path
-    notebooks: tuple[NotebookEnd, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """0 all done; 3 the data gate alone stopped it; 1 anything else failed."""
-        bad = {end.status for end in self.notebooks if not end.good} - {"not run"}
-        return 0 if not bad else 3 if bad == {"gate"} else 1
+__all__ = ["RECORD", "RunEnd", "run"]
 
 
 def run(
@@ -56,6 +35,8 @@ def run(
     force: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
+    jobs: int = 1,
+    day: str = "",
 ) -> RunEnd:
     """Run notebooks with all that they depend on.
 
@@ -77,6 +58,11 @@ def run(
         Seconds that one notebook may take.
     progress : Progress, optional
         Where to tell how it goes.
+    jobs : int
+        Notebooks at once, where they do not need one another.
+    day : str
+        An ISO date, or "today": the run gets a folder of its own for that day, beside those of
+        other days.
 
     Raises
     ------
@@ -85,8 +71,36 @@ def run(
     SourceError
         If a data or mapping file is not there.
     RunError
-        If another run holds the folder.
+        If another run holds the folder, or it cannot be written.
     """
+    this = plan(
+        notebooks,
+        catalog=catalog,
+        parameters=parameters,
+        texts=texts,
+        folder=folder,
+        force=force,
+        timeout=timeout,
+        progress=progress,
+        day=day,
+    )
+    return carry_out(this, jobs)
+
+
+def plan(
+    notebooks: Iterable[str] = (),
+    *,
+    catalog: Catalog | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    force: bool = False,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+    day: str = "",
+    label: Label | None = None,
+) -> State:
+    """Check what was asked for, and lay out a run of it; nothing is written. See `run`."""
     source = {**(parameters or {}), **(texts or {})}.get("source", "")
     known = (catalog or Catalog.open(notebook_folder(folder))).for_source(str(source))
     place = (folder or Path.cwd()).resolve()
@@ -94,21 +108,110 @@ def run(
     declared = {stem: known.notebooks[stem].parameters for stem in order}
     given = settle(declared, _with_own_data(parameters or {}, texts or {}), texts)
     shared = _shared(known, order, given)
-    run_folder = place / str(shared.get("out", "reports")) / run_name(shared)
+    label = label or Label(run_name(shared), day_of(day), dated=bool(day))
+    run_folder = place / str(shared.get("out", "reports")) / label.folder
     data_inputs(shared, place)
-    this = State(known, order, given, place, run_folder, force, timeout, progress or Progress())
-    started = datetime.now(UTC)
-    with locked(run_folder):
-        for sentence in clean(run_folder):
+    told = progress or Progress()
+    this = State(known, order, given, place, run_folder, force, timeout, told, label, shared)
+    if label.dated:
+        this.earlier = find_earlier(run_folder.parent, label)
+    return this
+
+
+def day_of(text: str) -> str:
+    """Return an ISO date; "today" and nothing at all mean today (UTC).
+
+    Raises
+    ------
+    ParameterError
+        If the text is no date.
+    """
+    if text in ("", "today"):
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ParameterError(f"--date expects an ISO date or 'today', got {text!r}") from None
+
+
+def carry_out(
+    this: State, jobs: int = 1, *, patience: float = 0.5, with_index: bool = True
+) -> RunEnd:
+    """Carry out a planned run.
+
+    Parameters
+    ----------
+    this : State
+        What `plan` laid out.
+    jobs : int
+        Notebooks at once.
+    patience : float
+        Seconds to wait for another process to leave the run's folder.
+    with_index : bool
+        Write the index of all runs at the end.
+    """
+    if jobs < 1:
+        raise ParameterError(f"--jobs expects a whole number of at least 1, got {jobs}")
+    with locked(this.folder, patience=patience):
+        for sentence in clean(this.folder):
             this.progress.note(sentence)
-        threading.Thread(target=_import_renderer, daemon=True).start()
+        before = read_json(this.folder / RECORD).get("status")
+        held = not this.force and all_held(this)
+        this.journal = Journal(this.folder, this.folder.name, "notebooks", len(this.order))
         try:
-            for number, stem in enumerate(order, 1):
-                this.ends[stem] = run_one(this, number, known.notebooks[stem])
-        finally:
-            if this.spare:
-                this.spare.close()
-        return _record(this, shared, started)
+            if not held:
+                write_record(this, "running")
+                threading.Thread(target=_import_renderer, daemon=True).start()
+                go_through(this, jobs)
+            for number, stem in enumerate(this.order if held else (), 1):
+                this.progress.begin(number, len(this.order), stem)
+                this.progress.end(stem, "reused", "nothing has changed")
+                this.journal.end(stem, "reused")
+            _close(this, link=not held or before != "done", with_index=with_index)
+        except OSError as error:
+            name = Path(str(error.filename or this.folder)).name
+            why = f"the run's record could not be written: {error.strerror or error} ({name})"
+            this.journal.close("stopped", 1, why)
+            raise RunError(why) from error
+    return end_of(this)
+
+
+def all_held(this: State) -> bool:
+    """Tell whether nothing has to be run; if so, every notebook's end is noted."""
+    ends: dict[str, NotebookEnd] = {}
+    for stem in this.order:
+        old = read_json(this.folder / stem / NAME)
+        if old.get("status") != "done":
+            return False
+        inputs, key = key_now(this, this.catalog.notebooks[stem])
+        if not holds(this.folder / stem, old, inputs, key):
+            return False
+        ends[stem] = NotebookEnd(stem, "reused")
+    this.ends = ends
+    return True
+
+
+def _close(this: State, *, link: bool, with_index: bool) -> None:
+    """Write how a run ended, link its reports to one another, and list it on the index."""
+    from segkit.report.index import link_reports, write_index
+
+    end = end_of(this)
+    if link:
+        write_record(this, "running")  # names the reports that there are
+        link_reports(this.folder)
+    write_record(this, end.status)
+    if this.journal:
+        this.journal.close(end.status, end.exit_code, end.message)
+    if with_index:
+        write_index(this.folder.parent)
+
+
+def _import_renderer() -> None:
+    """Import what renders reports while the first notebook executes."""
+    from segkit.runner.lean import import_nbformat
+
+    import_nbformat()
+    from segkit.report import render  # noqa: F401
 
 
 def _with_own_data(parameters: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -125,39 +228,3 @@ def _shared(catalog: Catalog, order: list[str], given: Mapping[str, Any]) -> dic
         for name, parameter in catalog.notebooks[stem].parameters.items():
             shared.setdefault(name, given[stem].get(name, parameter.default))
     return shared
-
-
-def _import_renderer() -> None:
-    """Import what renders reports while the first notebook executes."""
-    from segkit.runner.lean import import_nbformat
-
-    import_nbformat()
-    from segkit.report import render  # noqa: F401
-
-
-def _record(this: State, shared: Mapping[str, Any], started: datetime) -> RunEnd:
-    from segkit.report.index import link_reports, write_index
-
-    before = {item["stem"]: item for item in read_json(this.folder / RECORD).get("notebooks", [])}
-    before |= {
-        end.stem: {"stem": end.stem, "status": end.status, "message": end.message}
-        for end in this.ends.values()
-    }
-    titles = {stem: notebook.title for stem, notebook in this.catalog.notebooks.items()}
-    listed = [before[stem] | {"title": titles[stem]} for stem in titles if stem in before]
-    end = RunEnd(
-        this.folder.name, this.folder, this.folder.parent / "index.html", tuple(this.ends.values())
-    )
-    record = {
-        "name": this.folder.name,
-        "exit_code": end.exit_code,
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": dict(shared),
-        "notebooks": listed,
-        "versions": versions(),
-    }
-    write_json(this.folder / RECORD, record)
-    link_reports(this.folder)
-    write_index(this.folder.parent)
-    return end

@@ -7,12 +7,17 @@ output, one JSON object a line. When its parent goes, it goes, and its kernel wi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+from segkit.runner.manifest import read_json
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
 
@@ -28,10 +33,11 @@ def main(folder: Path) -> None:
     _keep_progress_apart()
     line = sys.stdin.readline()
     if not line.strip():
+        shutil.rmtree(folder, ignore_errors=True)
         return
     job = json.loads(line)
     engine = _register_engine(folder)
-    threading.Thread(target=_leave_with_parent, args=(engine,), daemon=True).start()
+    threading.Thread(target=_leave_with_parent, args=(engine, folder), daemon=True).start()
     try:
         papermill.execute_notebook(
             job["notebook"],
@@ -48,6 +54,7 @@ def main(folder: Path) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it was becomes the reported outcome
         outcome = _explain(error, engine)
     outcome["peak_memory_bytes"] = _peak_memory()
+    outcome["cells_seconds"] = _cells_seconds(folder / "executed.ipynb")
     write_json(folder / "outcome.json", outcome)
 
 
@@ -147,8 +154,6 @@ def died(what: str, code: int | None) -> str:
     >>> died("kernel", 3)
     'the kernel ended by itself with exit code 3'
     """
-    import signal
-
     if code is None:
         return f"the {what} stopped answering"
     if code >= 0:
@@ -168,11 +173,29 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 
 
-def _leave_with_parent(engine: Any) -> None:
+def _leave_with_parent(engine: Any, folder: Path) -> None:
+    """Wait for the parent to close our input, as its end does; then leave nothing behind."""
     sys.stdin.read()
     if engine.kernel is not None:
-        engine.kernel.kill()
+        end_group(engine.kernel.pid)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
+
+
+def end_group(pid: int) -> None:
+    """End a kernel and the processes that it started: they share the group that it leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "nt":
+            os.kill(pid, signal.SIGTERM)
+        else:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _cells_seconds(executed: Path) -> float:
+    """Sum what the cells took: the analysis itself, without starting, stopping and rendering."""
+    cells = read_json(executed).get("cells", [])
+    took = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
+    return round(sum(took), 2)
 
 
 if __name__ == "__main__":
