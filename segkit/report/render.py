@@ -15,8 +15,11 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
+from segkit.report.evidence import SHOWN, files, linked, mark_tables
+from segkit.report.page import hide_addresses, part
 from segkit.report.style import TEMPLATES, style
 from segkit.runner.catalog import INJECTED, without_course
+from segkit.runner.folder import WORK
 from segkit.runner.manifest import read_json
 from segkit.runner.parameters import parse_parameters
 
@@ -65,13 +68,23 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     summary = read_json(folder / "summary.json")
     page = _page(notebook, manifest, summary, run_name)
+    page["answers"] = part(
+        "answers.html.j2", answers=linked(page["answers"], stem, _run_of(folder)), shown=SHOWN
+    )
+    page["files"] = files(folder)
     notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
+    mark_tables(notebook)
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
     text = keep_offline(ANCHOR.sub("", text))
-    text = text.replace("<!--contents-->", _contents(text), 1)
+    text = hide_addresses(text.replace("<!--contents-->", _contents(text), 1))
     target = folder / "report.html"
     target.write_text(text, encoding="utf-8")
     return target
+
+
+def _run_of(folder: Path) -> Path:
+    """Return the run's folder: a report may be written aside, before it is put in its place."""
+    return folder.parents[1] if folder.parent.name == WORK else folder.parent
 
 
 @cache
@@ -115,6 +128,7 @@ def _page(
     ]
     return {
         "css": style("style.css", "report.css"),
+        "script": style("wide.js", "report.js"),
         "title": manifest["title"],
         "run": run_name,
         "question": question or manifest["question"] or manifest["title"],
