@@ -1,4 +1,4 @@
-"""The command line: ``segkit run``, ``params``, ``check``, ``score``, ``new``, ``index``."""
+"""The command line: run notebooks, check data, score customers, print summaries, and the like."""
 
 from __future__ import annotations
 
@@ -194,6 +194,17 @@ def index(
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
     typer.echo(_near(write_index(folder)))
+
+
+@app.command()
+def pdf(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, or the folder that holds runs")],
+) -> None:
+    """Print the summary of each run as PDF, where Chromium is installed."""
+    from segkit.report.pdf import write_pdfs
+
+    for path in write_pdfs(folder):
+        typer.echo(_near(path))
 
 
 @app.command()
