@@ -126,6 +126,9 @@ _MAP: dict[str, str] = {
     "choose_variables": "segkit.pipeline",
     "judge_quality": "segkit.pipeline",
     "link_source": "segkit.pipeline",
+    # Which segments suit, tried by hand in JupyterLab?
+    "Explorer": "segkit.explorer",
+    "explore_segments": "segkit.explorer",
     # Where does this notebook read and write?
     "NotebookRun": "segkit.runner",
     "open_notebook": "segkit.runner",

@@ -1,0 +1,289 @@
+"""Turn variables, method and number of segments, and see at once what comes of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.errors import ParameterError, SegkitError, unknown
+from segkit.explorer import findings
+from segkit.explorer.settings import FILES, Settings
+from segkit.explorer.work import Job, Worker
+from segkit.live import is_watched
+
+if TYPE_CHECKING:
+    from segkit.cluster.choose import KChoice
+    from segkit.cluster.comparison import MethodComparison
+    from segkit.cluster.division import Division
+    from segkit.cluster.outcome import Segmentation
+    from segkit.cluster.stability import Stability
+    from segkit.explorer.panel import Panel
+    from segkit.profile import Profile
+
+PAUSE = 0.4  # seconds without a further change before the work begins
+STATIC = "In JupyterLab, with a running kernel, variables, method and number can be turned here."
+BEAT = 0.15  # seconds between two signs of progress
+
+
+class Explorer:
+    """A choice of segments that can be changed; made by `explore_segments`.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        The customers.
+    settings : Settings
+        Variables, k, method and seed in force.
+    usable : list of str
+        Columns that may be chosen.
+    folder : pathlib.Path
+        Where `export` writes.
+    found : Segmentation, Division or None
+        The segments of the settings in force; None until they are worked out, and where they
+        cannot be.
+    profile : Profile or None
+        Who they are, once that is on view.
+    stability : Stability, MethodComparison or None
+        Whether they come out again, once asked for.
+    suggestion : KChoice, Division or None
+        How many there should be, once asked for; kept for as long as variables and method are.
+    error : str
+        Why there is nothing, if so.
+    """
+
+    def __init__(
+        self,
+        table: pl.DataFrame,
+        settings: Settings,
+        usable: list[str],
+        folder: Path,
+        start: Segmentation | None = None,
+    ) -> None:
+        self.table = table
+        self.settings = settings
+        self.usable = usable
+        self.folder = folder
+        self.found: Segmentation | Division | None = start or settings.fit(table)
+        self.profile: Profile | None = None
+        self.stability: Stability | MethodComparison | None = None
+        self.suggestion: KChoice | Division | None = None
+        self.error = ""
+        self._lock = threading.RLock()  # what is found and what is shown change together
+        self._panel: Panel | None = None
+        self._picture: Any = None
+        self._told = 0.0
+        self._worker = Worker(self._progress)
+
+    def __repr__(self) -> str:
+        return f"<Explorer: {self.settings.words}>"
+
+    # Asking --------------------------------------------------------------------------------
+
+    def change(
+        self,
+        *,
+        features: Sequence[str] | None = None,
+        k: int | None = None,
+        method: str | None = None,
+    ) -> Explorer:
+        """Put other settings in force; what belongs to the old ones is gone at once.
+
+        The work is done in the background, once no further change follows for a moment.
+        """
+        with self._lock:
+            self._worker.stop()
+            old = self.settings
+            self.settings = replace(
+                old,
+                features=old.features if features is None else tuple(features),
+                k=old.k if k is None else k,
+                method=old.method if method is None else method,
+            )
+            if (old.features, old.method) != (self.settings.features, self.settings.method):
+                self.suggestion = None
+            return self.refit(delay=PAUSE if self._panel else 0.0)
+
+    def refit(self, *, delay: float = 0.0) -> Explorer:
+        """Work out the settings in force, once more if need be."""
+        with self._lock:
+            self._worker.stop()
+            self.found = self.profile = self.stability = None
+            if self._panel:
+                self._panel.clear()
+            return self._begin(self._fit, "Working out the segments …", delay)
+
+    def assess(self, refits: int = 30) -> Explorer:
+        """Ask, in the background, whether the segments in force come out again."""
+        with self._lock:
+            self.stability = None
+            said = "Repeating the segmentation on resampled customers …"
+            return self._begin(lambda job: self._assess(job, refits), said)
+
+    def suggest(self) -> Explorer:
+        """Ask, in the background, how many segments the data speak for."""
+        with self._lock:
+            self.suggestion = None
+            return self._begin(self._suggest, "Comparing numbers of segments …")
+
+    def stop(self) -> Explorer:
+        """End what runs in the background, at its next step."""
+        with self._lock:
+            if self._worker.stop():
+                self._say("Stopped." if self.found else "Stopped; there are no results yet.")
+        return self
+
+    def wait(self, timeout: float | None = None) -> Explorer:
+        """Wait for what runs in the background."""
+        self._worker.wait(timeout)
+        return self
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs in the background."""
+        return self._worker.busy
+
+    # Taking away ---------------------------------------------------------------------------
+
+    def code(self, table: str = "table", *, model: str = "", assignments: str = "") -> str:
+        """Write the choice as code that finds the same segments again."""
+        return self.settings.code(table, model=model, assignments=assignments)
+
+    def export(self, name: str = "", *, ending: str = "csv") -> tuple[Path, Path]:
+        """Save the model as JSON and the assignments, and return both paths.
+
+        Parameters
+        ----------
+        name : str
+            Of both files, without ending; by default made of the method and k.
+        ending : {"csv", "parquet"}
+            Of the assignments.
+
+        Raises
+        ------
+        ParameterError
+            If the ending is unknown, or there are no segments to save.
+        """
+        with self._lock:
+            found, stem = self.found, name or self.settings.stem
+        if ending not in FILES:
+            raise ParameterError(unknown("kind of file", ending, FILES))
+        if found is None:
+            raise ParameterError("there are no segments to save; wait for them, or refit")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        model = found.model.save(self.folder / f"{stem}.json")
+        rows = self.folder / f"{stem}.{ending}"
+        (found.assignments.write_csv if ending == "csv" else found.assignments.write_parquet)(rows)
+        return model, rows
+
+    # In the background ---------------------------------------------------------------------
+
+    def _begin(self, task: Callable[[Job], None], said: str, delay: float = 0.0) -> Explorer:
+        self.error = ""
+        self._say(said, busy=True)
+        self._worker.submit(lambda job: self._guarded(task, job), delay=delay)
+        return self
+
+    def _guarded(self, task: Callable[[Job], None], job: Job) -> None:
+        try:
+            task(job)
+        except SegkitError as error:
+            self._publish(job, error=str(error))
+        except Exception as error:  # noqa: BLE001 - told in place: a thread has no cell to fail
+            self._publish(job, error=f"{type(error).__name__}: {error}")
+        with self._lock:
+            job.check()
+            self._say(self.error, failed=bool(self.error))
+
+    def _publish(self, job: Job, shown: Mapping[str, str] | None = None, **found: Any) -> None:
+        """Let what was found, and how it looks, stand; unless the job was overtaken."""
+        with self._lock:
+            job.check()
+            for name, value in found.items():
+                setattr(self, name, value)
+            if self._panel and shown:
+                self._panel.show(shown)
+
+    def _fit(self, job: Job) -> None:
+        found = self.settings.fit(self.table)
+        self._publish(job, {"segments": findings.paragraph(found.headline)}, found=found)
+        self._describe(job, found)
+
+    def _describe(self, job: Job, found: Segmentation | Division) -> None:
+        profile = findings.describe(self.table, found, self.settings)
+        self._publish(job, findings.segments(found, profile), profile=profile)
+        if self._panel:
+            self._publish(job, {"map": findings.chart(profile)})
+            self._publish(job, findings.portraits(profile))
+        if self._picture:
+            still = findings.static(found, profile, self.settings.words)
+            with self._lock:
+                job.check()
+                self._picture.update(_html(still))
+
+    def _assess(self, job: Job, refits: int) -> None:
+        if self.found is None:
+            raise ParameterError("there are no segments whose stability could be told")
+        stable = findings.stability_of(self.table, self.found, self.settings, refits)
+        self._publish(job, {"stability": findings.stability(stable)}, stability=stable)
+
+    def _suggest(self, job: Job) -> None:
+        if self.found is None:
+            raise ParameterError("there are no segments to start from")
+        found = findings.suggested(self.table, self.found, self.settings)
+        self._publish(job, {"number": findings.suggestion(found)}, suggestion=found)
+
+    # Showing -------------------------------------------------------------------------------
+
+    def _say(self, text: str, *, busy: bool = False, failed: bool = False) -> None:
+        if self._panel:
+            self._panel.say(text, busy=busy, failed=failed)
+
+    def _progress(self, job: Job, what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._panel is None or now - self._told < BEAT:
+            return
+        with self._lock:
+            job.check()
+            self._told = now
+            self._panel.progress(what, done, total)
+
+    def _repr_html_(self) -> str:
+        """Return the choice on view as a page that nobody can click shows it."""
+        with self._lock:
+            found, profile = self.found, self.profile
+        if found is None:
+            return findings.paragraph(self.error or "The segments are being worked out.")
+        if profile is None:  # quick: for a page nobody asks for more
+            profile = findings.describe(self.table, found, self.settings, self.settings.features)
+        return findings.static(found, profile, f"{self.settings.words}. {STATIC}")
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if not is_watched() or find_spec("ipywidgets") is None:
+            display(_html(self._repr_html_()))  # type: ignore[no-untyped-call]
+            return
+        from segkit.explorer.panel import Panel
+
+        # Two outputs: a page without a kernel keeps the picture, which the controls hide.
+        self._picture = display(_html(""), display_id=True)  # type: ignore[no-untyped-call]
+        self._panel = self._panel or Panel(self)
+        display(self._panel.bundle(), raw=True)  # type: ignore[no-untyped-call]
+        found = self.found
+        if found is None:
+            self.refit()
+        else:
+            self._begin(lambda job: self._describe(job, found), "Describing the segments …")
+
+
+def _html(text: str) -> Any:
+    from IPython.display import HTML
+
+    return HTML(text)  # type: ignore[no-untyped-call]

@@ -1,0 +1,226 @@
+"""The controls and the results beside them, as Jupyter widgets."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from segkit.display import number
+from segkit.errors import SegkitError
+from segkit.explorer.settings import FILES, LEAST, METHODS, MOST
+from segkit.labels import label
+
+if TYPE_CHECKING:
+    from segkit.explorer.explorer import Explorer
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+REFITS = 30
+PARTS = {
+    "segments": "Segments", "map": "Map", "profile": "Profile", "number": "How many?",
+    "stability": "Stability", "export": "Export",
+}  # fmt: skip
+ASK_NUMBER = "<p>Which number of segments do the criteria speak for?</p>"
+ASK_STABILITY = "<p>Do the segments come out again on other customers like these?</p>"
+# The picture for pages without a kernel stands in the output before; it goes while this is there.
+STYLE = """<style>
+.jp-OutputArea:has(.segkit-explorer) .segkit-static { display: none }
+.segkit-explorer { color: var(--jp-content-font-color1, inherit) }
+.segkit-explorer .widget-html-content { line-height: 1.5; font-size: 13px }
+.segkit-explorer .widget-html-content p { margin: 0 0 .6em; max-width: 80em }
+.segkit-explorer .segkit-scroll { overflow-x: auto }
+.segkit-explorer table { border-collapse: collapse; margin: .4em 0 }
+.segkit-explorer caption { text-align: left; font-weight: 600; padding: .2em 0 }
+.segkit-explorer th, .segkit-explorer td { padding: .3em .7em; text-align: left;
+  vertical-align: top; border-bottom: 1px solid var(--jp-border-color2, #ccc) }
+.segkit-explorer img { background: white; max-width: min(100%, 900px) }
+.segkit-explorer .segkit-failed { border-left: 4px solid var(--jp-error-color1, #b00020);
+  padding-left: .6em }
+.segkit-explorer .segkit-of { opacity: .8 }
+.segkit-explorer :focus-visible { outline: 2px solid var(--jp-brand-color1, #0072b2) }
+</style>"""
+
+
+class Panel:
+    """What the analyst sees and clicks; it asks the explorer, and shows what that hands it.
+
+    Parameters
+    ----------
+    explorer : Explorer
+    """
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+        self._heard = True
+        self.status = widgets.HTML()
+        self.parts = {name: widgets.HTML() for name in PARTS}
+        self.values = widgets.HTML()
+        self._values: dict[str, str] = {}
+        chosen, top = self._controls(), self._buttons()
+        shown = [widgets.HTML(STYLE), top, chosen, self.status, self._results()]
+        self.box = widgets.VBox(shown)
+        self.box.add_class("segkit-explorer")
+        self.clear()
+
+    def bundle(self) -> dict[str, Any]:
+        """Return what is displayed: the widgets alone, with nothing that a page could keep."""
+        return {"text/plain": "", "text/html": "", VIEW: self.box._repr_mimebundle_()[VIEW]}
+
+    # Built ---------------------------------------------------------------------------------
+
+    def _controls(self) -> Any:
+        settings = self._explorer.settings
+        wide = {"description_width": "initial"}
+        self.method = widgets.Dropdown(
+            options=[(each.words, name) for name, each in METHODS.items()],
+            value=settings.method, description="Method", style=wide,
+        )  # fmt: skip
+        self.k = widgets.BoundedIntText(
+            value=settings.k, min=LEAST, max=MOST, description="Number of segments", style=wide,
+            layout=widgets.Layout(width="13em"),
+        )  # fmt: skip
+        row = widgets.Layout(width="auto", margin="0")
+        self.features = {
+            name: widgets.Checkbox(
+                value=name in settings.features, description=label(name), indent=False, layout=row
+            )
+            for name in self._explorer.usable
+        }
+        grid = widgets.Layout(
+            grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))", max_height="11em",
+            overflow="auto", width="100%",
+        )  # fmt: skip
+        self._count = widgets.HTML()
+        for control in (self.method, self.k, *self.features.values()):
+            control.observe(self._changed, "value")
+        boxes = widgets.GridBox(list(self.features.values()), layout=grid)
+        return widgets.VBox([self._count, boxes])
+
+    def _buttons(self) -> Any:
+        explorer = self._explorer
+        self.refits = widgets.BoundedIntText(
+            value=REFITS, min=4, max=500, description="Refits",
+            style={"description_width": "initial"}, layout=widgets.Layout(width="9em"),
+        )  # fmt: skip
+        self.stop = _button("Stop", "End what is being worked out", explorer.stop)
+        self.refit = _button("Fit again", "Work out these settings once more", explorer.refit)
+        self.assess = _button(
+            "Assess stability", "Repeat the segmentation on resampled customers",
+            lambda: explorer.assess(self.refits.value),
+        )  # fmt: skip
+        self.suggest = _button("Compare numbers", "Let every criterion vote", explorer.suggest)
+        self.take = _button("Use that number", "Set the number suggested", self._take)
+        self.measure = widgets.ToggleButtons(options=["mean", "median"], description="Values")
+        self.measure.observe(lambda _: self._show_values(), "value")
+        self.name = widgets.Text(description="File name", placeholder="made from the settings")
+        self.ending = widgets.Dropdown(options=FILES, description="Assignments")
+        self.save = _button("Save model and assignments", "Write both files", self._save)
+        self.code = widgets.Textarea(
+            description="Code", rows=14, layout=widgets.Layout(width="100%", max_width="60em")
+        )
+        row = [self.method, self.k, self.refit, self.stop]
+        return widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap"))
+
+    def _results(self) -> Any:
+        at = {
+            "profile": [self.parts["profile"], self.measure, self.values],
+            "number": [widgets.HBox([self.suggest, self.take]), self.parts["number"]],
+            "stability": [widgets.HBox([self.refits, self.assess]), self.parts["stability"]],
+            "export": [
+                widgets.HBox([self.name, self.ending, self.save]),
+                self.parts["export"],
+                self.code,
+            ],
+        }
+        pages = [widgets.VBox(at.get(name, [self.parts[name]])) for name in PARTS]
+        return widgets.Tab(children=pages, titles=tuple(PARTS.values()))
+
+    # Heard ---------------------------------------------------------------------------------
+
+    def _changed(self, _: Any) -> None:
+        if not self._heard:
+            return
+        chosen = [name for name, box in self.features.items() if box.value]
+        self._explorer.change(features=chosen, k=self.k.value, method=self.method.value)
+
+    def _take(self) -> None:
+        if self._explorer.suggestion is not None:
+            self.k.value = self._explorer.suggestion.k
+
+    def _save(self) -> None:
+        try:
+            model, rows = self._explorer.export(self.name.value.strip(), ending=self.ending.value)
+        except (SegkitError, OSError) as error:
+            self.parts["export"].value = _said(str(error), failed=True)
+            return
+        said = f"Saved {model.name} and {rows.name} in {model.resolve().parent.name}/."
+        self.parts["export"].value = _said(said)
+        self.code.value = self._explorer.code(model=model.name, assignments=rows.name)
+
+    # Shown ---------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Take away all results, and show the settings in force."""
+        settings = self._explorer.settings
+        self._heard = False
+        self.method.value, self.k.value = settings.method, settings.k
+        for name, box in self.features.items():
+            box.value = name in settings.features
+        self._heard = True
+        chosen, usable = len(settings.features), len(self.features)
+        self._count.value = f"<b>Variables</b>: {number(chosen)} of {number(usable)} chosen"
+        empty = dict.fromkeys(PARTS, "") | {"stability": ASK_STABILITY}
+        if self._explorer.suggestion is not None:
+            del empty["number"]
+        else:
+            empty["number"] = ASK_NUMBER
+        self._values = {}
+        self.values.value = self.code.value = ""
+        for name, text in empty.items():
+            self.parts[name].value = text
+
+    def show(self, shown: Mapping[str, str]) -> None:
+        """Show parts of the results, each with the settings that it belongs to."""
+        of = f'<p class="segkit-of">{html.escape(self._explorer.settings.words)}</p>'
+        for name, text in shown.items():
+            if name in self.parts:
+                self.parts[name].value = f'{of}<div class="segkit-scroll">{text}</div>'
+            else:
+                self._values[name] = f'<div class="segkit-scroll">{text}</div>'
+        self._show_values()
+        self.code.value = self._explorer.code()
+
+    def _show_values(self) -> None:
+        self.values.value = self._values.get(self.measure.value, "")
+
+    def say(self, text: str, *, busy: bool, failed: bool) -> None:
+        """Say what is going on, or went wrong."""
+        bar = "<progress aria-label='Working'></progress> " if busy else ""
+        self.status.value = _said(text, failed=failed, bar=bar)
+        ready = self._explorer.found is not None and not busy
+        self.stop.disabled = not busy
+        self.refit.disabled = busy
+        for button in (self.assess, self.suggest, self.save):
+            button.disabled = not ready
+        self.take.disabled = busy or self._explorer.suggestion is None
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Say how far the work is."""
+        span = f" max='{total}' value='{done}'" if total else ""
+        of = f" of {number(total)}" if total else ""
+        bar = f"<progress aria-label='Progress'{span}></progress> "
+        self.status.value = _said(f"{what}: {number(done)}{of}", bar=bar)
+
+
+def _button(words: str, tip: str, act: Any) -> Any:
+    button = widgets.Button(description=words, tooltip=tip, layout=widgets.Layout(width="auto"))
+    button.on_click(lambda _: act())
+    return button
+
+
+def _said(text: str, *, failed: bool = False, bar: str = "") -> str:
+    role = "alert" if failed else "status"
+    kind = ' class="segkit-failed"' if failed else ""
+    return f'<div role="{role}"{kind}>{bar}{html.escape(text)}</div>'

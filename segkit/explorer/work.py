@@ -1,0 +1,128 @@
+"""One thing at a time, off the kernel's own thread: the newest wish counts, and all can stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from segkit.live import Stopped, Watcher, watched_by
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A piece of work that was asked for.
+
+    Attributes
+    ----------
+    task : callable
+        Called with the job; asks `check` between its parts.
+    due : float
+        Moment before which it does not begin: a newer wish may replace it until then.
+    """
+
+    task: Callable[[Job], None]
+    due: float
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is to end."""
+        return self._ended.is_set()
+
+    def check(self) -> None:
+        """Raise `Stopped` if the job is to end."""
+        if self.stopped:
+            raise Stopped
+
+    def stop(self) -> None:
+        """Ask the job to end at its next step."""
+        self._ended.set()
+
+
+Report = Callable[[Job, str, int, int | None], None]
+
+
+class Worker:
+    """Runs the newest job in a thread of its own; an older one is stopped and forgotten.
+
+    Parameters
+    ----------
+    on_progress : callable
+        Told of a job, what its steps are, how many are done, and of how many.
+    """
+
+    def __init__(self, on_progress: Report) -> None:
+        self._on_progress = on_progress
+        self._wake = threading.Condition()
+        self._next: Job | None = None
+        self._now: Job | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs or waits."""
+        return self._now is not None or self._next is not None
+
+    def submit(self, task: Callable[[Job], None], *, delay: float = 0.0) -> Job:
+        """Have a task done after a delay, in place of whatever runs or waits."""
+        job = Job(task, time.monotonic() + delay)
+        with self._wake:
+            self.stop()
+            self._next = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="segkit")
+                self._thread.start()
+            self._wake.notify_all()
+        return job
+
+    def stop(self) -> bool:
+        """Ask whatever runs or waits to end; tell whether there was anything."""
+        with self._wake:
+            there = [job for job in (self._now, self._next) if job is not None]
+            for job in there:
+                job.stop()
+            self._next = None
+            self._wake.notify_all()
+        return bool(there)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs or waits; tell whether that came about."""
+        with self._wake:
+            return self._wake.wait_for(lambda: not self.busy, timeout)
+
+    def _run(self) -> None:
+        while True:
+            job = self._take()
+            if job is None:
+                return
+            try:
+                with watched_by(self._report(job)):
+                    job.check()
+                    job.task(job)
+            except Stopped:
+                pass
+            finally:
+                with self._wake:
+                    self._now = None
+                    self._wake.notify_all()
+
+    def _take(self) -> Job | None:
+        """Return the next job once it is due; None, and the thread ends, when there is none."""
+        with self._wake:
+            while self._next is not None:
+                left = self._next.due - time.monotonic()
+                if left <= 0:
+                    self._now, self._next = self._next, None
+                    return self._now
+                self._wake.wait(left)
+            self._thread = None
+            return None
+
+    def _report(self, job: Job) -> Watcher:
+        def report(what: str, done: int, total: int | None) -> None:
+            job.check()
+            self._on_progress(job, what, done, total)
+
+        return report
