@@ -1,0 +1,114 @@
+"""Builds the course: every session's notebooks and pages, all from the one notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from segkit.course.matrix import CheckMatrix, Tell, check_course, write_parameters
+from segkit.course.pages import lesson_page, notes_page, slides_page, syllabus_page
+from segkit.course.session import Session, read_sessions
+from segkit.course.variants import SAMPLE_SEED, variant, write_notebook
+from segkit.errors import ParameterError, RunError, unknown
+from segkit.runner.workspace import PARAMETERS
+
+VARIANTS = ("lesson", "exercise", "slides", "solution", "notes", "nbgrader")
+RUN = Path("reports") / "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A course as built.
+
+    Attributes
+    ----------
+    place : pathlib.Path
+        Its folder; ``index.html`` is the syllabus.
+    paths : tuple of pathlib.Path
+        What was written.
+    matrix : CheckMatrix
+        What every check said of solutions, untouched exercises and common mistakes.
+    """
+
+    place: Path
+    paths: tuple[Path, ...]
+    matrix: CheckMatrix
+
+
+def build_course(
+    place: Path,
+    *,
+    variants: Iterable[str] = VARIANTS,
+    seed: int = SAMPLE_SEED,
+    sessions: Iterable[Session] | None = None,
+    tell: Tell | None = None,
+) -> Built:
+    """Build the course into a folder: execute every lesson, try every check, write every variant.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+        New, empty, or a course built earlier.
+    variants : iterable of str
+        Which of `VARIANTS` to write.
+    seed : int
+        Of the customers: a student's own; the default gives the committed sample.
+    sessions : iterable of Session, optional
+        By default all.
+    tell : callable, optional
+        Told of each session before it is executed.
+
+    Returns
+    -------
+    Built
+
+    Raises
+    ------
+    ParameterError
+        If a variant is unknown, or the folder holds something else.
+    RunError
+        If a lesson fails, or a check is no good; nothing is handed out then.
+    """
+    wanted = tuple(variants)
+    for name in wanted:
+        if name not in VARIANTS:
+            raise ParameterError(unknown("variant", name, VARIANTS))
+    if place.exists() and any(place.iterdir()) and not (place / PARAMETERS).is_file():
+        raise ParameterError(f"{place} holds something else; nothing is overwritten")
+    course = list(read_sessions() if sessions is None else sessions)
+    matrix = check_course(course, seed=seed, place=place, tell=tell)
+    if not matrix.good:
+        raise RunError(f"some checks are no good:\n{matrix.text}")
+    paths = [path for one in course for path in _write(place, one, wanted, seed, matrix)]
+    front = place / "index.html"
+    front.write_text(syllabus_page(course, seed=seed, variants=wanted), encoding="utf-8")
+    return Built(place, (front, *paths), matrix)
+
+
+def _write(
+    place: Path, session: Session, wanted: tuple[str, ...], seed: int, matrix: CheckMatrix
+) -> list[Path]:
+    paths = []
+    for name in ("lesson", "exercise", "solution"):
+        if name in wanted:
+            content = variant(session, name, seed=seed)
+            paths.append(write_notebook(place / name / f"{session.stem}.ipynb", content))
+    if "nbgrader" in wanted:
+        folder = place / "nbgrader" / "source" / session.stem
+        content = variant(session, "nbgrader", seed=seed)
+        paths.append(write_notebook(folder / f"{session.stem}.ipynb", content))
+        paths.append(write_parameters(folder, seed))
+    rows = [row for row in matrix.rows if row.session == session.number]
+    pages = {
+        "lesson": partial(lesson_page, session, matrix.executed[session.stem]),
+        "slides": partial(slides_page, session, place / RUN),
+        "notes": partial(notes_page, session, rows),
+    }
+    for name in sorted(pages.keys() & set(wanted)):
+        path = place / name / f"{session.stem}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[name](), encoding="utf-8")
+        paths.append(path)
+    return paths

@@ -1,0 +1,124 @@
+"""One kernel for many notebooks: starting one takes longer than most lessons do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import RunError
+from segkit.runner.context import CONTEXT
+from segkit.runner.lean import import_nbformat
+
+LONGEST_CELL = 300  # seconds
+
+
+class Kernel:
+    """A running kernel.
+
+    Parameters
+    ----------
+    manager, client : object
+        Of jupyter_client.
+    """
+
+    def __init__(self, manager: Any, client: Any) -> None:
+        self._manager, self._client = manager, client
+
+    def run(self, cells: list[dict[str, Any]], *, stop: bool = True) -> list[dict[str, Any]]:
+        """Execute cells and return them with their outputs.
+
+        Parameters
+        ----------
+        cells : list of dict
+            Code cells are executed, others returned as they are.
+        stop : bool
+            Whether the first error ends it.
+
+        Raises
+        ------
+        RunError
+            If a cell fails and ``stop`` is set, with the cell's first line.
+        """
+        import nbformat
+        from nbclient import NotebookClient
+
+        notebook = nbformat.from_dict(  # type: ignore[no-untyped-call]
+            {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+        )
+        runner = NotebookClient(
+            notebook, km=self._manager, timeout=LONGEST_CELL, allow_errors=True,
+            record_timing=False,
+        )  # fmt: skip
+        runner.kc = self._client
+        runner.reset_execution_trackers()
+        with runner.setup_kernel(cleanup_kc=False):
+            for place, cell in enumerate(notebook.cells):
+                runner.execute_cell(cell, place)
+                if stop and (said := error_of(cell)):
+                    first = cell["source"].splitlines()[0]
+                    raise RunError(f"the cell that begins {first!r} failed: {said}")
+        return list(notebook.cells)
+
+    def try_code(self, code: str, *, aside: bool = True) -> str:
+        """Run code and return its error's message; empty if it went well.
+
+        Parameters
+        ----------
+        code : str
+            The code.
+        aside : bool
+            Whether what it assigns is forgotten afterwards.
+        """
+        if aside:
+            code = f"exec(compile({code!r}, 'answer', 'exec'), dict(globals()))"
+        return error_of(self.run([code_cell(code)], stop=False)[0])
+
+    def forget(self, folder: Path) -> None:
+        """Clear everything that was assigned, and start again from a folder."""
+        self.run([code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")])
+
+
+def code_cell(code: str) -> dict[str, Any]:
+    """Return a code cell."""
+    return {
+        "cell_type": "code", "source": code, "metadata": {}, "outputs": [],
+        "execution_count": None, "id": "made",
+    }  # fmt: skip
+
+
+def error_of(cell: Mapping[str, Any]) -> str:
+    """Return an executed cell's error; empty without one."""
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "error":
+            return f"{output['ename']}: {output['evalue']}"
+    return ""
+
+
+@contextmanager
+def open_kernel() -> Iterator[Kernel]:
+    """Start a kernel of this interpreter over sockets in a private folder, and end it."""
+    import_nbformat()
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import KernelManager
+
+    with tempfile.TemporaryDirectory(prefix="segkit-") as place:
+        manager = KernelManager(kernel_name="python3")
+        manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+        manager.connection_file = f"{place}/kernel.json"
+        if os.name == "posix":
+            manager.transport = "ipc"
+        around = {name: value for name, value in os.environ.items() if name != CONTEXT}
+        manager.start_kernel(env=around, cwd=place)
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=120)
+            yield Kernel(manager, client)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()

@@ -1,0 +1,51 @@
+"""Markdown with formulae, as HTML that needs no network: LaTeX becomes MathML."""
+
+from __future__ import annotations
+
+import re
+
+from segkit.runner.lean import import_nbformat
+
+CODE = r"```.*?```|`[^`\n]+`"
+MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
+ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
+
+
+def to_html(text: str) -> str:
+    r"""Turn Markdown with ``$...$`` and ``$$...$$`` into HTML.
+
+    Examples
+    --------
+    >>> "<mfrac>" in to_html(r"Half is $\frac{1}{2}$.")
+    True
+    """
+    import_nbformat()
+    from nbconvert.filters.markdown import markdown2html
+
+    formulae: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        if found["code"]:
+            return found[0]
+        formulae.append(mathml(found["block"] or found["inline"], block=bool(found["block"])))
+        return f"MATH{len(formulae) - 1}HTAM"
+
+    made = str(markdown2html(MATH.sub(keep, text)))
+    made = ANCHOR.sub("", made)
+    return re.sub(r"MATH(\d+)HTAM", lambda found: formulae[int(found[1])], made)
+
+
+def mathml(formula: str, *, block: bool = False) -> str:
+    """Turn a LaTeX formula into MathML, with the LaTeX as what a copy or a reader may fall back on.
+
+    Examples
+    --------
+    >>> mathml("x")[:5]
+    '<math'
+    """
+    from html import escape
+
+    from latex2mathml.converter import convert
+
+    made = str(convert(formula.strip(), display="block" if block else "inline"))
+    return made.replace("<math ", f'<math alttext="{escape(formula.strip())}" ', 1)

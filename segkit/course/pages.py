@@ -1,0 +1,187 @@
+"""What of the course is read without JupyterLab: lessons, slides, notes for teachers, syllabus."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from segkit.course.mathml import to_html
+from segkit.course.matrix import REFUSED, CheckRow
+from segkit.course.session import (
+    CHECK,
+    NOTES,
+    REGION,
+    SLIDE,
+    SOLUTION,
+    TASK,
+    Session,
+    kind,
+    source,
+)
+from segkit.report.style import style
+from segkit.runner.manifest import read_json
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
+    """Return an executed lesson as a page: theory, results, code folded.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    cells : iterable of dict
+        The executed cells of the solution; what belongs to exercises is left out.
+    """
+    left_out = {TASK, SOLUTION, CHECK}
+    parts = [_part(cell) for cell in cells if kind(_plain(cell)) not in left_out]
+    body = [part for part in parts if part["html"]]
+    return _fill("lesson.html.j2", session=session, parts=body, contents=_contents(body))
+
+
+def slides_page(session: Session, run_folder: Path | None) -> str:
+    """Return a session's slides as one page that a few lines of its own script turn.
+
+    reveal.js is not used: nbconvert's slides load it, and its fonts, from a network address.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    run_folder : pathlib.Path, optional
+        Where the executed lesson left its figures; without it, slides have none.
+    """
+    slides = []
+    for cell in session.of(SLIDE):
+        about = cell["metadata"].get("segkit", {})
+        picture = _figure(run_folder, session.stem, about.get("figure", ""))
+        slides.append({"html": _html(to_html(source(cell))), "figure": picture})
+    return _fill("slides.html.j2", session=session, slides=slides)
+
+
+def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
+    """Return the teacher's notes: a plan by minutes, what to ask, solutions, common mistakes."""
+    said = {row.exercise: dict(row.mistakes) for row in rows}
+    plan = [
+        {
+            "minutes": int(cell["metadata"]["segkit"]["minutes"]),
+            "html": _html(to_html(source(cell))),
+        }
+        for cell in session.of(NOTES)
+    ]
+    exercises = [
+        {
+            "number": f"{session.number}.{place}",
+            "title": one.title,
+            "points": one.points,
+            "task": _html(to_html(source(one.task).partition("\n")[2])),
+            "solution": _code(_bare(source(one.solution))),
+            "mistakes": [
+                (words, _code(code), said.get(one.name, {}).get(words, "").removeprefix(REFUSED))
+                for words, code in one.mistakes
+            ],
+        }
+        for place, one in enumerate(session.exercises, 1)
+    ]
+    return _fill("notes.html.j2", session=session, plan=plan, exercises=exercises)
+
+
+def syllabus_page(sessions: list[Session], *, seed: int, variants: Iterable[str]) -> str:
+    """Return the course's front page: its sessions, goals, minutes and reading, with links."""
+    total = sum(session.minutes for session in sessions)
+    reading = {
+        session.stem: [_html(to_html(one)) for one in session.reading] for session in sessions
+    }
+    goals = {session.stem: [_html(to_html(one)) for one in session.goals] for session in sessions}
+    return _fill(
+        "syllabus.html.j2", sessions=sessions, reading=reading, goals=goals, seed=seed,
+        variants=set(variants), hours=f"{total / 60:.0f}",
+    )  # fmt: skip
+
+
+def _html(text: str) -> Markup:
+    return Markup(text)  # noqa: S704 - the course's own words; results escape what they show
+
+
+def _fill(template: str, **values: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    place = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    own = (TEMPLATES / "course.css").read_text(encoding="utf-8")
+    return place.get_template(template).render(css=_html(style("style.css") + own), **values)
+
+
+def _plain(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": dict(cell.get("metadata", {}))}
+
+
+def _part(cell: Mapping[str, Any]) -> dict[str, Any]:
+    if cell["cell_type"] == "markdown":
+        theory = kind(_plain(cell)) != ""
+        return {"kind": "theory" if theory else "text", "html": _html(to_html(source(dict(cell))))}
+    outputs = "".join(_output(output) for output in cell.get("outputs", []))
+    shown = _code(source(dict(cell)))
+    return {"kind": "code", "html": shown, "outputs": _html(outputs)}
+
+
+def _output(output: Mapping[str, Any]) -> str:
+    data = output.get("data", {})
+    if "text/html" in data:
+        text = data["text/html"]
+        return text if isinstance(text, str) else "".join(text)
+    if "image/png" in data:
+        return f'<img alt="" src="data:image/png;base64,{data["image/png"]}">'
+    words = output.get("text") or data.get("text/plain", "")
+    words = words if isinstance(words, str) else "".join(words)
+    return f"<pre>{html.escape(words)}</pre>" if words else ""
+
+
+def _code(text: str) -> Markup:
+    return _html(f'<div class="highlight">{_highlighter()(text)}</div>')
+
+
+@cache
+def _highlighter() -> Any:
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    lexer, formatter = PythonLexer(), HtmlFormatter(nowrap=True)
+    return lambda text: f"<pre>{highlight(text, lexer, formatter)}</pre>"
+
+
+def _bare(text: str) -> str:
+    return REGION.sub(lambda found: "\n".join(found[0].splitlines()[1:-1]), text)
+
+
+def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    heading = re.compile(r'<h2[^>]*\bid="([^"]+)"[^>]*>(.*?)</h2>', re.DOTALL)
+    found = [each for part in parts for each in heading.findall(str(part["html"]))]
+    return [(anchor, html.unescape(re.sub("<[^>]+>", "", words))) for anchor, words in found]
+
+
+def _figure(run_folder: Path | None, stem: str, name: str) -> dict[str, str] | None:
+    """Return a figure that the lesson drew, as a data address with its alternative text."""
+    if run_folder is None or not name:
+        return None
+    path = run_folder / stem / "figures" / f"{name}.png"
+    if not path.is_file():
+        return None
+    told = read_json(run_folder / stem / "summary.json").get("figures", [])
+    alts = {Path(each["path"]).stem: each["alt"] for each in told}
+    data = base64.b64encode(path.read_bytes()).decode()
+    return {"src": f"data:image/png;base64,{data}", "alt": alts.get(name, "")}

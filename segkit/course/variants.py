@@ -1,0 +1,146 @@
+"""Which cells does each kind of reader get? One notebook, several variants."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from segkit.course.session import (
+    CHECK,
+    LESSON,
+    SOLUTION,
+    TASK,
+    Cell,
+    Exercise,
+    Session,
+    exercise_of,
+    kind,
+    source,
+)
+
+PARTS = {
+    "lesson": {"", LESSON},
+    "exercise": {"", LESSON, TASK, SOLUTION, CHECK},
+    "solution": {"", LESSON, TASK, SOLUTION, CHECK},
+    "nbgrader": {"", LESSON, TASK, SOLUTION, CHECK},
+}
+SAMPLE: dict[str, Any] = {"customers": 400, "difficulty": "easy"}  # of data/sample, with its seed
+SAMPLE_SEED = 11
+LITERAL = r'(?:"[^"]*"|\[[^\]]*\]|[^\s#]+)'
+
+
+def settings_of(session: Session, seed: int) -> dict[str, Any]:
+    """Return the parameters that a session's notebook gets."""
+    return {**SAMPLE, "seed": seed, **session.settings}
+
+
+def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str, Any]:
+    """Return a session's notebook for one kind of reader, without outputs.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    name : str
+        "lesson" (theory beside the analysis), "exercise" (tasks with open answers, and checks),
+        "solution" (the same, answered), or "nbgrader" (the solution as nbgrader's source).
+    seed : int
+        The student's own: of the simulated customers.
+
+    Returns
+    -------
+    dict
+        The notebook's JSON.
+    """
+    exercises = {one.name: one for one in session.exercises}
+    numbers = {one.name: place for place, one in enumerate(session.exercises, 1)}
+    kept: list[Cell] = []
+    for original in session.cells:
+        if kind(original) not in PARTS[name]:
+            continue
+        cell = deepcopy(original)
+        text = source(cell)
+        exercise = exercises.get(exercise_of(cell))
+        if "parameters" in cell["metadata"].get("tags", []):
+            text = set_parameters(text, settings_of(session, seed))
+        if kind(cell) == TASK and exercise:
+            text = _numbered(text, f"{session.number}.{numbers[exercise.name]}", exercise.points)
+        if kind(cell) == SOLUTION and exercise and name == "exercise":
+            text = exercise.stub
+        if name == "nbgrader" and exercise:
+            cell["metadata"]["nbgrader"] = nbgrader_metadata(cell, exercise)
+        cell["metadata"].pop("jupyter", None)
+        cell["source"] = text.splitlines(keepends=True)
+        kept.append(cell)
+    kept[1:1] = [_markdown("course-goals", _goals(session))]
+    kept.append(_markdown("course-reading", _reading(session)))
+    metadata = deepcopy(session.content["metadata"])
+    metadata["segkit"].pop("course")
+    return {**session.content, "metadata": metadata, "cells": kept}
+
+
+def set_parameters(text: str, values: Mapping[str, Any]) -> str:
+    """Give the parameters of a cell other defaults; a name that it does not declare is passed over.
+
+    Examples
+    --------
+    >>> set_parameters('seed: int = 0  # of everything random', {"seed": 7, "other": 1})
+    'seed: int = 7  # of everything random'
+    """
+    for name, value in values.items():
+        pattern = re.compile(rf"^({re.escape(name)}: [\w\[\]]+ = ){LITERAL}", re.MULTILINE)
+        written = json.dumps(value) if isinstance(value, str) else repr(value)
+        text = pattern.sub(rf"\g<1>{written}", text)
+    return text
+
+
+def nbgrader_metadata(cell: Cell, exercise: Exercise) -> dict[str, Any]:
+    """Return what nbgrader (metadata schema 3) keeps of a cell."""
+    tag = kind(cell)
+    about: dict[str, Any] = {
+        "schema_version": 3,
+        "grade_id": exercise.name + {SOLUTION: "", CHECK: "_check", TASK: "_task"}[tag],
+        "grade": tag == CHECK,
+        "solution": tag == SOLUTION,
+        "locked": tag != SOLUTION,
+        "task": False,
+        "cell_type": cell["cell_type"],
+    }
+    return {**about, "points": exercise.points} if tag == CHECK else about
+
+
+def write_notebook(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a notebook's JSON as JupyterLab does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _numbered(text: str, number: str, points: int) -> str:
+    worth = f"{points} point{'s' * (points != 1)}"
+    first, _, rest = text.partition("\n")
+    title = first.replace("Exercise:", f"Exercise {number}:", 1)
+    return f"{title} ({worth})\n{rest}"
+
+
+def _goals(session: Session) -> str:
+    goals = "\n".join(f"- {goal}" for goal in session.goals)
+    return (
+        f"**Session {session.number}, {session.minutes} minutes.** "
+        f"After it you can:\n\n{goals}\n\nYour own customers: set `seed` in the next cell to the "
+        "number that you were given, and run all cells. The checks reckon with your data."
+    )
+
+
+def _reading(session: Session) -> str:
+    return "## Reading\n\n" + "\n".join(f"- {one}" for one in session.reading)
+
+
+def _markdown(name: str, text: str) -> Cell:
+    lines = text.splitlines(keepends=True)
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": lines}
