@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -45,6 +45,15 @@ def run(
         float | None, typer.Option(help="Seconds that one notebook may take", min=1)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run what has not changed too")] = False,
+    by: Annotated[str, typer.Option(help="Column of the orders: one run a market")] = "",
+    markets: Annotated[str, typer.Option(help="With --by: these markets only, by commas")] = "",
+    min_customers: Annotated[
+        int, typer.Option(help="With --by: smaller markets are not run", min=1)
+    ] = 30,
+    jobs: Annotated[int, typer.Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
+    day: Annotated[
+        str, typer.Option("--date", help="A folder for this day: an ISO date, or today")
+    ] = "",
 ) -> None:
     """Run notebooks, with all that they depend on, and write their reports."""
     from segkit.runner.parameters import split_pairs
@@ -59,9 +68,14 @@ def run(
     if source:
         _check_source(source)
     kept = {} if source or data else read_parameters(Path.cwd())
-    end = run_notebooks(
-        notebooks or (), parameters=kept, texts={**texts, **pairs}, force=force, timeout=timeout
-    )
+    asked: dict[str, Any] = {"parameters": kept, "texts": {**texts, **pairs}, "force": force}
+    asked |= {"timeout": timeout, "jobs": jobs, "day": day}
+    if by:
+        chosen = _words(markets)
+        _run_by(by, notebooks or [], asked, markets=chosen, min_customers=min_customers)
+    if markets:
+        raise ParameterError("--markets chooses among the values of a column: give --by too")
+    end = run_notebooks(notebooks or (), **asked)
     for each in end.notebooks:
         if not each.good:
             typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
@@ -69,13 +83,43 @@ def run(
     raise typer.Exit(end.exit_code)
 
 
-def _check_source(name: str) -> None:
-    from segkit.datasets import LOADERS
-    from segkit.errors import unknown
-    from segkit.runner.context import OWN_DATA
+def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any) -> NoReturn:
+    """Run the notebooks for each market, and tell which did not come through."""
+    from segkit.runner.batch import run_by
 
-    if name not in (*LOADERS, OWN_DATA):
-        raise SourceError(unknown("source", name, [*LOADERS, OWN_DATA]))
+    end = run_by(by, notebooks, **asked, **chosen)
+    for each in end.bad:
+        typer.echo(f"{each['market']}: {each['status']}: {each['message']}", err=True)
+    typer.echo(_near(end.index))
+    raise typer.Exit(end.exit_code)
+
+
+def _check_source(name: str) -> None:
+    from segkit.errors import unknown
+    from segkit.runner.context import SOURCES
+
+    if name not in SOURCES:
+        raise SourceError(unknown("source", name, SOURCES))
+
+
+@app.command()
+def prune(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
+    keep: Annotated[int, typer.Option(help="Runs kept of each series and market", min=1)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False,
+) -> None:
+    """Remove old runs: of each series and market the newest stay, and the newest good one."""
+    from segkit.report.index import write_index
+    from segkit.runner.prune import prune as prune_runs
+
+    if not folder.is_dir():
+        raise SourceError(f"there is no folder {folder}")
+    gone = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.gone]
+    for one in gone:
+        typer.echo(f"{one.folder.name} {one.why} ({one.freed / 2**20:.1f} MiB)")
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {len(gone)} runs")
+    if gone and not dry_run:
+        typer.echo(_near(write_index(folder)))
 
 
 @app.command()
@@ -230,6 +274,47 @@ def audience(
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+course = typer.Typer(help="Teach from the notebooks: lessons, exercises with checks, slides.")
+app.add_typer(course, name="course")
+
+
+@course.command("build")
+def course_build(
+    out: Annotated[Path, typer.Argument(help="The folder that receives the course")] = Path(
+        "course"
+    ),
+    variant: Annotated[
+        str, typer.Option(help="lesson, exercise, slides, solution, notes, nbgrader; by commas")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the customers: each student's own")] = 11,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; only try every check")
+    ] = False,
+) -> None:
+    """Build the course, or (--check) only show what its checks say of right and wrong answers."""
+    if check:
+        course_check(seed)
+        return
+    from segkit.course import VARIANTS, build_course
+
+    made = build_course(out, variants=_words(variant) or VARIANTS, seed=seed, tell=typer.echo)
+    typer.echo(made.matrix.text)
+    typer.echo(_near(out / "index.html"))
+
+
+@course.command("check")
+def course_check(
+    seed: Annotated[int, typer.Option(help="Of the customers: each student's own")] = 11,
+) -> None:
+    """Try every check on its solution, on the untouched exercise, and on common mistakes."""
+    from segkit.course import check_course
+
+    matrix = check_course(seed=seed, tell=typer.echo)
+    typer.echo(matrix.text)
+    if not matrix.good:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -25,9 +25,9 @@ def test_a_line_is_written_as_a_notebook_begins_where_nothing_can_be_redrawn():
     stream = io.StringIO()
     told = Progress(stream, announce=True)
     told.begin(1, 2, "01_orders")
-    told.cell({"cell": 1, "cells": 3})
+    told.cell("01_orders", {"cell": 1, "cells": 3})
     assert stream.getvalue() == "[1/2] 01_orders  running …\n"
-    told.end("done")
+    told.end("01_orders", "done")
     assert stream.getvalue().splitlines()[1].startswith("[1/2] 01_orders  done (")
     plain = io.StringIO()
     Progress(plain).begin(1, 2, "01_orders")

@@ -16,6 +16,8 @@ from segkit.runner.manifest import read_json
 CONTEXT = "SEGKIT_CONTEXT"  # names the file in which the runner leaves the context for the kernel
 LEVELS = ("poor", "attention", "good")  # worst first
 OWN_DATA = "file"  # the source's name when the data are the user's own
+# Known without importing what loads them; a test holds this against `segkit.datasets.LOADERS`.
+SOURCES = ("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", OWN_DATA)
 
 
 @dataclass(slots=True)

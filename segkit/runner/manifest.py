@@ -118,7 +118,7 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _files_of_mapping(path: Path) -> dict[str, str]:
-    """Hash the files and databases that a mapping's tables name, from the mapping's folder."""
+    """Hash the files and databases that a mapping names, the erasure list too."""
     try:
         waiting: list[Any] = [tomllib.loads(path.read_text(encoding="utf-8"))]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -127,7 +127,7 @@ def _files_of_mapping(path: Path) -> dict[str, str]:
     while waiting:
         table = waiting.pop()
         waiting += [value for value in table.values() if isinstance(value, dict)]
-        for name in ("file", "database"):
+        for name in ("file", "database", "erase_file"):
             value = table.get(name)
             if isinstance(value, str) and (path.parent / value).exists():
                 found[f"{name} {value}"] = file_digest(path.parent / value)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.result import Result, decode, encode
-from segkit.runner.context import OWN_DATA, Context, check_level, worst_quality
+from segkit.runner.context import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
 from segkit.runner.tables import as_html, fit_to_show, save_table
@@ -93,16 +93,9 @@ class NotebookRun:
 
         It is None where the mapping itself names files or a database.
         """
-        if self.source == OWN_DATA:
-            return self.data
-        from segkit.datasets import load_source
+        from segkit.runner.raw import load_raw
 
-        options: dict[str, Any] = {}
-        if self.source == "simulated":
-            asked = ("seed", "difficulty", "structure", "lift")
-            options = {"n_customers": self.settings["customers"]}
-            options |= {name: self.settings[name] for name in asked if name in self.settings}
-        return load_source(self.source, self.data, **options)
+        return load_raw(self.source, self.data, self.settings)
 
     # Reading -------------------------------------------------------------------------------
 

@@ -1,0 +1,239 @@
+"""One run a market: the data divided once, runs side by side, and none stops another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import DataError, ParameterError, RunError, unknown
+from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
+from segkit.runner.catalog import Catalog, notebook_folder
+from segkit.runner.children import Child
+from segkit.runner.context import OWN_DATA
+from segkit.runner.folder import clean, locked
+from segkit.runner.journal import Journal, now
+from segkit.runner.manifest import read_json
+from segkit.runner.market import job_of
+from segkit.runner.markets import MAPPING, PARTS, Division, Market, divide
+from segkit.runner.progress import Progress
+from segkit.runner.record import RECORD, write_bare
+from segkit.runner.run import all_held, carry_out, plan
+from segkit.runner.state import State
+
+SMALLEST = 30  # customers: fewer carry no test of whether there are segments at all
+
+
+def run_by(
+    by: str,
+    notebooks: Iterable[str] = (),
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    force: bool = False,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+    jobs: int = 1,
+    day: str = "",
+    markets: Iterable[str] = (),
+    min_customers: int = SMALLEST,
+) -> BatchEnd:
+    """Run notebooks once for each market of the data.
+
+    Parameters
+    ----------
+    by : str
+        A column of the orders, raw or mapped: each of its values is a market.
+    notebooks, parameters, texts, folder, force, timeout, progress, day
+        As for `segkit.runner.run.run`; the timeout is one notebook's.
+    jobs : int
+        Markets at once, each in a process of its own.
+    markets : iterable of str
+        The markets to run, by name or by folder name; none means all.
+    min_customers : int
+        Markets with fewer customers are not run, and said to be too small.
+
+    Raises
+    ------
+    ParameterError
+        Before anything is written: an unknown notebook, parameter or value; after the division:
+        an unknown column or market.
+    SourceError, DataError
+        If the data are not there, cannot be divided, or no market is large enough.
+    RunError
+        If another batch holds the folder, or it cannot be written.
+    """
+    if jobs < 1:
+        raise ParameterError(f"--jobs expects a whole number of at least 1, got {jobs}")
+    told = progress or Progress()
+    words, catalog = list(notebooks), Catalog.open(notebook_folder(folder))
+    whole = plan(
+        words,
+        catalog=catalog,
+        parameters=parameters,
+        texts=texts,
+        folder=folder,
+        force=force,
+        timeout=timeout,
+        progress=told,
+        day=day,
+    )
+    out = whole.folder.parent
+    place = out / f"{whole.label.series}--markets"
+    this = Batch(whole, words, catalog, place, told, jobs)
+    with locked(place):
+        clean(place)
+        try:
+            return _run(this, by, list(markets), min_customers)
+        except OSError as error:
+            name = Path(str(error.filename or place)).name
+            raise RunError(
+                f"the batch could not be kept: {error.strerror or error} ({name})"
+            ) from error
+
+
+def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
+    from segkit.report.index import write_index
+
+    division = divide(this.whole.shared, by, this.whole.place, this.folder)
+    chosen = _choose(division, wanted)
+    journal = Journal(this.folder, this.folder.name, "markets", len(chosen))
+    journal.log("divided", by=division.column, rows=division.read, without=division.without)
+    try:
+        large = _large(chosen, least)
+        for market in chosen:
+            if market not in large:
+                _skip(this, _state(this, division, market), market, least, journal)
+        write_batch(this, division, "running", None)
+        _run_markets(this, division, large, journal)
+        end = BatchEnd(
+            this.folder.name,
+            this.folder,
+            this.folder.parent / "index.html",
+            tuple(this.rows[market.slug] for market in chosen),
+        )
+        bad = [f"{one['market']}: {one['message']}" for one in end.bad]
+        write_batch(this, division, "done" if not bad else "failed", end.exit_code)
+        journal.close("done" if not bad else "failed", end.exit_code, "; ".join(bad))
+    except BaseException as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else 1
+        journal.close("stopped", code, str(error) or type(error).__name__)
+        raise
+    write_index(this.folder.parent)
+    return end
+
+
+def _large(chosen: list[Market], least: int) -> list[Market]:
+    large = [market for market in chosen if market.customers >= least]
+    if large:
+        return large
+    most = max(chosen, key=lambda market: market.customers)
+    raise DataError(
+        f"no market has {least} customers or more; {most.market} has {most.customers}, the most "
+        "of those chosen; --min-customers sets another limit"
+    )
+
+
+def _choose(division: Division, wanted: list[str]) -> list[Market]:
+    known = {name: m for m in division.markets for name in (m.slug, m.market)}
+    for name in wanted:
+        if name not in known:
+            raise ParameterError(f"--markets: {unknown('market', name, sorted(known))}")
+    slugs = {known[name].slug for name in wanted}
+    return [m for m in division.markets if not wanted or m.slug in slugs]
+
+
+def _state(this: Batch, division: Division, market: Market) -> State:
+    """Plan a market's run: that of the whole, on the market's part of the data."""
+    parts = this.folder / PARTS
+    place = this.whole.place
+    data, mapping = (_from(place, parts / name) for name in (market.slug, MAPPING))
+    label = replace(
+        this.whole.label,
+        by=division.column,
+        market=market.market,
+        slug=market.slug,
+        batch=this.folder.name,
+        rows=market.rows,
+        customers=market.customers,
+    )
+    used = {**this.whole.shared, "source": OWN_DATA, "data": data, "mapping": mapping}
+    return plan(
+        this.notebooks,
+        catalog=this.catalog,
+        parameters=used,
+        folder=place,
+        force=this.whole.force,
+        timeout=this.whole.timeout,
+        progress=Progress(quiet=True),
+        label=label,
+    )
+
+
+def _from(place: Path, path: Path) -> str:
+    return (path.relative_to(place) if path.is_relative_to(place) else path).as_posix()
+
+
+def _skip(this: Batch, state: State, market: Market, least: int, journal: Journal) -> None:
+    why = f"too small: {market.customers} customers, and {least} are asked for"
+    write_bare(state.folder, state.label, "skipped", why, state.shared)
+    keep_row(this, state, market)
+    journal.end(market.market, "skipped", message=why)
+
+
+def _run_markets(this: Batch, division: Division, large: list[Market], journal: Journal) -> None:
+    """Run the markets, the largest first; those in which nothing has changed need no process."""
+    waiting: list[tuple[State, Market]] = []
+    for market in large:
+        state = _state(this, division, market)
+        if not state.force and all_held(state):
+            carry_out(state, with_index=False)
+            _tell(this, state, market, journal, "nothing has changed")
+        else:
+            waiting.append((state, market))
+    pool = ThreadPoolExecutor(max_workers=this.jobs, thread_name_prefix="market")
+    try:
+        turns = {pool.submit(_in_process, this, *one, journal): one for one in waiting}
+        for turn in as_completed(turns):
+            turn.result()
+            _tell(this, *turns[turn], journal)
+            write_batch(this, division, "running", None)
+    finally:  # Ctrl-C, or an error: the others end, and their threads with them
+        pool.shutdown(wait=False, cancel_futures=True)
+        with this.lock:
+            for child in this.children:
+                child.end()
+        pool.shutdown()
+
+
+def _in_process(this: Batch, state: State, market: Market, journal: Journal) -> None:
+    journal.begin(market.market)
+    this.progress.note(f"{market.market}  running …")
+    began = now()
+    with this.lock:
+        child = Child(job_of(state, this.notebooks, _home_of(this.catalog)), state.place)
+        this.children.add(child)
+    try:
+        ended = child.wait(lambda line: this.progress.note(f"{market.market}  {line}"))
+    finally:
+        with this.lock:
+            this.children.discard(child)
+    record = read_json(state.folder / RECORD)
+    if record.get("status") == "running" or str(record.get("started", "")) < began:
+        write_bare(state.folder, state.label, "killed", ended, state.shared)
+
+
+def _home_of(catalog: Catalog) -> Path:
+    return next(iter(catalog.notebooks.values())).path.parent
+
+
+def _tell(this: Batch, state: State, market: Market, journal: Journal, detail: str = "") -> None:
+    row = keep_row(this, state, market)
+    why = row["message"] or detail or f"{row['seconds']:.0f} s"
+    good = {name: row[name] for name in ("seconds", "peak_memory_bytes")}
+    journal.end(market.market, row["status"], message=row["message"], **good)
+    count = f"[{len(this.rows)}]"
+    this.progress.note(f"{count} {market.market}  {row['status']}: {why}")

@@ -1,0 +1,179 @@
+"""How are the data divided by market? Every raw row goes to one market, or is counted as without.
+
+Each market's part is a folder of raw tables, as Parquet, that a run reads like any data of the
+user's own. The orders are divided by the column; other tables that name customers follow the
+customers; tables that name none (products, prices, rates, campaigns) go to every market whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping as Map
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from segkit.display import counted, number
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.runner.folder import Aside
+from segkit.runner.manifest import (
+    data_inputs,
+    intact,
+    key_of,
+    list_outputs,
+    read_json,
+    write_json,
+)
+
+PARTS, RECORD, MAPPING = "parts", "division.json", "mapping.toml"
+WITHOUT = "without-market"
+USED = ("source", "data", "mapping", "seed", "customers", "difficulty", "structure", "lift")
+WHERE = ("file", "database", "sql", "sheet")  # options that say where raw tables are
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One market's part of the data: its name, its folder's, order rows and customers in it."""
+
+    market: str
+    slug: str
+    rows: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The data, divided.
+
+    Attributes
+    ----------
+    column : str
+        The raw column of the orders.
+    markets : tuple of Market
+        The largest first.
+    read, without : int
+        Order rows in all, and those without a market.
+    shared_customers : int
+        Customers who bought in two markets or more; each market has what they bought there.
+    other_tables : tuple of str
+        A sentence for each further table.
+    """
+
+    column: str
+    markets: tuple[Market, ...]
+    read: int
+    without: int
+    shared_customers: int
+    other_tables: tuple[str, ...]
+
+
+def divide(settings: Map[str, Any], by: str, place: Path, folder: Path) -> Division:
+    """Divide the data of a run by a column of the orders; what has not changed is not read.
+
+    Parameters
+    ----------
+    settings : mapping
+        The run's parameters: which data, and their mapping.
+    by : str
+        A raw column of the orders, or the contract's name of one (country, channel).
+    place : pathlib.Path
+        Where relative paths start.
+    folder : pathlib.Path
+        The batch's folder; the parts come into ``parts`` there.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such column.
+    DataError
+        If there are no orders, no row names a market, or a question about the data is open.
+    """
+    inputs = data_inputs(settings, place)
+    used = {name: settings[name] for name in USED if name in settings} | {"by": by}
+    key = key_of("divide", used, inputs)
+    old = read_json(folder / PARTS / RECORD)
+    same = old.get("key") == key and "not hashed" not in inputs.values()
+    if same and intact(folder / PARTS, old):
+        markets = tuple(Market(**item) for item in old["division"].pop("markets"))
+        tables = tuple(old["division"].pop("other_tables"))
+        return Division(**old["division"], markets=markets, other_tables=tables)
+    aside = Aside(folder, PARTS)
+    try:
+        division = _divide(settings, by, place, aside.path, folder / PARTS)
+        outputs = list_outputs(aside.path)
+        write_json(
+            aside.path / RECORD, {"key": key, "division": asdict(division), "outputs": outputs}
+        )
+        aside.commit()
+    finally:
+        aside.discard()
+    return division
+
+
+def _divide(settings: Map[str, Any], by: str, place: Path, folder: Path, final: Path) -> Division:
+    from segkit.runner.cutting import Cut, gathered
+
+    raw, mapping, base = gathered(settings, place)
+    if "orders" not in raw:
+        raise DataError("there are no orders to be divided: the source has no such table")
+    named = mapping.tables["orders"].columns if "orders" in mapping.tables else {}
+    column = find_column(by, raw["orders"].columns, named)
+    cut = Cut(raw, mapping, column)
+    if not cut.names:
+        raise DataError(f"no order names a market: column {column!r} is empty throughout")
+    for market, slug in cut.names.items():
+        cut.write(market, folder, slug)
+    without = cut.write(None, folder, WITHOUT)
+    _settled(mapping, base, final).save(folder / MAPPING)
+    markets = [Market(name, slug, *cut.size(name)) for name, slug in cut.names.items()]
+    markets.sort(key=lambda one: (-one.rows, one.market))
+    return Division(
+        column,
+        tuple(markets),
+        raw["orders"].height,
+        without,
+        cut.shared_customers,
+        tuple(_told(*item) for item in cut.others()),
+    )
+
+
+def find_column(by: str, columns: list[str], mapped: Map[str, str]) -> str:
+    """Return the raw column that a name means: itself, the one mapped to it, or but for its case.
+
+    Examples
+    --------
+    >>> find_column("country", ["Id", "Country"], {})
+    'Country'
+    >>> find_column("channel", ["Id", "Kanal"], {"channel": "Kanal"})
+    'Kanal'
+    """
+    close = [name for name in columns if name.casefold() == by.casefold()]
+    if by in columns:
+        return by
+    if by in mapped:
+        return mapped[by]
+    if len(close) == 1:
+        return close[0]
+    raise ParameterError(f"--by: {unknown('column of the orders', by, columns)}")
+
+
+def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
+    """Return the mapping for the parts: complete, and without the places of the whole data."""
+    options = {name: value for name, value in mapping.options.items() if name not in WHERE}
+    erase = options.get("erase_file")
+    if erase:
+        options["erase_file"] = Path(os.path.relpath((base or Path()) / erase, final)).as_posix()
+    tables = {
+        name: replace(part, options={k: v for k, v in part.options.items() if k not in WHERE})
+        for name, part in mapping.tables.items()
+    }
+    return replace(mapping, tables=tables, options=options)
+
+
+def _told(table: str, rows: int, without: int) -> str:
+    if without < 0:
+        return f"{table.capitalize()}: {counted(rows, 'row')}, the same for every market."
+    return (
+        f"{table.capitalize()}: {counted(rows, 'row')}, each in the markets where its customer "
+        f"bought; {number(without)} of customers who bought in none."
+    )
