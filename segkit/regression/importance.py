@@ -128,7 +128,7 @@ def relative_importance(
     log: Collection[str] = (),
     labels: Mapping[str, str] | None = None,
     clusters: str | None = None,
-    repeats: int = 200,
+    repeats: int = 1_000,
     orders: int = 400,
     level: float = 0.95,
     seed: int | np.random.Generator = 0,

@@ -105,7 +105,7 @@ def importance(kind, seed):
     beta = np.array([0.4, -0.25, 0.3])
     frame = pl.DataFrame(dict(zip(NAMES, X.T, strict=True)))
     frame = frame.with_columns(y=pl.Series(X @ beta + random.normal(size=N)))
-    found = relative_importance(frame, "y", NAMES, repeats=200, seed=seed).shares
+    found = relative_importance(frame, "y", NAMES, seed=seed).shares
     cross = COVARIANCE @ beta
     whole = np.block([[COVARIANCE, cross[:, None]], [cross[None], beta @ cross + 1.0]])
     truth = dict(zip(NAMES, exact_shares(whole[None], [[0], [1], [2]])[0], strict=True))
