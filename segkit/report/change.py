@@ -84,11 +84,11 @@ def causes(
     if not previous:
         return []
     by_hand = manifest.get("status") == "interactive" or previous.get("key") == ""
-    if by_hand or "inputs" not in previous:
+    if by_hand or previous.get("inputs") is None:
         return [_cause("unknown", "not recorded for this run")]
     found = [
         *_of_inputs(manifest["inputs"], previous["inputs"], writers or {}),
-        *_of_parameters(manifest["parameters"], previous.get("parameters", {})),
+        *_of_parameters(manifest["parameters"], previous.get("parameters") or {}),
         *_of_code(manifest, previous),
         *_of_customers(summary.get("rows") or {}, previous.get("rows") or {}),
     ]
@@ -151,7 +151,7 @@ def _of_code(manifest: Mapping[str, Any], previous: Mapping[str, Any]) -> Iterab
     digests = [one.get("notebook_digest") for one in (manifest, previous)]
     if all(digests) and digests[0] != digests[1]:
         yield _cause("code", "the notebook itself")
-    now, was = manifest["versions"], previous.get("versions", {})
+    now, was = manifest["versions"], previous.get("versions") or {}
     for name in _differing(now, was):
         if name == SOURCE:
             yield _cause("code", "segkit's own code")

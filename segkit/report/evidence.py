@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from segkit.display import counted, number
 
 LINK = re.compile(r'<a href="(tables/([^"]+)\.(?:csv|parquet))">([^<]*)</a>')
+SHORT = re.compile(r"\b(?:rfm|nps|csat|kpi|pdf)\b", re.IGNORECASE)
 SHOWN = 6  # answers shown at once; the rest is folded
 MADE_FOR = {"tables": "tables, as shown", "data": "data, for later notebooks"}
 
@@ -32,13 +33,13 @@ def words(evidence: str) -> str:
 
     Examples
     --------
-    >>> words("10_campaign_lift/sample_ratio"), words("audit_findings"), words("")
-    ('Campaign lift: sample ratio', 'Audit findings', '')
+    >>> words("10_campaign_lift/sample_ratio"), words("rfm_segments"), words("")
+    ('Campaign lift: sample ratio', 'RFM segments', '')
     """
     stem, _, name = evidence.rpartition("/")
     stem = re.sub(r"^\d+_", "", stem)
     said = f"{stem}: {name}" if stem else name
-    said = said.replace("_", " ")
+    said = SHORT.sub(lambda match: match[0].upper(), said.replace("_", " "))
     return said[:1].upper() + said[1:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from segkit.report.runs import find_batches, find_runs
 from segkit.runner.manifest import NAME, file_digest, read_json, write_json
 
 NAV = re.compile(r"<!--nav-->.*?<!--/nav-->", re.DOTALL)
+TITLE = re.compile(r"(<title>.*? – ).*?(?=</title>)", re.DOTALL)
+RUN = re.compile(r"(?<=<!--run-->).*?(?=<!--/run-->)", re.DOTALL)
 PAGER = re.compile(r"<!--pager-->.*?<!--/pager-->", re.DOTALL)
 
 
@@ -64,20 +67,23 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def link_reports(run_folder: Path) -> None:
-    """Write into each report of a run the links to the others that exist now."""
+    """Write into each report of a run whose it is, and the links to the others that exist now."""
     record = read_json(run_folder / "run.json")
     reports = [
         (item["stem"], item.get("title", item["stem"]))
         for item in record.get("notebooks", [])
         if (run_folder / item["stem"] / "report.html").is_file()
     ]
-    market = f": {record['market']}" if record.get("market") else ""
+    label = run_label(record, run_folder.name)
     for place, (stem, _) in enumerate(reports):
         path = run_folder / stem / "report.html"
         text = path.read_text(encoding="utf-8")
-        nav = _nav(run_folder.name, f"This run{market}", stem, reports)
+        nav = _nav(run_folder.name, stem, reports)
         linked = nav.join(NAV.split(text, maxsplit=1))
         linked = _pager(place, reports).join(PAGER.split(linked, maxsplit=1))
+        linked = RUN.sub(
+            lambda _: label, TITLE.sub(lambda m: m[1] + label, linked, count=1), count=1
+        )
         if linked != text:
             aside = path.with_name(".report.new")
             aside.write_text(linked, encoding="utf-8")
@@ -85,7 +91,19 @@ def link_reports(run_folder: Path) -> None:
             _update_manifest(path)
 
 
-def _nav(run: str, kicker: str, here: str, reports: list[tuple[str, str]]) -> str:
+def run_label(record: Mapping[str, Any], name: str) -> str:
+    """Say in a report's heading, as HTML, which run it belongs to.
+
+    Examples
+    --------
+    >>> run_label({"market": "Österreich", "date": "2026-11-22"}, "shop--oesterreich")
+    'Österreich, 2026-11-22'
+    """
+    said = f"{record['market']}, {record.get('date', '')}" if record.get("market") else name
+    return html.escape(said)
+
+
+def _nav(run: str, here: str, reports: list[tuple[str, str]]) -> str:
     items = "".join(
         f'<li aria-current="page">{html.escape(title)}</li>'
         if stem == here
@@ -94,7 +112,7 @@ def _nav(run: str, kicker: str, here: str, reports: list[tuple[str, str]]) -> st
     )
     return (
         f'<!--nav--><p><a href="../../index.html#{quote(run)}">← All reports</a></p>'
-        f'<p class="kicker">{html.escape(kicker)}</p><ol>{items}</ol><!--/nav-->'
+        f'<p class="kicker">This run</p><ol>{items}</ol><!--/nav-->'
     )
 
 

@@ -20,7 +20,7 @@ from segkit.report.page import hide_addresses, part
 from segkit.report.style import TEMPLATES, style
 from segkit.runner.catalog import INJECTED, without_course
 from segkit.runner.folder import WORK
-from segkit.runner.manifest import read_json
+from segkit.runner.manifest import NOT_IN_KEY, read_json
 from segkit.runner.parameters import parse_parameters
 
 # papermill's own announcements of a failure; the report has a plainer one
@@ -182,7 +182,7 @@ def _parameters(notebook: Any, used: Mapping[str, Any]) -> list[dict[str, str]]:
             return [
                 {"name": name, "value": repr(value), "help": declared[name].help}
                 for name, value in used.items()
-                if name in declared
+                if name in declared and name not in NOT_IN_KEY
             ]
     return []
 

@@ -1,40 +1,33 @@
 """One Chromium a module, for every test that looks at what a person would see."""
 
 import shutil
-from importlib.util import find_spec
 
 import pytest
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.browser import axe as accessibility
+from tests.browser.chromium import FLAGS as FLAGS
+from tests.browser.chromium import launched, missing
 
 
 @pytest.fixture(scope="module", autouse=True)
 def chromium():
     """Return the path of Chromium; skips before anything costly where a part is absent."""
-    if find_spec("playwright") is None:
-        pytest.skip("playwright is not installed")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("there is no chromium on this machine")
-    return path
+    if why := missing():
+        pytest.skip(why)
+    return shutil.which("chromium")
 
 
 @pytest.fixture(scope="module")
 def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with launched() as started:
         yield started
-        started.close()
+
+
+@pytest.fixture(scope="module")
+def axe(chromium):
+    """Return what checks an open page for grave findings; skips where axe-core is absent."""
+    accessibility.require()
+    return accessibility.grave
 
 
 @pytest.fixture

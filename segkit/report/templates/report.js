@@ -6,3 +6,9 @@ button.addEventListener("click", () => {
   document.querySelectorAll("details.code").forEach((cell) => { cell.open = open; });
   button.textContent = open ? "Hide all code" : "Show all code";
 });
+// On a narrow screen the report comes first, and the lists of links on demand.
+const menu = document.querySelector(".menu");
+const narrow = matchMedia("(max-width: 900px)");
+function fold() { menu.open = !narrow.matches; }
+narrow.addEventListener("change", fold);
+fold();
