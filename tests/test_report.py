@@ -1,46 +1,18 @@
 import re
 from html.parser import HTMLParser
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from segkit.report.change import causes, change
+from segkit.cli import invoke
+from segkit.errors import RunError, SourceError
+from segkit.report.change import causes, change, in_words
 from segkit.report.index import link_reports, write_index
-from segkit.report.page import page
+from segkit.report.pdf import find_browser, print_page, write_pdfs
 from segkit.report.render import keep_offline, write_report
 from segkit.report.runs import find_runs
 from segkit.report.style import style
-from segkit.runner.manifest import NAME, file_digest, list_outputs, read_json, write_json
-
-MANIFEST = {
-    "notebook": "02_x",
-    "title": "Segments & more",
-    "question": "Which?",
-    "status": "done",
-    "error": None,
-    "key": "abc" * 10,
-    "parameters": {"source": "toy", "data": "", "code": "<b>"},
-    "versions": {"segkit": "0.1.0"},
-    "started": "2024-01-01T00:00:00+00:00",
-    "finished": "2024-01-01T00:01:00+00:00",
-    "seconds": {"execution": 1.0},
-    "peak_memory_bytes": 2**20,
-    "previous": None,
-}
-SUMMARY = {
-    "headline": "5 segments <stand out>.",
-    "answers": [{"question": "How many?", "answer": "5", "evidence": "Table 1"}],
-    "skips": [],
-    "quality": {"level": "poor", "text": "Half the rows are gone."},
-    "period": ["2023-01-01", "2023-12-31"],
-    "rows": {"orders": 12345},
-    "as_of": "2023-12-31",
-}
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9Q"
-    "DwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+from segkit.runner.manifest import NAME, file_digest, read_json, write_json
+from tests.report_pages import MANIFEST, SUMMARY, make_markets, make_report, make_run
 
 
 class Tags(HTMLParser):
@@ -67,37 +39,9 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
 
 
-def outputs():
-    return [
-        new_output("stream", name="stderr", text="a warning\n"),
-        new_output("stream", name="stdout", text="told <plainly>\n"),
-        new_output("execute_result", data={"text/html": "<p>shown</p>", "text/plain": "hidden"}),
-        new_output("display_data", data={"image/png": PIXEL}, metadata={"alt": 'A "bar"'}),
-        new_output("execute_result", data={"text/plain": "<Figure>"}),
-        new_output(
-            "display_data",
-            data={"text/html": '<script src="https://cdn.example/x.js"></script><p>kept</p>'},
-        ),
-    ]
-
-
 @pytest.fixture
 def report(tmp_path):
-    folder = tmp_path / "reports/toy/02_x"
-    folder.mkdir(parents=True)
-    cells = [
-        new_markdown_cell("# Are there natural groups?\n\nThe stakes are **high**."),
-        new_code_cell(
-            'source: str = "toy"  # where from\ncode: str = ""  # a label',
-            metadata={"tags": ["parameters"]},
-        ),
-        new_markdown_cell("## How many?\n\nWords.\n\n### Why so?"),
-        new_code_cell("1 + 1  # adds", outputs=outputs()),
-    ]
-    nbformat.write(new_notebook(cells=cells), folder / "02_x.ipynb")
-    write_json(folder / "summary.json", SUMMARY)
-    write_report(folder, "02_x", MANIFEST, run_name="toy")
-    return folder / "report.html"
+    return make_report(tmp_path / "reports/toy/02_x", "02_x")
 
 
 def test_a_report_is_well_formed_small_and_whole(report):
@@ -129,7 +73,7 @@ def test_a_reports_headings_pictures_and_code_serve_every_reader(report):
     text = report.read_text()
     tags = Tags(text).seen
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch(r"h[1-6]", tag)]
-    assert levels == [1, 2, 3]
+    assert levels == [1, 2, 3, 2]
     assert [a["alt"] for tag, a in tags if tag == "img"] == ['A "bar"']
     assert [a for tag, a in tags if tag == "details" and a.get("class") == "code"] == [
         {"class": "code"}  # folded: no attribute "open"
@@ -194,21 +138,6 @@ def test_every_colour_of_text_can_be_read_in_light_and_dark():
         pairs += [("ink", "poor-tint")]
         for text, ground in pairs:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-
-
-def make_run(out, name, rows):
-    listed = []
-    for stem, status, summary, previous in rows:
-        folder = out / name / stem
-        folder.mkdir(parents=True)
-        (folder / "report.html").write_text("<nav><!--nav--><!--/nav--></nav>")
-        write_json(folder / "summary.json", summary)
-        manifest = MANIFEST | {"title": stem.title(), "status": status, "previous": previous}
-        write_json(folder / NAME, manifest | {"outputs": list_outputs(folder)})
-        message = "" if status == "done" else "out of <memory>"
-        listed.append({"stem": stem, "status": status, "message": message, "title": stem.title()})
-    record = {"name": name, "finished": "2024-02-01T00:00:00+00:00", "notebooks": listed}
-    write_json(out / name / "run.json", record | {"parameters": {"source": "toy"}})
 
 
 def test_the_index_shows_findings_failures_and_changes(tmp_path):
@@ -278,3 +207,141 @@ def test_changes_name_new_and_dropped_questions():
         ("x", "1", "no longer answered"),
     ]
     assert change(now, None) == []
+
+
+BEFORE = {
+    "key": "k",
+    "inputs": {"data file": "1", "summary of 01_audit": "1", "orders": "1"},
+    "parameters": {"k": 4, "out": "a", "data": "a.csv", "why": ""},
+    "versions": {"segkit source": "1", "polars": "2.0"},
+    "notebook_digest": "1",
+    "rows": {"customers": 1375},
+}
+MAPPED, RESULTS = "the mapping file (how columns are read)", "new results of Audit"
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "said"),
+    [
+        ("inputs", {"data file": "2"}, [("data", "the data file's content")]),
+        ("inputs", {"mapping file": "2"}, [("parameters", MAPPED)]),
+        ("inputs", {"file b.csv": "2"}, [("data", "the content of b.csv")]),
+        ("inputs", {"orders": "2", "summary of 01_audit": "2"}, [("earlier reports", RESULTS)]),
+        ("parameters", {"k": 5}, [("parameters", "k 4 → 5")]),
+        ("parameters", {"why": "five plans"}, [("parameters", "why none → five plans")]),
+        ("parameters", {"out": "b", "data": "b.csv"}, []),
+        ("parameters", {"source": "cdnow"}, [("data", "source not set → cdnow")]),
+        ("versions", {"segkit source": "2"}, [("code", "segkit's own code")]),
+        ("versions", {"polars": "2.1"}, [("code", "polars 2.0 → 2.1")]),
+        ("notebook_digest", "2", [("code", "the notebook itself")]),
+        ("rows", {"customers": 1402}, [("customers", "1,375 → 1,402 (+27)")]),
+    ],
+)  # fmt: skip
+def test_a_change_is_put_down_to_what_differs(part, changed, said):
+    now = BEFORE[part] | changed if isinstance(changed, dict) else changed
+    manifest = {**BEFORE, "status": "done", "previous": BEFORE} | {part: now}
+    found = causes(manifest, {"rows": manifest["rows"]}, {"orders": "Audit", "01_audit": "Audit"})
+    assert [(one["kind"], one["text"]) for one in found] == said
+
+
+def test_causes_are_not_guessed_where_none_were_recorded():
+    for before in ({"headline": "x"}, {"inputs": None}, BEFORE | {"key": ""}):
+        found = causes({**BEFORE, "previous": before}, {})
+        assert [one["kind"] for one in found] == ["unknown"]
+    assert causes(BEFORE, {}) == []
+    always_new = BEFORE | {"inputs": {"data address": "not hashed"}}
+    (one,) = causes({**always_new, "previous": always_new}, {})
+    assert one["kind"] == "data"
+    both = [{"kind": "data", "text": "a"}, {"kind": "code", "text": "b"}]
+    assert in_words([*both, both[0]]) == "Causes, not told apart: data (a), code (b)."
+
+
+def test_the_index_sets_markets_and_days_side_by_side(tmp_path):
+    text = make_markets(tmp_path).read_text()
+    Tags(text)
+    runs = find_runs(tmp_path)
+    order = [(run["date"], run["label"]) for run in runs]
+    assert order[:2] == [("2026-11-22", "United Kingdom"), ("2026-11-22", "Österreich & Co")]
+    assert [date for date, _ in order] == ["2026-11-22"] * 5 + ["2026-10-22"] * 3
+    assert "2 of 5 markets done; 2 failed; 1 too small to be analysed" in text
+    assert "12 rows without a market; 8 customers in two or more markets" in text
+    assert "8 runs, 2 with a failure; the latest is of 2026-11-22." in text
+    assert "Österreich &amp; Co" in text
+    assert "Österreich & Co" not in text
+    failed = text[text.index("What failed, and why") : text.index('id="filter"')]
+    assert "Ireland" in failed
+    assert "too few customers in this market" in failed
+    assert "Iceland" in failed
+    assert "its orders could not be read" in failed
+    assert "Malta" not in failed
+    news = "Cause: data (the data file&#39;s content), customers (5 → 3,920 (+3,915))."
+    assert f"9 findings changed since 2026-10-22 08:00. {news}" in text
+
+
+def test_what_was_used_again_is_said_to_be_unchanged(tmp_path):
+    before = MANIFEST | {"headline": "4 segments.", "answers": SUMMARY["answers"]}
+    make_run(tmp_path, "a", [("05_segments", "done", SUMMARY, before)])
+    record = read_json(tmp_path / "a/run.json")
+    record["notebooks"][0]["status"] = "reused"
+    write_json(tmp_path / "a/run.json", record)
+    text = write_index(tmp_path).read_text()
+    assert "Nothing has changed since the last run." in text
+    assert "<del>4 segments.</del>" in text
+
+
+def test_an_address_is_shown_nowhere(report, tmp_path):
+    said = "Ask ann.b3@mail.shop.example about it."
+    summary = SUMMARY | {"headline": said, "quality": {"level": "good", "text": said}}
+    text = make_report(report.parent, "02_x", MANIFEST, summary).read_text()
+    make_run(tmp_path, "a", [("12_summary", "done", summary, None)], message=said)
+    for page in (text, write_index(tmp_path).read_text()):
+        assert "ann.b3" not in page
+        assert "Ask [address left out] about it." in page
+
+
+def test_an_answer_leads_to_its_table_in_the_report_and_to_its_file(report):
+    answer = {"question": "How many?", "answer": "5", "evidence": "02_x/sizes"}
+    summary = SUMMARY | {"answers": [answer | {"link": "02_x/tables/sizes.csv"}]}
+    text = make_report(report.parent, "02_x", MANIFEST, summary).read_text()
+    assert '<a href="#table-sizes">X: sizes</a>' in text
+    assert text.count('id="table-sizes"') == 1
+    assert 'href="../02_x/tables/sizes.csv"' in text
+    links = [dict(attrs) for tag, attrs in Tags(text).seen if tag == "a" and "download" in attrs]
+    assert [link.get("aria-label") for link in links if link["href"] == "tables/sizes.csv"] == [
+        "Table (csv): Sizes",
+        None,
+    ]
+
+
+def test_reports_name_their_market_and_lead_on(tmp_path):
+    make_markets(tmp_path)
+    report = tmp_path / "shop--united-kingdom--2026-11-22/05_segments/report.html"
+    text = report.read_text()
+    Tags(text)
+    assert "<title>Segments – United Kingdom, 2026-11-22</title>" in text
+    assert 'rel="prev" href="../01_audit/report.html">← Audit</a>' in text
+    assert 'rel="next" href="../12_summary/report.html">Next: Summary</a>' in text
+
+
+def test_without_a_browser_a_pdf_is_refused_with_what_to_do(tmp_path, monkeypatch, capsys):
+    make_run(tmp_path, "a", [("12_summary", "done", SUMMARY, None)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("segkit.report.pdf.PLACES", ())
+    with pytest.raises(RunError, match="neither is installed here"):
+        find_browser()
+    assert invoke(["pdf", str(tmp_path)]) == 1
+    assert "open the summary in any browser and print it" in capsys.readouterr().err
+
+
+def test_a_pdf_needs_a_finished_summary_and_a_working_browser(tmp_path):
+    make_run(tmp_path, "a", [("12_summary", "failed", SUMMARY, None)])
+    with pytest.raises(SourceError, match="has a finished summary"):
+        write_pdfs(tmp_path)
+    with pytest.raises(SourceError, match="no folder"):
+        write_pdfs(tmp_path / "absent")
+    page = tmp_path / "a/12_summary/report.html"
+    for broken, why in (("false", "exit code 1"), ("/no/such/browser", "No such file")):
+        with pytest.raises(RunError, match=f"printed no PDF of 12_summary: .*{why}"):
+            print_page(page, tmp_path / "summary.pdf", broken)
+    assert not (tmp_path / "summary.pdf").exists()
+    assert list(tmp_path.glob(".summary*")) == []

@@ -155,7 +155,8 @@ def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
     compared = [row for row in rows if row["good"] and row["compared"]]
     if not compared:
         return {"count": 0, "since": "", "text": ""}
-    count = sum(len(row["change"]) for row in compared)
+    # the summary repeats what others found: each change counts once
+    count = len({tuple(one.values()) for row in compared for one in row["change"]})
     since = min(row["compared"] for row in compared)
     if all(row["reused"] for row in compared):
         return {"count": 0, "since": since, "text": "Nothing has changed since the last run."}
