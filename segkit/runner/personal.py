@@ -14,6 +14,7 @@ PERSONAL = re.compile(
     r"|date_of_birth|ip_address)($|_)",
     re.IGNORECASE,
 )
+ADDRESS = r"[\w.+-]+@[\w-]+(\.[\w-]+)*\.[A-Za-z]{2,}"
 # A statistic about a personal column is no personal datum.
 ABOUT = re.compile(
     r"(^|_)(share|rate|count|n|rows|missing|filled|opens?|opened|clicks?|clicked|sent)($|_)"
@@ -32,6 +33,21 @@ def personal_columns(names: list[str]) -> list[str]:
 
 
 def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Return a frame without personal columns, and the names of those left out."""
-    dropped = personal_columns(frame.columns)
+    """Return a frame without personal columns, and the names of those left out.
+
+    Besides those whose name says so, a column of texts is personal in which any is, or holds, an
+    e-mail address.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> without_personal(pl.DataFrame({"who": ["ann@shop.example", "Bob"], "spent": [1, 2]}))[1]
+    ['who']
+    """
+    import polars as pl
+
+    named = personal_columns(frame.columns)
+    texts = [name for name in frame.columns if frame.schema[name] == pl.String]
+    found = {name for name in texts if frame[name].str.contains(ADDRESS).any()}
+    dropped = [name for name in frame.columns if name in found or name in named]
     return frame.drop(dropped), dropped
