@@ -155,6 +155,7 @@ def before_campaign(
     calendar: str = "uk",
     cost: float = 0.05,
     margin: float = 0.45,
+    traits: pl.DataFrame | None = None,
 ) -> Prelude:
     """What is known before a campaign, from clean tables, segments and their model?
 
@@ -179,6 +180,9 @@ def before_campaign(
         That of the customer table.
     cost, margin : float
         Where the source's campaigns do not say.
+    traits : DataFrame, optional
+        customer_id and columns that the model takes beside the customer table's, such as attitudes.
+        They are taken for as true on earlier days as now, which the notes say.
 
     Returns
     -------
@@ -188,13 +192,20 @@ def before_campaign(
 
     customers, consent = _people(taken, table, segments)
     pilot_of, notes = _pilot(taken)
+    if traits is not None and set(traits.columns) & set(model.features):
+        notes.append(
+            "The segments rest on attitudes too: only respondents have one, and their answers are "
+            "taken to hold for the days before the earlier test."
+        )
+    else:
+        traits = None
     told = _terms(taken.campaigns, None if pilot_of is None else pilot_of["campaign_id"][0])
     cost, margin = told.get("cost_per_contact", cost), told.get("margin", margin)
     until = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
     pilot = None
     if pilot_of is not None:
         day = pilot_of.get_column("assigned_at").min().date()  # type: ignore[union-attr]
-        placed = _placed(taken, model, day - timedelta(days=1), calendar)
+        placed = _placed(taken, model, day - timedelta(days=1), calendar, traits)
         known = pilot_of.join(placed, on="customer_id", how="inner")
         lost = pilot_of.height - known.height
         if lost:
@@ -209,7 +220,7 @@ def before_campaign(
         if found.frame.height:
             pilot = _paid(found.frame, cost, margin)
     start = until - timedelta(days=window_days)
-    placed = _placed(taken, model, start.date() - timedelta(days=1), calendar)
+    placed = _placed(taken, model, start.date() - timedelta(days=1), calendar, traits)
     as_if = placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))
     past = derive_outcomes(as_if, taken.orders, window_days=window_days, data_until=until).frame
     covariates = [c for c in ("recency_days", "frequency", "monetary", "open_rate", "region")
@@ -392,7 +403,9 @@ def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, fl
     return {name: float(row[name][0]) for name in names if row[name][0] is not None}
 
 
-def _placed(taken: Intake, model: Scorer, day: date, calendar: str) -> pl.DataFrame:
+def _placed(
+    taken: Intake, model: Scorer, day: date, calendar: str, traits: pl.DataFrame | None
+) -> pl.DataFrame:
     """Return the segments that the model gives on what was known at the end of a day."""
     from segkit.features import build_features
 
@@ -403,6 +416,9 @@ def _placed(taken: Intake, model: Scorer, day: date, calendar: str) -> pl.DataFr
     table = build_features(
         taken.orders, taken.events, as_of=day, windows=tuple(sorted(windows)), calendar=calendar
     ).frame
+    if traits is not None:
+        more = [name for name in traits.columns if name in model.features]
+        table = table.join(traits.select("customer_id", *more).drop_nulls(), on="customer_id")
     require_columns(table.columns, model.features, f"the customer table as of {day}")
     scored = model.score(table)
     return scored.select("customer_id", "segment", "segment_name")
