@@ -70,7 +70,7 @@ def _run_upstream(
     missing: list[str], catalog: Catalog, settings: Mapping[str, Any], place: Path
 ) -> None:
     from segkit.errors import RunError
-    from segkit.runner.progress import Progress
+    from segkit.runner.cell import progress_here
     from segkit.runner.run import run
 
     wanted = catalog.closure(missing)
@@ -79,7 +79,7 @@ def _run_upstream(
     shared = {
         name: settings[name] for name in (*SHARED, "out", "name") if name in declared & {*settings}
     }
-    told = Progress(announce=True)
+    told = progress_here()
     done = run(missing, catalog=catalog, parameters=shared, folder=place, progress=told)
     failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]
     if failed:

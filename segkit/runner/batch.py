@@ -11,7 +11,6 @@ from typing import Any
 from segkit.errors import DataError, ParameterError, RunError, unknown
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
 from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.children import Child
 from segkit.runner.context import OWN_DATA
 from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal, now
@@ -160,11 +159,13 @@ def _state(this: Batch, division: Division, market: Market) -> State:
         rows=market.rows,
         customers=market.customers,
     )
-    used = {**this.whole.shared, "source": OWN_DATA, "data": data, "mapping": mapping}
+    own = {"source": OWN_DATA, "data": data, "mapping": mapping}
+    asked = this.whole.asked
     return plan(
         this.notebooks,
         catalog=this.catalog,
-        parameters=used,
+        parameters={**asked["parameters"], **own},
+        texts={name: text for name, text in asked["texts"].items() if name not in own},
         folder=place,
         force=this.whole.force,
         timeout=this.whole.timeout,
@@ -201,11 +202,9 @@ def _run_markets(this: Batch, division: Division, large: list[Market], journal: 
             turn.result()
             _tell(this, *turns[turn], journal)
             write_batch(this, division, "running", None)
-    finally:  # Ctrl-C, or an error: the others end, and their threads with them
+    finally:  # after Ctrl-C, or an error, the others end, and their threads with them
         pool.shutdown(wait=False, cancel_futures=True)
-        with this.lock:
-            for child in this.children:
-                child.end()
+        this.end()
         pool.shutdown()
 
 
@@ -213,17 +212,18 @@ def _in_process(this: Batch, state: State, market: Market, journal: Journal) -> 
     journal.begin(market.market)
     this.progress.note(f"{market.market}  running …")
     began = now()
-    with this.lock:
-        child = Child(job_of(state, this.notebooks, _home_of(this.catalog)), state.place)
-        this.children.add(child)
+    child = this.take()
     try:
-        ended = child.wait(lambda line: this.progress.note(f"{market.market}  {line}"))
+        ended = child.carry_out(
+            job_of(state, this.notebooks, _home_of(this.catalog)),
+            lambda line: this.progress.note(f"{market.market}  {line}"),
+        )
     finally:
-        with this.lock:
-            this.children.discard(child)
+        this.give_back(child)
     record = read_json(state.folder / RECORD)
     if record.get("status") == "running" or str(record.get("started", "")) < began:
-        write_bare(state.folder, state.label, "killed", ended, state.shared)
+        why = ended or "its run left no record"
+        write_bare(state.folder, state.label, "killed", why, state.shared)
 
 
 def _home_of(catalog: Catalog) -> Path:

@@ -70,8 +70,33 @@ class Batch:
     started: str = field(default_factory=now)
     clock: float = field(default_factory=time.monotonic)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    children: set[Child] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _idle: list[Child] = field(default_factory=list)
+    _active: list[Child] = field(default_factory=list)
+
+    def take(self) -> Child:
+        """Return a process for a market."""
+        with self.lock:
+            child = self._idle.pop() if self._idle else Child(self.whole.place)
+            self._active.append(child)
+            return child
+
+    def give_back(self, child: Child) -> None:
+        """Keep a process for the next market, or let it go if it can take none."""
+        with self.lock:
+            self._active.remove(child)
+            if child.usable:
+                self._idle.append(child)
+                return
+        child.close()
+
+    def end(self) -> None:
+        """End every process."""
+        with self.lock:
+            for child in self._active:
+                child.end()
+            while self._idle:
+                self._idle.pop().close()
 
 
 def keep_row(this: Batch, state: State, market: Market) -> dict[str, Any]:

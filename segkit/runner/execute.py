@@ -112,7 +112,8 @@ def _execute(
     )
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    worker = this.take_worker(stem)
+    assert this.pool is not None  # noqa: S101 - whoever carries out a run gives it one
+    worker = this.pool.take()
     try:
         outcome = worker.execute(
             notebook.path,
@@ -125,7 +126,7 @@ def _execute(
         source = worker.executed if worker.executed.exists() else notebook.path
         executed.write_bytes(source.read_bytes())
     finally:
-        this.give_back(worker)
+        this.pool.give_back(worker)
     seconds = {"execution": round(time.perf_counter() - clock, 2)}
     seconds["cells"] = outcome.pop("cells_seconds", 0.0)
     manifest = {

@@ -1,13 +1,15 @@
-"""The process of one market's run: ``python -m segkit.runner.market``, its job on standard input.
+"""The process of markets' runs: ``python -m segkit.runner.market``, jobs on standard input.
 
-What it tells goes to standard output, line by line; how it ended stands in ``run.json``. When
-the batch that started it goes, it goes, and its notebooks' processes with it.
+It takes one market after the other. What it tells goes to standard output, line by line; how a
+run ended stands in its ``run.json``. When the batch that started it goes, it goes, and its
+notebooks' processes with it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 import threading
 from dataclasses import asdict
@@ -16,10 +18,12 @@ from typing import Any
 
 from segkit.errors import SegkitError
 from segkit.runner.catalog import Catalog
+from segkit.runner.pool import Pool
 from segkit.runner.record import write_bare
 from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State
 
+ENDED = "\x1e"  # a line of its own: the job is done
 PATIENCE = 15.0  # seconds to wait for the process of a batch that was killed to leave
 
 
@@ -28,7 +32,8 @@ def job_of(this: State, notebooks: list[str], notebook_folder: Path) -> dict[str
     return {
         "notebooks": notebooks,
         "notebook_folder": str(notebook_folder),
-        "parameters": this.shared,
+        **this.asked,
+        "run_folder": str(this.folder),
         "folder": str(this.place),
         "force": this.force,
         "timeout": this.timeout,
@@ -36,35 +41,45 @@ def job_of(this: State, notebooks: list[str], notebook_folder: Path) -> dict[str
     }
 
 
-def main() -> int:
-    """Read the job, carry it out, return its exit code."""
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+def main() -> None:
+    """Carry out jobs as they come; tell how each ended."""
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    pool: Pool | None = None
+    while True:
+        job = json.loads(jobs.get())
+        pool = pool or Pool(Path(job["folder"]))
+        _carry_out(job, pool)
+        print(ENDED, flush=True)  # noqa: T201 - the agreed channel
+
+
+def _carry_out(job: dict[str, Any], pool: Pool) -> None:
     label = Label(**job["label"])
-    place, used = Path(job["folder"]), job["parameters"]
+    place = Path(job["folder"])
     try:
         this = plan(
             job["notebooks"],
             catalog=Catalog.open(Path(job["notebook_folder"])),
-            parameters=used,
+            parameters=job["parameters"],
+            texts=job["texts"],
             folder=place,
             force=job["force"],
             timeout=job["timeout"],
             label=label,
         )
-        return carry_out(this, patience=PATIENCE, with_index=False).exit_code
+        this.pool = pool
+        carry_out(this, patience=PATIENCE, with_index=False)
     except SegkitError as error:
         print(f"stopped: {error}", flush=True)  # noqa: T201 - the agreed channel
-        folder = place / str(used.get("out", "reports")) / label.folder
-        write_bare(folder, label, "stopped", str(error), used)
-        return 1
+        write_bare(Path(job["run_folder"]), label, "stopped", str(error), job["parameters"])
 
 
-def _leave_with_parent() -> None:
-    """Wait for the batch to close our input, as its end does; notebooks' processes follow."""
-    sys.stdin.read()
-    os._exit(1)
+def _listen(jobs: queue.Queue[str]) -> None:
+    """Take jobs until the batch closes our input, as its end does; those we started see us go."""
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

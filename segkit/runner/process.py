@@ -23,7 +23,7 @@ Event = Callable[[Mapping[str, int]], None]
 
 
 class Worker:
-    """A process for one notebook, started ahead so that its imports overlap other work.
+    """A process that executes notebooks one after the other, each in a kernel of its own.
 
     Parameters
     ----------
@@ -47,6 +47,11 @@ class Worker:
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
             )
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another notebook: it lives, and nothing went wrong."""
+        return self._process.poll() is None and not self._late
 
     @property
     def executed(self) -> Path:
@@ -83,6 +88,9 @@ class Worker:
             ``status`` (done, failed, killed), ``error`` (kind, message, cell) or None,
             ``peak_memory_bytes``.
         """
+        for left in ("outcome.json", "executed.ipynb"):
+            (self.folder / left).unlink(missing_ok=True)
+        self._late = False
         (self.folder / "context.json").write_text(json.dumps(context), encoding="utf-8")
         plain = self._without_course(notebook)
         job = {"notebook": str(plain), "parameters": dict(parameters), "cwd": str(self.cwd)}
@@ -90,10 +98,9 @@ class Worker:
         if timer:
             timer.start()
         cell = self._talk(json.dumps(job), on_event or (lambda _: None))
-        code = self._process.wait()
         if timer:
             timer.cancel()
-        return self._outcome(code, cell, timeout)
+        return self._outcome(cell, timeout)
 
     def _without_course(self, notebook: Path) -> Path:
         """Write a copy without the cells that teach, where there are any."""
@@ -120,17 +127,24 @@ class Worker:
             if not isinstance(event, dict):
                 continue
             self._kernel = event.get("kernel", self._kernel)
+            if "end" in event:
+                break
             if "cell" in event:
                 cell = event["cell"]
                 on_event(event)
+        else:
+            self._process.wait()
         return cell
 
-    def _outcome(self, code: int, cell: int, timeout: float | None) -> dict[str, Any]:
+    def _outcome(self, cell: int, timeout: float | None) -> dict[str, Any]:
+        code = self._process.poll()
+        if code is None:  # it waits for the next: what the kernel left goes
+            self._end_kernel()
         outcome = read_json(self.folder / "outcome.json")
         if self._late:
             message = f"it took longer than {timeout:g} seconds and was ended"
             outcome = {"status": "killed", "error": {"kind": "Timeout", "message": message}}
-        elif code != 0 or not outcome:
+        elif not outcome:
             last = (self.folder / "stderr.txt").read_text(errors="replace").strip().splitlines()
             message = died("notebook's process", code) + (f": {last[-1]}" if last else "")
             outcome = {"status": "killed", "error": {"kind": "WorkerDied", "message": message}}
@@ -146,6 +160,9 @@ class Worker:
         """End the process, its kernel, and what the kernel has started, if they still run."""
         if self._process.poll() is None:
             self._process.kill()
+        self._end_kernel()
+
+    def _end_kernel(self) -> None:
         if self._kernel:
             end_group(self._kernel)
             self._kernel = 0

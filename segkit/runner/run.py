@@ -17,6 +17,7 @@ from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal
 from segkit.runner.manifest import NAME, data_inputs, read_json
 from segkit.runner.parameters import settle
+from segkit.runner.pool import Pool
 from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, RunEnd, end_of, write_record
 from segkit.runner.schedule import go_through
@@ -112,7 +113,8 @@ def plan(
     run_folder = place / str(shared.get("out", "reports")) / label.folder
     data_inputs(shared, place)
     told = progress or Progress()
-    this = State(known, order, given, place, run_folder, force, timeout, told, label, shared)
+    asked = {"parameters": dict(parameters or {}), "texts": dict(texts or {})}
+    this = State(known, order, given, place, run_folder, force, timeout, told, label, shared, asked)
     if label.dated:
         this.earlier = find_earlier(run_folder.parent, label)
     return this
@@ -162,7 +164,7 @@ def carry_out(
             if not held:
                 write_record(this, "running")
                 threading.Thread(target=_import_renderer, daemon=True).start()
-                go_through(this, jobs)
+                _go_through(this, jobs)
             for number, stem in enumerate(this.order if held else (), 1):
                 this.progress.begin(number, len(this.order), stem)
                 this.progress.end(stem, "reused", "nothing has changed")
@@ -174,6 +176,18 @@ def carry_out(
             this.journal.close("stopped", 1, why)
             raise RunError(why) from error
     return end_of(this)
+
+
+def _go_through(this: State, jobs: int) -> None:
+    """Give the notebooks their turns; processes that were made for this run end with it."""
+    if this.pool is not None:
+        go_through(this, jobs)
+        return
+    this.pool = Pool(this.place)
+    try:
+        go_through(this, jobs)
+    finally:
+        this.pool.close()
 
 
 def all_held(this: State) -> bool:

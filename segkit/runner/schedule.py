@@ -38,8 +38,10 @@ def go_through(this: State, jobs: int) -> None:
                 this.ends[running.pop(turn)] = turn.result()
             write_record(this, "running")
     finally:
-        # Ctrl-C, or an error: processes end, and their threads with them.
-        this.close()
+        if running:  # Ctrl-C, or an error: processes end, and their threads with them
+            this.stopping = True
+            if this.pool:
+                this.pool.stop()
         pool.shutdown(cancel_futures=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from segkit.runner.catalog import Catalog
 from segkit.runner.journal import Journal, now
-from segkit.runner.process import Worker
+from segkit.runner.pool import Pool
 from segkit.runner.progress import Progress
 
 
@@ -106,6 +105,8 @@ class State:
         Which run this is.
     shared : dict
         The run's parameters.
+    asked : dict
+        What was given of them, typed ("parameters") and as text ("texts").
     started : str
         When it began (UTC).
     earlier : Path or None
@@ -114,6 +115,8 @@ class State:
         Where to keep it for a scheduler.
     ends : dict of str to NotebookEnd
         How notebooks have ended so far.
+    pool : Pool or None
+        The processes that execute its notebooks.
     stopping : bool
         Whether what still runs is to be thrown away.
     """
@@ -128,44 +131,16 @@ class State:
     progress: Progress
     label: Label
     shared: dict[str, Any]
+    asked: dict[str, dict[str, Any]]
     started: str = field(default_factory=now)
     clock: float = field(default_factory=time.monotonic)
     earlier: Path | None = None
     journal: Journal | None = None
     ends: dict[str, NotebookEnd] = field(default_factory=dict)
+    pool: Pool | None = None
     stopping: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _spare: Worker | None = None
-    _active: list[Worker] = field(default_factory=list)
-    _begun: set[str] = field(default_factory=set)
 
     def settings(self, stem: str) -> dict[str, Any]:
         """Return all of a notebook's parameters with their values."""
         declared = self.catalog.notebooks[stem].parameters
         return {name: p.default for name, p in declared.items()} | self.given[stem]
-
-    def take_worker(self, stem: str) -> Worker:
-        """Return a process for a notebook; the next one's imports while this one executes."""
-        with self._lock:
-            worker = self._spare or Worker(self.place)
-            self._begun.add(stem)
-            more = set(self.order) - self.ends.keys() - self._begun
-            self._spare = Worker(self.place) if more and not self.stopping else None
-            self._active.append(worker)
-            return worker
-
-    def give_back(self, worker: Worker) -> None:
-        """Close a notebook's process."""
-        with self._lock:
-            self._active.remove(worker)
-        worker.close()
-
-    def close(self) -> None:
-        """End every process that is still there; what they were at is thrown away."""
-        with self._lock:
-            self.stopping = True
-            for worker in self._active:
-                worker.end()
-            if self._spare:
-                self._spare.close()
-                self._spare = None

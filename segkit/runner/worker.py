@@ -1,8 +1,8 @@
-"""The process that executes one notebook: ``python -m segkit.runner.worker FOLDER``.
+"""The process that executes notebooks: ``python -m segkit.runner.worker FOLDER``.
 
-It is started ahead of need, imports what takes long, and waits for its job on standard input.
-What became of the notebook is written to ``outcome.json`` in FOLDER; progress goes to standard
-output, one JSON object a line. When its parent goes, it goes, and its kernel with it.
+It imports what takes long, and waits for jobs on standard input, one line each; every notebook
+gets a kernel of its own. What became of it is written to ``outcome.json`` in FOLDER; progress goes
+to standard output, one JSON object a line. When its parent goes, it goes, and its kernel with it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import sys
@@ -17,27 +18,31 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from segkit.runner.manifest import read_json
+from segkit.runner.manifest import read_json, write_json
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
 
 
 def main(folder: Path) -> None:
-    """Wait for a job, execute its notebook, write the outcome."""
+    """Wait for jobs, and execute their notebooks one after the other."""
     from segkit.runner.lean import import_nbformat
-    from segkit.runner.manifest import write_json
 
     import_nbformat()
-    import papermill
+    import papermill  # noqa: F401 - takes long, and is needed at once when a job comes
 
     _keep_progress_apart()
-    line = sys.stdin.readline()
-    if not line.strip():
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    job = json.loads(line)
     engine = _register_engine(folder)
-    threading.Thread(target=_leave_with_parent, args=(engine, folder), daemon=True).start()
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs, engine, folder), daemon=True).start()
+    while True:
+        _carry_out(json.loads(jobs.get()), folder, engine)
+
+
+def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
+    """Execute one notebook and write the outcome."""
+    import papermill
+
+    engine.begin()
     try:
         papermill.execute_notebook(
             job["notebook"],
@@ -53,9 +58,10 @@ def main(folder: Path) -> None:
         outcome: dict[str, Any] = {"status": "done", "error": None}
     except Exception as error:  # noqa: BLE001 - whatever it was becomes the reported outcome
         outcome = _explain(error, engine)
-    outcome["peak_memory_bytes"] = _peak_memory()
+    outcome["peak_memory_bytes"] = engine.peak or _peak_memory()
     outcome["cells_seconds"] = _cells_seconds(folder / "executed.ipynb")
     write_json(folder / "outcome.json", outcome)
+    tell(end=True)
 
 
 def tell(**event: Any) -> None:
@@ -85,7 +91,8 @@ def _register_engine(folder: Path) -> Any:
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
             self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
-            self.connection_file = str(folder / "kernel.json")
+            Engine.kernels += 1
+            self.connection_file = str(folder / f"k{Engine.kernels}.json")
             if os.name == "posix" and len(self.connection_file) < LONGEST_SOCKET_PATH:
                 self.transport = "ipc"
 
@@ -99,11 +106,19 @@ def _register_engine(folder: Path) -> Any:
             except DeadKernelError:
                 Engine.kernel_code = process.poll()
                 raise
+            finally:
+                Engine.peak = peak_of(process.pid)
 
     class Engine(NBClientEngine):  # type: ignore[misc]
         kernel: Any = None
         kernel_code: int | None = None
         cell: int = 0
+        peak: int = 0
+        kernels: int = 0
+
+        @classmethod
+        def begin(cls) -> None:
+            cls.kernel, cls.kernel_code, cls.cell, cls.peak = None, None, 0, 0
 
         @classmethod
         def execute_managed_notebook(
@@ -163,8 +178,20 @@ def died(what: str, code: int | None) -> str:
     return f"the {what} was ended by signal {name}{hint}"
 
 
+def peak_of(pid: int) -> int:
+    """Return the largest resident size that a living process has had, as Linux tells it, or 0."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(row.split()[1]) * 1024 for row in lines if row.startswith("VmHWM:")), 0)
+
+
 def _peak_memory() -> int:
-    """Return the largest resident size of this process's ended children: the kernel's."""
+    """Return the largest resident size of this process's ended children.
+
+    Of the kernel, if it is the first; else it may be an earlier one's, and is an upper bound.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -173,13 +200,14 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 
 
-def _leave_with_parent(engine: Any, folder: Path) -> None:
-    """Wait for the parent to close our input, as its end does; then leave nothing behind."""
-    sys.stdin.read()
+def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
+    """Take jobs until the parent closes our input, as its end does; then leave nothing behind."""
+    for line in sys.stdin:
+        jobs.put(line)
     if engine.kernel is not None:
         end_group(engine.kernel.pid)
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+    os._exit(0)
 
 
 def end_group(pid: int) -> None:
