@@ -61,6 +61,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "occasion_share_": ("share of spend before or at ", ""),
     "channel_share_": ("share of spend by ", ""),
     "time_seconds_": ("seconds on ", " pages"),
+    "attitude_": ("", " (attitude)"),
 }
 LEVELS: dict[str, str] = {
     "christmas": "Christmas",

@@ -28,6 +28,16 @@ def is_parameters(cell):
     return "parameters" in cell["metadata"].get("tags", [])
 
 
+def test_the_summary_repeats_answers_that_notebooks_give():
+    (file,) = [file for file in FILES if file.stem == "12_summary"]
+    (cell,) = [text for text in sources(file, "code") if text.startswith("decisive = ")]
+    repeated = ast.literal_eval(cell.removeprefix("decisive = "))
+    for stem, asked in repeated.items():
+        (other,) = [one for one in FILES if one.stem == stem]
+        code = "\n".join(sources(other, "code"))
+        assert all(f'run.answer("{question}"' in code for question in asked), stem
+
+
 # What can be seen without a kernel ----------------------------------------------------------
 
 
