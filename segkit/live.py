@@ -160,7 +160,8 @@ class Line:
             return
         of = f" of {total:,}" if total is not None else ""
         bar = f'<progress max="{total}" value="{done}"></progress> ' if total is not None else ""
-        self.tell(f"{what}: {done:,}{of}", bar=bar)
+        seconds = f"{time.monotonic() - self._began:.0f} s"
+        self.tell(f"{what}: {done:,}{of}, {seconds}", bar=bar)
 
     def tell(self, words: str, *, bar: str = "") -> None:
         """Write a sentence, unless the last one is too young or the work has hardly begun."""
@@ -168,8 +169,7 @@ class Line:
         if now - self._began < PATIENCE or now - self._told < PAUSE:
             return
         self._told = now
-        seconds = f"{now - self._began:.0f} s"
-        shown = f"<p><small>{bar}{html.escape(words)}, {seconds}</small></p>"
+        shown = f"<p><small>{bar}{html.escape(words)}</small></p>"
         if self._update is None:
             self._update = self._show(shown)
         else:

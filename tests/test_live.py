@@ -171,6 +171,20 @@ def test_the_line_goes_with_its_cell_when_the_work_is_interrupted(kernel):
     assert live._line is None
 
 
+def test_a_run_started_in_a_cell_is_told_live_and_its_ends_stay(kernel, capsys):
+    from segkit.runner.cell import progress_here
+
+    progress = progress_here()
+    progress.begin(1, 2, "01_orders")
+    progress.cell("01_orders", {"cell": 3, "cells": 9})
+    progress.end("01_orders", "done", "report 0.1 s")
+    assert "[1/2] 01_orders  cell 3 of 9, 0 s" in kernel.shown[1]
+    assert capsys.readouterr().out == "[1/2] 01_orders  done (0.0 s): report 0.1 s\n"
+    kernel.sent["content"]["allow_stdin"] = False
+    progress_here().begin(1, 2, "01_orders")
+    assert capsys.readouterr().out == "[1/2] 01_orders  running …\n"
+
+
 def test_batch_sees_no_line(kernel):
     kernel.sent["content"]["allow_stdin"] = False
     assert list(steps(range(3), "things")) == [0, 1, 2]

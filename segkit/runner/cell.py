@@ -9,7 +9,7 @@ from segkit.live import Line, live_line
 from segkit.runner.progress import CLEAR, Progress
 
 
-class CellTerminal(io.TextIOBase):
+class CellTerminal(io.StringIO):
     """A terminal made of the running cell.
 
     Parameters
@@ -20,7 +20,7 @@ class CellTerminal(io.TextIOBase):
     Examples
     --------
     >>> terminal = CellTerminal(Line())
-    >>> terminal.write(CLEAR + "01  done" + chr(10))
+    >>> written = terminal.write(CLEAR + "01  done" + chr(10))
     01  done
     """
 

@@ -74,6 +74,31 @@ OWN_FRAME = [
     """,
 ]
 
+RAISES = {"tags": ["raises-exception"]}
+EXPLORED = [
+    """
+    import numpy as np
+    import polars as pl
+    import segkit
+
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 3, 240)
+    table = pl.DataFrame({
+        "customer_id": [f"C{i:03}" for i in range(240)],
+        "frequency": rng.poisson(2 + 9 * group),
+        "monetary": rng.gamma(3, 20 + 60 * group),
+        "visits": rng.poisson(4 + 8 * (2 - group)),
+    })
+    """,
+    'segkit.explore_segments(table, k=3, folder="chosen")',
+    'segkit.cluster_customers(table, features=["visits"], k=2, method="wrad")',
+    """
+    X = table.select("frequency", "visits")
+    segkit.assess_stability(X, n_boot=100_000)
+    """,
+    "segkit.assess_stability(X, k_range=[3], n_boot=4, n_splits=2)",
+]
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
@@ -148,8 +173,7 @@ def page(browser, watch):
     assert trouble == []
 
 
-def run_all(page, address):
-    """Open a notebook, run all of its cells, and return its code cells once they have ended."""
+def open_notebook(page, address):
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=STARTING * 1000)
     page.wait_for_function(
@@ -157,7 +181,12 @@ def run_all(page, address):
         " === 'idle'",
         timeout=STARTING * 1000,
     )
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def run_all(page, address):
+    """Open a notebook, run all of its cells, and return its code cells once they have ended."""
+    open_notebook(page, address)
+    execute(page, "notebook:run-all-cells")
     until = time.monotonic() + RUNNING
     while time.monotonic() < until:
         cells = page.evaluate(CELLS)
@@ -226,7 +255,17 @@ def read_manifest(shop, stem):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+# Collects what the outputs say while cells run, for it is gone when they end.
+OVERHEAR = """() => {
+  window.told = [];
+  const note = () => document.querySelectorAll('.jp-OutputArea small').forEach(
+    small => { if (!window.told.includes(small.innerText)) window.told.push(small.innerText); });
+  new MutationObserver(note).observe(document, {childList: true, subtree: true});
+}"""
+
+
 def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
+    page.add_init_script(f"({OVERHEAR})()")
     cells = run_all(page, lab.format(path=f"notebooks/{ALONE}.ipynb"))
     said = printed(cells)
     assert said.startswith("First running what this notebook needs: ")
@@ -234,6 +273,9 @@ def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
     assert printed(cells, "stderr") == ""
     audit, table, own = (read_manifest(shop, stem) for stem in (*UPSTREAM, ALONE))
     assert (audit["status"], table["status"], own["status"]) == ("done", "done", "interactive")
+    live = page.evaluate("() => window.told")
+    assert re.search(r"\[\d/2\] \d\d_\w+  cell \d+ of \d+, \d+ s", " ".join(live)), live
+    assert page.locator(".jp-OutputArea p:has-text('cell ')").count() == 0
     assert audit["finished"] <= table["started"] <= table["finished"] <= own["started"]
     assert {m["parameters"]["customers"] for m in (audit, table, own)} == {400}
     written = shop / "reports" / "simulated" / ALONE / "data" / "rfm.parquet"
@@ -249,10 +291,7 @@ def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
 def test_a_pandas_frame_is_segmented_within_five_cells(shop, lab, page):
     pytest.importorskip("pandas")
     assert len(OWN_FRAME) <= 5
-    codes = [nbformat.v4.new_code_cell(dedent(code).strip()) for code in OWN_FRAME]
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=codes, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, shop / "own_frame.ipynb")
+    write_notebook(shop / "own_frame.ipynb", OWN_FRAME, {})
     cells = run_all(page, lab.format(path="own_frame.ipynb"))
     assert len(cells) == len(OWN_FRAME)
     assert printed(cells, "stderr") == ""
@@ -263,3 +302,151 @@ def test_a_pandas_frame_is_segmented_within_five_cells(shop, lab, page):
     assert written["segment"].n_unique() > 1
     take_picture(page, ".jp-CodeCell:nth-of-type(4)", shop.parent / "frame_segments.png")
     take_picture(page, ".jp-OutputArea img", shop.parent / "frame_figure.png")
+
+
+def write_notebook(path, sources, metadata):
+    codes = [
+        nbformat.v4.new_code_cell(dedent(source).strip(), metadata=metadata.get(place, {}))
+        for place, source in enumerate(sources)
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=codes, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, path)
+
+
+def execute(page, command, **arguments):
+    """Ask JupyterLab for one of its commands, without waiting for its end."""
+    page.evaluate(
+        "([name, told]) => { window.jupyterapp.commands.execute(name, told); }",
+        [command, arguments],
+    )
+
+
+def wait_for(page, script):
+    page.wait_for_function(script, timeout=STARTING * 1000)
+
+
+def panel(page):
+    return page.locator(".segkit-explorer")
+
+
+def see(page, text):
+    """Wait until the explorer shows a text."""
+    panel(page).get_by_text(text).locator("visible=true").first.wait_for(timeout=STARTING * 1000)
+
+
+def take_in_both_themes(page, selector, path):
+    for theme, is_light in (("Dark", "false"), ("Light", "true")):
+        execute(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
+        wait_for(page, f"() => document.body.dataset.jpThemeLight === '{is_light}'")
+        take_picture(page, selector, path.with_name(f"{path.stem}_{theme.lower()}.png"))
+
+
+def test_an_explorer_is_turned_beside_a_mistake_and_an_interruption(shop, lab, page):
+    write_notebook(shop / "explore.ipynb", EXPLORED, {2: RAISES, 3: RAISES})
+    open_notebook(page, lab.format(path="explore.ipynb"))
+    execute(page, "notebook:run-all-cells")
+    interrupt_long_work(page)
+    cells = page.evaluate(CELLS)
+    check_what_stands_after_it(page, cells)
+    turn_the_settings(page)
+    ask_for_stability_and_stop(page)
+    save_the_choice(page, shop)
+    take_in_both_themes(page, ".segkit-explorer", shop.parent / "explorer.png")
+    check_the_saved_notebook(page, shop)
+
+
+def interrupt_long_work(page):
+    line = page.locator(".jp-OutputArea p:has(> small > progress)")
+    line.wait_for(timeout=STARTING * 1000)
+    assert re.match(r"pairs of refits: \d+ of 50,000, \d+ s", line.inner_text().strip())
+    execute(page, "notebook:interrupt-kernel")
+    wait_for(page, f"() => ({CELLS})().slice(-1)[0].execution_count > 0")
+    assert line.count() == 0, "its progress stands on"
+
+
+def check_what_stands_after_it(page, cells):
+    _, _, wrong, long, after = cells
+    told, where, more = wrong["outputs"][0]["traceback"]
+    assert told.startswith("ParameterError: unknown method 'wrad'; did you mean 'ward'?")
+    assert where.startswith("  in line 1: segkit.cluster_customers(")
+    assert "%tb Plain" in more
+    assert [out["ename"] for out in long["outputs"] if "ename" in out] == ["KeyboardInterrupt"]
+    assert "<table" in markup([after])
+
+
+def turn_the_settings(page):
+    see(page, "240 customers in 3 segments")
+    panel(page).get_by_label("Number of segments").fill("4")
+    panel(page).get_by_label("Number of segments").press("Enter")
+    see(page, "240 customers in 4 segments")
+    assert panel(page).locator("table").locator("visible=true").count() == 1
+    panel(page).get_by_label("Method").select_option("k-means")
+    see(page, "k-means, 4 segments, 3 variables")
+    panel(page).get_by_role("checkbox", name="visits to the site").press(
+        "Space"
+    )  # by keyboard alone
+    see(page, "k-means, 4 segments, 2 variables")
+    for name in ("net spend", "orders"):
+        panel(page).get_by_role("checkbox", name=name, exact=True).uncheck()
+    see(page, "no variable is chosen; choose at least one")
+    assert panel(page).locator("table").locator("visible=true").count() == 0
+    panel(page).get_by_role("checkbox", name="orders", exact=True).check()
+    panel(page).get_by_role("checkbox", name="visits to the site").check()
+    see(page, "k-means, 4 segments, 2 variables")
+    panel(page).get_by_role("tab", name="Map").click()
+    picture = panel(page).locator("img:visible")
+    picture.wait_for(timeout=STARTING * 1000)
+    assert "centres of 4 groups" in picture.get_attribute("alt")
+    panel(page).get_by_role("tab", name="Map").press(
+        "ArrowRight"
+    )  # moves the focus, and Enter opens
+    page.keyboard.press("Enter")
+    see(page, "Mean by segment")
+
+
+def ask_for_stability_and_stop(page):
+    panel(page).get_by_role("tab", name="Stability").click()
+    panel(page).get_by_label("Refits").fill("10")
+    panel(page).get_by_label("Refits").press("Enter")
+    panel(page).get_by_role("button", name="Assess stability").click()
+    see(page, "Stability over refits")
+    panel(page).get_by_label("Refits").fill("500")
+    panel(page).get_by_label("Refits").press("Enter")
+    panel(page).get_by_role("button", name="Assess stability").click()
+    see(page, "pairs of refits: ")
+    panel(page).get_by_role("button", name="Stop").click()
+    see(page, "Stopped.")
+    assert panel(page).locator("progress").count() == 0
+
+
+def save_the_choice(page, shop):
+    panel(page).get_by_role("tab", name="Export").click()
+    panel(page).get_by_label("File name").fill("mine")
+    panel(page).get_by_label("File name").press("Enter")
+    panel(page).get_by_role("button", name="Save model and assignments").click()
+    see(page, "Saved mine.json and mine.csv in chosen/.")
+    code = panel(page).get_by_label("Code", exact=True).input_value()
+    assert 'found.model.save("mine.json")' in code
+    rows = pl.read_csv(shop / "chosen" / "mine.csv")
+    space: dict = {}
+    exec(dedent(EXPLORED[0]), space)  # noqa: S102 - the notebook's first cell
+    exec(code.replace('"mine.', f'"{shop}/again.'), space)  # noqa: S102 - what a person would paste
+    assert (shop / "again.json").read_bytes() == (shop / "chosen" / "mine.json").read_bytes()
+    assert rows.equals(pl.read_csv(shop / "again.csv"))
+
+
+def check_the_saved_notebook(page, shop):
+    """See that a page made of it, without a kernel, has the picture and no widget."""
+    assert page.locator(".segkit-static").count() == 1
+    assert not page.locator(".segkit-static").is_visible()
+    execute(page, "docmanager:save")
+    wait_for(page, "() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    from nbconvert.exporters.html import HTMLExporter
+
+    made, _ = HTMLExporter(embed_images=True).from_filename(str(shop / "explore.ipynb"))
+    body = made.partition("<body")[2]
+    (still,) = re.findall(r'<div class="segkit-static">.*?</div>', body, re.DOTALL)
+    assert re.search(r'<img [^>]*alt="[^"]*centres of 4 groups', still)
+    assert "k-means, 4 segments, 2 variables" in still
+    assert "widget-view" not in body
