@@ -16,7 +16,17 @@ FLOORS = {
         *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience"),
         *("factor", "lift"),
     ],
-    6: ["campaign", "explorer", "pipeline", "followup", "runner", "report", "cli", "scoring"],
+    6: [
+        "campaign",
+        "course",
+        "explorer",
+        "pipeline",
+        "followup",
+        "runner",
+        "report",
+        "cli",
+        "scoring",
+    ],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "ingest"}}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MOST_SHOWN = 6
 OPEN = ...  # what an exercise leaves in the place of an answer
 
 
@@ -146,4 +147,7 @@ def _how_far(name: str, found: Any, wanted: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        few = ", ".join(_shown(part) for part in value[:MOST_SHOWN])
+        return f"[{few}{', …' if len(value) > MOST_SHOWN else ''}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

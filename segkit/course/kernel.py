@@ -77,6 +77,12 @@ class Kernel:
             code = f"exec(compile({code!r}, 'answer', 'exec'), dict(globals()))"
         return error_of(self.run([code_cell(code)], stop=False)[0])
 
+    @property
+    def busy(self) -> float:
+        """Seconds of processor that the kernel has used."""
+        code = "import time\nprint(time.process_time())\ndel time"
+        return float(self.run([code_cell(code)])[0]["outputs"][0]["text"])
+
     def forget(self, folder: Path) -> None:
         """Clear everything that was assigned, and start again from a folder."""
         self.run([code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")])

@@ -206,11 +206,12 @@ def assigned(code: str) -> list[str]:
     ['a', 'b', 'c', 'd']
     """
     names = [
-        node.id
+        node
         for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     ]
-    return list(dict.fromkeys(names))
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return list(dict.fromkeys(node.id for node in names))
 
 
 def read(code: str) -> set[str]:
