@@ -57,7 +57,9 @@ class SampleRatio(Result):
         return "good" if self.table["as_planned"].all() else "poor"
 
     def _repr_html_(self) -> str:
-        colour, mark = ("#00694b", "✓") if self.level == "good" else ("#a33b00", "✗")
+        # The page's own colour, which fits its ground, light or dark; else that of its text.
+        colour = f"var(--{self.level}, currentColor)"
+        mark = "✓" if self.level == "good" else "✗"
         said = "Sample ratio as planned" if self.level == "good" else "Sample-ratio mismatch"
         badge = (
             f'<p><strong style="border:2px solid {colour};color:{colour};border-radius:4px;'

@@ -120,7 +120,7 @@ def _card(card: Persona) -> str:
         )
     return (
         '<article style="border:1px solid #8a8a8a;border-radius:.5rem;padding:.75rem 1rem">'
-        f'<h4 style="margin:0">{html.escape(card.name)}</h4>'
+        f'<h3 style="margin:0">{html.escape(card.name)}</h3>'
         f'<dl style="margin:0">{"".join(parts)}</dl></article>'
     )
 

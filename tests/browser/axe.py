@@ -23,6 +23,7 @@ INTEGRITY = (
 )
 SCRIPT = Path(sys.prefix) / "share" / "axe-core" / VERSION / "axe.min.js"
 GRAVE = ("serious", "critical")
+ORDER = ("heading-order", "empty-heading", "page-has-heading-one", "landmark-unique", "region")
 RUN = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
   return found.violations.map((one) => [one.impact, one.id, one.help,

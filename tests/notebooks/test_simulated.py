@@ -3,6 +3,7 @@
 import pytest
 
 import segkit
+from tests.browser import axe, chromium
 from tests.notebooks.runs import STEMS, Ran, check_pages
 
 pytestmark = pytest.mark.slow
@@ -27,6 +28,24 @@ def test_its_pages_load_nothing_from_afar_and_name_nobody(simulated):
     secret = simulated.customers() | set(raw["identifier"].drop_nulls())
     assert len(secret) > 1_000
     check_pages(simulated, secret)
+
+
+def test_its_pages_can_be_read_by_everybody_in_both_themes(simulated):
+    if why := chromium.missing():
+        pytest.skip(why)
+    axe.require()
+    pages = [*simulated.folder.glob("*/report.html"), simulated.place / "reports/index.html"]
+    assert len(pages) == len(STEMS) + 1
+    found = {}
+    with chromium.launched() as browser:
+        for scheme in ("light", "dark"):
+            page = browser.new_context(color_scheme=scheme, offline=True).new_page()
+            for path in pages:
+                page.goto(path.as_uri())
+                found[scheme, path.parent.name] = [
+                    one for one in axe.check(page) if one[0] in axe.GRAVE or one[1] in axe.ORDER
+                ]
+    assert {where: what for where, what in found.items() if what} == {}
 
 
 def test_a_second_run_uses_everything_again(simulated):
