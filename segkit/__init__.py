@@ -147,6 +147,7 @@ _MAP: dict[str, str] = {
     "survey_items": "segkit.factor",
     # What do respondents say of us, whom do they stand for, and does the profile hold?
     "draw_answers": "segkit.factor",
+    "claims_of": "segkit.factor",
     "draw_validation": "segkit.factor",
     "rate_recommendation": "segkit.factor",
     "rate_satisfaction": "segkit.factor",

@@ -323,11 +323,31 @@ def test_claims_are_confirmed_contradicted_or_left_open(asked):
     ]
     assert (found.claims, found.confirmed, found.contradicted) == (4, 2, 1)
     assert found.low < found.agreement < found.high
-    assert "S1 was said to be high on haste" in found.text
+    assert "Contradicted: S1 is high on haste." in found.text
     right = claims.with_columns(direction=pl.Series(["high", "low", "low", "high"]))
     better = segkit.validate_profile(sample, answers, right)
     assert better.agreement > 0.6 > found.agreement
     assert better.plot().data.height == 3
+
+
+def test_markers_become_claims_that_members_can_be_asked():
+    markers = pl.DataFrame(
+        {"segment": ["S1", "S1", "S2", "S2"], "segment_name": ["Thrifty"] * 2 + ["Loyal"] * 2,
+         "variable": ["discount_share", "order_value_mean", "discount_share", "frequency"],
+         "marker": [True, True, False, True], "direction": ["above", "below", "below", "above"],
+         "strength": [0.5, 0.7, 0.1, 0.4]}
+    )  # fmt: skip
+    pairs = ["discount_share: sale", "order_value_mean: -sale", "frequency: first", "visits: look"]
+    found = segkit.claims_of(markers, pairs, labels={"first": "I think of this shop first"})
+    assert found.select("segment", "item", "direction", "variable").rows() == [
+        ("S1", "sale", "high", "order_value_mean"),
+        ("S2", "first", "high", "frequency"),
+    ]
+    assert found["claim"].to_list()[1] == "Loyal agree more: I think of this shop first"
+    for wrong in ("discount_share", ": sale", "discount_share:"):
+        with pytest.raises(ParameterError, match="variable: item"):
+            segkit.claims_of(markers, [wrong])
+    assert segkit.claims_of(markers, []).height == 0
 
 
 def test_claims_about_segments_that_do_not_differ_agree_by_half():

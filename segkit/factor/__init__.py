@@ -13,6 +13,7 @@ _MAP: dict[str, str] = {
     "FactorModel": "segkit.factor.model",
     "adequacy": "segkit.factor.sampling",
     "correlate": "segkit.factor.correlation",
+    "claims_of": "segkit.factor.claims",
     "draw_answers": "segkit.factor.pictures",
     "draw_validation": "segkit.factor.validation",
     "fit_factors": "segkit.factor.fitting",

@@ -79,9 +79,9 @@ class Validation(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        One row a claim: ``segment``, ``item``, ``direction``, ``people`` (of the segment who
-        answered), ``difference`` (segment's mean answer less everyone else's), ``low``, ``high``
-        (Welch), ``verdict`` (confirmed, contradicted, undecided, not asked).
+        One row a claim: ``claim`` in words, ``segment``, ``item``, ``direction``, ``people`` (of
+        the segment who answered), ``difference`` (segment's mean answer less everyone else's),
+        ``low``, ``high`` (Welch), ``verdict`` (confirmed, contradicted, undecided, not asked).
     agreement, low, high : float
         Share of single answers on the claimed side of the others' median (a tie counts half);
         0.5 is what chance gives; Wilson's interval on the number of respondents.
@@ -128,21 +128,17 @@ class Validation(Result):
             ),
         ]
         wrong = self.table.filter(pl.col("verdict") == "contradicted")
-        parts += [
-            f"{segment} was said to be {direction} on {item}."
-            for segment, item, direction in wrong.select("segment", "item", "direction").iter_rows()
-        ]
+        if wrong.height:
+            parts.append(f"Contradicted: {'; '.join(wrong['claim'])}.")
         return " ".join(parts)
 
     def plot(self) -> Figure:
         """Draw each claim's difference with its interval."""
         from segkit.plot import intervals
 
-        shown = self.table.drop_nulls("difference").with_columns(
-            claim=pl.format("{}: {} {}", "segment", "direction", "item")
-        )
         return intervals(
-            shown, "claim", "difference", interval=("low", "high"), reference=0.0,
+            self.table.drop_nulls("difference"), "claim", "difference",
+            interval=("low", "high"), reference=0.0,
             title="Do customers say what the profile says?",
             y_label="Segment's mean answer less the others' (units of the answers)",
         )  # fmt: skip
@@ -161,7 +157,7 @@ def validate_profile(
         ``customer_id`` and numeric items.
     claims : polars.DataFrame
         What the profile claims: ``segment``, ``item`` (a column of the answers), ``direction``
-        ("high" or "low", against the other segments).
+        ("high" or "low", against the other segments); ``claim``, its words, if there is one.
     level : float
 
     Raises
@@ -189,9 +185,13 @@ def validate_profile(
     items = [i for i in claims["item"].unique(maintain_order=True) if i in answers.columns]
     together = asked.join(answers.select("customer_id", *items), on="customer_id", how="left")
     rows, hits, who = [], [], set[str]()
-    for segment, item, direction in claims.select("segment", "item", "direction").iter_rows():
+    if "claim" not in claims.columns:
+        words = pl.format("{} is {} on {}", "segment", "direction", "item")
+        claims = claims.with_columns(claim=words)
+    wanted = claims.select("segment", "item", "direction", "claim")
+    for segment, item, direction, claim in wanted.iter_rows():
         row, sides, ids = _judge(together, str(segment), item, direction, level)
-        rows.append((str(segment), item, direction, *row))
+        rows.append((claim, str(segment), item, direction, *row))
         hits.append(sides)
         who |= ids
     sides = np.concatenate(hits)
@@ -199,8 +199,18 @@ def validate_profile(
         raise DataError("none of the sampled customers answered an item of a claim")
     share = float(sides.mean())
     found = wilson(share * len(who), len(who), level=level)
-    names = ["segment", "item", "direction", "people", "difference", "low", "high", "verdict"]
-    kinds = [pl.String] * 3 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]
+    names = [
+        "claim",
+        "segment",
+        "item",
+        "direction",
+        "people",
+        "difference",
+        "low",
+        "high",
+        "verdict",
+    ]
+    kinds = [pl.String] * 4 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]
     table = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
     verdicts = table["verdict"].to_list()
     return Validation(
