@@ -199,11 +199,15 @@ def test_the_data_gate_alone_ends_with_3(failing, tmp_path):
 
 
 @slow
-def test_a_notebook_that_takes_too_long_is_ended(tmp_path):
-    write_notebook(tmp_path / "notebooks", "01_slow", cells=["import time; time.sleep(600)"])
+def test_a_notebook_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
+    start = "child = subprocess.Popen(['sleep', '600']); open('child', 'w').write(str(child.pid))"
+    cells = [f"import subprocess, time; {start}", "time.sleep(600)"]
+    write_notebook(tmp_path / "notebooks", "01_slow", cells=cells)
     end = run(folder=tmp_path, timeout=8, progress=QUIET)
     assert statuses(end) == {"01_slow": "killed"}
     assert "longer than 8 seconds" in end.notebooks[0].message
+    started = Path(f"/proc/{(tmp_path / 'child').read_text()}/stat")
+    assert not started.exists() or ") Z " in started.read_text()  # gone, or nobody has asked yet
 
 
 @slow
