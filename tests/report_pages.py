@@ -69,6 +69,8 @@ def cells():
         ),
         new_markdown_cell("## How many?\n\nWords.\n\n### Why so?"),
         new_code_cell("1 + 1  # adds" + " and adds" * 30, outputs=outputs()),
+        new_markdown_cell("Last words.\n\n## Findings"),
+        new_code_cell("run.finish()"),
     ]
 
 

@@ -76,10 +76,13 @@ def test_a_reports_headings_pictures_and_code_serve_every_reader(report):
     assert levels == [1, 2, 3, 2]
     assert [a["alt"] for tag, a in tags if tag == "img"] == ['A "bar"']
     assert [a for tag, a in tags if tag == "details" and a.get("class") == "code"] == [
-        {"class": "code"}  # folded: no attribute "open"
+        {"class": "code"},  # folded: no attribute "open"
+        {"class": "code"},
     ]
     assert '<a href="#How-many?">How many?</a>' in text or 'href="#How-many' in text
     assert "Messages of this step" in text
+    assert "Last words." in text
+    assert "Findings" not in text  # a heading with nothing below it but folded code
     assert "In [" not in text
 
 

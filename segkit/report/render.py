@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segkit.runner.parameters import parse_parameters
 # papermill's own announcements of a failure; the report has a plainer one
 MARKERS = {"papermill-error-cell-tag"}
 HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+LAST_HEADING = re.compile(r"(?:^|\n)#{2,3} [^\n]*\s*$")
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 FETCHED = re.compile(
     r"<(?P<tag>script|link|img|iframe|object|embed|source|video|audio|image|use)\b[^>]*?"
@@ -73,6 +75,8 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     )
     page["files"] = files(folder)
     notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
+    if manifest["status"] == "done":
+        _drop_bare_headings(notebook.cells)
     mark_tables(notebook)
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
     text = keep_offline(ANCHOR.sub("", text))
@@ -172,6 +176,15 @@ def _opening(notebook: Any) -> tuple[str, str]:
             del notebook.cells[index]
             return first[2:].strip(), str(markdown2html(rest)) if rest.strip() else ""
     return "", ""
+
+
+def _drop_bare_headings(cells: list[Any]) -> None:
+    """Take out a heading under which a reader would find nothing but folded code."""
+    for place, cell in enumerate(cells):
+        heading = LAST_HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        below = list(takewhile(lambda other: other.cell_type == "code", cells[place + 1 :]))
+        if heading and below and not any(other.outputs for other in below):
+            cell.source = cell.source[: heading.start()]
 
 
 def _parameters(notebook: Any, used: Mapping[str, Any]) -> list[dict[str, str]]:
