@@ -27,8 +27,11 @@ def is_share(name: str) -> bool:
     --------
     >>> is_share("return_share"), is_share("open_rate_30d"), is_share("rate_of_exchange")
     (True, True, False)
+    >>> is_share("retention_rate_low")
+    True
     """
-    stem = name.rsplit("_", 1)[0] if name.rsplit("_", 1)[-1][:-1].isdigit() else name
+    stem = name.removesuffix("_low").removesuffix("_high")
+    stem = stem.rsplit("_", 1)[0] if stem.rsplit("_", 1)[-1][:-1].isdigit() else stem
     return stem.endswith(SHARE_ENDINGS) or "_share_" in stem
 
 
@@ -182,6 +185,7 @@ def table_html(
     """
     titles = dict(headings or {})
     numeric = {name for name, kind in frame.schema.items() if kind.is_numeric()}
+    dates = {name for name, kind in frame.schema.items() if kind.is_temporal()}
     head = "".join(
         f'<th scope="col"{_align(name in numeric)}>'
         f"{html.escape(titles.get(name, heading(name)))}</th>"
@@ -190,7 +194,8 @@ def table_html(
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{_align(name in numeric)}>{html.escape(cell(value, name))}</td>"
+            f"<td{_align(name in numeric, whole=name in dates)}>"
+            f"{html.escape(cell(value, name))}</td>"
             for name, value in row.items()
         )
         + "</tr>"
@@ -205,5 +210,6 @@ def table_html(
     )
 
 
-def _align(is_number: bool) -> str:
-    return ' style="text-align:right"' if is_number else ' style="text-align:left"'
+def _align(is_number: bool, *, whole: bool = False) -> str:
+    unbroken = ";white-space:nowrap" if whole else ""
+    return f' style="text-align:{"right" if is_number else "left"}{unbroken}"'

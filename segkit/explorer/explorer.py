@@ -221,6 +221,7 @@ class Explorer:
         if self._panel:
             self._publish(job, {"map": findings.chart(profile)})
             self._publish(job, findings.portraits(profile))
+            self._show_suggestion(job)
         if self._picture:
             still = findings.static(found, profile, self.settings.words)
             with self._lock:
@@ -237,7 +238,13 @@ class Explorer:
         if self.found is None:
             raise ParameterError("there are no segments to start from")
         found = findings.suggested(self.table, self.found, self.settings)
-        self._publish(job, {"number": findings.suggestion(found)}, suggestion=found)
+        self._publish(job, suggestion=found)
+        self._show_suggestion(job)
+
+    def _show_suggestion(self, job: Job) -> None:
+        if self._panel and self.suggestion is not None:
+            drawn = findings.suggestion(self.suggestion, self.settings.k)
+            self._publish(job, {"number": drawn})
 
     # Showing -------------------------------------------------------------------------------
 

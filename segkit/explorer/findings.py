@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.cluster.choose import choose_k
+from segkit.cluster.choose import KChoice, choose_k
 from segkit.cluster.methods import compare_methods
 from segkit.cluster.mixture import cluster_mixture
 from segkit.cluster.stability import assess_stability
@@ -20,7 +20,6 @@ from segkit.labels import label
 from segkit.profile import Profile, profile_segments
 
 if TYPE_CHECKING:
-    from segkit.cluster.choose import KChoice
     from segkit.cluster.comparison import MethodComparison
     from segkit.cluster.division import Division
     from segkit.cluster.outcome import Segmentation
@@ -113,9 +112,12 @@ def portraits(profile: Profile) -> dict[str, str]:
     return {"profile": marks, "mean": values(profile, "mean"), "median": values(profile, "median")}
 
 
-def suggestion(found: KChoice | Division) -> str:
-    """Write how many segments the criteria speak for."""
-    return paragraph(found.text) + picture(found.plot())
+def suggestion(found: KChoice | Division, k: int) -> str:
+    """Write how many segments the criteria speak for, beside the ``k`` in force."""
+    drawn = found
+    if isinstance(found, KChoice) and k in found.table["k"]:
+        drawn = found.choose(k)
+    return paragraph(found.text) + picture(drawn.plot())
 
 
 def sizes(profile: Profile) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
+WIDE = {"description_width": "initial"}
 PARTS = {
     "segments": "Segments", "map": "Map", "profile": "Profile", "number": "How many?",
     "stability": "Stability", "export": "Export",
@@ -72,14 +73,13 @@ class Panel:
 
     def _controls(self) -> Any:
         settings = self._explorer.settings
-        wide = {"description_width": "initial"}
         self.method = widgets.Dropdown(
             options=[(each.words, name) for name, each in METHODS.items()],
-            value=settings.method, description="Method", style=wide,
+            value=settings.method, description="Method", style=WIDE,
         )  # fmt: skip
         self.k = widgets.BoundedIntText(
-            value=settings.k, min=LEAST, max=MOST, description="Number of segments", style=wide,
-            layout=widgets.Layout(width="13em"),
+            value=settings.k, min=LEAST, max=MOST, description="Number of segments", style=WIDE,
+            layout=widgets.Layout(width="17em"),
         )  # fmt: skip
         row = widgets.Layout(width="auto", margin="0")
         self.features = {
@@ -102,7 +102,7 @@ class Panel:
         explorer = self._explorer
         self.refits = widgets.BoundedIntText(
             value=REFITS, min=4, max=500, description="Refits",
-            style={"description_width": "initial"}, layout=widgets.Layout(width="9em"),
+            style=WIDE, layout=widgets.Layout(width="10em"),
         )  # fmt: skip
         self.stop = _button("Stop", "End what is being worked out", explorer.stop)
         self.refit = _button("Fit again", "Work out these settings once more", explorer.refit)
@@ -114,11 +114,19 @@ class Panel:
         self.take = _button("Use that number", "Set the number suggested", self._take)
         self.measure = widgets.ToggleButtons(options=["mean", "median"], description="Values")
         self.measure.observe(lambda _: self._show_values(), "value")
-        self.name = widgets.Text(description="File name", placeholder="made from the settings")
-        self.ending = widgets.Dropdown(options=FILES, description="Assignments")
+        self.name = widgets.Text(
+            description="File name", placeholder="made from the settings", style=WIDE
+        )
+        self.ending = widgets.Dropdown(
+            options=FILES, description="Assignments as", style=WIDE,
+            layout=widgets.Layout(width="14em"),
+        )  # fmt: skip
         self.save = _button("Save model and assignments", "Write both files", self._save)
         self.code = widgets.Textarea(
-            description="Code", rows=14, layout=widgets.Layout(width="100%", max_width="60em")
+            description="Code",
+            rows=16,
+            style=WIDE,
+            layout=widgets.Layout(width="100%", max_width="60em"),
         )
         row = [self.method, self.k, self.refit, self.stop]
         return widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap"))
@@ -171,11 +179,7 @@ class Panel:
         self._heard = True
         chosen, usable = len(settings.features), len(self.features)
         self._count.value = f"<b>Variables</b>: {number(chosen)} of {number(usable)} chosen"
-        empty = dict.fromkeys(PARTS, "") | {"stability": ASK_STABILITY}
-        if self._explorer.suggestion is not None:
-            del empty["number"]
-        else:
-            empty["number"] = ASK_NUMBER
+        empty = dict.fromkeys(PARTS, "") | {"stability": ASK_STABILITY, "number": ASK_NUMBER}
         self._values = {}
         self.values.value = self.code.value = ""
         for name, text in empty.items():

@@ -24,6 +24,7 @@ from segkit.profile.phrases import (
 from segkit.result import Result
 
 UNMARKED = "nothing: it is close to the average customer"
+STACKED = "float:none;width:auto"  # JupyterLab puts a list's terms beside what they stand for
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ def _card(card: Persona) -> str:
             continue
         body = _table(tables[heading]) if tables.get(heading) else _list(said)
         parts.append(
-            f'<dt style="font-weight:600;margin-top:.5rem">{heading}</dt>'
-            f'<dd style="margin:0">{body}</dd>'
+            f'<dt style="font-weight:600;margin-top:.5rem;{STACKED}">{heading}</dt>'
+            f'<dd style="margin:0;{STACKED}">{body}</dd>'
         )
     return (
         '<article style="border:1px solid #8a8a8a;border-radius:.5rem;padding:.75rem 1rem">'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from segkit.display import money, number, percent
+from segkit.display import money, number, percent, table_html
 from segkit.errors import DataError, unknown
 from segkit.labels import label
 from segkit.profile.separation import Separation
@@ -19,6 +20,10 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+SHOWN = (
+    "segment", "segment_name", "customers", "customer_share", "revenue_share",
+    "revenue_per_customer", "marked_by",
+)  # fmt: skip
 CAVEAT = "A profile describes; it does not say why, nor what an offer would do."
 
 
@@ -86,6 +91,10 @@ class Profile(Result):
     def to_frame(self) -> pl.DataFrame:
         """Return the segments, one row each."""
         return self.segments
+
+    def _repr_html_(self) -> str:
+        told = [name for name in SHOWN if self.segments[name].null_count() < self.segments.height]
+        return f"<p>{html.escape(self.text)}</p>{table_html(self.segments.select(told))}"
 
     @property
     def markers(self) -> pl.DataFrame:
