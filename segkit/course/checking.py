@@ -125,7 +125,7 @@ def _same(found: Any, wanted: Any, within: float) -> bool:
         return bool(found == wanted)
     if not isinstance(found, int | float):
         return False
-    return abs(found - wanted) <= within * max(1.0, abs(wanted))
+    return math.isfinite(wanted) and abs(found - wanted) <= within * max(1.0, abs(wanted))
 
 
 def _how_far(name: str, found: Any, wanted: Any) -> str:
