@@ -235,5 +235,5 @@ def _tell(this: Batch, state: State, market: Market, journal: Journal, detail: s
     why = row["message"] or detail or f"{row['seconds']:.0f} s"
     good = {name: row[name] for name in ("seconds", "peak_memory_bytes")}
     journal.end(market.market, row["status"], message=row["message"], **good)
-    count = f"[{len(this.rows)}]"
-    this.progress.note(f"{count} {market.market}  {row['status']}: {why}")
+    count = f"{journal.state['done']}/{journal.state['total']}"
+    this.progress.note(f"[{count}] {market.market}  {row['status']}: {why}")
