@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns
 from segkit.result import Result
 
@@ -58,6 +58,7 @@ class Prelude(Result):
     covariates : tuple of str
         Columns of ``customers`` for the balance table.
     notes : tuple of str
+    currency : str or None
     """
 
     customers: pl.DataFrame
@@ -73,6 +74,7 @@ class Prelude(Result):
     consent: str | None
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
+    currency: str | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -138,8 +140,8 @@ class Prelude(Result):
                 f"{number(self.pilot.height)} customers."
             )
         parts.append(
-            f"A contact costs {number(self.cost)}; {percent(self.margin, places=0)} of revenue is "
-            "margin."
+            f"A contact costs {money(self.cost, self.currency)}; "
+            f"{percent(self.margin, places=0)} of revenue is margin."
         )
         return " ".join([*parts, *self.notes])
 
@@ -156,6 +158,7 @@ def before_campaign(
     cost: float = 0.05,
     margin: float = 0.45,
     traits: pl.DataFrame | None = None,
+    currency: str | None = None,
 ) -> Prelude:
     """What is known before a campaign, from clean tables, segments and their model?
 
@@ -183,6 +186,8 @@ def before_campaign(
     traits : DataFrame, optional
         customer_id and columns that the model takes beside the customer table's, such as attitudes.
         They are taken for as true on earlier days as now, which the notes say.
+    currency : str, optional
+        Of cost and revenue, for texts.
 
     Returns
     -------
@@ -228,7 +233,7 @@ def before_campaign(
     contacts, optouts = _history(taken.events)
     return Prelude(
         customers, past, pilot, contacts, optouts, cost, margin, as_of, _first_day(taken, as_of),
-        window_days, consent, tuple(covariates), tuple(notes),
+        window_days, consent, tuple(covariates), tuple(notes), currency,
     )  # fmt: skip
 
 
@@ -243,8 +248,9 @@ def _first_day(taken: Intake, as_of: date) -> date:
 
 
 def given_campaign(
-    source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45
-) -> Prelude:
+    source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45,
+    currency: str | None = None,
+) -> Prelude:  # fmt: skip
     """What does a source hold that is a campaign already, with outcomes and no purchases by date?
 
     Parameters
@@ -256,6 +262,8 @@ def given_campaign(
         must give every customer exactly one segment.
     cost, margin : float
         Of one contact; share of revenue that is profit.
+    currency : str, optional
+        Of cost and revenue, for texts.
 
     Returns
     -------
@@ -300,7 +308,20 @@ def given_campaign(
         "Segments are made from what was known before the mail.",
     )
     return Prelude(
-        placed, quiet, test, None, None, cost, margin, None, None, 14, None, covariates, notes
+        placed,
+        quiet,
+        test,
+        None,
+        None,
+        cost,
+        margin,
+        None,
+        None,
+        14,
+        None,
+        covariates,
+        notes,
+        currency,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,12 +32,15 @@ class FollowUp:
         The arm that got nothing; empty if every arm got something, or nothing is known.
     covariates : tuple of str
         Numeric columns known before the assignment, which vary.
+    offers : mapping of str to int
+        Arm to the number of different offers that its customers got.
     """
 
     outcomes: Outcomes | None
     why: str
     holdout: str
     covariates: tuple[str, ...]
+    offers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -51,6 +54,10 @@ class FollowUp:
         """Return the arms that were sent something other than one arm was; none if it is absent."""
         others = tuple(arm for arm in self.arms if arm not in (against, self.holdout))
         return others if against in self.arms and against != self.holdout else ()
+
+    def tailors(self, against: str) -> bool:
+        """Tell whether an arm beside ``against`` holds different offers for different customers."""
+        return any(self.offers.get(arm, 1) > 1 for arm in self.beside(against))
 
     def plan(self, **shares: float) -> dict[str, float] | None:
         """Return every arm's planned share, if those named are among them; the rest is split."""
@@ -113,7 +120,7 @@ def follow_up(
     truth = getattr(source, "truth", None) or {}
     if "outcomes" in truth:
         given = given_outcomes(assignments, truth["outcomes"], names=GIVEN)
-        return FollowUp(given, "", holdout, _varying(given, assignments))
+        return FollowUp(given, "", holdout, _varying(given, assignments), _offers(assignments))
     if clean is None or (clean.orders is None and clean.events is None):
         return FollowUp(None, "The source holds neither orders nor events.", "", ())
     orders, events = clean.orders, clean.events
@@ -131,7 +138,13 @@ def follow_up(
         )  # fmt: skip
     except DataError as error:
         return FollowUp(None, f"The campaign cannot be measured yet: {error}.", "", ())
-    return FollowUp(found, "", holdout, _varying(found, assignments))
+    return FollowUp(found, "", holdout, _varying(found, assignments), _offers(assignments))
+
+
+def _offers(assignments: pl.DataFrame) -> dict[str, int]:
+    if "offer" not in assignments.columns:
+        return {}
+    return dict(assignments.group_by("arm").agg(pl.col("offer").n_unique()).iter_rows())
 
 
 def find_holdout(assignments: pl.DataFrame, control: str = "") -> str:

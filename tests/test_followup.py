@@ -39,6 +39,19 @@ def test_data_of_ones_own_are_measured_once_the_window_is_over():
     assert "neither orders nor events" in follow_up(None, WHO, settings={}).why
 
 
+def test_arms_with_one_offer_for_all_are_not_taken_for_tailoring():
+    who = pl.DataFrame(
+        {"customer_id": list("abcdef"), "campaign_id": "C", "segment": ["S1", "S2"] * 3,
+         "arm": ["generic"] * 2 + ["tailored"] * 2 + ["holdout"] * 2,
+         "offer": ["sale", "sale", "gift", "sale", "none", "none"],
+         "assigned_at": [START] * 6}
+    )  # fmt: skip
+    clean = SimpleNamespace(orders=orders(30), events=None)
+    assert follow_up(None, who, settings={}, clean=clean).tailors("generic")
+    same = who.with_columns(offer=pl.col("offer").replace("gift", "sale"))
+    assert not follow_up(None, same, settings={}, clean=clean).tailors("generic")
+
+
 def test_the_holdout_is_found_by_offer_then_by_name():
     assert find_holdout(WHO) == "left alone"
     assert find_holdout(WHO, "mail") == "mail"

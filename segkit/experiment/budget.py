@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.result import Result
 
@@ -28,9 +28,9 @@ class Budget(Result):
     Attributes
     ----------
     plan : polars.DataFrame
-        One row a segment and offer: segment, offer, available (customers of the segment), gain
-        (expected profit of one contact before its cost, against no contact), error, cost,
-        contacts, spend, profit (contacts times gain less cost), low, high (interval of the
+        One row a segment and offer: segment (segment_name), offer, available (customers of the
+        segment), gain (expected profit of one contact before its cost, against no contact), error,
+        cost, contacts, spend, profit (contacts times gain less cost), low, high (interval of the
         cell's profit), loss_share (chance that the contact earns less than it costs).
     spend, profit, low, high : float
         Of the whole plan; the limits allow for the uncertainty of the gains, drawn together.
@@ -45,6 +45,7 @@ class Budget(Result):
     level : float
     joint : bool
         Whether the gains came with how their errors hang together; else they were drawn one by one.
+    currency : str or None
     """
 
     plan: pl.DataFrame
@@ -59,6 +60,7 @@ class Budget(Result):
     draws: int
     level: float
     joint: bool
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the plan, one row a segment and offer that gets contacts."""
@@ -75,22 +77,24 @@ class Budget(Result):
         if not self.contacts:
             return (
                 "No contact is expected to earn more than it costs, so that the best plan contacts "
-                f"nobody. A plan that knew the true gains would earn {number(self.regret)} more on "
-                "average: that is what a larger pilot could be worth."
+                "nobody. A plan that knew the true gains would earn "
+                f"{money(self.regret, self.currency)} more on average: that is what a larger "
+                "pilot could be worth."
             )
         left = ""
         if self.budget is not None:
-            left = f" of the budget of {number(self.budget)}"
+            left = f" of the budget of {money(self.budget, self.currency)}"
         first = (
-            f"The best plan makes {number(self.contacts)} contacts, spends {number(self.spend)}"
-            f"{left} and is expected to earn {number(self.profit)} after costs "
+            f"The best plan makes {number(self.contacts)} contacts, spends "
+            f"{money(self.spend, self.currency)}"
+            f"{left} and is expected to earn {money(self.profit, self.currency)} after costs "
             f"({percent(self.level, places=0)} interval {number(self.low)} to {number(self.high)})."
         )
         loss = "The interval includes a loss." if self.low < 0 else ""
         cautious = (
             "The gains come from a sample: as the plan picks what looked best, its expected profit "
             "is likely to be too high unless the gains were shrunken. A plan that knew the true "
-            f"gains would earn {number(self.regret)} more on average."
+            f"gains would earn {money(self.regret, self.currency)} more on average."
         )
         apart = ""
         if not self.joint and self.to_frame().filter(pl.col("error") > 0).height > 1:
@@ -107,7 +111,8 @@ class Budget(Result):
         return lines(
             self.frontier, "budget", "profit", band=("low", "high"), percent=False, markers=False,
             reference=0.0, title="What a larger budget would earn",
-            x_label="Budget for contacts", y_label="Expected profit after costs",
+            x_label="Budget for contacts", y_label="Expected profit after costs"
+            + (f", {self.currency}" if self.currency else ""),
         )  # fmt: skip
 
 
@@ -120,6 +125,7 @@ def plan_budget(
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    currency: str | None = None,
 ) -> Budget:
     """How many customers of each segment should get which offer, for the greatest profit?
 
@@ -143,6 +149,8 @@ def plan_budget(
     draws : int
         Draws of the gains for intervals: normal, together by ``loading``, independent without it.
     level, seed
+    currency : str, optional
+        Of gains and costs, for texts.
 
     Returns
     -------
@@ -195,7 +203,7 @@ def plan_budget(
     return Budget(
         plan, spend, float(net @ contacts), float(ends[0]), float(ends[1]), budget, limits,
         _frontier(table, net, noise, spend, budget, limits, level), regret, draws, level,
-        joint,
+        joint, currency,
     )  # fmt: skip
 
 
@@ -250,7 +258,7 @@ def gains_of_pilot(
     cost = pl.col("offer").replace_strict(price, return_dtype=pl.Float64)
     size = pl.col("segment").replace_strict(dict(customers), default=0, return_dtype=pl.Int64)
     found = some.select(
-        "segment", "offer",
+        "segment", *(["segment_name"] if "segment_name" in cells.columns else []), "offer",
         customers=size,
         gain=pl.col("payoff_shrunken") - pl.col("base") + (cost if paid else 0.0),
         error=(pl.col("payoff_error") ** 2 + pl.col("base_error") ** 2).sqrt(),
@@ -390,6 +398,6 @@ def _plan(
         "high": high,
         "loss_share": loss,
     }
-    kept = table.select("segment", "offer", available="customers", gain="gain", error="error",
-                        cost="cost")  # fmt: skip
+    named = ["segment_name"] if "segment_name" in table.columns else []
+    kept = table.select("segment", *named, "offer", "gain", "error", "cost", available="customers")
     return kept.with_columns(**{name: pl.Series(values) for name, values in more.items()})

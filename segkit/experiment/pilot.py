@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.experiment.assignment import NO_OFFER
 from segkit.experiment.eligible import check_customers
@@ -72,6 +72,8 @@ class Pilot(Result):
     folds, customers : int
     level : float
     notes : tuple of str
+    currency : str or None
+        Of the payoff, where that is money.
     """
 
     cells: pl.DataFrame
@@ -91,6 +93,7 @@ class Pilot(Result):
     customers: int
     level: float
     notes: tuple[str, ...]
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the cells, one row a segment and offer, without the lists of loadings."""
@@ -107,8 +110,10 @@ class Pilot(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
+        unit = self.currency if self.money else None
+        gain = money(self.gain, unit) if unit else self._words(self.gain)
         reach = (
-            f"{self._words(self.gain)} per customer ({percent(self.level, places=0)} interval "
+            f"{gain} per customer ({percent(self.level, places=0)} interval "
             f"{self._words(self.gain_low)} to {self._words(self.gain_high)})"
         )
         what = self.payoff.replace("_", " ")
@@ -175,7 +180,9 @@ class Pilot(Result):
             "policy", "value", interval=("low", "high"), reference=None,
             percent=self.is_share and not self.money,
             title="What each policy would earn per customer",
-            y_label=f"{self.payoff.replace('_', ' ')} per customer", x_label="Policy",
+            y_label=f"{self.payoff.replace('_', ' ')} per customer"
+            + (f", {self.currency}" if self.currency and self.money else ""),
+            x_label="Policy",
         )  # fmt: skip
 
 
@@ -217,6 +224,7 @@ def read_pilot(
     repeats: int = 200,
     level: float = 0.95,
     seed: int = 0,
+    currency: str | None = None,
 ) -> Pilot:
     """Which offer serves which segment, and does tailoring pay?
 
@@ -249,6 +257,8 @@ def read_pilot(
         Bootstrap resamples for how sure each segment's best offer is.
     level : float
     seed : int
+    currency : str, optional
+        Of the payoff, for texts.
 
     Returns
     -------
@@ -314,7 +324,8 @@ def read_pilot(
     return Pilot(
         table.with_columns(segment_name=pl.col("segment").replace_strict(names)), policy, values,
         gain.value, gain.low, gain.high, single, interaction_test(trial), spread, label or outcome,
-        aim, is_share, aim != outcome, folds, frame.height, level, _notes(trial, segments, options),
+        aim, is_share, aim != outcome, folds, frame.height, level,
+        _notes(trial, names, segments, options), currency,
     )  # fmt: skip
 
 
@@ -438,7 +449,9 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
     return [float(share) for share in same / max(1, repeats)]
 
 
-def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, ...]:
+def _notes(
+    trial: Trial, names: Mapping[str, str], segments: list[str], options: list[str]
+) -> tuple[str, ...]:
     n = cells(trial)[0]
     notes = []
     small = int((n < SMALL_CELL).sum())
@@ -446,7 +459,7 @@ def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, 
         least = np.unravel_index(int(n.argmin()), n.shape)
         notes.append(
             f"Warning: {number(small)} of {number(n.size)} cells hold fewer than "
-            f"{number(SMALL_CELL)} customers (the least, {segments[least[0]]} with "
+            f"{number(SMALL_CELL)} customers (the least, {names[segments[least[0]]]} with "
             f"{words(options[least[1]])}: {number(int(n.min()))}); what is learnt there is mostly "
             "noise."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.experiment.assign import assign
 from segkit.experiment.assignment import NO_OFFER, Assignment
@@ -45,6 +45,8 @@ class SegmentationTest(Result):
         "arms": each segmentation was an arm; "pilot": both are valued on the same randomised
         pilot, each learnt and valued on different customers.
     level : float
+    currency : str or None
+        Of the outcome, where that is money.
     """
 
     names: tuple[str, str]
@@ -56,6 +58,7 @@ class SegmentationTest(Result):
     outcome: str
     method: str
     level: float
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the value of each segmentation."""
@@ -66,8 +69,9 @@ class SegmentationTest(Result):
         """The finding in words."""
         one, two = self.names
         told = (
-            f"{number(self.difference)} of {self.outcome.replace('_', ' ')} per customer "
-            f"({percent(self.level, places=0)} interval {number(self.low)} to {number(self.high)})"
+            f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
+            f"per customer ({percent(self.level, places=0)} interval {number(self.low)} to "
+            f"{number(self.high)})"
         )
         if self.low > 0:
             first = f"The campaign tailored by {one} earns more than that by {two}: {told}."
@@ -247,7 +251,7 @@ def read_segmentation_test(
 
 def compare_segmentations(
     pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 5,
-    level: float = 0.95, seed: int = 0,
+    level: float = 0.95, seed: int = 0, currency: str | None = None,
 ) -> SegmentationTest:  # fmt: skip
     """Which of two segmentations would earn more, read from one pilot with random offers?
 
@@ -258,7 +262,7 @@ def compare_segmentations(
     outcome : str
     segmentations : mapping of str to str
         Two names and their columns.
-    folds, level, seed
+    folds, level, seed, currency
         As in `read_pilot`.
 
     Returns
@@ -294,7 +298,7 @@ def compare_segmentations(
         rows.append((name, len(scores[name]), mine.value, mine.low, mine.high))
     return SegmentationTest(
         (one, two), _frame(rows), gap.value, gap.low, gap.high,
-        float((given[0] != given[1]).mean()), outcome, "pilot", level,
+        float((given[0] != given[1]).mean()), outcome, "pilot", level, currency,
     )  # fmt: skip
 
 

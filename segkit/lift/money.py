@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.lift.design import check_arms, refuse_later_segments, refuse_twice, refuse_unrandomised
 from segkit.lift.outcomes import Outcomes
@@ -50,6 +50,7 @@ class Money(Result):
     level : float
     repeats : int
         Bootstrap resamples.
+    currency : str or None
     """
 
     table: pl.DataFrame
@@ -59,6 +60,7 @@ class Money(Result):
     fixed_cost: float
     level: float
     repeats: int
+    currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the money, one row an arm and segment."""
@@ -68,8 +70,8 @@ class Money(Result):
     def text(self) -> str:
         """What was earned per assigned customer and in all, with its uncertainty."""
         rows = self.table.filter(pl.col("segment") == ALL).to_dicts()
-        each = "; ".join(_per_customer(row) for row in rows)
-        whole = "; ".join(_in_all(row) for row in rows)
+        each = "; ".join(_per_customer(row, self.currency) for row in rows)
+        whole = "; ".join(_in_all(row, self.currency) for row in rows)
         head = (
             f"Added profit per assigned customer against {self.control}, with its "
             f"{percent(self.level, places=0)} interval: {each}."
@@ -94,33 +96,35 @@ class Money(Result):
             title=f"Added profit per assigned customer against {self.control}, "
             f"{self.level:.0%} intervals",
             x_label="",
-            y_label="added profit per assigned customer, reporting currency",
+            y_label="added profit per assigned customer, "
+            f"{self.currency or 'currency of the data'}",
         )
 
 
-def _per_customer(row: Mapping[str, Any]) -> str:
+def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
     low, high = row["added_profit_low"], row["added_profit_high"]
     verdict = "a gain" if low > 0 else "a loss" if high < 0 else "gain or loss undecided"
     return (
-        f"{row['arm']} {number(row['added_profit'])} ({number(low)} to {number(high)}), {verdict}"
+        f"{row['arm']} {money(row['added_profit'], currency)} ({number(low)} to {number(high)}), "
+        f"{verdict}"
     )
 
 
-def _in_all(row: Mapping[str, Any]) -> str:
+def _in_all(row: Mapping[str, Any], currency: str | None) -> str:
     roi = "no more was spent than on the control, so there is no return on it"
     if row["roi"] is not None:
         roi = (
-            f"{number(row['roi'])} times the added cost of {_whole(row['total_cost'])} "
+            f"{number(row['roi'])} times the added cost of {_whole(row['total_cost'], currency)} "
             f"({number(row['roi_low'])} to {number(row['roi_high'])})"
         )
     return (
-        f"{row['arm']} {_whole(row['total_profit'])} ({_whole(row['total_profit_low'])} to "
-        f"{_whole(row['total_profit_high'])}); {roi}"
+        f"{row['arm']} {_whole(row['total_profit'], currency)} "
+        f"({_whole(row['total_profit_low'])} to {_whole(row['total_profit_high'])}); {roi}"
     )
 
 
-def _whole(value: float | None) -> str:
-    return "–" if value is None else number(round(value))
+def _whole(value: float | None, currency: str | None = None) -> str:
+    return "–" if value is None else money(round(value), currency)
 
 
 def campaign_profit(
@@ -136,6 +140,7 @@ def campaign_profit(
     level: float = 0.95,
     seed: int | np.random.Generator = 0,
     randomised: bool = True,
+    currency: str | None = None,
 ) -> Money:
     """Did the campaign pay: what did it add per assigned customer, and in all?
 
@@ -167,6 +172,8 @@ def campaign_profit(
     seed : int or numpy Generator
     randomised : bool
         False is refused, as in `measure_lift`.
+    currency : str, optional
+        Of the revenue, for texts.
 
     Returns
     -------
@@ -213,7 +220,7 @@ def campaign_profit(
                 _row(sums, draws, spent, (place, base), name, which, (margin, fixed, level))
             )
     table = pl.DataFrame(rows, infer_schema_length=None)
-    return Money(table, control, margin, costs, fixed_cost, level, repeats)
+    return Money(table, control, margin, costs, fixed_cost, level, repeats, currency)
 
 
 def _costs(
