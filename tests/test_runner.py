@@ -148,6 +148,7 @@ def test_a_parameter_reruns_only_what_it_touches_and_the_change_is_kept(copied):
     assert manifest["previous"]["headline"] == "2 segments."
     index = (copied / "reports/index.html").read_text()
     assert "<del>2 segments.</del><br><ins>1 segments.</ins>" in index
+    assert "Cause: parameters (cut 9.50 → 50)." in index
     tampered = copied / "reports/toy/02_segments/tables/sizes.csv"
     tampered.write_text("tampered")
     again = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET)
