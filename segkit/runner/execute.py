@@ -58,8 +58,8 @@ def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[Notebo
     inputs, key = key_now(this, notebook)
     target = this.folder / stem
     old = read_json(target / NAME)
-    if not this.force and holds(target, old, inputs, key):
-        return NotebookEnd(stem, "reused"), f"nothing has changed since {old['finished']}"
+    if not this.force and holds(target, old, inputs, key, also_gate=True):
+        return settled(stem, old), f"nothing has changed since {old['finished']}"
     if not this.force and this.earlier is not None:
         before = read_json(this.earlier / stem / NAME)
         if holds(this.earlier / stem, before, inputs, key):
@@ -86,10 +86,29 @@ def key_now(this: State, notebook: Notebook) -> tuple[dict[str, str], str]:
     return inputs, key_of(notebook.digest, this.settings(notebook.stem), inputs)
 
 
-def holds(folder: Path, manifest: Mapping[str, Any], inputs: Mapping[str, str], key: str) -> bool:
-    """Tell whether a notebook's folder is what running it now would give."""
+def holds(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    key: str,
+    *,
+    also_gate: bool = False,
+) -> bool:
+    """Tell whether a notebook's folder is what running it now would give.
+
+    Data that cannot carry an analysis cannot the next time either; a notebook that failed in
+    another way, or was killed, never holds.
+    """
     same = manifest.get("key") == key and "not hashed" not in inputs.values()
-    return same and manifest.get("status") == "done" and intact(folder, manifest)
+    fit = manifest.get("status") in (("done", "gate") if also_gate else ("done",))
+    return same and fit and intact(folder, manifest)
+
+
+def settled(stem: str, manifest: Mapping[str, Any]) -> NotebookEnd:
+    """Return the end of a notebook that holds: used again, or refused by its data as before."""
+    if manifest["status"] == "done":
+        return NotebookEnd(stem, "reused")
+    return NotebookEnd(stem, "gate", str((manifest.get("error") or {}).get("message", "")))
 
 
 def _inputs(this: State, notebook: Notebook) -> dict[str, str]:

@@ -12,7 +12,7 @@ from segkit.errors import ParameterError, RunError
 from segkit.runner.catalog import Catalog, notebook_folder
 from segkit.runner.context import OWN_DATA, run_name
 from segkit.runner.earlier import find_earlier
-from segkit.runner.execute import holds, key_now
+from segkit.runner.execute import holds, key_now, settled
 from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal
 from segkit.runner.manifest import NAME, data_inputs, read_json
@@ -167,9 +167,10 @@ def carry_out(
                 _go_through(this, jobs)
             for number, stem in enumerate(this.order if held else (), 1):
                 this.progress.begin(number, len(this.order), stem)
-                this.progress.end(stem, "reused", "nothing has changed")
-                this.journal.end(stem, "reused")
-            _close(this, link=not held or before != "done", with_index=with_index)
+                end = this.ends[stem]
+                this.progress.end(stem, end.status, end.message or "nothing has changed")
+                this.journal.end(stem, end.status, message=end.message)
+            _close(this, link=not held or before == "running", with_index=with_index)
         except OSError as error:
             name = Path(str(error.filename or this.folder)).name
             why = f"the run's record could not be written: {error.strerror or error} ({name})"
@@ -194,13 +195,17 @@ def all_held(this: State) -> bool:
     """Tell whether nothing has to be run; if so, every notebook's end is noted."""
     ends: dict[str, NotebookEnd] = {}
     for stem in this.order:
+        stopped = [other for other in this.catalog.upstream(stem) if not ends[other].good]
+        if stopped:
+            ends[stem] = NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
+            continue
         old = read_json(this.folder / stem / NAME)
-        if old.get("status") != "done":
+        if old.get("status") not in ("done", "gate"):
             return False
         inputs, key = key_now(this, this.catalog.notebooks[stem])
-        if not holds(this.folder / stem, old, inputs, key):
+        if not holds(this.folder / stem, old, inputs, key, also_gate=True):
             return False
-        ends[stem] = NotebookEnd(stem, "reused")
+        ends[stem] = settled(stem, old)
     this.ends = ends
     return True
 

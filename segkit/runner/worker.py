@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,11 @@ def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
         jobs.put(line)
     if engine.kernel is not None:
         end_group(engine.kernel.pid)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(100):  # the other thread may be writing there
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.02)
     os._exit(0)
 
 
