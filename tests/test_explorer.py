@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ PACKAGE = Path(module.__file__).parent
 FEATURES = ["frequency", "monetary", "visits"]
 
 
-def make_table(n=150):
+def make_table(n=90):
     rng = np.random.default_rng(3)
     middle = rng.integers(0, 3, n)
     return pl.DataFrame(
@@ -52,13 +53,25 @@ def explorer(tmp_path):
 
 @pytest.fixture
 def panel(explorer):
-    """Give the explorer its controls, as the first display does, and describe what is there."""
+    """Give the explorer its controls, as the first display does."""
     pytest.importorskip("ipywidgets")
     from segkit.explorer.panel import Panel
 
     explorer._panel = Panel(explorer)
-    explorer.refit().wait(60)
+    explorer._panel.say("", busy=False, failed=False)
     return explorer._panel
+
+
+@pytest.fixture(scope="module")
+def looked_at():
+    """An explorer with its controls that tests only look at."""
+    pytest.importorskip("ipywidgets")
+    from segkit.explorer.panel import Panel
+
+    made = segkit.explore_segments(TABLE, features=FEATURES, k=3)
+    made._panel = Panel(made)
+    yield made.refit().wait(60)
+    made.stop().wait(30)
 
 
 def results(panel):
@@ -228,7 +241,7 @@ def test_what_was_overtaken_is_never_shown(explorer, panel, monkeypatch):
 
 
 def test_results_go_the_moment_that_a_setting_changes(explorer, panel):
-    explorer.assess(4).wait(60)
+    explorer.refit().wait(60).assess(4).wait(60)
     before = results(panel)
     assert all(before[name] for name in ("segments", "map", "profile", "stability", "v"))
     assert "Ward (hierarchical), 3 segments, 3 variables" in before["segments"]
@@ -320,8 +333,8 @@ def test_a_stopped_job_raises_at_its_next_step():
 # Shown -------------------------------------------------------------------------------------
 
 
-def test_the_page_without_a_kernel_has_picture_words_and_table(explorer):
-    page = explorer._repr_html_()
+def test_the_page_without_a_kernel_has_picture_words_and_table(looked_at):
+    page = looked_at._repr_html_()
     (alt,) = re.findall(r'<img [^>]*alt="([^"]+)"', page)
     assert "centres of 3 groups" in alt
     assert page.count("<tr>") == 4
@@ -362,7 +375,8 @@ def test_for_a_person_the_controls_come_and_the_picture_stays_behind(explorer, m
     assert "4 segments" in later[-1], "a saved notebook keeps the choice last looked at"
 
 
-def test_every_control_has_a_name_and_the_settings_in_words(panel):
+def test_every_control_has_a_name_and_the_settings_in_words(looked_at):
+    panel = looked_at._panel
     controls = [panel.method, panel.k, panel.refits, panel.measure, panel.name, panel.ending,
                 panel.code, panel.stop, panel.refit, panel.assess, panel.suggest, panel.take,
                 panel.save, *panel.features.values()]  # fmt: skip
@@ -371,7 +385,8 @@ def test_every_control_has_a_name_and_the_settings_in_words(panel):
     assert panel.features["visits"].description == "visits to the site"
 
 
-def test_means_or_medians_are_shown_as_chosen(panel, explorer):
+def test_means_or_medians_are_shown_as_chosen(looked_at):
+    panel, explorer = looked_at._panel, looked_at
     assert "Mean by segment" in panel.values.value
     panel.measure.value = "median"
     assert "Median by segment" in panel.values.value
@@ -379,10 +394,17 @@ def test_means_or_medians_are_shown_as_chosen(panel, explorer):
     assert segkit.display.number(row["median"]) in panel.values.value
 
 
-def test_the_number_suggested_can_be_taken(panel, explorer):
+def test_the_number_suggested_can_be_taken(panel, explorer, monkeypatch):
+    quick = partial(segkit.choose_k, k_range=range(2, 6), n_boot=2)
+    monkeypatch.setattr("segkit.explorer.findings.choose_k", quick)
     explorer.suggest().wait(60)
-    assert "criteria vote for" in panel.parts["number"].value
-    explorer.change(k=9).wait(60)
+    three = panel.parts["number"].value
+    assert "criteria vote for" in three
+    explorer.change(k=5).wait(60)
+    five = panel.parts["number"].value
+    drawn = explorer.suggestion.choose(5).plot()
+    assert drawn._repr_html_() in five, "the number in force is marked"
+    assert drawn._repr_html_() not in three
     panel.take.click()
     assert panel.k.value == explorer.settings.k == explorer.suggestion.k
 

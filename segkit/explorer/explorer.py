@@ -218,15 +218,17 @@ class Explorer:
     def _describe(self, job: Job, found: Segmentation | Division) -> None:
         profile = findings.describe(self.table, found, self.settings)
         self._publish(job, findings.segments(found, profile), profile=profile)
-        if self._panel:
-            self._publish(job, {"map": findings.chart(profile)})
-            self._publish(job, findings.portraits(profile))
-            self._show_suggestion(job)
+        if self._panel is None:
+            return
+        chart = findings.chart(profile)
+        self._publish(job, {"map": chart})
         if self._picture:
-            still = findings.static(found, profile, self.settings.words)
+            still = findings.static(found, profile, chart, self.settings.words)
             with self._lock:
                 job.check()
                 self._picture.update(_html(still))
+        self._publish(job, findings.portraits(profile))
+        self._show_suggestion(job)
 
     def _assess(self, job: Job, refits: int) -> None:
         if self.found is None:
@@ -269,7 +271,8 @@ class Explorer:
             return findings.paragraph(self.error or "The segments are being worked out.")
         if profile is None:  # quick: for a page nobody asks for more
             profile = findings.describe(self.table, found, self.settings, self.settings.features)
-        return findings.static(found, profile, f"{self.settings.words}. {STATIC}")
+        note = f"{self.settings.words}. {STATIC}"
+        return findings.static(found, profile, findings.chart(profile), note)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

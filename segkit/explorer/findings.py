@@ -183,8 +183,8 @@ def stability(stable: Stability | MethodComparison) -> str:
     return paragraph(" ".join([said, *getattr(stable, "notes", ())]))
 
 
-def static(found: Segmentation | Division, profile: Profile, note: str) -> str:
+def static(found: Segmentation | Division, profile: Profile, chart: str, note: str) -> str:
     """Write a choice for a page that nobody can click: the sentence, the map, the table."""
     small = f"<p><small>{html.escape(note)}</small></p>"
-    parts = paragraph(found.headline) + chart(profile) + sizes(profile) + small
+    parts = paragraph(found.headline) + chart + sizes(profile) + small
     return f'<div class="segkit-static">{parts}</div>'
