@@ -11,6 +11,7 @@ from typing import Any
 
 from segkit.course.kernel import Kernel, open_kernel
 from segkit.course.session import (
+    CHECK,
     REGION,
     SOLUTION,
     Exercise,
@@ -24,6 +25,7 @@ from segkit.course.variants import SAMPLE, SAMPLE_SEED, variant
 from segkit.runner.workspace import PARAMETERS
 
 REFUSED = "CheckError: "
+LESSONS = "lesson"
 Tell = Callable[[str], None]
 
 
@@ -144,12 +146,13 @@ def check_course(
         with tempfile.TemporaryDirectory(prefix="segkit-course-") as folder:
             return check_course(sessions, seed=seed, place=Path(folder), tell=tell)
     write_parameters(place, seed)
+    (place / LESSONS).mkdir(exist_ok=True)
     matrix = CheckMatrix((), {}, {})
     with open_kernel() as kernel:
         for session in read_sessions() if sessions is None else sessions:
             if tell:
                 tell(f"session {session.number}: {session.stem}")
-            kernel.forget(place)
+            kernel.forget(place / LESSONS)  # where links to data start from
             cells, rows, seconds = _try_session(kernel, session, seed)
             matrix = replace(
                 matrix,
@@ -188,7 +191,9 @@ def _try_session(
             before = kernel.busy
             rows.append(_try_answers(kernel, session.number, exercises[exercise_of(cell)]))
             tried += kernel.busy - before
-        done += kernel.run([plain]) if cell["cell_type"] == "code" else [plain]
+        # A check that objects to the solution stands in the matrix; anything else ends it here.
+        strict = kind(cell) != CHECK
+        done += kernel.run([plain], stop=strict) if cell["cell_type"] == "code" else [plain]
     return done, rows, kernel.busy - begun - tried
 
 

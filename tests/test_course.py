@@ -1,0 +1,317 @@
+"""The course: every check is tried both ways; variants hold what they should, and nothing else."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from segkit.course import VARIANTS, CheckError, build_course, check
+from segkit.course.kernel import open_kernel
+from segkit.course.mathml import to_html
+from segkit.course.matrix import check_course, write_parameters
+from segkit.course.pages import lesson_page
+from segkit.course.session import (
+    CHECK,
+    LESSON,
+    NOTES,
+    SLIDE,
+    SOLUTION,
+    TASK,
+    assigned,
+    exercise_of,
+    kind,
+    read,
+    read_sessions,
+    source,
+)
+from segkit.course.variants import variant
+from segkit.datasets import load_source
+from segkit.errors import ParameterError
+from segkit.runner.catalog import load_notebook
+from segkit.simulate.sample import sample_retailer
+from tests.notebooks.runs import FILES, LOADED
+
+COURSE = read_sessions()
+NUMBERS = [session.number for session in COURSE]
+each_session = pytest.mark.parametrize("session", COURSE, ids=[one.stem for one in COURSE])
+LONGEST = 20  # seconds of processor
+
+
+def code_of(cells):
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+# The syllabus -------------------------------------------------------------------------------
+
+
+def test_the_course_has_about_eight_sessions_in_the_order_of_its_notebooks():
+    assert list(range(1, len(COURSE) + 1)) == NUMBERS
+    assert 7 <= len(COURSE) <= 10
+    names = [exercise.name for session in COURSE for exercise in session.exercises]
+    assert len(set(names)) == len(names) >= 24
+
+
+@each_session
+def test_a_session_says_what_is_learnt_how_long_it_takes_and_what_to_read(session):
+    assert len(session.goals) >= 3
+    assert all(re.search(r"\((19|20)\d\d\)", one) for one in session.reading)
+    assert session.minutes == sum(
+        cell["metadata"]["segkit"]["minutes"] for cell in session.of(NOTES)
+    )
+    assert 3 <= len(session.exercises) <= 4
+    assert all(exercise.mistakes and exercise.answers for exercise in session.exercises)
+    assert sum("$$" in source(cell) for cell in session.of(LESSON)) >= 2
+    notes = " ".join(source(cell) for cell in session.of(NOTES))
+    assert re.search(r"[Mm]istake|[Cc]onfusion", notes) or session.number == 1
+    assert len(session.of(SLIDE)) >= 3
+
+
+@each_session
+def test_course_cells_leave_the_analysis_alone(session):
+    """Whatever a student assigns, no cell of the analysis reads or assigns."""
+    plain = [cell for cell in code_of(session.cells) if not kind(cell)]
+    used = {name for cell in plain for name in (*assigned(source(cell)), *read(source(cell)))}
+    for cell in code_of(session.cells):
+        if kind(cell):
+            assert not used & set(assigned(source(cell))), exercise_of(cell)
+            assert "run." not in source(cell)
+
+
+@each_session
+def test_every_formula_becomes_mathml(session):
+    for cell in (*session.of(LESSON), *session.of(SLIDE), *session.of(TASK)):
+        made = to_html(source(cell))
+        assert "$" not in re.sub(r"<code>.*?</code>|alttext=\"[^\"]*\"", "", made)
+        assert not re.search(r"<mi>\\|<merror", made), source(cell)
+
+
+# Variants -----------------------------------------------------------------------------------
+
+
+@each_session
+def test_the_exercise_keeps_checks_and_holds_no_solution(session):
+    cells = variant(session, "exercise")["cells"]
+    text = json.dumps(cells)
+    assert "SOLUTION" not in text
+    assert [exercise_of(cell) for cell in cells if kind(cell) == CHECK] == [
+        exercise.name for exercise in session.exercises
+    ]
+    for exercise in session.exercises:
+        (stub,) = [c for c in cells if exercise_of(c) == exercise.name and kind(c) == SOLUTION]
+        assert all(f"{name} = ...  # your answer" in source(stub) for name in exercise.answers)
+        (region,) = re.findall("BEGIN SOLUTION\n(.*?)\n### END", source(exercise.solution), re.S)
+        assert region not in source(stub)
+
+
+@each_session
+def test_the_lesson_has_theory_and_neither_tasks_nor_notes(session):
+    kinds = {kind(cell) for cell in variant(session, "lesson")["cells"]}
+    assert kinds == {"", LESSON}
+
+
+def test_the_students_own_seed_is_a_parameter():
+    made = variant(COURSE[0], "exercise", seed=4711)
+    (cell,) = [c for c in made["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    text = source(cell)
+    assert re.search(r"^seed: int = 4711  # ", text, re.M)
+    assert re.search(r"^customers: int = 400  # ", text, re.M)
+    assert re.search(r'^difficulty: str = "easy"  # ', text, re.M)
+
+
+def test_the_courses_customers_are_the_committed_sample():
+    made = load_source("simulated", n_customers=400, seed=11, difficulty="easy")
+    sample = sample_retailer().tables
+    assert made.tables["orders"].equals(sample["orders"])
+
+
+@each_session
+def test_nbgraders_source_marks_what_is_graded_and_what_is_locked(session):
+    """The metadata of nbgrader's schema 3, whose own validator was run on them once."""
+    cells = variant(session, "nbgrader")["cells"]
+    marked = [c["metadata"]["nbgrader"] for c in cells if "nbgrader" in c["metadata"]]
+    ids = [one["grade_id"] for one in marked]
+    assert len(set(ids)) == len(ids) == 3 * len(session.exercises)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_\-]+", one) for one in ids)
+    assert {one["schema_version"] for one in marked} == {3}
+    graded = [one for one in marked if one["grade"]]
+    assert sum(one["points"] for one in graded) == sum(e.points for e in session.exercises)
+    assert all(one["locked"] and not one["solution"] for one in graded)
+    assert sum(one["solution"] for one in marked) == len(session.exercises)
+
+
+# Ordinary runs ------------------------------------------------------------------------------
+
+
+def test_what_teaches_does_not_change_what_a_run_is_keyed_by(tmp_path):
+    taught = next(file for file in FILES if file.stem == "05_segments")
+    content = json.loads(taught.read_text(encoding="utf-8"))
+    plain = [cell for cell in content["cells"] if not kind(cell)]
+    assert len(plain) < len(content["cells"])
+    meta = {**content["metadata"], "segkit": {**content["metadata"]["segkit"]}}
+    del meta["segkit"]["course"]
+    bare = tmp_path / taught.name
+    bare.write_text(json.dumps({**content, "cells": plain, "metadata": meta}), encoding="utf-8")
+    assert load_notebook(bare).digest == load_notebook(taught).digest
+    plain[4]["source"] = ["changed"]
+    bare.write_text(json.dumps({**content, "cells": plain, "metadata": meta}), encoding="utf-8")
+    assert load_notebook(bare).digest != load_notebook(taught).digest
+
+
+# One check ----------------------------------------------------------------------------------
+
+
+def test_a_check_says_what_is_wrong_in_plain_words(capsys):
+    check("mean", 2.0000001, 2, within=1e-6)
+    assert capsys.readouterr().out == "Right: mean.\n"
+    wrong = {
+        "still open": (..., 2.0),
+        "a number; it is a text": ("2", 2.0),
+        "division by zero": (float("nan"), 2.0),
+        "too large": (2.1, 2.0),
+        "too small": (1.9, 2.0),
+        "wrong sign": (-2.0, 2.0),
+        "not per cent": (20.0, 0.2),
+        "3 values; it has 2": ([1, 2], [1, 2, 3]),
+        "another order": ([3, 2, 1], [1, 2, 3]),
+        "differs in value 2": ([1, 5, 3], [1, 2, 3]),
+        "value 1, should be a number": (["a"], [1.0]),
+    }
+    for words, (answer, expected) in wrong.items():
+        with pytest.raises(CheckError, match=words):
+            check("mean", answer, expected)
+    with pytest.raises(CheckError, match="Sort first"):
+        check("mean", 3.0, 2.0, slips={"Sort first.": 3.0})
+    check("mean", 2.0, 2.0, slips={"Sort first.": 2.0})  # a slip that leads to the answer is none
+
+
+def test_a_failed_check_shows_its_sentence_alone():
+    assert CheckError("mean is too large.")._render_traceback_() == ["Not yet: mean is too large."]
+
+
+# With a kernel ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    place = tmp_path_factory.mktemp("course") / "course"
+    return build_course(place)
+
+
+@pytest.mark.slow
+def test_every_check_passes_on_the_solution_and_on_nothing_else(built):
+    """Refused in its own words: the untouched exercise, and each of the common mistakes."""
+    rows = built.matrix.rows
+    assert [row.exercise for row in rows] == [e.name for s in COURSE for e in s.exercises]
+    for row in rows:
+        assert row.solution == "", row
+        assert "still open" in row.untouched, row
+        assert row.mistakes
+        assert all(said.startswith("CheckError: ") for _, said in row.mistakes), row
+        assert all("still open" not in said for _, said in row.mistakes), row
+    assert built.matrix.good
+
+
+@pytest.mark.slow
+def test_every_lesson_is_short_enough_for_a_class_room(built):
+    assert list(built.matrix.seconds) == [session.stem for session in COURSE]
+    assert max(built.matrix.seconds.values()) < LONGEST
+
+
+@pytest.mark.slow
+def test_every_variant_is_written_and_loads_nothing_from_afar(built):
+    for name in VARIANTS:
+        assert len([p for p in built.paths if p.parts[len(built.place.parts)] == name]) >= 9
+    pages = [path for path in built.paths if path.suffix == ".html"]
+    assert len(pages) == 3 * len(COURSE) + 1
+    for page in pages:
+        text = re.sub(r"base64,[\w+/=]+", "", page.read_text(encoding="utf-8"))
+        assert not LOADED.search(text), page
+        assert "$$" not in text
+        assert page.stat().st_size < 3_000_000
+    slides = (built.place / "slides" / "05_segments.html").read_text(encoding="utf-8")
+    assert slides.count('<img src="data:image/png;base64,') == 4 + ("k_choice" in slides)
+    assert not re.search(r'<img[^>]*alt=""', slides)
+    front = (built.place / "index.html").read_text(encoding="utf-8")
+    for link in re.findall(r'href="([^"#]+)"', front):
+        assert (built.place / link).is_file(), link
+
+
+@pytest.mark.slow
+def test_the_links_of_a_lesson_lead_to_its_data(built):
+    lesson = built.place / "lesson" / "03_rfm_segments.html"
+    links = re.findall(r'href="([^"#]+)"', lesson.read_text(encoding="utf-8"))
+    assert links
+    assert all((lesson.parent / link).is_file() for link in links)
+
+
+@pytest.mark.slow
+def test_an_untouched_exercise_fails_at_its_checks_alone_when_all_cells_are_run(built):
+    """What a student sees who runs everything: the analysis is there, every check objects."""
+    session = COURSE[2]
+    cells = [{**c, "source": source(c)} for c in variant(session, "exercise")["cells"]]
+    with open_kernel() as kernel:
+        kernel.forget(built.place / "exercise")
+        done = code_of(kernel.run(cells, stop=False))
+    failed = {c["id"] for c in done if any(o["output_type"] == "error" for o in c["outputs"])}
+    assert failed == {f"course-check-{exercise.name}" for exercise in session.exercises}
+
+
+@pytest.mark.slow
+def test_a_check_that_lets_anything_pass_is_found_out(built):
+    """The matrix itself is no rubber stamp: checks without teeth, and wrong solutions, fail it."""
+    session = COURSE[2]
+    first, *_ = session.exercises
+    toothless = replace(first, check={**first.check, "source": ["quintile_check = cuts"]})
+    wrong = replace(first, solution={**first.solution, "source": ["cuts = [1, 2, 3, 4]"]})
+    rows = []
+    for bad in (toothless, wrong):
+        cells = [dict(cell) for cell in session.cells if exercise_of(cell) in ("", first.name)]
+        for cell in cells:
+            if exercise_of(cell):
+                now = {CHECK: bad.check, SOLUTION: bad.solution}.get(kind(cell), cell)
+                cell["source"] = now["source"]
+        spoilt = replace(session, exercises=(bad,), content={**session.content, "cells": cells})
+        matrix = check_course([spoilt], place=built.place)
+        assert not matrix.good
+        rows += matrix.rows
+    assert (rows[0].solution, rows[0].untouched) == ("", "")
+    assert rows[1].solution.startswith("CheckError: cuts")
+
+
+# What is refused ----------------------------------------------------------------------------
+
+
+def test_an_unknown_variant_and_a_strangers_folder_are_refused(tmp_path):
+    with pytest.raises(ParameterError, match="did you mean 'slides'"):
+        build_course(tmp_path / "course", variants=["slide"])
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ParameterError, match="nothing is overwritten"):
+        build_course(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_notebook_with_half_an_exercise_is_refused(tmp_path):
+    content = json.loads(FILES[0].read_text(encoding="utf-8"))
+    content["cells"] = [cell for cell in content["cells"] if kind(cell) != CHECK]
+    content["metadata"]["segkit"]["reads"] = []
+    (tmp_path / FILES[0].name).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ParameterError, match="needs exactly one cell 'course-check'"):
+        read_sessions(tmp_path)
+
+
+def test_a_lesson_page_folds_code_and_leaves_tasks_out():
+    session = COURSE[2]
+    page = lesson_page(session, variant(session, "solution")["cells"])
+    assert "<details" in page
+    assert "Exercise" not in page
+    assert "course.check" not in page
+    assert page.count("<h1") == 1
+
+
+def test_the_shared_parameters_are_written_for_every_notebook(tmp_path):
+    text = write_parameters(tmp_path, 5).read_text(encoding="utf-8")
+    assert 'difficulty = "easy"' in text
+    assert "seed = 5" in text
+    shutil.rmtree(tmp_path)
