@@ -11,6 +11,7 @@ K      ?= 5
 WHY    ?= five campaigns are planned
 # What `make lab` opens, and anything more that JupyterLab is to be told.
 NOTEBOOK ?= 01_data_audit
+QUIET    := $(VENV)/share/jupyter/lab/settings/overrides.json
 LAB      ?=
 
 .DEFAULT_GOAL := help
@@ -48,9 +49,14 @@ format: $(READY)  ## Put the code in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# JupyterLab's question whether it may fetch news is answered: it may not.
+$(QUIET): $(READY)
+	@mkdir -p $(@D)
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > $@
+
 # The whole checkout is served, so that links from notebooks to reports lead somewhere; nothing is
 # fetched from elsewhere, and an administrator need not ask.
-lab: $(READY)  ## Open the case study in JupyterLab (NOTEBOOK=05_segments for the explorer)
+lab: $(READY) $(QUIET)  ## Open the case study in JupyterLab (NOTEBOOK=05_segments for the explorer)
 	$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/$(NOTEBOOK).ipynb \
 		--LabApp.news_url= --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 		--LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
