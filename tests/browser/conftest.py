@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from tests.browser import axe as accessibility
-from tests.browser.chromium import FLAGS as FLAGS
 from tests.browser.chromium import launched, missing
 
 
