@@ -1,15 +1,18 @@
-"""The simulated retailer's purchases alone (no visits, mail or defects), as clean order lines."""
+"""Simulated retailers: purchases alone, as clean lines; or dirty, on the case study's way."""
+
+import warnings
 
 import numpy as np
 import polars as pl
 
+import segkit
 from segkit.simulate import purchases
 from segkit.simulate.archetypes import ARCHETYPES
 from segkit.simulate.retailer import MONTHS, START, make_world
 
 
 def shop(seed, n, *, months=MONTHS):
-    """Return the world, its people, and clean sale lines of n customers."""
+    """Return the world, its people, and clean sale lines of n customers: no visits, mail, defects."""
     world = make_world(n, seed, "medium", "archetypes", "none", START, months, False, 0.0)
     people = world.people(np.arange(n))
     baskets = purchases.shop(people, world.calendar)
@@ -36,3 +39,27 @@ def segments(people):
     names = [ARCHETYPES[k] for k in people.archetype]
     ids = [str(k) for k in range(len(names))]
     return pl.DataFrame({"customer_id": ids, "segment": names})
+
+
+def customer_table(
+    customers: int, *, seed: int, difficulty: str = "medium", structure: str = "archetypes"
+) -> tuple[pl.DataFrame, list[str], pl.DataFrame]:
+    """Simulate, link identities, take in, build features; warnings are errors.
+
+    Returns
+    -------
+    table : polars.DataFrame
+        One row a customer.
+    variables : list of str
+        What `choose_variables` takes to cluster on.
+    truth : polars.DataFrame
+        ``customer_id``, ``archetype`` and what else is planted a customer.
+    """
+    warnings.simplefilter("error")
+    made = segkit.simulate_retailer(
+        customers, seed=seed, difficulty=difficulty, structure=structure
+    )
+    source = segkit.Source("simulated", made.tables, made.mapping, made.truth)
+    taken = segkit.intake(source, identities=segkit.link_source(source))
+    table = segkit.build_features(taken.orders, taken.events, calendar="uk").frame
+    return table, segkit.choose_variables(table), made.truth["customers"]

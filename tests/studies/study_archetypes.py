@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 import segkit
-from tests.studies._retailers import customer_table
+from tests.studies._retail import customer_table
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 DIFFICULTIES = ("easy", "medium", "hard")

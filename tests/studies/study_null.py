@@ -8,7 +8,7 @@ import polars as pl
 from segkit.cluster.structure import assess_structure
 from segkit.transform import Transform
 from tests.studies._populations import continuum, mixture
-from tests.studies._retailers import customer_table
+from tests.studies._retail import customer_table
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 NULLS = ("normal", "uniform", "disk", "lognormal", "rfm_log", "rfm_raw")

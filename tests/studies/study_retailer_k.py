@@ -10,7 +10,7 @@ import polars as pl
 
 import segkit
 from segkit.cluster.criteria import VOTERS
-from tests.studies._retailers import customer_table
+from tests.studies._retail import customer_table
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 SETTINGS = ("easy", "medium", "hard", "without segments")
