@@ -1,8 +1,13 @@
 """Fixtures for every test."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Processes that run tests side by side share the cores (make test): pools of BLAS and OpenMP
+# threads would wait for each other at every small product. Kernels that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -12,7 +12,7 @@ from segkit.simulate.retailer import MONTHS, START, make_world
 
 
 def shop(seed, n, *, months=MONTHS):
-    """Return the world, its people, and clean sale lines of n customers: no visits, mail, defects."""
+    """Return the world, its people, and clean sale lines of n customers, without defects."""
     world = make_world(n, seed, "medium", "archetypes", "none", START, months, False, 0.0)
     people = world.people(np.arange(n))
     baskets = purchases.shop(people, world.calendar)
