@@ -118,6 +118,7 @@ def open_kernel() -> Iterator[Kernel]:
         if os.name == "posix":
             manager.transport = "ipc"
         around = {name: value for name, value in os.environ.items() if name != CONTEXT}
+        around = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **around}  # data are small
         manager.start_kernel(env=around, cwd=place)
         client = manager.client()
         client.start_channels()
