@@ -98,9 +98,11 @@ def run_label(record: Mapping[str, Any], name: str) -> str:
     --------
     >>> run_label({"market": "Österreich", "date": "2026-11-22"}, "shop--oesterreich")
     'Österreich, 2026-11-22'
+    >>> run_label({"series": "shop", "date": "2026-11-22"}, "shop")
+    'shop'
     """
-    said = f"{record['market']}, {record.get('date', '')}" if record.get("market") else name
-    return html.escape(said)
+    whose = record.get("market") or record.get("series")
+    return html.escape(name if whose in (None, name) else f"{whose}, {record.get('date', '')}")
 
 
 def _nav(run: str, here: str, reports: list[tuple[str, str]]) -> str:
