@@ -155,12 +155,12 @@ def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
     compared = [row for row in rows if row["good"] and row["compared"]]
     if not compared:
         return {"count": 0, "since": "", "text": ""}
-    # the summary repeats what others found: each change counts once
-    count = len({tuple(one.values()) for row in fresh for one in row["change"]})
     fresh = [row for row in compared if not row["reused"]]
     if not fresh:
         return {"count": 0, "since": "", "text": "Nothing has changed since the last run."}
     since = min(row["compared"] for row in fresh)
+    # the summary repeats what others found: each change counts once
+    count = len({tuple(one.values()) for row in fresh for one in row["change"]})
     why = [one for row in fresh for one in row["causes"] if one["kind"] != "earlier reports"]
     told = f"{counted(count, 'finding')} changed since" if count else "The same findings as on"
     return {
