@@ -93,7 +93,7 @@ LACKS = {
         *("survey", "response", "recommendation", "satisfaction", "attitudes", "attitude_model"),
     },
     "05_segments": set(),
-    "06_profiles": {"demographics"},
+    "06_profiles": {"demographics", "validation"},
     "07_drivers": {"visits and mail", "elasticities"},
     "09_campaign_design": {"pilot", "segmentations", "budget", "audiences"},
     # The campaign is assigned as of the last order: nothing has come of it yet.
