@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
-# Processes that run the tests side by side.
+# Processes that run the tests, or notebooks that do not need one another, side by side.
 JOBS   ?= 2
 # The number of segments is the business's decision, told as such; K=0 lets the criteria vote.
 K      ?= 5
@@ -32,7 +32,7 @@ $(READY): constraints.txt pyproject.toml
 install: $(READY)  ## Build .venv with the pinned versions
 
 case-study: $(READY)  ## Simulate the retailer, run every notebook, write the reports
-	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)"
+	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)" --jobs $(JOBS)
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
