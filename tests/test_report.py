@@ -292,6 +292,12 @@ def test_what_was_used_again_is_said_to_be_unchanged(tmp_path):
     assert "<del>4 segments.</del>" in text
 
 
+def test_a_run_whose_only_cause_is_another_report_names_it(tmp_path):
+    before = MANIFEST | {"headline": "4 segments.", "inputs": {"data file": "1", "segments": "1"}}
+    make_run(tmp_path, "a", [("06_profiles", "done", SUMMARY, before)])
+    assert "Cause: earlier reports (new results of segments)." in write_index(tmp_path).read_text()
+
+
 def test_an_address_is_shown_nowhere(report, tmp_path):
     said = "Ask ann.b3@mail.shop.example about it."
     summary = SUMMARY | {"headline": said, "quality": {"level": "good", "text": said}}

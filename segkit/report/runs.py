@@ -161,7 +161,8 @@ def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
     since = min(row["compared"] for row in fresh)
     # the summary repeats what others found: each change counts once
     count = len({tuple(one.values()) for row in fresh for one in row["change"]})
-    why = [one for row in fresh for one in row["causes"] if one["kind"] != "earlier reports"]
+    every = [one for row in fresh for one in row["causes"]]
+    why = [one for one in every if one["kind"] != "earlier reports"] or every
     told = f"{counted(count, 'finding')} changed since" if count else "The same findings as on"
     return {
         "count": count,
