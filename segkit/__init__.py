@@ -101,7 +101,7 @@ _MAP: dict[str, str] = {
     "power_by_segment": "segkit.experiment.by_segment",
     "power_of": "segkit.experiment.power",
     "read_assignment": "segkit.experiment.assign",
-    "read_pilot": "segkit.experiment.pilot",
+    "read_pilot": "segkit.experiment.learn",
     "read_segmentation_test": "segkit.experiment.segmentations",
     "sample_size": "segkit.experiment.power",
     "smallest_effect": "segkit.experiment.power",

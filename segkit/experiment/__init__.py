@@ -5,9 +5,10 @@ from segkit.experiment.assignment import NO_OFFER, Assignment
 from segkit.experiment.budget import Budget, gains_of_pilot, plan_budget
 from segkit.experiment.by_segment import SegmentPower, power_by_segment
 from segkit.experiment.eligible import Eligibility, eligible
+from segkit.experiment.learn import read_pilot
 from segkit.experiment.metrics import Metric, mean, measure, proportion, ratio
 from segkit.experiment.offers import Offered, OfferRules, TargetRule
-from segkit.experiment.pilot import Pilot, read_pilot
+from segkit.experiment.pilot import Pilot
 from segkit.experiment.power import Power, power_of, sample_size, smallest_effect
 from segkit.experiment.segmentations import (
     SegmentationTest,

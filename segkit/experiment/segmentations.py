@@ -15,8 +15,8 @@ from segkit.errors import DataError, ParameterError, require_columns
 from segkit.experiment.assign import assign
 from segkit.experiment.assignment import NO_OFFER, Assignment
 from segkit.experiment.eligible import Eligibility, check_customers
+from segkit.experiment.learn import make_trial
 from segkit.experiment.metrics import finite
-from segkit.experiment.pilot import make_trial
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of

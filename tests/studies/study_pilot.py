@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.experiment import gains_of_pilot, plan_budget, read_pilot
-from segkit.experiment.pilot import make_trial
+from segkit.experiment.learn import make_trial
 from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.campaign import WINDOW_DAYS, conversion, natural, realised
 from segkit.simulate.customers import writable

@@ -1,0 +1,286 @@
+"""Which offer serves which segment? Offers given at random, a policy learnt, valued honestly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.experiment.assignment import NO_OFFER
+from segkit.experiment.eligible import check_customers
+from segkit.experiment.metrics import finite
+from segkit.experiment.pilot import Pilot, words
+from segkit.stats.intervals import wilson, z_value
+from segkit.stats.joint import joint_errors
+from segkit.stats.policy import (
+    Trial,
+    cells,
+    honest_scores,
+    interaction_test,
+    learn_best,
+    shrink,
+    split_folds,
+    value_of,
+)
+
+SMALL_CELL = 30
+METHODS = ("shrunken", "mean")
+
+
+def read_pilot(
+    frame: pl.DataFrame,
+    outcome: str = "converted",
+    *,
+    payoff: str | None = None,
+    segment: str = "segment",
+    name: str | None = None,
+    offers: Mapping[str, float] | None = None,
+    label: str = "",
+    method: str = "shrunken",
+    folds: int = 5,
+    repeats: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+    currency: str | None = None,
+) -> Pilot:
+    """Which offer serves which segment, and does tailoring pay?
+
+    Every customer's offer was drawn at random. Which offer is best in each segment is learnt from
+    some customers and valued on others, against giving everyone the offer that is best for all
+    together, learnt in the same way.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a customer: customer_id, offer, the segment as of the pilot's assignment, the
+        outcome, the payoff.
+    outcome : str
+        0/1 or a number: what the cells show.
+    payoff : str, optional
+        What the policy is to maximise (profit per customer, the cost of the contact taken off);
+        the outcome by default.
+    segment, name : str
+        Columns of the segment's id and, optionally, its name.
+    offers : mapping of str to float, optional
+        Offer to the share that the design gave it; by default the shares observed.
+    label : str
+        The outcome in words, for the picture.
+    method : {"shrunken", "mean"}
+        How a best offer is learnt: by cell means shrunken towards no interaction, or plain ones.
+    folds : int
+        Customers are dealt into so many parts; what the first teaches is valued on the second,
+        what these teach on the third, and so on. With 2: learnt on one half, valued on the other.
+    repeats : int
+        Bootstrap resamples for how sure each segment's best offer is.
+    level : float
+    seed : int
+    currency : str, optional
+        Of the payoff, for texts.
+
+    Returns
+    -------
+    Pilot
+
+    Raises
+    ------
+    DataError
+        If a customer comes twice, a value is missing, an offer given is not in the data, or
+        fewer than two offers or customers per fold are there.
+    ParameterError
+        If an offer is unknown, or shares do not sum to 1.
+
+    Examples
+    --------
+    >>> n = 400
+    >>> pilot = pl.DataFrame({
+    ...     "customer_id": [str(i) for i in range(n)],
+    ...     "segment": ["A", "B"] * (n // 2), "offer": ["x", "x", "y", "y"] * (n // 4)})
+    >>> hit = (pl.col("segment") == "A") == (pl.col("offer") == "x")
+    >>> found = read_pilot(pilot.with_columns(converted=hit.cast(pl.Int8)))
+    >>> dict(found.policy.select("segment", "offer").iter_rows()), found.pays
+    ({'A': 'x', 'B': 'y'}, True)
+    """
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+    check_customers(frame)
+    aim = payoff or outcome
+    require_columns(
+        frame.columns, ["offer", segment, outcome, aim, *([name] if name else [])], "the pilot"
+    )
+    frame = frame.sort("customer_id")  # neither sums nor folds hang on the order of rows
+    trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
+    every = np.arange(frame.height)
+    splits = split_folds(trial, folds, seed)
+    learners = {
+        "tailored by segment": lambda rows: learn_best(trial, rows, method=method),
+        "best single offer": lambda rows: learn_best(trial, rows, method="single"),
+    }
+    fixed = {
+        option: (lambda rows, k=k: np.full(trial.n_groups, k, dtype=np.int64))  # noqa: ARG005
+        for k, option in enumerate(options)
+    }
+    scores = honest_scores(trial, {**learners, **fixed}, splits)
+    values = _values(scores, level)
+    gain = value_of(scores["tailored by segment"] - scores["best single offer"], level=level)
+    best = learn_best(trial, every, method=method)
+    table, spread = _cell_table(frame, trial, segments, options, outcome, best, level)
+    names = _names(frame, segment, name)
+    sure = _how_sure(trial, best, method, repeats, seed)
+    policy = pl.DataFrame(
+        {
+            "segment": segments,
+            "segment_name": [names[s] for s in segments],
+            "offer": [options[k] for k in best],
+            "offer_name": [words(options[k]) for k in best],
+            "sure_share": sure,
+        }
+    )
+    shown = finite(frame, outcome)
+    is_share = bool(np.isin(shown, (0.0, 1.0)).all())
+    single = options[int(learn_best(trial, every, method="single")[0])]
+    return Pilot(
+        table.with_columns(segment_name=pl.col("segment").replace_strict(names)), policy, values,
+        gain.value, gain.low, gain.high, single, interaction_test(trial), spread, label or outcome,
+        aim, is_share, aim != outcome, folds, frame.height, level,
+        _notes(trial, names, segments, options), currency,
+    )  # fmt: skip
+
+
+def make_trial(
+    frame: pl.DataFrame,
+    group: str,
+    option: str,
+    outcome: str,
+    shares: Mapping[str, float] | None = None,
+) -> tuple[Trial, list[str], list[str]]:
+    """Turn a randomised frame into codes, and return the groups' and options' names too.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As in `read_pilot`.
+    """
+    lost = frame.select(pl.col(group, option).null_count()).row(0)
+    if sum(lost):
+        raise DataError(
+            f"{number(lost[0])} customers have no {group} and {number(lost[1])} no {option}; "
+            "leave them out and count them"
+        )
+    groups = sorted(frame.get_column(group).cast(pl.String).unique().to_list())
+    held = frame.get_column(option).cast(pl.String).unique().to_list()
+    found = sorted(held, key=lambda one: (one != NO_OFFER, one))  # no offer first
+    options = found if shares is None else [str(name) for name in shares]
+    for name in found:
+        if name not in options:
+            raise ParameterError(unknown(f"{option} in the data", name, options))
+    absent = [name for name in options if name not in found]
+    if absent:
+        raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(found)}")
+    if len(options) < 2:
+        raise DataError(f"one {option} alone compares with nothing: all got {options[0]!r}")
+    code = _codes(frame.get_column(option), options)
+    if shares is None:
+        chance = np.bincount(code, minlength=len(options)) / len(code)
+    else:
+        chance = np.array([float(shares[name]) for name in options])
+        if abs(chance.sum() - 1) > 1e-6 or (chance <= 0).any():
+            raise ParameterError(f"the offers' shares must be above 0 and sum to 1, got {shares}")
+    trial = Trial(
+        _codes(frame.get_column(group), groups), code, finite(frame, outcome), chance,
+        len(groups), len(options),
+    )  # fmt: skip
+    return trial, groups, options
+
+
+def _codes(column: pl.Series, names: list[str]) -> np.ndarray:
+    places = {name: k for k, name in enumerate(names)}
+    return column.cast(pl.String).replace_strict(places, return_dtype=pl.Int64).to_numpy()
+
+
+def _names(frame: pl.DataFrame, segment: str, name: str | None) -> dict[str, str]:
+    if name is None:
+        return {str(s): str(s) for s in frame.get_column(segment).unique()}
+    pairs = frame.select(pl.col(segment, name).cast(pl.String)).unique([segment])
+    return {one: other or one for one, other in pairs.iter_rows()}
+
+
+def _values(scores: Mapping[str, np.ndarray], level: float) -> pl.DataFrame:
+    rows = []
+    for policy, mine in scores.items():
+        found = value_of(mine, level=level)
+        rows.append((policy, found.value, found.low, found.high))
+    return pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row")
+
+
+def _cell_table(
+    frame: pl.DataFrame, trial: Trial, segments: list[str], options: list[str], outcome: str,
+    best: np.ndarray, level: float,
+) -> tuple[pl.DataFrame, float]:  # fmt: skip
+    shown = Trial(
+        trial.group, trial.option, finite(frame, outcome), trial.chance, trial.n_groups,
+        trial.n_options,
+    )  # fmt: skip
+    n, mean, variance = cells(shown)
+    if np.isin(shown.outcome, (0.0, 1.0)).all():
+        limits = wilson(np.where(n > 0, mean, 0) * n, n, level=level)
+        low, high = limits.low, limits.high
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            reach = z_value(level) * np.sqrt(variance / n)
+        low, high = mean - reach, mean + reach
+    m, paid, spread_of = cells(trial)
+    net, _, spread = shrink(m, paid, spread_of)
+    loading = joint_errors(m, paid, spread_of)
+    rows, columns = np.divmod(np.arange(n.size), trial.n_options)
+    table = pl.DataFrame(
+        {
+            "segment": [segments[r] for r in rows],
+            "offer": [options[c] for c in columns],
+            "customers": n.ravel().astype(np.int64),
+            "mean": mean.ravel(),
+            "low": low.ravel(),
+            "high": high.ravel(),
+            "payoff": paid.ravel(),
+            "payoff_shrunken": net.ravel(),
+            "payoff_error": np.linalg.norm(loading, axis=1),
+            "payoff_loading": loading.tolist(),
+            "best": columns == best[rows],
+        }
+    )
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None)), spread
+
+
+def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: int) -> list[float]:
+    """Return in how many resamples of the pilot each segment's best offer is found again."""
+    rng = np.random.default_rng(seed)
+    n, mean, variance = cells(trial)
+    same = np.zeros(trial.n_groups)
+    error = np.sqrt(np.where(n > 1, variance, 0) / np.maximum(n, 1))
+    level = np.where(n > 0, mean, 0.0)
+    for _ in range(repeats):  # cell means are nearly normal: as good as drawing customers
+        drawn = np.where(n > 0, level + error * rng.standard_normal(n.shape), np.nan)
+        if method == "shrunken":
+            drawn = shrink(n, drawn, variance)[0]
+        top = np.nanmax(drawn, axis=1, keepdims=True)
+        same += np.argmax(drawn >= top - 1e-12 * (1 + np.abs(top)), axis=1) == best
+    return [float(share) for share in same / max(1, repeats)]
+
+
+def _notes(
+    trial: Trial, names: Mapping[str, str], segments: list[str], options: list[str]
+) -> tuple[str, ...]:
+    n = cells(trial)[0]
+    notes = []
+    small = int((n < SMALL_CELL).sum())
+    if small:
+        least = np.unravel_index(int(n.argmin()), n.shape)
+        notes.append(
+            f"Warning: {number(small)} of {number(n.size)} cells hold fewer than "
+            f"{number(SMALL_CELL)} customers (the least, {names[segments[least[0]]]} with "
+            f"{words(options[least[1]])}: {number(int(n.min()))}); what is learnt there is mostly "
+            "noise."
+        )
+    return tuple(notes)
