@@ -295,6 +295,36 @@ def test_notebooks_begin_once_what_they_read_is_there_and_run_side_by_side(tmp_p
     ]
 
 
+def test_a_run_that_is_stopped_by_hand_says_so(tmp_path, monkeypatch):
+    write_notebook(tmp_path / "notebooks", "01")
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "run_one", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder=tmp_path, progress=QUIET)
+    assert read_json(tmp_path / "reports/toy/run.json")["status"] == "stopped"
+    status = read_json(tmp_path / "reports/toy/status.json")
+    assert (status["state"], status["exit_code"], status["now"]) == ("stopped", 130, [])
+
+
+def test_a_refusal_of_unchanged_data_is_told_again_and_not_run_again(tmp_path):
+    write_notebook(tmp_path / "notebooks", "01", writes=["a"])
+    write_notebook(tmp_path / "notebooks", "02", reads=["a"])
+    this = plan(folder=tmp_path, progress=QUIET)
+    inputs, key = execute.key_now(this, this.catalog.notebooks["01"])
+    (this.folder / "01").mkdir(parents=True)
+    refused = {"status": "gate", "key": key, "inputs": inputs, "error": {"message": "no rows"}}
+    write_json(this.folder / "01/manifest.json", refused)
+    end = run(folder=tmp_path, progress=QUIET)
+    assert [(one.status, one.message) for one in end.notebooks] == [
+        ("gate", "no rows"),
+        ("not run", "needs 01"),
+    ]
+    assert end.exit_code == 3
+
+
 def test_a_promise_without_a_file_is_an_error(tmp_path):
     notebook = Catalog.open(write_chain(tmp_path / "n")).notebooks["01_orders"]
     (tmp_path / "data").mkdir()

@@ -176,6 +176,10 @@ def carry_out(
             why = f"the run's record could not be written: {error.strerror or error} ({name})"
             this.journal.close("stopped", 1, why)
             raise RunError(why) from error
+        except KeyboardInterrupt:
+            this.journal.close("stopped", 130, "stopped by hand")
+            write_record(this, "stopped")
+            raise
     return end_of(this)
 
 
