@@ -1,8 +1,14 @@
 """Work tells how far it is, stops when asked and leaves nothing behind; errors are short."""
 
 import inspect
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from functools import cache
 from itertools import cycle, pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +22,7 @@ from segkit import live
 from segkit.errors import ParameterError
 from segkit.live import Line, Stopped, is_watched, steps, watched_by
 from segkit.result import Result
+from tests.toy_notebooks import write_chain
 
 CLOUDS = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 8, 16)])
 TABLE = pl.DataFrame(
@@ -129,6 +136,41 @@ def test_an_interrupted_simulation_leaves_nothing_that_looks_like_one(tmp_path):
     assert list(tmp_path.iterdir()) == []
     segkit.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
     assert len(list((tmp_path / "a" / "orders").iterdir())) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found under /proc")
+def test_an_interrupted_run_ends_its_kernels_and_keeps_what_was_done(tmp_path):
+    write_chain(tmp_path / "notebooks")
+    code = "from segkit.cli import main; main()"
+    command = [sys.executable, "-c", code, "run"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        said = process.stdout.readline()  # the first notebook has ended, the second is under way
+        assert "01_orders  done" in said
+        process.send_signal(signal.SIGINT)
+        said += process.stdout.read()
+    assert process.returncode not in (0, None)
+    assert "Traceback" not in said
+    until = time.monotonic() + 20
+    while left := at_work_in(tmp_path):
+        assert time.monotonic() < until, f"still there: {left}"
+        time.sleep(0.2)
+    folders = {path.name for path in (tmp_path / "reports" / "toy").iterdir() if path.is_dir()}
+    assert "01_orders" in folders
+    for name in folders - {"01_orders"}:
+        assert not (tmp_path / "reports" / "toy" / name / "report.html").exists(), name
+
+
+def at_work_in(folder):
+    """Return the processes whose working folder is this one: the run's, and its kernels."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").resolve() == folder.resolve():
+                found.append(place.name)
+    return found
 
 
 def test_nobody_watches_outside_a_notebook():
