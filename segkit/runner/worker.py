@@ -97,6 +97,11 @@ def _register_engine(folder: Path) -> Any:
             if os.name == "posix" and len(self.connection_file) < LONGEST_SOCKET_PATH:
                 self.transport = "ipc"
 
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **settings: Any) -> None:
+            await super()._async_launch_kernel(kernel_cmd, **settings)
+            # Known before it has written anything, should we have to leave at once.
+            Engine.kernel = getattr(self.provisioner, "process", None)
+
     class Client(PapermillNotebookClient):  # type: ignore[misc]
         def papermill_execute_cells(self) -> None:
             process = self.km.provisioner.process
