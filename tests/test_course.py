@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from segkit.cli import invoke
 from segkit.course import VARIANTS, CheckError, build_course, check
 from segkit.course.kernel import open_kernel
 from segkit.course.mathml import to_html
@@ -30,6 +31,8 @@ from segkit.course.variants import variant
 from segkit.datasets import load_source
 from segkit.errors import ParameterError
 from segkit.runner.catalog import load_notebook
+from segkit.runner.process import Worker
+from segkit.runner.workspace import lay_out
 from segkit.simulate.sample import sample_retailer
 from tests.notebooks.runs import FILES, LOADED
 
@@ -157,6 +160,25 @@ def test_what_teaches_does_not_change_what_a_run_is_keyed_by(tmp_path):
     plain[4]["source"] = ["changed"]
     bare.write_text(json.dumps({**content, "cells": plain, "metadata": meta}), encoding="utf-8")
     assert load_notebook(bare).digest != load_notebook(taught).digest
+
+
+def test_a_working_folders_notebooks_do_not_teach(tmp_path):
+    lay_out(tmp_path / "mine")
+    for file in (tmp_path / "mine" / "notebooks").glob("*.ipynb"):
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        assert cells
+        assert not any(kind(cell) for cell in cells)
+
+
+def test_an_ordinary_run_is_given_the_notebook_without_what_teaches(tmp_path):
+    worker = Worker(tmp_path)
+    try:
+        given = worker._without_course(next(file for file in FILES if file.stem == "05_segments"))
+        assert not any(kind(c) for c in json.loads(given.read_text(encoding="utf-8"))["cells"])
+        summary = next(file for file in FILES if file.stem == "12_summary")
+        assert worker._without_course(summary) == summary
+    finally:
+        worker.close()
 
 
 # One check ----------------------------------------------------------------------------------
@@ -293,6 +315,12 @@ def test_an_unknown_variant_and_a_strangers_folder_are_refused(tmp_path):
     with pytest.raises(ParameterError, match="nothing is overwritten"):
         build_course(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_command_refuses_what_the_builder_refuses(tmp_path, capsys):
+    assert invoke(["course", "build", str(tmp_path / "course"), "--variant", "slide"]) == 2
+    assert "did you mean 'slides'" in capsys.readouterr().err
+    assert not (tmp_path / "course").exists()
 
 
 def test_a_notebook_with_half_an_exercise_is_refused(tmp_path):
