@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ OKABE_ITO = (
     "#000000",
 )
 GREY = "#6b6b6b"
+# matplotlib's settings are the process's: two threads that draw would leave each other's behind.
+_DRAWING = threading.RLock()
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -122,7 +125,8 @@ def canvas(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}):
+    style: dict[Any, Any] = {**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}
+    with _DRAWING, mpl.rc_context(style):
         figure = MatplotlibFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False)
