@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
 from segkit.features.engines import is_unknown
+from segkit.features.exact import MICRO, micro
 from segkit.features.orders import trend
 from segkit.features.sources import CUSTOMER
 
@@ -56,15 +57,18 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
     engaged = nw.when(kind.is_in(list(ENGAGED))).then(nw.col("day"))
     seconds = {}
     if "duration_seconds" in facts.columns:
-        spent, unknown = nw.col("duration_seconds").cast(nw.Float64), is_unknown("duration_seconds")
-        seconds["seconds"] = nw.when(~unknown).then(spent).otherwise(0.0)
+        unknown = is_unknown("duration_seconds")
+        known = nw.when(~unknown).then(nw.col("duration_seconds").cast(nw.Float64)).otherwise(0.0)
+        spent = micro(known)
+        seconds["seconds"] = spent
         for slug, names in facts.pages.items():
             here = nw.col("page").is_in(names) & ~unknown
-            seconds[f"seconds_{slug}"] = nw.when(here).then(spent).otherwise(0.0)
+            seconds[f"seconds_{slug}"] = nw.when(here).then(spent).otherwise(0)
     return (
         events.with_columns(**counts, **seconds, engaged_day=engaged)
         .group_by(CUSTOMER)
         .agg(nw.col(*counts, *seconds).sum(), nw.col("engaged_day").max())
+        .with_columns(*(nw.col(name).cast(nw.Float64) / MICRO for name in seconds))
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
 from segkit.features.engines import within
+from segkit.features.exact import MICRO, SQUARES, micro, spread, squares
 from segkit.features.sources import CUSTOMER
 
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
@@ -45,16 +46,17 @@ class OrderFacts:
 
 def order_sums(lines: Any, facts: OrderFacts) -> Any:
     """Sum lines to orders and orders to customers: no distinct count is needed."""
-    amount = nw.col("amount")
+    amount = micro(nw.col("amount"))
     columns = {
+        "amount": amount,
         "buy_day": nw.when(~nw.col("is_return")).then(nw.col("day")),
-        "gross": nw.when(~nw.col("is_return")).then(amount).otherwise(0.0),
-        "returned": nw.when(nw.col("is_return")).then(-amount).otherwise(0.0),
+        "gross": nw.when(~nw.col("is_return")).then(amount).otherwise(0),
+        "returned": nw.when(nw.col("is_return")).then(-amount).otherwise(0),
         "sent_back": nw.when(nw.col("is_return")).then(1).otherwise(0),
     }
     money = ["amount", "gross", "returned"]
     if "discount" in facts.columns:
-        off = nw.when(~nw.col("is_return")).then(nw.col("discount")).otherwise(0.0)
+        off = nw.when(~nw.col("is_return")).then(micro(nw.col("discount"))).otherwise(0)
         columns |= {"discount": off, "cheaper": nw.when(off > 0).then(1).otherwise(0)}
         money.append("discount")
     else:
@@ -69,12 +71,13 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
             nw.col("buy_day").max().alias("last_day"),
         )
     )
-    value = nw.col("amount" if facts.monetary == "net" else "gross")
+    value = nw.col("amount" if facts.monetary == "net" else "gross").cast(nw.Int64)
     bought = ~nw.col("first_day").is_null()
     return (
         orders.with_columns(
             value=nw.when(bought).then(value), bought=nw.when(bought).then(1).otherwise(0)
         )
+        .with_columns(**squares("value"))
         .group_by(CUSTOMER)
         .agg(
             nw.col("bought").sum().alias("n_orders"),
@@ -85,8 +88,9 @@ def order_sums(lines: Any, facts: OrderFacts) -> Any:
             nw.col("first_day").min(),
             nw.col("last_day").max(),
             nw.col("value").sum().alias("value_sum"),
-            nw.col("value").std(ddof=1).alias("value_std"),
+            nw.col(*(f"value_{part}" for part in SQUARES)).sum(),
         )
+        .with_columns(nw.col(*money).cast(nw.Float64) / MICRO)
     )
 
 
@@ -108,7 +112,8 @@ def day_sums(lines: Any, facts: OrderFacts) -> Any:  # noqa: ARG001 - one signat
 
 def spend_sums(lines: Any, facts: OrderFacts) -> Any:
     """Sum the spend on purchase lines by season, occasion, weekend and channel."""
-    parts = {"spend": nw.col("amount")}
+    amount = micro(nw.col("amount"))
+    parts = {"spend": amount}
     span = (facts.first, facts.as_of)
     conditions = {
         **{f"season_{n}": within("day", r) for n, r in facts.calendar.season_days(*span).items()},
@@ -124,12 +129,13 @@ def spend_sums(lines: Any, facts: OrderFacts) -> Any:
         for slug, names in facts.channels.items():
             conditions[f"channel_{slug}"] = nw.col("channel").is_in(names)
     for name, condition in conditions.items():
-        parts[name] = nw.when(condition).then(nw.col("amount")).otherwise(0.0)
+        parts[name] = nw.when(condition).then(amount).otherwise(0)
     return (
         lines.filter(~nw.col("is_return"))
         .with_columns(**parts)
         .group_by(CUSTOMER)
         .agg(nw.col(*parts).sum())
+        .with_columns(nw.col(*parts).cast(nw.Float64) / MICRO)
     )
 
 
@@ -151,7 +157,7 @@ BLOCKS: dict[str, Callable[[Any, OrderFacts], Any]] = {
     "product_id": _breadth("product_id"),
 }
 # Sums that are unknown, not zero, for a customer without lines in the window.
-NO_ZERO = frozenset({"first_day", "last_day", "value_std"})
+NO_ZERO = frozenset({"first_day", "last_day"})
 
 
 def order_catalogue(facts: OrderFacts) -> Catalogue:
@@ -216,10 +222,15 @@ def _core(facts: OrderFacts) -> list[Feature]:
                none, lambda c: counted(facts.as_of - c("orders.first_day"))),
         _order("order_value_mean", "core", "money", "mean, over the orders counted by frequency, "
                f"of the sum of the order's lines ({policy} within the order)", none,
-               lambda c: ratio(c("orders.value_sum"), c("orders.n_orders"))),
+               lambda c: ratio(c("orders.value_sum"), c("orders.n_orders")) / MICRO),
         _order("order_value_std", "core", "money", "standard deviation (n - 1) of the same order "
-               "values", "null below two orders", lambda c: c("orders.value_std")),
+               "values", "null below two orders", _value_std),
     ]  # fmt: skip
+
+
+def _value_std(c: Pick) -> pl.Expr:
+    high, mixed, low = (c(f"orders.value_{part}") for part in SQUARES)
+    return spread(c("orders.n_orders"), c("orders.value_sum"), (high, mixed, low))
 
 
 def _rhythm() -> list[Feature]:
