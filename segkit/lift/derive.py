@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.features.exact import MICRO
 from segkit.lift.assigned import Issue, settle_assignments
 from segkit.lift.outcomes import Outcomes, issue_table
 
@@ -173,16 +174,18 @@ def _from_orders(lines: pl.DataFrame, _campaign: str | None) -> pl.DataFrame:
     """Sum order lines to orders, and these to customers (no distinct counts)."""
     back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
     bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
+    # Whole millionths, whose sum does not hang on the order in which lines are added.
+    millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
     whole = lines.group_by("customer_id", "order_id", "after", "pre").agg(
-        pl.col("amount").sum(), bought=bought.any(), day=pl.col("day").min()
+        amount=millionths.sum(), bought=bought.any(), day=pl.col("day").min()
     )
     after, pre = pl.col("after"), pl.col("pre")
     return whole.group_by("customer_id").agg(
         orders=(pl.col("bought") & after).sum().cast(pl.Int64),
-        revenue=pl.col("amount").filter(after).sum(),
+        revenue=pl.col("amount").filter(after).sum() / MICRO,
         conversion_day=pl.col("day").filter(after & pl.col("bought")).min(),
         pre_orders=(pl.col("bought") & pre).sum().cast(pl.Int64),
-        pre_revenue=pl.col("amount").filter(pre).sum(),
+        pre_revenue=pl.col("amount").filter(pre).sum() / MICRO,
     )
 
 
