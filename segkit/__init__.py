@@ -123,6 +123,7 @@ _MAP: dict[str, str] = {
     "label": "segkit.labels",
     # Which segments, in one call?
     "segment": "segkit.pipeline",
+    "answers_as_table": "segkit.pipeline",
     "choose_variables": "segkit.pipeline",
     "judge_quality": "segkit.pipeline",
     "link_source": "segkit.pipeline",

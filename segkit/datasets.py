@@ -19,6 +19,10 @@ HILLSTROM_COLUMNS = (
     *("recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"),
     *("segment", "visit", "conversion", "spend"),
 )
+FAST_FOOD_COLUMNS = (
+    *("yummy", "convenient", "spicy", "fattening", "greasy", "fast", "cheap", "tasty"),
+    *("expensive", "healthy", "disgusting", "Like", "Age", "VisitFrequency", "Gender"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def load_source(name: str, path: Path | str | None = None, **options: Any) -> So
     Parameters
     ----------
     name : str
-        "simulated", "online-retail", "cdnow", "rfm-demo" or "hillstrom".
+        "simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom" or "fast-food".
     path : path, optional
         The data set's file. CDNOW is also found in an installed ``Lifetimes`` wheel.
     **options
@@ -252,6 +256,23 @@ def _hillstrom(path: Path | None) -> Source:
     return Source("hillstrom", tables, mapping, {"outcomes": outcomes}, notes)
 
 
+def _fast_food(path: Path | None) -> Source:
+    """What 1,453 Australians think of a fast food chain: eleven yes/no items, and who they are."""
+    file = _file("fast-food", path, "a CSV file of the fast food survey")
+    frame = read(file, Mapping(), "survey")
+    _expect(frame, FAST_FOOD_COLUMNS, "fast-food")
+    numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(len(str(frame.height)))
+    liking = pl.col("Like").str.extract(r"([+-]?\d+)$").cast(pl.Int64)
+    frame = frame.select(
+        numbers.alias("customer_id"), *FAST_FOOD_COLUMNS[:11], liking.alias("liking"),
+        pl.col("Age").cast(pl.Int64).alias("age"), gender="Gender",
+        visit_frequency="VisitFrequency",
+    )  # fmt: skip
+    notes = ("The file has no ids of respondents; the row number stands for one.",)
+    mapping = Mapping.from_dict({"survey": {"columns": {"customer_id": "customer_id"}}})
+    return Source("fast-food", {"survey": frame}, mapping, None, notes)
+
+
 def _file(name: str, path: Path | None, what: str) -> Path:
     if path is None:
         raise SourceError(f"{name}: expected path= to {what}; none was given")
@@ -287,4 +308,5 @@ LOADERS: dict[str, Callable[[Path | None], Source]] = {
     "cdnow": _cdnow,
     "rfm-demo": _rfm_demo,
     "hillstrom": _hillstrom,
+    "fast-food": _fast_food,
 }

@@ -18,6 +18,7 @@ from segkit.result import Result
 
 if TYPE_CHECKING:
     from segkit.cluster.outcome import Segmentation
+    from segkit.datasets import Source
     from segkit.features import CustomerTable
     from segkit.identity import Identities
     from segkit.ingest import Audit, Intake
@@ -54,6 +55,52 @@ SHOWN = (
     "revenue_per_customer",
     "marked_by",
 )
+
+
+def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
+    """Which customers, described by what, does a source hold that has a survey and no purchases?
+
+    Parameters
+    ----------
+    source : Source
+        With a table ``survey``: customer_id, yes/no items, and descriptions.
+
+    Returns
+    -------
+    table : polars.DataFrame
+        One row a respondent, the items as 1 and 0.
+    items : list of str
+        The yes/no items.
+
+    Raises
+    ------
+    DataError
+        If the source holds no survey, or one without yes/no items.
+
+    Examples
+    --------
+    >>> from segkit.datasets import Source
+    >>> from segkit.ingest import Mapping
+    >>> survey = pl.DataFrame({"customer_id": ["a", "b"], "cheap": ["Yes", "No"], "age": [31, 54]})
+    >>> table, items = answers_as_table(Source("mine", {"survey": survey}, Mapping()))
+    >>> items, table["cheap"].to_list()
+    (['cheap'], [1, 0])
+    """
+    from segkit.cluster.latent_model import read_answers
+
+    if "survey" not in source.tables:
+        raise DataError(f"{source.name} holds neither purchases nor a survey")
+    survey = source.tables["survey"]
+    items = [name for name in survey.columns if _is_yes_no(survey[name])]
+    if not items:
+        raise DataError(f"the survey of {source.name} has no yes/no items to make segments of")
+    read = pl.DataFrame(read_answers(survey, items), schema=items).cast(pl.Int64)
+    return survey.drop(items).hstack(read), items
+
+
+def _is_yes_no(column: pl.Series) -> bool:
+    words = column.drop_nulls().unique()
+    return words.dtype == pl.String and {w.casefold() for w in words} == {"yes", "no"}
 
 
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 import segkit
 from segkit.datasets import LOADERS
-from segkit.errors import ParameterError, SourceError
+from segkit.errors import DataError, ParameterError, SourceError
 from segkit.ingest import Mapping
 
 MAPPINGS = Path(__file__).parents[1] / "data" / "mappings"
@@ -19,6 +19,7 @@ FILES = {
     "cdnow": "cdnow_master.txt",
     "rfm-demo": "rfm_orders.csv",
     "hillstrom": "hillstrom_email.csv",
+    "fast-food": "mcdonalds.csv",
 }
 
 
@@ -109,17 +110,34 @@ def test_simulated_mapping_file_is_current():
         segkit.load_source("simulated", "somewhere")
 
 
+def test_a_survey_of_yes_and_no_becomes_a_table_of_people(shared_data):
+    source = segkit.load_source("fast-food", shared_data("mcdonalds.csv"))
+    table, items = segkit.answers_as_table(source)
+    assert (table.height, len(items)) == (1453, 11)
+    # Dolnicar, Grün and Leisch (2018): the share of each item, table A.1's column means.
+    assert table.select(pl.col("yummy", "convenient", "spicy").mean().round(4)).row(0) == (
+        0.5526, 0.9078, 0.0936
+    )  # fmt: skip
+    assert table["liking"].min() == -5
+    assert table["customer_id"].n_unique() == 1453
+    bare = segkit.Source("mine", {"survey": table.select("customer_id", "age")}, Mapping())
+    with pytest.raises(DataError, match="no yes/no items"):
+        segkit.answers_as_table(bare)
+    with pytest.raises(DataError, match="neither purchases nor a survey"):
+        segkit.answers_as_table(segkit.Source("mine", {}, Mapping()))
+
+
 def test_unknown_names_missing_files_and_other_files(tmp_path):
     with pytest.raises(SourceError, match=r"did you mean 'hillstrom'.*online-retail"):
         segkit.load_source("hilstrom")
     for name in FILES:
         with pytest.raises(SourceError, match=r"expected"):
             segkit.load_source(name, tmp_path / "none.csv")
-    for name in ("online-retail", "rfm-demo", "hillstrom"):
+    for name in ("online-retail", "rfm-demo", "hillstrom", "fast-food"):
         with pytest.raises(SourceError, match="none was given"):
             segkit.load_source(name)
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    for name in ("online-retail", "rfm-demo", "hillstrom"):
+    for name in ("online-retail", "rfm-demo", "hillstrom", "fast-food"):
         with pytest.raises(SourceError, match="expected the columns"):
             segkit.load_source(name, tmp_path / "x.csv")
     with pytest.raises(ParameterError, match="takes no options"):

@@ -91,3 +91,6 @@ def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
     assert some.notebooks["10_campaign_lift"].reads == ("assignments",)
     assert some.notebooks["10_campaign_lift"].dropped == ("clean",)
     assert whole.for_source("cdnow") is whole
+    asked = whole.for_source("fast-food")
+    assert list(asked.notebooks) == ["05_segments", "06_profiles"]
+    assert set(asked.notebooks["06_profiles"].dropped) == {"clean", "customer_table"}

@@ -14,7 +14,8 @@ from segkit.runner.parameters import Parameter, parse_parameters
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EVERYTHING = "*"
-CAMPAIGN_ONLY = ("hillstrom",)  # sources of a campaign, without purchases by date
+# Sources without purchases by date, and what they hold instead: the notebooks that say so run.
+PARTIAL = {"hillstrom": "campaign", "fast-food": "survey"}
 INJECTED = "injected-parameters"
 COURSE = "course-"  # tags of cells that teach; an ordinary run neither executes nor shows them
 
@@ -33,8 +34,8 @@ class Notebook:
         From the notebook's ``segkit`` metadata.
     reads, writes : tuple of str
         Names of data; reading ``"*"`` means the summaries of all the others.
-    campaign : bool
-        Whether it also runs on a source that holds a campaign and no purchases.
+    carries : tuple of str
+        What a source without purchases may hold ("campaign", "survey") for it to run all the same.
     dropped : tuple of str
         Names that it would read, but that no notebook writes for such a source.
     parameters : dict of str to Parameter
@@ -51,7 +52,7 @@ class Notebook:
     writes: tuple[str, ...]
     parameters: dict[str, Parameter]
     digest: str
-    campaign: bool = False
+    carries: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
 
@@ -87,7 +88,7 @@ def load_notebook(path: Path) -> Notebook:
         writes=tuple(meta.get("writes", ())),
         parameters=parse_parameters(_source(tagged[0]), path.stem),
         digest=_digest(cells, meta),
-        campaign=bool(meta.get("campaign", False)),
+        carries=tuple(kind for kind in sorted(set(PARTIAL.values())) if meta.get(kind)),
     )
 
 
@@ -198,10 +199,11 @@ class Catalog:
         return cls(order)
 
     def for_source(self, source: str) -> Catalog:
-        """Return the notebooks that a source can carry: without purchases, those on campaigns."""
-        if source not in CAMPAIGN_ONLY:
+        """Return the notebooks that a source can carry, with or without purchases."""
+        kind = PARTIAL.get(source)
+        if kind is None:
             return self
-        kept = [notebook for notebook in self.notebooks.values() if notebook.campaign]
+        kept = [notebook for notebook in self.notebooks.values() if kind in notebook.carries]
         written = {name for notebook in kept for name in notebook.writes}
         return Catalog.of(
             replace(

@@ -17,7 +17,10 @@ CONTEXT = "SEGKIT_CONTEXT"  # names the file in which the runner leaves the cont
 LEVELS = ("poor", "attention", "good")  # worst first
 OWN_DATA = "file"  # the source's name when the data are the user's own
 # Known without importing what loads them; a test holds this against `segkit.datasets.LOADERS`.
-SOURCES = ("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", OWN_DATA)
+SOURCES = (
+    *("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", "fast-food"),
+    OWN_DATA,
+)
 
 
 @dataclass(slots=True)
@@ -97,7 +100,7 @@ def build_context(
     for stem in catalog.upstream(notebook.stem):
         context.summaries.append(str(run_folder / stem / "summary.json"))
     for name in notebook.dropped:
-        context.absent[name] = "This source holds a campaign and no purchases."
+        context.absent[name] = "This source holds no purchases by date."
     names = catalog_names(catalog, notebook)
     for name in names:
         writer = catalog.writer(name).stem

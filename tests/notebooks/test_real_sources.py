@@ -42,3 +42,13 @@ def test_a_real_source_runs_and_says_what_it_lacks(name, shared_data, tmp_path):
         assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
         apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
         assert PUBLISHED["read", ""][0] - sum(apart) == found["kept", ""][0]
+
+
+def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_path):
+    path = str(shared_data("mcdonalds.csv"))
+    ran = Ran(tmp_path, "--source", "fast-food", "--data", path, "-p", "k=4", "-p", "repeats=5")
+    assert ran.code == 0, ran.err
+    assert ran.statuses() == {"05_segments": "done", "06_profiles": "done"}
+    assert ran.skips("06_profiles") == {"validation"}
+    answers = {row["question"]: row["answer"] for row in ran.summary("05_segments")["answers"]}
+    assert "no natural groups" in answers["Are there natural groups?"].casefold()
