@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
+from segkit.errors import DataError
 from segkit.features import build_features
 from segkit.features.engines import collect, open_lazy
 from segkit.features.pieces import pieces
@@ -158,6 +159,13 @@ def test_sums_of_money_and_seconds_are_exact():
     assert frame["order_value_std"].item() == pytest.approx(float(spread), rel=1e-14)
     same = lines.with_columns(amount=pl.lit(19.99), order_id=pl.int_range(3_000).cast(pl.String))
     assert build_features(same).frame["order_value_std"].item() == 0.0
+
+
+@pytest.mark.parametrize("amounts", [[1e13, 1.0], [5e12, 5e12], [-9e12, 1e12]])
+def test_amounts_whose_sum_would_not_fit_are_refused(amounts):
+    lines = pl.DataFrame({"customer_id": "a", "order_day": [1, 2], "amount": amounts})
+    with pytest.raises(DataError, match=r"column amount of orders adds up to .* thousands"):
+        build_features(lines)
 
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])

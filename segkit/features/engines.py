@@ -2,7 +2,7 @@
 
 What the other modules of this package may use, so that one text runs alike on Polars, DuckDB,
 pandas and PySpark: filters, columns made row by row, ``group_by`` with plain sums, counts, minima,
-maxima, means and ``std``, and one ordered shift within a customer. Booleans are cast before they
+maxima and means, and one ordered shift within a customer. Booleans are cast before they
 are summed, days are integers, and distinct counts are done by grouping twice.
 """
 

@@ -12,7 +12,11 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from segkit.display import number
+from segkit.errors import DataError
+
 MICRO = 1_000_000
+LARGEST = 9.2e12  # a sum whose millionths still fit into 64 bits
 HALF = 1 << 20
 SQUARES = ("high", "mixed", "low")
 
@@ -20,6 +24,22 @@ SQUARES = ("high", "mixed", "low")
 def micro(column: Any) -> Any:
     """Write a narwhals column in whole millionths."""
     return (column * MICRO).round(0).cast(nw.Int64)
+
+
+def check_size(size: float, column: str, what: str) -> None:
+    """Refuse a sum that whole millionths cannot hold: it would come out wrong, not large.
+
+    Raises
+    ------
+    DataError
+        If the absolute values of the column add up to too much.
+    """
+    if size >= LARGEST:
+        raise DataError(
+            f"the column {column} of {what} adds up to {number(size)}; sums are kept to a "
+            f"millionth up to {number(LARGEST)}: give it in thousands, or set apart what is no "
+            "amount"
+        )
 
 
 def squares(name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from segkit.display import number
 from segkit.errors import DataError, require_columns
 from segkit.features.definitions import MAX_LEVELS, slugs
 from segkit.features.engines import collect, day_of, is_infinite, is_unknown
+from segkit.features.exact import check_size
 from segkit.features.windows import Window, day_date
 
 CUSTOMER = "customer_id"
@@ -79,13 +80,17 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
         _customer(schema), order.alias("order_id"), day.alias("day"), amount.alias("amount"),
         back.alias("is_return"), *discount, *keep,
     )  # fmt: skip
-    sums = _sums(frame, [is_infinite("amount"), is_unknown("amount")])
+    money = ["amount", *(["discount"] if discount else [])]
+    sums = _sums(frame, [is_infinite("amount"), is_unknown("amount")], money)
+    sizes = {name: sums.pop(f"size_{name}") for name in money}
     infinite, missing = sums.pop("bad_0"), sums.pop("bad_1")
     if infinite or missing:
         raise DataError(
             f"orders hold {number(infinite)} infinite and {number(missing)} missing amounts; "
             "segkit.intake sets such lines apart with a reason"
         )
+    for name, size in sizes.items():
+        check_size(size, name, "orders")
     return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "orders")
 
 
@@ -110,9 +115,13 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     bad = []
     if "duration_seconds" in columns:
         bad.append(is_infinite("duration_seconds"))
-    sums = _sums(frame, bad)
+    timed = ["duration_seconds"] if bad else []
+    sums = _sums(frame, bad, timed)
+    sizes = {name: sums.pop(f"size_{name}") for name in timed}
     if sums.pop("bad_0", 0):
         raise DataError("events hold infinite durations; segkit.intake sets such rows apart")
+    for name, size in sizes.items():
+        check_size(size, name, "events")
     if not sums["n_used"] or sums["first"] > as_of:
         return Rows(frame, tuple(columns), as_of, as_of, 0, sums["n_used"], tuple(notes))
     return _cut(Rows(frame, tuple(columns), notes=tuple(notes), n_later=0, **sums), as_of, "events")
@@ -149,19 +158,21 @@ def _day(time: str, wanted: str, notes: list[str]) -> Any:
     return day_of(time).cast(nw.Int32)
 
 
-def _sums(frame: Any, bad: list[Any]) -> dict[str, Any]:
+def _sums(frame: Any, bad: list[Any], added: list[str]) -> dict[str, Any]:
     marks = {f"bad_{k}": nw.when(mark).then(1).otherwise(0) for k, mark in enumerate(bad)}
-    marked = frame.with_columns(**marks).select("day", *marks)
+    sizes = {f"size_{name}": nw.col(name).cast(nw.Float64).abs() for name in added}
+    marked = frame.with_columns(**marks, **sizes).select("day", *marks, *sizes)
     facts = collect(
         marked.select(
             nw.len().alias("n_used"),
             nw.col("day").min().alias("first"),
             nw.col("day").max().alias("final"),
-            *(nw.col(name).sum() for name in marks),
+            *(nw.col(name).sum() for name in (*marks, *sizes)),
         )
     )
     row = facts.row(0, named=True)
-    return {name: 0 if value is None else int(value) for name, value in row.items()}
+    large = {name: float(row.pop(name) or 0.0) for name in sizes}
+    return large | {name: 0 if value is None else int(value) for name, value in row.items()}
 
 
 def _cut(rows: Rows, as_of: int | None, what: str) -> Rows:

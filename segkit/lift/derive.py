@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.features.exact import MICRO
+from segkit.features.exact import MICRO, check_size
 from segkit.lift.assigned import Issue, settle_assignments
 from segkit.lift.outcomes import Outcomes, issue_table
 
@@ -174,6 +174,7 @@ def _from_orders(lines: pl.DataFrame, _campaign: str | None) -> pl.DataFrame:
     """Sum order lines to orders, and these to customers (no distinct counts)."""
     back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
     bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
+    check_size(float(lines["amount"].abs().sum()), "amount", "orders")
     # Whole millionths, whose sum does not hang on the order in which lines are added.
     millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
     whole = lines.group_by("customer_id", "order_id", "after", "pre").agg(
