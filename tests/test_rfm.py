@@ -66,7 +66,7 @@ def demo(shared_data):
 
 @pytest.fixture(scope="module")
 def scored(demo):
-    return score_rfm(demo, as_of=date(2006, 12, 31))
+    return score_rfm(demo, as_of=date(2006, 12, 31), ties="rfm")
 
 
 # --- published figures ----------------------------------------------------------------------
@@ -209,6 +209,32 @@ def test_tie_policies_on_a_skewed_frequency(ties, cuts, scores):
         expected = [1 + int(beats(v).sum()) for v in values]
     ours = [1 + sum(v >= c for c in found) for v in values]
     assert ours == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["down", "up", "midrank"]),
+    st.sampled_from([100.0, 0.1, 0.01, 0.001, 1 / 3, 1e6]),
+    st.lists(st.integers(1, 400), min_size=1, max_size=60),
+    st.integers(2, 12),
+)
+def test_the_unit_of_money_changes_nobodys_score(ties, unit, cents, bins):
+    n = len(cents)
+    frame = table(list(range(n)), [1] * n, [c / 100 for c in cents])
+    other = frame.with_columns(pl.col("monetary") * unit)
+    mine, theirs = (score_rfm(f, bins=bins, ties=ties).frame for f in (frame, other))
+    assert mine["m"].to_list() == theirs["m"].to_list()
+
+
+def test_by_default_money_in_another_unit_gives_the_same_scores_segments_and_bins(demo):
+    day = date(2006, 12, 31)
+    mine = score_rfm(demo, as_of=day)
+    for unit in (100, 0.001):
+        other = score_rfm(demo.with_columns(pl.col("amount") * unit), as_of=day)
+        assert other.frame.drop("monetary").equals(mine.frame.drop("monetary"))
+    # R rfm's rule, by name, does not have that property: its 1 is in the unit of money.
+    thousandth = demo.with_columns(pl.col("amount") * 0.001)
+    assert set(score_rfm(thousandth, as_of=day, ties="rfm").frame["m"]) != {1, 2, 3, 4, 5}
 
 
 def test_coinciding_cuts_are_counted_in_a_note():
@@ -445,7 +471,7 @@ def test_sensitivity_counts_who_moves():
 def test_sensitivity_shifts_the_day_of_orders(demo):
     found = sensitivity(demo, as_of=date(2006, 12, 31), samples=0)
     assert "30 days earlier" in found.shifts["variant"].to_list()
-    assert found.baseline == "5 quantile bins, ties 'rfm'"
+    assert found.baseline == "5 quantile bins, ties 'down'"
     with pytest.raises(ParameterError, match="nothing to compare"):
         sensitivity(demo, variants={}, samples=0)
     with pytest.raises(ParameterError, match="negative"):

@@ -16,11 +16,11 @@ from segkit.errors import ModelError, ParameterError, unknown
 from segkit.rfm.breaks import natural_cuts
 
 Method = Literal["quantile", "fixed", "natural"]
-Ties = Literal["rfm", "down", "up", "midrank"]
+Ties = Literal["down", "up", "midrank", "rfm"]
 DIMENSIONS = ("recency", "frequency", "monetary")
 COLUMNS = {"recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
 METHODS = ("quantile", "fixed", "natural")
-TIES = ("rfm", "down", "up", "midrank")
+TIES = ("down", "up", "midrank", "rfm")
 MAX_BINS = 20
 
 
@@ -156,20 +156,22 @@ class Cuts:
         return cls.from_dict(data)
 
 
-def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "rfm") -> tuple[float, ...]:
+def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[float, ...]:
     """Cut values into bins of equal numbers of customers, as far as ties allow.
 
     With q the quantile of type 7 (linear between order statistics) at k / bins, a value x is
     below the k-th cut if
 
-    - ``"rfm"``: x < q + 1, the definition of R's package rfm, made for days, counts and whole
-      money: the 1 is in the value's unit, so amounts of a few cents or in thousands shift;
     - ``"down"``: x <= q, so that a value on the cut falls into the lower bin;
     - ``"up"``: x < q, so that it falls into the upper bin;
     - ``"midrank"``: the mean rank of all customers with that value, (below + half of the tied)
-      / n, is below k / bins: the bins come closest to equal numbers.
+      / n, is below k / bins: the bins come closest to equal numbers;
+    - ``"rfm"``: x < q + 1, the rule of R's package rfm, made for days, counts and whole money.
+      The 1 is in the value's unit, so that the same money in another unit is scored otherwise.
 
-    Customers with equal values always get equal scores, whatever the order of the rows.
+    Customers with equal values always get equal scores, whatever the order of the rows. Under
+    the first three rules the customers' own scores depend on the order of their values alone: in
+    cents, in euros or in thousands they are the same.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "rfm") -> tuple[fl
         Finite values, one a customer.
     bins : int
         Number of bins, 2 to 20.
-    ties : {"rfm", "down", "up", "midrank"}
+    ties : {"down", "up", "midrank", "rfm"}
         Where a value on a cut falls.
 
     Returns
@@ -192,19 +194,33 @@ def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "rfm") -> tuple[fl
 
     Examples
     --------
-    >>> quantile_cuts(np.array([1, 2, 3, 4, 5]), 4)
+    >>> quantile_cuts(np.array([1, 2, 3, 4, 5]), 4, "rfm")
     (3.0, 4.0, 5.0)
     >>> quantile_cuts(np.array([1, 1, 1, 1, 9]), 2, "midrank")
     (9.0,)
     """
     if ties == "midrank":
         return _midrank_cuts(values, bins)
-    quantiles = np.quantile(values, np.arange(1, bins) / bins)
+    quantiles = _quantiles(values, bins)
     if ties == "rfm":
         quantiles = quantiles + 1.0
     elif ties == "down":
         quantiles = np.nextafter(quantiles, np.inf)
     return tuple(float(cut) for cut in quantiles)
+
+
+def _quantiles(values: np.ndarray, bins: int) -> np.ndarray:
+    """Return the quantiles of type 7 at 1 / bins, 2 / bins, …
+
+    The position is counted in whole numbers, so that a quantile that is a customer's own value is
+    that value to the last bit, and one between two values stays between them: rounding moves
+    nobody across a cut, in whatever unit the values are.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    low, rest = np.divmod(np.arange(1, bins) * (ordered.size - 1), bins)
+    below, above = ordered[low], ordered[np.minimum(low + 1, ordered.size - 1)]
+    between = np.clip(below + (above - below) * (rest / bins), below, np.nextafter(above, below))
+    return np.asarray(np.where(rest == 0, below, between))
 
 
 def _midrank_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:

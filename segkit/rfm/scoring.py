@@ -128,7 +128,7 @@ def score_rfm(
     as_of: date | None = None,
     bins: int | Sequence[int] = 5,
     method: Method = "quantile",
-    ties: Ties = "rfm",
+    ties: Ties = "down",
     cuts: Cuts | None = None,
     segments: RuleSet | None = None,
     monetary: Monetary = "net",
@@ -137,9 +137,10 @@ def score_rfm(
     """Score each customer's recency, frequency and monetary value, and name the segment.
 
     Each value is cut into bins (1 worst, ``bins`` best; recency scores high where few days have
-    passed). By default the cuts are those of R's package rfm 0.3.0: quantiles of type 7 plus
-    one, exclusive; `quantile_cuts` states the other tie policies. Customers with equal values
-    always have equal scores. Where many share one value (a frequency of 1), several cuts
+    passed). By default the cuts are quantiles of type 7, and a value on one falls into the lower
+    bin, so that the unit of money changes nobody's score; ``ties="rfm"`` gives those of R's
+    package rfm 0.3.0 (one day, order or unit of money higher), and `quantile_cuts` states the
+    other policies. Customers with equal values always have equal scores. Where many share one value (a frequency of 1), several cuts
     coincide: the scores between them are given to nobody, and the notes count them.
 
     Parameters
@@ -154,7 +155,7 @@ def score_rfm(
         Bins of recency, frequency and monetary value, 2 to 20.
     method : {"quantile", "fixed", "natural"}
         Equal numbers, the cut-points in ``cuts``, or least spread within bins (Fisher-Jenks).
-    ties : {"rfm", "down", "up", "midrank"}
+    ties : {"down", "up", "midrank", "rfm"}
         Where a value on a quantile falls.
     cuts : Cuts, optional
         Cut-points to use as they are; ``bins``, ``method`` and ``ties`` are then theirs.
@@ -186,7 +187,7 @@ def score_rfm(
     >>> table = pl.DataFrame({"customer_id": ["a", "b", "c", "d"],
     ...     "recency_days": [1, 20, 60, 300], "frequency": [9, 4, 2, 1],
     ...     "monetary": [800.0, 350.0, 90.0, 20.0]})
-    >>> rfm = score_rfm(table, bins=2, ties="down")
+    >>> rfm = score_rfm(table, bins=2)
     >>> rfm.frame.select("rfm", "segment").rows()
     [('222', 'Champions'), ('222', 'Champions'), ('111', 'Lost'), ('111', 'Lost')]
     """

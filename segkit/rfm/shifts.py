@@ -15,7 +15,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.live import steps
 from segkit.result import Result
 from segkit.rfm.customers import Monetary, is_orders, last_day
-from segkit.rfm.cuts import Cuts, find_cuts
+from segkit.rfm.cuts import TIES, Cuts, find_cuts
 from segkit.rfm.scoring import RFM, score_rfm
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _default(baseline: RFM, day: date | None) -> Mapping[str, Mapping[str, Any]]
     }
     if baseline.cuts.method == "quantile":
         variants["natural breaks"] = {"method": "natural"}
-    variants |= {f"ties '{t}'": {"ties": t} for t in ("rfm", "down", "up", "midrank") if t != ties}
+    variants |= {f"ties '{t}'": {"ties": t} for t in TIES if t != ties}
     if day is not None:
         variants[f"{DAY_SHIFT} days earlier"] = {"as_of": day - timedelta(days=DAY_SHIFT)}
     return variants
@@ -247,6 +247,6 @@ def _redrawn(baseline: RFM, samples: int, rng: np.random.Generator) -> tuple[obj
 
 def _again(drawn: pl.DataFrame, cuts: Cuts) -> Cuts:
     bins: Sequence[int] = cuts.bins
-    ties: Any = cuts.ties if cuts.method == "quantile" else "rfm"
+    ties: Any = cuts.ties if cuts.method == "quantile" else "down"
     method: Any = cuts.method
     return find_cuts(drawn, bins=bins, method=method, ties=ties, as_of=cuts.as_of)
