@@ -210,7 +210,7 @@ def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[f
 
 
 def _quantiles(values: np.ndarray, bins: int) -> np.ndarray:
-    """Return the quantiles of type 7 at 1 / bins, 2 / bins, …
+    """Return the quantiles of type 7 at 1 / bins, 2 / bins and so on.
 
     The position is counted in whole numbers, so that a quantile that is a customer's own value is
     that value to the last bit, and one between two values stays between them: rounding moves

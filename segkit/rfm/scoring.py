@@ -140,8 +140,9 @@ def score_rfm(
     passed). By default the cuts are quantiles of type 7, and a value on one falls into the lower
     bin, so that the unit of money changes nobody's score; ``ties="rfm"`` gives those of R's
     package rfm 0.3.0 (one day, order or unit of money higher), and `quantile_cuts` states the
-    other policies. Customers with equal values always have equal scores. Where many share one value (a frequency of 1), several cuts
-    coincide: the scores between them are given to nobody, and the notes count them.
+    other policies. Customers with equal values always have equal scores. Where many share one
+    value (a frequency of 1), several cuts coincide: the scores between them are given to nobody,
+    and the notes count them.
 
     Parameters
     ----------
