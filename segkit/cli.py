@@ -334,8 +334,11 @@ def _near(path: Path) -> str:
 
 def main() -> NoReturn:
     """Run the command line; errors of segkit's own are one line and an exit code."""
+    from segkit.runner.stopping import stopped_by_signals
+
     words = sys.argv[1:]
-    sys.exit(invoke([word for word in words if word != "--debug"], debug="--debug" in words))
+    with stopped_by_signals():
+        sys.exit(invoke([w for w in words if w != "--debug"], debug="--debug" in words))
 
 
 def invoke(words: list[str], *, debug: bool = False) -> int:
@@ -348,9 +351,13 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
     debug : bool
         Let errors through, with their traceback.
     """
+    from segkit.runner.stopping import STOPS, stop_code, stop_words
+
     try:
         app(args=words, prog_name="segkit")
-    except SystemExit as end:
+    except SystemExit as end:  # typer makes 130 of Ctrl-C
+        if end.code == stop_code(KeyboardInterrupt()):
+            typer.echo("segkit: stopped by hand", err=True)
         return int(end.code or 0)
     except SegkitError as error:
         if debug:
@@ -359,7 +366,7 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
         if isinstance(error, ParameterError):
             return USAGE
         return GATE if isinstance(error, DataError | SourceError | MappingError) else FAILED
-    except KeyboardInterrupt:
-        typer.echo("segkit: stopped", err=True)
-        return 130
+    except STOPS as error:
+        typer.echo(f"segkit: {stop_words(error)}", err=True)
+        return stop_code(error)
     return 0

@@ -22,6 +22,7 @@ from segkit import live
 from segkit.errors import ParameterError
 from segkit.live import Line, Stopped, is_watched, steps, watched_by
 from segkit.result import Result
+from segkit.runner.manifest import read_json
 from tests.toy_notebooks import write_chain
 
 CLOUDS = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 8, 16)])
@@ -140,7 +141,8 @@ def test_an_interrupted_simulation_leaves_nothing_that_looks_like_one(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found under /proc")
-def test_an_interrupted_run_ends_its_kernels_and_keeps_what_was_done(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_its_kernels_and_keeps_what_was_done(tmp_path, number):
     write_chain(tmp_path / "notebooks")
     code = "from segkit.cli import main; main()"
     command = [sys.executable, "-c", code, "run"]
@@ -149,14 +151,22 @@ def test_an_interrupted_run_ends_its_kernels_and_keeps_what_was_done(tmp_path):
     ) as process:
         said = process.stdout.readline()  # the first notebook has ended, the second is under way
         assert "01_orders  done" in said
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        process.send_signal(number)  # a scheduler repeats itself: the end stays clean
         said += process.stdout.read()
-    assert process.returncode not in (0, None)
+    assert process.returncode == 128 + number
     assert "Traceback" not in said
+    how = "stopped by hand" if number == signal.SIGINT else f"stopped by {number.name}"
+    assert said.splitlines()[-1] == f"segkit: {how}"
+    record = read_json(tmp_path / "reports/toy/run.json")
+    assert (record["status"], record["exit_code"]) == ("stopped", 128 + number)
+    assert record["message"] == how
+    assert read_json(tmp_path / "reports/toy/status.json")["state"] == "stopped"
     until = time.monotonic() + 20
     while left := at_work_in(tmp_path):
         assert time.monotonic() < until, f"still there: {left}"
         time.sleep(0.2)
+    assert [path.name for path in (tmp_path / "reports/toy/.segkit").iterdir()] == ["lock"]
     folders = {path.name for path in (tmp_path / "reports" / "toy").iterdir() if path.is_dir()}
     assert "01_orders" in folders
     for name in folders - {"01_orders"}:

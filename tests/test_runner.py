@@ -17,8 +17,8 @@ from segkit.runner.folder import Aside, clean, locked
 from segkit.runner.manifest import file_digest, read_json
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
+from segkit.runner.stopping import children_of, end_family, end_group
 from segkit.runner.tables import as_html
-from segkit.runner.worker import end_group
 from tests.toy_notebooks import write_chain, write_notebook
 
 slow = pytest.mark.slow
@@ -210,6 +210,75 @@ def test_a_notebook_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     assert "longer than 8 seconds" in end.notebooks[0].message
     if (tmp_path / "child").exists():  # on a busy machine it may not have got so far
         assert gone(int((tmp_path / "child").read_text()))
+
+
+HALTED = """\
+import os, signal, sys
+if "ipykernel_launcher" in sys.orig_argv:
+    open("kernel", "w").write(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are found under /proc")
+def test_a_kernel_that_is_halted_while_it_starts_is_ended_when_time_is_up(tmp_path, monkeypatch):
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path/sitecustomize.py").write_text(HALTED)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}{os.pathsep}{Path(__file__).parents[1]}")
+    write_notebook(tmp_path / "notebooks", "01_slow")
+    end = run(folder=tmp_path, timeout=6, progress=QUIET)
+    assert statuses(end) == {"01_slow": "killed"}
+    kernel = int((tmp_path / "kernel").read_text())
+    deadline = time.monotonic() + 10
+    while not gone(kernel):
+        assert time.monotonic() < deadline, "the kernel is still there"
+        time.sleep(0.05)
+
+
+def test_a_family_ends_to_the_last_whatever_group_its_members_lead():
+    halted = "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), 19)"
+    code = f"""
+import subprocess, sys
+words = [sys.executable, "-c", {halted!r}]
+for apart in (True, False):
+    child = subprocess.Popen(words, stdout=-1, text=True, start_new_session=apart)
+    print(child.stdout.readline(), end="", flush=True)
+input()
+"""
+    for leads in (True, False):
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=-1, stdout=-1, text=True, start_new_session=leads
+        )
+        children = [int(parent.stdout.readline()) for _ in range(2)]
+        assert sorted(children_of(parent.pid)) == sorted(children)
+        end_family(parent.pid)
+        parent.communicate(timeout=10)
+        deadline = time.monotonic() + 10
+        while not all(gone(child) for child in children):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_signals_stop_what_runs_and_an_ignored_one_stays_ignored():
+    code = """
+import os, signal
+from segkit.runner.stopping import StopSignal, stopped_by_signals
+for number in (signal.SIGTERM, signal.SIGHUP):
+    try:
+        with stopped_by_signals():
+            os.kill(os.getpid(), number)
+    except StopSignal as stop:
+        print(stop)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with stopped_by_signals():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("goes on")
+print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+"""
+    words = [sys.executable, "-c", code]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["stopped by SIGTERM", "stopped by SIGHUP", "goes on", "True"]
 
 
 def gone(pid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -21,6 +22,7 @@ from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, write_bare
 from segkit.runner.run import all_held, carry_out, plan
 from segkit.runner.state import State
+from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 SMALLEST = 30  # customers: fewer carry no test of whether there are segments at all
 
@@ -118,8 +120,11 @@ def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
         write_batch(this, division, "done" if not bad else "failed", end.exit_code)
         journal.close("done" if not bad else "failed", end.exit_code, "; ".join(bad))
     except BaseException as error:
-        code = 130 if isinstance(error, KeyboardInterrupt) else 1
-        journal.close("stopped", code, str(error) or type(error).__name__)
+        by_hand = isinstance(error, STOPS)
+        code = stop_code(error) if by_hand else 1
+        journal.close("stopped", code, stop_words(error) if by_hand else str(error))
+        with contextlib.suppress(OSError):  # a full disk: the first error is the one to tell
+            write_batch(this, division, "stopped", code)
         raise
     write_index(this.folder.parent)
     return end
@@ -202,6 +207,9 @@ def _run_markets(this: Batch, division: Division, large: list[Market], journal: 
             turn.result()
             _tell(this, *turns[turn], journal)
             write_batch(this, division, "running", None)
+    except BaseException:
+        this.stopping = True
+        raise
     finally:  # after Ctrl-C, or an error, the others end, and their threads with them
         pool.shutdown(wait=False, cancel_futures=True)
         this.end()
@@ -213,6 +221,8 @@ def _in_process(this: Batch, state: State, market: Market, journal: Journal) -> 
     this.progress.note(f"{market.market}  running …")
     began = now()
     child = this.take()
+    if this.stopping:  # it was taken after the others had been ended
+        child.end()
     try:
         ended = child.carry_out(
             job_of(state, this.notebooks, _home_of(this.catalog)),
@@ -222,8 +232,10 @@ def _in_process(this: Batch, state: State, market: Market, journal: Journal) -> 
         this.give_back(child)
     record = read_json(state.folder / RECORD)
     if record.get("status") == "running" or str(record.get("started", "")) < began:
-        why = ended or "its run left no record"
-        write_bare(state.folder, state.label, "killed", why, state.shared)
+        status, why = "killed", ended or "its run left no record"
+        if this.stopping:
+            status, why = "stopped", "the batch was stopped"
+        write_bare(state.folder, state.label, status, why, state.shared)
 
 
 def _home_of(catalog: Catalog) -> Path:

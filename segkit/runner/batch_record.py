@@ -71,6 +71,7 @@ class Batch:
     clock: float = field(default_factory=time.monotonic)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stopping: bool = False
     _idle: list[Child] = field(default_factory=list)
     _active: list[Child] = field(default_factory=list)
 

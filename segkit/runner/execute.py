@@ -133,6 +133,8 @@ def _execute(
     clock = time.perf_counter()
     assert this.pool is not None  # noqa: S101 - whoever carries out a run gives it one
     worker = this.pool.take()
+    if this.stopping:  # it was taken after the others had been ended
+        worker.end()
     try:
         outcome = worker.execute(
             notebook.path,

@@ -16,7 +16,8 @@ from typing import Any
 
 from segkit.runner.catalog import without_course
 from segkit.runner.manifest import read_json
-from segkit.runner.worker import died, end_group
+from segkit.runner.stopping import end_family, end_group
+from segkit.runner.worker import died
 
 CONTEXT = "SEGKIT_CONTEXT"
 Event = Callable[[Mapping[str, int]], None]
@@ -159,7 +160,7 @@ class Worker:
     def end(self) -> None:
         """End the process, its kernel, and what the kernel has started, if they still run."""
         if self._process.poll() is None:
-            self._process.kill()
+            end_family(self._process.pid)
         self._end_kernel()
 
     def _end_kernel(self) -> None:

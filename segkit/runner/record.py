@@ -62,8 +62,13 @@ def end_of(this: State) -> RunEnd:
     return RunEnd(this.folder.name, this.folder, this.folder.parent / "index.html", ends)
 
 
-def write_record(this: State, status: str) -> None:
-    """Write a run's record: as "running" while it goes, so that a killed run never looks done."""
+def write_record(
+    this: State, status: str, code: int | None = None, message: str | None = None
+) -> None:
+    """Write a run's record: as "running" while it goes, so that a killed run never looks done.
+
+    Exit code and message are those of its notebooks' ends, unless it was stopped from outside.
+    """
     before = {item["stem"]: item for item in read_json(this.folder / RECORD).get("notebooks", [])}
     before |= {
         end.stem: {"stem": end.stem, "status": end.status, "message": end.message}
@@ -76,7 +81,9 @@ def write_record(this: State, status: str) -> None:
     ]
     end = end_of(this)
     executed = [row["peak_memory_bytes"] for row in listed if row["status"] == "done"]
-    record = head(this.label, status, end.exit_code, end.message, this.started, this.shared)
+    code = end.exit_code if code is None else code
+    message = end.message if message is None else message
+    record = head(this.label, status, code, message, this.started, this.shared)
     record |= {"seconds": round(time.monotonic() - this.clock, 2)}
     record |= {"peak_memory_bytes": max(executed, default=0), "notebooks": listed}
     write_json(this.folder / RECORD, {**record, "versions": versions()})

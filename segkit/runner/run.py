@@ -22,6 +22,7 @@ from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, RunEnd, end_of, write_record
 from segkit.runner.schedule import go_through
 from segkit.runner.state import Label, NotebookEnd, State
+from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 __all__ = ["RECORD", "RunEnd", "run"]
 
@@ -158,9 +159,9 @@ def carry_out(
         for sentence in clean(this.folder):
             this.progress.note(sentence)
         before = read_json(this.folder / RECORD).get("status")
-        held = not this.force and all_held(this)
         this.journal = Journal(this.folder, this.folder.name, "notebooks", len(this.order))
         try:
+            held = not this.force and all_held(this)
             if not held:
                 write_record(this, "running")
                 threading.Thread(target=_import_renderer, daemon=True).start()
@@ -176,9 +177,9 @@ def carry_out(
             why = f"the run's record could not be written: {error.strerror or error} ({name})"
             this.journal.close("stopped", 1, why)
             raise RunError(why) from error
-        except KeyboardInterrupt:
-            this.journal.close("stopped", 130, "stopped by hand")
-            write_record(this, "stopped")
+        except STOPS as error:
+            this.journal.close("stopped", stop_code(error), stop_words(error))
+            write_record(this, "stopped", stop_code(error), stop_words(error))
             raise
     return end_of(this)
 

@@ -7,7 +7,6 @@ to standard output, one JSON object a line. When its parent goes, it goes, and i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import queue
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.runner.manifest import read_json, write_json
+from segkit.runner.stopping import children_of, end_family, end_group
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
 
@@ -101,12 +101,13 @@ def _register_engine(folder: Path) -> Any:
             await super()._async_launch_kernel(kernel_cmd, **settings)
             # Known before it has written anything, should we have to leave at once.
             Engine.kernel = getattr(self.provisioner, "process", None)
+            if Engine.kernel is not None:
+                tell(kernel=Engine.kernel.pid)
 
     class Client(PapermillNotebookClient):  # type: ignore[misc]
         def papermill_execute_cells(self) -> None:
             process = self.km.provisioner.process
             Engine.kernel = process
-            tell(kernel=process.pid)
             try:
                 super().papermill_execute_cells()
             except DeadKernelError:
@@ -210,6 +211,8 @@ def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
     """Take jobs until the parent closes our input, as its end does; then leave nothing behind."""
     for line in sys.stdin:
         jobs.put(line)
+    for child in children_of(os.getpid()):  # a kernel that is just starting too
+        end_family(child)
     if engine.kernel is not None:
         end_group(engine.kernel.pid)
     for _ in range(100):  # the other thread may be writing there
@@ -218,15 +221,6 @@ def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
             break
         time.sleep(0.02)
     os._exit(0)
-
-
-def end_group(pid: int) -> None:
-    """End a kernel and the processes that it started: they share the group that it leads."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.name == "nt":
-            os.kill(pid, signal.SIGTERM)
-        else:
-            os.killpg(pid, signal.SIGKILL)
 
 
 def _cells_seconds(executed: Path) -> float:

@@ -1,0 +1,116 @@
+"""How a run is stopped from outside: by signals; and processes ended with all they started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+ASKED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class StopSignal(BaseException):
+    """A signal asks this process to stop; like ``KeyboardInterrupt``, it is no error.
+
+    Attributes
+    ----------
+    number : int
+        The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+STOPS = (KeyboardInterrupt, StopSignal)  # what stops a run: Ctrl-C, or a signal
+
+
+def stop_code(error: BaseException) -> int:
+    """Return the exit code of a process that was stopped: 128 and the signal's number.
+
+    Examples
+    --------
+    >>> stop_code(KeyboardInterrupt()), stop_code(StopSignal(signal.SIGTERM))
+    (130, 143)
+    """
+    return 128 + (error.number if isinstance(error, StopSignal) else signal.SIGINT)
+
+
+def stop_words(error: BaseException) -> str:
+    """Say in words what stopped a run.
+
+    Examples
+    --------
+    >>> stop_words(StopSignal(signal.SIGTERM))
+    'stopped by SIGTERM'
+    """
+    return str(error) if isinstance(error, StopSignal) else "stopped by hand"
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop what runs within, as Ctrl-C does; only the first counts.
+
+    A signal that was being ignored (as `nohup` ignores SIGHUP) stays ignored. Outside the main
+    thread nothing is changed, since Python hands signals to the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for other in before:  # a scheduler that repeats itself must not break off the clean end
+            signal.signal(other, signal.SIG_IGN)
+        raise StopSignal(number)
+
+    asked = [number for number in ASKED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in asked}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_group(pid: int) -> None:
+    """End a kernel and the processes that it started: they share the group that it leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "nt":
+            os.kill(pid, signal.SIGTERM)
+        else:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def end_family(pid: int) -> None:
+    """End a process that leads a group, that group, and the groups that its children lead.
+
+    It is halted first, so that it starts nobody while its children are looked for. A child counts
+    from its birth: a kernel that has not told of itself yet, or that is halted, ends as well.
+    Where the system does not tell of children (there is no ``/proc``), the group alone ends.
+    """
+    if os.name == "nt":
+        end_group(pid)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGSTOP)
+    for child in children_of(pid):
+        end_family(child)
+    end_group(pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)  # it may lead no group
+
+
+def children_of(pid: int) -> list[int]:
+    """List the processes that a process has started, as Linux tells it; empty elsewhere."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The name in brackets may hold blanks and brackets; the parent comes second after it.
+            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
