@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.lift.metrics import Kpi
 from segkit.lift.sums import Sums
-from segkit.stats.hypotheses import share_z, t_p_value
+from segkit.stats.hypotheses import share_test, t_p_value
 from segkit.stats.intervals import Estimate, relative_lift, share_difference
 from segkit.stats.moments import Moments, PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
 from segkit.stats.relative import relative_difference
@@ -69,7 +69,7 @@ def compare_arms(
 ) -> Effect:
     """Compare a figure in two arms, of one segment or of all customers.
 
-    A share without covariates gets Newcombe's interval and the pooled z test; a mean Welch's; a
+    A share without covariates gets Newcombe's interval and `share_test`; a mean Welch's; a
     ratio the delta method over customers; with covariates the mean (or share) is adjusted by
     CUPED. With ``strata``, the segments' effects are combined by their size.
 
@@ -134,8 +134,7 @@ def _shares(
             lift = Estimate(lift.value, lift.low, float("inf"), level, lift.method)
     else:
         lift = relative_difference(p1, e1, p2, e2, method=relative, level=level)
-    p_value = share_z(x1, n1, x2, n2).p_value
-    p_value = 1.0 if np.isnan(p_value) else p_value  # nobody, or everybody, in both arms
+    p_value = float(share_test(x1, n1, x2, n2).p_value)
     error = float(np.hypot(e1, e2))
     return Effect(
         n1, n2, p1, p2, difference, lift, error, p_value, few, difference.method,
