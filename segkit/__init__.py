@@ -140,6 +140,7 @@ _MAP: dict[str, str] = {
     "fit_factors": "segkit.factor",
     "how_many_factors": "segkit.factor",
     "loading_intervals": "segkit.factor",
+    "read_answer_ranges": "segkit.factor",
     "read_codebook": "segkit.factor",
     "read_survey": "segkit.factor",
     "reliability": "segkit.factor",

@@ -21,6 +21,7 @@ _MAP: dict[str, str] = {
     "loading_intervals": "segkit.factor.bootstrap",
     "rate_recommendation": "segkit.factor.voice",
     "rate_satisfaction": "segkit.factor.voice",
+    "read_answer_ranges": "segkit.factor.codebook",
     "read_codebook": "segkit.factor.codebook",
     "read_survey": "segkit.factor.answers",
     "reliability": "segkit.factor.scales",

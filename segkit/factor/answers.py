@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 # Columns of the survey table that are no items.
 NOT_ITEMS = ("customer_id", "source_row", "nps", "csat")
 MOST_ANSWERS = 11  # a column with more distinct values is no rating scale
+LEAST_CODE = 7  # no scale's answers reach -7; 0 and small negatives may be answers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +89,8 @@ def read_answers(
     ColumnError
         If a column is missing or not numeric.
     DataError
-        If there are no items, an item comes twice, is infinite, constant or never answered.
+        If there are no items, an item comes twice, is infinite, constant or never answered, or
+        holds codes for "no answer" (99, -9) that would be counted as answers.
 
     Examples
     --------
@@ -123,9 +125,25 @@ def read_answers(
     ]
     if bad:
         raise DataError(f"answers must be finite; infinite ones in {', '.join(bad)}")
+    _refuse_codes(names, chosen)
     if check:
         _refuse_empty(names, chosen)
     return Answers(tuple(names), chosen.to_numpy())
+
+
+def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
+    from segkit.ingest.answers import doubted_answers
+
+    told = []
+    for name in names:
+        doubted = doubted_answers(chosen.get_column(name))
+        codes = [(v, n) for v, n in doubted if v > 0 or v <= -LEAST_CODE]
+        told += [f"{value:g} in {name} ({number(rows)} times)" for value, rows in codes]
+    if told:
+        raise DataError(
+            f"numbers outside the scale would be averaged as answers: {', '.join(told)}; make "
+            'codes for "no answer" null first (nulls = [...] in a mapping of [survey] does)'
+        )
 
 
 def _refuse_empty(names: list[str], chosen: pl.DataFrame) -> None:

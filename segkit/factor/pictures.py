@@ -56,6 +56,7 @@ def draw_answers(
     items: Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
+    answers: tuple[int, int] | None = None,
     title: str = "What people answered",
 ) -> Figure:
     """What did people answer? Diverging stacked bars, one an item.
@@ -68,6 +69,8 @@ def draw_answers(
         By default the frame's rating scales.
     labels : mapping of str to str, optional
         Item to its statement.
+    answers : (int, int), optional
+        Lowest and highest answer that was offered; see `segkit.plot.likert`.
     title : str
 
     Examples
@@ -75,12 +78,13 @@ def draw_answers(
     >>> draw_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
     [0.3333333333333333, 0.6666666666666666]
     """
-    answers = read_answers(frame, items, check=False)
+    given = read_answers(frame, items, check=False)
     known = labels or {}
     rows = []
-    for name, column in zip(answers.items, answers.values.T, strict=True):
+    for name, column in zip(given.items, given.values.T, strict=True):
         values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
         label = known.get(name, name)
         rows += [(label, v, c / counts.sum()) for v, c in zip(values, counts, strict=True)]
     kinds = {"item": pl.String, "answer": pl.Float64, "share": pl.Float64}
-    return likert(pl.DataFrame(rows, schema=kinds, orient="row"), title=title)
+    shown = pl.DataFrame(rows, schema=kinds, orient="row")
+    return likert(shown, answers=answers, title=title)

@@ -201,12 +201,13 @@ def scale_scores(
     scales: Mapping[str, Sequence[str]],
     *,
     reverse: Iterable[str] = (),
-    answers: tuple[float, float] | None = None,
+    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
 ) -> pl.DataFrame:
     """Where does each respondent stand on each scale, in units of the answers?
 
     The mean of the answers that are there, reversed items as ``low + high - answer``; null for
-    who answered fewer than half of a scale's items.
+    who answered fewer than half of a scale's items. The range is the one that was offered: what
+    was answered does not show it, as nobody need have ticked the highest answer.
 
     Parameters
     ----------
@@ -214,19 +215,27 @@ def scale_scores(
         ``customer_id`` is carried over if there.
     scales : mapping of str to sequence of str
     reverse : iterable of str
-    answers : (float, float), optional
-        Lowest and highest possible answer; by default the lowest and highest given to any item
-        of the scale.
+    answers : (float, float) or mapping of str to (float, float), optional
+        Lowest and highest possible answer, of all items or of each (see `read_answer_ranges`).
+        Needed for every reversed item.
 
     Returns
     -------
     polars.DataFrame
         Columns ``scale_…`` after the scales' names.
 
+    Raises
+    ------
+    ParameterError
+        If an item is reversed whose range of answers is not stated.
+    DataError
+        If an answer lies outside the stated range, or nobody answered a scale.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"a": [1, 5], "b": [5, 2]})
-    >>> scale_scores(frame, {"thrift": ["a", "b"]}, reverse=["b"])["scale_thrift"].to_list()
+    >>> scores = scale_scores(frame, {"thrift": ["a", "b"]}, reverse=["b"], answers=(1, 5))
+    >>> scores["scale_thrift"].to_list()
     [1.0, 4.5]
     """
     named = _named(scales)
@@ -234,13 +243,46 @@ def scale_scores(
     made = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
     for name, items in named.items():
         values = read_answers(frame, items, check=False).values.copy()
-        if answers is None and np.isnan(values).all():
+        if np.isnan(values).all():
             raise DataError(f"nobody answered any item of scale {name!r}")
-        ends = answers or (float(np.nanmin(values)), float(np.nanmax(values)))
-        flip = np.array([item in turned for item in items])
-        values[:, flip] = sum(ends) - values[:, flip]
+        for place, item in enumerate(items):
+            ends = _range(item, answers, item in turned)
+            if ends is None:
+                continue
+            _refuse_outside(item, values[:, place], ends)
+            if item in turned:
+                values[:, place] = sum(ends) - values[:, place]
         there = (~np.isnan(values)).sum(axis=1)
         sums = np.nansum(values, axis=1)
         mean = np.where(there * 2 >= len(items), sums / np.maximum(there, 1), np.nan)
         made.append(pl.Series(f"scale_{slug(name)}", mean, nan_to_null=True))
     return pl.DataFrame(made)
+
+
+def _range(
+    item: str,
+    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None,
+    turned: bool,
+) -> tuple[float, float] | None:
+    """Return an item's stated lowest and highest answer; None where nothing hangs on them."""
+    stated = answers.get(item) if isinstance(answers, Mapping) else answers
+    if stated is None:
+        if turned:
+            raise ParameterError(
+                f"item {item!r} is reversed, and its range of answers is not stated: expected "
+                "answers=(lowest, highest) as offered to respondents, such as answers=(1, 5)"
+            )
+        return None
+    low, high = float(stated[0]), float(stated[1])
+    if not low < high:
+        raise ParameterError(f"answers must run from a lowest to a higher one; got {stated!r}")
+    return low, high
+
+
+def _refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None:
+    outside = values[(values < ends[0]) | (values > ends[1])]
+    if outside.size:
+        raise DataError(
+            f"{item} runs from {ends[0]:g} to {ends[1]:g}; {number(outside.size)} answers lie "
+            f"outside, such as {outside[0]:g}; make codes for 'no answer' null first"
+        )

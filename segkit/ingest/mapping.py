@@ -219,6 +219,8 @@ def _check_table(table: str, part: TableMapping) -> None:
     for name, value in part.options.items():
         if name in ORDERS_ONLY and table != "orders":
             raise MappingError(f"option {name!r} belongs to [orders], not to [{table}]")
+        if name == "answers" and table != "survey":
+            raise MappingError(f"option {name!r} belongs to [survey], not to [{table}]")
         _check_option(name, value, f"[{table}]")
 
 
@@ -230,6 +232,13 @@ def _check_option(name: str, value: Any, where: str) -> None:
         raise MappingError(f"{where}: option {name} = {value!r}: {problem}")
     if name == "timezone":
         _check_zone(str(value))
+    if name == "answers" and value is not None:
+        ends = [v for v in value if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(ends) != 2 or len(value) != 2 or not ends[0] < ends[1]:
+            raise MappingError(
+                f"{where}: option answers = {value!r}: expected the lowest and the highest answer, "
+                "such as [1, 5]"
+            )
 
 
 def _check_zone(zone: str) -> None:

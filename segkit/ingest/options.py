@@ -77,6 +77,9 @@ OPTIONS: dict[str, Option] = {
     "quote": Option('"', (str,), "quote character; '' for none"),
     "skip_rows": Option(0, (int,), "lines above the header"),
     "nulls": Option(list(NULLS), (list, tuple), "words that mean 'no value'"),
+    "answers": Option(
+        None, (list, tuple), "lowest and highest answer to a survey's items, such as [1, 5]"
+    ),
     "decimal": Option(None, (str,), "decimal sign", (".", ",")),
     "thousands": Option(None, (str,), "sign between thousands; '' for none"),
     "date_format": Option(

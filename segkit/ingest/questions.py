@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted, number
+from segkit.ingest.answers import doubted_answers, read_item
 from segkit.ingest.clock import Clock
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.months import LANGUAGES, date_words
@@ -77,11 +78,56 @@ def open_questions(
             asked += _about_dates(table, field.name, frame[theirs], mapping)
         elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
             asked += _about_decimals(table, field.name, frame[theirs], mapping)
+    if table == "survey":
+        asked += _about_answers(frame, mapping)
     if table == "orders":
         asked += _about_returns(frame, mapping)
     if table == "orders" and "currency" in part.columns and not with_fx:
         asked += _about_currencies(frame[part.columns["currency"]], mapping)
     return asked
+
+
+def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
+    """Ask whether numbers outside the scale of a survey's items are answers or codes for none."""
+    part, nulls = mapping.tables["survey"], mapping.option("survey", "nulls")
+    stated = mapping.option("survey", "answers")
+    ends = (float(stated[0]), float(stated[1])) if stated else None
+    contract = {part.columns.get(field.name) for field in CONTRACTS["survey"]}
+    named = {t for ours, t in part.columns.items() if t not in contract}
+    found: dict[str, list[tuple[float, int]]] = {}
+    for name in frame.columns:
+        if name in contract or (named and name not in named):
+            continue
+        # Where a scale is stated, only what looks like an item of it is held against it.
+        item = read_item(frame[name], nulls)
+        doubted = doubted_answers(item)
+        if ends is not None:
+            doubted = [(v, n) for v, n in doubted if not ends[0] <= v <= ends[1]]
+        if doubted:
+            found[name] = doubted
+    if not found:
+        return []
+    told = "; ".join(
+        f"{name} holds "
+        + ", ".join(f"{value:g} ({counted(rows, 'time')})" for value, rows in rows_)
+        for name, rows_ in list(found.items())[:MOST_KINDS]
+    )
+    values = sorted({value for rows_ in found.values() for value, _ in rows_})
+    codes = ", ".join(f'"{value:g}"' for value in values)
+    listed = [str(word) for word in (nulls if mapping.is_set("survey", "nulls") else [""])]
+    before = "".join(f'"{word}", ' for word in listed)
+    return [
+        Finding(
+            "block",
+            "survey",
+            "",
+            f"Numbers outside the scale of the items: {told}. Codes for 'no answer', or answers?",
+            sum(rows for doubted in found.values() for _, rows in doubted),
+            f"{values[-1]:g}",
+            f"[survey] nulls = [{before}{codes}] where they are codes, "
+            "[survey] answers = [lowest, highest] where they are answers",
+        )
+    ]
 
 
 def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:

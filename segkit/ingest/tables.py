@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted
+from segkit.ingest.answers import count_unreadable, read_item
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.parse import is_text
@@ -33,9 +34,6 @@ class Cleaned:
     frame: pl.DataFrame
     settled: Settled
     refused: pl.Series | None = None
-
-
-YES_NO = {"yes": 1.0, "no": 0.0}
 
 
 def clean_events(columns: Columns, people: People) -> Cleaned:
@@ -183,21 +181,24 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     for ours, theirs in named.items():
         if ours in frame.columns or ours.startswith("__"):
             continue
-        dtype = columns.raw.schema[theirs]
         item = pl.col(theirs)
-        if columns.table == "survey" and is_text(dtype):
-            item = _answers(columns.raw.get_column(theirs))
+        if columns.table == "survey":
+            item = pl.lit(_read_survey_item(columns, theirs))
         made.append(item.alias(ours))
     return columns.raw.select(made)
 
 
-def _answers(item: pl.Series) -> pl.Expr:
-    """Read a survey item written as text: numbers, or yes and no as 1 and 0; else nothing."""
-    text = pl.lit(item.cast(pl.String).str.strip_chars())
-    words = item.drop_nulls().cast(pl.String).str.strip_chars().str.to_lowercase().unique()
-    if words.len() and words.is_in(list(YES_NO)).all():
-        return text.str.to_lowercase().replace_strict(YES_NO, return_dtype=pl.Float64)
-    return text.cast(pl.Float64, strict=False)
+def _read_survey_item(columns: Columns, theirs: str) -> pl.Series:
+    """Read an item, and note how many of its answers could not be read."""
+    raw = columns.raw.get_column(theirs)
+    read = read_item(raw, columns.nulls)
+    lost = count_unreadable(raw, read, columns.nulls)
+    if lost:
+        columns.notes.append(
+            f"survey: {counted(lost, 'answer')} to {theirs} cannot be read as a number and "
+            f"{'is' if lost == 1 else 'are'} left empty"
+        )
+    return read
 
 
 def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:

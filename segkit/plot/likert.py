@@ -25,6 +25,7 @@ def likert(
     answer: str = "answer",
     share: str = "share",
     *,
+    answers: tuple[int, int] | None = None,
     low: str = "disagree",
     high: str = "agree",
     title: str = "",
@@ -42,6 +43,10 @@ def likert(
     item, answer, share : str
         Columns: the item, its answer (a number, ascending from ``low`` to ``high``), the share of
         people who gave it.
+    answers : (int, int), optional
+        Lowest and highest answer that was offered; its middle is the bars'. Without it the middle
+        is that of the answers given, and the description says so: where nobody ticked the highest
+        answer, that is another one.
     low, high : str
         Words for the ends of the scale.
     title, alt : str
@@ -50,27 +55,38 @@ def likert(
     Raises
     ------
     ColumnError, DataError
-        If a column is missing, a cell comes twice, or there are fewer than two answers.
+        If a column is missing, a cell comes twice, there are fewer than two answers, or one lies
+        outside those offered.
 
     Examples
     --------
     >>> frame = pl.DataFrame({"item": ["q"] * 3, "answer": [1, 2, 3], "share": [0.2, 0.3, 0.5]})
+    >>> likert(frame, answers=(1, 5)).alt
+    'Answers around the middle of the scale from 1 to 5: q 50.0% disagree, 0.0% agree.'
     >>> likert(frame).alt
-    'Answers around the middle of the scale: q 20.0% disagree, 50.0% agree.'
+    'Answers around the middle of those given (1 to 3): q 20.0% disagree, 50.0% agree.'
     """
     require_columns(frame.columns, [item, answer, share], "the frame to draw")
     data = frame.select(item, answer, share).drop_nulls()
     one_each(data, [item, answer])
-    items, answers = names_of(data, item), sorted(data[answer].unique().to_list())
-    if len(answers) < 2:
+    items, steps = names_of(data, item), sorted(data[answer].unique().to_list())
+    if answers is not None:
+        offered = list(range(answers[0], answers[1] + 1))
+        outside = [value for value in steps if value not in offered]
+        if outside:
+            raise DataError(
+                f"expected answers from {answers[0]} to {answers[1]}, got {outside[0]:g}"
+            )
+        steps = offered
+    if len(steps) < 2:
         raise DataError("nothing to draw: a scale has at least two answers")
-    grid = np.zeros((len(items), len(answers)))
+    grid = np.zeros((len(items), len(steps)))
     for name, value, part in data.iter_rows():
-        grid[items.index(name), answers.index(value)] = part
-    middle = len(answers) // 2 if len(answers) % 2 else None
-    half = len(answers) // 2
+        grid[items.index(name), steps.index(value)] = part
+    middle = len(steps) // 2 if len(steps) % 2 else None
+    half = len(steps) // 2
     with canvas(8.4, max(2.2, 0.32 * len(items) + 1.2)) as (figure, (axes,)):
-        _draw(axes, grid, answers, middle, (low, high))
+        _draw(axes, grid, steps, middle, (low, high))
         name_axis(axes.yaxis, range(len(items)), items, 44)
         axes.set_ylim(len(items) - 0.4, -0.6)
         number_axis(axes.xaxis, f"Share of answers (left: {low}, right: {high})", in_percent=True)
@@ -81,7 +97,9 @@ def likert(
     told = [f"{name} {percent(a)} {low}, {percent(b)} {high}"
             for name, a, b in zip(items, below, above, strict=True)]  # fmt: skip
     start = f"{title.rstrip('.')}. " if title else ""
-    text = f"{start}Answers around the middle of the scale: {'; '.join(told)}."
+    ends = f"{steps[0]:g} to {steps[-1]:g}"
+    scale = f"those given ({ends})" if answers is None else f"the scale from {ends}"
+    text = f"{start}Answers around the middle of {scale}: {'; '.join(told)}."
     return Figure(figure, alt or text, data)
 
 

@@ -11,7 +11,8 @@ from segkit.simulate.customers import People
 ANSWERING = 0.35  # share of customers who take part
 _MISSING = 0.03  # share of items left open
 _LOADINGS = (0.80, 0.75, 0.70, 0.65)  # of an attitude's four items
-_CUTS = np.array([-1.4, -0.5, 0.4, 1.3])  # between the answers 1 to 5
+ANSWERS = (1, 5)  # lowest and highest answer to an item
+_CUTS = np.array([-1.4, -0.5, 0.4, 1.3])  # between the answers
 
 # Four statements an attitude; the third and fourth are worded the other way round.
 STATEMENTS = {
@@ -74,7 +75,7 @@ def survey_table(people: People, accounts: pl.Series) -> pl.DataFrame:
     for item, _, attitude, reverse, loading in items().iter_rows():
         score = people.traits[attitude][rows] * (-1 if reverse else 1)
         noise = np.sqrt(1 - loading**2) * draws.normal(f"noise {item}")
-        answer = pl.Series(1 + np.searchsorted(_CUTS, loading * score + noise))
+        answer = pl.Series(ANSWERS[0] + np.searchsorted(_CUTS, loading * score + noise))
         left_open = pl.Series(draws.uniform(f"open {item}") < _MISSING)
         columns[item] = answer.cast(pl.Int64).set(left_open, None)
     loyal = people.traits["loyalty"][rows]
