@@ -47,9 +47,10 @@ def read_codebook(source: Path | str) -> dict[str, str]:
         ).unique("item", maintain_order=True)
         table = pl.concat([table, stems])
     else:
-        table = _read_table(source)
-        if table is None:
+        read = _read_table(source)
+        if read is None:
             return {}
+        table = read
     return dict(table.select("item", "statement").drop_nulls().iter_rows())
 
 
