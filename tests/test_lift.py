@@ -408,3 +408,24 @@ def test_arms_that_got_no_mail_are_not_compared_on_mail(frame):
     found = segkit.measure_lift(mailed, control="none")
     assert "click_through" not in found.effects["metric"].to_list()
     assert any("got no mail" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 2, 3], [0, -1, 0, 1], [0.5, 0.5, 0.5, 0.5], [2, 2, 0, 0]]
+)
+def test_a_share_of_what_is_not_0_or_1_is_refused(values):
+    rows = pl.DataFrame({"arm": ["a", "b"] * 8, "converted": values * 4, "orders": values * 4})
+    with pytest.raises(DataError, match="'converted' must be 0 or 1"):
+        segkit.measure_lift(rows, control="a", metrics=["conversion"])
+    assert segkit.measure_lift(rows, control="a", metrics=["orders"]).row()["value_control"] == (
+        sum(values[::2]) / 2
+    )
+
+
+def test_a_boolean_and_a_whole_float_are_shares():
+    rows = pl.DataFrame({"arm": ["a", "b"] * 8, "converted": [0.0, 1.0, 1.0, 1.0] * 4})
+    one = segkit.measure_lift(rows, control="a", metrics=["conversion"]).row()
+    flags = rows.with_columns(pl.col("converted").cast(pl.Boolean))
+    two = segkit.measure_lift(flags, control="a", metrics=["conversion"]).row()
+    assert {**two, "p_same": None} == {**one, "p_same": None}  # NaN without a margin
+    assert (one["value_arm"], one["value_control"]) == (1.0, 0.5)

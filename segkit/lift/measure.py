@@ -21,7 +21,7 @@ from segkit.lift.effects import compare_arms
 from segkit.lift.metrics import Kpi, choose_metrics
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.result import Lift
-from segkit.lift.sums import Sums, sum_up
+from segkit.lift.sums import Sums, refuse_no_share, sum_up
 from segkit.lift.verdicts import ALL, guardrails, judge
 from segkit.stats.equal_effects import mean_errors, share_errors
 from segkit.stats.heterogeneity import heterogeneity, shrink
@@ -90,7 +90,7 @@ def measure_lift(
     ------
     DataError
         If nobody drew lots, there is one arm only, segments were computed after the assignment, a
-        customer comes twice, or an outcome is missing or not finite.
+        customer comes twice, an outcome is missing or not finite, or a share's is not 0 or 1.
     ParameterError
         If an arm, metric, method or margin's metric is unknown.
 
@@ -123,6 +123,7 @@ def measure_lift(
         frame, [*(c for m in chosen for c in m.columns), *covariates, *mail],
         pairs=_pairs(chosen, covariates), segment=by,
     )  # fmt: skip
+    refuse_no_share(sums, [metric.column for metric in chosen if metric.kind == "share"])
     places = check_arms(sums, control, arms, by is not None)
     options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)

@@ -21,8 +21,8 @@ class Kpi:
     name, label : str
         Its name in frames, and in sentences.
     kind : str
-        "share" (a 0/1 column over customers), "mean" (an amount over customers) or "ratio" (a sum
-        over another sum).
+        "share" (a 0/1 or Boolean column over customers), "mean" (an amount over customers) or
+        "ratio" (a sum over another sum).
     column : str
         The outcome above the line, one value a customer.
     below : str

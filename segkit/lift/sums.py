@@ -184,3 +184,35 @@ def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
         )
     if not np.isfinite(total).all():
         raise DataError(f"outcome {name!r} holds values that are infinite or not a number")
+
+
+def refuse_no_share(sums: Sums, columns: Sequence[str]) -> None:
+    """Raise where a column that a share counts is not 0 or 1 for every customer.
+
+    It is where the sum, the sum of squares and the count of non-zeros agree in every cell: then
+    the squares of ``x - 1`` over the non-zeros sum to zero. No further scan is needed.
+
+    Raises
+    ------
+    DataError
+        Naming the column.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"arm": ["a", "b"], "converted": [3, 0]})
+    >>> refuse_no_share(sum_up(rows, ["converted"], segment=None), ["converted"])
+    Traceback (most recent call last):
+    ...
+    segkit.errors.DataError: a share counts customers, so 'converted' must be 0 or 1 (or ...
+    """
+    for name in columns:
+        place = sums.columns.index(name)
+        total, some = sums.totals[..., place].sum(), sums.nonzero[..., place]
+        squares = sums.products[..., place, place]
+        if (squares != some).any() or (sums.totals[..., place] != some).any():
+            raise DataError(
+                f"a share counts customers, so {name!r} must be 0 or 1 (or Boolean) for each of "
+                f"them; got a sum of {total:g} over {some.sum():,.0f} customers other than zero. "
+                f"Measure amounts and counts by a mean, as Kpi(name, label, 'mean', {name!r}), "
+                f"or count customers with {name} > 0"
+            )
