@@ -429,3 +429,17 @@ def test_a_boolean_and_a_whole_float_are_shares():
     two = segkit.measure_lift(flags, control="a", metrics=["conversion"]).row()
     assert {**two, "p_same": None} == {**one, "p_same": None}  # NaN without a margin
     assert (one["value_arm"], one["value_control"]) == (1.0, 0.5)
+
+
+def test_a_column_far_from_zero_keeps_its_variance():
+    random = np.random.default_rng(0)
+    far = 1e9 + random.normal(size=10_000)
+    whole = (10**9 + np.arange(10_000) % 7).astype(np.int64)
+    frame = pl.DataFrame({"arm": ["a", "b"] * 5000, "far": far, "whole": whole})
+    sums = sum_up(frame, ["far", "whole"], pairs=[("far", "whole")], segment=None)
+    found = sums.moments(None, 0, ["far", "whole"])
+    expected = np.cov(far[::2] - 1e9, whole[::2] - 1e9)
+    assert found.covariance == pytest.approx(expected, rel=1e-9)
+    assert sums.totals[0, 0] == pytest.approx([far[::2].sum(), whole[::2].sum()], rel=1e-14)
+    amounts = sums.amounts(0, "far")
+    assert amounts.second == pytest.approx([((far[::2] - far[::2].mean()) ** 2).sum()], rel=1e-9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,14 @@ import polars as pl
 
 from segkit.errors import DataError, require_columns
 from segkit.stats.moments import Moments
+from segkit.stats.two_part import Amounts
 
 Floats = npt.NDArray[np.float64]
 
 
 IN_ORDER = 30_000  # rows up to which sorting costs nothing to speak of
+SAMPLE = 1_000  # rows that tell whether a column lies far from zero beside its spread
+FAR = 100.0  # times its spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,35 +31,70 @@ class Sums:
         Labels, sorted.
     columns : tuple of str
         The summed columns.
+    shift : array of shape (columns,)
+        What is taken off each value before it is multiplied: near the mean of a column that lies
+        far from zero beside its spread, zero else.
     n : array of shape (segments, arms)
         Customers.
     totals, nonzero : array of shape (segments, arms, columns)
         Each column's sum, and in how many customers it is not zero.
+    deviations : array of shape (segments, arms, columns)
+        Each shifted column's sum.
     products : array of shape (segments, arms, columns, columns)
-        Sums of products; NaN for pairs that were not asked for.
+        Sums of products of the shifted columns; NaN for pairs that were not asked for.
+    cubes : array of shape (segments, arms, columns, columns)
+        Sums of a shifted column's square times another (or itself); NaN as in ``products``.
     """
 
     segments: tuple[str, ...]
     arms: tuple[str, ...]
     columns: tuple[str, ...]
+    shift: Floats
     n: Floats
     totals: Floats
     nonzero: Floats
+    deviations: Floats
     products: Floats
+    cubes: Floats
 
     def moments(self, segment: int | None, arm: int, columns: Sequence[str]) -> Moments:
         """Return the moments of some columns in one arm, of one segment or of all (None)."""
         which = [self.columns.index(column) for column in columns]
         rows = slice(None) if segment is None else slice(segment, segment + 1)
         n = float(self.n[rows, arm].sum())
-        sums = self.totals[rows, arm][:, which].sum(axis=0)
+        sums = self.deviations[rows, arm][:, which].sum(axis=0)
         products = self.products[rows, arm][:, which][:, :, which].sum(axis=0)
-        return Moments.of_sums(n, sums, products)
+        return Moments.of_sums(n, sums, products, self.shift[which])
 
     def buyers(self, segment: int | None, arm: int, column: str) -> float:
         """Return how many customers of an arm have a column that is not zero."""
         rows = slice(None) if segment is None else slice(segment, segment + 1)
         return float(self.nonzero[rows, arm, self.columns.index(column)].sum())
+
+    def amounts(self, arm: int, column: str, rows: Sequence[int] | None = None) -> Amounts:
+        """Return a column's amounts in one arm, an array with one entry a segment.
+
+        Parameters
+        ----------
+        arm : int
+        column : str
+        rows : sequence of int, optional
+            Places of the segments; by default all customers together (a single entry).
+        """
+        place = self.columns.index(column)
+        c = float(self.shift[place])
+        tables = (
+            self.n, self.nonzero[..., place], self.deviations[..., place],
+            self.products[..., place, place], self.cubes[..., place, place],
+        )  # fmt: skip
+        picked = [t[:, arm].sum(keepdims=True) if rows is None else t[rows, arm] for t in tables]
+        n, buyers, *sums = picked
+        zeros = n - buyers  # leave the sums over buyers alone
+        first, square, cube = (s - zeros * (-c) ** k for k, s in enumerate(sums, start=1))
+        away = first / np.maximum(buyers, 1.0)
+        second = np.maximum(square - buyers * away**2, 0.0)
+        third = cube - 3 * away * square + 2 * buyers * away**3
+        return Amounts(n, buyers, first + buyers * c, second, third)
 
 
 def sum_up(
@@ -105,13 +143,34 @@ def sum_up(
         if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
             raise DataError(f"outcome {name!r} must be numeric or Boolean, is {schema[name]}")
     both = list(dict.fromkeys((a, b) for a, b in pairs if a != b))
-    grouped = lazy.group_by(keys, maintain_order=True).agg(_sums(schema, wanted, both)).collect()
-    return _arrange(grouped, wanted, both, segment, arm)
+    shift = _shifts(lazy.select(wanted).head(SAMPLE).collect())
+    sums = _sums(schema, wanted, both, shift)
+    grouped = lazy.group_by(keys, maintain_order=True).agg(sums).collect()
+    return _arrange(grouped, wanted, both, shift, segment, arm)
+
+
+def _shifts(sample: pl.DataFrame) -> dict[str, float]:
+    """Choose what to take off each column before squaring."""
+    shifts = {}
+    for name in sample.columns:
+        values = sample[name].cast(pl.Float64).drop_nulls().to_numpy()
+        values = values[np.isfinite(values)]
+        mean = float(values.mean()) if values.size else 0.0
+        far = abs(mean) > FAR * max(1.0, float(values.std() if values.size else 0.0))
+        shifts[name] = mean if far else 0.0
+    return shifts
 
 
 def _sums(
-    schema: pl.Schema, columns: Sequence[str], pairs: Sequence[tuple[str, str]]
+    schema: pl.Schema,
+    columns: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    shift: Mapping[str, float],
 ) -> list[pl.Expr]:
+    def away(name: str) -> pl.Expr:
+        real = pl.col(name).cast(pl.Float64)
+        return real - shift[name] if shift[name] else real
+
     found = [pl.len().alias("n")]
     for name in columns:
         column = pl.col(name)
@@ -119,13 +178,16 @@ def _sums(
         if schema[name] == pl.Boolean:
             found.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
             continue
-        real = column.cast(pl.Float64)
+        real = away(name)
         found.append(real.sum().alias(f"sum {name}"))
         found.append((real * real).sum().alias(f"square {name}"))
+        found.append((real * real * real).sum().alias(f"cube {name} {name}"))
         found.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
     for a, b in pairs:
-        product = pl.col(a).cast(pl.Float64) * pl.col(b).cast(pl.Float64)
+        product = away(a) * away(b)
         found.append(product.sum().alias(f"product {a} {b}"))
+        found.append((product * away(a)).sum().alias(f"cube {a} {b}"))
+        found.append((product * away(b)).sum().alias(f"cube {b} {a}"))
     return found
 
 
@@ -133,6 +195,7 @@ def _arrange(
     grouped: pl.DataFrame,
     columns: list[str],
     pairs: list[tuple[str, str]],
+    shift: Mapping[str, float],
     segment: str | None,
     arm: str,
 ) -> Sums:
@@ -154,18 +217,25 @@ def _arrange(
         return table
 
     n = spread("n")
-    totals, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
+    deviations, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
     products = np.full((*shape, len(columns), len(columns)), np.nan)
+    cubes = products.copy()
     for i, name in enumerate(columns):
-        totals[..., i] = spread(f"sum {name}")
+        deviations[..., i] = spread(f"sum {name}")
         plain = f"square {name}" not in grouped.columns
-        products[..., i, i] = totals[..., i] if plain else spread(f"square {name}")
-        some[..., i] = totals[..., i] if plain else spread(f"some {name}")
-        _check(name, n, spread(f"count {name}"), totals[..., i])
+        products[..., i, i] = deviations[..., i] if plain else spread(f"square {name}")
+        cubes[..., i, i] = deviations[..., i] if plain else spread(f"cube {name} {name}")
+        some[..., i] = deviations[..., i] if plain else spread(f"some {name}")
+        _check(name, n, spread(f"count {name}"), deviations[..., i])
     for a, b in pairs:
         i, j = columns.index(a), columns.index(b)
         products[..., i, j] = products[..., j, i] = spread(f"product {a} {b}")
-    return Sums(tuple(names), tuple(arms), tuple(columns), n, totals, some, products)
+        cubes[..., i, j], cubes[..., j, i] = spread(f"cube {a} {b}"), spread(f"cube {b} {a}")
+    taken = np.array([shift[column] for column in columns])
+    return Sums(
+        tuple(names), tuple(arms), tuple(columns), taken, n, deviations + n[..., None] * taken,
+        some, deviations, products, cubes,
+    )  # fmt: skip
 
 
 def _labels(grouped: pl.DataFrame, column: str, what: str) -> list[str]:

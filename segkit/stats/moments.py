@@ -31,16 +31,22 @@ class Moments:
     covariance: Array
 
     @classmethod
-    def of_sums(cls, n: float, sums: npt.ArrayLike, products: npt.ArrayLike) -> Moments:
-        """Build them from sums and sums of products."""
+    def of_sums(
+        cls, n: float, sums: npt.ArrayLike, products: npt.ArrayLike, shift: npt.ArrayLike = 0.0
+    ) -> Moments:
+        """Build them from sums and sums of products of deviations from a shift.
+
+        Values far from zero beside their spread need a shift near their mean: without one the
+        difference of two large numbers would leave no digits of the variance.
+        """
         total = np.asarray(sums, dtype=np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = total / n if n > 0 else np.full(total.shape, np.nan)
-            spread = np.asarray(products, dtype=np.float64) - n * np.outer(mean, mean)
+            away = total / n if n > 0 else np.full(total.shape, np.nan)
+            spread = np.asarray(products, dtype=np.float64) - n * np.outer(away, away)
             covariance = spread / (n - 1) if n > 1 else np.full(spread.shape, np.nan)
         diagonal = np.diag_indices(total.size)
         covariance[diagonal] = np.where(covariance[diagonal] < 0, 0.0, covariance[diagonal])
-        return cls(float(n), mean, covariance)
+        return cls(float(n), away + shift, covariance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

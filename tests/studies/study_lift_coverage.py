@@ -29,7 +29,11 @@ def counts(x1, n1, x2, n2):
     """Make the sums of two arms from their counts, as one scan would."""
     n = np.array([[n1, n2]], dtype=float)
     totals = np.array([[[x1], [x2]]], dtype=float)
-    return Sums(("all",), ("arm", "none"), ("converted",), n, totals, totals, totals[..., None])
+    squares = totals[..., None]
+    return Sums(
+        ("all",), ("arm", "none"), ("converted",), np.zeros(1), n, totals, totals, totals, squares,
+        squares,
+    )  # fmt: skip
 
 
 def campaign(p, expected, share, seed, repeats):

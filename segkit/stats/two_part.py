@@ -1,0 +1,417 @@
+"""Means with many zeros: a test and intervals that hold where an arm has few buyers.
+
+Revenue, orders and profit per customer are zero for most customers. With a small control a mean
+rests on a handful of buyers, and so does the standard error that the same handful gives: it is
+smallest just where the mean is lowest by chance, and zero without a buyer. Here the test uses what
+both arms share under no effect (their customers are exchangeable), and the interval is built from
+the mean's two parts, how many bought and how much a buyer spent, with the spread of spending taken
+from the buyers of both arms.
+
+Every function takes numbers or arrays (NumPy's broadcasting rules).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segkit.stats.intervals import Estimate, estimate, wilson, z_value
+
+Array = npt.NDArray[np.float64]
+EXPECTED_BUYERS = 10.0
+"""Buyers that the smaller arm must expect (by both arms' share of buyers) before a mean gets a
+verdict. Chosen by tests/studies/study_small_holdout.py."""
+_LENT = 200.0  # buyers at which an arm's own spread counts as much as that of both arms
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amounts:
+    """An amount over one arm's customers, most of whom have zero.
+
+    Attributes
+    ----------
+    n : array
+        Customers.
+    buyers : array
+        Customers whose amount is not zero.
+    total : array
+        Sum of the amount.
+    second, third : array
+        Sums of the squared and cubed deviations of the buyers' amounts from their mean.
+    """
+
+    n: Any
+    buyers: Any
+    total: Any
+    second: Any
+    third: Any
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> Amounts:
+        """Sum the amounts of one arm.
+
+        Examples
+        --------
+        >>> Amounts.of([0.0, 2.0, 0.0, 3.0]).total
+        5.0
+        """
+        y = np.asarray(values, dtype=np.float64)
+        some = y[y != 0]
+        away = some - (some.mean() if some.size else 0.0)
+        sums = (float(part.sum()) for part in (some, away**2, away**3))
+        return cls(float(y.size), float(some.size), *sums)
+
+    @property
+    def mean(self) -> Array:
+        """Mean per customer; NaN without customers."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.total, dtype=np.float64) / self.n
+
+    @property
+    def amount(self) -> Array:
+        """Mean per buyer; NaN without a buyer."""
+        k = np.asarray(self.buyers, dtype=np.float64)
+        return np.asarray(self.total / np.where(k > 0, k, np.nan))
+
+    def about(self, centre: Array) -> tuple[Array, Array]:
+        """Sum the squared and cubed deviations of all customers' amounts from a centre."""
+        k = np.asarray(self.buyers, dtype=np.float64)
+        away = np.where(k > 0, np.nan_to_num(self.amount) - centre, 0.0)
+        zeros = np.asarray(self.n, dtype=np.float64) - k
+        second = self.second + k * away**2 + zeros * centre**2
+        third = self.third + 3 * away * self.second + k * away**3 - zeros * centre**3
+        return np.asarray(second), np.asarray(third)
+
+
+def expected_buyers(one: Amounts, two: Amounts) -> Array:
+    """Compute how many buyers the smaller arm expects if both arms buy alike.
+
+    Examples
+    --------
+    >>> arm, control = Amounts.of([1.0] * 60 + [0.0] * 2940), Amounts.of([0.0] * 30)
+    >>> round(float(expected_buyers(arm, control)), 2)
+    0.59
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (one.buyers + two.buyers) / (np.asarray(one.n, dtype=np.float64) + two.n)
+    return np.asarray(np.nan_to_num(share * np.minimum(one.n, two.n)))
+
+
+def pearson3_cdf(x: npt.ArrayLike, skewness: npt.ArrayLike) -> Array:
+    """Compute the distribution function of a Pearson type III variable of mean 0 and variance 1.
+
+    Source: Johnson, Kotz & Balakrishnan (1994), Continuous Univariate Distributions 1, chapter 17.
+
+    Examples
+    --------
+    >>> pearson3_cdf([-1.0, 1.0], 2.0).round(4)  # an exponential less one
+    array([0.    , 0.8647])
+    """
+    from scipy.special import gammainc, gammaincc, ndtr
+
+    t, g = np.broadcast_arrays(np.asarray(x, float), np.asarray(skewness, float))
+    straight = np.abs(g) < 1e-5
+    g = np.where(straight, 1.0, g)
+    shape = 4 / g**2
+    place = np.maximum(shape * (1 + g * t / 2), 0.0)
+    skewed = np.where(g > 0, gammainc(shape, place), gammaincc(shape, place))
+    return np.asarray(np.where(straight, ndtr(t), skewed))
+
+
+def pearson3_quantile(p: npt.ArrayLike, skewness: npt.ArrayLike) -> Array:
+    """Compute the quantile of a Pearson type III variable of mean 0, variance 1, skewness >= 0.
+
+    Examples
+    --------
+    >>> pearson3_quantile([0.025, 0.975], 0.0).round(2)
+    array([-1.96,  1.96])
+    """
+    from scipy.special import gammaincinv, ndtri
+
+    q, g = np.broadcast_arrays(np.asarray(p, float), np.asarray(skewness, float))
+    straight = np.abs(g) < 1e-4
+    g = np.where(straight, 1.0, g)
+    shape = 4 / g**2
+    return np.asarray(np.where(straight, ndtri(q), (gammaincinv(shape, q) / shape - 1) * 2 / g))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoEffect:
+    """How the second arm's mean is distributed if the arms' customers are exchangeable.
+
+    Attributes
+    ----------
+    expected, variance, third : array
+        Mean, variance and third central moment of the second arm's mean.
+    to_difference : array
+        A deviation of the second mean by 1 is one of the difference by minus this number.
+    nobody : array
+        Chance that no buyer falls into the second arm.
+    """
+
+    expected: Any
+    variance: Any
+    third: Any
+    to_difference: Any
+    nobody: Any
+
+    @property
+    def error(self) -> Array:
+        """Standard error of the difference of the two means."""
+        return np.asarray(np.sqrt(self.variance) * self.to_difference)
+
+
+def no_effect(one: Amounts, two: Amounts) -> NoEffect:
+    """Compute the permutation moments of the second arm's mean.
+
+    With N customers in both arms of whom n in the second, the mean of a random choice of n has
+    variance ``M2 / n (N - n) / (N - 1)`` and third central moment
+    ``M3 / n^2 (N - n)(N - 2n) / ((N - 1)(N - 2))``, where M2 and M3 are central moments of all.
+
+    Notes
+    -----
+    Source: Cochran (1977), Sampling Techniques, theorem 2.2; Sukhatme (1938) for the third moment.
+
+    Examples
+    --------
+    >>> a = Amounts.of([0.0, 0.0, 4.0])
+    >>> round(float(no_effect(a, a).error), 3)
+    1.687
+    """
+    n = np.asarray(two.n, dtype=np.float64)
+    size = one.n + n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.asarray((one.total + two.total) / size)
+        parts = one.about(mean), two.about(mean)
+        second = (parts[0][0] + parts[1][0]) / size
+        third = (parts[0][1] + parts[1][1]) / size
+        variance = second / n * (size - n) / (size - 1)
+        cubed = third / n**2 * (size - n) * (size - 2 * n) / ((size - 1) * (size - 2))
+        scale = size / (size - n)
+        nobody = np.exp((one.buyers + two.buyers) * np.log1p(-n / size))
+    cubed = np.where(np.isfinite(cubed), cubed, 0.0)
+    return NoEffect(mean, variance, cubed, scale, nobody)
+
+
+def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
+    """Test whether two means differ, by the permutation distribution's first three moments.
+
+    The second mean under exchangeable arms is taken as Pearson type III with the permutation's
+    mean, variance and skewness: exact moments, whatever the arms' sizes. For the lower tail the
+    skewness is held to twice the coefficient of variation, so that the distribution reaches down
+    to zero: a single giant amount, which nearly always falls into the larger arm, would otherwise
+    make a low mean of the smaller look impossible. Nor is the lower tail of a mean of positive
+    amounts less than the chance that the arm has no buyer at all.
+
+    Parameters
+    ----------
+    difference : float or array
+        First mean less the second.
+    null : NoEffect
+
+    Returns
+    -------
+    array
+        Two-sided p-value: twice the smaller tail. 1 where no amount varies.
+
+    Notes
+    -----
+    Source: Mielke & Berry (2007), Permutation Methods: A Distance Function Approach, 2nd ed.,
+    section 2.3, for the Pearson type III approximation. Level shown by
+    tests/studies/study_small_holdout.py.
+
+    Examples
+    --------
+    >>> arm, control = Amounts.of([1.0] * 60 + [0.0] * 2940), Amounts.of([0.0] * 30)
+    >>> float(mean_test(arm.mean - control.mean, no_effect(arm, control)))
+    1.0
+    """
+    d = np.asarray(difference, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(null.variance)
+        x = -d / (spread * null.to_difference)
+        skewness = null.third / np.maximum(spread, _TINY) ** 3
+        reach = np.where(null.expected > 0, 2 * spread / null.expected, np.inf)
+        below = pearson3_cdf(x, np.minimum(skewness, reach))
+        positive = null.expected * (1 + 1e-9) >= d / null.to_difference  # the second mean is
+        below = np.where(positive, np.maximum(below, null.nobody), below)
+        above = 1 - pearson3_cdf(x, skewness)
+    p = np.minimum(1.0, 2 * np.minimum(below, above))
+    return np.asarray(np.where(spread > 0, p, np.where(np.isfinite(d), 1.0, np.nan)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmMean:
+    """One arm's mean with its limits and standard error.
+
+    Attributes
+    ----------
+    mean, low, high, error : array
+    """
+
+    mean: Any
+    low: Any
+    high: Any
+    error: Any
+
+
+def arm_means(
+    one: Amounts, two: Amounts, *, level: float = 0.95, means: tuple[Any, Any] | None = None,
+    kept: npt.ArrayLike = 1.0,
+) -> tuple[ArmMean, ArmMean]:  # fmt: skip
+    """Estimate both arms' means from their two parts: how many bought, how much a buyer spent.
+
+    The share of buyers gets Wilson's interval. The mean amount of k buyers, relative to its
+    expectation, is taken as Pearson type III with variance ``c^2 / k`` and skewness ``g / sqrt(k)``
+    and inverted as a pivot; c and g, the buyers' coefficient of variation and skewness, are those
+    of both arms' buyers, or the arm's own where they are larger (or rest on far more than 200
+    buyers), c with Student's allowance for being estimated. On the log scale the two parts' distances add up as squares.
+    An arm without a buyer borrows the other's mean amount.
+
+    Parameters
+    ----------
+    one, two : Amounts
+    level : float
+    means : (array, array), optional
+        The means to put limits around where they were adjusted (CUPED); by default as observed.
+    kept : float or array
+        Share of the standard error that an adjustment leaves.
+
+    Returns
+    -------
+    (ArmMean, ArmMean)
+        NaN where nobody bought in either arm, or an arm's buyers do not sum to more than zero.
+
+    Notes
+    -----
+    Source: Zou, Taleban & Huo (2009), "Confidence interval estimation for lognormal data with
+    application to health economics", Computational Statistics & Data Analysis 53, for putting a
+    mean with zeros together from its parts by the method of variance estimates recovery.
+
+    Examples
+    --------
+    >>> arm = Amounts.of([50.0, 20.0, 80.0] * 20 + [0.0] * 940)
+    >>> control = Amounts.of([50.0, 20.0, 80.0] * 2 + [0.0] * 94)
+    >>> mail, none = arm_means(arm, control)
+    >>> round(float(none.low), 2), round(float(none.mean), 2), round(float(none.high), 2)
+    (1.28, 3.0, 7.61)
+    """
+    shapes, count = _shapes(one, two)
+    found = []
+    for arm, other, (spread2, third), given in zip(
+        (one, two), (two, one), shapes, means or (None, None), strict=True
+    ):
+        mean = arm.mean if given is None else np.asarray(given, dtype=np.float64)
+        found.append(_arm_mean(arm, other, spread2, third, count, level, mean, kept))
+    return found[0], found[1]
+
+
+def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Array]:
+    """Return each arm's squared coefficient of variation and third moment, and all buyers."""
+    parts = []
+    for arm in (one, two):
+        m = np.where(arm.amount > 0, arm.amount, np.nan)
+        known = np.isfinite(m)
+        k = np.where(known, arm.buyers, 0.0)
+        second = np.where(known, arm.second / m**2, 0.0)
+        third = np.where(known, np.maximum(arm.third / m**3, 0.0), 0.0)
+        parts.append((k, second, third))
+    count = np.asarray(parts[0][0] + parts[1][0])
+    shapes = []
+    for k, *sums in parts:
+        own = k / (k + _LENT)
+        shape = []
+        for place, mine in enumerate(sums, start=1):
+            mine = mine / np.maximum(k - 1, 1.0)
+            shared = (parts[0][place] + parts[1][place]) / np.maximum(count - 2, 1.0)
+            shape.append(np.maximum(mine, own * mine + (1 - own) * shared))
+        shapes.append((shape[0], shape[1]))
+    return shapes, count
+
+
+def _arm_mean(
+    arm: Amounts, other: Amounts, spread2: Array, third: Array, count: Array, level: float,
+    mean: Array, kept: npt.ArrayLike,
+) -> ArmMean:  # fmt: skip
+    from scipy.special import stdtrit
+
+    n, k = (np.asarray(v, dtype=np.float64) for v in (arm.n, arm.buyers))
+    none = k == 0
+    some = np.maximum(k, 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        allowed = stdtrit(np.maximum(count - 2, 1.0), (1 + level) / 2) / z_value(level)
+        error = np.sqrt(spread2 / some) * allowed
+        skewness = np.where(spread2 > 0, third / np.maximum(spread2, _TINY) ** 1.5, 0.0)
+        skewness = skewness / np.sqrt(some)
+        tail = (1 - level) / 2
+        # Amounts are positive: the pivot reaches down to zero.
+        least = 1 + error * pearson3_quantile(tail, np.minimum(skewness, 2 * error))
+        most = 1 + error * pearson3_quantile(1 - tail, skewness)
+        share = wilson(k, n, level=level)
+        to_low = np.hypot(np.log(share.value / np.where(none, np.nan, share.low)), np.log(most))
+        to_high = np.hypot(np.log(share.high / share.value), np.log(np.maximum(least, 1e-9)))
+        low, high = mean * np.exp(-to_low * kept), mean * np.exp(to_high * kept)
+        # Without a buyer: Wilson's limit for the share, the other arm's mean amount.
+        lent = other.amount
+        low = np.where(none, 0.0, low)
+        high = np.where(none, mean + share.high * lent / np.maximum(least, 1e-9), high)
+        chance = np.where(none, (other.buyers + 0.5) / (other.n + 1), k / n)
+        amount = np.where(none, lent, arm.amount)
+        squared = amount**2 * chance * (1 - chance + spread2) / n
+        usable = amount > 0
+    parts = (mean, low, high, np.sqrt(squared) * kept)
+    return ArmMean(*(np.where(usable, part, np.nan) for part in parts))
+
+
+def mean_difference(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
+    """Estimate the difference of two means from their separate limits.
+
+    ``low = d - sqrt((m1 - l1)^2 + (u2 - m2)^2)``, ``high = d + sqrt((u1 - m1)^2 + (m2 - l2)^2)``,
+    as Newcombe's interval does with two shares. Source: Zou & Donner (2008), "Construction of
+    confidence limits about effect measures: a general approach", Statistics in Medicine 27.
+
+    Examples
+    --------
+    >>> one, two = ArmMean(3.0, 2.0, 5.0, 0.7), ArmMean(2.0, 1.0, 4.0, 0.7)
+    >>> found = mean_difference(one, two)
+    >>> round(found.low, 3), round(found.high, 3)
+    (-1.236, 3.236)
+    """
+    d = np.asarray(one.mean - two.mean, dtype=np.float64)
+    low = d - np.hypot(one.mean - one.low, two.high - two.mean)
+    high = d + np.hypot(one.high - one.mean, two.mean - two.low)
+    return estimate(d, low, high, level, "two-part")
+
+
+def mean_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
+    """Estimate the relative difference ``m1 / m2 - 1`` from separate limits, on the log scale.
+
+    Source: Zou & Donner (2008), as `mean_difference`, applied to log means. An arm without a buyer
+    leaves it unbounded on that side.
+
+    Examples
+    --------
+    >>> one, two = ArmMean(3.0, 2.0, 5.0, 0.7), ArmMean(2.0, 1.5, 3.0, 0.7)
+    >>> found = mean_ratio(one, two)
+    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+    (0.5, -0.15, 1.7)
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        m1, l1, u1, m2, l2, u2 = (
+            np.log(np.asarray(v, dtype=np.float64))
+            for v in (one.mean, one.low, one.high, two.mean, two.low, two.high)
+        )
+        middle = m1 - m2
+        low = np.exp(middle - np.hypot(m1 - l1, u2 - m2)) - 1
+        high = np.exp(middle + np.hypot(u1 - m1, m2 - l2)) - 1
+        value = np.where(two.mean > 0, np.asarray(one.mean) / two.mean, np.nan) - 1
+        # The base without a buyer: the lift has no upper limit; its lower one is of both limits.
+        bought = np.asarray(two.mean) > 0
+        low = np.where(bought, low, np.maximum(np.exp(l1 - u2) - 1, -1.0))
+        high = np.where(bought, high, np.where(np.isfinite(u2), np.inf, np.nan))
+        value = np.where(bought | ~(np.asarray(one.mean) > 0), value, np.inf)
+    return estimate(value, low, high, level, "log ratio")
