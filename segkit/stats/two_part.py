@@ -269,8 +269,8 @@ def arm_means(
     expectation, is taken as Pearson type III with variance ``c^2 / k`` and skewness ``g / sqrt(k)``
     and inverted as a pivot; c and g, the buyers' coefficient of variation and skewness, are those
     of both arms' buyers, or the arm's own where they are larger (or rest on far more than 200
-    buyers), c with Student's allowance for being estimated. On the log scale the two parts' distances add up as squares.
-    An arm without a buyer borrows the other's mean amount.
+    buyers), c with Student's allowance for being estimated. On the log scale the two parts'
+    distances add up as squares. An arm without a buyer borrows the other's mean amount.
 
     Parameters
     ----------
