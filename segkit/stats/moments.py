@@ -46,7 +46,7 @@ class Moments:
             covariance = spread / (n - 1) if n > 1 else np.full(spread.shape, np.nan)
         diagonal = np.diag_indices(total.size)
         covariance[diagonal] = np.where(covariance[diagonal] < 0, 0.0, covariance[diagonal])
-        return cls(float(n), away + shift, covariance)
+        return cls(float(n), away + np.asarray(shift, dtype=np.float64), covariance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -69,7 +69,7 @@ class Amounts:
     def mean(self) -> Array:
         """Mean per customer; NaN without customers."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.total, dtype=np.float64) / self.n
+            return np.asarray(self.total / np.asarray(self.n, dtype=np.float64))
 
     @property
     def amount(self) -> Array:
