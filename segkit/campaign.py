@@ -442,7 +442,7 @@ def _placed(
         table = table.join(traits.select("customer_id", *more).drop_nulls(), on="customer_id")
     require_columns(table.columns, model.features, f"the customer table as of {day}")
     scored = model.score(table)
-    return scored.select("customer_id", "segment", "segment_name")
+    return scored.select("customer_id", "segment", "segment_name").drop_nulls("segment")
 
 
 def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:

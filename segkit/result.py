@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import html
 import importlib
+import json
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from segkit.display import first_sentence, table_html
-from segkit.errors import ModelError
+from segkit.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +67,10 @@ class Result:
         ModelError
             If the data were not written by this class.
         """
-        made = decode(data)
+        try:
+            made = decode(data)
+        except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the stored {cls.__name__} cannot be read: {error!r}") from error
         if not isinstance(made, cls):
             raise ModelError(f"expected a stored {cls.__name__}, got {type(made).__name__}")
         return made
@@ -179,3 +184,90 @@ def _decode_tagged(kind: str, data: Mapping[str, Any]) -> Any:
     if kind not in readers:
         raise ModelError(f"unknown stored type {kind!r}; known: {', '.join(readers)}")
     return readers[kind](value)
+
+
+def read_json(path: Path | str, what: str) -> Any:
+    """Read the plain data of a stored model, or of anything else that is kept as JSON.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What the file should hold, for the error: "model file".
+
+    Raises
+    ------
+    ModelError
+        If the file is absent, is no JSON, or holds NaN or Infinity, which JSON does not have.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelError(f"there is no {what} at {source}")
+
+    def refuse(word: str) -> float:
+        raise ModelError(f"{source.name} holds {word} where a finite number is expected")
+
+    try:
+        return json.loads(source.read_text(encoding="utf-8"), parse_constant=refuse)
+    except ValueError as error:
+        raise ModelError(f"{source.name} is not JSON: {error}") from error
+
+
+def check_number(
+    what: str, value: Any, *, least: float = -math.inf, above: float = -math.inf,
+    most: float = math.inf, below: float = math.inf,
+) -> None:  # fmt: skip
+    """Raise ``ModelError`` unless a stored value is a finite number within its limits.
+
+    Examples
+    --------
+    >>> check_number("the weight of S1", 0.5, above=0, most=1)
+    >>> check_number("the weight of S1", float("nan"))
+    Traceback (most recent call last):
+    segkit.errors.ModelError: the weight of S1 must be a finite number; got nan
+    """
+    import numbers
+
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ModelError(f"{what} must be a finite number; got {value!r}")
+    size = float(value)
+    if not (least <= size <= most and above < size < below):
+        limits = {"at least": least, "above": above, "at most": most, "below": below}
+        told = ", ".join(f"{word} {end:g}" for word, end in limits.items() if math.isfinite(end))
+        raise ModelError(f"{what} must be {told}; got {value!r}")
+
+
+def check_numbers(what: str, values: Any, length: int, **limits: float) -> None:
+    """Raise ``ModelError`` unless stored values are so many finite numbers within their limits."""
+    if not isinstance(values, list | tuple):
+        raise ModelError(f"{what} must be a list of numbers; got {type(values).__name__}")
+    if len(values) != length:
+        raise ModelError(f"{what} must be {length} numbers, one a column; got {len(values)}")
+    for value in values:
+        check_number(what, value, **limits)
+
+
+def check_names(what: str, names: Iterable[Any]) -> None:
+    """Raise ``ModelError`` unless there are names, each a text that is not blank, none twice."""
+    listed = list(names)
+    if not listed:
+        raise ModelError(f"the stored model has no {what}")
+    for name in listed:
+        if not isinstance(name, str) or not name.strip():
+            raise ModelError(f"{what} must have names; got {name!r}")
+    twice = sorted({name for name in listed if listed.count(name) > 1})
+    if twice:
+        raise ModelError(f"{what} must have different names; {', '.join(twice)} comes twice")
+
+
+def check_customers(frame: pl.DataFrame) -> None:
+    """Raise ``DataError`` where a frame's ``customer_id`` comes twice or is missing."""
+    if "customer_id" not in frame.columns:
+        return
+    ids = frame.get_column("customer_id")
+    twice = ids.drop_nulls().len() - ids.drop_nulls().n_unique()
+    if twice or ids.null_count():
+        raise DataError(
+            f"customer_id must be there and differ on every row to be scored; {ids.null_count()} "
+            f"are missing, {twice} are repeats"
+        )

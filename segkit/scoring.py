@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError, SourceError, require_columns
 from segkit.result import Result
 
@@ -32,9 +32,11 @@ class Scored(Result):
     ----------
     assignments : polars.DataFrame
         What the model's ``score`` gives: customer_id, segment, segment_name, distance,
-        second_segment, margin, unlike_any, and what its method adds.
+        second_segment, margin, unlike_any, what its method adds, and reason: why a customer has
+        no segment, null for all others.
     segments : polars.DataFrame
-        One row a segment of the model: segment, segment_name, customers, customer_share.
+        One row a segment of the model: segment, segment_name, customers, customer_share (of the
+        customers with a segment).
     about : str
         The model in words.
     made_from : str
@@ -59,10 +61,17 @@ class Scored(Result):
             for row in self.segments.iter_rows(named=True)
         )
         odd = float(self.assignments["unlike_any"].mean() or 0)  # type: ignore[arg-type]
+        without = self.assignments.drop_nulls("reason")
+        assigned = self.assignments.height - without.height
         told = (
-            f"{number(self.assignments.height)} customers from {self.made_from} assigned: {each}. "
+            f"{counted(assigned, 'customer')} from {self.made_from} assigned: {each}. "
             f"{percent(odd)} are unlike any segment."
         )
+        if without.height:
+            told += (
+                f" {counted(without.height, 'customer has', 'customers have')} no segment, such "
+                f"as one whose {without['reason'][0]}."
+            )
         if "unseen" in self.assignments.columns and self.assignments["unseen"].sum():
             new = int((self.assignments["unseen"] > 0).sum())
             told += f" {number(new)} have a category that was not there at the fit."
@@ -124,10 +133,10 @@ def score_file(
 
 def _scored(scorer: Scorer, table: pl.DataFrame, made_from: str) -> Scored:
     result = scorer.score(table)
-    counts = dict(result["segment"].value_counts().iter_rows())
+    counts = dict(result["segment"].drop_nulls().value_counts().iter_rows())
     rows = [(one, name, counts.get(one, 0)) for one, name in scorer.names.items()]
     sizes = pl.DataFrame(rows, schema=["segment", "segment_name", "customers"], orient="row")
-    share = pl.col("customers") / max(result.height, 1)
+    share = pl.col("customers") / max(sum(counts.values()), 1)
     return Scored(result, sizes.with_columns(customer_share=share), scorer.text, made_from)
 
 

@@ -9,7 +9,7 @@ from segkit.cluster.batches import cluster_parquet
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.naming import WORDS, marks, name_segments
 from segkit.cluster.segmentation import cluster_customers
-from segkit.errors import ColumnError, DataError, ModelError, SourceError
+from segkit.errors import ColumnError, ModelError, SourceError
 from segkit.result import decode, encode
 from segkit.transform import Column, Transform
 
@@ -123,14 +123,26 @@ def test_names_can_be_edited_and_stay_unique(found, tmp_path):
     [
         (lambda f: f.drop("monetary"), ColumnError, "lacks monetary"),
         (lambda f: f.with_columns(monetary=pl.lit("?")), ColumnError, "must be numeric"),
-        (lambda f: f.with_columns(monetary=pl.lit(None, pl.Float64)), DataError, "monetary has 9"),
-        (lambda f: f.with_columns(monetary=pl.lit(float("inf"))), DataError, "9 infinite"),
-        (lambda f: f.with_columns(monetary=pl.lit(-5.0)), DataError, "9 negative"),
     ],
 )
 def test_frames_that_cannot_be_scored_say_why(found, change, error, message):
     with pytest.raises(error, match=message):
         found.model.score(change(customers().head(9)))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "monetary is missing, and the model states nothing in its place"),
+        (float("inf"), "monetary is infinite"),
+        (-5.0, "monetary is negative (-5), which log1p cannot take"),
+    ],
+)
+def test_customers_who_cannot_be_scored_say_why(found, value, reason):
+    frame = customers().head(9).with_columns(monetary=pl.lit(value, pl.Float64))
+    scored = found.model.score(frame)
+    assert scored["reason"].to_list() == [reason] * 9
+    assert scored["segment"].null_count() == scored["unlike_any"].null_count() == 9
 
 
 def test_files_that_are_no_model_say_so(tmp_path, found):

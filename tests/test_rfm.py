@@ -329,7 +329,7 @@ def test_fixed_cuts_saved_and_loaded(tmp_path):
     assert Cuts.load(cuts.save(tmp_path / "cuts.json")) == cuts
     result = score_rfm(table([29, 30, 90], [1, 2, 5], [99.9, 100, 500]), method="fixed", cuts=cuts)
     assert result.frame["rfm"].to_list() == ["311", "222", "133"]
-    with pytest.raises(ModelError, match="no file of cuts"):
+    with pytest.raises(ModelError, match="there is no file of cuts"):
         Cuts.load(tmp_path / "none.json")
     with pytest.raises(ModelError, match="did you mean 'recency'"):
         Cuts.from_dict({"recenc": [1]})

@@ -58,7 +58,8 @@ def test_every_kind_of_file_gets_the_segments_of_the_fit(shop, tmp_path, file):
     assert ran.exit_code == 0, ran.output
     assert "60 customers from" in ran.output
     written = pl.read_csv(out)
-    assert written.columns == COLUMNS
+    assert written.columns == [*COLUMNS, "reason"]
+    assert written["reason"].is_null().all()
     both = written.join(found.assignments, on="customer_id", validate="1:1")
     assert both.height == 60
     assert both["segment"].equals(both["segment_right"], check_names=False)

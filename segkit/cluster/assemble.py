@@ -176,7 +176,9 @@ def _aligned(
     old = reference.score(table).get_column("segment").to_list()
     place = {name: i for i, name in enumerate(reference.ids)}
     shared = np.zeros((counts.shape[0], len(place)))
-    np.add.at(shared, (groups, np.array([place[name] for name in old])), 1)
+    known = np.array([name is not None for name in old])  # the reference may not score everybody
+    there = np.array([place[name] for name in old if name is not None], dtype=np.int64)
+    np.add.at(shared, (groups[known], there), 1)
     ids, named = [""] * counts.shape[0], list(names)
     for group, match in zip(*linear_sum_assignment(-shared), strict=True):
         if shared[group, match] > 0:

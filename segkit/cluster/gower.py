@@ -10,7 +10,14 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.latent_model import read_answers
-from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ModelError,
+    ParameterError,
+    require_columns,
+)
+from segkit.result import check_names, check_number, check_numbers
 from segkit.transform import Transform
 from segkit.transform.fitting import numbers
 
@@ -75,6 +82,27 @@ class Space:
     origin: tuple[float, ...]
     unit: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Check what the rows are read by.
+
+        Raises
+        ------
+        ModelError
+            If a column comes twice, a number is not finite, or an origin, a unit or a stand-in is
+            missing for one.
+        """
+        check_names("columns", self.features)
+        width = len(self.number_names)
+        check_numbers("the origins of the numbers", self.origin, width)
+        check_numbers("the units of the numbers", self.unit, width, above=0)
+        if set(self.stand_in) != set(self.numeric):
+            raise ModelError(
+                f"expected a stand-in for each of {', '.join(self.numeric) or 'no column'}; got "
+                f"{', '.join(map(str, self.stand_in)) or 'none'}"
+            )
+        for name, value in self.stand_in.items():
+            check_number(f"the stand-in of {name}", value)
+
     @property
     def numeric(self) -> tuple[str, ...]:
         """The numeric columns."""
@@ -125,14 +153,24 @@ class Space:
             unseen,
         )
 
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, row by row, which number cannot be read; null where all can (missing ones can)."""
+        if self.transform is None:
+            return pl.Series("reason", [None] * frame.height, dtype=pl.String)
+        require_columns(frame.columns, self.features, "the customer table")
+        known = {name: numbers(frame, name, infinite=True) for name in self.numeric}
+        return self.transform.find_unfit(self._filled(known))
+
+    def _filled(self, known: Mapping[str, Floats]) -> pl.DataFrame:
+        return pl.DataFrame(
+            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in known.items()}
+        )
+
     def _numbers(self, frame: pl.DataFrame) -> list[Floats]:
         if self.transform is None:
             return []
         known = {name: numbers(frame, name) for name in self.numeric}
-        filled = pl.DataFrame(
-            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in known.items()}
-        )
-        matrix = self.transform.apply(filled)
+        matrix = self.transform.apply(self._filled(known))
         return [
             np.where(np.isnan(values), np.nan, matrix[:, j])
             for j, values in enumerate(known.values())

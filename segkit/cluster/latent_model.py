@@ -14,11 +14,13 @@ from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
+    score_rows,
     scored,
 )
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ModelError, require_columns
+from segkit.result import check_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,6 +159,22 @@ class LatentModel(StoredModel):
         return {one.id: one.name for one in self.classes}
 
     @property
+    def parts(self) -> tuple[LatentClass, ...]:
+        """What stands for each class."""
+        return self.classes
+
+    def check_part(self, one: LatentClass) -> None:
+        """Raise ``ModelError`` unless one class has a probability of a yes to every item."""
+        check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
+        if set(one.yes) != set(self.items):
+            raise ModelError(
+                f"class {one.id} must have one probability for each of {', '.join(self.items)}; "
+                f"got {', '.join(map(str, one.yes)) or 'none'}"
+            )
+        for item, share in one.yes.items():
+            check_number(f"the probability of {item} in {one.id}", share, above=0, below=1)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Columns that a frame needs to be scored."""
         return self.items
@@ -178,15 +196,20 @@ class LatentModel(StoredModel):
         Returns
         -------
         polars.DataFrame
-            As `segkit.cluster.scoring.scored`, and ``probability``. The distance is
+            As `segkit.cluster.scoring.scored`, ``probability``, and ``reason`` (null: an answer
+            that is missing leaves nobody out). The distance is
             -2 log(weight x probability of the answers), the margin twice the log of the odds
             against the second class.
 
         Raises
         ------
         ColumnError, DataError
-            As `read_answers`.
+            As `read_answers`; DataError too if a customer comes twice or has no id.
         """
+        nobody = pl.Series("reason", [None] * frame.height, dtype=pl.String)
+        return score_rows(frame, nobody, self._score)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
         deviance = self._deviances(frame)
         best = probabilities(deviance).max(axis=1)
         return scored(
@@ -274,5 +297,5 @@ class LatentModel(StoredModel):
             )  # fmt: skip
             items = tuple(data["items"])
             return cls(items, classes, data["customers"], data["seed"], data["segkit_version"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the latent classes cannot be read: {error!r}") from error

@@ -10,17 +10,19 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.division import size_table
-from segkit.cluster.gower import Encoded, Space, gower
+from segkit.cluster.gower import MISSING, Encoded, Space, gower
 from segkit.cluster.prototypes import costs, joined_codes
 from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
+    score_rows,
     scored,
 )
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
-from segkit.errors import ModelError
+from segkit.errors import ModelError, unknown
+from segkit.result import check_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,6 +127,33 @@ class MixedModel(StoredModel):
         return {one.id: one.name for one in self.examples}
 
     @property
+    def parts(self) -> tuple[Example, ...]:
+        """What stands for each segment."""
+        return self.examples
+
+    def check_part(self, one: Example) -> None:
+        """Raise ``ModelError`` unless one segment's example has a place for every column."""
+        if self.method not in WAYS:
+            raise ModelError(unknown("method of a stored model", str(self.method), WAYS))
+        space, joined = self.space, self.method == "prototypes"
+        levels = [len(known) for known in space.categorical.values()]
+        if joined:
+            check_number("the weight of a mismatch", self.gamma, least=0)
+            levels += [2] * len(space.asymmetric)
+        marks = () if joined else space.asymmetric
+        wanted = {"numbers": len(space.number_names), "codes": len(levels), "marks": len(marks)}
+        for what, length in wanted.items():
+            got = len(getattr(one, what))
+            if got != length:
+                raise ModelError(f"{what} of {one.id} must be {length}, one a column; got {got}")
+        for value in (*one.numbers, *one.marks):
+            if value is not None:
+                check_number(f"a number of {one.id}", value)
+        for code, count in zip(one.codes, levels, strict=True):
+            if not isinstance(code, int) or not MISSING <= code < count:
+                raise ModelError(f"a category of {one.id} must be below {count}; got {code!r}")
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Columns that a frame needs to be scored."""
         return self.space.features
@@ -140,15 +169,19 @@ class MixedModel(StoredModel):
         Returns
         -------
         polars.DataFrame
-            As `segkit.cluster.scoring.scored`, and ``unseen``: how many of the row's categories
-            and ranks were not there at the fit. Such a category differs from all that were, such
-            a rank counts as missing.
+            As `segkit.cluster.scoring.scored`, ``unseen``: how many of the row's categories and
+            ranks were not there at the fit (such a category differs from all that were, such a
+            rank counts as missing), and ``reason`` as in `SegmentModel.score`.
 
         Raises
         ------
         ColumnError, DataError
-            As `segkit.cluster.gower.Space.encode`.
+            As `segkit.cluster.gower.Space.encode`; DataError too if a customer comes twice or has
+            no id.
         """
+        return score_rows(frame, self.space.find_unfit(frame), self._score)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
         found = self.space.encode(frame)
         distances = distances_to(found, self.examples, self.method, self.gamma)
         result = scored(frame, self.names, distances, [one.reach for one in self.examples])
@@ -226,5 +259,5 @@ class MixedModel(StoredModel):
                 data["customers"], data["fitted_customers"], data["seed"],
                 data["segkit_version"],
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model of mixed columns cannot be read: {error!r}") from error

@@ -14,11 +14,13 @@ from segkit.cluster.scoring import (
     ALIKE,
     check_kind,
     check_renaming,
+    score_rows,
     scored,
 )
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
+from segkit.result import check_number, check_numbers
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -149,6 +151,22 @@ class MixtureModel(StoredModel):
         return {component.id: component.name for component in self.components}
 
     @property
+    def parts(self) -> tuple[Component, ...]:
+        """What stands for each segment."""
+        return self.components
+
+    def check_part(self, one: Component) -> None:
+        """Raise ``ModelError`` unless one segment has a mean and a covariance of all columns."""
+        d = len(self.features)
+        check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
+        check_numbers(f"the mean of {one.id}", one.mean, d)
+        if len(one.factor) != d:
+            raise ModelError(f"the factor of {one.id} must have {d} rows; got {len(one.factor)}")
+        for place, row in enumerate(one.factor):
+            check_numbers(f"row {place} of the factor of {one.id}", row, d)
+            check_number(f"the diagonal of the factor of {one.id}", row[place], above=0)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Columns that a frame needs to be scored."""
         return self.transform.names
@@ -164,17 +182,20 @@ class MixtureModel(StoredModel):
         Returns
         -------
         polars.DataFrame
-            As `segkit.cluster.scoring.scored`, and ``probability``. The distance is
-            -2 log(weight x density), the margin thus twice the log of the odds against the second
-            segment.
+            As `segkit.cluster.scoring.scored`, ``probability``, and ``reason`` as in
+            `SegmentModel.score`. The distance is -2 log(weight x density), the margin thus twice
+            the log of the odds against the second segment.
 
         Raises
         ------
         ColumnError
             If a feature is missing or not numeric.
         DataError
-            If a value is infinite, or missing with no treatment stated in the transform.
+            If a customer comes twice or has no id.
         """
+        return score_rows(frame, self.transform.find_unfit(frame), self._score)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
         deviance = deviances(self.transform.apply(frame), self.components)
         best = probabilities(deviance).max(axis=1)
         reach = [component.reach for component in self.components]
@@ -183,7 +204,13 @@ class MixtureModel(StoredModel):
         )
 
     def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return every customer's probability of each segment, one column a segment."""
+        """Return every customer's probability of each segment, one column a segment.
+
+        Raises
+        ------
+        DataError
+            If a customer has a value that the transform cannot take.
+        """
         found = probabilities(deviances(self.transform.apply(frame), self.components))
         kept = frame.select("customer_id") if "customer_id" in frame.columns else pl.DataFrame()
         return kept.hstack([pl.Series(n, found[:, j]) for j, n in enumerate(self.ids)])
@@ -282,5 +309,5 @@ class MixtureModel(StoredModel):
                 data["seed"],
                 data["segkit_version"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the mixture model cannot be read: {error!r}") from error

@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.assign import squared_distances
-from segkit.cluster.scoring import ALIKE, check_renaming, scored
+from segkit.cluster.scoring import ALIKE, check_renaming, score_rows, scored
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
+from segkit.result import check_number, check_numbers
 from segkit.transform import CENTRES, Transform
 
 FORMAT = 1
@@ -91,6 +92,18 @@ class SegmentModel(StoredModel):
         return {segment.id: segment.name for segment in self.segments}
 
     @property
+    def parts(self) -> tuple[Segment, ...]:
+        """What stands for each segment."""
+        return self.segments
+
+    def check_part(self, one: Segment) -> None:
+        """Raise ``ModelError`` unless one segment's centre has a number for each column."""
+        check_numbers(f"the point of {one.id}", one.point, len(self.features))
+        check_number(f"the reach of {one.id}", one.reach, least=0)
+        for name, value in one.centre.items():
+            check_number(f"{name} at the centre of {one.id}", value)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Columns that a frame needs to be scored."""
         return self.transform.names
@@ -112,15 +125,20 @@ class SegmentModel(StoredModel):
             Rows in the frame's order: customer_id, segment, segment_name, distance (to the own
             centre, in units of the matrix), second_segment, margin (how much farther the second
             nearest centre is), unlike_any (farther from its segment's centre than 99.5% of the
-            segment's customers at the fit).
+            segment's customers at the fit), reason (why a customer has no segment and nulls
+            elsewhere: a value that the transform cannot take, such as negative money under a
+            logarithm, an infinite one, or a missing one with no treatment stated).
 
         Raises
         ------
         ColumnError
             If a feature is missing or not numeric.
         DataError
-            If a value is infinite, or missing with no treatment stated in the transform.
+            If a customer comes twice or has no id.
         """
+        return score_rows(frame, self.transform.find_unfit(frame), self._score)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
         squared = squared_distances(self.transform.apply(frame), self._points())
         reach = [segment.reach for segment in self.segments]
         return scored(frame, self.names, np.sqrt(squared, out=squared), reach)
@@ -218,6 +236,13 @@ class SegmentModel(StoredModel):
                 f"the model is of format {data.get('format')}; this segkit reads format {FORMAT}"
             )
         try:
+            listed = tuple(feature["name"] for feature in data["features"])
+            transform = Transform.from_data(data["transform"])
+            if listed != transform.names:
+                raise ModelError(
+                    f"the model's features ({', '.join(map(str, listed)) or 'none'}) are not its "
+                    f"transform's ({', '.join(transform.names)})"
+                )
             segments = tuple(
                 Segment(
                     s["id"], s["name"], s["customers"], dict(s["centre"]),
@@ -226,7 +251,7 @@ class SegmentModel(StoredModel):
                 for s in data["segments"]
             )  # fmt: skip
             return cls(
-                Transform.from_data(data["transform"]),
+                transform,
                 segments,
                 {f["name"]: f["definition"] for f in data["features"] if f["definition"]},
                 data["method"],
@@ -237,5 +262,5 @@ class SegmentModel(StoredModel):
                 data["seed"],
                 data["segkit_version"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the segment model cannot be read: {error!r}") from error

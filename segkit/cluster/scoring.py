@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ModelError, unknown
+from segkit.result import check_customers, read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,6 +103,43 @@ def scored(
     return pl.DataFrame(columns)
 
 
+def score_rows(
+    frame: pl.DataFrame, reasons: pl.Series, score: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Score the rows that can be scored, and keep the others with the reason why not.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The rows; where there is a ``customer_id``, none may come twice or be missing.
+    reasons : polars.Series of str
+        Why a row cannot be scored; null where it can.
+    score : callable
+        From some rows to as many scored ones.
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows in the frame's order: what ``score`` gives, null for rows with a reason, and
+        ``reason``.
+
+    Raises
+    ------
+    DataError
+        If a customer comes twice, or has no id.
+    """
+    check_customers(frame)
+    apart = reasons.is_not_null()
+    if not apart.any():
+        return score(frame).with_columns(reasons.alias("reason"))
+    place = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("_row")
+    some = score(frame.filter(~apart)).with_columns(place.filter(~apart))
+    whole = place.to_frame().join(some, on="_row", how="left", maintain_order="left").drop("_row")
+    if "customer_id" in frame.columns:
+        whole = whole.with_columns(frame.get_column("customer_id"))
+    return whole.with_columns(reasons.alias("reason"))
+
+
 def reaches(distances: Floats) -> list[float]:
     """Return, for each segment, the distance within which 99.5% of its customers lie.
 
@@ -148,13 +186,7 @@ def read_model(path: Path | str) -> Any:
     ModelError
         If the file is absent or no JSON.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise ModelError(f"there is no model file at {source}")
-    try:
-        return json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{source.name} is not JSON: {error}") from error
+    return read_json(path, "model file")
 
 
 def check_kind(data: Any, kind: str, version: int) -> None:
@@ -188,7 +220,7 @@ def load_model(path: Path | str) -> Scorer:
 
     data = read_model(path)
     kind = data.get("segkit_model") if isinstance(data, Mapping) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ModelError(
             f"{Path(path).name} is not a segkit segment model ('segkit_model' is {kind!r}; "
             f"known: {', '.join(KINDS)})"

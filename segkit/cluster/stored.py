@@ -8,13 +8,46 @@ from pathlib import Path
 from typing import Any, Self
 
 from segkit.cluster.scoring import read_model, write_model
-from segkit.result import Result
+from segkit.result import Result, check_names, check_number
 
 
 class StoredModel(Result):
     """Base of the models that assign customers: readable JSON, never pickle."""
 
     __slots__ = ()
+    rows: int  # customers of the fit
+
+    def __post_init__(self) -> None:
+        """Check the model, however it came about: fitted, renamed or read.
+
+        Raises
+        ------
+        ModelError
+            If it could not score: no columns, a list of the wrong length, a number that is not
+            finite, two segments of one id.
+        """
+        check_names("features", self.features)
+        check_names("segments", (one.id for one in self.parts))
+        check_names("segments", (one.name for one in self.parts))
+        check_number("the customers of the stored model", self.rows, least=1)
+        for one in self.parts:
+            check_number(f"the customers of {one.id}", one.size, least=0)
+            check_number(f"the reach of {one.id}", one.reach)
+            self.check_part(one)
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Any, ...]:
+        """What stands for each segment."""
+
+    @abstractmethod
+    def check_part(self, one: Any) -> None:
+        """Raise ``ModelError`` unless one segment's numbers fit the model's columns."""
+
+    @property
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
 
     @property
     @abstractmethod

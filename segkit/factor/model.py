@@ -18,10 +18,10 @@ from segkit.factor.indices import FitIndices
 from segkit.factor.naming import Marker, markers, slug
 from segkit.factor.rotation import variance
 from segkit.factor.scores import Scores, score_frame
-from segkit.factor.stored import read_data, write_data
+from segkit.factor.stored import check_model, read_data, write_data
 from segkit.factor.weights import ScoreModel, determinacy, score_weights
 from segkit.factor.wording import describe_model
-from segkit.result import Result
+from segkit.result import Result, read_json
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -78,6 +78,17 @@ class FactorModel(Result):
     notes: tuple[str, ...]
     seed: int
     version: str
+
+    def __post_init__(self) -> None:
+        """Check the model, however it came about: fitted, renamed or read.
+
+        Raises
+        ------
+        ModelError
+            If it has no items or factors, an array of the wrong shape, or a number that is not
+            finite.
+        """
+        check_model(self)
 
     @property
     def n_factors(self) -> int:
@@ -245,7 +256,8 @@ class FactorModel(Result):
         Raises
         ------
         ColumnError, DataError, ParameterError
-            For missing or non-numeric items, a model without answers, an unknown method.
+            For missing or non-numeric items, a model without answers, an unknown method, a
+            customer who comes twice or has no id.
         """
         return score_frame(self, frame, method, least)
 
@@ -298,11 +310,4 @@ class FactorModel(Result):
         ModelError
             If the file is absent, is no JSON, or is no factor model.
         """
-        source = Path(path)
-        if not source.is_file():
-            raise ModelError(f"there is no model file at {source}")
-        try:
-            data = json.loads(source.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{source.name} is not JSON: {error}") from error
-        return cls.from_data(data)
+        return cls.from_data(read_json(path, "model file"))

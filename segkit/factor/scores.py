@@ -12,7 +12,7 @@ from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.factor.answers import join, read_answers
 from segkit.factor.weights import apply_weights, check_score, determinacy
-from segkit.result import Result
+from segkit.result import Result, check_customers
 
 if TYPE_CHECKING:
     from segkit.factor.model import FactorModel
@@ -87,6 +87,7 @@ class Scores(Result):
 def score_frame(model: FactorModel, frame: pl.DataFrame, method: str, least: int | None) -> Scores:
     """Score a frame of answers by a fitted model; see `FactorModel.score`."""
     check_score(method)
+    check_customers(frame)
     inner = model.score_model()
     side = model.side
     if side is None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segkit.errors import ModelError
+from segkit.errors import ModelError, unknown
 from segkit.factor.coding import Coding, ScoreSide
 from segkit.factor.indices import FitIndices
+from segkit.result import check_names, check_number, check_numbers
 
 if TYPE_CHECKING:
     from segkit.factor.model import FactorModel
@@ -68,8 +69,46 @@ def read_data(data: Mapping[str, Any]) -> dict[str, Any]:
         )
     try:
         return _fields(data)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the factor model cannot be read: {error!r}") from error
+
+
+def check_model(model: FactorModel) -> None:
+    """Raise ``ModelError`` unless a model's names and arrays fit one another.
+
+    One finite number for each item and factor; spreads that are not negative;
+    per coded item as many codes as answers, the answers ascending.
+    """
+    check_names("items", model.items)
+    check_names("factors", model.names)
+    check_number("the people of the stored model", model.n, least=1)
+    p, k = len(model.items), len(model.names)
+    shapes = {"loadings": (p, k), "phi": (k, k), "uniquenesses": (p,), "correlation": (p, p)}
+    for name, shape in shapes.items():
+        _check_array(name, getattr(model, name), shape)
+    side = model.side
+    if side is None:
+        return
+    for name, shape in {
+        "means": (p,), "sds": (p,), "correlation": (p, p), "attenuation": (p,)
+    }.items():  # fmt: skip
+        _check_array(f"scoring {name}", getattr(side, name), shape)
+    for item, (answers, codes) in side.coding.tables.items():
+        if item not in model.items:
+            raise ModelError(unknown("coded item", str(item), model.items))
+        check_numbers(f"the answers to {item}", answers, len(answers))
+        check_numbers(f"the codes of {item}", codes, len(answers))
+        if list(answers) != sorted(set(answers)) or not answers:
+            raise ModelError(f"the answers to {item} must ascend; got {list(answers)}")
+
+
+def _check_array(name: str, values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise ModelError(f"the model's {name} must be of shape {shape}; got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ModelError(f"the model's {name} hold a number that is not finite")
+    if name == "scoring sds" and (values < 0).any():
+        raise ModelError(f"the model's {name} must not be negative")
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:

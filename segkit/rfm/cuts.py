@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ModelError, ParameterError, unknown
+from segkit.result import read_json
 from segkit.rfm.breaks import natural_cuts
 
 Method = Literal["quantile", "fixed", "natural"]
@@ -111,8 +112,10 @@ class Cuts:
         Raises
         ------
         ModelError
-            If a key is missing or unknown.
+            If a key is missing or unknown, or a cut is no finite number.
         """
+        if not isinstance(data, Mapping):
+            raise ModelError(f"stored cuts are a table of names; got {type(data).__name__}")
         known = ("recency", "frequency", "monetary", "method", "ties", "as_of", "customers")
         for key in data:
             if key not in known:
@@ -121,15 +124,18 @@ class Cuts:
         if missing:
             raise ModelError(f"stored cuts lack {', '.join(missing)}")
         day = data.get("as_of")
-        return cls(
-            recency=tuple(data["recency"]),
-            frequency=tuple(data["frequency"]),
-            monetary=tuple(data["monetary"]),
-            method=str(data.get("method", "fixed")),
-            ties=str(data.get("ties", "given")),
-            as_of=date.fromisoformat(day) if day else None,
-            customers=int(data.get("customers", 0)),
-        )
+        try:
+            return cls(
+                recency=tuple(data["recency"]),
+                frequency=tuple(data["frequency"]),
+                monetary=tuple(data["monetary"]),
+                method=str(data.get("method", "fixed")),
+                ties=str(data.get("ties", "given")),
+                as_of=date.fromisoformat(day) if day else None,
+                customers=int(data.get("customers", 0)),
+            )
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"the stored cuts cannot be read: {error}") from error
 
     def save(self, path: Path | str) -> Path:
         """Write the cuts as JSON and return the path."""
@@ -146,14 +152,7 @@ class Cuts:
         ModelError
             If the file is absent or is not one of stored cuts.
         """
-        source = Path(path)
-        if not source.is_file():
-            raise ModelError(f"no file of cuts {source}")
-        try:
-            data = json.loads(source.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{source.name} is not JSON: {error}") from None
-        return cls.from_dict(data)
+        return cls.from_dict(read_json(path, "file of cuts"))
 
 
 def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[float, ...]:

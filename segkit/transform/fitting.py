@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 WORSE_WHEN_HIGH = ("recency", "gap_days", "return", "abandon", "complaint", "unsubscribe")
 
 
-def numbers(frame: pl.DataFrame, name: str) -> Floats:
-    """Return a column as contiguous floats, missing values as NaN; infinite ones are an error."""
+def numbers(frame: pl.DataFrame, name: str, *, infinite: bool = False) -> Floats:
+    """Return a column as contiguous floats, missing values as NaN.
+
+    Infinite ones are an error unless the caller deals with them.
+    """
     series = frame.get_column(name)
     if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         raise ColumnError(f"{name} must be numeric to be transformed; it is {series.dtype}")
     values = np.array(series.cast(pl.Float64).to_numpy(), dtype=np.float64)
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        raise DataError(f"{name} holds {infinite} infinite values; mend them before transforming")
+    count = 0 if infinite else int(np.isinf(values).sum())
+    if count:
+        raise DataError(f"{name} holds {count} infinite values; mend them before transforming")
     return values
 
 

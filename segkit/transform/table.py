@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
 from segkit.labels import label
-from segkit.result import Result
+from segkit.result import Result, check_names, check_number
 from segkit.transform.column import CENTRES, Column
 from segkit.transform.fitting import fill_missing, fit_column, numbers, share_topic_weights
 from segkit.transform.propose import propose_column
@@ -167,6 +167,45 @@ class Transform(Result):
             matrix[:, place] = (shaped - column.centre) / column.spread * column.total
         return matrix
 
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, customer by customer, why `apply` cannot take a row; null where it can.
+
+        A value that a shape cannot take (negative money under a logarithm: more returned than
+        bought), an infinite one, or a missing one for which no fill is stated.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+
+        Returns
+        -------
+        polars.Series of str
+            One reason a row, of the first column at fault.
+
+        Raises
+        ------
+        ColumnError, ModelError
+            If a column is absent or not numeric, or the transform is not fitted.
+
+        Examples
+        --------
+        >>> fitted = Transform.of({"monetary": "log1p"}).fit(pl.DataFrame({"monetary": [1.0, 9.0]}))
+        >>> fitted.find_unfit(pl.DataFrame({"monetary": [5.0, -2.0]})).to_list()
+        [None, 'monetary is negative (-2), which log1p cannot take']
+        """
+        self._require_fit()
+        require_columns(frame.columns, self.names, "the customer table")
+        reasons = pl.Series("reason", [None] * frame.height, dtype=pl.String)
+        for column in self.columns:
+            values = numbers(frame, column.name, infinite=True)
+            missing = np.isnan(values) & (column.fill is None or column.fill_value is None)
+            bad = np.isinf(values) | missing
+            if column.lower is None and column.shape in ("log1p", "sqrt", "arcsine"):
+                bad |= values < 0
+            for row in np.flatnonzero(bad & reasons.is_null().to_numpy()).tolist():
+                reasons[row] = _unfit_words(column, float(values[row]))
+        return reasons
+
     def apply_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the transformed columns as a frame."""
         return pl.DataFrame(self.apply(frame), schema=list(self.names))
@@ -249,6 +288,38 @@ class Transform(Result):
                 winsor = item.get("winsor")
                 columns.append(Column(**{**item, "winsor": tuple(winsor) if winsor else None}))
             dropped = tuple((item["column"], item["why"]) for item in data["dropped"])
-            return cls(tuple(columns), dropped, data["rows"])
-        except (KeyError, TypeError) as error:
+            made = cls(tuple(columns), dropped, data["rows"])
+        except (AttributeError, KeyError, TypeError, ValueError, ParameterError) as error:
             raise ModelError(f"the stored transform cannot be read: {error}") from error
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Raise ``ModelError`` where a stored transform cannot be what a fit gave.
+
+        It needs columns of different names and, once fitted, finite numbers: a spread above zero,
+        limits that rise, a power where the shape has one.
+        """
+        check_names("columns of the transform", self.names)
+        for column in self.columns:
+            of = f"of {column.name} in the stored transform"
+            for what in ("centre", "spread", "factor", "weight"):
+                above = -np.inf if what == "centre" else 0.0
+                check_number(f"the {what} {of}", getattr(column, what), above=above)
+            for what in ("fill_value", "lower", "upper", "power"):
+                if getattr(column, what) is not None:
+                    check_number(f"{what} {of}", getattr(column, what))
+            if column.lower is not None and column.upper is not None:
+                check_number(f"the upper limit {of}", column.upper, least=column.lower)
+            if self.rows is not None and column.shape == "yeo_johnson" and column.power is None:
+                raise ModelError(f"the power {of} is missing")
+        if self.rows is not None:
+            check_number("the rows of the stored transform", self.rows, least=1)
+
+
+def _unfit_words(column: Column, value: float) -> str:
+    if np.isnan(value):
+        return f"{column.name} is missing, and the model states nothing in its place"
+    if np.isinf(value):
+        return f"{column.name} is infinite"
+    return f"{column.name} is negative ({number(value)}), which {column.shape} cannot take"
