@@ -156,7 +156,9 @@ def test_pandas_frames_of_every_type():
     taken = segkit.intake(frame)
     assert taken.orders["customer_id"].to_list() == ["17850"]
     assert taken.orders["category"].to_list() == ["x"]
-    assert taken.orders["order_day"].to_list() == [19905]  # the Berlin day, not the UTC one
+    assert taken.orders["order_day"].to_list() == [19904]  # the day in UTC, as of any file
+    berlin = segkit.intake(frame, {"timezone": "Europe/Berlin"})
+    assert berlin.orders["order_day"].to_list() == [19905]
     assert taken.ledger.reasons() == {"missing_customer_id": 1, "missing_amount": 1}
     raw = from_memory(frame)
     assert raw["Returned"].to_list() == [False, None, True]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from segkit.ingest.parse import is_text, text
+from segkit.ingest.numbers import read_numbers, seen_dialect
+from segkit.ingest.parse import is_text, null_numbers, text
 
 YES_NO = {"yes": 1.0, "no": 0.0}
 # A rating scale: it begins at 1 or below, and has no more answers than 0 to 10.
@@ -16,19 +17,6 @@ HIGH_CODES = (8, 9, *(11 * k for k in range(1, 10)), 96, 97, 98, *(111 * k for k
 HIGH_CODES += (996, 997, 998, 9996, 9997, 9998, 9999)
 # Tops of scales with a middle that begin at 1: a 0 below them is rather a code than an answer.
 ODD_TOPS = (5, 7)
-
-
-def numeric_nulls(nulls: Sequence[object]) -> list[float]:
-    """Return those of the words for 'no value' that are finite numbers.
-
-    Examples
-    --------
-    >>> numeric_nulls(["", "NaN", "-999", "99.0", 7])
-    [-999.0, 99.0, 7.0]
-    """
-    read = pl.Series([str(word) for word in nulls], dtype=pl.String).str.strip_chars()
-    values = read.cast(pl.Float64, strict=False).drop_nulls()
-    return values.filter(values.is_finite()).to_list()
 
 
 def read_item(item: pl.Series, nulls: Sequence[object]) -> pl.Series:
@@ -41,18 +29,25 @@ def read_item(item: pl.Series, nulls: Sequence[object]) -> pl.Series:
     >>> read_item(pl.Series("q1", ["Yes", "no", "k.A."]), ["k.A."]).to_list()
     [1.0, 0.0, None]
     """
-    codes = numeric_nulls(nulls)
+    codes = null_numbers(nulls)
     if is_text(item.dtype):
         words = [str(word) for word in nulls]
         spelt = item.to_frame("item").select(text(pl.col("item"), words)).to_series()
         held = spelt.drop_nulls().str.to_lowercase().unique()
         if held.len() and held.is_in(list(YES_NO)).all():
             spelt = spelt.str.to_lowercase().replace_strict(YES_NO, return_dtype=pl.Float64)
-        item = spelt.cast(pl.Float64, strict=False).alias(item.name)
+        else:
+            spelt = _read_numbers(spelt)
+        item = spelt.alias(item.name)
     if not codes or not item.dtype.is_numeric():
         return item
     known = item.cast(pl.Float64).is_in(codes)
     return item.to_frame().select(pl.when(~known).then(pl.first())).to_series()
+
+
+def _read_numbers(texts: pl.Series) -> pl.Series:
+    """Read texts as numbers in the dialect that they show."""
+    return read_numbers(texts, seen_dialect(texts)[0]).cast(pl.Float64)
 
 
 def count_unreadable(item: pl.Series, read: pl.Series, nulls: Sequence[object]) -> int:
@@ -67,7 +62,7 @@ def count_unreadable(item: pl.Series, read: pl.Series, nulls: Sequence[object]) 
     if not is_text(item.dtype):
         return 0
     blank = item.to_frame("item").select(text(pl.col("item"), [str(n) for n in nulls]).is_null())
-    lost = item.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False).is_null()
+    lost = _read_numbers(item.cast(pl.String).str.strip_chars()).is_null()
     return int((read.is_null() & lost & ~blank.to_series()).sum())
 
 

@@ -11,9 +11,10 @@ import polars as pl
 
 from segkit.display import counted
 from segkit.errors import SegkitError
+from segkit.ingest.findings import Finding, findings_of, trial
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.propose import propose_table
-from segkit.ingest.questions import Finding, open_questions
+from segkit.ingest.questions import open_questions
 from segkit.ingest.readers import gather
 from segkit.result import Result
 
@@ -215,8 +216,6 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     >>> audit.blocked, audit.mapping.tables["orders"].columns["amount"]
     (False, 'Betrag')
     """
-    from segkit.ingest.findings import findings_of, trial
-
     gathered = gather(source, mapping)
     raw = gathered.raw
     used, questions = settle_mapping(raw, gathered.given)

@@ -14,6 +14,11 @@ DATE_LIKE = (
     r"|^\p{L}{2,10}[.,]* \d{1,2}\D"
 )
 NUMERIC = ("epoch_s", "epoch_ms", "excel")
+# An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
+OFFSET = (
+    r"\d:\d\d(?::\d\d)?(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)$"
+    r"|\dT?\d{4,6}(Z|[+-]\d\d:?\d\d)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Clock:
         cell = in_english(text(column, self.nulls), self.words)
         if _absolute(form):
             offset = form[:-1] + "%z" if form.endswith("Z") else form
-            ended = cell.str.replace(r"( ?)(?:Z|UTC)$", "${1}+00:00")
+            ended = cell.str.replace(r"( ?)(?:Z|UTC|GMT)$", "${1}+00:00")
             return ended.str.to_datetime(offset, time_unit="us", strict=False)
         return self.to_utc(_local(cell, form))
 
@@ -124,6 +129,30 @@ class Clock:
             .row(0)
         )
         return int(row[0]), int(row[1])
+
+
+def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:
+    """List the zones or offsets that a column of times carries, and count the times with none.
+
+    Examples
+    --------
+    >>> stated_offsets(pl.Series(["2024-01-01T10:00:00+01:00", "2024-01-01 10:00"]))
+    (['+01:00'], 1)
+    >>> stated_offsets(pl.Series(["2024-01-01 10:00"]))
+    ([], 1)
+    """
+    full, dtype = cells.drop_nulls(), cells.dtype
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+        return [dtype.time_zone], 0
+    if not is_text(dtype):
+        return [], full.len()
+    found = (
+        full.cast(pl.String)
+        .to_frame("t")
+        .select(pl.coalesce(pl.col("t").str.extract(OFFSET, 1), pl.col("t").str.extract(OFFSET, 2)))
+    )
+    offsets = found.to_series()
+    return sorted(offsets.drop_nulls().unique().to_list()), offsets.null_count()
 
 
 def _absolute(form: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,8 +13,20 @@ from segkit.ingest import parse
 from segkit.ingest.clock import Clock
 from segkit.ingest.mapping import Mapping
 from segkit.ingest.months import date_words
-from segkit.ingest.spelling import day_order, formats, numeric_format
+from segkit.ingest.numbers import (
+    CURRENCY_UNITS,
+    Dialect,
+    currencies,
+    foreign_units,
+    read_numbers,
+    seen_dialect,
+    units_of,
+)
+from segkit.ingest.options import as_date
+from segkit.ingest.spelling import LIMITS, DayOrder, day_order, formats, numeric_format
+from segkit.schema import fields
 
+NUMBERS = ("money", "number")
 NUMERIC_ID = r"^-?\d+(\.0+)?$"
 
 
@@ -40,6 +53,8 @@ class Columns:
     mapping: Mapping
     notes: list[str] = field(default_factory=list)
     first_line: int | None = None
+    _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
+    _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
 
     def option(self, name: str) -> Any:
         """Give an option's value for this table."""
@@ -66,17 +81,27 @@ class Columns:
         """List the raw columns behind the contract's columns, for examples."""
         return tuple(theirs for n in names if (theirs := self.source(n)) is not None)
 
+    def cells(self, theirs: str) -> pl.Series:
+        """Give a raw column with nulls for what means 'no value'; texts trimmed."""
+        if theirs not in self._cells:
+            dtype = self.raw.schema[theirs]
+            cell = parse.present(pl.col(theirs), dtype, self.nulls)
+            self._cells[theirs] = self.raw.select(cell).to_series()
+        return self._cells[theirs]
+
     def blank(self, name: str) -> pl.Expr:
         """Tell whether the raw cell holds no value."""
         theirs = self.source(name)
         if theirs is None:
             return pl.lit(self.constant(name) is None)
-        dtype = self.raw.schema[theirs]
-        if parse.is_text(dtype):
-            return parse.text(pl.col(theirs), self.nulls).is_null()
-        return pl.col(theirs).is_null() | (
-            pl.col(theirs).is_nan() if dtype.is_float() else pl.lit(value=False)
-        )
+        empty = self.cells(theirs).is_null()
+        if parse.is_text(self.raw.schema[theirs]) and self._kind(name) in NUMBERS:
+            micro = [round(value * parse.MICRO) for value in parse.null_numbers(self.nulls)]
+            empty = empty | self._micros(name).is_in(micro).fill_null(value=False)
+        return pl.lit(empty)
+
+    def _kind(self, name: str) -> str:
+        return fields(self.table)[name].kind
 
     def id(self, name: str) -> pl.Expr:
         """Read a column of ids as text; decimals such as 17850.0 become 17850, with a note."""
@@ -102,7 +127,8 @@ class Columns:
                         f"{self.table}: {counted(floats, 'id')} in {theirs!r} ending in '.0'; "
                         "such ids are read as whole numbers (123.0 is 123)"
                     )
-        read = parse.identifier(pl.col(theirs), dtype, self.nulls, whole=whole)
+        cell = parse.present(pl.col(theirs), dtype, self.nulls)
+        read = parse.identifier(cell, dtype, self.nulls, whole=whole)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def text(self, name: str) -> pl.Expr:
@@ -111,7 +137,9 @@ class Columns:
         constant = pl.lit(self.constant(name), dtype=pl.String)
         if theirs is None:
             return constant
-        read = parse.identifier(pl.col(theirs), self.raw.schema[theirs], self.nulls)
+        dtype = self.raw.schema[theirs]
+        cell = parse.present(pl.col(theirs), dtype, self.nulls)
+        read = parse.identifier(cell, dtype, self.nulls)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})
@@ -119,46 +147,83 @@ class Columns:
 
     def micro(self, name: str) -> pl.Expr:
         """Read a column of money or quantities exactly, as whole millionths (Int64)."""
-        theirs = self.source(name)
         fixed = self.constant(name)
         constant = pl.lit(None if fixed is None else round(float(fixed) * parse.MICRO), pl.Int64)
-        if theirs is None:
+        if self.source(name) is None:
             return constant
-        dtype = self.raw.schema[theirs]
-        if parse.is_text(dtype):
-            decimal, thousands = self.signs(theirs)
-            if (decimal, thousands) == (".", "") and self._plain(theirs):
-                exact = parse.plain_decimals(pl.col(theirs))
-            else:
-                exact = parse.decimals(pl.col(theirs), self.nulls, decimal, thousands)
-            read = parse.micro(exact, pl.Decimal(38, 6))
-        elif dtype.is_numeric():
-            read = parse.micro(pl.col(theirs), dtype)
-        else:
-            read = pl.lit(None, dtype=pl.Int64)
+        read = pl.when(~self.blank(name)).then(pl.lit(self._micros(name)))
         return read if fixed is None else pl.coalesce(read, constant)
 
-    def _plain(self, theirs: str) -> bool:
-        """Tell whether every cell is written as computers write numbers."""
-        read = self.raw.select(
-            (parse.plain_decimals(pl.col(theirs)).is_null() & pl.col(theirs).is_not_null()).any()
-        )
-        return not read.item()
+    def _micros(self, name: str) -> pl.Series:
+        """Read a column's cells as whole millionths; null where they are no such number."""
+        theirs = str(self.source(name))
+        if (name, theirs) not in self._read:
+            cells, dtype = self.cells(theirs), self.raw.schema[theirs]
+            if parse.is_text(dtype):
+                cells = read_numbers(cells.cast(pl.String), self.dialect(theirs), self.units(name))
+            read = pl.lit(None, dtype=pl.Int64)
+            if cells.dtype.is_numeric():
+                read = parse.micro(pl.col("cell"), cells.dtype)
+            micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
+            self._read[name, theirs] = micros
+        return self._read[name, theirs]
+
+    def numbers(self, name: str) -> pl.Series:
+        """Read a column's cells as numbers, null where they hold no value."""
+        read = self._micros(name).to_frame("n")
+        return read.select(pl.when(~self.blank(name)).then(pl.col("n") / parse.MICRO)).to_series()
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """The contract's columns that hold money."""
+        return tuple(name for name, item in fields(self.table).items() if item.kind == "money")
+
+    def units(self, name: str) -> frozenset[str]:
+        """List what may stand beside a number in a column: currencies, where it is money."""
+        if self._kind(name) != "money":
+            return frozenset()
+        home = self.option("currency")
+        if self.table != "orders" and home:
+            return frozenset(units_of(home))
+        percent = name == "discount" and self.option("discount_unit") == "percent"
+        return CURRENCY_UNITS | {"%"} if percent else CURRENCY_UNITS
+
+    def strange(self, name: str) -> pl.Expr:
+        """Tell whether a cell is a number of something else, such as 3 PCS."""
+        theirs = self.source(name)
+        if theirs is None or not parse.is_text(self.raw.schema[theirs]):
+            return pl.lit(value=False)
+        cells = self.cells(theirs).cast(pl.String)
+        return pl.lit(foreign_units(cells, self.units(name)))
+
+    def stated_currency(self, *names: str, sure: bool = False) -> pl.Series | None:
+        """Name the currency that the amounts themselves state; None where none states any.
+
+        With ``sure``, a sign that several currencies share states none.
+        """
+        home = self.option("currency")
+        found: pl.Series | None = None
+        for name in names:
+            theirs = self.source(name)
+            if theirs is None or not parse.is_text(self.raw.schema[theirs]):
+                continue
+            stated = currencies(self.cells(theirs).cast(pl.String), home, sure=sure)
+            found = stated if found is None else found.zip_with(found.is_not_null(), stated)
+        return None if found is None or not found.drop_nulls().len() else found.alias("currency")
 
     def number(self, name: str) -> pl.Expr:
         """Read a column of numbers (Float64)."""
         return parse.from_micro(self.micro(name))
 
-    def signs(self, theirs: str) -> tuple[str, str]:
-        """Give the decimal and the thousands sign of a text column, set or seen."""
+    def dialect(self, theirs: str) -> Dialect:
+        """Tell how a text column writes numbers, as set or as seen."""
         decimal, thousands = self.option("decimal"), self.option("thousands")
+        seen, _ = seen_dialect(self.cells(theirs).cast(pl.String))
         if decimal is None:
-            cells = self.raw.get_column(theirs).cast(pl.String).unique()
-            seen, parted, _ = parse.seen_decimal(cells.drop_nulls())
-            return seen, parted if thousands is None else thousands
+            decimal = seen.decimal
         if thousands is None:
             thousands = "." if decimal == "," else ","
-        return decimal, thousands
+        return Dialect(decimal, thousands, seen.lakh)
 
     def flag(self, name: str) -> pl.Expr:
         """Read a column of yes and no."""
@@ -167,38 +232,53 @@ class Columns:
         if theirs is None:
             return constant
         words = self.mapping.tables[self.table].values.get(name, {})
-        read = parse.flag(pl.col(theirs), self.raw.schema[theirs], self.nulls, words)
+        cells = pl.lit(self.cells(theirs))
+        read = parse.flag(cells, self.raw.schema[theirs], self.nulls, words)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def clock(self, name: str) -> Clock:
         """Settle how a column's times are read: zone, formats, clock changes."""
         theirs = self.source(name)
-        zone = self.option("timezone")
         found: tuple[str, ...] = ()
         words: dict[str, str] = {}
         if theirs is not None:
-            dtype, cells = self.raw.schema[theirs], self.raw.get_column(theirs)
+            dtype, cells = self.raw.schema[theirs], self.cells(theirs)
             words = date_words(cells) if parse.is_text(dtype) else {}
             given = self.option("date_format")
             if given:
                 found = (given,) if isinstance(given, str) else tuple(given)
             elif parse.is_text(dtype):
-                first = self.option("day_first")
-                order = day_order(cells).guess if first is None else bool(first)
-                found = tuple(formats(cells, day_first=order))
+                order = self.day_order(name)
+                found = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
             elif dtype.is_numeric():
                 guess = numeric_format(cells)
                 found = (guess,) if guess else ()
-            if zone is None and isinstance(dtype, pl.Datetime) and dtype.time_zone:
-                zone = dtype.time_zone
         return Clock(
-            zone or "UTC",
+            self.option("timezone") or "UTC",
             found,
             self.nulls,
             self.option("ambiguous_time"),
             self.option("missing_time"),
             words=words,
         )
+
+    def day_order(self, name: str) -> DayOrder:
+        """Tell the order of day, month and year in a text column, as set or as seen."""
+        cells = self.cells(str(self.source(name)))
+        limits = LIMITS
+        if self._kind(name) == "time":
+            first = as_date(self.option("earliest_date")) or LIMITS[0]
+            tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
+            limits = first, as_date(self.option("latest_date")) or tomorrow
+        seen = day_order(cells, limits)
+        first = self.option("day_first")
+        short = seen.short or ("dmy" if (seen.guess if first is None else first) else "mdy",)
+        if first is None:
+            return replace(seen, short=short)
+        if first:
+            return replace(seen, day_first=1, month_first=0, short=("dmy",))
+        listed = [order for order in ("mdy", "ymd") if order in seen.short] or ["mdy"]
+        return replace(seen, day_first=0, month_first=1, short=tuple(listed))
 
     def time(self, name: str) -> tuple[pl.Expr, pl.Expr, Clock]:
         """Read a column of times: UTC, how to get the business day, and the clock used."""
@@ -209,14 +289,29 @@ class Columns:
             utc = clock.to_utc(pl.lit(moment[0], dtype=pl.Datetime("us")))
         else:
             clock = replace(clock, skips=self._note_clock(theirs, clock))
-            utc = clock.utc(pl.col(theirs), self.raw.schema[theirs])
+            utc = clock.utc(pl.lit(self.cells(theirs)), self.raw.schema[theirs])
+            self._note_numbers(theirs, clock)
         return utc, clock.day(utc), clock
+
+    def _note_numbers(self, theirs: str, clock: Clock) -> None:
+        """Say how numbers are read as dates."""
+        meant = {
+            "excel": "days of Excel (45292 is 2024-01-01)",
+            "epoch_s": "seconds since 1970 in UTC",
+            "epoch_ms": "milliseconds since 1970 in UTC",
+        }
+        for form in clock.formats:
+            if form in meant:
+                self.notes.append(
+                    f"{self.table}: numbers in {theirs!r} are read as {meant[form]} "
+                    f'(date_format = "{form}")'
+                )
 
     def _note_clock(self, theirs: str, clock: Clock) -> bool:
         """Count the times that clock changes make doubtful; tell whether any does not exist."""
         if clock.zone == "UTC":
             return False
-        local = clock.naive(pl.col(theirs), self.raw.schema[theirs])
+        local = clock.naive(pl.lit(self.cells(theirs)), self.raw.schema[theirs])
         twice, skipped = clock.doubtful(self.raw.select(local.alias("t")).to_series())
         if twice:
             self.notes.append(
@@ -238,11 +333,18 @@ class Columns:
         if theirs is None:
             fixed = self.constant(name)
             return pl.lit(str(fixed) if fixed is not None else None, pl.String).str.to_date()
-        dtype = self.raw.schema[theirs]
+        dtype, cells = self.raw.schema[theirs], pl.lit(self.cells(theirs))
         if dtype == pl.Date:
-            return pl.col(theirs)
+            return cells
         clock = self.clock(name)
-        local = Clock("UTC", clock.formats, clock.nulls, words=clock.words)
-        if isinstance(dtype, pl.Datetime) and dtype.time_zone:
-            return pl.col(theirs).dt.convert_time_zone(clock.zone).dt.date()
-        return local.utc(pl.col(theirs), dtype).dt.date()
+        # A date without an offset is the day that it names; with one, the day in the zone.
+        local = clock.naive(cells, dtype).dt.date()
+        there = clock.day(clock.utc(cells, dtype)).cast(pl.Date)
+        return self._past(name, clock, pl.coalesce(local, there))
+
+    def _past(self, name: str, clock: Clock, day: pl.Expr) -> pl.Expr:
+        """Take births that a year of two figures puts into the future a century earlier."""
+        if name != "birth_date" or not any("%y" in form for form in clock.formats):
+            return day
+        today = datetime.now(tz=UTC).date()
+        return pl.when(day > today).then(day.dt.offset_by("-100y")).otherwise(day)

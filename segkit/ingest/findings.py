@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from zoneinfo import available_timezones
+
 import polars as pl
 
 from segkit.display import counted, percent
+from segkit.ingest.clock import stated_offsets
+from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
 from segkit.ingest.process import Intake, run
-from segkit.ingest.questions import Finding
 from segkit.ingest.readers import Gathered
 from segkit.schema import CONTRACTS
 
 RANK = {"block": 0, "warn": 1, "info": 2}
 GUEST_SHARE = 0.2
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the audit found.
+
+    Attributes
+    ----------
+    severity : str
+        "block" (must be answered), "warn" or "info".
+    table, column : str
+        Where; the column is the contract's name, or empty.
+    finding : str
+        What, in a sentence.
+    rows : int or None
+        How many rows it concerns, where that can be counted.
+    example : str
+        A value at fault; never a customer's id.
+    answer : str
+        The mapping line that settles it.
+    """
+
+    severity: str
+    table: str
+    column: str
+    finding: str
+    rows: int | None = None
+    example: str = ""
+    answer: str = ""
 
 
 def trial(gathered: Gathered, mapping: Mapping) -> Intake | None:
@@ -56,7 +89,7 @@ def findings_of(
                 for item in step.apart
             ]
         found += [Finding("info", _table_of(note), "", note) for note in taken.notes]
-        found += _about_orders(taken, mapping)
+        found += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
     found += _about_columns(raw, mapping)
     return tuple(sorted(found, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
 
@@ -74,7 +107,6 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
         return []
     return [
         *_about_guests(lines),
-        *_about_zone(lines, mapping),
         *_about_shared_orders(lines),
         *_about_prefix(mapping),
     ]
@@ -102,21 +134,43 @@ def _about_guests(lines: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def _about_zone(lines: pl.DataFrame, mapping: Mapping) -> list[Finding]:
-    """Ask for the zone of times that carry none."""
-    hours = (pl.col("order_time").dt.time() != pl.time(0)).any()
-    if mapping.is_set("orders", "timezone") or not lines.select(hours).item():
-        return []
-    return [
-        Finding(
-            "warn",
-            "orders",
-            "order_time",
-            "Times carry no zone; they are taken as UTC, which decides the day of late orders.",
-            answer='timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or '
-            '"America/Chicago")',
-        )
-    ]
+def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) -> list[Finding]:
+    """Say in which zone days are taken, and which offsets the times carry."""
+    found = []
+    for table, name in (("orders", "order_time"), ("events", "event_time")):
+        frame = taken.tables.get(table)
+        theirs = mapping.tables[table].columns.get(name) if table in mapping.tables else None
+        if frame is None or theirs is None or not frame.height:
+            continue
+        if not frame.select((pl.col(name).dt.time() != pl.time(0)).any()).item():
+            continue
+        found += _about_zone(Columns(table, raw[table], mapping), name, theirs)
+    return found
+
+
+def _about_zone(columns: Columns, name: str, theirs: str) -> list[Finding]:
+    """Ask for the zone of one table's times, or say how its offsets are used."""
+    table, zone = columns.table, columns.option("timezone")
+    offsets, bare = stated_offsets(columns.cells(theirs))
+    if {"epoch_s", "epoch_ms"} & set(columns.clock(name).formats):
+        offsets, bare = ["UTC"], 0
+    example = 'timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or "America/Chicago")'
+    if not offsets:
+        if zone:
+            return []
+        told = f"Times carry no zone; they are taken as UTC, which decides the day of late {table}."
+        return [Finding("warn", table, name, told, answer=example)]
+    listed = ", ".join(offsets[:4]) + (" ..." if len(offsets) > 4 else "")
+    told = f"Times in {theirs!r} carry their offset or zone ({listed}) and are stored in UTC; "
+    told += f"each day is the day in {zone or 'UTC'}."
+    if bare:
+        told += f" {counted(bare, 'time')} without one {'is' if bare == 1 else 'are'} taken in "
+        told += f"{zone or 'UTC'}."
+    if zone:
+        return [Finding("info", table, name, told)]
+    named = "/" in offsets[0] and offsets[0] in available_timezones()
+    answer = f'timezone = "{offsets[0]}"' if named else example
+    return [Finding("warn", table, name, told, answer=answer)]
 
 
 def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:

@@ -11,7 +11,7 @@ from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
 from segkit.ingest.parse import from_micro, is_text, product
 from segkit.ingest.people import People, customers_of
-from segkit.ingest.reasons import order_rules
+from segkit.ingest.reasons import MONEY, discount_comes_off, order_rules
 from segkit.ingest.settle import MICROS, REPEAT, Settled, repeats, settle
 from segkit.ingest.totals import total_lines
 from segkit.ledger import Part, money_from_micro
@@ -55,6 +55,7 @@ def clean_orders(columns: Columns, people: People, fx: pl.DataFrame | None) -> L
     Lines
     """
     parsed = _read(columns, people)
+    _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)
     settled = settle(columns, parsed, order_rules(columns, people, parsed))
     return Lines(*_finish(columns, settled))
@@ -81,8 +82,10 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
         if columns.has(name):
             wanted[f"__{name}"] = columns.micro(name)
             wanted[f"__no_{name}"] = columns.blank(name)
+            wanted[f"__unit_{name}"] = columns.strange(name)
     if columns.has("is_return"):
         wanted["__flag"] = columns.flag("is_return")
+    wanted |= _currency(columns)
     if columns.has("status"):
         wanted["__status"] = columns.text("status").str.to_lowercase()
     frame = columns.raw.lazy().select(**wanted).collect()
@@ -103,6 +106,41 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
     return frame.lazy().with_columns(marks.alias(REPEAT), *_sums(columns)).collect()
 
 
+def _note_unread(columns: Columns, parsed: pl.DataFrame) -> None:
+    """Count the cells of columns that the amount does not need and that cannot be read."""
+    spare = ["quantity", "unit_price"] if columns.has("amount") else []
+    if not discount_comes_off(columns):
+        spare.append("discount")
+    for name in spare:
+        if not columns.has(name):
+            continue
+        lost = parsed.filter(pl.col(f"__{name}").is_null() & ~pl.col(f"__no_{name}")).height
+        if lost:
+            columns.notes.append(
+                f"orders: {counted(lost, 'value')} of {name} cannot be read as a number and "
+                f"{'is' if lost == 1 else 'are'} left empty"
+            )
+
+
+def _currency(columns: Columns) -> dict[str, pl.Expr]:
+    """Read the currency that the amounts themselves state, where no column gives it."""
+    if columns.has("currency"):
+        sure = columns.stated_currency(*MONEY, sure=True)
+        return {} if sure is None else {"__stated": pl.lit(sure)}
+    stated = columns.stated_currency(*MONEY)
+    if stated is None:
+        return {}
+    bare, seen = stated.is_null(), stated.drop_nulls().unique()
+    one = columns.option("currency") or (seen[0] if seen.len() == 1 else None)
+    if one and bare.any():
+        columns.notes.append(
+            f"orders: {counted(int(bare.sum()), 'amount')} without a currency among others in "
+            f"{seen[0] if seen.len() == 1 else 'several'}; read as {one}"
+        )
+        stated = stated.fill_null(one)
+    return {"currency": pl.lit(stated)}
+
+
 def _sums(columns: Columns) -> list[pl.Expr]:
     """Work out amount, discount and the return mark, in millionths."""
     has = columns.has
@@ -111,14 +149,13 @@ def _sums(columns: Columns) -> list[pl.Expr]:
     else:
         gross = pl.col("__amount")
     amount = pl.col("__amount") if has("amount") else gross
-    taken = columns.option("discount_taken")
     off: pl.Expr | None = None
     if has("discount"):
         unit = columns.option("discount_unit")
         given = pl.col("__discount").abs().fill_null(0)
         scale = {"share": 1, "percent": 100, "money": 1}[unit]
         off = given if unit == "money" else product(gross.abs(), given // scale)
-        if not (has("amount") if taken is None else taken):
+        if discount_comes_off(columns):
             amount = pl.when(amount < 0).then(amount + off).otherwise(amount - off)
     returned: pl.Expr = amount < 0
     if has("quantity"):
@@ -162,7 +199,8 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
     else:
         pairs = pairs.with_columns(rate=pl.lit(None, dtype=pl.Float64))
         known = {home}
-    rate = pl.when(pl.col("currency") == home).then(1.0).otherwise(pl.col("rate"))
+    at_home = pl.lit(value=False) if home is None else pl.col("currency") == home
+    rate = pl.when(at_home).then(1.0).otherwise(pl.col("rate"))
     joined = parsed.join(pairs, on=["currency", "order_day"], how="left", maintain_order="left")
     joined = joined.with_columns(
         rate.alias("__rate"),
@@ -170,7 +208,7 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
     ).drop("rate")
     same = pl.col("__rate") == 1.0
     scaled = (pl.col(MICROS) * pl.col("__rate")).round(0).cast(pl.Int64, strict=False)
-    others = joined.filter(pl.col("__known") & (pl.col("currency") != home)).height
+    others = joined.filter(pl.col("__known") & ~at_home).height
     if others:
         columns.notes.append(
             f"orders: {counted(others, 'line')} in other currencies converted to "
@@ -210,7 +248,7 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
         wanted["unit_price"] = from_micro(pl.col("__unit_price")) * rate
     if has("discount"):
         wanted["discount"] = from_micro(pl.col("__off")) * rate
-    wanted |= {name: pl.col(name) for name in ("currency", "channel") if has(name)}
+    wanted |= {name: pl.col(name) for name in ("currency", "channel") if name in kept.columns}
     wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
     frame = kept.lazy().select(**wanted).collect()
     counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")

@@ -1,7 +1,8 @@
-"""How is a raw cell read? Expressions for ids, numbers, exact money, flags and times."""
+"""Raw cells as values: texts, words for no value, ids, exact millionths, yes and no."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,8 @@ MOST = 10**12 * MICRO
 
 YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on", "x", "granted")
 NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied")
+NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
 FLOAT_ID = r"^-?\d+\.0+$"
-_BLANKS = r"[\s\u{00a0}\u{202f}'’]"
-_SYMBOLS = r"[€$£¥₹]|^[A-Z]{3}|[A-Z]{3}$"
 
 
 def is_text(dtype: pl.DataType) -> bool:
@@ -28,6 +28,44 @@ def text(column: pl.Expr, nulls: Sequence[str]) -> pl.Expr:
     """Trim text and turn the words for 'no value' into nulls."""
     trimmed = column.cast(pl.String).str.strip_chars()
     return pl.when(trimmed.is_in(list({*nulls, ""}))).then(None).otherwise(trimmed)
+
+
+def null_numbers(nulls: Sequence[object]) -> list[float]:
+    """Give the words for 'no value' that are numbers: -999 is one in a column of numbers too.
+
+    Examples
+    --------
+    >>> null_numbers(["", "NA", "nan", "-999", "9_9", 7])
+    [-999.0, 7.0]
+    """
+    return [float(word) for word in map(str, nulls) if re.fullmatch(NUMBER, word)]
+
+
+def present(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Expr:
+    """Turn what stands for 'no value' into null, in a column of any type.
+
+    Texts are trimmed; numbers and dates are compared with the words as such.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [5, -999]})
+    >>> frame.select(present(pl.col("a"), pl.Int64(), ["NA", "-999"])).to_series().to_list()
+    [5, None]
+    """
+    if is_text(dtype):
+        return text(column, nulls)
+    if dtype.is_numeric():
+        empty = column.cast(pl.Float64, strict=False).is_in(null_numbers(nulls))
+        if dtype.is_float():
+            empty = empty | column.is_nan()
+        return pl.when(~empty).then(column)
+    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+        shown = column.dt.strftime("%Y-%m-%dT%H:%M:%S")
+        words = [str(word).strip().replace(" ", "T") for word in nulls]
+        whole = [f"{word}T00:00:00" if len(word) == 10 else word for word in words]
+        dated = [word for word in whole if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", word)]
+        return pl.when(~shown.is_in(dated)).then(column) if dated else column
+    return column
 
 
 def identifier(
@@ -49,34 +87,6 @@ def identifier(
         return column.cast(pl.String)
     read = text(column, nulls)
     return read.str.replace(r"\.0+$", "") if whole else read
-
-
-def decimals(column: pl.Expr, nulls: Sequence[str], decimal: str, thousands: str) -> pl.Expr:
-    """Read numbers written as text exactly, as ``Decimal(38, 6)``; null where unreadable.
-
-    Currency signs, blanks and apostrophes between thousands, a trailing or a typographic minus
-    and accountants' brackets are understood.
-
-    Examples
-    --------
-    >>> frame = pl.DataFrame({"a": ["1.234,50 €", "(7,25)", "12,5-", "inf", "x"]})
-    >>> read = frame.select(decimals(pl.col("a"), (), ",", ".")).to_series()
-    >>> [None if item is None else float(item) for item in read]
-    [1234.5, -7.25, -12.5, None, None]
-    """
-    e = text(column, nulls).str.replace_all(_BLANKS, "").str.replace_all(_SYMBOLS, "")
-    e = e.str.replace("−", "-", literal=True)
-    e = e.str.replace(r"^\((.+)\)$", "-$1").str.replace(r"^(.+)-$", "-$1")
-    if thousands:
-        e = e.str.replace_all(thousands, "", literal=True)
-    if decimal != ".":
-        e = e.str.replace(decimal, ".", literal=True)
-    return e.cast(pl.Decimal(38, 6), strict=False)
-
-
-def plain_decimals(column: pl.Expr) -> pl.Expr:
-    """Read numbers written as computers write them; null where that fails."""
-    return column.cast(pl.String).str.strip_chars().cast(pl.Decimal(38, 6), strict=False)
 
 
 def micro(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -139,48 +149,3 @@ def flag(
     own = {str(word).lower() for word in words}
     yes = [word for word in yes if word not in own or words.get(word) is not False]
     return pl.when(low.is_in(yes)).then(True).when(low.is_in(no)).then(False)
-
-
-def seen_decimal(values: pl.Series) -> tuple[str, str, bool]:
-    """Which sign is the decimal point? Look at texts for it, and for what parts thousands.
-
-    Parameters
-    ----------
-    values : polars.Series
-        Text.
-
-    Returns
-    -------
-    tuple of (str, str, bool)
-        Decimal sign, thousands sign, and whether the texts leave no doubt.
-
-    Examples
-    --------
-    >>> seen_decimal(pl.Series(["1.234,50", "12,00"]))
-    (',', '.', True)
-    >>> seen_decimal(pl.Series(["1,234", "5,678"]))
-    (',', '', False)
-    """
-    found = values.to_frame("v").select(
-        both_comma=pl.col("v").str.contains(r"\.\d{3},\d+\D*$").any(),
-        both_point=pl.col("v").str.contains(r",\d{3}\.\d+\D*$").any(),
-        comma=pl.col("v").str.contains(r"\d,\d").any(),
-        point=pl.col("v").str.contains(r"\d?\.\d").any(),
-        comma_sure=pl.col("v").str.contains(r"^[^,]*,(\d{1,2}|\d{4,})\D*$|^\D*0,\d").any(),
-        point_sure=pl.col("v").str.contains(r"^[^.]*\.(\d{1,2}|\d{4,})\D*$|^\D*0\.\d").any(),
-        commas=pl.col("v").str.contains(r",\d{3},\d{3}").any(),
-        points=pl.col("v").str.contains(r"\.\d{3}\.\d{3}").any(),
-    )
-    seen = {name: bool(value) for name, value in found.row(0, named=True).items()}
-    if not seen["comma"] and not seen["point"]:
-        return ".", "", True
-    for decimal, other, name, rival in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
-        if not seen[rival]:
-            if seen[f"{name}s"]:
-                return other, decimal, True
-            return decimal, "", seen[f"{name}_sure"]
-        sure = seen[f"both_{name}"] or seen[f"{name}_sure"]
-        against = seen[f"both_{rival}"] or seen[f"{rival}_sure"]
-        if sure and not against:
-            return decimal, other, True
-    return ".", ",", False

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted
 from segkit.ingest.answers import doubted_answers, read_item
-from segkit.ingest.clock import Clock
+from segkit.ingest.columns import Columns
+from segkit.ingest.doubts import about_currencies, about_dates, about_decimals, about_no_value
+from segkit.ingest.findings import Finding
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
-from segkit.ingest.months import LANGUAGES, date_words
-from segkit.ingest.parse import flag, is_text, seen_decimal
-from segkit.ingest.spelling import day_order, formats, numeric_format
+from segkit.ingest.parse import flag, is_text
 from segkit.schema import CONTRACTS, Field
 
 # Words for a document that gives money back, in six languages.
@@ -23,40 +21,12 @@ CREDIT = (
 MOST_KINDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that the audit found.
-
-    Attributes
-    ----------
-    severity : str
-        "block" (must be answered), "warn" or "info".
-    table, column : str
-        Where; the column is the contract's name, or empty.
-    finding : str
-        What, in a sentence.
-    rows : int or None
-        How many rows it concerns, where that can be counted.
-    example : str
-        A value at fault; never a customer's id.
-    answer : str
-        The mapping line that settles it.
-    """
-
-    severity: str
-    table: str
-    column: str
-    finding: str
-    rows: int | None = None
-    example: str = ""
-    answer: str = ""
-
-
 def open_questions(
     table: str, frame: pl.DataFrame, mapping: Mapping, *, with_fx: bool
 ) -> list[Finding]:
     """List what must be answered before this table's numbers can be trusted."""
     part = mapping.tables[table]
+    columns = Columns(table, frame, mapping)
     asked = [
         Finding(
             "block",
@@ -75,16 +45,14 @@ def open_questions(
         unfit = _about_type(table, field, frame[theirs])
         asked += unfit
         if field.kind in ("time", "date") and not unfit:
-            asked += _about_dates(table, field.name, frame[theirs], mapping)
-        elif field.kind in ("money", "number") and is_text(frame.schema[theirs]):
-            asked += _about_decimals(table, field.name, frame[theirs], mapping)
+            asked += about_dates(columns, field.name)
+        elif field.kind in ("money", "number") and not unfit:
+            asked += about_decimals(columns, field.name) or about_no_value(columns, field.name)
     if table == "survey":
         asked += _about_answers(frame, mapping)
     if table == "orders":
         asked += _about_returns(frame, mapping)
-    if table == "orders" and "currency" in part.columns and not with_fx:
-        asked += _about_currencies(frame[part.columns["currency"]], mapping)
-    return asked
+    return asked + about_currencies(columns, with_fx=with_fx)
 
 
 def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
@@ -222,137 +190,5 @@ def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:
             field.name,
             f"{cells.name!r} holds {dtype}, which cannot be read as {field.name} ({field.kind}).",
             answer=f'[{table}.columns] {field.name} = "..."',
-        )
-    ]
-
-
-def _about_dates(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
-    if mapping.option(table, "date_format") is not None or cells.dtype.is_temporal():
-        return []
-    if not is_text(cells.dtype):
-        if cells.dtype.is_numeric() and numeric_format(cells) is None and cells.drop_nulls().len():
-            return [
-                Finding(
-                    "block",
-                    table,
-                    name,
-                    f"The numbers in {cells.name!r} are not recognised as dates.",
-                    example=str(cells.drop_nulls()[0]),
-                    answer=f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, excel)',
-                )
-            ]
-        return []
-    nulls = mapping.option(table, "nulls")
-    full = cells.cast(pl.String).str.strip_chars()
-    full = full.filter(full.is_not_null() & ~full.is_in(list(nulls)))
-    if full.len() and not _dated(full):
-        return [
-            Finding(
-                "block",
-                table,
-                name,
-                f"The texts in {cells.name!r} are not recognised as dates (names of months are "
-                f"read in {LANGUAGES}).",
-                rows=full.len(),
-                example=str(full[0]),
-                answer=f'[{table}] date_format = "%d/%m/%Y %H:%M"',
-            )
-        ]
-    if mapping.option(table, "day_first") is not None:
-        return []
-    order = day_order(full)
-    if order.mixed:
-        return [
-            Finding(
-                "block",
-                table,
-                name,
-                f"{cells.name!r} writes dates in two orders: "
-                f"{counted(order.day_first, 'spelling')} can only be day first, "
-                f"{number(order.month_first)} only month first.",
-                answer=f"[{table}] day_first = {'true' if order.guess else 'false'} "
-                "(the others are set apart)",
-            )
-        ]
-    if order.unsure:
-        return [
-            Finding(
-                "block",
-                table,
-                name,
-                f"{cells.name!r} can be read day first or month first: no number is above 12.",
-                rows=full.len(),
-                example=str(full[0]),
-                answer=f"[{table}] day_first = true (or false)",
-            )
-        ]
-    return []
-
-
-def _dated(cells: pl.Series) -> bool:
-    """Tell whether at least half of the texts can be read as dates, in one order or another."""
-    sample = cells.head(2000).alias("t").to_frame()
-    words = date_words(sample["t"])
-    read = [
-        Clock(formats=tuple(formats(sample["t"], day_first=first)), words=words).utc(
-            pl.col("t"), pl.String()
-        )
-        for first in (True, False)
-    ]
-    return bool(sample.select(pl.coalesce(read).is_not_null().mean() >= 0.5).item())
-
-
-def _about_decimals(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
-    if mapping.option(table, "decimal") is not None:
-        return []
-    unique = cells.cast(pl.String).unique().drop_nulls()
-    signs = [sign for sign in "€$£¥₹" if unique.str.contains(sign, literal=True).any()]
-    if len(signs) > 1:
-        return [
-            Finding(
-                "block",
-                table,
-                name,
-                f"{cells.name!r} holds several currency signs: {', '.join(signs)}; amounts in "
-                "different currencies cannot be added up.",
-                answer=f"a column of currency codes, or [{table}] decimal if they mean nothing",
-            )
-        ]
-    decimal, _, sure = seen_decimal(unique)
-    # 1.234 alone is read as computers write it; 1,234 alone can be either.
-    if sure:
-        return []
-    doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
-    example = str(doubtful.sort()[0]) if doubtful.len() else str(unique[0])
-    return [
-        Finding(
-            "block",
-            table,
-            name,
-            f"It cannot be seen whether {decimal!r} in {cells.name!r} is the decimal sign or "
-            "parts thousands.",
-            example=example,
-            answer=f'[{table}] decimal = "," (or ".")',
-        )
-    ]
-
-
-def _about_currencies(cells: pl.Series, mapping: Mapping) -> list[Finding]:
-    if mapping.option("orders", "currency") is not None:
-        return []
-    counts = cells.drop_nulls().cast(pl.String).str.to_uppercase().value_counts(sort=True)
-    if counts.height < 2:
-        return []
-    listed = ", ".join(f"{code} ({number(rows)})" for code, rows in counts.head(6).iter_rows())
-    return [
-        Finding(
-            "block",
-            "orders",
-            "currency",
-            f"Amounts are in {counts.height} currencies: {listed}; without rates they cannot be "
-            "added up.",
-            rows=int(counts["count"].sum() - counts["count"][0]),
-            answer=f'a table fx (currency, valid_from, rate) and currency = "{counts.item(0, 0)}"'
-            "; currency alone sets the other lines apart",
         )
     ]

@@ -11,6 +11,7 @@ from segkit.ingest.options import as_date
 from segkit.ingest.people import People
 from segkit.ingest.settle import MICROS, REPEAT, Rule
 
+MONEY = ("amount", "unit_price", "discount")
 EPOCH = date(1970, 1, 1)
 
 
@@ -22,6 +23,12 @@ def day_limits(columns: Columns) -> tuple[int, int]:
     return (first - EPOCH).days, (last - EPOCH).days
 
 
+def discount_comes_off(columns: Columns) -> bool:
+    """Tell whether the discount has still to be taken off the amount."""
+    taken = columns.option("discount_taken")
+    return columns.has("discount") and not (columns.has("amount") if taken is None else taken)
+
+
 def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]:
     """List the reasons for setting a line apart, in the order in which they are tried."""
     return [
@@ -30,7 +37,7 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
         *date_rules(columns, "order_time", "order_day", parsed),
         *_line_rules(columns),
         *_price_rules(columns),
-        *_currency_rules(columns),
+        *_currency_rules(columns, parsed),
         *_amount_rules(columns),
         *_repeat_rules(columns),
         *consent_rules(people),
@@ -72,10 +79,17 @@ def _price_rules(columns: Columns) -> list[Rule]:
     needed = ("amount",) if columns.has("amount") else ("quantity", "unit_price")
     blank = pl.any_horizontal(pl.col(f"__no_{name}") for name in needed)
     unread = pl.any_horizontal(pl.col(f"__{name}").is_null() for name in needed)
+    odd = pl.any_horizontal(pl.col(f"__unit_{name}") for name in needed)
     rules = [
         Rule("money", "missing_amount", blank, cash, "[orders.constants] or the source"),
+        Rule("money", "unknown_unit", odd, cash, "the source (a number of something else)"),
         Rule("money", "bad_amount", unread, cash, '[orders] decimal = "," (or ".")'),
     ]
+    if discount_comes_off(columns):
+        off = pl.col("__discount").is_null() & ~pl.col("__no_discount")
+        shown = columns.shown("discount")
+        change = '[orders] discount_unit = "percent" (or decimal)'
+        rules.append(Rule("money", "bad_discount", off, shown, change))
     if columns.has("unit_price"):
         price = pl.col("__unit_price")
         rules.append(Rule("money", "negative_price", price < 0, cash, "the source"))
@@ -84,13 +98,19 @@ def _price_rules(columns: Columns) -> list[Rule]:
     return rules
 
 
-def _currency_rules(columns: Columns) -> list[Rule]:
+def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     """Set lines apart that cannot be turned into the reporting currency."""
-    if not columns.has("currency"):
+    if "currency" not in parsed.columns:
         return []
-    shown, when = columns.shown("currency"), columns.shown("order_time")
+    rules = []
+    shown = columns.shown("currency", *MONEY)
+    if "__stated" in parsed.columns:
+        conflict = pl.col("__stated") != pl.col("currency")
+        rules.append(Rule("money", "currency_conflict", conflict, shown, "the source"))
+    when = columns.shown("order_time")
     unknown, without = ~pl.col("__known"), pl.col("__rate").is_null()
     return [
+        *rules,
         Rule("money", "unknown_currency", unknown, shown, "[fx] (a table of rates)"),
         Rule("money", "no_fx_rate", without, (*shown, *when), "[fx] (an earlier rate)"),
     ]

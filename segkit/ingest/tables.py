@@ -181,7 +181,7 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     for ours, theirs in named.items():
         if ours in frame.columns or ours.startswith("__"):
             continue
-        item = pl.col(theirs)
+        item = pl.lit(columns.cells(theirs))
         if columns.table == "survey":
             item = pl.lit(_read_survey_item(columns, theirs))
         made.append(item.alias(ours))

@@ -1,0 +1,347 @@
+"""Numbers and amounts of money written as text: dialects, units, exact reading.
+
+Every door that reads a number from text reads it here. A cell is a number only if it is written
+as the column's dialect writes numbers: signs between thousands are accepted where they part groups
+of three (or India's groups of two), and never dropped elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import polars as pl
+
+# Signs between thousands that no language takes for a decimal sign: spaces and apostrophes.
+SPACES = (" ", "\u00a0", "\u2009", "\u202f")
+APOSTROPHES = ("'", "’")
+_MINUS = r"[-\u2212\u2013]"
+_UNIT = r"\p{L}+\.|[^\d\s.,'’()+\-\u2212\u2013]+"
+_GAPS = r"'’ \u00a0\u2009\u202f"
+_CELL = (
+    rf"^(?P<open>\()?(?P<first>\+|{_MINUS})?\s*(?P<before>{_UNIT})?\s*(?P<second>\+|{_MINUS})?\s*"
+    rf"(?P<core>[.,]?[0-9](?:[0-9.,{_GAPS}]*[0-9])?(?:[eE][+-]?[0-9]{{1,3}})?)"
+    # "12,-" is twelve without cents, no minus.
+    rf"(?:(?P<tail>[.,])(?:{_MINUS}|\u2014){{0,2}})?"
+    rf"\s*(?P<third>{_MINUS})?\s*(?P<after>{_UNIT})?\s*(?P<fourth>{_MINUS})?(?P<close>\))?$"
+)
+PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+
+# ISO 4217, with those that the euro replaced: old orders may be in them.
+_CODES = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN
+BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
+GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW
+KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD
+NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD
+SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES
+VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+ATS BEF CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE SIT SKK
+"""
+CODES = frozenset(_CODES.split())
+# What else stands for a currency; where it may be several, the commonest comes first.
+SYMBOLS: dict[str, tuple[str, ...]] = {
+    "€": ("EUR",),
+    "euro": ("EUR",),
+    "euros": ("EUR",),
+    "£": ("GBP", "EGP", "GIP"),
+    "$": ("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "MXN", "CLP", "COP", "ARS", "UYU"),
+    "us$": ("USD",),
+    "a$": ("AUD",),
+    "au$": ("AUD",),
+    "c$": ("CAD",),
+    "ca$": ("CAD",),
+    "nz$": ("NZD",),
+    "hk$": ("HKD",),
+    "s$": ("SGD",),
+    "nt$": ("TWD",),
+    "mx$": ("MXN",),
+    "r$": ("BRL",),
+    "¥": ("JPY", "CNY"),
+    "￥": ("JPY", "CNY"),
+    "円": ("JPY",),
+    "元": ("CNY",),
+    "₹": ("INR",),
+    "rs": ("INR", "PKR", "LKR", "NPR", "MUR"),
+    "rs.": ("INR", "PKR", "LKR", "NPR", "MUR"),
+    "fr": ("CHF",),
+    "fr.": ("CHF",),
+    "sfr": ("CHF",),
+    "sfr.": ("CHF",),
+    "kr": ("SEK", "NOK", "DKK", "ISK"),
+    "kr.": ("DKK", "SEK", "NOK", "ISK"),
+    "zł": ("PLN",),
+    "kč": ("CZK",),
+    "ft": ("HUF",),
+    "lei": ("RON", "MDL"),
+    "лв": ("BGN",),
+    "лв.": ("BGN",),
+    "₽": ("RUB",),
+    "руб": ("RUB",),
+    "руб.": ("RUB",),
+    "₴": ("UAH",),
+    "₺": ("TRY",),
+    "tl": ("TRY",),
+    "₩": ("KRW",),
+    "₪": ("ILS",),
+    "฿": ("THB",),
+    "₫": ("VND",),
+    "₱": ("PHP",),
+    "₦": ("NGN",),
+    "rm": ("MYR",),
+    "rp": ("IDR",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a column writes numbers.
+
+    Attributes
+    ----------
+    decimal : str
+        The decimal sign, "." or ",".
+    thousands : str
+        The sign between thousands; "" for none. Spaces and apostrophes are accepted beside "."
+        and ",".
+    lakh : bool
+        Whether groups are India's: 12,34,567.
+    """
+
+    decimal: str = "."
+    thousands: str = ","
+    lakh: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression that every number of the dialect meets, and nothing else."""
+        point = re.escape(self.decimal)
+        groups = [rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+" for sign in self._signs()]
+        if self.lakh and self.thousands:
+            sign = re.escape(self.thousands)
+            groups[0] = rf"[1-9][0-9]?(?:{sign}[0-9]{{2}})*{sign}[0-9]{{3}}"
+        whole = "|".join(("[0-9]+", *groups))
+        return (
+            rf"^(?:(?:{whole})(?:{point}[0-9]*)?|{point}[0-9]+"
+            rf"|(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)[eE][+-]?[0-9]{{1,3}})$"
+        )
+
+    def _signs(self) -> list[str]:
+        if not self.thousands:
+            return []
+        kinds: tuple[str, ...] = (self.thousands,)
+        if self.thousands in ".,":
+            kinds = (self.thousands, *SPACES, *APOSTROPHES)
+        elif self.thousands in SPACES:
+            kinds = SPACES
+        elif self.thousands in APOSTROPHES:
+            kinds = APOSTROPHES
+        return [re.escape(sign) for sign in kinds]
+
+
+def parts(texts: pl.Series) -> pl.DataFrame:
+    """Take cells apart: the digits with what parts them, the sign, the unit.
+
+    Parameters
+    ----------
+    texts : polars.Series
+        Trimmed texts.
+
+    Returns
+    -------
+    polars.DataFrame
+        Per text ``core`` (null where it is not one number), ``negative``, ``unit`` (lower case,
+        null where there is none) and ``tail``, a sign without digits after it ("12,-").
+
+    Examples
+    --------
+    >>> parts(pl.Series(["-1.234,50 €", "12,-", "5 + 5"])).rows()
+    [('1.234,50', True, '€', None), ('12', False, None, ','), (None, False, None, None)]
+    """
+    minus, col = ("first", "second", "third", "fourth", "open"), pl.col
+    groups = (
+        texts.rename("text")
+        .str.replace_all(r"\p{Cf}", "")
+        .str.extract_groups(_CELL)
+        .struct.unnest()
+        .with_columns(signs=pl.sum_horizontal(col(name).is_not_null() for name in minus))
+    )
+    plus = pl.any_horizontal((col(n) == "+").fill_null(value=False) for n in ("first", "second"))
+    sound = (
+        (col("signs") <= 1)
+        & (col("open").is_null() == col("close").is_null())
+        & (col("before").is_null() | col("after").is_null())
+    )
+    return groups.select(
+        core=pl.when(sound).then("core"),
+        negative=(col("signs") == 1) & ~plus,
+        unit=pl.coalesce("before", "after").str.to_lowercase(),
+        tail="tail",
+    )
+
+
+def read_numbers(texts: pl.Series, dialect: Dialect, units: Collection[str] = ()) -> pl.Series:
+    """Read texts exactly, as ``Decimal(38, 6)``; null where they are no number of the dialect.
+
+    Currency signs and codes, a trailing or a typographic minus and accountants' brackets are
+    understood; figures beyond the sixth decimal are rounded to the nearest millionth.
+
+    Parameters
+    ----------
+    texts : polars.Series
+        Trimmed texts.
+    dialect : Dialect
+        How the column writes numbers.
+    units : collection of str
+        What may stand before or after a number, in lower case; see `CURRENCY_UNITS`.
+
+    Examples
+    --------
+    >>> texts = pl.Series(["1.234,50 €", "(7,25)", "12,-", "12.5", "10 20", "3 PCS"])
+    >>> read = read_numbers(texts, Dialect(",", "."), CURRENCY_UNITS)
+    >>> [None if item is None else float(item) for item in read]
+    [1234.5, -7.25, 12.0, None, None, None]
+    """
+    exact = pl.Decimal(38, 6)
+    if dialect.decimal == "." and bool(texts.str.contains(PLAIN).all()):
+        return texts.cast(exact, strict=False)
+    once = texts.unique().drop_nulls()
+    other = "." if dialect.decimal == "," else ","
+    bare = pl.col("core").str.replace_all(f"[{other}{_GAPS}]", "")
+    if dialect.decimal != ".":
+        bare = bare.str.replace(dialect.decimal, ".", literal=True)
+    whole = ~pl.col("core").str.contains(f"[{dialect.decimal}eE]")
+    fits = (
+        pl.col("core").str.contains(dialect.pattern)
+        & (pl.col("tail").is_null() | ((pl.col("tail") == dialect.decimal) & whole))
+        & (pl.col("unit").is_null() | pl.col("unit").is_in(list(units)))
+    )
+    signed = pl.when("negative").then("-" + bare).otherwise(bare)
+    number = pl.when(fits).then(signed).cast(exact, strict=False)
+    read = parts(once).select(number.alias("number")).to_series()
+    return _each(texts, once, read)
+
+
+def foreign_units(texts: pl.Series, units: Collection[str]) -> pl.Series:
+    """Mark numbers of something else: 20.25 PCS where money is wanted.
+
+    Examples
+    --------
+    >>> foreign_units(pl.Series(["20 PCS", "20 EUR", "20", "x"]), CURRENCY_UNITS).to_list()
+    [True, False, False, False]
+    """
+    once = texts.filter(texts.str.contains(_UNIT)).unique()
+    strange = pl.col("core").is_not_null() & ~pl.col("unit").is_in(list(units))
+    marks = parts(once).select(strange.fill_null(value=False).alias("unit")).to_series()
+    return _each(texts, once, marks).fill_null(value=False)
+
+
+def currencies(texts: pl.Series, home: str | None, *, sure: bool = False) -> pl.Series:
+    """Name the currency that each cell states, three letters; null where it states none.
+
+    A sign that several currencies share stands for the reporting currency where that is one of
+    them, else for the commonest; with ``sure`` for none.
+
+    Examples
+    --------
+    >>> currencies(pl.Series(["€10.50", "20 usd", "$5", "7"]), "CAD").to_list()
+    ['EUR', 'USD', 'CAD', None]
+    """
+    meant: dict[str, str | None] = {code.lower(): code for code in CODES}
+    for sign, codes in SYMBOLS.items():
+        likely = None if sure and len(codes) > 1 else codes[0]
+        meant[sign] = home if home in codes else likely
+    once = texts.filter(texts.str.contains(_UNIT)).unique()
+    found = parts(once)["unit"].replace_strict(meant, default=None, return_dtype=pl.String)
+    return _each(texts, once, found)
+
+
+def units_of(code: str) -> set[str]:
+    """List the ways to write a currency: its code and its signs, in lower case.
+
+    Examples
+    --------
+    >>> sorted(units_of("GBP"))
+    ['gbp', '£']
+    """
+    return {code.lower(), *(sign for sign, codes in SYMBOLS.items() if code in codes)}
+
+
+def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
+    """Give each text what was read of it; null where nothing was."""
+    table = pl.DataFrame({"text": once, "read": read})
+    joined = (
+        texts.alias("text").to_frame().join(table, on="text", how="left", maintain_order="left")
+    )
+    return joined["read"].alias(texts.name)
+
+
+def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
+    """See in texts how a column writes numbers.
+
+    Parameters
+    ----------
+    values : polars.Series
+        Text.
+
+    Returns
+    -------
+    tuple of (Dialect, bool)
+        The likeliest dialect, and whether the texts leave no doubt about the decimal sign.
+
+    Examples
+    --------
+    >>> seen_dialect(pl.Series(["1.234,50 €", "12,00 €"]))
+    (Dialect(decimal=',', thousands='.', lakh=False), True)
+    >>> seen_dialect(pl.Series(["1,234", "5,678"]))[1]
+    False
+    >>> seen_dialect(pl.Series(["12,34,567.00"]))[0].lakh
+    True
+    """
+    tests: dict[str, pl.Expr] = {}
+    for name, sign, rival in (("comma", ",", r"\."), ("point", r"\.", ",")):
+        not_sign = "[^,]" if sign == "," else r"[^.]"
+        tests |= {
+            name: pl.col("c").str.contains(sign),
+            f"{name}_last": pl.col("c").str.contains(rf"{rival}\d{{3}}{sign}\d+$"),
+            f"{name}_sure": pl.col("c").str.contains(
+                rf"^{not_sign}*{sign}(\d{{1,2}}|\d{{4,}})$|^0?{sign}\d"
+            ),
+            f"{name}_parts": pl.col("c").str.contains(rf"\d{sign}\d{{2,3}}{sign}\d{{3}}"),
+            f"{name}_lakh": pl.col("c").str.contains(
+                rf"^\d{{1,2}}{sign}(\d{{2}}{sign})+\d{{3}}(\D|$)"
+            ),
+            f"{name}_threes": pl.col("c").str.contains(
+                rf"^\d{{3}}({sign}\d{{3}})+(\D|$)|^\d{{1,3}}({sign}\d{{3}}){{2,}}(\D|$)"
+            ),
+        }
+    core = parts(values.cast(pl.String).unique().str.strip_chars())["core"].drop_nulls()
+    core = core.str.replace(r"[eE][+-]?\d+$", "").str.replace_all(f"[{_GAPS}]", "")
+    row = (
+        core.to_frame("c")
+        .select(test.any().alias(name) for name, test in tests.items())
+        .row(0, named=True)
+    )
+    seen = {name: bool(value) for name, value in row.items()}
+
+    def dialect(decimal: str) -> Dialect:
+        groups = "comma" if decimal == "." else "point"
+        lakh = seen[f"{groups}_lakh"] and not seen[f"{groups}_threes"]
+        return Dialect(decimal, "," if decimal == "." else ".", lakh)
+
+    if not seen["comma"] and not seen["point"]:
+        return dialect("."), True
+    for decimal, other, name, rival in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
+        if not seen[rival]:
+            if seen[f"{name}_parts"]:
+                return dialect(other), not seen[f"{name}_sure"]
+            return dialect(decimal), seen[f"{name}_sure"]
+        sure = seen[f"{name}_last"] or seen[f"{name}_sure"] or seen[f"{rival}_parts"]
+        against = seen[f"{rival}_last"] or seen[f"{rival}_sure"] or seen[f"{name}_parts"]
+        if sure and not against:
+            return dialect(decimal), True
+    return dialect("."), False
+
+
+CURRENCY_UNITS = frozenset({*(code.lower() for code in CODES), *SYMBOLS})

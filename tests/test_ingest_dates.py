@@ -1,0 +1,163 @@
+"""Dates and times: the order of two-figure years, offsets and zones, numbers as dates."""
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError
+from segkit.ingest.spelling import day_order, formats
+
+
+def lines(dates):
+    rows = len(dates)
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(rows)],
+            "order_date": dates,
+            "amount": ["1.00"] * rows,
+        }
+    )
+
+
+def days(taken):
+    return taken.orders["order_day"].cast(pl.Date).to_list()
+
+
+@pytest.mark.parametrize("sign", ["-", "/"])
+def test_a_year_of_two_figures_is_asked_about_and_the_answers_work(sign):
+    raw = lines([text.replace("-", sign) for text in ("24-01-05", "24-02-07", "24-11-12")])
+    with pytest.raises(DataError, match="day first or year first") as error:
+        segkit.intake(raw)
+    year, day = sign.join(("%y", "%m", "%d")), sign.join(("%d", "%m", "%y"))
+    assert f'date_format = "{day}" (or "{year}")' in str(error.value)
+    assert days(segkit.intake(raw, {"orders": {"date_format": year}})) == [
+        date(2024, 1, 5),
+        date(2024, 2, 7),
+        date(2024, 11, 12),
+    ]
+    assert days(segkit.intake(raw, {"orders": {"date_format": day}}))[0] == date(2005, 1, 24)
+    assert days(segkit.intake(raw, {"day_first": True}))[0] == date(2005, 1, 24)
+
+
+@pytest.mark.parametrize(
+    ("texts", "first"),
+    [
+        (["24-01-31", "24-02-29"], date(2024, 1, 31)),  # 2031 and 2029 are still to come
+        (["98-01-05"], date(1998, 1, 5)),
+        (["01/31/24", "02/03/24"], date(2024, 1, 31)),
+        (["31/01/24", "03/02/24"], date(2024, 1, 31)),
+        (["05.03.24", "06.03.24"], date(2024, 3, 5)),  # dots: day first
+        (["03/02/24", "25/12/2023"], date(2024, 2, 3)),  # the long year tells
+        (["24-01-31 10:30", "24-02-01 09:15"], date(2024, 1, 31)),
+        (["05-05-05"], date(2005, 5, 5)),  # the same in every order
+    ],
+)
+def test_a_year_of_two_figures_is_read_where_only_one_order_is_possible(texts, first):
+    assert days(segkit.intake(lines(texts)))[0] == first
+
+
+def test_two_orders_with_years_of_two_figures_are_asked_about():
+    order = day_order(pl.Series(["31/01/24", "01/31/24"]))
+    assert set(order.short) >= {"dmy", "mdy"}
+    with pytest.raises(DataError, match="years of two figures"):
+        segkit.intake(lines(["31/01/24", "01/31/24", "13/05/24"]))
+
+
+def test_births_with_years_of_two_figures_are_in_the_past():
+    people = pl.DataFrame({"customer_id": ["c0", "c1"], "birth_date": ["31/12/45", "31/12/04"]})
+    taken = segkit.intake({"orders": lines(["2024-01-05"] * 2), "customers": people})
+    assert taken.customers["birth_date"].to_list() == [date(1945, 12, 31), date(2004, 12, 31)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["20240105", "20240106123000", "20240107T101010"], [5, 6, 7]),
+        (["20240105T0930Z"], [5]),
+        (["1704412800", "1704499200"], [5, 6]),
+        (["1704412800000"], [5]),
+        (["45296", "45297.5"], [5, 6]),
+        (["2024-01-05 00:00:00", "45297"], [5, 6]),  # what Excel makes of a column of both
+    ],
+)
+def test_dates_without_signs_between_are_read_and_numbers_said(texts, expected):
+    taken = segkit.intake(lines(texts))
+    assert [day.day for day in days(taken)] == expected
+    numbers = any(text.replace(".", "").isdigit() and text[:2] != "20" for text in texts)
+    assert any("are read as" in note for note in taken.notes) == numbers
+
+
+def test_formats_of_compact_times():
+    assert formats(pl.Series(["20240105T101010+0100"]), day_first=True) == ["%Y%m%dT%H%M%S%z"]
+
+
+# Zones: stored in UTC, the day in the mapping's zone ------------------------------------------
+
+LOCAL = [datetime(2024, 1, 1, 0, 30), datetime(2024, 1, 31, 23, 30), datetime(2024, 2, 10, 12)]
+
+
+def doors(zone, folder):
+    """Give the same zone-aware orders by every door."""
+    pandas = pytest.importorskip("pandas")
+    frame = lines(LOCAL).with_columns(pl.col("order_date").dt.replace_time_zone(zone))
+    plain = pandas.DataFrame(lines(LOCAL).drop("order_date").to_dict(as_series=False))
+    plain["order_date"] = pandas.to_datetime(LOCAL).tz_localize(zone)
+    objects = plain.copy()
+    objects["order_date"] = [moment.to_pydatetime() for moment in plain["order_date"]]
+    objects["order_date"] = objects["order_date"].astype(object)
+    fixed = plain.copy()
+    fixed["order_date"] = fixed["order_date"].dt.tz_convert("UTC").dt.tz_convert("+09:00")
+    texts = plain.astype({"order_date": str})
+    frame.write_parquet(folder / "orders.parquet")
+    plain.to_csv(folder / "orders.csv", index=False)
+    files = [folder / "orders.parquet", folder / "orders.csv"]
+    return [frame, frame.lazy(), plain, objects, fixed, texts, *files]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC", "Etc/GMT-9"])
+@pytest.mark.parametrize("shop", [None, "Asia/Tokyo", "America/New_York"])
+def test_the_same_times_give_the_same_days_by_every_door(tmp_path, zone, shop):
+    from zoneinfo import ZoneInfo
+
+    moments = [item.replace(tzinfo=ZoneInfo(zone)) for item in LOCAL]
+    expected = [item.astimezone(ZoneInfo(shop or "UTC")).date() for item in moments]
+    for source in doors(zone, tmp_path):
+        taken = segkit.intake(source, {"timezone": shop} if shop else None)
+        assert taken.orders["order_time"].to_list() == [item.astimezone(UTC) for item in moments]
+        assert days(taken) == expected
+
+
+def test_the_audit_says_what_times_carry(tmp_path):
+    for source in doors("Europe/Berlin", tmp_path):
+        told = [f for f in segkit.check(source).findings if f.column == "order_time"]
+        assert len(told) == 1
+        assert told[0].severity == "warn"
+        assert "carry their offset or zone" in told[0].finding
+        settled = segkit.check(source, {"timezone": "Europe/Berlin"}).findings
+        told = [f for f in settled if f.column == "order_time"]
+        assert [f.severity for f in told] == ["info"]
+        assert "the day in Europe/Berlin" in told[0].finding
+    named = segkit.check(doors("Europe/Berlin", tmp_path)[0]).findings
+    assert any(f.answer == 'timezone = "Europe/Berlin"' for f in named)
+
+
+def test_times_with_and_without_an_offset_are_told_apart():
+    raw = lines(["2024-01-01T00:30:00+01:00", "2024-01-01T00:30:00"])
+    finding = next(f for f in segkit.check(raw).findings if f.column == "order_time")
+    assert "1 time without one is taken in UTC" in finding.finding
+    assert days(segkit.intake(raw)) == [date(2023, 12, 31), date(2024, 1, 1)]
+    events = pl.DataFrame(
+        {"customer_id": ["c0"], "event_time": ["2024-01-01T10:00"], "event_type": ["site_visit"]}
+    )
+    tables = {"orders": raw, "events": events}
+    told = [f.finding for f in segkit.check(tables).findings if f.table == "events"]
+    assert any("Times carry no zone" in line for line in told)
+
+
+def test_a_birth_date_with_an_offset_is_the_day_in_the_zone():
+    people = pl.DataFrame({"customer_id": ["c0"], "birth_date": ["1980-05-01T00:00:00+02:00"]})
+    tables = {"orders": lines(["2024-01-05"]), "customers": people}
+    taken = segkit.intake(tables, {"timezone": "Europe/Berlin"})
+    assert taken.customers["birth_date"].to_list() == [date(1980, 5, 1)]
