@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
+
+if TYPE_CHECKING:
+    from segkit.runner.parameters import Parameter
 
 FAILED, USAGE, GATE = 1, 2, 3
 
@@ -65,8 +68,6 @@ def run(
     pairs = split_pairs(parameter or [])
     for key in pairs.keys() & texts.keys():
         raise ParameterError(f"parameter {key!r} is given by --{key} and by -p")
-    if source:
-        _check_source(source)
     kept = {} if source or data else read_parameters(Path.cwd())
     asked: dict[str, Any] = {"parameters": kept, "texts": {**texts, **pairs}, "force": force}
     asked |= {"timeout": timeout, "jobs": jobs, "day": day}
@@ -92,14 +93,6 @@ def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any)
         typer.echo(f"{each['market']}: {each['status']}: {each['message']}", err=True)
     typer.echo(_near(end.index))
     raise typer.Exit(end.exit_code)
-
-
-def _check_source(name: str) -> None:
-    from segkit.errors import unknown
-    from segkit.runner.context import SOURCES
-
-    if name not in SOURCES:
-        raise SourceError(unknown("source", name, SOURCES))
 
 
 @app.command()
@@ -140,7 +133,7 @@ def params(
         typer.echo("All notebooks")
         for one in catalog.notebooks[stems[0]].parameters.values():
             if one.name in shared:
-                typer.echo(f"  {one.name}: {one.kind} = {one.default!r}  {one.help}")
+                typer.echo(_line_of(one))
     for stem in stems:
         own = [
             one
@@ -149,10 +142,16 @@ def params(
         ]
         typer.echo(f"{stem}: {catalog.notebooks[stem].question}")
         for one in own:
-            typer.echo(f"  {one.name}: {one.kind} = {one.default!r}  {one.help}")
+            typer.echo(_line_of(one))
     if not notebook:
         typer.echo("The mapping file's options (zone, returns, duplicates, ...):")
         typer.echo("  segkit params mapping")
+
+
+def _line_of(one: Parameter) -> str:
+    """Write a parameter's line: type, default, meaning, and what is accepted."""
+    accepted = f"; accepts {one.accepts.words}" if one.accepts else ""
+    return f"  {one.name}: {one.kind} = {one.default!r}  {one.help}{accepted}"
 
 
 def _mapping_options() -> list[str]:

@@ -19,9 +19,9 @@ from segkit import cli
 from segkit.datasets import LOADERS, load_source
 from segkit.errors import DataError, ParameterError
 from segkit.runner import execute, markets, schedule
+from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.batch import run_by
 from segkit.runner.catalog import Catalog
-from segkit.runner.context import OWN_DATA, SOURCES
 from segkit.runner.journal import Journal
 from segkit.runner.manifest import file_digest, read_json, write_json
 from segkit.runner.markets import divide

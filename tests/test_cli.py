@@ -171,7 +171,7 @@ def test_new_with_data_proposes_the_mapping_and_points_everything_at_it(
 
 
 def test_an_unknown_source_is_refused_before_anything_runs(folder, capsys):
-    assert cli.invoke(["run", "--source", "online-retial"]) == 3
+    assert cli.invoke(["run", "--source", "online-retial"]) == 2
     assert "did you mean 'online-retail'" in capsys.readouterr().err
 
 

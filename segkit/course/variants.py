@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +20,7 @@ from segkit.course.session import (
     kind,
     source,
 )
+from segkit.runner.parameters import set_parameters
 
 PARTS = {
     "lesson": {"", LESSON},
@@ -30,7 +30,6 @@ PARTS = {
 }
 SAMPLE: dict[str, Any] = {"customers": 400, "difficulty": "easy"}  # of data/sample, with its seed
 SAMPLE_SEED = 11
-LITERAL = r'(?:"[^"]*"|\[[^\]]*\]|[^\s#]+)'
 
 
 def settings_of(session: Session, seed: int) -> dict[str, Any]:
@@ -81,21 +80,6 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
     metadata = deepcopy(session.content["metadata"])
     metadata["segkit"].pop("course")
     return {**session.content, "metadata": metadata, "cells": kept}
-
-
-def set_parameters(text: str, values: Mapping[str, Any]) -> str:
-    """Give the parameters of a cell other defaults; a name that it does not declare is passed over.
-
-    Examples
-    --------
-    >>> set_parameters('seed: int = 0  # of everything random', {"seed": 7, "other": 1})
-    'seed: int = 7  # of everything random'
-    """
-    for name, value in values.items():
-        pattern = re.compile(rf"^({re.escape(name)}: [\w\[\]]+ = ){LITERAL}", re.MULTILINE)
-        written = json.dumps(value) if isinstance(value, str) else repr(value)
-        text = pattern.sub(rf"\g<1>{written}", text)
-    return text
 
 
 def nbgrader_metadata(cell: Cell, exercise: Exercise) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def claims_of(
     """
     needed = ["segment", "variable", "marker", "direction", "strength"]
     require_columns(markers.columns, needed, "the markers")
-    rules = [_pair(text) for text in pairs]
+    rules = [read_claim(text) for text in pairs]
     table = pl.DataFrame(
         rules,
         schema={"variable": pl.String, "item": pl.String, "turned": pl.Boolean},
@@ -76,7 +76,8 @@ def claims_of(
     )
 
 
-def _pair(text: str) -> tuple[str, str, bool]:
+def read_claim(text: str) -> tuple[str, str, bool]:
+    """Read a claim's variable and item, and whether the item is turned (``-item``: less)."""
     variable, colon, item = (part.strip() for part in text.partition(":"))
     turned = item.startswith("-")
     item = item.removeprefix("-").strip()

@@ -11,13 +11,14 @@ from segkit.errors import ParameterError, unknown
 from segkit.runner.catalog import Catalog, home, notebook_folder
 from segkit.runner.context import Context, build_context, run_name
 from segkit.runner.manifest import NAME, intact, read_json
+from segkit.runner.parameters import Parameter
 
 SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
 SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 
 
-def declared_parameters(stem: str) -> list[str]:
-    """Name the parameters that a notebook's own cell declares.
+def declared_parameters(stem: str) -> dict[str, Parameter]:
+    """Return the parameters that a notebook's own cell declares.
 
     Raises
     ------
@@ -27,7 +28,7 @@ def declared_parameters(stem: str) -> list[str]:
     catalog = Catalog.open(notebook_folder())
     if stem not in catalog.notebooks:
         raise ParameterError(unknown("notebook", stem, catalog.notebooks))
-    return list(catalog.notebooks[stem].parameters)
+    return catalog.notebooks[stem].parameters
 
 
 def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import DataError, ParameterError, RunError, unknown
+from segkit.runner.accepts import OWN_DATA
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
 from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.context import OWN_DATA
 from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal, now
 from segkit.runner.manifest import read_json

@@ -86,7 +86,7 @@ def load_notebook(path: Path) -> Notebook:
         question=str(meta.get("question", "")),
         reads=tuple(meta.get("reads", ())),
         writes=tuple(meta.get("writes", ())),
-        parameters=parse_parameters(_source(tagged[0]), path.stem),
+        parameters=parse_parameters(source_of(tagged[0]), path.stem),
         digest=_digest(cells, meta),
         carries=tuple(kind for kind in sorted(set(PARTIAL.values())) if meta.get(kind)),
     )
@@ -108,14 +108,15 @@ def without_course(cells: Iterable[Any]) -> list[Any]:
     return [cell for cell in cells if not any(tag.startswith(COURSE) for tag in _tags(cell))]
 
 
-def _source(cell: Mapping[str, Any]) -> str:
+def source_of(cell: Mapping[str, Any]) -> str:
+    """Return a cell's text, stored whole or line by line."""
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(source)
 
 
 def _digest(cells: list[dict[str, Any]], meta: Mapping[str, Any]) -> str:
     kept = [
-        [cell.get("cell_type"), _source(cell), _tags(cell)]
+        [cell.get("cell_type"), source_of(cell), _tags(cell)]
         for cell in without_course(cells)
         if INJECTED not in _tags(cell)
     ]

@@ -10,17 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import ParameterError, RunError, unknown
+from segkit.runner.accepts import OWN_DATA, check_name, plain_name
 from segkit.runner.catalog import EVERYTHING, Catalog, Notebook
 from segkit.runner.manifest import read_json
 
 CONTEXT = "SEGKIT_CONTEXT"  # names the file in which the runner leaves the context for the kernel
 LEVELS = ("poor", "attention", "good")  # worst first
-OWN_DATA = "file"  # the source's name when the data are the user's own
-# Known without importing what loads them; a test holds this against `segkit.datasets.LOADERS`.
-SOURCES = (
-    *("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", "fast-food"),
-    OWN_DATA,
-)
 
 
 @dataclass(slots=True)
@@ -148,11 +143,9 @@ def run_name(settings: Mapping[str, Any]) -> str:
     """
     source = str(settings.get("source", ""))
     if source in ("", OWN_DATA) and settings.get("data"):
-        source = Path(str(settings["data"])).name.split(".")[0]
+        source = plain_name(Path(str(settings["data"])).name.split(".")[0])
     name = str(settings.get("name", "")) or source or "run"
-    if name.startswith(".") or set(name) & set('/\\:*?"<>|{}#%'):
-        raise ParameterError(f"the run's name {name!r} cannot be a folder's; give another --name")
-    return name
+    return check_name(name)
 
 
 def worst_quality(summaries: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:

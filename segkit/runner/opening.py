@@ -53,7 +53,7 @@ def open_notebook(
     RunError
         If the runner executes another notebook than the one named, or one upstream fails.
     ParameterError
-        If there is no such notebook.
+        If there is no such notebook, or a parameter's value is not accepted.
     """
     context = Context.given()
     alone = context is None
@@ -61,9 +61,11 @@ def open_notebook(
         raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
     kept = read_parameters(home()) if alone else {}
     taken: dict[str, Any] = {}
-    if namespace is not None:
-        names = declared_parameters(stem) if context is None else context.settings
-        taken = {name: namespace[name] for name in names if name in namespace}
+    if namespace is not None and context is None:
+        declared = declared_parameters(stem)
+        taken = {n: one.check(namespace[n]) for n, one in declared.items() if n in namespace}
+    elif namespace is not None and context is not None:
+        taken = {name: namespace[name] for name in context.settings if name in namespace}
     shared = {name: kept[name] for name in DEFAULTS if name in kept}
     given = {**DEFAULTS, **shared, **taken, **settings}
     if context is None:

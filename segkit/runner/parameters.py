@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import re
 import tokenize
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from segkit.errors import ParameterError, unknown
+from segkit.runner.accepts import BRACKETS, Accepts
 
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 INTEGER = re.compile(r"[+-]?\d+")
@@ -31,13 +34,16 @@ class Parameter:
     default : bool, int, float, str or list
         The literal in the notebook.
     help : str
-        The comment behind it: unit and meaning.
+        The comment above or behind it, without its brackets: unit and meaning.
+    accepts : Accepts or None
+        What the comment's brackets say: which values of this type are accepted.
     """
 
     name: str
     kind: str
     default: Any
     help: str
+    accepts: Accepts | None = None
 
     def read(self, text: str) -> Any:
         """Turn text (from a command line) into this parameter's type, guessing nothing.
@@ -47,7 +53,7 @@ class Parameter:
         Raises
         ------
         ParameterError
-            If the text does not denote a value of the declared type.
+            If the text does not denote a value of the declared type, or one that is accepted.
 
         Examples
         --------
@@ -57,7 +63,7 @@ class Parameter:
         [30, 365]
         """
         if not self.kind.startswith("list["):
-            return self._read_scalar(text, self.kind)
+            return self.check(self._read_scalar(text, self.kind))
         if text.lstrip().startswith("["):
             try:
                 return self.check(json.loads(text))
@@ -65,21 +71,39 @@ class Parameter:
                 raise ParameterError(self._message(repr(text))) from error
         item = self.kind[5:-1]
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
-        return [self._read_scalar(part, item) for part in parts]
+        return self.check([self._read_scalar(part, item) for part in parts])
 
     def check(self, value: Any) -> Any:
-        """Return a value that has this parameter's type; a whole number may stand for a float.
+        """Return a value of this parameter's type that is accepted.
+
+        A whole number may stand for a float, and a date (as TOML has them) for its text.
 
         Raises
         ------
         ParameterError
-            Naming the type that was expected and what was got.
+            Naming what was expected and what was got.
 
         Examples
         --------
         >>> Parameter("alpha", "float", 0.05, "").check(1)
         1.0
+        >>> Parameter("k", "int", 0, "", Accepts.read("0 | 2 or more")).check(1)
+        Traceback (most recent call last):
+        segkit.errors.ParameterError: parameter 'k' expects 0, or 2 or more, got 1
         """
+        typed = self._typed(value)
+        if self.accepts is not None:
+            for item in typed if isinstance(typed, list) else [typed]:
+                why = self.accepts.refuse(item)
+                if why is not None:
+                    each = "each " if isinstance(typed, list) else ""
+                    raise ParameterError(
+                        f"parameter {self.name!r} expects {each}{self.accepts.words}, got {item!r}"
+                        + (f": {why}" if why else "")
+                    )
+        return typed
+
+    def _typed(self, value: Any) -> Any:
         if self.kind.startswith("list["):
             if not isinstance(value, list):
                 raise ParameterError(self._message(_shown(value)))
@@ -89,7 +113,11 @@ class Parameter:
     def _check_scalar(self, value: Any, kind: str, whole: Any) -> Any:
         if kind == "float" and type(value) is int:
             return float(value)
-        if type(value) is not SCALARS[kind]:
+        if type(value) is date and self.accepts and "date" in self.accepts.alternatives:
+            return value.isoformat()
+        if type(value) is not SCALARS[kind] or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
             raise ParameterError(self._message(_shown(whole)))
         return value
 
@@ -114,7 +142,9 @@ def _shown(value: Any) -> str:
 
 
 def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, Parameter]:
-    """Read the lines ``name: type = literal  # meaning`` of a parameters cell.
+    """Read the lines ``name: type = literal  # meaning [what is accepted]`` of a parameters cell.
+
+    A long comment may stand above its line; so may a value be spread over several lines.
 
     Parameters
     ----------
@@ -139,12 +169,21 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
         raise ParameterError(f"{where}: line {error.lineno} is not Python: {error.msg}") from error
     comments = _comments(source)
     found: dict[str, Parameter] = {}
+    before = 0
     for node in tree.body:
-        made = _parameter(node, comments.get(node.end_lineno or 0, ""), where)
+        last = node.end_lineno or 0
+        within = _joined(comments, node.lineno, last)
+        above = _joined(comments, before + 1, node.lineno - 1)
+        said = above if BRACKETS.search(above) and not BRACKETS.search(within) else within or above
+        made, before = _parameter(node, said, where), last
         if made.name in found:
             raise ParameterError(f"{where}: parameter {made.name!r} is declared twice")
         found[made.name] = made
     return found
+
+
+def _joined(comments: Mapping[int, str], first: int, last: int) -> str:
+    return " ".join(comments[line] for line in range(first, last + 1) if line in comments)
 
 
 def _parameter(node: ast.stmt, comment: str, where: str) -> Parameter:
@@ -166,9 +205,15 @@ def _parameter(node: ast.stmt, comment: str, where: str) -> Parameter:
         default = ast.literal_eval(node.value)
     except ValueError as error:
         raise ParameterError(f"{where}: {text!r} has a computed default, not a literal") from error
-    parameter = Parameter(node.target.id, kind, default, comment)
+    brackets = BRACKETS.search(comment)
     try:
-        return Parameter(parameter.name, kind, parameter.check(default), comment)
+        accepts = Accepts.read(brackets[1]) if brackets else None
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {text!r}: {error}") from error
+    comment = BRACKETS.sub("", comment)
+    parameter = Parameter(node.target.id, kind, default, comment, accepts)
+    try:
+        return replace(parameter, default=parameter._typed(default))
     except ParameterError as error:
         raise ParameterError(f"{where}: the default of {error}") from error
 
@@ -187,7 +232,7 @@ def settle(
     given: Mapping[str, Any],
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Check what was given against what each notebook declares.
+    """Check what was given, and the defaults that stay, against what each notebook declares.
 
     Parameters
     ----------
@@ -206,7 +251,7 @@ def settle(
     Raises
     ------
     ParameterError
-        If no notebook declares a name, or a value has the wrong type.
+        If no notebook declares a name, or a value has the wrong type or is not accepted.
     """
     words = dict(texts or {})
     known = sorted({name for parameters in declared.values() for name in parameters})
@@ -217,8 +262,68 @@ def settle(
     for notebook, parameters in declared.items():
         mine = {name: parameters[name].check(given[name]) for name in given if name in parameters}
         mine |= {name: parameters[name].read(words[name]) for name in words if name in parameters}
+        _check_others(parameters, mine)
         settled[notebook] = mine
     return settled
+
+
+def _check_others(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
+    """Check defaults that an analyst may have changed, and parameters that belong together."""
+    values = {name: one.default for name, one in parameters.items()} | dict(given)
+    for name, one in parameters.items():
+        if name not in given and not (one.accepts and one.accepts.is_slow):
+            one.check(one.default)
+        other, limit = (one.accepts and one.accepts.together) or ("", 0.0)
+        if other in values and not values[name] + values[other] < limit:
+            raise ParameterError(
+                f"parameters {name!r} and {other!r} together must stay below {limit:g}, got "
+                f"{values[name]} and {values[other]}"
+            )
+
+
+def set_parameters(source: str, values: Mapping[str, Any]) -> str:
+    """Give the parameters of a cell other defaults; a name that it does not declare is passed over.
+
+    The cell is read as Python, so that it does not matter how it is laid out; all but the
+    values stays as it is.
+
+    Raises
+    ------
+    ParameterError
+        If the cell is no parameters cell, or a value has the wrong type.
+
+    Examples
+    --------
+    >>> set_parameters('seed: int = 0  # of everything random', {"seed": 7, "other": 1})
+    'seed: int = 7  # of everything random'
+    """
+    declared = parse_parameters(source)
+    lines = source.encode().splitlines(keepends=True)  # as Python counts them; columns are bytes
+    for node in reversed(ast.parse(source).body):
+        assert isinstance(node, ast.AnnAssign)  # noqa: S101 - parse_parameters has seen to it
+        name, value = ast.unparse(node.target), node.value
+        if name not in values or value is None or value.end_lineno is None:
+            continue
+        before = lines[value.lineno - 1][: value.col_offset]
+        after = lines[value.end_lineno - 1][value.end_col_offset :]
+        written = literal(declared[name].check(values[name])).encode()
+        lines[value.lineno - 1 : value.end_lineno] = [before + written + after]
+    return b"".join(lines).decode()
+
+
+def literal(value: Any) -> str:
+    r"""Write a parameter's value as Python, texts in double quotes.
+
+    Examples
+    --------
+    >>> literal(["it's", "7"]), literal(0.5)
+    ('["it\'s", "7"]', '0.5')
+    """
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return f"[{', '.join(literal(item) for item in value)}]"
+    return repr(value)
 
 
 def split_pairs(pairs: Iterable[str]) -> dict[str, str]:

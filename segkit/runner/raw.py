@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segkit.runner.context import OWN_DATA
+from segkit.runner.accepts import OWN_DATA
 
 SIMULATED = ("seed", "difficulty", "structure", "lift")
 

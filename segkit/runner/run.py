@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import ParameterError, RunError
+from segkit.errors import ParameterError, RunError, unknown
+from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.context import OWN_DATA, run_name
+from segkit.runner.context import run_name
 from segkit.runner.earlier import find_earlier
 from segkit.runner.execute import holds, key_now, settled
 from segkit.runner.folder import clean, locked
@@ -110,6 +111,7 @@ def plan(
     declared = {stem: known.notebooks[stem].parameters for stem in order}
     given = settle(declared, _with_own_data(parameters or {}, texts or {}), texts)
     shared = _shared(known, order, given)
+    _check_source(shared, known, order)
     label = label or Label(run_name(shared), day_of(day), dated=bool(day))
     run_folder = place / str(shared.get("out", "reports")) / label.folder
     data_inputs(shared, place)
@@ -244,6 +246,20 @@ def _with_own_data(parameters: Mapping[str, Any], texts: Mapping[str, str]) -> d
     if (names.get("data") or names.get("mapping")) and "source" not in names:
         return {**parameters, "source": OWN_DATA}
     return dict(parameters)
+
+
+def _check_source(shared: Mapping[str, Any], catalog: Catalog, order: list[str]) -> None:
+    """Refuse a source that nobody knows, and a file for one that takes none."""
+    source = str(shared.get("source", ""))
+    own = {catalog.notebooks[stem].parameters["source"].default for stem in order if "source" in
+           catalog.notebooks[stem].parameters}  # fmt: skip
+    if source and source not in {*SOURCES, *own}:
+        raise ParameterError(unknown("source", source, SOURCES))
+    if source == "simulated" and shared.get("data"):
+        raise ParameterError(
+            "the simulated retailer is made, not read: leave out the data, or name another source "
+            f"({OWN_DATA!r} for your own)"
+        )
 
 
 def _shared(catalog: Catalog, order: list[str], given: Mapping[str, Any]) -> dict[str, Any]:

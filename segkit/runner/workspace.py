@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError
-from segkit.runner.catalog import PACKAGE, without_course
-from segkit.runner.context import OWN_DATA, run_name
+from segkit.runner.accepts import OWN_DATA
+from segkit.runner.catalog import PACKAGE, source_of, without_course
+from segkit.runner.context import run_name
+from segkit.runner.parameters import set_parameters
 
 if TYPE_CHECKING:
     from segkit.ingest import Audit
@@ -153,11 +154,7 @@ def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
     content["cells"] = without_course(content["cells"])
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
-            text = "".join(cell["source"])
-            for name, value in values.items():
-                pattern = re.compile(rf'^({re.escape(name)}: str = )"[^"]*"', re.MULTILINE)
-                shown = json.dumps(value, ensure_ascii=False).replace("\\", r"\\")
-                text = pattern.sub(rf"\g<1>{shown}", text)
+            text = set_parameters(source_of(cell), values)
             cell["source"] = text.splitlines(keepends=True)
     text = json.dumps(content, indent=1, ensure_ascii=False)
     target.write_text(text + "\n", encoding="utf-8")

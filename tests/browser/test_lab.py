@@ -300,6 +300,20 @@ def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
     take_picture(page, ".jp-CSVViewer", shop.parent / "alone_csv.png")
 
 
+def test_a_new_folder_for_one_s_own_data_opens_with_its_own_parameters(shop, lab, page):
+    rows = [
+        f"c{i % 40},o{i},2024-{i % 6 + 1:02d}-{i % 27 + 1:02d},{i % 13 + 5}" for i in range(150)
+    ]
+    text = "customer_id,order_id,order_time,amount\n" + "\n".join(rows) + "\n"
+    (shop / "Meine Käufe.csv").write_text(text, encoding="utf-8")
+    lay_out(shop / "own", shop / "Meine Käufe.csv")
+    cells = run_all(page, lab.format(path="own/notebooks/01_data_audit.ipynb"))
+    assert "150" in markup(cells)
+    made = next((shop / "own/reports").glob("*/01_data_audit/manifest.json"))
+    used = json.loads(made.read_text(encoding="utf-8"))["parameters"]
+    assert (used["source"], used["data"]) == ("file", "../Meine Käufe.csv")
+
+
 def test_a_pandas_frame_is_segmented_within_five_cells(shop, lab, page):
     pytest.importorskip("pandas")
     assert len(OWN_FRAME) <= 5
