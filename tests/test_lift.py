@@ -339,33 +339,6 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
         segkit.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
 
 
-def test_factorial_effects_are_the_regressions_with_effect_coding():
-    rng = np.random.default_rng(2)
-    n = 4000
-    subject, offer = rng.integers(0, 2, n), rng.integers(0, 3, n)
-    y = 1.0 + 0.5 * (subject == 1) + np.array([0.0, 0.3, 0.9])[offer] + rng.normal(size=n)
-    y = y + 0.4 * ((subject == 1) & (offer == 2))
-    rows = pl.DataFrame({"subject": subject, "offer": offer, "revenue": y})
-    found = segkit.factorial_effects(rows, ["subject", "offer"], metric="revenue")
-    s = np.where(subject == 1, 1.0, -1.0)
-    o = np.column_stack([(offer == k) * 1.0 - (offer == 0) for k in (1, 2)])
-    design = np.column_stack([np.ones(n), s, o, s[:, None] * o])
-    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
-    value = dict(found.table.select("effect", "value").iter_rows())
-    assert value["subject 1"] == pytest.approx(coefficients[1])
-    assert value["subject 0"] == pytest.approx(-coefficients[1])
-    assert value["offer 2"] == pytest.approx(coefficients[3])
-    assert value["subject 1 with offer 2"] == pytest.approx(coefficients[5])
-    assert "subject 1" in found.text
-    with pytest.raises(DataError, match="one level only"):
-        segkit.factorial_effects(rows.with_columns(offer=0), ["subject", "offer"], metric="revenue")
-    gap = rows.filter((pl.col("subject") == 0) | (pl.col("offer") < 2))
-    with pytest.raises(DataError, match="subject 1, offer 2 has 0 customers"):
-        segkit.factorial_effects(gap, ["subject", "offer"], metric="revenue")
-    with pytest.raises(ParameterError, match="a share or a mean"):
-        segkit.factorial_effects(rows, ["subject"], metric="order_value")
-
-
 def test_a_chosen_audience_gets_a_description_labelled_as_such():
     rng = np.random.default_rng(3)
     who = pl.DataFrame(

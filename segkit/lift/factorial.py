@@ -1,88 +1,126 @@
-"""Which part of the message did it: main effects and interactions of a multivariate test."""
+"""Multivariate tests: each contrast of a factorial design, from least squares."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import percent
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.lift.contrasts import CONTROL, Layout
+from segkit.lift.design import refuse_twice, refuse_unrandomised
+from segkit.lift.effects import FEW
 from segkit.lift.metrics import KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import sum_up
 from segkit.lift.words import gap
 from segkit.result import Result
 from segkit.stats.hypotheses import t_p_value
-from segkit.stats.intervals import z_value
+from segkit.stats.least_squares import Design, Fit, fit_least_squares
 from segkit.stats.multiplicity import adjust
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
-_JOINT = "\x1f"
+SUMS = ("II", "III")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factorial(Result):
-    """Effects of the factors of a multivariate test.
+    """Contrasts of a multivariate test.
 
     Attributes
     ----------
     table : DataFrame
-        One row an effect: effect (words), factors, levels, order (1 main, 2 interaction), value,
-        low, high, error, p_value, p_adjusted (Holm over all). Effect coding: a level's value is its
-        deviation from the unweighted mean of all cells; an interaction's what a combination has
-        beyond its parts.
+        One row a contrast: effect (words), factors, order (0 any treatment against the control, 1
+        main effect, 2 interaction of two factors, ...), freedom (of the test's numerator), value,
+        low, high, error (null where a factor has more than two levels), statistic (t for one
+        degree of freedom, else F), p_value, p_adjusted (Holm over all rows), few, verdict
+        ("higher", "lower", "differs", "undecided", "not measured").
+
+        A main effect's value is the second level's mean less the first's, averaged over the other
+        factors; an interaction's is the difference of such differences.
+    means : DataFrame
+        One row a level: factor, level, customers, buyers (customers with an outcome other than
+        zero), value (least-squares mean: the other factors' levels count alike), low, high.
     cells : DataFrame
-        One row a combination of levels: the factors, customers, value.
+        One row a combination of levels: the factors, customers, buyers, value (plain mean).
     metric, label, kind : str
     level : float
+    errors, sums : str
+        How errors were estimated, and the type of the sums of squares.
+    freedom : int
+        Residual degrees of freedom.
+    notes : tuple of str
+        What a reader must know beside the figures.
     """
 
     table: pl.DataFrame
+    means: pl.DataFrame
     cells: pl.DataFrame
     metric: str
     label: str
     kind: str
     level: float
+    errors: str
+    sums: str
+    freedom: int
+    notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the effects."""
+        """Return the contrasts."""
         return self.table
 
     @property
     def text(self) -> str:
-        """Which effects are not chance."""
-        found = self.table.filter(pl.col("p_adjusted") <= 1 - self.level)
-        tests = f"(Holm over {self.table.height} effects)"
-        if found.is_empty():
-            return f"No level moves {self.label} by more than chance {tests}."
-        said = [
-            f"{row['effect']} {gap(row['value'], self.kind)} ({gap(row['low'], self.kind)} to "
-            f"{gap(row['high'], self.kind)})"
-            for row in found.iter_rows(named=True)
-        ]
-        return (
-            f"Away from the mean of all combinations, {self.label} is moved by {'; '.join(said)} "
-            f"({percent(self.level, places=0)} intervals); the others are undecided {tests}."
-        )
+        """Which contrasts are statistically clear, with their size."""
+        count = self.table.height
+        tests = f"Holm over {number(count)} contrasts" if count > 1 else "one contrast"
+        how = f"least squares, {self.errors} errors, type {self.sums}, {tests}"
+        clear = [_told(row, self.kind) for row in self.table.iter_rows(named=True)]
+        clear = [words for words in clear if words]
+        label = f"{self.label[0].upper()}{self.label[1:]}"
+        if self.table["p_value"].is_nan().all():
+            said = f"{label} does not vary beside the design, so no contrast can be tested."
+        elif clear:
+            size = f"with {percent(self.level, places=0)} intervals"
+            rest = "" if len(clear) == count else "; the others are undecided"
+            said = f"{label} differs by {'; '.join(clear)} ({size}{rest}; {how})."
+        else:
+            said = f"No contrast moves {self.label} by more than chance ({how})."
+        return " ".join([said, *self.notes])
 
     def plot(self) -> Figure:
-        """Draw the effects with their intervals."""
+        """Draw the contrasts of one degree of freedom, or else the levels' means."""
         from segkit.plot import intervals
 
+        share = self.kind == "share"
+        drawn = self.table.filter(pl.col("value").is_not_null())
+        if not drawn.is_empty():
+            return intervals(
+                drawn, "effect", "value", interval=("low", "high"), percent=share,
+                title=f"Effects on {self.label}", x_label="", y_label="difference",
+            )  # fmt: skip
+        named = self.means.with_columns(effect=pl.format("{} {}", "factor", "level"))
         return intervals(
-            self.table, "effect", "value", interval=("low", "high"), percent=self.kind == "share",
-            title=f"What each level does to {self.label}", x_label="",
-            y_label="deviation from the mean of all combinations",
+            named, "effect", "value", interval=("low", "high"), percent=share, reference=None,
+            title=f"{self.label} by level", x_label="", y_label="mean",
         )  # fmt: skip
+
+
+def _told(row: Mapping[str, Any], kind: str) -> str:
+    if row["verdict"] == "differs":
+        return f"{row['effect']} (F {number(row['statistic'])})"
+    if row["verdict"] not in ("higher", "lower"):
+        return ""
+    limits = f"({gap(row['low'], kind)} to {gap(row['high'], kind)})"
+    return f"{gap(row['value'], kind)} {limits} for {row['effect']}"
 
 
 def factorial_effects(
@@ -91,23 +129,43 @@ def factorial_effects(
     *,
     metric: str | Kpi = "conversion",
     interactions: int = 2,
+    blocks: Sequence[str] = (),
+    covariates: Sequence[str] = (),
+    control: str | None = None,
+    errors: Literal["classical", "hc2", "hc3"] = "classical",
+    sums: Literal["II", "III"] = "III",
     level: float = 0.95,
 ) -> Factorial:
-    """Which part of the message did it?
+    """Estimate main effects and interactions of a multivariate test by least squares.
 
-    Every combination of levels must have been assigned at random. Cells count alike, whatever
-    their size, so that factors are not mixed up with one another.
+    Each contrast is tested once: a factor's main effect, and the interactions of up to
+    ``interactions`` factors; higher ones are taken to be zero. Customers without a level in every
+    factor (the holdout of `assign_factors`) are the control: any treatment against none is a
+    contrast of its own, and the factors are compared among the treated.
 
     Parameters
     ----------
     outcomes : Outcomes or DataFrame
-        The factors' columns and the metric's outcome, one row a customer.
+        The factors' columns, the metric's outcome, blocks and covariates, one row a customer.
     factors : sequence of str
-        Columns with the levels.
+        Columns with the levels; null for the control.
     metric : str or Kpi
         A share or a mean.
-    interactions : {1, 2}
-        1: main effects alone; 2: also those of two factors together.
+    interactions : int
+        Highest number of factors in an interaction; 1 gives main effects alone.
+    blocks : sequence of str
+        Columns within which the draw was made (the segment): their differences are taken out.
+    covariates : sequence of str
+        Numbers known before the assignment.
+    control : str, optional
+        Label in ``arm`` of the customers that got nothing; by default those without levels.
+    errors : {"classical", "hc2", "hc3"}
+        "classical" assumes one variance in all combinations; "hc2" and "hc3" do not, and suit
+        shares whose combinations differ much. All use t with the residual degrees of freedom.
+    sums : {"II", "III"}
+        Type of the tests where combinations differ in size. "III" weighs combinations alike; "II"
+        tests a contrast in the model without the interactions that contain it, and has more power
+        if there are none (classical errors only).
     level : float
 
     Returns
@@ -117,99 +175,207 @@ def factorial_effects(
     Raises
     ------
     DataError
-        If a combination has fewer than two customers, or a factor has one level.
+        If a factor has one level, a contrast cannot be estimated (a combination without customers,
+        or a factor that goes with another or with a block), a value is missing, a share's outcome
+        is not 0 or 1, or customers were not assigned at random.
     ParameterError
-        If the metric is unknown or a ratio, or interactions is neither 1 nor 2.
+        If a name or an option is unknown, or the metric is a ratio.
 
     Notes
     -----
-    Source: Box, Hunter & Hunter (2005), Statistics for Experimenters, chapter 5 (their effect of a
-    two-level factor is twice the coefficient here); Wu & Hamada (2009), Experiments, section 4.3.
+    With two levels coded -1 and 1, a contrast's value is ``2**order`` times its coefficient.
+    Source: Box, Hunter & Hunter (2005), Statistics for Experimenters, chapter 5 (an interaction is
+    half of the value given here); Searle (1987), Linear Models for Unbalanced Data, chapters 4 and
+    5, for the types of sums of squares.
 
     Examples
     --------
-    >>> rows = [(s, o, y) for s in "ab" for o in "xy" for y in [0] * (8 if s == "a" else 6)
-    ...         + [1] * (2 if s == "a" else 4)]
+    >>> rows = [(s, o, y) for s in "ab" for o in "xy" for y in [0] * (80 if s == "a" else 60)
+    ...         + [1] * (20 if s == "a" else 40)]
     >>> frame = pl.DataFrame(rows, schema=["subject", "offer", "converted"], orient="row")
-    >>> found = factorial_effects(frame, ["subject", "offer"], interactions=1)
-    >>> [(row[0], round(row[1], 2)) for row in found.table.select("effect", "value").rows()]
-    [('subject a', -0.1), ('subject b', 0.1), ('offer x', 0.0), ('offer y', 0.0)]
+    >>> found = factorial_effects(frame, ["subject", "offer"])
+    >>> found.table.select("effect", "verdict").rows()
+    [('subject b against a', 'higher'), ('offer y against x', 'undecided'), \
+('subject with offer', 'undecided')]
+    >>> round(found.table["value"][0], 3)
+    0.2
     """
+    frame, figure = _checked(outcomes, factors, metric, blocks, covariates, control)
+    if interactions < 1 or sums not in SUMS:
+        raise ParameterError(
+            f"expected interactions >= 1 and sums II or III, got {interactions} and {sums}"
+        )
+    if sums == "II" and errors != "classical":
+        raise ParameterError("sums of type II are given with classical errors; use sums='III'")
+    parts = _split(frame, list(factors), control)
+    layout = Layout(parts, list(factors), min(interactions, len(factors)), list(blocks))
+    layout.refuse_aliased()
+    known = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
+    known = known - known.mean(axis=0) if known.size else np.zeros((frame.height, 0))
+    outcome = frame[figure.column].cast(pl.Float64).to_numpy()
+    design = Design(layout.groups, layout.table, known)
+    fit = fit_least_squares(design, outcome, errors=errors, needed=layout.needed)
+    buyers = outcome != 0
+    rows = [
+        _contrast(layout, name, fit, sums, level) | _few(layout, name, buyers, figure.kind)
+        for name in layout.terms
+    ]
+    return Factorial(
+        _judged(rows, level), layout.means(fit, buyers, level),
+        _cells(parts, factors, buyers, outcome), figure.name, figure.label, figure.kind, level,
+        errors, sums, fit.freedom, _notes(layout, fit, covariates, rows, interactions),
+    )  # fmt: skip
+
+
+def _checked(
+    outcomes: Outcomes | pl.DataFrame, factors: Sequence[str], metric: str | Kpi,
+    blocks: Sequence[str], covariates: Sequence[str], control: str | None,
+) -> tuple[pl.DataFrame, Kpi]:  # fmt: skip
     named = {one.name: one for one in KPIS}
     if isinstance(metric, str) and metric not in named:
         raise ParameterError(unknown("metric", metric, named))
     figure = named[metric] if isinstance(metric, str) else metric
-    if figure.kind == "ratio" or interactions not in (1, 2):
-        raise ParameterError("factorial effects are of a share or a mean, interactions 1 or 2")
+    if figure.kind == "ratio" or not factors:
+        raise ParameterError("factorial effects are of a share or a mean, by one factor or more")
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
-    require_columns(frame.columns, [*factors, figure.column], "the outcomes")
-    levels = {f: frame[f].cast(pl.String).unique().sort().to_list() for f in factors}
-    means, variances, cells = _cells(frame, levels, figure)
-    rows: list[dict[str, Any]] = []
-    for order in range(1, interactions + 1):
-        for some in combinations(factors, order):
-            for chosen in product(*(levels[f] for f in some)):
-                pick = dict(zip(some, chosen, strict=True))
-                weights = _contrast(levels, pick)
-                rows.append(_effect(pick, weights, means, variances, level))
-    table = pl.DataFrame(rows)
+    refuse_unrandomised(not isinstance(outcomes, Outcomes) or outcomes.randomised)
+    refuse_twice(frame)
+    arm = [] if control is None else ["arm"]
+    needed = [*factors, figure.column, *blocks, *covariates, *arm]
+    require_columns(frame.columns, needed, "the outcomes")
+    for name in (figure.column, *covariates):
+        kind = frame.schema[name]
+        if not (kind.is_numeric() or kind == pl.Boolean):
+            raise DataError(f"{name!r} must be numeric or Boolean, is {kind}")
+        values = frame[name].cast(pl.Float64)
+        lost = values.null_count() + int((~values.is_finite()).sum())
+        if lost:
+            raise DataError(f"{name!r} is missing or not finite for {lost:,} customers")
+    values = frame[figure.column].cast(pl.Float64)
+    if figure.kind == "share" and not values.is_in([0.0, 1.0]).all():
+        raise DataError(
+            f"a share counts customers, so {figure.column!r} must be 0 or 1 (or Boolean) for each "
+            "of them"
+        )
+    for name in blocks:
+        if frame[name].null_count():
+            raise DataError(f"{frame[name].null_count():,} customers have no {name}")
+    return frame, figure
+
+
+def _split(frame: pl.DataFrame, factors: list[str], control: str | None) -> pl.DataFrame:
+    """Return factors as strings, and in `CONTROL` the name of who got nothing (else null)."""
+    levels = frame.with_columns(pl.col(factors).cast(pl.String))
+    missing = pl.sum_horizontal(pl.col(factors).is_null())
+    if control is None:
+        if "arm" in frame.columns and levels.filter(missing > 0)["arm"].n_unique() == 1:
+            control = str(levels.filter(missing > 0)["arm"][0])
+        none = missing == len(factors)
+    else:
+        none = pl.col("arm") == control
+        if not frame["arm"].is_in([control]).any():
+            raise ParameterError(unknown("arm", control, frame["arm"].unique().sort()))
+    levels = levels.with_columns(
+        pl.when(~none).then(pl.col(factors)),
+        pl.when(none).then(pl.lit(control or "none")).alias(CONTROL),
+    )
+    partly = levels.filter(pl.col(CONTROL).is_null() & (missing > 0)).height
+    if partly:
+        raise DataError(f"{partly:,} customers who are not the control lack a factor's level")
+    return levels
+
+
+def _contrast(
+    layout: Layout, term: tuple[str, ...], fit: Fit, sums: str, level: float
+) -> dict[str, Any]:
+    from scipy.special import fdtrc, stdtrit
+
+    columns = layout.terms[term]
+    beyond = [
+        column for other, places in layout.terms.items() for column in places
+        if len(other) > len(term) and set(term) <= set(other)
+    ]  # fmt: skip
+    if sums == "II":
+        f, b, v = fit.without(columns, beyond)
+    else:
+        f, b = fit.wald(columns), fit.coefficients[columns]
+        v = fit.covariance[np.ix_(columns, columns)]
+    row: dict[str, Any] = {
+        "effect": layout.words(term), "factors": ", ".join(term), "order": len(term),
+        "freedom": len(columns), "value": None, "low": None, "high": None, "error": None,
+        "statistic": f, "p_value": float(fdtrc(len(columns), fit.freedom, f)),
+    }  # fmt: skip
+    if len(columns) > 1:
+        return row
+    scale = 2.0 ** len(term)
+    value, error = scale * float(b[0]), scale * math.sqrt(float(v[0, 0]))
+    reach = float(stdtrit(fit.freedom, (1 + level) / 2)) * error
+    t = value / error if error > 0 and not math.isnan(f) else float("nan")
+    limits = (value - reach, value + reach) if not math.isnan(t) else (None, None)
+    return row | {
+        "value": value, "low": limits[0], "high": limits[1], "error": error, "statistic": t,
+        "p_value": float(t_p_value(t, fit.freedom)),
+    }  # fmt: skip
+
+
+def _few(
+    layout: Layout, term: tuple[str, ...], buyers: npt.NDArray[np.bool_], kind: str
+) -> dict[str, Any]:
+    """Tell whether the smallest side of a contrast expects few buyers (of a share: or others)."""
+    sides = layout.sides(term)
+    sizes = [layout.size[sides == side].sum() for side in np.unique(sides[sides >= 0])]
+    inside = (sides >= 0)[layout.groups]
+    share = float(buyers[inside].mean())
+    least = min(share, 1 - share) if kind == "share" else share
+    return {"few": bool(min(sizes) * least < FEW)}
+
+
+def _judged(rows: list[dict[str, Any]], level: float) -> pl.DataFrame:
+    floats = ("value", "low", "high", "error", "statistic", "p_value")
+    table = pl.DataFrame(rows, schema_overrides=dict.fromkeys(floats, pl.Float64))
     table = table.with_columns(p_adjusted=pl.Series(adjust(table["p_value"].to_numpy())))
-    return Factorial(table, cells, figure.name, figure.label, figure.kind, level)
+    clear = (pl.col("p_adjusted") <= 1 - level) & ~pl.col("few")
+    verdict = (
+        pl.when(pl.col("p_adjusted").is_nan()).then(pl.lit("not measured"))
+        .when(~clear).then(pl.lit("undecided"))
+        .when(pl.col("value").is_null()).then(pl.lit("differs"))
+        .when(pl.col("value") > 0).then(pl.lit("higher"))
+        .otherwise(pl.lit("lower"))
+    )  # fmt: skip
+    ordered = [name for name in table.columns if name not in ("few", "p_adjusted")]
+    return table.select(*ordered, "p_adjusted", "few", verdict=verdict)
 
 
 def _cells(
-    frame: pl.DataFrame, levels: Mapping[str, list[str]], figure: Kpi
-) -> tuple[Array, Array, pl.DataFrame]:
-    """Return means and their variances, one axis a factor, and the cells as a frame."""
-    alone = [name for name, values in levels.items() if len(values) < 2]
-    if alone:
-        raise DataError(f"factor {', '.join(alone)} has one level only, so no effect")
-    joint = pl.concat_str([pl.col(f).cast(pl.String) for f in levels], separator=_JOINT)
-    joined = frame.with_columns(joint.alias("cell"))
-    sums = sum_up(joined, [figure.column], segment=None, arm="cell")
-    shape = tuple(len(values) for values in levels.values())
-    means, variances, rows = np.zeros(shape), np.zeros(shape), []
-    for place, names in zip(np.ndindex(*shape), product(*levels.values()), strict=True):
-        label = _JOINT.join(names)
-        n = 0.0
-        if label in sums.arms:
-            found = sums.moments(None, sums.arms.index(label), [figure.column])
-            n, means[place] = found.n, found.mean[0]
-            variances[place] = found.covariance[0, 0] / found.n
-        if n < 2:
-            shown = ", ".join(f"{f} {v}" for f, v in zip(levels, names, strict=True))
-            raise DataError(f"the combination {shown} has {int(n)} customers; 2 are needed")
-        rows.append((*names, int(n), float(means[place])))
-    schema = [*levels, "customers", "value"]
-    return means, variances, pl.DataFrame(rows, schema=schema, orient="row")
+    parts: pl.DataFrame, factors: Sequence[str], buyers: npt.NDArray[np.bool_], outcome: Array
+) -> pl.DataFrame:
+    own = parts.select(factors).with_columns(buyer=pl.Series(buyers), outcome=pl.Series(outcome))
+    return (
+        own.group_by(factors)
+        .agg(customers=pl.len(), buyers=pl.col("buyer").sum(), value=pl.col("outcome").mean())
+        .sort(factors, nulls_last=True)
+        .with_columns(pl.col("customers", "buyers").cast(pl.Int64))
+    )
 
 
-def _contrast(levels: Mapping[str, list[str]], pick: Mapping[str, str]) -> Array:
-    """Return the weights of the cells that make one effect-coded coefficient."""
-    weights = np.ones(())
-    for name, values in levels.items():
-        share = np.full(len(values), 1 / len(values))
-        if name in pick:
-            share = np.array([float(value == pick[name]) for value in values]) - share
-        weights = np.multiply.outer(weights, share)
-    return weights
-
-
-def _effect(
-    pick: Mapping[str, str], weights: Array, means: Array, variances: Array, level: float
-) -> dict[str, Any]:
-    value = float((weights * means).sum())
-    error = float(np.sqrt((weights**2 * variances).sum()))
-    reach = z_value(level) * error
-    p_value = float(t_p_value(value / error, np.inf)) if error > 0 else float("nan")
-    return {
-        "effect": " with ".join(f"{name.replace('_', ' ')} {v}" for name, v in pick.items()),
-        "factors": ", ".join(pick),
-        "levels": ", ".join(pick.values()),
-        "order": len(pick),
-        "value": value,
-        "low": value - reach,
-        "high": value + reach,
-        "error": error,
-        "p_value": p_value,
-    }
+def _notes(
+    layout: Layout, fit: Fit, covariates: Sequence[str], rows: list[dict[str, Any]], order: int
+) -> tuple[str, ...]:
+    notes = []
+    few = [row["effect"] for row in rows if row["few"]]
+    if few:
+        notes.append(
+            f"Fewer than {FEW} customers are expected with (or without) the outcome on a side of "
+            f"{', '.join(few)}: left undecided."
+        )
+    place = layout.table.shape[1]
+    out = [name for i, name in enumerate(covariates) if not fit.used[place + i]]
+    if out:
+        notes.append(f"Left out, for it does not vary beside the others: {', '.join(out)}.")
+    empty = layout.empty_cells()
+    if empty:
+        notes.append(
+            f"No customer has {number(len(empty))} of the combinations; the estimates hold if "
+            f"interactions of more than {number(order)} factors are absent."
+        )
+    return tuple(notes)

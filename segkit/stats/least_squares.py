@@ -1,0 +1,213 @@
+"""Least squares on designs of few distinct rows: coefficients, errors and tests of terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segkit.errors import DataError, ParameterError, unknown
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+ERRORS = ("classical", "hc2", "hc3")
+_ROWS = 65_536  # rows of the design that are built at a time
+_ALIKE = 1e-9  # share of a column's variation below which it repeats those before it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """A design matrix whose rows are a table's, picked by group, beside covariates of their own.
+
+    Attributes
+    ----------
+    groups : array of int, shape (rows,)
+        Row of the table.
+    table : array of shape (groups, columns)
+        The coded terms; its first column is the intercept.
+    covariates : array of shape (rows, covariates)
+    """
+
+    groups: Ints
+    table: Array
+    covariates: Array
+
+    def chunks(self) -> Iterator[tuple[slice, Array]]:
+        """Yield the matrix, some rows at a time."""
+        for start in range(0, len(self.groups), _ROWS):
+            rows = slice(start, start + _ROWS)
+            yield rows, np.hstack([self.table[self.groups[rows]], self.covariates[rows]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fitted linear model.
+
+    Attributes
+    ----------
+    coefficients : array of shape (columns,)
+        Zero for a column that was left out.
+    covariance : array of shape (columns, columns)
+        Of the coefficients; zero for a column that was left out.
+    variance : float
+        Residual variance; zero where the model fits every row.
+    freedom : int
+        Residual degrees of freedom.
+    gram, moments : array
+        ``X'X`` and ``X'y`` (y less its mean).
+    used : array of bool
+        Which columns entered.
+    errors : str
+        How the covariance was estimated.
+    """
+
+    coefficients: Array
+    covariance: Array
+    variance: float
+    freedom: int
+    gram: Array
+    moments: Array
+    used: npt.NDArray[np.bool_]
+    errors: str
+
+    def wald(self, columns: Sequence[int]) -> float:
+        """Compute the F statistic of some columns, all others in the model (type III).
+
+        NaN where the model fits every row.
+        """
+        which = np.asarray(columns)
+        b, v = self.coefficients[which], self.covariance[np.ix_(which, which)]
+        if not self.variance > 0:
+            return float("nan")
+        return float(b @ np.linalg.solve(v, b)) / len(which)
+
+    def without(self, columns: Sequence[int], beyond: Sequence[int]) -> tuple[float, Array, Array]:
+        """Compute the F statistic of some columns in a model without those beyond them (type II).
+
+        The residual variance stays that of the whole model.
+
+        Returns
+        -------
+        tuple of (float, array, array)
+            F, and the columns' coefficients with their covariance.
+        """
+        kept = self.used.copy()
+        kept[list(beyond)] = False
+        inner = np.flatnonzero(kept)
+        inverse = _inverse(self.gram[np.ix_(inner, inner)])
+        at = np.searchsorted(inner, np.asarray(columns))
+        b, v = (inverse @ self.moments[inner])[at], inverse[np.ix_(at, at)]
+        if not self.variance > 0:
+            return float("nan"), b, v * self.variance
+        f = float(b @ np.linalg.solve(v, b)) / len(at) / self.variance
+        return f, b, v * self.variance
+
+
+def fit_least_squares(
+    design: Design, outcome: Array, *, errors: str = "classical", needed: int = 0
+) -> Fit:
+    """Fit a linear model by least squares.
+
+    Parameters
+    ----------
+    design : Design
+    outcome : array of shape (rows,)
+    errors : {"classical", "hc2", "hc3"}
+        "classical" takes one variance for all rows. "hc2" and "hc3" hold where it differs (as it
+        does for shares): squared residuals divided by ``1 - h`` or ``(1 - h)**2``, h the leverage.
+    needed : int
+        How many columns must enter; later ones that repeat others are left out.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    ParameterError
+        If the errors' name is unknown.
+    DataError
+        If there are no more rows than columns, or a needed column repeats others; for "hc2" and
+        "hc3" if a row alone decides a coefficient.
+
+    Notes
+    -----
+    Source: MacKinnon & White (1985), "Some heteroskedasticity-consistent covariance matrix
+    estimators with improved finite sample properties", Journal of Econometrics 29.
+
+    Examples
+    --------
+    >>> x = Design(np.array([0, 0, 1, 1]), np.array([[1.0, -1.0], [1.0, 1.0]]), np.zeros((4, 0)))
+    >>> found = fit_least_squares(x, np.array([1.0, 3.0, 4.0, 6.0]))
+    >>> found.coefficients.round(3).tolist(), found.freedom, found.variance
+    ([3.5, 1.5], 2, 2.0)
+    """
+    if errors not in ERRORS:
+        raise ParameterError(unknown("kind of errors", errors, ERRORS))
+    width = design.table.shape[1] + design.covariates.shape[1]
+    middle = float(outcome.mean())
+    gram, moments = np.zeros((width, width)), np.zeros(width)
+    for rows, x in design.chunks():
+        gram += x.T @ x
+        moments += x.T @ (outcome[rows] - middle)
+    used = _distinct(gram, needed)
+    inner = np.flatnonzero(used)
+    freedom = len(outcome) - len(inner)
+    if freedom < 1:
+        raise DataError(
+            f"{len(outcome):,} customers for {len(inner)} coefficients leave nothing to tell "
+            "errors from: assign more customers, or ask for fewer interactions"
+        )
+    inverse = _inverse(gram[np.ix_(inner, inner)])
+    b = inverse @ moments[inner]
+    for _ in range(2):  # refine: the residuals' own moments, which should be zero
+        left = np.zeros(len(inner))
+        for rows, x in design.chunks():
+            left += x[:, inner].T @ (outcome[rows] - middle - x[:, inner] @ b)
+        b = b + inverse @ left
+    squares, meat = 0.0, np.zeros(inverse.shape)
+    for rows, x in design.chunks():
+        own = x[:, inner]
+        residual = outcome[rows] - middle - own @ b
+        squares += float(residual @ residual)
+        if errors != "classical":
+            room = 1 - ((own @ inverse) * own).sum(axis=1)
+            if (room < _ALIKE).any():
+                raise DataError(
+                    f"errors {errors!r} need at least two customers in each combination; one "
+                    "customer alone decides a coefficient. Use errors='classical'"
+                )
+            weighted = own * (residual / (np.sqrt(room) if errors == "hc2" else room))[:, None]
+            meat += weighted.T @ weighted
+    away = outcome - middle
+    if squares <= 1e-24 * max(float(away @ away), middle**2 * len(outcome)):
+        squares = 0.0  # rounding alone
+    variance = squares / freedom
+    v = inverse * variance if errors == "classical" else inverse @ meat @ inverse
+    coefficients, covariance = np.zeros(width), np.zeros((width, width))
+    coefficients[inner] = b
+    coefficients[0] += middle
+    covariance[np.ix_(inner, inner)] = v
+    return Fit(coefficients, covariance, variance, freedom, gram, moments, used, errors)
+
+
+def _distinct(gram: Array, needed: int) -> npt.NDArray[np.bool_]:
+    """Tell which columns add to those before them."""
+    used = np.zeros(len(gram), dtype=bool)
+    for column in range(len(gram)):
+        size = gram[column, column]
+        kept = np.flatnonzero(used)
+        left = size
+        if kept.size and size > 0:
+            left -= gram[column, kept] @ _inverse(gram[np.ix_(kept, kept)]) @ gram[kept, column]
+        used[column] = size > 0 and left > _ALIKE * size
+        if column < needed and not used[column]:
+            raise DataError("a contrast of the design repeats others, so it cannot be estimated")
+    return used
+
+
+def _inverse(gram: Array) -> Array:
+    scale = 1 / np.sqrt(np.diag(gram))
+    return np.asarray(np.linalg.inv(gram * np.outer(scale, scale)) * np.outer(scale, scale))
