@@ -110,6 +110,35 @@ def test_groups_are_natural_and_counted():
     assert "at k = 4 every two neighbours are set apart by a valley" in found.text
 
 
+def test_the_verdict_is_of_the_number_of_segments_in_force():
+    X, _ = mixture(3, k=4, n=500)
+    options = {**QUICK, "k_range": range(2, 5)}
+    found = assess_structure(X, k=7, **options)
+    assert found.table["k"].to_list() == [2, 3, 4, 7]
+    assert found.natural_k == 4
+    p = dict(found.table.select("k", "p_value").iter_rows())
+    assert found.p_value == min(p.values()) == 0.05
+    assert p[7] > 0.05
+    assert found.verdict != "natural"
+    assert not found.text.startswith("Yes")
+    assert "at k = 7, in force" in found.text
+    assert found.text.rstrip().endswith("At k = 4 they would be natural groups.")
+    assert f"p = {p[7]:.2g}" in found.text
+    right = assess_structure(X, k=4, **options)
+    assert right.verdict == "natural"
+    assert right.text.startswith("Yes, natural groups: at k = 4, in force, every two")
+    with pytest.raises(DataError, match="k = 9, in force, cannot be judged: k = 4, 9 left out"):
+        assess_structure(np.repeat(np.arange(4.0), 20)[:, None], k=9, **QUICK)
+
+
+def test_no_p_value_is_below_what_its_references_can_show():
+    X, _ = mixture(3, k=4, n=300)
+    for n_null, least in ((19, "0.050"), (39, "0.025")):
+        found = assess_structure(X, k=4, k_range=[4], n_null=n_null, n_boot=2)
+        assert found.p_value == 1 / (n_null + 1)
+        assert f"(p <= {least}, the least that so many can show)" in found.text
+
+
 def test_a_line_cut_by_kmeans_is_reproducible_and_a_ball_is_constructive():
     rng = np.random.default_rng(0)
     line = rng.multivariate_normal([0, 0, 0], 0.9 * np.ones((3, 3)) + 0.1 * np.eye(3), 400)

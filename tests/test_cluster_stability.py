@@ -22,7 +22,7 @@ from segkit.cluster.agreement import (
 )
 from segkit.cluster.refits import Refits, bootstrap
 from segkit.cluster.stability import Stability, assess_stability
-from segkit.cluster.stability_tables import band, flows, numbered
+from segkit.cluster.stability_tables import LEAST_SEGMENT, band, flows, numbered
 from segkit.errors import DataError, ParameterError
 from segkit.stats.threads import single_thread
 from tests.reference.clusters import IRIS_JACCARD
@@ -191,6 +191,24 @@ def test_large_data_are_sampled_and_it_is_said():
     assert "(6 refits, k-means, 2 starts each)" in found.text
 
 
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_a_segment_of_few_customers_has_no_figure_of_stability(method):
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(m, 1.0, (n, 2)) for m, n in ((0, 60), (20, LEAST_SEGMENT), (90, 1))]
+    X, own = np.concatenate(parts), ["A"] * 60 + ["B"] * LEAST_SEGMENT + ["C"]
+    found = assess_stability(X, k_range=[2], segments=own, method=method, **QUICK)
+    alone = found.own.filter(segment="C").row(0, named=True)
+    assert alone["band"] == "too few to judge"
+    assert [alone[name] for name in ("jaccard", "jaccard_low", "jaccard_high")] == [None] * 3
+    assert found.own.filter(segment="B")["band"].item() == "highly stable"
+    assert "C too few to judge" in found.text
+    assert "fewer than 10 customers has no figure" in found.text
+    assert "segment C too few to judge" in found.plot_segments().alt
+    # A solution with such a segment is never one whose every segment is stable.
+    assert found.curve.filter(k=3)["jaccard_least"].item() is None
+    assert "Every segment is stable (mean Jaccard above 0.750) at k = 3" not in found.text
+
+
 def test_hennigs_bands():
     values = [0.0, 0.5, 0.51, 0.6, 0.75, 0.7501, 0.85, 1.0, np.nan]
     assert [band(value) for value in values] == [
@@ -205,7 +223,8 @@ def test_copies_tiny_data_and_constant_columns_are_borne(method):
     found = assess_stability(X, k_range=range(2, 9), method=method, **QUICK)
     assert found.curve["k"].to_list() == [2, 3]
     assert "only 4 distinct rows" in found.text
-    assert np.isfinite(found.curve.to_numpy()).all()
+    assert np.isfinite(found.curve.drop("jaccard_least").to_numpy()).all()
+    assert found.curve["jaccard_least"].null_count() == 2  # segments of four are not judged
     tiny = assess_stability([[0.0], [1.0], [5.0], [9.0]], k_range=[2, 3], method=method, **QUICK)
     assert tiny.rows == 4
 

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -76,8 +77,8 @@ def test_a_cut_through_a_cloud_is_neither_apart_nor_natural():
 def test_rules_learnt_from_few_customers_are_unstable():
     frame = people(n=300)
 
-    def top_three(table):
-        best = table.top_k(3, by="spend")["customer_id"].implode()
+    def top_twelve(table, size=12):
+        best = table.top_k(size, by="spend")["customer_id"].implode()
         return table.select(
             "customer_id",
             segment=pl.when(pl.col("customer_id").is_in(best))
@@ -85,11 +86,15 @@ def test_rules_learnt_from_few_customers_are_unstable():
             .otherwise(pl.lit("rest")),
         )
 
-    found = validate_segments(frame, top_three(frame), variables=["spend"], refit=top_three)
+    found = validate_segments(frame, top_twelve(frame), variables=["spend"], refit=top_twelve)
     stable = dict(found.segments.select("segment", "jaccard").iter_rows())
     assert stable["top"] < 0.75 < stable["rest"]
     bands = dict(found.segments.select("segment", "band").iter_rows())
     assert bands["rest"] == "highly stable"
+    few = partial(top_twelve, size=3)
+    found = validate_segments(frame, few(frame), variables=["spend"], refit=few)
+    row = found.segments.filter(segment="top").row(0, named=True)
+    assert (row["jaccard"], row["band"]) == (None, "too few to judge")
 
 
 def test_a_clusters_stability_by_refit_is_high_where_it_is_real():

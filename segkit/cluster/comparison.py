@@ -33,9 +33,10 @@ class MethodComparison(Result):
         One row a method: method; name; smallest_share and largest_share of the segments;
         silhouette, davies_bouldin, calinski_harabasz, explained_share (on the transformed numeric
         variables); gower_silhouette (on all columns; null without categories); jaccard and
-        jaccard_least (mean over segments, and of the least stable, of the clusterwise Jaccard
-        coefficient over the refits); rand (mean adjusted Rand index of the refits with the
-        division); agreement (mean adjusted Rand index with the other methods); refits; seconds.
+        jaccard_least (mean over segments of at least 10 customers, and of the least stable, of the
+        clusterwise Jaccard coefficient over the refits); rand (mean adjusted Rand index of the
+        refits with the division); agreement (mean adjusted Rand index with the other methods);
+        refits; seconds.
     agreement : polars.DataFrame
         One row a pair, both ways and with itself: first, second, adjusted_rand.
     sizes : polars.DataFrame

@@ -19,6 +19,7 @@ from segkit.cluster.medoids import mean_silhouette
 from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
+from segkit.cluster.stability_tables import LEAST_SEGMENT
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.cluster.validity import cluster_validity
 from segkit.display import number
@@ -233,11 +234,12 @@ def _refitted(
     if not found:
         return {"jaccard": None, "jaccard_least": None, "rand": None, "refits": 0}
     kept = np.array(found)
-    there = ~np.isnan(kept).all(axis=0)  # a small segment may miss the sample altogether
+    # A small segment may miss the sample altogether; a smaller one is not judged.
+    there = ~np.isnan(kept).all(axis=0) & (np.bincount(codes[some], minlength=k) >= LEAST_SEGMENT)
     means = np.nanmean(kept[:, there], axis=0)
     return {
-        "jaccard": float(means.mean()),
-        "jaccard_least": float(means.min()),
+        "jaccard": float(means.mean()) if means.size else None,
+        "jaccard_least": float(means.min()) if means.size else None,
         "rand": float(np.mean(rands)),
         "refits": len(found),
     }

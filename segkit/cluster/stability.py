@@ -14,7 +14,9 @@ from segkit.cluster.own import own_codes
 from segkit.cluster.partitions import METHOD_WORDS, check_method, partitions_of
 from segkit.cluster.refits import Refits, bootstrap, split_halves
 from segkit.cluster.stability_tables import (
+    LEAST_SEGMENT,
     RECOVERED,
+    TOO_FEW,
     curve_table,
     flows,
     numbered,
@@ -44,14 +46,15 @@ class Stability(Result):
         error, 10% and 90% quantile of the adjusted Rand index over pairs of refits);
         ``replication``, ``replication_se`` (adjusted Rand index of split halves);
         ``prediction_strength``, ``prediction_strength_se``; ``jaccard_least`` (the least stable
-        segment's mean Jaccard coefficient).
+        segment's mean Jaccard coefficient; null where a segment has fewer than 10 customers).
     segments : polars.DataFrame
         One row a k and segment: ``k``, ``segment`` (numbered through, so that a segment keeps its
         number over k), ``size``, ``share``; ``jaccard`` (mean, the clusterwise stability),
         ``jaccard_low``, ``jaccard_high`` (10% and 90%), ``band``, ``dissolved_share`` and
         ``recovered_share`` (refits with a coefficient of at most .5, and above .75),
         ``kept_share`` (customers who stay in the matched segment); ``slsa`` (stability across
-        solutions, 0 to 1; null for the smallest k).
+        solutions, 0 to 1; null for the smallest k). A segment of fewer than 10 customers
+        (`LEAST_SEGMENT`) has no figures over refits, and the band "too few to judge".
     refits : polars.DataFrame
         ``k``, ``segment``, ``refit``, ``jaccard``: stability within solutions (SLSw), one row a
         segment and refit.
@@ -126,14 +129,21 @@ class Stability(Result):
         k = self.own.height
         rand = self.curve.filter(pl.col("k") == k)["rand"].item()
         sure = self.own.filter(pl.col("jaccard") > RECOVERED).height
+        ordered = self.own.sort("jaccard", descending=True, nulls_last=True, maintain_order=True)
         each = ", ".join(
-            f"{row['segment']} {number(row['jaccard'])}"
-            for row in self.own.sort("jaccard", descending=True).iter_rows(named=True)
+            f"{row['segment']} {TOO_FEW if row['jaccard'] is None else number(row['jaccard'])}"
+            for row in ordered.iter_rows(named=True)
+        )
+        small = (
+            f" A segment of fewer than {LEAST_SEGMENT} customers has no figure: one customer more "
+            "or less would move it from one band to another."
+            if self.own["jaccard"].null_count()
+            else ""
         )
         return (
             f"Of the {k} segments in force {sure} are stable (mean Jaccard above "
             f"{number(RECOVERED)} over refits: {each}); two refits with {k} segments agree with an "
-            f"adjusted Rand index of {number(rand)}. "
+            f"adjusted Rand index of {number(rand)}.{small} "
         )
 
     def of(self, k: int) -> pl.DataFrame:

@@ -13,6 +13,11 @@ from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.refits import Halves, Resampled
 
 DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
+# Customers that a segment needs to be judged: of fewer, one customer more or less moves the Jaccard
+# coefficient by a tenth or more, as wide as the bands; a segment of one is found whenever its
+# customer is drawn, and would always be "highly stable".
+LEAST_SEGMENT = 10
+TOO_FEW = "too few to judge"
 
 
 def band(jaccard: float) -> str:
@@ -84,7 +89,11 @@ def flows(cuts: Mapping[int, Ints]) -> pl.DataFrame:
 
 
 def segment_table(cuts: Mapping[int, Ints], again: Resampled) -> pl.DataFrame:
-    """Describe each segment of each solution: one row a k and segment."""
+    """Describe each segment of each solution: one row a k and segment.
+
+    A segment of fewer than `LEAST_SEGMENT` customers has no figures of stability, and the band
+    "too few to judge".
+    """
     ks = sorted(cuts)
     parts = []
     for before, k in zip([None, *ks], ks, strict=False):
@@ -110,7 +119,13 @@ def segment_table(cuts: Mapping[int, Ints], again: Resampled) -> pl.DataFrame:
                 }
             )
         )
-    return pl.concat(parts)
+    judged = pl.col("size") >= LEAST_SEGMENT
+    figures = [name for name in parts[0].columns if name.startswith("jaccard")]
+    figures += ["dissolved_share", "recovered_share", "kept_share"]
+    return pl.concat(parts).with_columns(
+        *(pl.when(judged).then(pl.col(name)) for name in figures),
+        pl.when(judged).then("band").otherwise(pl.lit(TOO_FEW)).alias("band"),
+    )
 
 
 def refit_table(again: Resampled) -> pl.DataFrame:
@@ -131,8 +146,14 @@ def refit_table(again: Resampled) -> pl.DataFrame:
 def curve_table(
     ks: Sequence[int], again: Resampled, halves: Halves, segments: pl.DataFrame
 ) -> pl.DataFrame:
-    """Describe each solution as a whole: one row a k."""
-    least = segments.group_by("k", maintain_order=True).agg(pl.col("jaccard").min())["jaccard"]
+    """Describe each solution as a whole: one row a k.
+
+    ``jaccard_least`` is null where a segment is too small to be judged.
+    """
+    whole = pl.col("jaccard").null_count() == 0
+    least = segments.group_by("k", maintain_order=True).agg(
+        pl.when(whole).then(pl.col("jaccard").min()).alias("jaccard")
+    )["jaccard"]
     return pl.DataFrame(
         {
             "k": list(ks),

@@ -38,17 +38,22 @@ class Structure(Result):
     Attributes
     ----------
     verdict : str
-        "natural", "reproducible" or "constructive".
+        "natural", "reproducible" or "constructive": of the k in force, or of all k where none is.
     p_value : float
-        Share of data sets, these among them, whose deepest set of valleys is at least as deep.
+        Share of data sets, these among them, whose deepest set of valleys over all k is at least
+        as deep. The least that B references can show is 1 / (B + 1).
     natural_k : int or None
         The largest k at which every two neighbours are set apart by more than in 95% of the
-        references; None unless the verdict is "natural".
+        references; None where no k has natural groups.
+    k : int or None
+        The number of segments in force.
     table : polars.DataFrame
         One row a k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
         errors), ``valley_height`` (its density as a share of the lower peak), ``first``,
         ``second`` (the segments' numbers); ``null_95`` (95% quantile of ``valley_z`` in the
-        references); ``stability``, ``stability_se`` (adjusted Rand index of two refits).
+        references); ``p_value`` (share of data sets, these among them, with as deep valleys at
+        this k or any other: it holds for all k together); ``stability``, ``stability_se``
+        (adjusted Rand index of two refits).
     threshold : float
         The references' 95% quantile of the largest ``valley_z`` over k.
     n, rows : int
@@ -76,6 +81,7 @@ class Structure(Result):
     alpha: float
     method: str
     notes: tuple[str, ...]
+    k: int | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return the table over k."""
@@ -83,38 +89,62 @@ class Structure(Result):
 
     @property
     def text(self) -> str:
-        """Say in plain words what kind of segments these data can give."""
+        """Say in plain words what kind of segments these data can give, at the k in force."""
         compared = (
             f"compared with {number(self.n_null)} data sets of the same distributions and "
-            f"correlations but without groups (p = {number(self.p_value, digits=2)})"
+            f"correlations but without groups ({self._p_words()})"
         )
-        stable = self.table.filter(pl.col("stability") >= REPRODUCIBLE)["k"].to_list()
+        notes = "".join(f" {note}." for note in self.notes)
+        return f"{self._found(compared)}{self._elsewhere()}{notes}"
+
+    def _p_words(self) -> str:
+        """Write the p-value; where no reference reaches the data, as the bound that it is."""
+        p = self.p_value if self.k is None else self._row(self.k)["p_value"]
+        least = 1 / (self.n_null + 1)
+        if p > least + 1e-12:
+            return f"p = {number(p, digits=2)}"
+        return f"p <= {number(least, digits=2)}, the least that so many can show"
+
+    def _found(self, compared: str) -> str:
+        at = "" if self.k is None else f" at k = {self.k}, in force"
+        solid = self.table.filter(pl.col("stability") >= REPRODUCIBLE)["k"].to_list()
+        stable = solid if self.k is None else [k for k in solid if k == self.k]
         again = (
             f"Segments come out again from other customers (adjusted Rand index of at least "
             f"{number(REPRODUCIBLE)}) at k = {', '.join(str(k) for k in stable)}."
         )
-        notes = "".join(f" {note}." for note in self.notes)
         if self.verdict == "natural":
-            row = self.table.filter(pl.col("k") == (self.natural_k or self._deepest()["k"]))
-            share = percent(row["valley_height"].item(), places=0)
+            row = self._row(self.k or self.natural_k or self._deepest()["k"])
+            share = percent(row["valley_height"], places=0)
             return (
-                f"Yes, natural groups: at k = {row['k'].item()} every two neighbours are set apart "
-                f"by a valley; in the shallowest the density of customers falls to {share} of the "
-                f"lower peak, {compared}.{f' {again}' if stable else ''}{notes}"
+                f"Yes, natural groups: at k = {row['k']}{', in force,' if self.k else ''} every "
+                f"two neighbours are set apart by a valley; in the shallowest the density of "
+                f"customers falls to {share} of the lower peak, {compared}."
+                f"{f' {again}' if stable else ''}"
             )
-        start = f"Customers run into each other, {compared}."
+        start = f"Customers run into each other{at}, {compared}."
         if self.verdict == "reproducible":
             return (
-                "No natural groups were found, but borders that come out again from other "
+                f"No natural groups were found{at}, but borders that come out again from other "
                 f"customers (reproducible segments). {start} {again} They are useful cuts through "
-                f"a continuum, not kinds of customers.{notes}"
+                "a continuum, not kinds of customers."
             )
+        refits = "No number of segments reaches" if self.k is None else "It does not reach"
         return (
-            "No natural groups were found, nor borders that come out again from other customers: "
-            f"we draw the lines ourselves (constructive segments). {start} No number of segments "
-            f"reaches an adjusted Rand index of {number(REPRODUCIBLE)} between refits. Segments "
-            f"can still be useful, but other customers would give others.{notes}"
+            f"No natural groups were found{at}, nor borders that come out again from other "
+            f"customers: we draw the lines ourselves (constructive segments). {start} {refits} an "
+            f"adjusted Rand index of {number(REPRODUCIBLE)} between refits. Segments can still be "
+            "useful, but other customers would give others."
         )
+
+    def _elsewhere(self) -> str:
+        """Name another number of segments at which the groups are natural, where k is not one."""
+        if self.k is None or self.verdict == "natural" or self.natural_k is None:
+            return ""
+        return f" At k = {self.natural_k} they would be natural groups."
+
+    def _row(self, k: int) -> dict[str, Any]:
+        return self.table.row(by_predicate=pl.col("k") == k, named=True)
 
     def _deepest(self) -> dict[str, Any]:
         return self.table.sort("valley_z", descending=True, maintain_order=True).row(0, named=True)
@@ -129,6 +159,7 @@ class Structure(Result):
 def assess_structure(
     X: Any,
     *,
+    k: int | None = None,
     k_range: Iterable[int] = range(2, 9),
     method: str = "ward",
     n_null: int = 99,
@@ -147,8 +178,10 @@ def assess_structure(
     without groups. The null is one cloud (a Gaussian copula) with each feature's distribution made
     unimodal and the same correlations; the statistic, the shallowest valley between neighbours, is
     taken at its deepest over k, in the data and in ``n_null`` references alike, so that the test
-    holds its level over all k together. *Reproducible*: not natural, but for some k two bootstrap
-    refits agree with an adjusted Rand index of at least .8. *Constructive*: neither.
+    holds its level over all k together; a single k is compared with the same references' deepest
+    (Westfall and Young 1993, "Resampling-Based Multiple Testing", single-step maxT).
+    *Reproducible*: not natural, but for some k two bootstrap refits agree with an adjusted Rand
+    index of at least .8. *Constructive*: neither.
 
     Groups that differ in spread or density alone, or that overlap so far that no valley is left,
     are not called natural. A feature's spike at its lowest or highest value counts as no group.
@@ -157,6 +190,9 @@ def assess_structure(
     ----------
     X : array-like or frame of shape (n, d)
         Customers by features, transformed and scaled; constant features are left out.
+    k : int, optional
+        The number of segments in force, of which the verdict is to be: it joins ``k_range``, and
+        its p-value holds for all k together. Without it the verdict is of all k.
     k_range : iterable of int
         Numbers of segments, each at least 2.
     method : {"ward", "kmeans"}
@@ -205,8 +241,10 @@ def assess_structure(
     varies = used.min(axis=0) < used.max(axis=0)
     if not varies.any():
         raise DataError("every feature is constant: there is nothing to segment by")
-    wanted = list(k_range)
+    wanted = sorted({*k_range, *([] if k is None else [k])})
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
+    if k is not None and k not in ks:
+        raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
     if not varies.all():
@@ -223,14 +261,15 @@ def assess_structure(
     highest = null.max(axis=1)
     p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
     threshold = float(np.quantile(highest, 0.95))
-    natural = p_value <= alpha
-    above = [k for k, z in zip(ks, depth, strict=True) if z > threshold]
+    above = [one for one, z in zip(ks, depth, strict=True) if z > threshold]
     table = _table(ks, found, null, stable)
-    solid = bool((table["stability"] >= REPRODUCIBLE).any())
+    judged = table if k is None else table.filter(pl.col("k") == k)
+    natural = float(judged["p_value"].to_numpy().min()) <= alpha
+    solid = bool((judged["stability"] >= REPRODUCIBLE).any())
     verdict = "natural" if natural else "reproducible" if solid else "constructive"
     return Structure(
-        verdict, p_value, max(above) if natural and above else None, table, threshold, len(matrix),
-        len(used), n_null, n_boot, n_starts, seed, alpha, method, tuple(notes),
+        verdict, p_value, max(above) if p_value <= alpha and above else None, table, threshold,
+        len(matrix), len(used), n_null, n_boot, n_starts, seed, alpha, method, tuple(notes), k,
     )  # fmt: skip
 
 
@@ -257,6 +296,11 @@ def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[in
     return dict(bootstrap(X, cuts, plan, n_boot=n_boot, seed=how["seed"]).rand)
 
 
+def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:
+    """Return each k's p-value against the references' deepest of all k (single step, maxT)."""
+    return [float((1 + (highest >= z).sum()) / (len(highest) + 1)) for z in depths]
+
+
 def _table(
     ks: Sequence[int], found: Sequence[Valley], null: Floats, stable: dict[int, Floats]
 ) -> pl.DataFrame:
@@ -268,6 +312,7 @@ def _table(
             "first": [valley.first + 1 for valley in found],
             "second": [valley.second + 1 for valley in found],
             "null_95": np.quantile(null, 0.95, axis=0),
+            "p_value": _p_values([valley.z for valley in found], null.max(axis=1)),
             "stability": [stable[k].mean() for k in ks],
             "stability_se": [standard_error(stable[k]) for k in ks],
         }

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.cluster.matrix import Floats
 from segkit.cluster.silhouettes import sampled_rows, silhouettes_of
-from segkit.cluster.stability_tables import RECOVERED, band
+from segkit.cluster.stability_tables import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
@@ -327,7 +327,8 @@ def _stable(
         union = mine.sum(axis=1)[:, None] + again.sum(axis=1) - shared
         best = (shared / np.maximum(union, 1)).max(axis=1)
         found[turn] = np.where(mine.any(axis=1), best, np.nan)
-    there = ~np.isnan(found).all(axis=0)
+    few = within.sum(axis=1) < LEAST_SEGMENT
+    there = ~np.isnan(found).all(axis=0) & ~few
     low, high, mean = (np.full(len(within), np.nan) for _ in range(3))
     mean[there] = np.nanmean(found[:, there], axis=0)
     low[there], high[there] = np.nanquantile(found[:, there], [0.1, 0.9], axis=0)
@@ -335,5 +336,5 @@ def _stable(
         "jaccard": mean,
         "jaccard_low": low,
         "jaccard_high": high,
-        "band": [band(value) for value in mean],
+        "band": [TOO_FEW if small else band(value) for value, small in zip(mean, few, strict=True)],
     }

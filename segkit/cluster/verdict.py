@@ -21,7 +21,7 @@ class StructureGrade(Result):
     verdict : str
         "natural", "reproducible" or "constructive", as `assess_structure` found it.
     p_value : float
-        Of its test.
+        Of its test over all numbers of segments.
     planted : int
         Groups that were planted; 0 for a continuum of customers.
     right : bool
@@ -89,5 +89,5 @@ def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade
     """
     require_columns(truth.columns, ["archetype"], "the truth")
     planted = truth["archetype"].drop_nulls().n_unique()
-    right = (structure.verdict == "natural") == (planted > 0)
+    right = (structure.p_value <= structure.alpha) == (planted > 0)
     return StructureGrade(structure.verdict, structure.p_value, planted, right)

@@ -86,7 +86,8 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high``, ``share``.
+        One row a segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high`` (null where
+        it is too small to be judged), ``share``, ``band``.
     title : str
 
     Examples
@@ -102,10 +103,13 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     at = np.arange(data.height)[::-1]
     with canvas(7.2, 1.3 + 0.36 * data.height) as (figure, (axes,)):
         _draw_bands(axes)
-        mean = data["jaccard"].to_numpy()
-        low, high = data["jaccard_low"].to_numpy(), data["jaccard_high"].to_numpy()
-        axes.hlines(at, low, high, color=OKABE_ITO[0], linewidth=2.2)
-        axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
+        known = data["jaccard"].is_not_null().to_numpy()
+        mean = data["jaccard"].to_numpy()[known]
+        low, high = (data[f"jaccard_{end}"].to_numpy()[known] for end in ("low", "high"))
+        axes.hlines(at[known], low, high, color=OKABE_ITO[0], linewidth=2.2)
+        axes.plot(mean, at[known], linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
+        for place, row in zip(at[~known], data.filter(~pl.Series(known)).to_dicts(), strict=True):
+            axes.annotate(row["band"], (0.02, place), va="center", fontsize=8, color="#4d4d4d")
         names = [f"segment {r['segment']} ({percent(r['share'])})" for r in data.to_dicts()]
         axes.set_yticks(at, labels=names)
         axes.set_ylim(-0.6, data.height - 0.4)
@@ -113,7 +117,10 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
         head(figure, title or "Does each segment come out again?")
     told = "; ".join(
-        f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})" for r in data.to_dicts()
+        f"segment {r['segment']} {r['band']}"
+        if r["jaccard"] is None
+        else f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})"
+        for r in data.to_dicts()
     )
     text = (
         f"Stability of {data.height} segments over bootstrap refits, mean Jaccard coefficient: "

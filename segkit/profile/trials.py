@@ -72,7 +72,9 @@ def try_segment(
     yield Trial(
         segment, "stable", "jaccard", value, None, None, limits.jaccard,
         passed=None if value is None else value >= limits.jaccard,
-        why="no stability was given" if value is None else f"Jaccard index {number(value)}",
+        why="no stability was given, or too few customers to judge it"
+        if value is None
+        else f"Jaccard index {number(value)}",
     )  # fmt: skip
 
 
