@@ -339,27 +339,6 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
         segkit.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
 
 
-def test_a_chosen_audience_gets_a_description_labelled_as_such():
-    rng = np.random.default_rng(3)
-    who = pl.DataFrame(
-        {"customer_id": [str(i) for i in range(400)], "arm": ["mail", "others"] * 200,
-         "pre_revenue": rng.gamma(1, 20, 400)}
-    )  # fmt: skip
-    did = who.select(
-        "customer_id", revenue=pl.col("pre_revenue") + 5 + 3 * (pl.col("arm") == "mail")
-    )
-    chosen = segkit.given_outcomes(who, did, randomised=False)
-    with pytest.raises(DataError, match="chosen, not drawn"):
-        segkit.measure_lift(chosen, control="others")
-    found = segkit.describe_change(chosen, contacted="mail", others="others")
-    assert found.table["change"].to_list() == pytest.approx([8.0, 5.0, 3.0])
-    assert found.text.startswith("A description, not a lift")
-    alone = segkit.describe_change(chosen, contacted="mail")
-    assert "fall" in alone.text
-    with pytest.raises(DataError, match="pre_orders"):
-        segkit.describe_change(chosen, contacted="mail", metric="orders")
-
-
 def test_pictures_say_what_they_show_and_results_are_stored(frame):
     found = segkit.measure_lift(frame, control="none")
     for scale in ("difference", "relative", "shrunk"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from segkit.lift.outcomes import Outcomes, issue_table
 
 VISITS = ("site_visit", "page_view", "product_view", "cart_add", "checkout")
 MAIL = {"email_sent": "emails_sent", "email_open": "emails_opened", "email_click": "emails_clicked"}
+YEAR = timedelta(days=364)  # 52 weeks: the same days of the week
 FLAGS = {"unsubscribe": "unsubscribed", "complaint": "complained"}
 
 
@@ -28,14 +29,18 @@ def derive_outcomes(
     holdout: str | None = None,
     arms: Sequence[str] | None = None,
     pre_days: float = 365,
+    data_from: datetime | None = None,
     data_until: datetime | None = None,
     randomised: bool = True,
 ) -> Outcomes:
     """What did each assigned customer do in the window after the assignment?
 
     The window is ``[assigned_at, assigned_at + window_days)``, for every customer of every arm.
-    What lies before feeds covariates alone; a customer whose window reaches beyond the data is
-    censored: set apart and counted.
+    What lies before feeds covariates (and `describe_change`) alone; a customer whose window reaches
+    beyond the data is censored: set apart and counted. Where the orders reach back far enough,
+    what was ordered in the equally long period before the assignment (``before_``), in the window
+    52 weeks earlier (``last_year_``) and in the period before that (``before_last_year_``) is given
+    too.
 
     Parameters
     ----------
@@ -58,6 +63,8 @@ def derive_outcomes(
         The planned labels; another is an error.
     pre_days : float
         How far the covariates look back.
+    data_from : datetime, optional
+        Start of the orders (UTC); by default the day of the first one.
     data_until : datetime, optional
         End of the data (UTC); by default the end of the day of the last order or event.
     randomised : bool
@@ -98,18 +105,22 @@ def derive_outcomes(
     kept, censored = _censor(kept, window, until)
     issues.append(censored)
     who = kept.select("customer_id", "assigned_at")
-    for table, time, summarise in (
-        (orders, "order_time", _from_orders),
-        (events, "event_time", _from_events),
-    ):
-        if table is None:
-            continue
-        lines, found = _around(table, time, who, window, before)
+    periods: dict[str, timedelta] = {}
+    if orders is not None:
+        lines, found = _around(orders, "order_time", who, window, before)
         issues += found
-        kept = kept.join(summarise(lines, campaign_id), on="customer_id", how="left")
-    kept = _whole(kept, orders is not None, events is not None)
+        data_from, periods = _periods(orders, who, window, data_from)
+        sums = _from_orders(lines, periods, window)
+        kept = kept.join(sums, on="customer_id", how="left")
+    if events is not None:
+        lines, found = _around(events, "event_time", who, window, before)
+        issues += found
+        kept = kept.join(_from_events(lines, campaign_id), on="customer_id", how="left")
+    kept = _whole(kept, periods, orders is not None, events is not None)
     issues += _contaminated(kept, holdout)
-    return Outcomes(kept.sort("customer_id"), issue_table(issues), window_days, until, randomised)
+    return Outcomes(
+        kept.sort("customer_id"), issue_table(issues), window_days, until, randomised, data_from
+    )
 
 
 def _end(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> datetime:
@@ -170,14 +181,39 @@ def _around(
     ]  # fmt: skip
 
 
-def _from_orders(lines: pl.DataFrame, _campaign: str | None) -> pl.DataFrame:
+def _periods(
+    orders: pl.DataFrame, who: pl.DataFrame, window: timedelta, data_from: datetime | None
+) -> tuple[datetime | None, dict[str, timedelta]]:
+    """Return where the orders begin, and by prefix the start of each period that they cover.
+
+    Starts are counted from the assignment; each period is as long as the window.
+    """
+    first, drawn = data_from or orders["order_time"].min(), who["assigned_at"].min()
+    if not isinstance(first, datetime) or not isinstance(drawn, datetime):
+        return None, {}
+    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    if data_from is None:
+        first = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    starts = {"before_": -window, "last_year_": -YEAR, "before_last_year_": -YEAR - window}
+    if drawn - YEAR - window < first:
+        starts = {"before_": -window} if drawn - window >= first else {}
+    return first, starts
+
+
+def _from_orders(
+    lines: pl.DataFrame, periods: Mapping[str, timedelta], window: timedelta
+) -> pl.DataFrame:
     """Sum order lines to orders, and these to customers (no distinct counts)."""
+    wait = pl.col("order_time") - pl.col("assigned_at")
+    lines = lines.with_columns(
+        **{name: (wait >= start) & (wait < start + window) for name, start in periods.items()}
+    )
     back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
     bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
     check_size(float(lines["amount"].abs().sum()), "amount", "orders")
     # Whole millionths, whose sum does not hang on the order in which lines are added.
     millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
-    whole = lines.group_by("customer_id", "order_id", "after", "pre").agg(
+    whole = lines.group_by("customer_id", "order_id", "after", "pre", *periods).agg(
         amount=millionths.sum(), bought=bought.any(), day=pl.col("day").min()
     )
     after, pre = pl.col("after"), pl.col("pre")
@@ -187,6 +223,14 @@ def _from_orders(lines: pl.DataFrame, _campaign: str | None) -> pl.DataFrame:
         conversion_day=pl.col("day").filter(after & pl.col("bought")).min(),
         pre_orders=(pl.col("bought") & pre).sum().cast(pl.Int64),
         pre_revenue=pl.col("amount").filter(pre).sum() / MICRO,
+        **{
+            f"{name}orders": (pl.col("bought") & pl.col(name)).sum().cast(pl.Int64)
+            for name in periods
+        },
+        **{
+            f"{name}revenue": pl.col("amount").filter(pl.col(name)).sum() / MICRO
+            for name in periods
+        },
     )
 
 
@@ -212,16 +256,17 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
     return lines.group_by("customer_id").agg(counts)
 
 
-def _whole(kept: pl.DataFrame, orders: bool, events: bool) -> pl.DataFrame:
+def _whole(
+    kept: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
+) -> pl.DataFrame:
     """Give whoever did nothing zeros, and derive the shares."""
-    sums = ["orders", "revenue", "pre_orders", "pre_revenue"] if orders else []
+    prefixes = ["", "pre_", *periods] if orders else []
+    sums = [f"{name}{what}" for name in prefixes for what in ("orders", "revenue")]
     sums += [*MAIL.values(), *FLAGS.values(), "visits", "pre_visits"] if events else []
     whole = kept.with_columns(pl.col(sums).fill_null(0))
-    if orders:
-        whole = whole.with_columns(
-            converted=(pl.col("orders") > 0).cast(pl.Int64),
-            pre_converted=(pl.col("pre_orders") > 0).cast(pl.Int64),
-        )
+    whole = whole.with_columns(
+        **{f"{name}converted": (pl.col(f"{name}orders") > 0).cast(pl.Int64) for name in prefixes}
+    )
     if events:
         whole = whole.with_columns(
             visited=(pl.col("visits") > 0).cast(pl.Int64),

@@ -1,4 +1,4 @@
-"""What changed when nobody drew lots: a description, which is no lift."""
+"""Changes from before to after a campaign without random assignment: descriptions, not lift."""
 
 from __future__ import annotations
 
@@ -6,36 +6,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from segkit.display import percent
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.words import gap
 from segkit.result import Result
-from segkit.stats.intervals import z_value
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+Array = npt.NDArray[np.float64]
 PAIRS = {"conversion": ("converted", "share"), "revenue": ("revenue", "mean"),
          "orders": ("orders", "mean")}  # fmt: skip
 LABEL = "A description, not a lift"
+BOTH = "difference in differences"
+NOW, EARLIER, BEYOND = "before and after", "the same weeks a year before", "beyond the year before"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change(Result):
-    """Before and after a campaign whose customers were chosen, not drawn.
+    """Change of customers who were chosen, from before to after a campaign.
 
     Attributes
     ----------
     table : DataFrame
-        One row a group, and "difference in differences" where others were not contacted: group,
-        customers, before, after, change, low, high.
+        One row a group and comparison: group (an arm, or "difference in differences"), comparison
+        ("before and after"; with orders that reach back a year also "the same weeks a year before"
+        and "beyond the year before", the difference of the two), customers, before, after, change,
+        low, high (per customer), change_per_day (per customer; null for conversion).
     metric, kind : str
     level : float
     days : float
-        Length of either period.
+        Length of every period.
     """
 
     table: pl.DataFrame
@@ -50,37 +55,54 @@ class Change(Result):
 
     @property
     def text(self) -> str:
-        """What changed, and why that proves nothing."""
-        row = self.table.row(-1, named=True)
-        both = self.table.height > 1
-        what = (
-            f"the contacted customers' {self.metric} changed by {gap(row['change'], self.kind)} "
-            "more than the others'"
-            if both
-            else f"the contacted customers' {self.metric} changed by "
-            f"{gap(row['change'], self.kind)} from before to after"
+        """The change, that of the year before, and why neither is the campaign's effect."""
+        group = self.table["group"][-1]
+        rows = {
+            row["comparison"]: row
+            for row in self.table.filter(pl.col("group") == group).iter_rows(named=True)
+        }
+        row, both = rows[NOW], group == BOTH
+        who = "more than the others'" if both else "per customer"
+        daily = row["change_per_day"]
+        per_day = "" if daily is None else f"; {number(daily)} a day"
+        days = number(self.days)
+        said = (
+            f"{LABEL}: the contacted customers' {self.metric} changed by "
+            f"{gap(row['change'], self.kind)} {who} from the {days} days before to the {days} days "
+            f"after ({self._limits(row)}{per_day})."
         )
+        if BEYOND in rows:
+            before, beyond = rows[EARLIER], rows[BEYOND]
+            said += (
+                f" In the same weeks a year before it was {gap(before['change'], self.kind)}: "
+                f"{gap(beyond['change'], self.kind)} are beyond the season "
+                f"({self._limits(beyond)})."
+            )
+        else:
+            said += " The orders do not reach back a year, so the season is not taken out."
         why = (
             "It would be the campaign's doing only if both groups had gone the same way without "
-            "it, which nothing here can show"
+            "it, which nothing here can show."
             if both
-            else "Season, sales and customers' usual ups and downs change it too (whoever was "
-            "chosen for a high or low figure falls back towards the mean)"
+            else "Sales and customers' usual ups and downs change it too: whoever was chosen for a "
+            "high or low figure falls back towards the mean."
         )
-        return (
-            f"{LABEL}: {what} ({percent(self.level, places=0)} interval "
-            f"{gap(row['low'], self.kind)} to {gap(row['high'], self.kind)}). {why}. To know, "
-            "assign the next campaign at random."
-        )
+        return f"{said} {why} To know, assign the next campaign at random."
+
+    def _limits(self, row: dict[str, Any]) -> str:
+        level = percent(self.level, places=0)
+        return f"{level} interval {gap(row['low'], self.kind)} to {gap(row['high'], self.kind)}"
 
     def plot(self) -> Figure:
         """Draw the changes with their intervals."""
         from segkit.plot import intervals
 
+        several = self.table["comparison"].n_unique() > 1
         return intervals(
             self.table, "group", "change", interval=("low", "high"), percent=self.kind == "share",
+            group="comparison" if several else None,
             title=f"{LABEL}: change in {self.metric} from before to after", x_label="",
-            y_label="change per customer",
+            y_label=f"change per customer in {number(self.days)} days",
         )  # fmt: skip
 
 
@@ -90,23 +112,28 @@ def describe_change(
     contacted: str,
     others: str | None = None,
     metric: str = "revenue",
+    days: float | None = None,
     level: float = 0.95,
 ) -> Change:
-    """What changed around a campaign whose customers were chosen, not drawn?
+    """Describe the change around a campaign whose customers were chosen, not drawn.
 
-    Derive the outcomes with ``pre_days`` equal to ``window_days``, so that both periods are as
-    long. Each customer's change is one number; with ``others`` the difference of the two groups'
-    mean changes (difference in differences) is added.
+    The window after the assignment is compared with the equally long period before it, customer by
+    customer. Where the orders reach back, the same two periods 52 weeks earlier are beside it, and
+    the change beyond theirs. With ``others`` the difference of the two groups' mean changes
+    (difference in differences) is added.
 
     Parameters
     ----------
     outcomes : Outcomes
-        With the metric's column and its pre_ twin (see `derive_outcomes`).
+        See `derive_outcomes`. Of `given_outcomes` the metric's column and its pre_ twin, of periods
+        of equal length (optionally last_year_ and before_last_year_).
     contacted : str
         Arm of the contacted customers.
     others : str, optional
         Arm of customers who were not contacted.
     metric : {"conversion", "revenue", "orders"}
+    days : float, optional
+        For given outcomes: the length of the period after and of the equal one before.
     level : float
 
     Returns
@@ -116,9 +143,10 @@ def describe_change(
     Raises
     ------
     ParameterError
-        If the metric or a group is unknown.
+        If the metric or a group is unknown, or ``days`` is not positive.
     DataError
-        If there is nothing from before, or a group has fewer than two customers.
+        If there is no period of equal length before, a group has fewer than two customers, or a
+        value is missing.
 
     Notes
     -----
@@ -131,43 +159,125 @@ def describe_change(
     ...     "pre_revenue": [1.0, 2.0, 1.0, 2.0]})
     >>> did = pl.DataFrame({"customer_id": list("abcd"), "revenue": [4.0, 4.0, 1.0, 3.0]})
     >>> both = given_outcomes(who, did, randomised=False)
-    >>> found = describe_change(both, contacted="x", others="y")
+    >>> found = describe_change(both, contacted="x", others="y", days=28)
     >>> found.table["change"].to_list()
     [2.5, 0.5, 2.0]
     """
     if metric not in PAIRS:
         raise ParameterError(unknown("metric", metric, PAIRS))
+    if contacted == others:
+        raise ParameterError(f"the arm {others!r} cannot be compared with itself")
     column, kind = PAIRS[metric]
+    before, length = _equal_period(outcomes, column, days)
     frame = outcomes.frame
-    if not {column, f"pre_{column}"} <= set(frame.columns):
-        raise DataError(f"a change needs {column} and pre_{column}; got {', '.join(frame.columns)}")
-    rows: list[dict[str, Any]] = []
+    columns = [column, f"{before}{column}"]
+    earlier = [f"last_year_{column}", f"before_last_year_{column}"]
+    columns += earlier if set(earlier) <= set(frame.columns) else []
+    groups: list[tuple[str, Array]] = []
     for name in [contacted] if others is None else [contacted, others]:
         part = frame.filter(pl.col("arm") == name)
         if part.is_empty():
             raise ParameterError(unknown("arm", name, frame["arm"].unique().sort()))
-        rows.append(_group(part, name, column, level))
-    if others is not None:
-        one, two = rows
-        change = one["change"] - two["change"]
-        reach = float(np.hypot(one["high"] - one["change"], two["high"] - two["change"]))
-        rows.append(
-            {"group": "difference in differences", "customers": one["customers"] + two["customers"],
-             "before": one["before"] - two["before"], "after": one["after"] - two["after"],
-             "change": change, "low": change - reach, "high": change + reach}
-        )  # fmt: skip
-    return Change(pl.DataFrame(rows), metric, kind, level, outcomes.window_days or float("nan"))
+        groups.append((name, _values(part, name, columns, kind)))
+    per_day = length if kind != "share" else None
+    rows: list[dict[str, Any]] = []
+    for place, comparison in enumerate([NOW, EARLIER, BEYOND] if len(columns) > 2 else [NOW]):
+        parts = []
+        for name, values in groups:
+            one, two = _periods(values, place)
+            parts.append(_Part(name, len(one), one.mean(), two.mean(), two - one))
+        rows += [_row(part, None, comparison, level, per_day) for part in parts]
+        if len(parts) > 1:
+            rows.append(_row(parts[0], parts[1], comparison, level, per_day))
+    order = {name: i for i, name in enumerate([contacted, others, BOTH]) if name}
+    table = pl.DataFrame(rows, schema_overrides={"change_per_day": pl.Float64})
+    table = table.sort(pl.col("group").replace_strict(order), maintain_order=True)
+    return Change(table, metric, kind, level, length)
 
 
-def _group(part: pl.DataFrame, name: str, column: str, level: float) -> dict[str, Any]:
+def _equal_period(outcomes: Outcomes, column: str, days: float | None) -> tuple[str, float]:
+    """Return the prefix of the equally long period before, and its length in days."""
+    have = set(outcomes.frame.columns)
+    if days is not None and not days > 0:
+        raise ParameterError(f"periods must be longer than 0 days, got {days}")
+    if outcomes.window_days is not None:
+        length = outcomes.window_days
+        if days is not None and days != length:
+            raise ParameterError(
+                f"the outcomes' window is {length} days; derive them with window_days={days}"
+            )
+        if {column, f"before_{column}"} <= have:
+            return "before_", length
+        since = (
+            "" if outcomes.data_from is None else f" (they begin on {outcomes.data_from:%Y-%m-%d})"
+        )
+        raise DataError(
+            f"a change needs a period of {length} days before the first assignment, as long as the "
+            f"window after it; the orders do not reach back so far{since}. Give earlier orders, or "
+            "a shorter window_days"
+        )
+    if not {column, f"pre_{column}"} <= have:
+        raise DataError(
+            f"a change needs {column} and pre_{column}; got {', '.join(outcomes.frame.columns)}"
+        )
+    if days is None:
+        raise DataError(
+            f"{column} and pre_{column} must cover periods of equal length, which nothing here "
+            "tells: give days=, the length of both. A year before against some weeks after would "
+            "describe nothing"
+        )
+    return "pre_", days
+
+
+def _values(part: pl.DataFrame, name: str, columns: list[str], kind: str) -> Array:
     if part.height < 2:
         raise DataError(f"{name} has {part.height} customer; a change needs two")
-    before = part[f"pre_{column}"].cast(pl.Float64).to_numpy()
-    after = part[column].cast(pl.Float64).to_numpy()
-    own = after - before
-    reach = z_value(level) * own.std(ddof=1) / np.sqrt(own.size)
-    mean = float(own.mean())
+    values = part.select(pl.col(columns).cast(pl.Float64))
+    table = values.fill_null(float("nan")).to_numpy()
+    if not np.isfinite(table).all():
+        lost = int((~np.isfinite(table)).any(axis=1).sum())
+        raise DataError(f"{', '.join(columns)}: missing or not finite for {lost:,} customers")
+    if kind == "share" and not np.isin(table, (0.0, 1.0)).all():
+        raise DataError(f"{', '.join(columns)} must be 0 or 1 (or Boolean) for each customer")
+    return np.asarray(table)
+
+
+def _periods(values: Array, place: int) -> tuple[Array, Array]:
+    """Return the earlier and the later figure of a comparison; of the third, both changes."""
+    if place < 2:
+        return values[:, 2 * place + 1], values[:, 2 * place]
+    return values[:, 2] - values[:, 3], values[:, 0] - values[:, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    customers: int
+    before: float
+    after: float
+    own: Array  # each customer's change
+
+
+def _row(
+    one: _Part, two: _Part | None, comparison: str, level: float, days: float | None
+) -> dict[str, Any]:
+    from scipy.special import stdtrit
+
+    parts = [one] if two is None else [one, two]
+    signs = (1.0, -1.0)[: len(parts)]
+    variances = [part.own.var(ddof=1) / part.customers for part in parts]
+    variance = float(sum(variances))
+    below = sum(v**2 / (part.customers - 1) for v, part in zip(variances, parts, strict=True))
+    freedom = variance**2 / below if below > 0 else float(sum(p.customers - 1 for p in parts))
+    reach = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
+    before, after, change = (
+        float(sum(sign * value for sign, value in zip(signs, of, strict=True)))
+        for of in ([p.before for p in parts], [p.after for p in parts],
+                   [p.own.mean() for p in parts])
+    )  # fmt: skip
     return {
-        "group": name, "customers": part.height, "before": float(before.mean()),
-        "after": float(after.mean()), "change": mean, "low": mean - reach, "high": mean + reach,
+        "group": one.name if two is None else BOTH, "comparison": comparison,
+        "customers": sum(part.customers for part in parts), "before": before, "after": after,
+        "change": change, "low": change - reach, "high": change + reach,
+        "change_per_day": None if days is None else change / days,
     }  # fmt: skip

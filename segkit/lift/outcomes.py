@@ -24,7 +24,8 @@ class Outcomes(Result):
         customer_id, campaign_id, arm, offer, segment, assigned_at, and the outcomes: converted,
         orders, revenue, conversion_day (1 is the first; null without an order), visited, visits,
         emails_sent, emails_opened, emails_clicked, clicked, unsubscribed, complained, inactive;
-        and from before the assignment pre_converted, pre_orders, pre_revenue, pre_visits.
+        and from before the assignment pre_converted, pre_orders, pre_revenue, pre_visits, and for
+        `describe_change` the same of orders under before_, last_year_ and before_last_year_.
     issues : DataFrame
         issue, customers, rows, treatment: what was found wrong and what was done about it.
     window_days : float or None
@@ -33,6 +34,8 @@ class Outcomes(Result):
         End of the data; windows that reach beyond are censored.
     randomised : bool
         Whether arms were drawn at random, as far as was told.
+    data_from : datetime or None
+        Start of the orders.
     """
 
     frame: pl.DataFrame
@@ -40,6 +43,7 @@ class Outcomes(Result):
     window_days: float | None
     data_until: datetime | None
     randomised: bool
+    data_from: datetime | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return customers and the sums of what they did, by arm."""
