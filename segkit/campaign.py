@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Prelude(Result):
         return " ".join([*parts, *self.notes])
 
 
+@takes_frames
 def before_campaign(
     taken: Intake,
     table: pl.DataFrame,

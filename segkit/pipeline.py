@@ -14,6 +14,7 @@ import polars as pl
 
 from segkit.display import counted, number, percent, table_html
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _is_yes_no(column: pl.Series) -> bool:
     return words.dtype == pl.String and {w.casefold() for w in words} == {"yes", "no"}
 
 
+@takes_frames
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
     """Which variables should shape the segments?
 

@@ -13,7 +13,7 @@ import pytest
 
 import segkit
 from segkit.errors import MappingError, SourceError
-from segkit.ingest.frames import from_memory
+from segkit.frames import from_memory
 from segkit.ingest.textfiles import seen_delimiter
 
 TABLE = pl.DataFrame(

@@ -13,6 +13,7 @@ from segkit.audience.emails import hash_emails, normalise_emails
 from segkit.audience.files import file_name, write_list
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 KINDS = ("crm", "upload")
@@ -111,6 +112,7 @@ class Audience(Result):
         return (*written, place / "left_out.csv", place / "cells.csv", contract)
 
 
+@takes_frames
 def build_audience(
     assignments: pl.DataFrame,
     customers: pl.DataFrame,

@@ -12,6 +12,7 @@ import polars as pl
 from segkit.cluster.agreement import adjusted_rand
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Crossing(Result):
         )
 
 
+@takes_frames
 def compare_assignments(
     first: pl.DataFrame,
     second: pl.DataFrame,
@@ -156,6 +158,7 @@ def compare_assignments(
     )
 
 
+@takes_frames
 def grade_segments(
     assignments: pl.DataFrame,
     truth: pl.DataFrame,

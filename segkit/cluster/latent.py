@@ -22,6 +22,7 @@ from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.frames import takes_frames
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _em(
     return weights, yes, likelihood
 
 
+@takes_frames
 def cluster_latent(
     frame: Any,
     *,

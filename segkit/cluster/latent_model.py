@@ -20,6 +20,7 @@ from segkit.cluster.scoring import (
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ModelError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import check_number
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class LatentModel(StoredModel):
         yes = np.array([[one.yes[item] for item in self.items] for one in self.classes])
         return answer_deviances(read_answers(frame, self.items), weights, yes)
 
+    @takes_frames
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Assign every customer of a frame to the most probable class.
 
@@ -216,6 +218,7 @@ class LatentModel(StoredModel):
             frame, self.names, deviance, [one.reach for one in self.classes]
         ).with_columns(probability=pl.Series(best, dtype=pl.Float64))
 
+    @takes_frames
     def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return every customer's probability of each class, one column a class."""
         found = probabilities(self._deviances(frame))

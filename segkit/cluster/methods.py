@@ -24,6 +24,7 @@ from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.cluster.validity import cluster_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.transform import Transform
 
@@ -39,6 +40,7 @@ MIXED = ("medoids", "prototypes")
 ROWS = 2_000
 
 
+@takes_frames
 def compare_methods(
     frame: Any,
     *,

@@ -19,6 +19,7 @@ from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
 
@@ -44,6 +45,7 @@ class _Given:
     gamma: float | None
 
 
+@takes_frames
 def cluster_mixed(
     frame: Any,
     *,

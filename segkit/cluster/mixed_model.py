@@ -22,6 +22,7 @@ from segkit.cluster.scoring import (
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError, unknown
+from segkit.frames import takes_frames
 from segkit.result import check_number
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class MixedModel(StoredModel):
         """Columns that a frame needs to be scored."""
         return self.space.features
 
+    @takes_frames
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Assign every customer of a frame to the segment whose example is nearest.
 

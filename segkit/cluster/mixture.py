@@ -19,6 +19,7 @@ from segkit.cluster.scoring import reaches
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
@@ -51,6 +52,7 @@ class Candidate:
     fitted: Any
 
 
+@takes_frames
 def cluster_mixture(
     frame: Any,
     *,

@@ -20,6 +20,7 @@ from segkit.cluster.scoring import (
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
+from segkit.frames import takes_frames
 from segkit.result import check_number, check_numbers
 from segkit.transform import Transform
 
@@ -171,6 +172,7 @@ class MixtureModel(StoredModel):
         """Columns that a frame needs to be scored."""
         return self.transform.names
 
+    @takes_frames
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Assign every customer of a frame to the most probable segment.
 
@@ -203,6 +205,7 @@ class MixtureModel(StoredModel):
             probability=pl.Series(best, dtype=pl.Float64)
         )
 
+    @takes_frames
     def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return every customer's probability of each segment, one column a segment.
 

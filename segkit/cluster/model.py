@@ -15,6 +15,7 @@ from segkit.cluster.scoring import ALIKE, check_renaming, score_rows, scored
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent
 from segkit.errors import ModelError
+from segkit.frames import takes_frames
 from segkit.result import check_number, check_numbers
 from segkit.transform import CENTRES, Transform
 
@@ -108,6 +109,7 @@ class SegmentModel(StoredModel):
         """Columns that a frame needs to be scored."""
         return self.transform.names
 
+    @takes_frames
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Assign every customer of a frame to the nearest segment.
 

@@ -21,6 +21,7 @@ from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import ward_linkage
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ EXACT_ROWS = 20_000
 CHOICE_ROWS = 5_000
 
 
+@takes_frames
 def cluster_customers(
     frame: Any,
     *,

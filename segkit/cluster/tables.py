@@ -12,6 +12,8 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import from_memory
+from segkit.ids import with_ids
 from segkit.transform import Transform
 
 
@@ -37,11 +39,7 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     >>> customer_rows(pl.DataFrame({"customer_id": [2, 1], "age": [30, 40]}), ["age"]).rows()
     [('1', 40), ('2', 30)]
     """
-    if not isinstance(frame, pl.DataFrame):
-        if hasattr(frame, "collect"):
-            frame = frame.collect()
-        else:
-            frame = pl.DataFrame({str(name): frame[name].to_numpy() for name in frame.columns})
+    frame = with_ids(from_memory(frame), "the customer table")
     if not columns:
         raise ParameterError("no features were named; name at least one numeric column")
     if len(set(columns)) < len(columns):
@@ -55,7 +53,7 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
         )
     if frame.height < 2:
         raise DataError(f"segments need at least two customers; the table has {frame.height}")
-    table: pl.DataFrame = frame.select(pl.col("customer_id").cast(pl.String), *columns)
+    table: pl.DataFrame = frame.select("customer_id", *columns)
     return table.sort("customer_id")
 
 

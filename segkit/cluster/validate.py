@@ -15,6 +15,7 @@ from segkit.cluster.stability_tables import LEAST_SEGMENT, RECOVERED, TOO_FEW, b
 from segkit.cluster.tables import customer_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
 from segkit.rules import Rule, RuleSet
@@ -107,6 +108,7 @@ class SegmentValidity(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> pl.DataFrame:
     """Who meets which rule? Assignments as a clustering gives them.
 
@@ -150,6 +152,7 @@ def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> 
     return found.with_columns(segment_name=pl.col("segment"))
 
 
+@takes_frames
 def validate_segments(
     frame: pl.DataFrame,
     segments: pl.DataFrame | RuleSet | Mapping[str, str],

@@ -9,6 +9,7 @@ import polars as pl
 from segkit.cluster.structure import Structure
 from segkit.display import number
 from segkit.errors import require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 
@@ -59,6 +60,7 @@ class StructureGrade(Result):
         )
 
 
+@takes_frames
 def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade:
     """Was the verdict on the structure right?
 

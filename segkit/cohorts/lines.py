@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from segkit.errors import DataError, require_columns
-
-if TYPE_CHECKING:
-    pass
-
 
 _EPOCH = date(1970, 1, 1)
 
@@ -25,7 +20,7 @@ def lines_until(
     require_columns(names, ["customer_id", "order_day", "amount"], "orders")
     returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
     kept = [name for name in ("customer_id", "order_id", "order_day", "amount") if name in names]
-    lines = lazy.select(*kept, bought=~returned).collect()
+    lines = lazy.drop_nulls("customer_id").select(*kept, bought=~returned).collect()
     if as_of is not None:
         lines = lines.filter(pl.col("order_day") <= (as_of - _EPOCH).days)
     if not lines["bought"].any():

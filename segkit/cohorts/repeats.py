@@ -12,6 +12,7 @@ import polars as pl
 from segkit.cohorts.lines import lines_until
 from segkit.display import number, percent
 from segkit.errors import ParameterError
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import z_value
 
@@ -92,6 +93,7 @@ class RepeatRate(Result):
         )
 
 
+@takes_frames
 def repeat_rate(
     orders: pl.DataFrame | pl.LazyFrame,
     *,

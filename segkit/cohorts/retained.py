@@ -12,6 +12,7 @@ import polars as pl
 from segkit.cohorts.lines import lines_until
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import wilson, z_value
 
@@ -105,6 +106,7 @@ class Retention(Result):
         )
 
 
+@takes_frames
 def retention(
     orders: pl.DataFrame | pl.LazyFrame,
     *,

@@ -15,6 +15,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.experiment.assignment import NO_OFFER, Assignment, check_balance
 from segkit.experiment.eligible import Eligibility, as_moment, check_customers
 from segkit.experiment.power import check_shares
+from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ METHODS = ("hash", "quota")
 BY_CUSTOMER = "by_customer"
 
 
+@takes_frames
 def assign(
     customers: pl.DataFrame,
     *,
@@ -114,6 +116,7 @@ def assign(
     )  # fmt: skip
 
 
+@takes_frames
 def assign_factors(
     customers: pl.DataFrame,
     *,
@@ -343,6 +346,7 @@ def _finish(
     )  # fmt: skip
 
 
+@takes_frames
 def read_assignment(
     frame: pl.DataFrame,
     *,

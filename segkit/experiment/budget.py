@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Budget(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def plan_budget(
     gains: pl.DataFrame,
     *,
@@ -207,6 +209,7 @@ def plan_budget(
     )  # fmt: skip
 
 
+@takes_frames
 def gains_of_pilot(
     cells: pl.DataFrame, customers: Mapping[str, int], costs: Mapping[str, float] | float,
     *, nothing: str = "none", paid: bool = False,

@@ -12,6 +12,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.experiment.metrics import Metric, measure
 from segkit.experiment.power import check_shares, sample_size, smallest_effect
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class SegmentPower(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def power_by_segment(
     past: pl.DataFrame,
     outcome: str,

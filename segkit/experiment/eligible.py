@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 REASONS = {
@@ -71,6 +72,7 @@ class Eligibility(Result):
         return told + " A customer is counted under the first reason that holds."
 
 
+@takes_frames
 def eligible(
     customers: pl.DataFrame,
     *,

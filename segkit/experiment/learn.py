@@ -13,6 +13,7 @@ from segkit.experiment.assignment import NO_OFFER
 from segkit.experiment.eligible import check_customers
 from segkit.experiment.metrics import finite
 from segkit.experiment.pilot import Pilot, words
+from segkit.frames import takes_frames
 from segkit.stats.intervals import wilson, z_value
 from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
@@ -30,6 +31,7 @@ SMALL_CELL = 30
 METHODS = ("shrunken", "mean")
 
 
+@takes_frames
 def read_pilot(
     frame: pl.DataFrame,
     outcome: str = "converted",

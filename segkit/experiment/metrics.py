@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 
 KINDS = ("proportion", "mean", "ratio")
 
@@ -127,6 +128,7 @@ def ratio(
     return Metric("ratio", value, float(np.sqrt(max(square, 0.0))) / denominator, 0, name)
 
 
+@takes_frames
 def measure(
     frame: pl.DataFrame,
     outcome: str,

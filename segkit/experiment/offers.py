@@ -14,6 +14,7 @@ from segkit.display import number, percent
 from segkit.errors import ParameterError, RuleError, require_columns
 from segkit.experiment.assignment import NO_OFFER
 from segkit.experiment.eligible import check_customers
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rules import Domain, Rule, RuleCheck, RuleSet
 from segkit.rules.conditions import write
@@ -166,6 +167,7 @@ class OfferRules:
         rules = tuple(one.rule for one in self.rules)
         return RuleSet(rules, "first", dict(self.domains)).check()
 
+    @takes_frames
     def apply(
         self, customers: pl.DataFrame, *, offers: Sequence[str] | None = None,
         rank_by: str | None = None, seed: int = 0,

@@ -17,6 +17,7 @@ from segkit.experiment.assignment import NO_OFFER, Assignment
 from segkit.experiment.eligible import Eligibility, check_customers
 from segkit.experiment.learn import make_trial
 from segkit.experiment.metrics import finite
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
@@ -102,6 +103,7 @@ class SegmentationTest(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def assign_segmentations(
     customers: pl.DataFrame,
     *,
@@ -194,6 +196,7 @@ def assign_segmentations(
     )
 
 
+@takes_frames
 def read_segmentation_test(
     frame: pl.DataFrame, outcome: str, *, names: tuple[str, str], level: float = 0.95
 ) -> SegmentationTest:
@@ -249,6 +252,7 @@ def read_segmentation_test(
     )  # fmt: skip
 
 
+@takes_frames
 def compare_segmentations(
     pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 5,
     level: float = 0.95, seed: int = 0, currency: str | None = None,

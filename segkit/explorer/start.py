@@ -12,6 +12,7 @@ import polars as pl
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.explorer.explorer import Explorer
 from segkit.explorer.settings import Settings
+from segkit.frames import from_memory, takes_frames
 from segkit.pipeline import choose_variables
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 FIRST_FEW = 6
 
 
+@takes_frames
 def explore_segments(
     table: Any,
     *,
@@ -84,7 +86,7 @@ def explore_segments(
     if hasattr(table, "definitions") and hasattr(table, "frame"):
         known = dict(table.definitions.select("name", "description").iter_rows())
         frame, definitions, as_of = table.frame, definitions or known, as_of or table.as_of
-    frame = _as_polars(frame)
+    frame = from_memory(frame)
     if start is not None:
         k, method, seed = start.k, _method_of(start), start.model.seed
         features = features or start.model.features
@@ -119,14 +121,6 @@ def numeric_columns(frame: pl.DataFrame) -> list[str]:
     if not found:
         raise DataError("the table has no numeric column that varies, so nothing to segment by")
     return found
-
-
-def _as_polars(frame: Any) -> pl.DataFrame:
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    return pl.DataFrame({str(name): frame[name].to_list() for name in frame.columns})
 
 
 def _method_of(start: Segmentation) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import ColumnError, DataError, unknown
+from segkit.frames import takes_frames
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,6 +39,7 @@ class Answers:
     values: Floats
 
 
+@takes_frames
 def survey_items(frame: pl.DataFrame) -> list[str]:
     """Which columns of a survey are items on a rating scale?
 

@@ -15,6 +15,7 @@ from segkit.factor.correlation import correlate
 from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
 from segkit.factor.rotation import ORTHOGONAL, procrustes
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -88,6 +89,7 @@ class LoadingIntervals(Result):
 
 
 @single_thread()
+@takes_frames
 def loading_intervals(
     frame: pl.DataFrame,
     model: FactorModel,

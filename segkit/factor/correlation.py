@@ -17,6 +17,7 @@ from segkit.factor.checks import answered_together, enough_people, refuse_repeat
 from segkit.factor.coding import Coding, ScoreSide, score_side
 from segkit.factor.moments import Moments, moments
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ KIND = {
 }
 
 
+@takes_frames
 def correlate(
     frame: pl.DataFrame,
     items: Sequence[str] | None = None,

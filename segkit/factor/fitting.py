@@ -16,12 +16,14 @@ from segkit.factor.model import FactorModel
 from segkit.factor.naming import factor_names
 from segkit.factor.number import how_many_factors
 from segkit.factor.rotation import Rotated, align, rotate, rotation_name
+from segkit.frames import takes_frames
 from segkit.stats.threads import single_thread
 
 WEAK = 0.3
 
 
 @single_thread()
+@takes_frames
 def fit_factors(
     found: Correlations | pl.DataFrame,
     n_factors: int | None = None,

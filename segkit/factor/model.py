@@ -21,6 +21,7 @@ from segkit.factor.scores import Scores, score_frame
 from segkit.factor.stored import check_model, read_data, write_data
 from segkit.factor.weights import ScoreModel, determinacy, score_weights
 from segkit.factor.wording import describe_model
+from segkit.frames import takes_frames
 from segkit.result import Result, read_json
 
 if TYPE_CHECKING:
@@ -234,6 +235,7 @@ class FactorModel(Result):
             raise DataError(f"the items do not determine {method} scores: two factors coincide")
         return found
 
+    @takes_frames
     def score(
         self, frame: pl.DataFrame, *, method: str = "regression", least: int | None = None
     ) -> Scores:

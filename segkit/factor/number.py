@@ -21,6 +21,7 @@ from segkit.factor.parallel import (
     factor_eigenvalues,
     null_eigenvalues,
 )
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -100,6 +101,7 @@ class FactorCount(Result):
 
 
 @single_thread()
+@takes_frames
 def how_many_factors(
     found: Correlations | pl.DataFrame,
     items: Sequence[str] | None = None,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.factor.answers import read_answers
+from segkit.frames import takes_frames
 from segkit.plot.factors import loading_map, paths
 from segkit.plot.figure import Figure
 from segkit.plot.likert import likert
@@ -51,6 +52,7 @@ def _long(model: FactorModel) -> pl.DataFrame:
     )
 
 
+@takes_frames
 def draw_answers(
     frame: pl.DataFrame,
     items: Sequence[str] | None = None,

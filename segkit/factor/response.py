@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
 from segkit.factor.answers import join
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import wilson
 
@@ -104,6 +105,7 @@ class Response(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def response_rates(
     population: pl.DataFrame, survey: pl.DataFrame, by: str | Sequence[str]
 ) -> Response:

@@ -16,6 +16,7 @@ from segkit.factor.consistency import alpha, omega, raw_alpha
 from segkit.factor.model import FactorModel
 from segkit.factor.moments import moments
 from segkit.factor.naming import slug
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -84,6 +85,7 @@ class Reliability(Result):
 
 
 @single_thread()
+@takes_frames
 def reliability(
     frame: pl.DataFrame,
     scales: Mapping[str, Sequence[str]] | Sequence[str],
@@ -196,6 +198,7 @@ def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
     return scales, reverse
 
 
+@takes_frames
 def scale_scores(
     frame: pl.DataFrame,
     scales: Mapping[str, Sequence[str]],

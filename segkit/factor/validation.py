@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.factor.answers import count_words
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference, wilson
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DIRECTIONS = ("high", "low")
 
 
+@takes_frames
 def draw_validation(
     assignments: pl.DataFrame,
     *,
@@ -144,6 +146,7 @@ class Validation(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def validate_profile(
     sample: pl.DataFrame, answers: pl.DataFrame, claims: pl.DataFrame, *, level: float = 0.95
 ) -> Validation:

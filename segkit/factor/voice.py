@@ -13,6 +13,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, require_columns
 from segkit.factor.answers import Floats
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, estimate, wilson, z_value
 
@@ -105,6 +106,7 @@ class Voice(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def rate_recommendation(
     frame: pl.DataFrame,
     column: str = "nps",
@@ -179,6 +181,7 @@ def nps_interval(promoters: float, detractors: float, n: float, *, level: float 
     return estimate(value, min(low, value), max(high, value), level, "score")
 
 
+@takes_frames
 def rate_satisfaction(
     frame: pl.DataFrame,
     column: str = "csat",

@@ -16,7 +16,15 @@ from segkit.features import orders as from_orders
 from segkit.features.calendar import Calendar
 from segkit.features.engines import collect, open_lazy
 from segkit.features.plan import Bound, Plan, bind
-from segkit.features.sources import CUSTOMER, Rows, event_rows, event_types, levels, order_rows
+from segkit.features.sources import (
+    CUSTOMER,
+    Rows,
+    event_rows,
+    event_types,
+    levels,
+    order_rows,
+    with_customers,
+)
 from segkit.features.table import CustomerTable
 from segkit.features.windows import check_days, day_date, day_number, whole
 
@@ -225,7 +233,7 @@ def _sums(
 def _listed(customers: Any, engine: str) -> pl.Series:
     frame = open_lazy(customers, engine, "customers")
     require_columns(frame.collect_schema().names(), [CUSTOMER], "customers")
-    return collect(frame.select(CUSTOMER))[CUSTOMER].cast(pl.String).drop_nulls()
+    return collect(with_customers(frame, "customers").select(CUSTOMER))[CUSTOMER].drop_nulls()
 
 
 def _definitions(bound: list[Bound]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import narwhals as nw
 import polars as pl
 
 from segkit.errors import ParameterError, SourceError, unknown
+from segkit.frames import from_memory, is_pandas
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -47,6 +48,8 @@ def open_lazy(source: IntoFrame | str | Path, engine: str, what: str) -> Any:
         raise ParameterError(unknown("engine", engine, ENGINES))
     if isinstance(source, str | Path):
         return nw.from_native(_scan(Path(source), engine, what)).lazy()
+    if is_pandas(source):  # polars' ids and missing values, whatever pandas made of them
+        source = from_memory(source)
     try:
         return nw.from_native(source).lazy()
     except TypeError as error:

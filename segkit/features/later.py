@@ -7,10 +7,12 @@ from datetime import date, timedelta
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 
 EPOCH = date(1970, 1, 1)
 
 
+@takes_frames
 def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.DataFrame:
     """What did each customer spend in the days after a date?
 
@@ -56,7 +58,8 @@ def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.Data
             f"the orders reach to {until}"
         )
     return (
-        orders.filter(pl.col("order_day").is_between(first, last))
+        orders.drop_nulls("customer_id")
+        .filter(pl.col("order_day").is_between(first, last))
         .group_by("customer_id")
         .agg(
             later_spend=pl.col("amount").sum(),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
 
 from segkit.display import number
-from segkit.errors import DataError, require_columns
+from segkit.errors import ColumnError, DataError, require_columns
 from segkit.features.definitions import MAX_LEVELS, slugs
 from segkit.features.engines import collect, day_of, is_infinite, is_unknown
 from segkit.features.exact import check_size
 from segkit.features.windows import Window, day_date
+from segkit.ids import EXACT, EXACT_32, MANGLED, ODD, WHOLE, mangled
 
 CUSTOMER = "customer_id"
 
@@ -76,8 +78,8 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
         notes.append("without order ids, a customer's lines of one day are one order")
     keep = [c for c in ("category", "product_id", "channel") if c in columns]
     discount = [nw.col("discount").cast(nw.Float64)] if "discount" in columns else []
-    frame = lazy.select(
-        _customer(schema), order.alias("order_id"), day.alias("day"), amount.alias("amount"),
+    frame = with_customers(lazy, "orders").select(
+        CUSTOMER, order.alias("order_id"), day.alias("day"), amount.alias("amount"),
         back.alias("is_return"), *discount, *keep,
     )  # fmt: skip
     money = ["amount", *(["discount"] if discount else [])]
@@ -111,7 +113,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     day = _day(time, "event_day", notes)
     optional = ("campaign_id", "session_id", "page", "duration_seconds")
     keep = [c for c in optional if c in columns]
-    frame = lazy.select(_customer(schema), day.alias("day"), "event_type", *keep)
+    frame = with_customers(lazy, "events").select(CUSTOMER, day.alias("day"), "event_type", *keep)
     bad = []
     if "duration_seconds" in columns:
         bad.append(is_infinite("duration_seconds"))
@@ -146,9 +148,54 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
     return dict(sorted(slugs(sorted(names[:MAX_LEVELS])).items())), notes
 
 
-def _customer(schema: Any) -> Any:
-    column = nw.col(CUSTOMER)
-    return column if schema[CUSTOMER] == nw.String else column.cast(nw.String)
+def with_customers(lazy: Any, what: str) -> Any:
+    """Read the customers' ids as `segkit.ids.read_ids` does, in the frame's own engine.
+
+    Texts are looked at first: the ids of clean tables stay as they are.
+
+    Raises
+    ------
+    ColumnError
+        If the ids are lists, structures or bytes.
+    DataError
+        If a spreadsheet, or a decimal number, has made one id of many.
+    """
+    read: Any
+    text: Any
+    dtype, column = lazy.collect_schema()[CUSTOMER], nw.col(CUSTOMER)
+    if dtype.is_nested() or dtype in (nw.Binary, nw.Object):
+        raise ColumnError(f"{what}: expected ids as text or whole numbers, got {dtype}")
+    if dtype.is_float():
+        decimal, most = column.cast(nw.Float64), EXACT if dtype == nw.Float64 else EXACT_32
+        size = decimal.abs()
+        lost, odd = ~decimal.is_nan() & (size > most) & (size < math.inf), None
+        fits = nw.when(~decimal.is_nan() & (decimal.abs() <= most)).then(decimal)
+        rounded = fits.round(0)
+        read = nw.when(fits == rounded).then(rounded.cast(nw.Int64).cast(nw.String))
+        read = read.otherwise(fits.cast(nw.String))
+    else:
+        read = column.cast(nw.String)
+        if dtype.is_numeric():
+            return lazy.with_columns(read.alias(CUSTOMER))
+        lost, odd = read.str.contains(MANGLED), read.str.contains(ODD)
+        text = read.str.strip_chars()
+        text = (
+            nw.when(text.str.contains(WHOLE))
+            .then(text.str.replace_all(r"\.0+$", ""))
+            .otherwise(text)
+        )
+        email = text.str.contains("@", literal=True)
+        text = nw.when(email).then(text.str.to_lowercase()).otherwise(text)
+        tidy = nw.when(text != "").then(text)
+    marks = {"lost": lost} if odd is None else {"lost": lost, "odd": odd}
+    ones = {name: nw.when(mark).then(1).otherwise(0) for name, mark in marks.items()}
+    counts = collect(lazy.select(**ones).select(nw.col(name).sum() for name in ones)).row(0)
+    found = dict(zip(ones, counts, strict=True))
+    if found["lost"]:
+        raise DataError(mangled(what, int(found["lost"])))
+    if odd is not None and found["odd"]:
+        read = tidy
+    return lazy.with_columns(read.alias(CUSTOMER))
 
 
 def _day(time: str, wanted: str, notes: list[str]) -> Any:

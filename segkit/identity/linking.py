@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 from segkit.identity import doubts
 from segkit.identity.graph import (
     Graph,
@@ -22,6 +23,7 @@ IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
 LONG = ("identifier_type", "identifier", "other_type", "other")
 
 
+@takes_frames
 def link(
     links: pl.DataFrame,
     *,

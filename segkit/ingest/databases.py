@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import MappingError, SourceError, unknown
-from segkit.ingest.frames import from_list
+from segkit.frames import from_list
 
 
 def read_excel(path: Path, sheet: str | int | None) -> pl.DataFrame:

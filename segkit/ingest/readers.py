@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import SourceError, unknown
+from segkit.frames import from_memory
 from segkit.ingest.databases import read_excel, read_query
-from segkit.ingest.frames import from_memory
 from segkit.ingest.mapping import Mapping
 from segkit.ingest.textfiles import first_line, read_text
 from segkit.schema import CONTRACTS

@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
@@ -89,6 +90,7 @@ class SampleRatio(Result):
         )
 
 
+@takes_frames
 def sample_ratio(
     outcomes: Outcomes | pl.DataFrame,
     planned: Mapping[str, float] | None = None,
@@ -219,6 +221,7 @@ class Balance(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def check_balance(
     outcomes: Outcomes | pl.DataFrame,
     covariates: Sequence[str],

@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.features.exact import MICRO, check_size
+from segkit.frames import takes_frames
 from segkit.lift.assigned import Issue, settle_assignments
 from segkit.lift.outcomes import Outcomes, issue_table
 
@@ -19,6 +20,7 @@ YEAR = timedelta(days=364)  # 52 weeks: the same days of the week
 FLAGS = {"unsubscribe": "unsubscribed", "complaint": "complained"}
 
 
+@takes_frames
 def derive_outcomes(
     assignments: pl.DataFrame,
     orders: pl.DataFrame | None = None,

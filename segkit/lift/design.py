@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.lift.sums import Sums
 
 OFFER = (
@@ -17,6 +18,7 @@ OFFER = (
 )
 
 
+@takes_frames
 def attach_segments(
     assignments: pl.DataFrame, segments: pl.DataFrame, *, as_of: date
 ) -> pl.DataFrame:

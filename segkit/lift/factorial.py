@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.lift.contrasts import CONTROL, Layout
 from segkit.lift.design import refuse_twice, refuse_unrandomised
 from segkit.lift.effects import FEW
@@ -123,6 +124,7 @@ def _told(row: Mapping[str, Any], kind: str) -> str:
     return f"{gap(row['value'], kind)} {limits} for {row['effect']}"
 
 
+@takes_frames
 def factorial_effects(
     outcomes: Outcomes | pl.DataFrame,
     factors: Sequence[str],

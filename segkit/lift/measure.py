@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.errors import ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.lift.design import (
     check_arms,
     refuse_later_segments,
@@ -31,6 +32,7 @@ OVERALL = ("auto", "pooled", "stratified")
 _INNER = ("variance_arm", "variance_control", "cases_arm", "cases_control")
 
 
+@takes_frames
 def measure_lift(
     outcomes: Outcomes | pl.DataFrame | pl.LazyFrame,
     *,

@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import money, number, percent
 from segkit.errors import ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.lift.design import check_arms, refuse_later_segments, refuse_twice, refuse_unrandomised
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import Sums, sum_up
@@ -127,6 +128,7 @@ def _whole(value: float | None, currency: str | None = None) -> str:
     return "–" if value is None else money(round(value), currency)
 
 
+@takes_frames
 def campaign_profit(
     outcomes: Outcomes | pl.DataFrame,
     *,

@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
 from segkit.lift.design import refuse_later_segments, refuse_twice
 from segkit.result import Result
 
@@ -70,6 +71,7 @@ class Outcomes(Result):
         )
 
 
+@takes_frames
 def given_outcomes(
     assignments: pl.DataFrame,
     outcomes: pl.DataFrame,

@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
 from segkit.result import Result
 from segkit.stats.intervals import share_difference
@@ -81,6 +82,7 @@ class DailyLift(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def daily_lift(
     outcomes: Outcomes | pl.DataFrame,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ColumnError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.profile.composition import compose, read_descriptions
 from segkit.profile.descriptors import compare_descriptors
@@ -23,6 +24,7 @@ from segkit.profile.worth import last_day, revenue_of, weigh
 MARKS_SAID = 6  # of what marks a segment, in its row; all stand in the table of variables
 
 
+@takes_frames
 def profile_segments(
     frame: pl.DataFrame,
     assignments: pl.DataFrame,

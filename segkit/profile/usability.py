@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import require_columns
+from segkit.frames import takes_frames
 from segkit.profile.composition import read_descriptions
 from segkit.profile.members import match_members
 from segkit.profile.outcome import Profile
@@ -115,6 +116,7 @@ class Usability(Result):
         )
 
 
+@takes_frames
 def usable(
     profile: Profile,
     frame: pl.DataFrame,

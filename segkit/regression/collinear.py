@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
+from segkit.frames import takes_frames
 from segkit.regression.columns import Design, Floats, make_design
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
@@ -82,6 +83,7 @@ class Collinearity(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def collinearity(
     frame: pl.DataFrame | DriverTable,
     predictors: Sequence[str],

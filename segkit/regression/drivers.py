@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.frames import takes_frames
 from segkit.regression import checks
 from segkit.regression.choice import choose
 from segkit.regression.collinear import HIGH_VIF, of_design
@@ -203,6 +204,7 @@ class Drivers(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def fit_drivers(
     table: pl.DataFrame | DriverTable,
     outcome: str,

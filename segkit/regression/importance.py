@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.regression.collinear import HIGH_VIF, of_design
 from segkit.regression.columns import Design, Floats, Ints, make_design
 from segkit.regression.outcomes import LABELS, DriverTable
@@ -119,6 +120,7 @@ class Importance(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def relative_importance(
     frame: pl.DataFrame | DriverTable,
     outcome: str,

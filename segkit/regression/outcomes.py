@@ -13,6 +13,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
 from segkit.features.calendar import Calendar
 from segkit.features.later import later_spend
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 EPOCH = date(1970, 1, 1)
@@ -139,6 +140,7 @@ class DriverTable(Result):
         )
 
 
+@takes_frames
 def driver_table(
     orders: pl.DataFrame,
     events: pl.DataFrame | None = None,

@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 from segkit.regression.calendar import day_strata
 
 EPOCH = date(1970, 1, 1)
@@ -70,6 +71,7 @@ class PricePanel:
         )
 
 
+@takes_frames
 def price_panel(
     orders: pl.DataFrame | pl.LazyFrame | str | Path,
     prices: pl.DataFrame | None = None,

@@ -98,7 +98,8 @@ def rfm_table(
     amount = pl.col("amount") if monetary == "net" else pl.col("amount").filter(bought)
     day = (as_of - _EPOCH).days
     table = (
-        lazy.filter(pl.col("order_day") <= day)
+        lazy.drop_nulls("customer_id")
+        .filter(pl.col("order_day") <= day)
         .with_columns(_returned=returned)
         .group_by("customer_id", "order_id")
         .agg(day=pl.col("order_day").filter(bought).max(), amount=amount.sum())

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ModelError, ParameterError, unknown
+from segkit.frames import takes_frames
 from segkit.result import read_json
 from segkit.rfm.breaks import natural_cuts
 
@@ -82,6 +83,7 @@ class Cuts:
         """Highest possible score of recency, frequency and monetary value."""
         return (len(self.recency) + 1, len(self.frequency) + 1, len(self.monetary) + 1)
 
+    @takes_frames
     def score(self, table: pl.DataFrame) -> pl.DataFrame:
         """Score customers: columns r, f, m; null where the value is null."""
         return table.select(

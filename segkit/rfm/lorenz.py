@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Concentration(Result):
         )
 
 
+@takes_frames
 def concentration(
     table: pl.DataFrame, *, value: str = "monetary", top: float = 0.2
 ) -> Concentration:

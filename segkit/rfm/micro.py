@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rules import Rule, RuleSet
 
@@ -103,6 +104,7 @@ class MicroSegments(Result):
         )
 
 
+@takes_frames
 def micro_segments(
     frame: pl.DataFrame,
     rules: RuleSet | Mapping[str, str],

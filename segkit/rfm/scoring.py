@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rfm.customers import Monetary, read_customers
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
@@ -94,6 +95,7 @@ class RFM(Result):
         parts.append("Scores rank customers by the past; they do not predict.")
         return " ".join(parts)
 
+    @takes_frames
     def score(self, source: pl.DataFrame | pl.LazyFrame) -> RFM:
         """Score other customers, or one alone, with these cut-points and segments.
 
@@ -122,6 +124,7 @@ class RFM(Result):
         return plot_scores(self.frame, self.cuts, self.currency)
 
 
+@takes_frames
 def score_rfm(
     source: pl.DataFrame | pl.LazyFrame,
     *,

@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
 from segkit.rfm.customers import Monetary, is_orders, last_day
@@ -100,6 +101,7 @@ class Sensitivity(Result):
         )
 
 
+@takes_frames
 def sensitivity(
     source: pl.DataFrame | pl.LazyFrame,
     *,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from segkit.errors import RuleError, unknown
+from segkit.frames import takes_frames
 from segkit.rules.conditions import (
     All,
     Condition,
@@ -218,6 +219,7 @@ class RuleSet:
             orient="row",
         )
 
+    @takes_frames
     def matches(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return one Boolean column a rule, rows as in ``frame``; unknown counts as false.
 
@@ -233,6 +235,7 @@ class RuleSet:
         ]
         return ready.with_columns(exprs).select(self.names)
 
+    @takes_frames
     def apply(self, frame: pl.DataFrame, *, column: str = "segment") -> pl.DataFrame:
         """Add the name of each customer's segment; null where no rule matches.
 
@@ -277,6 +280,7 @@ class RuleSet:
                 f"{', '.join(names)}; mend the rules or set policy='first'"
             )
 
+    @takes_frames
     def check(self, frame: pl.DataFrame | None = None) -> RuleCheck:
         """Do the rules cover every possible customer exactly once? See `check_rules`."""
         from segkit.rules.check import check_rules

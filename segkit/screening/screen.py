@@ -11,6 +11,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, unknown
 from segkit.features import CustomerTable
+from segkit.frames import takes_frames
 from segkit.screening import measure
 from segkit.screening.measure import MIN_ROWS
 from segkit.screening.result import Screening
@@ -28,6 +29,7 @@ SCHEMA = {
 }  # fmt: skip
 
 
+@takes_frames
 def screen_variables(
     frame: pl.DataFrame | CustomerTable,
     kpi: str | pl.Series,

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.result import Result, check_names, check_number
 from segkit.transform.column import CENTRES, Column
@@ -68,6 +69,7 @@ class Transform(Result):
         )
 
     @classmethod
+    @takes_frames
     def propose(
         cls, frame: pl.DataFrame, features: Sequence[str], *, families: bool = True
     ) -> Self:
@@ -109,6 +111,7 @@ class Transform(Result):
         """Names of the columns in the matrix's order."""
         return tuple(column.name for column in self.columns)
 
+    @takes_frames
     def fit(self, frame: pl.DataFrame, *, constant: str = "drop") -> Self:
         """Return a copy that has learnt its limits, centres and spreads from the frame.
 
@@ -146,6 +149,7 @@ class Transform(Result):
             rows=frame.height,
         )
 
+    @takes_frames
     def apply(self, frame: pl.DataFrame) -> Floats:
         """Return the transformed matrix (n, d); a row alone gets what it gets in a batch.
 
@@ -206,6 +210,7 @@ class Transform(Result):
                 reasons[row] = _unfit_words(column, float(values[row]))
         return reasons
 
+    @takes_frames
     def apply_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the transformed columns as a frame."""
         return pl.DataFrame(self.apply(frame), schema=list(self.names))

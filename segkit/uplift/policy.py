@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import z_value
 from segkit.stats.policy import Trial, cells, honest_scores, shrink, split_folds, value_of
@@ -91,6 +92,7 @@ class SegmentPolicy(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def segment_policy(
     frame: pl.DataFrame,
     outcome: str,

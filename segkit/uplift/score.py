@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.result import Result
 from segkit.uplift.curve import UpliftCurve, uplift_curve
@@ -97,6 +98,7 @@ class Uplift(Result):
         )  # fmt: skip
 
 
+@takes_frames
 def fit_uplift(
     frame: pl.DataFrame,
     outcome: str,

@@ -1,0 +1,228 @@
+"""Ids of customers, products and campaigns: the one reader of every table and list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import ColumnError, DataError
+
+# Columns by which tables meet.
+KEYS = ("customer_id", "product_id", "campaign_id")
+
+# What systems write for "no customer"; compared without case.
+NO_CUSTOMER = (
+    *("", "-", "--", ".", "?", "0", "0.0", "-1", "[]", "{}"),
+    *("na", "n/a", "#n/a", "nan", "nat", "nil", "null", "none", "undefined", "unknown", "missing"),
+    *("<na>", "<none>", "<null>", "(none)", "(null)", "(not set)", "not set", "not provided"),
+    *("(not provided)", "anonymous", "guest", "no email", "00000000-0000-0000-0000-000000000000"),
+)
+
+# A number as spreadsheets show it when it is too long: 1.23457E+12 stands for many numbers.
+MANGLED = r"^\s*-?\d(?:[.,]\d+)?[eE]\+\d+\s*$"
+WHOLE = r"^-?\d+\.0+$"
+# Beyond these, neighbouring whole numbers are one floating-point number.
+EXACT, EXACT_32 = 2.0**53, 2.0**24
+# Ids that the reader changes; all others stay as they are.
+ODD = rf"^$|^\s|\s$|{WHOLE}|\p{{Lu}}.*@|@.*\p{{Lu}}"
+
+_INVISIBLE = r"[\p{Cf}\p{Cc}\u{034f}\u{115f}\u{1160}\u{3164}\u{fe00}-\u{fe0f}]"
+# Letters of the Cyrillic and the Greek alphabet that look like Latin ones, in lower case or only
+# in capitals. Source: Unicode Technical Standard #39, confusables, the single-script part.
+_CYRILLIC = "авекмнорстухіјѕԁԛԝһ", "abekmhopctyxijsdqwh"
+_GREEK = "αβεζηικμνορτυχ", "abezhikmnoptyx"
+LOOK_ALIKE = dict(zip("".join((_CYRILLIC[0], _GREEK[0])), _CYRILLIC[1] + _GREEK[1], strict=True))
+
+
+def read_ids(ids: pl.Series) -> pl.Series:
+    """Read ids as text, so that ``17850.0``, ``17850`` and ``" 17850 "`` meet.
+
+    Whole numbers lose their decimals, texts the blanks around them; e-mail addresses are put in
+    lower case, as those who send to them do. Empty ids are null.
+
+    Raises
+    ------
+    ColumnError
+        If the column holds lists, structures or bytes.
+
+    Examples
+    --------
+    >>> read_ids(pl.Series(["17850.0", " 17850 ", "A12", "Ann@Shop.org", ""])).to_list()
+    ['17850', '17850', 'A12', 'ann@shop.org', None]
+    """
+    dtype = ids.dtype
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+        raise ColumnError(f"expected ids as text or whole numbers, got a column of {dtype}")
+    if dtype.is_float():
+        finite = ids.set(~ids.is_finite(), None)
+        whole = finite.cast(pl.Int64, strict=False).cast(pl.String)
+        return whole.zip_with((finite == finite.floor()).fill_null(value=True),
+                              finite.cast(pl.String))  # fmt: skip
+    if dtype.is_integer():
+        return ids.cast(pl.String)
+    text = ids.cast(pl.String)
+    odd = text.str.contains(ODD).fill_null(value=False)
+    return text.scatter(odd.arg_true(), _tidy(text.filter(odd))) if odd.any() else text
+
+
+def _tidy(text: pl.Series) -> pl.Series:
+    """Read ids that are not as they should be."""
+    text = text.str.strip_chars()
+    whole = text.str.contains(WHOLE)
+    if whole.any():
+        text = text.str.replace(r"\.0+$", "").zip_with(whole, text)
+    email = text.str.contains("@", literal=True)
+    if email.any():
+        text = text.str.to_lowercase().zip_with(email, text)
+    return text.set(text == "", None)
+
+
+def mangled_ids(ids: pl.Series) -> pl.Series:
+    """Tell which ids a spreadsheet or a floating-point number has made one of many.
+
+    Examples
+    --------
+    >>> mangled_ids(pl.Series(["1.23457E+12", "123", "12E4", None])).to_list()
+    [True, False, False, False]
+    """
+    dtype = ids.dtype
+    if dtype.is_float():
+        most = EXACT_32 if dtype == pl.Float32 else EXACT
+        return (ids.is_finite() & (ids.abs() > most)).fill_null(value=False)
+    if not (dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum)):
+        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
+    return ids.cast(pl.String).str.contains(MANGLED).fill_null(value=False)
+
+
+def mangled(what: str, count: int) -> str:
+    """Word the refusal of ids that cannot be told apart any more."""
+    return (
+        f"{what}: {counted(count, 'id is', 'ids are')} written as 1.23457E+12 or beyond what a "
+        "decimal number holds: many ids have become one. Expected the ids as text"
+    )
+
+
+def ids_of(values: Any, what: str) -> pl.Series:
+    """Read a series or list of ids as text; see `read_ids`.
+
+    Parameters
+    ----------
+    values : polars.Series or iterable
+    what : str
+        Its name in messages.
+
+    Raises
+    ------
+    DataError
+        If a spreadsheet has mangled some: they cannot be told apart any more.
+
+    Examples
+    --------
+    >>> ids_of([17850.0, "17851", None], "the opt-outs").to_list()
+    ['17850', '17851', None]
+    """
+    series = values if isinstance(values, pl.Series) else _series(list(values))
+    lost = int(mangled_ids(series).sum())
+    if lost:
+        raise DataError(mangled(what, lost))
+    return read_ids(series)
+
+
+def _series(values: list[Any]) -> pl.Series:
+    """Turn Python values into a series: of numbers if they are all numbers, else of text."""
+    try:
+        return pl.Series("id", values)
+    except (TypeError, pl.exceptions.PolarsError):
+        return pl.Series("id", [None if item is None else str(item) for item in values], pl.String)
+
+
+def with_ids(frame: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Read the ids by which a frame meets others; see `ids_of`.
+
+    Examples
+    --------
+    >>> with_ids(pl.DataFrame({"customer_id": [7.0, None]}), "orders")["customer_id"].to_list()
+    ['7', None]
+    """
+    names = [name for name in KEYS if name in frame.columns]
+    read = {name: ids_of(frame.get_column(name), f"{what}.{name}") for name in names}
+    return frame.with_columns(read.values()) if read else frame
+
+
+def with_lazy_ids(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Read the ids of a frame that is not in memory yet; see `ids_of`."""
+    names = frame.collect_schema().names()
+    return frame.with_columns(
+        pl.col(name).map_batches(_one_by_one, return_dtype=pl.String, is_elementwise=True)
+        for name in KEYS
+        if name in names
+    )
+
+
+def _one_by_one(ids: pl.Series) -> pl.Series:
+    return ids_of(ids, str(ids.name))
+
+
+def is_no_customer(ids: pl.Expr, words: Sequence[str] = NO_CUSTOMER) -> pl.Expr:
+    """Tell which texts stand for no customer: "unknown", "0", "(not set)".
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"id": ["0", "Unknown", "7"]})
+    >>> frame.select(is_no_customer(pl.col("id"))).to_series().to_list()
+    [True, True, False]
+    """
+    low = [str(word).strip().lower() for word in words]
+    return ids.str.to_lowercase().is_in(low).fill_null(value=False)
+
+
+def fold_ids(ids: pl.Expr) -> pl.Expr:
+    r"""Give ids one spelling whatever their case, width, accents' composition and look-alikes.
+
+    Lower case, Unicode's compatible composition (NFKC), without invisible characters, and with
+    Latin letters for the Cyrillic and Greek ones that look like them.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"id": ["AB1", "ab1", "аb1", "a\u200bb1"]})
+    >>> frame.select(fold_ids(pl.col("id"))).to_series().unique().to_list()
+    ['ab1']
+    """
+    plain = ids.str.normalize("NFKC").str.replace_all(_INVISIBLE, "").str.to_lowercase()
+    return plain.str.normalize("NFKC").str.replace_many(LOOK_ALIKE).str.strip_chars()
+
+
+def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str:
+    """Say how many ids of a list are not among those known; nothing where all are.
+
+    Parameters
+    ----------
+    wanted, known : polars.Series of String
+        Ids as `ids_of` reads them.
+    what, among : str
+        "the opt-outs", "the customers".
+
+    Examples
+    --------
+    >>> unmatched(pl.Series(["7", "B"]), pl.Series(["7", "b"]), "the opt-outs", "the customers")
+    'of 2 ids in the opt-outs 1 is not among the customers (1 would be but for its spelling)'
+    """
+    asked = wanted.drop_nulls().unique().alias("id")
+    left = asked.filter(~asked.is_in(known.drop_nulls().unique().implode()))
+    if not left.len():
+        return ""
+    spelt = known.drop_nulls().unique().alias("id").to_frame().select(fold_ids(pl.col("id")))
+    near = left.to_frame().select(fold_ids(pl.col("id")).is_in(spelt.to_series().implode()).sum())
+    close = int(near.item())
+    hint = f" ({number(close)} would be but for {_its(close)} spelling)" if close else ""
+    if left.len() == asked.len():
+        return f"none of {counted(asked.len(), 'id')} in {what} is among {among}{hint}"
+    rest = counted(left.len(), "is", "are")
+    return f"of {number(asked.len())} ids in {what} {rest} not among {among}{hint}"
+
+
+def _its(count: int) -> str:
+    return "its" if count == 1 else "their"
