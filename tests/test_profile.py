@@ -440,7 +440,7 @@ def test_errors_name_what_is_wrong():
         profile_segments(FRAME, CHOSEN, clustering_variables=["nois"])
     with pytest.raises(ColumnError, match="the assignments lacks segment"):
         profile_segments(FRAME, CHOSEN.drop("segment"))
-    with pytest.raises(ColumnError, match="customer_id as Int64"):
+    with pytest.raises(DataError, match="the customer table holds a customer twice"):
         profile_segments(FRAME.with_columns(customer_id=pl.lit(1, dtype=pl.Int64)), CHOSEN)
     with pytest.raises(DataError, match="the customer table holds a customer twice"):
         profile_segments(pl.concat([FRAME, FRAME]), CHOSEN)

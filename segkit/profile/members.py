@@ -70,7 +70,7 @@ def match_members(frame: pl.DataFrame, assignments: pl.DataFrame) -> Members:
     Raises
     ------
     ColumnError
-        If a column is missing or customer_id is not text in both frames.
+        If a column is missing.
     DataError
         If a customer comes twice in the table or in a segment, a segment has two names, or no
         customer is left.
@@ -84,10 +84,7 @@ def match_members(frame: pl.DataFrame, assignments: pl.DataFrame) -> Members:
     """
     require_columns(frame.columns, ["customer_id"], "the customer table")
     require_columns(assignments.columns, ["customer_id", "segment"], "the assignments")
-    for what, some in (("the customer table", frame), ("the assignments", assignments)):
-        if some.schema["customer_id"] != pl.String:
-            kind = some.schema["customer_id"]
-            raise ColumnError(f"{what} holds customer_id as {kind}; ids are String in segkit")
+    frame, assignments = with_ids(frame, "the customer table"), with_ids(assignments, "assignments")
     if frame.get_column("customer_id").n_unique() < frame.height:
         raise DataError("the customer table holds a customer twice; one row a customer is needed")
     levels = _levels(assignments.get_column("segment"))
