@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.errors import ColumnError, DataError, require_columns
+from segkit.errors import DataError, require_columns
+from segkit.ids import with_ids
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
