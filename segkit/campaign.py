@@ -82,6 +82,7 @@ class Prelude(Result):
         """Customers of each segment."""
         return self.sizes_of(self.customers.get_column("customer_id"))
 
+    @takes_frames
     def sizes_of(self, ids: pl.Series) -> dict[str, int]:
         """Return how many of some customers are in each segment."""
         some = self.customers.filter(pl.col("customer_id").is_in(ids.implode()))

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError
+from segkit.frames import takes_frames
 from segkit.lift import Outcomes, derive_outcomes, given_outcomes
 from segkit.lift.metrics import choose_metrics
 
@@ -75,6 +76,7 @@ class FollowUp:
         return {name: margin for name, margin in margins.items() if name in measured and margin}
 
 
+@takes_frames
 def follow_up(
     source: Any,
     assignments: pl.DataFrame | None,

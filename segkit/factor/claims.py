@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from segkit.errors import ParameterError, require_columns
+from segkit.frames import takes_frames
 
 
+@takes_frames
 def claims_of(
     markers: pl.DataFrame, pairs: Sequence[str], *, labels: Mapping[str, str] | None = None
 ) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
 from segkit.result import Result
 
 
@@ -53,6 +54,7 @@ class FirstStep(Result):
         )
 
 
+@takes_frames
 def first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
     """Which segment comes first, and with which message?
 

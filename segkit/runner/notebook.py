@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
+from segkit.frames import takes_frames
 from segkit.result import Result, decode, encode
 from segkit.runner.context import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
@@ -139,6 +140,7 @@ class NotebookRun:
         self._check_promised(name)
         return self._folder / "data" / name
 
+    @takes_frames
     def write(self, name: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
         """Write a promised frame, as Parquet, for later notebooks."""
         import polars as pl
@@ -165,6 +167,7 @@ class NotebookRun:
 
     # Showing -------------------------------------------------------------------------------
 
+    @takes_frames
     def table(
         self,
         what: Result | pl.DataFrame,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.simulate import truth
 from segkit.simulate.block import Block, make_block
@@ -67,6 +68,7 @@ class Retailer:
 
         return Mapping.from_dict(MAPPING)
 
+    @takes_frames
     def respond(self, assignments: pl.DataFrame, *, weeks: int = 4) -> Response:
         """Return what the assigned customers do in the weeks after a campaign; see `respond`."""
         return respond(self.world, assignments, weeks=weeks)

@@ -171,6 +171,7 @@ class Transform(Result):
             matrix[:, place] = (shaped - column.centre) / column.spread * column.total
         return matrix
 
+    @takes_frames
     def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, customer by customer, why `apply` cannot take a row; null where it can.
 
