@@ -47,6 +47,13 @@ class ModelError(SegkitError):
     """A saved model cannot be read, or does not fit the data to be scored."""
 
 
+class WriteError(OSError, SegkitError):
+    """A file cannot be written: the disk is full, or the folder is absent or not writable."""
+
+    def __str__(self) -> str:
+        return f"cannot write {self.filename}: {self.strerror}"
+
+
 class RunError(SegkitError):
     """A run cannot start or go on: its folder is in use, or a notebook broke its promises."""
 

@@ -14,6 +14,7 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError, SourceError, require_columns
 from segkit.result import Result
+from segkit.writing import PARQUET, write_frame
 
 if TYPE_CHECKING:
     from segkit.cluster.scoring import Scorer
@@ -207,12 +208,6 @@ def write_assignments(scored: Scored, out: Path | str) -> Path:
         If the file exists, or its ending is neither.
     """
     path = Path(out)
-    if path.exists():
-        raise ParameterError(f"{path} exists; it is not overwritten")
-    if path.name.lower().endswith((".parquet", ".pq")):
-        scored.assignments.write_parquet(path)
-    elif path.name.lower().endswith(".csv"):
-        scored.assignments.write_csv(path)
-    else:
+    if not path.name.lower().endswith((".csv", *PARQUET)):
         raise ParameterError(f"expected a file that ends in .csv or .parquet, got {path.name}")
-    return path
+    return write_frame(scored.assignments, path, overwrite=False)

@@ -10,11 +10,12 @@ import polars as pl
 
 from segkit.audience.contract import SegmentContract
 from segkit.audience.emails import hash_emails, normalise_emails
-from segkit.audience.files import file_name, write_list
+from segkit.audience.files import check_format, file_name, write_list
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
+from segkit.writing import write_frame
 
 KINDS = ("crm", "upload")
 NO_OFFER = "none"
@@ -100,14 +101,16 @@ class Audience(Result):
         ParameterError
             If a format is unknown, or XLSX is asked for without its library.
         """
+        for kind in formats:
+            check_format(kind)
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         written = []
         for offer, part in sorted(self.frame.partition_by("offer", as_dict=True).items()):
             stem = file_name(self.contract.campaign_id, str(offer[0]), self.kind)
             written += [write_list(part, place / stem, kind) for kind in formats]
-        self.counts.write_csv(place / "left_out.csv")
-        self.cells.write_csv(place / "cells.csv")
+        write_frame(self.counts, place / "left_out.csv")
+        write_frame(self.cells, place / "cells.csv")
         contract = self.contract.save(place / "contract.json")
         return (*written, place / "left_out.csv", place / "cells.csv", contract)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from segkit.errors import ModelError
+from segkit.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +82,4 @@ class SegmentContract:
 
     def save(self, path: Path) -> Path:
         """Write the contract as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False), encoding="utf-8")
-        return path
+        return write_whole(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False))

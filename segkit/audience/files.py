@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, WriteError, unknown
+from segkit.writing import write_frame, write_whole
 
 FORMATS = ("csv", "xlsx", "parquet")
 # What a spreadsheet takes for the beginning of a formula, in ASCII and in full width.
@@ -48,6 +50,20 @@ def file_name(campaign: str, offer: str, kind: str) -> str:
     return f"{parts[0]}-{parts[1]}-{kind}"
 
 
+def check_format(kind: str) -> None:
+    """Refuse a format before anything is written.
+
+    Raises
+    ------
+    ParameterError
+        If it is unknown, or XLSX and its library is not installed.
+    """
+    if kind not in FORMATS:
+        raise ParameterError(unknown("format", kind, FORMATS))
+    if kind == "xlsx" and importlib.util.find_spec("xlsxwriter") is None:
+        raise ParameterError("XLSX needs xlsxwriter: install segkit[excel], or take csv or parquet")
+
+
 def write_list(frame: pl.DataFrame, stem: Path, kind: str) -> Path:
     """Write one list and return its path.
 
@@ -56,23 +72,21 @@ def write_list(frame: pl.DataFrame, stem: Path, kind: str) -> Path:
     ParameterError
         If the format is unknown, or XLSX is asked for without its library.
     """
+    check_format(kind)
     path = stem.with_name(f"{stem.name}.{kind}")
     if kind == "csv":
         # Quotes around every text: a reader that honours them keeps the zeros of "007".
-        defuse(frame).write_csv(path, quote_style="non_numeric")
+        write_frame(defuse(frame), path, quote_style="non_numeric")
     elif kind == "parquet":
-        frame.write_parquet(path)
-    elif kind == "xlsx":
-        _write_xlsx(defuse(frame), path)
+        write_frame(frame, path)
     else:
-        raise ParameterError(unknown("format", kind, FORMATS))
+        _write_xlsx(defuse(frame), path)
     return path
 
 
 def _write_xlsx(frame: pl.DataFrame, path: Path) -> None:
-    if importlib.util.find_spec("xlsxwriter") is None:
-        raise ParameterError("XLSX needs xlsxwriter: install segkit[excel], or take csv or parquet")
     from xlsxwriter import Workbook  # type: ignore[import-untyped]
+    from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped]
 
     options = {
         "strings_to_formulas": False,
@@ -83,13 +97,20 @@ def _write_xlsx(frame: pl.DataFrame, path: Path) -> None:
     }
     if frame.height > 1_048_575:
         raise ParameterError(f"a sheet holds 1,048,575 rows, the list {frame.height:,}; take csv")
-    with Workbook(str(path), options) as book:
-        sheet = book.add_worksheet("list")
-        sheet.write_row(0, 0, frame.columns)
-        text = book.add_format({"num_format": "@"})
-        for row, values in enumerate(frame.iter_rows(), start=1):
-            for column, value in enumerate(values):
-                if isinstance(value, str):
-                    sheet.write_string(row, column, value, text)
-                elif value is not None:
-                    sheet.write(row, column, value)
+    buffer = BytesIO()
+    try:
+        with Workbook(buffer, options) as book:
+            sheet = book.add_worksheet("list")
+            sheet.write_row(0, 0, frame.columns)
+            text = book.add_format({"num_format": "@"})
+            for row, values in enumerate(frame.iter_rows(), start=1):
+                for column, value in enumerate(values):
+                    if isinstance(value, str):
+                        sheet.write_string(row, column, value, text)
+                    elif value is not None:
+                        sheet.write(row, column, value)
+    except FileCreateError as error:  # its temporary files: the sheet is made aside
+        told = error.args[0] if error.args else error
+        number, words = getattr(told, "errno", None), getattr(told, "strerror", None)
+        raise WriteError(number, words or str(told), str(path)) from error
+    write_whole(path, buffer.getvalue())

@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.errors import ModelError, unknown
 from segkit.result import check_customers, read_json
+from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,7 +175,7 @@ def write_model(data: Mapping[str, Any], path: Path | str) -> Path:
     """Write a model's plain data as JSON and return the path."""
     target = Path(path)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    target.write_text(text + "\n", encoding="utf-8")
+    write_whole(target, text + "\n")
     return target
 
 

@@ -13,6 +13,7 @@ from segkit.course.session import Session, read_sessions
 from segkit.course.variants import SAMPLE_SEED, variant, write_notebook
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.workspace import PARAMETERS
+from segkit.writing import write_whole
 
 VARIANTS = ("lesson", "exercise", "slides", "solution", "notes", "nbgrader")
 RUN = Path("reports") / "simulated"
@@ -83,7 +84,7 @@ def build_course(
         raise RunError(f"some checks are no good:\n{matrix.text}")
     paths = [path for one in course for path in _write(place, one, wanted, seed, matrix)]
     front = place / "index.html"
-    front.write_text(syllabus_page(course, seed=seed, variants=wanted), encoding="utf-8")
+    write_whole(front, syllabus_page(course, seed=seed, variants=wanted))
     return Built(place, (front, *paths), matrix)
 
 
@@ -109,6 +110,5 @@ def _write(
     for name in sorted(pages.keys() & set(wanted)):
         path = place / name / f"{session.stem}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(pages[name](), encoding="utf-8")
-        paths.append(path)
+        paths.append(write_whole(path, pages[name]()))
     return paths

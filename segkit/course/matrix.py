@@ -23,6 +23,7 @@ from segkit.course.session import (
 )
 from segkit.course.variants import SAMPLE, SAMPLE_SEED, variant
 from segkit.runner.workspace import PARAMETERS
+from segkit.writing import write_whole
 
 REFUSED = "CheckError: "
 LESSONS = "lesson"
@@ -173,7 +174,7 @@ def write_parameters(place: Path, seed: int) -> Path:
         *(f"{name} = {json.dumps(value)}" for name, value in SAMPLE.items()),
         f"seed = {seed}",
     ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -21,6 +21,7 @@ from segkit.course.session import (
     source,
 )
 from segkit.runner.parameters import set_parameters
+from segkit.writing import write_whole
 
 PARTS = {
     "lesson": {"", LESSON},
@@ -101,8 +102,7 @@ def write_notebook(path: Path, content: Mapping[str, Any]) -> Path:
     """Write a notebook's JSON as JupyterLab does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
+    return write_whole(path, text + "\n")
 
 
 def _numbered(text: str, number: str, points: int) -> str:

@@ -17,6 +17,7 @@ from segkit.explorer import findings
 from segkit.explorer.settings import FILES, Settings
 from segkit.explorer.work import Job, Worker
 from segkit.live import is_watched
+from segkit.writing import write_frame
 
 if TYPE_CHECKING:
     from segkit.cluster.choose import KChoice
@@ -179,8 +180,7 @@ class Explorer:
         self.folder.mkdir(parents=True, exist_ok=True)
         model = found.model.save(self.folder / f"{stem}.json")
         rows = self.folder / f"{stem}.{ending}"
-        (found.assignments.write_csv if ending == "csv" else found.assignments.write_parquet)(rows)
-        return model, rows
+        return model, write_frame(found.assignments, rows)
 
     # In the background ---------------------------------------------------------------------
 

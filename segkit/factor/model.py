@@ -23,6 +23,7 @@ from segkit.factor.weights import ScoreModel, determinacy, score_weights
 from segkit.factor.wording import describe_model
 from segkit.frames import takes_frames
 from segkit.result import Result, read_json
+from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -300,7 +301,7 @@ class FactorModel(Result):
         """Write the model as JSON and return the path."""
         target = Path(path)
         text = json.dumps(self.to_data(), indent=1, ensure_ascii=False, allow_nan=False)
-        target.write_text(text + "\n", encoding="utf-8")
+        write_whole(target, text + "\n")
         return target
 
     @classmethod

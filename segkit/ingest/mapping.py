@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from segkit.errors import MappingError, SourceError, unknown
 from segkit.ingest.options import OPTIONS, ORDERS_ONLY
 from segkit.schema import CONTRACTS, OPEN, fields
+from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -141,9 +142,7 @@ class Mapping:
 
     def save(self, path: Path | str) -> Path:
         """Write the mapping as a TOML file and return its path."""
-        file = Path(path)
-        file.write_text(self.to_toml(), encoding="utf-8")
-        return file
+        return write_whole(path, self.to_toml())
 
     def option(self, table: str, name: str) -> Any:
         """Give an option's value for a table: its own, the mapping's, or the default."""

@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segkit.writing import write_whole
+
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
@@ -89,9 +91,7 @@ class Figure:
 
     def save(self, path: Path | str) -> Path:
         """Write the figure as PNG and return the path."""
-        target = Path(path)
-        target.write_bytes(self.png())
-        return target
+        return write_whole(path, self.png())
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(self.png()).decode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from segkit.display import counted
 from segkit.report.evidence import SHOWN
 from segkit.report.runs import find_batches, find_runs
 from segkit.runner.manifest import NAME, file_digest, read_json, write_json
+from segkit.writing import write_whole
 
 NAV = re.compile(r"<!--nav-->.*?<!--/nav-->", re.DOTALL)
 TITLE = re.compile(r"(<title>.*? – ).*?(?=</title>)", re.DOTALL)
@@ -37,11 +37,8 @@ def write_index(out: Path) -> Path:
 
     runs = find_runs(out)
     target = out / "index.html"
-    aside = target.with_name(f".index.{os.getpid()}.new")
     text = page("index.html.j2", **described(runs), batches=find_batches(out), shown=SHOWN)
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(target)
-    return target
+    return write_whole(target, text)
 
 
 def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -85,9 +82,7 @@ def link_reports(run_folder: Path) -> None:
             lambda _: label, TITLE.sub(lambda m: m[1] + label, linked, count=1), count=1
         )
         if linked != text:
-            aside = path.with_name(".report.new")
-            aside.write_text(linked, encoding="utf-8")
-            aside.replace(path)
+            write_whole(path, linked)
             _update_manifest(path)
 
 

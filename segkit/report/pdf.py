@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segkit.errors import RunError, SourceError
 from segkit.report.runs import PDF, find_runs
+from segkit.writing import aside_of, sweep
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLACES = (
@@ -94,7 +95,8 @@ def find_browser() -> str:
 
 def print_page(page: Path, target: Path, browser: str) -> Path:
     """Print a page from disk as PDF; the target appears whole or not at all."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    sweep(target)
+    aside = aside_of(target)
     # Chromium's sandbox refuses the system's administrator, as whom containers often run.
     root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

@@ -16,6 +16,7 @@ from segkit.errors import ModelError, ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.result import read_json
 from segkit.rfm.breaks import natural_cuts
+from segkit.writing import write_whole
 
 Method = Literal["quantile", "fixed", "natural"]
 Ties = Literal["down", "up", "midrank", "rfm"]
@@ -142,7 +143,7 @@ class Cuts:
     def save(self, path: Path | str) -> Path:
         """Write the cuts as JSON and return the path."""
         target = Path(path)
-        target.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_whole(target, json.dumps(self.to_dict(), indent=2) + "\n")
         return target
 
     @classmethod

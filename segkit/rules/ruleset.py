@@ -20,6 +20,7 @@ from segkit.rules.conditions import (
     write_sql,
 )
 from segkit.rules.rule import Domain, Rule, prepare
+from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -163,8 +164,7 @@ class RuleSet:
         """Write the rule set to a ``.toml`` or ``.json`` file and return its path."""
         target = Path(path)
         text = self.to_toml() if target.suffix == ".toml" else json.dumps(self.to_dict(), indent=2)
-        target.write_text(text, encoding="utf-8")
-        return target
+        return write_whole(target, text)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

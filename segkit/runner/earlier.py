@@ -13,6 +13,7 @@ from typing import Any
 from segkit.runner.folder import Aside
 from segkit.runner.manifest import NAME, list_outputs, read_json, write_json
 from segkit.runner.state import Label
+from segkit.writing import write_whole
 
 RECORD = "run.json"
 NAMED = re.compile(r'<title>.*?</title>|<p class="kicker">.*?</p>', re.DOTALL)
@@ -52,7 +53,7 @@ def take_over(
                 text = (source / output["path"]).read_text(encoding="utf-8")
                 old, new = (html.escape(f.name) for f in (source.parent, run_folder))
                 text = NAMED.sub(lambda m: m[0].replace(old, new), text, count=2)  # noqa: B023
-                target.write_text(text, encoding="utf-8")
+                write_whole(target, text)
             else:
                 _link(source / output["path"], target)
         kept = {**manifest, "reused_from": source.parent.name, "previous": previous}

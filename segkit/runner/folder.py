@@ -11,28 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.errors import RunError
+from segkit.writing import lock
 
 WORK = ".segkit"  # holds folders being written, and locks; in a run's folder
 PARTS = ("data", "tables", "figures")
-
-
-def _lock(handle: int) -> bool:
-    """Take an advisory lock that the system frees when this process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager
@@ -59,7 +41,7 @@ def locked(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
         raise RunError(f"cannot write to {run_folder}: {error.strerror}") from error
     deadline = time.monotonic() + patience
     try:
-        while not _lock(handle):
+        while not lock(handle):
             if time.monotonic() >= deadline:
                 raise RunError(
                     f"another run is writing to {run_folder}; wait for it, or choose another --name"
@@ -77,7 +59,7 @@ def held(run_folder: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(handle)
+        return not lock(handle)
     finally:
         os.close(handle)
 
@@ -99,7 +81,7 @@ class Aside:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # The lock tells a later run that this folder is not a leftover: it comes first.
         self._handle = os.open(_lock_file(self.path), os.O_RDWR | os.O_CREAT, 0o644)
-        _lock(self._handle)
+        lock(self._handle)
         for part in PARTS:
             (self.path / part).mkdir(parents=True)
 
@@ -150,10 +132,10 @@ def clean(run_folder: Path) -> list[str]:
             shutil.rmtree(path, ignore_errors=True)
             _lock_file(path).unlink(missing_ok=True)
             said.append(f"removed a half-written {path.name.split('.new.')[0]} of a killed run")
-    for lock in sorted((run_folder / WORK).glob("*.new.*.lock")):  # killed before its folder was
-        path = lock.with_suffix("")
+    for file in sorted((run_folder / WORK).glob("*.new.*.lock")):  # killed before its folder was
+        path = file.with_suffix("")
         if not path.exists() and _abandoned(path):
-            lock.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
     for left in (*run_folder.glob(".*.new"), *run_folder.glob("[!.]*/.*.new")):
         left.unlink(missing_ok=True)  # JSON or a page, killed before it stood in its place
     return said
@@ -162,6 +144,6 @@ def clean(run_folder: Path) -> list[str]:
 def _abandoned(path: Path) -> bool:
     handle = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        return _lock(handle)
+        return lock(handle)
     finally:
         os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -15,6 +14,7 @@ from typing import Any
 
 import segkit
 from segkit.errors import SourceError
+from segkit.writing import write_whole
 
 NAME = "manifest.json"
 LIBRARIES = (
@@ -170,12 +170,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object so that a reader sees the old file or the new one, never half."""
-    aside = path.with_name(f".{path.name}.new")
-    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError:  # a full disk: what there was stands
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n")

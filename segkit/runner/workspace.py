@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from segkit.errors import ParameterError, SourceError
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import PACKAGE, source_of, without_course
 from segkit.runner.context import run_name
-from segkit.runner.parameters import set_parameters
+from segkit.runner.parameters import literal, set_parameters
+from segkit.writing import whole_folder, write_whole
 
 if TYPE_CHECKING:
     from segkit.ingest import Audit
@@ -112,6 +112,8 @@ def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
     ------
     ParameterError
         If the folder holds anything already.
+    WriteError
+        If it cannot be written; nothing is left of it then.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ParameterError(f"{folder} holds something already; nothing is overwritten")
@@ -122,19 +124,18 @@ def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
         near = Path(os.path.relpath(data.resolve(), folder.resolve())).as_posix()
         values = {"source": OWN_DATA, "data": near, "mapping": "mapping.toml"}
         values["name"] = run_name({"data": near})
-    folder.mkdir(parents=True, exist_ok=True)
-    if audit is not None:
-        audit.save_mapping(folder / "mapping.toml")
-    else:
-        (folder / "mapping.toml").write_text(EMPTY_MAPPING, encoding="utf-8")
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
-    (folder / PARAMETERS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    copies = folder / "notebooks"
-    copies.mkdir()
-    for path in sorted(notebooks.glob("*.ipynb")):
-        _copy(path, copies / path.name, values)
-    (folder / "README.md").write_text(_readme(folder, audit), encoding="utf-8")
-    return [folder / "README.md", folder / "mapping.toml", folder / PARAMETERS, copies]
+    with whole_folder(folder) as aside:
+        if audit is not None:
+            audit.save_mapping(aside / "mapping.toml")
+        else:
+            write_whole(aside / "mapping.toml", EMPTY_MAPPING)
+        lines = [f"{name} = {literal(value)}" for name, value in values.items()]
+        write_whole(aside / PARAMETERS, "\n".join(lines) + "\n")
+        (aside / "notebooks").mkdir()
+        for path in sorted(notebooks.glob("*.ipynb")):
+            _copy(path, aside / "notebooks" / path.name, values)
+        write_whole(aside / "README.md", _readme(folder, audit))
+    return [folder / name for name in ("README.md", "mapping.toml", PARAMETERS, "notebooks")]
 
 
 def _readme(folder: Path, audit: Audit | None) -> str:
@@ -149,12 +150,11 @@ def _readme(folder: Path, audit: Audit | None) -> str:
 
 def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
     """Copy a notebook, and set the defaults of its parameters cell for JupyterLab."""
-    shutil.copyfile(source, target)
-    content = json.loads(target.read_text(encoding="utf-8"))
+    content = json.loads(source.read_text(encoding="utf-8"))
     content["cells"] = without_course(content["cells"])
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
             text = set_parameters(source_of(cell), values)
             cell["source"] = text.splitlines(keepends=True)
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    target.write_text(text + "\n", encoding="utf-8")
+    write_whole(target, text + "\n")

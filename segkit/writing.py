@@ -1,0 +1,210 @@
+"""Files that are written whole or not at all, and what killed writers left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit.errors import ParameterError, WriteError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PARQUET = (".parquet", ".pq")
+
+
+def write_whole(path: Path | str, content: str | bytes, *, overwrite: bool = True) -> Path:
+    """Write a file so that a reader sees the old one or the new one, never half.
+
+    It is written under another name beside its place and then renamed, so that a full disk, an
+    error or a killed process leaves what there was.
+
+    Parameters
+    ----------
+    path : path
+        The file. Its folder must be there.
+    content : str or bytes
+        All of it; text is written as UTF-8.
+    overwrite : bool
+        Replace a file that is there; else it is refused, also if it came while this was written.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written, with the system's reason; it is an ``OSError`` too.
+    ParameterError
+        If the file is there and may not be replaced.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "a.txt", "all of it").read_text()
+    'all of it'
+    """
+    target = Path(path)
+    if not overwrite and os.path.lexists(target):
+        raise ParameterError(f"{target} exists; it is not overwritten")
+    data = content.encode() if isinstance(content, str) else content
+    aside = aside_of(target)
+    try:
+        sweep(target)
+        with aside.open("xb") as handle:
+            lock(handle.fileno())
+            handle.write(data)
+        if overwrite:
+            aside.replace(target)
+        else:
+            _put(aside, target)
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror or str(error), str(target)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+    return target
+
+
+def write_frame(
+    frame: pl.DataFrame, path: Path | str, *, overwrite: bool = True, **options: Any
+) -> Path:
+    """Write a frame whole, as Parquet or CSV by the file's ending; see `write_whole`.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The rows.
+    path : path
+        Ends in .parquet or .pq for Parquet; anything else is CSV.
+    overwrite : bool
+        As for `write_whole`.
+    **options
+        For polars' own ``write_csv`` or ``write_parquet``.
+    """
+    buffer = BytesIO()
+    parquet = Path(path).name.lower().endswith(PARQUET)
+    (frame.write_parquet if parquet else frame.write_csv)(buffer, **options)
+    return write_whole(path, buffer.getvalue(), overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Hand out a folder to be filled; what is in it stands at its place once all went well.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Absent, or empty: one that is there stays the same folder, for who stands in it.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written; what was written aside is removed.
+    """
+    place = folder.absolute()
+    there = place.is_dir()
+    aside = aside_of(place / "folder") if there else aside_of(place)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if there:
+            for part in aside.iterdir():
+                part.rename(place / part.name)
+        else:
+            aside.rename(place)
+    except WriteError:
+        raise
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror or str(error), str(folder)) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def aside_of(target: Path) -> Path:
+    """Return a name beside a file under which this process may write it.
+
+    A long name is cut: file systems allow 255 bytes.
+    """
+    short = target.name.encode()[:180].decode(errors="ignore")
+    return target.with_name(f".{short}.{os.getpid()}-{secrets.token_hex(4)}.new")
+
+
+def _put(aside: Path, target: Path) -> None:
+    """Give a file its name unless that is taken."""
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        raise ParameterError(f"{target} exists; it is not overwritten") from None
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            raise ParameterError(f"{target} exists; it is not overwritten") from None
+        aside.rename(target)
+
+
+def sweep(target: Path) -> None:
+    """Remove what killed processes left beside a file, under `aside_of`'s names."""
+    short = target.name.encode()[:180].decode(errors="ignore")
+    left = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
+    with os.scandir(target.parent) as entries:
+        found = [(entry.path, m[1]) for entry in entries if (m := left.fullmatch(entry.name))]
+    for path, pid in found:
+        if is_abandoned(Path(path), int(pid)):
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
+
+
+def is_abandoned(path: Path, pid: int) -> bool:
+    """Tell whether the process that made a file or folder has gone, and nobody holds its lock.
+
+    A process in another container has a number that says nothing here; its lock does.
+    """
+    if os.name == "nt" or is_alive(pid):
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return lock(handle)
+    finally:
+        os.close(handle)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is a process of a number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is somebody else's
+    return True
+
+
+def lock(handle: int) -> bool:
+    """Take an advisory lock that the system frees when this process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
