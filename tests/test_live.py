@@ -59,23 +59,7 @@ WORK = {
     "simulate_retailer": lambda: (
         segkit.simulate_retailer(2100, months=3, difficulty="easy").tables["orders"].head(50)
     ),
-    "campaign_profit": lambda: (
-        segkit.campaign_profit(
-            _campaign(), control="holdout", margin=0.4, cost_per_contact=0.1, repeats=2000
-        ).table
-    ),
 }
-
-
-def _campaign():
-    rng = np.random.default_rng(1)
-    return pl.DataFrame(
-        {
-            "customer_id": [f"C{i}" for i in range(400)],
-            "arm": ["holdout", "tailored"] * 200,
-            "revenue": rng.gamma(2, 10, 400) * (rng.random(400) < 0.3),
-        }
-    )
 
 
 @cache

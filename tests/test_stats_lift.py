@@ -8,13 +8,13 @@ from scipy import stats
 
 from segkit.errors import DataError, ParameterError
 from segkit.stats.equal_effects import mean_errors, restricted_share, share_errors
-from segkit.stats.heterogeneity import heterogeneity, shrink
+from segkit.stats.heterogeneity import heterogeneity
 from segkit.stats.hypotheses import count_table, mean_t_test, planned_split, share_z
 from segkit.stats.intervals import relative_lift
 from segkit.stats.moments import Moments, cuped, plain_means, ratio_of_sums, stratified
 from segkit.stats.relative import relative_difference
 from segkit.stats.sequential import always_valid, mixture_multiple
-from segkit.stats.sparse import resampled_means
+from segkit.stats.shrinkage import shrink
 
 
 def moments(table):
@@ -220,33 +220,6 @@ def test_always_valid_holds_over_a_brownian_path():
     out = np.abs(paths) / np.sqrt(time) > mixture_multiple(time / 300)
     assert out.any(axis=1).mean() < 0.05
     assert (np.abs(paths) / np.sqrt(time) > 1.96).any(axis=1).mean() > 0.3  # peeking without it
-
-
-def test_sparse_bootstrap_has_the_moments_and_quantiles_of_the_plain_one():
-    rng = np.random.default_rng(4)
-    spend = np.where(rng.random(3000) < 0.05, rng.gamma(1.0, 100.0, 3000), 0.0)
-    plain = np.array([spend[rng.integers(0, 3000, 3000)].mean() for _ in range(4000)])
-    buyers = spend[spend > 0]
-    for dense in (10, 20_000):  # by three moments, and buyer by buyer
-        fast = resampled_means([buyers], [3000], repeats=20_000, dense=dense, seed=5)[:, 0]
-        assert fast.mean() == pytest.approx(spend.mean(), rel=0.01)
-        assert fast.std() == pytest.approx(plain.std(), rel=0.04)
-        for q in (0.025, 0.975):
-            assert np.quantile(fast, q) == pytest.approx(np.quantile(plain, q), rel=0.025)
-        assert stats.skew(fast) == pytest.approx(stats.skew(plain), abs=0.15)
-
-
-def test_sparse_bootstrap_is_seeded_and_indifferent_to_order():
-    values = [np.array([3.0, 1.0, 2.0]), np.array([])]
-    one = resampled_means(values, [10, 5], repeats=200, seed=1)
-    two = resampled_means([values[0][::-1], []], [10, 5], repeats=200, seed=1)
-    assert (one == two).all()
-    assert (one[:, 1] == 0).all()
-    for wrong in ([np.nan], [1.0] * 11):
-        with pytest.raises(DataError, match="finite values"):
-            resampled_means([wrong], [10])
-    with pytest.raises(ParameterError, match="100 repeats"):
-        resampled_means([[1.0]], [10], repeats=10)
 
 
 @pytest.mark.parametrize("n", [0.0, 1.0])

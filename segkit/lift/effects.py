@@ -6,15 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from segkit.lift.metrics import Kpi
 from segkit.lift.sums import Sums
 from segkit.stats.hypotheses import share_test, t_p_value
-from segkit.stats.intervals import Estimate, relative_lift, share_difference
+from segkit.stats.intervals import (
+    Estimate,
+    estimate,
+    relative_lift,
+    share_difference,
+    z_value,
+)
 from segkit.stats.moments import Moments, PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
 from segkit.stats.relative import relative_difference
+from segkit.stats.two_part import (
+    EXPECTED_BUYERS,
+    Amounts,
+    ArmMean,
+    NoEffect,
+    arm_means,
+    combine_strata,
+    expected_buyers,
+    mean_difference,
+    mean_ratio,
+    mean_test,
+    no_effect,
+)
 
-FEW = 10  # conversions (or buyers) in an arm below which intervals are not vouched for
+FEW = 10  # conversions in an arm below which a share's interval is marked
+WITHHELD = "withheld, too few buyers"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,14 +51,19 @@ class Effect:
         In the figure's own unit.
     relative : Estimate
         The difference as a share of the control's figure; an infinite limit is unbounded.
-    error, p_value : float
-        Of the difference.
+    error : float
+        Standard error of the difference.
+    null_error : float
+        The same if there were no effect: what a test can see depends on it.
+    p_value : float
     few : bool
-        Whether an arm has fewer than `FEW` customers with (or, for a share, without) the outcome.
+        For a share: fewer than `FEW` customers with (or without) the outcome in an arm. For a mean
+        or ratio: fewer than `EXPECTED_BUYERS` buyers expected in the smaller arm; its interval is
+        withheld.
     method : str
         How the difference's limits were found.
     variances : (float, float)
-        Squared errors of the figure in the arm and the control.
+        Squared errors of the figure in the arm and the control, each from its own customers.
     cases : (float, float)
         Customers with an outcome other than zero in the arm and the control.
     """
@@ -49,6 +75,7 @@ class Effect:
     difference: Estimate
     relative: Estimate
     error: float
+    null_error: float
     p_value: float
     few: bool
     method: str
@@ -69,9 +96,10 @@ def compare_arms(
 ) -> Effect:
     """Compare a figure in two arms, of one segment or of all customers.
 
-    A share without covariates gets Newcombe's interval and `share_test`; a mean Welch's; a
-    ratio the delta method over customers; with covariates the mean (or share) is adjusted by
-    CUPED. With ``strata``, the segments' effects are combined by their size.
+    A share without covariates gets Newcombe's interval and `share_test`; a mean is compared by
+    its two parts and by what the arms share under no effect (`segkit.stats.two_part`); a ratio by
+    the delta method over customers. With covariates the mean (or share) is adjusted by CUPED; with
+    ``strata``, the segments' effects are combined by their size.
 
     Parameters
     ----------
@@ -93,82 +121,22 @@ def compare_arms(
     Effect
         NaN where an arm is empty.
     """
-    few = _few(metric, sums, segment, arms)
-    if metric.kind == "share" and not covariates and not strata:
-        return _shares(metric, sums, segment, arms, few, relative, level)
-    groups = [sums.moments(segment, arm, [*metric.columns, *covariates]) for arm in arms]
-    if metric.kind == "ratio":
-        pair, method = _ratios(groups), "delta method"
-    else:
-        pair, method = _pair(metric, sums, segment, arms, covariates, strata)
-    some = [sums.buyers(segment, arm, metric.column) for arm in arms]
-    return _of_pair(pair, groups, (some[0], some[1]), few, method, relative, level)
-
-
-def _few(metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int]) -> bool:
-    for arm in arms:
-        n = sums.moments(segment, arm, [metric.column]).n
-        some = sums.buyers(segment, arm, metric.columns[-1])
-        if some < FEW or (metric.kind == "share" and n - some < FEW):
-            return True
-    return False
-
-
-def _shares(
-    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], few: bool,
-    relative: str, level: float,
-) -> Effect:  # fmt: skip
-    rows = slice(None) if segment is None else slice(segment, segment + 1)
-    place = sums.columns.index(metric.column)
-    (n1, x1), (n2, x2) = (
-        (float(sums.n[rows, arm].sum()), float(sums.totals[rows, arm, place].sum())) for arm in arms
-    )
+    z_value(level)
+    rows = None if segment is None else [segment]
+    n1, n2 = (float(sums.n[slice(None) if rows is None else rows, arm].sum()) for arm in arms)
     if n1 == 0 or n2 == 0:
         return _nothing(n1, n2, level)
-    p1, p2 = x1 / n1, x2 / n2
-    e1, e2 = np.sqrt(p1 * (1 - p1) / n1), np.sqrt(p2 * (1 - p2) / n2)
-    difference = share_difference(x1, n1, x2, n2, level=level)
-    if relative == "log":
-        lift = relative_lift(x1, n1, x2, n2, level=level)
-        if x2 == 0:
-            lift = Estimate(lift.value, lift.low, float("inf"), level, lift.method)
-    else:
-        lift = relative_difference(p1, e1, p2, e2, method=relative, level=level)
-    p_value = float(share_test(x1, n1, x2, n2).p_value)
-    error = float(np.hypot(e1, e2))
-    return Effect(
-        n1, n2, p1, p2, difference, lift, error, p_value, few, difference.method,
-        (float(e1**2), float(e2**2)), (x1, x2),
-    )  # fmt: skip
-
-
-def _nothing(n1: float, n2: float, level: float) -> Effect:
-    nan = float("nan")
-    empty = Estimate(nan, nan, nan, level, "none")
-    return Effect(n1, n2, nan, nan, empty, empty, nan, nan, True, "none", (nan, nan), (nan, nan))
-
-
-def _ratios(groups: list[Moments]) -> PairOfMeans:
-    (one, v1), (two, v2) = (ratio_of_sums(group) for group in groups)
-    return PairOfMeans(one, v1, two, v2, 0.0, float("inf"), np.zeros(0))
-
-
-def _pair(
-    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int],
-    covariates: Sequence[str], strata: bool,
-) -> tuple[PairOfMeans, str]:  # fmt: skip
-    columns = [metric.column, *covariates]
-    compare = cuped if covariates else plain_means
-    name = "CUPED" if covariates else "Welch"
-    if not strata or segment is not None:
-        one, two = (sums.moments(segment, arm, columns) for arm in arms)
-        return compare(one, two), name
-    pairs, weights = [], []
-    for place in comparable(sums, arms):
-        one, two = (sums.moments(place, arm, columns) for arm in arms)
-        pairs.append(compare(one, two))
-        weights.append(one.n + two.n)
-    return stratified(pairs, weights), f"{name}, post-stratified"
+    if metric.kind == "ratio":
+        return _ratios(metric, sums, segment, arms, relative, level)
+    if metric.kind == "share" and not covariates and not strata:
+        return _shares(metric, sums, segment, arms, relative, level)
+    if strata and segment is None:
+        rows = comparable(sums, arms) or None
+    both = sums.n[:, arms[0]] + sums.n[:, arms[1]]
+    sizes = [both.sum()] if rows is None else both[rows]
+    return compare_means(
+        metric, sums, rows, arms, sizes, covariates=covariates, relative=relative, level=level
+    )
 
 
 def comparable(sums: Sums, arms: tuple[int, int]) -> list[int]:
@@ -176,26 +144,182 @@ def comparable(sums: Sums, arms: tuple[int, int]) -> list[int]:
     return [i for i in range(len(sums.segments)) if all(sums.n[i, arm] >= 2 for arm in arms)]
 
 
-def _of_pair(
-    pair: PairOfMeans, groups: list[Moments], cases: tuple[float, float], few: bool, method: str,
+def _nothing(n1: float, n2: float, level: float) -> Effect:
+    nan = float("nan")
+    empty = Estimate(nan, nan, nan, level, "none")
+    return Effect(
+        n1, n2, nan, nan, empty, empty, nan, nan, nan, True, "none", (nan, nan), (nan, nan)
+    )
+
+
+def _shares(
+    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str,
+    level: float,
+) -> Effect:  # fmt: skip
+    one, two = (
+        sums.amounts(a, metric.column, None if segment is None else [segment]) for a in arms
+    )
+    (n1, x1), (n2, x2) = ((float(a.n[0]), float(a.total[0])) for a in (one, two))
+    p1, p2 = x1 / n1, x2 / n2
+    # Nobody, or everybody, says nothing of the spread: half a case either way.
+    e1, e2 = (
+        np.sqrt(p * (1 - p) / n) if 0 < p < 1 else np.sqrt(0.5 * (n + 0.5) / (n + 1) ** 2 / n)
+        for p, n in ((p1, n1), (p2, n2))
+    )
+    difference = share_difference(x1, n1, x2, n2, level=level)
+    if relative == "log":
+        lift = relative_lift(x1, n1, x2, n2, level=level)
+        if x2 == 0:
+            lift = Estimate(lift.value, lift.low, float("inf"), level, lift.method)
+    else:
+        lift = relative_difference(p1, e1, p2, e2, method=relative, level=level)
+    both = (x1 + x2) / (n1 + n2)
+    return Effect(
+        n1, n2, p1, p2, difference, lift, float(np.hypot(e1, e2)),
+        float(np.sqrt(both * (1 - both) * (1 / n1 + 1 / n2))),
+        float(share_test(x1, n1, x2, n2).p_value),
+        min(x1, n1 - x1, x2, n2 - x2) < FEW, difference.method,
+        (float(e1**2), float(e2**2)), (x1, x2),
+    )  # fmt: skip
+
+
+def compare_means(
+    metric: Kpi, sums: Sums, rows: Sequence[int] | None, arms: tuple[int, int],
+    sizes: npt.ArrayLike, *, covariates: Sequence[str] = (), relative: str = "log",
+    level: float = 0.95,
+) -> Effect:  # fmt: skip
+    """Compare a mean (or share) in two arms over some segments, weighted by their sizes.
+
+    Parameters
+    ----------
+    metric : Kpi
+    sums : Sums
+    rows : sequence of int or None
+        Places of the segments; None for all customers as one group.
+    arms : (int, int)
+    sizes : array
+        Weight of each segment; one number for all customers.
+    covariates, relative, level
+        As `compare_arms`.
+
+    Returns
+    -------
+    Effect
+    """
+    one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
+    columns = [metric.column, *covariates]
+    groups: list[int | None] = [None] if rows is None else list(rows)
+    pairs = [_adjusted([sums.moments(g, arm, columns) for arm in arms]) for g in groups]
+    pair = stratified(pairs, sizes)
+    weights = np.asarray(sizes, dtype=np.float64) / np.sum(sizes)
+    null = no_effect(one, two).combined(weights, np.array([each.kept for each in pairs]))
+    whole = combine_strata(one, weights), combine_strata(two, weights)
+    plain = float(no_effect(*whole).error)
+    limits = arm_means(
+        *whole, level=level, means=(pair.mean_1, pair.mean_2),
+        kept=float(null.error) / plain if plain > 0 else 1.0,
+    )  # fmt: skip
+    method = "CUPED, " if covariates else ""
+    method += "post-stratified, " if len(groups) > 1 else ""
+    customers = float(one.n.sum()), float(two.n.sum())
+    cases = float(one.buyers.sum()), float(two.buyers.sum())
+    return _mean_effect(
+        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level
+    )
+
+
+def _adjusted(groups: list[Moments]) -> PairOfMeans:
+    compare = cuped if groups[0].mean.size > 1 else plain_means
+    return compare(groups[0], groups[1])
+
+
+def _mean_effect(
+    whole: tuple[Amounts, Amounts], limits: tuple[ArmMean, ArmMean], null: NoEffect,
+    pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
     relative: str, level: float,
 ) -> Effect:  # fmt: skip
-    from scipy.special import ndtri, stdtrit
-
-    error = pair.error
-    bounded = np.isfinite(pair.freedom)
-    tail = (1 + level) / 2
-    multiple = float(stdtrit(pair.freedom, tail) if bounded else ndtri(tail))
     d = pair.difference
-    if np.isnan(pair.freedom):  # an arm with a single customer
-        multiple = float("nan")
-    difference = Estimate(d, d - multiple * error, d + multiple * error, level, method)
-    p_value = float(t_p_value(d / error, pair.freedom)) if error > 0 else float("nan")
-    lift = relative_difference(
-        pair.mean_1, np.sqrt(pair.variance_1), pair.mean_2, np.sqrt(pair.variance_2),
-        covariance=pair.covariance, method=relative, level=level,
-    )  # fmt: skip
+    # What the adjusted means have in common does not show in their difference.
+    own = (float(pair.variance_1 - pair.covariance), float(pair.variance_2 - pair.covariance))
+    difference = mean_difference(*limits, level=level)
+    lift = mean_ratio(*limits, level=level)
+    errors = float(limits[0].error), float(limits[1].error)
+    if not np.isfinite(difference.low):  # amounts of both signs, or none at all
+        errors = (own[0] ** 0.5, own[1] ** 0.5)
+        difference = _signed(d, own, customers, level)
+        method = f"{method.removesuffix('two-part')}normal, amounts of both signs"
+        relative = "fieller" if relative == "log" else relative
+    if relative != "log":
+        lift = relative_difference(
+            pair.mean_1, errors[0], pair.mean_2, errors[1], method=relative, level=level
+        )
+    few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
+    if few:
+        method = WITHHELD
+        difference, lift = _withheld(d, level), _withheld(float(lift.value), level)
     return Effect(
-        groups[0].n, groups[1].n, pair.mean_1, pair.mean_2, difference, lift, error, p_value, few,
-        method, (float(pair.variance_1), float(pair.variance_2)), cases,
+        *customers, pair.mean_1, pair.mean_2, difference, lift, float(np.hypot(*errors)),
+        float(null.error), float(mean_test(d, null)), few, method, own, cases,
     )  # fmt: skip
+
+
+def _ratios(
+    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str,
+    level: float,
+) -> Effect:  # fmt: skip
+    """Compare ratios of sums; the linearised residuals ``y - R x`` play the buyers' amounts."""
+    groups = [sums.moments(segment, arm, metric.columns) for arm in arms]
+    (one, v1), (two, v2) = (ratio_of_sums(group) for group in groups)
+    amounts = [_residuals(metric, sums, segment, arm) for arm in arms]
+    limits = arm_means(*amounts, level=level, means=(one, two))
+    difference, lift = mean_difference(*limits, level=level), mean_ratio(*limits, level=level)
+    if relative != "log":
+        lift = relative_difference(
+            one, float(limits[0].error), two, float(limits[1].error), method=relative, level=level
+        )
+    cases = [sums.buyers(segment, arm, metric.column) for arm in arms]
+    below = [sums.amounts(arm, metric.below, None if segment is None else [segment])
+             for arm in arms]  # fmt: skip
+    few = min(float(expected_buyers(*below)[0]), *cases) < EXPECTED_BUYERS
+    if few:
+        difference, lift = _withheld(one - two, level), _withheld(float(lift.value), level)
+    error = float(np.hypot(limits[0].error, limits[1].error))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p_value = float(t_p_value((one - two) / error, np.inf)) if error > 0 else float("nan")
+    return Effect(
+        groups[0].n, groups[1].n, one, two, difference, lift, error, error, p_value, few,
+        WITHHELD if few else "delta method", (v1, v2), (cases[0], cases[1]),
+    )  # fmt: skip
+
+
+def _residuals(metric: Kpi, sums: Sums, segment: int | None, arm: int) -> Amounts:
+    """Sum the residuals of a ratio over one arm, as amounts of the customers above the line."""
+    i, j = (sums.columns.index(column) for column in metric.columns)
+    rows = slice(None) if segment is None else slice(segment, segment + 1)
+    products, cubes = (t[rows, arm].sum(axis=0) for t in (sums.products, sums.cubes))
+    y, x = (float(sums.totals[rows, arm, k].sum()) for k in (i, j))
+    buyers = np.array(sums.buyers(segment, arm, metric.column))
+    r = y / x if x > 0 else 0.0
+    away = sums.shift[i] - r * sums.shift[j]  # the products are of shifted columns
+    n = float(sums.n[rows, arm].sum())
+    square = products[i, i] - 2 * r * products[i, j] + r**2 * products[j, j]
+    cube = cubes[i, i] - 3 * r * cubes[i, j] + 3 * r**2 * cubes[j, i] - r**3 * cubes[j, j]
+    second, third = max(square - n * away**2, 0.0), cube + 3 * away * square - 2 * n * away**3
+    return Amounts(buyers, buyers, np.array(y), np.array(second), np.array(third))
+
+
+def _withheld(value: float, level: float) -> Estimate:
+    return estimate(value, float("nan"), float("nan"), level, WITHHELD)
+
+
+def _signed(
+    d: float, own: tuple[float, float], customers: tuple[float, float], level: float
+) -> Estimate:
+    """Limits where amounts have both signs: by the larger of the arms' own and shared spread."""
+    n1, n2 = customers
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shared = (own[0] * n1 * (n1 - 1) + own[1] * n2 * (n2 - 1)) / (n1 + n2 - 2)
+        least = shared * np.array([1 / n1, 1 / n2])
+        reach = z_value(level) * np.sqrt(np.maximum(own, least).sum())
+    reach = reach if reach > 0 else np.nan  # nobody bought: nothing tells the spread
+    return estimate(d, d - reach, d + reach, level, "normal")

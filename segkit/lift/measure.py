@@ -25,11 +25,14 @@ from segkit.lift.result import Lift
 from segkit.lift.sums import Sums, refuse_no_share, sum_up
 from segkit.lift.verdicts import ALL, guardrails, judge
 from segkit.stats.equal_effects import mean_errors, share_errors
-from segkit.stats.heterogeneity import heterogeneity, shrink
+from segkit.stats.heterogeneity import heterogeneity
+from segkit.stats.intervals import Estimate, estimate
 from segkit.stats.relative import METHODS
+from segkit.stats.shrinkage import effective_cases, shrink, shrink_counts
+from segkit.stats.two_part import EXPECTED_BUYERS, no_effect
 
 OVERALL = ("auto", "pooled", "stratified")
-_INNER = ("variance_arm", "variance_control", "cases_arm", "cases_control")
+_INNER = ("null_error", "variance_arm", "variance_control", "cases_arm", "cases_control")
 
 
 @takes_frames
@@ -130,7 +133,7 @@ def measure_lift(
     options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
     effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level, power)
-    effects, tested = _between_segments(effects, level, adjusted=bool(covariates))
+    effects, tested = _between_segments(effects, sums, chosen, level, adjusted=bool(covariates))
     effects = effects.drop(_INNER)
     guards = guardrails(effects, chosen, margins or {}, level)
     return Lift(
@@ -178,6 +181,11 @@ def _all_rows(
                 )  # fmt: skip
                 label = ALL if group is None else sums.segments[group]
                 rows.append(_row(metric, arm, sums.arms[base], label, found))
+    if any(row["few"] and row["kind"] != "share" for row in rows):
+        notes.append(
+            f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, the interval of "
+            "a mean is withheld and its verdict is undecided: read conversion there."
+        )
     if options["relative"] == "delta":
         notes.append(
             "The delta interval of a relative lift covers less than its level where conversions "
@@ -212,42 +220,68 @@ def _row(metric: Kpi, arm: str, control: str, segment: str, found: Any) -> dict[
         "difference_low": found.difference.low,
         "difference_high": found.difference.high,
         "error": found.error,
+        "null_error": found.null_error,
         "relative": found.relative.value,
         "relative_low": found.relative.low,
         "relative_high": found.relative.high,
         "p_value": found.p_value,
         "few": found.few,
         "method": found.method,
-        **dict(zip(_INNER, (*found.variances, *found.cases), strict=True)),
+        **dict(zip(_INNER[1:], (*found.variances, *found.cases), strict=True)),
         "relative_method": found.relative.method,
     }
 
 
 def _equal_errors(part: pl.DataFrame, *, adjusted: bool) -> npt.NDArray[np.float64]:
     """Return the segments' errors under equal effects, on the difference's scale."""
-    column = {name: part[name].to_numpy() for name in (*_INNER, "customers_arm",
-              "customers_control", "error")}  # fmt: skip
+    column = {name: part[name].to_numpy() for name in (*_INNER[1:], "customers_arm",
+              "customers_control")}  # fmt: skip
     n1, n2 = column["customers_arm"], column["customers_control"]
     if part["kind"][0] == "share" and not adjusted:
         return share_errors(column["cases_arm"], n1, column["cases_control"], n2)
-    v1, v2 = column["variance_arm"], column["variance_control"]
-    own = mean_errors(v1, n1, column["cases_arm"], v2, n2, column["cases_control"])
-    shared = column["error"] ** 2 - v1 - v2  # of CUPED's two means, by the mean of both arms
-    return np.asarray(np.sqrt(np.maximum(own**2 + shared, 0.0)))
+    return mean_errors(
+        column["variance_arm"], n1, column["cases_arm"],
+        column["variance_control"], n2, column["cases_control"],
+    )  # fmt: skip
+
+
+def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Estimate:
+    """Shrink segments' effects: by counts, or by errors for ratios and amounts of both signs."""
+    column = {name: part[name].to_numpy() for name in part.columns if part[name].dtype.is_numeric()}
+    if part.height == 1:
+        low, high = column["difference_low"], column["difference_high"]
+        return estimate(column["difference"], low, high, level, "not shrunken")
+    rows = list(range(len(sums.segments)))
+    arms = [sums.arms.index(part[name][0]) for name in ("arm", "control")]
+    one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
+    cases = effective_cases(one, two)
+    if metric.kind == "ratio" or any((part < 0).any() for part in cases):
+        return shrink(column["difference"], column["error"], level=level)
+    # An adjustment moves the totals, and leaves less of the variance that a case stands for.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept = column["null_error"] / no_effect(one, two).error
+        phi = (one.total + two.total) / (cases[0] + cases[1]) * np.where(kept > 0, kept, 1) ** 2
+    customers = column["customers_arm"], column["customers_control"]
+    totals = [
+        n * column[name] for n, name in zip(customers, ("value_arm", "value_control"), strict=True)
+    ]
+    counts = [np.maximum(total / phi, 0.0) for total in totals]
+    return shrink_counts(counts, customers, totals, level=level)
 
 
 def _between_segments(
-    effects: pl.DataFrame, level: float, *, adjusted: bool
+    effects: pl.DataFrame, sums: Sums, metrics: Sequence[Kpi], level: float, *, adjusted: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Test whether segments' effects differ, and shrink them; on the difference's scale."""
+    """Test whether segments' effects differ, and shrink them."""
     tests, shrunk = [], []
+    named = {metric.name: metric for metric in metrics}
     parts = effects.filter(pl.col("segment") != ALL).partition_by(
         "metric", "arm", maintain_order=True
     )
     for part in parts:
         d, s = part["difference"].to_numpy(), part["error"].to_numpy()
         found = heterogeneity(d, s, equal_errors=_equal_errors(part, adjusted=adjusted))
-        moved = shrink(d, s, level=level)
+        moved = _shrunken(part, sums, named[part["metric"][0]], level)
         tests.append(
             {
                 "metric": part["metric"][0],

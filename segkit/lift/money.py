@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,20 @@ from segkit.display import money, number, percent
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.design import check_arms, refuse_later_segments, refuse_twice, refuse_unrandomised
+from segkit.lift.effects import compare_means
+from segkit.lift.metrics import KPIS
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import Sums, sum_up
 from segkit.lift.verdicts import ALL
 from segkit.result import Result
-from segkit.stats.intervals import z_value
-from segkit.stats.sparse import resampled_means
+from segkit.stats.intervals import Estimate, z_value
+from segkit.stats.two_part import EXPECTED_BUYERS
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
+REVENUE = next(metric for metric in KPIS if metric.name == "revenue")
 ROUNDING = 1e-12  # of the cost a customer: a smaller difference of costs is none
 
 
@@ -36,11 +40,12 @@ class Money(Result):
     ----------
     table : DataFrame
         One row an arm and segment ("all customers" first): arm, control, segment, customers,
-        buyers (with revenue that is not zero), revenue_arm and revenue_control (per assigned
-        customer), added_revenue, added_cost (per assigned customer), added_profit, each profit and
-        revenue with _low and _high; total_revenue, total_cost, total_profit with _low and _high
-        (over the arm's customers), roi with _low and _high (null where nothing was spent more), and
-        profit_chance (share of resamples with a profit).
+        buyers and buyers_control (with revenue that is not zero), revenue_arm and revenue_control
+        (per assigned customer), added_revenue, added_cost (per assigned customer), added_profit,
+        each profit and revenue with _low and _high; total_revenue, total_cost, total_profit with
+        _low and _high (over the arm's customers), roi with _low and _high (null where nothing was
+        spent more), profit_chance (confidence that there was a profit, 0 to 1), and few (too few
+        buyers: _low, _high and profit_chance are null).
     control : str
     margin : float
         Share of revenue that is profit.
@@ -49,8 +54,6 @@ class Money(Result):
     fixed_cost : float
         Of every arm but the control, over all its customers.
     level : float
-    repeats : int
-        Bootstrap resamples.
     currency : str or None
     """
 
@@ -60,7 +63,6 @@ class Money(Result):
     cost_per_contact: dict[str, float]
     fixed_cost: float
     level: float
-    repeats: int
     currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
@@ -79,8 +81,8 @@ class Money(Result):
         )
         return (
             f"{head} In all: {whole}. Revenue is net of returns within the window, "
-            f"{percent(self.margin)} of it profit; limits by a bootstrap within segments "
-            f"({number(self.repeats)} draws)."
+            f"{percent(self.margin)} of it profit; limits from the "
+            "number of buyers and what a buyer spent."
         )
 
     def plot(self) -> Figure:
@@ -104,6 +106,13 @@ class Money(Result):
 
 def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
     low, high = row["added_profit_low"], row["added_profit_high"]
+    if row["few"]:
+        return (
+            f"{row['arm']} {money(row['added_profit'], currency)}, without an interval: "
+            f"{number(row['buyers_control'])} buyers under {row['control']} and "
+            f"{number(row['buyers'])} under {row['arm']} are too few (fewer than "
+            f"{EXPECTED_BUYERS:g} expected in the smaller arm), gain or loss undecided"
+        )
     verdict = "a gain" if low > 0 else "a loss" if high < 0 else "gain or loss undecided"
     return (
         f"{row['arm']} {money(row['added_profit'], currency)} ({number(low)} to {number(high)}), "
@@ -113,6 +122,8 @@ def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
 
 def _in_all(row: Mapping[str, Any], currency: str | None) -> str:
     roi = "no more was spent than on the control, so there is no return on it"
+    if row["few"]:
+        return f"{row['arm']} {_whole(row['total_profit'], currency)}, undecided"
     if row["roi"] is not None:
         roi = (
             f"{number(row['roi'])} times the added cost of {_whole(row['total_cost'], currency)} "
@@ -138,18 +149,19 @@ def campaign_profit(
     fixed_cost: float = 0.0,
     arms: list[str] | None = None,
     segment: str | None = "segment",
-    repeats: int = 10_000,
     level: float = 0.95,
-    seed: int | np.random.Generator = 0,
     randomised: bool = True,
     currency: str | None = None,
+    repeats: int | None = None,
 ) -> Money:
     """Did the campaign pay: what did it add per assigned customer, and in all?
 
     Added revenue is the difference of the arms' mean revenue over *assigned* customers, buyers or
     not; over all customers segments are weighted by their size in the arm. Added profit is
     ``margin x added revenue - added cost``, the return ``added profit / added cost``. Limits are
-    percentiles of a bootstrap within arm and segment that draws the buyers alone.
+    those of the difference in revenue, from its two parts (`segkit.stats.two_part`): how many
+    bought and how much a buyer spent. They are withheld (null) where the smaller arm expects fewer
+    than `EXPECTED_BUYERS` buyers.
 
     Parameters
     ----------
@@ -168,14 +180,13 @@ def campaign_profit(
         Arms to compare; by default all but the control.
     segment : str or None
         Column of the segments.
-    repeats : int
-        Resamples.
     level : float
-    seed : int or numpy Generator
     randomised : bool
         False is refused, as in `measure_lift`.
     currency : str, optional
         Of the revenue, for texts.
+    repeats : int, optional
+        Deprecated and without effect: limits are no longer resampled.
 
     Returns
     -------
@@ -196,6 +207,12 @@ def campaign_profit(
     >>> round(found.table["added_profit"][0], 2), round(found.table["roi"][0], 2)
     (1.8, 9.0)
     """
+    if repeats is not None:
+        warnings.warn(
+            "campaign_profit no longer resamples: leave out repeats",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     known = isinstance(outcomes, Outcomes)
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
     refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
@@ -210,7 +227,6 @@ def campaign_profit(
     costs = _costs(sums, control, cost_per_contact, bool(mailed))
     if not 0 <= margin <= 1 or fixed_cost < 0:
         raise ParameterError(f"expected a margin from 0 to 1 and costs >= 0, got {margin}")
-    draws = _draw(frame, sums, by, repeats, seed)
     spent = _spent(sums, costs, bool(mailed))
     rows: list[dict[str, Any]] = []
     for place in places:
@@ -218,11 +234,9 @@ def campaign_profit(
         groups = [(ALL, both), *((sums.segments[i], [i]) for i in both)] if by else [(ALL, both)]
         for name, which in groups:
             fixed = fixed_cost if name == ALL else 0.0
-            rows.append(
-                _row(sums, draws, spent, (place, base), name, which, (margin, fixed, level))
-            )
+            rows.append(_row(sums, spent, (place, base), name, which, (margin, fixed, level)))
     table = pl.DataFrame(rows, infer_schema_length=None)
-    return Money(table, control, margin, costs, fixed_cost, level, repeats, currency)
+    return Money(table, control, margin, costs, fixed_cost, level, currency)
 
 
 def _costs(
@@ -247,70 +261,50 @@ def _spent(sums: Sums, costs: Mapping[str, float], mailed: bool) -> Floats:
     return np.asarray(contacts * np.array([costs[name] for name in sums.arms]))
 
 
-def _draw(
-    frame: pl.DataFrame, sums: Sums, by: str | None, repeats: int, seed: Any
-) -> Floats:  # fmt: skip
-    """Resample mean revenue by segment and arm, shape (repeats, segments, arms)."""
-    keys = [by, "arm"] if by else ["arm"]
-    some = (
-        frame.lazy().filter(pl.col("revenue") != 0).group_by(keys).agg(pl.col("revenue"))
-        .with_columns(pl.col(keys).cast(pl.String)).collect()
-    )  # fmt: skip
-    values = {
-        (row[by] if by else "all", row["arm"]): row["revenue"] for row in some.iter_rows(named=True)
-    }
-    cells = [
-        (i, j) for i in range(len(sums.segments)) for j in range(len(sums.arms)) if sums.n[i, j] > 0
-    ]
-    drawn = resampled_means(
-        [values.get((sums.segments[i], sums.arms[j]), []) for i, j in cells],
-        [int(sums.n[i, j]) for i, j in cells],
-        repeats=repeats,
-        seed=seed,
-    )
-    table = np.zeros((repeats, len(sums.segments), len(sums.arms)))
-    for column, (i, j) in enumerate(cells):
-        table[:, i, j] = drawn[:, column]
-    return table
-
-
 def _row(
-    sums: Sums, draws: Floats, spent: Floats, arms: tuple[int, int], name: str, which: list[int],
+    sums: Sums, spent: Floats, arms: tuple[int, int], name: str, which: list[int],
     terms: tuple[float, float, float],
 ) -> dict[str, Any]:  # fmt: skip
     (arm, base), (margin, fixed, level) = arms, terms
     n = sums.n[which, arm]
-    weights = n / n.sum()
-    revenue = sums.totals[which, :, sums.columns.index("revenue")] / sums.n[which]
+    weights, total = n / n.sum(), float(n.sum())
+    found = compare_means(REVENUE, sums, which, arms, n, level=level)
+    added = found.difference
     cost = spent[which] / sums.n[which]
-    added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / n.sum()
+    added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / total
     # Equal costs differ by rounding alone; a return on that would be astronomical.
     added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost[:, [arm, base]].max() else added_cost
-    added = float(weights @ (revenue[:, arm] - revenue[:, base]))
-    drawn = (draws[:, which, arm] - draws[:, which, base]) @ weights
-    z_value(level)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    profit = [margin * value - added_cost for value in (added, low, high)]
-    total = float(n.sum())
-    roi = [value / added_cost if added_cost > 0 else None for value in profit]
+    ends = {"": added.value, "_low": added.low, "_high": added.high}
+    ends = {end: None if np.isnan(value) else float(value) for end, value in ends.items()}
+    profit = {end: None if v is None else margin * v - added_cost for end, v in ends.items()}
     return {
         "arm": sums.arms[arm],
         "control": sums.arms[base],
         "segment": name,
         "customers": int(total),
-        "buyers": int(sums.nonzero[which, arm, sums.columns.index("revenue")].sum()),
-        "revenue_arm": float(weights @ revenue[:, arm]),
-        "revenue_control": float(weights @ revenue[:, base]),
-        "added_revenue": added,
-        "added_revenue_low": float(low),
-        "added_revenue_high": float(high),
+        "buyers": int(found.cases[0]),
+        "buyers_control": int(found.cases[1]),
+        "revenue_arm": found.value_arm,
+        "revenue_control": found.value_control,
+        **{f"added_revenue{end}": value for end, value in ends.items()},
         "added_cost": added_cost,
-        **dict(zip(("added_profit", "added_profit_low", "added_profit_high"), profit, strict=True)),
-        "total_revenue": added * total,
+        **{f"added_profit{end}": value for end, value in profit.items()},
+        "total_revenue": added.value * total,
         "total_cost": added_cost * total,
-        "total_profit": profit[0] * total,
-        "total_profit_low": profit[1] * total,
-        "total_profit_high": profit[2] * total,
-        **dict(zip(("roi", "roi_low", "roi_high"), roi, strict=True)),
-        "profit_chance": float((margin * drawn > added_cost).mean()),
-    }
+        **{f"total_profit{end}": None if v is None else v * total for end, v in profit.items()},
+        **{f"roi{end}": None if v is None or added_cost <= 0 else v / added_cost
+           for end, v in profit.items()},
+        "profit_chance": _chance(added, added_cost / margin) if margin > 0 else None,
+        "few": found.few,
+    }  # fmt: skip
+
+
+def _chance(added: Estimate, needed: float) -> float | None:
+    """Return the confidence that more was added than needed, read off the interval's reaches."""
+    from scipy.special import ndtr
+
+    away = added.value - needed
+    reach = added.value - added.low if away > 0 else added.high - added.value
+    if not reach > 0:
+        return None
+    return float(ndtr(z_value(added.level) * away / reach))

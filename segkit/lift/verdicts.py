@@ -23,7 +23,9 @@ def judge(
     A family holds the comparisons of one figure over all arms: those over all customers are one
     family, those by segment another. Within it p-values are adjusted by Holm; so are those of the
     two one-sided tests of equivalence, where a margin was declared. A metric whose denominator
-    follows the assignment gets no verdict.
+    follows the assignment gets no verdict. A verdict agrees with the interval that is shown:
+    "higher" and "lower" need one that leaves zero out, "same" one that lies within the margin, and
+    a mean whose interval is withheld is undecided.
 
     Parameters
     ----------
@@ -52,43 +54,46 @@ def judge(
     parts = []
     for part in framed.partition_by("family", maintain_order=True):
         p = part["p_value"].cast(pl.Float64).to_numpy()
-        error = part["error"].to_numpy()
         margin = margins.get(part["metric"][0], np.nan)
-        same = _equivalence(part["difference"].to_numpy(), error, margin)
+        same = _equivalence(part, margin, level)
         tests = max(1, int((~np.isnan(p)).sum()))
         reach = z_value(1 - (1 - level) / tests) + float(ndtri(power))
         parts.append(
             part.with_columns(
                 p_adjusted=pl.Series(adjust(p)),
                 p_same=pl.Series(adjust(same)),
-                smallest_effect=pl.Series(reach * error),
+                smallest_effect=reach * pl.col("null_error"),
+                margin=pl.lit(margin),
             )
         )
-    return pl.concat(parts).with_columns(_verdict(1 - level).alias("verdict"))
+    return pl.concat(parts).with_columns(_verdict(1 - level).alias("verdict")).drop("margin")
 
 
-def _equivalence(
-    difference: np.ndarray, error: np.ndarray, margin: float
-) -> np.ndarray:  # fmt: skip
+def _equivalence(part: pl.DataFrame, margin: float, level: float) -> np.ndarray:
+    """Return the p-value of "at least the margin apart", read off each interval's two reaches."""
     from scipy.special import ndtr
 
+    d, low, high = (part[f"difference{end}"].to_numpy() for end in ("", "_low", "_high"))
     with np.errstate(invalid="ignore", divide="ignore"):
-        nearer = (margin - np.abs(difference)) / error
-    return np.asarray(np.where(error > 0, 1 - ndtr(nearer), np.nan))
+        up, down = (margin - d) / (high - d), (margin + d) / (d - low)
+        return np.asarray(1 - ndtr(z_value(level) * np.minimum(up, down)))
 
 
 def _verdict(alpha: float) -> pl.Expr:
     differs = pl.col("p_adjusted") <= alpha
+    low, high, margin = pl.col("difference_low"), pl.col("difference_high"), pl.col("margin")
+    shown = low.is_not_nan() & high.is_not_nan()
+    inside = shown & (low > -margin) & (high < margin)
     return (
         pl.when(pl.col("use") == "descriptive")
         .then(pl.lit("descriptive"))
         .when(pl.col("difference").is_nan() | pl.col("p_adjusted").is_nan())
         .then(pl.lit("not measured"))
-        .when(differs & (pl.col("difference") > 0))
+        .when(differs & shown & (low > 0))
         .then(pl.lit("higher"))
-        .when(differs)
+        .when(differs & shown & (high < 0))
         .then(pl.lit("lower"))
-        .when(pl.col("p_same").fill_nan(1.0) <= alpha)
+        .when((pl.col("p_same").fill_nan(1.0) <= alpha) & inside)
         .then(pl.lit("same"))
         .otherwise(pl.lit("undecided"))
     )

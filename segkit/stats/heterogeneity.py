@@ -1,4 +1,4 @@
-"""Do effects differ between groups, do they change sign, and what is each once noise is allowed?"""
+"""Tests of whether effects differ between groups and whether they change sign."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segkit.errors import DataError
-from segkit.stats.intervals import Estimate, estimate, z_value
 
 Array = npt.NDArray[np.float64]
-_GRID = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +37,10 @@ class Heterogeneity:
     p_crossing: float
 
 
-def _usable(
+def usable(
     effects: npt.ArrayLike, errors: npt.ArrayLike
 ) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Return the effects with a finite, positive error, their errors, and which they are."""
     d, s = np.asarray(effects, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if d.shape != s.shape or d.ndim != 1:
         raise DataError(f"expected one error an effect, got shapes {d.shape} and {s.shape}")
@@ -92,7 +91,7 @@ def heterogeneity(
     """
     from scipy.special import binom, chdtrc
 
-    d, s, keep = _usable(effects, errors)
+    d, s, keep = usable(effects, errors)
     null = s
     if equal_errors is not None:
         null = np.asarray(equal_errors, dtype=np.float64)[keep]
@@ -112,86 +111,3 @@ def heterogeneity(
         chance = float((binom(k - 1, h) * 0.5 ** (k - 1) * chdtrc(h, crossing)).sum())
     i_squared = max(0.0, 1 - (k - 1) / q) if q > 0 else 0.0
     return Heterogeneity(k, q, k - 1, float(chdtrc(k - 1, q)), i_squared, crossing, chance)
-
-
-def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
-    """Estimate each group's effect with strength borrowed from the others.
-
-    Effects are taken as normal about a common mean with spread tau; both have flat priors (with two
-    groups ``B = s0^2 / (s0^2 + tau^2)`` has, ``s0^2`` the harmonic mean of the squared errors).
-    The posterior is integrated over a grid of B, so that the limits allow for not knowing tau.
-    Averaged over the groups, the intervals nearly cover their level (less where large effects have
-    large errors); a single odd group's may not, for it is drawn to the mean.
-
-    Parameters
-    ----------
-    effects, errors : array of shape (groups,)
-        Effects with their standard errors; a group without a finite, positive error gets NaN.
-    level : float
-        Nominal coverage, averaged over groups.
-
-    Returns
-    -------
-    Estimate
-        One value and interval a group; a lone group's effect is not moved.
-
-    Raises
-    ------
-    DataError
-        If the arrays' shapes differ.
-
-    Notes
-    -----
-    Source: Gelman (2006), "Prior distributions for variance parameters in hierarchical models",
-    Bayesian Analysis 1; Daniels (1999), "A prior for the variance in hierarchical models",
-    Canadian Journal of Statistics 27 (uniform shrinkage); Morris (1983), "Parametric empirical
-    Bayes inference", JASA 78, for coverage by average.
-
-    Examples
-    --------
-    >>> found = shrink([0.0, 2.0], [1.0, 1.0])
-    >>> bool(0 < found.value[0] < found.value[1] < 2)
-    True
-    """
-    d, s, keep = _usable(effects, errors)
-    parts = np.full((3, keep.size), np.nan)
-    if d.size == 1:
-        reach = z_value(level) * s
-        parts[:, keep] = d, d - reach, d + reach
-    elif d.size:
-        parts[:, keep] = _posterior(d, s, level)
-    name = "hierarchical normal, flat prior on the spread"
-    return estimate(parts[0], parts[1], parts[2], level, name)
-
-
-def _posterior(d: Array, s: Array, level: float) -> tuple[Array, Array, Array]:
-    grid = (np.arange(_GRID) + 0.5) / _GRID
-    harmonic = d.size / (1 / s**2).sum()
-    tau2 = harmonic * (1 / grid - 1)
-    # A flat prior on tau, in terms of the grid; with two groups it has no proper posterior.
-    flat = -2 * np.log(grid) - 0.5 * np.log(1 / grid - 1) if d.size > 2 else 0.0
-    w = 1 / (s**2 + tau2[:, None])  # (grid, groups)
-    total = w.sum(axis=1)
-    middle = (w * d).sum(axis=1) / total
-    loglik = flat + 0.5 * np.log(w).sum(axis=1) - 0.5 * np.log(total)
-    loglik = loglik - 0.5 * (w * (d - middle[:, None]) ** 2).sum(axis=1)
-    weight = np.exp(loglik - loglik.max())
-    weight = weight / weight.sum()
-    own = s**2 * w  # share of the common mean in each group's estimate
-    means = own * middle[:, None] + (1 - own) * d
-    sds = np.sqrt(s**2 * (1 - own) + own**2 / total[:, None])
-    value = weight @ means
-    tail = (1 - level) / 2
-    return value, _quantile(weight, means, sds, tail), _quantile(weight, means, sds, 1 - tail)
-
-
-def _quantile(weight: Array, means: Array, sds: Array, p: float) -> Array:
-    """Find each group's quantile of a mixture of normals by bisection."""
-    from scipy.special import ndtr
-
-    low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = weight @ ndtr((middle - means) / sds) < p
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)

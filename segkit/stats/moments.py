@@ -64,6 +64,9 @@ class PairOfMeans:
         Degrees of freedom of their difference (Welch and Satterthwaite).
     weights : array
         What each covariate was multiplied by; empty without any.
+    kept : float
+        Share of the outcome's standard deviation (pooled within the groups) that the covariates
+        leave unexplained; 1 without any.
     """
 
     mean_1: float
@@ -73,6 +76,7 @@ class PairOfMeans:
     covariance: float
     freedom: float
     weights: Any
+    kept: float = 1.0
 
     @property
     def difference(self) -> float:
@@ -177,6 +181,8 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     inside, with_y = pooled[1:, 1:], pooled[1:, 0]
     scale = np.sqrt(np.where(np.diag(inside) > 0, np.diag(inside), 1.0))
     theta = np.linalg.pinv(inside / np.outer(scale, scale), rcond=1e-9) @ (with_y / scale) / scale
+    left = pooled[0, 0] - theta @ with_y
+    kept = float(np.sqrt(np.clip(left / pooled[0, 0], 0.0, 1.0))) if pooled[0, 0] > 0 else 1.0
     total = one.n + two.n
     common = (one.n * one.mean[1:] + two.n * two.mean[1:]) / total
     shared = float(theta @ inside @ theta) / total
@@ -190,7 +196,7 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     (m1, own_1, tied_1), (m2, own_2, tied_2) = parts
     return PairOfMeans(
         m1, own_1 + 2 * tied_1 + shared, m2, own_2 + 2 * tied_2 + shared,
-        tied_1 + tied_2 + shared, _freedom(own_1, one.n, own_2, two.n), theta,
+        tied_1 + tied_2 + shared, _freedom(own_1, one.n, own_2, two.n), theta, kept,
     )  # fmt: skip
 
 

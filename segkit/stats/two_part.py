@@ -164,6 +164,19 @@ class NoEffect:
         """Standard error of the difference of the two means."""
         return np.asarray(np.sqrt(self.variance) * self.to_difference)
 
+    def combined(self, weights: npt.ArrayLike, kept: npt.ArrayLike = 1.0) -> NoEffect:
+        """Combine strata (the last axis) by weights, an adjustment keeping a share of each error.
+
+        Cumulants of independent strata add up. An adjustment (CUPED) that keeps a share of the
+        error is taken to keep as large a share of the third moment.
+        """
+        w, scale = np.asarray(weights, dtype=np.float64), np.asarray(self.to_difference)
+        variance = (w**2 * scale**2 * self.variance * np.square(kept)).sum(axis=-1)
+        third = (w**3 * scale**3 * self.third * kept).sum(axis=-1)
+        expected = (w * scale * self.expected).sum(axis=-1)
+        nobody = np.prod(self.nobody, axis=-1)
+        return NoEffect(expected, variance, third, np.ones(np.shape(expected)), nobody)
+
 
 def no_effect(one: Amounts, two: Amounts) -> NoEffect:
     """Compute the permutation moments of the second arm's mean.
@@ -244,6 +257,46 @@ def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
     return np.asarray(np.where(spread > 0, p, np.where(np.isfinite(d), 1.0, np.nan)))
 
 
+def combine_strata(strata: Amounts, weights: npt.ArrayLike) -> Amounts:
+    """Combine one arm's strata into amounts whose mean is the strata's weighted mean.
+
+    Customers and buyers are effective numbers (Kish): fewer than counted where the weights differ
+    from the arm's own split.
+
+    Parameters
+    ----------
+    strata : Amounts
+        Arrays with one entry a stratum.
+    weights : array of shape (strata,)
+        Shares of the strata, of sum 1.
+
+    Notes
+    -----
+    Source: Kish (1965), Survey Sampling, section 11.7, for the effective numbers.
+
+    Examples
+    --------
+    >>> strata = Amounts(*(np.array(v, float) for v in ([10, 30], [2, 3], [8, 30], [2, 8], [0, 0])))
+    >>> combined = combine_strata(strata, [0.5, 0.5])
+    >>> float(combined.mean), round(float(combined.buyers), 2)
+    (0.9, 3.86)
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    n, k = (np.asarray(v, dtype=np.float64) for v in (strata.n, strata.buyers))
+    per = w * n.sum() / n
+    counted = float(per @ k)
+    if counted == 0:
+        size = n.sum() ** 2 / float(per**2 @ n)
+        return Amounts(*(np.asarray(v, dtype=np.float64) for v in (size, 0, 0, 0, 0)))
+    buyers = counted**2 / float(per**2 @ k)
+    mean = float(per @ strata.total) / counted
+    away = np.where(k > 0, np.nan_to_num(strata.amount) - mean, 0.0)
+    second = per @ (strata.second + k * away**2) / counted
+    third = per @ (strata.third + 3 * away * strata.second + k * away**3) / counted
+    parts = (buyers / float(w @ (k / n)), buyers, buyers * mean, buyers * second, buyers * third)
+    return Amounts(*(np.asarray(part, dtype=np.float64) for part in parts))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ArmMean:
     """One arm's mean with its limits and standard error.
@@ -284,7 +337,7 @@ def arm_means(
     Returns
     -------
     (ArmMean, ArmMean)
-        NaN where nobody bought in either arm, or an arm's buyers do not sum to more than zero.
+        NaN where nobody bought in either arm, or an arm's amounts cannot all be positive.
 
     Notes
     -----
@@ -314,7 +367,7 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
     """Return each arm's squared coefficient of variation and third moment, and all buyers."""
     parts = []
     for arm in (one, two):
-        m = np.where(arm.amount > 0, arm.amount, np.nan)
+        m = _positive_amount(arm)
         known = np.isfinite(m)
         k = np.where(known, arm.buyers, 0.0)
         second = np.where(known, arm.second / m**2, 0.0)
@@ -333,38 +386,55 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
     return shapes, count
 
 
+def _positive_amount(arm: Amounts) -> Array:
+    """Return the mean amount of a buyer; NaN where amounts cannot all be positive.
+
+    By Cauchy and Schwarz positive amounts have ``sum b sum b^3 >= (sum b^2)^2``.
+    """
+    m = np.where(arm.amount > 0, arm.amount, np.nan)
+    square = arm.second + arm.buyers * m**2
+    cube = arm.third + 3 * m * arm.second + arm.buyers * m**3
+    possible = arm.total * cube >= square**2 * (1 - 1e-9)
+    return np.asarray(np.where(possible, m, np.nan))
+
+
 def _arm_mean(
     arm: Amounts, other: Amounts, spread2: Array, third: Array, count: Array, level: float,
     mean: Array, kept: npt.ArrayLike,
 ) -> ArmMean:  # fmt: skip
     from scipy.special import stdtrit
 
-    n, k = (np.asarray(v, dtype=np.float64) for v in (arm.n, arm.buyers))
+    n, k, left = (np.asarray(v, dtype=np.float64) for v in (arm.n, arm.buyers, kept))
     none = k == 0
     some = np.maximum(k, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         allowed = stdtrit(np.maximum(count - 2, 1.0), (1 + level) / 2) / z_value(level)
-        error = np.sqrt(spread2 / some) * allowed
+        reach = np.sqrt(spread2 / some) * allowed
         skewness = np.where(spread2 > 0, third / np.maximum(spread2, _TINY) ** 1.5, 0.0)
         skewness = skewness / np.sqrt(some)
         tail = (1 - level) / 2
         # Amounts are positive: the pivot reaches down to zero.
-        least = 1 + error * pearson3_quantile(tail, np.minimum(skewness, 2 * error))
-        most = 1 + error * pearson3_quantile(1 - tail, skewness)
+        least = 1 + reach * pearson3_quantile(tail, np.minimum(skewness, 2 * reach))
+        most = 1 + reach * pearson3_quantile(1 - tail, skewness)
         share = wilson(k, n, level=level)
-        to_low = np.hypot(np.log(share.value / np.where(none, np.nan, share.low)), np.log(most))
-        to_high = np.hypot(np.log(share.high / share.value), np.log(np.maximum(least, 1e-9)))
-        low, high = mean * np.exp(-to_low * kept), mean * np.exp(to_high * kept)
-        # Without a buyer: Wilson's limit for the share, the other arm's mean amount.
+        p, least_p, most_p = (np.asarray(v) for v in (share.value, share.low, share.high))
+        # Where every amount differs from zero (and they vary), there is one part only.
+        dense = (k == n) & (spread2 > 0)
+        fewer = np.where(dense, 0.0, np.log(p / np.where(none, np.nan, least_p)))
+        more = np.where(dense, 0.0, np.log(most_p / p))
+        low = mean * np.exp(-left * np.hypot(fewer, np.log(most)))
+        high = mean * np.exp(left * np.hypot(more, -np.log(np.maximum(least, 1e-9))))
+        relative = (np.where(dense, 0.0, 1 - p) + spread2) / some
+        # Without a buyer: Wilson's limit for the share, the other arm's mean amount and its share
+        # with half a buyer.
         lent = other.amount
+        chance = (other.buyers + 0.5) / (other.n + 1)
+        squared = lent**2 * chance * (1 - chance + spread2) / n
         low = np.where(none, 0.0, low)
-        high = np.where(none, mean + share.high * lent / np.maximum(least, 1e-9), high)
-        chance = np.where(none, (other.buyers + 0.5) / (other.n + 1), k / n)
-        amount = np.where(none, lent, arm.amount)
-        squared = amount**2 * chance * (1 - chance + spread2) / n
-        usable = amount > 0
-    parts = (mean, low, high, np.sqrt(squared) * kept)
-    return ArmMean(*(np.where(usable, part, np.nan) for part in parts))
+        high = np.where(none, mean + most_p * lent / np.maximum(least, 1e-9), high)
+        error = left * np.sqrt(np.where(none, squared, mean**2 * relative))
+        usable = np.where(none, _positive_amount(other), _positive_amount(arm)) > 0
+    return ArmMean(*(np.where(usable, part, np.nan) for part in (mean, low, high, error)))
 
 
 def mean_difference(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:

@@ -74,7 +74,7 @@ def campaign(seed, arm_share, effect, gains, bases):
         frame, metrics=["revenue"], covariates=["warm"], control="none", overall="stratified"
     )
     money = segkit.campaign_profit(
-        frame, control="none", margin=MARGIN, cost_per_contact=COST, repeats=1000, seed=seed
+        frame, control="none", margin=MARGIN, cost_per_contact=COST
     ).table.row(0, named=True)
 
     def holds(row, name, value):

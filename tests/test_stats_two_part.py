@@ -1,0 +1,155 @@
+"""Means with many zeros: the test against all permutations, limits against simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from segkit.stats.shrinkage import effective_cases, shrink_counts
+from segkit.stats.two_part import (
+    Amounts,
+    arm_means,
+    combine_strata,
+    expected_buyers,
+    mean_difference,
+    mean_ratio,
+    mean_test,
+    no_effect,
+    pearson3_cdf,
+    pearson3_quantile,
+)
+
+
+def test_pearson3_is_scipys():
+    x = np.linspace(-3, 5, 9)
+    for skewness in (-1.5, 0.0, 0.3, 2.0):
+        assert pearson3_cdf(x, skewness) == pytest.approx(stats.pearson3.cdf(x, skewness), abs=1e-9)
+    for skewness in (0.0, 0.3, 2.0):
+        q = [0.025, 0.5, 0.975]
+        assert pearson3_quantile(q, skewness) == pytest.approx(stats.pearson3.ppf(q, skewness))
+
+
+def test_moments_under_no_effect_are_those_of_all_permutations():
+    y = np.array([0, 0, 0, 5.0, 1.0, 0, 2.0, 0, 9.0])
+    means = np.array([y[list(pick)].mean() for pick in combinations(range(9), 3)])
+    null = no_effect(Amounts.of(y[3:]), Amounts.of(y[:3]))
+    assert float(null.expected) == pytest.approx(means.mean())
+    assert float(null.variance) == pytest.approx(means.var())
+    assert float(null.third) == pytest.approx(((means - means.mean()) ** 3).mean())
+    differences = (y.sum() - 3 * means) / 6 - means
+    assert float(null.error) == pytest.approx(differences.std())
+
+
+def test_p_values_are_near_those_of_random_permutations():
+    rng = np.random.default_rng(2)
+    for n1, n2, share in ((900, 100, 0.1), (500, 500, 0.05), (1900, 100, 0.2)):
+        y = np.where(rng.random(n1 + n2) < share, rng.lognormal(3, 0.7, n1 + n2), 0.0)
+        drawn = np.array([rng.permutation(y)[:n2].mean() for _ in range(4000)])
+        for second in np.quantile(drawn, [0.01, 0.2, 0.9, 0.99]):
+            first = (y.sum() - n2 * second) / n1
+            exact = 2 * min((drawn <= second).mean(), (drawn >= second).mean())
+            null = no_effect(Amounts.of(y[n2:]), Amounts.of(y[:n2]))
+            found = float(mean_test(first - second, null))
+            assert found == pytest.approx(min(1.0, exact), abs=0.015 + 0.1 * exact)
+
+
+def test_a_single_giant_does_not_make_the_smaller_arm_look_low():
+    arm = np.r_[np.full(40, 10.0), 5000.0, np.zeros(1959)]
+    control = np.r_[np.full(2, 10.0), np.zeros(98)]
+    one, two = Amounts.of(arm), Amounts.of(control)
+    assert float(mean_test(one.mean - two.mean, no_effect(one, two))) > 0.3
+
+
+def draw(rng, n, share, spread, repeats):
+    k = rng.binomial(n, share, repeats)
+    amounts = rng.lognormal(-(spread**2) / 2, spread, (repeats, k.max()))
+    amounts *= np.arange(k.max()) < k[:, None]
+    total = amounts.sum(axis=1)
+    away = np.where(amounts > 0, amounts - (total / np.maximum(k, 1))[:, None], 0.0)
+    sums = (away**2).sum(axis=1), (away**3).sum(axis=1)
+    return Amounts(float(n), k.astype(float), total, *sums)
+
+
+@pytest.mark.parametrize(
+    ("n1", "n2", "lift", "dearer"),
+    [(4500, 500, 1.0, 1.0), (4500, 500, 1.3, 1.0), (9500, 500, 1.0, 1.3), (1000, 1000, 1.0, 1.0)],
+)
+def test_few_buyers_neither_alarm_nor_flatter(n1, n2, lift, dearer):
+    rng = np.random.default_rng(7)
+    one, two = draw(rng, n1, 0.02 * lift, 1.2, 3000), draw(rng, n2, 0.02, 1.2, 3000)
+    one = Amounts(one.n, one.buyers, one.total * dearer, one.second * dearer**2,
+                  one.third * dearer**3)  # fmt: skip
+    truth = 0.02 * (lift * dearer - 1)
+    means = arm_means(one, two)
+    difference, ratio = mean_difference(*means), mean_ratio(*means)
+    # 3,000 draws: three Monte Carlo errors of .025 and .05.
+    assert (difference.low > truth).mean() < 0.025 + 0.0086
+    assert ((difference.low > truth) | (difference.high < truth)).mean() < 0.05 + 0.012
+    assert (ratio.low > lift * dearer - 1).mean() < 0.025 + 0.0086
+    if lift * dearer == 1:
+        p = mean_test(one.mean - two.mean, no_effect(one, two))
+        for level in (0.05, 0.05 / 6):
+            assert (p <= level).mean() < level + 3 * np.sqrt(level / 3000)
+        welch = stats.ttest_ind_from_stats(
+            one.mean, np.sqrt((one.second + one.buyers * (one.amount - one.mean) ** 2) / n1), n1,
+            two.mean, np.sqrt((two.second + two.buyers * (two.amount - two.mean) ** 2) / n2), n2,
+            equal_var=False,
+        )  # fmt: skip
+        if n1 > n2:
+            assert (welch.pvalue <= 0.05).mean() > 0.08  # what this replaces
+
+
+def test_many_buyers_give_welchs_interval():
+    rng = np.random.default_rng(1)
+    parts = [np.where(rng.random(n) < 0.5, rng.gamma(4.0, 10.0, n), 0.0) for n in (60_000, 20_000)]
+    found = mean_difference(*arm_means(*(Amounts.of(part) for part in parts)))
+    error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts))
+    assert found.low == pytest.approx(found.value - 1.96 * error, abs=0.05 * error)
+    assert found.high == pytest.approx(found.value + 1.96 * error, abs=0.05 * error)
+
+
+def test_amounts_of_both_signs_have_no_two_parts():
+    rng = np.random.default_rng(0)
+    one, two = (Amounts.of(rng.normal(0.3, 5, 400)) for _ in range(2))
+    assert np.isnan(mean_difference(*arm_means(one, two)).low)
+    nobody = Amounts.of(np.zeros(50))
+    assert np.isnan(mean_difference(*arm_means(nobody, nobody)).low)
+    assert float(mean_test(0.0, no_effect(nobody, nobody))) == 1.0
+
+
+def test_strata_of_one_split_combine_to_the_whole():
+    rng = np.random.default_rng(3)
+    y = np.where(rng.random(4000) < 0.05, rng.gamma(2.0, 20.0, 4000), 0.0)
+    parts = [Amounts.of(y[:1000]), Amounts.of(y[1000:])]
+    strata = Amounts(*(np.array([getattr(p, f) for p in parts]) for f in Amounts.__slots__))
+    whole, found = Amounts.of(y), combine_strata(strata, [0.25, 0.75])
+    for name in Amounts.__slots__:
+        assert float(getattr(found, name)) == pytest.approx(getattr(whole, name))
+    assert float(expected_buyers(found, found)) == pytest.approx(whole.buyers)
+
+
+def test_counts_that_are_many_are_shrunk_alike_by_either_likelihood():
+    n1, n2 = np.full(5, 9000.0), np.full(5, 3000.0)
+    x1, x2 = np.array([180.0, 200, 160, 190, 210]), np.array([50.0, 55, 52, 49, 51])
+    normal = shrink_counts((x1, x2), (n1, n2), (x1, x2))
+    x2[3] = 49.9  # below the limit for a normal likelihood
+    nodes = shrink_counts((np.r_[x1], x2 * 0.998), (n1, n2), (x1, x2))
+    for one, two in (
+        (normal.value, nodes.value),
+        (normal.low, nodes.low),
+        (normal.high, nodes.high),
+    ):
+        assert one == pytest.approx(two, abs=6e-4)
+
+
+def test_shrunken_effects_of_empty_campaigns_rarely_exclude_zero():
+    rng = np.random.default_rng(4)
+    above = 0
+    for _ in range(80):
+        arms = draw(rng, 3600, 0.02, 0.7, 6), draw(rng, 400, 0.02, 0.7, 6)
+        arms = [Amounts(np.full(6, a.n), a.buyers, a.total, a.second, a.third) for a in arms]
+        cases = effective_cases(*arms)
+        found = shrink_counts(cases, [a.n for a in arms], [a.total for a in arms])
+        above += bool((found.low > 0).any())
+    assert above <= 9  # Welch's errors: over 35
