@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.regression import PriceResponse, price_panel, price_response
@@ -81,6 +82,9 @@ def test_slope_and_clustered_error_are_those_of_statsmodels():
     factor = np.sqrt((n - 1) / (n - k))
     assert row["std_error"] * factor == pytest.approx(expected.bse[0], rel=1e-3)
     assert row["clusters"] == 6
+    reach = stats.t.ppf(0.975, 5) * row["std_error"]
+    assert row["low"] == pytest.approx(row["elasticity"] - reach)
+    assert row["high"] == pytest.approx(row["elasticity"] + reach)
 
 
 def test_customers_effects_even_in_each_week_change_nothing():

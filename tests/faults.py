@@ -1,0 +1,293 @@
+"""Do the tests notice a fault? ``python -m tests.faults [WORD ...] [--list]``.
+
+Faults are planted one at a time in a copy of the checkout: a formula is changed, a check left out.
+The tests named beside it must fail. Before that, all of them must pass in the copy as it is. After
+tests were made faster this tells whether they still hold what they held. With words, only the
+faults whose file or reason contains one of them are tried. The exit code is the number missed.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = (".git", ".venv", "reports", "raw", "__pycache__", ".*_cache")
+
+
+class Fault(NamedTuple):
+    """One change for the worse: in which file, from what to what, and what must notice it."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+    what: str
+
+
+FAULTS = [
+    # Intervals and tests
+    Fault(
+        "stats/intervals.py", "z * z + 4 * x * (1 - p)", "z + 4 * x * (1 - p)",
+        "test_stats_intervals", "Wilson's limits",
+    ),
+    Fault(
+        "stats/intervals.py", "(v1**2 / (a - 1) + v2**2 / (b - 1))", "(v1**2 / a + v2**2 / b)",
+        "test_stats_intervals", "Welch's degrees of freedom",
+    ),
+    Fault(
+        "stats/intervals.py", "np.sqrt(1 / a - 1 / b + 1 / c - 1 / d)", "np.sqrt(1 / a + 1 / c)",
+        "test_stats_intervals", "error of a relative lift",
+    ),
+    Fault(
+        "stats/multiplicity.py", "np.arange(count, 0, -1)", "np.arange(count - 1, -1, -1)",
+        "test_stats_effects", "Holm's steps",
+    ),
+    # Lift
+    Fault(
+        "lift/sums.py", "(column != 0).sum()", "(column > 0).sum()",
+        "test_lift_weights", "customers whose returns exceed their purchases count as buyers",
+    ),
+    Fault(
+        "lift/effects.py", "weights.append(one.n + two.n)", "weights.append(1.0)",
+        "test_lift_weights", "segments are weighted by their size",
+    ),
+    Fault(
+        "lift/money.py", "weights = n / n.sum()", "weights = np.ones(len(n)) / len(n)",
+        "test_lift_weights", "profit is weighted by segments' sizes",
+    ),
+    Fault(
+        "uplift/curve.py", 'per = float(len(y)) if convention == "uplift" else float(t.sum())',
+        "per = float(len(y))",
+        "test_uplift", "the Qini counts the treated alone",
+    ),
+    # Clustering
+    Fault(
+        "cluster/ward.py", "share = weights[right] / total", "share = weights[left] / total",
+        "test_cluster_ward", "centre of a merged cluster",
+    ),
+    Fault(
+        "cluster/agreement.py", "most = (one + other) / 2", "most = max(one, other)",
+        "test_cluster_stability", "adjusted Rand index",
+    ),
+    Fault(
+        "cluster/silhouettes.py", "/ np.maximum(size - 1, 1)", "/ np.maximum(size, 1)",
+        "test_cluster_validity", "a customer is no neighbour of its own",
+    ),
+    Fault(
+        "cluster/criteria.py", "values[:-1] >= values[1:] - errors[1:]", "values[:-1] >= values[1:]",
+        "test_cluster_choose", "the gap statistic's rule of one standard error",
+    ),
+    Fault(
+        "cluster/gap.py", "rng.uniform(low, high, size=turned.shape)",
+        "rng.uniform(0.0, 1.0, size=turned.shape)",
+        "test_cluster_choose", "the gap statistic's references span the data",
+    ),
+    Fault(
+        "cluster/kmeans.py", "n_init=starts", "n_init=1",
+        "test_cluster_kmeans", "k-means keeps the best of several starts",
+    ),
+    # Factors
+    Fault(
+        "factor/consistency.py", "one, two = n - 1, (n - 1) * (len(covariance) - 1)",
+        "one, two = n - 1, (n - 1) * len(covariance)",
+        "test_factor_scores", "Feldt's interval of alpha",
+    ),
+    Fault(
+        "factor/polychoric.py", "information = n * (slope**2 / p).sum(axis=(1, 2))",
+        "information = n * 50 * (slope**2 / p).sum(axis=(1, 2))",
+        "test_factor", "polychoric correlations are iterated to their maximum",
+    ),
+    Fault(
+        "factor/weights.py", "np.linalg.solve(r, loadings @ phi)", "np.linalg.solve(r, loadings)",
+        "test_factor_scores", "regression scores of correlated factors",
+    ),
+    # Regression
+    Fault(
+        "regression/robust.py", "1 - leverage, 1e-6, None", "np.sqrt(1 - leverage), 1e-6, None",
+        "test_regression_drivers", "robust errors of the third kind",
+    ),
+    Fault(
+        "regression/shapley.py", "1 / (p * comb(p - 1, k))", "1 / (p * 2 ** (p - 1))",
+        "test_regression_importance", "Shapley's weights of the orders of entry",
+    ),
+    Fault(
+        "regression/price.py", "low, high = found.slope - reach, found.slope + reach",
+        "low, high = found.slope - error, found.slope + error",
+        "test_regression_price", "interval of an elasticity",
+    ),
+    # RFM, cohorts, features
+    Fault(
+        "rfm/cuts.py", "quantiles = quantiles + 1.0", "quantiles = quantiles + 0.0",
+        "test_rfm", "cuts as R's package rfm makes them",
+    ),
+    Fault(
+        "rfm/lorenz.py", "(np.arange(1, n + 1) - 0.5) / n", "np.arange(1, n + 1) / n",
+        "test_rfm", "the Gini index uses mid-ranks",
+    ),
+    Fault(
+        "cohorts/retained.py", "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // months",
+        "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32)) // months",
+        "test_cohorts", "months and quarters of cohorts",
+    ),
+    Fault(
+        "features/orders.py", '"returned": nw.when(nw.col("is_return")).then(-amount)',
+        '"returned": nw.when(nw.col("is_return")).then(amount)',
+        "test_features_values", "the sign of what was sent back",
+    ),
+    Fault(
+        "features/windows.py", 'f"_{days}d", as_of - days, as_of', 'f"_{days}d", as_of - days - 1, as_of',
+        "test_features_values", "a window of 30 days has 30 days",
+    ),
+    # Intake, identity, rules
+    Fault(
+        "ingest/parse.py", r'e.str.replace(r"^\((.+)\)$", "-$1")', r'e.str.replace(r"^\((.+)\)$", "$1")',
+        "test_ingest", "accountants' brackets are negative",
+    ),
+    Fault(
+        "ledger.py", "if step.money_in != step.money_kept + money:", "if step.money_in is None:",
+        "test_ledger", "the ledger's money balances",
+    ),
+    Fault(
+        "identity/graph.py", "np.bincount(edges[:, 1], minlength=size)",
+        "np.bincount(edges[:, 0], minlength=size)",
+        "test_identity", "an identifier that too many share",
+    ),
+    Fault(
+        "rules/check.py", "sizes[counts > 1].sum()", "sizes[counts > 2].sum()",
+        "test_rules", "points claimed by two rules",
+    ),
+    Fault(
+        "rules/conditions.py", '(pl.col(column) <= pl.lit(high))', '(pl.col(column) < pl.lit(high))',
+        "test_rules", "between includes its end",
+    ),
+    # Campaigns
+    Fault(
+        "experiment/assign.py", "np.r_[edges[:-1] * size, np.inf] + shift",
+        "np.r_[edges[:-1] * size, np.inf]",
+        "test_experiment_assign", "a remainder falls to no arm by preference",
+    ),
+    Fault(
+        "experiment/assign.py", "np.where(kept, old.to_numpy(), arm)", "np.where(kept, arm, arm)",
+        "test_experiment_assign", "who was assigned earlier stays",
+    ),
+    Fault(
+        "audience/audience.py", "~(pl.col(\"_normal\").is_first_distinct().over(free))",
+        "pl.col(\"_normal\").is_null()",
+        "test_audience", "one address gets one letter",
+    ),
+    # Simulation
+    Fault(
+        "simulate/respond.py", "(when >= day[person]) & (when < last[person])", "when >= day[person]",
+        "test_simulate_respond", "nothing is seen after a customer's weeks",
+    ),
+    # Runs and reports
+    Fault(
+        "runner/manifest.py", "parts = [notebook_digest, used, dict(inputs), versions()]",
+        "parts = [notebook_digest, used, versions()]",
+        "test_runner", "a run repeats when its input changed",
+    ),
+    Fault(
+        "runner/manifest.py", 'if file_digest(file) != output["sha256"]:', "if not file:",
+        "test_runner", "an output that was tampered with is made again",
+    ),
+    Fault(
+        "runner/state.py", 'return self.status in ("done", "reused")', 'return self.status != ""',
+        "test_runner", "nothing is built upon a notebook that failed",
+    ),
+    Fault(
+        "runner/folder.py", "        self.path.rename(self.target)\n",
+        "        shutil.copytree(self.path, self.target / 'new', dirs_exist_ok=True)\n",
+        "test_runner", "a notebook's folder is put in its place",
+    ),
+    Fault(
+        "report/render.py", 'return FETCHED_CSS.sub("", text)', "return text",
+        "test_report", "a page's styles fetch nothing",
+    ),
+    Fault(
+        "report/change.py", "if was.get(question) != now.get(question)", "if question in was",
+        "test_report", "only answers that differ are told",
+    ),
+]  # fmt: skip
+
+
+def run_tests(copy, tests, *, options=()):
+    """Run test files in the copy; return pytest's exit code and its last lines."""
+    settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    paths = [f"tests/{name}.py" for name in tests]
+    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options]
+    told = subprocess.run(
+        [*words, f"--basetemp={copy.parent / 'temp'}", *paths],
+        cwd=copy, env=os.environ | settings, capture_output=True, text=True,
+    )  # fmt: skip
+    return told.returncode, told.stdout.strip().splitlines()[-4:]
+
+
+def plant(copy, fault):
+    """Write the fault into the copy and return the text that was there before."""
+    path = copy / "segkit" / fault.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(fault.old) != 1:
+        raise SystemExit(f"{fault.file} holds {text.count(fault.old)} times: {fault.old}")
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    return path, text
+
+
+def choose(words):
+    """Return the faults whose file or reason contains one of the words; all without a word."""
+    return [
+        fault
+        for fault in FAULTS
+        if not words or any(word in f"{fault.file} {fault.what}" for word in words)
+    ]
+
+
+def copy_to(place):
+    """Copy the checkout, with the real data beside it if they are beside this one."""
+    copy = place / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    if (ROOT.parent / "shared").is_dir():
+        (place / "shared").symlink_to(ROOT.parent / "shared")
+    return copy
+
+
+def main():
+    """Try the faults one after the other and say which were caught."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="of the faults wanted")
+    parser.add_argument("--list", action="store_true", help="only check that each has its place")
+    options = parser.parse_args()
+    chosen = choose(options.words)
+    missed = 0
+    with tempfile.TemporaryDirectory() as name:
+        copy = copy_to(Path(name))
+        for fault in chosen:
+            path, text = plant(copy, fault)
+            path.write_text(text, encoding="utf-8")
+        if options.list:
+            print(f"{len(chosen)} faults, each in one place")
+            return 0
+        code, last = run_tests(copy, sorted({fault.tests for fault in chosen}))
+        if code:
+            raise SystemExit("without a fault the tests fail already:\n" + "\n".join(last))
+        for fault in chosen:
+            path, text = plant(copy, fault)
+            began = time.monotonic()
+            code, last = run_tests(copy, [fault.tests])
+            path.write_text(text, encoding="utf-8")
+            caught = code == 1  # any other code: the tests did not run
+            missed += not caught
+            said = next((line for line in last if line.startswith("FAILED")), "".join(last[-1:]))
+            print(f"{'caught' if caught else f'MISSED (exit {code})'}  {fault.file}: {fault.what}"
+                  f"\n    {time.monotonic() - began:.0f} s  {said[:150]}", flush=True)  # fmt: skip
+    print(f"{len(chosen)} faults, {len(chosen) - missed} caught")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
