@@ -111,6 +111,14 @@ def test_quota_is_exact_in_every_segment():
             assert abs(n - ARMS[arm] * total) <= 1
 
 
+def test_of_an_odd_customer_in_each_segment_either_arm_gets_half():
+    threes = people(1200).with_columns(segment=(pl.int_range(pl.len()) // 3).cast(pl.String))
+    made = drawn(threes, arms={"a": 0.5, "b": 0.5}, offers=None, method="quota")
+    per = made.frame.group_by("segment").agg(a=(pl.col("arm") == "a").sum())["a"]
+    assert set(per) == {1, 2}
+    assert abs(per.sum() - 600) < 40  # four standard deviations of 400 throws
+
+
 def test_hash_holds_shares_in_every_segment_up_to_chance():
     made = drawn(people())
     for part in made.frame.partition_by("segment"):

@@ -12,9 +12,8 @@ import polars as pl
 import pytest
 
 from segkit.errors import ParameterError, RunError, SourceError
-from segkit.runner.catalog import Catalog
 from segkit.runner.folder import Aside, clean, locked
-from segkit.runner.manifest import file_digest, read_json
+from segkit.runner.manifest import file_digest, key_of, read_json
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
 from segkit.runner.stopping import children_of, end_family, end_group
@@ -98,6 +97,18 @@ def test_the_manifest_holds_what_went_in_and_what_came_out(chain):
     assert manifest["peak_memory_bytes"] > 20 * 2**20
     assert manifest["started"] <= manifest["finished"]
     assert manifest["seconds"].keys() == {"cells", "execution", "rendering"}
+
+
+def test_the_key_hangs_on_the_notebook_each_parameter_and_each_input():
+    key = key_of("notebook", {"cut": 5, "out": "reports"}, {"orders": "1"})
+    assert key == key_of("notebook", {"cut": 5, "out": "elsewhere"}, {"orders": "1"})
+    others = [
+        key_of("another", {"cut": 5}, {"orders": "1"}),
+        key_of("notebook", {"cut": 6}, {"orders": "1"}),
+        key_of("notebook", {"cut": 5}, {"orders": "2"}),
+        key_of("notebook", {"cut": 5}, {"orders": "1", "survey": "1"}),
+    ]
+    assert len({key, *others}) == 5
 
 
 @slow
@@ -196,8 +207,10 @@ def test_a_failed_report_shows_the_error_and_the_index_its_message(failing):
 
 @slow
 def test_the_data_gate_alone_ends_with_3(failing, tmp_path):
-    one = Catalog.of([Catalog.open(failing[0] / "notebooks").notebooks["12_gate"]])
-    assert run(catalog=one, folder=tmp_path, progress=QUIET).exit_code == 3
+    shutil.copytree(failing[0], tmp_path / "work")
+    end = run(["12"], folder=tmp_path / "work", progress=QUIET)  # a refusal is not run again
+    assert statuses(end) == {"12_gate": "gate"}
+    assert end.exit_code == 3
 
 
 @slow

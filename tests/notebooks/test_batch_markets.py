@@ -1,4 +1,4 @@
-"""Online Retail by country: nine markets two at a time, one of which is made to fail."""
+"""Online Retail by country: markets two at a time, the second of which is made to fail."""
 
 import json
 
@@ -8,17 +8,8 @@ import pytest
 from segkit import cli
 
 pytestmark = pytest.mark.slow
-MARKETS = {
-    "Germany": 9495,
-    "France": 8557,
-    "Spain": 2533,
-    "Belgium": 2069,
-    "Switzerland": 2002,
-    "Portugal": 1519,
-    "Italy": 803,
-    "Finland": 695,
-    "Austria": 401,
-}
+# The last begins once the one that fails has ended.
+MARKETS = {"Germany": 9495, "Portugal": 1519, "Austria": 401}
 
 
 def test_markets_of_online_retail_run_and_one_that_fails_stops_none(
