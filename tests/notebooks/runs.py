@@ -10,13 +10,58 @@ from pathlib import Path
 import polars as pl
 
 import segkit
+from segkit.course.kernel import code_cell, open_kernel
+from segkit.runner.alone import SHARED
+from segkit.runner.catalog import Catalog, without_course
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 STEMS = [file.stem for file in FILES]
 
 
-class Ran:
+class Finished:
+    """What notebooks have left in the folder of their run."""
+
+    place: Path
+
+    @property
+    def folder(self):
+        (found,) = {path.parents[1] for path in self.place.glob("reports/*/*/summary.json")}
+        return found
+
+    def summary(self, stem):
+        return json.loads((self.folder / stem / "summary.json").read_text(encoding="utf-8"))
+
+    def skips(self, stem):
+        skips = self.summary(stem)["skips"]
+        assert all(skip["why"].endswith(".") for skip in skips)
+        return {skip["what"] for skip in skips}
+
+
+class OneByOne(Finished):
+    """Every notebook executed by hand in one kernel, as a person does: no run, no report."""
+
+    def __init__(self, place, **given):
+        self.place = place
+        # Where this file lies, results are kept; what it says holds for all notebooks.
+        lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
+        (place / "parameters.toml").write_text("\n".join(lines), encoding="utf-8")
+        with open_kernel() as kernel:
+            for stem, notebook in Catalog.open(NOTEBOOKS).notebooks.items():
+                kernel.forget(place)
+                own = {name: value for name, value in given.items() if name in notebook.parameters}
+                chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
+                content = json.loads(notebook.path.read_text(encoding="utf-8"))
+                for cell in without_course(content["cells"]):
+                    if cell["cell_type"] == "code":
+                        kernel.run([{**cell, "source": "".join(cell["source"])}])
+                    if "parameters" in cell["metadata"].get("tags", []):
+                        kernel.run([chosen])
+                assert self.summary(stem)["headline"], stem
+        assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
+
+
+class Ran(Finished):
     """A finished ``segkit run``: its exit code, what it said, and the folder of its run."""
 
     def __init__(self, place, *words):
@@ -35,14 +80,6 @@ class Ran:
     def statuses(self):
         record = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
         return {item["stem"]: item["status"] for item in record["notebooks"]}
-
-    def summary(self, stem):
-        return json.loads((self.folder / stem / "summary.json").read_text(encoding="utf-8"))
-
-    def skips(self, stem):
-        skips = self.summary(stem)["skips"]
-        assert all(skip["why"].endswith(".") for skip in skips)
-        return {skip["what"] for skip in skips}
 
     def reports(self):
         """Return the text of every page, by stem, without the pictures' bytes."""
