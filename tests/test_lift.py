@@ -125,7 +125,7 @@ def test_zero_conversions_in_an_arm_have_a_stated_treatment():
     assert row["relative_low"] > 0
     assert row["difference_low"] > 0
     text = segkit.measure_lift(rows, control="none", segment=None).text
-    assert "no relative lift can be given" in text
+    assert "no relative lift, for the control is zero" in text
     assert "not vouched for" in text
     other = segkit.measure_lift(rows, control="mail").row()
     assert (other["relative"], other["verdict"]) == (-1.0, "lower")
@@ -299,8 +299,11 @@ def test_sample_ratio_sees_a_loss_and_knows_the_plan(frame):
     rows = campaign([("mail", "S", 900, 5), ("none", "S", 100, 5)])
     assert segkit.sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
     assert segkit.sample_ratio(rows).level == "poor"
-    with pytest.raises(ParameterError, match="unknown arm 'post'"):
-        segkit.sample_ratio(rows, {"mail": 1, "none": 1, "post": 1})
+    nobody = segkit.sample_ratio(rows, {"mail": 9, "none": 1, "post": 1})
+    assert nobody.level == "poor"
+    assert "post 0" in nobody.text
+    with pytest.raises(ParameterError, match="unknown arm 'none'"):
+        segkit.sample_ratio(rows, {"mail": 1, "post": 1})
 
 
 def test_balance_finds_the_covariate_that_chose_the_arm(frame):

@@ -65,8 +65,8 @@ class Power(Result):
 
     @property
     def relative_effect(self) -> float:
-        """The effect over the base; infinite where the base is 0."""
-        return self.effect / self.metric.base if self.metric.base else math.inf
+        """The effect over the base; NaN where the base is not above 0 (its sign would turn)."""
+        return self.effect / self.metric.base if self.metric.base > 0 else math.nan
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row an arm: arm, customers, and what the design can see."""
@@ -79,7 +79,7 @@ class Power(Result):
         ).with_columns(
             base=pl.lit(self.metric.base),
             effect=pl.lit(self.effect),
-            relative_effect=pl.lit(self.relative_effect),
+            relative_effect=pl.lit(self.relative_effect, pl.Float64).fill_nan(None),
             power=pl.lit(self.power),
             comparison_alpha=pl.lit(self.comparison_alpha),
             r2=pl.lit(self.metric.r2),
@@ -91,8 +91,8 @@ class Power(Result):
         m = self.metric
         sizes = ", ".join(f"{arm} {number(n)}" for arm, n in self.n_whole.items())
         change = f"from {m.words(m.base)} to {m.words(m.base + self.effect)}"
-        relative = f" ({percent(self.relative_effect)} of the base)" if m.base else ""
-        chance = f"{percent(self.power, places=0)} power"
+        relative = f" ({percent(self.relative_effect)} of the base)" if m.base > 0 else ""
+        chance = f"{_chance(self.power)} power"
         first = {
             "size": f"To find a change of {m.name} {change}{relative} with {chance} "
             f"takes {number(self.total)} customers: {sizes}.",
@@ -112,7 +112,7 @@ class Power(Result):
             if m.r2 > 0
             else ""
         )
-        return f"{first} {level}{saved} A smaller true effect is likely to be missed."
+        return f"{first} {level}{saved} A smaller true effect is found less often."
 
     def curve(self, *, points: int = 41) -> pl.DataFrame:
         """Return power over the size of the effect, with CUPED and without it.
@@ -133,7 +133,7 @@ class Power(Result):
             for k in range(points):
                 effect = top * k / (points - 1)
                 found = _least_power(metric, effect, self.n, self.comparison_alpha, self.sides)
-                share = effect / metric.base if metric.base else math.nan
+                share = effect / metric.base if metric.base > 0 else math.nan
                 rows.append((effect, share, found, design))
         return pl.DataFrame(
             rows, schema=["effect", "relative_effect", "power", "design"], orient="row"
@@ -144,17 +144,25 @@ class Power(Result):
         from segkit.plot import lines
 
         data = self.curve()
-        x = "relative_effect" if self.metric.base else "effect"
+        relative = self.metric.base > 0
+        x = "relative_effect" if relative else "effect"
         return lines(
-            data.with_columns((pl.col(x) * 100).alias(x)) if self.metric.base else data,
+            data.with_columns((pl.col(x) * 100).alias(x)) if relative else data,
             x, "power", group="design" if data["design"].n_unique() > 1 else None,
             reference=self.power, percent=True, markers=False,
-            title=f"{percent(self.power, places=0)} power reaches down to a change of "
-            f"{percent(self.relative_effect) if self.metric.base else number(self.effect)}",
+            title=f"{_chance(self.power)} power reaches down to a change of "
+            f"{percent(self.relative_effect) if relative else number(self.effect)}",
             x_label=f"True change of {self.metric.name}"
-            + (", % of the base" if self.metric.base else ""),
+            + (", % of the base" if relative else ""),
             y_label="Chance to find it, in its direction",
         )  # fmt: skip
+
+
+def _chance(power: float) -> str:
+    """Write a power; what is not certain is not written as 0% or 100%."""
+    if 0.005 < power < 0.995:
+        return percent(power, places=0)
+    return "more than 99%" if power > 0.5 else "less than 1%"
 
 
 def sample_size(
@@ -273,7 +281,7 @@ def smallest_effect(
     Raises
     ------
     ParameterError
-        If the arms are so small that no effect could be found.
+        If the arms are so small that no increase could be found.
 
     Examples
     --------
@@ -291,7 +299,7 @@ def smallest_effect(
 
     small = ", ".join(f"{arm} {number(size)}" for arm, size in arms.items())
     if min(arms.values()) < 2 or (metric.kind == "proportion" and lacking(top) < 0):
-        raise ParameterError(f"arms of {small} customers are too small to find any effect")
+        raise ParameterError(f"arms of {small} customers are too small to find any increase")
     start = min(top, max(metric.sd, 1e-12))
     size = solve(lacking, 0.0, top if metric.kind == "proportion" else start, "the effect")
     return Power(metric, size, lacking(size) + power, arms, alpha, level, family, sides, "effect")
@@ -377,11 +385,16 @@ def _effect(metric: Metric, effect: float | None, relative: float | None) -> flo
         raise ParameterError("give either effect or relative_effect")
     if effect is not None:
         size = float(effect)
-    elif metric.base == 0:
-        raise ParameterError("a relative effect is not defined on a base of 0; give effect")
+    elif metric.base <= 0:
+        raise ParameterError(
+            f"a relative effect is not defined on a base of {number(metric.base)}, for it must be "
+            "above 0; give effect"
+        )
     else:
         assert relative is not None  # noqa: S101 - narrows the type
         size = float(relative) * metric.base
+    if not math.isfinite(size):
+        raise ParameterError(f"an effect must be a finite number, got {size}")
     if metric.kind == "proportion" and not 0 <= metric.base + size <= 1:
         raise ParameterError(
             f"a change of {number(size)} leads {metric.name} from {percent(metric.base)} out of "

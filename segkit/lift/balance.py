@@ -117,7 +117,7 @@ def sample_ratio(
     Raises
     ------
     ParameterError
-        If an arm was not planned, or a planned arm has no customer.
+        If an arm was not planned. (A planned arm without customers is a mismatch.)
     DataError
         If a share is not positive.
 
@@ -135,12 +135,14 @@ def sample_ratio(
     by = segment if segment in frame.columns else None
     sums = sum_up(frame, [], segment=by)
     plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
-    for arm in (*sums.arms, *plan):
-        if arm not in plan or arm not in sums.arms:
-            raise ParameterError(unknown("arm", arm, plan if arm in sums.arms else sums.arms))
-    shares = [plan[arm] for arm in sums.arms]
-    groups = [(ALL, sums.n.sum(axis=0))]
-    groups += list(zip(sums.segments, sums.n, strict=True)) if by else []
+    for arm in sums.arms:
+        if arm not in plan:
+            raise ParameterError(unknown("arm", arm, plan))
+    arms = [*sums.arms, *(arm for arm in plan if arm not in sums.arms)]
+    shares = [plan[arm] for arm in arms]
+    sizes = np.hstack([sums.n, np.zeros((len(sums.n), len(arms) - len(sums.arms)))])
+    groups = [(ALL, sizes.sum(axis=0))]
+    groups += list(zip(sums.segments, sizes, strict=True)) if by else []
     tests = [planned_split(counts, shares) for _, counts in groups]
     p_values = np.array([test.p_value for test in tests])
     adjusted = np.concatenate([p_values[:1], adjust(p_values[1:])])
@@ -152,11 +154,11 @@ def sample_ratio(
             "p_value": p_values,
             "p_adjusted": adjusted,
             "as_planned": np.nan_to_num(adjusted, nan=1.0) > alpha,
-            **{a: [int(c[j]) for _, c in groups] for j, a in enumerate(sums.arms)},
+            **{a: [int(c[j]) for _, c in groups] for j, a in enumerate(arms)},
         }
     )
     total = sum(plan.values())
-    return SampleRatio(table, {arm: plan[arm] / total for arm in sums.arms}, alpha)
+    return SampleRatio(table, {arm: plan[arm] / total for arm in arms}, alpha)
 
 
 def _told(frame: pl.DataFrame) -> dict[str, float]:

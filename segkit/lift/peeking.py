@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,13 +49,21 @@ class DailyLift(Result):
     @property
     def first_day(self) -> int | None:
         """First day on which the always-valid limits exclude no difference; None if never."""
-        out = self.table.filter((pl.col("low") > 0) | (pl.col("high") < 0))
+        limited = self.table.filter(pl.col("low").is_finite())  # a NaN is more than any number
+        out = limited.filter((pl.col("low") > 0) | (pl.col("high") < 0))
         return None if out.is_empty() else int(out["day"][0])
 
     @property
     def text(self) -> str:
         """When one could have stopped."""
         last = self.table.row(-1, named=True)
+        if not math.isfinite(last["low"]):
+            return (
+                f"After {number(last['day'])} days {self.arm} and {self.control} stand at "
+                f"{percent(last['value_arm'])} and {percent(last['value_control'])} conversion: "
+                "where nobody, or everybody, has converted in both, there is no always-valid "
+                "interval yet, and on no day could one have stopped."
+            )
         when = (
             "On no day could one have stopped"
             if self.first_day is None

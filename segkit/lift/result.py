@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number, percent
 from segkit.errors import ParameterError, unknown
 from segkit.labels import label
 from segkit.lift.verdicts import ALL
-from segkit.lift.words import arms_words, segment_words, verdict_words
+from segkit.lift.words import arms_words, guardrail_words, segment_words, verdict_words
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -178,23 +177,11 @@ class Lift(Result):
         """Whether the guardrails were kept, in words."""
         if self.guardrails.is_empty():
             return "No guardrail (unsubscribes, complaints) was measured."
-        said = []
-        for row in self.guardrails.iter_rows(named=True):
-            what = f"{row['label']} under {row['arm']} against {self.control}"
-            size = (
-                f"{_points(row['difference'])} difference, at worst {_points(row['worst'])} "
-                f"({percent(self.level, places=0)} one-sided)"
-            )
-            verdict = {
-                "no harm": f"no harm, for less than the margin of {_points(row['margin'])}",
-                "harm": "more than before: harm is shown",
-                "not shown": "harmlessness is not shown within the margin of "
-                f"{_points(row['margin'])}",
-                "no margin declared": "no margin was declared, so nothing is concluded",
-            }[row["verdict"]]
-            few = " (few cases)" if row["few"] else ""
-            said.append(f"{what[0].upper()}{what[1:]}: {size}; {verdict}{few}.")
-        return " ".join(said)
+        kinds = dict(self.effects.select("metric", "kind").iter_rows())
+        return " ".join(
+            guardrail_words(row, kinds[row["metric"]], self.control, self.level)
+            for row in self.guardrails.iter_rows(named=True)
+        )
 
     @property
     def secondary_text(self) -> str:
@@ -235,7 +222,3 @@ class Lift(Result):
             raise ParameterError(unknown("scale", scale, SCALES))
         self.row(metric=metric or self.primary, arm=arm or "")
         return forest(self, metric or self.primary, arm, scale)
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{number(100 * value)} points"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 
 
 def amount(value: float | None, kind: str) -> str:
@@ -48,24 +48,56 @@ def _bare(value: float, kind: str) -> str:
 
 
 def relative_words(row: dict[str, Any], level: float) -> str:
-    """Write a relative lift with its interval, and say so where it is unbounded.
+    """Write a relative lift with its interval, and say so where there is none or it is unbounded.
 
     Examples
     --------
     >>> relative_words({"relative": 0.3, "relative_low": 0.1, "relative_high": float("inf"),
     ...     "relative_method": "Fieller"}, 0.95)
     'relative lift 30.0% (95% interval from 10.0% on, unbounded above, Fieller)'
+    >>> relative_words({"relative": float("nan"), "value_control": -2.0}, 0.95)
+    'no relative lift, for the control is below zero, where its sign would turn'
     """
-    value, low, high = row["relative"], row["relative_low"], row["relative_high"]
-    if value is None or not math.isfinite(value):
-        return "no relative lift can be given, for the control's figure is not above zero"
+    value, base = row["relative"], row.get("value_control")
+    if not known(value):
+        if known(base) and base == 0:
+            return "no relative lift, for the control is zero"
+        if known(base) and base < 0:
+            return "no relative lift, for the control is below zero, where its sign would turn"
+        return "no relative lift, for the control is not clearly above zero"
+    low, high = row["relative_low"], row["relative_high"]
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return f"relative lift {percent(value)} (no interval)"
     head = f"relative lift {percent(value)} ({percent(level, places=0)} interval "
     method = row["relative_method"].removesuffix(" ratio (Katz)").removesuffix(" ratio")
-    if low is None or math.isnan(low) or math.isnan(high):
-        return f"relative lift {percent(value)} (no interval: a figure is not above zero)"
     if math.isinf(high):
         return f"{head}from {percent(low)} on, unbounded above, {method})"
     return f"{head}{percent(low)} to {percent(high)}, {method})"
+
+
+def known(value: float | None) -> TypeGuard[float]:
+    """Tell whether a figure can be written: there, and finite.
+
+    Examples
+    --------
+    >>> known(0.0), known(None), known(float("nan")), known(float("inf"))
+    (True, False, False, False)
+    """
+    return value is not None and math.isfinite(value)
+
+
+def limits_words(row: dict[str, Any], head: str = "") -> str:
+    """Write the limits of a difference, or that there are none.
+
+    Examples
+    --------
+    >>> limits_words({"difference_low": float("nan"), "difference_high": 1.0, "kind": "mean"})
+    'no interval'
+    """
+    low, high = row["difference_low"], row["difference_high"]
+    if not (known(low) and known(high)):
+        return "no interval"
+    return f"{head}{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
 
 
 def verdict_words(row: dict[str, Any], level: float) -> str:
@@ -73,32 +105,75 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
     kind, label = row["kind"], row["label"]
     what = f"{label[0].upper()}{label[1:]}"
     if row["verdict"] == "not measured":
-        return f"{what} under {row['arm']} against {row['control']} cannot be compared."
+        return _unmeasured(row, what)
     size = (
         f"{what} is {amount(row['value_arm'], kind)} under {row['arm']} and "
         f"{amount(row['value_control'], kind)} under {row['control']}"
     )
-    interval = (
-        f"{relative_words(row, level)}; a difference of {gap(row['difference'], kind)} "
-        f"({_bare(row['difference_low'], kind)} to {_bare(row['difference_high'], kind)}, "
-        f"{row['method'].split(' hybrid')[0]})"
-    )
+    limits = limits_words(row)
+    method = "" if limits == "no interval" else f", {row['method'].split(' hybrid')[0]}"
+    gap_words = f"a difference of {gap(row['difference'], kind)} ({limits}{method})"
+    value = row["value_arm"]
+    if kind == "share" and value == row["value_control"] and value in (0, 1):
+        who = "nobody" if value == 0 else "everybody"
+        return (
+            f"{size}, which is undecided: it was {who} in both arms; {gap_words}. The interval is "
+            "all that the number of customers allows to say."
+        )
     verdict = {
         "higher": f"So {row['arm']} is higher, by more than chance.",
         "lower": f"So {row['arm']} is lower, by more than chance.",
         "same": "That is the same within the margin declared beforehand.",
-        "undecided": "Chance alone could have done it, and a difference below "
-        f"{gap(row['smallest_effect'], kind)} would mostly not have been seen.",
+        "undecided": _undecided(row),
         "descriptive": "Its denominator follows the assignment, so this describes and proves "
         "nothing.",
     }[row["verdict"]]
-    few = (
-        " Fewer than 10 customers of an arm stand on one side, so the limits are not vouched for."
-        if row["few"]
-        else ""
-    )
     told = ", which is undecided" if row["verdict"] == "undecided" else ""
-    return f"{size}{told}: {interval}. {verdict}{few}"
+    return f"{size}{told}: {relative_words(row, level)}; {gap_words}. {verdict}{_few_words(row)}"
+
+
+def _undecided(row: dict[str, Any]) -> str:
+    if row["few"] and limits_words(row) == "no interval":
+        return "There are too few buyers to decide it."
+    smallest = row["smallest_effect"]
+    if not (known(smallest) and smallest > 0):
+        return "Chance alone could have done it."
+    return (
+        f"Chance alone could have done it, and a difference below {gap(smallest, row['kind'])} "
+        "would mostly not have been seen."
+    )
+
+
+def _few_words(row: dict[str, Any]) -> str:
+    if not row["few"]:
+        return ""
+    if limits_words(row) == "no interval":
+        return " Too few buyers are expected in the smaller arm for an interval."
+    return (
+        " Fewer than 10 customers of an arm are on one side (with or without the outcome), so the "
+        "interval is not vouched for."
+    )
+
+
+def _unmeasured(row: dict[str, Any], what: str) -> str:
+    """Say why there is no comparison."""
+    arm, control = row["arm"], row["control"]
+    nobody = [
+        name for name, n in ((arm, row["customers_arm"]), (control, row["customers_control"]))
+        if n == 0
+    ]  # fmt: skip
+    if nobody:
+        why = f"there is no customer in {' and '.join(nobody)}"
+    elif min(row["customers_arm"], row["customers_control"]) < 2:
+        why = "an arm has a single customer"
+    else:
+        why = "it does not vary between customers, so that there is nothing to test against"
+    values = [row["value_arm"], row["value_control"]]
+    size = ""
+    if known(values[0]) and known(values[1]):
+        one, two = (amount(value, row["kind"]) for value in values)
+        size = f" ({one} and {two})"
+    return f"{what} under {arm} and {control}{size} cannot be compared: {why}."
 
 
 def arms_words(rows: list[dict[str, Any]], level: float) -> str:
@@ -120,21 +195,20 @@ to 9), higher.'
         if row["verdict"] == "not measured":
             said.append(f"{row['arm']} cannot be compared")
             continue
-        interval = "" if said else f"{percent(level, places=0)} interval "
+        limits = limits_words(row, "" if said else f"{percent(level, places=0)} interval ")
         said.append(
             f"{row['arm']} {amount(row['value_arm'], kind)}, a difference of "
-            f"{gap(row['difference'], kind)} ({interval}{_bare(row['difference_low'], kind)} to "
-            f"{_bare(row['difference_high'], kind)}), {row['verdict']}"
+            f"{gap(row['difference'], kind)} ({limits}), {row['verdict']}"
         )
     what = f"{label[0].upper()}{label[1:]} against {first['control']}"
     return f"{what} ({amount(first['value_control'], kind)}): {'; '.join(said)}."
 
 
 def segment_words(
-    part: pl.DataFrame, tested: dict[str, Any], level: float, *, name_arm: bool
+    part: pl.DataFrame, spread: dict[str, Any], level: float, *, name_arm: bool
 ) -> str:
     """Write what the segments' effects say: which differ, and whether they differ from another."""
-    under = f" under {tested['arm']}" if name_arm else ""
+    under = f" under {spread['arm']}" if name_arm else ""
     said = []
     for verdict, words in (
         ("higher", "higher in"),
@@ -147,12 +221,14 @@ def segment_words(
         if names:
             every = len(names) == part.height and len(names) > 1
             said.append(f"{words} {f'all {number(len(names))}' if every else ', '.join(names)}")
-    text = f"By segment{under} it is {'; '.join(said)} (Holm over {part.height} segments)."
+    tested = part.filter(pl.col("p_value").is_not_nan()).height
+    holm = f" (Holm over {counted(tested, 'segment')})" if tested else ""
+    text = f"By segment{under} it is {'; '.join(said)}{holm}."
     few = part.filter("few")["segment"].to_list()
     if few:
         where = f"each of the {number(len(few))}" if len(few) == part.height > 1 else ", ".join(few)
         text += f" Too few cases for a sound interval in {where}."
-    return f"{text} {_spread(tested, level)}"
+    return f"{text} {_spread(spread, level)}"
 
 
 def _spread(tested: dict[str, Any], level: float) -> str:
@@ -167,6 +243,37 @@ def _spread(tested: dict[str, Any], level: float) -> str:
         )
     text = f"The segments' effects differ by more than chance {told}"
     crossing = tested["p_crossing"]
+    if not known(crossing):
+        return f"{text}."
     if crossing <= 1 - level:
         return f"{text}, and some gain where others lose (Gail and Simon, {p_words(crossing)})."
     return f"{text}; that some lose is not shown (Gail and Simon, {p_words(crossing)})."
+
+
+def guardrail_words(row: dict[str, Any], kind: str, control: str, level: float) -> str:
+    """Write whether a guardrail was kept.
+
+    Examples
+    --------
+    >>> row = {"label": "returns", "arm": "mail", "difference": 0.5, "worst": 2.0, "margin": 1.0,
+    ...     "verdict": "not shown", "few": False}
+    >>> guardrail_words(row, "mean", "none", 0.95)
+    'Returns under mail against none: a difference of 0.500, at worst 2 (95% one-sided); that it \
+does no harm is not shown, for the margin is 1.'
+    """
+    label = row["label"]
+    what = f"{label[0].upper()}{label[1:]} under {row['arm']} against {control}"
+    if not known(row["difference"]):
+        return f"{what}: cannot be compared."
+    worst = "no limit can be given"
+    if known(row["worst"]):
+        worst = f"at worst {gap(row['worst'], kind)} ({percent(level, places=0)} one-sided)"
+    margin = "" if row["margin"] is None else gap(row["margin"], kind)
+    verdict = {
+        "no harm": f"no harm, for that is less than the margin of {margin}",
+        "harm": "harm is shown",
+        "not shown": f"that it does no harm is not shown, for the margin is {margin}",
+        "no margin declared": "no margin was declared, so nothing is concluded",
+    }[row["verdict"]]
+    few = " (few cases)" if row["few"] else ""
+    return f"{what}: a difference of {gap(row['difference'], kind)}, {worst}; {verdict}{few}."

@@ -16,6 +16,7 @@ from segkit.display import number, percent
 from segkit.errors import ParameterError
 
 Numbers = npt.ArrayLike
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +145,9 @@ def relative_lift(
     ``exp(log(p1 / p2) +- z sqrt(1/x1 - 1/n1 + 1/x2 - 1/n2)) - 1``. Source: Katz, Baptista, Azen &
     Pike (1978), Biometrics 34, method C. Where a count is zero, 1/2 is added to both counts for
     the limits alone (Walter 1975), while the value stays as observed (infinite or NaN if x2 = 0).
+    Where everybody of an arm converted, its variance on the log scale is zero; its part of the
+    limits is then taken from its Wilson interval (Zou & Donner 2008, "Construction of confidence
+    limits about effect measures: a general approach", Statistics in Medicine 27).
 
     Examples
     --------
@@ -158,9 +162,18 @@ def relative_lift(
         value = (x1 / m) / (x2 / n) - 1
         a, b, c, d = x1 + add, m + add, x2 + add, n + add
         middle = np.log((a / b) / (c / d))
-        reach = z * np.sqrt(1 / a - 1 / b + 1 / c - 1 / d)
-        low, high = np.exp(middle - reach) - 1, np.exp(middle + reach) - 1
+        down_1, up_1 = _log_reaches(a, b, z)
+        down_2, up_2 = _log_reaches(c, d, z)
+        low = np.exp(middle - np.hypot(down_1, up_2)) - 1
+        high = np.exp(middle + np.hypot(up_1, down_2)) - 1
     return estimate(value, low, high, level, "log ratio (Katz)")
+
+
+def _log_reaches(successes: Array, n: Array, z: float) -> tuple[Array, Array]:
+    """Return how far a log share's limits lie below and above it."""
+    own = z * np.sqrt(1 / successes - 1 / n)
+    everybody = successes == n  # Wilson's lower limit is n / (n + z^2), its upper one 1
+    return np.where(everybody, np.log1p(z**2 / n), own), np.where(everybody, 0.0, own)
 
 
 def ratio_fieller(

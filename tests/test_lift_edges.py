@@ -1,0 +1,204 @@
+"""Sentences and figures at the edges: nobody, everybody, no variation, negative controls."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError, ParameterError
+from segkit.experiment.metrics import mean, proportion
+from segkit.experiment.power import power_of, sample_size, smallest_effect
+from segkit.lift import Kpi
+from segkit.stats.intervals import relative_lift, wilson
+
+N = 400
+
+
+def measured(control, arm, name="revenue", **options):
+    """Measure two arms of given outcomes, and check that the text holds no NaN or infinity."""
+    rows = pl.DataFrame(
+        {"arm": ["hold"] * len(control) + ["mail"] * len(arm), name: np.r_[control, arm]}
+    )
+    metric = {"converted": "conversion"}.get(name, name)
+    found = segkit.measure_lift(rows, control="hold", metrics=[metric], segment=None, **options)
+    assert_readable(found.text)
+    return found
+
+
+def assert_readable(text):
+    assert not re.search(r"\bnan\b|\binf|∞|\bNone\b", text, re.IGNORECASE), text
+    assert "–" not in text, text
+
+
+@pytest.mark.parametrize("relative", ["log", "fieller", "delta"])
+def test_a_negative_control_has_a_difference_and_no_relative_lift(relative):
+    rng = np.random.default_rng(0)
+    control, arm = rng.normal(-10, 5, N), rng.normal(-5, 5, N)
+    found = measured(control, arm, relative=relative)
+    row = found.row()
+    assert row["difference"] == pytest.approx(arm.mean() - control.mean())
+    assert row["verdict"] == "higher"
+    assert row["difference_low"] < 5 < row["difference_high"]
+    assert np.isnan(row["relative"])
+    assert "below zero, where its sign would turn" in found.text
+
+
+def test_a_control_of_zeros_has_a_difference_and_no_relative_lift():
+    arm = np.random.default_rng(1).gamma(1, 5, N)
+    found = measured(np.zeros(N), arm)
+    assert found.row()["difference"] == pytest.approx(arm.mean())
+    assert "no relative lift, for the control is zero" in found.text
+
+
+def test_nobody_in_the_control():
+    found = measured(np.zeros(N), np.arange(N) < 12, "converted")
+    row = found.row()
+    assert (row["difference"], row["verdict"]) == (0.03, "higher")
+    assert 0.0001 < row["p_value"] < 0.001  # Fisher: 0.0005
+    assert "no relative lift, for the control is zero" in found.text
+
+
+@pytest.mark.parametrize(("value", "who"), [(0, "nobody"), (1, "everybody")])
+def test_nobody_or_everybody_in_both_arms_is_undecided_within_what_the_size_allows(value, who):
+    found = measured(np.full(N, value), np.full(N, value), "converted")
+    row = found.row()
+    assert (row["p_value"], row["verdict"], row["difference"]) == (1.0, "undecided", 0.0)
+    one_side = float(wilson(0, N).high)
+    assert row["difference_high"] == pytest.approx(one_side)
+    assert row["difference_low"] == pytest.approx(-one_side)
+    assert f"it was {who} in both arms" in found.text
+    assert "would mostly not have been seen" not in found.text
+    assert "relative lift 0.0% (95% interval 0.0% to 0.0%" not in found.text
+
+
+def test_the_ratio_of_two_full_shares_is_no_surer_than_their_difference():
+    found = relative_lift(N, N, N, N)
+    low = float(wilson(N, N).low)
+    assert (found.low, found.high) == pytest.approx((low - 1, 1 / low - 1))
+    half = relative_lift(N, N, 200, N)
+    plain = np.exp(1.959964 * np.sqrt(1 / 200 - 1 / N))
+    assert half.high == pytest.approx(2 * plain - 1, rel=1e-5)
+    assert half.low < 2 / plain - 1
+
+
+def test_one_arm_is_everybody_and_the_other_nobody():
+    found = measured(np.zeros(N), np.ones(N), "converted")
+    assert found.row()["verdict"] == "higher"
+    assert found.row()["difference"] == 1.0
+
+
+def test_a_single_customer_in_an_arm_decides_nothing():
+    found = measured([1.0, 2.0], [3.0])
+    assert found.row()["verdict"] in ("not measured", "undecided")
+    assert found.row()["difference"] == 1.5
+    share = measured(np.arange(600) < 71, [1], "converted")
+    assert share.row()["p_value"] > 0.09
+    assert share.row()["verdict"] == "undecided"
+
+
+def test_a_constant_outcome_has_no_effect_and_none_is_claimed():
+    found = measured(np.full(N, 3.0), np.full(N, 3.0))
+    assert found.row()["difference"] == 0.0
+    assert found.row()["verdict"] in ("not measured", "undecided")
+
+
+def test_bad_outcomes_and_names_are_refused():
+    ones = np.ones(N)
+    with pytest.raises(DataError, match="infinite or not a number"):
+        measured(np.r_[np.nan, ones[1:]], ones)
+    with pytest.raises(DataError, match="'converted' must be 0 or 1"):
+        measured(np.full(N, 0.5), np.full(N, 0.4), "converted")
+    rows = pl.DataFrame({"arm": ["hold", "mail"] * 5, "revenue": [1.0, 2.0] * 5})
+    with pytest.raises(ParameterError, match="did you mean 'hold'"):
+        segkit.measure_lift(rows, control="Hold", segment=None)
+    gaps = rows.with_columns(pre_revenue=pl.when(pl.int_range(10) > 1).then(1.0))
+    with pytest.raises(DataError, match="'pre_revenue' is missing for 2 customers"):
+        segkit.measure_lift(gaps, control="hold", covariates=["pre_revenue"], segment=None)
+
+
+def test_a_constant_covariate_changes_nothing():
+    rng = np.random.default_rng(2)
+    rows = pl.DataFrame(
+        {"arm": ["hold", "mail"] * N, "revenue": rng.gamma(1, 5, 2 * N), "pre_revenue": 7.0}
+    )
+    plain = segkit.measure_lift(rows, control="hold", metrics=["revenue"], segment=None).row()
+    found = segkit.measure_lift(
+        rows, control="hold", metrics=["revenue"], segment=None, covariates=["pre_revenue"]
+    ).row()
+    for name in ("difference", "difference_low", "difference_high", "p_value", "error"):
+        assert found[name] == pytest.approx(plain[name], rel=1e-9)
+
+
+def test_a_covariate_that_is_the_outcome_is_not_called_an_effect():
+    rng = np.random.default_rng(3)
+    rows = pl.DataFrame({"arm": ["hold", "mail"] * N, "revenue": rng.gamma(1, 5, 2 * N)})
+    found = segkit.measure_lift(
+        rows.with_columns(pre_revenue="revenue"), control="hold", metrics=["revenue"],
+        segment=None, covariates=["pre_revenue"],
+    )  # fmt: skip
+    assert found.row()["difference"] == pytest.approx(0.0, abs=1e-9)
+    assert found.row()["verdict"] in ("not measured", "undecided")
+    assert_readable(found.text)
+
+
+def test_a_segment_that_an_arm_does_not_reach_is_named():
+    rows = pl.DataFrame(
+        {"arm": ["hold"] * 200 + ["mail"] * 300,
+         "segment": ["S1"] * 200 + ["S1"] * 200 + ["S2"] * 100,
+         "converted": [0, 1] * 250}
+    )  # fmt: skip
+    found = segkit.measure_lift(rows, control="hold", overall="pooled")
+    assert found.row(segment="S2")["verdict"] == "not measured"
+    assert "not comparable in S2" in found.text
+    assert "Holm over 1 segment)" in found.text
+    assert_readable(found.text)
+
+
+def test_a_guardrail_of_amounts_is_not_told_in_points():
+    rng = np.random.default_rng(4)
+    returns = Kpi("returns", "returns", "mean", "returned", better="down", guardrail=True)
+    rows = pl.DataFrame(
+        {"arm": ["hold", "mail"] * N, "converted": [0, 1] * N, "returned": rng.gamma(2, 5, 2 * N)}
+    )
+    found = segkit.measure_lift(
+        rows, control="hold", metrics=["conversion", returns], segment=None, margins={"returns": 5}
+    )
+    assert found.guardrails["verdict"].to_list() == ["no harm"]
+    assert "points" not in found.guardrail_text
+    assert "no harm" in found.guardrail_text
+
+
+def test_days_without_a_conversion_stop_no_test():
+    days = pl.Series([None] * 150 + [5] * 50, dtype=pl.Int64)
+    rows = pl.DataFrame({"arm": ["a"] * 100 + ["b"] * 100, "conversion_day": days})
+    found = segkit.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=10)
+    assert found.table["low"].is_nan().to_list() == [True] * 4 + [False] * 6
+    assert found.first_day == 5
+    none = rows.with_columns(conversion_day=pl.lit(None, pl.Int64))
+    found = segkit.daily_lift(none, arm="a", control="b", planned_rate=0.1, days=10)
+    assert found.first_day is None
+    assert_readable(found.text)
+    assert "on no day could one have stopped" in found.text
+
+
+def test_power_at_its_edges_says_nothing_false():
+    sizes = {"control": 100, "mail": 100}
+    below = power_of(mean(-10, 5), sizes, effect=2)
+    assert np.isnan(below.relative_effect)
+    assert "of the base" not in below.text
+    assert below.to_frame()["relative_effect"].null_count() == 2
+    assert "(20.0% of the base)" in power_of(mean(10, 5), sizes, effect=2).text
+    assert "with more than 99% power" in power_of(proportion(0.1), sizes, effect=0.9).text
+    assert "less than 1%" in power_of(mean(1, 1), {"c": 1, "m": 1}, effect=0.1).text
+    with pytest.raises(ParameterError, match="base of -10"):
+        sample_size(mean(-10, 5), relative_effect=0.2)
+    with pytest.raises(ParameterError, match="finite"):
+        sample_size(mean(10, 5), effect=float("inf"))
+    with pytest.raises(ParameterError, match="too small to find any increase"):
+        smallest_effect(proportion(0.999), sizes)
+    for text in (below.text, smallest_effect(mean(0, 5), sizes).text):
+        assert_readable(text)
+        assert "likely to be missed" not in text
+    assert below.plot().alt.startswith("80% power reaches down to a change of 2.")
