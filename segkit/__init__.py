@@ -108,6 +108,8 @@ _MAP: dict[str, str] = {
     # Which list goes to whom, and who is left out?
     "Audience": "segkit.audience.audience",
     "SegmentContract": "segkit.audience.contract",
+    # How is a table written, formulas defused?
+    "write_frame": "segkit.writing",
     "build_audience": "segkit.audience.audience",
     # Whom does a contact move, and what does acting on it pay?
     "SegmentPolicy": "segkit.uplift.policy",

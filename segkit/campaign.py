@@ -15,6 +15,7 @@ from segkit.display import money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
+from segkit.schema import fields
 
 if TYPE_CHECKING:
     from segkit.audience import Audience
@@ -332,8 +333,10 @@ def audience_of_run(
     folder: Path | str,
     *,
     kind: str = "crm",
+    channel: str | None = None,
     columns: Sequence[str] = (),
     platform: str = "meta",
+    region: str | None = None,
     min_cell: int = 20,
 ) -> Audience:
     """Which customers of a finished run go on which list?
@@ -342,8 +345,10 @@ def audience_of_run(
     ----------
     folder : path
         The run's folder, in which notebooks 01, 05 and 09 have run.
-    kind, columns, platform, min_cell
-        As in `segkit.audience.build_audience`.
+    kind, channel, columns, platform, region, min_cell
+        As in `segkit.audience.build_audience`. Consent that is not recorded is taken as the
+        mapping's ``consent_default`` says, where the source has no column for it or the mapping
+        sets it; else as refused.
 
     Raises
     ------
@@ -370,10 +375,13 @@ def audience_of_run(
         str(drawn.get_column("campaign_id")[0]), json.loads(model.read_text(encoding="utf-8")),
         offers=policy["policy"],
     )  # fmt: skip
+    consent = "marketing_consent" if "marketing_consent" in taken.customers.columns else None
+    assumed = taken.mapping.option("customers", "consent_default")
+    said = consent is None or taken.mapping.is_set("customers", "consent_default")
     return build_audience(
-        drawn, taken.customers, contract=contract, kind=kind, columns=columns, platform=platform,
-        min_cell=min_cell, optouts=_history(taken.events)[1],
-        consent="marketing_consent" if "marketing_consent" in taken.customers.columns else None,
+        drawn, taken.customers, contract=contract, kind=kind, channel=channel, columns=columns,
+        platform=platform, region=region, min_cell=min_cell, optouts=_history(taken.events)[1],
+        consent=consent, unrecorded=assumed if said else "refused",
     )  # fmt: skip
 
 
@@ -386,7 +394,8 @@ def _people(
     records = taken.customers
     if records is None:
         return people, None
-    wanted = ["email", "marketing_consent", "region", "preferred_channel"]
+    wanted = ["email", "region", "preferred_channel"]
+    wanted += [name for name in fields("customers") if name.endswith("_consent")]
     more = [c for c in wanted if c in records.columns and c not in people.columns]
     # Whoever never ordered is a customer, too: counted as in no segment, not forgotten.
     people = people.join(

@@ -254,17 +254,27 @@ def pdf(
 def audience(
     run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
     out: Annotated[Path, typer.Argument(help="The folder that receives the lists")],
-    kind: Annotated[str, typer.Option(help="crm (ids), or upload (hashed e-mails)")] = "crm",
+    kind: Annotated[str, typer.Option(help="crm (ids), or upload (hashed identifiers)")] = "crm",
+    channel: Annotated[
+        str, typer.Option(help="email, sms, phone, post, ads: whose consent counts")
+    ] = "",
     formats: Annotated[str, typer.Option(help="csv, xlsx, parquet; several with commas")] = "csv",
     columns: Annotated[str, typer.Option(help="Further columns on a crm list, by commas")] = "",
     platform: Annotated[str, typer.Option(help="Spelling before hashing: meta, google")] = "meta",
+    region: Annotated[str, typer.Option(help="Country of phone numbers without one: GB")] = "",
     min_cell: Annotated[int, typer.Option(help="Smaller groups are not handed out", min=1)] = 20,
 ) -> None:
     """Write the audience lists of a run's campaign, with what was left out and why."""
     from segkit.campaign import audience_of_run
 
     made = audience_of_run(
-        run_folder, kind=kind, columns=_words(columns), platform=platform, min_cell=min_cell
+        run_folder,
+        kind=kind,
+        channel=channel or None,
+        columns=_words(columns),
+        platform=platform,
+        region=region or None,
+        min_cell=min_cell,
     )
     for path in made.write(out, formats=_words(formats)):
         typer.echo(_near(path))

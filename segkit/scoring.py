@@ -14,6 +14,7 @@ import polars as pl
 from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError, SourceError, require_columns
 from segkit.result import Result
+from segkit.spreadsheets import restore
 from segkit.writing import PARQUET, write_frame
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
         return None
     require_columns(columns, ["customer_id", *features], path.name)
     frame: pl.DataFrame = lazy.select(pl.col("customer_id").cast(pl.String), *features).collect()
-    return frame
+    return frame if name.endswith((".parquet", ".pq")) else restore(frame)
 
 
 def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
@@ -202,6 +203,9 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
 def write_assignments(scored: Scored, out: Path | str) -> Path:
     """Write the assignments as CSV or Parquet, by the ending; an existing file is left alone.
 
+    The file is readable by its owner alone; a CSV has its formulas defused
+    (`segkit.spreadsheets`).
+
     Raises
     ------
     ParameterError
@@ -210,4 +214,4 @@ def write_assignments(scored: Scored, out: Path | str) -> Path:
     path = Path(out)
     if not path.name.lower().endswith((".csv", *PARQUET)):
         raise ParameterError(f"expected a file that ends in .csv or .parquet, got {path.name}")
-    return write_frame(scored.assignments, path, overwrite=False)
+    return write_frame(scored.assignments, path, overwrite=False, private=True)

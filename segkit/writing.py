@@ -12,15 +12,20 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit.errors import ParameterError, WriteError
+from segkit.errors import ParameterError, WriteError, unknown
+from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
 
 if TYPE_CHECKING:
     import polars as pl
 
 PARQUET = (".parquet", ".pq")
+FORMATS = ("csv", "xlsx", "parquet")
+OWNER_FILE, OWNER_FOLDER = 0o600, 0o700
 
 
-def write_whole(path: Path | str, content: str | bytes, *, overwrite: bool = True) -> Path:
+def write_whole(
+    path: Path | str, content: str | bytes, *, overwrite: bool = True, private: bool = False
+) -> Path:
     """Write a file so that a reader sees the old one or the new one, never half.
 
     It is written under another name beside its place and then renamed, so that a full disk, an
@@ -34,6 +39,9 @@ def write_whole(path: Path | str, content: str | bytes, *, overwrite: bool = Tru
         All of it; text is written as UTF-8.
     overwrite : bool
         Replace a file that is there; else it is refused, also if it came while this was written.
+    private : bool
+        Readable and writable by its owner alone, whatever the umask is (mode 0600, where the
+        system has modes).
 
     Returns
     -------
@@ -60,7 +68,9 @@ def write_whole(path: Path | str, content: str | bytes, *, overwrite: bool = Tru
     aside = aside_of(target)
     try:
         sweep(target)
-        with aside.open("xb") as handle:
+        if private:
+            aside.touch(OWNER_FILE, exist_ok=False)
+        with aside.open("r+b" if private else "xb") as handle:
             lock(handle.fileno())
             handle.write(data)
         if overwrite:
@@ -76,25 +86,73 @@ def write_whole(path: Path | str, content: str | bytes, *, overwrite: bool = Tru
 
 
 def write_frame(
-    frame: pl.DataFrame, path: Path | str, *, overwrite: bool = True, **options: Any
+    frame: pl.DataFrame,
+    path: Path | str,
+    *,
+    overwrite: bool = True,
+    private: bool = False,
+    quote_text: bool = False,
+    **options: Any,
 ) -> Path:
-    """Write a frame whole, as Parquet or CSV by the file's ending; see `write_whole`.
+    """Write a frame whole, as Parquet, XLSX or CSV by the file's ending; see `write_whole`.
+
+    The one writer of tables: formulas are defused in CSV and XLSX (`segkit.spreadsheets`).
 
     Parameters
     ----------
     frame : polars.DataFrame
         The rows.
     path : path
-        Ends in .parquet or .pq for Parquet; anything else is CSV.
-    overwrite : bool
+        Ends in .parquet or .pq for Parquet, in .xlsx for a workbook; anything else is CSV.
+    overwrite, private : bool
         As for `write_whole`.
+    quote_text : bool
+        Quote every text in a CSV.
     **options
         For polars' own ``write_csv`` or ``write_parquet``.
     """
-    buffer = BytesIO()
-    parquet = Path(path).name.lower().endswith(PARQUET)
-    (frame.write_parquet if parquet else frame.write_csv)(buffer, **options)
-    return write_whole(path, buffer.getvalue(), overwrite=overwrite)
+    name = Path(path).name
+    if name.lower().endswith(PARQUET):
+        buffer = BytesIO()
+        frame.write_parquet(buffer, **options)
+        content = buffer.getvalue()
+    elif name.lower().endswith(".xlsx"):
+        content = as_xlsx(frame, str(path))
+    else:
+        content = as_csv(frame, quote_text=quote_text, **options)
+    return write_whole(path, content, overwrite=overwrite, private=private)
+
+
+def check_format(kind: str) -> None:
+    """Refuse a format of tables before anything is written.
+
+    Raises
+    ------
+    ParameterError
+        If it is unknown, or XLSX and its library is not installed.
+    """
+    if kind not in FORMATS:
+        raise ParameterError(unknown("format", kind, FORMATS))
+    if kind == "xlsx":
+        need_xlsx()
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that its owner alone can enter, or make an existing one so (mode 0700)."""
+    path.mkdir(OWNER_FOLDER, parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, NotImplementedError):  # a system without modes
+        path.chmod(OWNER_FOLDER)
+    return path
+
+
+def close_to_others(folder: Path) -> None:
+    """Make a folder and all within it readable by their owner alone, whatever the umask was."""
+    if not folder.is_dir():
+        return
+    private_folder(folder)
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError, NotImplementedError):
+            path.chmod(OWNER_FOLDER if path.is_dir() else OWNER_FILE)
 
 
 @contextlib.contextmanager

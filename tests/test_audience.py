@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 
 import fastexcel
 import polars as pl
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 from segkit.audience import (
     SegmentContract,
     build_audience,
-    defuse,
-    hash_emails,
+    hash_identifiers,
+    hash_texts,
     normalise_emails,
+    normalise_identifiers,
+    read_phones,
 )
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.result import Result
+from segkit.spreadsheets import defuse
 
 TERMS = SegmentContract("spring", "2025-02-28", "0.1", "abc", "ward", {"S1": "all of them"})
 
@@ -57,7 +61,7 @@ PUBLISHED = {
 
 
 def test_hashes_are_sha_256():
-    found = hash_emails(pl.Series([*PUBLISHED, None])).to_list()
+    found = hash_texts(pl.Series([*PUBLISHED, None])).to_list()
     assert found == [*PUBLISHED.values(), None]
 
 
@@ -66,7 +70,7 @@ def test_hashes_are_sha_256():
     [
         (" Jo.Public@Example.COM\t", "jo.public@example.com", "jo.public@example.com"),
         ("Jo.Public@gmail.com", "jo.public@gmail.com", "jopublic@gmail.com"),
-        ("J.o.P+x@GoogleMail.com", "j.o.p+x@googlemail.com", "jop+x@googlemail.com"),
+        ("J.o.P+x@GoogleMail.com", "j.o.p+x@googlemail.com", "jop@googlemail.com"),
         ("jo@sub.gmail.com", "jo@sub.gmail.com", "jo@sub.gmail.com"),
         ("ÄRGER@Bücher.de", "ärger@bücher.de", "ärger@bücher.de"),
         ("no address", None, None),
@@ -92,7 +96,7 @@ def test_normalising_twice_changes_nothing(texts):
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "\n@x", "=cmd|' /C x'!A0"],
+    ["=1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "\n@x", "=cmd|' /C x'!A0"],
 )
 def test_formulas_are_defused(text):
     assert defuse(pl.DataFrame({"x": [text]}))["x"][0] == f"'{text}"
@@ -119,12 +123,14 @@ def test_each_customer_is_left_out_for_the_first_reason():
     found = build(frame, customers, optouts=gone)
     held = dict(found.counts.select("reason", "customers").iter_rows())
     assert held == {
-        None: 52, "no_contact": 1, "not_a_customer": 1, "no_consent": 2, "opted_out": 1,
-        "no_email": 1, "bad_email": 1, "same_email": 1, "small_cell": 0,
+        None: 52, "no_contact": 1, "not_a_customer": 1, "no_consent": 1, "consent_not_recorded": 1,
+        "no_channel_consent": 0, "opted_out": 1, "address_refused": 0, "no_email": 1,
+        "bad_email": 1, "no_phone": 0, "bad_phone": 0, "same_email": 1, "small_cell": 0,
     }  # fmt: skip
     assert sum(held.values()) == n
     assert found.frame["customer_id"].to_list()[0] == "00004"  # of two with one address, the first
-    assert "2 without consent" in found.text
+    assert "1 without consent" in found.text
+    assert "not recorded for 1 of 58 customers; it is taken as refused" in found.consent
 
 
 def test_small_cells_are_not_handed_out():
@@ -155,10 +161,10 @@ def test_everybody_suppressed_gives_empty_lists(tmp_path):
 
 def test_an_upload_names_nobody(tmp_path):
     found = build(kind="upload")
-    assert found.frame.columns == ["email_sha256", "offer", "segment"]
+    assert found.frame.columns == ["email", "offer", "segment"]
     expected = hashlib.sha256(b"person.7@example.com").hexdigest()
-    assert expected in found.frame["email_sha256"]
-    assert found.frame["email_sha256"].is_sorted()
+    assert expected in found.frame["email"]
+    assert found.frame["email"].is_sorted()
     for path in found.write(tmp_path, formats=("csv", "parquet", "xlsx")):
         content = path.read_bytes().lower()
         assert b"example.com" not in content
@@ -226,7 +232,11 @@ def test_a_contract_comes_from_the_model():
         (lambda: build(kind="fax"), ParameterError, "unknown kind of list 'fax'"),
         (lambda: build(platform="mySpace"), ParameterError, "unknown platform"),
         (lambda: build(min_cell=0), ParameterError, "min_cell"),
-        (lambda: build(kind="upload", columns=["name"]), ParameterError, "hashed address alone"),
+        (
+            lambda: build(kind="upload", columns=["name"]),
+            ParameterError,
+            "platform's columns alone",
+        ),
         (lambda: build(cell=["region"]), ColumnError, "lacks region"),
     ],
 )
@@ -243,6 +253,191 @@ def test_an_unknown_format_is_refused(tmp_path):
 def test_consent_may_be_ascertained_elsewhere_but_is_said_so():
     found = build(customers=people().drop("marketing_consent"), consent=None)
     assert found.frame.height == 60
+    assert "not recorded for 60 of 60 customers (the source has no column for it); it is" in (
+        found.text
+    )
+    refused = build(
+        customers=people().drop("marketing_consent"), consent=None, unrecorded="refused"
+    )
+    assert refused.frame.height == 0
+
+
+# Meta, "Customer Information Parameters": input, normal form, and the hash that the page expects.
+META = {
+    ("email", "John_Smith@gmail.com"): (
+        "john_smith@gmail.com",
+        "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+    ),
+    ("phone", "(650)555-1212"): (
+        "16505551212",
+        "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
+    ),
+    ("first_name", "Mary"): (
+        "mary",
+        "6915771be1c5aa0c886870b6951b03d7eafc121fea0e80a5ea83beb7c449f4ec",
+    ),
+    ("first_name", "정"): (
+        "정",
+        "8fa8cd9c440be61d0151429310034083132b35975c4bea67fdd74158eb51db14",
+    ),
+    ("last_name", "Valéry"): (
+        "valéry",
+        "08e1996b5dd49e62a4b4c010d44e4345592a863bb9f8e3976219bac29417149c",
+    ),
+    ("country", "US"): (
+        "us",
+        "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621",
+    ),
+    ("zip", "94035-1234"): ("94035", None),
+    ("zip", "M1 1AE"): ("m11ae", None),
+}
+# Google, "Format user data" (Data Manager API) and "OfflineUserAddressInfo" (Google Ads API).
+GOOGLE = {
+    ("email", "cloudy.sanfrancisco+shopping@gmail.com"): "cloudysanfrancisco@gmail.com",
+    ("email", "user.name+NYC@Example.com"): "user.name+nyc@example.com",
+    ("phone", "(800)555-0100"): "+18005550100",
+    ("first_name", " Mrs. Joanna  Ann "): "joanna ann",
+    ("last_name", "O'Brien, Jr."): "obrien",
+    ("country", "us"): "US",
+    ("zip", "94303-5300"): "94303-5300",
+    ("zip", "WC2H 8LG"): "WC2H 8LG",
+}
+
+
+@pytest.mark.parametrize(("given_as", "published"), META.items(), ids=str)
+def test_identifiers_are_hashed_as_meta_publishes(given_as, published):
+    (name, raw), (normal, digest) = given_as, published
+    made, rejected = normalise_identifiers(pl.DataFrame({name: [raw]}), region="US")
+    assert made[name].to_list() == [normal]
+    assert rejected.height == 0
+    (hashed,) = hash_identifiers(made).row(0)
+    assert hashed == hashlib.sha256(normal.encode()).hexdigest() == (digest or hashed)
+
+
+@pytest.mark.parametrize(("given_as", "normal"), GOOGLE.items(), ids=str)
+def test_identifiers_are_written_as_google_publishes(given_as, normal):
+    name, raw = given_as
+    made, rejected = normalise_identifiers(
+        pl.DataFrame({name: [raw]}), platform="google", region="US"
+    )
+    assert made[name].to_list() == [normal]
+    assert rejected.height == 0
+    (hashed,) = hash_identifiers(made, platform="google").row(0)
+    plain = name in ("country", "zip")
+    assert hashed == (normal if plain else hashlib.sha256(normal.encode()).hexdigest())
+
+
+def test_an_upload_has_the_headers_that_its_platform_publishes(tmp_path):
+    more = {
+        "phone": ["+44 20 7946 0958"] * 60, "first_name": ["Ann"] * 60, "last_name": ["Lee"] * 60,
+        "country": ["GB"] * 60, "zip": ["WC2H 8LG"] * 60,
+    }  # fmt: skip
+    headers = {
+        "google": ["Email", "Phone", "First Name", "Last Name", "Country", "Zip"],
+        "meta": ["email", "phone", "fn", "ln", "zip", "country"],
+    }
+    for platform, expected in headers.items():
+        made = build(customers=people(**more), kind="upload", platform=platform)
+        first = made.write(tmp_path / platform)[0]
+        rows = pl.read_csv(first, infer_schema=False)
+        assert rows.columns == expected
+        assert rows.height == 30
+    google = pl.read_csv(tmp_path / "google" / "spring-sale-upload.csv", infer_schema=False)
+    assert google["Country"].unique().to_list() == ["GB"]
+    assert google["Zip"].unique().to_list() == ["WC2H 8LG"]
+
+
+def test_numbers_that_cannot_be_read_are_counted_by_reason():
+    raw = ["+44 20 7946 0958", "020 7946 0958", "none", "12", "+1", None, "00 44 20 7946 0958"]
+    here = read_phones(pl.Series(raw), region="GB")
+    assert here["phone"].to_list()[:2] == ["+442079460958"] * 2
+    assert here["phone"].to_list()[6] == "+442079460958"
+    assert here["reason"].to_list()[2:6] == ["bad_phone", "bad_phone", "bad_phone", None]
+    nowhere = read_phones(pl.Series(raw))
+    assert nowhere["reason"].to_list()[1] == "phone_without_country"
+    own = read_phones(pl.Series(["(650)555-1212"]), region="GB", regions=pl.Series(["us"]))
+    assert own["phone"].to_list() == ["+16505551212"]
+    digest = hashlib.sha256(b"ann@shop.example").hexdigest()
+    odd = pl.DataFrame({"email": [digest, "nobody", None], "country": ["Britain", "GB", None]})
+    _, rejected = normalise_identifiers(odd)
+    assert dict(rejected.select("reason", "customers").iter_rows()) == {
+        "hashed_email": 1, "bad_email": 1, "bad_country": 1,
+    }  # fmt: skip
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ParameterError, match=r"segkit\[audience\]"):
+        read_phones(pl.Series(["1"]))
+
+
+def reasons_of(made):
+    held = dict(made.counts.select("reason", "customers").iter_rows())
+    return {name: count for name, count in held.items() if count and name}
+
+
+def test_a_channel_obeys_consent_to_it_and_to_the_purpose():
+    n = 60
+    number = [f"+44 20 7946 {i:04d}" for i in range(n)]
+    texts = [True] * 50 + [False] * 6 + [None] * 4
+    customers = people(phone=number, sms_consent=texts)
+    assert reasons_of(build(customers=customers)) == {}  # e-mail has no column of its own
+    sms = build(customers=customers, channel="sms", min_cell=1)
+    assert reasons_of(sms) == {"no_channel_consent": 6, "consent_not_recorded": 4}
+    assert "by text message is not recorded for 4 of 60 customers; it is taken as refused" in (
+        sms.text
+    )
+    granted = build(customers=customers, channel="sms", unrecorded="granted", min_cell=1)
+    assert reasons_of(granted) == {"no_channel_consent": 6}
+    both = build(
+        customers=customers.with_columns(marketing_consent=pl.int_range(pl.len()) > 0),
+        channel="sms", min_cell=1,
+    )  # fmt: skip
+    assert reasons_of(both)["no_consent"] == 1
+    with pytest.raises(ParameterError, match="unknown channel 'fax'"):
+        build(channel="fax")
+
+
+def test_the_contract_beside_a_list_says_what_was_assumed(tmp_path):
+    found = build(customers=people().drop("marketing_consent"), consent=None)
+    found.write(tmp_path)
+    said = json.loads((tmp_path / "contract.json").read_text(encoding="utf-8"))["consent"]
+    assert said == found.consent
+    assert 'consent_default = "refused"' in said
+
+
+def test_opt_outs_are_met_by_address_and_an_address_by_all_who_share_it():
+    email = [f"p{i}@x.org" for i in range(60)]
+    email[1] = " P0@X.org"
+    gone = pl.DataFrame({"email": ["P0@x.org "]})
+    found = build(customers=people(email=email), optouts=gone, min_cell=1)
+    assert reasons_of(found) == {"opted_out": 2}
+    by_id = build(
+        customers=people(email=email), optouts=pl.DataFrame({"customer_id": ["00000"]}), min_cell=1
+    )
+    assert reasons_of(by_id) == {"opted_out": 1, "address_refused": 1}
+    refused = [False] + [True] * 59
+    one = build(customers=people(email=email, marketing_consent=refused), min_cell=1)
+    assert reasons_of(one) == {"no_consent": 1, "address_refused": 1}
+    for_texts = gone.with_columns(channel=pl.lit("sms"))
+    assert reasons_of(build(customers=people(email=email), optouts=for_texts)) == {"same_email": 1}
+    nobody = build(optouts=pl.DataFrame({"email": ["else@x.org"]}))
+    assert "None of the 1 opt-outs matches" in nobody.text
+    with pytest.raises(ColumnError, match="optouts expects a column customer_id or email"):
+        build(optouts=pl.DataFrame({"id": [1]}))
+
+
+def test_lists_are_their_owners_alone(tmp_path):
+    if os.name != "posix":
+        pytest.skip("this system has no modes")
+    before = os.umask(0)
+    try:
+        build().write(tmp_path / "lists", formats=("csv", "parquet", "xlsx"))
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "lists").iterdir()}
+    assert modes == {0o600}
+    assert (tmp_path / "lists").stat().st_mode & 0o777 == 0o700
 
 
 def test_it_is_stored_and_told_without_a_customer():

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from segkit import cli, scoring
-from segkit.audience.files import write_list
 from segkit.errors import ParameterError, WriteError
 from segkit.ingest import Mapping
 from segkit.plot.figure import Figure, canvas
@@ -50,7 +49,7 @@ WRITERS = {
     "parquet": lambda place: write_frame(ROWS, place / "a.parquet", compression="uncompressed"),
     "json": lambda place: write_json(place / "a.json", {"a": LONG}),
     "index": write_index,
-    "list": lambda place: write_list(ROWS, place / "a", "csv"),
+    "list": lambda place: write_frame(ROWS, place / "a.csv", private=True),
     "mapping": lambda place: Mapping.from_dict(
         {"orders": {"columns": {"amount": LONG, "customer_id": "b"}}}
     ).save(place / "a.toml"),

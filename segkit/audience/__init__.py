@@ -1,18 +1,29 @@
 """Which list goes to whom? Audience lists with their segment contract, omissions counted."""
 
 from segkit.audience.audience import REASONS, Audience, build_audience
+from segkit.audience.consent import CHANNELS
 from segkit.audience.contract import SegmentContract
-from segkit.audience.emails import PLATFORMS, hash_emails, normalise_emails
-from segkit.audience.files import FORMATS, defuse
+from segkit.audience.platforms import (
+    PLATFORMS,
+    hash_identifiers,
+    hash_texts,
+    normalise_emails,
+    normalise_identifiers,
+    read_emails,
+    read_phones,
+)
 
 __all__ = [
-    "FORMATS",
+    "CHANNELS",
     "PLATFORMS",
     "REASONS",
     "Audience",
     "SegmentContract",
     "build_audience",
-    "defuse",
-    "hash_emails",
+    "hash_identifiers",
+    "hash_texts",
     "normalise_emails",
+    "normalise_identifiers",
+    "read_emails",
+    "read_phones",
 ]

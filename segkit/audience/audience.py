@@ -1,34 +1,57 @@
-"""Which list goes to whom? Audience lists for a CRM or an ad platform, each omission counted."""
+"""Audience lists for a CRM or an ad platform, each omission counted."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
+from segkit.audience.consent import CHANNELS, UNRECORDED, Consent
 from segkit.audience.contract import SegmentContract
-from segkit.audience.emails import hash_emails, normalise_emails
-from segkit.audience.files import check_format, file_name, write_list
+from segkit.audience.platforms import (
+    IDENTIFIERS,
+    find_platform,
+    hash_identifiers,
+    normalise_identifiers,
+    read_emails,
+    read_phones,
+)
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
-from segkit.writing import write_frame
+from segkit.writing import check_format, private_folder, write_frame
 
 KINDS = ("crm", "upload")
 NO_OFFER = "none"
+# Channels that need an e-mail address, and those that need a phone number.
+BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
 REASONS = {
     "no_contact": "held out, or without an offer",
     "not_a_customer": "without a customer record",
     "no_consent": "without consent to marketing",
+    "no_channel_consent": "without consent to this channel",
+    "consent_not_recorded": "whose consent is not recorded",
     "opted_out": "opted out",
+    "address_refused": "sharing an address with somebody who refused or opted out",
     "no_email": "without an e-mail address",
     "bad_email": "with an e-mail address that is none",
+    "no_phone": "without a phone number",
+    "bad_phone": "with a phone number that cannot be read",
     "same_email": "sharing an address with another customer on the lists",
     "small_cell": "in a cell too small to be handed out",
 }
+_NO_IDENTIFIERS = pl.DataFrame(
+    schema={
+        "identifier": pl.String,
+        "reason": pl.String,
+        "description": pl.String,
+        "customers": pl.Int64,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +61,8 @@ class Audience(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        All lists together: customer_id ("crm") or email_sha256 ("upload"), offer, segment,
-        further columns asked for.
+        All lists together: customer_id, offer, segment, further columns asked for ("crm"); or the
+        platform's columns with offer and segment ("upload").
     counts : polars.DataFrame
         reason (null for those listed), description, customers, customer_share.
     cells : polars.DataFrame
@@ -49,7 +72,15 @@ class Audience(Result):
     min_cell : int
         Fewest customers of a cell that is handed out.
     platform : str
-        Whose spelling of e-mails.
+        Whose spelling of identifiers.
+    channel : str
+        By which the list's customers are reached.
+    consent : str
+        How many customers had no consent recorded, what was assumed, and how to change it.
+    identifiers : polars.DataFrame
+        Identifiers that could not be read: identifier, reason, description, customers.
+    notes : tuple of str
+        What else is worth a look, such as opt-outs that match nobody.
     """
 
     frame: pl.DataFrame
@@ -59,6 +90,10 @@ class Audience(Result):
     kind: str
     min_cell: int
     platform: str
+    channel: str = "email"
+    consent: str = ""
+    identifiers: pl.DataFrame = field(default_factory=lambda: _NO_IDENTIFIERS)
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pl.DataFrame:
         """Return the counts by reason: no customer's data."""
@@ -79,6 +114,15 @@ class Audience(Result):
                 f"{number(r['customers'])} {r['description']}" for r in out.iter_rows(named=True)
             )
             parts.append(f"Left out: {told}.")
+        if self.consent:
+            parts.append(self.consent)
+        if self.identifiers.height:
+            told = "; ".join(
+                f"{number(r['customers'])} {r['identifier'].replace('_', ' ')}: {r['description']}"
+                for r in self.identifiers.iter_rows(named=True)
+            )
+            parts.append(f"Identifiers that could not be read: {told}.")
+        parts += self.notes
         parts.append(
             f"No cell of fewer than {number(self.min_cell)} customers is handed out. Who is left "
             "out after the assignment stays in its arm for the analysis."
@@ -88,13 +132,17 @@ class Audience(Result):
     def write(self, folder: Path | str, *, formats: Sequence[str] = ("csv",)) -> tuple[Path, ...]:
         """Write one file an offer and format, the counts, and the contract; return the paths.
 
+        An upload's files hold the platform's columns alone, under its headers. The contract holds
+        what was assumed of customers whose consent is not recorded.
+
         Parameters
         ----------
         folder : path
-            Made if it is not there; files of the same name are replaced.
+            Made if it is not there, for its owner alone; files of the same name are replaced, and
+            readable by their owner alone.
         formats : sequence of {"csv", "xlsx", "parquet"}
-            CSV and XLSX have formulas defused (`segkit.audience.files.defuse`); XLSX needs the
-            extra ``segkit[excel]``.
+            CSV and XLSX have formulas defused (`segkit.writing.defuse`); XLSX needs the extra
+            ``segkit[excel]``.
 
         Raises
         ------
@@ -104,15 +152,32 @@ class Audience(Result):
         for kind in formats:
             check_format(kind)
         place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
+        if not place.is_dir():
+            private_folder(place)
         written = []
         for offer, part in sorted(self.frame.partition_by("offer", as_dict=True).items()):
-            stem = file_name(self.contract.campaign_id, str(offer[0]), self.kind)
-            written += [write_list(part, place / stem, kind) for kind in formats]
-        write_frame(self.counts, place / "left_out.csv")
-        write_frame(self.cells, place / "cells.csv")
-        contract = self.contract.save(place / "contract.json")
-        return (*written, place / "left_out.csv", place / "cells.csv", contract)
+            stem = _file_name(self.contract.campaign_id, str(offer[0]), self.kind)
+            handed = part.drop("offer", "segment") if self.kind == "upload" else part
+            written += [
+                write_frame(handed, place / f"{stem}.{kind}", private=True, quote_text=True)
+                for kind in formats
+            ]
+        counts = write_frame(self.counts, place / "left_out.csv", private=True)
+        cells = write_frame(self.cells, place / "cells.csv", private=True)
+        terms = replace(self.contract, consent=self.consent).save(place / "contract.json")
+        return (*written, counts, cells, terms)
+
+
+def _file_name(campaign: str, offer: str, kind: str) -> str:
+    """Return a file's name without ending, of letters, digits, dots, dashes, underscores.
+
+    Examples
+    --------
+    >>> _file_name("spring/25", "flash sale", "crm")
+    'spring_25-flash_sale-crm'
+    """
+    parts = [re.sub(r"[^\w.-]+", "_", part).strip("._") or "list" for part in (campaign, offer)]
+    return f"{parts[0]}-{parts[1]}-{kind}"
 
 
 @takes_frames
@@ -122,15 +187,19 @@ def build_audience(
     *,
     contract: SegmentContract,
     kind: str = "crm",
+    channel: str | None = None,
     email: str = "email",
+    phone: str = "phone",
     consent: str | None = "marketing_consent",
+    unrecorded: str | None = None,
     columns: Sequence[str] = (),
     optouts: pl.DataFrame | None = None,
     min_cell: int = 20,
     cell: Sequence[str] = ("segment", "offer"),
     platform: str = "meta",
+    region: str | None = None,
 ) -> Audience:
-    """Which customers go on which list, and who is left out for which reason?
+    """List the customers of each offer, and count who is left out for which reason.
 
     Parameters
     ----------
@@ -138,25 +207,40 @@ def build_audience(
         customer_id, offer, segment (`segkit.experiment.Assignment.frame`); offer "none" gets no
         list.
     customers : DataFrame
-        customer_id, the e-mail, the consent, and ``columns``; one row a customer.
+        customer_id, the address or number that the channel needs, consent, and ``columns``; one
+        row per customer.
     contract : SegmentContract
         Travels with every list.
     kind : {"crm", "upload"}
         "crm": customer_id, and the address in plain text if ``columns`` names it; "upload": the
-        hashed address and nothing that names a customer, for a custom audience.
-    email, consent : str
-        Columns. Only ``True`` is consent. ``consent=None`` is for sources without the column,
-        whose consent is ascertained elsewhere.
+        platform's columns, hashed as it publishes, and nothing else.
+    channel : {"email", "sms", "phone", "post", "ads"}, optional
+        By which the list is used; "email" for a CRM, "ads" for an upload. E-mail needs an address
+        and text message or phone a number that can be read; an upload needs either.
+    email, phone : str
+        Columns of e-mail addresses and of phone numbers.
+    consent : str or None
+        Column of consent to the purpose. The channel's own consent is read from
+        ``<channel>_consent`` where customers have such a column; a list needs both. None is for
+        sources without the column.
+    unrecorded : {"refused", "granted"}, optional
+        What is assumed of customers whose consent is not recorded: "refused", or "granted" with
+        ``consent=None``, which says that consent is ascertained elsewhere.
     columns : sequence of str
         Further columns of ``customers`` on the list ("crm" only).
     optouts : DataFrame, optional
-        customer_id of those who opted out since.
+        customer_id or email (or both) of those who opted out since; a column ``channel`` limits
+        an opt-out to that channel.
     min_cell : int
         k-anonymity: combinations of ``cell`` with fewer customers are left out.
     cell : sequence of str
         Columns of the list whose combinations must not be small.
     platform : {"meta", "google"}
-        Whose spelling of e-mails before hashing.
+        Whose spelling before hashing, and whose headers, an upload follows. An upload holds those
+        of e-mail, phone, first_name, last_name, country, zip that ``customers`` have.
+    region : str, optional
+        Country of phone numbers written without country code ("GB"), where no column ``country``
+        tells; without it such numbers are left out and counted.
 
     Returns
     -------
@@ -169,7 +253,8 @@ def build_audience(
     DataError
         If a customer is assigned or described twice.
     ParameterError
-        If the kind or platform is unknown, or ``min_cell`` below 1.
+        If kind, channel, platform or ``unrecorded`` is unknown, ``min_cell`` below 1, or phone
+        numbers are needed and the extra ``segkit[audience]`` is not installed.
 
     Examples
     --------
@@ -182,56 +267,103 @@ def build_audience(
     >>> made.frame["customer_id"].to_list(), made.counts.filter(reason="no_email")["customers"][0]
     (['007'], 1)
     """
-    if kind not in KINDS:
-        raise ParameterError(unknown("kind of list", kind, KINDS))
+    channel = channel or ("ads" if kind == "upload" else "email")
+    unrecorded = unrecorded or ("granted" if consent is None else "refused")
+    for what, word, known in (
+        ("kind of list", kind, KINDS),
+        ("channel", channel, CHANNELS),
+        ("value of unrecorded", unrecorded, UNRECORDED),
+    ):
+        if word not in known:
+            raise ParameterError(unknown(what, word, known))
+    find_platform(platform)
     if min_cell < 1:
         raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
-    _check(assignments, customers, email, consent, columns, kind)
-    some = _joined(assignments, customers, email, consent, columns)
-    normal = normalise_emails(some.get_column("_email"), platform=platform)
-    some = some.with_columns(normal.alias("_normal"))
-    gone = pl.Series(dtype=pl.String) if optouts is None else optouts.get_column("customer_id")
+    needed = _needed(kind, channel, customers.columns, email, phone)
+    _check(assignments, customers, needed, consent, columns, kind)
+    agreed = Consent.of(customers.columns, consent=consent, channel=channel, unrecorded=unrecorded)
+    some = _joined(assignments, customers, agreed)
+    own = some.rename({email: "email"} if email in some.columns else {})
+    own = own.rename({phone: "phone"} if phone in own.columns and phone != "email" else {})
+    emails = read_emails(own["email"]) if "email" in own.columns else None
+    normal, rejected = _normalised(own, kind, channel, emails, platform, region)
+    gone, notes = _opted_out(own, emails, optouts, channel)
+    some = some.with_columns(
+        gone.alias("_gone"),
+        *(pl.Series(f"_{name}", normal[name]) for name in normal.columns),
+        *(own[name].cast(pl.String).alias(f"_raw_{name}") for name in needed.values()),
+    )
+    spelt = (pl.lit(None, pl.String) if emails is None else emails).alias("_address")
+    some = some.with_columns(spelt)
+    refused = pl.any_horizontal(agreed.reasons().get(name, pl.lit(value=False))
+                                for name in ("no_consent", "no_channel_consent"))  # fmt: skip
+    bad = some.filter(refused | pl.col("_gone"))["_address"].drop_nulls().unique()
+    held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
     reasons = {
-        "no_contact": pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER),
+        "no_contact": held_out,
         "not_a_customer": pl.col("_known").is_null(),
-        "no_consent": ~pl.col("_consent").fill_null(value=False),
-        "opted_out": pl.col("customer_id").is_in(gone.cast(pl.String).unique().implode()),
-        "no_email": pl.col("_email").str.strip_chars().fill_null("") == "",
-        "bad_email": pl.col("_normal").is_null(),
+        **agreed.reasons(),
+        "opted_out": pl.col("_gone"),
+        "address_refused": pl.col("_address").is_in(bad.implode()),
+        **_unreachable(list(needed.values()), normal.columns),
     }
     some = some.with_columns(_reason=_first(reasons))
     free = pl.col("_reason").is_null()
-    again = free & ~(pl.col("_normal").is_first_distinct().over(free))
-    some = some.with_columns(_reason=pl.when(again).then(pl.lit("same_email")).otherwise("_reason"))
+    keys = [f"_{name}" for name in needed.values()]
+    if keys:
+        key = pl.coalesce(keys)
+        again = free & ~(key.is_first_distinct().over(free))
+        some = some.with_columns(
+            _reason=pl.when(again).then(pl.lit("same_email")).otherwise("_reason")
+        )
     kept = [name for name in cell if name in some.columns]
     if len(kept) < len(tuple(cell)):
         require_columns(some.columns, cell, "the list")
     held = free.sum().over(kept) if kept else free.sum()
     small = free & (held < min_cell)
     some = some.with_columns(_reason=pl.when(small).then(pl.lit("small_cell")).otherwise("_reason"))
-    listed = some.filter(free)
+    silent = some.filter(~held_out & pl.col("_known").is_not_null())
+    told = agreed.tell(silent.filter(agreed.silent()).height, silent.height)
+    listed = some.with_row_index("_row").filter(free)
     cells = listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer")
+    if kind == "crm":
+        shaped = _crm(listed, columns, email)
+    else:
+        shaped = _upload(listed, normal[listed["_row"]], platform)
     return Audience(
-        _shape(listed, kind, columns, email), _counts(some), cells, contract, kind, min_cell,
-        platform,
+        shaped, _counts(some), cells, contract, kind, min_cell, platform, channel, told, rejected,
+        notes,
     )  # fmt: skip
 
 
+def _needed(
+    kind: str, channel: str, there: Sequence[str], email: str, phone: str
+) -> dict[str, str]:
+    """Name the columns of addresses that the list rests on, and what they are."""
+    if kind == "upload":
+        both = {email: "email", phone: "phone"}
+        return {name: what for name, what in both.items() if name in there} or {email: "email"}
+    if channel in BY_EMAIL:
+        return {email: "email"}
+    return {phone: "phone"} if channel in BY_PHONE else {}
+
+
 def _check(
-    assignments: pl.DataFrame, customers: pl.DataFrame, email: str, consent: str | None,
-    columns: Sequence[str], kind: str,
+    assignments: pl.DataFrame, customers: pl.DataFrame, needed: dict[str, str],
+    consent: str | None, columns: Sequence[str], kind: str,
 ) -> None:  # fmt: skip
     require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
-    require_columns(customers.columns, ["customer_id", email, *columns], "customers")
+    require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
     if consent is not None and consent not in customers.columns:
         raise ColumnError(
             f"customers lacks the consent column {consent!r}; it has "
             f"{', '.join(customers.columns)}. No list is made on a guess: name the column, or set "
-            "consent=None if consent is ascertained elsewhere"
+            "consent=None, and with unrecorded say what is assumed"
         )
     if kind == "upload" and columns:
         raise ParameterError(
-            f"an upload to a platform holds the hashed address alone; columns: {', '.join(columns)}"
+            "an upload to a platform holds the platform's columns alone; columns: "
+            f"{', '.join(columns)}"
         )
     for name, frame in (("assignments", assignments), ("customers", customers)):
         twice = frame.height - frame.get_column("customer_id").n_unique()
@@ -239,19 +371,80 @@ def _check(
             raise DataError(f"{name}: {number(twice)} rows repeat a customer; give one row each")
 
 
-def _joined(
-    assignments: pl.DataFrame, customers: pl.DataFrame, email: str, consent: str | None,
-    columns: Sequence[str],
-) -> pl.DataFrame:  # fmt: skip
-    about = customers.select(
+def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent) -> pl.DataFrame:
+    about = customers.with_columns(
         pl.col("customer_id").cast(pl.String),
-        pl.col(email).cast(pl.String).alias("_email"),
-        (pl.col(consent).cast(pl.Boolean) if consent else pl.lit(value=True)).alias("_consent"),
-        *(pl.col(name) for name in dict.fromkeys(columns)),
+        *(pl.col(name).cast(pl.Boolean) for name in agreed.columns),
         _known=pl.lit(value=True),
     )
+    about = about.drop("offer", "segment", strict=False)
     base = assignments.select(pl.col("customer_id").cast(pl.String), "offer", "segment")
     return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
+
+
+def _normalised(
+    own: pl.DataFrame, kind: str, channel: str, emails: pl.Series | None, platform: str,
+    region: str | None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """Return the identifiers that the list rests on, and those that could not be read."""
+    if kind == "upload":
+        return normalise_identifiers(
+            own.select(name for name in IDENTIFIERS if name in own.columns),
+            platform=platform, region=region,
+        )  # fmt: skip
+    if channel in BY_EMAIL and emails is not None:
+        return emails.alias("email").to_frame(), _NO_IDENTIFIERS
+    if channel in BY_PHONE:
+        where = own["country"] if "country" in own.columns else None
+        read = read_phones(own["phone"], region=region, regions=where)
+        _, rejected = normalise_identifiers(
+            own.select(name for name in ("phone", "country") if name in own.columns), region=region
+        )
+        return read.select("phone"), rejected.filter(identifier="phone")
+    return pl.DataFrame(), _NO_IDENTIFIERS
+
+
+def _opted_out(
+    own: pl.DataFrame, emails: pl.Series | None, optouts: pl.DataFrame | None, channel: str
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Tell who opted out, by id or by address; a list that matches nobody is noted."""
+    nobody = pl.Series("gone", [False] * own.height, dtype=pl.Boolean)
+    if optouts is None:
+        return nobody, ()
+    keys = [name for name in ("customer_id", "email") if name in optouts.columns]
+    if not keys:
+        raise ColumnError(
+            "optouts expects a column customer_id or email; it has "
+            f"{', '.join(optouts.columns) or 'none'}"
+        )
+    if "channel" in optouts.columns:
+        optouts = optouts.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
+    gone = nobody
+    if "customer_id" in keys:
+        ids = optouts.get_column("customer_id").cast(pl.String).drop_nulls().unique()
+        gone = gone | own["customer_id"].is_in(ids.implode())
+    if "email" in keys and emails is not None:
+        listed = read_emails(optouts.get_column("email")).drop_nulls().unique()
+        gone = gone | emails.is_in(listed.implode()).fill_null(value=False)
+    if optouts.height and not gone.any():
+        told = (
+            f"None of the {number(optouts.height)} opt-outs matches a customer on the lists: "
+            "check how ids and addresses are written."
+        )
+        return gone, (told,)
+    return gone, ()
+
+
+def _unreachable(needed: list[str], there: Sequence[str]) -> dict[str, pl.Expr]:
+    """Tell who has none of the identifiers that the list rests on, and which was at fault."""
+    found: dict[str, pl.Expr] = {}
+    nothing = pl.all_horizontal(pl.col(f"_{name}").is_null() for name in needed if name in there)
+    for name in needed:
+        empty = pl.col(f"_raw_{name}").str.strip_chars().fill_null("") == ""
+        found[f"bad_{name}"] = nothing & ~empty
+    for name in needed:
+        found[f"no_{name}"] = nothing
+    return found
 
 
 def _first(reasons: dict[str, pl.Expr]) -> pl.Expr:
@@ -263,14 +456,17 @@ def _first(reasons: dict[str, pl.Expr]) -> pl.Expr:
     )
 
 
-def _shape(listed: pl.DataFrame, kind: str, columns: Sequence[str], email: str) -> pl.DataFrame:
-    if kind == "crm":
-        plain = [pl.col("_normal").alias(email)] if email in columns else []
-        others = [name for name in dict.fromkeys(columns) if name != email]
-        return listed.select("customer_id", *plain, "offer", "segment", *others)
-    hashed = hash_emails(listed.get_column("_normal"))
+def _crm(listed: pl.DataFrame, columns: Sequence[str], email: str) -> pl.DataFrame:
+    plain = [pl.col("_address").alias(email)] if email in columns else []
+    others = [name for name in dict.fromkeys(columns) if name != email]
+    return listed.select("customer_id", *plain, "offer", "segment", *others)
+
+
+def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: str) -> pl.DataFrame:
+    hashed = hash_identifiers(normal, platform=platform)
+    made = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
     # Sorted by hash: the order of the rows tells nothing of the ids.
-    return listed.select(hashed.alias("email_sha256"), "offer", "segment").sort("email_sha256")
+    return made.sort(hashed.columns, nulls_last=True)
 
 
 def _counts(some: pl.DataFrame) -> pl.DataFrame:

@@ -32,6 +32,8 @@ class SegmentContract:
         Column to its definition.
     offers : dict of str to str
         Segment id to the offer that the policy gives it, or the rules' text under "rules".
+    consent : str
+        What the lists assume of customers whose consent is not recorded; set as they are written.
     """
 
     campaign_id: str
@@ -43,6 +45,7 @@ class SegmentContract:
     cut_points: dict[str, dict[str, float]] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     offers: dict[str, str] = field(default_factory=dict)
+    consent: str = ""
 
     @classmethod
     def of_model(
@@ -82,4 +85,5 @@ class SegmentContract:
 
     def save(self, path: Path) -> Path:
         """Write the contract as JSON."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False))
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return write_whole(path, text, private=True)

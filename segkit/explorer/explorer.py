@@ -180,7 +180,7 @@ class Explorer:
         self.folder.mkdir(parents=True, exist_ok=True)
         model = found.model.save(self.folder / f"{stem}.json")
         rows = self.folder / f"{stem}.{ending}"
-        return model, write_frame(found.assignments, rows)
+        return model, write_frame(found.assignments, rows, private=True)
 
     # In the background ---------------------------------------------------------------------
 

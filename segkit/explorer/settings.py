@@ -150,8 +150,7 @@ class Settings:
         if model:
             lines.append(f"found.model.save({_written(model)})")
         if assignments:
-            writer = "write_parquet" if assignments.endswith(".parquet") else "write_csv"
-            lines.append(f"found.assignments.{writer}({_written(assignments)})")
+            lines.append(f"segkit.write_frame(found.assignments, {_written(assignments)})")
         return "\n".join(lines)
 
 

@@ -55,13 +55,14 @@ def pseudonymised(
             continue
         joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
         named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
-        made = [n for n in frame.columns if n not in ("email", "device_id", "loyalty_id")]
+        made = [n for n in frame.columns if n not in ("email", "phone", "device_id", "loyalty_id")]
         done[name] = named.select(made)
         if name == "orders":
             done[name] = _hide_made_ids(done[name], frame)
     notes.append(
-        f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, device "
-        "and card numbers are dropped, rejects keep only row and reason, raw rows are not kept"
+        f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, phone, "
+        "device and card numbers are dropped, rejects keep only row and reason, raw rows are "
+        "not kept"
     )
     hashed = {
         name: frame.select("source_row", "reason", customer_id=WHO)

@@ -11,13 +11,18 @@ import polars as pl
 
 from segkit.errors import SourceError
 from segkit.ingest.mapping import Mapping
+from segkit.spreadsheets import restore
 
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE = 1 << 20
 
 
 def read_text(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
-    """Read a text file, every cell as text; its delimiter and encoding as set or as seen."""
+    """Read a text file, every cell as text; its delimiter and encoding as set or as seen.
+
+    The apostrophe that keeps a spreadsheet from running a cell is taken away
+    (`segkit.spreadsheets.restore`), so that segkit reads its own files back.
+    """
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
@@ -52,7 +57,7 @@ def read_text(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
         raise SourceError(
             f"{path.name} cannot be read as text parted by {delimiter!r}: {first}"
         ) from error
-    return frame.rename({name: name.strip() for name in frame.columns})
+    return restore(frame).rename({name: name.strip() for name in frame.columns})
 
 
 def first_line(path: Path, mapping: Mapping, table: str, rows: int) -> int | None:

@@ -221,6 +221,11 @@ CUSTOMERS: Words = {
     "industry": ("industry sector branche", ""),
     "company_size": ("company_size employees", ""),
     "marketing_consent": ("marketing_consent email_opt_in opt_in newsletter", "consent"),
+    "email_consent": ("email_consent accepts_email_marketing email_marketing_consent", ""),
+    "sms_consent": ("sms_consent accepts_sms_marketing sms_marketing_consent sms_opt_in", ""),
+    "phone_consent": ("phone_consent phone_opt_in", ""),
+    "post_consent": ("post_consent postal_consent direct_mail_consent", ""),
+    "ads_consent": ("ads_consent ad_user_data_consent", ""),
     "profiling_consent": ("profiling_consent consent_profiling profiling_opt_in", ""),
 }
 TABLE_WORDS: dict[str, Words] = {

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.masking import personal_columns
 from segkit.profile.members import Flags, Members
 from segkit.stats.intervals import wilson
 
-# What identifies a person, or is no description of one.
-PRIVATE = ("customer_id", "email", "device_id", "loyalty_id", "birth_date", "source_row")
+LEAST_HOLDERS = 5  # of a value that is shown, unless a smaller cell is asked for
 AGE_FROM = (0, 18, 25, 35, 45, 55, 65)
 AGE_BANDS = ("under 18", "18-24", "25-34", "35-44", "45-54", "55-64", "65 and over")
 MOST_LEVELS = 12
@@ -27,13 +27,19 @@ TYPES: dict[Any, type[pl.DataType]] = {
 
 
 def read_descriptions(
-    members: Members, customers: pl.DataFrame | None, as_of: date | None, table: pl.DataFrame
+    members: Members,
+    customers: pl.DataFrame | None,
+    as_of: date | None,
+    table: pl.DataFrame,
+    smallest_cell: int = LEAST_HOLDERS,
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """Gather the categorical columns that describe customers, as text, in the members' order.
 
     Text and yes/no columns of the customer table come first, then those of ``customers``; birth
-    dates become age bands as of ``as_of``; identifiers are never used. Columns of more than 12
-    values keep the 11 most frequent and "other".
+    dates become age bands as of ``as_of``; identifiers, names and addresses are never used.
+    Columns of more than 12 values keep the 11 most frequent and "other"; values of fewer than 5
+    customers (or ``smallest_cell``, if that is less) become "other" too, since one can be a name
+    or a remark.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def read_descriptions(
     found = {
         name: table.get_column(name).cast(pl.String)
         for name, kind in table.schema.items()
-        if kind in (pl.String, pl.Categorical, pl.Enum) and name not in PRIVATE
+        if kind in (pl.String, pl.Categorical, pl.Enum) and not personal_columns([name])
     }
     if customers is not None:
         known = customers.unique("customer_id", keep="first", maintain_order=True)
@@ -56,7 +62,7 @@ def read_descriptions(
                 found[name] = joined.get_column(name).replace_strict(
                     {True: "yes", False: "no"}, default=None, return_dtype=pl.String
                 )
-            elif kind in (pl.String, pl.Categorical, pl.Enum) and name not in PRIVATE:
+            elif kind in (pl.String, pl.Categorical, pl.Enum) and not personal_columns([name]):
                 found[name] = joined.get_column(name).cast(pl.String)
         if "birth_date" in joined.columns and as_of is not None:
             found["age_band"] = _age_band(joined.get_column("birth_date"), as_of)
@@ -71,7 +77,7 @@ def read_descriptions(
             skipped[name] = f"{column.n_unique()} values: an identifier, not a description"
             del found[name]
         else:
-            found[name] = _most_frequent(column)
+            found[name] = _most_frequent(column, min(smallest_cell, LEAST_HOLDERS))
     return pl.DataFrame(found), skipped
 
 
@@ -90,15 +96,16 @@ def _age_band(born: pl.Series, as_of: date) -> pl.Series:
     return bands.select(pl.when("known").then("age_band")).to_series()
 
 
-def _most_frequent(column: pl.Series) -> pl.Series:
+def _most_frequent(column: pl.Series, least: int) -> pl.Series:
     counts = (
         column.drop_nulls()
         .value_counts(name="n")
         .sort(["n", column.name], descending=[True, False])
     )
-    if counts.height <= MOST_LEVELS:
+    common = counts.filter(pl.col("n") >= least)
+    if common.height == counts.height <= MOST_LEVELS:
         return column
-    kept = counts.get_column(column.name).head(MOST_LEVELS - 1)
+    kept = common.get_column(column.name).head(MOST_LEVELS - 1)
     frame = pl.DataFrame({"value": column})
     rest = pl.when(pl.col("value").is_not_null()).then(pl.lit("other"))
     value = pl.when(pl.col("value").is_in(kept.to_list())).then("value").otherwise(rest)

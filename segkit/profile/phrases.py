@@ -11,6 +11,7 @@ from segkit.display import is_share, money, number, percent
 from segkit.labels import label, stem
 from segkit.profile.habits import ARROWS, OfferRule, habit
 from segkit.profile.outcome import Profile
+from segkit.schema import fields
 
 MOST_MARKS = 5
 MOST_PEOPLE = 4
@@ -19,7 +20,7 @@ LEAST_SHARE = 0.1  # of a segment, for a trait to be told of it
 Compared = tuple[str, str, str]
 HEIGHT = {"above": "high", "below": "low"}
 CHANNELS = ("preferred_channel",)
-CONSENT = ("marketing_consent", "profiling_consent")
+CONSENT = tuple(name for name in fields("customers") if name.endswith("_consent"))
 GUESS = "a guess from its marks, to be tested against a generic offer"
 
 

@@ -108,7 +108,7 @@ def profile_segments(
     chosen = _choose(members.frame, variables, clustering_variables, kpi)
     numeric = read_variables(members.frame, [n for n in chosen if _is_number(members.frame, n)])
     described, left_out = read_descriptions(
-        members, customers, as_of, members.frame.select(n for n in chosen)
+        members, customers, as_of, members.frame.select(n for n in chosen), smallest_cell
     )
     rule = rule or MarkerRule()
     circular = frozenset(clustering_variables)

@@ -6,6 +6,7 @@ import html
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,13 @@ from urllib.parse import quote
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
+from segkit.masking import mask_text
 from segkit.result import Result, decode, encode
 from segkit.runner.context import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
 from segkit.runner.tables import as_html, fit_to_show, save_table
+from segkit.writing import write_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -149,7 +152,7 @@ class NotebookRun:
         eager = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
         if not isinstance(eager, pl.DataFrame):
             raise ParameterError(f"write({name!r}) expects a polars frame, got {type(frame)}")
-        eager.write_parquet(self._folder / "data" / f"{name}.parquet")
+        write_frame(eager, self._folder / "data" / f"{name}.parquet", private=True)
 
     def write_json(self, name: str, value: Mapping[str, Any] | Result) -> None:
         """Write a promised object or result, as JSON, for later notebooks."""
@@ -187,7 +190,12 @@ class NotebookRun:
         path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
         wanted = columns.split() if isinstance(columns, str) else columns
-        part = frame if wanted is None else frame.select(wanted)
+        if (
+            wanted is not None
+        ):  # columns left out as personal, which the note names, are passed over
+            whole = (what.to_frame() if isinstance(what, Result) else what).columns
+            wanted = [one for one in wanted if one in frame.columns or one not in whole]
+        part = frame if not wanted else frame.select(wanted)
         shown = table_html(part, caption=caption, headings=headings, max_rows=max_rows)
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 
@@ -197,12 +205,17 @@ class NotebookRun:
         frame, note = fit_to_show(figure.data, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         figure.save(self._folder / "figures" / f"{name}.png")
-        self._summary["figures"].append({"path": f"figures/{name}.png", "alt": figure.alt})
-        self._show(figure._repr_html_() + self._link(path, "Data of the figure (csv)") + note)
+        alt = self._fit(figure.alt)
+        self._summary["figures"].append({"path": f"figures/{name}.png", "alt": alt})
+        self._show(
+            replace(figure, alt=alt)._repr_html_()
+            + self._link(path, "Data of the figure (csv)")
+            + note
+        )
 
     def say(self, what: Result | str) -> None:
         """Show a sentence: a result's own, or one made from results."""
-        text = what.text if isinstance(what, Result) else what
+        text = self._fit(what.text if isinstance(what, Result) else what)
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
         self._show(f'<div class="segkit-text">{paragraphs}</div>')
 
@@ -213,7 +226,7 @@ class NotebookRun:
     def headline(self, what: Result | str) -> None:
         """Set the finding that stands for this notebook on the index."""
         self._check_open()
-        self._summary["headline"] = what.headline if isinstance(what, Result) else what
+        self._summary["headline"] = self._fit(what.headline if isinstance(what, Result) else what)
 
     def answer(self, question: str, answer: Result | str, evidence: str = "") -> None:
         """Add a row to the table of answers, shown at the report's top.
@@ -222,7 +235,7 @@ class NotebookRun:
         report links to its data.
         """
         self._check_open()
-        text = answer.headline if isinstance(answer, Result) else answer
+        text = self._fit(answer.headline if isinstance(answer, Result) else answer)
         stem, _, name = evidence.rpartition("/")
         folder = Path(self._context.run_folder) / stem if stem else self._folder
         found = [ending for ending in ("csv", "parquet") if
@@ -235,6 +248,7 @@ class NotebookRun:
     def skip(self, what: str, why: str) -> None:
         """Say that a part, or a promised output, is left out, and why."""
         self._check_open()
+        why = self._fit(why)
         skips = [old for old in self._summary["skips"] if old["what"] != what]
         self._summary["skips"] = [*skips, {"what": what, "why": why}]
         shown = html.escape(f"{what.replace('_', ' ')}: {why}")
@@ -242,7 +256,7 @@ class NotebookRun:
 
     def quality(self, level: str, text: str) -> None:
         """Set the verdict on the data (good, attention, poor) that every later report carries."""
-        self._summary["quality"] = {"level": check_level(level), "text": text}
+        self._summary["quality"] = {"level": check_level(level), "text": self._fit(text)}
 
     def describe(
         self,
@@ -261,6 +275,10 @@ class NotebookRun:
             self._summary["as_of"] = str(as_of)[:10]
         if rows:
             self._summary["rows"] = {**self._summary["rows"], **rows}
+
+    def _fit(self, text: str) -> str:
+        """Mask what of a text must not be published."""
+        return text if self._personal else mask_text(text)
 
     def _link(self, path: str, text: str) -> str:
         target = path

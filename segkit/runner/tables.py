@@ -8,17 +8,48 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import table_html
+from segkit.display import counted, table_html
 from segkit.errors import ParameterError, RunError
+from segkit.masking import mask_column, mask_html, mask_text, personal_columns
 from segkit.result import Result
-from segkit.runner.personal import without_personal
+from segkit.writing import write_frame
 
 CSV_ROWS = 200_000  # a longer table is saved as Parquet
 CSV_DIGITS = 6
 
 
+def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict[str, int]]:
+    """Return what of a frame may be shown, the columns left out, and the cells masked by column.
+
+    Columns whose name says that they are personal are left out; e-mail addresses, phone, card and
+    account numbers in any other column of texts are masked (`segkit.masking.mask_column`), in the
+    names of columns too.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"who": ["ann@shop.example", "Bob"], "email": ["a@b.org", None]})
+    >>> shown, left_out, masked = without_personal(frame)
+    >>> shown["who"].to_list(), left_out, masked
+    (['an…@…', 'Bob'], ['email'], {'who': 1})
+    """
+    left_out = personal_columns(frame.columns)
+    kept = frame.drop(left_out)
+    masked: dict[str, int] = {}
+    for name, kind in kept.schema.items():
+        if kind not in (pl.String, pl.Categorical, pl.Enum):
+            continue
+        cells, count = mask_column(kept[name].cast(pl.String))
+        if count:
+            kept, masked[name] = kept.with_columns(cells.alias(name)), count
+    named = {name: mask_text(name) for name in kept.columns}
+    renamed = {name: new for name, new in named.items() if new != name}
+    if renamed and len(set(named.values())) == len(named):
+        kept = kept.rename(renamed)
+    return kept, left_out, masked
+
+
 def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, str]:
-    """Return what of a result or frame may be shown, and a note on what is left out, as HTML.
+    """Return what of a result or frame may be shown, and a note on what is not, as HTML.
 
     Raises
     ------
@@ -34,21 +65,27 @@ def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, 
         )
     if personal:
         return frame, ""
-    kept, dropped = without_personal(frame)
-    if not dropped:
-        return frame, ""
-    if not kept.width:
+    kept, dropped, masked = without_personal(frame)
+    if frame.width and not kept.width:
         raise RunError(f"table {name!r} holds nothing but personal columns: {', '.join(dropped)}")
-    names = html.escape(", ".join(dropped))
-    return kept, f"<p><small>Left out as personal: {names}.</small></p>"
+    notes = []
+    if dropped:
+        notes.append(f"Left out as personal: {', '.join(dropped)}.")
+    if masked:
+        cells = sum(masked.values())
+        where = ", ".join(map(mask_text, masked))
+        notes.append(f"{counted(cells, 'cell')} with personal data masked, in {where}.")
+    said = html.escape(" ".join(notes))
+    return kept, f"<p><small>{said}</small></p>" if notes else ""
 
 
 def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
     """Return a result in its own form, or a frame as a table, without personal columns."""
     frame, note = fit_to_show(what, "shown", personal=personal)
     if isinstance(what, Result) and not note:
-        return what._repr_html_()
-    words = f"<p>{html.escape(what.text)}</p>" if isinstance(what, Result) else ""
+        shown = what._repr_html_()
+        return shown if personal else mask_html(shown)
+    words = f"<p>{html.escape(mask_text(what.text))}</p>" if isinstance(what, Result) else ""
     return words + table_html(frame) + note
 
 
@@ -65,7 +102,8 @@ def guard_displays(*, personal: bool) -> None:
         return
 
     def written(what: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 - IPython's terms
-        kept = what.text if isinstance(what, Result) else fit_to_show(what, "", personal=False)[0]
+        text = isinstance(what, Result)
+        kept = mask_text(what.text) if text else fit_to_show(what, "", personal=False)[0]
         printer.text(str(kept))
 
     for kind in (pl.DataFrame, Result):
@@ -80,7 +118,7 @@ def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
     later notebooks read is written by `NotebookRun.write`, exactly.
     """
     if frame.height > CSV_ROWS:
-        frame.write_parquet(folder / "tables" / f"{name}.parquet")
+        write_frame(frame, folder / "tables" / f"{name}.parquet")
         return f"tables/{name}.parquet"
     nested = [column for column, kind in frame.schema.items() if kind.is_nested()]
     flat = frame.with_columns(
@@ -88,5 +126,5 @@ def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
         for column in nested
     )
     flat = flat.with_columns(pl.col(pl.Float32, pl.Float64).round_sig_figs(CSV_DIGITS))
-    flat.write_csv(folder / "tables" / f"{name}.csv")
+    write_frame(flat, folder / "tables" / f"{name}.csv")
     return f"tables/{name}.csv"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from segkit import spreadsheets
 from segkit.simulate.retailer import Retailer, simulate_retailer
 
 
@@ -40,4 +41,4 @@ def write_sample(folder: Path | str) -> list[Path]:
 
 def as_csv(frame: pl.DataFrame) -> bytes:
     """Write a raw table as CSV, times to the second."""
-    return frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S").encode()
+    return spreadsheets.as_csv(frame, datetime_format="%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,366 @@
+"""Identifiers as ad platforms want them: one normaliser per platform, then SHA-256.
+
+Sources: Google, "Format user data" (Data Manager API), "OfflineUserAddressInfo" (Google Ads API)
+and the template of its Customer Match file; Meta, "Customer Information Parameters" (Conversions
+API) and "How to format a customer list when creating a custom audience".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from segkit.errors import ParameterError, unknown
+
+IDENTIFIERS = ("email", "phone", "first_name", "last_name", "country", "zip")
+_SHAPE = r"^[^@\s,;:<>\"()]+@[^@\s,;:<>.\"()]+(\.[^@\s,;:<>.\"()]+)+$"
+_INVISIBLE = r"[\p{Cf}\p{Cc}\x{00A0}]"
+_HASHED = r"^(?i)([0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})$"
+_GOOGLE_DOMAINS = ("gmail.com", "googlemail.com")
+_PREFIXES = r"^(mr|mrs|ms|miss|mx|dr|prof)\.?\s+"
+_SUFFIXES = r"[\s,]+(jr|sr|ii|iii|iv)\.?$"
+REJECTED = {
+    "bad_email": "no e-mail address",
+    "hashed_email": "hashed already: whether it was normalised before cannot be seen",
+    "bad_phone": "no phone number, or of an impossible length",
+    "phone_without_country": "a phone number without country code, and no region was given",
+    "bad_country": "no two-letter country code (ISO 3166-1 alpha-2)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """How one platform wants a customer's identifiers.
+
+    Attributes
+    ----------
+    about : str
+        The rule for e-mail addresses in words.
+    headers : dict of str to str
+        Identifier to the header of its column, as the platform publishes it, in its order.
+    plain : tuple of str
+        Identifiers that are not hashed.
+    email, phone, first_name, last_name, country, zip : callable
+        Normalise a trimmed text (phone: E.164; zip: with its country, upper case, or null).
+    """
+
+    about: str
+    headers: dict[str, str]
+    plain: tuple[str, ...]
+    email: Callable[[pl.Expr], pl.Expr]
+    phone: Callable[[pl.Expr], pl.Expr]
+    first_name: Callable[[pl.Expr], pl.Expr]
+    last_name: Callable[[pl.Expr], pl.Expr]
+    country: Callable[[pl.Expr], pl.Expr]
+    zip: Callable[[pl.Expr, pl.Expr], pl.Expr]
+
+
+def _same(text: pl.Expr) -> pl.Expr:
+    return text
+
+
+def _google_email(text: pl.Expr) -> pl.Expr:
+    text = text.str.replace_all(r"\s+", "").str.to_lowercase()
+    local, domain = text.str.extract(r"^(.*)@", 1), text.str.extract(r"@([^@]*)$", 1)
+    bare = local.str.replace(r"\+.*$", "").str.replace_all(".", "", literal=True)
+    plain = pl.concat_str(bare, pl.lit("@"), domain)
+    return pl.when(domain.is_in(_GOOGLE_DOMAINS)).then(plain).otherwise(text)
+
+
+def _spaced(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def _bare(text: pl.Expr) -> pl.Expr:
+    return _spaced(text.str.to_lowercase().str.replace_all(r"\p{P}", ""))
+
+
+def _google_first(text: pl.Expr) -> pl.Expr:
+    return _spaced(_spaced(text.str.to_lowercase()).str.replace(_PREFIXES, ""))
+
+
+def _google_last(text: pl.Expr) -> pl.Expr:
+    return _bare(_spaced(text.str.to_lowercase()).str.replace(_SUFFIXES, ""))
+
+
+def _google_zip(text: pl.Expr, country: pl.Expr) -> pl.Expr:
+    american = (country == "US").fill_null(value=False)
+    return pl.when(american).then(text.str.replace_all(r"\s+", "")).otherwise(_spaced(text))
+
+
+def _meta_zip(text: pl.Expr, country: pl.Expr) -> pl.Expr:
+    plain = text.str.to_lowercase().str.replace_all(r"[\s\p{Pd}]+", "")
+    american = (country == "US").fill_null(value=False) | text.str.contains(r"^\d{5}-\d{4}$")
+    return pl.when(american).then(plain.str.head(5)).otherwise(plain)
+
+
+PLATFORMS = {
+    "meta": Platform(
+        "white space cut off, lower case",
+        {
+            "email": "email",
+            "phone": "phone",
+            "first_name": "fn",
+            "last_name": "ln",
+            "zip": "zip",
+            "country": "country",
+        },
+        (),
+        email=lambda text: text.str.to_lowercase(),
+        phone=lambda text: text.str.strip_prefix("+"),
+        first_name=_bare,
+        last_name=_bare,
+        country=lambda text: text.str.to_lowercase(),
+        zip=_meta_zip,
+    ),
+    "google": Platform(
+        "white space taken out, lower case; for gmail.com and googlemail.com also the dots, and "
+        "'+' with what follows",
+        {
+            "email": "Email",
+            "phone": "Phone",
+            "first_name": "First Name",
+            "last_name": "Last Name",
+            "country": "Country",
+            "zip": "Zip",
+        },
+        ("country", "zip"),
+        email=_google_email,
+        phone=_same,
+        first_name=_google_first,
+        last_name=_google_last,
+        country=_same,
+        zip=_google_zip,
+    ),
+}
+
+
+def find_platform(name: str) -> Platform:
+    """Return a platform by its name.
+
+    Raises
+    ------
+    ParameterError
+        If it is unknown.
+    """
+    if name not in PLATFORMS:
+        raise ParameterError(unknown("platform", name, PLATFORMS))
+    return PLATFORMS[name]
+
+
+def read_emails(emails: pl.Series) -> pl.Series:
+    """Read e-mail addresses: blanks and invisible characters cut off, lower case; null for others.
+
+    Examples
+    --------
+    >>> read_emails(pl.Series([" Jo.Doe@GMAIL.com", "mailto:jo@x.org", "Jo <jo@x.org>"])).to_list()
+    ['jo.doe@gmail.com', 'jo@x.org', None]
+    """
+    text = _clean(pl.col("e")).str.replace(r"(?i)^mailto:", "").str.to_lowercase()
+    good = pl.when(text.str.contains(_SHAPE)).then(text)
+    name = emails.name
+    return emails.cast(pl.String).alias("e").to_frame().select(good.alias(name)).to_series()
+
+
+def _clean(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(_INVISIBLE, "").str.strip_chars()
+
+
+def normalise_emails(emails: pl.Series, *, platform: str = "meta") -> pl.Series:
+    """Write e-mail addresses as a platform does before it hashes them; null for what is none.
+
+    Parameters
+    ----------
+    emails : Series of String
+    platform : {"meta", "google"}
+        See `PLATFORMS`.
+
+    Raises
+    ------
+    ParameterError
+        If the platform is unknown.
+
+    Examples
+    --------
+    >>> one = pl.Series(["Cloudy.SanFrancisco+shopping@gmail.com", "none"])
+    >>> normalise_emails(one, platform="google").to_list()
+    ['cloudysanfrancisco@gmail.com', None]
+    """
+    rule = find_platform(platform)
+    trimmed = emails.cast(pl.String)
+    if platform == "google":  # white space within goes before the shape is looked at
+        trimmed = trimmed.str.replace_all(r"\s+", "")
+    read = read_emails(trimmed).alias("e").to_frame().select(rule.email(pl.col("e")))
+    shaped = pl.when(pl.col("e").str.contains(_SHAPE)).then(pl.col("e"))
+    return read.select(shaped.alias(emails.name)).to_series()
+
+
+def read_phones(
+    phones: pl.Series, *, region: str | None = None, regions: pl.Series | None = None
+) -> pl.DataFrame:
+    """Read phone numbers in E.164 form, each with the reason if it cannot be read.
+
+    Parameters
+    ----------
+    phones : Series
+        Numbers in any spelling.
+    region : str, optional
+        Country (ISO 3166-1 alpha-2) of numbers that are written without country code.
+    regions : Series, optional
+        The same for each number; it goes before ``region``.
+
+    Returns
+    -------
+    polars.DataFrame
+        phone, reason ("bad_phone", "phone_without_country", null).
+
+    Raises
+    ------
+    ParameterError
+        If the library is not installed, or the region is unknown.
+
+    Examples
+    --------
+    >>> raw = pl.Series(["(650)555-1212", "+44 20 7946 0958"])
+    >>> read_phones(raw, region="US")["phone"].to_list()
+    ['+16505551212', '+442079460958']
+    """
+    if importlib.util.find_spec("phonenumbers") is None:
+        raise ParameterError("phone numbers need phonenumbers: install segkit[audience]")
+    import phonenumbers
+
+    known = phonenumbers.SUPPORTED_REGIONS
+    if region is not None and region.upper() not in known:
+        raise ParameterError(f"region expects a country such as 'GB', got {region!r}")
+    where = pl.Series("region", [None] * phones.len(), dtype=pl.String)
+    if regions is not None:
+        upper = regions.cast(pl.String).str.strip_chars().str.to_uppercase()
+        where = upper.set(~upper.is_in(list(known)), None)
+    where = where.fill_null(region.upper()) if region else where
+    text = phones.cast(pl.String).alias("text").to_frame().select(_clean(pl.col("text")))
+    asked = text.with_columns(where.alias("region"))
+
+    def read(number: str, country: str | None) -> tuple[str | None, str | None]:
+        try:
+            parsed = phonenumbers.parse(number, country)
+        except phonenumbers.NumberParseException as error:
+            no_country = error.error_type == error.INVALID_COUNTRY_CODE and country is None
+            digits = sum(sign.isdigit() for sign in number)
+            plain = no_country and digits >= 6 and not number.startswith("+")
+            return None, "phone_without_country" if plain else "bad_phone"
+        if not phonenumbers.is_possible_number(parsed):
+            return None, "bad_phone"
+        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164), None
+
+    pairs = asked.filter(pl.col("text") != "").unique()
+    found = [read(number, country) for number, country in pairs.iter_rows()]
+    table = pairs.with_columns(
+        pl.Series("phone", [one for one, _ in found], dtype=pl.String),
+        pl.Series("reason", [why for _, why in found], dtype=pl.String),
+    )
+    joined = asked.join(
+        table, on=["text", "region"], how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined.select("phone", "reason")
+
+
+def normalise_identifiers(
+    people: pl.DataFrame, *, platform: str = "meta", region: str | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Write customers' identifiers as a platform does before it hashes them.
+
+    Parameters
+    ----------
+    people : DataFrame
+        Any of email, phone, first_name, last_name, country, zip.
+    platform : {"meta", "google"}
+    region : str, optional
+        Country of phone numbers without country code, where ``country`` does not tell.
+
+    Returns
+    -------
+    tuple of DataFrame
+        The identifiers in their normal form, null where there is none; and those that could not
+        be read: identifier, reason, description, customers.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"first_name": ["Valéry"], "zip": ["M1 1AE"], "country": ["gb"]})
+    >>> normalise_identifiers(people)[0].row(0)
+    ('valéry', 'gb', 'm11ae')
+    """
+    rule = find_platform(platform)
+    given = [name for name in IDENTIFIERS if name in people.columns]
+    text = people.select(_clean(pl.col(name).cast(pl.String)).alias(name) for name in given)
+    text = text.select(pl.when(pl.col(name) != "").then(pl.col(name)) for name in given)
+    code = pl.Series("code", [None] * people.height, dtype=pl.String)
+    if "country" in given:
+        upper = text["country"].str.to_uppercase()
+        code = upper.set(~upper.str.contains(r"^[A-Z]{2}$"), None)
+    text = text.with_columns(code.alias("_code"))
+    made, why = {}, {}
+    for name in given:
+        reason = pl.Series([None] * people.height, dtype=pl.String)
+        if name == "email":
+            made[name] = normalise_emails(text[name], platform=platform)
+            bad = made[name].is_null() & text[name].is_not_null()
+            hashed = text[name].str.contains(_HASHED).fill_null(value=False)
+            reason = reason.set(bad, "bad_email").set(bad & hashed, "hashed_email")
+        elif name == "phone":
+            read = read_phones(text[name], region=region, regions=code)
+            made[name], reason = (
+                read.select(rule.phone(pl.col("phone"))).to_series(),
+                read["reason"],
+            )
+        elif name == "country":
+            made[name] = text.select(rule.country(pl.col("_code"))).to_series()
+            reason = reason.set(code.is_null() & text[name].is_not_null(), "bad_country")
+        elif name == "zip":
+            made[name] = text.select(rule.zip(pl.col(name), pl.col("_code"))).to_series()
+        else:
+            made[name] = text.select(getattr(rule, name)(pl.col(name))).to_series()
+        why[name] = reason.alias(name)
+    rows = [
+        (name, key, REJECTED[key], int(count))
+        for name, reasons in why.items()
+        for key, count in reasons.drop_nulls().value_counts(sort=True).iter_rows()
+    ]
+    schema = {"identifier": pl.String, "reason": pl.String, "description": pl.String}
+    rejected = pl.DataFrame(rows, schema={**schema, "customers": pl.Int64}, orient="row")
+    return pl.DataFrame({name: column.alias(name) for name, column in made.items()}), rejected
+
+
+def hash_texts(normalised: pl.Series) -> pl.Series:
+    """Return the SHA-256 of normalised texts (UTF-8), as 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> hash_texts(pl.Series(["test@example.com"]))[0][:16]
+    '973dfe463ec85785'
+    """
+    sha = hashlib.sha256
+    values = [None if e is None else sha(e.encode()).hexdigest() for e in normalised.to_list()]
+    return pl.Series(normalised.name, values, dtype=pl.String)
+
+
+def hash_identifiers(normalised: pl.DataFrame, *, platform: str = "meta") -> pl.DataFrame:
+    """Hash what the platform wants hashed, under the headers and in the order that it publishes.
+
+    Examples
+    --------
+    >>> one = pl.DataFrame({"email": ["test@example.com"], "country": ["US"]})
+    >>> hash_identifiers(one, platform="google").select(pl.all().str.head(6)).to_dicts()
+    [{'Email': '973dfe', 'Country': 'US'}]
+    """
+    rule = find_platform(platform)
+    return pl.DataFrame(
+        [
+            (normalised[name] if name in rule.plain else hash_texts(normalised[name])).alias(header)
+            for name, header in rule.headers.items()
+            if name in normalised.columns
+        ]
+    )

@@ -1,0 +1,169 @@
+"""Masking of personal data in what is published: examples, reports, tables, error messages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*\.\w{2,}"
+# "+44 20 7946 0958", "0044 …", "(020) 7946-0958", "020 7946 0958": separators or a sign show that
+# it is no amount and no id.
+PHONE = (
+    r"(?<![\w.,+-])(?<!\d[ ])(?:\+\d[\d ()./-]{6,17}\d|00[1-9]\d[\d ()/-]{6,15}\d"
+    r"|\(0?\d{2,5}\)[ -]?\d[\d -]{4,10}\d|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5})(?![\w]|[.,]\d)"
+)
+CARD = r"(?<![\w.,])\d(?:[ -]?\d){13,18}(?![\w]|[.,]\d)"
+IBAN = r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)"
+# Columns whose name says that they hold ids or personal data. A statistic about one is none.
+PERSONAL = re.compile(
+    r"(^|_)(customer_ids?|email|e_mail|device_ids?|loyalty_ids?|session_ids?|phone|telephone|mobile"
+    r"|first_name|last_name|surname|full_name|address|street|postcode|zip|zip_code|birth_date"
+    r"|birthday|date_of_birth|ip_address|identifier)($|_)",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"(^|_)(share|rate|count|n|rows|missing|filled|opens?|opened|clicks?|clicked|sent|consent)($|_)"
+)
+_ANY = re.compile(f"(?P<email>{EMAIL})|(?P<iban>{IBAN})|(?P<phone>{PHONE})|(?P<card>{CARD})")
+# What a cell must hold for `mask_text` to look at it at all; polars runs it over whole columns.
+SUSPECT = r"@|\d(?:[ ()/.-]*\d){6}"
+LEAST_PHONE, MOST_PHONE = 7, 15
+# Short words that dates, times and amounts are written with; other short words can be names.
+_WORDS = frozenset(
+    re.split(
+        r"\s+",
+        "am pm st nd rd th t z utc gmt cet cest bst est edt pst pdt cst mst h min s kg g cm m "
+        "pc pcs x e jan feb mar mär mrz apr may mai jun jul aug sep sept oct okt nov dec dez "
+        "ene abr ago set dic fév fev avr aoû déc gen mag giu lug ott mei mrt out",
+    )
+)
+_NO_VALUE = frozenset(
+    re.split(
+        r"\s+",
+        "n/a na nan n.a. none null nil tbd tba unknown missing empty free gratis true false yes no "
+        "inf ? - -- usd eur gbp",
+    )
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
+LONGEST, LONGEST_CODE, LEAST_DIGITS = 30, 3, 3
+
+
+def personal_columns(names: list[str]) -> list[str]:
+    """Return the names, among columns, that hold ids or personal data.
+
+    Examples
+    --------
+    >>> personal_columns(["customer_id", "orders", "Email", "email_share", "segment_name"])
+    ['customer_id', 'Email']
+    """
+    return [name for name in names if PERSONAL.search(name) and not _ABOUT.search(name.lower())]
+
+
+def mask_text(text: str) -> str:
+    """Mask e-mail addresses, phone, card and account numbers within a text; leave the rest.
+
+    A card number counts only if its check digit is right (Luhn), an account number only if its
+    check digits are (ISO 13616), so that amounts, dates and product codes stay.
+
+    Examples
+    --------
+    >>> mask_text("Columns not used: ann.lee@shop.example, tel +44 20 7946 0958, 2024-05-01.")
+    'Columns not used: an…@…, tel phone number of 12 digits, 2024-05-01.'
+    """
+    return _ANY.sub(_shape_of, text)
+
+
+def mask_html(page: str) -> str:
+    """Mask what `mask_text` finds in a page or notebook; the bytes of pictures in it are left."""
+    parts = re.split(r"(base64,[\w+/=]+)", page)
+    return "".join(part if place % 2 else mask_text(part) for place, part in enumerate(parts))
+
+
+def _shape_of(match: re.Match[str]) -> str:
+    text, kind = match[0], match.lastgroup
+    digits = re.sub(r"\D", "", text)
+    if kind == "email":
+        return f"{text[:2].split('@')[0]}…@…"
+    if kind == "iban":
+        return "account number" if _is_iban(text) else text
+    if kind == "card":
+        return f"card number of {len(digits)} digits" if _is_card(digits) else text
+    is_phone = LEAST_PHONE <= len(digits) <= MOST_PHONE
+    return f"phone number of {len(digits)} digits" if is_phone else text
+
+
+def _is_card(digits: str) -> bool:
+    """Tell whether the last digit is the check digit of the others (ISO/IEC 7812, Luhn)."""
+    doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(digits))]
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0 and digits[0] in "3456"
+
+
+def _is_iban(text: str) -> bool:
+    """Tell whether an account number's check digits are right (ISO 13616, ISO 7064 mod 97)."""
+    plain = text.replace(" ", "")
+    turned = plain[4:] + plain[:4]
+    return int("".join(str(int(sign, 36)) for sign in turned)) % 97 == 1
+
+
+def mask_cell(value: object) -> str:
+    """Show of a cell that could not be read what helps to mend it, and nothing that names anyone.
+
+    A cell of at most 30 characters that holds digits is shown if its letters are codes: single
+    letters, two or three capitals, or what dates, times and amounts are written with. One longer
+    word among three digits or more is replaced by "…". Any other text is told by its length.
+
+    Examples
+    --------
+    >>> [mask_cell(v) for v in ("31.02.2024", "1.234,5O", "A-17", "32 Januar 2024", "n/a", None)]
+    ['31.02.2024', '1.234,5O', 'A-17', '32 … 2024', 'n/a', 'nothing']
+    >>> mask_cell("Ann Lee, call after six"), mask_cell("ann@shop.example"), mask_cell("Miller")
+    ('text of 23 characters', 'an…@…', 'text of 6 characters')
+    """
+    if value is None:
+        return "nothing"
+    text = str(value)
+    plain = text.strip()
+    hidden = f"text of {len(text)} characters"
+    masked = mask_text(plain)
+    if masked != plain:
+        return masked if _ANY.fullmatch(plain) else hidden
+    if not plain or plain.casefold() in _NO_VALUE:
+        return text
+    if re.fullmatch(r"0[1-9]\d{8,13}", plain):
+        return f"phone number of {len(plain)} digits"
+    digits = sum(sign.isdigit() for sign in plain)
+    if len(plain) > LONGEST or not digits:
+        return hidden
+    words = [word for word in _LETTERS.findall(plain) if not _is_code(word)]
+    if not words:
+        return text
+    if len(words) == 1 and digits >= LEAST_DIGITS:
+        return text.replace(words[0], "…")
+    return hidden
+
+
+def _is_code(word: str) -> bool:
+    short = len(word) <= LONGEST_CODE
+    return len(word) == 1 or (short and word.isupper()) or word.casefold() in _WORDS
+
+
+def mask_column(cells: pl.Series) -> tuple[pl.Series, int]:
+    """Mask what `mask_text` finds in a column of texts, and count the cells that it changed.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> mask_column(pl.Series(["ann@shop.example", "red", None]))[0].to_list()
+    ['an…@…', 'red', None]
+    """
+    import polars as pl
+
+    suspects = cells.filter(cells.str.contains(SUSPECT).fill_null(value=False)).unique()
+    masked = {text: new for text in suspects.to_list() if (new := mask_text(text)) != text}
+    if not masked:
+        return cells, 0
+    changed = int(cells.is_in(list(masked)).sum())
+    return cells.replace(pl.Series(list(masked)), pl.Series(list(masked.values()))), changed

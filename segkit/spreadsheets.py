@@ -1,0 +1,170 @@
+"""Tables as text and sheets that a spreadsheet can open without running what is in them."""
+
+from __future__ import annotations
+
+import importlib.util
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+from segkit.errors import ParameterError, WriteError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_SHEET_ROWS = 1_048_575
+# What a spreadsheet takes for the beginning of a formula, in ASCII and in full width; apostrophes
+# before it count too, so that `restore` gives back what `defuse` was given.
+_FORMULA = r"^'*\s*[=+\-@\t\r\n＝＋－＠]"
+# A number as text is a value, not a formula: it evaluates to itself.
+_NUMBER = r"^\s*[+\-]?(\d+|\d{1,3}([., ]\d{3})+)([.,]\d+)?([eE][+\-]?\d+)?\s*%?\s*$"
+_DEFUSED = r"^''*\s*[=+\-@\t\r\n＝＋－＠]"
+
+
+def defuse(frame: pl.DataFrame) -> pl.DataFrame:
+    r"""Put an apostrophe before every text that a spreadsheet would run as a formula.
+
+    Numbers stay numbers, those written as text too ("-12.50"); ids stay text. Any other text that
+    begins with ``= + - @``, a tab or a line break (also after blanks, also in full width) is led
+    by ``'``; `restore` takes it away again. Names of columns are treated likewise. Source: OWASP,
+    "CSV Injection".
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> defuse(pl.DataFrame({"name": ["=1+1", "Ann", "-5"], "n": [-1, 2, 3]}))["name"].to_list()
+    ["'=1+1", 'Ann', '-5']
+    """
+    import polars as pl
+
+    texts = [name for name, kind in frame.schema.items() if _is_text(kind)]
+    led = frame.with_columns(
+        pl.when(
+            pl.col(name).cast(pl.String).str.contains(_FORMULA)
+            & ~pl.col(name).cast(pl.String).str.contains(_NUMBER)
+        )
+        .then(pl.concat_str(pl.lit("'"), pl.col(name).cast(pl.String)))
+        .otherwise(pl.col(name).cast(pl.String))
+        .alias(name)
+        for name in texts
+    )
+    names = pl.Series(frame.columns, dtype=pl.String)
+    formula = names.str.contains(_FORMULA) & ~names.str.contains(_NUMBER)
+    new = {name: f"'{name}" for name in names.filter(formula)}
+    return led.rename(new) if new else led
+
+
+def restore(frame: pl.DataFrame) -> pl.DataFrame:
+    """Take away the apostrophe that `defuse` put before a text; the inverse of `defuse`.
+
+    Every reader of text files applies it, so that segkit reads its own files back.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> restore(pl.DataFrame({"name": ["'=1+1", "'tis", "-5"]}))["name"].to_list()
+    ['=1+1', "'tis", '-5']
+    """
+    import polars as pl
+
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    led = frame.with_columns(
+        pl.when(pl.col(name).str.contains(_DEFUSED))
+        .then(pl.col(name).str.slice(1))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in texts
+    )
+    names = pl.Series(frame.columns, dtype=pl.String)
+    new = {name: name[1:] for name in names.filter(names.str.contains(_DEFUSED))}
+    return led.rename(new) if new else led
+
+
+def _is_text(kind: pl.DataType) -> bool:
+    import polars as pl
+
+    return kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
+
+
+def as_csv(frame: pl.DataFrame, *, quote_text: bool = False, **options: Any) -> bytes:
+    r"""Return a frame as the bytes of a CSV file, its formulas defused.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Without nested columns.
+    quote_text : bool
+        Quote every text: a reader that honours quotes keeps the zeros of "007".
+    **options
+        For polars' own ``write_csv``.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> as_csv(pl.DataFrame({"name": ["@SUM(A1)"], "n": [1]}))
+    b"name,n\n'@SUM(A1),1\n"
+    """
+    style: Literal["non_numeric"] | None = "non_numeric" if quote_text else None
+    text: str = defuse(frame).write_csv(quote_style=style, **options)
+    return text.encode()
+
+
+def need_xlsx() -> None:
+    """Refuse XLSX before anything is written, where its library is not installed.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if importlib.util.find_spec("xlsxwriter") is None:
+        raise ParameterError("XLSX needs xlsxwriter: install segkit[excel], or take csv or parquet")
+
+
+def as_xlsx(frame: pl.DataFrame, name: str) -> bytes:
+    """Return a frame as the bytes of a workbook, ids as text, its formulas defused.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    name : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    ParameterError
+        If the library is not installed, or a sheet cannot hold so many rows.
+    WriteError
+        If the sheet's temporary files cannot be written.
+    """
+    need_xlsx()
+    from xlsxwriter import Workbook  # type: ignore[import-untyped]
+    from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped]
+
+    options = {
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+        "constant_memory": True,
+        "in_memory": False,
+    }
+    if frame.height > MOST_SHEET_ROWS:
+        raise ParameterError(
+            f"a sheet holds {MOST_SHEET_ROWS:,} rows, the table {frame.height:,}; take csv"
+        )
+    buffer, safe = BytesIO(), defuse(frame)
+    try:
+        with Workbook(buffer, options) as book:
+            sheet = book.add_worksheet("list")
+            text = book.add_format({"num_format": "@"})
+            for column, heading in enumerate(safe.columns):
+                sheet.write_string(0, column, heading)
+            for row, values in enumerate(safe.iter_rows(), start=1):
+                for column, value in enumerate(values):
+                    if isinstance(value, str):
+                        sheet.write_string(row, column, value, text)
+                    elif value is not None:
+                        sheet.write(row, column, value)
+    except FileCreateError as error:  # its temporary files: the sheet is made aside
+        told = error.args[0] if error.args else error
+        number, words = getattr(told, "errno", None), getattr(told, "strerror", None)
+        raise WriteError(number, words or str(told), name) from error
+    return buffer.getvalue()
