@@ -11,6 +11,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.experiment.metrics import mean, proportion
 from segkit.experiment.power import power_of, sample_size, smallest_effect
 from segkit.lift import Kpi
+from segkit.lift.sums import sum_up
 from segkit.stats.intervals import relative_lift, wilson
 
 N = 400
@@ -202,3 +203,30 @@ def test_power_at_its_edges_says_nothing_false():
         assert_readable(text)
         assert "likely to be missed" not in text
     assert below.plot().alt.startswith("80% power reaches down to a change of 2.")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_variances_far_from_zero_keep_their_digits(whole):
+    rng = np.random.default_rng(5)
+    y = 1e9 + (np.round(rng.normal(0, 3, 4000)) if whole else rng.normal(0, 1, 4000))
+    x = 1e9 + 0.5 * (y - 1e9) + rng.normal(0, 1, 4000)
+    arm = np.where(rng.random(4000) < 0.5, "mail", "hold")
+    segment = np.where(rng.random(4000) < 0.3, "S1", "S2")
+    rows = pl.DataFrame({"arm": arm, "segment": segment, "y": y, "x": x})
+    sums = sum_up(rows, ["y", "x"], pairs=[("y", "x")])
+    for place, name in enumerate(sums.arms):
+        for group, own in ((None, arm == name), (1, (arm == name) & (segment == "S2"))):
+            found = sums.moments(group, place, ["y", "x"])
+            known = np.cov(y[own], x[own])  # two passes
+            assert found.covariance == pytest.approx(known, rel=1e-9)
+            assert found.mean[0] == pytest.approx(y[own].mean(), rel=1e-15)
+    row = segkit.measure_lift(
+        rows.rename({"y": "clv"}), control="hold", metrics=["clv"], segment=None, covariates=["x"]
+    ).row()
+    near = rows.with_columns(pl.col("y", "x") - 1e9).with_columns(y=pl.col("y") + 100)
+    same = segkit.measure_lift(
+        near.rename({"y": "clv"}), control="hold", metrics=["clv"], segment=None, covariates=["x"]
+    ).row()
+    assert row["difference"] == pytest.approx(same["difference"], rel=1e-5)
+    # The two-part errors lean on the mean itself, a little.
+    assert row["error"] == pytest.approx(same["error"], rel=1e-3)
