@@ -44,6 +44,8 @@ class Sums:
         Sums of products of the shifted columns; NaN for pairs that were not asked for.
     cubes : array of shape (segments, arms, columns, columns)
         Sums of a shifted column's square times another (or itself); NaN as in ``products``.
+    least : array of shape (segments, arms, columns)
+        Each column's smallest value: below zero where amounts have both signs.
     """
 
     segments: tuple[str, ...]
@@ -56,6 +58,7 @@ class Sums:
     deviations: Floats
     products: Floats
     cubes: Floats
+    least: Floats
 
     def moments(self, segment: int | None, arm: int, columns: Sequence[str]) -> Moments:
         """Return the moments of some columns in one arm, of one segment or of all (None)."""
@@ -179,6 +182,7 @@ def _sums(
             found.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
             continue
         real = away(name)
+        found.append(column.min().alias(f"least {name}"))
         found.append(real.sum().alias(f"sum {name}"))
         found.append((real * real).sum().alias(f"square {name}"))
         found.append((real * real * real).sum().alias(f"cube {name} {name}"))
@@ -219,7 +223,7 @@ def _arrange(
     n = spread("n")
     deviations, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
     products = np.full((*shape, len(columns), len(columns)), np.nan)
-    cubes = products.copy()
+    cubes, least = products.copy(), np.zeros_like(some)
     for i, name in enumerate(columns):
         deviations[..., i] = spread(f"sum {name}")
         plain = f"square {name}" not in grouped.columns
@@ -227,6 +231,7 @@ def _arrange(
         cubes[..., i, i] = deviations[..., i] if plain else spread(f"cube {name} {name}")
         some[..., i] = deviations[..., i] if plain else spread(f"some {name}")
         _check(name, n, spread(f"count {name}"), deviations[..., i])
+        least[..., i] = 0.0 if plain else spread(f"least {name}")
     for a, b in pairs:
         i, j = columns.index(a), columns.index(b)
         products[..., i, j] = products[..., j, i] = spread(f"product {a} {b}")
@@ -234,7 +239,7 @@ def _arrange(
     taken = np.array([shift[column] for column in columns])
     return Sums(
         tuple(names), tuple(arms), tuple(columns), taken, n, deviations + n[..., None] * taken,
-        some, deviations, products, cubes,
+        some, deviations, products, cubes, least,
     )  # fmt: skip
 
 
