@@ -16,6 +16,7 @@ from segkit.lift.metrics import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
 HOLDOUTS = ("holdout", "control", "none", "no e-mail", "no mail")
+WORLDWIDE = {"fx", "products", "prices"}  # raw tables that say nothing of single customers
 PLAN = ("planned_share",)  # of the arms, not of the customers
 BEFORE = ("pre_converted", "pre_orders", "pre_revenue", "pre_visits")
 
@@ -94,8 +95,9 @@ def follow_up(
 
     Parameters
     ----------
-    source : Source, path or None
-        What the notebook's ``run.load()`` gives.
+    source : Source, path, None, or callable
+        What the notebook's ``run.load()`` gives, or ``run.load`` itself, which is called only if
+        the source is needed: not for a simulated retailer whose raw tables ``clean`` still holds.
     assignments : DataFrame or None
         customer_id, campaign_id, arm, offer, segment, assigned_at, covariates; a segment_name takes
         the segment's place. None where there is no campaign.
@@ -118,6 +120,11 @@ def follow_up(
         named = pl.col("segment_name").fill_null(pl.col("segment"))
         assignments = assignments.with_columns(segment=named).drop("segment_name")
     name = getattr(source, "name", "")
+    if callable(source):
+        name = str(settings.get("source", ""))
+        if name != "simulated" or clean is None or not (clean.raw or {}).keys() >= WORLDWIDE:
+            source = source()
+            name = getattr(source, "name", "")
     holdout = find_holdout(assignments, control)
     truth = getattr(source, "truth", None) or {}
     if "outcomes" in truth:
@@ -129,7 +136,8 @@ def follow_up(
     campaign = _campaign(assignments)
     until: datetime | None = None
     if name == "simulated":
-        answer = _respond(source, assignments, settings, window_days)
+        held = clean if callable(source) else source
+        answer = _respond(held, assignments, settings, window_days)
         orders, events = _joined(orders, answer.orders), _joined(events, answer.events)
         last: Any = assignments["assigned_at"].max()
         until = last + timedelta(days=window_days)
@@ -176,9 +184,12 @@ def _campaign(assignments: pl.DataFrame) -> str | None:
 
 
 def _respond(
-    source: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
+    held: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
 ) -> Any:
-    """Let the simulated customers answer, and take their answer in as any raw data."""
+    """Let the simulated customers answer, and take their answer in as any raw data.
+
+    ``held`` is the simulated source, or the intake that has kept its raw tables.
+    """
     from segkit.ingest import intake
     from segkit.simulate.respond import respond
     from segkit.simulate.retailer import MONTHS, START, make_world
@@ -192,9 +203,9 @@ def _respond(
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
     answer = respond(world, assignments, weeks=weeks)
     tables = {"orders": answer.orders, "events": answer.events}
-    tables |= {name: source.tables[name] for name in ("fx", "products", "prices")
-               if name in source.tables}  # fmt: skip
-    return intake(tables, source.mapping)
+    raw = held.raw if hasattr(held, "raw") else held.tables
+    tables |= {name: raw[name].lazy().collect() for name in sorted(WORLDWIDE & raw.keys())}
+    return intake(tables, held.mapping)
 
 
 def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataFrame | None:

@@ -1,5 +1,6 @@
 """What came of a campaign, by kind of source."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -73,6 +74,14 @@ def test_the_simulated_retailer_answers_with_the_runs_own_settings():
     )  # fmt: skip
     came = follow_up(made, who, settings=settings, clean=clean)
     assert came.outcomes.frame.height == 60
+
+    def load():
+        raise AssertionError("simulated again")
+
+    settings["source"] = "simulated"
+    again = follow_up(load, who, settings=settings, clean=clean)
+    assert again.outcomes.frame.equals(came.outcomes.frame)
+    assert follow_up(lambda: made, who, settings=settings, clean=replace(clean, raw=None)).arms
     assert came.beside("generic") == ("tailored",)
     assert came.plan(holdout=0.2, generic=0.4) == {
         "holdout": 0.2, "generic": 0.4, "tailored": pytest.approx(0.4)
