@@ -44,6 +44,14 @@ def copied(chain, tmp_path):
     return tmp_path / "work"
 
 
+# A worker's folder is among its words; the parent of a kernel may be what it was forked from.
+KILL_WORKER = """
+import os, pathlib, time
+folder = os.path.dirname(os.environ["SEGKIT_CONTEXT"]).encode()
+for words in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    if folder in words.read_bytes().split(bytes(1)):
+        os.kill(int(words.parent.name), 9)
+time.sleep(60)"""
 FAILING = {
     "10_raises": {"cells": ["1 / 0"], "writes": ["never"]},
     "11_killed": {"cells": ["import os, signal", "os.kill(os.getpid(), signal.SIGKILL)"]},
@@ -52,7 +60,9 @@ FAILING = {
     "14_promises": {"writes": ["more"]},
     "15_needs": {"reads": ["never"]},
     "16_alone": {"cells": ["run.say('Still here.')"]},
-    "17_worker": {"cells": ["import os, signal, time", "os.kill(os.getppid(), 9); time.sleep(60)"]},
+    "17_worker": {"cells": [KILL_WORKER]},
+    "18_parent": {"cells": ["import os, time", "os.kill(os.getppid(), 9); time.sleep(60)"]},
+    "19_after": {"cells": ["run.say('Here too.')"]},
 }
 
 
@@ -181,6 +191,8 @@ def test_each_failure_is_told_as_what_it_was(failing):
         "15_needs": "not run",
         "16_alone": "done",
         "17_worker": "killed",
+        "18_parent": "killed",
+        "19_after": "done",
     }
     messages = {each.stem: each.message for each in end.notebooks}
     assert messages["10_raises"] == "division by zero"

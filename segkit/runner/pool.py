@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from segkit.runner.process import Worker
+from segkit.runner.warm import POSSIBLE, Nursery
 
 
 class Pool:
@@ -17,10 +18,14 @@ class Pool:
     ----------
     place : pathlib.Path
         Where relative paths start.
+    warm : bool
+        Whether kernels are forked from a process that has imported what they need, where the
+        system allows it; that process takes some seconds to come.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, warm: bool = False) -> None:
         self._place = place
+        self._nursery = Nursery(place) if warm and POSSIBLE else None
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._active: list[Worker] = []
@@ -28,9 +33,12 @@ class Pool:
     def take(self) -> Worker:
         """Return a process for a notebook."""
         with self._lock:
-            worker = self._idle.pop() if self._idle else Worker(self._place)
+            worker = self._idle.pop() if self._idle else self._new()
             self._active.append(worker)
             return worker
+
+    def _new(self) -> Worker:
+        return Worker(self._place, self._nursery.address if self._nursery else "")
 
     def give_back(self, worker: Worker) -> None:
         """Keep a process for the next notebook, or close it if it can take none."""
@@ -53,3 +61,5 @@ class Pool:
         with self._lock:
             while self._idle:
                 self._idle.pop().close()
+        if self._nursery:
+            self._nursery.close()

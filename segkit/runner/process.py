@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 from segkit.runner.catalog import without_course
 from segkit.runner.manifest import read_json
 from segkit.runner.stopping import end_family, end_group
+from segkit.runner.warm import ADDRESS, kernel_environment
 from segkit.runner.worker import died
 
 CONTEXT = "SEGKIT_CONTEXT"
@@ -30,13 +30,16 @@ class Worker:
     ----------
     cwd : pathlib.Path
         Where the notebook's relative paths start.
+    nursery : str
+        Address of the process that forks kernels; empty where each is started cold.
     """
 
-    def __init__(self, cwd: Path) -> None:
+    def __init__(self, cwd: Path, nursery: str = "") -> None:
         self.cwd = cwd
         self.folder = Path(tempfile.mkdtemp(prefix="segkit-"))
         self._kernel = 0
         self._late = False
+        environment = {CONTEXT: str(self.folder / "context.json"), ADDRESS: nursery}
         with (self.folder / "stderr.txt").open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "segkit.runner.worker", str(self.folder)],
@@ -44,7 +47,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=cwd,
-                env={**os.environ, CONTEXT: str(self.folder / "context.json")},
+                env=kernel_environment(**environment),
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
             )

@@ -26,6 +26,7 @@ from segkit.runner.state import Label, NotebookEnd, State
 from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 __all__ = ["RECORD", "RunEnd", "run"]
+MANY = 5  # so many kernels repay the imports of the process that they are forked from
 
 
 def run(
@@ -191,7 +192,7 @@ def _go_through(this: State, jobs: int) -> None:
     if this.pool is not None:
         go_through(this, jobs)
         return
-    this.pool = Pool(this.place)
+    this.pool = Pool(this.place, warm=len(this.order) >= MANY)
     try:
         go_through(this, jobs)
     finally:

@@ -20,6 +20,7 @@ from typing import Any
 
 from segkit.runner.manifest import read_json, write_json
 from segkit.runner.stopping import children_of, end_family, end_group
+from segkit.runner.warm import ADDRESS, ask_for_kernel
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
 
@@ -59,7 +60,9 @@ def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
         outcome: dict[str, Any] = {"status": "done", "error": None}
     except Exception as error:  # noqa: BLE001 - whatever it was becomes the reported outcome
         outcome = _explain(error, engine)
-    outcome["peak_memory_bytes"] = engine.peak or _peak_memory()
+    outcome["peak_memory_bytes"] = (
+        engine.peak or getattr(engine.kernel, "peak", 0) or _peak_memory()
+    )
     outcome["cells_seconds"] = _cells_seconds(folder / "executed.ipynb")
     write_json(folder / "outcome.json", outcome)
     tell(end=True)
@@ -87,6 +90,8 @@ def _register_engine(folder: Path) -> Any:
     from nbclient.exceptions import DeadKernelError
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
+
+    _prefer_warm_kernels()
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **settings: Any) -> None:
@@ -149,6 +154,21 @@ def _register_engine(folder: Path) -> Any:
 
     papermill_engines.register("segkit", Engine)
     return Engine
+
+
+def _prefer_warm_kernels() -> None:
+    """Have kernels forked where there is a process to fork them from, else started."""
+    from jupyter_client.launcher import launch_kernel
+    from jupyter_client.provisioning import local_provisioner
+
+    nursery = os.environ.pop(ADDRESS, "")
+
+    def launch(cmd: list[str], **settings: Any) -> Any:
+        environment = settings.get("env") or os.environ
+        warm = ask_for_kernel(nursery, cmd, environment, settings.get("cwd"))
+        return warm or launch_kernel(cmd, **settings)
+
+    local_provisioner.launch_kernel = launch  # type: ignore[attr-defined,assignment]
 
 
 def _explain(error: Exception, engine: Any) -> dict[str, Any]:

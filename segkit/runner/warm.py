@@ -1,0 +1,362 @@
+"""Kernels forked from one process that has imported what notebooks need, and so start at once.
+
+``python -m segkit.runner.warm FD`` imports, then waits on a listening socket. Who connects sends a
+kernel's command, and is told its process id and, when it ends, how. A kernel whose asker goes away
+is ended; when the process that started all this goes, its kernels and the nursery end.
+
+A fork takes over the thread that forks and no other: it is safe as long as no pool of threads has
+started. So nothing is computed here, BLAS is held to one thread, and before each fork the threads
+are counted: with one too many the asker is refused, and starts its kernel cold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segkit.runner.stopping import end_family, end_group
+
+ADDRESS = "SEGKIT_NURSERY"
+POSSIBLE = sys.platform == "linux"  # elsewhere a fork without a new program is not safe
+PATIENCE = 120.0  # seconds that a kernel is waited for, the nursery's own imports included
+PARENT = "JPY_PARENT_PID"  # a kernel ends when this process is no longer its parent
+LAUNCHER = "ipykernel_launcher"
+HEADER = 12
+# These live from polars' import on, sleep, and hold nothing that a forked kernel would wait for:
+# jemalloc looks after its own at a fork, the other one removes spilled files.
+HARMLESS = {"jemalloc_bg_thd", "polars-ooc-clea"}
+LIBRARIES = (
+    *("ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline"),
+    *("polars", "narwhals", "dataframely", "threadpoolctl", "tqdm", "pandas"),
+    *("scipy.stats", "scipy.optimize", "scipy.special", "scipy.cluster.hierarchy"),
+    *("scipy.sparse.csgraph", "scipy.spatial.distance"),
+    *("sklearn.cluster", "sklearn.mixture", "sklearn.ensemble", "sklearn.model_selection"),
+    *("sklearn.linear_model", "sklearn.metrics", "sklearn.tree"),
+    *("matplotlib.figure", "matplotlib.patches", "matplotlib.backends.backend_agg", "seaborn"),
+    *("statsmodels.api", "statsmodels.discrete.count_model", "factor_analyzer.rotator"),
+)
+# Faces that no notebook's analysis imports.
+FACES = ("explorer", "course", "cli", "report", "runner")
+
+
+class Nursery:
+    """The process that kernels are forked from, seen from the run that starts it.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+        Its working folder.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="segkit-"))
+        self.address = str(self._folder / "nursery")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen()
+            self._process = subprocess.Popen(
+                # The flag is the one that a kernel has, for debuggers.
+                [sys.executable, "-Xfrozen_modules=off", "-m", __name__, str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=place,
+                env=kernel_environment(),
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # Ctrl-C reaches the run alone, which then ends it
+            )
+
+    def close(self) -> None:
+        """End the process and its kernels."""
+        if self._process.poll() is None:
+            end_family(self._process.pid)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def kernel_environment(**more: str) -> dict[str, str]:
+    """Return the environment of what runs notebooks, forked or not.
+
+    BLAS gets one thread unless the user says otherwise: where notebooks run side by side more of
+    them wait for one another, and sums would depend on how many processors there are.
+    """
+    return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **more}
+
+
+class WarmKernel:
+    """A forked kernel, seen from whoever asked for it: what of `subprocess.Popen` is used.
+
+    Attributes
+    ----------
+    pid : int
+        Of the process, which leads a group of its own.
+    returncode : int or None
+        How it ended, as `subprocess.Popen` writes it.
+    peak : int
+        The largest resident size that it has had, in bytes; 0 until it ends.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, line: socket.socket, pid: int) -> None:
+        self._line, self.pid = line, pid
+        self.returncode: int | None = None
+        self.peak = 0
+
+    def poll(self) -> int | None:
+        """Return how the kernel ended, or None while it runs."""
+        self._listen(0.0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until the kernel has ended."""
+        self._listen(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(LAUNCHER, timeout or 0.0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the kernel to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the kernel."""
+        self.send_signal(signal.SIGKILL)
+
+    def _listen(self, timeout: float | None) -> None:
+        if self.returncode is not None:
+            return
+        self._line.settimeout(timeout)
+        try:
+            told = self._line.recv(4096)
+        except (BlockingIOError, TimeoutError):
+            return
+        except OSError:
+            told = b""
+        if told:
+            end = json.loads(told)
+            self.returncode, self.peak = end["code"], end["peak"]
+        else:  # the nursery was killed, and with it whoever could tell how the kernel ends
+            end_group(self.pid)
+            self.returncode = -int(signal.SIGKILL)
+        self._line.close()
+
+
+def ask_for_kernel(
+    address: str, command: Sequence[str], environment: Mapping[str, str], folder: str | None
+) -> WarmKernel | None:
+    """Have a kernel forked; None where that cannot be, and it has to be started cold.
+
+    Parameters
+    ----------
+    address : str
+        Path of the nursery's socket; empty if there is none.
+    command : sequence of str
+        As it would be started cold; of ipykernel's launcher.
+    environment : mapping of str to str
+        All its variables.
+    folder : str or None
+        Where it starts; None leaves it where the nursery is.
+    """
+    if not address or LAUNCHER not in command:
+        return None
+    words = list(command[list(command).index(LAUNCHER) + 1 :])
+    asked = {"words": words, "environment": dict(environment), "folder": folder}
+    text = json.dumps(asked).encode()
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.settimeout(PATIENCE)
+        line.connect(address)
+        socket.send_fds(line, [f"{len(text):{HEADER}}".encode()], [2])
+        line.sendall(text)
+        told = line.recv(4096)
+    except OSError:
+        told = b""
+    pid = json.loads(told)["pid"] if told else None
+    if pid is None:
+        line.close()
+        return None
+    return WarmKernel(line, pid)
+
+
+def main(handle: int) -> None:
+    """Import, then fork kernels until the process that started this one goes."""
+    listener = socket.socket(fileno=handle)
+    os.environ[PARENT] = str(os.getpid())  # ipykernel reads it when it is imported
+    import_all()
+    gc.collect()
+    gc.freeze()  # what is shared stays shared: no later collection writes into it
+    asked = Forks(listener).serve()
+    if asked is not None:  # this is the kernel
+        _become_kernel(asked)
+
+
+def import_all() -> None:
+    """Import what notebooks use: segkit's analyses, and the libraries that these load if called."""
+    import pkgutil
+
+    # As a kernel does before matplotlib is imported.
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    import segkit
+
+    names = [module.name for module in pkgutil.walk_packages(segkit.__path__, "segkit.")]
+    mine = [name for name in names if name.split(".")[1] not in FACES]
+    for name in (*LIBRARIES, *mine, "segkit.runner.notebook", "segkit.runner.opening"):
+        with contextlib.suppress(Exception):  # an extra that is not installed is not needed here
+            importlib.import_module(name)
+
+
+def threads() -> list[str]:
+    """Name the threads of this process that a fork would lose with what they hold."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        if int(task.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it has just ended
+                names.append((task / "comm").read_text(encoding="ascii").strip())
+    return [name for name in names if name not in HARMLESS]
+
+
+class Forks:
+    """Forks a kernel for whoever connects, and tells how it ended.
+
+    Parameters
+    ----------
+    listener : socket.socket
+        Where those who want a kernel connect.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._kernels: dict[int, socket.socket] = {}
+        self._wake, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector = selectors.DefaultSelector()
+        for source in (sys.stdin, listener, self._wake):
+            self._selector.register(source, selectors.EVENT_READ)
+
+    def serve(self) -> dict[str, Any] | None:
+        """Return in a new kernel what was asked of it, and None when standard input has closed."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is sys.stdin:
+                    for pid in self._kernels:
+                        end_group(pid)
+                    return None
+                if key.fileobj is self._listener:
+                    asked = self._fork(self._listener.accept()[0])
+                    if asked is not None:
+                        return asked
+                elif key.fileobj is self._wake:
+                    self._wake.recv(4096)
+                    self._tell_ends()
+                elif key.data in self._kernels:  # whoever asked for it has gone
+                    end_group(key.data)
+                    self._selector.unregister(key.fileobj)
+
+    def _fork(self, line: socket.socket) -> dict[str, Any] | None:
+        """Fork a kernel, if that is safe; return in it, and there alone, what was asked."""
+        asked, errors = _read(line)
+        if asked is None or threads():
+            line.close()
+            if errors:
+                os.close(errors)
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pid = os.fork()
+        if pid:
+            os.close(errors)
+            self._kernels[pid] = line
+            self._selector.register(line, selectors.EVENT_READ, pid)
+            return None
+        self._forget()
+        os.setsid()
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        for place in (1, 2):
+            os.dup2(errors, place)
+        os.close(errors)
+        line.sendall(json.dumps({"pid": os.getpid()}).encode())
+        line.close()
+        return asked
+
+    def _forget(self) -> None:
+        """Close in a kernel what belongs to the process that it comes from."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for other in (self._listener, self._wake, self._waker, *self._kernels.values()):
+            other.close()
+
+    def _tell_ends(self) -> None:
+        while self._kernels:
+            pid, status, used = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return
+            end = {"code": os.waitstatus_to_exitcode(status), "peak": used.ru_maxrss * 1024}
+            line = self._kernels.pop(pid)
+            with contextlib.suppress(KeyError):  # whoever asked for it had gone
+                self._selector.unregister(line)
+            with contextlib.suppress(OSError):
+                line.sendall(json.dumps(end).encode())
+            line.close()
+
+
+def _read(line: socket.socket) -> tuple[dict[str, Any] | None, int]:
+    """Read what is asked, and the handle for what the kernel prints; None where that is cut off."""
+    handles: list[int] = []
+    try:
+        line.settimeout(10)
+        header, handles, _, _ = socket.recv_fds(line, HEADER, 1)
+        missing, text = int(header), b""
+        while part := line.recv(missing - len(text)):
+            text += part
+        return json.loads(text), handles[0]
+    except (OSError, ValueError, IndexError):
+        return None, handles[0] if handles else 0
+
+
+def _become_kernel(asked: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    os.environ.clear()
+    os.environ.update({**asked["environment"], PARENT: str(os.getppid())})
+    if sys.path and sys.path[0] in ("", str(Path.cwd())):
+        del sys.path[0]  # as ipykernel's launcher does
+    if asked["folder"]:
+        os.chdir(asked["folder"])
+    np.random.seed(None)  # noqa: NPY002 - else every kernel would draw the same
+    spec = importlib.util.find_spec(LAUNCHER)
+    sys.argv = [str(spec and spec.origin), *asked["words"]]
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
