@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import segkit
 from segkit.errors import DataError, ParameterError
@@ -44,6 +45,24 @@ def test_a_negative_control_has_a_difference_and_no_relative_lift(relative):
     assert row["difference_low"] < 5 < row["difference_high"]
     assert np.isnan(row["relative"])
     assert "below zero, where its sign would turn" in found.text
+
+
+@pytest.mark.parametrize("relative", ["log", "fieller", "delta"])
+def test_a_control_that_crosses_zero_has_a_difference_and_no_relative_lift(relative):
+    rng = np.random.default_rng(0)
+    control, arm = rng.normal(0.2, 5, N), rng.normal(2, 5, N)
+    found = measured(control, arm, relative=relative)
+    row = found.row()
+    known = stats.ttest_ind(arm, control).confidence_interval()
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx(known, rel=0.01)
+    assert row["verdict"] == "higher"
+    assert control.mean() > 0
+    assert np.isnan(row["relative"])
+    assert np.isnan(row["relative_high"])
+    assert "the control is not clearly above zero" in found.text
+    clear = measured(control + 10, arm + 10, relative=relative).row()
+    assert clear["relative"] == pytest.approx((arm.mean() + 10) / (control.mean() + 10) - 1)
+    assert clear["relative_low"] < clear["relative"] < clear["relative_high"]
 
 
 def test_a_control_of_zeros_has_a_difference_and_no_relative_lift():
@@ -132,16 +151,14 @@ def test_a_constant_covariate_changes_nothing():
         assert found[name] == pytest.approx(plain[name], rel=1e-9)
 
 
-def test_a_covariate_that_is_the_outcome_is_not_called_an_effect():
+def test_a_covariate_that_is_the_outcome_is_refused():
     rng = np.random.default_rng(3)
     rows = pl.DataFrame({"arm": ["hold", "mail"] * N, "revenue": rng.gamma(1, 5, 2 * N)})
-    found = segkit.measure_lift(
-        rows.with_columns(pre_revenue="revenue"), control="hold", metrics=["revenue"],
-        segment=None, covariates=["pre_revenue"],
-    )  # fmt: skip
-    assert found.row()["difference"] == pytest.approx(0.0, abs=1e-9)
-    assert found.row()["verdict"] in ("not measured", "undecided")
-    assert_readable(found.text)
+    with pytest.raises(DataError, match="pre_revenue tell revenue per customer without an error"):
+        segkit.measure_lift(
+            rows.with_columns(pre_revenue=1 + 2 * pl.col("revenue")), control="hold",
+            metrics=["revenue"], segment=None, covariates=["pre_revenue"],
+        )  # fmt: skip
 
 
 def test_a_segment_that_an_arm_does_not_reach_is_named():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segkit.errors import DataError
 from segkit.lift.metrics import Kpi
 from segkit.lift.sums import Sums
 from segkit.stats.hypotheses import share_test, t_p_value
@@ -215,6 +216,12 @@ def compare_means(
     null = no_effect(one, two).combined(weights, np.array([each.kept for each in pairs]))
     whole = combine_strata(one, weights), combine_strata(two, weights)
     plain = float(no_effect(*whole).error)
+    enough = one.n.sum() + two.n.sum() > 10 * (1 + len(covariates))
+    if covariates and enough and plain > 0 and not float(null.error) > 1e-6 * plain:
+        raise DataError(
+            f"{', '.join(covariates)} tell {metric.label} without an error, so that they cannot "
+            "have been known before the assignment; leave out what is made from the outcome"
+        )
     limits = arm_means(
         *whole, level=level, means=(pair.mean_1, pair.mean_2),
         kept=float(null.error) / plain if plain > 0 else 1.0,
@@ -223,9 +230,12 @@ def compare_means(
     method += "post-stratified, " if len(groups) > 1 else ""
     customers = float(one.n.sum()), float(two.n.sum())
     cases = float(one.buyers.sum()), float(two.buyers.sum())
+    cells = sums.least[:, list(arms), sums.columns.index(metric.column)]
+    below_zero = bool(((cells if rows is None else cells[list(rows)]) < 0).any())
     return _mean_effect(
-        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level
-    )
+        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level,
+        below_zero=below_zero,
+    )  # fmt: skip
 
 
 def _adjusted(groups: list[Moments]) -> PairOfMeans:
@@ -236,16 +246,24 @@ def _adjusted(groups: list[Moments]) -> PairOfMeans:
 def _mean_effect(
     whole: tuple[Amounts, Amounts], limits: tuple[ArmMean, ArmMean], null: NoEffect,
     pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
-    relative: str, level: float,
+    relative: str, level: float, *, below_zero: bool,
 ) -> Effect:  # fmt: skip
+    """Put an effect together.
+
+    Where amounts fall below zero and a mean is not clearly above it, limits are normal; a relative
+    lift whose sign the control could turn is withheld.
+    """
     d = pair.difference
     # What the adjusted means have in common does not show in their difference.
     own = (float(pair.variance_1 - pair.covariance), float(pair.variance_2 - pair.covariance))
     difference = mean_difference(*limits, level=level)
     lift = mean_ratio(*limits, level=level)
     errors = float(limits[0].error), float(limits[1].error)
-    if not np.isfinite(difference.low):  # amounts of both signs, or none at all
-        errors = (own[0] ** 0.5, own[1] ** 0.5)
+    plain = np.sqrt(np.maximum(own, 0.0))
+    lowest = np.array([pair.mean_1, pair.mean_2]) - z_value(level) * plain
+    turns = below_zero and not lowest[1] > 0
+    if not np.isfinite(difference.low) or (below_zero and not (lowest > 0).all()):
+        errors = float(plain[0]), float(plain[1])
         difference = _signed(d, own, customers, level)
         method = f"{method.removesuffix('two-part')}normal, amounts of both signs"
         relative = "fieller" if relative == "log" else relative
@@ -253,6 +271,8 @@ def _mean_effect(
         lift = relative_difference(
             pair.mean_1, errors[0], pair.mean_2, errors[1], method=relative, level=level
         )
+    if turns:
+        lift = _withheld(float("nan"), level)
     few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
     if few:
         method = WITHHELD

@@ -63,7 +63,7 @@ def judge(
                 p_adjusted=pl.Series(adjust(p)),
                 p_same=pl.Series(adjust(same)),
                 smallest_effect=reach * pl.col("null_error"),
-                margin=pl.lit(margin),
+                margin=pl.lit(margin, pl.Float64),
             )
         )
     return pl.concat(parts).with_columns(_verdict(1 - level).alias("verdict")).drop("margin")

@@ -134,7 +134,7 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
 
 def _undecided(row: dict[str, Any]) -> str:
     if row["few"] and limits_words(row) == "no interval":
-        return "There are too few buyers to decide it."
+        return "The smaller arm expects too few buyers to decide it, or to give an interval."
     smallest = row["smallest_effect"]
     if not (known(smallest) and smallest > 0):
         return "Chance alone could have done it."
@@ -148,7 +148,8 @@ def _few_words(row: dict[str, Any]) -> str:
     if not row["few"]:
         return ""
     if limits_words(row) == "no interval":
-        return " Too few buyers are expected in the smaller arm for an interval."
+        said = row["verdict"] == "undecided"
+        return "" if said else " The smaller arm expects too few buyers to give an interval."
     return (
         " Fewer than 10 customers of an arm are on one side (with or without the outcome), so the "
         "interval is not vouched for."
