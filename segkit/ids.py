@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ EXACT, EXACT_32 = 2.0**53, 2.0**24
 # Ids that the reader changes; all others stay as they are.
 ODD = rf"^$|^\s|\s$|{WHOLE}|\p{{Lu}}.*@|@.*\p{{Lu}}"
 
-_INVISIBLE = r"[\p{Cf}\p{Cc}\u{034f}\u{115f}\u{1160}\u{3164}\u{fe00}-\u{fe0f}]"
+INVISIBLE = r"[\p{Cf}\p{Cc}\u{034f}\u{115f}\u{1160}\u{3164}\u{fe00}-\u{fe0f}]"
 # Letters of the Cyrillic and the Greek alphabet that look like Latin ones, in lower case or only
 # in capitals. Source: Unicode Technical Standard #39, confusables, the single-script part.
 _CYRILLIC = "авекмнорстухіјѕԁԛԝһ", "abekmhopctyxijsdqwh"
@@ -166,17 +167,18 @@ def _one_by_one(ids: pl.Series) -> pl.Series:
     return ids_of(ids, str(ids.name))
 
 
-def is_no_customer(ids: pl.Expr, words: Sequence[str] = NO_CUSTOMER) -> pl.Expr:
+def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Series:
     """Tell which texts stand for no customer: "unknown", "0", "(not set)".
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"id": ["0", "Unknown", "7"]})
-    >>> frame.select(is_no_customer(pl.col("id"))).to_series().to_list()
-    [True, True, False]
+    >>> is_no_customer(pl.Series(["0", "Unknown", "7", None])).to_list()
+    [True, True, False, False]
     """
-    low = [str(word).strip().lower() for word in words]
-    return ids.str.to_lowercase().is_in(low).fill_null(value=False)
+    listed = "|".join(re.escape(str(word).strip()) for word in words if str(word).strip())
+    if not listed:
+        return pl.repeat(False, len(ids), eager=True, dtype=pl.Boolean)
+    return ids.str.contains(f"^(?i:{listed})$").fill_null(value=False)
 
 
 def fold_ids(ids: pl.Expr) -> pl.Expr:
@@ -191,7 +193,7 @@ def fold_ids(ids: pl.Expr) -> pl.Expr:
     >>> frame.select(fold_ids(pl.col("id"))).to_series().unique().to_list()
     ['ab1']
     """
-    plain = ids.str.normalize("NFKC").str.replace_all(_INVISIBLE, "").str.to_lowercase()
+    plain = ids.str.normalize("NFKC").str.replace_all(INVISIBLE, "").str.to_lowercase()
     return plain.str.normalize("NFKC").str.replace_many(LOOK_ALIKE).str.strip_chars()
 
 

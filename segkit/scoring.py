@@ -160,7 +160,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
     if not set(columns) & set(features):
         return None
     require_columns(columns, ["customer_id", *features], path.name)
-    frame: pl.DataFrame = lazy.select(pl.col("customer_id").cast(pl.String), *features).collect()
+    frame: pl.DataFrame = lazy.select("customer_id", *features).collect()
     return frame if name.endswith((".parquet", ".pq")) else restore(frame)
 
 

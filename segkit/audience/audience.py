@@ -22,6 +22,7 @@ from segkit.audience.platforms import (
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.ids import unmatched
 from segkit.result import Result
 from segkit.writing import check_format, private_folder, write_frame
 
@@ -288,6 +289,7 @@ def build_audience(
     emails = read_emails(own["email"]) if "email" in own.columns else None
     normal, rejected = _normalised(own, kind, channel, emails, platform, region)
     gone, notes = _opted_out(own, emails, optouts, channel)
+    notes += _unknown_ids(assignments, customers, optouts)
     some = some.with_columns(
         gone.alias("_gone"),
         *(pl.Series(f"_{name}", normal[name]) for name in normal.columns),
@@ -373,12 +375,11 @@ def _check(
 
 def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent) -> pl.DataFrame:
     about = customers.with_columns(
-        pl.col("customer_id").cast(pl.String),
         *(pl.col(name).cast(pl.Boolean) for name in agreed.columns),
         _known=pl.lit(value=True),
     )
     about = about.drop("offer", "segment", strict=False)
-    base = assignments.select(pl.col("customer_id").cast(pl.String), "offer", "segment")
+    base = assignments.select("customer_id", "offer", "segment")
     return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
 
 
@@ -421,7 +422,7 @@ def _opted_out(
         optouts = optouts.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
     gone = nobody
     if "customer_id" in keys:
-        ids = optouts.get_column("customer_id").cast(pl.String).drop_nulls().unique()
+        ids = optouts.get_column("customer_id").drop_nulls().unique()
         gone = gone | own["customer_id"].is_in(ids.implode())
     if "email" in keys and emails is not None:
         listed = read_emails(optouts.get_column("email")).drop_nulls().unique()
@@ -433,6 +434,18 @@ def _opted_out(
         )
         return gone, (told,)
     return gone, ()
+
+
+def _unknown_ids(
+    assignments: pl.DataFrame, customers: pl.DataFrame, optouts: pl.DataFrame | None
+) -> tuple[str, ...]:
+    """Say how many assigned and opted-out ids are not among the customers."""
+    told = []
+    for what, frame in (("the assignments", assignments), ("the opt-outs", optouts)):
+        if frame is not None and "customer_id" in frame.columns:
+            named = customers.get_column("customer_id")
+            told.append(unmatched(frame.get_column("customer_id"), named, what, "the customers"))
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in told if text)
 
 
 def _unreachable(needed: list[str], there: Sequence[str]) -> dict[str, pl.Expr]:

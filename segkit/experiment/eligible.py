@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.ids import unmatched
 from segkit.result import Result
 
 REASONS = {
@@ -69,7 +70,9 @@ class Eligibility(Result):
                 for row in out.iter_rows(named=True)
             ]
             told += f" Left out: {'; '.join(parts)}."
-        return told + " A customer is counted under the first reason that holds."
+        told += " A customer is counted under the first reason that holds."
+        lists = self.rules.get("opt-outs", "")
+        return f"{told} {lists[0].upper()}{lists[1:]}." if lists else told
 
 
 @takes_frames
@@ -165,6 +168,11 @@ def eligible(
         else f"at most {max_contacts} in {within_days} days, this one included",
         "gap": f"at least {min_gap_days} days since the last contact",
     }
+    if optouts is not None:
+        named = customers.get_column("customer_id")
+        told = unmatched(optouts.get_column("customer_id"), named, "the opt-outs", "the customers")
+        if told:
+            rules["opt-outs"] = told
     return Eligibility(frame, _counts(frame), rules)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-EMPTY = ("", "-", "nan", "none", "null", "n/a", "na")
+from segkit.ids import ids_of, is_no_customer
+
 _NONE = -1
 
 
@@ -58,12 +59,11 @@ class Graph:
 
 
 def tidy(column: pl.Series, kind: str) -> pl.Series:
-    """Trim an identifier; e-mails also to lower case; empty ones and 'none', 'n/a' to null."""
-    text = column.cast(pl.String).str.strip_chars()
-    lower = text.str.to_lowercase()
+    """Read identifiers as every table does; those that stand for nobody become null."""
+    text = ids_of(column, f"the links' {kind}")
     # E-mail providers ignore case (and RFC 5321's case-sensitive local part is not used).
-    kept = lower if "mail" in kind else text
-    return kept.set(lower.is_in(list(EMPTY)).fill_null(value=False), None)
+    kept = text.str.to_lowercase() if "mail" in kind else text
+    return kept.set(is_no_customer(kept), None)
 
 
 def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Graph:
@@ -77,7 +77,7 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
     nodes, offset = [], 0
     for kind in kinds:
         own = [place for place, (name, _) in enumerate(columns) if name == kind]
-        raw = pl.concat([columns[place][1].cast(pl.String).alias("raw") for place in own])
+        raw = pl.concat([_as_text(columns[place][1], kind).alias("raw") for place in own])
         place_of, spellings = factorize(raw)
         spelt = tidy(spellings, kind).alias("identifier").to_frame()
         known = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
@@ -95,6 +95,11 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
         offset += known.height
     table = pl.concat(nodes)
     return Graph(table, codes, (table["identifier_type"] == customer).to_numpy())
+
+
+def _as_text(column: pl.Series, kind: str) -> pl.Series:
+    """Leave texts for `tidy`, which reads each spelling once; read numbers as ids."""
+    return column if column.dtype == pl.String else ids_of(column, f"the links' {kind}")
 
 
 def factorize(raw: pl.Series) -> tuple[np.ndarray, pl.Series]:

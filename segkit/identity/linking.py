@@ -38,9 +38,10 @@ def link(
     Each row says that its identifiers belong to one person; what hangs together, directly or
     through others, is one customer (connected components). The customer's id is the smallest
     of its customer ids as text, or a hash of its smallest identifier where it has none: the
-    same whatever the order of the rows. Identifiers are trimmed, e-mails put in lower case,
-    and "", "-", "nan", "none", "null", "na", "n/a" count as missing; placeholders such as
-    ``none@shop.com`` are not guessed but show up as what bridges a large component.
+    same whatever the order of the rows. Identifiers are read as in every table
+    (`segkit.ids.read_ids`), and what stands for nobody ("unknown", "0", "(not set)":
+    `segkit.ids.NO_CUSTOMER`) counts as missing; placeholders such as ``none@shop.com`` are not
+    guessed but show up as what bridges a large component.
 
     Parameters
     ----------

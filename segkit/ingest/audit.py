@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import SegkitError
 from segkit.ingest.findings import Finding, findings_of, trial
+from segkit.ingest.id_questions import about_ids
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.propose import propose_table
 from segkit.ingest.questions import open_questions
@@ -169,7 +170,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     for name, frame in raw.items():
         used.check_columns(name, frame)
         questions += open_questions(name, frame, used, with_fx="fx" in raw)
-    return used, questions
+    return used, questions + about_ids(raw, used)
 
 
 def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:

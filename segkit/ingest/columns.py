@@ -11,6 +11,7 @@ import polars as pl
 from segkit.display import counted
 from segkit.ingest import parse
 from segkit.ingest.clock import Clock
+from segkit.ingest.identifiers import read_column
 from segkit.ingest.mapping import Mapping
 from segkit.ingest.months import date_words
 from segkit.ingest.numbers import (
@@ -27,7 +28,6 @@ from segkit.ingest.spelling import LIMITS, DayOrder, day_order, formats, numeric
 from segkit.schema import fields
 
 NUMBERS = ("money", "number")
-NUMERIC_ID = r"^-?\d+(\.0+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Columns:
     notes: list[str] = field(default_factory=list)
     first_line: int | None = None
     _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
+    _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
 
     def option(self, name: str) -> Any:
@@ -86,7 +87,7 @@ class Columns:
         if theirs not in self._cells:
             dtype = self.raw.schema[theirs]
             cell = parse.present(pl.col(theirs), dtype, self.nulls)
-            self._cells[theirs] = self.raw.select(cell).to_series()
+            self._cells[theirs] = self.raw.select(cell.alias(theirs)).to_series()
         return self._cells[theirs]
 
     def blank(self, name: str) -> pl.Expr:
@@ -104,31 +105,18 @@ class Columns:
         return fields(self.table)[name].kind
 
     def id(self, name: str) -> pl.Expr:
-        """Read a column of ids as text; decimals such as 17850.0 become 17850, with a note."""
+        """Read a column of ids as text; see `segkit.ingest.identifiers.read_column`."""
         theirs = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.String)
         if theirs is None:
             return constant
-        dtype = self.raw.schema[theirs]
-        whole = False
-        if dtype.is_float():
-            self.notes.append(
-                f"{self.table}: {theirs!r} holds ids as decimals (such as 123.0); "
-                "they are read as whole numbers (123)"
-            )
-        elif dtype == pl.String:
-            cells = self.raw.get_column(theirs)
-            floats = int(cells.str.contains(parse.FLOAT_ID).sum())
-            if floats:
-                trimmed = self.raw.select(parse.text(pl.col(theirs), self.nulls)).to_series()
-                whole = bool(trimmed.str.contains(NUMERIC_ID).all())
-                if whole:
-                    self.notes.append(
-                        f"{self.table}: {counted(floats, 'id')} in {theirs!r} ending in '.0'; "
-                        "such ids are read as whole numbers (123.0 is 123)"
-                    )
-        cell = parse.present(pl.col(theirs), dtype, self.nulls)
-        read = parse.identifier(cell, dtype, self.nulls, whole=whole)
+        if name not in self._ids:
+            cells = self.cells(theirs)
+            self._ids[name] = read_column(cells, self.table, name, self.mapping, self.notes)
+        read = pl.lit(self._ids[name])
+        words = self.mapping.tables[self.table].values.get(name)
+        if words:
+            read = read.replace({str(key): str(value) for key, value in words.items()})
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def text(self, name: str) -> pl.Expr:
@@ -139,7 +127,7 @@ class Columns:
             return constant
         dtype = self.raw.schema[theirs]
         cell = parse.present(pl.col(theirs), dtype, self.nulls)
-        read = parse.identifier(cell, dtype, self.nulls)
+        read = parse.as_text(cell, dtype, self.nulls)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})

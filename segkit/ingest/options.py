@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from segkit.ids import NO_CUSTOMER
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -77,6 +79,18 @@ OPTIONS: dict[str, Option] = {
     "quote": Option('"', (str,), "quote character; '' for none"),
     "skip_rows": Option(0, (int,), "lines above the header"),
     "nulls": Option(list(NULLS), (list, tuple), "words that mean 'no value'"),
+    "no_customer": Option(
+        list(NO_CUSTOMER), (list, tuple), "customer ids that stand for nobody, case aside"
+    ),
+    "similar_ids": Option(
+        None,
+        (str,),
+        "customer ids that differ only in case, width, accents, invisible or look-alike letters",
+        ("join", "apart"),
+    ),
+    "mangled_ids": Option(
+        None, (str,), "ids that a spreadsheet wrote as 1.23457E+12: count as missing", ("reject",)
+    ),
     "answers": Option(
         None, (list, tuple), "lowest and highest answer to a survey's items, such as [1, 5]"
     ),

@@ -16,7 +16,7 @@ from segkit.ingest.settle import MICROS, REPEAT, Settled, repeats, settle
 from segkit.ingest.totals import total_lines
 from segkit.ledger import Part, money_from_micro
 
-TEXTS = ("product_id", "category", "currency", "channel")
+TEXTS = ("category", "currency", "channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
     }
     if columns.has("order_id"):
         wanted["order_id"] = columns.id("order_id")
+    if columns.has("product_id"):
+        wanted["product_id"] = columns.id("product_id")
     wanted |= {name: columns.text(name) for name in TEXTS if columns.has(name)}
     for name in ("amount", "quantity", "unit_price", "discount"):
         if columns.has(name):

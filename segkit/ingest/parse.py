@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from segkit.ids import read_ids
+
 MICRO = 1_000_000
 # Amounts beyond a million millions are misreadings (a card number, a bar code), and would not
 # fit the exact sums.
@@ -16,7 +18,6 @@ MOST = 10**12 * MICRO
 YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on", "x", "granted")
 NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied")
 NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
-FLOAT_ID = r"^-?\d+\.0+$"
 
 
 def is_text(dtype: pl.DataType) -> bool:
@@ -68,25 +69,18 @@ def present(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Exp
     return column
 
 
-def identifier(
-    column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str], *, whole: bool = False
-) -> pl.Expr:
-    """Read an id as text; ``whole`` turns '17850.0' into '17850'.
+def as_text(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Expr:
+    """Read a column of any type as text; whole numbers lose their decimals.
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"id": [17850.0, None, float("nan")]})
-    >>> frame.select(identifier(pl.col("id"), pl.Float64(), ())).to_series().to_list()
-    ['17850', None, None]
+    >>> frame = pl.DataFrame({"size": [42.0, None, float("nan")]})
+    >>> frame.select(as_text(pl.col("size"), pl.Float64(), ())).to_series().to_list()
+    ['42', None, None]
     """
-    if dtype.is_float():
-        finite = pl.when(column.is_finite()).then(column)
-        short = finite.cast(pl.Int64, strict=False).cast(pl.String)
-        return pl.when(finite == finite.floor()).then(short).otherwise(finite.cast(pl.String))
-    if not is_text(dtype):
-        return column.cast(pl.String)
-    read = text(column, nulls)
-    return read.str.replace(r"\.0+$", "") if whole else read
+    if is_text(dtype):
+        return text(column, nulls)
+    return column.map_batches(read_ids, return_dtype=pl.String, is_elementwise=True)
 
 
 def micro(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from segkit.display import counted, number
 from segkit.errors import SourceError, require_columns
+from segkit.frames import from_memory, take_frame
+from segkit.ids import ids_of, unmatched
 from segkit.ingest.columns import Columns
 
 IDENTIFIERS = ("email", "device_id", "loyalty_id")
@@ -27,6 +30,8 @@ class People:
         Customer ids to be erased; and those without profiling consent.
     births : polars.DataFrame or None
         ``customer_id``, ``birth_date``, where known.
+    met : list of polars.Series
+        Collects the erased ids that the tables hold.
     allowed : polars.Series or None
         Where silence counts as refusal: the only customers who may be profiled.
     """
@@ -35,6 +40,7 @@ class People:
     erased: pl.Series
     refused: pl.Series
     births: pl.DataFrame | None = None
+    met: list[pl.Series] = field(default_factory=list)
     allowed: pl.Series | None = None
 
 
@@ -54,23 +60,16 @@ def links_from(identities: Any) -> pl.DataFrame | None:
         if not isinstance(identities, pl.DataFrame) and isinstance(inner, pl.DataFrame):
             frame = inner
             break
-    if not isinstance(frame, pl.DataFrame):
-        frame = identities.to_frame()
+    frame = from_memory(frame.to_frame() if hasattr(frame, "to_frame") else frame)
     require_columns(frame.columns, ["identifier", "customer_id"], "identities")
     named = next((n for n in ("identifier_type", "kind") if n in frame.columns), None)
     linked: pl.DataFrame = frame.select(
-        _tidy(pl.col("identifier")),
-        pl.col("customer_id").cast(pl.String),
+        ids_of(frame.get_column("identifier"), "identities.identifier").alias("identifier"),
+        ids_of(frame.get_column("customer_id"), "identities.customer_id").alias("customer_id"),
         (pl.col(named) if named else pl.lit(None)).cast(pl.String).alias("kind"),
     )
     whole = linked.drop_nulls(["identifier", "customer_id"])
     return whole.unique(["kind", "identifier"], keep="first", maintain_order=True)
-
-
-def _tidy(column: pl.Expr) -> pl.Expr:
-    trimmed = column.cast(pl.String).str.strip_chars()
-    mail = trimmed.str.contains("@", literal=True)
-    return pl.when(mail).then(trimmed.str.to_lowercase()).otherwise(trimmed)
 
 
 def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.DataFrame:
@@ -88,6 +87,7 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
     if people_links is None:
         return frame.select("customer_id", __unlinked=pl.lit(value=False))
     linked = _look_up(frame["customer_id"], people_links, "customer_id")
+    _note_unlinked(columns, frame["customer_id"], linked, people_links)
     who = pl.DataFrame({"id": frame["customer_id"], "linked": linked}).select(
         pl.coalesce("linked", "id")
     )
@@ -104,6 +104,58 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
     )
 
 
+def _note_unlinked(
+    columns: Columns, given: pl.Series, linked: pl.Series, links: pl.DataFrame
+) -> None:
+    """Say how many ids the links do not know, where they know customer ids at all."""
+    known = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))["identifier"]
+    without = given.filter(given.is_not_null() & linked.is_null()).unique()
+    if known.len() and without.len():
+        asked = pl.concat([without, given.filter(linked.is_not_null()).unique()])
+        told = unmatched(asked, known, "its customer_id", "the linked ids")
+        columns.notes.append(f"{columns.table}: {told}; such ids stay as they are")
+
+
+def match_lists(
+    listed: pl.DataFrame, people: People, clean: Map[str, pl.DataFrame], rejects: int
+) -> list[str]:
+    """Say which lists and tables meet nobody, or only some.
+
+    Parameters
+    ----------
+    listed : polars.DataFrame
+        The ids to be erased (``id``), and who each is after linking (``customer_id``).
+    people : People
+        With the erased ids that were met.
+    clean : mapping of str to polars.DataFrame
+        The clean tables.
+    rejects : int
+        Rows that were erased.
+    """
+    told = []
+    if listed.height:
+        met = pl.concat([pl.Series("id", [], dtype=pl.String), *people.met]).unique()
+        hit = pl.col("id").is_in(met.implode()) | pl.col("customer_id").is_in(met.implode())
+        without = listed.filter(~hit)["id"]
+        found = listed["id"].n_unique() - without.n_unique()
+        left = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
+        lacking = unmatched(without, pl.concat(left), "the erasure list", "the customers")
+        told.append(
+            f"erasure list: {number(found)} of {counted(listed['id'].n_unique(), 'id')} found, "
+            f"{counted(rejects, 'row')} erased" + (f"; {lacking}" if lacking else "")
+        )
+    orders = clean.get("orders")
+    for name in ("customers", "survey", "assignments", "events"):
+        table = clean.get(name)
+        if orders is None or table is None or not table.height or not orders.height:
+            continue
+        theirs = table["customer_id"].unique()
+        if not orders["customer_id"].is_in(theirs.implode()).any():
+            near = unmatched(theirs, orders["customer_id"], name, "the orders")
+            told.append(f"{name}: {near}: do they mean the same customers?")
+    return told
+
+
 def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
     """Find the customers of identifiers of one kind; a card is never taken for a customer id."""
     if kind == "customer_id":
@@ -111,7 +163,7 @@ def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
     else:
         ours = links.filter((pl.col("kind") == kind).fill_null(value=True))
     ours = ours.unique("identifier", keep="first", maintain_order=True).drop("kind")
-    frame = keys.alias("identifier").to_frame().select(_tidy(pl.col("identifier")))
+    frame = keys.alias("identifier").to_frame()
     joined = frame.join(ours, on="identifier", how="left", maintain_order="left")
     return joined["customer_id"]
 
@@ -124,20 +176,23 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
     SourceError
         If the file is not there.
     """
-    ids: list[str] = []
-    given: Iterable[Any] = [] if erase is None else erase
+    given: Any = [] if erase is None else take_frame(erase, "the erasure list")
     if isinstance(erase, str | Path):
         file, given = str(erase), []
-    if isinstance(erase, pl.DataFrame):
-        given = erase.get_column(
-            "customer_id" if "customer_id" in erase.columns else erase.columns[0]
+    if isinstance(given, pl.LazyFrame):
+        given = given.collect()
+    if isinstance(given, pl.DataFrame):
+        given = given.get_column(
+            "customer_id" if "customer_id" in given.columns else given.columns[0]
         )
-    ids += [str(item).strip() for item in given if item is not None]
+    ids = ids_of(given, "the erasure list").to_list()
     if file:
         path = Path(file) if Path(file).is_absolute() or base is None else base / file
         if not path.is_file():
             raise SourceError(f"expected an erasure list (one customer id a line) at {path.name}")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
-        ids += [cell for cell in cells if cell and cell.lower() != "customer_id"]
-    return pl.Series("customer_id", sorted(set(ids)), dtype=pl.String)
+        listed = [cell for cell in cells if cell and cell.lower() != "customer_id"]
+        ids += ids_of(pl.Series(listed, dtype=pl.String), path.name).to_list()
+    known = {item for item in ids if item is not None}
+    return pl.Series("customer_id", sorted(known), dtype=pl.String)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.errors import DataError, MappingError
+from segkit.ids import fold_ids
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
 from segkit.ingest.orders import clean_orders
-from segkit.ingest.people import People, erased_ids, links_from
+from segkit.ingest.people import IDENTIFIERS, People, erased_ids, links_from, match_lists
 from segkit.ingest.pseudonyms import pseudonymised
 from segkit.ingest.readers import gather
 from segkit.ingest.tables import clean_events, clean_table
@@ -226,9 +227,15 @@ def run(
     links = links_from(identities)
     nobody = pl.Series("customer_id", [], dtype=pl.String)
     erased = erased_ids(erase, mapping.options.get("erase_file"), base)
+    if mapping.options.get("similar_ids") == "join":
+        erased = erased.to_frame("id").select(fold_ids(pl.col("id"))).to_series().unique()
+        links = None if links is None else _folded(links)
+    listed = pl.DataFrame({"id": erased, "customer_id": erased})
     if links is not None and erased.len():
-        also = links.filter(pl.col("identifier").is_in(erased.implode()))["customer_id"]
-        erased = pl.concat([erased, also]).unique()
+        also = links.filter(pl.col("identifier").is_in(erased.implode()))
+        linked = also.select(id="identifier", customer_id="customer_id").unique("id")
+        listed = listed.select("id").join(linked, on="id", how="left")
+        erased = pl.concat([erased.alias("customer_id"), also["customer_id"]]).unique()
     people = People(links, erased, nobody)
     if mapping.option("customers", "consent_default") == "refused" and _enforced(mapping):
         people = replace(people, allowed=nobody)
@@ -251,11 +258,20 @@ def run(
         clean[name], rejects[name] = validate(name, frame), settled.rejects
         steps += settled.steps
     _note_consent(raw, mapping, notes)
+    gone = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
+    notes += match_lists(listed, people, clean, gone)
     clean, rejects = pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
     keep_raw = None if mapping.options.get("pseudonymise") else raw
     in_order = {name: clean[name] for name in TABLES if name in clean}
     return Intake(in_order, rejects, ledger, mapping, tuple(notes), keep_raw)
+
+
+def _folded(links: pl.DataFrame) -> pl.DataFrame:
+    """Give the customer ids of links the one spelling that the tables' ids are given."""
+    ours = ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
+    one = pl.when(ours).then(fold_ids(pl.col("identifier"))).otherwise("identifier")
+    return links.with_columns(fold_ids(pl.col("customer_id")), identifier=one)
 
 
 def _enforced(mapping: Mapping) -> bool:

@@ -141,6 +141,8 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
     who = pl.col("customer_id")
     rules = []
     if people.erased.len():
+        met = parsed["customer_id"].is_in(people.erased.implode())
+        people.met.append(parsed["customer_id"].filter(met).unique().alias("id"))
         rules.append(
             Rule("people", "erased", who.is_in(people.erased.implode()), change="the erasure list")
         )

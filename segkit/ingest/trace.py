@@ -10,6 +10,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
+from segkit.ids import ids_of
 from segkit.ingest.parse import MICRO
 from segkit.ingest.settle import WHO
 from segkit.ledger import money_from_micro
@@ -94,6 +95,7 @@ def trace_customer(taken: Intake, customer_id: str) -> Trace:
     DataError
         If no row names the customer (or the customer is erased).
     """
+    asked, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
     raw: dict[str, pl.DataFrame] = {}
     clean: dict[str, pl.DataFrame] = {}
     for table, frame in taken.tables.items():
@@ -104,7 +106,7 @@ def trace_customer(taken: Intake, customer_id: str) -> Trace:
         raw[table] = _raw_rows(taken, table, clean[table], rejects)
     if not any(frame.height for frame in (*raw.values(), *clean.values())):
         raise DataError(
-            f"no row names customer {customer_id!r} (or it was erased); ids are text, compared "
+            f"no row names customer {asked!r} (or it was erased); ids are text, compared "
             "letter by letter"
         )
     return _totals(customer_id, raw, clean)

@@ -118,6 +118,7 @@ def derive_outcomes(
         lines, found = _around(events, "event_time", who, window, before)
         issues += found
         kept = kept.join(_from_events(lines, campaign_id), on="customer_id", how="left")
+    issues += _unmet(who["customer_id"], orders, events)
     kept = _whole(kept, periods, orders is not None, events is not None)
     issues += _contaminated(kept, holdout)
     return Outcomes(
@@ -152,6 +153,23 @@ def _censor(kept: pl.DataFrame, window: timedelta, until: datetime) -> tuple[pl.
     return seen, ("window reaches beyond the data (censored)", lost, lost, "set apart")
 
 
+def _unmet(
+    assigned: pl.Series, orders: pl.DataFrame | None, events: pl.DataFrame | None
+) -> list[Issue]:
+    """Count the assigned customers whom no order line, or no event, ever names."""
+    issues: list[Issue] = []
+    for what, table in (("order line", orders), ("event", events)):
+        if table is None:
+            continue
+        known = table["customer_id"].unique()
+        without = int((~assigned.is_in(known.implode())).sum())
+        hint = ": are the ids of one kind?" if without == len(assigned) else ""
+        if without:
+            issues.append((f"assigned, but named by no {what} at all{hint}", without, without,
+                           "counted as without any"))  # fmt: skip
+    return issues
+
+
 def _around(
     table: pl.DataFrame, time: str, who: pl.DataFrame, window: timedelta, before: timedelta
 ) -> tuple[pl.DataFrame, list[Issue]]:
@@ -161,7 +179,7 @@ def _around(
     require_columns(table.columns, ["customer_id", time, *need], what)
     zone = getattr(table.schema[time], "time_zone", None)
     utc = pl.col(time) if zone else pl.col(time).dt.replace_time_zone("UTC")
-    lines = table.with_columns(pl.col("customer_id").cast(pl.String), utc.alias(time))
+    lines = table.with_columns(utc.alias(time))
     lines = lines.join(who, on="customer_id", how="inner")
     wait = pl.col(time) - pl.col("assigned_at")
     lines = lines.with_columns(

@@ -60,6 +60,8 @@ def attach_segments(
     joined = assignments.drop("segment", "segment_as_of", strict=False).join(
         own, on="customer_id", how="left", maintain_order="left"
     )
+    if assignments.height and joined["segment"].null_count() == joined.height:
+        raise DataError("no assigned customer has a segment; are the ids of one kind?")
     joined = joined.with_columns(
         pl.col("segment").fill_null("no segment"), segment_as_of=pl.lit(as_of)
     )

@@ -1,0 +1,299 @@
+"""Ids: one reader at every door; lists that meet nobody are reported; pandas frames come in."""
+
+import inspect
+import re
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import segkit
+from segkit.errors import DataError, MappingError
+from segkit.features.sources import with_customers
+from segkit.frames import from_memory, take_frame
+from segkit.ids import fold_ids, ids_of, read_ids, unmatched
+
+SPELLINGS = [
+    pl.Series([17850.0, None]),
+    pl.Series([17850, None]),
+    pl.Series([17850.0, float("nan")], dtype=pl.Float32),
+    pl.Series(["17850.0", None]),
+    pl.Series([" 17850\u00a0", ""]),
+    pl.Series(["17850", None], dtype=pl.Categorical),
+]
+
+
+def lines(ids, **more):
+    days = [f"2024-01-{1 + i:02}" for i in range(len(ids))]
+    return pl.DataFrame(
+        {"customer_id": ids, "order_time": days, "amount": [10.0] * len(ids)} | more
+    )
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS, ids=lambda series: str(series.dtype))
+def test_spellings_of_one_id_meet(spelt):
+    assert ids_of(spelt, "ids").to_list() == ["17850", None]
+    assert segkit.intake(lines(["17850", "13047"]), erase=spelt).orders[
+        "customer_id"
+    ].to_list() == ["13047"]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.text(st.characters(exclude_categories=["C"]), max_size=8),
+            DIGITS,
+        )
+    )
+)
+def test_reading_twice_is_reading_once(texts):
+    read = read_ids(pl.Series("id", texts, dtype=pl.String))
+    assert read_ids(read).to_list() == read.to_list()
+    assert all(item is None or item == item.strip() != "" for item in read.to_list())
+
+
+@given(
+    st.lists(
+        st.one_of(st.none(), st.sampled_from(["A@b.C", " 7.00", "7", "", "x.0", "00.0", "É@x.Y"])),
+        min_size=1,
+    )
+)
+def test_features_read_ids_as_every_other_door_does(texts):
+    import narwhals as nw
+
+    frame = pl.DataFrame({"customer_id": pl.Series(texts, dtype=pl.String)})
+    lazily = nw.to_native(with_customers(nw.from_native(frame).lazy(), "orders")).collect()
+    assert lazily["customer_id"].to_list() == read_ids(frame["customer_id"]).to_list()
+
+
+def test_every_public_function_that_takes_a_frame_has_the_door():
+    frames = re.compile(r"pl\.(DataFrame|LazyFrame|Series)|IntoFrame")
+    own = {"build_features", "Mapping.check_columns"}  # reads in the frame's engine; raw columns
+    without = []
+    for name in segkit._MAP:
+        public = getattr(segkit, name)
+        items = {name: public}
+        if inspect.isclass(public):
+            items = {f"{name}.{n}": getattr(public, n) for n in vars(public) if n[0] != "_"}
+        for spelt, function in items.items():
+            if not inspect.isroutine(function) or spelt in own:
+                continue
+            parameters = inspect.signature(function).parameters.values()
+            if any(frames.search(str(item.annotation)) for item in parameters):
+                found, layer = False, function
+                while layer is not None:
+                    found = found or getattr(layer, "takes_frames", False)
+                    layer = getattr(layer, "__wrapped__", None)
+                without += [] if found else [spelt]
+    assert without == []
+
+
+def test_pandas_ids_come_in_whatever_pandas_made_of_them():
+    zone = pd.to_datetime(["2024-01-01 00:30", None]).tz_localize("Europe/Paris")
+    frame = pd.DataFrame(
+        {
+            "customer_id": [17850.0, None],
+            "product_id": pd.array([12, None], dtype="Int64"),
+            "campaign_id": pd.Categorical(["a ", None]),
+            "mixed": pd.Series([1, "b"], dtype=object),
+            "at": zone,
+        }
+    )
+    read = take_frame(frame, "orders")
+    assert read["customer_id"].to_list() == ["17850", None]
+    assert read["product_id"].to_list() == ["12", None]
+    assert read["campaign_id"].to_list() == ["a", None]
+    assert read["mixed"].to_list() == ["1", "b"]
+    assert read["at"].to_list()[0].astimezone(UTC) == datetime(2023, 12, 31, 23, 30, tzinfo=UTC)
+    assert read["at"][1] is None
+
+
+def test_an_index_that_has_a_name_is_a_column():
+    table = pd.DataFrame({"customer_id": [7.0, 9.0], "recency_days": [3, 4]})
+    indexed = table.set_index("customer_id")
+    assert from_memory(indexed).columns == ["customer_id", "recency_days"]
+    assert take_frame(indexed[indexed["recency_days"] > 3], "t")["customer_id"].to_list() == ["9"]
+    assert from_memory(table[table["recency_days"] > 3]).columns == ["customer_id", "recency_days"]
+
+
+def test_pandas_and_polars_give_the_same_scores():
+    ids = [float(i) for i in range(1, 41)]
+    data = {"customer_id": ids, "recency_days": range(40), "frequency": [1, 2] * 20}
+    table = pd.DataFrame(data | {"monetary": [float(i % 7) for i in range(40)]})
+    ours = segkit.score_rfm(pl.DataFrame({n: table[n].to_list() for n in table}))
+    assert segkit.score_rfm(table).frame.equals(ours.frame)
+    assert ours.frame["customer_id"][0] == "1"
+
+
+def test_mangled_ids_are_refused_at_every_door():
+    many = ["1.23457E+12", "1,2346E+15", "7"]
+    with pytest.raises(DataError, match=r"2 ids are written as 1\.23457E"):
+        ids_of(many, "the opt-outs")
+    with pytest.raises(DataError, match="mangled by a spreadsheet"):
+        segkit.intake(lines(many))
+    apart = segkit.intake(lines(many), {"mangled_ids": "reject"})
+    assert apart.orders["customer_id"].to_list() == ["7"]
+    assert apart.ledger.reasons() == {"missing_customer_id": 2}
+    with pytest.raises(DataError, match="1 id is written"):
+        segkit.score_rfm(pl.DataFrame({"customer_id": [2.0**60, 1.0], "recency_days": [1, 2],
+                                       "frequency": [1, 1], "monetary": [1.0, 2.0]}))  # fmt: skip
+    orders = pl.DataFrame({"customer_id": many, "order_day": [1, 2, 3], "amount": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match="2 ids are written"):
+        segkit.build_features(orders)
+    # An id with an E in it, and a product's bar code, are no reason to stop.
+    assert segkit.intake(lines(["12E4", "1E+B"])).orders.height == 2
+    codes = lines(["a", "b"], product_id=["5.01E+12", "5.01E+12"])
+    assert segkit.intake(codes).orders.height == 2
+    asked = segkit.check(codes).to_frame().filter(column="product_id")
+    assert asked["severity"].to_list() == ["warn"]
+
+
+def test_ids_of_nobody_are_missing_and_counted():
+    ids = ["0", "0", "Unknown", "(not set)", "-", "undefined", "<NA>", "c1", "c2"]
+    taken = segkit.intake(lines(ids))
+    assert taken.orders["customer_id"].to_list() == ["c1", "c2"]
+    assert taken.ledger.reasons() == {"missing_customer_id": 7}
+    (note,) = [note for note in taken.notes if "nobody" in note]
+    assert "6 rows" in note  # <NA> is a word for no value in any column
+    assert "'0' 2" in note
+    kept = segkit.intake(lines(ids), {"no_customer": []})
+    assert kept.orders["customer_id"].n_unique() == 7
+    assert segkit.intake(lines([0, 7])).orders["customer_id"].to_list() == ["7"]
+
+
+def test_addresses_as_ids_are_compared_without_case():
+    ids = ["Ann@Shop.org", "ann@shop.org", "ANN@SHOP.ORG ", "bo@x.org"]
+    audit = segkit.check(lines(ids))
+    assert not audit.blocked
+    (note,) = [item.finding for item in audit.findings if "compared without case" in item.finding]
+    assert "4 spellings" in note
+    assert note.endswith("2 addresses")
+    assert segkit.intake(lines(ids)).orders["customer_id"].n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (["ab1", "AB1", "Ab1"], "case"),
+        (["A1", "\u0410\u0031", "\u03911"], "look alike"),
+        (["Zoe\u0301", "Zo\u00e9"], "composition of accents"),
+        (["c1", "c1\u200b", "\ufeffc1", "c\u00ad1"], "invisible"),
+        (["c1", "\uff43\uff11"], "width"),
+    ],
+)
+def test_ids_that_differ_in_little_are_asked_about_and_answered_either_way(ids, kind):
+    raw = lines([*ids, "other"])
+    (asked,) = [item for item in segkit.check(raw).findings if item.severity == "block"]
+    assert kind in asked.finding
+    assert f"{len(ids)} customer ids" in asked.finding
+    assert "1 customer." in asked.finding
+    assert asked.rows == len(ids)
+    assert not any(spelt in asked.finding for spelt in ids if len(spelt) > 2)
+    with pytest.raises(DataError, match="similar_ids"):
+        segkit.intake(raw)
+    assert segkit.intake(raw, {"similar_ids": "apart"}).orders["customer_id"].n_unique() == len(
+        set(ids)
+    ) + 1  # fmt: skip
+    joined = segkit.intake(raw, {"similar_ids": "join"}, erase=[ids[0]])
+    assert joined.orders["customer_id"].to_list() == ["other"]
+    with pytest.raises(MappingError, match="join, apart"):
+        segkit.intake(raw, {"similar_ids": "maybe"})
+
+
+def test_tables_are_asked_about_together():
+    people = pl.DataFrame({"customer_id": ["ab1"], "profiling_consent": [False]})
+    tables = {"orders": lines(["AB1", "c"]), "customers": people}
+    assert segkit.check(tables).blocked
+    joined = segkit.intake(tables, {"similar_ids": "join"})
+    assert joined.ledger.reasons()["no_profiling_consent"] >= 1
+    assert joined.orders["customer_id"].to_list() == ["c"]
+
+
+def test_lists_that_meet_nobody_or_only_some_are_reported():
+    raw = lines(["17850", "13047", "x"])
+
+    def told(erase):
+        return next(n for n in segkit.intake(raw, erase=erase).notes if "erasure" in n)
+
+    assert told(["17850"]) == "erasure list: 1 of 1 id found, 1 row erased"
+    assert "0 of 1 id found" in told(["nobody"])
+    assert "1 of 2 ids found" in told(["X", "13047"])
+    assert "1 would be but for its spelling" in told(["X", "13047"])
+    links = segkit.link(
+        pl.DataFrame({"customer_id": [17850.0, 9.0], "email": ["a@x.org", "b@x.org"]})
+    )
+    notes = segkit.intake(raw, identities=links).notes
+    assert any("of 3 ids in its customer_id 2 are not among the linked ids" in n for n in notes)
+    strangers = pl.DataFrame({"customer_id": ["p1"], "region": ["N"]})
+    notes = segkit.intake({"orders": raw, "customers": strangers}).notes
+    assert any("do they mean the same customers?" in n for n in notes)
+    known = pl.Series(["a", "b"])
+    assert unmatched(pl.Series(["a", None]), known, "the list", "the customers") == ""
+
+
+def test_links_assignments_and_outcomes_read_float_ids():
+    orders = segkit.intake(pd.DataFrame({
+        "customer_id": [17850.0, 13047.0, None, 17851.0], "order_id": [1, 2, 3, 4],
+        "order_time": pd.to_datetime([f"2024-01-0{d}" for d in (1, 2, 3, 4)]),
+        "amount": [10.0, 20.0, 30.0, 40.0],
+    })).orders  # fmt: skip
+    links = pd.DataFrame(
+        {"customer_id": [17850.0, 17851.0, None], "email": ["a@x.org", "a@x.org", "z@x.org"]}
+    )
+    linked = segkit.link(links).mapping.filter(identifier_type="customer_id")
+    assert linked["customer_id"].to_list() == ["17850", "17850"]
+    start = datetime(2023, 12, 31, tzinfo=UTC)
+    drawn = pl.DataFrame({"customer_id": [17850.0, 13047.0, 5.0], "arm": ["a", "b", "a"],
+                          "assigned_at": [start] * 3})  # fmt: skip
+    made = segkit.derive_outcomes(drawn, orders, window_days=3)
+    assert dict(made.frame.select("customer_id", "revenue").iter_rows()) == {
+        "17850": 10.0, "13047": 20.0, "5": 0.0}  # fmt: skip
+    assert "named by no order line at all: 1" in made.text
+    strangers = drawn.with_columns(customer_id=pl.Series(["p", "q", "r"]))
+    assert (
+        "are the ids of one kind?" in segkit.derive_outcomes(strangers, orders, window_days=3).text
+    )
+    segments = pd.DataFrame({"customer_id": [" 17850 "], "segment": ["S1"]})
+    placed = segkit.attach_segments(drawn, segments, as_of=date(2023, 12, 30))
+    assert placed["segment"].to_list() == ["S1", "no segment", "no segment"]
+    with pytest.raises(DataError, match="ids of one kind"):
+        segkit.attach_segments(strangers, segments, as_of=date(2023, 12, 30))
+
+
+def test_placeholders_link_nobody():
+    for word in ("unknown", "0", "(not set)", "<NA>", "undefined", "Guest"):
+        rows = [(f"K{n}", word, f"d{n}") for n in range(4)]
+        frame = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
+        assert segkit.link(frame).customers.height == 4
+
+
+def test_a_trace_takes_an_id_in_any_spelling():
+    taken = segkit.intake(lines([17850.0, 3.0]))
+    assert taken.trace(17850.0).lines == taken.trace(" 17850").lines == 1
+
+
+def test_folding_leaves_real_differences():
+    ids = pl.DataFrame({"id": ["o1", "01", "l1", "11", "c-1", "c1", "é", "e"]})
+    assert ids.select(fold_ids(pl.col("id")).n_unique()).item() == 8
+
+
+def test_an_audience_says_which_lists_name_strangers():
+    ids = ["17850", "13047", "00017"]
+    emails = [f"u{n}@x.org" for n in range(3)]
+    people = pd.DataFrame({"customer_id": ids, "email": emails, "marketing_consent": [True] * 3})
+    drawn = pl.DataFrame({"customer_id": ids, "offer": ["sale"] * 3, "segment": ["S1"] * 3})
+    terms = segkit.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
+
+    def made(optouts, given=drawn):
+        listed = pd.DataFrame({"customer_id": optouts})
+        return segkit.build_audience(given, people, contract=terms, min_cell=1, optouts=listed)
+
+    assert made([17850.0, None]).frame["customer_id"].to_list() == ["00017", "13047"]
+    assert made([17850.0, None]).notes == ()
+    assert "None of 1 id in the opt-outs is among the customers." in made([17]).notes
+    floats = drawn.with_columns(pl.col("customer_id").cast(pl.Float64))
+    assert "Of 3 ids in the assignments 1 is not among the customers." in made([], floats).text
