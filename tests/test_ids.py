@@ -41,6 +41,9 @@ def test_spellings_of_one_id_meet(spelt):
     ].to_list() == ["13047"]
 
 
+DIGITS = st.from_regex(r"-?\d{1,6}(\.0+)?", fullmatch=True)
+
+
 @given(
     st.lists(
         st.one_of(
