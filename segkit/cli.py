@@ -51,8 +51,8 @@ def run(
     by: Annotated[str, typer.Option(help="Column of the orders: one run a market")] = "",
     markets: Annotated[str, typer.Option(help="With --by: these markets only, by commas")] = "",
     min_customers: Annotated[
-        int, typer.Option(help="With --by: smaller markets are not run", min=1)
-    ] = 30,
+        int | None, typer.Option(help="With --by: smaller markets (than 50) are not run", min=1)
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
     day: Annotated[
         str, typer.Option("--date", help="A folder for this day: an ISO date, or today")
@@ -73,7 +73,8 @@ def run(
     asked |= {"timeout": timeout, "jobs": jobs, "day": day}
     if by:
         chosen = _words(markets)
-        _run_by(by, notebooks or [], asked, markets=chosen, min_customers=min_customers)
+        least = {} if min_customers is None else {"min_customers": min_customers}
+        _run_by(by, notebooks or [], asked, markets=chosen, **least)
     if markets:
         raise ParameterError("--markets chooses among the values of a column: give --by too")
     end = run_notebooks(notebooks or (), **asked)

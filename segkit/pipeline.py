@@ -44,6 +44,12 @@ BEHAVIOUR = (
     "engagement_recency_days",
 )
 MOST_MISSING = 0.5
+# Customers that segments are looked for among: with fewer, five segments could not all have the ten
+# that a segment needs to be judged (`segkit.cluster.stability_tables.LEAST_SEGMENT`), and k is
+# chosen from noise.
+LEAST_CUSTOMERS = 50
+# Days of the windows over which features are also counted, beside all of a customer's time.
+WINDOWS = (7, 30, 365)
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
 POOR_KEPT, GOOD_KEPT = 0.5, 0.98
 # What fits the width of a notebook; `CustomerSegments.to_frame` has the intervals too.
@@ -104,6 +110,15 @@ def _is_yes_no(column: pl.Series) -> bool:
     return words.dtype == pl.String and {w.casefold() for w in words} == {"yes", "no"}
 
 
+def require_customers(customers: int) -> None:
+    """Raise ``DataError`` where there are too few customers to look for segments among."""
+    if customers < LEAST_CUSTOMERS:
+        raise DataError(
+            f"segments need at least {LEAST_CUSTOMERS} customers, so that several can each be "
+            f"large enough to be judged; there are {number(customers)}"
+        )
+
+
 @takes_frames
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
     """Which variables should shape the segments?
@@ -125,12 +140,13 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
     ParameterError
         If a wanted variable is not a column of the table.
     DataError
-        If there are fewer than two customers, or fewer than two variables are left.
+        If there are fewer than 50 customers (`LEAST_CUSTOMERS`), or fewer than two variables are
+        left.
 
     Examples
     --------
     >>> columns = {"recency_days": [1, 5], "orders_per_year": [2, 3], "open_rate": [None, None]}
-    >>> choose_variables(pl.DataFrame(columns))
+    >>> choose_variables(pl.concat([pl.DataFrame(columns)] * 25))
     ['recency_days', 'orders_per_year']
     """
     for name in wanted:
@@ -143,8 +159,7 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
         and frame[name].null_count() <= MOST_MISSING * frame.height
         and frame[name].drop_nulls().n_unique() > 1
     ]
-    if frame.height < 2:
-        raise DataError(f"segments need at least two customers; the table has {frame.height}")
+    require_customers(frame.height)
     if len(chosen) < 2:
         raise DataError(
             f"segments need at least two variables that vary; found {', '.join(chosen) or 'none'} "
@@ -283,8 +298,10 @@ def segment(
 ) -> CustomerSegments:
     """Which segments do these customers fall into?
 
-    Intake, customer table, clustering and profile with their defaults; each step stands in the
-    result, and each can be taken alone for other choices.
+    Intake, linking, customer table, clustering and profile with their defaults, which are the
+    notebooks' too: one file has the same segments in both. Customers with returns alone are in no
+    segment, and are counted in the text. Each step stands in the result, and each can be taken
+    alone for other choices.
 
     Parameters
     ----------
@@ -311,28 +328,32 @@ def segment(
     Raises
     ------
     DataError, MappingError, SourceError, ParameterError
-        As the steps raise them.
+        As the steps raise them; DataError too for fewer than 50 customers (`LEAST_CUSTOMERS`).
 
     Examples
     --------
     >>> rows = [(f"c{i}", f"2024-{m:02}-{1 + i % 28:02}", 10.0 + i)
-    ...         for i in range(30) for m in range(1, 13, 1 + 3 * (i % 2))]
+    ...         for i in range(60) for m in range(1, 13, 1 + 3 * (i % 2))]
     >>> lines = pl.DataFrame(rows, schema=["customer_id", "order_date", "amount"], orient="row")
     >>> found = segment(lines, k=2)
     >>> found.to_frame()["customers"].sum()
-    30
+    60
     """
     from segkit.cluster.segmentation import cluster_customers
     from segkit.features import build_features
     from segkit.ingest import Intake, intake
     from segkit.profile import profile_segments
 
-    taken = source if isinstance(source, Intake) else intake(source, mapping)
+    taken = (
+        source
+        if isinstance(source, Intake)
+        else intake(source, mapping, identities=link_source(source, mapping))
+    )
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
     currency = taken.ledger.currency
     options: dict[str, Any] = {"as_of": as_of, "calendar": calendar, "currency": currency}
-    table = build_features(taken.orders, taken.events, **options)
+    table = build_features(taken.orders, taken.events, windows=WINDOWS, **options)
     chosen = choose_variables(table.frame, variables)
     found = cluster_customers(
         table.frame,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 MISSING, UNSEEN = -1, -2
 
@@ -320,7 +321,7 @@ def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
                       .to_series().to_numpy(), dtype=np.int64)  # fmt: skip
 
 
-def gower(first: Encoded, second: Encoded) -> Floats:
+def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
     """How unlike is each customer of the first set to each of the second? From 0 to 1.
 
     The mean over the columns that both have of: for numbers and ranks the difference over the
@@ -330,10 +331,16 @@ def gower(first: Encoded, second: Encoded) -> Floats:
     (1990), section 2.6. A pair with no column in common is at 1, one with noes alone at 0.
     Elementwise, so that a pair has the same value in every company.
 
+    A column that one of two lacks is left out of their distance. Who lacks the columns in which
+    customers differ most is then near to everybody, and would stand for all. To search for
+    medoids, ``expected`` counts such a column at the mean of the pairs that have it.
+
     Parameters
     ----------
     first, second : Encoded
         Of n and m rows, by a `Space` scaled by ranges.
+    expected : bool
+        Whether a column that one of two lacks counts at its mean over the pairs at hand.
 
     Returns
     -------
@@ -341,20 +348,27 @@ def gower(first: Encoded, second: Encoded) -> Floats:
     """
     shape = (len(first.unseen), len(second.unseen))
     total, used = np.zeros(shape), np.zeros(shape)
+    silent = np.zeros(shape, dtype=bool)
+
+    def add(value: Floats, told: Flags, known: Flags) -> None:
+        nonlocal total, used
+        counted = known & told
+        total += np.where(counted, value, 0.0)
+        used += counted
+        if expected and known.any() and not known.all():
+            total += np.where(known, 0.0, value[counted].sum() / known.sum())
+            used += np.where(known, 0.0, counted.sum() / known.sum())
+
+    always = np.ones(shape, dtype=bool)
     for a, b in zip(first.numbers.T, second.numbers.T, strict=True):
         gap = np.minimum(np.abs(a[:, None] - b), 1.0)
-        known = ~np.isnan(gap)
-        total += np.where(known, gap, 0.0)
-        used += known
+        add(gap, always, ~np.isnan(gap))
     for c, d in zip(first.codes.T, second.codes.T, strict=True):
         known = (c != MISSING)[:, None] & (d != MISSING)
-        total += known & (c[:, None] != d)
-        used += known
-    silent = np.zeros(shape, dtype=bool)
+        add((c[:, None] != d).astype(np.float64), always, known)
     for a, b in zip(first.marks.T, second.marks.T, strict=True):
         both = a[:, None] + b
-        told = both >= 1
-        total += both == 1
-        used += told
+        add((both == 1).astype(np.float64), both >= 1, ~np.isnan(both))
         silent |= both == 0
-    return np.where(used > 0, total / np.maximum(used, 1), np.where(silent, 0.0, 1.0))
+    least = used > 1e-12
+    return np.where(least, total / np.where(least, used, 1.0), np.where(silent, 0.0, 1.0))

@@ -70,8 +70,12 @@ def cluster_mixed(
     a stated weight of categories against numbers. Everyone goes to the nearest medoid or
     prototype, so that the model scores old and new customers by one rule.
 
-    Missing values: Gower's distance leaves a column out where one of the two lacks it; for
-    prototypes a missing number lies at the mean and a missing category is one of its own.
+    Missing values: to find medoids and branches, a column that one of two customers lacks counts
+    at its mean over all pairs (left out, as Gower's coefficient has it, the customers who lack
+    most would be near to everybody and stand for all); what a medoid itself lacks is the median or
+    the most frequent value of its segment; a customer is then compared with the medoids by the
+    columns that it has. For prototypes a missing number lies at the mean and a missing category is
+    one of its own. How far this holds: tests/studies/study_missing.py.
 
     Parameters
     ----------
@@ -143,7 +147,7 @@ def cluster_mixed(
             f"{number(len(some))} there are {number(distinct)}"
         )
     with single_thread():
-        distances = gower(near.rows(some), near.rows(some))
+        distances = gower(near.rows(some), near.rows(some), expected=True)
         space, found = ranged, near
         if method == "prototypes":
             space = learn_space(table, **kinds, scale="deviation")
@@ -186,17 +190,19 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
     else:
         if method == "medoids":
             medoids = pam(given.distances, k)
-            rows, cost = medoids.rows, medoids.cost
+            rows, members, cost = medoids.rows, medoids.groups, medoids.cost
         else:
-            rows, cost = _branches(given.distances, k)
-        bare = [_medoid(given, int(some[row])) for row in rows]
+            rows, members, cost = _branches(given.distances, k)
+        bare = [
+            _medoid(given, int(some[row]), some[members == place]) for place, row in enumerate(rows)
+        ]
     groups = distances_to(found, bare, method, given.gamma).argmin(axis=1)
     fair = mean_silhouette(given.distances, np.unique(groups[some], return_inverse=True)[1])
     return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
 
 
-def _branches(distances: Floats, k: int) -> tuple[Ints, float]:
-    """Cut the average-linkage tree and return each branch's medoid."""
+def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
+    """Cut the average-linkage tree and return each branch's medoid, and whose branch is whose."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -209,13 +215,34 @@ def _branches(distances: Floats, k: int) -> tuple[Ints, float]:
         inside = np.flatnonzero(groups == group)
         rows.append(inside[distances[np.ix_(inside, inside)].sum(axis=0).argmin()])
     chosen = np.array(rows)
-    return chosen, float(distances[:, chosen].min(axis=1).mean())
+    return chosen, groups, float(distances[:, chosen].min(axis=1).mean())
 
 
-def _medoid(given: _Given, row: int) -> Example:
-    one = given.found.rows([row])
+def _medoid(given: _Given, row: int, members: Ints) -> Example:
+    """Return a customer as its segment's example; what it lacks is filled from the members."""
+    one, group = given.found.rows([row]), given.found.rows(members)
     raw = given.table.select(given.space.features).row(row, named=True)
     values = {name: None if value != value else value for name, value in raw.items()}  # NaN
+    space = given.space
+    for names, own, theirs in (
+        (space.number_names, one.numbers[0], group.numbers),
+        (tuple(space.categorical), one.codes[0], group.codes),
+        (space.asymmetric, one.marks[0], group.marks),
+    ):
+        for place, name in enumerate(names):
+            known = theirs[:, place]
+            known = known[~np.isnan(known)] if known.dtype.kind == "f" else known[known >= 0]
+            lacks = np.isnan(own[place]) if known.dtype.kind == "f" else own[place] < 0
+            if not lacks or not known.size:
+                continue
+            # The lower median: a value that a member has, and one of the two for marks.
+            levels, counts = np.unique(known, return_counts=True)
+            typical = names is space.number_names
+            own[place] = np.sort(known)[(len(known) - 1) // 2] if typical else (
+                levels[counts.argmax()]
+            )  # fmt: skip
+            donor = members[int(np.flatnonzero(theirs[:, place] == own[place])[0])]
+            values[name] = given.table.get_column(name)[int(donor)]
     return Example("", "", 0, values, _plain(one.numbers[0]), _ints(one.codes[0]),
                    _plain(one.marks[0]), 0.0)  # fmt: skip
 
@@ -320,7 +347,7 @@ def _division(
         treated = (
             "a missing number lies at the mean, a missing category is one of its own"
             if model.method == "prototypes"
-            else "a column is left out of a distance where a value is missing"
+            else "a column counts at its mean where one of two customers lacks it"
         )
         notes.append(f"With missing values: {treated}.")
     return Division(

@@ -27,8 +27,6 @@ from segkit.transform import Transform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from segkit.cluster.choose import KChoice
-
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
@@ -36,7 +34,6 @@ __all__ = ["Segmentation", "cluster_customers"]
 
 METHODS = ("ward", "kmeans")
 EXACT_ROWS = 20_000
-CHOICE_ROWS = 5_000
 
 
 @takes_frames
@@ -139,7 +136,12 @@ def cluster_customers(
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        choice = _choose(X, k_range, method, linkage, seed, settle_steps)
+        from segkit.cluster.choose import choose_k
+
+        # Without the tree at hand: `choose_k` orders the rows by itself, so that the choice is the
+        # one that an analyst gets who calls it on the same matrix, whatever the order of its rows.
+        how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
+        choice = choose_k(X, k_range=k_range, **how)
         k = choice.k
     found = _partition(X, k, method, linkage, seed)
     if method == "ward":
@@ -147,22 +149,6 @@ def cluster_customers(
         found = replace(found, centres=centres, settled=moved)
     wishes = Wishes(method, seed, reference, words or {}, definitions or {}, as_of)
     return assemble(table, X, fitted, found, choice, wishes)
-
-
-def _choose(
-    X: Floats,
-    k_range: Sequence[int],
-    method: str,
-    linkage: Floats | None,
-    seed: int,
-    settle_steps: int,
-) -> KChoice:
-    from segkit.cluster.choose import choose_k
-
-    tree = linkage if X.shape[0] <= CHOICE_ROWS else None
-    return choose_k(
-        X, k_range=k_range, method=method, linkage=tree, seed=seed, settle_steps=settle_steps
-    )
 
 
 def _partition(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) -> Found:

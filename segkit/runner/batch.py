@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import DataError, ParameterError, RunError, unknown
+from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
 from segkit.runner.catalog import Catalog, notebook_folder
@@ -23,8 +24,6 @@ from segkit.runner.record import RECORD, write_bare
 from segkit.runner.run import all_held, carry_out, plan
 from segkit.runner.state import State
 from segkit.runner.stopping import STOPS, stop_code, stop_words
-
-SMALLEST = 30  # customers: fewer carry no test of whether there are segments at all
 
 
 def run_by(
@@ -40,7 +39,7 @@ def run_by(
     jobs: int = 1,
     day: str = "",
     markets: Iterable[str] = (),
-    min_customers: int = SMALLEST,
+    min_customers: int = LEAST_CUSTOMERS,
 ) -> BatchEnd:
     """Run notebooks once for each market of the data.
 
