@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
 NAMING = ("variable", "feature", "representative", "measure", "covariate")
 SHARE_ENDINGS = ("share", "rate", "prevalence")
+# Figures that are the same on every processor: a computed value is sure to some 15 digits, and
+# whether it is just below a whole number, or just above a half, hangs on the order of its sums.
+SURE_DIGITS = 12
 
 
 def is_share(name: str) -> bool:
@@ -33,6 +36,21 @@ def is_share(name: str) -> bool:
     stem = name.removesuffix("_low").removesuffix("_high")
     stem = stem.rsplit("_", 1)[0] if stem.rsplit("_", 1)[-1][:-1].isdigit() else stem
     return stem.endswith(SHARE_ENDINGS) or "_share_" in stem
+
+
+def without_noise(value: float) -> float:
+    """Take off a computed value what rounding in its last digits has left.
+
+    -0.9999999999999998 and -1 are then one value, on whatever processor it was computed.
+
+    Examples
+    --------
+    >>> without_noise(-0.9999999999999998), without_noise(0.1 + 0.2), without_noise(1e-17)
+    (-1.0, 0.3, 1e-17)
+    """
+    if not math.isfinite(value) or abs(value) >= 10 ** (SURE_DIGITS - 3):
+        return value
+    return float(f"{value:.{SURE_DIGITS}g}")
 
 
 def number(value: float | Decimal | None, *, digits: int = 3) -> str:
@@ -61,6 +79,7 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
         return "–"
     if math.isinf(as_float):
         return "∞" if as_float > 0 else "-∞"
+    as_float = without_noise(as_float)
     if as_float == int(as_float):
         return f"{int(as_float):,}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(as_float))))
@@ -90,6 +109,7 @@ def percent(value: float | None, *, places: int = 1) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    value = without_noise(value)
     if 0 < abs(value) < 0.5 * 10 ** -(places + 2):
         places = min(12, -2 - math.floor(math.log10(abs(value))))
     return f"{value:.{places}%}"

@@ -287,3 +287,71 @@ def test_unknown_methods_and_other_models_are_refused():
         MixedModel.from_data({"segkit_model": "segments"})
     with pytest.raises(ModelError, match="cannot be read"):
         MixedModel.from_data({"segkit_model": "mixed", "format": 1})
+
+
+# Missing values -------------------------------------------------------------------------------
+
+
+def two_kinds(seed, every, n=200):
+    """Two groups apart in a number and a category; every so manieth lacks the category."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 2, n)
+    frame = pl.DataFrame(
+        {
+            "customer_id": [f"c{i:03}" for i in range(n)],
+            "age": 25 + group * 30 + rng.normal(0, 4, n),
+            "spend": 100 + group * 10 + rng.normal(0, 30, n),
+            "gender": np.array(["M", "F"])[rng.integers(0, 2, n)],
+            "status": np.array(["single", "married"])[group],
+        }
+    )
+    lacks = pl.int_range(n) % every == 0
+    return frame.with_columns(status=pl.when(~lacks).then("status")), group
+
+
+@pytest.mark.parametrize("method", ["medoids", "hierarchical", "prototypes"])
+@pytest.mark.parametrize("every", [100, 17])
+def test_a_few_missing_categories_do_not_cost_the_groups(every, method):
+    columns = {"numeric": ["age", "spend"], "categorical": ["gender", "status"]}
+    for seed in range(4):  # medoids by Gower's coefficient alone get .5 to .66 right
+        frame, group = two_kinds(seed, every)
+        found = cluster_mixed(frame, **columns, k=2, method=method)
+        placed = (found.assignments["segment"] == "S1").to_numpy()
+        known = frame["status"].is_not_null().to_numpy()
+        right = (placed == (group == 1))[known].mean()
+        assert max(right, 1 - right) >= 0.99
+        assert all(None not in one.centre.values() for one in found.model.examples)
+
+
+def test_what_a_medoid_lacks_is_its_segments_usual_value():
+    frame = pl.DataFrame(
+        {
+            "customer_id": [*"abcdefgh"],
+            "x": [0.0, 1.0, 2.0, None, 9.0, 9.0, 9.5, None],
+            "c": ["u", "u", None, "v", None, "w", "w", "w"],
+        }
+    )
+    found = cluster_mixed(frame, numeric=["x"], categorical=["c"], k=2)
+    for one in found.model.examples:
+        members = frame.join(found.assignments.filter(segment=one.id), on="customer_id", how="semi")
+        assert one.centre["c"] in members["c"].drop_nulls().to_list()
+        assert one.centre["x"] in members["x"].drop_nulls().to_list()
+        assert None not in (*one.numbers, *one.codes)
+        assert -1 not in one.codes
+
+
+def test_a_missing_column_counts_at_its_mean_where_medoids_are_sought():
+    frame = pl.DataFrame(
+        {"customer_id": ["a", "b", "c"], "x": [0.0, 5.0, 10.0], "c": ["u", "v", None]}
+    )
+    space = learn_space(
+        frame, numeric=["x"], ordinal={}, categorical=["c"], asymmetric=[], scale="range",
+        transform=Transform.of(["x"]),
+    )  # fmt: skip
+    rows = space.encode(frame)
+    left_out, counted = gower(rows, rows), gower(rows, rows, expected=True)
+    assert left_out[0, 1] == counted[0, 1] == pytest.approx((0.5 + 1) / 2)
+    assert left_out[0, 2] == pytest.approx(1.0)
+    # Known pairs of the category: a-a, a-b, b-a, b-b, of which half differ.
+    assert counted[0, 2] == pytest.approx((1.0 + 0.5) / 2)
+    assert np.allclose(counted, counted.T)

@@ -1,5 +1,6 @@
 """What readers see of numbers and tables."""
 
+import math
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -25,6 +26,9 @@ from segkit.display import cell, is_share, number, percent, table_html
         (0.00123456, "0.00123"),
         (-12.345, "-12.3"),
         (Decimal("10.50"), "10.5"),
+        (0.99999, "1.000"),
+        (-0.99999, "-1.000"),
+        (12345678901234567, "12,345,678,901,234,568"),
     ],
 )
 def test_number(value, words):
@@ -45,6 +49,19 @@ def test_number(value, words):
 )
 def test_percent_never_rounds_something_to_nothing(value, words):
     assert percent(value) == words
+
+
+@pytest.mark.parametrize("exact", [1.0, -1.0, 0.1, 0.5, 0.125, 0.0125, 0.2345, 2.345, 12.0, 1e6])
+def test_the_last_bits_of_a_value_change_nothing_that_is_printed(exact):
+    for ulps in (1, 5, 20):
+        for end in (-math.inf, math.inf):
+            noisy = exact
+            for _ in range(ulps):
+                noisy = math.nextafter(noisy, end)
+            assert number(noisy) == number(exact)
+            assert percent(noisy) == percent(exact)
+            assert percent(noisy, places=0) == percent(exact, places=0)
+            assert cell(noisy, "effect") == cell(exact, "effect")
 
 
 def test_percent_to_the_place():

@@ -113,7 +113,7 @@ def test_repeats_are_named_with_who_stands_for_them():
     mirror = run.variables.filter(variable="mirror")
     assert mirror["representative"].item() == "told"
     assert mirror["spearman"].item() == pytest.approx(-1.0)
-    assert "repeats told (Spearman -1.000)" in mirror["reason"].item()
+    assert "repeats told (Spearman -1)" in mirror["reason"].item()
 
 
 def test_constants_and_the_missing_are_set_apart():
