@@ -26,7 +26,7 @@ from segkit.rules import (
     RuleSet,
     parse_condition,
 )
-from segkit.rules.conditions import write
+from segkit.rules.conditions import expression, write
 
 SCORE = Domain("integer", low=1, high=5, nullable=False)
 REFERENCE = Path(__file__).parent / "reference" / "rfm_segment_tables.csv"
@@ -423,3 +423,59 @@ def test_sql_reads_a_long_decimal_as_the_same_double(database):
         f"SELECT CAST(? AS DOUBLE) <= {rules.where('A')[7:]}", [value]
     ).fetchone()
     assert row == (True,)
+
+
+# Long lists, deep brackets, long numbers ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "held"),
+    [
+        (range(0, 200, 2), pl.Series([0, 1, 198, None]), [True, False, True, None]),
+        (range(0, 200, 2), pl.Series([0.0, 1.0, 0.5, None]), [True, False, False, None]),
+        ([k / 4 for k in range(99)], pl.Series([0, 1, 30]), [True, True, False]),
+        ([2**53 + k for k in range(0, 99, 2)], pl.Series([2**53, 2**53 + 1]), [True, False]),
+        ([f"c{k}" for k in range(99)], pl.Series(["c1", "x", None]), [True, False, None]),
+    ],
+)
+def test_a_long_list_means_what_its_values_mean_one_by_one(values, column, held):
+    listed = ", ".join(repr(value) for value in values)
+    frame = column.alias("a").to_frame()
+    for text, expected in (
+        (f"a in ({listed})", held),
+        (f"a not in [{listed}]", [None if h is None else not h for h in held]),
+        (" or ".join(f"a = {value!r}" for value in values), held),
+    ):
+        condition = parse_condition(text)
+        assert frame.select(expression(condition)).to_series().to_list() == expected
+        assert parse_condition(write(condition)) == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(" * 5000 + "a = 1" + ")" * 5000, "nested more than 50 deep"),
+        ("not " * 5000 + "a = 1", "nested more than 50 deep"),
+        ("a > " + "9" * 5000, "number of 5,000 figures is too large"),
+        ("a in (1, " + "9" * 5000 + ")", "too large"),
+        ("a > 1e999", "1e999 is too large"),
+        ("a in (1, 2]", r"expected '\)'"),
+        ("a = (1, 2)", "expected a number"),
+    ],
+)
+def test_text_without_end_is_refused(text, words):
+    with pytest.raises(RuleError, match=words):
+        parse_condition(text)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "9" * 5000, "\xff"])
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_rule_files_without_end_are_refused(tmp_path, text, ending):
+    (tmp_path / f"r.{ending}").write_text(text, encoding="latin-1")
+    with pytest.raises(RuleError):
+        RuleSet.load(tmp_path / f"r.{ending}")
+
+
+def test_numbers_beyond_sixty_four_bits_are_compared():
+    frame = pl.DataFrame({"a": [1, 2**62]})
+    assert frame.select(expression(parse_condition("a < " + "9" * 50)).all()).item()

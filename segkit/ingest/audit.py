@@ -226,7 +226,7 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise
-    found = findings_of(raw, used, taken, questions)
+    found = findings_of(raw, used, taken, questions, gathered.notes)
     return Audit(
         used,
         found,

@@ -56,7 +56,13 @@ def trial(gathered: Gathered, mapping: Mapping) -> Intake | None:
         return None
     if not all(frame.height for name, frame in raw.items() if name == "orders"):
         return None
-    return run(raw, mapping, base=gathered.base, first_lines=gathered.first_lines)
+    return run(
+        raw,
+        mapping,
+        base=gathered.base,
+        first_lines=gathered.first_lines,
+        said=gathered.notes,
+    )
 
 
 def findings_of(
@@ -64,6 +70,7 @@ def findings_of(
     mapping: Mapping,
     taken: Intake | None,
     questions: list[Finding],
+    said: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
     """Gather every finding, worst first."""
     found = list(questions)
@@ -88,8 +95,9 @@ def findings_of(
                 )
                 for item in step.apart
             ]
-        found += [Finding("info", _table_of(note), "", note) for note in taken.notes]
         found += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
+    notes = said if taken is None else taken.notes
+    found += [Finding("info", _table_of(note), "", note) for note in notes]
     found += _about_columns(raw, mapping)
     return tuple(sorted(found, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
 

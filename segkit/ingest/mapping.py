@@ -120,7 +120,7 @@ class Mapping:
             raise SourceError(f"expected a mapping file (TOML) at {file}, found none")
         try:
             data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # digits or brackets without end, too
             raise MappingError(f"{file.name} is not a valid TOML file: {error}") from error
         return cls.from_dict(data)
 

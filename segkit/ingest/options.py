@@ -72,7 +72,7 @@ OPTIONS: dict[str, Option] = {
     "file": Option(None, (str,), "path of the raw table, relative to the mapping file or absolute"),
     "database": Option(None, (str,), "path of a SQLite or DuckDB file"),
     "sql": Option(None, (str,), "query whose result is the raw table; needs database"),
-    "sheet": Option(None, (str, int), "Excel sheet by name, or by number from 1"),
+    "sheet": Option(None, (str, int, list), "Excel sheet by name, or by number from 1; or several"),
     # how text is read
     "delimiter": Option(None, (str,), "what parts the cells; 'whitespace' for runs of blanks"),
     "encoding": Option(None, (str,), "utf-8, latin-1, cp1252, utf-16, ..."),

@@ -207,6 +207,7 @@ def intake(
         identities=identities,
         base=found.base,
         first_lines=found.first_lines,
+        said=found.notes,
     )
     if taken.orders is not None and not taken.orders.height:
         raise DataError(f"no order line is left: {taken.ledger.text}")
@@ -221,9 +222,10 @@ def run(
     identities: Any = None,
     base: Path | None = None,
     first_lines: Map[str, int] | None = None,
+    said: tuple[str, ...] = (),
 ) -> Intake:
     """Clean raw tables by a complete mapping, without asking anything; see `intake`."""
-    notes: list[str] = []
+    notes = list(said)
     links = links_from(identities)
     nobody = pl.Series("customer_id", [], dtype=pl.String)
     erased = erased_ids(erase, mapping.options.get("erase_file"), base)

@@ -69,31 +69,11 @@ def squeezed(spelt: str) -> str:
 
 def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
     """Propose columns, and what the values show, for one raw table."""
-    names = {name: plain(name) for name in frame.columns}
-    chosen: dict[str, str] = {}
-    rivals: dict[str, tuple[str, ...]] = {}
+    # The second of two columns of one name is called "name (2)".
+    names = {name: plain(re.sub(r" \(\d+\)$", "", name)) for name in frame.columns}
     fixed = given.tables.get(table, TableMapping()).columns
-    taken = set(fixed.values())
-    words = TABLE_WORDS[table]
-    for strength in (0, 1):
-        for ours, lists in words.items():
-            if ours in chosen or ours in fixed:
-                continue
-            said = (f"{ours} {lists[0]}", lists[1])[strength]
-            wanted = dict.fromkeys(squeezed(word) for word in said.split())
-            found = [
-                n
-                for w in wanted
-                for n, spelt in names.items()
-                if squeezed(spelt) == w and n not in taken
-            ]
-            found = list(dict.fromkeys(found))
-            if not found:
-                continue
-            chosen[ours] = found[0]
-            taken.add(found[0])
-            if len(found) > 1 and names[found[0]] != ours:
-                rivals[ours] = tuple(found)
+    chosen, rivals = _by_name(table, frame, names, fixed)
+    taken = {*fixed.values(), *chosen.values()}
     seen: dict[str, str] = {}
     time = next((f.name for f in CONTRACTS[table] if f.kind == "time" and f.required), None)
     if time and time not in chosen and time not in fixed:
@@ -108,6 +88,35 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
         }
     part = TableMapping(chosen)
     return Proposal(_with_values(table, frame, part), rivals, seen)
+
+
+def _by_name(
+    table: str, frame: pl.DataFrame, names: dict[str, str], fixed: dict[str, str]
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Find columns by what they are called, and those among which the name does not decide."""
+    spelt: dict[str, list[str]] = {}
+    for name, bare in names.items():
+        spelt.setdefault(squeezed(bare), []).append(name)
+    chosen: dict[str, str] = {}
+    rivals: dict[str, tuple[str, ...]] = {}
+    taken = set(fixed.values())
+    words = TABLE_WORDS[table]
+    for strength in (0, 1):
+        for ours, lists in words.items():
+            if ours in chosen or ours in fixed:
+                continue
+            said = (f"{ours} {lists[0]}", lists[1])[strength]
+            wanted = dict.fromkeys(squeezed(word) for word in said.split())
+            found = [n for word in wanted for n in spelt.get(word, ()) if n not in taken]
+            if not found:
+                continue
+            chosen[ours] = found[0]
+            taken.add(found[0])
+            if names[found[0]] == ours:  # only columns of this very name can rival it
+                found = [n for n in found if names[n] == ours]
+            if len(found) > 1 and not all(frame[n].equals(frame[found[0]]) for n in found):
+                rivals[ours] = tuple(found)
+    return chosen, rivals
 
 
 def _is_dated(cells: pl.Series) -> bool:

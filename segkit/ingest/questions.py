@@ -125,15 +125,15 @@ def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
     minus = pl.any_horizontal(
         pl.col(name).cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$") for name in signs
     ) if signs else pl.lit(value=False)  # fmt: skip
-    for name in frame.columns:
-        if name in part.columns.values() or not is_text(frame.schema[name]):
-            continue
-        if frame[name].head(10_000).n_unique() > MOST_KINDS:
-            continue
+    used = set(part.columns.values())
+    texts = [n for n, kind in frame.schema.items() if n not in used and is_text(kind)]
+    kinds = frame.head(10_000).select(pl.col(texts).n_unique())
+    few = [column.name for column in kinds if column[0] <= MOST_KINDS]
+    says = pl.col(few).cast(pl.String).str.to_lowercase().str.contains(CREDIT).any()
+    for name in [column.name for column in frame.select(says) if column[0]]:
         kind = pl.col(name).cast(pl.String).str.strip_chars()
-        notes = frame.filter(kind.str.to_lowercase().str.contains(CREDIT) & ~minus).select(
-            word=kind
-        )
+        credited = kind.str.to_lowercase().str.contains(CREDIT).fill_null(value=False)
+        notes = frame.filter(credited & ~minus).select(word=kind)
         if notes.height:
             return [_return_question(name, f"holds {_some(notes['word'])}: returns?", notes)]
     return []

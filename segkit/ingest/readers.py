@@ -1,4 +1,4 @@
-"""Where do the raw rows come from? Files, queries and frames to Polars, guessing nothing."""
+"""Sources of raw rows: files, queries and frames to Polars, guessing nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import polars as pl
 
 from segkit.errors import SourceError, unknown
 from segkit.frames import from_memory
-from segkit.ingest.databases import read_excel, read_query
+from segkit.ingest.databases import read_excel, read_query, readable
+from segkit.ingest.headers import RawTable
 from segkit.ingest.mapping import Mapping
-from segkit.ingest.textfiles import first_line, read_text
+from segkit.ingest.textfiles import read_text
 from segkit.schema import CONTRACTS
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -38,12 +39,15 @@ class Gathered:
         The folder that the mapping's own paths are relative to.
     first_lines : dict of str to int
         The line of the file on which a table's first row stands, where rows are lines.
+    notes : tuple of str
+        What was seen and decided in reading the files.
     """
 
     raw: dict[str, pl.DataFrame]
     given: Mapping
     base: Path | None
     first_lines: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def gather(source: Any, mapping: Given) -> Gathered:
@@ -79,15 +83,10 @@ def gather(source: Any, mapping: Given) -> Gathered:
     for name in found:
         if name not in CONTRACTS:
             raise SourceError(unknown("table", str(name), CONTRACTS))
-    raw = {name: read(item, given, name, base) for name, item in found.items()}
-    lines = {
-        name: first_line(path, given, name, raw[name].height)
-        for name, item in found.items()
-        if (path := _file_of(item, given, name, base)) is not None
-        and path.name.lower().endswith(TEXT_ENDINGS)
-    }
-    known = {name: line for name, line in lines.items() if line is not None}
-    return Gathered(raw, given, base, known)
+    tables = {name: read_table(item, given, name, base) for name, item in found.items()}
+    lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
+    notes = tuple(f"{n}: {note}" for n, item in tables.items() for note in item.notes)
+    return Gathered({n: item.frame for n, item in tables.items()}, given, base, lines, notes)
 
 
 def _mapping(mapping: Given) -> Mapping:
@@ -126,8 +125,16 @@ def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) ->
     SourceError
         If the source is not there, is of no known kind, or cannot be read.
     """
+    return read_table(source, mapping, table, base).frame
+
+
+def read_table(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> RawTable:
+    """Read one raw table as `read` does, with what was seen in reading it."""
     path = _file_of(source, mapping, table, base)
-    return from_memory(source) if path is None else _read_file(path, mapping, table)
+    if path is None:
+        with readable(Path(table), "frame"):
+            return RawTable(from_memory(source))
+    return _read_file(path, mapping, table)
 
 
 def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Path | None:
@@ -141,19 +148,25 @@ def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Pa
     return Path(source) if isinstance(source, str | Path) else None
 
 
-def _read_file(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
-    if not path.is_file():
+def _is_file(path: Path) -> bool:
+    """Tell whether a file is there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
+    if not _is_file(path):
         near = path.parent if path.parent.is_dir() else None
         names = sorted(item.name for item in near.iterdir())[:20] if near else []
         raise SourceError(f"{table}: " + unknown("file", path.name, names))
     lower = path.name.lower()
     if lower.endswith(PARQUET_ENDINGS):
-        try:
-            return pl.read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            raise SourceError(f"{path.name} is not a readable Parquet file: {error}") from error
+        with readable(path, "Parquet file"):
+            return RawTable(pl.read_parquet(path))
     if lower.endswith(EXCEL_ENDINGS):
-        return read_excel(path, mapping.option(table, "sheet"))
+        return read_excel(path, mapping.option(table, "sheet"), table)
     if lower.endswith(TEXT_ENDINGS):
         return read_text(path, mapping, table)
     if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):

@@ -1,124 +1,333 @@
-"""How is a text file read? As text, cell by cell, its encoding and delimiter as seen."""
+"""Text files: encoding, line ends, delimiter and header as seen, every cell as text."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from segkit.display import counted, number
 from segkit.errors import SourceError
+from segkit.ingest.headers import SEARCHED, RawTable, distinct_names, header_place
 from segkit.ingest.mapping import Mapping
 from segkit.spreadsheets import restore
 
 DELIMITERS = (",", ";", "\t", "|")
+UTF8 = ("utf-8", "utf8", "utf-8-sig")
 _SAMPLE = 1 << 20
+_NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+_MARKS = {b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "a Parquet file"}
+_MARKS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"SQLite format 3": "a SQLite file"}
 
 
-def read_text(path: Path, mapping: Mapping, table: str) -> pl.DataFrame:
-    """Read a text file, every cell as text; its delimiter and encoding as set or as seen.
+def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
+    """Read a text file, every cell as text; delimiter, encoding and header as set or as seen.
 
     The apostrophe that keeps a spreadsheet from running a cell is taken away
     (`segkit.spreadsheets.restore`), so that segkit reads its own files back.
+
+    Raises
+    ------
+    SourceError
+        If the file is cut short, is no text, or its lines do not make a table; the message says
+        where and names the options that help.
     """
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    encoding = mapping.option(table, "encoding") or seen_encoding(data)
-    try:
-        if encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
-            data = data.decode(encoding).encode()
-        else:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-            data[:_SAMPLE].decode("utf-8", errors="strict" if len(data) < _SAMPLE else "ignore")
-    except (LookupError, UnicodeError) as error:
-        raise SourceError(f"{path.name} cannot be read as {encoding}: {error}") from error
-    skip = int(mapping.option(table, "skip_rows"))
-    delimiter = mapping.option(table, "delimiter") or seen_delimiter(data[:_SAMPLE], skip)
-    if not data.strip():
+    notes: list[str] = []
+    text = _decoded(path, _unpacked(path), mapping.option(table, "encoding"), notes)
+    if not text.strip():
         raise SourceError(f"{path.name} is empty; expected a header and rows")
-    if delimiter == "whitespace":
-        data, delimiter = _squeezed(data, skip), "\t"
-        skip = 0
+    if "\n" not in text and "\r" in text:
+        text = text.replace("\r", "\n")
+        notes.append(f"{path.name}: lines end in a carriage return alone (old Mac); read as such")
+    skip = int(mapping.option(table, "skip_rows"))
+    delimiter = mapping.option(table, "delimiter")
+    above = _after_lines(text, skip)
+    stated = re.match(r"sep=(.)\r?\n", text[above : above + 8])
+    if stated and not mapping.is_set(table, "skip_rows"):
+        skip, delimiter = skip + 1, delimiter or stated[1]
+        above = _after_lines(text, skip)
     quote = mapping.option(table, "quote")
+    sample = text[above : above + _SAMPLE]
+    delimiter = delimiter or seen_delimiter(sample)
+    if delimiter == "whitespace":
+        text, delimiter, above = _squeezed(text[above:]), "\t", 0
+        sample = text[:_SAMPLE]
+    if not mapping.is_set(table, "skip_rows"):
+        titles = _titles(sample, delimiter, quote)
+        if titles:
+            skip, above = skip + titles, above + _after_lines(sample, titles)
+            notes.append(
+                f"{path.name}: {counted(titles, 'line')} above the header "
+                f"{'is' if titles == 1 else 'are'} skipped (skip_rows = {skip})"
+            )
+    names, lines = _header(text[above : above + _SAMPLE], delimiter, quote)
+    columns, said = distinct_names(names)
+    notes += [f"{path.name}: {line}" for line in said]
+    body = text[_after_lines(text, lines, above) :]
+    frame = _rows(path, body, columns, delimiter, quote, skip + lines + 1, notes)
+    rows = body.count("\n") + bool(body and not body.endswith("\n"))
+    first = skip + lines + 1 if rows == frame.height else None
+    return RawTable(restore(frame), first, tuple(notes))
+
+
+def _unpacked(path: Path) -> bytes:
+    """Read a file's bytes, unpacked where they are gzip."""
     try:
-        frame = pl.read_csv(
-            io.BytesIO(data),
-            separator=delimiter,
-            quote_char=quote or None,
-            skip_rows=skip,
-            infer_schema=False,
-            truncate_ragged_lines=False,
-        )
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0]
-        raise SourceError(
-            f"{path.name} cannot be read as text parted by {delimiter!r}: {first}"
-        ) from error
-    return restore(frame).rename({name: name.strip() for name in frame.columns})
-
-
-def first_line(path: Path, mapping: Mapping, table: str, rows: int) -> int | None:
-    """On which line of a text file does its first row stand? None where lines are not rows.
-
-    A cell that runs over several lines, or an empty line, makes the line of a row unknown.
-    """
-    data = path.read_bytes()
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return None
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    above = int(mapping.option(table, "skip_rows")) + 1
-    return above + 1 if lines == rows + above else None
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            what = "is cut short" if isinstance(error, EOFError) else "is damaged"
+            raise SourceError(
+                f"{path.name} {what} (gzip: {error}); copy or download it again"
+            ) from error
+    for mark, kind in _MARKS.items():
+        if data.startswith(mark):
+            raise SourceError(
+                f"{path.name} is {kind}, not a text file; give it the ending of its kind, "
+                "or unpack it"
+            )
+    return data
 
 
-def _squeezed(data: bytes, skip: int) -> bytes:
-    lines = pl.Series(data.decode().splitlines()[skip:])
-    parted = lines.str.strip_chars().str.replace_all(r"\s+", "\t")
-    return "\n".join(parted.filter(parted != "").to_list()).encode()
+def _decoded(path: Path, data: bytes, encoding: str | None, notes: list[str]) -> str:
+    """Decode a file's bytes, in the encoding that is set or seen."""
+    chosen = encoding or seen_encoding(data)
+    try:
+        if chosen == "mixed":
+            text, odd = _mixed(data)
+            notes.append(
+                f"{path.name}: {counted(odd, 'line')} not in UTF-8 as the rest "
+                f"{'is' if odd == 1 else 'are'} read as cp1252 (encoding)"
+            )
+        else:
+            text = data.decode("utf-8-sig" if chosen.lower().replace("_", "-") in UTF8 else chosen)
+    except (LookupError, ValueError) as error:
+        raise SourceError(
+            f"{path.name} cannot be read as {chosen}: {error}; set encoding to the file's own"
+        ) from error
+    if not isinstance(text, str):
+        raise SourceError(f"{path.name} cannot be read as {chosen}: that is no encoding of text")
+    place = text.find("\0")
+    if place >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise SourceError(
+            f"{path.name} holds a NUL character on line {number(line)}: it is damaged, no text, or "
+            "in another encoding (encoding)"
+        )
+    if chosen not in ("mixed", "cp1252", "latin-1", *UTF8):
+        # Half of a character's pair cannot be written as UTF-8.
+        text = text.encode("utf-8", errors="replace").decode("utf-8")
+    return text.removeprefix("\ufeff")
+
+
+def _mixed(data: bytes) -> tuple[str, int]:
+    """Decode lines in UTF-8, and those that are not in cp1252; count the latter."""
+    made, odd = [], 0
+    for line in data.split(b"\n"):
+        try:
+            made.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            made.append(line.decode("cp1252", errors="replace"))
+            odd += 1
+    return "\n".join(made), odd
 
 
 def seen_encoding(data: bytes) -> str:
-    """Which encoding is this text in? UTF-8 if it decodes as such, else by its marks.
+    r"""See the encoding of a text: by its marks, UTF-8 if it decodes as such, or lines of both.
 
     Examples
     --------
     >>> seen_encoding("Größe".encode("latin-1")), seen_encoding("Größe".encode())
     ('cp1252', 'utf-8')
+    >>> seen_encoding("Größe\n".encode() + "Größe".encode("cp1252"))
+    'mixed'
     """
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
+    sample = data[:_SAMPLE]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if even + odd > 0.3 * len(sample):
+        return "utf-16-be" if even > odd else "utf-16-le"
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return (
-            "cp1252"
-            if not any(b in data for b in (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d"))
-            else "latin-1"
-        )
+        if _NOT_ASCII.search(data.decode("utf-8", errors="surrogateescape")):
+            return "mixed"
+        undefined = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
+        return "latin-1" if any(byte in data for byte in undefined) else "cp1252"
     return "utf-8"
 
 
-def seen_delimiter(sample: bytes, skip: int = 0) -> str:
-    r"""Which sign parts the cells? The one that gives the most columns, evenly over the lines.
+def seen_delimiter(sample: str) -> str:
+    r"""See which sign parts the cells: the one that gives the most columns, evenly over the lines.
 
     Examples
     --------
-    >>> seen_delimiter(b"a;b;c\n1;2,5;x\n"), seen_delimiter(b" id  day\n 1  2\n")
+    >>> seen_delimiter("a;b;c\n1;2,5;x\n"), seen_delimiter(" id  day\n 1  2\n")
     (';', 'whitespace')
     """
-    lines = sample.decode("utf-8", errors="replace").splitlines()[skip : skip + 50]
-    lines = [line for line in lines if line.strip()]
-    best, most = ",", 1
-    for sign in DELIMITERS:
-        widths = [len(row) for row in csv.reader(lines, delimiter=sign)]
-        if widths and widths[0] > most and widths.count(widths[0]) >= 0.8 * len(widths):
-            best, most = sign, widths[0]
-    if most > 1 or not lines:
-        return best
+    lines = [line for line in sample.split("\n")[:SEARCHED] if line.strip()]
+    widths = {sign: [len(row) for row in _parsed(lines, sign, '"')] for sign in DELIMITERS}
+    # From the first line on; else below titles, which are narrower than the table.
+    for titles in (False, True):
+        best, most = ",", 1
+        for sign, found in widths.items():
+            usual, count = Counter(found).most_common(1)[0] if found else (0, 0)
+            start = found.index(usual) if found else 0
+            even = count >= 0.8 * (len(found) - start) and count > start
+            if usual > most and even and (titles or start == 0):
+                best, most = sign, usual
+        if most > 1 or not lines:
+            return best
     blanks = [len(line.split()) for line in lines]
     even = blanks[0] > 1 and all(width == blanks[0] for width in blanks)
     return "whitespace" if even else best
+
+
+def _parsed(lines: list[str], delimiter: str, quote: str | None) -> list[list[str]]:
+    """Part lines into cells; what a stray quote makes unreadable is left out."""
+    try:
+        return list(_cells((f"{line.rstrip(chr(13))}\n" for line in lines), delimiter, quote))
+    except (csv.Error, TypeError, ValueError):
+        return [line.split(delimiter) for line in lines]
+
+
+def _cells(lines: Iterable[str], delimiter: str, quote: str | None) -> Any:
+    """Part lines into cells with Python's own reader."""
+    if not quote:
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote)
+
+
+def _titles(sample: str, delimiter: str, quote: str | None) -> int:
+    """Count the lines above the header."""
+    lines = sample.split("\n")[:SEARCHED]
+    return header_place(
+        [row for line in lines for row in _parsed([line], delimiter, quote) or [[]]]
+    )
+
+
+def _after_lines(text: str, lines: int, place: int = 0) -> int:
+    """Give the place after so many lines from a place on."""
+    for _ in range(lines):
+        end = text.find("\n", place)
+        if end < 0:
+            return len(text)
+        place = end + 1
+    return place
+
+
+def _squeezed(text: str) -> str:
+    parted = [re.sub(r"\s+", "\t", line.strip()) for line in text.split("\n")]
+    return "\n".join(line for line in parted if line)
+
+
+def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], int]:
+    """Read the names of the columns, and on how many lines they stand."""
+    reader = _cells(io.StringIO(text, newline=""), delimiter, quote)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                return row, reader.line_num
+    except csv.Error:
+        pass
+    line = text.split("\n", 1)[0]
+    return line.split(delimiter), 1
+
+
+def _rows(
+    path: Path,
+    body: str,
+    names: list[str],
+    delimiter: str,
+    quote: str | None,
+    first_line: int,
+    notes: list[str],
+) -> pl.DataFrame:
+    """Read the rows under a header; on lines that do not fit, read them one by one."""
+    schema = dict.fromkeys(names, pl.String)
+    try:
+        return pl.read_csv(
+            io.BytesIO(body.encode()),
+            separator=delimiter,
+            quote_char=quote or None,
+            has_header=False,
+            schema=schema,
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
+        return _one_by_one(path, body, names, delimiter, quote, first_line, notes)
+
+
+def _one_by_one(
+    path: Path,
+    body: str,
+    names: list[str],
+    delimiter: str,
+    quote: str | None,
+    first_line: int,
+    notes: list[str],
+) -> pl.DataFrame:
+    """Read rows that the fast reader refuses: quotes within cells, and empty cells too many."""
+    reader = _cells(io.StringIO(body, newline=""), delimiter, quote)
+    width, line = len(names), first_line
+    rows: list[list[str | None]] = []
+    beyond = False
+    options = "delimiter, quote and skip_rows say how to read it"
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row[width:]):
+                raise SourceError(
+                    f"{path.name}: line {number(line)} has {number(len(row))} cells, the header "
+                    f"{number(width)}; a {delimiter!r} within a cell must stand in quotes "
+                    f"({options})"
+                )
+            beyond = beyond or len(row) > width
+            rows.append([*row[:width], *[None] * (width - len(row))])
+            line = first_line + reader.line_num
+    except csv.Error as error:
+        raise SourceError(
+            f"{path.name} cannot be read as text parted by {delimiter!r}: line {number(line)}: "
+            f"{error} ({options})"
+        ) from error
+    if quote and body.rstrip().count(quote) % 2 and _unclosed(body, delimiter, quote):
+        raise SourceError(
+            f"{path.name}: a quote ({quote}) that opens a cell is never closed; close it, or set "
+            "quote = '' where quotes mean nothing"
+        )
+    what = "empty cells beyond the header are left out" if beyond else ""
+    what = what or f"quotes ({quote}) within cells are read as they stand"
+    notes.append(f"{path.name}: {what}")
+    columns = list(zip(*rows, strict=True)) or [()] * width
+    return pl.DataFrame(
+        [
+            pl.Series(name, [cell or None for cell in cells], dtype=pl.String)
+            for name, cells in zip(names, columns, strict=True)
+        ]
+    )
+
+
+def _unclosed(body: str, delimiter: str, quote: str) -> bool:
+    """Tell whether the last quoted cell runs to the end of the file."""
+    try:
+        strict = csv.reader(
+            io.StringIO(body, newline=""), delimiter=delimiter, quotechar=quote, strict=True
+        )
+        for _ in strict:
+            pass
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Constant = bool | int | float | str | date
+LONG = 16  # a list of more values is looked up as a whole
+EXACT = 2**53
 OPERATORS = ("<", "<=", ">", ">=", "=", "!=")
 
 
@@ -196,7 +198,7 @@ def expression(condition: Condition) -> pl.Expr:
         case Comparison(column, operator, value):
             return _compare(pl.col(column), operator, pl.lit(value))
         case Membership(column, values, negated):
-            inside = pl.any_horizontal([pl.col(column) == pl.lit(value) for value in values])
+            inside = _inside(column, values)
             return ~inside if negated else inside
         case Between(column, low, high, negated):
             inside = (pl.col(column) >= pl.lit(low)) & (pl.col(column) <= pl.lit(high))
@@ -211,6 +213,27 @@ def expression(condition: Condition) -> pl.Expr:
             return pl.all_horizontal([expression(part) for part in parts])
         case Either(parts):
             return pl.any_horizontal([expression(part) for part in parts])
+
+
+def _inside(column: str, values: tuple[Constant, ...]) -> pl.Expr:
+    """Tell whether a column's value is one of a list; a long list is looked up, not tried."""
+    import polars as pl
+
+    col = pl.col(column)
+    kinds = {type(value) for value in values}
+    numbers = kinds <= {int, float}
+    if len(values) <= LONG or (not numbers and len(kinds) > 1):
+        return pl.any_horizontal([col == pl.lit(value) for value in values])
+    if not numbers:
+        return col.is_in(pl.Series(list(values)).implode())
+    # Below 2**53 every whole number is a float of its own; above, they are compared as such.
+    whole = [v for v in values if isinstance(v, int) and EXACT <= abs(v) < 2**63]
+    held = set(whole)
+    rest = [v for v in values if isinstance(v, int | float) and v not in held]
+    inside = col.cast(pl.Float64).is_in(pl.Series(rest, dtype=pl.Float64, strict=False).implode())
+    if not whole:
+        return inside
+    return inside | col.cast(pl.Int64, strict=False).is_in(pl.Series(whole).implode())
 
 
 def _compare(left: pl.Expr, operator: str, right: pl.Expr) -> pl.Expr:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from segkit.errors import RuleError
 from segkit.rules.conditions import (
@@ -26,6 +27,8 @@ KEYWORDS = frozenset(
 )
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
+  | (?P<list>[(\[]\s*(?:[-+]?\d{1,18}(?:\s*,\s*[-+]?\d{1,18})+
+      |'[^']*'(?:\s*,\s*'[^']*')+)\s*[)\]])
   | (?P<date>\d{4}-\d{2}-\d{2}(?![\w.]))
   | (?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
   | (?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")
@@ -35,13 +38,15 @@ _TOKEN = re.compile(
   | (?P<word>[^\W\d]\w*)""",
     re.VERBOSE,
 )
+_TEXTS = re.compile(r"'([^']*)'")
+DEEPEST = 50  # brackets and "not" within one another
+MOST_DIGITS = 300
 _SPELLING = {"==": "=", "<>": "!="}
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 _CLOSING = {"(": ")", "[": "]"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of a condition's text: its kind, its spelling and where it begins."""
 
     kind: str
@@ -122,6 +127,7 @@ class _Parser:
         self.text = text
         self.tokens = _tokens(text)
         self.next = 0
+        self.depth = 0
 
     def whole(self) -> Condition:
         if not self.tokens:
@@ -149,6 +155,18 @@ class _Parser:
         return parts[0] if len(parts) == 1 else kind(tuple(parts))
 
     def negation(self) -> Condition:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise place_error(
+                self.text,
+                self.tokens[min(self.next, len(self.tokens) - 1)].start,
+                f"brackets and 'not' are nested more than {DEEPEST} deep",
+            )
+        found = self.unnested()
+        self.depth -= 1
+        return found
+
+    def unnested(self) -> Condition:
         if self.take_word("not"):
             return Negation(self.negation())
         if self.take("mark", "("):
@@ -211,11 +229,19 @@ class _Parser:
         return Between(column, low, high, negated)
 
     def items(self) -> tuple[Constant, ...]:
+        # A plain list of whole numbers or texts is one token: reading it is fast.
+        if (whole := self.take("list")) and whole.text[-1] == _CLOSING[whole.text[0]]:
+            inner = whole.text[1:-1]
+            found = _TEXTS.findall(inner) if "'" in inner else map(int, inner.split(","))
+            return tuple(dict.fromkeys(found))
+        if whole:
+            raise place_error(self.text, whole.start, f"expected {_CLOSING[whole.text[0]]!r}")
         opening = self.take("mark", "(") or self.take("mark", "[")
         if opening is None:
             raise self.expected("a list in brackets")
         values = [self.constant()]
-        while self.take("mark", ","):
+        while self.tokens[self.next : self.next + 1] and self.tokens[self.next].text == ",":
+            self.next += 1
             values.append(self.constant())
         if not self.take("mark", _CLOSING[opening.text]):
             raise self.expected(f"',' or {_CLOSING[opening.text]!r}")
@@ -233,8 +259,7 @@ class _Parser:
 
     def constant(self) -> Constant:
         if token := self.take("number"):
-            digits = token.text.replace("_", "")
-            return int(digits) if re.fullmatch(r"[-+]?\d+", digits) else float(digits)
+            return self.number(token)
         if token := self.take("text"):
             quote = token.text[0]
             return token.text[1:-1].replace(quote * 2, quote)
@@ -252,6 +277,15 @@ class _Parser:
         if self.peek("keyword", "null"):
             raise self.expected("a constant (a null is asked for with 'is null')")
         raise self.expected("a number, a 'text' or a date")
+
+    def number(self, token: Token) -> int | float:
+        digits = token.text.replace("_", "")
+        if len(digits) <= MOST_DIGITS:
+            value = int(digits) if digits.lstrip("+-").isdecimal() else float(digits)
+            if math.isfinite(value):
+                return value if abs(value) < 2**63 else float(value)
+        short = token.text if len(digits) <= 20 else f"of {len(digits):,} figures"
+        raise place_error(self.text, token.start, f"the number {short} is too large")
 
     def peek(self, kind: str, text: str | None = None) -> Token | None:
         if self.next >= len(self.tokens):

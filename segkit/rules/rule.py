@@ -104,7 +104,7 @@ def prepare(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
                 message = unknown("column", atom.column, frame.columns)
                 raise ColumnError(f"rule {rule.name!r}: {message}")
             kind = frame.schema[atom.column]
-            for value in constants(atom):
+            for value in {type(value): value for value in constants(atom)}.values():
                 if not _fits(value, kind):
                     raise ColumnError(
                         f"rule {rule.name!r}: column {atom.column} holds {kind}, which cannot be "

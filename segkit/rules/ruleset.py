@@ -178,14 +178,16 @@ class RuleSet:
         source = Path(path)
         if not source.is_file():
             raise RuleError(f"no rule file {source}")
-        text = source.read_text(encoding="utf-8")
         try:
+            text = source.read_text(encoding="utf-8")
             if source.suffix == ".toml":
                 return cls.from_dict(tomllib.loads(text))
             if source.suffix == ".json":
                 return cls.from_dict(json.loads(text))
-        except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-            raise RuleError(f"{source.name}: {error}") from None
+        except RuleError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            raise RuleError(f"{source.name} cannot be read: {error}") from None
         return cls.parse(text)
 
     @property
