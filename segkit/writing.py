@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, WriteError, unknown
+from segkit.frames import takes_frames
 from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def write_whole(
     return target
 
 
+@takes_frames
 def write_frame(
     frame: pl.DataFrame,
     path: Path | str,

@@ -8,9 +8,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "segkit"
 FLOORS = {
     0: [
-        *("errors", "display", "labels", "live", "masking", "result", "spreadsheets", "writing"),
+        *(
+            "errors",
+            "display",
+            "frames",
+            "ids",
+            "labels",
+            "live",
+            "masking",
+            "result",
+            "spreadsheets",
+            "writing",
+        ),
     ],
-    1: ["schema", "ids", "frames", "rules", "transform", "stats", "plot"],
+    1: ["schema", "rules", "transform", "stats", "plot"],
     2: ["ledger", "ingest", "identity"],
     3: ["simulate", "datasets"],
     4: ["features", "screening"],
