@@ -256,3 +256,42 @@ def test_the_smallest_value_of_each_cell_is_known():
     assert sum_up(rows, ["revenue", "bought"], segment=None).least.tolist() == [
         [[-1.0, 0.0], [2.0, 0.0]]
     ]
+
+
+def test_segments_without_a_control_are_said_to_be_left_out_of_the_whole():
+    rng = np.random.default_rng(6)
+    rows = pl.DataFrame(
+        {"arm": ["hold"] * 300 + ["mail"] * 500,
+         "segment": ["S1"] * 150 + ["S2"] * 150 + ["S1"] * 100 + ["S2"] * 300 + ["S3"] * 100,
+         "revenue": rng.gamma(1, 5, 800)}
+    )  # fmt: skip
+    found = segkit.campaign_profit(rows, control="hold", margin=0.5, cost_per_contact=0.1)
+    assert found.table["customers"][0] == 400
+    assert "100 customers of mail are left out, for hold has nobody in S3" in found.text
+    lift = segkit.measure_lift(rows, control="hold", metrics=["revenue"])
+    assert lift.row()["customers_arm"] == 400
+    assert "Left out of mail over all customers: 100 customers of S3" in lift.text
+    pooled = segkit.measure_lift(rows, control="hold", metrics=["revenue"], overall="pooled")
+    assert pooled.row()["customers_arm"] == 500
+    assert "Left out" not in pooled.text
+
+
+def test_profit_at_its_edges_says_nothing_false():
+    def text(control, arm, **options):
+        rows = pl.DataFrame(
+            {"arm": ["hold"] * len(control) + ["mail"] * len(arm), "revenue": np.r_[control, arm]}
+        )
+        terms = {"margin": 0.4, "cost_per_contact": 0.1, "segment": None, **options}
+        found = segkit.campaign_profit(rows, control="hold", **terms)
+        assert_readable(found.text)
+        return found.text
+
+    nobody = text(np.zeros(N), np.zeros(N))
+    assert "without an interval" in nobody
+    assert "gain or loss undecided" in nobody
+    assert "limits from" not in nobody
+    assert "undecided" in text([1.0, 2.0], [3.0])
+    rng = np.random.default_rng(7)
+    assert "a gain" in text(rng.normal(-10, 5, N), rng.normal(-5, 5, N))
+    free = text(rng.gamma(1, 5, N), rng.gamma(1, 5, N), cost_per_contact=0)
+    assert "no return on it" in free

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import number
 from segkit.errors import ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.lift.design import (
@@ -18,7 +19,7 @@ from segkit.lift.design import (
     refuse_unrandomised,
     shares_differ,
 )
-from segkit.lift.effects import compare_arms
+from segkit.lift.effects import comparable, compare_arms
 from segkit.lift.metrics import Kpi, choose_metrics
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.result import Lift
@@ -166,6 +167,15 @@ def _all_rows(
             notes.append(
                 f"The split between {arm} and {sums.arms[base]} differs between segments, so the "
                 "figures over all customers weight the segments' effects."
+            )
+        strata_of = comparable(sums, (place, base))
+        if strata and strata_of and len(strata_of) < len(sums.segments):
+            alone = [i for i in range(len(sums.segments)) if i not in strata_of]
+            lost = number(sums.n[alone][:, [place, base]].sum())
+            names = ", ".join(sums.segments[i] for i in alone)
+            notes.append(
+                f"Left out of {arm} over all customers: {lost} customers of {names}, where an arm "
+                "has fewer than two."
             )
         for metric in metrics:
             if metric.mailed and _unmailed(sums, (place, base)):

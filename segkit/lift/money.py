@@ -55,6 +55,8 @@ class Money(Result):
         Of every arm but the control, over all its customers.
     level : float
     currency : str or None
+    notes : tuple of str
+        What a reader must know beside the figures.
     """
 
     table: pl.DataFrame
@@ -64,6 +66,7 @@ class Money(Result):
     fixed_cost: float
     level: float
     currency: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pl.DataFrame:
         """Return the money, one row an arm and segment."""
@@ -79,11 +82,13 @@ class Money(Result):
             f"Added profit per assigned customer against {self.control}, with its "
             f"{percent(self.level, places=0)} interval: {each}."
         )
-        return (
-            f"{head} In all: {whole}. Revenue is net of returns within the window, "
-            f"{percent(self.margin)} of it profit; limits from the "
-            "number of buyers and what a buyer spent."
+        shown = any(not row["few"] for row in rows)
+        limits = "; limits from the number of buyers and what a buyer spent" if shown else ""
+        terms = (
+            f"Revenue is net of returns within the window, {percent(self.margin)} of it "
+            f"profit{limits}."
         )
+        return " ".join([head, f"In all: {whole}.", terms, *self.notes])
 
     def plot(self) -> Figure:
         """Draw the added profit per assigned customer by segment."""
@@ -229,14 +234,23 @@ def campaign_profit(
         raise ParameterError(f"expected a margin from 0 to 1 and costs >= 0, got {margin}")
     spent = _spent(sums, costs, bool(mailed))
     rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for place in places:
         both = [i for i in range(len(sums.segments)) if min(sums.n[i, [place, base]]) > 0]
+        alone = [i for i in range(len(sums.segments)) if i not in both and sums.n[i, place] > 0]
+        if alone:
+            lost = number(sums.n[alone, place].sum())
+            names = ", ".join(sums.segments[i] for i in alone)
+            notes.append(
+                f"{lost} customers of {sums.arms[place]} are left out, for {control} has nobody in "
+                f"{names}."
+            )
         groups = [(ALL, both), *((sums.segments[i], [i]) for i in both)] if by else [(ALL, both)]
         for name, which in groups:
             fixed = fixed_cost if name == ALL else 0.0
             rows.append(_row(sums, spent, (place, base), name, which, (margin, fixed, level)))
     table = pl.DataFrame(rows, infer_schema_length=None)
-    return Money(table, control, margin, costs, fixed_cost, level, currency)
+    return Money(table, control, margin, costs, fixed_cost, level, currency, tuple(notes))
 
 
 def _costs(
