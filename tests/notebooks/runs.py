@@ -39,26 +39,34 @@ class Finished:
 
 
 class OneByOne(Finished):
-    """Every notebook executed by hand in one kernel, as a person does: no run, no report."""
+    """Notebooks executed by hand in one kernel, as a person does: no run, no report.
 
-    def __init__(self, place, **given):
+    Those that the source can carry; with ``last``, that one and what it needs.
+    """
+
+    def __init__(self, place, *, last=None, **given):
         self.place = place
         # Where this file lies, results are kept; what it says holds for all notebooks.
         lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
         (place / "parameters.toml").write_text("\n".join(lines), encoding="utf-8")
+        catalog = Catalog.open(NOTEBOOKS).for_source(given["source"])
+        self.stems = catalog.closure([catalog.find(last)] if last else catalog.notebooks)
         with open_kernel() as kernel:
-            for stem, notebook in Catalog.open(NOTEBOOKS).notebooks.items():
+            for stem in self.stems:
                 kernel.forget(place)
-                own = {name: value for name, value in given.items() if name in notebook.parameters}
-                chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
-                content = json.loads(notebook.path.read_text(encoding="utf-8"))
-                for cell in without_course(content["cells"]):
-                    if cell["cell_type"] == "code":
-                        kernel.run([{**cell, "source": "".join(cell["source"])}])
-                    if "parameters" in cell["metadata"].get("tags", []):
-                        kernel.run([chosen])
+                self._execute(kernel, catalog.notebooks[stem], given)
                 assert self.summary(stem)["headline"], stem
         assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
+
+    def _execute(self, kernel, notebook, given):
+        own = {name: value for name, value in given.items() if name in notebook.parameters}
+        chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
+        content = json.loads(notebook.path.read_text(encoding="utf-8"))
+        for cell in without_course(content["cells"]):
+            if cell["cell_type"] == "code":
+                kernel.run([{**cell, "source": "".join(cell["source"])}])
+            if "parameters" in cell["metadata"].get("tags", []):
+                kernel.run([chosen])
 
 
 class Ran(Finished):
