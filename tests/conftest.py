@@ -10,9 +10,29 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-# Files of tests that take long, the longest first (seconds of processor at the time of writing):
-# handed out first, they leave short ones to even out the processes' ends.
-LONGEST = ()
+# Files of tests that take long, the longest first, as measured: handed out first, they leave short
+# ones to even out the processes' ends.
+LONGEST = (
+    "tests/notebooks/test_real_sources.py",
+    "tests/notebooks/test_simulated.py",
+    "tests/browser/test_lab.py",
+    "tests/test_course.py",
+    "tests/notebooks/test_export.py",
+    "tests/notebooks/test_no_segments.py",
+    "tests/test_runner.py",
+    "tests/test_batch.py",
+    "tests/notebooks/test_batch_markets.py",
+    "tests/test_explorer.py",
+    "tests/browser/test_reports.py",
+    "tests/test_live.py",
+    "tests/test_cluster_segmentation.py",
+    "tests/test_profile.py",
+    "tests/test_cli.py",
+    "tests/test_plot.py",
+    "tests/test_cluster_null.py",
+    "tests/test_features_values.py",
+    "tests/browser/test_accessibility.py",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""Do the tests notice a fault? ``python -m tests.faults [WORD ...] [--list]``.
+"""Do the tests notice a fault? ``python -m tests.faults [WORD ...]``.
 
 Faults are planted one at a time in a copy of the checkout: a formula is changed, a check left out.
 The tests named beside it must fail. Before that, all of them must pass in the copy as it is. After
@@ -48,8 +48,8 @@ FAULTS = [
     ),
     Fault(
         "stats/intervals.py",
-        "np.sqrt(1 / a - 1 / b + 1 / c - 1 / d)",
-        "np.sqrt(1 / a + 1 / c)",
+        "own = z * np.sqrt(1 / successes - 1 / n)",
+        "own = z * np.sqrt(1 / successes)",
         "test_stats_intervals",
         "error of a relative lift",
     ),
@@ -70,15 +70,15 @@ FAULTS = [
     ),
     Fault(
         "lift/effects.py",
-        "weights.append(one.n + two.n)",
-        "weights.append(1.0)",
+        "pair = stratified(pairs, sizes)",
+        "pair = stratified(pairs, np.ones(len(pairs)))",
         "test_lift_weights",
         "segments are weighted by their size",
     ),
     Fault(
         "lift/money.py",
-        "weights = n / n.sum()",
-        "weights = np.ones(len(n)) / len(n)",
+        "weights, total = n / n.sum(), float(n.sum())",
+        "weights, total = np.ones(len(n)) / len(n), float(n.sum())",
         "test_lift_weights",
         "profit is weighted by segments' sizes",
     ),
@@ -214,9 +214,9 @@ FAULTS = [
     ),
     # Intake, identity, rules
     Fault(
-        "ingest/parse.py",
-        r'e.str.replace(r"^\((.+)\)$", "-$1")',
-        r'e.str.replace(r"^\((.+)\)$", "$1")',
+        "ingest/numbers.py",
+        'pl.when("negative").then("-" + bare)',
+        'pl.when("negative").then(bare)',
         "test_ingest",
         "accountants' brackets are negative",
     ),
@@ -265,8 +265,8 @@ FAULTS = [
     ),
     Fault(
         "audience/audience.py",
-        '~(pl.col("_normal").is_first_distinct().over(free))',
-        'pl.col("_normal").is_null()',
+        "again = free & ~(key.is_first_distinct().over(free))",
+        "again = free & key.is_null()",
         "test_audience",
         "one address gets one letter",
     ),
@@ -341,10 +341,17 @@ def plant(copy, fault):
     """Write the fault into the copy and return the text that was there before."""
     path = copy / "segkit" / fault.file
     text = path.read_text(encoding="utf-8")
-    if text.count(fault.old) != 1:
-        raise SystemExit(f"{fault.file} holds {text.count(fault.old)} times: {fault.old}")
     path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     return path, text
+
+
+def lost():
+    """List the faults whose text is not in its file exactly once: the code has moved on."""
+    return [
+        f"{fault.file}: {fault.old}"
+        for fault in FAULTS
+        if (ROOT / "segkit" / fault.file).read_text(encoding="utf-8").count(fault.old) != 1
+    ]
 
 
 def choose(words):
@@ -369,18 +376,13 @@ def main():
     """Try the faults one after the other and say which were caught."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="of the faults wanted")
-    parser.add_argument("--list", action="store_true", help="only check that each has its place")
     options = parser.parse_args()
+    if lost():
+        raise SystemExit("not in their places any more:\n" + "\n".join(lost()))
     chosen = choose(options.words)
     missed = 0
     with tempfile.TemporaryDirectory() as name:
         copy = copy_to(Path(name))
-        for fault in chosen:
-            path, text = plant(copy, fault)
-            path.write_text(text, encoding="utf-8")
-        if options.list:
-            print(f"{len(chosen)} faults, each in one place")
-            return 0
         code, last = run_tests(copy, sorted({fault.tests for fault in chosen}))
         if code:
             raise SystemExit("without a fault the tests fail already:\n" + "\n".join(last))

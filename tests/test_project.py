@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import segkit
+from tests import conftest, faults
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("polars", "numpy", "sklearn", "scipy", "seaborn", "matplotlib", "statsmodels", "pandas")
@@ -75,3 +76,15 @@ def test_make_has_the_targets_that_the_readme_names():
     named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert {"case-study", "test", "lab", "bench", "study", "format"} <= made
     assert named <= made
+
+
+def test_every_fault_that_tests_are_tried_with_has_its_place_in_the_code():
+    """Where code has changed, name in tests/faults.py what the same fault would look like now."""
+    assert faults.lost() == []
+    named = {fault.tests.partition("::")[0] for fault in faults.FAULTS}
+    assert all((ROOT / "tests" / f"{name}.py").is_file() for name in named)
+
+
+def test_the_files_that_are_tested_first_are_there():
+    assert all((ROOT / name).is_file() for name in conftest.LONGEST)
+    assert len(set(conftest.LONGEST)) == len(conftest.LONGEST) > 9
