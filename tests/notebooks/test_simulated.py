@@ -7,12 +7,15 @@ from tests.browser import axe, chromium
 from tests.notebooks.runs import STEMS, Ran, check_pages
 
 pytestmark = pytest.mark.slow
+# Fewer refits and draws than by default: how sure the findings are is not asked here.
+SETTINGS = ("customers=600", "repeats=10", "references=19", "draws=30", "resamples=30")
+ASKED = ["--source", "simulated", *(word for value in SETTINGS for word in ("-p", value))]
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     place = tmp_path_factory.mktemp("simulated")
-    return Ran(place, "--source", "simulated", "-p", "customers=600")
+    return Ran(place, *ASKED)
 
 
 def test_the_simulated_retailer_runs_through_every_notebook(simulated):
@@ -58,7 +61,7 @@ def test_a_second_run_uses_everything_again(simulated):
         }
 
     before = manifests()
-    again = Ran(simulated.place, "--source", "simulated", "-p", "customers=600")
+    again = Ran(simulated.place, *ASKED)
     assert again.code == 0, again.err
     assert again.statuses() == dict.fromkeys(STEMS, "reused")
     assert before == manifests()
