@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+import segkit
 from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
 
 if TYPE_CHECKING:
@@ -23,17 +25,49 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _examples(*lines: str) -> str:
+    """Write a command's examples under its help, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
 Words = Annotated[list[str] | None, typer.Argument(help="Notebooks (05, 05_segments); all if none")]
 
 
-@app.callback()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"segkit {segkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=_examples(
+        "segkit new shop --data orders.csv",
+        "segkit run",
+        "segkit run --help",
+    )
+)
 def _everywhere(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show segkit's version", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    del debug  # taken out by main, which is where errors arrive
+    del debug, version  # the first is taken out by main, which is where errors arrive
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "segkit run",
+        "segkit run 05 -p k=4 -p method=kmeans",
+        "segkit run --data shop.csv --mapping mapping.toml --out reports --name shop",
+        "segkit run --data shop.csv --by country --markets France,Spain --jobs 2",
+    )
+)
 def run(
     notebooks: Words = None,
     source: Annotated[str, typer.Option(help="Source: simulated, online-retail, file, …")] = "",
@@ -59,18 +93,21 @@ def run(
     ] = "",
 ) -> None:
     """Run notebooks, with all that they depend on, and write their reports."""
+    from segkit.runner.catalog import home
     from segkit.runner.parameters import split_pairs
     from segkit.runner.run import run as run_notebooks
-    from segkit.runner.workspace import read_parameters
+    from segkit.runner.workspace import paths_from, read_parameters
 
     flags = {"source": source, "data": data, "mapping": mapping, "out": out, "name": name}
     texts = {key: value for key, value in flags.items() if value}
     pairs = split_pairs(parameter or [])
     for key in pairs.keys() & texts.keys():
         raise ParameterError(f"parameter {key!r} is given by --{key} and by -p")
-    kept = {} if source or data else read_parameters(Path.cwd())
-    asked: dict[str, Any] = {"parameters": kept, "texts": {**texts, **pairs}, "force": force}
-    asked |= {"timeout": timeout, "jobs": jobs, "day": day}
+    place = home()  # a working folder's own paths start there, also for who stands below it
+    given = paths_from({**texts, **pairs}, Path.cwd(), place)
+    kept = {} if source or data else read_parameters(place)
+    asked: dict[str, Any] = {"parameters": kept, "texts": given, "force": force}
+    asked |= {"timeout": timeout, "jobs": jobs, "day": day, "folder": place}
     if by:
         chosen = _words(markets)
         least = {} if min_customers is None else {"min_customers": min_customers}
@@ -96,7 +133,7 @@ def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any)
     raise typer.Exit(end.exit_code)
 
 
-@app.command()
+@app.command(epilog=_examples("segkit prune reports --keep 3 --dry-run"))
 def prune(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
     keep: Annotated[int, typer.Option(help="Runs kept of each series and market", min=1)],
@@ -116,7 +153,13 @@ def prune(
         typer.echo(_near(write_index(folder)))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "segkit params",
+        "segkit params 05",
+        "segkit params mapping",
+    )
+)
 def params(
     notebook: Annotated[str, typer.Argument(help="One notebook, or 'mapping'; all if none")] = "",
 ) -> None:
@@ -168,7 +211,12 @@ def _mapping_options() -> list[str]:
     return lines
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "segkit check shop.csv",
+        "segkit check shop.csv --save mapping.toml",
+    )
+)
 def check(
     data: Annotated[Path, typer.Argument(help="A data file, or a folder of tables")],
     mapping: Annotated[Path | None, typer.Option(help="A mapping to check the data by")] = None,
@@ -185,13 +233,18 @@ def check(
         audit.save_mapping(save)
         typer.echo(
             f"Mapping written to {save}; look it over, then: "
-            f"segkit run --data {data} --mapping {save}"
+            f"segkit run --data {quote(str(data))} --mapping {quote(str(save))}"
         )
     if audit.blocked:
         raise typer.Exit(GATE)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "segkit score model.json customers.parquet --out segments.csv",
+        "segkit score model.json orders.csv --mapping mapping.toml --as-of 2024-12-31",
+    )
+)
 def score(
     model: Annotated[Path, typer.Argument(help="A saved model (JSON)")],
     data: Annotated[Path, typer.Argument(help="A customer table (CSV, Parquet), or raw orders")],
@@ -215,7 +268,7 @@ def score(
     typer.echo(_near(write_assignments(found, out)))
 
 
-@app.command()
+@app.command(epilog=_examples("segkit new shop --data orders.csv"))
 def new(
     folder: Annotated[Path, typer.Argument(help="The working folder to make")],
     data: Annotated[Path | None, typer.Option(help="Your data file")] = None,
@@ -225,10 +278,11 @@ def new(
 
     for path in lay_out(folder, data):
         typer.echo(_near(path))
-    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: cd {folder} && segkit run")
+    then = f"cd {quote(str(folder))} && segkit run"
+    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: {then}")
 
 
-@app.command()
+@app.command(epilog=_examples("segkit index reports"))
 def index(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
 ) -> None:
@@ -240,7 +294,7 @@ def index(
     typer.echo(_near(write_index(folder)))
 
 
-@app.command()
+@app.command(epilog=_examples("segkit pdf reports/simulated"))
 def pdf(
     folder: Annotated[Path, typer.Argument(help="A run's folder, or the folder that holds runs")],
 ) -> None:
@@ -251,7 +305,7 @@ def pdf(
         typer.echo(_near(path))
 
 
-@app.command()
+@app.command(epilog=_examples("segkit audience reports/simulated lists --kind upload"))
 def audience(
     run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
     out: Annotated[Path, typer.Argument(help="The folder that receives the lists")],
@@ -290,7 +344,13 @@ course = typer.Typer(help="Teach from the notebooks: lessons, exercises with che
 app.add_typer(course, name="course")
 
 
-@course.command("build")
+@course.command(
+    "build",
+    epilog=_examples(
+        "segkit course build course",
+        "segkit course build course --variant exercise,solution --seed 7",
+    ),
+)
 def course_build(
     out: Annotated[Path, typer.Argument(help="The folder that receives the course")] = Path(
         "course"
@@ -314,7 +374,7 @@ def course_build(
     typer.echo(_near(out / "index.html"))
 
 
-@course.command("check")
+@course.command("check", epilog=_examples("segkit course check"))
 def course_check(
     seed: Annotated[int, typer.Option(help="Of the customers: each student's own")] = 11,
 ) -> None:
@@ -327,7 +387,7 @@ def course_check(
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(epilog=_examples("segkit version"))
 def version() -> None:
     """Show the versions on which results depend."""
     from segkit.runner.manifest import versions
@@ -369,14 +429,35 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
         if end.code == stop_code(KeyboardInterrupt()):
             typer.echo("segkit: stopped by hand", err=True)
         return int(end.code or 0)
-    except SegkitError as error:
-        if debug:
-            raise
-        typer.echo(f"segkit: {error}", err=True)
-        if isinstance(error, ParameterError):
-            return USAGE
-        return GATE if isinstance(error, DataError | SourceError | MappingError) else FAILED
     except STOPS as error:
         typer.echo(f"segkit: {stop_words(error)}", err=True)
         return stop_code(error)
+    except Exception as error:
+        if debug:
+            raise
+        words, code = explain(error)
+        typer.echo(f"segkit: {words}", err=True)
+        return code
     return 0
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Say in words what went wrong, and with which exit code the command ends.
+
+    Examples
+    --------
+    >>> explain(FileNotFoundError(2, "No such file or directory", "a.csv"))
+    ('No such file or directory: a.csv', 1)
+    """
+    if isinstance(error, ParameterError):
+        return str(error), USAGE
+    if isinstance(error, DataError | SourceError | MappingError):
+        return str(error), GATE
+    if isinstance(error, SegkitError):
+        return str(error), FAILED
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}", FAILED
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    kind = type(error).__name__
+    return f"an error that was not foreseen: {kind}: {first} (--debug shows where)", FAILED

@@ -116,6 +116,27 @@ def test_every_row_goes_to_one_market_or_is_counted_as_without(tmp_path):
     assert sorted(seen) == list(range(whole.height))
 
 
+def test_only_the_markets_that_are_named_are_laid_out(tmp_path, monkeypatch):
+    write_shop(tmp_path / "shop.csv")
+    used = {"source": "file", "data": "shop.csv", "mapping": ""}
+    parts = tmp_path / "b" / "parts"
+
+    def laid_out():
+        return {path.parent.name for path in parts.glob("*/orders.parquet")} - {"without-market"}
+
+    some = divide(used, "Land", tmp_path, tmp_path / "b", ["Peru"])
+    assert laid_out() == {"peru"}
+    with pytest.raises(ParameterError, match="unknown market 'Atlantis'"):
+        divide(used, "Land", tmp_path, tmp_path / "b", ["Atlantis"])
+    assert laid_out() == {"peru"}
+    assert divide(used, "Land", tmp_path, tmp_path / "b", ["Chad"]) == some
+    assert laid_out() == {"chad"}
+    assert divide(used, "Land", tmp_path, tmp_path / "b") == some
+    assert len(laid_out()) == len(some.markets) > 2
+    monkeypatch.setattr(markets, "_divide", None)  # all are there: nothing is divided again
+    assert divide(used, "Land", tmp_path, tmp_path / "b", ["peru"]) == some
+
+
 def test_data_that_have_not_changed_are_not_divided_again(tmp_path, monkeypatch):
     write_shop(tmp_path / "shop.csv")
     used = {"source": "file", "data": "shop.csv", "mapping": ""}

@@ -4,9 +4,13 @@ import time
 
 import pytest
 
+import segkit
 from segkit import cli
-from segkit.errors import ParameterError
-from segkit.runner import workspace
+from segkit.errors import ParameterError, SegkitError
+from segkit.runner import execute, workspace
+from segkit.runner import run as run_module
+from segkit.runner.catalog import Catalog
+from segkit.runner.manifest import PATHS
 from tests.toy_notebooks import write_chain, write_notebook
 
 slow = pytest.mark.slow
@@ -209,3 +213,64 @@ def test_help_needs_nothing_heavy():
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.perf_counter() - started < 5
+
+
+def test_help_shows_examples_and_the_version_is_an_option(capsys):
+    assert cli.invoke(["--version"]) == 0
+    assert capsys.readouterr().out == f"segkit {segkit.__version__}\n"
+    commands = [command.callback.__name__ for command in cli.app.registered_commands]
+    for words in ([], *([name] for name in commands), ["course", "build"], ["course", "check"]):
+        assert cli.invoke([*words, "--help"]) == 0
+        assert "\n  Examples:\n    segkit " in capsys.readouterr().out
+
+
+def test_a_file_is_the_same_wherever_it_is_looked_for_from(tmp_path, monkeypatch):
+    """Relative, absolute, through a link, from above and below: one key."""
+    place = tmp_path / "Läden & co"
+    write_notebook(place / "notebooks", "01")
+    (place / "été").mkdir()
+    (place / "été" / "Käufe 1.csv").write_text("a\n1\n")
+    (place / "link.csv").symlink_to("été/Käufe 1.csv")
+    seen = []
+
+    def carry_out(this, *_):
+        seen.append(this)
+        raise SegkitError("it was only planned")
+
+    monkeypatch.setattr(run_module, "carry_out", carry_out)
+    for where, data, out in [
+        (place, "été/Käufe 1.csv", "reports"),
+        (place, "./été/../été/Käufe 1.csv", "reports"),
+        (place / "été", "Käufe 1.csv", "../reports"),
+        (place / "notebooks", "../link.csv", "../reports"),
+        (tmp_path, str(place / "link.csv"), str(place / "reports")),
+    ]:
+        monkeypatch.chdir(where)
+        if where == tmp_path:
+            monkeypatch.setattr(run_module, "notebook_folder", lambda _: place / "notebooks")
+        words = ["run", "--source", "toy", "--data", data, "--out", out, "--name", "one"]
+        assert cli.invoke(words) == 1
+    keys = {execute.key_now(this, this.catalog.notebooks["01"])[1] for this in seen}
+    assert len(seen) == 5
+    assert len(keys) == 1
+    assert {this.folder.resolve() for this in seen} == {place / "reports" / "one"}
+    (place / "été" / "Käufe 1.csv").write_text("a\n2\n")
+    assert execute.key_now(seen[0], seen[0].catalog.notebooks["01"])[1] not in keys
+
+
+def test_below_a_working_folder_its_own_parameters_count(folder, monkeypatch, capsys):
+    (folder / "parameters.toml").write_text('source = "toy"\ndata = "absent.csv"\n')
+    monkeypatch.chdir(folder / "notebooks")
+    assert cli.invoke(["run"]) == 3
+    assert f"'absent.csv' is not there (looked in {folder})" in capsys.readouterr().err
+
+
+def test_parameters_that_name_files_are_those_that_are_hashed():
+    catalog = Catalog.open(workspace.shipped_notebooks())
+    named = {
+        one.name
+        for notebook in catalog.notebooks.values()
+        for one in notebook.parameters.values()
+        if one.accepts and one.accepts.is_path
+    }
+    assert named - {"out"} == set(PATHS)

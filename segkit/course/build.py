@@ -76,6 +76,7 @@ def build_course(
     for name in wanted:
         if name not in VARIANTS:
             raise ParameterError(unknown("variant", name, VARIANTS))
+    place = place.absolute()  # lessons are executed from folders of their own
     if place.exists() and any(place.iterdir()) and not (place / PARAMETERS).is_file():
         raise ParameterError(f"{place} holds something else; nothing is overwritten")
     course = list(read_sessions() if sessions is None else sessions)

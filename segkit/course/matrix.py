@@ -146,6 +146,7 @@ def check_course(
     if place is None:
         with tempfile.TemporaryDirectory(prefix="segkit-course-") as folder:
             return check_course(sessions, seed=seed, place=Path(folder), tell=tell)
+    place = place.absolute()  # the kernel goes from folder to folder
     write_parameters(place, seed)
     (place / LESSONS).mkdir(exist_ok=True)
     matrix = CheckMatrix((), {}, {})

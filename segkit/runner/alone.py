@@ -10,10 +10,11 @@ from typing import Any
 from segkit.errors import ParameterError, unknown
 from segkit.runner.catalog import Catalog, home, notebook_folder
 from segkit.runner.context import Context, build_context, run_name
-from segkit.runner.manifest import NAME, intact, read_json
+from segkit.runner.manifest import NAME, PATHS, data_inputs, intact, read_json
 from segkit.runner.parameters import Parameter
 
 SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
+FILES = {"data file", "data address", "mapping file", "mapping address"}
 SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 
 
@@ -54,16 +55,21 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
     place = home()
     run_folder = place / str(settings["out"]) / run_name(settings)
     upstream = catalog.upstream(stem)
-    missing = [other for other in upstream if not _usable(run_folder / other, settings)]
+    inputs = data_inputs(settings, place)
+    missing = [other for other in upstream if not _usable(run_folder / other, settings, inputs)]
     if missing:
         _run_upstream(missing, catalog, settings, place)
     return build_context(catalog, catalog.notebooks[stem], run_folder, "", place, settings)
 
 
-def _usable(folder: Path, settings: Mapping[str, Any]) -> bool:
+def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+    """Tell whether what lies there was made with these parameters, from these files as they are."""
     manifest = read_json(folder / NAME)
-    used = manifest.get("parameters", {})
-    same = all(used[name] == settings[name] for name in SHARED if name in used)
+    used, read = manifest.get("parameters", {}), manifest.get("inputs", {})
+    values = (name for name in SHARED if name in used and name not in PATHS)
+    same = all(used[name] == settings[name] for name in values)
+    files = {name for name in (*read, *inputs) if name in FILES}
+    same = same and all(read.get(name) == inputs.get(name) for name in files)
     return manifest.get("status") in ("done", "interactive") and same and intact(folder, manifest)
 
 
@@ -99,7 +105,7 @@ def interactive_manifest(context: Context, started: datetime) -> dict[str, Any]:
         "error": None,
         "key": "",
         "parameters": context.settings,
-        "inputs": {},
+        "inputs": data_inputs(context.settings, Path(context.home)),
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "previous": before.get("previous"),

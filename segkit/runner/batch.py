@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import DataError, ParameterError, RunError, unknown
+from segkit.errors import DataError, ParameterError, RunError
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
@@ -18,7 +18,7 @@ from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal, now
 from segkit.runner.manifest import read_json
 from segkit.runner.market import job_of
-from segkit.runner.markets import MAPPING, PARTS, Division, Market, divide
+from segkit.runner.markets import MAPPING, PARTS, Division, Market, choose, divide
 from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, write_bare
 from segkit.runner.run import all_held, carry_out, plan
@@ -98,8 +98,8 @@ def run_by(
 def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
     from segkit.report.index import write_index
 
-    division = divide(this.whole.shared, by, this.whole.place, this.folder)
-    chosen = _choose(division, wanted)
+    division = divide(this.whole.shared, by, this.whole.place, this.folder, wanted)
+    chosen = choose(division.markets, wanted)
     journal = Journal(this.folder, this.folder.name, "markets", len(chosen))
     journal.log("divided", by=division.column, rows=division.read, without=division.without)
     try:
@@ -138,15 +138,6 @@ def _large(chosen: list[Market], least: int) -> list[Market]:
         f"no market has {least} customers or more; {most.market} has {most.customers}, the most "
         "of those chosen; --min-customers sets another limit"
     )
-
-
-def _choose(division: Division, wanted: list[str]) -> list[Market]:
-    known = {name: m for m in division.markets for name in (m.slug, m.market)}
-    for name in wanted:
-        if name not in known:
-            raise ParameterError(f"--markets: {unknown('market', name, sorted(known))}")
-    slugs = {known[name].slug for name in wanted}
-    return [m for m in division.markets if not wanted or m.slug in slugs]
 
 
 def _state(this: Batch, division: Division, market: Market) -> State:

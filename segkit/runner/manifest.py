@@ -31,6 +31,8 @@ LIBRARIES = (
 )
 # Where a result is put, and what it is called there, changes nothing in it.
 NOT_IN_KEY = ("out", "name")
+# Parameters that name files: what is in the files counts, and what they are called.
+PATHS = ("data", "mapping", "survey", "survey_mapping", "codebook")
 
 
 def file_digest(path: Path) -> str:
@@ -82,17 +84,22 @@ def key_of(notebook_digest: str, parameters: Mapping[str, Any], inputs: Mapping[
     notebook_digest : str
         Digest of the notebook's source.
     parameters : mapping
-        All its parameters, defaults included.
+        All its parameters, defaults included; but not those that name files, since the same file
+        may be spelled in many ways.
     inputs : mapping of str to str
         What it reads: name to digest.
     """
-    used = {name: value for name, value in parameters.items() if name not in NOT_IN_KEY}
+    left_out = {*NOT_IN_KEY, *PATHS}
+    used = {name: value for name, value in parameters.items() if name not in left_out}
     parts = [notebook_digest, used, dict(inputs), versions()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Hash the files that ``data`` and ``mapping`` name, and those that the mapping names.
+    """Hash the files that parameters name (see `PATHS`), and those that mappings name.
+
+    Each counts with its own name (reports show it), wherever it is looked for from and whatever
+    links lead to it.
 
     Raises
     ------
@@ -101,14 +108,14 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
         counts as always new.
     """
     found = {}
-    for name in ("data", "mapping"):
+    for name in PATHS:
         value = str(parameters.get(name, ""))
         if not value:
             continue
         path = folder / value
         if path.exists():
-            found[f"{name} file"] = file_digest(path)
-            if name == "mapping":
+            found[f"{name} file"] = f"{file_digest(path)} {path.resolve().name}"
+            if name.endswith("mapping"):
                 found |= _files_of_mapping(path)
         elif "://" in value:
             found[f"{name} address"] = "not hashed"

@@ -8,6 +8,7 @@ customers; tables that name none (products, prices, rates, campaigns) go to ever
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Map
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -67,7 +68,13 @@ class Division:
     other_tables: tuple[str, ...]
 
 
-def divide(settings: Map[str, Any], by: str, place: Path, folder: Path) -> Division:
+def divide(
+    settings: Map[str, Any],
+    by: str,
+    place: Path,
+    folder: Path,
+    wanted: Collection[str] = (),
+) -> Division:
     """Divide the data of a run by a column of the orders; what has not changed is not read.
 
     Parameters
@@ -80,11 +87,13 @@ def divide(settings: Map[str, Any], by: str, place: Path, folder: Path) -> Divis
         Where relative paths start.
     folder : pathlib.Path
         The batch's folder; the parts come into ``parts`` there.
+    wanted : collection of str
+        The markets whose parts are laid out, by name or by folder name; none means all.
 
     Raises
     ------
     ParameterError
-        If there is no such column.
+        If there is no such column, or no such market.
     DataError
         If there are no orders, no row names a market, or a question about the data is open.
     """
@@ -96,21 +105,47 @@ def divide(settings: Map[str, Any], by: str, place: Path, folder: Path) -> Divis
     if same and intact(folder / PARTS, old):
         markets = tuple(Market(**item) for item in old["division"].pop("markets"))
         tables = tuple(old["division"].pop("other_tables"))
-        return Division(**old["division"], markets=markets, other_tables=tables)
+        division = Division(**old["division"], markets=markets, other_tables=tables)
+        if {one.slug for one in choose(division.markets, wanted)} <= {*old["laid_out"]}:
+            return division
     aside = Aside(folder, PARTS)
     try:
-        division = _divide(settings, by, place, aside.path, folder / PARTS)
+        division = _divide(settings, by, place, aside.path, folder / PARTS, wanted)
+        laid_out = [one.slug for one in choose(division.markets, wanted)]
         outputs = list_outputs(aside.path)
-        write_json(
-            aside.path / RECORD, {"key": key, "division": asdict(division), "outputs": outputs}
-        )
+        record = {"key": key, "division": asdict(division), "laid_out": laid_out}
+        write_json(aside.path / RECORD, {**record, "outputs": outputs})
         aside.commit()
     finally:
         aside.discard()
     return division
 
 
-def _divide(settings: Map[str, Any], by: str, place: Path, folder: Path, final: Path) -> Division:
+def choose(markets: Iterable[Market], wanted: Iterable[str]) -> list[Market]:
+    """Return the markets that are wanted, by name or by folder name; all if none is named.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such market.
+    """
+    listed, words = list(markets), list(wanted)
+    known = {name: market for market in listed for name in (market.slug, market.market)}
+    for name in words:
+        if name not in known:
+            raise ParameterError(f"--markets: {unknown('market', name, sorted(known))}")
+    slugs = {known[name].slug for name in words}
+    return [market for market in listed if not words or market.slug in slugs]
+
+
+def _divide(
+    settings: Map[str, Any],
+    by: str,
+    place: Path,
+    folder: Path,
+    final: Path,
+    wanted: Collection[str],
+) -> Division:
     from segkit.runner.cutting import Cut, gathered
 
     raw, mapping, base = gathered(settings, place)
@@ -121,12 +156,12 @@ def _divide(settings: Map[str, Any], by: str, place: Path, folder: Path, final: 
     cut = Cut(raw, mapping, column)
     if not cut.names:
         raise DataError(f"no order names a market: column {column!r} is empty throughout")
-    for market, slug in cut.names.items():
-        cut.write(market, folder, slug)
-    without = cut.write(None, folder, WITHOUT)
-    _settled(mapping, base, final).save(folder / MAPPING)
     markets = [Market(name, slug, *cut.size(name)) for name, slug in cut.names.items()]
     markets.sort(key=lambda one: (-one.rows, one.market))
+    for market in choose(markets, wanted):
+        cut.write(market.market, folder, market.slug)
+    without = cut.write(None, folder, WITHOUT)
+    _settled(mapping, base, final).save(folder / MAPPING)
     return Division(
         column,
         tuple(markets),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from segkit.errors import ParameterError, SourceError
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import PACKAGE, source_of, without_course
 from segkit.runner.context import run_name
+from segkit.runner.manifest import PATHS
 from segkit.runner.parameters import literal, set_parameters
 from segkit.writing import whole_folder, write_whole
 
@@ -61,6 +63,22 @@ def read_parameters(folder: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{path.name} cannot be read: {error}") from error
+
+
+def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, str]:
+    """Return parameters as text, with the paths that start from one folder told from another.
+
+    Examples
+    --------
+    >>> paths_from({"data": "a.csv", "k": "4"}, Path("/shop/exports"), Path("/shop"))
+    {'data': 'exports/a.csv', 'k': '4'}
+    """
+    told = dict(texts)
+    for name in {"out", *PATHS} & told.keys():
+        value = told[name]
+        if value and "://" not in value and not Path(value).is_absolute() and start != place:
+            told[name] = Path(os.path.relpath(start / value, place)).as_posix()
+    return told
 
 
 def audit_data(data: Path, mapping: Path | None = None) -> Audit:
