@@ -255,14 +255,13 @@ def score(
     ),
 ) -> None:
     """Assign the customers of a file to the segments of a saved model."""
-    from segkit.scoring import score_file, write_assignments
+    from segkit.scoring import check_out, score_file, write_assignments
 
     try:
         day = date.fromisoformat(as_of) if as_of else None
     except ValueError:
         raise ParameterError(f"--as-of expects an ISO date, got {as_of!r}") from None
-    if out.exists():
-        raise ParameterError(f"{out} exists; it is not overwritten")
+    check_out(out)
     found = score_file(model, data, mapping=mapping, as_of=day)
     typer.echo(str(found))
     typer.echo(_near(write_assignments(found, out)))
@@ -435,8 +434,8 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
-        words, code = explain(error)
-        typer.echo(f"segkit: {words}", err=True)
+        said, code = explain(error)
+        typer.echo(f"segkit: {said}", err=True)
         return code
     return 0
 

@@ -211,7 +211,23 @@ def write_assignments(scored: Scored, out: Path | str) -> Path:
     ParameterError
         If the file exists, or its ending is neither.
     """
+    path = check_out(out)
+    return write_frame(scored.assignments, path, overwrite=False, private=True)
+
+
+def check_out(out: Path | str) -> Path:
+    """Return the path of a file to write, which is refused before the work and not after it.
+
+    Raises
+    ------
+    ParameterError
+        If the file exists, its folder does not, or its ending is neither .csv nor .parquet.
+    """
     path = Path(out)
+    if path.exists():
+        raise ParameterError(f"{path} exists; it is not overwritten")
     if not path.name.lower().endswith((".csv", *PARQUET)):
         raise ParameterError(f"expected a file that ends in .csv or .parquet, got {path.name}")
-    return write_frame(scored.assignments, path, overwrite=False, private=True)
+    if not path.parent.is_dir():
+        raise ParameterError(f"there is no folder {path.parent} to write {path.name} in")
+    return path

@@ -19,6 +19,7 @@ slow = pytest.mark.slow
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     write_chain(tmp_path / "notebooks")
+    (tmp_path / "bad.bin").write_bytes(bytes(range(256)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -66,6 +67,20 @@ def test_params_lists_shared_ones_once_and_own_ones_apart(folder, capsys):
         (["params", "nothing"], 2, "unknown notebook 'nothing'"),
         (["index", "nowhere"], 3, "there is no folder nowhere"),
         (["new", "notebooks"], 2, "holds something already"),
+        (["run", "--data", "notebooks", "--mapping", "bad.bin"], 3, "not a valid TOML file"),
+        (["run", "--data", "notebooks", "--mapping", "notebooks"], 3, "expected a mapping file"),
+        (["run", "--out", "bad.bin"], 1, "cannot write to "),
+        (["check", "bad.bin"], 3, "bad.bin: expected a file ending in"),
+        (["check", "notebooks"], 3, "expected files named after tables"),
+        (["score", "bad.bin", "a.csv"], 1, "bad.bin is not JSON"),
+        (["score", "bad.bin", "a.csv", "--out", "a.xlsx"], 2, "ends in .csv or .parquet"),
+        (["score", "bad.bin", "a.csv", "--out", "no/a.csv"], 2, "there is no folder no"),
+        (["score", "bad.bin", "a.csv", "--as-of", "1.1.2024"], 2, "expects an ISO date"),
+        (["new", "bad.bin/x"], 1, "cannot write bad.bin/x: Not a directory"),
+        (["prune", "bad.bin", "--keep", "1"], 3, "there is no folder bad.bin"),
+        (["pdf", "bad.bin"], 3, "there is no folder bad.bin"),
+        (["audience", "bad.bin", "out"], 3, "run notebook 09 first"),
+        (["course", "build", "bad.bin"], 2, "bad.bin is a file"),
     ],
 )
 def test_wrong_use_is_one_clear_line_and_the_right_code(folder, capsys, words, code, message):
@@ -274,3 +289,39 @@ def test_parameters_that_name_files_are_those_that_are_hashed():
         if one.accepts and one.accepts.is_path
     }
     assert named - {"out"} == set(PATHS)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code", "message"),
+    [
+        ("parameters.toml", b"\xff\xfe", 2, "parameters.toml cannot be read"),
+        ("parameters.toml", b"seed = []", 2, "parameter 'seed' expects int"),
+        ("notebooks/04.ipynb", b'{"cells": [3]}', 3, "04.ipynb is not a Jupyter notebook"),
+        ("notebooks/04.ipynb", b'{"cells": {}}', 2, "expected one cell tagged 'parameters'"),
+        ("notebooks/04.ipynb", b"{", 3, "04.ipynb is not a Jupyter notebook"),
+    ],
+)
+def test_a_broken_file_of_the_folder_is_named(folder, capsys, file, content, code, message):
+    (folder / file).write_bytes(content)
+    assert cli.invoke(["run"]) == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_record_that_is_not_ours_does_not_stop_the_index(folder, capsys):
+    for name, text in {"a": "{bad", "b": '{"notebooks": 3}', "c": '{"notebooks": [3]}'}.items():
+        (folder / "reports" / name).mkdir(parents=True)
+        (folder / "reports" / name / "run.json").write_text(text)
+    assert cli.invoke(["index", "reports"]) == 0
+    assert cli.invoke(["prune", "reports", "--keep", "1"]) == 0
+
+
+def test_what_was_not_foreseen_is_one_line_too(folder, monkeypatch, capsys):
+    monkeypatch.setattr(workspace, "audit_data", lambda *_: {}["absent"])
+    assert cli.invoke(["check", "bad.bin"]) == 1
+    assert capsys.readouterr().err == (
+        "segkit: an error that was not foreseen: KeyError: 'absent' (--debug shows where)\n"
+    )
+    with pytest.raises(KeyError):
+        cli.invoke(["check", "bad.bin"], debug=True)

@@ -77,6 +77,8 @@ def build_course(
         if name not in VARIANTS:
             raise ParameterError(unknown("variant", name, VARIANTS))
     place = place.absolute()  # lessons are executed from folders of their own
+    if place.exists() and not place.is_dir():
+        raise ParameterError(f"{place} is a file; a course is built into a folder")
     if place.exists() and any(place.iterdir()) and not (place / PARAMETERS).is_file():
         raise ParameterError(f"{place} holds something else; nothing is overwritten")
     course = list(read_sessions() if sessions is None else sessions)

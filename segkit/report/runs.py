@@ -22,7 +22,7 @@ WORDS = {
     "failed": ("failed", "poor"),
     "gate": ("data not fit", "poor"),
     "killed": ("ended from outside", "poor"),
-    "stopped": ("could not begin", "poor"),
+    "stopped": ("stopped", "poor"),
     "skipped": ("too small", "attention"),
     "running": ("not finished", "attention"),
     "not run": ("not run", "attention"),
@@ -77,7 +77,10 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
 
 def _run(folder: Path) -> dict[str, Any]:
     record = read_json(folder / "run.json")
-    listed = {item["stem"]: item for item in record.get("notebooks", [])}
+    told = record.get("notebooks")  # somebody else's run.json may hold anything
+    known = [item for item in told if isinstance(item, dict) and "stem" in item] if isinstance(
+        told, list) else []  # fmt: skip
+    listed = {item["stem"]: item for item in known}
     for path in sorted(folder.glob(f"*/{NAME}")):
         listed.setdefault(path.parent.name, {"stem": path.parent.name})
     manifests = {stem: read_json(folder / stem / NAME) for stem in listed}

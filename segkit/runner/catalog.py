@@ -71,14 +71,14 @@ def load_notebook(path: Path) -> Notebook:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         cells = content["cells"]
-    except (ValueError, KeyError, TypeError) as error:
+        tagged = [cell for cell in cells if "parameters" in _tags(cell)]
+        meta = dict(content.get("metadata", {}).get("segkit", {}))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{path.name} is not a Jupyter notebook") from error
-    tagged = [cell for cell in cells if "parameters" in _tags(cell)]
     if len(tagged) != 1:
         raise ParameterError(
             f"{path.stem}: expected one cell tagged 'parameters', found {len(tagged)}"
         )
-    meta = content.get("metadata", {}).get("segkit", {})
     return Notebook(
         stem=path.stem,
         path=path,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import segkit
-from segkit.errors import SourceError
+from segkit.errors import MappingError, SourceError
 from segkit.writing import write_whole
 
 NAME = "manifest.json"
@@ -103,6 +103,8 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
     Raises
     ------
+    MappingError
+        If a mapping is not TOML.
     SourceError
         If a file is not there. An address such as ``sqlite:///shop.db`` cannot be hashed and
         counts as always new.
@@ -128,8 +130,10 @@ def _files_of_mapping(path: Path) -> dict[str, str]:
     """Hash the files and databases that a mapping names, the erasure list too."""
     try:
         waiting: list[Any] = [tomllib.loads(path.read_text(encoding="utf-8"))]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return {}  # the intake says what is wrong with it
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(f"{path.name} is not a valid TOML file: {error}") from error
+    except IsADirectoryError as error:
+        raise MappingError(f"expected a mapping file (TOML), got the folder {path}") from error
     found = {}
     while waiting:
         table = waiting.pop()
