@@ -120,7 +120,8 @@ def _told(row: Mapping[str, Any], kind: str) -> str:
         return f"{row['effect']} (F {number(row['statistic'])})"
     if row["verdict"] not in ("higher", "lower"):
         return ""
-    limits = f"({gap(row['low'], kind)} to {gap(row['high'], kind)})"
+    factor = 100 if kind == "share" else 1
+    limits = f"({number(factor * row['low'])} to {number(factor * row['high'])})"
     return f"{gap(row['value'], kind)} {limits} for {row['effect']}"
 
 
