@@ -84,9 +84,10 @@ class Figure:
         """Fix the layout at its first drawing: each further pass would move it a little."""
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        if isinstance(self.figure.get_layout_engine(), ConstrainedLayoutEngine):
-            self.figure.draw_without_rendering()
-            self.figure.draw_without_rendering()
+        engine = self.figure.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
+            for _ in range(2):
+                engine.execute(self.figure)
             self.figure.set_layout_engine("none")
 
     def save(self, path: Path | str) -> Path:
@@ -94,7 +95,11 @@ class Figure:
         return write_whole(path, self.png())
 
     def _repr_html_(self) -> str:
-        image = base64.b64encode(self.png()).decode("ascii")
+        return self.html(self.png())
+
+    def html(self, png: bytes) -> str:
+        """Return the element that shows an image of this figure drawn before, with its text."""
+        image = base64.b64encode(png).decode("ascii")
         return (
             f'<figure style="margin:0"><img style="max-width:100%;height:auto" '
             f'alt="{html.escape(self.alt, quote=True)}" '

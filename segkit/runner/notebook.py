@@ -21,7 +21,7 @@ from segkit.runner.context import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
 from segkit.runner.tables import as_html, fit_to_show, save_table
-from segkit.writing import write_frame
+from segkit.writing import write_frame, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -204,13 +204,12 @@ class NotebookRun:
         self._check_open()
         frame, note = fit_to_show(figure.data, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
-        figure.save(self._folder / "figures" / f"{name}.png")
+        png = figure.png()  # drawn once, for the file and for the page
+        write_whole(self._folder / "figures" / f"{name}.png", png)
         alt = self._fit(figure.alt)
         self._summary["figures"].append({"path": f"figures/{name}.png", "alt": alt})
         self._show(
-            replace(figure, alt=alt)._repr_html_()
-            + self._link(path, "Data of the figure (csv)")
-            + note
+            replace(figure, alt=alt).html(png) + self._link(path, "Data of the figure (csv)") + note
         )
 
     def say(self, what: Result | str) -> None:
