@@ -80,7 +80,14 @@ FAULTS = [
         "weights, total = n / n.sum(), float(n.sum())",
         "weights, total = np.ones(len(n)) / len(n), float(n.sum())",
         "test_lift_weights",
-        "profit is weighted by segments' sizes",
+        "costs are weighted by segments' sizes",
+    ),
+    Fault(
+        "lift/money.py",
+        "which, arms, n, level=level)",
+        "which, arms, np.ones(len(n)), level=level)",
+        "test_lift_weights",
+        "added revenue is weighted by segments' sizes",
     ),
     Fault(
         "uplift/curve.py",

@@ -31,6 +31,21 @@ def test_added_revenue_weighs_segments_by_their_size_in_the_arm():
     assert added["all customers"] == pytest.approx((100 * 1.0 + 300 * 5.0) / 400)
 
 
+def test_costs_weigh_segments_by_their_size_in_the_arm():
+    contacts = {"S1": 1, "S2": 3}
+    sent = (
+        pl.when(pl.col("arm") == "none")
+        .then(0)
+        .otherwise(pl.col("segment").replace_strict(contacts))
+    )
+    found = segkit.campaign_profit(
+        shop().with_columns(emails_sent=sent), control="none", margin=0.5, cost_per_contact=0.1
+    )
+    cost = dict(found.table.select("segment", "added_cost").iter_rows())
+    assert cost["S1"] == pytest.approx(0.1)
+    assert cost["all customers"] == pytest.approx(0.1 * (100 * 1 + 300 * 3) / 400)
+
+
 def test_post_stratification_weighs_segments_by_their_customers():
     found = segkit.measure_lift(shop(), control="none", overall="stratified")
     row = found.row(metric="revenue")
