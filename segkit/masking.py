@@ -49,6 +49,7 @@ _NO_VALUE = frozenset(
 )
 _LETTERS = re.compile(r"[^\W\d_]+")
 LONGEST, LONGEST_CODE, LEAST_DIGITS = 30, 3, 3
+LEAST_HOLDERS = 5  # of a value that is shown as a kind, not as somebody's
 
 
 def personal_columns(names: list[str]) -> list[str]:
@@ -148,6 +149,27 @@ def mask_cell(value: object) -> str:
 def _is_code(word: str) -> bool:
     short = len(word) <= LONGEST_CODE
     return len(word) == 1 or (short and word.isupper()) or word.casefold() in _WORDS
+
+
+def mask_word(word: object, cells: pl.Series) -> str:
+    """Show a word of a column of kinds (status, type) if many cells hold it; else `mask_cell`.
+
+    Many are five cells, or a fifth of a column of fewer than 25.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> cells = pl.Series(["void"] * 6 + ["Ann Lee, see note"] + ["paid"] * 20)
+    >>> mask_word("void", cells), mask_word("Ann Lee, see note", cells)
+    ('void', 'text of 17 characters')
+    """
+    import polars as pl
+
+    text = str(word)
+    if word is None or len(text) > LONGEST or mask_text(text) != text:
+        return mask_cell(word)
+    held = int((cells.cast(pl.String) == text).sum())
+    return text if held >= min(LEAST_HOLDERS, max(1.0, 0.2 * cells.len())) else mask_cell(word)
 
 
 def mask_column(cells: pl.Series) -> tuple[pl.Series, int]:

@@ -46,7 +46,10 @@ def test_refusal_of_profiling_is_obeyed_and_counted():
 
 def test_where_consent_is_not_recorded_the_default_is_said():
     granted = segkit.intake(ORDERS)
-    assert any("taken as granted (consent_default)" in note for note in granted.notes)
+    assert any(
+        "it is taken as granted (to change it: [customers] consent_default" in note
+        for note in granted.notes
+    )
     both = {"orders": ORDERS, "customers": CUSTOMERS}
     refused = segkit.intake(both, {"consent_default": "refused"})
     assert refused.orders["customer_id"].unique().to_list() == ["a"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segkit.ingest.process import Intake
     from segkit.plot import Figure
 
+CONSENT = "consent to profiling is"
 RIVALS = "Several columns could be"
 
 __all__ = ["Audit", "Finding", "check", "settle_mapping"]
@@ -91,7 +92,14 @@ class Audit(Result):
         else:
             verdict = "They can be used as mapped."
         look = self._look()
-        return f"Read {read}. {verdict}" + (f" {look[0].upper()}{look[1:]}." if look else "")
+        consent = [item.finding for item in self.findings if item.finding.startswith(CONSENT)]
+        return " ".join(
+            [
+                f"Read {read}. {verdict}",
+                *([f"{look[0].upper()}{look[1:]}."] if look else []),
+                *(f"{one[0].upper()}{one[1:]}." for one in consent),
+            ]
+        )
 
     @property
     def headline(self) -> str:

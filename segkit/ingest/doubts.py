@@ -15,6 +15,7 @@ from segkit.ingest.months import LANGUAGES, date_words
 from segkit.ingest.numbers import seen_dialect
 from segkit.ingest.parse import is_text
 from segkit.ingest.spelling import SHORT, DayOrder, formats, numeric_format
+from segkit.masking import mask_cell
 
 ORDER_WORDS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 # Numbers that systems write where they have no value.
@@ -35,7 +36,7 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
             return []
         told = f"The numbers in {theirs!r} are not recognised as dates."
         answer = f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, excel)'
-        return [Finding("block", table, name, told, example=str(cells[0]), answer=answer)]
+        return [Finding("block", table, name, told, example=mask_cell(cells[0]), answer=answer)]
     texts = cells.cast(pl.String)
     order = columns.day_order(name)
     if not _dated(texts, order):
@@ -44,7 +45,7 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
             f"{LANGUAGES})."
         )
         answer = f'[{table}] date_format = "%d/%m/%Y %H:%M"'
-        example = str(texts[0])
+        example = mask_cell(texts[0])
         return [Finding("block", table, name, told, texts.len(), example, answer)]
     return _about_order(columns, name, order)
 
@@ -70,11 +71,11 @@ def _about_order(columns: Columns, name: str, order: DayOrder) -> list[Finding]:
         sign = next((sign for sign in "-/." if sign in order.example), "-")
         forms = [f'"{sign.join(SHORT[item])}"' for item in order.short]
         answer = f"[{table}] date_format = {forms[0]} (or {', '.join(forms[1:])})"
-        return [Finding("block", table, name, told, cells.len(), order.example, answer)]
+        return [Finding("block", table, name, told, cells.len(), mask_cell(order.example), answer)]
     if order.unsure:
         told = f"{theirs!r} can be read day first or month first: no number is above 12."
         answer = f"[{table}] day_first = true (or false)"
-        return [Finding("block", table, name, told, cells.len(), str(cells[0]), answer)]
+        return [Finding("block", table, name, told, cells.len(), mask_cell(cells[0]), answer)]
     return []
 
 
@@ -103,7 +104,7 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
     if sure:
         return []
     doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
-    example = str(doubtful.sort()[0]) if doubtful.len() else str(unique[0])
+    example = mask_cell(doubtful.sort()[0] if doubtful.len() else unique[0])
     told = (
         f"It cannot be seen whether {dialect.decimal!r} in {theirs!r} is the decimal sign or "
         "parts thousands."
@@ -131,7 +132,9 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     counts = counts.sort("count", "code", descending=[True, False])
     if counts.height < 2:
         return []
-    listed = ", ".join(f"{code} ({number(rows)})" for code, rows in counts.head(6).iter_rows())
+    listed = ", ".join(
+        f"{mask_cell(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
+    )
     answer = f'currency = "{counts.item(0, 0)}" sets the other lines apart'
     if table == "orders":
         answer = (

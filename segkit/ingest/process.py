@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
 from segkit.ingest.columns import Columns
@@ -18,6 +19,7 @@ from segkit.ingest.orders import clean_orders
 from segkit.ingest.people import IDENTIFIERS, People, erased_ids, links_from, match_lists
 from segkit.ingest.pseudonyms import pseudonymised
 from segkit.ingest.readers import gather
+from segkit.ingest.settle import WHO
 from segkit.ingest.tables import clean_events, clean_table
 from segkit.ledger import Ledger, Part, Step
 from segkit.schema import CONTRACTS, validate
@@ -109,11 +111,18 @@ class Intake:
 
         return trace_customer(self, customer_id)
 
-    def save(self, folder: Path | str) -> Path:
-        """Write the clean tables, rejects, ledger and mapping to a folder; return it."""
+    def save(
+        self, folder: Path | str, *, private: Path | str | None = None, owner: Path | None = None
+    ) -> Path:
+        """Write the clean tables, rejects, ledger and mapping to a folder; return it.
+
+        With ``private``, raw rows and rejects are kept in a store there, on behalf of the run
+        ``owner``; see `segkit.ingest.store.save_intake`.
+        """
         from segkit.ingest.store import save_intake
 
-        return save_intake(self, Path(folder))
+        root = None if private is None else Path(private)
+        return save_intake(self, Path(folder), private=root, owner=owner)
 
     @classmethod
     def open(cls, folder: Path | str) -> Intake:
@@ -259,7 +268,7 @@ def run(
                 people = _with_customers(people, cleaned.frame, cleaned.refused)
         clean[name], rejects[name] = validate(name, frame), settled.rejects
         steps += settled.steps
-    _note_consent(raw, mapping, notes)
+    _note_consent(clean, rejects, mapping, notes)
     gone = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
     notes += match_lists(listed, people, clean, gone)
     clean, rejects = pseudonymised(clean, rejects, mapping, notes)
@@ -292,14 +301,38 @@ def _with_customers(people: People, frame: pl.DataFrame, refused: pl.Series | No
     return replace(people, births=births)
 
 
-def _note_consent(raw: Map[str, pl.DataFrame], mapping: Mapping, notes: list[str]) -> None:
-    """Say so where no table tells who consented to profiling."""
+def _note_consent(
+    clean: Map[str, pl.DataFrame],
+    rejects: Map[str, pl.DataFrame],
+    mapping: Mapping,
+    notes: list[str],
+) -> None:
+    """Say how many customers have no consent to profiling recorded, and what is assumed."""
     part = mapping.tables.get("customers")
     known = part is not None and "profiling_consent" in {**part.columns, **part.constants}
-    if "customers" in raw and known:
+    who = [clean[name]["customer_id"] for name in ("orders", "events") if name in clean]
+    held = [_refused_in(rejects[name]) for name in ("orders", "events") if name in rejects]
+    recorded = []
+    if known and "customers" in clean:
+        recorded = [clean["customers"]["customer_id"], _refused_in(rejects["customers"])]
+    elif "customers" in clean:
+        who.append(clean["customers"]["customer_id"])
+    if not who:
+        return
+    everybody = pl.concat([*who, *held]).drop_nulls().unique()
+    silent = everybody
+    if recorded:
+        silent = everybody.filter(~everybody.is_in(pl.concat(recorded).implode()))
+    if silent.is_empty():
         return
     default = mapping.option("customers", "consent_default")
+    other = "refused" if default == "granted" else "granted"
+    told = f"{number(silent.len())} of {counted(everybody.len(), 'customer')}"
     notes.append(
-        "consent to profiling is not recorded in the source; it is taken as "
-        f"{default} (consent_default)"
+        f"consent to profiling is not recorded for {told}; it is taken as {default} "
+        f'(to change it: [customers] consent_default = "{other}")'
     )
+
+
+def _refused_in(rejects: pl.DataFrame) -> pl.Series:
+    return rejects.filter(pl.col("reason") == "no_profiling_consent")[WHO].alias("customer_id")

@@ -11,6 +11,7 @@ from segkit.ingest.doubts import about_currencies, about_dates, about_decimals, 
 from segkit.ingest.findings import Finding
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
 from segkit.ingest.parse import flag, is_text
+from segkit.masking import mask_word
 from segkit.schema import CONTRACTS, Field
 
 # Words for a document that gives money back, in six languages.
@@ -141,14 +142,14 @@ def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
 
 def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
     named = rows.filter(pl.col("word").str.to_lowercase().str.contains(CREDIT))
-    word = (named if named.height else rows)["word"][0]
+    word = mask_word((named if named.height else rows)["word"][0], rows["word"])
     return Finding(
         "block",
         "orders",
         "is_return",
         f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.",
         rows.height,
-        str(word),
+        word,
         f'[orders.columns] is_return = "{column}" with [orders.values.is_return] "{word}" = true '
         "(and each other word = true or false)",
     )
@@ -156,7 +157,7 @@ def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
 
 def _some(words: pl.Series) -> str:
     found = words.drop_nulls().unique().sort().head(4).to_list()
-    return ", ".join(repr(word) for word in found)
+    return ", ".join(repr(mask_word(word, words)) for word in found)
 
 
 def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:

@@ -11,10 +11,13 @@ import polars as pl
 
 from segkit.ingest.columns import Columns
 from segkit.ledger import Apart, Step, money_from_micro
+from segkit.masking import mask_cell, mask_word
+from segkit.schema import CONTRACTS
 
 # A row's helper columns while a table is being cleaned; none of them leaves intake.
 CODE, MICROS, REPEAT = "__code", "__micro", "__repeat"
 HIDDEN = ("erased",)
+WORDS = ("cancelled", "total_words", "non_products")  # options that list words
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"
 
@@ -178,10 +181,28 @@ def _apart(columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.Dat
         examples = tuple(
             _place(row["source_row"], columns.first_line)
             + (": " if shown else "")
-            + ", ".join(f"{name} = {row[name]!s}" for name in shown)
+            + ", ".join(f"{name} = {_shown(columns, name, row[name])}" for name in shown)
             for row in first.iter_rows(named=True)
         )
     return Apart(rule.reason, counts["rows"], counts["customers"], money, examples, rule.change)
+
+
+def _shown(columns: Columns, name: str, value: object) -> str:
+    """Show of a cell what helps to mend it, and nothing that names anyone.
+
+    Words of kinds (status, type, product code) are shown where they are many's or the mapping's.
+    """
+    part = columns.mapping.tables[columns.table]
+    ours = next((our for our, theirs in part.columns.items() if theirs == name), "")
+    field = next((f for f in CONTRACTS[columns.table] if f.name == ours), None)
+    if field is None or name not in columns.raw.columns:
+        return mask_cell(value)
+    known = {str(word).casefold() for option in WORDS for word in columns.option(option)}
+    if str(value).strip().casefold() in known:
+        return str(value)
+    if field.kind in ("text", "flag") or ours == "product_id":
+        return mask_word(value, columns.raw.get_column(name))
+    return mask_cell(value)
 
 
 def _place(row: int, first_line: int | None) -> str:

@@ -11,17 +11,35 @@ import polars as pl
 
 from segkit.errors import SourceError
 from segkit.ingest.mapping import Mapping
+from segkit.ingest.private import POINTER, VARIABLE, find_private, keep_private
+from segkit.ingest.settle import WHO
 from segkit.ledger import Ledger
-from segkit.schema import CONTRACTS
+from segkit.schema import CONTRACTS, OPEN
+from segkit.writing import close_to_others, private_folder
 
 if TYPE_CHECKING:
     from segkit.ingest.process import Intake
 
 LEDGER, MAPPING = "ledger.json", "mapping.toml"
+REJECTED = ("source_row", "reason", WHO)
 
 
-def save_intake(taken: Intake, folder: Path) -> Path:
+def save_intake(
+    taken: Intake, folder: Path, *, private: Path | None = None, owner: Path | None = None
+) -> Path:
     """Write an intake aside, and rename it to ``folder`` when it is whole.
+
+    All is readable by its owner alone. Of raw rows and rejects only mapped columns are kept.
+
+    Parameters
+    ----------
+    taken : Intake
+    folder : pathlib.Path
+    private : pathlib.Path, optional
+        Root of the stores that take the raw rows and the rejects (`segkit.ingest.private`); by
+        default they lie in ``folder`` too.
+    owner : pathlib.Path, optional
+        The run on whose behalf they are kept; ``folder`` itself by default.
 
     Raises
     ------
@@ -32,20 +50,49 @@ def save_intake(taken: Intake, folder: Path) -> Path:
         raise SourceError(f"{folder.name}/ is not empty and holds no intake; choose another folder")
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
-    for inner in ("rejects", "raw"):
-        (aside / inner).mkdir(parents=True)
+    private_folder(aside)
     for name, frame in taken.tables.items():
         frame.write_parquet(aside / f"{name}.parquet", compression="zstd")
-        taken.rejects[name].write_parquet(aside / "rejects" / f"{name}.parquet", compression="zstd")
-    for name, rows in (taken.raw or {}).items():
-        _without_erased(rows, taken.rejects[name]).collect().write_parquet(
-            aside / "raw" / f"{name}.parquet", compression="zstd"
-        )
+    if private is None:
+        _write_rows(taken, aside)
+    else:
+        pointer = keep_private(private, owner or folder, lambda place: _write_rows(taken, place))
+        (aside / POINTER).write_text(json.dumps(pointer), encoding="utf-8")
     (aside / LEDGER).write_text(json.dumps(taken.ledger.to_dict(), indent=1), encoding="utf-8")
     taken.mapping.save(aside / MAPPING)
+    close_to_others(aside)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     return folder
+
+
+def _write_rows(taken: Intake, folder: Path) -> None:
+    """Write the raw rows and the rejects, mapped columns alone."""
+    for inner in ("rejects", "raw"):
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    for name, rejects in taken.rejects.items():
+        mapped = _mapped(taken, name)
+        own = [n for n in rejects.columns[:3] if n in REJECTED]
+        theirs = {n: n.removeprefix("raw_") if n.removeprefix("raw_") in REJECTED else n
+                  for n in rejects.columns if n not in own}  # fmt: skip
+        kept = [n for n, source in theirs.items() if source in mapped]
+        rejects.select(*own, *kept).write_parquet(
+            folder / "rejects" / f"{name}.parquet", compression="zstd"
+        )
+    for name, rows in (taken.raw or {}).items():
+        frame = _without_erased(rows, taken.rejects[name])
+        there = [n for n in frame.collect_schema().names() if n in _mapped(taken, name)]
+        frame.select(there).collect().write_parquet(
+            folder / "raw" / f"{name}.parquet", compression="zstd"
+        )
+
+
+def _mapped(taken: Intake, table: str) -> set[str]:
+    """Name the source columns that the clean table was made from, survey items included."""
+    part = taken.mapping.tables.get(table)
+    named = set() if part is None else set(part.columns.values())
+    extra = set(taken.tables[table].columns) if table in OPEN and table in taken.tables else set()
+    return named | extra
 
 
 def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) -> pl.LazyFrame:
@@ -61,6 +108,9 @@ def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) ->
 def open_intake(folder: Path) -> Intake:
     """Read back what `save_intake` wrote; raw tables are scanned, not read.
 
+    Where raw rows and rejects are kept elsewhere and are not there, a note says so, and `trace`
+    refuses.
+
     Raises
     ------
     SourceError
@@ -72,13 +122,24 @@ def open_intake(folder: Path) -> Intake:
         raise SourceError(f"expected a saved intake (with {LEDGER}) in {folder.name}/, found none")
     ledger = Ledger.from_dict(json.loads((folder / LEDGER).read_text(encoding="utf-8")))
     tables = {n: folder / f"{n}.parquet" for n in CONTRACTS if (folder / f"{n}.parquet").is_file()}
-    raw = {n: folder / "raw" / f"{n}.parquet" for n in tables}
+    notes, rows = ledger.notes, folder if not (folder / POINTER).is_file() else None
+    if rows is None:
+        pointer = json.loads((folder / POINTER).read_text(encoding="utf-8"))
+        rows = find_private(folder, pointer)
+        if rows is None:
+            told = (
+                f"raw rows and rejects are not there: expected {pointer['store']} in "
+                f"{pointer['root']} (from the run's folder), or in ${VARIABLE}"
+            )
+            notes = (*notes, told)
+    raw = {} if rows is None else {n: rows / "raw" / f"{n}.parquet" for n in tables}
     there = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
+    rejected = {} if rows is None else {n: rows / "rejects" / f"{n}.parquet" for n in tables}
     return Intake(
         {n: pl.read_parquet(path) for n, path in tables.items()},
-        {n: pl.read_parquet(folder / "rejects" / f"{n}.parquet") for n in tables},
+        {n: pl.read_parquet(path) for n, path in rejected.items()},
         ledger,
         Mapping.load(folder / MAPPING),
-        ledger.notes,
+        notes,
         there or None,
     )

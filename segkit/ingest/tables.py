@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import counted
+from segkit.display import counted, number
 from segkit.ingest.answers import count_unreadable, read_item
 from segkit.ingest.clock import DATE_LIKE
 from segkit.ingest.columns import Columns
@@ -145,6 +145,13 @@ def _refusals(columns: Columns, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.S
         return frame, pl.Series("customer_id", [], dtype=pl.String)
     given = pl.col("profiling_consent").min().over("customer_id")
     frame = frame.with_columns(__refused=~given.fill_null(value=False))
+    blank = frame.filter(given.is_null())["customer_id"].drop_nulls().n_unique()
+    if blank:
+        columns.notes.append(
+            f"consent to profiling is blank for {counted(blank, 'customer')} of "
+            f"{number(frame['customer_id'].n_unique())}; it is taken as refused (to change it: "
+            "fill it in the source)"
+        )
     refused = frame.filter(pl.col("__refused"))["customer_id"].drop_nulls().unique()
     return frame, refused
 

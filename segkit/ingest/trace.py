@@ -93,8 +93,11 @@ def trace_customer(taken: Intake, customer_id: str) -> Trace:
     Raises
     ------
     DataError
-        If no row names the customer (or the customer is erased).
+        If no row names the customer (or the customer is erased), or the raw rows and rejects of a
+        saved intake are not there.
     """
+    if taken.tables and not taken.rejects:
+        raise DataError(f"a customer cannot be traced: {taken.notes[-1]}")
     asked, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
     raw: dict[str, pl.DataFrame] = {}
     clean: dict[str, pl.DataFrame] = {}

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.masking import personal_columns
+from segkit.masking import LEAST_HOLDERS, personal_columns
 from segkit.profile.members import Flags, Members
 from segkit.stats.intervals import wilson
 
-LEAST_HOLDERS = 5  # of a value that is shown, unless a smaller cell is asked for
 AGE_FROM = (0, 18, 25, 35, 45, 55, 65)
 AGE_BANDS = ("under 18", "18-24", "25-34", "35-44", "45-54", "55-64", "65 and over")
 MOST_LEVELS = 12

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
+from segkit.ingest.private import private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook
 from segkit.runner.context import build_context, find_data
 from segkit.runner.earlier import take_over
@@ -64,6 +65,7 @@ def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[Notebo
         before = read_json(this.earlier / stem / NAME)
         if holds(this.earlier / stem, before, inputs, key):
             take_over(this.earlier / stem, this.folder, before, previous(this.earlier / stem))
+            refer_again(_root(this, stem), this.folder)
             return NotebookEnd(stem, "reused"), f"as in {this.earlier.name}"
     aside = Aside(this.folder, stem)
     try:
@@ -73,11 +75,17 @@ def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[Notebo
         aside.commit()
     finally:
         aside.discard()
+        settle_private(_root(this, stem), this.folder)
     message = str((manifest["error"] or {}).get("message", ""))
     seen |= {"seconds": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
     peak = manifest["peak_memory_bytes"] / 2**20
     detail = f"report {manifest['seconds']['rendering']:.1f} s, peak {peak:,.0f} MiB"
     return NotebookEnd(stem, manifest["status"], message), detail
+
+
+def _root(this: State, stem: str) -> Path:
+    """Return the folder that holds raw rows and rejects."""
+    return private_root(this.place, str(this.settings(stem).get("private", "")))
 
 
 def key_now(this: State, notebook: Notebook) -> tuple[dict[str, str], str]:

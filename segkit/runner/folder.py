@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.errors import RunError
-from segkit.writing import lock
+from segkit.writing import close_to_others, lock, private_folder
 
 WORK = ".segkit"  # holds folders being written, and locks; in a run's folder
 PARTS = ("data", "tables", "figures")
@@ -84,9 +84,14 @@ class Aside:
         lock(self._handle)
         for part in PARTS:
             (self.path / part).mkdir(parents=True)
+        private_folder(self.path / "data")
 
     def commit(self) -> Path:
-        """Put the folder in its place; an older one goes only once this one stands there."""
+        """Put the folder in its place; an older one goes only once this one stands there.
+
+        What it holds of single customers, its ``data``, is readable by its owner alone.
+        """
+        close_to_others(self.path / "data")
         for part in PARTS:
             if not any((self.path / part).iterdir()):
                 (self.path / part).rmdir()

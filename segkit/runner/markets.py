@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Map
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
@@ -25,6 +25,12 @@ from segkit.runner.manifest import (
     read_json,
     write_json,
 )
+from segkit.writing import close_to_others
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from segkit.ingest.mapping import Mapping
 
 PARTS, RECORD, MAPPING = "parts", "division.json", "mapping.toml"
 WITHOUT = "without-market"
@@ -112,6 +118,7 @@ def divide(
     try:
         division = _divide(settings, by, place, aside.path, folder / PARTS, wanted)
         laid_out = [one.slug for one in choose(division.markets, wanted)]
+        close_to_others(aside.path)
         outputs = list_outputs(aside.path)
         record = {"key": key, "division": asdict(division), "laid_out": laid_out}
         write_json(aside.path / RECORD, {**record, "outputs": outputs})
@@ -153,7 +160,7 @@ def _divide(
         raise DataError("there are no orders to be divided: the source has no such table")
     named = mapping.tables["orders"].columns if "orders" in mapping.tables else {}
     column = find_column(by, raw["orders"].columns, named)
-    cut = Cut(raw, mapping, column)
+    cut = Cut(_mapped(raw, mapping, column), mapping, column)
     if not cut.names:
         raise DataError(f"no order names a market: column {column!r} is empty throughout")
     markets = [Market(name, slug, *cut.size(name)) for name, slug in cut.names.items()]
@@ -203,6 +210,18 @@ def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
         for name, part in mapping.tables.items()
     }
     return replace(mapping, tables=tables, options=options)
+
+
+def _mapped(raw: Map[str, pl.DataFrame], mapping: Mapping, by: str) -> dict[str, pl.DataFrame]:
+    """Keep of the raw tables the mapped columns and the market's; a survey's items are mapped."""
+    kept = {}
+    for table, frame in raw.items():
+        part = mapping.tables.get(table)
+        named = set() if part is None else set(part.columns.values())
+        whole = part is None or table == "survey"
+        wanted = {*named, by} if table == "orders" else named
+        kept[table] = frame if whole else frame.select(n for n in frame.columns if n in wanted)
+    return kept
 
 
 def _told(table: str, rows: int, without: int) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
+from segkit.ingest.private import private_root, settle_private
 from segkit.masking import mask_text
 from segkit.result import Result, decode, encode
 from segkit.runner.context import Context, check_level, worst_quality
@@ -26,6 +27,7 @@ from segkit.writing import write_frame, write_whole
 if TYPE_CHECKING:
     import polars as pl
 
+    from segkit.ingest import Intake
     from segkit.plot import Figure
 
 
@@ -158,6 +160,15 @@ class NotebookRun:
         """Write a promised object or result, as JSON, for later notebooks."""
         self._check_promised(name)
         write_json(self._folder / "data" / f"{name}.json", encode(value))
+
+    def save(self, name: str, taken: Intake) -> None:
+        """Write a promised intake for later notebooks; its raw rows and rejects lie elsewhere.
+
+        They are kept out of the reports, in the folder that the parameter ``private`` or the
+        variable ``SEGKIT_PRIVATE`` names, else in ``private`` beside the folder of the reports.
+        """
+        root = private_root(Path(self._context.home), str(self.settings.get("private", "")))
+        taken.save(self.path(name), private=root, owner=Path(self._context.run_folder))
 
     def _check_promised(self, name: str) -> None:
         self._check_open()
@@ -320,8 +331,11 @@ class NotebookRun:
         manifest = interactive_manifest(self._context, self._started)
         manifest |= {"outputs": list_outputs(self._folder), "versions": versions()}
         write_json(self._folder / NAME, manifest)
-        with locked(Path(self._context.run_folder)):
+        run_folder = Path(self._context.run_folder)
+        with locked(run_folder):
             aside.commit()
+        chosen = str(self.settings.get("private", ""))
+        settle_private(private_root(Path(self._context.home), chosen), run_folder)
         rows = self._summary["answers"]
         if rows:
             import polars as pl

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import ParameterError, RunError
+from segkit.ingest.private import private_root, roots_of, settle_private
 from segkit.runner.earlier import RECORD, same_series
 from segkit.runner.folder import WORK, clean, held, locked
 from segkit.runner.manifest import read_json
@@ -40,7 +41,8 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
 
     Never removed: a run that is being written; the newest good run of a series and market, even
     where later ones failed; a folder that no runner wrote. A folder leaves its place in one step,
-    so that a process killed meanwhile leaves no half run behind.
+    so that a process killed meanwhile leaves no half run behind. Raw rows and rejects that no run
+    refers to any more go too (`segkit.ingest.private`).
 
     Parameters
     ----------
@@ -65,12 +67,16 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     for path in out.glob(f"*/{RECORD}"):
         record = read_json(path)
         kinds.add((str(record.get("series", record.get("name"))), record.get("market")))
+    roots = {private_root(Path.cwd())}.union(*(roots_of(p.parent) for p in out.glob(f"*/{RECORD}")))
     found = []
     for series, market in sorted(kinds, key=str):
         runs = same_series(out, series, market)
         good = next((run for run in runs if _is_good(run)), None)
         for place, run in enumerate(runs):
             found.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
+    if not rehearse:
+        for root in roots:
+            settle_private(root)
     return found
 
 

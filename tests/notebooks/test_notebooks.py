@@ -12,7 +12,7 @@ from tests.notebooks.runs import FILES, LOADED, NOTEBOOKS, STEMS, Ran
 
 MOST_LINES = 9
 READ = re.compile(r'run\.(?:read|read_path|read_json|has)\(\s*"(\w+)"')
-WRITE = re.compile(r'run\.(?:write|write_json|path|skip)\(\s*"(\w+)"')
+WRITE = re.compile(r'run\.(?:write|write_json|save|path|skip)\(\s*"(\w+)"')
 SILENCED = re.compile(r"warnings|%%capture|logging\.disable|stderr|devnull")
 
 
