@@ -1,7 +1,6 @@
 """A small shop whose raw files hold planted personal data in every place where they turn up."""
 
 import html
-import json
 import re
 from pathlib import Path
 
@@ -26,7 +25,7 @@ TEXT_COLUMNS = {"customers": ("gender", "region", "income_band", "preferred_chan
 
 
 def plant(folder: Path, customers: int) -> Path:
-    """Write a simulated shop's raw tables with secrets in them, and its mapping; return the mapping.
+    """Write a simulated shop's raw tables with secrets in them; return the path of its mapping.
 
     Planted are: columns that no mapping names, with text in every row; cells that cannot be read,
     in every column of dates and numbers; remarks among the words of customer attributes and

@@ -1,0 +1,60 @@
+"""Personal data planted in a shop's raw files are nowhere in what its run publishes."""
+
+import os
+
+import polars as pl
+import pytest
+
+import segkit
+from tests.notebooks.runs import STEMS, Ran
+from tests.notebooks.secrets import SECRETS, find_secrets, plant
+
+
+def test_the_search_sees_a_secret_in_every_encoding(tmp_path):
+    texts = {
+        "plain.html": SECRETS["text"].upper(),
+        "escaped.html": SECRETS["email"].replace("@", "&#64;"),
+        "json.json": '"' + SECRETS["email"].replace("@", "\\u0040") + '"',
+        "phone.csv": "447700900123",
+        "card.svg": "<text>4111-1111-1111-1111</text>",
+        "name.ipynb": "oxenstierna",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "clean.csv").write_text("customers,3\n", encoding="utf-8")
+    assert set(find_secrets(tmp_path)) == set(texts)
+
+
+def test_what_could_not_be_read_is_told_without_a_secret(tmp_path):
+    mapping = plant(tmp_path / "shop", 80)
+    audit = segkit.check(tmp_path / "shop", mapping)
+    taken = segkit.intake(tmp_path / "shop", mapping)
+    (tmp_path / "told").mkdir()
+    for name, text in (("audit", str(audit)), ("ledger", str(taken.ledger.to_dict()))):
+        (tmp_path / "told" / name).write_text(text, encoding="utf-8")
+    assert "bad_date" in taken.ledger.reasons("orders")  # there was something to hide
+    assert find_secrets(tmp_path / "told") == {}
+
+
+@pytest.mark.slow
+def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
+    plant(tmp_path / "shop", 400)
+    before = os.umask(0)
+    try:
+        settings = ["repeats=5", "references=19"]
+        words = [word for value in settings for word in ("-p", value)]
+        ran = Ran(tmp_path, "--data", "shop", "--mapping", "mapping.toml", *words)
+    finally:
+        os.umask(before)
+    assert ran.code == 0, ran.err
+    assert set(ran.statuses()) == set(STEMS)
+    assert find_secrets(tmp_path / "reports") == {}
+    if os.name == "posix":
+        for data in (tmp_path / "private", *ran.folder.glob("*/data")):
+            for path in (data, *data.rglob("*")):
+                if path.name != ".gitignore":
+                    assert path.stat().st_mode & 0o077 == 0, path
+    taken = segkit.Intake.open(ran.folder / "01_data_audit" / "data" / "clean")
+    assert "remark" not in taken.rejects["orders"].columns
+    someone = taken.rejects["orders"].filter(pl.col("reason") == "bad_date")["resolved_customer_id"]
+    assert taken.trace(someone.drop_nulls()[0]).to_frame()["fate"].str.contains("bad_date").any()
