@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 import segkit
+from tests.notebooks.planted import SECRETS, find_secrets, plant
 from tests.notebooks.runs import STEMS, Ran
-from tests.notebooks.secrets import SECRETS, find_secrets, plant
 
 
 def test_the_search_sees_a_secret_in_every_encoding(tmp_path):
