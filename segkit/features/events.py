@@ -64,12 +64,14 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
         for slug, names in facts.pages.items():
             here = nw.col("page").is_in(names) & ~unknown
             seconds[f"seconds_{slug}"] = nw.when(here).then(spent).otherwise(0)
-    return (
+    summed = (
         events.with_columns(**counts, **seconds, engaged_day=engaged)
         .group_by(CUSTOMER)
         .agg(nw.col(*counts, *seconds).sum(), nw.col("engaged_day").max())
-        .with_columns(*(nw.col(name).cast(nw.Float64) / MICRO for name in seconds))
     )
+    if not seconds:
+        return summed
+    return summed.with_columns(*(nw.col(name).cast(nw.Float64) / MICRO for name in seconds))
 
 
 def mail_sums(events: Any, facts: EventFacts) -> Any:

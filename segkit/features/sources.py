@@ -208,7 +208,7 @@ def _day(time: str, wanted: str, notes: list[str]) -> Any:
 def _sums(frame: Any, bad: list[Any], added: list[str]) -> dict[str, Any]:
     marks = {f"bad_{k}": nw.when(mark).then(1).otherwise(0) for k, mark in enumerate(bad)}
     sizes = {f"size_{name}": nw.col(name).cast(nw.Float64).abs() for name in added}
-    marked = frame.with_columns(**marks, **sizes).select("day", *marks, *sizes)
+    marked = frame.select("day", **marks, **sizes)
     facts = collect(
         marked.select(
             nw.len().alias("n_used"),
