@@ -204,7 +204,9 @@ def _counts(family: str, X: Floats, y: Floats, design: Design) -> Fit:
     first = [-1.0] if inflated else []
     first += [*start.params, *([0.5] if dispersed else [])]
     try:
-        fitted = model.fit(start_params=np.array(first), method="bfgs", maxiter=500, disp=0)
+        fitted = model.fit(
+            start_params=np.array(first), method="bfgs", maxiter=500, disp=0, skip_hessian=True
+        )
         bread = np.linalg.inv(-model.hessian(fitted.params))
         scores = model.score_obs(fitted.params)
     except (np.linalg.LinAlgError, ValueError) as error:
