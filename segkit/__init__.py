@@ -39,6 +39,7 @@ _MAP: dict[str, str] = {
     "TableMapping": "segkit.ingest",
     "Trace": "segkit.ingest.trace",
     "check": "segkit.ingest",
+    "count_customers": "segkit.ingest.counts",
     "intake": "segkit.ingest",
     # Which data are there to learn on?
     "Source": "segkit.datasets",

@@ -100,7 +100,8 @@ def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
             raise ParameterError(unknown("option of the simulated retailer", option, known))
     made = simulate_retailer(**options)
     note = "This retailer is simulated: its customers, prices and answers are planted."
-    return Source("simulated", made.tables, made.mapping, made.truth, (note,))
+    tables = made.tables | {"links": made.extras["links"]}
+    return Source("simulated", tables, made.mapping, made.truth, (note,))
 
 
 def _online_retail(path: Path | None) -> Source:

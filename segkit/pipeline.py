@@ -171,18 +171,21 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
 def link_source(source: Any, mapping: Any = None) -> Identities | None:
     """Which identifiers of a source belong to one customer?
 
+    Its tables ``links`` (identifiers seen together) and ``customers`` are read as one. A device
+    joins nobody, for families share it: it leads to the one customer that it was seen with.
+
     Parameters
     ----------
     source : Source, dict or path
         What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files
-        named after them. Of anything else there is no table of customers to link.
+        named after them. Of anything else there is no table to link.
     mapping : Mapping, dict or path, optional
         As for `segkit.intake`; by default the columns are recognised by their names.
 
     Returns
     -------
     Identities or None
-        None where the source has no customers table with two kinds of identifiers or more.
+        None where the source has no such table with two kinds of identifiers or more.
 
     Examples
     --------
@@ -191,6 +194,7 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     1
     """
     from segkit.identity import link
+    from segkit.ids import ids_of
     from segkit.ingest.audit import settle_mapping
     from segkit.ingest.readers import gather
 
@@ -200,16 +204,21 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     if not (has_tables or is_folder or names_files):
         return None
     found = gather(source, mapping)
-    tables = {name: frame for name, frame in found.raw.items() if name == "customers"}
+    wanted = ("customers", "links")
+    tables = {name: frame for name, frame in found.raw.items() if name in wanted}
     if not tables:
         return None
     used, _ = settle_mapping(tables, found.given)
-    named = used.tables["customers"].columns
-    kinds = [kind for kind in (*IDENTIFIERS, "birth_date") if kind in named]
-    if len(set(kinds) & set(IDENTIFIERS)) < 2:
-        return None
-    frame: pl.DataFrame = tables["customers"]
-    return link(frame.select(pl.col(named[kind]).alias(kind) for kind in kinds))
+    parts = []
+    for table, frame in tables.items():
+        named = used.tables[table].columns
+        kinds = [kind for kind in (*IDENTIFIERS, "birth_date") if kind in named]
+        if len(set(kinds) & set(IDENTIFIERS)) > 1:
+            read = {kind: frame[named[kind]] for kind in kinds}
+            ids = [kind for kind in kinds if kind in IDENTIFIERS]
+            read |= {kind: ids_of(read[kind], f"{table}.{kind}") for kind in ids}
+            parts.append(pl.DataFrame([cells.alias(kind) for kind, cells in read.items()]))
+    return link(pl.concat(parts, how="diagonal_relaxed"), weak=("device_id",)) if parts else None
 
 
 def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:

@@ -182,6 +182,13 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
         *WHO,
         SOURCE_ROW,
     ),
+    "links": (
+        Field("customer_id", "id", "the account, as text"),
+        Field("email", "id", "e-mail address seen with it"),
+        Field("device_id", "id", "device or cookie seen with it"),
+        Field("loyalty_id", "id", "loyalty card seen with it"),
+        SOURCE_ROW,
+    ),
     "assignments": (
         CUSTOMER,
         Field("campaign_id", "id", "the campaign"),

@@ -302,3 +302,47 @@ def test_an_audience_says_which_lists_name_strangers():
     assert "None of 1 id in the opt-outs is among the customers." in made([17]).notes
     floats = drawn.with_columns(pl.col("customer_id").cast(pl.Float64))
     assert "Of 3 ids in the assignments 1 is not among the customers." in made([], floats).text
+
+
+@pytest.fixture(scope="module")
+def shop():
+    return segkit.load_source("simulated", n_customers=300, seed=0)
+
+
+def test_second_accounts_of_the_simulated_retailer_are_linked_without_error(shop):
+    linked = segkit.link_source(shop)
+    accounts = shop.truth["identities"].filter(kind="account_id")
+    named = linked.mapping.filter(identifier_type="customer_id")
+    both = accounts.join(named, on="identifier", suffix="_found")
+    assert both.height == accounts.height > accounts["customer_id"].n_unique() == 300
+    assert both["customer_id"].to_list() == both["customer_id_found"].to_list()
+    assert linked.cut.height > 0  # devices that two households share join nobody
+
+
+def test_counts_of_customers_follow_from_one_another(shop):
+    linked = segkit.link_source(shop)
+    taken = segkit.intake(shop, identities=linked)
+    counts = segkit.count_customers(taken, linked)
+    assert counts.accounts == linked.customer_ids > counts.customers == 300
+    assert counts.customers > counts.ordering > counts.kept >= counts.buyers
+    table = segkit.build_features(taken.orders, features=["core"]).frame
+    assert table.height == counts.buyers
+    assert set(table["customer_id"]) <= set(shop.truth["customers"]["customer_id"])
+    assert f"{counts.accounts} accounts belong to 300 customers" in counts.text
+    apart = segkit.intake(shop)
+    assert any("join nobody unless" in note for note in apart.notes)
+    assert apart.orders["customer_id"].n_unique() > counts.kept
+
+
+def test_a_weak_identifier_seen_with_several_customers_joins_nobody():
+    rows = [("a", "a@x.org", "d1"), ("b", "b@x.org", "d1"), ("c", "c@x.org", "d2"),
+            (None, "c@x.org", "d3"), ("C2", "c@x.org", "d2")]  # fmt: skip
+    links = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
+    assert segkit.link(links).customers.height == 2
+    weak = segkit.link(links, weak=["device_id"])
+    assert weak.customers.height == 3
+    assert weak.cut["identifier"].to_list() == ["d1"]
+    owner = dict(weak.mapping.select("identifier", "customer_id").iter_rows())
+    assert owner["d2"] == owner["d3"] == owner["c"] == owner["C2"]
+    turned = segkit.link(links.reverse(), weak=["device_id"])
+    assert turned.mapping.equals(weak.mapping)

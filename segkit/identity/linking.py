@@ -31,6 +31,7 @@ def link(
     hard_keys: Sequence[str] | None = None,
     single: Sequence[str] = ("loyalty_id",),
     max_degree: int | None = None,
+    weak: Sequence[str] = (),
     plausible: int = 10,
 ) -> Identities:
     """Link identifiers that were seen together to one customer each.
@@ -59,6 +60,9 @@ def link(
         An identifier, other than a customer id, seen with more customers than this (in rows
         without a customer id: with more of the row's first identifiers) is a hub and links
         nobody. By default none is cut.
+    weak : sequence of str
+        Identifier types that join nobody, such as devices that families share: one that was seen
+        with several customers is cut, any other leads to its one customer.
     plausible : int
         Customer ids (identifiers, where there are none) above which a component is reported.
 
@@ -91,7 +95,7 @@ def link(
     whole = number_nodes(columns, customer="customer_id")
     if not whole.nodes.height:
         raise DataError("no row holds an identifier")
-    graph, cut = _cut(whole, max_degree)
+    graph, cut = _cut(whole, max_degree, weak)
     edges = graph.edges()
     labels = components(edges, whole.nodes.height)
     names = _name(whole, labels)
@@ -146,12 +150,22 @@ def _from_pairs(links: pl.DataFrame) -> list[tuple[str, pl.Series]]:
     return columns
 
 
-def _cut(graph: Graph, max_degree: int | None) -> tuple[Graph, np.ndarray]:
-    if max_degree is None:
-        return graph, np.empty(0, dtype=np.int64)
-    degree = degrees(graph.edges(), graph.nodes.height)
-    hubs = np.flatnonzero((degree > max_degree) & ~graph.is_customer)
-    return graph.without(hubs), hubs
+def _cut(graph: Graph, max_degree: int | None, weak: Sequence[str]) -> tuple[Graph, np.ndarray]:
+    """Take out identifiers seen with too many customers, and weak ones seen with several."""
+    gone = np.zeros(graph.nodes.height, dtype=bool)
+    if max_degree is not None:
+        gone = (degrees(graph.edges(), graph.nodes.height) > max_degree) & ~graph.is_customer
+    doubtful = graph.nodes["identifier_type"].is_in(list(weak)).to_numpy() & ~gone
+    if doubtful.any():
+        owners = components(graph.without(np.flatnonzero(doubtful | gone)).edges(), len(gone))
+        edges = graph.edges()
+        pairs = np.concatenate([edges, edges[:, ::-1]])
+        own = pairs[doubtful[pairs[:, 0]] & ~doubtful[pairs[:, 1]] & ~gone[pairs[:, 1]]]
+        seen = pl.DataFrame({"node": own[:, 0], "owner": owners[own[:, 1]]}).unique()
+        several = seen.filter(pl.len().over("node") > 1)["node"].unique().to_numpy()
+        gone[several] = True
+    hubs = np.flatnonzero(gone)
+    return (graph.without(hubs) if len(hubs) else graph), hubs
 
 
 def _name(graph: Graph, labels: np.ndarray) -> pl.Series:

@@ -77,7 +77,9 @@ class Identities(Result):
             )
         ]
         if self.cut.height:
-            parts.append(f"{number(self.cut.height)} identifiers shared by too many were cut.")
+            parts.append(
+                f"{number(self.cut.height)} identifiers shared by several customers join nobody."
+            )
         if self.conflicts.height:
             keys = ", ".join(sorted(set(self.conflicts["key"])))
             count = self.conflicts["customer_id"].n_unique()

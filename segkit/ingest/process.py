@@ -269,11 +269,18 @@ def run(
         clean[name], rejects[name] = validate(name, frame), settled.rejects
         steps += settled.steps
     _note_consent(clean, rejects, mapping, notes)
+    if links is None and "links" in raw:
+        notes.append(
+            f"links: {counted(raw['links'].height, 'row joins', 'rows join')} nobody unless "
+            "identities = segkit.link_source(source) is given"
+        )
     gone = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
     notes += match_lists(listed, people, clean, gone)
     clean, rejects = pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
-    keep_raw = None if mapping.options.get("pseudonymise") else raw
+    # Links are not cleaned: they hold nothing but identifiers, and no row is traced to them.
+    cleaned_raw = {name: frame for name, frame in raw.items() if name in clean}
+    keep_raw = None if mapping.options.get("pseudonymise") else cleaned_raw
     in_order = {name: clean[name] for name in TABLES if name in clean}
     return Intake(in_order, rejects, ledger, mapping, tuple(notes), keep_raw)
 

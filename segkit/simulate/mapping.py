@@ -53,6 +53,7 @@ MAPPING: dict[str, Any] = {
             )
         },
     },
+    "links": {"columns": {n: n for n in ("customer_id", "email", "device_id", "loyalty_id")}},
     "products": {"columns": {n: n for n in ("product_id", "category", "name", "list_price")}},
     "prices": {"columns": {n: n for n in ("product_id", "valid_from", "unit_price")}},
     "fx": {"columns": {n: n for n in ("currency", "valid_from", "rate")}},
