@@ -169,7 +169,49 @@ def mask_word(word: object, cells: pl.Series) -> str:
     if word is None or len(text) > LONGEST or mask_text(text) != text:
         return mask_cell(word)
     held = int((cells.cast(pl.String) == text).sum())
-    return text if held >= min(LEAST_HOLDERS, max(1.0, 0.2 * cells.len())) else mask_cell(word)
+    return text if held >= _few(cells.len()) else mask_cell(word)
+
+
+def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.Series:
+    """Put the rare values of a column of texts into one, "other": one can be a name or a remark.
+
+    Parameters
+    ----------
+    column : Series of String
+    most : int
+        Values kept where there are more: one fewer, and "other".
+    least : int, optional
+        Fewest holders of a value that is kept; as for `mask_word` by default.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> cells = pl.Series(["north"] * 30 + ["Ann Lee", None])
+    >>> fold_rare(cells, most=12).drop_nulls().unique().sort().to_list()
+    ['north', 'other']
+    """
+    import polars as pl
+
+    if least is None:
+        least = _few(column.len() - column.null_count())
+    counts = (
+        column.drop_nulls()
+        .value_counts(name="n")
+        .sort(["n", column.name], descending=[True, False])
+    )
+    common = counts.filter(pl.col("n") >= least)
+    if common.height == counts.height <= most:
+        return column
+    kept = common.get_column(column.name).head(most - 1)
+    frame = pl.DataFrame({"value": column})
+    rest = pl.when(pl.col("value").is_not_null()).then(pl.lit("other"))
+    value = pl.when(pl.col("value").is_in(kept.to_list())).then("value").otherwise(rest)
+    return frame.select(value.alias(column.name)).to_series()
+
+
+def _few(rows: int) -> int:
+    """Return how many holders make a value common: five, or a fifth of fewer than 25 rows."""
+    return min(LEAST_HOLDERS, max(1, rows // 5))
 
 
 def mask_column(cells: pl.Series) -> tuple[pl.Series, int]:

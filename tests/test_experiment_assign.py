@@ -10,6 +10,7 @@ from scipy.stats import chisquare, kstest
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.experiment import BY_CUSTOMER, assign, assign_factors, eligible
+from segkit.experiment.assignment import check_balance
 from segkit.stats.hashing import hash_key, unit_hash
 
 AT = datetime(2025, 3, 1, 6, tzinfo=UTC)
@@ -316,3 +317,17 @@ def test_wrong_caps_are_refused():
         eligible(people(), at=AT, max_contacts=0)
     with pytest.raises(ParameterError, match="within_days"):
         eligible(people(), at=AT, within_days=0)
+
+
+def test_a_value_of_few_customers_is_not_named_in_the_balance_table():
+    n = 60
+    frame = pl.DataFrame(
+        {
+            "arm": ["a", "b"] * (n // 2),
+            "segment": ["S1"] * n,
+            "region": ["Wilhelmina Oxenstierna"] * 4 + ["north"] * 30 + ["south"] * 26,
+        }
+    )
+    table = check_balance(frame, {"a": 0.5, "b": 0.5}, ["region"])
+    levels = set(table.filter(pl.col("covariate") == "region")["level"])
+    assert levels == {"north", "south", "other"}

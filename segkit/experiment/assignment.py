@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.labels import label
+from segkit.masking import fold_rare
 from segkit.result import Result
 from segkit.stats.multiplicity import adjust
 
@@ -175,7 +176,8 @@ def check_balance(
     Parameters
     ----------
     frame : DataFrame
-        arm, segment, and the covariates: numbers, Booleans or text (its 12 commonest values).
+        arm, segment, and the covariates: numbers, Booleans or text (its commonest values; those of
+        fewer than five customers are "other").
     shares : mapping of str to float
         Arm to expected share.
     covariates : sequence of str
@@ -194,7 +196,8 @@ def check_balance(
             values = column.cast(pl.Float64).to_numpy()
             rows += _means(name, values, arms, names)
         else:
-            rows += _levels(name, column.cast(pl.String).fill_null(_MISSING), arms, names)
+            folded = fold_rare(column.cast(pl.String), most=_MOST_LEVELS - 1)
+            rows += _levels(name, folded.fill_null(_MISSING), arms, names)
     table = pl.DataFrame(rows, schema=_BALANCE, orient="row")
     if not table.height:
         return table

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.masking import LEAST_HOLDERS, personal_columns
+from segkit.masking import LEAST_HOLDERS, fold_rare, personal_columns
 from segkit.profile.members import Flags, Members
 from segkit.stats.intervals import wilson
 
@@ -76,7 +76,9 @@ def read_descriptions(
             skipped[name] = f"{column.n_unique()} values: an identifier, not a description"
             del found[name]
         else:
-            found[name] = _most_frequent(column, min(smallest_cell, LEAST_HOLDERS))
+            found[name] = fold_rare(
+                column, most=MOST_LEVELS, least=min(smallest_cell, LEAST_HOLDERS)
+            )
     return pl.DataFrame(found), skipped
 
 
@@ -93,22 +95,6 @@ def _age_band(born: pl.Series, as_of: date) -> pl.Series:
     place = np.searchsorted(AGE_FROM[1:], whole.fill_null(0).to_numpy(), side="right")
     bands = pl.DataFrame({"age_band": np.array(AGE_BANDS)[place], "known": known})
     return bands.select(pl.when("known").then("age_band")).to_series()
-
-
-def _most_frequent(column: pl.Series, least: int) -> pl.Series:
-    counts = (
-        column.drop_nulls()
-        .value_counts(name="n")
-        .sort(["n", column.name], descending=[True, False])
-    )
-    common = counts.filter(pl.col("n") >= least)
-    if common.height == counts.height <= MOST_LEVELS:
-        return column
-    kept = common.get_column(column.name).head(MOST_LEVELS - 1)
-    frame = pl.DataFrame({"value": column})
-    rest = pl.when(pl.col("value").is_not_null()).then(pl.lit("other"))
-    value = pl.when(pl.col("value").is_in(kept.to_list())).then("value").otherwise(rest)
-    return frame.select(value.alias(column.name)).to_series()
 
 
 def levels_of(name: str, column: pl.Series) -> list[str]:
