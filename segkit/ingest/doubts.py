@@ -12,7 +12,7 @@ from segkit.ingest.clock import Clock
 from segkit.ingest.columns import Columns
 from segkit.ingest.findings import Finding
 from segkit.ingest.months import LANGUAGES, date_words
-from segkit.ingest.numbers import seen_dialect
+from segkit.ingest.numbers import CODES, seen_dialect
 from segkit.ingest.parse import is_text
 from segkit.ingest.spelling import SHORT, DayOrder, formats, numeric_format
 from segkit.masking import mask_cell
@@ -133,12 +133,12 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     if counts.height < 2:
         return []
     listed = ", ".join(
-        f"{mask_cell(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
+        f"{_code(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
     )
-    answer = f'currency = "{counts.item(0, 0)}" sets the other lines apart'
+    answer = f'currency = "{_code(counts.item(0, 0))}" sets the other lines apart'
     if table == "orders":
         answer = (
-            f'a table fx (currency, valid_from, rate) and currency = "{counts.item(0, 0)}"'
+            f'a table fx (currency, valid_from, rate) and currency = "{_code(counts.item(0, 0))}"'
             "; currency alone sets the other lines apart"
         )
     return [
@@ -152,6 +152,11 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
             answer=answer,
         )
     ]
+
+
+def _code(word: str) -> str:
+    """Show a currency's code; any other word is masked."""
+    return word if word in CODES else mask_cell(word)
 
 
 def about_no_value(columns: Columns, name: str) -> list[Finding]:
