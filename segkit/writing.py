@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, WriteError, unknown
-from segkit.frames import takes_frames
 from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ def write_whole(
     return target
 
 
-@takes_frames
 def write_frame(
     frame: pl.DataFrame,
     path: Path | str,
@@ -113,6 +111,9 @@ def write_frame(
     **options
         For polars' own ``write_csv`` or ``write_parquet``.
     """
+    from segkit.frames import take_frame  # polars takes long, and most writers need none
+
+    frame = take_frame(frame, "frame")
     name = Path(path).name
     if name.lower().endswith(PARQUET):
         buffer = BytesIO()
@@ -123,6 +124,9 @@ def write_frame(
     else:
         content = as_csv(frame, quote_text=quote_text, **options)
     return write_whole(path, content, overwrite=overwrite, private=private)
+
+
+write_frame.takes_frames = True  # type: ignore[attr-defined]  # it takes them as the door does
 
 
 def check_format(kind: str) -> None:

@@ -1,9 +1,12 @@
 """A batch is killed again and again: nothing half ever shows as done, and nothing stays behind.
 
     python -m tests.kills --kills 50        on toy notebooks; with --real on the case study's
+    python -m tests.kills --kills 50 --aimed
 
 Each time the batch is started anew and killed at a random moment, until it comes through once;
-then a parameter changes, so that everything has to be run again, and it goes on.
+then a parameter changes, so that everything has to be run again, and it goes on. Aimed kills hit
+at a chosen call: one of the batch's processes, the run itself or a market's or a worker's, kills
+itself as it is about to rename, to remove or to open a file of a kind, the n-th time.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 from segkit.runner.manifest import file_digest, intact, read_json
@@ -50,6 +54,7 @@ def lay_out(place, markets=("Peru", "Chad", "Togo"), rows=40):
 
 
 TOY = ["--data", "shop.csv", "--by", "country", "--jobs", "2", "--min-customers", "1"]
+SINGLE = ["-p", "customers=7", "--jobs", "2"]
 REAL = [
     "01",
     "02",
@@ -64,18 +69,120 @@ REAL = [
 ]
 
 
+# What a process is about to do when it is hit: the audit event, and what its path looks like.
+AIMS = {
+    "rename of a report's folder": ("os.rename", r"\.segkit/0\d_\w+\.new"),
+    "rename of an older folder aside": ("os.rename", r"reports/[^/]+/0\d_\w+$"),
+    "rename of run.json": ("os.rename", r"\.run\.json\."),
+    "rename of batch.json": ("os.rename", r"\.batch\.json\."),
+    "rename of a manifest": ("os.rename", r"\.manifest\.json\."),
+    "rename of a linked report": ("os.rename", r"\.report\.html\."),
+    "rename of the index": ("os.rename", r"\.index\.html\."),
+    "rename of the parts": ("os.rename", r"parts\.new"),
+    "rename of status.json": ("os.rename", r"\.status\.json\."),
+    "opening the index": ("open", r"\.index\.html\."),
+    "opening run.json": ("open", r"\.run\.json\."),
+    "opening a lock": ("open", r"\.new\.\w+\.lock$"),
+    "removing an older folder": ("shutil.rmtree", r"\.old\."),
+    "removing a scratch folder": ("shutil.rmtree", r"segkit-\d+-"),
+    "making a scratch folder": ("os.mkdir", r"segkit-\d+-"),
+    "making a folder aside": ("os.mkdir", r"\.segkit/0\d_\w+\.new"),
+}
+OF_BATCHES = ("rename of batch.json", "rename of the parts")
+HIT = """
+import os, re, signal, sys
+place = os.environ.get("SEGKIT_KILL_PLACE")
+if place:
+    event, pattern, number = open(os.path.join(place, "aim")).read().split("\\n")
+    wanted, left = re.compile(pattern), int(number)
+
+    def hit(name, arguments):
+        global left
+        if name != event or not arguments or left <= 0:
+            return
+        if wanted.search(str(arguments[0]).rstrip("/")):
+            left -= 1
+            if left == 0:
+                try:
+                    os.close(os.open(os.path.join(place, "hit"), os.O_CREAT | os.O_EXCL))
+                except FileExistsError:
+                    return
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hit)
+"""
+
+
+# Stands in for kernels and rendering: writes what a notebook promises, at once.
+STUBS = """
+import json, sys, types
+from pathlib import Path
+from segkit.runner import lean, pool
+from segkit.runner.folder import make_scratch, remove_scratch
+
+class Stub:
+    usable = True
+
+    def __init__(self, *_, **__):
+        self.folder = make_scratch()
+        self.executed = self.folder / "executed.ipynb"
+
+    def execute(self, notebook, parameters, context, **_):
+        self.executed.write_bytes(notebook.read_bytes())
+        folder = Path(context["folder"])
+        for name in context["writes"]:
+            (folder / "data" / f"{name}.json").write_text(json.dumps(parameters))
+        summary = {"headline": f"Made with {parameters}.", "skips": [], "answers": []}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        return {"status": "done", "error": None, "peak_memory_bytes": 1}
+
+    def end(self):
+        pass
+
+    def close(self):
+        remove_scratch(self.folder)
+
+def write_report(folder, *_, **__):
+    # What links reports to one another looks for these.
+    page = "<html><title>x – run</title><!--nav--><!--/nav--><!--pager--><!--/pager--></html>"
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+pool.Worker = Stub
+lean.import_nbformat = lambda: None
+sys.modules["segkit.report.render"] = types.ModuleType("render")
+sys.modules["segkit.report.render"].write_report = write_report
+"""
+
+
 class Killed:
     """A place in which one batch is started and killed."""
 
-    def __init__(self, place, words):
+    def __init__(self, place, words, *, kernels=True):
         self.place, self.words, self.name = place, words, uuid.uuid4().hex
+        self.code = "from segkit.cli import main; main()"
+        if not kernels:
+            self.code = STUBS + self.code
         self.scratch = place / "scratch"
         self.scratch.mkdir(exist_ok=True)
 
-    def start(self, seed):
-        code = "from segkit.cli import main; main()"
+    def aim(self, rng):
+        """Choose at which call a process is to be hit; return the aim's name."""
+        name = rng.choice([aim for aim in AIMS if "--by" in self.words or aim not in OF_BATCHES])
+        event, pattern = AIMS[name]
+        hook = self.place / "hook"
+        hook.mkdir(exist_ok=True)
+        (hook / "sitecustomize.py").write_text(HIT)
+        (hook / "hit").unlink(missing_ok=True)
+        (hook / "aim").write_text(f"{event}\n{pattern}\n{rng.randint(1, 2)}")
+        return name
+
+    def start(self, seed, *, aimed=False):
         environment = {**os.environ, MARK: self.name, "TMPDIR": str(self.scratch)}
-        words = [sys.executable, "-c", code, "run", *self.words, "-p", f"seed={seed}"]
+        if aimed:
+            hook = str(self.place / "hook")
+            paths = [hook, *filter(None, [environment.get("PYTHONPATH")])]
+            environment |= {"SEGKIT_KILL_PLACE": hook, "PYTHONPATH": os.pathsep.join(paths)}
+        words = [sys.executable, "-c", self.code, "run", *self.words, "-p", f"seed={seed}"]
         with (self.place / "told.txt").open("w") as told:
             return subprocess.Popen(
                 words, cwd=self.place, env=environment, stdout=told, stderr=subprocess.STDOUT
@@ -135,29 +242,36 @@ class Killed:
         }
 
 
-def try_out(place, words, kills, *, longest, seed=0, told=None):
+def try_out(place, words, kills, *, longest, seed=0, told=None, aimed=False, kernels=True):
     """Kill a batch so many times, and return what was seen.
 
     Returns
     -------
     dict
         kills, runs that came through, the longest time until every process was gone (seconds),
-        and the digests of what the last whole run left.
+        how often each aim was hit, and the digests of what the last whole run left.
     """
     rng = random.Random(seed)  # noqa: S311 - when to kill
-    batch, done, before, slowest, killed = Killed(place, words), 0, set(), 0.0, 0
+    batch, done, before, slowest, killed = Killed(place, words, kernels=kernels), 0, set(), 0.0, 0
+    hits = Counter()
     while True:
-        process = batch.start(done)
+        aiming = aimed and killed < kills
+        name = batch.aim(rng) if aiming else "any moment"
+        process = batch.start(done, aimed=aiming)
         try:
-            code = process.wait(rng.uniform(0, longest) if killed < kills else None)
+            code = process.wait(rng.uniform(0, longest) if killed < kills and not aimed else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            code = process.wait()
+        hit = aiming and (place / "hook" / "hit").exists()
+        if hit or code == -signal.SIGKILL:
             killed += 1
+            hits[name] += 1
             slowest = max(slowest, batch.wait_alone())
             before |= batch.check(before)
             if told:
-                print(f"kill {killed}: {len(before)} reports whole", file=told, flush=True)
+                ended = f"exit code {code}, {len(before)} reports whole"
+                print(f"kill {killed}: {name}: {ended}", file=told, flush=True)
             continue
         assert code == 0, (batch.place / "told.txt").read_text()
         batch.wait_alone()
@@ -168,8 +282,10 @@ def try_out(place, words, kills, *, longest, seed=0, told=None):
         if killed >= kills:
             break
     left = [p.name for p in (place / "reports").glob("*/.segkit/*") if p.name != "lock"]
+    left += [p.name for p in (place / "reports").rglob(".*.new")]
     seen = {"kills": killed, "came_through": done, "slowest": slowest, "left": left}
     return seen | {
+        "hits": dict(hits),
         "scratch": [p.name for p in batch.scratch.iterdir()],
         "contents": batch.contents(),
     }
@@ -180,6 +296,11 @@ def main():
     reader.add_argument("--kills", type=int, default=50)
     reader.add_argument("--longest", type=float, default=12.0, help="seconds until a kill, at most")
     reader.add_argument("--real", action="store_true", help="the case study's notebooks 01 and 02")
+    reader.add_argument(
+        "--without-kernels", dest="kernels", action="store_false", help="one run of stubs, quick"
+    )
+    reader.add_argument("--aimed", action="store_true", help="at renames and writing, not by time")
+    reader.add_argument("--seed", type=int, default=0)
     given = reader.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -187,12 +308,14 @@ def main():
             (place / "notebooks").symlink_to(Path(__file__).resolve().parents[1] / "notebooks")
         else:
             lay_out(place)
-        words = REAL if given.real else TOY
-        seen = try_out(place, words, given.kills, longest=given.longest, told=sys.stdout)
-        last = Killed(place, words)
+        words = REAL if given.real else TOY if given.kernels else SINGLE
+        asked = {"longest": given.longest, "seed": given.seed, "aimed": given.aimed}
+        asked |= {"kernels": given.kernels}
+        seen = try_out(place, words, given.kills, told=sys.stdout, **asked)
+        last = Killed(place, words, kernels=given.kernels)
         undisturbed = place / "again"
         undisturbed.mkdir()
-        other = Killed(undisturbed, words)
+        other = Killed(undisturbed, words, kernels=given.kernels)
         (undisturbed / "notebooks").symlink_to(place / "notebooks")
         if not given.real:
             (undisturbed / "shop.csv").write_bytes((place / "shop.csv").read_bytes())

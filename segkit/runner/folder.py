@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.errors import RunError
-from segkit.writing import close_to_others, lock, private_folder
+from segkit.writing import close_to_others, is_abandoned, lock, private_folder
 
 WORK = ".segkit"  # holds folders being written, and locks; in a run's folder
 PARTS = ("data", "tables", "figures")
@@ -151,4 +153,34 @@ def _abandoned(path: Path) -> bool:
     try:
         return lock(handle)
     finally:
+        os.close(handle)
+
+
+SCRATCH = re.compile(r"segkit-(\d+)-\w+")
+_SCRATCH_LOCKS: dict[Path, int] = {}
+
+
+def make_scratch() -> Path:
+    """Make a folder for a process's own files, and remove those that killed processes left.
+
+    Its name holds the number of this process, and its lock is held until `remove_scratch` or the
+    end of this process: by both a later run tells a leftover.
+    """
+    place = Path(tempfile.gettempdir())
+    for left in place.glob("segkit-*"):
+        match = SCRATCH.fullmatch(left.name)
+        if match and is_abandoned(left, int(match[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=f"segkit-{os.getpid()}-"))
+    if os.name == "posix":
+        _SCRATCH_LOCKS[path] = os.open(path, os.O_RDONLY)
+        lock(_SCRATCH_LOCKS[path])
+    return path
+
+
+def remove_scratch(path: Path) -> None:
+    """Remove a folder of `make_scratch`."""
+    shutil.rmtree(path, ignore_errors=True)
+    handle = _SCRATCH_LOCKS.pop(path, -1)
+    if handle >= 0:
         os.close(handle)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from segkit.runner.catalog import without_course
+from segkit.runner.folder import make_scratch, remove_scratch
 from segkit.runner.manifest import read_json
 from segkit.runner.stopping import end_family, end_group
 from segkit.runner.warm import ADDRESS, kernel_environment
@@ -36,7 +35,7 @@ class Worker:
 
     def __init__(self, cwd: Path, nursery: str = "") -> None:
         self.cwd = cwd
-        self.folder = Path(tempfile.mkdtemp(prefix="segkit-"))
+        self.folder = make_scratch()
         self._kernel = 0
         self._late = False
         environment = {CONTEXT: str(self.folder / "context.json"), ADDRESS: nursery}
@@ -179,4 +178,4 @@ class Worker:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         self._process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_scratch(self.folder)

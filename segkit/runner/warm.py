@@ -18,17 +18,16 @@ import importlib.util
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segkit.runner.folder import make_scratch, remove_scratch
 from segkit.runner.stopping import end_family, end_group
 
 ADDRESS = "SEGKIT_NURSERY"
@@ -64,7 +63,7 @@ class Nursery:
     """
 
     def __init__(self, place: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="segkit-"))
+        self._folder = make_scratch()
         self.address = str(self._folder / "nursery")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.address)
@@ -88,7 +87,7 @@ class Nursery:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_scratch(self._folder)
 
 
 def kernel_environment(**more: str) -> dict[str, str]:
