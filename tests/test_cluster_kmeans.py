@@ -38,7 +38,13 @@ def fast_food(shared_data):
     ("k", "expected", "within"), [(2, 2145.5, 0.05), (3, 1818.71, 0.005), (5, 1434.61, 0.005)]
 )
 def test_fast_food_reaches_the_published_sums_of_squares(fast_food, k, expected, within):
-    assert fit_kmeans(fast_food, k, starts=60).within_ss == pytest.approx(expected, abs=within)
+    fit = fit_kmeans(fast_food, k, starts=60)
+    parts = [fast_food[fit.labels == group] for group in range(k)]
+    by_hand = sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
+    assert fit.within_ss == pytest.approx(by_hand, rel=1e-12)
+    # Which of the local optima the starts end in hangs on the processor's last bits: some end in
+    # one that is better by a hundredth (1818.701 for three groups, 1434.603 for five).
+    assert expected - 0.01 - within < fit.within_ss <= expected + within
 
 
 def test_fast_food_in_four_groups(fast_food):
