@@ -3,10 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, f
 
 import segkit
 from segkit.errors import ColumnError, DataError, ParameterError
+from segkit.factor.consistency import alpha
 from segkit.factor.correlation import Correlations
 from segkit.factor.moments import moments
 from segkit.factor.voice import nps_interval
@@ -163,6 +164,14 @@ def test_feldts_interval_covers():
         row = segkit.reliability(frame, list("abcd")).scales.row(0, named=True)
         hits += row["alpha_low"] <= truth <= row["alpha_high"]
     assert 180 <= hits <= 198
+
+
+def test_feldts_limits_are_quantiles_of_f():
+    """Feldt (1965): (1 - alpha) / (1 - estimate) is F with n - 1 and (n - 1)(k - 1) freedom."""
+    found = alpha(np.full((4, 4), 0.4) + 0.6 * np.eye(4), 80)
+    upper, lower = f.ppf([0.975, 0.025], 79, 79 * 3)
+    assert found.low == pytest.approx(1 - (1 - found.value) * upper)
+    assert found.high == pytest.approx(1 - (1 - found.value) * lower)
 
 
 def test_scales_follow_from_a_model(survey):
