@@ -417,7 +417,7 @@ def test_a_control_without_a_buyer_proves_no_revenue():
     assert np.isnan(row["difference_high"])
     assert row["smallest_effect"] > 2 * row["difference"]
     assert found.row(metric="conversion")["verdict"] == "undecided"
-    assert any("fewer than 10 buyers" in note for note in found.notes)
+    assert any("fewer than 5 buyers" in note for note in found.notes)
     money = segkit.campaign_profit(
         small_holdout(), control="hold", margin=0.4, cost_per_contact=0.05
     )

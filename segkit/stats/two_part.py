@@ -21,7 +21,7 @@ import numpy.typing as npt
 from segkit.stats.intervals import Estimate, estimate, wilson, z_value
 
 Array = npt.NDArray[np.float64]
-EXPECTED_BUYERS = 10.0
+EXPECTED_BUYERS = 5.0
 """Buyers that the smaller arm must expect (by both arms' share of buyers) before a mean gets a
 verdict. Chosen by tests/studies/study_small_holdout.py."""
 _LENT = 200.0  # buyers at which an arm's own spread counts as much as that of both arms
