@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,13 @@ from segkit.stats.intervals import wilson, z_value
 from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
     Trial,
+    cell_errors,
     cells,
     honest_scores,
     interaction_test,
     learn_best,
+    least_error,
+    lent_customers,
     shrink,
     split_folds,
     value_of,
@@ -116,18 +120,22 @@ def read_pilot(
     trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
     every = np.arange(frame.height)
     splits = split_folds(trial, folds, seed)
-    learners = {
+    learners: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "tailored by segment": lambda rows: learn_best(trial, rows, method=method),
         "best single offer": lambda rows: learn_best(trial, rows, method="single"),
     }
-    fixed = {
-        option: (lambda rows, k=k: np.full(trial.n_groups, k, dtype=np.int64))  # noqa: ARG005
+    fixed: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        option: partial(_always, np.full(trial.n_groups, k, dtype=np.int64))
         for k, option in enumerate(options)
     }
     scores = honest_scores(trial, {**learners, **fixed}, splits)
-    values = _values(scores, level)
-    gain = value_of(scores["tailored by segment"] - scores["best single offer"], level=level)
-    best = learn_best(trial, every, method=method)
+    given = {policy: learn(every) for policy, learn in {**learners, **fixed}.items()}
+    values = _values(trial, scores, given, level)
+    best, one = given["tailored by segment"], given["best single offer"]
+    gain = value_of(
+        scores["tailored by segment"] - scores["best single offer"], level=level,
+        least=least_error(trial, best, one),
+    )  # fmt: skip
     table, spread = _cell_table(frame, trial, segments, options, outcome, best, level)
     names = _names(frame, segment, name)
     sure = _how_sure(trial, best, method, repeats, seed)
@@ -142,13 +150,17 @@ def read_pilot(
     )
     shown = finite(frame, outcome)
     is_share = bool(np.isin(shown, (0.0, 1.0)).all())
-    single = options[int(learn_best(trial, every, method="single")[0])]
+    single = options[int(one[0])]
     return Pilot(
         table.with_columns(segment_name=pl.col("segment").replace_strict(names)), policy, values,
         gain.value, gain.low, gain.high, single, interaction_test(trial), spread, label or outcome,
         aim, is_share, aim != outcome, folds, frame.height, level,
         _notes(trial, names, segments, options), currency,
     )  # fmt: skip
+
+
+def _always(policy: np.ndarray, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    return policy
 
 
 def make_trial(
@@ -209,10 +221,12 @@ def _names(frame: pl.DataFrame, segment: str, name: str | None) -> dict[str, str
     return {one: other or one for one, other in pairs.iter_rows()}
 
 
-def _values(scores: Mapping[str, np.ndarray], level: float) -> pl.DataFrame:
+def _values(
+    trial: Trial, scores: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], level: float
+) -> pl.DataFrame:
     rows = []
     for policy, mine in scores.items():
-        found = value_of(mine, level=level)
+        found = value_of(mine, level=level, least=least_error(trial, given[policy]))
         rows.append((policy, found.value, found.low, found.high))
     return pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row")
 
@@ -231,11 +245,13 @@ def _cell_table(
         low, high = limits.low, limits.high
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
-            reach = z_value(level) * np.sqrt(variance / n)
+            own = np.sqrt(variance / n)
+        reach = z_value(level) * np.fmax(own, cell_errors(n, mean, variance, lent_customers(shown)))
         low, high = mean - reach, mean + reach
     m, paid, spread_of = cells(trial)
-    net, _, spread = shrink(m, paid, spread_of)
-    loading = joint_errors(m, paid, spread_of)
+    lent = lent_customers(trial)
+    net, _, spread = shrink(m, paid, spread_of, lent)
+    loading = joint_errors(m, paid, spread_of, lent)
     rows, columns = np.divmod(np.arange(n.size), trial.n_options)
     table = pl.DataFrame(
         {
@@ -259,13 +275,13 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
     """Return in how many resamples of the pilot each segment's best offer is found again."""
     rng = np.random.default_rng(seed)
     n, mean, variance = cells(trial)
-    same = np.zeros(trial.n_groups)
-    error = np.sqrt(np.where(n > 1, variance, 0) / np.maximum(n, 1))
+    same, lent = np.zeros(trial.n_groups), lent_customers(trial)
+    error = cell_errors(n, mean, variance, lent)
     level = np.where(n > 0, mean, 0.0)
     for _ in range(repeats):  # cell means are nearly normal: as good as drawing customers
         drawn = np.where(n > 0, level + error * rng.standard_normal(n.shape), np.nan)
         if method == "shrunken":
-            drawn = shrink(n, drawn, variance)[0]
+            drawn = shrink(n, drawn, variance, lent)[0]
         top = np.nanmax(drawn, axis=1, keepdims=True)
         same += np.argmax(drawn >= top - 1e-12 * (1 + np.abs(top)), axis=1) == best
     return [float(share) for share in same / max(1, repeats)]

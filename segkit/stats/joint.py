@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from segkit.stats.policy import cell_errors, shrink
+from segkit.stats.policy import LENT, cell_errors, shrink
 
 Floats = npt.NDArray[np.float64]
 _GRID = 60
 
 
-def joint_errors(n: Floats, mean: Floats, variance: Floats) -> Floats:
+def joint_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) -> Floats:
     """Return a factor L of the errors of `segkit.stats.policy.shrink`'s means: covariance L L'.
 
     Shrunken cells share what they are shrunken to: an option's effect that is too high by chance is
@@ -46,9 +46,9 @@ def joint_errors(n: Floats, mean: Floats, variance: Floats) -> Floats:
     >>> bool(gain[0] @ gain[1] > 0)
     True
     """
-    shrunken, _, spread = shrink(n, mean, variance)
+    shrunken, _, spread = shrink(n, mean, variance, lent)
     known = (n > 0).ravel()
-    square = cell_errors(n, mean, variance).ravel() ** 2
+    square = cell_errors(n, mean, variance, lent).ravel() ** 2
     y = np.where(known, mean.ravel(), 0.0)
     X = _design(*n.shape)
     freedom = int(known.sum()) - sum(n.shape) + 1

@@ -48,6 +48,35 @@ class Trial:
         return np.broadcast_to(self.chance, (self.n_groups, self.n_options))
 
 
+LENT = 30.0  # customers that a cell's variance borrows from all cells, were outcomes normal
+
+
+def lent_customers(trial: Trial) -> float:
+    """Return how many customers a cell's variance borrows from all cells.
+
+    The variance of an outcome that is zero for most rests on its few buyers: relative to its
+    square, a sample variance has variance ``(kurtosis - 1) / n``, where a normal outcome has
+    ``2 / n``. `LENT` normal customers are worth ``LENT (kurtosis - 1) / 2`` of these. Source:
+    Cramer (1946), Mathematical Methods of Statistics, section 27.4.
+
+    Examples
+    --------
+    >>> rare = np.zeros(1000)
+    >>> rare[:10] = 1.0
+    >>> code = np.arange(1000) % 2
+    >>> trial = Trial(np.zeros(1000, dtype=int), code, rare, np.array([0.5, 0.5]), 1, 2)
+    >>> round(lent_customers(trial))
+    1455
+    """
+    code = trial.group * trial.n_options + trial.option
+    n = np.bincount(code, minlength=trial.n_groups * trial.n_options)
+    mean = np.bincount(code, trial.outcome, minlength=len(n)) / np.maximum(n, 1)
+    square = (trial.outcome - mean[code]) ** 2
+    variance = float(square.mean()) if len(square) else 0.0
+    kurtosis = float((square**2).mean()) / variance**2 if variance > 0 else 3.0
+    return LENT * max(1.0, (kurtosis - 1) / 2)
+
+
 def cells(trial: Trial, rows: Ints | None = None) -> tuple[Floats, Floats, Floats]:
     """Return count, mean and variance (divisor n - 1) of the outcome by group and option."""
     group, option, y = trial.group, trial.option, trial.outcome
@@ -65,7 +94,9 @@ def cells(trial: Trial, rows: Ints | None = None) -> tuple[Floats, Floats, Float
     return n.reshape(shape), mean.reshape(shape), np.where(n > 1, variance, np.nan).reshape(shape)
 
 
-def shrink(n: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats, float]:
+def shrink(
+    n: Floats, mean: Floats, variance: Floats, lent: float = LENT
+) -> tuple[Floats, Floats, float]:
     """Shrink cell means towards "every option does the same for every group, up to a constant".
 
     The prior mean of a cell is its group's level plus its option's effect over all groups
@@ -80,7 +111,7 @@ def shrink(n: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats, f
     -------
     (shrunken means, their standard errors, standard deviation of the true interaction)
     """
-    error = cell_errors(n, mean, variance)
+    error = cell_errors(n, mean, variance, lent)
     known = n > 0
     filled = np.where(known, mean, 0.0)
     w = np.where(known, 1 / error**2, 0.0)
@@ -100,20 +131,36 @@ def shrink(n: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats, f
     return prior + keep * (filled - prior), left, float(np.sqrt(square))
 
 
-def cell_errors(n: Floats, mean: Floats, variance: Floats) -> Floats:
+def cell_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) -> Floats:
     """Return standard errors of cell means; a small cell's variance leans on all cells'.
 
     A cell without a single conversion is not known exactly: its variance is averaged with the
-    pooled one, as if 30 further customers had that.
+    pooled one, as if ``lent`` further customers had that (`lent_customers`).
     """
     used = n > 1
     own = np.where(used, variance, 0.0)
     pooled = float(((n - 1) * own)[used].sum() / max(1.0, float((n - 1)[used].sum())))
-    weight = np.where(used, n / (n + 30), 0.0)
+    weight = np.where(used, n / (n + lent), 0.0)
     blended = weight * own + (1 - weight) * pooled
     scale = float(np.nanmax(np.abs(np.where(n > 0, mean, np.nan)))) if (n > 0).any() else 1.0
     least = (1e-6 * max(scale, 1e-12)) ** 2  # outcomes without any variation
     return np.asarray(np.sqrt(np.maximum(blended, least) / np.maximum(n, 0.5)))
+
+
+def least_error(trial: Trial, policy: Ints, against: Ints | None = None) -> float:
+    """Return a standard error of a policy's value that no few buyers can make too small.
+
+    The value is a mean of cell means weighted by the groups' sizes; their errors are those of
+    `cell_errors`. Against another policy only the groups count that it treats otherwise.
+    """
+    n, mean, variance = cells(trial)
+    square = cell_errors(n, mean, variance, lent_customers(trial)) ** 2
+    share = n.sum(axis=1) / n.sum()
+    groups = np.arange(trial.n_groups)
+    total = share**2 * square[groups, policy]
+    if against is not None:
+        total = np.where(against == policy, 0.0, total + share**2 * square[groups, against])
+    return float(np.sqrt(total.sum()))
 
 
 def interaction_test(trial: Trial) -> float:
@@ -126,7 +173,7 @@ def interaction_test(trial: Trial) -> float:
     n, mean, variance = cells(trial)
     if trial.n_groups < 2 or (n < 2).any():
         return float("nan")
-    w = 1 / cell_errors(n, mean, variance) ** 2
+    w = 1 / cell_errors(n, mean, variance, lent_customers(trial)) ** 2
     q = float((w * (mean - _additive(mean, w)[0]) ** 2).sum())
     return float(chdtrc((trial.n_groups - 1) * (trial.n_options - 1), q))
 
@@ -169,7 +216,7 @@ def learn_best(trial: Trial, rows: Ints, *, method: str = "shrunken") -> Ints:
         return np.asarray(np.argmax(np.where(n > 0, mean, -np.inf), axis=1), dtype=np.int64)
     if method != "shrunken":
         raise ParameterError(f"method must be shrunken, mean or single, got {method!r}")
-    shrunken = shrink(n, mean, variance)[0]
+    shrunken = shrink(n, mean, variance, lent_customers(trial))[0]
     # Exact ties (no interaction) go to the first option that is best, in every group alike.
     top = shrunken.max(axis=1, keepdims=True)
     first = np.argmax(shrunken >= top - 1e-12 * (1 + np.abs(top)), axis=1)
@@ -269,8 +316,15 @@ def _scores(trial: Trial, rows: Ints, policy: Ints, guess: Floats) -> Floats:
     return np.asarray(base + got / chance * (trial.outcome[rows] - base))
 
 
-def value_of(scores: Floats, *, level: float = 0.95) -> Estimate:
+def value_of(scores: Floats, *, level: float = 0.95, least: float = 0.0) -> Estimate:
     """Return the mean of contributions with its normal interval.
+
+    Parameters
+    ----------
+    scores : array
+    level : float
+    least : float
+        The standard error is at least this (`least_error`).
 
     Examples
     --------
@@ -279,6 +333,6 @@ def value_of(scores: Floats, *, level: float = 0.95) -> Estimate:
     """
     n = len(scores)
     mean = float(scores.mean()) if n else float("nan")
-    error = float(scores.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    error = max(float(scores.std(ddof=1) / np.sqrt(n)), least) if n > 1 else float("nan")
     reach = z_value(level) * error
     return estimate(mean, mean - reach, mean + reach, level, "learnt forward, doubly robust")

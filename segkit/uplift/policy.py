@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,17 @@ from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import z_value
-from segkit.stats.policy import Trial, cells, honest_scores, shrink, split_folds, value_of
+from segkit.stats.policy import (
+    Trial,
+    cell_errors,
+    cells,
+    honest_scores,
+    least_error,
+    lent_customers,
+    shrink,
+    split_folds,
+    value_of,
+)
 from segkit.uplift.score import two_arms
 
 if TYPE_CHECKING:
@@ -168,15 +179,22 @@ def segment_policy(
     chance = np.array([1 - option.mean(), option.mean()])
     paid = y * worth - cost * option
     trial = Trial(group.to_numpy(), option, paid, chance, len(names), 2)
-    learners = {
+    learners: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "these segments": lambda rows: _contact(trial, rows),
         "everyone": lambda rows: np.ones(len(names), dtype=np.int64),  # noqa: ARG005
         "nobody": lambda rows: np.zeros(len(names), dtype=np.int64),  # noqa: ARG005
     }
     scores = honest_scores(trial, learners, split_folds(trial, folds, seed))
-    rows = [(name, *_limits(scores[name], level)) for name in POLICIES]
-    mine = scores["these segments"]
-    against = [(name, *_limits(mine - scores[name], level)) for name in POLICIES[1:]]
+    every = np.arange(some.height)
+    given = {name: learners[name](every) for name in POLICIES}
+    rows = [
+        (name, *_limits(scores[name], level, least_error(trial, given[name]))) for name in POLICIES
+    ]
+    mine, own = scores["these segments"], given["these segments"]
+    against = [
+        (name, *_limits(mine - scores[name], level, least_error(trial, own, given[name])))
+        for name in POLICIES[1:]
+    ]
     return SegmentPolicy(
         _table(trial, names, cost, worth, level),
         pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row"),
@@ -185,21 +203,23 @@ def segment_policy(
     )  # fmt: skip
 
 
-def _limits(scores: np.ndarray, level: float) -> tuple[float, float, float]:
-    found = value_of(scores, level=level)
+def _limits(scores: np.ndarray, level: float, least: float) -> tuple[float, float, float]:
+    found = value_of(scores, level=level, least=least)
     return found.value, found.low, found.high
 
 
 def _contact(trial: Trial, rows: np.ndarray) -> np.ndarray:
-    shrunken = shrink(*cells(trial, rows))[0]
+    shrunken = shrink(*cells(trial, rows), lent_customers(trial))[0]
     return (shrunken[:, 1] > shrunken[:, 0]).astype(np.int64)
 
 
 def _table(trial: Trial, names: list[str], cost: float, worth: float, level: float) -> pl.DataFrame:
     n, mean, variance = cells(trial)
-    shrunken = shrink(n, mean, variance)[0]
+    lent = lent_customers(trial)
+    shrunken = shrink(n, mean, variance, lent)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt((variance / n).sum(axis=1))
+        own = np.sqrt(variance / n)
+        error = np.sqrt((np.maximum(own, cell_errors(n, mean, variance, lent)) ** 2).sum(axis=1))
     net = mean[:, 1] - mean[:, 0]
     reach = z_value(level) * error
     scale = worth or 1.0
