@@ -30,8 +30,10 @@ class Lift(Result):
         ("causal" or "descriptive"), arm, control, segment, customers_arm, customers_control,
         value_arm, value_control, difference with _low and _high and its standard error, relative
         (share of the control's value) with _low and _high (infinite: unbounded), p_value, few
-        (fewer than 10 customers with the outcome in an arm: limits not vouched for), method,
-        relative_method, family, p_adjusted (Holm), p_same (equivalence), smallest_effect,
+        (a share: fewer than 10 customers with or without the outcome in an arm; a mean or ratio:
+        fewer than 5 buyers expected in the smaller arm, its interval withheld), method,
+        relative_method, family, p_adjusted (Holm), p_same (equivalence, read off the
+        interval), smallest_effect (by the error without effect),
         verdict, and shrunk with _low and _high (segments alone).
     heterogeneity : DataFrame
         One row a figure and arm: segments, scale, q, freedom, p_value (Cochran), i_squared,
