@@ -27,6 +27,7 @@ from segkit.stats.two_part import (
     ArmMean,
     NoEffect,
     arm_means,
+    can_be_positive,
     combine_strata,
     expected_buyers,
     mean_difference,

@@ -83,21 +83,31 @@ def _posterior(d: Array, s: Array, level: float) -> tuple[Array, Array, Array]:
     own = s**2 * w  # share of the common mean in each group's estimate
     means = own * middle[:, None] + (1 - own) * d
     sds = np.sqrt(s**2 * (1 - own) + own**2 / total[:, None])
-    value = weight @ means
     tail = (1 - level) / 2
-    return value, _quantile(weight, means, sds, tail), _quantile(weight, means, sds, 1 - tail)
+    low, high = _quantiles(weight, means, sds, np.array([tail, 1 - tail]))
+    return weight @ means, low, high
 
 
-def _quantile(weight: Array, means: Array, sds: Array, p: float) -> Array:
-    """Find each group's quantile of a mixture of normals by bisection."""
+def _quantiles(weight: Array, means: Array, sds: Array, p: Array) -> Array:
+    """Find each group's quantiles of a mixture of normals by Newton's steps within a bracket."""
     from scipy.special import ndtr
 
-    low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
+    at = p[:, None]
+    shape = (p.size, means.shape[1])
+    low = np.broadcast_to((means - 9 * sds).min(axis=0), shape)
+    high = np.broadcast_to((means + 9 * sds).max(axis=0), shape)
+    point = np.broadcast_to(weight @ means, shape)
     for _ in range(60):
-        middle = (low + high) / 2
-        below = weight @ ndtr((middle - means) / sds) < p
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+        z = (point[:, None, :] - means) / sds
+        reached = np.einsum("g,pgk->pk", weight, ndtr(z))
+        low, high = np.where(reached < at, point, low), np.where(reached < at, high, point)
+        slope = np.einsum("g,pgk->pk", weight, np.exp(-0.5 * z**2) / sds) / np.sqrt(2 * np.pi)
+        ahead = point - (reached - at) / np.maximum(slope, 1e-300)
+        ahead = np.where((ahead > low) & (ahead < high), ahead, (low + high) / 2)
+        if (np.abs(ahead - point) <= 1e-10 * sds.min(axis=0)).all():
+            break
+        point = ahead
+    return np.asarray(ahead)
 
 
 def effective_cases(one: Amounts, two: Amounts) -> tuple[Array, Array]:

@@ -87,6 +87,22 @@ class Amounts:
         return np.asarray(second), np.asarray(third)
 
 
+def can_be_positive(arm: Amounts) -> npt.NDArray[np.bool_]:
+    """Return whether an arm's amounts can all be positive.
+
+    By Cauchy and Schwarz positive amounts have ``sum b sum b^3 >= (sum b^2)^2``.
+
+    Examples
+    --------
+    >>> bool(can_be_positive(Amounts.of([3.0, 1.0]))), bool(can_be_positive(Amounts.of([3.0, -2])))
+    (True, False)
+    """
+    m = np.nan_to_num(arm.amount)
+    square = arm.second + arm.buyers * m**2
+    cube = arm.third + 3 * m * arm.second + arm.buyers * m**3
+    return np.asarray((arm.total >= 0) & (arm.total * cube >= square**2 * (1 - 1e-9)))
+
+
 def expected_buyers(one: Amounts, two: Amounts) -> Array:
     """Compute how many buyers the smaller arm expects if both arms buy alike.
 
@@ -337,7 +353,8 @@ def arm_means(
     Returns
     -------
     (ArmMean, ArmMean)
-        NaN where nobody bought in either arm, or an arm's amounts cannot all be positive.
+        NaN where nobody bought in either arm, or an arm's amounts do not sum to more than zero.
+        Amounts of both signs (`can_be_positive`) have no two parts either.
 
     Notes
     -----
@@ -367,7 +384,7 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
     """Return each arm's squared coefficient of variation and third moment, and all buyers."""
     parts = []
     for arm in (one, two):
-        m = _positive_amount(arm)
+        m = np.where(arm.amount > 0, arm.amount, np.nan)
         known = np.isfinite(m)
         k = np.where(known, arm.buyers, 0.0)
         second = np.where(known, arm.second / m**2, 0.0)
@@ -386,18 +403,6 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
     return shapes, count
 
 
-def _positive_amount(arm: Amounts) -> Array:
-    """Return the mean amount of a buyer; NaN where amounts cannot all be positive.
-
-    By Cauchy and Schwarz positive amounts have ``sum b sum b^3 >= (sum b^2)^2``.
-    """
-    m = np.where(arm.amount > 0, arm.amount, np.nan)
-    square = arm.second + arm.buyers * m**2
-    cube = arm.third + 3 * m * arm.second + arm.buyers * m**3
-    possible = arm.total * cube >= square**2 * (1 - 1e-9)
-    return np.asarray(np.where(possible, m, np.nan))
-
-
 def _arm_mean(
     arm: Amounts, other: Amounts, spread2: Array, third: Array, count: Array, level: float,
     mean: Array, kept: npt.ArrayLike,
@@ -414,8 +419,9 @@ def _arm_mean(
         skewness = skewness / np.sqrt(some)
         tail = (1 - level) / 2
         # Amounts are positive: the pivot reaches down to zero.
-        least = 1 + reach * pearson3_quantile(tail, np.minimum(skewness, 2 * reach))
-        most = 1 + reach * pearson3_quantile(1 - tail, skewness)
+        bent = np.stack([np.minimum(skewness, 2 * reach), skewness])
+        tails = np.reshape([tail, 1 - tail], (2,) + (1,) * skewness.ndim)
+        least, most = 1 + reach * pearson3_quantile(tails, bent)
         share = wilson(k, n, level=level)
         p, least_p, most_p = (np.asarray(v) for v in (share.value, share.low, share.high))
         # Where every amount differs from zero (and they vary), there is one part only.
@@ -433,7 +439,7 @@ def _arm_mean(
         low = np.where(none, 0.0, low)
         high = np.where(none, mean + most_p * lent / np.maximum(least, 1e-9), high)
         error = left * np.sqrt(np.where(none, squared, mean**2 * relative))
-        usable = np.where(none, _positive_amount(other), _positive_amount(arm)) > 0
+        usable = np.where(none, lent, arm.amount) > 0
     return ArmMean(*(np.where(usable, part, np.nan) for part in (mean, low, high, error)))
 
 
