@@ -249,15 +249,6 @@ def test_variances_far_from_zero_keep_their_digits(whole):
     assert row["error"] == pytest.approx(same["error"], rel=1e-3)
 
 
-def test_the_smallest_value_of_each_cell_is_known():
-    rows = pl.DataFrame(
-        {"arm": ["a", "a", "b"], "revenue": [3.0, -1.0, 2.0], "bought": [True, False, True]}
-    )
-    assert sum_up(rows, ["revenue", "bought"], segment=None).least.tolist() == [
-        [[-1.0, 0.0], [2.0, 0.0]]
-    ]
-
-
 def test_segments_without_a_control_are_said_to_be_left_out_of_the_whole():
     rng = np.random.default_rng(6)
     rows = pl.DataFrame(

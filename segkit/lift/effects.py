@@ -231,12 +231,9 @@ def compare_means(
     method += "post-stratified, " if len(groups) > 1 else ""
     customers = float(one.n.sum()), float(two.n.sum())
     cases = float(one.buyers.sum()), float(two.buyers.sum())
-    cells = sums.least[:, list(arms), sums.columns.index(metric.column)]
-    below_zero = bool(((cells if rows is None else cells[list(rows)]) < 0).any())
     return _mean_effect(
-        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level,
-        below_zero=below_zero,
-    )  # fmt: skip
+        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level
+    )
 
 
 def _adjusted(groups: list[Moments]) -> PairOfMeans:
@@ -247,12 +244,12 @@ def _adjusted(groups: list[Moments]) -> PairOfMeans:
 def _mean_effect(
     whole: tuple[Amounts, Amounts], limits: tuple[ArmMean, ArmMean], null: NoEffect,
     pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
-    relative: str, level: float, *, below_zero: bool,
+    relative: str, level: float,
 ) -> Effect:  # fmt: skip
     """Put an effect together.
 
-    Where amounts fall below zero and a mean is not clearly above it, limits are normal; a relative
-    lift whose sign the control could turn is withheld.
+    Where amounts cannot all be positive, limits are normal; a relative lift whose sign the control
+    could turn is withheld then. A few returns among purchases leave the two parts as they are.
     """
     d = pair.difference
     # What the adjusted means have in common does not show in their difference.
@@ -261,9 +258,9 @@ def _mean_effect(
     lift = mean_ratio(*limits, level=level)
     errors = float(limits[0].error), float(limits[1].error)
     plain = np.sqrt(np.maximum(own, 0.0))
-    lowest = np.array([pair.mean_1, pair.mean_2]) - z_value(level) * plain
-    turns = below_zero and not lowest[1] > 0
-    if not np.isfinite(difference.low) or (below_zero and not (lowest > 0).all()):
+    turns = False
+    if not np.isfinite(difference.low) or not all(can_be_positive(arm) for arm in whole):
+        turns = not pair.mean_2 > z_value(level) * plain[1]
         errors = float(plain[0]), float(plain[1])
         difference = _signed(d, own, customers, level)
         method = f"{method.removesuffix('two-part')}normal, amounts of both signs"

@@ -126,11 +126,13 @@ def measure_lift(
             raise ParameterError(unknown("metric", name, [metric.name for metric in chosen]))
     by = segment if segment in names or segment != "segment" else None
     mail = ["emails_sent"] if "emails_sent" in names else []
+    shares = [metric.column for metric in chosen if metric.kind == "share"]
     sums = sum_up(
         frame, [*(c for m in chosen for c in m.columns), *covariates, *mail],
-        pairs=_pairs(chosen, covariates), segment=by,
+        pairs=_pairs(chosen, covariates), shares=shares, segment=by,
+        ratios=[(m.column, m.below) for m in chosen if m.below],
     )  # fmt: skip
-    refuse_no_share(sums, [metric.column for metric in chosen if metric.kind == "share"])
+    refuse_no_share(sums, shares)
     places = check_arms(sums, control, arms, by is not None)
     options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
@@ -144,9 +146,8 @@ def measure_lift(
 
 
 def _pairs(metrics: Sequence[Kpi], covariates: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = [(m.column, m.below) for m in metrics if m.below]
     tops = [m.column for m in metrics if not m.below]
-    pairs += [(top, x) for top in tops for x in covariates]
+    pairs = [(top, x) for top in tops for x in covariates]
     pairs += [(x, y) for i, x in enumerate(covariates) for y in covariates[i + 1 :]]
     return pairs
 
@@ -309,10 +310,13 @@ def _between_segments(
             }
         )
         shrunk.append(
-            part.select("metric", "arm", "segment").with_columns(
-                shrunk=pl.Series(moved.value),
-                shrunk_low=pl.Series(moved.low),
-                shrunk_high=pl.Series(moved.high),
+            pl.DataFrame(
+                {
+                    **{name: part[name] for name in ("metric", "arm", "segment")},
+                    "shrunk": moved.value,
+                    "shrunk_low": moved.low,
+                    "shrunk_high": moved.high,
+                }
             )
         )
     if not tests:

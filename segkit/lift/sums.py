@@ -44,8 +44,6 @@ class Sums:
         Sums of products of the shifted columns; NaN for pairs that were not asked for.
     cubes : array of shape (segments, arms, columns, columns)
         Sums of a shifted column's square times another (or itself); NaN as in ``products``.
-    least : array of shape (segments, arms, columns)
-        Each column's smallest value: below zero where amounts have both signs.
     """
 
     segments: tuple[str, ...]
@@ -58,7 +56,6 @@ class Sums:
     deviations: Floats
     products: Floats
     cubes: Floats
-    least: Floats
 
     def moments(self, segment: int | None, arm: int, columns: Sequence[str]) -> Moments:
         """Return the moments of some columns in one arm, of one segment or of all (None)."""
@@ -105,6 +102,8 @@ def sum_up(
     columns: Sequence[str],
     *,
     pairs: Sequence[tuple[str, str]] = (),
+    ratios: Sequence[tuple[str, str]] = (),
+    shares: Sequence[str] = (),
     segment: str | None = "segment",
     arm: str = "arm",
 ) -> Sums:
@@ -118,6 +117,10 @@ def sum_up(
         Numeric or Boolean outcomes (and covariates); their squares are summed too.
     pairs : sequence of (str, str)
         Columns whose products are summed.
+    ratios : sequence of (str, str)
+        Columns above and below the line of a ratio: squares times the other are summed too.
+    shares : sequence of str
+        Columns of 0 and 1, whose cubes need no sum of their own (`refuse_no_share` checks them).
     segment, arm : str
         Group columns; without a segment all customers are one.
 
@@ -145,9 +148,9 @@ def sum_up(
     for name in wanted:
         if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
             raise DataError(f"outcome {name!r} must be numeric or Boolean, is {schema[name]}")
-    both = list(dict.fromkeys((a, b) for a, b in pairs if a != b))
+    both = list(dict.fromkeys((a, b) for a, b in [*pairs, *ratios] if a != b))
     shift = _shifts(lazy.select(wanted).head(SAMPLE).collect())
-    sums = _sums(schema, wanted, both, shift)
+    sums = _sums(schema, wanted, both, ratios, shift, shares)
     grouped = lazy.group_by(keys, maintain_order=True).agg(sums).collect()
     return _arrange(grouped, wanted, both, shift, segment, arm)
 
@@ -168,7 +171,9 @@ def _sums(
     schema: pl.Schema,
     columns: Sequence[str],
     pairs: Sequence[tuple[str, str]],
+    ratios: Sequence[tuple[str, str]],
     shift: Mapping[str, float],
+    shares: Sequence[str],
 ) -> list[pl.Expr]:
     def away(name: str) -> pl.Expr:
         real = pl.col(name).cast(pl.Float64)
@@ -182,16 +187,17 @@ def _sums(
             found.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
             continue
         real = away(name)
-        found.append(column.min().alias(f"least {name}"))
         found.append(real.sum().alias(f"sum {name}"))
         found.append((real * real).sum().alias(f"square {name}"))
-        found.append((real * real * real).sum().alias(f"cube {name} {name}"))
+        if name not in shares:
+            found.append((real * real * real).sum().alias(f"cube {name} {name}"))
         found.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
     for a, b in pairs:
         product = away(a) * away(b)
         found.append(product.sum().alias(f"product {a} {b}"))
-        found.append((product * away(a)).sum().alias(f"cube {a} {b}"))
-        found.append((product * away(b)).sum().alias(f"cube {b} {a}"))
+        if (a, b) in ratios:
+            found.append((product * away(a)).sum().alias(f"cube {a} {b}"))
+            found.append((product * away(b)).sum().alias(f"cube {b} {a}"))
     return found
 
 
@@ -223,23 +229,24 @@ def _arrange(
     n = spread("n")
     deviations, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
     products = np.full((*shape, len(columns), len(columns)), np.nan)
-    cubes, least = products.copy(), np.zeros_like(some)
+    cubes = products.copy()
     for i, name in enumerate(columns):
         deviations[..., i] = spread(f"sum {name}")
         plain = f"square {name}" not in grouped.columns
         products[..., i, i] = deviations[..., i] if plain else spread(f"square {name}")
-        cubes[..., i, i] = deviations[..., i] if plain else spread(f"cube {name} {name}")
+        flat = f"cube {name} {name}" not in grouped.columns
+        cubes[..., i, i] = deviations[..., i] if flat else spread(f"cube {name} {name}")
         some[..., i] = deviations[..., i] if plain else spread(f"some {name}")
         _check(name, n, spread(f"count {name}"), deviations[..., i])
-        least[..., i] = 0.0 if plain else spread(f"least {name}")
     for a, b in pairs:
         i, j = columns.index(a), columns.index(b)
         products[..., i, j] = products[..., j, i] = spread(f"product {a} {b}")
-        cubes[..., i, j], cubes[..., j, i] = spread(f"cube {a} {b}"), spread(f"cube {b} {a}")
+        if f"cube {a} {b}" in grouped.columns:
+            cubes[..., i, j], cubes[..., j, i] = spread(f"cube {a} {b}"), spread(f"cube {b} {a}")
     taken = np.array([shift[column] for column in columns])
     return Sums(
         tuple(names), tuple(arms), tuple(columns), taken, n, deviations + n[..., None] * taken,
-        some, deviations, products, cubes, least,
+        some, deviations, products, cubes,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from segkit.stats.intervals import Estimate, estimate, z_value
 from segkit.stats.two_part import Amounts
 
 Array = npt.NDArray[np.float64]
-_GRID = 400
+_GRID = 128
 _SPREADS, _CENTRES, _NODES = 24, 25, 15  # of the quadrature over spread, common effect and effect
 MANY = 50.0  # effective cases in each arm of each group from which a normal likelihood serves
 
@@ -104,7 +104,7 @@ def _quantiles(weight: Array, means: Array, sds: Array, p: Array) -> Array:
         slope = np.einsum("g,pgk->pk", weight, np.exp(-0.5 * z**2) / sds) / np.sqrt(2 * np.pi)
         ahead = point - (reached - at) / np.maximum(slope, 1e-300)
         ahead = np.where((ahead > low) & (ahead < high), ahead, (low + high) / 2)
-        if (np.abs(ahead - point) <= 1e-10 * sds.min(axis=0)).all():
+        if (np.abs(ahead - point) <= 1e-8 * sds.min(axis=0)).all():
             break
         point = ahead
     return np.asarray(ahead)

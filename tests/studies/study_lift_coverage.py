@@ -32,7 +32,7 @@ def counts(x1, n1, x2, n2):
     squares = totals[..., None]
     return Sums(
         ("all",), ("arm", "none"), ("converted",), np.zeros(1), n, totals, totals, totals, squares,
-        squares, np.zeros_like(totals),
+        squares,
     )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ the fifth of customers who bought before (the covariate of CUPED). Every metric 
 through these two functions, row by row, and must agree). Per cell and metric: how often at least
 one segment of a metric without effect is "higher" or "lower" (Holm, .05); how often the intervals
 of all customers and of segments hold the truth, and miss it on the flattering side; how many are
-withheld (and would have held the truth), by the buyers that the smaller arm truly expects; power; and the same of Welch's method,
-which this one replaced. The oracle's power is that of the same difference with the critical values
-of its true distribution without effect.
+withheld (and would have held the truth), by the buyers that the smaller arm truly expects; power;
+and the same of Welch's method, which this one replaced. The oracle's power is that of the same
+difference with the critical values of its true distribution without effect.
 """
 
 from typing import Any
@@ -494,8 +494,8 @@ def summarise_shrunken(shrunken, about):
 
 COLUMNS = ("metric", "scope", "control", "rate", "customers", "segments", "log_sd", "effect",
            "expected_buyers", "campaigns", "intervals", "withheld", "family", "coverage",
-           "coverage_if_shown", "flattering", "power", "oracle_power", "old_family", "old_coverage", "old_flattering",
-           "old_power")  # fmt: skip
+           "coverage_if_shown", "flattering", "power", "oracle_power", "old_family",
+           "old_coverage", "old_flattering", "old_power")  # fmt: skip
 
 
 def misses(table):
