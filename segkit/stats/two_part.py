@@ -269,7 +269,7 @@ def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
         positive = null.expected * (1 + 1e-9) >= d / null.to_difference  # the second mean is
         below = np.where(positive, np.maximum(below, null.nobody), below)
         above = 1 - pearson3_cdf(x, skewness)
-    p = np.minimum(1.0, 2 * np.minimum(below, above))
+    p = np.clip(2 * np.minimum(below, above), 0.0, 1.0)
     return np.asarray(np.where(spread > 0, p, np.where(np.isfinite(d), 1.0, np.nan)))
 
 
