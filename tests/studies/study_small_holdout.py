@@ -530,6 +530,7 @@ def main():
     table = pl.DataFrame(rows, infer_schema_length=None).select(COLUMNS)
     short = misses(table)
     n = options.seeds
+    families = table.get_column("family").drop_nulls().len()
     see = 1.96 * (0.05 * 0.95 / n) ** 0.5
     note = (
         f"{n} campaigns a cell; B = {EXPECTED_BUYERS:g} expected buyers in the smaller arm. Asked: "
@@ -538,6 +539,8 @@ def main():
         f"{0.05 + 2.8 * see / 1.96:.3f} or a coverage of "
         f"{0.94 - 2.8 * (0.94 * 0.06 / n) ** 0.5:.3f} in one cell would have been seen with 80% "
         "power).\n"
+        f"Judged one by one: of {families} family levels at exactly .05, {0.025 * families:.0f} "
+        "would be named by chance.\n"
         f"Missing what is asked: {'none' if not short else ''}" + "".join(f"\n  {s}" for s in short)
     )
     publish(table, "small_holdout", thin=options.thin, note=note)
