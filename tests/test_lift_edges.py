@@ -286,3 +286,41 @@ def test_profit_at_its_edges_says_nothing_false():
     assert "a gain" in text(rng.normal(-10, 5, N), rng.normal(-5, 5, N))
     free = text(rng.gamma(1, 5, N), rng.gamma(1, 5, N), cost_per_contact=0)
     assert "no return on it" in free
+
+
+def test_what_each_customer_cost_does_not_make_two_parts_of_profit():
+    rng = np.random.default_rng(1)
+    n = 4000
+    arm = np.where(rng.random(n) < 0.1, "none", "mail")
+    revenue = np.where(rng.random(n) < 0.04, rng.lognormal(3.5, 1.0, n), 0.0)
+    rows = pl.DataFrame({"arm": arm, "revenue": revenue})
+    cost = pl.when(pl.col("arm") == "mail").then(0.05).otherwise(0.0)
+    rows = rows.with_columns(profit=0.4 * pl.col("revenue") - cost)
+    profit = Kpi("profit", "profit", "mean", "profit")
+    row = segkit.measure_lift(rows, control="none", metrics=[profit]).row()
+    paid = segkit.campaign_profit(rows, control="none", margin=0.4, cost_per_contact=0.05)
+    told = paid.table.row(0, named=True)
+    assert row["difference"] == pytest.approx(told["added_profit"])
+    width = row["difference_high"] - row["difference_low"]
+    assert width < 1.5 * (told["added_profit_high"] - told["added_profit_low"])
+
+
+def test_segments_that_returned_more_than_they_bought_are_shrunken_too():
+    rng = np.random.default_rng(4)
+    n = 3000
+    segment, arm = rng.choice(["A", "B", "C"], n), np.where(rng.random(n) < 0.1, "none", "mail")
+    bought = np.where(rng.random(n) < 0.1, rng.lognormal(3, 0.8, n), 0.0)
+    rows = pl.DataFrame({"arm": arm, "segment": segment, "revenue": bought}).with_columns(
+        revenue=pl.when(pl.col("segment") == "A").then(-pl.col("revenue")).otherwise("revenue")
+    )
+    found = segkit.measure_lift(rows, control="none", metrics=["revenue"]).effects
+    parts = found.filter(pl.col("segment") != "all customers")
+    for name in ("shrunk", "shrunk_low", "shrunk_high"):
+        assert parts[name].is_finite().all(), parts
+
+
+def test_limits_that_are_all_withheld_are_numbers():
+    rows = pl.DataFrame({"arm": ["none", "mail"] * 50, "revenue": [0.0, 0.0] * 49 + [0.0, 9.0]})
+    table = segkit.campaign_profit(rows, control="none", margin=0.5, cost_per_contact=0.1).table
+    assert table["few"].all()
+    assert (table["added_profit_low"] > 0).null_count() == table.height

@@ -117,6 +117,18 @@ def test_cuped_is_the_regression_with_the_covariates_and_drops_a_constant_one():
         cuped(moments(table[:, :1]), moments(table[:, :1]))
 
 
+def test_what_each_group_adds_to_the_error_is_its_own_variance_after_cuped():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        table = [rng.lognormal(0, 1.5, size=(n, 2)) for n in (200, 8)]
+        found = cuped(*(moments(group) for group in table))
+        left = [group[:, 0] - group[:, 1] * found.weights[0] for group in table]
+        own = [values.var(ddof=1) / len(values) for values in left]
+        assert [found.own_1, found.own_2] == pytest.approx(own)
+        both = found.variance_1 + found.variance_2 - 2 * found.covariance
+        assert both == pytest.approx(sum(own)) == pytest.approx(found.error**2)
+
+
 def test_strata_are_weighted_by_their_size():
     one, two = (moments(np.array([[v], [v + 1.0]])) for v in (0.0, 10.0))
     zero = moments(np.array([[0.0], [1.0]]))

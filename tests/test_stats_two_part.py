@@ -154,3 +154,35 @@ def test_shrunken_effects_of_empty_campaigns_rarely_exclude_zero():
         found = shrink_counts(cases, [a.n for a in arms], [a.total for a in arms])
         above += bool((found.low > 0).any())
     assert above <= 9  # Welch's errors: over 35
+
+
+@pytest.mark.parametrize("sizes", [(40, 1960), (200, 1800), (1000, 1000)])
+def test_it_does_not_matter_which_of_two_arms_is_called_the_control(sizes):
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        one, two = (
+            Amounts.of(np.where(rng.random(n) < 0.05, rng.lognormal(3, 1.5, n), 0.0)) for n in sizes
+        )
+        there, back = no_effect(one, two), no_effect(two, one)
+        d = one.mean - two.mean
+        assert mean_test(d, there) == pytest.approx(float(mean_test(-d, back)), rel=1e-9)
+        both = [Amounts(*(np.array([v, v]) for v in (a.n, a.buyers, a.total, a.second, a.third)))
+                for a in (one, two)]  # fmt: skip
+        there, back = no_effect(*both), no_effect(*both[::-1])
+        halves = np.array([0.5, 0.5])
+        there, back = there.combined(halves), back.combined(halves)
+        assert mean_test(d, there) == pytest.approx(float(mean_test(-d, back)), rel=1e-9)
+
+
+def test_a_small_arm_is_called_low_no_more_often_than_its_level():
+    rng = np.random.default_rng(6)
+    n1, n2, repeats, low = 100, 4900, 400, 0
+    for _ in range(repeats):
+        k = rng.binomial([n1, n2], 0.05)
+        one, two = (
+            Amounts.of(np.r_[rng.lognormal(3.5, 1.5, some), np.zeros(n - some)])
+            for n, some in zip((n1, n2), k, strict=True)
+        )
+        d = float(one.mean - two.mean)
+        low += d < 0 and float(mean_test(d, no_effect(one, two))) <= 0.05
+    assert low <= 0.045 * repeats  # 2.5% and three standard errors

@@ -231,9 +231,11 @@ def compare_means(
     method += "post-stratified, " if len(groups) > 1 else ""
     customers = float(one.n.sum()), float(two.n.sum())
     cases = float(one.buyers.sum()), float(two.buyers.sum())
+    signed = any(sums.often_negative(arm, metric.column, rows) for arm in arms)
     return _mean_effect(
-        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level
-    )
+        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level,
+        signed=signed,
+    )  # fmt: skip
 
 
 def _adjusted(groups: list[Moments]) -> PairOfMeans:
@@ -244,25 +246,28 @@ def _adjusted(groups: list[Moments]) -> PairOfMeans:
 def _mean_effect(
     whole: tuple[Amounts, Amounts], limits: tuple[ArmMean, ArmMean], null: NoEffect,
     pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
-    relative: str, level: float,
+    relative: str, level: float, *, signed: bool,
 ) -> Effect:  # fmt: skip
     """Put an effect together.
 
-    Where amounts cannot all be positive, limits are normal; a relative lift whose sign the control
-    could turn is withheld then. A few returns among purchases leave the two parts as they are.
+    Where amounts are often negative (``signed``: what is spent on each customer taken off, say) or
+    cannot all be positive, limits are normal; a relative lift whose sign the control could turn is
+    withheld then. A few returns among purchases leave the two parts as they are.
     """
     d = pair.difference
     # What the adjusted means have in common does not show in their difference.
-    own = (float(pair.variance_1 - pair.covariance), float(pair.variance_2 - pair.covariance))
+    own = float(pair.own_1), float(pair.own_2)
     difference = mean_difference(*limits, level=level)
     lift = mean_ratio(*limits, level=level)
     errors = float(limits[0].error), float(limits[1].error)
-    plain = np.sqrt(np.maximum(own, 0.0))
     turns = False
-    if not np.isfinite(difference.low) or not all(can_be_positive(arm) for arm in whole):
-        turns = not pair.mean_2 > z_value(level) * plain[1]
-        errors = float(plain[0]), float(plain[1])
-        difference = _signed(d, own, customers, level)
+    signed = signed or not all(can_be_positive(arm) for arm in whole)
+    if signed or not np.isfinite(difference.low):
+        errors = _signed_errors(own, customers)
+        turns = not pair.mean_2 > z_value(level) * errors[1]
+        reach = z_value(level) * float(np.hypot(*errors))
+        reach = reach if reach > 0 else np.nan  # nobody bought: nothing tells the spread
+        difference = estimate(d, d - reach, d + reach, level, "normal")
         method = f"{method.removesuffix('two-part')}normal, amounts of both signs"
         relative = "fieller" if relative == "log" else relative
     if relative != "log":
@@ -330,14 +335,10 @@ def _withheld(value: float, level: float) -> Estimate:
     return estimate(value, float("nan"), float("nan"), level, WITHHELD)
 
 
-def _signed(
-    d: float, own: tuple[float, float], customers: tuple[float, float], level: float
-) -> Estimate:
-    """Limits where amounts have both signs: by the larger of the arms' own and shared spread."""
+def _signed_errors(own: tuple[float, float], customers: tuple[float, float]) -> tuple[float, float]:
+    """Return both means' errors where amounts have both signs: the larger of own and shared."""
     n1, n2 = customers
     with np.errstate(invalid="ignore", divide="ignore"):
         shared = (own[0] * n1 * (n1 - 1) + own[1] * n2 * (n2 - 1)) / (n1 + n2 - 2)
-        least = shared * np.array([1 / n1, 1 / n2])
-        reach = z_value(level) * np.sqrt(np.maximum(own, least).sum())
-    reach = reach if reach > 0 else np.nan  # nobody bought: nothing tells the spread
-    return estimate(d, d - reach, d + reach, level, "normal")
+        one, two = np.sqrt(np.maximum(own, shared * np.array([1 / n1, 1 / n2])))
+    return float(one), float(two)

@@ -266,9 +266,11 @@ def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Esti
     rows = list(range(len(sums.segments)))
     arms = [sums.arms.index(part[name][0]) for name in ("arm", "control")]
     one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
-    cases = effective_cases(one, two)
-    if metric.kind == "ratio" or any((part < 0).any() for part in cases):
+    signed = any((arm.total < 0).any() for arm in (one, two))
+    signed = signed or any(sums.often_negative(arm, metric.column) for arm in arms)
+    if metric.kind == "ratio" or signed:
         return shrink(column["difference"], column["error"], level=level)
+    cases = effective_cases(one, two)
     # An adjustment moves the totals, and leaves less of the variance that a case stands for.
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = column["null_error"] / no_effect(one, two).error

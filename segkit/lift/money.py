@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 REVENUE = next(metric for metric in KPIS if metric.name == "revenue")
+MAYBE = ("added_revenue", "added_profit", "total_profit", "roi", "profit_chance")  # may be null
 ROUNDING = 1e-12  # of the cost a customer: a smaller difference of costs is none
 
 
@@ -249,7 +250,9 @@ def campaign_profit(
         for name, which in groups:
             fixed = fixed_cost if name == ALL else 0.0
             rows.append(_row(sums, spent, (place, base), name, which, (margin, fixed, level)))
-    table = pl.DataFrame(rows, infer_schema_length=None)
+    # Limits that are all withheld are numbers too, not a column of nothing.
+    maybe = {name: pl.Float64 for name in (rows[0] if rows else ()) if name.startswith(MAYBE)}
+    table = pl.DataFrame(rows, schema_overrides=maybe, infer_schema_length=None)
     return Money(table, control, margin, costs, fixed_cost, level, currency, tuple(notes))
 
 

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 IN_ORDER = 30_000  # rows up to which sorting costs nothing to speak of
 SAMPLE = 1_000  # rows that tell whether a column lies far from zero beside its spread
 FAR = 100.0  # times its spread
+RETURNS = 0.5  # share of negative amounts (net returns) up to which a mean has its two parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +37,8 @@ class Sums:
         far from zero beside its spread, zero else.
     n : array of shape (segments, arms)
         Customers.
-    totals, nonzero : array of shape (segments, arms, columns)
-        Each column's sum, and in how many customers it is not zero.
+    totals, nonzero, negative : array of shape (segments, arms, columns)
+        Each column's sum, in how many customers it is not zero, and in how many below zero.
     deviations : array of shape (segments, arms, columns)
         Each shifted column's sum.
     products : array of shape (segments, arms, columns, columns)
@@ -53,6 +54,7 @@ class Sums:
     n: Floats
     totals: Floats
     nonzero: Floats
+    negative: Floats
     deviations: Floats
     products: Floats
     cubes: Floats
@@ -70,6 +72,13 @@ class Sums:
         """Return how many customers of an arm have a column that is not zero."""
         rows = slice(None) if segment is None else slice(segment, segment + 1)
         return float(self.nonzero[rows, arm, self.columns.index(column)].sum())
+
+    def often_negative(self, arm: int, column: str, rows: Sequence[int] | None = None) -> bool:
+        """Tell whether more than `RETURNS` of an arm's amounts other than zero are negative."""
+        place = self.columns.index(column)
+        which = slice(None) if rows is None else list(rows)
+        below, some = (t[which, arm, place].sum() for t in (self.negative, self.nonzero))
+        return bool(below > RETURNS * some)
 
     def amounts(self, arm: int, column: str, rows: Sequence[int] | None = None) -> Amounts:
         """Return a column's amounts in one arm, an array with one entry a segment.
@@ -191,6 +200,7 @@ def _sums(
         found.append((real * real).sum().alias(f"square {name}"))
         if name not in shares:
             found.append((real * real * real).sum().alias(f"cube {name} {name}"))
+            found.append((column < 0).sum().cast(pl.Float64).alias(f"below {name}"))
         found.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
     for a, b in pairs:
         product = away(a) * away(b)
@@ -227,7 +237,7 @@ def _arrange(
         return table
 
     n = spread("n")
-    deviations, some = np.zeros((*shape, len(columns))), np.zeros((*shape, len(columns)))
+    deviations, some, below = (np.zeros((*shape, len(columns))) for _ in range(3))
     products = np.full((*shape, len(columns), len(columns)), np.nan)
     cubes = products.copy()
     for i, name in enumerate(columns):
@@ -237,6 +247,8 @@ def _arrange(
         flat = f"cube {name} {name}" not in grouped.columns
         cubes[..., i, i] = deviations[..., i] if flat else spread(f"cube {name} {name}")
         some[..., i] = deviations[..., i] if plain else spread(f"some {name}")
+        if not flat:
+            below[..., i] = spread(f"below {name}")
         _check(name, n, spread(f"count {name}"), deviations[..., i])
     for a, b in pairs:
         i, j = columns.index(a), columns.index(b)
@@ -246,7 +258,7 @@ def _arrange(
     taken = np.array([shift[column] for column in columns])
     return Sums(
         tuple(names), tuple(arms), tuple(columns), taken, n, deviations + n[..., None] * taken,
-        some, deviations, products, cubes,
+        some, below, deviations, products, cubes,
     )  # fmt: skip
 
 

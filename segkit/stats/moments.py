@@ -60,6 +60,8 @@ class PairOfMeans:
         Of the two means (squared standard errors).
     covariance : float
         Of the two means.
+    own_1, own_2 : float
+        What each group adds to the variance of their difference.
     freedom : float
         Degrees of freedom of their difference (Welch and Satterthwaite).
     weights : array
@@ -74,6 +76,8 @@ class PairOfMeans:
     mean_2: float
     variance_2: float
     covariance: float
+    own_1: float
+    own_2: float
     freedom: float
     weights: Any
     kept: float = 1.0
@@ -86,7 +90,7 @@ class PairOfMeans:
     @property
     def error(self) -> float:
         """Standard error of the difference."""
-        return float(np.sqrt(self.variance_1 + self.variance_2 - 2 * self.covariance))
+        return float(np.sqrt(self.own_1 + self.own_2))
 
 
 def ratio_of_sums(moments: Moments, above: int = 0, below: int = 1) -> tuple[float, float]:
@@ -128,7 +132,7 @@ def plain_means(one: Moments, two: Moments) -> PairOfMeans:
     """
     v1, v2 = one.covariance[0, 0] / one.n, two.covariance[0, 0] / two.n
     freedom = _freedom(v1, one.n, v2, two.n)
-    return PairOfMeans(one.mean[0], v1, two.mean[0], v2, 0.0, freedom, np.zeros(0))
+    return PairOfMeans(one.mean[0], v1, two.mean[0], v2, 0.0, v1, v2, freedom, np.zeros(0))
 
 
 def cuped(one: Moments, two: Moments) -> PairOfMeans:
@@ -196,7 +200,7 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     (m1, own_1, tied_1), (m2, own_2, tied_2) = parts
     return PairOfMeans(
         m1, own_1 + 2 * tied_1 + shared, m2, own_2 + 2 * tied_2 + shared,
-        tied_1 + tied_2 + shared, _freedom(own_1, one.n, own_2, two.n), theta, kept,
+        tied_1 + tied_2 + shared, own_1, own_2, _freedom(own_1, one.n, own_2, two.n), theta, kept,
     )  # fmt: skip
 
 
@@ -237,11 +241,14 @@ def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
         raise DataError("post-stratification needs at least one stratum with both groups")
     w = w / w.sum()
     table = np.array(
-        [[p.mean_1, p.variance_1, p.mean_2, p.variance_2, p.covariance] for p in pairs]
+        [
+            [p.mean_1, p.variance_1, p.mean_2, p.variance_2, p.covariance, p.own_1, p.own_2]
+            for p in pairs
+        ]
     )
     m1, m2 = w @ table[:, 0], w @ table[:, 2]
-    v1, v2, c = w**2 @ table[:, 1], w**2 @ table[:, 3], w**2 @ table[:, 4]
-    parts = w**2 * (table[:, 1] + table[:, 3] - 2 * table[:, 4])
+    v1, v2, c, *own = (float(w**2 @ table[:, place]) for place in (1, 3, 4, 5, 6))
+    parts = w**2 * (table[:, 5] + table[:, 6])
     below = sum(part**2 / p.freedom for part, p in zip(parts, pairs, strict=True) if part > 0)
     freedom = float(parts.sum() ** 2 / below) if below > 0 else float("inf")
-    return PairOfMeans(float(m1), float(v1), float(m2), float(v2), float(c), freedom, np.zeros(0))
+    return PairOfMeans(float(m1), v1, float(m2), v2, c, own[0], own[1], freedom, np.zeros(0))

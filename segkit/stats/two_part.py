@@ -165,8 +165,10 @@ class NoEffect:
         Mean, variance and third central moment of the second arm's mean.
     to_difference : array
         A deviation of the second mean by 1 is one of the difference by minus this number.
-    nobody : array
-        Chance that no buyer falls into the second arm.
+    nobody, nobody_first : array
+        Chance that no buyer falls into the second arm, and into the first.
+    to_zero : array
+        Difference by which the second mean exceeds the first where the first is zero.
     """
 
     expected: Any
@@ -174,6 +176,8 @@ class NoEffect:
     third: Any
     to_difference: Any
     nobody: Any
+    nobody_first: Any
+    to_zero: Any
 
     @property
     def error(self) -> Array:
@@ -190,8 +194,9 @@ class NoEffect:
         variance = (w**2 * scale**2 * self.variance * np.square(kept)).sum(axis=-1)
         third = (w**3 * scale**3 * self.third * kept).sum(axis=-1)
         expected = (w * scale * self.expected).sum(axis=-1)
-        nobody = np.prod(self.nobody, axis=-1)
-        return NoEffect(expected, variance, third, np.ones(np.shape(expected)), nobody)
+        second, first = np.prod(self.nobody, axis=-1), np.prod(self.nobody_first, axis=-1)
+        one, zero = np.ones(np.shape(expected)), (w * self.to_zero).sum(axis=-1)
+        return NoEffect(expected, variance, third, one, second, first, zero)
 
 
 def no_effect(one: Amounts, two: Amounts) -> NoEffect:
@@ -221,9 +226,10 @@ def no_effect(one: Amounts, two: Amounts) -> NoEffect:
         variance = second / n * (size - n) / (size - 1)
         cubed = third / n**2 * (size - n) * (size - 2 * n) / ((size - 1) * (size - 2))
         scale = size / (size - n)
-        nobody = np.exp((one.buyers + two.buyers) * np.log1p(-n / size))
+        nobody = [np.exp((one.buyers + two.buyers) * np.log1p(-m / size)) for m in (n, one.n)]
+        zero = mean * size / n
     cubed = np.where(np.isfinite(cubed), cubed, 0.0)
-    return NoEffect(mean, variance, cubed, scale, nobody)
+    return NoEffect(mean, variance, cubed, scale, nobody[0], nobody[1], zero)
 
 
 def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
@@ -234,7 +240,7 @@ def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
     skewness is held to twice the coefficient of variation, so that the distribution reaches down
     to zero: a single giant amount, which nearly always falls into the larger arm, would otherwise
     make a low mean of the smaller look impossible. Nor is the lower tail of a mean of positive
-    amounts less than the chance that the arm has no buyer at all.
+    amounts less than the chance that the arm has no buyer at all. The first arm's likewise.
 
     Parameters
     ----------
@@ -266,9 +272,13 @@ def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
         skewness = null.third / np.maximum(spread, _TINY) ** 3
         reach = np.where(null.expected > 0, 2 * spread / null.expected, np.inf)
         below = pearson3_cdf(x, np.minimum(skewness, reach))
-        positive = null.expected * (1 + 1e-9) >= d / null.to_difference  # the second mean is
-        below = np.where(positive, np.maximum(below, null.nobody), below)
-        above = 1 - pearson3_cdf(x, skewness)
+        some = null.expected * (1 + 1e-9) >= d / null.to_difference  # the second mean is positive
+        below = np.where(some, np.maximum(below, null.nobody), below)
+        # A low mean of the first arm is a high one of the second, with the opposite skewness.
+        reach = np.where(null.to_zero > 0, 2 * null.error / null.to_zero, np.inf)
+        above = 1 - pearson3_cdf(x, np.maximum(skewness, -reach))
+        some = null.to_zero * (1 + 1e-9) >= -d  # the first mean is positive
+        above = np.where(some, np.maximum(above, null.nobody_first), above)
     p = np.clip(2 * np.minimum(below, above), 0.0, 1.0)
     return np.asarray(np.where(spread > 0, p, np.where(np.isfinite(d), 1.0, np.nan)))
 

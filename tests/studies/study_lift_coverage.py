@@ -29,10 +29,10 @@ def counts(x1, n1, x2, n2):
     """Make the sums of two arms from their counts, as one scan would."""
     n = np.array([[n1, n2]], dtype=float)
     totals = np.array([[[x1], [x2]]], dtype=float)
-    squares = totals[..., None]
+    squares, none = totals[..., None], np.zeros(totals.shape)
     return Sums(
-        ("all",), ("arm", "none"), ("converted",), np.zeros(1), n, totals, totals, totals, squares,
-        squares,
+        ("all",), ("arm", "none"), ("converted",), np.zeros(1), n, totals, totals, none, totals,
+        squares, squares,
     )  # fmt: skip
 
 
