@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import polars as pl
 
-from segkit.errors import SourceError
+from segkit.errors import ParameterError, SourceError
 from segkit.ids import with_ids, with_lazy_ids
 
 P = ParamSpec("P")
@@ -20,7 +20,8 @@ def takes_frames(function: Callable[P, R]) -> Callable[P, R]:
     """Let a public function take pandas frames and series, and read the ids of every frame.
 
     Inside, the function has polars alone, and its ``customer_id``, ``product_id`` and
-    ``campaign_id`` are text as `segkit.ids.read_ids` gives it.
+    ``campaign_id`` are text as `segkit.ids.read_ids` gives it. A list where the annotation says
+    frame, or a mapping alone, is a `SourceError` or `ParameterError`.
 
     Examples
     --------
@@ -30,17 +31,39 @@ def takes_frames(function: Callable[P, R]) -> Callable[P, R]:
     >>> list_customers(pl.DataFrame({"customer_id": [17850.0]}))
     ['17850']
     """
-    names = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    names = list(parameters)
+    kinds = {name: _kinds(str(parameter.annotation)) for name, parameter in parameters.items()}
+
+    def take(item: Any, name: str) -> Any:
+        taken = take_frame(item, name)
+        _check_kind(taken, name, kinds.get(name, frozenset()))
+        return taken
 
     @functools.wraps(function)
     def door(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = [take_frame(item, name) for item, name in zip(args, names, strict=False)]
+        given = [take(item, name) for item, name in zip(args, names, strict=False)]
         rest = args[len(given) :]
-        named = {name: take_frame(item, name) for name, item in kwargs.items()}
+        named = {name: take(item, name) for name, item in kwargs.items()}
         return function(*given, *rest, **named)  # type: ignore[arg-type]
 
     door.takes_frames = True  # type: ignore[attr-defined]
     return door
+
+
+def _kinds(annotation: str) -> frozenset[str]:
+    """Return the kinds that an annotation names, without what stands in brackets."""
+    return frozenset(part.split("[")[0] for part in annotation.split(" | "))
+
+
+def _check_kind(value: Any, name: str, kinds: frozenset[str]) -> None:
+    """Refuse what is neither a frame nor a mapping where nothing else is understood."""
+    got = type(value).__name__
+    frames = {"pl.DataFrame", "pl.LazyFrame"}
+    if kinds and kinds <= frames and not isinstance(value, pl.DataFrame | pl.LazyFrame):
+        raise SourceError(f"expected a Polars or pandas frame as {name}, got {got}")
+    if kinds - {"None"} == {"Mapping"} and not isinstance(value, Mapping | None):
+        raise ParameterError(f"expected a mapping (a dict) as {name}, got {got}")
 
 
 def take_frame(value: Any, what: str) -> Any:

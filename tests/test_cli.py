@@ -1,6 +1,5 @@
 import shutil
 import sys
-import time
 
 import pytest
 
@@ -215,19 +214,6 @@ def test_a_failing_run_says_so_on_standard_error(tmp_path, monkeypatch, capsys):
     write_notebook(tmp_path / "notebooks", "01_gate", cells=cells)
     assert cli.invoke(["run"]) == 3
     assert "01_gate: gate: no such shop" in capsys.readouterr().err
-
-
-def test_help_needs_nothing_heavy():
-    import subprocess
-
-    code = (
-        "import sys; from segkit import cli; cli.invoke(['--help'])\n"
-        "heavy = {'polars', 'numpy', 'nbconvert', 'papermill', 'jinja2'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert time.perf_counter() - started < 5
 
 
 def test_help_shows_examples_and_the_version_is_an_option(capsys):

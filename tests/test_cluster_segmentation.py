@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+import segkit
 from segkit.cluster import cluster_customers
+from segkit.cluster.tables import RESULT_COLUMNS
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.result import decode, encode
 from segkit.transform import Transform
@@ -179,6 +181,8 @@ def test_missing_values_are_filled_by_the_proposal_and_counted():
         (lambda f: f, {"k": 2, "features": ["z"]}, ColumnError, "lacks z"),
         (lambda f: f, {"k": 2, "features": []}, ParameterError, "no features"),
         (lambda f: f, {"k": 2, "features": ["a", "a"]}, ParameterError, "named twice"),
+        (lambda f: f, {"k": 2, "features": ["customer_id"]}, ParameterError, "is no feature"),
+        (lambda f: f, {"k": 2, "features": "visits"}, ParameterError, "expected a list of columns"),
         (lambda f: f, {"k": 1}, ParameterError, "at least 2"),
         (lambda f: f, {"method": "kmean"}, ParameterError, "did you mean 'kmeans'"),
         (lambda f: f, {"transform": Transform.of(["a"])}, ParameterError, "are not the features"),
@@ -220,3 +224,20 @@ def test_settling_moves_the_cut_to_better_centres_and_can_be_declined():
     assert centres == pytest.approx(np.array([X[groups == g].mean(0) for g in range(5)]))
     with pytest.raises(ParameterError, match="settle_steps must be 0 or more"):
         cluster_customers(frame, settle_steps=-1, **options)
+
+
+@pytest.mark.parametrize("name", RESULT_COLUMNS)
+def test_a_feature_that_would_replace_a_column_of_the_result_is_refused(name):
+    """Its centre stood in the column of customers, or of the segment's name."""
+    frame = pl.DataFrame({"customer_id": [*"abcd"], "visits": [1.0, 2.0, 8.0, 9.0]}).with_columns(
+        pl.col("visits").alias(name), yes=pl.Series([1, 0, 1, 0])
+    )
+    both = ["visits", name]
+    for call in (
+        lambda: segkit.cluster_customers(frame, features=both, k=2),
+        lambda: segkit.cluster_mixture(frame, features=both, k=2),
+        lambda: segkit.cluster_mixed(frame, numeric=["visits"], categorical=[name], k=2),
+        lambda: segkit.cluster_latent(frame, items=["yes", name], k=2),
+    ):
+        with pytest.raises(ParameterError, match=f"has a column {name} of its own"):
+            call()

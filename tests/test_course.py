@@ -208,6 +208,30 @@ def test_a_check_says_what_is_wrong_in_plain_words(capsys):
     check("mean", 2.0, 2.0, slips={"Sort first.": 2.0})  # a slip that leads to the answer is none
 
 
+class AlwaysEqual:
+    """Mix in a comparison and arithmetic that make anything right."""
+
+    def __eq__(self, other):
+        return True
+
+    def __sub__(self, other):
+        return 0.0
+
+    __rsub__ = __sub__
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "right"), [(float, 9.0, 2.0), (int, 9, 2), (str, "B", "A")]
+)
+def test_what_an_answer_holds_is_compared_and_not_how_it_compares_itself(kind, wrong, right):
+    lies = type("Lies", (AlwaysEqual, kind), {})
+    for answer, expected in ((lies(wrong), right), ([lies(wrong)], [right])):
+        with pytest.raises(CheckError):
+            check("x", answer, expected)
+    check("x", [lies(right)], [right])
+
+
 def test_a_failed_check_shows_its_sentence_alone():
     assert CheckError("mean is too large.")._render_traceback_() == ["Not yet: mean is too large."]
 

@@ -16,6 +16,7 @@ FLOORS = {
             "labels",
             "live",
             "masking",
+            "private",
             "result",
             "spreadsheets",
             "writing",

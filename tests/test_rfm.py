@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.errors import ColumnError, DataError, ModelError, ParameterError, RuleError
+from segkit.errors import ColumnError, DataError, ModelError, ParameterError, RuleError, SourceError
 from segkit.result import Result
 from segkit.rfm import (
     RFM,
@@ -553,3 +553,14 @@ def test_micro_segments_sizes_overlap_and_revenue():
         micro_segments(frame, rules, value="spend")
     with pytest.raises(ColumnError, match="did you mean 'recency_days'"):
         micro_segments(frame, {"A": "recency_dys < 3"})
+    with pytest.raises(ColumnError, match="expected numbers in customer_id, got String"):
+        micro_segments(frame, rules, value="customer_id")
+    for wrong in (["recency_days < 3"], "recency_days < 3", None):
+        with pytest.raises(RuleError, match=r"conditions by name.*; got (list|str|NoneType)"):
+            micro_segments(frame, wrong)
+    with pytest.raises(RuleError, match=r"rule 'A': expected a condition as text.*; got 3"):
+        micro_segments(frame, {"A": 3})
+    with pytest.raises(RuleError, match="a name of text; got 3"):
+        micro_segments(frame, {3: "recency_days < 3"})
+    with pytest.raises(SourceError, match="expected a Polars or pandas frame as frame, got list"):
+        micro_segments([1], rules)

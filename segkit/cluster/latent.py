@@ -19,7 +19,7 @@ from segkit.cluster.latent_model import LatentClass, LatentModel, answer_devianc
 from segkit.cluster.mixture_model import probabilities
 from segkit.cluster.naming import name_segments
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import customer_rows
+from segkit.cluster.tables import feature_rows
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
@@ -189,7 +189,7 @@ def cluster_latent(
             f"expected k >= 2 (or None), starts >= 1, k_range of numbers from 1; got {k}, "
             f"{starts}, {ks}"
         )
-    table = customer_rows(frame, items)
+    table = feature_rows(frame, items)
     answers = read_answers(table, items)
     kept, dropped = _telling(answers, items)
     answers = answers[:, [items.index(item) for item in kept]]

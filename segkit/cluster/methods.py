@@ -20,7 +20,7 @@ from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.stability_tables import LEAST_SEGMENT
-from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.cluster.tables import feature_rows, fitted_transform
 from segkit.cluster.validity import cluster_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
@@ -105,7 +105,7 @@ def compare_methods(
     }  # fmt: skip
     others = [*kinds["categorical"], *kinds["ordinal"], *kinds["asymmetric"]]
     chosen = _check(methods, others, k, refits, rows)
-    table = customer_rows(frame, [*features, *others])
+    table = feature_rows(frame, [*features, *others])
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
     notes = []

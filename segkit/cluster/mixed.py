@@ -16,7 +16,7 @@ from segkit.cluster.mixed_model import WAYS, Example, MixedModel, distances_to
 from segkit.cluster.naming import name_segments
 from segkit.cluster.prototypes import default_gamma, fit_prototypes, joined_codes
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import customer_rows
+from segkit.cluster.tables import feature_rows
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -131,7 +131,7 @@ def cluster_mixed(
     columns = [*numeric, *categorical, *ranks, *asymmetric]
     ks = [k] if k is not None else sorted({int(one) for one in k_range})
     _check(method, ks, gamma, sample, starts)
-    table = customer_rows(frame, columns)
+    table = feature_rows(frame, columns)
     kinds: dict[str, Any] = {
         "numeric": numeric, "ordinal": ranks, "categorical": categorical,
         "asymmetric": asymmetric, "transform": transform,

@@ -16,7 +16,7 @@ from segkit.cluster.matrix import distinct_rows, fair_order
 from segkit.cluster.mixture_model import Component, MixtureModel, deviances, probabilities
 from segkit.cluster.naming import name_segments
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.cluster.tables import feature_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -122,7 +122,7 @@ def cluster_mixture(
     (2, [60, 40])
     """
     _check(k, shapes, k_range, starts, floor)
-    table = customer_rows(frame, features)
+    table = feature_rows(frame, features)
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
     ks = [k] if k is not None else sorted({int(one) for one in k_range})

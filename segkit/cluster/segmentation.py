@@ -15,7 +15,7 @@ from segkit.cluster.kmeans import fit_kmeans
 from segkit.cluster.matrix import distinct_rows
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.outcome import Segmentation
-from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.cluster.tables import feature_rows, fitted_transform
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import ward_linkage
@@ -120,7 +120,7 @@ def cluster_customers(
     """
     if method not in METHODS:
         raise ParameterError(unknown("method", method, METHODS))
-    table = customer_rows(frame, features)
+    table = feature_rows(frame, features)
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
     distinct = distinct_rows(X, max(k or 2, 2))

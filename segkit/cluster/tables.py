@@ -16,6 +16,31 @@ from segkit.frames import from_memory
 from segkit.ids import with_ids
 from segkit.transform import Transform
 
+# What tables of segments hold beside the features: one of these names would replace the other.
+RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "reach", "weight")
+
+
+def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:
+    """Return `customer_rows` of what segments are made of.
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        As `customer_rows`; ParameterError too if a feature has the name of a column of the result.
+
+    Examples
+    --------
+    >>> feature_rows(pl.DataFrame({"customer_id": [2, 1], "age": [30, 40]}), ["age"]).columns
+    ['customer_id', 'age']
+    """
+    taken = [name for name in RESULT_COLUMNS if name in features]
+    if taken:
+        raise ParameterError(
+            f"the table of segments has a column {' and '.join(taken)} of its own; rename the "
+            f"{'feature' if len(taken) == 1 else 'features'}"
+        )
+    return customer_rows(frame, features)
+
 
 def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     """Return ``customer_id`` and the needed columns as polars, ordered by customer.
@@ -32,7 +57,7 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     DataError
         If an id is missing or comes twice, or there are fewer than two customers.
     ParameterError
-        If no column is named, or one twice.
+        If no column is named, one twice, or ``customer_id``.
 
     Examples
     --------
@@ -42,8 +67,12 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     frame = with_ids(from_memory(frame), "the customer table")
     if not columns:
         raise ParameterError("no features were named; name at least one numeric column")
+    if isinstance(columns, str):
+        raise ParameterError(f"expected a list of columns, such as [{columns!r}]; got text")
     if len(set(columns)) < len(columns):
         raise ParameterError(f"a feature is named twice: {', '.join(columns)}")
+    if "customer_id" in columns:
+        raise ParameterError("customer_id says who a customer is; it is no feature")
     require_columns(frame.columns, ["customer_id", *columns], "the customer table")
     ids = frame.get_column("customer_id")
     if ids.null_count() or ids.n_unique() < frame.height:

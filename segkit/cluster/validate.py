@@ -18,7 +18,7 @@ from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
-from segkit.rules import Rule, RuleSet
+from segkit.rules import RuleSet
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> 
     [('b', 'keen', 'keen'), ('a', 'all', 'all'), ('b', 'all', 'all')]
     """
     require_columns(frame.columns, ["customer_id"], "the customer table")
-    if not isinstance(rules, RuleSet):
-        rules = RuleSet(tuple(Rule(name, text) for name, text in rules.items()), policy="many")
+    rules = RuleSet.take(rules)
     ids = pl.col("customer_id").cast(pl.String)
     if rules.policy != "many":
         found = rules.apply(frame, column="segment").select(ids, "segment").drop_nulls("segment")
@@ -211,8 +210,8 @@ def validate_segments(
     """
     if refits < 1:
         raise ParameterError(f"refits must be at least 1; got {refits}")
-    table = customer_rows(frame, list(variables))
-    if isinstance(segments, RuleSet | Mapping):
+    table = customer_rows(frame, variables)
+    if not isinstance(segments, pl.DataFrame):
         segments = assign_by_rules(frame, segments)
     names, within = _within(table["customer_id"], segments)
     fitted = fitted_transform(table, variables, transform)

@@ -75,7 +75,7 @@ def check(
 
 
 def _plain(value: Any) -> Any:
-    """Take numbers out of numpy and polars: one value, or a list of values."""
+    """Take numbers out of numpy and polars: one built-in value, or a list of values."""
     if hasattr(value, "to_list"):
         value = value.to_list()
     elif hasattr(value, "tolist"):
@@ -86,7 +86,12 @@ def _plain(value: Any) -> Any:
         value = sorted(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(part) for part in value]
-    return value
+    # A subclass may compare as it likes; only what it holds is compared. (bool has none.)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _check_kind(name: str, found: Any, wanted: Any) -> None:

@@ -201,7 +201,7 @@ def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
 @takes_frames
 def scale_scores(
     frame: pl.DataFrame,
-    scales: Mapping[str, Sequence[str]],
+    scales: Mapping[str, Sequence[str]] | Sequence[str],
     *,
     reverse: Iterable[str] = (),
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
@@ -216,7 +216,8 @@ def scale_scores(
     ----------
     frame : polars.DataFrame
         ``customer_id`` is carried over if there.
-    scales : mapping of str to sequence of str
+    scales : mapping of str to sequence of str, or sequence of str
+        A sequence is one scale.
     reverse : iterable of str
     answers : (float, float) or mapping of str to (float, float), optional
         Lowest and highest possible answer, of all items or of each (see `read_answer_ranges`).

@@ -11,9 +11,9 @@ import polars as pl
 
 from segkit.errors import SourceError
 from segkit.ingest.mapping import Mapping
-from segkit.ingest.private import POINTER, VARIABLE, find_private, keep_private
 from segkit.ingest.settle import WHO
 from segkit.ledger import Ledger
+from segkit.private import POINTER, VARIABLE, find_private, keep_private
 from segkit.schema import CONTRACTS, OPEN
 from segkit.writing import close_to_others, private_folder
 
@@ -36,7 +36,7 @@ def save_intake(
     taken : Intake
     folder : pathlib.Path
     private : pathlib.Path, optional
-        Root of the stores that take the raw rows and the rejects (`segkit.ingest.private`); by
+        Root of the stores that take the raw rows and the rejects (`segkit.private`); by
         default they lie in ``folder`` too.
     owner : pathlib.Path, optional
         The run on whose behalf they are kept; ``folder`` itself by default.

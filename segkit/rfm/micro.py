@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.errors import DataError, require_columns
+from segkit.errors import ColumnError, DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
-from segkit.rules import Rule, RuleSet
+from segkit.rules import RuleSet
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -133,7 +133,7 @@ def micro_segments(
     ColumnError
         If a column is missing or of another type.
     RuleError
-        If a condition cannot be read.
+        If the conditions are not given by name, or one cannot be read.
 
     Examples
     --------
@@ -146,12 +146,13 @@ def micro_segments(
 
     if frame.is_empty():
         raise DataError("the customer table has no rows")
-    if not isinstance(rules, RuleSet):
-        rules = RuleSet(tuple(Rule(name, text) for name, text in rules.items()), policy="many")
+    rules = RuleSet.take(rules)
     if value == "monetary" and value not in frame.columns:
         value = None
     if value is not None:
         require_columns(frame.columns, [value], "the customer table")
+        if not frame.schema[value].is_numeric():
+            raise ColumnError(f"expected numbers in {value}, got {frame.schema[value]}")
     held = rules.matches(frame)
     counts = held.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series()
     sizes = [int(held[name].sum()) for name in rules.names]

@@ -76,13 +76,18 @@ class Rule:
     priority: int = 0
 
     def __init__(self, name: str, condition: Condition | str, priority: int = 0) -> None:
-        if not name.strip():
-            raise RuleError("a rule needs a name")
+        if not isinstance(name, str) or not name.strip():
+            raise RuleError(f"a rule needs a name of text; got {name!r}")
         if isinstance(condition, str):
             try:
                 condition = parse_condition(condition)
             except RuleError as error:
                 raise RuleError(f"rule {name!r}: {error}") from None
+        if not isinstance(condition, Condition):
+            raise RuleError(
+                f"rule {name!r}: expected a condition as text, such as 'recency_days <= 30'; got "
+                f"{condition!r}"
+            )
         object.__setattr__(self, "name", name.strip())
         object.__setattr__(self, "condition", condition)
         object.__setattr__(self, "priority", int(priority))

@@ -95,6 +95,10 @@ class RuleSet:
         RuleError
             With the line's number and the place in it.
         """
+        if not isinstance(text, str):
+            raise RuleError(
+                f"expected text with one rule a line, name: condition; got {type(text).__name__}"
+            )
         found = []
         for index, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -107,6 +111,29 @@ class RuleSet:
             except RuleError as error:
                 raise RuleError(f"line {index}, {error}") from None
         return cls(tuple(found), policy, dict(domains or {}))
+
+    @classmethod
+    def take(cls, rules: RuleSet | Mapping[str, str]) -> RuleSet:
+        """Return a rule set as it is, and make conditions by name one whose rules may overlap.
+
+        Raises
+        ------
+        RuleError
+            If it is neither, or a condition cannot be read.
+
+        Examples
+        --------
+        >>> RuleSet.take({"Recent": "recency_days <= 30"}).names
+        ('Recent',)
+        """
+        if isinstance(rules, RuleSet):
+            return rules
+        if not isinstance(rules, Mapping):
+            raise RuleError(
+                "expected a RuleSet or conditions by name, such as {'Recent': 'recency_days <= "
+                f"30'}}; got {type(rules).__name__}"
+            )
+        return cls(tuple(Rule(name, text) for name, text in rules.items()), policy="many")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

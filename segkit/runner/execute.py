@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
-from segkit.ingest.private import private_root, refer_again, settle_private
+from segkit.private import private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook
 from segkit.runner.context import build_context, find_data
 from segkit.runner.earlier import take_over

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import ParameterError, RunError
-from segkit.ingest.private import private_root, roots_of, settle_private
+from segkit.private import private_root, roots_of, settle_private
 from segkit.runner.earlier import RECORD, same_series
 from segkit.runner.folder import WORK, clean, held, locked
 from segkit.runner.manifest import read_json
@@ -42,7 +42,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     Never removed: a run that is being written; the newest good run of a series and market, even
     where later ones failed; a folder that no runner wrote. A folder leaves its place in one step,
     so that a process killed meanwhile leaves no half run behind. Raw rows and rejects that no run
-    refers to any more go too (`segkit.ingest.private`).
+    refers to any more go too (`segkit.private`).
 
     Parameters
     ----------
