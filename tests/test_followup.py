@@ -98,8 +98,18 @@ def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
     some = whole.for_source("hillstrom")
     assert list(some.notebooks) == ["09_campaign_design", "10_campaign_lift"]
     assert some.notebooks["10_campaign_lift"].reads == ("assignments",)
-    assert some.notebooks["10_campaign_lift"].dropped == ("clean",)
+    assert some.notebooks["10_campaign_lift"].dropped.keys() == {"clean"}
     assert whole.for_source("cdnow") is whole
     asked = whole.for_source("fast-food")
     assert list(asked.notebooks) == ["05_segments", "06_profiles"]
     assert set(asked.notebooks["06_profiles"].dropped) == {"clean", "customer_table"}
+
+
+def test_segments_and_campaign_wait_for_attitudes_only_where_they_are_asked_for():
+    whole = Catalog.open(notebook_folder())
+    usual = whole.for_settings({})
+    for stem in ("05_segments", "09_campaign_design"):
+        asked = whole.for_settings({stem: {"attitudes": True}})
+        assert set(asked.upstream(stem)) - set(usual.upstream(stem)) == {"04_attitudes"}
+    assert "03_rfm_segments" not in usual.closure(["10_campaign_lift"])
+    assert usual.notebooks["12_summary"] == whole.notebooks["12_summary"]

@@ -4,9 +4,13 @@ import nbformat
 import pytest
 
 from segkit.errors import ParameterError, SourceError
+from segkit.runner.alone import prepare_alone
 from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder
 from segkit.runner.context import run_name
+from segkit.runner.execute import key_now
+from segkit.runner.manifest import file_digest
 from segkit.runner.parameters import parse_parameters, settle, split_pairs
+from segkit.runner.run import RunEnd, plan
 from tests.toy_notebooks import SHARED, write_chain, write_notebook
 
 CELL = """\
@@ -119,6 +123,105 @@ def test_the_order_follows_from_what_is_read_and_written(tmp_path):
     assert catalog.find("notebooks/02_segments.ipynb") == "02_segments"
     with pytest.raises(ParameterError, match="did you mean '02_segments'"):
         catalog.find("02_segmets")
+
+
+SWITCH = "tastes: bool = False  # tastes shape the segments\ncut: float = 1.0  # money\n"
+
+
+def write_switched(folder):
+    write_notebook(folder / "notebooks", "01_orders", writes=["orders"])
+    survey = {"parameters": "items: int = 3  # asked\n", "writes": ["tastes"]}
+    write_notebook(folder / "notebooks", "02_survey", reads=["orders"], **survey)
+    reads = {"reads": ["orders", "tastes"], "reads_if": {"tastes": "tastes"}}
+    write_notebook(folder / "notebooks", "03_segments", **reads, parameters=SWITCH)
+
+
+def test_what_a_parameter_does_not_ask_for_is_neither_read_nor_run(tmp_path):
+    write_switched(tmp_path)
+    usual = plan(["03"], folder=tmp_path)
+    assert usual.order == ["01_orders", "03_segments"]
+    asked = plan(["03"], folder=tmp_path, texts={"tastes": "true", "items": "4"})
+    assert asked.order == ["01_orders", "02_survey", "03_segments"]
+    assert asked.given["02_survey"] == {"items": 4}
+    with pytest.raises(ParameterError, match="unknown parameter 'items'"):
+        plan(["03"], folder=tmp_path, texts={"items": "4"})
+    whole = plan(folder=tmp_path)
+    assert whole.order == ["01_orders", "02_survey", "03_segments"]
+    assert whole.catalog.upstream("03_segments") == ["01_orders"]
+
+
+def test_what_is_not_read_does_not_count_among_the_inputs_and_its_absence_does(tmp_path):
+    write_switched(tmp_path)
+    keys = []
+    for tastes in ("old", "new"):
+        for stem, name in (("01_orders", "orders"), ("02_survey", "tastes")):
+            data = tmp_path / "reports/toy" / stem / "data"
+            data.mkdir(parents=True, exist_ok=True)
+            (data / f"{name}.parquet").write_text(tastes if name == "tastes" else "")
+            (data.parent / "summary.json").write_text("{}")
+        for switch in ("false", "true"):
+            this = plan(["03"], folder=tmp_path, texts={"tastes": switch})
+            keys.append(key_now(this, this.catalog.notebooks["03_segments"]))
+    (off, _), (on, _), *_ = keys
+    assert off["tastes"] == "left out: The parameter tastes is false."
+    assert on["tastes"] == file_digest_of("old", tmp_path)
+    assert "summary of 02_survey" in on.keys() - off.keys()
+    assert keys[0] == keys[2]
+    assert len({key for _, key in keys}) == 3
+
+
+def test_a_notebook_opened_alone_builds_on_what_was_made_with_its_own_switches(
+    tmp_path, monkeypatch
+):
+    write_switched(tmp_path)
+    more = {"reads": ["segments", "tastes"], "reads_if": {"tastes": "tastes"}}
+    write_notebook(tmp_path / "notebooks", "04_campaign", **more, parameters=SWITCH)
+    path = tmp_path / "notebooks/03_segments.ipynb"
+    path.write_text(path.read_text().replace('"writes": []', '"writes": ["segments"]'))
+    monkeypatch.chdir(tmp_path)
+    for stem, name in (("02_survey", "tastes"), ("03_segments", "segments")):
+        folder = tmp_path / "reports/toy" / stem
+        (folder / "data").mkdir(parents=True)
+        (folder / f"data/{name}.parquet").write_text("")
+        made = {"status": "done", "outputs": [], "parameters": {"tastes": False, "cut": 9.0}}
+        (folder / "manifest.json").write_text(json.dumps(made))
+    asked = []
+
+    def note(notebooks, *, catalog, parameters, **_):
+        typed = {**parameters, "source": "toy"}
+        asked.append((plan(notebooks, catalog=catalog, parameters=typed), parameters))
+        return RunEnd("toy", tmp_path, tmp_path, ())
+
+    monkeypatch.setattr("segkit.runner.run.run", note)
+    declared = Catalog.open(tmp_path / "notebooks").notebooks["04_campaign"].parameters
+    settings = {name: parameter.default for name, parameter in declared.items()}
+    assert "tastes" in prepare_alone("04_campaign", settings).absent
+    assert not asked
+    assert "tastes" in prepare_alone("04_campaign", settings | {"tastes": True}).reads
+    ((this, parameters),) = asked
+    assert this.catalog.upstream("03_segments") == ["01_orders", "02_survey"]
+    assert parameters["tastes"] is True
+    assert "cut" not in parameters
+
+
+def file_digest_of(text, folder):
+    (folder / "text").write_text(text)
+    return file_digest(folder / "text")
+
+
+@pytest.mark.parametrize(
+    ("reads_if", "message"),
+    [
+        ({"taste": "tastes"}, "unknown read 'taste'; did you mean 'tastes'"),
+        ({"tastes": "taste"}, "unknown parameter of type bool 'taste'; did you mean 'tastes'"),
+        ({"tastes": "cut"}, "unknown parameter of type bool 'cut'"),
+    ],
+)
+def test_a_condition_names_what_is_read_and_a_switch(tmp_path, reads_if, message):
+    reads = {"reads": ["tastes"], "reads_if": reads_if}
+    path = write_notebook(tmp_path, "a", **reads, parameters=SWITCH)
+    with pytest.raises(ParameterError, match=f"a: reads_if names {message}"):
+        load_notebook(path)
 
 
 def test_a_circle_a_missing_writer_and_two_writers_are_refused(tmp_path):

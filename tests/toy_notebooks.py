@@ -27,6 +27,7 @@ def write_notebook(
     stem,
     *,
     reads=(),
+    reads_if=None,
     writes=(),
     parameters="",
     extra="",
@@ -41,6 +42,7 @@ def write_notebook(
             "title": title or stem,
             "question": f"What says {stem}?",
             "reads": list(reads),
+            "reads_if": dict(reads_if or {}),
             "writes": list(writes),
         },
     }

@@ -49,16 +49,20 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
     RunError
         If a notebook upstream fails.
     """
-    catalog = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
-    if stem not in catalog.notebooks:
-        raise ParameterError(unknown("notebook", stem, catalog.notebooks))
+    whole = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
+    if stem not in whole.notebooks:
+        raise ParameterError(unknown("notebook", stem, whole.notebooks))
+    catalog = whole.for_settings({stem: settings})
+    shared = (*SHARED, *catalog.notebooks[stem].reads_if.values())
     place = home()
     run_folder = place / str(settings["out"]) / run_name(settings)
     upstream = catalog.upstream(stem)
     inputs = data_inputs(settings, place)
-    missing = [other for other in upstream if not _usable(run_folder / other, settings, inputs)]
+    same = {name: settings[name] for name in shared if name in settings}
+    missing = [other for other in upstream if not _usable(run_folder / other, same, inputs)]
     if missing:
-        _run_upstream(missing, catalog, settings, place)
+        where = {name: settings[name] for name in ("out", "name") if name in settings}
+        _run_upstream(missing, whole, same | where, place)
     return build_context(catalog, catalog.notebooks[stem], run_folder, "", place, settings)
 
 
@@ -66,7 +70,7 @@ def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]
     """Tell whether what lies there was made with these parameters, from these files as they are."""
     manifest = read_json(folder / NAME)
     used, read = manifest.get("parameters", {}), manifest.get("inputs", {})
-    values = (name for name in SHARED if name in used and name not in PATHS)
+    values = (name for name in settings if name in used and name not in PATHS)
     same = all(used[name] == settings[name] for name in values)
     files = {name for name in (*read, *inputs) if name in FILES}
     same = same and all(read.get(name) == inputs.get(name) for name in files)
@@ -80,12 +84,11 @@ def _run_upstream(
     from segkit.runner.cell import progress_here
     from segkit.runner.run import run
 
-    wanted = catalog.closure(missing)
+    switched = catalog.for_settings(dict.fromkeys(catalog.notebooks, settings))
+    wanted = switched.closure(missing)
     print(f"First running what this notebook needs: {', '.join(wanted)}", flush=True)  # noqa: T201
     declared = {name for stem in wanted for name in catalog.notebooks[stem].parameters}
-    shared = {
-        name: settings[name] for name in (*SHARED, "out", "name") if name in declared & {*settings}
-    }
+    shared = {name: value for name, value in settings.items() if name in declared}
     told = progress_here()
     done = run(missing, catalog=catalog, parameters=shared, folder=place, progress=told)
     failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,11 @@ class Notebook:
         Names of data; reading ``"*"`` means the summaries of all the others.
     carries : tuple of str
         What a source without purchases may hold ("campaign", "survey") for it to run all the same.
-    dropped : tuple of str
-        Names that it would read, but that no notebook writes for such a source.
+    reads_if : dict of str to str
+        Names among ``reads`` that are read only where a parameter of the notebook is true, and
+        that parameter.
+    dropped : dict of str to str
+        Names that it would read, but does not in this run, and the reason.
     parameters : dict of str to Parameter
         What its parameters cell declares.
     digest : str
@@ -53,7 +56,14 @@ class Notebook:
     parameters: dict[str, Parameter]
     digest: str
     carries: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    reads_if: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+
+    def without(self, reasons: Mapping[str, str]) -> Notebook:
+        """Return the notebook without some of the names that it reads, and the reasons."""
+        kept = tuple(name for name in self.reads if name not in reasons)
+        gone = {name: reasons[name] for name in self.reads if name in reasons}
+        return replace(self, reads=kept, dropped=self.dropped | gone)
 
 
 def load_notebook(path: Path) -> Notebook:
@@ -64,7 +74,8 @@ def load_notebook(path: Path) -> Notebook:
     SourceError
         If the file is absent or not a notebook.
     ParameterError
-        If it has not exactly one cell tagged ``parameters``, or its lines cannot be parsed.
+        If it has not exactly one cell tagged ``parameters``, its lines cannot be parsed, or what
+        it reads is said to depend on something else than one of its parameters of type bool.
     """
     if not path.is_file():
         raise SourceError(f"there is no notebook {path}")
@@ -79,16 +90,26 @@ def load_notebook(path: Path) -> Notebook:
         raise ParameterError(
             f"{path.stem}: expected one cell tagged 'parameters', found {len(tagged)}"
         )
+    parameters = parse_parameters(source_of(tagged[0]), path.stem)
+    reads, reads_if = tuple(meta.get("reads", ())), dict(meta.get("reads_if", {}))
+    switches = [name for name, parameter in parameters.items() if parameter.kind == "bool"]
+    for name, switch in reads_if.items():
+        if name not in reads:
+            raise ParameterError(f"{path.stem}: reads_if names {unknown('read', name, reads)}")
+        if switch not in switches:
+            wrong = unknown("parameter of type bool", switch, switches)
+            raise ParameterError(f"{path.stem}: reads_if names {wrong}")
     return Notebook(
         stem=path.stem,
         path=path,
         title=str(meta.get("title", path.stem)),
         question=str(meta.get("question", "")),
-        reads=tuple(meta.get("reads", ())),
+        reads=reads,
         writes=tuple(meta.get("writes", ())),
-        parameters=parse_parameters(source_of(tagged[0]), path.stem),
+        parameters=parameters,
         digest=_digest(cells, meta),
         carries=tuple(kind for kind in sorted(set(PARTIAL.values())) if meta.get(kind)),
+        reads_if=reads_if,
     )
 
 
@@ -206,14 +227,28 @@ class Catalog:
             return self
         kept = [notebook for notebook in self.notebooks.values() if kind in notebook.carries]
         written = {name for notebook in kept for name in notebook.writes}
+        why = "This source holds no purchases by date."
         return Catalog.of(
-            replace(
-                notebook,
-                reads=tuple(name for name in notebook.reads if name in written),
-                dropped=tuple(name for name in notebook.reads if name not in written),
-            )
+            notebook.without({name: why for name in notebook.reads if name not in written})
             for notebook in kept
         )
+
+    def for_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> Catalog:
+        """Return the notebooks without the reads that their parameters do not ask for.
+
+        Parameters
+        ----------
+        settings : mapping
+            Notebook to its parameters with their values; for others their defaults count.
+        """
+        made = []
+        for stem, notebook in self.notebooks.items():
+            defaults = {name: each.default for name, each in notebook.parameters.items()}
+            values = {**defaults, **settings.get(stem, {})}
+            off = {name: by for name, by in notebook.reads_if.items() if not values[by]}
+            reasons = {name: f"The parameter {by} is false." for name, by in off.items()}
+            made.append(notebook.without(reasons))
+        return Catalog.of(made)
 
     def writer(self, name: str) -> Notebook:
         """Return the notebook that writes a name."""

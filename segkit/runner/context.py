@@ -94,8 +94,7 @@ def build_context(
     )
     for stem in catalog.upstream(notebook.stem):
         context.summaries.append(str(run_folder / stem / "summary.json"))
-    for name in notebook.dropped:
-        context.absent[name] = "This source holds no purchases by date."
+    context.absent |= notebook.dropped
     names = catalog_names(catalog, notebook)
     for name in names:
         writer = catalog.writer(name).stem

@@ -17,7 +17,7 @@ from segkit.runner.execute import holds, key_now, settled
 from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal
 from segkit.runner.manifest import NAME, data_inputs, read_json
-from segkit.runner.parameters import settle
+from segkit.runner.parameters import Parameter, settle
 from segkit.runner.pool import Pool
 from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, RunEnd, end_of, write_record
@@ -108,9 +108,12 @@ def plan(
     source = {**(parameters or {}), **(texts or {})}.get("source", "")
     known = (catalog or Catalog.open(notebook_folder(folder))).for_source(str(source))
     place = (folder or Path.cwd()).resolve()
-    order = known.closure([known.find(word) for word in notebooks] or known.notebooks)
-    declared = {stem: known.notebooks[stem].parameters for stem in order}
-    given = settle(declared, _with_own_data(parameters or {}, texts or {}), texts)
+    wanted = [known.find(word) for word in notebooks] or list(known.notebooks)
+    typed = _with_own_data(parameters or {}, texts or {})
+    given = settle(_declared(known, known.closure(wanted)), typed, texts)
+    known = known.for_settings(given)
+    order = known.closure(wanted)
+    given = settle(_declared(known, order), typed, texts)
     shared = _shared(known, order, given)
     _check_source(shared, known, order)
     label = label or Label(run_name(shared), day_of(day), dated=bool(day))
@@ -247,6 +250,10 @@ def _with_own_data(parameters: Mapping[str, Any], texts: Mapping[str, str]) -> d
     if (names.get("data") or names.get("mapping")) and "source" not in names:
         return {**parameters, "source": OWN_DATA}
     return dict(parameters)
+
+
+def _declared(catalog: Catalog, order: list[str]) -> dict[str, dict[str, Parameter]]:
+    return {stem: catalog.notebooks[stem].parameters for stem in order}
 
 
 def _check_source(shared: Mapping[str, Any], catalog: Catalog, order: list[str]) -> None:
