@@ -219,3 +219,21 @@ def test_as_of_is_the_last_order_day_by_default(tables):
     assert table.as_of == day(tables[0]["order_day"].max())
     assert table.frame["recency_days"].min() == 0
     assert isinstance(table.as_of, date)
+
+
+def test_buyers_who_returned_more_than_they_bought_are_counted_and_said():
+    lines = pl.DataFrame(
+        {
+            "customer_id": ["a", "a", "b", "c", "c"],
+            "order_id": ["1", "2", "3", "4", "5"],
+            "order_day": [19000, 19005, 19001, 19002, 19009],
+            "amount": [20.0, -50.0, 30.0, 10.0, -10.0],
+        }
+    )
+    notes = build_features(lines, features=["frequency", "monetary"]).notes
+    assert (
+        sum("2 of 3 buyers have net revenue of zero or less (-30 in all)" in n for n in notes) == 1
+    )
+    bought = lines.filter(pl.col("amount") > 0)
+    again = build_features(bought, features=["frequency", "monetary"]).notes
+    assert not any("net revenue of zero" in note for note in again)

@@ -139,5 +139,28 @@ def test_a_picture_of_answers_keeps_the_middle_that_was_offered():
     stated = segkit.draw_answers(frame, ["q"], answers=(1, 5))
     assert "q 40.0% disagree, 20.0% agree" in stated.alt
     assert "those given (1 to 4)" in segkit.draw_answers(frame, ["q"]).alt
-    with pytest.raises(DataError, match="expected answers from 1 to 3, got 4"):
+    with pytest.raises(DataError, match="q runs from 1 to 3; 1 answers lie outside, such as 4"):
         segkit.draw_answers(frame, ["q"], answers=(1, 3))
+
+
+def test_each_items_answers_lie_in_the_range_that_the_codebook_states():
+    frame = pl.DataFrame({"q": [1, 2, 3, 4], "r": [0, 2, 3, 5]})
+    with pytest.raises(DataError, match="r runs from 1 to 5; 1 answers lie outside, such as 0"):
+        segkit.draw_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
+    one = segkit.draw_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
+    assert "middle of the scale from 0 to 5" in one.alt
+    # Items with ranges of their own have no common middle.
+    two = segkit.draw_answers(frame, ["q", "r"], answers={"q": (1.0, 4.0), "r": (0.0, 5.0)})
+    assert "middle of those given (0 to 5)" in two.alt
+
+
+def test_a_scale_that_does_not_vary_reaches_no_reliability():
+    """Two opposite items: their sum is constant, and NaN is above any limit to polars."""
+    frame = pl.DataFrame({"a": [1, 5, 2, 4], "b": [5, 1, 4, 2], "c": [1, 2, 3, 5]})
+    alone = segkit.reliability(frame, ["a", "b"])
+    assert alone.scales.select("alpha", "alpha_low").row(0) == (None, None)
+    assert "All reach" not in alone.text
+    assert "Nothing is known" in alone.text
+    three = segkit.reliability(frame, ["a", "b", "c"]).items
+    assert not three["alpha_if_dropped"].is_nan().any()
+    assert three["alpha_if_dropped"].null_count() == 1

@@ -225,3 +225,13 @@ def join(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None:
+    """Raise ``DataError`` if an answer lies outside the range that was offered."""
+    outside = values[(values < ends[0]) | (values > ends[1])]
+    if outside.size:
+        raise DataError(
+            f"{item} runs from {ends[0]:g} to {ends[1]:g}; {number(outside.size)} answers lie "
+            f"outside, such as {outside[0]:g}; make codes for 'no answer' null first"
+        )

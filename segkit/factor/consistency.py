@@ -46,6 +46,7 @@ def omega(r: Floats) -> tuple[float, float | None]:
     Returns
     -------
     tuple of float and (float or None)
+        NaN where an item follows from the others, so that no factor model can be fitted.
 
     Examples
     --------
@@ -56,6 +57,8 @@ def omega(r: Floats) -> tuple[float, float | None]:
     p = len(r)
     if p < 3:
         return raw_alpha(r), None
+    if np.linalg.matrix_rank(r, hermitian=True) < p:
+        return float("nan"), None  # an item follows from the others: no item has a part of its own
     if p < 2 * GROUPS:
         unique = extract(r, 1).uniquenesses
         return 1 - float(unique.sum() / r.sum()), None

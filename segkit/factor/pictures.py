@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.factor.answers import read_answers
+from segkit.factor.answers import read_answers, refuse_outside
 from segkit.frames import takes_frames
 from segkit.plot.factors import loading_map, paths
 from segkit.plot.figure import Figure
@@ -58,7 +58,7 @@ def draw_answers(
     items: Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
-    answers: tuple[int, int] | None = None,
+    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     title: str = "What people answered",
 ) -> Figure:
     """What did people answer? Diverging stacked bars, one an item.
@@ -71,9 +71,15 @@ def draw_answers(
         By default the frame's rating scales.
     labels : mapping of str to str, optional
         Item to its statement.
-    answers : (int, int), optional
-        Lowest and highest answer that was offered; see `segkit.plot.likert`.
+    answers : (float, float) or mapping of str to (float, float), optional
+        Lowest and highest answer that was offered, of all items or of each (see
+        `read_answer_ranges`). The bars' middle is the scale's where all items have one range.
     title : str
+
+    Raises
+    ------
+    DataError
+        If an answer lies outside the range that was offered.
 
     Examples
     --------
@@ -82,11 +88,17 @@ def draw_answers(
     """
     given = read_answers(frame, items, check=False)
     known = labels or {}
+    ranges = answers if isinstance(answers, Mapping) else dict.fromkeys(given.items, answers)
     rows = []
     for name, column in zip(given.items, given.values.T, strict=True):
+        if ends := ranges.get(name):
+            refuse_outside(name, column, ends)
         values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
         label = known.get(name, name)
         rows += [(label, v, c / counts.sum()) for v, c in zip(values, counts, strict=True)]
     kinds = {"item": pl.String, "answer": pl.Float64, "share": pl.Float64}
     shown = pl.DataFrame(rows, schema=kinds, orient="row")
-    return likert(shown, answers=answers, title=title)
+    offered = {ranges.get(name) for name in given.items}
+    ends = offered.pop() if len(offered) == 1 else None
+    whole = (int(ends[0]), int(ends[1])) if ends else None
+    return likert(shown, answers=whole, title=title)

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, count_words, join, read_answers
+from segkit.factor.answers import Floats, count_words, join, read_answers, refuse_outside
 from segkit.factor.consistency import alpha, omega, raw_alpha
 from segkit.factor.model import FactorModel
 from segkit.factor.moments import moments
@@ -34,7 +34,8 @@ class Reliability(Result):
     ----------
     scales : polars.DataFrame
         One row a scale: ``scale``, ``items`` (their number), ``people``, ``alpha``, ``alpha_low``,
-        ``alpha_high``, ``omega_total``, ``omega_hierarchical`` (null below 6 items), ``mean_r``.
+        ``alpha_high``, ``omega_total``, ``omega_hierarchical`` (null below 6 items), ``mean_r``;
+        null where the sum of a scale's items does not vary.
     items : polars.DataFrame
         One row an item: ``scale``, ``item``, ``reversed``, ``item_rest_r`` (correlation with the
         sum of the others), ``alpha_if_dropped`` (null in a scale of two).
@@ -56,18 +57,23 @@ class Reliability(Result):
         told = [
             f"{r['scale']} {number(r['alpha'])} ({number(r['alpha_low'])} to "
             f"{number(r['alpha_high'])})"
-            for r in self.scales.iter_rows(named=True)
+            for r in self.scales.drop_nulls("alpha").iter_rows(named=True)
         ]
+        unknown_ones = self.scales.filter(pl.col("alpha").is_null())["scale"].to_list()
+        told += [f"{name} unknown (its items do not vary together)" for name in unknown_ones]
         low = self.scales.filter(pl.col("alpha") < USABLE)["scale"].to_list()
         verdict = (
             f"Below {USABLE}, too loose to compare single people: {join(low)}."
             if low
-            else f"All reach {USABLE}, enough to compare groups."
+            else f"{'The others' if unknown_ones else 'All'} reach {USABLE}, enough to compare "
+            "groups."
         )
         better = self.items.join(self.scales.select("scale", "alpha"), on="scale").filter(
             pl.col("alpha_if_dropped") > pl.col("alpha") + 0.005
         )
         level = percent(self.level, places=0)
+        if len(unknown_ones) == self.scales.height:
+            verdict = "Nothing is known of their reliability."
         parts = [f"Reliability (alpha, {level} interval): {join(told)}.", verdict]
         if better.height:
             parts.append(f"A scale would gain without {join(better['item'].to_list())}.")
@@ -145,9 +151,10 @@ def reliability(
     schema = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64, **kinds}
     item_schema = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean,
                    "item_rest_r": pl.Float64, "alpha_if_dropped": pl.Float64}  # fmt: skip
+    # Null where nothing can be computed: polars holds NaN to be above any limit.
     return Reliability(
-        pl.DataFrame(rows, schema=schema, orient="row"),
-        pl.DataFrame(item_rows, schema=item_schema, orient="row"),
+        pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None),
+        pl.DataFrame(item_rows, schema=item_schema, orient="row").fill_nan(None),
         level,
     )
 
@@ -253,7 +260,7 @@ def scale_scores(
             ends = _range(item, answers, item in turned)
             if ends is None:
                 continue
-            _refuse_outside(item, values[:, place], ends)
+            refuse_outside(item, values[:, place], ends)
             if item in turned:
                 values[:, place] = sum(ends) - values[:, place]
         there = (~np.isnan(values)).sum(axis=1)
@@ -281,12 +288,3 @@ def _range(
     if not low < high:
         raise ParameterError(f"answers must run from a lowest to a higher one; got {stated!r}")
     return low, high
-
-
-def _refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None:
-    outside = values[(values < ends[0]) | (values > ends[1])]
-    if outside.size:
-        raise DataError(
-            f"{item} runs from {ends[0]:g} to {ends[1]:g}; {number(outside.size)} answers lie "
-            f"outside, such as {outside[0]:g}; make codes for 'no answer' null first"
-        )

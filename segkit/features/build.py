@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.features import events as from_events
 from segkit.features import orders as from_orders
@@ -217,6 +217,13 @@ def _sums(
                 f"({number(rest['orders.amount'].sum())})"
             )
         frame = base.filter(buys).sort(CUSTOMER)
+        worth = frame["orders.amount"].round(6)
+        if lost := int((worth <= 0).sum()):
+            notes.append(
+                f"{number(lost)} of {counted(frame.height, 'buyer')} have net revenue of zero or "
+                f"less ({number(worth.filter(worth <= 0).sum())} in all), mostly by returns; they "
+                "may form segments of their own"
+            )
     else:
         seen = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
         known = pl.concat(seen if listed is None else [*seen, listed])
