@@ -564,3 +564,13 @@ def test_micro_segments_sizes_overlap_and_revenue():
         micro_segments(frame, {3: "recency_days < 3"})
     with pytest.raises(SourceError, match="expected a Polars or pandas frame as frame, got list"):
         micro_segments([1], rules)
+
+
+def test_one_customer_written_in_two_ways_is_not_scored_twice():
+    frame = table([3, 9, 90], [5, 1, 4], [10.0, 20.0, 30.0])
+    twice = frame.with_columns(customer_id=pl.Series(["17850", "17850.0", "17851"]))
+    single = frame.with_columns(customer_id=pl.Series(["17850", "17852.0", "17851"]))
+    fitted = score_rfm(single)
+    for score in (score_rfm, fitted.score):
+        with pytest.raises(DataError, match="1 customers come more than once"):
+            score(twice)
