@@ -87,6 +87,24 @@ def test_erasure_reaches_every_table_and_hides_the_id(tmp_path):
         segkit.intake(tables, erase=tmp_path / "none.csv")
 
 
+def test_a_saved_intake_reads_a_table_when_it_is_first_asked_for(tmp_path, monkeypatch):
+    folder = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS}).save(tmp_path / "kept")
+    read, whole = [], pl.read_parquet
+    monkeypatch.setattr(pl, "read_parquet", lambda path: read.append(path.name) or whole(path))
+    opened = segkit.Intake.open(folder)
+    assert list(opened.tables) == ["orders", "customers"]
+    assert opened.events is None
+    assert not read
+    assert opened.customers is opened.customers
+    assert read == ["customers.parquet"]
+    (folder / "orders.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SourceError, match=r"table orders .* removed or damaged"):
+        _ = opened.orders
+    (folder / "orders.parquet").unlink()
+    with pytest.raises(SourceError, match=r"table orders .* removed or damaged"):
+        _ = opened.orders
+
+
 def test_identities_name_the_customer_behind_an_address_or_a_device():
     events = pl.DataFrame(
         {

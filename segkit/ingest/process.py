@@ -38,9 +38,10 @@ class Intake:
 
     Attributes
     ----------
-    tables : dict of str to polars.DataFrame
-        The clean tables by name; `orders`, `events` ... give them, or None.
-    rejects : dict of str to polars.DataFrame
+    tables : mapping of str to polars.DataFrame
+        The clean tables by name; `orders`, `events` ... give them, or None. After `open` each is
+        read when it is first asked for.
+    rejects : mapping of str to polars.DataFrame
         For each table the rows set apart: ``source_row``, ``reason``,
         ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
     ledger : Ledger
@@ -53,8 +54,8 @@ class Intake:
         The raw tables, for `trace` (lazy after `open`); None where a folder holds none.
     """
 
-    tables: dict[str, pl.DataFrame]
-    rejects: dict[str, pl.DataFrame]
+    tables: Map[str, pl.DataFrame]
+    rejects: Map[str, pl.DataFrame]
     ledger: Ledger
     mapping: Mapping
     notes: tuple[str, ...] = ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,8 +107,43 @@ def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) ->
     return frame.select(pl.when(keep).then(pl.all()))
 
 
+class StoredTables(Map[str, pl.DataFrame]):
+    """Tables of a saved intake; each is read when it is first asked for.
+
+    Parameters
+    ----------
+    paths : mapping of str to pathlib.Path
+        Name to Parquet file.
+    """
+
+    def __init__(self, paths: Map[str, Path]) -> None:
+        self._paths = dict(paths)
+        self._read: dict[str, pl.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        if name not in self._read:
+            path = self._paths[name]
+            try:
+                self._read[name] = pl.read_parquet(path)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                raise SourceError(
+                    f"the saved intake's table {name} ({path.name} in {path.parent.name}/) cannot "
+                    "be read: it was removed or damaged since; run the intake again"
+                ) from error
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths  # without reading it
+
+
 def open_intake(folder: Path) -> Intake:
-    """Read back what `save_intake` wrote; raw tables are scanned, not read.
+    """Read back what `save_intake` wrote: a table when it is first asked for, raw ones scanned.
 
     Where raw rows and rejects are kept elsewhere and are not there, a note says so, and `trace`
     refuses.
@@ -136,8 +173,8 @@ def open_intake(folder: Path) -> Intake:
     there = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
     rejected = {} if rows is None else {n: rows / "rejects" / f"{n}.parquet" for n in tables}
     return Intake(
-        {n: pl.read_parquet(path) for n, path in tables.items()},
-        {n: pl.read_parquet(path) for n, path in rejected.items()},
+        StoredTables(tables),
+        StoredTables(rejected),
         ledger,
         Mapping.load(folder / MAPPING),
         notes,
