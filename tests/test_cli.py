@@ -274,7 +274,7 @@ def test_parameters_that_name_files_are_those_that_are_hashed():
         for one in notebook.parameters.values()
         if one.accepts and one.accepts.is_path
     }
-    assert named - {"out"} == set(PATHS)
+    assert named - {"out", "private"} == set(PATHS)  # these two say where to write
 
 
 @pytest.mark.parametrize(

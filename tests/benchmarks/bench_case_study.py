@@ -137,7 +137,7 @@ def run_whole(folder, customers):
     code = "from segkit.cli import main; main()"
     subprocess.run([sys.executable, "-c", code, *words], check=True, stdout=subprocess.DEVNULL)
     wall, worked = time.perf_counter() - wall, spent() - worked
-    catalog = Catalog.open(notebook_folder()).for_source("simulated")
+    catalog = Catalog.open(notebook_folder()).for_source("simulated").for_settings({})
     seconds = {}
     print(f"\n{'segkit run, notebook':<24} {'cells':>7} {'kernel':>7} {'report':>7}")
     for stem in catalog.notebooks:
@@ -166,7 +166,7 @@ def main():
         print(json.dumps(steps))
         return
     customers = 600 if options.quick else options.customers
-    catalog = Catalog.open(notebook_folder()).for_source("simulated")
+    catalog = Catalog.open(notebook_folder()).for_source("simulated").for_settings({})
     stems = [catalog.find(word) for word in options.notebooks] or list(catalog.notebooks)
     with tempfile.TemporaryDirectory() as place:
         folder = options.folder or Path(place) / "profile"
