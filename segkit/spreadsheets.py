@@ -56,7 +56,9 @@ def defuse(frame: pl.DataFrame) -> pl.DataFrame:
 def restore(frame: pl.DataFrame) -> pl.DataFrame:
     """Take away the apostrophe that `defuse` put before a text; the inverse of `defuse`.
 
-    Every reader of text files applies it, so that segkit reads its own files back.
+    Every reader of text files applies it, so that segkit reads its own files back. Names of columns
+    that would be the same without their apostrophe (``'=a`` beside ``=a``) are left: no file of
+    `defuse` holds both.
 
     Examples
     --------
@@ -76,7 +78,9 @@ def restore(frame: pl.DataFrame) -> pl.DataFrame:
     )
     names = pl.Series(frame.columns, dtype=pl.String)
     new = {name: name[1:] for name in names.filter(names.str.contains(_DEFUSED))}
-    return led.rename(new) if new else led
+    # Where a name would come twice, `defuse` did not write these: all stay as they are.
+    told = {new.get(name, name) for name in frame.columns}
+    return led.rename(new) if new and len(told) == frame.width else led
 
 
 def _is_text(kind: pl.DataType) -> bool:

@@ -52,11 +52,21 @@ def test_categories_and_names_of_columns_are_defused_too():
     assert restore(defuse(frame)).to_dict(as_series=False) == {"=1+1": ["@x"]}
 
 
+@pytest.mark.parametrize("names", [["'=a", "=a"], ["-5", "'-5", "x"], ["''@b", "'@b", "@b"]])
+def test_names_of_a_stranger_s_file_that_would_clash_are_left(names):
+    frame = pl.DataFrame({name: ["'=1"] for name in names})
+    assert restore(frame).columns == names
+    assert set(restore(frame).row(0)) == {"=1"}
+    assert restore(defuse(frame)).equals(frame)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(alphabet="=+-@'\t\r\n 1aé＝", max_size=6), min_size=1, max_size=4))
 def test_what_was_defused_is_read_back(texts):
     frame = pl.DataFrame({"x": texts})
     assert restore(defuse(frame)).equals(frame)
+    named = pl.DataFrame({name: [1] for name in texts})
+    assert restore(defuse(named)).equals(named)
 
 
 def test_a_table_read_back_is_the_table_written(tmp_path):
