@@ -170,8 +170,12 @@ def carry_out(
             held = not this.force and all_held(this)
             if not held:
                 write_record(this, "running")
-                threading.Thread(target=_import_renderer, daemon=True).start()
-                _go_through(this, jobs)
+                renderer = threading.Thread(target=_import_renderer, daemon=True)
+                renderer.start()
+                try:
+                    _go_through(this, jobs)
+                finally:  # whoever changes filters of warnings next must not meet an import
+                    renderer.join()
             for number, stem in enumerate(this.order if held else (), 1):
                 this.progress.begin(number, len(this.order), stem)
                 end = this.ends[stem]

@@ -79,7 +79,8 @@ def find_secrets(folder: Path) -> dict[str, list[str]]:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         text = re.sub(r"base64,[\w+/=]+", "", text)
-        texts = {text, html.unescape(text), text.encode().decode("unicode_escape", "replace")}
+        plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
+        texts = {text, html.unescape(text), plain}
         for one in texts:
             folded = html.unescape(one).casefold()
             digits = re.sub(r"(?<=\d)[ ()/-]+(?=\d)", "", folded)
