@@ -13,14 +13,17 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from segkit.writing import close_to_others, private_folder, write_whole
 
 VARIABLE = "SEGKIT_PRIVATE"  # names the folder that holds the stores
 DEFAULT = "private"  # in the working folder, beside the reports
-POINTER = "private.json"  # in a saved intake: which store holds its raw rows and rejects
+# In a saved intake: which store holds its raw rows and rejects; in a batch's folder: which one its
+# markets' parts.
+POINTER = "private.json"
 REFERENCES = "used_by"
 _STALE, _YOUNG = 24 * 3600.0, 600.0  # seconds: half-written stores, references without pointer
 
@@ -72,7 +75,7 @@ def keep_private(root: Path, owner: Path, fill: Callable[[Path], None]) -> dict[
                 _refer(store, owner)
             except FileNotFoundError:  # its last user let it go just now
                 continue
-            return {"root": _path_between(owner, root), "store": name}
+            return {"root": path_between(owner, root), "store": name}
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -122,6 +125,27 @@ def settle_private(root: Path, owner: Path | None = None) -> int:
     return removed
 
 
+def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
+    """Count the bytes of the stores that nobody needs without some runs, each under one of them.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Holds the stores.
+    gone : collection of pathlib.Path
+        Runs that go, or have gone; of those that shared a store the first one listed frees it.
+    """
+    freed: Counter[Path] = Counter()
+    known = {run.resolve(): run for run in gone}
+    for references in root.glob(f"*/{REFERENCES}"):
+        users = {(root / one.read_text(encoding="utf-8")).resolve() for one in references.iterdir()}
+        if users & known.keys() and not any(user.is_dir() for user in users - known.keys()):
+            first = next(run for user, run in known.items() if user in users)
+            files = (path for path in references.parent.rglob("*") if path.is_file())
+            freed[first] += sum(path.stat().st_size for path in files)
+    return freed
+
+
 def refer_again(root: Path, owner: Path) -> None:
     """Leave references of a run whose folder took over what an earlier run had written."""
     for name in pointed_to(owner):
@@ -130,18 +154,18 @@ def refer_again(root: Path, owner: Path) -> None:
 
 
 def pointed_to(run: Path) -> set[str]:
-    """Return the stores to which the saved intakes of a run point, those half-written included."""
+    """Return the stores to which a run or batch points, with intakes that are half-written."""
     return {pointer["store"] for pointer in _pointers(run)}
 
 
 def roots_of(run: Path) -> set[Path]:
-    """Return the folders that hold the stores to which a run's saved intakes point."""
+    """Return the folders that hold the stores to which a run or batch points."""
     return {(run / pointer["root"]).resolve() for pointer in _pointers(run)}
 
 
 def _pointers(run: Path) -> list[dict[str, str]]:
     found = []
-    for pattern in (f"*/data/*/{POINTER}", f".segkit/*/data/*/{POINTER}"):
+    for pattern in (POINTER, f"*/data/*/{POINTER}", f".segkit/*/data/*/{POINTER}"):
         for path in run.glob(pattern):
             with contextlib.suppress(OSError, ValueError):
                 pointer = json.loads(path.read_text(encoding="utf-8"))
@@ -160,11 +184,12 @@ def _refer(store: Path, owner: Path) -> None:
 
 def _reference(root: Path, owner: Path) -> tuple[str, str]:
     """Name a run in a store: by its path from the root, so that both can be moved together."""
-    text = _path_between(root, owner)
+    text = path_between(root, owner)
     return hashlib.sha256(text.encode()).hexdigest()[:16], text
 
 
-def _path_between(start: Path, end: Path) -> str:
+def path_between(start: Path, end: Path) -> str:
+    """Return the path of one place as seen from another; whole, where they lie on two drives."""
     try:
         return Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
     except ValueError:  # another drive

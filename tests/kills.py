@@ -78,7 +78,7 @@ AIMS = {
     "rename of a manifest": ("os.rename", r"\.manifest\.json\."),
     "rename of a linked report": ("os.rename", r"\.report\.html\."),
     "rename of the index": ("os.rename", r"\.index\.html\."),
-    "rename of the parts": ("os.rename", r"parts\.new"),
+    "rename of the parts": ("os.rename", r"private/\.\w+\.part"),
     "rename of status.json": ("os.rename", r"\.status\.json\."),
     "opening the index": ("open", r"\.index\.html\."),
     "opening run.json": ("open", r"\.run\.json\."),

@@ -18,6 +18,7 @@ import pytest
 from segkit import cli
 from segkit.datasets import LOADERS, load_source
 from segkit.errors import DataError, ParameterError
+from segkit.private import keep_private
 from segkit.runner import execute, markets, schedule
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.batch import run_by
@@ -106,7 +107,7 @@ def test_every_row_goes_to_one_market_or_is_counted_as_without(tmp_path):
     assert (division.read, division.without) == (whole.height, 2)
     assert {market.market for market in division.markets} == {*MARKETS, "Tuvalu"}
     assert division.shared_customers == 1  # c0 buys everywhere
-    parts = tmp_path / "b" / "parts"
+    parts = division.parts
     seen = []
     for slug in (*(market.slug for market in division.markets), "without-market"):
         part = pl.read_parquet(parts / slug / "orders.parquet")
@@ -119,10 +120,10 @@ def test_every_row_goes_to_one_market_or_is_counted_as_without(tmp_path):
 def test_only_the_markets_that_are_named_are_laid_out(tmp_path, monkeypatch):
     write_shop(tmp_path / "shop.csv")
     used = {"source": "file", "data": "shop.csv", "mapping": ""}
-    parts = tmp_path / "b" / "parts"
 
-    def laid_out():
-        return {path.parent.name for path in parts.glob("*/orders.parquet")} - {"without-market"}
+    def laid_out():  # one store alone: an earlier one goes
+        found = {path.parent.name for path in tmp_path.glob("private/*/*/orders.parquet")}
+        return found - {"without-market"}
 
     some = divide(used, "Land", tmp_path, tmp_path / "b", ["Peru"])
     assert laid_out() == {"peru"}
@@ -141,7 +142,7 @@ def test_data_that_have_not_changed_are_not_divided_again(tmp_path, monkeypatch)
     write_shop(tmp_path / "shop.csv")
     used = {"source": "file", "data": "shop.csv", "mapping": ""}
     first = divide(used, "Land", tmp_path, tmp_path / "b")
-    before = {p: file_digest(p) for p in (tmp_path / "b/parts").rglob("*.parquet")}
+    before = {path: file_digest(path) for path in first.parts.rglob("*.parquet")}
     with monkeypatch.context() as patched:
         patched.setattr(markets, "_divide", None)
         assert divide(used, "Land", tmp_path, tmp_path / "b") == first
@@ -149,9 +150,47 @@ def test_data_that_have_not_changed_are_not_divided_again(tmp_path, monkeypatch)
             shop.write("new,2024-07-07,1.00,Chad\n")
         with pytest.raises(TypeError):
             divide(used, "Land", tmp_path, tmp_path / "b")
-    divide(used, "Land", tmp_path, tmp_path / "b")
-    changed = {p.parent.name for p, digest in before.items() if file_digest(p) != digest}
+    now = divide(used, "Land", tmp_path, tmp_path / "b").parts
+    assert not first.parts.exists()
+    after = {path: now / path.relative_to(first.parts) for path in before}
+    changed = {p.parent.name for p, digest in before.items() if file_digest(after[p]) != digest}
     assert changed == {"chad", "rows"}  # what other markets' runs read stays as it was
+
+
+def test_parts_lie_outside_the_reports_and_go_with_their_batch(tmp_path, monkeypatch):
+    write_shop(tmp_path / "shop.csv")
+    used = {"source": "file", "data": "shop.csv", "mapping": ""}
+    batch = tmp_path / "reports" / "shop--markets"
+    (batch / "parts" / "chad").mkdir(parents=True)  # as earlier versions left it
+    before = os.umask(0)
+    try:
+        parts = divide(used, "Land", tmp_path, batch).parts
+    finally:
+        os.umask(before)
+    assert [path.name for path in batch.rglob("*")] == ["private.json"]
+    assert parts.parent == tmp_path / "private"
+    if os.name == "posix":
+        for path in (parts.parent, parts, *parts.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+    monkeypatch.setenv("SEGKIT_PRIVATE", str(tmp_path / "safe"))
+    assert divide(used, "Land", tmp_path, batch).parts.parent == tmp_path / "safe"
+    monkeypatch.delenv("SEGKIT_PRIVATE")
+    chosen = divide({**used, "private": "own"}, "Land", tmp_path, batch).parts
+    assert chosen.parent == tmp_path / "own"
+    monkeypatch.setattr(markets, "_divide", None)  # the batch was moved as a whole: all is there
+    shutil.copytree(tmp_path / "own", tmp_path / "moved" / "own")
+    shutil.copytree(batch, tmp_path / "moved" / "reports" / "shop--markets")
+    shutil.copy(tmp_path / "shop.csv", tmp_path / "moved")
+    place = tmp_path / "moved"
+    moved = divide({**used, "private": "own"}, "Land", place, place / "reports" / "shop--markets")
+    assert moved.parts == place / "own" / chosen.name
+    monkeypatch.chdir(place)
+    assert prune(place / "reports", 1) == []
+    assert moved.parts.is_dir()
+    monkeypatch.setenv("SEGKIT_PRIVATE", "own")
+    shutil.rmtree(place / "reports" / "shop--markets")
+    prune(place / "reports", 1)
+    assert not moved.parts.exists()
 
 
 def test_other_tables_follow_the_customers_or_go_whole(tmp_path):
@@ -162,14 +201,14 @@ def test_other_tables_follow_the_customers_or_go_whole(tmp_path):
     assert set(names) == set(raw["orders"]["channel"].drop_nulls().unique())
     events = 0
     for slug in names.values():
-        part = tmp_path / "b" / "parts" / slug
+        part = division.parts / slug
         assert pl.read_parquet(part / "products.parquet").equals(raw["products"])
         events += pl.read_parquet(part / "events.parquet").height
     told = " ".join(division.other_tables)
     assert "Events: " in told
     assert "the same for every market" in told
     assert events >= raw["events"].height * 0.9  # a customer of two channels is in both
-    settled = (tmp_path / "b/parts/mapping.toml").read_text(encoding="utf-8")
+    settled = (division.parts / "mapping.toml").read_text(encoding="utf-8")
     assert 'customer_id = "account_id"' in settled
 
 
@@ -510,6 +549,32 @@ def test_pruning_never_removes_a_run_that_is_being_written(many):
     assert found[held.name].why == "is being written"
     assert held.is_dir()
     assert not (many / "shop--2024-05-02").exists()
+
+
+def test_raw_rows_that_go_with_a_run_are_counted_once(many, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def keep(day, text):
+        run, name = many / f"shop--2024-05-0{day}", f"{len(text)}.txt"
+        pointer = keep_private(
+            tmp_path / "private", run, lambda place: (place / name).write_text(text)
+        )
+        (run / f"01/data/clean{len(text)}").mkdir(parents=True)
+        write_json(run / f"01/data/clean{len(text)}/private.json", pointer)
+
+    keep(1, "x" * 5000)
+    keep(2, "x" * 5000)
+    keep(2, "x" * 300)
+    keep(5, "x" * 300)  # still needed: counted for nobody
+    before = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    rehearsed = {one.folder.name: one.freed for one in prune(many, 2, rehearse=True)}
+    found = {one.folder.name: one.freed for one in prune(many, 2) if one.gone}
+    assert found == {name: rehearsed[name] for name in found}
+    assert sorted(found) == ["shop--2024-05-01", "shop--2024-05-02"]
+    after = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert [p.name for p in tmp_path.glob("private/*/*.txt")] == ["300.txt"]
+    used = len("../shop--2024-05-02")  # a reference to a run that has gone goes too
+    assert sum(found.values()) == before - after - used > 5000
 
 
 def test_pruning_from_the_command_line(many, capsys):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from segkit.cli import invoke
-from segkit.course import VARIANTS, CheckError, build_course, check
+from segkit.course import VARIANTS, CheckError, build, build_course, check
 from segkit.course.kernel import open_kernel
 from segkit.course.mathml import to_html
 from segkit.course.matrix import check_course, write_parameters
@@ -327,6 +327,32 @@ def test_a_check_that_lets_anything_pass_is_found_out(built):
     assert not any(replace(built.matrix, rows=(row,)).good for row in rows)
     assert (rows[0].solution, rows[0].untouched) == ("", "")
     assert rows[1].solution.startswith("CheckError: cuts")
+
+
+@pytest.mark.slow
+def test_the_command_builds_into_a_relative_folder_of_any_working_folder(
+    tmp_path, monkeypatch, capsys
+):
+    session = COURSE[0]  # with one of its exercises; it needs no other notebook
+    first, *_ = session.exercises
+    cells = [cell for cell in session.cells if exercise_of(cell) in ("", first.name)]
+    content = {**session.content, "cells": cells}
+    short = replace(session, exercises=(first,), content=content)
+    monkeypatch.setattr(build, "read_sessions", lambda: [short])
+    (tmp_path / "school").mkdir()
+    monkeypatch.chdir(tmp_path / "school")
+    assert invoke(["course", "build", "own/course", "--variant", "lesson,exercise"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "own/course/index.html"
+    place = tmp_path / "school" / "own" / "course"
+    assert sorted(path.name for path in place.iterdir() if path.suffix != ".toml") == (
+        ["exercise", "index.html", "lesson", "reports"]
+    )
+    for page in (place / "index.html", place / "lesson" / f"{session.stem}.html"):
+        links = re.findall(r'href="([^"#:]+)"', page.read_text(encoding="utf-8"))
+        assert links
+        assert all((page.parent / link).is_file() for link in links), links
+    assert [path.name for path in tmp_path.iterdir()] == ["school"]
+    assert [path.name for path in (tmp_path / "school").iterdir()] == ["own"]
 
 
 # What is refused ----------------------------------------------------------------------------

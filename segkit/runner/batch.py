@@ -18,7 +18,7 @@ from segkit.runner.folder import clean, locked
 from segkit.runner.journal import Journal, now
 from segkit.runner.manifest import read_json
 from segkit.runner.market import job_of
-from segkit.runner.markets import MAPPING, PARTS, Division, Market, choose, divide
+from segkit.runner.markets import MAPPING, Division, Market, choose, divide
 from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD, write_bare
 from segkit.runner.run import all_held, carry_out, plan
@@ -142,9 +142,8 @@ def _large(chosen: list[Market], least: int) -> list[Market]:
 
 def _state(this: Batch, division: Division, market: Market) -> State:
     """Plan a market's run: that of the whole, on the market's part of the data."""
-    parts = this.folder / PARTS
     place = this.whole.place
-    data, mapping = (_from(place, parts / name) for name in (market.slug, MAPPING))
+    data, mapping = (_from(place, division.parts / name) for name in (market.slug, MAPPING))
     label = replace(
         this.whole.label,
         by=division.column,

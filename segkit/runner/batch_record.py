@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segkit.private import path_between
 from segkit.runner.catalog import Catalog
 from segkit.runner.children import Child
 from segkit.runner.journal import SCHEMA, now
 from segkit.runner.manifest import read_json, write_json
-from segkit.runner.markets import PARTS, WITHOUT, Division, Market
+from segkit.runner.markets import WITHOUT, Division, Market
 from segkit.runner.progress import Progress
 from segkit.runner.record import RECORD
 from segkit.runner.state import State
@@ -122,7 +123,7 @@ def keep_row(this: Batch, state: State, market: Market) -> dict[str, Any]:
 
 def write_batch(this: Batch, division: Division, status: str, code: int | None) -> None:
     """Write the batch's record, as far as it has come."""
-    lost = this.folder / PARTS / WITHOUT
+    lost = division.parts / WITHOUT / "orders.parquet"
     label = this.whole.label
     with this.lock:
         rows = sorted(this.rows.values(), key=lambda row: (-row["rows"], row["market"]))
@@ -146,7 +147,7 @@ def write_batch(this: Batch, division: Division, status: str, code: int | None) 
         "other_tables": list(division.other_tables),
         "without_market": {
             "rows": division.without,
-            "file": f"{PARTS}/{WITHOUT}/orders.parquet" if lost.exists() else None,
+            "file": path_between(this.folder, lost) if lost.exists() else None,
         },
         "markets": rows,
     }

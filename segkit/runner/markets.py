@@ -1,22 +1,24 @@
 """How are the data divided by market? Every raw row goes to one market, or is counted as without.
 
 Each market's part is a folder of raw tables, as Parquet, that a run reads like any data of the
-user's own. The orders are divided by the column; other tables that name customers follow the
-customers; tables that name none (products, prices, rates, campaigns) go to every market whole.
+user's own. All parts lie in one store outside the reports (`segkit.private`). The orders
+are divided by the column; other tables that name customers follow the customers; tables that name
+none (products, prices, rates, campaigns) go to every market whole.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Map
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.runner.folder import Aside
+from segkit.private import POINTER, keep_private, private_root, settle_private
 from segkit.runner.manifest import (
     data_inputs,
     intact,
@@ -25,14 +27,13 @@ from segkit.runner.manifest import (
     read_json,
     write_json,
 )
-from segkit.writing import close_to_others
 
 if TYPE_CHECKING:
     import polars as pl
 
     from segkit.ingest.mapping import Mapping
 
-PARTS, RECORD, MAPPING = "parts", "division.json", "mapping.toml"
+RECORD, MAPPING = "division.json", "mapping.toml"
 WITHOUT = "without-market"
 USED = ("source", "data", "mapping", "seed", "customers", "difficulty", "structure", "lift")
 WHERE = ("file", "database", "sql", "sheet")  # options that say where raw tables are
@@ -64,6 +65,8 @@ class Division:
         Customers who bought in two markets or more; each market has what they bought there.
     other_tables : tuple of str
         A sentence for each further table.
+    parts : pathlib.Path
+        The folder that holds the markets' parts, for its owner alone.
     """
 
     column: str
@@ -72,6 +75,7 @@ class Division:
     without: int
     shared_customers: int
     other_tables: tuple[str, ...]
+    parts: Path = field(compare=False)
 
 
 def divide(
@@ -92,7 +96,7 @@ def divide(
     place : pathlib.Path
         Where relative paths start.
     folder : pathlib.Path
-        The batch's folder; the parts come into ``parts`` there.
+        The batch's folder, which holds a pointer to the parts.
     wanted : collection of str
         The markets whose parts are laid out, by name or by folder name; none means all.
 
@@ -106,26 +110,36 @@ def divide(
     inputs = data_inputs(settings, place)
     used = {name: settings[name] for name in USED if name in settings} | {"by": by}
     key = key_of("divide", used, inputs)
-    old = read_json(folder / PARTS / RECORD)
+    root = private_root(place, str(settings.get("private", "")))
+    parts = root / read_json(folder / POINTER).get("store", "none")
+    old = read_json(parts / RECORD)
     same = old.get("key") == key and "not hashed" not in inputs.values()
-    if same and intact(folder / PARTS, old):
-        markets = tuple(Market(**item) for item in old["division"].pop("markets"))
-        tables = tuple(old["division"].pop("other_tables"))
-        division = Division(**old["division"], markets=markets, other_tables=tables)
+    if same and intact(parts, old):
+        division = _read_division(parts)
         if {one.slug for one in choose(division.markets, wanted)} <= {*old["laid_out"]}:
             return division
-    aside = Aside(folder, PARTS)
-    try:
-        division = _divide(settings, by, place, aside.path, folder / PARTS, wanted)
+
+    def lay_out(aside: Path) -> None:
+        division = _divide(settings, by, place, aside, root / "parts", wanted)
         laid_out = [one.slug for one in choose(division.markets, wanted)]
-        close_to_others(aside.path)
-        outputs = list_outputs(aside.path)
-        record = {"key": key, "division": asdict(division), "laid_out": laid_out}
-        write_json(aside.path / RECORD, {**record, "outputs": outputs})
-        aside.commit()
-    finally:
-        aside.discard()
-    return division
+        told = {name: value for name, value in asdict(division).items() if name != "parts"}
+        record = {"key": key, "division": told, "laid_out": laid_out}
+        write_json(aside / RECORD, {**record, "outputs": list_outputs(aside)})
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pointer = keep_private(root, folder, lay_out)
+    write_json(folder / POINTER, pointer)
+    settle_private(root, folder)  # the parts before these
+    shutil.rmtree(folder / "parts", ignore_errors=True)  # where earlier versions kept them
+    return _read_division(root / pointer["store"])
+
+
+def _read_division(parts: Path) -> Division:
+    told = read_json(parts / RECORD)["division"]
+    markets = tuple(Market(**item) for item in told.pop("markets"))
+    return Division(
+        **{**told, "other_tables": tuple(told["other_tables"])}, markets=markets, parts=parts
+    )
 
 
 def choose(markets: Iterable[Market], wanted: Iterable[str]) -> list[Market]:
@@ -176,6 +190,7 @@ def _divide(
         without,
         cut.shared_customers,
         tuple(_told(*item) for item in cut.others()),
+        folder,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.errors import ParameterError, RunError
-from segkit.private import private_root, roots_of, settle_private
+from segkit.private import free_with, private_root, roots_of, settle_private
 from segkit.runner.earlier import RECORD, same_series
 from segkit.runner.folder import WORK, clean, held, locked
 from segkit.runner.manifest import read_json
@@ -27,7 +28,7 @@ class Pruned:
     why : str
         The reason, in words.
     freed : int
-        Bytes that no other run shares.
+        Bytes that no other run shares, its raw rows and rejects included.
     """
 
     folder: Path
@@ -67,17 +68,19 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     for path in out.glob(f"*/{RECORD}"):
         record = read_json(path)
         kinds.add((str(record.get("series", record.get("name"))), record.get("market")))
-    roots = {private_root(Path.cwd())}.union(*(roots_of(p.parent) for p in out.glob(f"*/{RECORD}")))
+    roots = {private_root(Path.cwd()).resolve()}.union(*map(roots_of, out.glob("*/")))
     found = []
     for series, market in sorted(kinds, key=str):
         runs = same_series(out, series, market)
         good = next((run for run in runs if _is_good(run)), None)
         for place, run in enumerate(runs):
             found.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
+    gone = [one.folder for one in found if one.gone]
+    private: Counter[Path] = sum((free_with(root, gone) for root in roots), Counter())
     if not rehearse:
         for root in roots:
             settle_private(root)
-    return found
+    return [replace(one, freed=one.freed + private[one.folder]) for one in found]
 
 
 def _is_good(run: Path) -> bool:
