@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from segkit import errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +30,14 @@ PERSONAL = re.compile(
 _ABOUT = re.compile(
     r"(^|_)(share|rate|count|n|rows|missing|filled|opens?|opened|clicks?|clicked|sent|consent)($|_)"
 )
+# Numbers within a drawing are no phone or card numbers; pictures are no text.
+_DRAWN = re.compile(r"(base64,[\w+/=]+| (?:d|points|transform|viewBox)=\"[^\"]*\")")
+# What an error's message quotes is a name in code, or a cell: only the former is shown.
+_QUOTED = re.compile(r"(?<!\w)(['\"])(.+?)\1(?!\w)", re.DOTALL)
+_CODE = re.compile(r"[a-z_][a-z0-9_]*(?:[./-][a-z0-9_]+)*|NoneType|(?:Data|Lazy)Frame|Series")
+_NAMES = re.compile(r"(?<![\w./-])(?:[^\W\d_a-z][\w'’-]+)(?:,? [^\W\d_a-z][\w'’-]+)+")
+_COLOUR = r"(?:\x1b\[[\d;]*m)*"
+_TOLD = re.compile(rf"([A-Z]\w*(?:Error|Exception|Warning)){_COLOUR}(: )(.+)")
 _ANY = re.compile(f"(?P<email>{EMAIL})|(?P<iban>{IBAN})|(?P<phone>{PHONE})|(?P<card>{CARD})")
 # What a cell must hold for `mask_text` to look at it at all; polars runs it over whole columns.
 SUSPECT = r"@|\d(?:[ ()/.-]*\d){6}"
@@ -78,9 +89,92 @@ def mask_text(text: str) -> str:
 
 
 def mask_html(page: str) -> str:
-    """Mask what `mask_text` finds in a page or notebook; the bytes of pictures in it are left."""
-    parts = re.split(r"(base64,[\w+/=]+)", page)
+    """Mask what `mask_text` finds in a page or notebook; the pictures in it are left."""
+    parts = _DRAWN.split(page)
     return "".join(part if place % 2 else mask_text(part) for place, part in enumerate(parts))
+
+
+def mask_error(text: str, kind: str = "") -> str:
+    """Mask the message of an error or warning, which may quote the cell that it stumbled over.
+
+    segkit's own messages (`segkit.errors`) mask cells themselves, and keep their words. Of others,
+    what stands between quotes is shown if it can be a name in code, a type or a relative path, else
+    as by `mask_cell`; two capitalised words in a row are taken for somebody's name.
+
+    Parameters
+    ----------
+    text : str
+        The message.
+    kind : str
+        The class of the error.
+
+    Examples
+    --------
+    >>> mask_error("could not convert string to float: 'Ann Lee'", "ValueError")
+    "could not convert string to float: 'text of 7 characters'"
+    >>> mask_error("no column 'order_time'; did you mean 'Order Time'?", "ColumnError")
+    "no column 'order_time'; did you mean 'Order Time'?"
+    >>> mask_error("name 'order_times' is not defined, says Ann Lee", "NameError")
+    "name 'order_times' is not defined, says text of 7 characters"
+    """
+    own = getattr(errors, kind, None)
+    if isinstance(own, type) and issubclass(own, errors.SegkitError):
+        return mask_text(text)
+    shown = mask_text(_QUOTED.sub(_quoted, text))
+    return _NAMES.sub(lambda name: f"text of {len(name[0])} characters", shown)
+
+
+def _quoted(match: re.Match[str]) -> str:
+    quote, text = match[1], match[2]
+    shown = text if _CODE.fullmatch(text) else mask_cell(text)
+    return f"{quote}{shown}{quote}"
+
+
+def mask_outputs(cells: Iterable[Any]) -> None:
+    """Mask what the cells of an executed notebook have put out, in place.
+
+    Of what was printed or shown, what `mask_text` finds; of errors, their tracebacks and warnings,
+    the messages too (`mask_error`). Pictures stay, and so does the code: it is the author's.
+
+    Parameters
+    ----------
+    cells : iterable
+        Cells as nbformat reads them.
+    """
+    for cell in cells:
+        for output in cell.get("outputs", ()):
+            kind = output["output_type"]
+            if kind == "stream":
+                output["text"] = _mask_stream(output["text"], told=output["name"] == "stderr")
+            elif kind == "error":
+                message, said = output["evalue"], mask_error(output["evalue"], output["ename"])
+                output["evalue"] = said
+                output["traceback"] = [
+                    _mask_stream(line.replace(message, said) if message else line, told=True)
+                    for line in output["traceback"]
+                ]
+            else:
+                for mime, content in output["data"].items():
+                    if not mime.startswith(("image/", "application/pdf")) or "svg" in mime:
+                        output["data"][mime] = _mask_all(content)
+
+
+def _mask_stream(text: str, *, told: bool) -> str:
+    """Mask what was printed; where it is told of errors or warnings, their messages too."""
+    if told:
+        text = _TOLD.sub(lambda m: m[0][: -len(m[3])] + mask_error(m[3], m[1]), text)
+    return mask_text(text)
+
+
+def _mask_all(content: Any) -> Any:
+    """Mask every text within what a cell has shown, JSON included."""
+    if isinstance(content, str):
+        return mask_html(content)
+    if isinstance(content, list):
+        return [_mask_all(part) for part in content]
+    if isinstance(content, dict):
+        return {name: _mask_all(part) for name, part in content.items()}
+    return content
 
 
 def _shape_of(match: re.Match[str]) -> str:

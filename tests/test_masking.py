@@ -3,7 +3,15 @@
 import polars as pl
 import pytest
 
-from segkit.masking import mask_cell, mask_column, mask_html, mask_text, personal_columns
+from segkit.masking import (
+    mask_cell,
+    mask_column,
+    mask_error,
+    mask_html,
+    mask_outputs,
+    mask_text,
+    personal_columns,
+)
 
 # Published examples: the telephone numbers that Ofcom reserves for drama, the card numbers that
 # payment systems publish for tests, the account numbers of ISO 13616's registry.
@@ -65,3 +73,54 @@ def test_pictures_in_a_page_are_left():
 def test_columns_are_personal_by_name_and_statistics_about_them_are_not():
     names = ["phone", "last_name", "zip", "Email", "email_consent", "email_open_share", "region"]
     assert personal_columns(names) == ["phone", "last_name", "zip", "Email"]
+
+
+def test_what_an_error_quotes_is_a_name_in_code_or_a_cell():
+    said = mask_error("row 3: can't read \"call Ann, +44 20 7946 0958\" in 'order_time'", "E")
+    assert said == "row 3: can't read \"text of 26 characters\" in 'order_time'"
+    assert mask_error("No such file: 'data/orders.csv'", "OSError").endswith("'data/orders.csv'")
+    assert mask_error("ordered by Zoë Ångström, 2024", "E") == (
+        "ordered by text of 12 characters, 2024"
+    )
+    own = "unknown column 'Order Time'; ann@shop.example"
+    assert mask_error(own, "ColumnError") == "unknown column 'Order Time'; an…@…"
+
+
+def test_outputs_of_every_kind_are_masked_and_pictures_are_left():
+    line = "\x1b[31mValueError\x1b[39m: 'Tom Fox'"
+    drawn = '<svg><path d="M 4111 1111 1111 1111"/><text>ann@shop.example</text></svg>'
+    cells = [
+        {"source": "no output"},
+        {
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "text": "told ann@shop.example"},
+                {"output_type": "stream", "name": "stderr", "text": "UserWarning: 'Ann Lee'\n1"},
+                {
+                    "output_type": "error",
+                    "ename": "KeyError",
+                    "evalue": "Ann Lee",
+                    "traceback": [line, "KeyError: Ann Lee"],
+                },
+                {
+                    "output_type": "display_data",
+                    "data": {
+                        "image/png": "020 7946 0958",
+                        "image/svg+xml": drawn,
+                        "application/json": {"a": ["ann@shop.example", 4111111111111111]},
+                    },
+                },
+            ]
+        },
+    ]
+    mask_outputs(cells)
+    out, warned, error, shown = cells[1]["outputs"]
+    assert out["text"] == "told an…@…"
+    assert warned["text"] == "UserWarning: 'text of 7 characters'\n1"
+    assert error["evalue"] == "text of 7 characters"
+    assert error["traceback"] == [
+        "\x1b[31mValueError\x1b[39m: 'text of 7 characters'",
+        "KeyError: text of 7 characters",
+    ]
+    assert shown["data"]["image/png"] == "020 7946 0958"
+    assert shown["data"]["image/svg+xml"] == drawn.replace("ann@shop.example", "an…@…")
+    assert shown["data"]["application/json"] == {"a": ["an…@…", 4111111111111111]}

@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import shutil
@@ -55,6 +56,16 @@ time.sleep(600)
 open("slept", "w").close()"""
 # Leaves a file if nobody ends the kernel: the run must notice that its worker has gone.
 SLEEP = "import time; time.sleep(600); open('slept', 'w').close()"
+PLANTED = ("ann.lee@shop.example", "+44 20 7946 0958", "Wilhelmina Oxenstierna")
+TELLS = """
+import pathlib, warnings
+told = pathlib.Path("told.txt").read_text()
+print(told[:40])
+warnings.warn(f"could not read {told!r}")
+try:
+    float(told)
+except ValueError:
+    raise RuntimeError(f"{told} is no number")"""
 FAILING = {
     "10_raises": {"cells": ["1 / 0"], "writes": ["never"]},
     "11_killed": {"cells": ["import os, signal", "os.kill(os.getpid(), signal.SIGKILL)"]},
@@ -66,6 +77,7 @@ FAILING = {
     "17_worker": {"cells": [KILL_WORKER]},
     "18_parent": {"cells": ["import os; os.kill(os.getppid(), 9); " + SLEEP]},
     "19_after": {"cells": ["run.say('Here too.')"]},
+    "20_tells": {"cells": [TELLS]},
 }
 
 
@@ -75,6 +87,7 @@ def failing(tmp_path_factory):
     place = tmp_path_factory.mktemp("failing")
     for stem, parts in FAILING.items():
         write_notebook(place / "notebooks", stem, **parts)
+    (place / "told.txt").write_text(" and ".join(PLANTED), encoding="utf-8")
     end = run(folder=place, progress=QUIET)
     assert not (place / "slept").exists()
     return place, end
@@ -195,6 +208,7 @@ def test_each_failure_is_told_as_what_it_was(failing):
         "17_worker": "killed",
         "18_parent": "killed",
         "19_after": "done",
+        "20_tells": "failed",
     }
     messages = {each.stem: each.message for each in end.notebooks}
     assert messages["10_raises"] == "division by zero"
@@ -205,6 +219,19 @@ def test_each_failure_is_told_as_what_it_was(failing):
     assert messages["15_needs"] == "needs 10_raises"
     assert "notebook's process was ended by signal SIGKILL" in messages["17_worker"]
     assert end.exit_code == 1
+
+
+@slow
+def test_what_an_error_or_a_print_tells_of_a_person_is_nowhere_in_the_run(failing):
+    place, end = failing
+    message = {each.stem: each.message for each in end.notebooks}["20_tells"]
+    assert message == ("an…@… and phone number of 12 digits and text of 22 characters is no number")
+    files = [path for path in (place / "reports").rglob("*") if path.is_file()]
+    texts = {path: html.unescape(path.read_bytes().decode(errors="replace")) for path in files}
+    for secret in (*PLANTED, "Oxenstierna"):
+        assert [path for path, text in texts.items() if secret in text] == []
+    for name in ("manifest.json", "20_tells.ipynb", "report.html"):
+        assert "is no number" in texts[place / "reports/toy/20_tells" / name]
 
 
 @slow

@@ -16,6 +16,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
+from segkit.masking import mask_outputs
 from segkit.report.evidence import SHOWN, files, linked, mark_tables
 from segkit.report.page import hide_addresses, part
 from segkit.report.style import TEMPLATES, style
@@ -48,6 +49,9 @@ TROUBLE = {
 def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_name: str) -> Path:
     """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
 
+    What the notebook's cells have put out is masked in both, unless it was opened for personal data
+    (`segkit.masking.mask_outputs`).
+
     Parameters
     ----------
     folder : pathlib.Path
@@ -67,8 +71,10 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     kept = without_course(notebook.cells)  # a notebook that never started is still whole
     notebook.cells = [c for c in kept if not MARKERS & {*c.metadata.get("tags", [])}]
-    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     summary = read_json(folder / "summary.json")
+    if not summary.get("personal"):
+        mask_outputs(notebook.cells)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     page = _page(notebook, manifest, summary, run_name)
     page["answers"] = part(
         "answers.html.j2", answers=linked(page["answers"], stem, _run_of(folder)), shown=SHOWN

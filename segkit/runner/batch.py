@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import DataError, ParameterError, RunError
+from segkit.masking import mask_error
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
@@ -121,7 +122,8 @@ def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
     except BaseException as error:
         by_hand = isinstance(error, STOPS)
         code = stop_code(error) if by_hand else 1
-        journal.close("stopped", code, stop_words(error) if by_hand else str(error))
+        why = stop_words(error) if by_hand else mask_error(str(error), type(error).__name__)
+        journal.close("stopped", code, why)
         with contextlib.suppress(OSError):  # a full disk: the first error is the one to tell
             write_batch(this, division, "stopped", code)
         raise

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
+from segkit.masking import mask_error
 from segkit.private import private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook
 from segkit.runner.context import build_context, find_data
@@ -203,6 +204,9 @@ def _finish(
 
 def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[str, Any]:
     """Name the data gate, and do not call done what did not finish or keep its promises."""
+    if outcome["error"]:
+        message = mask_error(outcome["error"]["message"], outcome["error"]["kind"])
+        outcome = {**outcome, "error": {**outcome["error"], "message": message}}
     if outcome["status"] == "failed":
         kind = getattr(errors, outcome["error"]["kind"], None)
         if isinstance(kind, type) and issubclass(kind, GATES):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import SegkitError
+from segkit.masking import mask_error
 from segkit.runner.catalog import Catalog
 from segkit.runner.pool import Pool
 from segkit.runner.record import write_bare
@@ -70,8 +71,9 @@ def _carry_out(job: dict[str, Any], pool: Pool) -> None:
         this.pool = pool
         carry_out(this, patience=PATIENCE, with_index=False)
     except SegkitError as error:
-        print(f"stopped: {error}", flush=True)  # noqa: T201 - the agreed channel
-        write_bare(Path(job["run_folder"]), label, "stopped", str(error), job["parameters"])
+        why = mask_error(str(error), type(error).__name__)
+        print(f"stopped: {why}", flush=True)  # noqa: T201 - the agreed channel
+        write_bare(Path(job["run_folder"]), label, "stopped", why, job["parameters"])
 
 
 def _listen(jobs: queue.Queue[str]) -> None:

@@ -74,6 +74,8 @@ class NotebookRun:
             "figures": [],
             "settings": context.settings,
         }
+        if personal:  # whoever renders this leaves it as it is
+            self._summary["personal"] = True
         self.settings = dict(context.settings)
         self.currency: str | None = inherited["currency"]
         self.source = str(context.settings.get("source", ""))
