@@ -346,3 +346,12 @@ def test_a_weak_identifier_seen_with_several_customers_joins_nobody():
     assert owner["d2"] == owner["d3"] == owner["c"] == owner["C2"]
     turned = segkit.link(links.reverse(), weak=["device_id"])
     assert turned.mapping.equals(weak.mapping)
+
+
+def test_a_respondent_numbered_0_is_one_of_them():
+    survey = pl.DataFrame({"customer_id": [0, 1, 2, 3], "q1": [1, 2, 3, 4]})
+    assert segkit.intake({"survey": survey}).survey["customer_id"].sort().to_list() == list("0123")
+    orders = pl.DataFrame(
+        {"customer_id": [0, 0, 1, 2], "order_date": ["2024-05-01"] * 4, "amount": [1.0, 2, 3, 4]}
+    )
+    assert segkit.intake(orders).orders["customer_id"].sort().to_list() == ["1", "2"]

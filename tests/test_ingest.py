@@ -116,7 +116,7 @@ def test_every_reason_is_named_once_and_in_order():
     assert rejects["source_row"].to_list() == list(range(1, 9))
     assert rejects.filter(reason="bad_date")["order_date"].item() == "soon"
     bad = next(a for step in taken.ledger.steps for a in step.apart if a.reason == "bad_date")
-    assert bad.examples == ("row 2: order_date = soon",)
+    assert bad.examples == ("row 2: order_date = text of 4 characters",)
     assert "date_format" in bad.change
 
 

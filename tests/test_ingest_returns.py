@@ -70,7 +70,7 @@ def test_a_saved_proposal_keeps_the_question_open(tmp_path):
 
 def test_one_account_far_above_the_others_is_pointed_out():
     usual = [(f"o{i}", f"c{i}", "2024-05-30", "1", "5") for i in range(60)]
-    guest = [(f"g{i}", "guest", "2024-05-30", "1", "5") for i in range(55)]
+    guest = [(f"g{i}", "till", "2024-05-30", "1", "5") for i in range(55)]
     lines = pl.DataFrame(
         [*usual * 4, *guest],
         schema=["order_id", "customer_id", "order_date", "quantity", "amount"],

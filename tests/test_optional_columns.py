@@ -101,6 +101,14 @@ def tables():
                 "margin": [0.4],
             }
         ),
+        "links": pl.DataFrame(
+            {
+                "customer_id": ids,
+                "email": [f"{w}@shop.example" for w in ids],
+                "device_id": [f"d{w}" for w in ids],
+                "loyalty_id": [f"l{w}" for w in ids],
+            }
+        ),
         "survey": pl.DataFrame(
             {
                 "customer_id": ids,

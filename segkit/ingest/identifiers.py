@@ -89,9 +89,16 @@ def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str])
 def _without_nobody(
     read: pl.Series, name: str, what: str, mapping: Mapping, notes: list[str]
 ) -> pl.Series:
-    """Take ids that stand for no customer for missing, with their counts."""
+    """Take ids that stand for no customer for missing, with their counts.
+
+    Where each id has one row (a survey, a list of customers), 0 is a number like the others, not
+    the account that holds all guests.
+    """
     words = mapping.option(what.partition(":")[0], "no_customer")
     empty = is_no_customer(read, words)
+    single = what.partition(":")[0] not in ("orders", "events")
+    if single and empty.any() and not read.drop_nulls().is_duplicated().any():
+        empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
     if not empty.any():
         return read
     held = read.filter(empty).value_counts(sort=True, name="rows")

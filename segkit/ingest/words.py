@@ -256,6 +256,7 @@ TABLE_WORDS: dict[str, Words] = {
         "margin": ("margin gross_margin marge", ""),
     },
     "survey": {**WHO, "nps": ("nps recommend", ""), "csat": ("csat satisfaction", "")},
+    "links": WHO,
     "assignments": {
         "customer_id": WHO["customer_id"],
         "campaign_id": ("campaign_id campaign", ""),
