@@ -2,6 +2,7 @@ import html
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -317,23 +318,29 @@ input()
 
 def test_signals_stop_what_runs_and_an_ignored_one_stays_ignored():
     code = """
-import os, signal
-from segkit.runner.stopping import StopSignal, stopped_by_signals
-for number in (signal.SIGTERM, signal.SIGHUP):
-    try:
-        with stopped_by_signals():
-            os.kill(os.getpid(), number)
-    except StopSignal as stop:
-        print(stop)
+import os, signal, sys
+from segkit.runner.stopping import STOPS, stop_words, stopped_by_signals
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 with stopped_by_signals():
     os.kill(os.getpid(), signal.SIGHUP)
     print("goes on")
 print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+number = int(sys.argv[1])
+try:
+    with stopped_by_signals():
+        os.kill(os.getpid(), number)
+except STOPS as stop:
+    print(stop_words(stop))
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    os.kill(os.getpid(), number)
+print("not broken off")
 """
-    words = [sys.executable, "-c", code]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["stopped by SIGTERM", "stopped by SIGHUP", "goes on", "True"]
+    words = {signal.SIGINT: "by hand", signal.SIGTERM: "by SIGTERM", signal.SIGHUP: "by SIGHUP"}
+    for number, by in words.items():
+        command = [sys.executable, "-c", code, str(int(number))]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert said.splitlines() == ["goes on", "True", f"stopped {by}", "not broken off"]
 
 
 def gone(pid):

@@ -54,8 +54,10 @@ def stop_words(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop what runs within, as Ctrl-C does; only the first counts.
+    """Let SIGTERM and SIGHUP stop what runs within, as Ctrl-C does; only the first signal counts.
 
+    From the first on all three are ignored until the process has ended: a clean end that is broken
+    off would leave processes behind.
     A signal that was being ignored (as `nohup` ignores SIGHUP) stays ignored. Outside the main
     thread nothing is changed, since Python hands signals to the main thread alone.
     """
@@ -66,15 +68,18 @@ def stopped_by_signals() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         for other in before:  # a scheduler that repeats itself must not break off the clean end
             signal.signal(other, signal.SIG_IGN)
-        raise StopSignal(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else StopSignal(number)
 
     asked = [number for number in ASKED if signal.getsignal(number) is not signal.SIG_IGN]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        asked.append(signal.SIGINT)
     before = {number: signal.signal(number, stop) for number in asked}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
 
 
 def end_group(pid: int) -> None:
@@ -96,13 +101,15 @@ def end_family(pid: int) -> None:
     if os.name == "nt":
         end_group(pid)
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGSTOP)
-    for child in children_of(pid):
-        end_family(child)
-    end_group(pid)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)  # it may lead no group
+    try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGSTOP)
+        for child in children_of(pid):
+            end_family(child)
+    finally:  # whatever interrupts this, nobody stays halted for ever
+        end_group(pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)  # it may lead no group
 
 
 def children_of(pid: int) -> list[int]:

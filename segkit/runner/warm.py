@@ -285,6 +285,7 @@ class Forks:
             if errors:
                 os.close(errors)
             return None
+        nursery = os.getpid()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pid = os.fork()
@@ -295,6 +296,7 @@ class Forks:
             return None
         self._forget()
         os.setsid()
+        asked["parent"] = nursery
         with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
         for place in (1, 2):
@@ -344,7 +346,7 @@ def _become_kernel(asked: Mapping[str, Any]) -> None:
     import numpy as np
 
     os.environ.clear()
-    os.environ.update({**asked["environment"], PARENT: str(os.getppid())})
+    os.environ.update({**asked["environment"], PARENT: str(asked["parent"])})
     if sys.path and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]  # as ipykernel's launcher does
     if asked["folder"]:
@@ -354,6 +356,8 @@ def _become_kernel(asked: Mapping[str, Any]) -> None:
     sys.argv = [str(spec and spec.origin), *asked["words"]]
     from ipykernel.kernelapp import launch_new_instance
 
+    if os.getppid() != asked["parent"]:  # it was ended before this kernel could watch it
+        os._exit(1)
     launch_new_instance()
 
 
