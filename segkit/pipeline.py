@@ -176,9 +176,9 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
 
     Parameters
     ----------
-    source : Source, dict or path
+    source : Source, dict, path or Audit
         What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files
-        named after them. Of anything else there is no table to link.
+        named after them, or their audit. Of anything else there is no table to link.
     mapping : Mapping, dict or path, optional
         As for `segkit.intake`; by default the columns are recognised by their names.
 
@@ -195,12 +195,12 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     """
     from segkit.identity import link
     from segkit.ids import ids_of
-    from segkit.ingest.audit import settle_mapping
+    from segkit.ingest.audit import Audit, settle_mapping
     from segkit.ingest.readers import gather
 
     is_folder = isinstance(source, str | Path) and Path(source).is_dir()
     names_files = source is None and mapping is not None
-    has_tables = hasattr(source, "tables") or isinstance(source, Map)
+    has_tables = hasattr(source, "tables") or isinstance(source, Map | Audit)
     if not (has_tables or is_folder or names_files):
         return None
     found = gather(source, mapping)

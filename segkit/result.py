@@ -109,7 +109,9 @@ def encode(value: Any) -> Any:
         items = list(value) if isinstance(value, tuple) else sorted(value)
         return {"$type": type(value).__name__, "value": [encode(item) for item in items]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        # What a result only carries along, such as the tables that it was made from, is left out.
+        stored = [f for f in dataclasses.fields(value) if f.metadata.get("stored", True)]
+        fields = {f.name: encode(getattr(value, f.name)) for f in stored}
         kind = f"{type(value).__module__}:{type(value).__qualname__}"
         return {"$type": "dataclass", "class": kind, **fields}
     return _encode_array(value)

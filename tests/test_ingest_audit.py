@@ -52,6 +52,67 @@ def test_a_foreign_file_goes_from_check_to_intake_without_a_mapping(tmp_path, en
     )
 
 
+def _same(one, other):
+    assert one.ledger.to_dict() == other.ledger.to_dict()
+    assert one.notes == other.notes
+    for ours, theirs in ((one.tables, other.tables), (one.rejects, other.rejects)):
+        assert list(ours) == list(theirs)
+        assert all(ours[name].equals(theirs[name]) for name in ours)
+
+
+def test_an_audit_is_a_source_and_its_files_are_read_once(tmp_path):
+    (tmp_path / "orders.csv").write_text(
+        "customer_id,order_id,order_date,amount,email\n"
+        "7,1,2024-05-01,10,\n 7.0 ,1,2024-05-02,-2,\n,2,2024-05-03,5,Ann@x.org\n"
+        "8,3,2024-06-03,4,\n8,3,2024-06-03,4,\n9,4,2024-02-31,1,\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "customers.csv").write_text(
+        "customer_id,email,birth_date,profiling_consent\n7,ann@x.org,1980-01-05,yes\n"
+        "8,bo@x.org,2024-06-04,yes\n9,,,no\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "events.csv").write_text(
+        "customer_id,event_time,event_type\n7,2024-05-01 10:00,visit\n8,2024-06-05 10:00,dance\n"
+        "unknown,2024-05-01 10:00,visit\n",
+        encoding="utf-8",
+    )
+    whole = [segkit.link_source(tmp_path), segkit.intake(tmp_path)]
+    linked = segkit.intake(tmp_path, identities=whole[0], erase=["9"], as_of=date(2024, 5, 30))
+    audit = segkit.check(tmp_path)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    identities = segkit.link_source(audit)
+    assert identities.mapping.equals(whole[0].mapping)
+    again = segkit.intake(audit, identities=identities, erase=["9"], as_of=date(2024, 5, 30))
+    _same(again, linked)
+    assert {"before_birth", "after_as_of"} & {*again.ledger.reasons(), *linked.ledger.reasons()}
+    _same(segkit.intake(audit), whole[1])  # what was read is used up: the raw rows are not
+    other = segkit.intake(audit, {"orders": {"negative": "reject"}})
+    assert other.ledger.reasons()["negative_amount"] == 1
+
+
+def test_a_frame_changed_after_its_audit_is_taken_in_as_audited():
+    lines = pl.DataFrame(
+        {"customer_id": ["a", "b"], "order_date": ["2024-05-01"] * 2, "amount": [1, 2]}
+    )
+    audit, before = segkit.check(lines), segkit.intake(lines)
+    lines.replace_column(2, pl.Series("amount", [9, 9]))
+    _same(segkit.intake(audit), before)
+    assert segkit.intake(lines).orders["amount"].to_list() == [9.0, 9.0]
+
+
+def test_an_audit_read_back_holds_no_rows():
+    audit = segkit.check(
+        pl.DataFrame({"customer_id": ["a"], "order_date": ["2024-05-01"], "amount": [1]})
+    )
+    stored = type(audit).from_dict(audit.to_dict())
+    assert stored.text == audit.text
+    assert stored.coverage.equals(audit.coverage)
+    with pytest.raises(SourceError, match="read back from a file holds no rows; give the source"):
+        segkit.intake(stored)
+
+
 def test_the_audit_tells_what_it_found_and_what_to_write():
     audit = segkit.check(pl.read_csv(SHOP.encode(), separator=";", infer_schema=False))
     frame = audit.to_frame()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,39 @@ from segkit.errors import SegkitError
 from segkit.ingest.findings import Finding, findings_of, trial
 from segkit.ingest.id_questions import about_ids
 from segkit.ingest.mapping import Mapping, TableMapping, lacks
+from segkit.ingest.parse import MICRO, from_micro
 from segkit.ingest.propose import propose_table
 from segkit.ingest.questions import open_questions
-from segkit.ingest.readers import gather
+from segkit.ingest.readers import Gathered, gather
 from segkit.result import Result
 
 if TYPE_CHECKING:
-    from segkit.ingest.process import Intake
+    from segkit.ingest.process import Intake, Reading
     from segkit.plot import Figure
 
 CONSENT = "consent to profiling is"
 RIVALS = "Several columns could be"
 
 __all__ = ["Audit", "Finding", "check", "settle_mapping"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audited:
+    """The tables that an audit has read.
+
+    Attributes
+    ----------
+    gathered : Gathered
+        The raw tables, with the mapping as completed.
+    questions : list of Finding
+        What was open.
+    readings : dict of str to Reading
+        The columns as read; `segkit.intake` takes each out as it uses it, to free its memory.
+    """
+
+    gathered: Gathered
+    questions: list[Finding]
+    readings: dict[str, Reading]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +64,15 @@ class Audit(Result):
         ``customers``, ``amount``; zero rows are gaps.
     rows : dict of str to int
         Raw rows by table.
+    audited : Audited or None
+        The tables behind the audit, for `segkit.intake`; None where an audit was read back.
     """
 
     mapping: Mapping
     findings: tuple[Finding, ...]
     coverage: pl.DataFrame
     rows: dict[str, int]
+    audited: Audited | None = field(default=None, repr=False, metadata={"stored": False})
 
     @property
     def blocked(self) -> bool:
@@ -210,7 +233,8 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     Returns
     -------
     Audit
-        With the mapping proposed, the findings, and order lines by month.
+        With the mapping proposed, the findings, and order lines by month. It is itself a source
+        for `segkit.intake` and `segkit.link_source`, which then read nothing a second time.
 
     Raises
     ------
@@ -226,11 +250,14 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     (False, 'Betrag')
     """
     gathered = gather(source, mapping)
-    raw = gathered.raw
+    # Copies of the frames, not of their columns: whoever changes a frame does not change these.
+    raw = {name: frame.clone() for name, frame in gathered.raw.items()}
     used, questions = settle_mapping(raw, gathered.given)
+    gathered = replace(gathered, raw=raw, given=used)
+    readings: dict[str, Reading] = {}
     taken: Intake | None = None
     try:
-        taken = trial(gathered, used)
+        taken = trial(gathered, used, readings)
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise
@@ -240,6 +267,7 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
         found,
         _coverage(taken),
         {name: frame.height for name, frame in raw.items()},
+        Audited(gathered, questions, readings),
     )
 
 
@@ -253,12 +281,13 @@ def _coverage(taken: Intake | None) -> pl.DataFrame:
     }
     if taken is None or taken.orders is None or not taken.orders.height:
         return pl.DataFrame(schema=schema)
+    # Whole millionths add up to the same sum in whatever order threads take the lines.
+    micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
     by_month = (
         taken.orders.lazy()
         .group_by(month=pl.col("order_day").cast(pl.Date).dt.truncate("1mo"))
-        .agg(
-            rows=pl.len(), customers=pl.col("customer_id").n_unique(), amount=pl.col("amount").sum()
-        )
+        .agg(rows=pl.len(), customers=pl.col("customer_id").n_unique(), micro=micro.sum())
+        .with_columns(amount=from_micro(pl.col("micro")))
         .sort("month")
         .collect()
     )

@@ -57,6 +57,13 @@ class Columns:
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
 
+    def release(self) -> None:
+        """Forget the cells read so far, which are as large as the table, but for customer ids."""
+        customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
+        for read in (self._cells, self._ids, self._read):
+            read.clear()
+        self._ids.update(customers)
+
     def option(self, name: str) -> Any:
         """Give an option's value for this table."""
         return self.mapping.option(self.table, name)

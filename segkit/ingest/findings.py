@@ -11,7 +11,7 @@ from segkit.display import counted, percent
 from segkit.ingest.clock import stated_offsets
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
-from segkit.ingest.process import Intake, run
+from segkit.ingest.process import ORDER, Intake, Reading, read_columns, run
 from segkit.ingest.readers import Gathered
 from segkit.schema import CONTRACTS
 
@@ -49,19 +49,26 @@ class Finding:
     answer: str = ""
 
 
-def trial(gathered: Gathered, mapping: Mapping) -> Intake | None:
-    """Run intake with the likeliest answers, so that findings can be counted."""
+def trial(gathered: Gathered, mapping: Mapping, readings: dict[str, Reading]) -> Intake | None:
+    """Run intake with the likeliest answers, so that findings can be counted.
+
+    What the tables hold is added to ``readings``, for the intake to come.
+    """
     raw = gathered.raw
     if any(lacks(name, mapping.tables[name]) for name in raw):
         return None
     if not all(frame.height for name, frame in raw.items() if name == "orders"):
         return None
+    for name, frame in raw.items():
+        if name in (*ORDER, "orders"):
+            readings[name] = read_columns(name, frame, mapping, gathered.first_lines.get(name))
     return run(
         raw,
         mapping,
         base=gathered.base,
         first_lines=gathered.first_lines,
         said=gathered.notes,
+        readings=dict(readings),
     )
 
 

@@ -38,13 +38,17 @@ class Lines:
     parts: tuple[Part, ...]
 
 
-def clean_orders(columns: Columns, people: People, fx: pl.DataFrame | None) -> Lines:
-    """Read, judge and set in order the raw order lines.
+def clean_orders(
+    columns: Columns, frame: pl.DataFrame, people: People, fx: pl.DataFrame | None
+) -> Lines:
+    """Judge order lines that were read by `read_orders`, and set them in order.
 
     Parameters
     ----------
     columns : Columns
         The raw table with its mapping.
+    frame : polars.DataFrame
+        Its columns as read.
     people : People
         Identities, consent and erasure.
     fx : polars.DataFrame or None
@@ -54,14 +58,14 @@ def clean_orders(columns: Columns, people: People, fx: pl.DataFrame | None) -> L
     -------
     Lines
     """
-    parsed = _read(columns, people)
+    parsed = _with_customers(columns, frame, people)
     _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)
     settled = settle(columns, parsed, order_rules(columns, people, parsed))
     return Lines(*_finish(columns, settled))
 
 
-def _read(columns: Columns, people: People) -> pl.DataFrame:
+def read_orders(columns: Columns) -> pl.DataFrame:
     """Read every mapped column; helper columns start with two underscores."""
     utc, day, _ = columns.time("order_time")
     moment = columns.source("order_time")
@@ -91,6 +95,12 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
     if columns.has("status"):
         wanted["__status"] = columns.text("status").str.to_lowercase()
     frame = columns.raw.lazy().select(**wanted).collect()
+    # Lazy, so that the exact product is worked out once.
+    return frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns)).collect()
+
+
+def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl.DataFrame:
+    """Add who each line is about, and whether it is a line of totals."""
     who = customers_of(columns, people.links)
     totals = total_lines(columns, who["customer_id"])
     if totals.any():  # "Total" is nobody's id
@@ -98,14 +108,13 @@ def _read(columns: Columns, people: People) -> pl.DataFrame:
     frame = pl.concat([who, frame], how="horizontal")
     if people.births is not None:
         frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
-    marks = repeats(columns.raw)
-    if marks.any() and columns.option("duplicates") == "flag":
+    repeated = int(frame[REPEAT].sum())
+    if repeated and columns.option("duplicates") == "flag":
         columns.notes.append(
-            f"orders: {_lines(int(marks.sum()), 'repeats', 'repeat')} an earlier line "
+            f"orders: {_lines(repeated, 'repeats', 'repeat')} an earlier line "
             'in every column; such lines are kept (duplicates = "drop" would remove them)'
         )
-    # Lazy, so that the exact product is worked out once.
-    return frame.lazy().with_columns(marks.alias(REPEAT), *_sums(columns)).collect()
+    return frame
 
 
 def _note_unread(columns: Columns, parsed: pl.DataFrame) -> None:

@@ -15,14 +15,14 @@ from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping, lacks
-from segkit.ingest.orders import clean_orders
+from segkit.ingest.orders import clean_orders, read_orders
 from segkit.ingest.people import IDENTIFIERS, People, erased_ids, links_from, match_lists
 from segkit.ingest.pseudonyms import pseudonymised
 from segkit.ingest.readers import gather
 from segkit.ingest.settle import WHO
-from segkit.ingest.tables import clean_events, clean_table
+from segkit.ingest.tables import clean_events, clean_table, read_events, read_table
 from segkit.ledger import Ledger, Part, Step
-from segkit.schema import CONTRACTS, validate
+from segkit.schema import CONTRACTS, fields, validate
 
 if TYPE_CHECKING:
     from segkit.ingest.trace import Trace
@@ -30,6 +30,34 @@ if TYPE_CHECKING:
 TABLES = tuple(CONTRACTS)
 # Orders and events come after what they are checked against.
 ORDER = ("fx", "customers", "products", "prices", "campaigns", "survey", "assignments", "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A raw table read column by column, before it is known whom its rows are about.
+
+    Attributes
+    ----------
+    columns : Columns
+        The raw rows with their mapping; its notes say what was changed in reading.
+    frame : polars.DataFrame
+        One row a raw row: the contract's columns and helpers that rules ask for.
+    """
+
+    columns: Columns
+    frame: pl.DataFrame
+
+
+def read_columns(
+    table: str, raw: pl.DataFrame, mapping: Mapping, first_line: int | None = None
+) -> Reading:
+    """Read a raw table's columns; nothing here depends on identities, consent or erasure."""
+    columns = Columns(table, raw, mapping, first_line=first_line)
+    frame = {"orders": read_orders, "events": read_events}.get(table, read_table)(columns)
+    if "customer_id" in fields(table) and columns.has("customer_id"):
+        columns.id("customer_id")  # read once, and what it changes noted among the first
+    columns.release()
+    return Reading(columns, frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +182,7 @@ def intake(
     source : frame, path, dict of str to (frame or path), or Source
         Order lines as a Polars or pandas frame or a file, several tables by name, a folder of
         files named after their tables, or what `segkit.load_source` gives. None: the files that
-        the mapping names.
+        the mapping names. An `Audit`: what it has read, by its mapping, without reading it again.
     mapping : Mapping, dict, path or None
         None proposes one from names and values. A mapping that lacks required columns is laid
         over the proposal, so that one line can answer one question.
@@ -186,11 +214,15 @@ def intake(
     >>> taken.orders.height, taken.ledger.reasons()
     (1, {'missing_customer_id': 1})
     """
-    from segkit.ingest.audit import settle_mapping
+    from segkit.ingest.audit import Audit, settle_mapping
 
     found = gather(source, mapping)
     raw = found.raw
-    used, asked = settle_mapping(raw, found.given)
+    audited = source.audited if isinstance(source, Audit) and mapping is None else None
+    if audited is None:
+        used, asked = settle_mapping(raw, found.given)
+    else:
+        used, asked = found.given, audited.questions
     questions = [question for question in asked if question.severity == "block"]
     if as_of is not None:
         used = used.with_option(None, "as_of", as_of.isoformat())
@@ -218,6 +250,7 @@ def intake(
         base=found.base,
         first_lines=found.first_lines,
         said=found.notes,
+        readings=None if audited is None else audited.readings,
     )
     if taken.orders is not None and not taken.orders.height:
         raise DataError(f"no order line is left: {taken.ledger.text}")
@@ -233,8 +266,12 @@ def run(
     base: Path | None = None,
     first_lines: Map[str, int] | None = None,
     said: tuple[str, ...] = (),
+    readings: dict[str, Reading] | None = None,
 ) -> Intake:
-    """Clean raw tables by a complete mapping, without asking anything; see `intake`."""
+    """Clean raw tables by a complete mapping, without asking anything; see `intake`.
+
+    Of ``readings``, what the tables hold as read already, each is taken out as it is used.
+    """
     notes = list(said)
     links = links_from(identities)
     nobody = pl.Series("customer_id", [], dtype=pl.String)
@@ -258,12 +295,17 @@ def run(
     for name in (*ORDER, "orders"):
         if name not in raw:
             continue
-        columns = Columns(name, raw[name], mapping, notes, (first_lines or {}).get(name))
+        reading = (readings or {}).pop(name, None)
+        if reading is None:
+            reading = read_columns(name, raw[name], mapping, (first_lines or {}).get(name))
+        notes += reading.columns.notes
+        columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
-            lines = clean_orders(columns, people, clean.get("fx"))
+            lines = clean_orders(columns, reading.frame, people, clean.get("fx"))
             frame, settled, parts = lines.frame, lines.settled, lines.parts
         else:
-            cleaned = (clean_events if name == "events" else clean_table)(columns, people)
+            clean_rows = clean_events if name == "events" else clean_table
+            cleaned = clean_rows(columns, reading.frame, people)
             frame, settled = cleaned.frame, cleaned.settled
             if name == "customers":
                 people = _with_customers(people, cleaned.frame, cleaned.refused)

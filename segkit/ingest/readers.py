@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ def gather(source: Any, mapping: Given) -> Gathered:
     """
     base = Path(mapping).parent if isinstance(mapping, str | Path) else None
     given = _mapping(mapping)
+    if hasattr(source, "audited"):
+        return _from_audit(source, given, base)
     if hasattr(source, "tables") and hasattr(source, "mapping"):
         given = given.over(source.mapping)
         source = source.tables
@@ -87,6 +89,14 @@ def gather(source: Any, mapping: Given) -> Gathered:
     lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
     notes = tuple(f"{n}: {note}" for n, item in tables.items() for note in item.notes)
     return Gathered({n: item.frame for n, item in tables.items()}, given, base, lines, notes)
+
+
+def _from_audit(audit: Any, given: Mapping, base: Path | None) -> Gathered:
+    """Take the raw tables that an audit has read, another mapping laid over its own."""
+    if audit.audited is None:
+        raise SourceError("an audit that was read back from a file holds no rows; give the source")
+    gathered: Gathered = audit.audited.gathered
+    return replace(gathered, given=given.over(gathered.given), base=base or gathered.base)
 
 
 def _mapping(mapping: Given) -> Mapping:

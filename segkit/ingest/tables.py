@@ -36,8 +36,8 @@ class Cleaned:
     refused: pl.Series | None = None
 
 
-def clean_events(columns: Columns, people: People) -> Cleaned:
-    """Read and judge raw events; a duration that cannot be read is left empty."""
+def read_events(columns: Columns) -> pl.DataFrame:
+    """Read raw events; a duration that cannot be read is left empty."""
     utc, day, _ = columns.time("event_time")
     moment = columns.source("event_time")
     like = pl.lit(value=False)
@@ -58,10 +58,14 @@ def clean_events(columns: Columns, people: People) -> Cleaned:
     ]
     wanted |= {f.name: _read(columns, f) for f in optional if columns.has(f.name)}
     frame = columns.raw.lazy().select(**wanted).collect()
+    return frame.with_columns(repeats(columns.raw).alias(REPEAT))
+
+
+def clean_events(columns: Columns, frame: pl.DataFrame, people: People) -> Cleaned:
+    """Judge events that were read by `read_events`."""
     frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
     if people.births is not None:
         frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
-    frame = frame.with_columns(repeats(columns.raw).alias(REPEAT))
     _note_repeats(columns, frame)
     known = pl.col("event_type").is_in(EVENT_TYPES)
     rules = [
@@ -83,16 +87,10 @@ def clean_events(columns: Columns, people: People) -> Cleaned:
     return Cleaned(settled.kept.select(_names("events", settled.kept)), settled)
 
 
-def clean_table(columns: Columns, people: People) -> Cleaned:
-    """Read and judge a raw table that is neither orders nor events.
-
-    Rows without the contract's required values are set apart; optional values that cannot be
-    read are left empty and counted in the notes. Repeated customers are merged: the first value
-    that is there holds, and a refusal of consent outweighs a grant.
-    """
+def read_table(columns: Columns) -> pl.DataFrame:
+    """Read a raw table that is neither orders nor events."""
     table = columns.table
-    listed = [f for f in CONTRACTS[table] if f.raw and f.clean and columns.has(f.name)]
-    wanted = {f.name: _read(columns, f) for f in listed if f.name != "customer_id"}
+    wanted = {f.name: _read(columns, f) for f in _listed(columns) if f.name != "customer_id"}
     frame = (
         columns.raw.lazy()
         .select(pl.int_range(pl.len(), dtype=pl.Int64).alias("source_row"), **wanted)
@@ -100,11 +98,27 @@ def clean_table(columns: Columns, people: People) -> Cleaned:
     )
     if table in OPEN:
         frame = pl.concat([frame, _extras(columns, frame)], how="horizontal")
+    return frame
+
+
+def _listed(columns: Columns) -> list[Field]:
+    """List the contract's columns that the source provides."""
+    return [f for f in CONTRACTS[columns.table] if f.raw and f.clean and columns.has(f.name)]
+
+
+def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleaned:
+    """Judge a table that was read by `read_table`.
+
+    Rows without the contract's required values are set apart; optional values that cannot be
+    read are left empty and counted in the notes. Repeated customers are merged: the first value
+    that is there holds, and a refusal of consent outweighs a grant.
+    """
+    table = columns.table
     rules: list[Rule] = []
     if any(f.name == "customer_id" for f in CONTRACTS[table]):
         frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
         rules += people_rules(people, frame)
-    rules += _value_rules(columns, listed, frame) + _uniqueness(columns, frame)
+    rules += _value_rules(columns, _listed(columns), frame) + _uniqueness(columns, frame)
     refused = None
     if table == "customers" and columns.has("profiling_consent"):
         frame, refused = _refusals(columns, frame)
