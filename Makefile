@@ -15,7 +15,7 @@ QUIET    := $(VENV)/share/jupyter/lab/settings/overrides.json
 LAB      ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install case-study test quick lint lab bench study study-thin format constraints clean
+.PHONY: help install case-study test quick lint lab docs bench study study-thin format constraints clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,10 @@ lab: $(READY) $(QUIET)  ## Open the case study in JupyterLab (NOTEBOOK=05_segmen
 		--LabApp.news_url= --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 		--LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
+docs: $(READY)  ## Build the documentation into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -j $(JOBS) -d docs/_build/doctrees docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 bench: $(READY)  ## Measure speed and memory beside the peers
 	$(BIN)/python -m tests.benchmarks
 
@@ -75,5 +79,5 @@ constraints:  ## Pin the newest versions that fit together (no registry address 
 		--universal --python-version 3.11 --extra dev --extra bench pyproject.toml --output-file constraints.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf $(VENV) reports/* data/raw .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) reports/* data/raw docs/_build docs/api .mypy_cache .ruff_cache .pytest_cache
 	git checkout -q -- reports/README.md

@@ -5,6 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+__all__ = [
+    "ColumnError",
+    "DataError",
+    "MappingError",
+    "ModelError",
+    "ParameterError",
+    "RuleError",
+    "RunError",
+    "SegkitError",
+    "SourceError",
+    "WriteError",
+]
+
 
 class SegkitError(ValueError):
     """Base of every error that segkit raises on purpose.

@@ -142,7 +142,7 @@ class Audience(Result):
             Made if it is not there, for its owner alone; files of the same name are replaced, and
             readable by their owner alone.
         formats : sequence of {"csv", "xlsx", "parquet"}
-            CSV and XLSX have formulas defused (`segkit.writing.defuse`); XLSX needs the extra
+            CSV and XLSX have formulas defused (`segkit.spreadsheets.defuse`); XLSX needs the extra
             ``segkit[excel]``.
 
         Raises

@@ -125,8 +125,8 @@ def describe_change(
     Parameters
     ----------
     outcomes : Outcomes
-        See `derive_outcomes`. Of `given_outcomes` the metric's column and its pre_ twin, of periods
-        of equal length (optionally last_year_ and before_last_year_).
+        See `derive_outcomes`. Of `given_outcomes` the metric's column and its ``pre_`` twin, of
+        periods of equal length (optionally ``last_year_`` and ``before_last_year_``).
     contacted : str
         Arm of the contacted customers.
     others : str, optional

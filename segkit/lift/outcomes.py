@@ -26,7 +26,8 @@ class Outcomes(Result):
         orders, revenue, conversion_day (1 is the first; null without an order), visited, visits,
         emails_sent, emails_opened, emails_clicked, clicked, unsubscribed, complained, inactive;
         and from before the assignment pre_converted, pre_orders, pre_revenue, pre_visits, and for
-        `describe_change` the same of orders under before_, last_year_ and before_last_year_.
+        `describe_change` the same of orders under ``before_``, ``last_year_`` and
+        ``before_last_year_``.
     issues : DataFrame
         issue, customers, rows, treatment: what was found wrong and what was done about it.
     window_days : float or None
