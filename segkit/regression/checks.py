@@ -95,7 +95,8 @@ def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
     """Bundle rows by prediction: predicted (mean), observed (mean), low, high (95%), rows."""
     from segkit.stats.intervals import wilson
 
-    order = np.argsort(predicted, kind="stable")
+    # Equal rows have equal predictions but for rounding, which must not order them.
+    order = np.argsort(pl.Series(predicted).round_sig_figs(10).to_numpy(), kind="stable")
     binary = bool(np.isin(y, (0.0, 1.0)).all())
     rows = []
     for part in np.array_split(order, min(groups, len(order))):
@@ -111,9 +112,9 @@ def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
 
 
 def held_out(
-    family: str, design: Design, folds: int, random: np.random.Generator
+    fit: Fit, design: Design, folds: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Predict each row from a fit on the others; also from their mean alone.
+    """Predict each row from a fit of the same family on the others; also from their mean alone.
 
     Rows of one cluster go into one fold. A value beyond those of the rows fitted counts as the
     nearest of them: one odd customer is not extrapolated on a logarithmic scale.
@@ -140,7 +141,8 @@ def held_out(
             raise DataError("a predictor does not vary in a fold")
         exposure = None if design.exposure is None else design.exposure[test]
         known = np.clip(design.X[test], part.X.min(axis=0), part.X.max(axis=0))
-        predicted[test] = fit_family(family, Z, part).mean((known - mean) / sd, exposure)
+        part_fit = fit_family(fit.family, Z, part, start=fit if fit.family in COUNTS else None)
+        predicted[test] = part_fit.mean((known - mean) / sd, exposure)
         rate = part.y.sum() / (len(part.y) if part.exposure is None else part.exposure.sum())
         flat[test] = rate * (1.0 if exposure is None else exposure)
     return predicted, flat

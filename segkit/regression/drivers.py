@@ -20,6 +20,7 @@ from segkit.regression.effects import effects_of, sentence
 from segkit.regression.families import COUNTS, Fit, standardise
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -205,6 +206,7 @@ class Drivers(Result):
 
 
 @takes_frames
+@single_thread()
 def fit_drivers(
     table: pl.DataFrame | DriverTable,
     outcome: str,
@@ -324,7 +326,7 @@ def _held_out(
     if not folds or len(design.y) < 10 * folds:
         return None, None, ["too few rows to hold some out"] if folds else []
     try:
-        predicted, flat = checks.held_out(fit.family, design, folds, random)
+        predicted, flat = checks.held_out(fit, design, folds, random)
     except DataError as error:
         return None, None, [f"no fit on held-out rows: {error}"]
     return predicted, flat, []

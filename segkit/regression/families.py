@@ -22,6 +22,7 @@ COUNTS = (
 SPENDS = ("gamma", "log-linear")
 FAMILIES = (*COUNTS, *SPENDS, "logistic")
 _MOST = 30.0
+_FLAT = 0.01  # standard errors by which a step of Newton may still move a converged fit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,24 +83,33 @@ def standardise(design: Design) -> tuple[Floats, Floats, Floats]:
     return (design.X - mean) / sd, mean, sd
 
 
-def fit_family(family: str, Z: Floats, design: Design, y: Floats | None = None) -> Fit:
+def fit_family(family: str, Z: Floats, design: Design, *, start: Fit | None = None) -> Fit:
     """Fit one family on standardised columns.
+
+    Parameters
+    ----------
+    family : str
+    Z : ndarray, shape (rows, terms)
+    design : Design
+    start : Fit, optional
+        A fit of counts from which to start: the same family on other rows, or a simpler one. By
+        default a Poisson regression.
 
     Raises
     ------
     DataError
         If the outcome does not suit the family, predictors separate it, or no fit converges.
     """
-    outcome = design.y if y is None else y
-    check_outcome(family, outcome)
+    y = design.y
+    check_outcome(family, y)
     full = np.column_stack([np.ones(len(Z)), Z])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # statsmodels warns of what is checked just below
         if family in ("poisson", "gamma", "logistic"):
-            return _glm(family, full, outcome, design)
+            return _glm(family, full, y, design)
         if family == "log-linear":
-            return _log_linear(full, outcome, design)
-        return _counts(family, full, outcome, design)
+            return _log_linear(full, y, design)
+        return _counts(family, full, y, design, start)
 
 
 def check_outcome(family: str, y: Floats) -> None:
@@ -120,8 +130,8 @@ def _covariance(
 ) -> tuple[Floats, str, float]:
     if design.clusters is not None:
         groups = int(design.clusters.max()) + 1
-        found = sandwich(scores, bread, clusters=design.clusters)
-        return found, f"clustered ({groups:,} clusters, CR1)", float(groups - 1)
+        covariance = sandwich(scores, bread, clusters=design.clusters)
+        return covariance, f"clustered ({groups:,} clusters, CR1)", float(groups - 1)
     kind = "HC1" if leverage is None else "HC3"
     return sandwich(scores, bread, leverage=leverage), f"robust ({kind})", float("inf")
 
@@ -157,13 +167,11 @@ def _glm(family: str, X: Floats, y: Floats, design: Design) -> Fit:
     # The observed information: for gamma with a log link it is not the expected one.
     observed = y / mu if family == "gamma" else weights
     bread = np.linalg.inv((X * observed[:, None]).T @ X)
-    found = _covariance(X * gap[:, None], bread, leverages(X, weights), design)
+    leverage = leverages(X, weights)
+    covariance, errors, dof = _covariance(X * gap[:, None], bread, leverage, design)
     extra = {"scale": float(fitted.scale)} if family == "gamma" else {}
-    return Fit(family, fitted.params, *_named(found), extra, float(fitted.llf), X.shape[1])
-
-
-def _named(found: tuple[Floats, str, float]) -> tuple[Floats, float, str]:
-    return found[0], found[2], found[1]
+    loglike = float(fitted.llf)
+    return Fit(family, fitted.params, covariance, dof, errors, extra, loglike, X.shape[1])
 
 
 def _refuse(X: Floats, y: Floats, design: Design, fitted: Any, *, binary: bool) -> None:
@@ -184,8 +192,8 @@ def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:
     fitted = sm.OLS(np.log(y), X).fit()
     bread: Floats = np.asarray(np.linalg.inv(X.T @ X), dtype=np.float64)
     scores = X * np.asarray(fitted.resid, dtype=np.float64)[:, None]
-    found = _covariance(scores, bread, leverages(X, np.ones(len(y), dtype=np.float64)), design)
-    covariance, dof, errors = _named(found)
+    leverage = leverages(X, np.ones(len(y), dtype=np.float64))
+    covariance, errors, dof = _covariance(scores, bread, leverage, design)
     dof = min(dof, float(fitted.df_resid))
     # Duan (1983): the mean of exp(residual) takes the fitted log back to the mean.
     extra = {
@@ -196,39 +204,83 @@ def _log_linear(X: Floats, y: Floats, design: Design) -> Fit:
     return Fit("log-linear", fitted.params, covariance, dof, errors, extra, loglike, X.shape[1] + 1)
 
 
-def _counts(family: str, X: Floats, y: Floats, design: Design) -> Fit:
-    start = _glm("poisson", X, y, design)
+def _counts(family: str, X: Floats, y: Floats, design: Design, start: Fit | None) -> Fit:
+    start = start or _glm("poisson", X, y, design)
     model = _count_model(family, X, y, design)
-    k = X.shape[1]
     inflated, dispersed = family.startswith("zero"), family.endswith("negative binomial")
-    first = [-1.0] if inflated else []
-    first += [*start.params, *([0.5] if dispersed else [])]
+    first = _start_params(start, X, y, design, inflated=inflated, dispersed=dispersed)
     try:
         fitted = model.fit(
-            start_params=np.array(first), method="bfgs", maxiter=500, disp=0, skip_hessian=True
+            start_params=first, method="bfgs", gtol=1e-8, maxiter=500, disp=0, skip_hessian=True
         )
-        bread = np.linalg.inv(-model.hessian(fitted.params))
         scores = model.score_obs(fitted.params)
+        hessian = _hessian(model, fitted.params, inflated=inflated)
+        bread: Floats = np.asarray(np.linalg.inv(-hessian), dtype=np.float64)
     except (np.linalg.LinAlgError, ValueError) as error:
         raise DataError(f"the {family} regression did not converge: {error}") from error
     gradient = np.abs(scores.sum(axis=0)) * np.sqrt(np.abs(np.diagonal(bread)))
-    if not np.isfinite(bread).all() or gradient.max() > 0.05:
+    if not np.isfinite(bread).all() or gradient.max() > _FLAT:
         raise DataError(f"the {family} regression did not converge")
     params = np.asarray(fitted.params, dtype=np.float64)
-    place = slice(1, k + 1) if inflated else slice(0, k)
+    mean_params = slice(1, X.shape[1] + 1) if inflated else slice(0, X.shape[1])
     extra = {"alpha": float(params[-1])} if dispersed else {}
     if inflated:
         extra["share_of_zeros"] = float(1 / (1 + np.exp(-params[0])))
     leverage = None
     if not inflated:
-        exposure = 1.0 if design.exposure is None else design.exposure
-        mu = exposure * np.exp(np.clip(X @ params[place], -_MOST, _MOST))
+        mu = _log_mean(X, params[mean_params], design)
         leverage = leverages(X, mu / (1 + extra.get("alpha", 0.0) * mu))
-    covariance, dof, errors = _named(_covariance(scores, bread, leverage, design))
+    covariance, errors, dof = _covariance(scores, bread, leverage, design)
     return Fit(
-        family, params[place], covariance[place, place], dof, errors, extra,
+        family, params[mean_params], covariance[mean_params, mean_params], dof, errors, extra,
         float(fitted.llf), len(params),
     )  # fmt: skip
+
+
+def _log_mean(X: Floats, params: Floats, design: Design) -> Floats:
+    exposure = 1.0 if design.exposure is None else design.exposure
+    return np.asarray(exposure * np.exp(np.clip(X @ params, -_MOST, _MOST)))
+
+
+def _start_params(
+    start: Fit, X: Floats, y: Floats, design: Design, *, inflated: bool, dispersed: bool
+) -> Floats:
+    """Start from a simpler fit: its coefficients, the moments' dispersion, its excess of zeros."""
+    mu = _log_mean(X, start.params, design)
+    alpha = start.extra.get("alpha", 0.0)
+    params = start.params.copy()
+    first: list[float] = []
+    if inflated:
+        share = start.extra.get("share_of_zeros", 0.0)
+        if not share:
+            zeros = zero_probability(mu, alpha)
+            share = float(np.clip(((y == 0) - zeros).sum() / (1 - zeros).sum(), 0.01, 0.9))
+            params[0] -= np.log1p(-share)  # the same mean outcome
+        first = [float(np.log(share / (1 - share)))]
+    if dispersed and not alpha:
+        alpha = max(float(((y - mu) ** 2 - y).sum() / (mu**2).sum()), 0.01)
+    return np.array([*first, *params, *([alpha] if dispersed else [])])
+
+
+def _hessian(model: Any, params: Floats, *, inflated: bool) -> Floats:
+    """Return the Hessian of the log-likelihood.
+
+    statsmodels 0.15 leaves out the mixed derivatives of zero-inflated models (it overwrites them
+    with zeros), or differentiates the likelihood twice; here the score is differentiated once.
+    """
+    if not inflated:
+        return np.asarray(model.hessian(params), dtype=np.float64)
+    from statsmodels.tools.numdiff import approx_fprime
+
+    slopes = np.asarray(approx_fprime(params, model.score, centered=True), dtype=np.float64)
+    return (slopes + slopes.T) / 2
+
+
+def zero_probability(mu: Floats, alpha: float) -> Floats:
+    """Return the probability of no event at all, Poisson or (alpha > 0) negative binomial."""
+    if alpha <= 0:
+        return np.exp(-mu)
+    return np.asarray(np.exp(-np.log1p(alpha * mu) / alpha))
 
 
 def _count_model(family: str, X: Floats, y: Floats, design: Design) -> Any:

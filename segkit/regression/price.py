@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 _BINS = 10
+_SAME = 1e-9  # log prices so close are one price: rounding sets them apart
 _MANY_OFF = 0.1  # share of lines off the panel's price from which it is no price list
 
 
@@ -325,13 +326,19 @@ def _differ(fits: list[_Fitted]) -> tuple[float, float]:
 
 
 def _curve(found: _Fitted) -> pl.DataFrame:
-    """Bundle cells by their price relative to the usual one; compare observed and expected."""
+    """Bundle cells by their price relative to the usual one; compare observed and expected.
+
+    Cells at one relative price (a third of them: no price of their category moved) stay together:
+    what sets them apart is rounding, of which no bundle may depend.
+    """
     from scipy.stats import chi2
 
     away = found.model.residual_x[:, 0]
     order = np.argsort(away, kind="stable")
-    share = np.cumsum(found.model.fitted[order]) / found.model.fitted.sum()
-    bundle = np.minimum((share * _BINS).astype(np.int64), _BINS - 1)
+    price_rank = np.cumsum(np.diff(away[order], prepend=away[order[0]]) > _SAME)
+    weight = np.bincount(price_rank, found.model.fitted[order])
+    middle = (np.cumsum(weight) - weight / 2) / weight.sum()
+    bundle = (middle * _BINS).astype(np.int64)[price_rank]
     usual = found.model.fitted * np.exp(-found.slope * away)
     rows = pl.DataFrame(
         {
