@@ -54,7 +54,7 @@ FAULTS = [
         "error of a relative lift",
     ),
     Fault(
-        "stats/multiplicity.py",
+        "stats/hypotheses.py",
         "np.arange(count, 0, -1)",
         "np.arange(count - 1, -1, -1)",
         "test_stats_effects",

@@ -21,11 +21,11 @@ from segkit.experiment import (
 )
 from segkit.result import Result
 from segkit.rules import Domain
-from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
     Trial,
     cells,
     honest_scores,
+    joint_errors,
     learn_best,
     shrink,
     split_folds,

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from segkit.errors import DataError, ParameterError
 from segkit.stats import effects
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 
 
 @settings(deadline=None)
@@ -52,31 +52,6 @@ def test_cramers_v_equals_scipy_and_is_corrected():
     assert np.mean(corrected) < 0.07
     assert np.isnan(effects.cramers_v([[3, 4]]))
     assert np.isnan(effects.cramers_v([[3, 0], [4, 0]]))
-
-
-def test_eta_and_epsilon_squared_follow_from_the_f_test():
-    rng = np.random.default_rng(3)
-    groups = [rng.normal(m, 1, n) for m, n in ((0, 10), (0.5, 20), (1, 15))]
-    f = stats.f_oneway(*groups).statistic
-    n, k = 45, 3
-    summary = ([g.mean() for g in groups], [g.std(ddof=1) for g in groups], [10, 20, 15])
-    eta = f * (k - 1) / (f * (k - 1) + n - k)
-    assert effects.eta_squared(*summary) == pytest.approx(eta)
-    assert effects.epsilon_squared(*summary) == pytest.approx(1 - (1 - eta) * (n - 1) / (n - k))
-    assert np.isnan(effects.eta_squared([1.0, 1.0], [0.0, 0.0], [5, 5]))
-    with_empty = (*([*part, np.nan] for part in summary[:2]), [10, 20, 15, 0])
-    assert effects.eta_squared(*with_empty) == pytest.approx(eta)
-
-
-def test_hedges_g_interval_covers():
-    """2,000 samples of d = .5 with 30 against 50 customers (Monte Carlo error .5%)."""
-    rng = np.random.default_rng(4)
-    x, y = rng.normal(0.5, 1, (2000, 30)), rng.normal(0, 1, (2000, 50))
-    found = effects.cohens_d(
-        x.mean(axis=1), x.std(axis=1, ddof=1), 30, y.mean(axis=1), y.std(axis=1, ddof=1), 50
-    )
-    assert found.value.mean() == pytest.approx(0.5, abs=0.02)  # d itself is biased by 1%
-    assert 0.935 < ((found.low <= 0.5) & (found.high >= 0.5)).mean() < 0.965
 
 
 def test_standardised_difference_of_shares():

@@ -7,14 +7,21 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segkit.errors import DataError, ParameterError
-from segkit.stats.equal_effects import mean_errors, restricted_share, share_errors
-from segkit.stats.heterogeneity import heterogeneity
+from segkit.stats.group_effects import (
+    heterogeneity,
+    mean_errors,
+    restricted_share,
+    share_errors,
+    shrink,
+)
 from segkit.stats.hypotheses import count_table, mean_t_test, planned_split, share_z
-from segkit.stats.intervals import relative_lift
+from segkit.stats.intervals import (
+    always_valid,
+    mixture_multiple,
+    relative_difference,
+    relative_lift,
+)
 from segkit.stats.moments import Moments, cuped, plain_means, ratio_of_sums, stratified
-from segkit.stats.relative import relative_difference
-from segkit.stats.sequential import always_valid, mixture_multiple
-from segkit.stats.shrinkage import shrink
 
 
 def moments(table):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segkit.stats.shrinkage import effective_cases, shrink_counts
+from segkit.stats.group_effects import effective_cases, shrink_counts
 from segkit.stats.two_part import (
     Amounts,
     arm_means,

@@ -13,7 +13,7 @@ from segkit.display import number
 from segkit.labels import label
 from segkit.masking import fold_rare
 from segkit.result import Result
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 
 if TYPE_CHECKING:
     import numpy.typing as npt

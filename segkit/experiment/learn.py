@@ -16,13 +16,13 @@ from segkit.experiment.metrics import finite
 from segkit.experiment.pilot import Pilot, words
 from segkit.frames import takes_frames
 from segkit.stats.intervals import wilson, z_value
-from segkit.stats.joint import joint_errors
 from segkit.stats.policy import (
     Trial,
     cell_errors,
     cells,
     honest_scores,
     interaction_test,
+    joint_errors,
     learn_best,
     least_error,
     lent_customers,

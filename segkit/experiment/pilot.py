@@ -27,7 +27,7 @@ class Pilot(Result):
         outcome) with low and high (Wilson for 0/1 outcomes, else normal), payoff (its mean),
         payoff_shrunken (moved towards "every offer does the same everywhere") with payoff_error
         and payoff_loading (list: how the cells' errors hang together, see
-        `segkit.stats.joint.joint_errors`), best (Boolean: what the policy gives).
+        `segkit.stats.policy.joint_errors`), best (Boolean: what the policy gives).
     policy : polars.DataFrame
         segment, segment_name, offer, offer_name, sure_share: the learnt policy, and in how many
         bootstrap resamples of the pilot that offer came out best.

@@ -20,8 +20,7 @@ from segkit.lift.verdicts import ALL
 from segkit.lift.words import p_words
 from segkit.result import Result
 from segkit.stats.effects import standardised_difference
-from segkit.stats.hypotheses import mean_t_test, planned_split
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust, mean_t_test, planned_split
 
 if TYPE_CHECKING:
     from segkit.plot import Figure

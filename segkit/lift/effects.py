@@ -15,12 +15,12 @@ from segkit.stats.hypotheses import share_test, t_p_value
 from segkit.stats.intervals import (
     Estimate,
     estimate,
+    relative_difference,
     relative_lift,
     share_difference,
     z_value,
 )
 from segkit.stats.moments import Moments, PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
-from segkit.stats.relative import relative_difference
 from segkit.stats.two_part import (
     EXPECTED_BUYERS,
     Amounts,

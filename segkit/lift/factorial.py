@@ -21,9 +21,8 @@ from segkit.lift.metrics import KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.words import gap
 from segkit.result import Result
-from segkit.stats.hypotheses import t_p_value
+from segkit.stats.hypotheses import adjust, t_p_value
 from segkit.stats.least_squares import Design, Fit, fit_least_squares
-from segkit.stats.multiplicity import adjust
 
 if TYPE_CHECKING:
     from segkit.plot import Figure

@@ -25,11 +25,15 @@ from segkit.lift.outcomes import Outcomes
 from segkit.lift.result import Lift
 from segkit.lift.sums import Sums, refuse_no_share, sum_up
 from segkit.lift.verdicts import ALL, guardrails, judge
-from segkit.stats.equal_effects import mean_errors, share_errors
-from segkit.stats.heterogeneity import heterogeneity
-from segkit.stats.intervals import Estimate, estimate
-from segkit.stats.relative import METHODS
-from segkit.stats.shrinkage import effective_cases, shrink, shrink_counts
+from segkit.stats.group_effects import (
+    effective_cases,
+    heterogeneity,
+    mean_errors,
+    share_errors,
+    shrink,
+    shrink_counts,
+)
+from segkit.stats.intervals import RELATIVE_METHODS, Estimate, estimate
 from segkit.stats.two_part import EXPECTED_BUYERS, no_effect
 
 OVERALL = ("auto", "pooled", "stratified")
@@ -109,7 +113,10 @@ def measure_lift(
     >>> found.effects.select("segment", "difference", "verdict").rows()[0]
     ('all customers', 0.15, 'higher')
     """
-    for name, value, known in (("overall", overall, OVERALL), ("relative", relative, METHODS)):
+    for name, value, known in (
+        ("overall", overall, OVERALL),
+        ("relative", relative, RELATIVE_METHODS),
+    ):
         if value not in known:
             raise ParameterError(unknown(f"value of {name}", value, known))
     given = isinstance(outcomes, Outcomes)

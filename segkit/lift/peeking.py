@@ -14,8 +14,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
 from segkit.result import Result
-from segkit.stats.intervals import share_difference
-from segkit.stats.sequential import always_valid
+from segkit.stats.intervals import always_valid, share_difference
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -104,7 +103,7 @@ def daily_lift(
     """On which day could one have stopped, had one looked every day?
 
     All customers count from their assignment; each day shows who has converted so far. The limits
-    are Robbins' mixture (`segkit.stats.sequential.always_valid`): they hold at all days together.
+    are Robbins' mixture (`segkit.stats.intervals.always_valid`): they hold at all days together.
 
     Parameters
     ----------

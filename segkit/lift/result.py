@@ -38,7 +38,7 @@ class Lift(Result):
     heterogeneity : DataFrame
         One row a figure and arm: segments, scale, q, freedom, p_value (Cochran), i_squared,
         q_crossing, p_crossing (Gail and Simon). Empty without segments. Q is weighted by the
-        segments' errors under equal effects (`segkit.stats.equal_effects`), not by their own.
+        segments' errors under equal effects (`segkit.stats.group_effects`), not by their own.
     guardrails : DataFrame
         metric, label, arm, difference, worst (one-sided limit towards harm), margin, verdict, few.
     control, primary : str

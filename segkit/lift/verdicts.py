@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from segkit.lift.metrics import Kpi
+from segkit.stats.hypotheses import adjust
 from segkit.stats.intervals import z_value
-from segkit.stats.multiplicity import adjust
 
 ALL = "all customers"
 VERDICTS = ("higher", "lower", "same", "undecided", "not measured", "descriptive")

@@ -12,7 +12,7 @@ from segkit.profile.composition import count_levels
 from segkit.profile.members import Floats, Members
 from segkit.profile.variables import Variables
 from segkit.stats.effects import cramers_v
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 
 TYPES: dict[Any, type[pl.DataType]] = {
     **dict.fromkeys(["variable", "role", "test"], pl.String),

@@ -10,7 +10,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.regression.columns import Design
 from segkit.regression.families import Fit
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 
 
 def effects_of(fit: Fit, design: Design, vif: pl.DataFrame, level: float) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import ColumnError
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Hashing: a number in [0, 1) for each customer that depends on its id and a key alone."""
+"""Hashes of customer ids: numbers in [0, 1) that depend on the id and a key alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hash_key(*parts: object) -> int:
 
 
 def unit_hash(ids: pl.Series, *parts: object) -> npt.NDArray[np.float64]:
-    """Where in [0, 1) does each customer fall, whoever else is there?
+    """Map each customer to a number in [0, 1), whoever else is there.
 
     The id's UTF-8 bytes are mixed eight at a time into a key made of ``parts`` (the seed, the
     campaign's name), with the finaliser of SplitMix64. The number depends on the id and the key

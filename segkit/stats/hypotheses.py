@@ -1,4 +1,4 @@
-"""Tests of two or more groups from counts and sums: two shares, two means, a table of counts."""
+"""Tests of shares, means and tables of counts, with adjustment for multiple tests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segkit.errors import DataError
+from segkit.errors import DataError, ParameterError, unknown
 from segkit.stats.intervals import Numbers
 
 Array = npt.NDArray[np.float64]
-
 EXACT_BELOW = 100  # expected cases (or non-cases) in an arm from which the pooled z test suffices
 _OUTSIDE = 1e-6  # chance that the true share lies outside the interval that is searched
 _STEPS = 17  # shares searched in it; the size is smooth over some three of their distances
 _AT_ONCE = 400_000  # terms added up at a time
+METHODS = ("holm", "benjamini-hochberg")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -316,3 +316,54 @@ def planned_split(counts: npt.ArrayLike, shares: npt.ArrayLike | None = None) ->
     freedom = np.array(seen.size - 1.0)
     p_value = np.array(chdtrc(seen.size - 1, statistic)) if seen.size > 1 else np.array(np.nan)
     return _made(statistic, freedom, p_value, "chi-square")
+
+
+def adjust(p_values: npt.ArrayLike, *, method: str = "holm") -> npt.NDArray[np.float64]:
+    """Adjust p-values for the number of tests in their family.
+
+    Parameters
+    ----------
+    p_values : array of float
+        In [0, 1]; NaN stands for a test not made, stays NaN and is not counted.
+    method : {"holm", "benjamini-hochberg"}
+        Holm (1979), Scandinavian Journal of Statistics 6: controls the chance of any false
+        finding, whatever the dependence. Benjamini & Hochberg (1995), JRSS B 57: controls the
+        expected share of false ones among the findings, under independence or positive
+        dependence.
+
+    Returns
+    -------
+    ndarray
+        Adjusted p-values, in the given order.
+
+    Raises
+    ------
+    ParameterError
+        If the method is unknown or a p-value lies outside [0, 1].
+
+    Examples
+    --------
+    >>> adjust([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    >>> adjust([0.01, 0.04, 0.03], method="benjamini-hochberg").tolist()
+    [0.03, 0.04, 0.04]
+    """
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+    p = np.asarray(p_values, dtype=np.float64)
+    made = ~np.isnan(p)
+    known = p[made]
+    if ((known < 0) | (known > 1)).any():
+        raise ParameterError("p-values must lie in [0, 1]")
+    order = np.argsort(known, kind="stable")
+    ordered, count = known[order], known.size
+    if method == "holm":
+        stepped = np.maximum.accumulate(ordered * np.arange(count, 0, -1))
+    else:
+        scaled = ordered * count / np.arange(1, count + 1)
+        stepped = np.minimum.accumulate(scaled[::-1])[::-1]
+    adjusted = np.empty(count)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    result = np.full(p.shape, np.nan)
+    result[made] = adjusted
+    return result

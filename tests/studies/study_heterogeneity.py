@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest
 
-from segkit.stats.equal_effects import mean_errors, share_errors
-from segkit.stats.heterogeneity import heterogeneity
+from segkit.stats.group_effects import heterogeneity, mean_errors, share_errors
 from tests.studies._study import arguments, over_seeds, publish, rate
 from tests.studies.study_lift_campaigns import BASE, SHARE
 

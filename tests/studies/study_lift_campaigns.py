@@ -13,8 +13,7 @@ from scipy.stats import binom, binomtest
 
 import segkit
 from segkit.lift.verdicts import ALL
-from segkit.stats.hypotheses import planned_split
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust, planned_split
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 N = 4_000

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from segkit.lift.effects import compare_arms
 from segkit.lift.metrics import KPIS
 from segkit.lift.sums import Sums
-from segkit.stats.multiplicity import adjust
+from segkit.stats.hypotheses import adjust
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 RATES = (0.005, 0.02, 0.05, 0.20)

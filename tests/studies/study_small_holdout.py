@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 
 import segkit
+from segkit.stats.group_effects import effective_cases, shrink, shrink_counts
 from segkit.stats.hypotheses import mean_t_test, share_test, share_z
 from segkit.stats.intervals import share_difference
-from segkit.stats.shrinkage import effective_cases, shrink, shrink_counts
 from segkit.stats.two_part import (
     EXPECTED_BUYERS,
     Amounts,
