@@ -163,14 +163,14 @@ FAULTS = [
     ),
     # Regression
     Fault(
-        "regression/robust.py",
+        "regression/families.py",
         "1 - leverage, 1e-6, None",
         "np.sqrt(1 - leverage), 1e-6, None",
         "test_regression_drivers",
         "robust errors of the third kind",
     ),
     Fault(
-        "regression/shapley.py",
+        "regression/importance.py",
         "1 / (p * comb(p - 1, k))",
         "1 / (p * 2 ** (p - 1))",
         "test_regression_importance",

@@ -15,12 +15,9 @@ from statsmodels.tools.numdiff import approx_fprime, approx_hess
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.regression import Drivers, DriverTable, driver_table, fit_drivers
-from segkit.regression.checks import calibration, quantile_residuals
-from segkit.regression.choice import dispersion, zeros_gradient
+from segkit.regression.checks import calibration, dispersion, quantile_residuals, zeros_gradient
 from segkit.regression.columns import make_design
-from segkit.regression.families import fit_family, standardise
-from segkit.regression.robust import sandwich
-from segkit.regression.separation import separating
+from segkit.regression.families import fit_family, sandwich, separating, standardise
 
 N = 1200
 BETA = np.array([0.4, -0.3])
@@ -168,7 +165,7 @@ def test_extra_zeros_are_fitted_only_where_the_likelihood_rises_with_them(monkey
     rise = (np.log(share * (design.y == 0) + (1 - share) * p) - np.log(p)).sum()
     assert zeros_gradient(fit, design, mean) == pytest.approx(rise / share, rel=1e-3)
     assert rise < 0
-    monkeypatch.setattr("segkit.regression.choice._MANY", -np.inf)  # zeros always seem too many
+    monkeypatch.setattr("segkit.regression.checks._MANY", -np.inf)  # zeros always seem too many
     found = fit_drivers(frame, "y", ["visits", "share"], family="counts", folds=0)
     row = found.tests.filter(pl.col("test").str.ends_with("zero-inflated negative binomial"))
     assert row["statistic"][0] == pytest.approx(-np.log(N))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.regression import Importance, collinearity, relative_importance
-from segkit.regression.shapley import draw_orders, exact_shares, sampled_shares, subset_r2
+from segkit.regression.importance import draw_orders, exact_shares, sampled_shares, subset_r2
 
 SWISS = Path(__file__).parent / "reference" / "swiss.csv"
 # Grömping (2006), Journal of Statistical Software 17(1), and the help page of R relaimpo's

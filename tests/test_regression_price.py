@@ -10,7 +10,7 @@ from scipy import stats
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.regression import PriceResponse, price_panel, price_response
-from segkit.regression.fixed import absorb, fit_fixed_effects
+from segkit.regression.price import absorb, fit_fixed_effects
 from tests.studies._retail import segments, shop
 
 EPOCH = date(1970, 1, 1)
@@ -229,7 +229,7 @@ def test_rounding_does_not_move_the_price_curve(monkeypatch):
         free = absorb(columns, *args)
         return free + 1e-12 * random.normal(size=free.shape)
 
-    monkeypatch.setattr("segkit.regression.fixed.absorb", shaken)
+    monkeypatch.setattr("segkit.regression.price.absorb", shaken)
     for _ in range(5):
         assert_frame_equal(price_response(panel).curve, expected, rel_tol=1e-9)
 

@@ -1,4 +1,4 @@
-"""What moves purchase frequency, spend, conversion and churn, and what does price do?"""
+"""Drivers of customers' behaviour and their response to price, by regression."""
 
 from segkit.regression.collinear import Collinearity, collinearity
 from segkit.regression.drivers import Drivers, fit_drivers

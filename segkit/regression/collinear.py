@@ -1,4 +1,4 @@
-"""Can the predictors be told apart? Variance inflation, condition number, exact dependencies."""
+"""Collinearity of predictors: variance inflation, condition number, exact dependencies."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def collinearity(
     log: Collection[str] = (),
     labels: Mapping[str, str] | None = None,
 ) -> Collinearity:
-    """How far do the predictors repeat each other?
+    """Measure how far the predictors repeat each other.
 
     Parameters
     ----------

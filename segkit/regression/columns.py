@@ -1,4 +1,4 @@
-"""Which columns enter a regression, and how? From a frame to a matrix, gaps counted."""
+"""Design matrix of a regression: columns coded, gaps counted."""
 
 from __future__ import annotations
 

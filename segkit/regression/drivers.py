@@ -1,10 +1,10 @@
-"""What goes with more orders, more spend, a purchase, a lost customer?"""
+"""Drivers of purchase frequency, spend, conversion and churn, with the size of their effects."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,19 +13,102 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.regression import checks
-from segkit.regression.choice import choose
 from segkit.regression.collinear import HIGH_VIF, of_design
 from segkit.regression.columns import Design, Floats, make_design
-from segkit.regression.effects import effects_of, sentence
 from segkit.regression.families import COUNTS, Fit, standardise
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
+from segkit.stats.hypotheses import adjust
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
 _NAMED = 4
+
+
+def effects_of(fit: Fit, design: Design, vif: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Return one row a column of the matrix, the strongest first (see `Drivers.effects`)."""
+    from scipy import stats
+
+    sd = design.X.std(axis=0)
+    beta = fit.params[1:]
+    error = np.sqrt(np.diagonal(fit.covariance)[1:])
+    normal = np.isinf(fit.dof)
+    reach = float(
+        stats.norm.ppf((1 + level) / 2) if normal else stats.t.ppf((1 + level) / 2, fit.dof)
+    )
+    score = np.abs(beta / error)
+    p = 2 * (stats.norm.sf(score) if normal else stats.t.sf(score, fit.dof))
+    low, high = beta - reach * error, beta + reach * error
+    per_unit = np.array([term.kind in ("yes or no", "level") for term in design.terms])
+    factor = np.where(per_unit, 1 / sd, 1.0)  # a yes, or a level, is told whole
+    frame = pl.DataFrame(
+        {
+            "term": design.names,
+            "predictor": [term.predictor for term in design.terms],
+            "label": [term.label for term in design.terms],
+            "kind": [term.kind for term in design.terms],
+            "contrast": [term.contrast for term in design.terms],
+            "estimate": beta / sd,
+            "std_error": error / sd,
+            "low": low / sd,
+            "high": high / sd,
+            "p_value": p,
+            "p_holm": adjust(p),
+            "ratio": _exp(beta / sd),
+            "ratio_low": _exp(low / sd),
+            "ratio_high": _exp(high / sd),
+            "ratio_sd": _exp(beta),
+            "ratio_sd_low": _exp(low),
+            "ratio_sd_high": _exp(high),
+            "shown": _exp(beta * factor),
+            "shown_low": _exp(low * factor),
+            "shown_high": _exp(high * factor),
+            "sd": sd,
+            "score": score,
+        }
+    )
+    named = vif.select("predictor", "vif")
+    return frame.join(named, on="predictor", how="left", maintain_order="left").sort(
+        pl.col("score"), descending=True, maintain_order=True
+    ).drop("score")  # fmt: skip
+
+
+def _exp(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(np.clip(values, -700, 700)))
+
+
+def sentence(row: dict[str, Any], *, odds: bool) -> str:
+    """Say one effect: what is compared, the factor, its interval.
+
+    Examples
+    --------
+    >>> row = {"label": "visits", "kind": "number", "contrast": "one more", "sd": 3.2,
+    ...        "shown": 1.25, "shown_low": 1.1, "shown_high": 1.42}
+    >>> sentence(row, odds=False)
+    'visits: where 3.20 higher (one standard deviation), 25% more (10% to 42%)'
+    """
+    if row["kind"] == "yes or no":
+        what = f"{row['label']} (against not):"
+    elif row["kind"] == "level":
+        what = f"{row['label']} ({row['contrast']}):"
+    elif row["kind"] == "log":
+        what = f"{row['label']}: where one standard deviation higher on its log,"
+    else:
+        what = f"{row['label']}: where {number(row['sd'])} higher (one standard deviation),"
+    value, low, high = row["shown"], row["shown_low"], row["shown_high"]
+    if odds:
+        return f"{what} odds {number(value)} times as high ({number(low)} to {number(high)})"
+    if max(value, 1 / value) >= 2:
+        return f"{what} {number(value)} times as much ({number(low)} to {number(high)})"
+    if value >= 1:
+        return f"{what} {_share(value - 1)} more ({_share(low - 1)} to {_share(high - 1)})"
+    return f"{what} {_share(1 - value)} less ({_share(1 - high)} to {_share(1 - low)})"
+
+
+def _share(value: float) -> str:
+    return percent(value, places=0 if abs(value) >= 0.1 else 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,7 +306,7 @@ def fit_drivers(
     level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> Drivers:
-    """What goes with more orders, more spend, a purchase, a lost customer, the rest being equal?
+    """Estimate what goes with more orders, more spend, a purchase or a lost customer.
 
     Parameters
     ----------
@@ -281,26 +364,28 @@ def fit_drivers(
         raise ParameterError(f"folds must be 0 or at least 2, got {folds}")
     if not 0 < level < 1:
         raise ParameterError(f"level must lie between 0 and 1, got {level}")
-    given = isinstance(table, DriverTable)
-    frame = table.frame if isinstance(table, DriverTable) else table
-    labels = {**(LABELS if given else {}), **(labels or {})}
+    labels = labels or {}
+    if isinstance(table, DriverTable):
+        frame, timing, labels = table.frame, table.timing, {**LABELS, **labels}
+    else:
+        frame, timing = table, ""
     design = make_design(
         frame, outcome, predictors, log=log, baselines=baselines, labels=labels,
         exposure=exposure, clusters=clusters,
     )  # fmt: skip
     collinear = of_design(design)
     Z, centre, sd = standardise(design)
-    choice = choose(family, Z, design)
-    fit, random = choice.fit, np.random.default_rng(seed)
+    fit, tests = checks.choose(family, Z, design)
+    random = np.random.default_rng(seed)
     fitted = fit.mean(Z, design.exposure)
     predicted, flat, notes = _held_out(fit, design, folds, random)
-    seen = fitted if predicted is None else predicted
+    shown = fitted if predicted is None else predicted
     return Drivers(
         effects=effects_of(fit, design, collinear.predictors, level),
         measures=checks.fit_measures(fit.family, design.y, fitted, predicted, flat),
-        tests=choice.tests,
+        tests=tests,
         counts=checks.rootogram(fit, design, fitted) if fit.family in COUNTS else pl.DataFrame(),
-        calibration=checks.calibration(design.y, seen),
+        calibration=checks.calibration(design.y, shown),
         residuals=checks.residual_quantiles(
             checks.quantile_residuals(fit, design.y, fitted, random)
         ),
@@ -314,7 +399,7 @@ def fit_drivers(
         n_given=design.n_given,
         folds=0 if predicted is None else folds,
         level=level,
-        timing=table.timing if isinstance(table, DriverTable) else "",
+        timing=timing,
         randomised=tuple(labels.get(name, name) for name in randomised),
         notes=(*design.notes, *notes),
     )

@@ -1,4 +1,4 @@
-"""What was known on a day, and what came after it? The table on which drivers are sought."""
+"""Table of drivers: features as of a day beside the outcomes after it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def driver_table(
     customers: pl.DataFrame | None = None,
     traits: Sequence[str] = (),
 ) -> DriverTable:
-    """What was known of each customer on a day, and what did the customer do after it?
+    """Set each customer's features as of a day beside the outcomes after it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many threads may a small matrix product use? One: more of them wait for each other."""
+"""Limits on threads for many small matrix products."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from segkit.regression import fit_drivers, relative_importance
-from segkit.regression.shapley import exact_shares
+from segkit.regression.importance import exact_shares
 from segkit.simulate.archetypes import DRIVERS
 from tests.studies._retail import segments, shop
 from tests.studies._study import arguments, over_seeds, publish, rate
