@@ -141,7 +141,7 @@ FAULTS = [
     ),
     # Factors
     Fault(
-        "factor/consistency.py",
+        "factor/scales.py",
         "one, two = n - 1, (n - 1) * (len(covariance) - 1)",
         "one, two = n - 1, (n - 1) * len(covariance)",
         "test_factor_scores",
@@ -155,7 +155,7 @@ FAULTS = [
         "polychoric correlations are iterated to their maximum",
     ),
     Fault(
-        "factor/weights.py",
+        "factor/scores.py",
         "np.linalg.solve(r, loadings @ phi)",
         "np.linalg.solve(r, loadings)",
         "test_factor_scores",

@@ -12,7 +12,7 @@ import segkit
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.factor.correlation import Correlations
 from segkit.factor.extraction import _likelihood, _residuals, extract
-from segkit.factor.parallel import null_eigenvalues
+from segkit.factor.number import null_eigenvalues
 from segkit.factor.rotation import (
     OBLIQUE,
     ORTHOGONAL,

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.factor.consistency import alpha, omega
 from segkit.factor.correlation import Correlations
 from segkit.factor.polychoric import tetrachoric
+from segkit.factor.scales import alpha, omega
 from tests.reference import factors as ref
 
 

@@ -7,11 +7,10 @@ from scipy.stats import binomtest, f
 
 import segkit
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.factor.consistency import alpha
-from segkit.factor.correlation import Correlations
-from segkit.factor.moments import moments
+from segkit.factor.correlation import Correlations, moments
+from segkit.factor.scales import alpha
+from segkit.factor.scores import SCORES, score_weights
 from segkit.factor.voice import nps_interval
-from segkit.factor.weights import SCORES, score_weights
 from segkit.stats.intervals import wilson
 from tests.reference import factors as ref
 from tests.test_factor import draw

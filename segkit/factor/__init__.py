@@ -1,4 +1,4 @@
-"""Which attitudes are behind the answers of a survey, and how do respondents stand on them?
+"""Attitudes behind the answers of a survey: factors, scales, scores, ratings, weights.
 
 Nothing is imported until it is asked for.
 """
@@ -13,16 +13,16 @@ _MAP: dict[str, str] = {
     "FactorModel": "segkit.factor.model",
     "adequacy": "segkit.factor.sampling",
     "correlate": "segkit.factor.correlation",
-    "claims_of": "segkit.factor.claims",
-    "draw_answers": "segkit.factor.pictures",
+    "claims_of": "segkit.factor.validation",
+    "draw_answers": "segkit.factor.answers",
     "draw_validation": "segkit.factor.validation",
     "fit_factors": "segkit.factor.fitting",
     "how_many_factors": "segkit.factor.number",
     "loading_intervals": "segkit.factor.bootstrap",
     "rate_recommendation": "segkit.factor.voice",
     "rate_satisfaction": "segkit.factor.voice",
-    "read_answer_ranges": "segkit.factor.codebook",
-    "read_codebook": "segkit.factor.codebook",
+    "read_answer_ranges": "segkit.factor.answers",
+    "read_codebook": "segkit.factor.answers",
     "read_survey": "segkit.factor.answers",
     "reliability": "segkit.factor.scales",
     "response_rates": "segkit.factor.response",

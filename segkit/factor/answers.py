@@ -1,26 +1,29 @@
-"""Which columns are survey items, and what did people answer? The one door to every analysis."""
+"""Survey items: their columns, codebook and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import ColumnError, DataError, unknown
+from segkit.errors import ColumnError, DataError, SourceError, require_columns, unknown
 from segkit.frames import takes_frames
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from segkit.plot.figure import Figure
 
+Floats = npt.NDArray[np.float64]
 # Columns of the survey table that are no items.
 NOT_ITEMS = ("customer_id", "source_row", "nps", "csat")
 MOST_ANSWERS = 11  # a column with more distinct values is no rating scale
 LEAST_CODE = 7  # no scale's answers reach -7; 0 and small negatives may be answers
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +44,7 @@ class Answers:
 
 @takes_frames
 def survey_items(frame: pl.DataFrame) -> list[str]:
-    """Which columns of a survey are items on a rating scale?
+    """Name the columns of a survey that are items on a rating scale.
 
     Numeric columns of whole numbers with 2 to 11 distinct values, save ``customer_id``,
     ``source_row``, ``nps`` and ``csat``.
@@ -186,10 +189,10 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     SourceError, MappingError, DataError
         As `segkit.intake` does.
     """
-    from segkit.ingest import Mapping, intake
+    from segkit import ingest
     from segkit.ingest.readers import read
 
-    chosen = Mapping.load(mapping) if mapping else Mapping()
+    chosen = ingest.Mapping.load(mapping) if mapping else ingest.Mapping()
     raw: Any = read(Path(path), chosen, "survey")
     table = chosen.tables.get("survey")
     wanted = table.columns.get("customer_id") if table else None
@@ -197,7 +200,7 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
         width = len(str(raw.height))
         numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(width)
         raw = raw.select(numbers.alias(wanted), pl.all())
-    taken = intake({"survey": raw}, chosen if mapping else None)
+    taken = ingest.intake({"survey": raw}, chosen if mapping else None)
     if taken.survey is None:
         raise DataError(f"{Path(path).name} gave no survey table")
     return taken.survey
@@ -235,3 +238,162 @@ def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None
             f"{item} runs from {ends[0]:g} to {ends[1]:g}; {number(outside.size)} answers lie "
             f"outside, such as {outside[0]:g}; make codes for 'no answer' null first"
         )
+
+
+@takes_frames
+def draw_answers(
+    frame: pl.DataFrame,
+    items: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+    title: str = "What people answered",
+) -> Figure:
+    """Draw what people answered as diverging stacked bars, one an item.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a respondent.
+    items : sequence of str, optional
+        By default the frame's rating scales.
+    labels : mapping of str to str, optional
+        Item to its statement.
+    answers : (float, float) or mapping of str to (float, float), optional
+        Lowest and highest answer that was offered, of all items or of each (see
+        `read_answer_ranges`). The bars' middle is the scale's where all items have one range.
+    title : str
+
+    Raises
+    ------
+    DataError
+        If an answer lies outside the range that was offered.
+
+    Examples
+    --------
+    >>> draw_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
+    [0.3333333333333333, 0.6666666666666666]
+    """
+    from segkit.plot.likert import likert
+
+    given = read_answers(frame, items, check=False)
+    known = labels or {}
+    ranges = answers if isinstance(answers, Mapping) else dict.fromkeys(given.items, answers)
+    rows = []
+    for name, column in zip(given.items, given.values.T, strict=True):
+        if ends := ranges.get(name):
+            refuse_outside(name, column, ends)
+        values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+        label = known.get(name, name)
+        rows += [(label, v, c / counts.sum()) for v, c in zip(values, counts, strict=True)]
+    kinds = {"item": pl.String, "answer": pl.Float64, "share": pl.Float64}
+    shown = pl.DataFrame(rows, schema=kinds, orient="row")
+    offered = {ranges.get(name) for name in given.items}
+    ends = offered.pop() if len(offered) == 1 else None
+    whole = (int(ends[0]), int(ends[1])) if ends else None
+    return likert(shown, answers=whole, title=title)
+
+
+def read_codebook(source: Path | str) -> dict[str, str]:
+    """What was asked? Each item's statement, from a table, or of the simulated survey.
+
+    Parameters
+    ----------
+    source : path or str
+        A CSV file with the columns ``item`` and ``statement``; "simulated"; or the name of a
+        source (no path) without a codebook, which gives none.
+
+    Returns
+    -------
+    dict of str to str
+        Item to statement, and the stem that items share to what they measure, where that is known.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    ColumnError
+        If it lacks a column.
+
+    Examples
+    --------
+    >>> read_codebook("simulated")["price_2"]
+    'I wait for the sale'
+    """
+    if str(source) == SIMULATED:
+        from segkit.simulate.survey import items
+
+        table = items()
+        stems = table.with_columns(
+            item=pl.col("item").str.replace(r"_\d+$", ""),
+            statement=pl.col("attitude").str.replace_all("_", " "),
+        ).unique("item", maintain_order=True)
+        table = pl.concat([table, stems])
+    else:
+        read = _read_table(source)
+        if read is None:
+            return {}
+        table = read
+    return dict(table.select("item", "statement").drop_nulls().iter_rows())
+
+
+def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
+    """Read which answers respondents could give to each item: the lowest and the highest.
+
+    Parameters
+    ----------
+    source : path or str
+        As for `read_codebook`; the table's columns ``low`` and ``high`` hold the ends.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        Item to its lowest and highest answer, where the codebook states them.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    ColumnError
+        If it lacks item or statement, or has only one of low and high.
+    DataError
+        If an end is no number, or the lowest is not below the highest.
+
+    Examples
+    --------
+    >>> read_answer_ranges("simulated")["price_2"]
+    (1.0, 5.0)
+    """
+    if str(source) == SIMULATED:
+        from segkit.simulate.survey import ANSWERS, items
+
+        return {item: (float(ANSWERS[0]), float(ANSWERS[1])) for item in items()["item"]}
+    table = _read_table(source)
+    if table is None or not {"low", "high"} & set(table.columns):
+        return {}
+    require_columns(table.columns, ["low", "high"], "the codebook")
+    stated = table.drop_nulls(["item", "low", "high"])
+    ends = stated.select("item", pl.col("low", "high").cast(pl.Float64, strict=False))
+    bad = ends.filter(~(pl.col("low") < pl.col("high")).fill_null(value=False))
+    if bad.height:
+        row = stated.filter(pl.col("item") == bad["item"][0]).row(0, named=True)
+        raise DataError(
+            f"the codebook's answers to {row['item']} run from {row['low']!r} to {row['high']!r}; "
+            "expected two numbers, the lower first"
+        )
+    return {item: (low, high) for item, low, high in ends.iter_rows()}
+
+
+def _read_table(source: Path | str) -> pl.DataFrame | None:
+    """Read a codebook's file; None for the name of a source without one."""
+    path = Path(source)
+    if not path.suffix:
+        return None
+    if not path.is_file():
+        raise SourceError(
+            f"there is no codebook {path.name!r}; expected a CSV file with the columns item "
+            f"and statement, or {SIMULATED!r}"
+        )
+    table = pl.read_csv(path, infer_schema=False)
+    require_columns(table.columns, ["item", "statement"], "the codebook")
+    return table

@@ -1,4 +1,4 @@
-"""Which items go together? The one correlation matrix that every factor analysis rests on."""
+"""Correlation matrix of survey items, on which every factor analysis rests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, read_answers
-from segkit.factor.checks import answered_together, enough_people, refuse_repeats
-from segkit.factor.coding import Coding, ScoreSide, score_side
-from segkit.factor.moments import Moments, moments
+from segkit.factor.answers import Floats, join, read_answers
+from segkit.factor.coding import Coding, Moments, ScoreSide, moments, score_side
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -23,11 +21,58 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+_SINGULAR = 1e-10
 METHODS = ("pearson", "spearman", "polychoric", "mixed")
 MISSING = ("pairwise", "listwise")
 MOST_CATEGORIES = 8  # with more distinct answers "mixed" takes an item as continuous
 FLOOR = 1e-6  # the smallest eigenvalue that smoothing leaves
 _TINY = 1e-8
+KIND = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "polychoric": "Polychoric",
+    "mixed": "Mixed (polychoric, polyserial and Pearson)",
+    "given": "Given",
+}
+
+
+def enough_people(n: int, names: Sequence[str]) -> None:
+    """Raise unless there are at least two items, and more people than items."""
+    if len(names) < 2:
+        raise DataError(f"a correlation needs at least two items, got {len(names)}")
+    if n <= len(names):
+        raise DataError(
+            f"expected more people than items, got {number(n)} people for {len(names)} items; ask "
+            "more people or fewer questions"
+        )
+
+
+def answered_together(found: Moments, names: Sequence[str]) -> None:
+    """Raise where two items were not answered together by people who differ on both."""
+    few = np.argwhere((found.counts < 3) | np.isnan(found.correlation))
+    if len(few):
+        i, j = few[0]
+        raise DataError(
+            f"{names[i]} and {names[j]} were answered together by {int(found.counts[i, j])} people "
+            "who differ on both: they cannot be correlated; leave one out"
+        )
+
+
+def refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
+    """Raise where an item follows from others exactly: then nothing can be inverted."""
+    same = np.argwhere(np.triu(np.abs(r), 1) > 1 - _SINGULAR)
+    if len(same):
+        i, j = same[0]
+        raise DataError(
+            f"{names[i]} and {names[j]} are perfectly collinear (correlation "
+            f"{number(float(r[i, j]))}); leave one out"
+        )
+    values, vectors = np.linalg.eigh(r)
+    if complete and abs(values[0]) < _SINGULAR:
+        bound = [n for n, w in zip(names, vectors[:, 0], strict=True) if abs(w) > 1e-4]
+        raise DataError(
+            f"{join(bound)} are perfectly collinear: each follows from the others; leave one out"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,15 +191,6 @@ class Correlations(Result):
         enough_people(n, names)
         counts = np.full(r.shape, float(n))
         return _finish(names, r, n, counts, "given", "listwise", r, None, [])
-
-
-KIND = {
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "polychoric": "Polychoric",
-    "mixed": "Mixed (polychoric, polyserial and Pearson)",
-    "given": "Given",
-}
 
 
 @takes_frames

@@ -13,9 +13,8 @@ from segkit.factor.correlation import Correlations, correlate
 from segkit.factor.extraction import Extraction, extract
 from segkit.factor.indices import fit_indices
 from segkit.factor.model import FactorModel
-from segkit.factor.naming import factor_names
 from segkit.factor.number import how_many_factors
-from segkit.factor.rotation import Rotated, align, rotate, rotation_name
+from segkit.factor.rotation import Rotated, align, factor_names, rotate, rotation_name
 from segkit.frames import takes_frames
 from segkit.stats.threads import single_thread
 

@@ -1,32 +1,49 @@
-"""The attitudes behind a survey, as a readable file: who scores how, today and next year."""
+"""Factor model: loadings, fit, scores, and its file."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
-from segkit.errors import DataError, ModelError, unknown
-from segkit.factor.answers import Floats
-from segkit.factor.coding import ScoreSide
+from segkit.display import number, percent
+from segkit.errors import DataError, ModelError, ParameterError, unknown
+from segkit.factor.answers import Floats, count_words, join, read_answers
+from segkit.factor.coding import Coding, ScoreSide
 from segkit.factor.indices import FitIndices
-from segkit.factor.naming import Marker, markers, slug
-from segkit.factor.rotation import variance
-from segkit.factor.scores import Scores, score_frame
-from segkit.factor.stored import check_model, read_data, write_data
-from segkit.factor.weights import ScoreModel, determinacy, score_weights
-from segkit.factor.wording import describe_model
+from segkit.factor.rotation import Marker, markers, slug, variance
+from segkit.factor.scores import (
+    ScoreModel,
+    Scores,
+    apply_weights,
+    check_score,
+    determinacy,
+    score_weights,
+)
 from segkit.frames import takes_frames
-from segkit.result import Result, read_json
+from segkit.result import (
+    Result,
+    check_customers,
+    check_names,
+    check_number,
+    check_numbers,
+    read_json,
+)
 from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
+
+_FORMAT = 1
+_PLAIN = ("n", "extraction", "rotation", "method", "missing", "converged", "seed")
+# Browne & Cudeck (1993), MacCallum et al. (1996).
+_RMSEA_WORDS = ((0.05, "close"), (0.08, "fair"), (0.10, "mediocre"), (math.inf, "poor"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +101,36 @@ class FactorModel(Result):
     def __post_init__(self) -> None:
         """Check the model, however it came about: fitted, renamed or read.
 
+        One finite number for each item and factor; spreads that are not negative; per coded item
+        as many codes as answers, the answers ascending.
+
         Raises
         ------
         ModelError
             If it has no items or factors, an array of the wrong shape, or a number that is not
             finite.
         """
-        check_model(self)
+        check_names("items", self.items)
+        check_names("factors", self.names)
+        check_number("the people of the stored model", self.n, least=1)
+        p, k = len(self.items), len(self.names)
+        shapes = {"loadings": (p, k), "phi": (k, k), "uniquenesses": (p,), "correlation": (p, p)}
+        for name, shape in shapes.items():
+            _check_array(name, getattr(self, name), shape)
+        side = self.side
+        if side is None:
+            return
+        for name, shape in {
+            "means": (p,), "sds": (p,), "correlation": (p, p), "attenuation": (p,)
+        }.items():  # fmt: skip
+            _check_array(f"scoring {name}", getattr(side, name), shape)
+        for item, (answers, codes) in side.coding.tables.items():
+            if item not in self.items:
+                raise ModelError(unknown("coded item", str(item), self.items))
+            check_numbers(f"the answers to {item}", answers, len(answers))
+            check_numbers(f"the codes of {item}", codes, len(answers))
+            if list(answers) != sorted(set(answers)) or not answers:
+                raise ModelError(f"the answers to {item} must ascend; got {list(answers)}")
 
     @property
     def n_factors(self) -> int:
@@ -141,7 +181,7 @@ class FactorModel(Result):
         return np.asarray(self.correlation - self.implied)
 
     def variance(self) -> pl.DataFrame:
-        """How much does each factor explain, and how well do answers determine it?
+        """Compute how much each factor explains, and how well answers determine it.
 
         Returns
         -------
@@ -165,11 +205,11 @@ class FactorModel(Result):
         )
 
     def markers(self, factor: int) -> list[Marker]:
-        """Which items mark a factor (counted from 0)?"""
+        """List the items that mark a factor (counted from 0)."""
         return markers(self.items, self.labels, self.loadings, factor)
 
     def to_frame(self) -> pl.DataFrame:
-        """One row an item: ``item``, ``label``, a loading a factor, communality, uniqueness.
+        """Return one row an item: ``item``, ``label``, a loading a factor, communality, uniqueness.
 
         Items are grouped by the factor that they load on most. ``marks`` names that factor where
         the loading reaches 0.4, and ``complexity`` is Hofmann's (1978) number of factors that an
@@ -198,30 +238,80 @@ class FactorModel(Result):
     @property
     def text(self) -> str:
         """Say what the factors are, how well they fit, and what spoils the solution."""
-        return describe_model(self)
+        share = float(variance(self.loadings, self.phi).sum()) / len(self.items)
+        k = self.n_factors
+        parts = [
+            (
+                f"{count_words(k, 'factor')} explain{'s' * (k == 1)} {percent(share)} of the "
+                f"variance of {number(len(self.items))} items: {join(self.names)}."
+            )
+        ]
+        parts += [self._described(j) for j in range(k)]
+        parts.append(_fit_words(self.fit, f"{self.extraction}, {self.rotation}", self.n))
+        if k > 1 and not np.allclose(self.phi, np.eye(k)):
+            i, j = np.unravel_index(np.abs(np.triu(self.phi, 1)).argmax(), self.phi.shape)
+            parts.append(
+                f"The closest factors, {self.names[i]} and {self.names[j]}, correlate at "
+                f"{number(float(self.phi[i, j]))}."
+            )
+        return " ".join([*parts, *self.notes])
+
+    def _described(self, factor: int) -> str:
+        found = self.markers(factor)
+        agree = [f"“{m.label}”" for m in found if m.loading > 0][:3]
+        refuse = [f"“{m.label}”" for m in found if m.loading < 0][:2]
+        words = f"agree with {join(agree)}" if agree else ""
+        if refuse:
+            words += f"{' and ' if agree else ''}disagree with {join(refuse)}"
+        name = self.names[factor]
+        return f"{name[:1].upper()}{name[1:]}: who scores high tends to {words}."
 
     def plot(self) -> Figure:
         """Draw the loadings as a heatmap."""
-        from segkit.factor.pictures import draw_loadings
+        from segkit.plot.factors import loading_map
 
-        return draw_loadings(self)
+        return loading_map(self._long(), title="What each factor weighs in each item")
 
     def diagram(self, *, least: float = 0.3) -> Figure:
         """Draw factors, items, and the paths between them from a loading of ``least`` on."""
-        from segkit.factor.pictures import draw_paths
+        from segkit.plot.factors import paths
 
-        return draw_paths(self, least)
+        first, second = np.triu_indices(self.n_factors, 1)
+        links = pl.DataFrame(
+            {
+                "factor": [self.names[i] for i in first],
+                "other": [self.names[j] for j in second],
+                "correlation": self.phi[first, second],
+            }
+        )
+        return paths(self._long(), links, least=least)
+
+    def _long(self) -> pl.DataFrame:
+        """Return one row an item and factor, items by their labels unless two share one."""
+        rows = self.to_frame()
+        name = "label" if rows["label"].n_unique() == rows.height else "item"
+        long = rows.with_row_index().unpivot(
+            self.ids, index=["index", name], variable_name="factor", value_name="loading"
+        )
+        names = dict(zip(self.ids, self.names, strict=True))
+        return long.sort("index", maintain_order=True).select(
+            pl.col("factor").replace(names), "loading", item=name
+        )
 
     # Scoring -------------------------------------------------------------------------------
 
     def score_model(self) -> ScoreModel:
         """Return what weights follow from."""
+        side = self._side()
+        return ScoreModel(self.loadings, self.phi, side.correlation, side.attenuation)
+
+    def _side(self) -> ScoreSide:
         if self.side is None:
             raise DataError(
                 "this model was fitted to a given matrix: without means and spreads of the answers "
                 "there are no scores; fit it to a frame"
             )
-        return ScoreModel(self.loadings, self.phi, self.side.correlation, self.side.attenuation)
+        return self.side
 
     def weights(self, method: str = "regression") -> Floats:
         """Return the weight of each standardised answer in each factor's score.
@@ -240,7 +330,7 @@ class FactorModel(Result):
     def score(
         self, frame: pl.DataFrame, *, method: str = "regression", least: int | None = None
     ) -> Scores:
-        """How does each respondent stand on each factor?
+        """Score each respondent on each factor.
 
         Missing answers: a person's score rests on the answers that are there, with the weights
         that the model gives to those items alone; nothing is filled in. Who answered fewer than
@@ -262,7 +352,26 @@ class FactorModel(Result):
             For missing or non-numeric items, a model without answers, an unknown method, a
             customer who comes twice or has no id.
         """
-        return score_frame(self, frame, method, least)
+        check_score(method)
+        check_customers(frame)
+        inner, side = self.score_model(), self._side()
+        p = len(self.items)
+        needed = (p + 1) // 2 if least is None else least
+        if not 1 <= needed <= p:
+            raise ParameterError(f"least must lie between 1 and {p} items, got {needed}")
+        values = side.coding.apply(read_answers(frame, self.items, check=False).values)
+        scores, partial, without = apply_weights(
+            values, (side.means, side.sds), inner, method, least=needed
+        )
+        ids = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
+        columns = [
+            pl.Series(name, column, dtype=pl.Float64, nan_to_null=True)
+            for name, column in zip(self.columns, scores.T, strict=True)
+        ]
+        return Scores(
+            pl.DataFrame([*ids, *columns]), self.names, method, needed, p, len(values), partial,
+            without, tuple(determinacy(inner).tolist()),
+        )  # fmt: skip
 
     def rename(self, names: Mapping[str, str]) -> Self:
         """Return a copy with other names for some ids (F1, …).
@@ -283,8 +392,35 @@ class FactorModel(Result):
     # Storing -------------------------------------------------------------------------------
 
     def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return write_data(self)
+        """Return the model as JSON data, legible to people; an undefined figure of fit is null."""
+        fit = {k: v if math.isfinite(v) else None for k, v in asdict(self.fit).items()}
+        side = self.side
+        return {
+            "segkit_model": "factors",
+            "format": _FORMAT,
+            "segkit_version": self.version,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "items": list(self.items),
+            "labels": self.labels,
+            "factors": [
+                {"id": id_, "name": name, "column": column}
+                for id_, name, column in zip(self.ids, self.names, self.columns, strict=True)
+            ],
+            "loadings": self.loadings.tolist(),
+            "phi": self.phi.tolist(),
+            "uniquenesses": self.uniquenesses.tolist(),
+            "correlation": self.correlation.tolist(),
+            "fit": fit,
+            "notes": list(self.notes),
+            "scoring": side
+            and {
+                "means": side.means.tolist(),
+                "sds": side.sds.tolist(),
+                "correlation": side.correlation.tolist(),
+                "attenuation": side.attenuation.tolist(),
+                "codes": {k: [list(a), list(b)] for k, (a, b) in side.coding.tables.items()},
+            },
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -295,7 +431,17 @@ class FactorModel(Result):
         ModelError
             If this is no factor model, is of a later format, or lacks a field.
         """
-        return cls(**read_data(data))
+        if not isinstance(data, Mapping) or data.get("segkit_model") != "factors":
+            raise ModelError("this is not a segkit factor model (no 'segkit_model': 'factors')")
+        if data.get("format") != _FORMAT:
+            raise ModelError(
+                f"the model is of format {data.get('format')}; this segkit reads format {_FORMAT}"
+            )
+        try:
+            fields = _fields(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the factor model cannot be read: {error!r}") from error
+        return cls(**fields)
 
     def save(self, path: Path | str) -> Path:
         """Write the model as JSON and return the path."""
@@ -314,3 +460,50 @@ class FactorModel(Result):
             If the file is absent, is no JSON, or is no factor model.
         """
         return cls.from_data(read_json(path, "model file"))
+
+
+def _fit_words(fit: FitIndices, how: str, n: int) -> str:
+    if fit.degrees == 0:
+        return "There are as many parameters as correlations: the fit cannot be tested."
+    word = next(word for most, word in _RMSEA_WORDS if fit.rmsea <= most)
+    return (
+        f"The fit is {word}: RMSEA {number(fit.rmsea)} (90% interval {number(fit.rmsea_low)} to "
+        f"{number(fit.rmsea_high)}), TLI {number(fit.tli)}, CFI {number(fit.cfi)}, SRMR "
+        f"{number(fit.srmr)} ({how}, {number(n)} people)."
+    )
+
+
+def _check_array(name: str, values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise ModelError(f"the model's {name} must be of shape {shape}; got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ModelError(f"the model's {name} hold a number that is not finite")
+    if name == "scoring sds" and (values < 0).any():
+        raise ModelError(f"the model's {name} must not be negative")
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    items = tuple(data["items"])
+    names = ("loadings", "phi", "uniquenesses", "correlation")
+    arrays = {name: np.asarray(data[name], dtype=np.float64) for name in names}
+    fit: dict[str, Any] = {k: math.nan if v is None else v for k, v in data["fit"].items()}
+    return {
+        "items": items,
+        "labels": dict(data["labels"]),
+        "names": tuple(factor["name"] for factor in data["factors"]),
+        **arrays,
+        "side": _side(items, data["scoring"]),
+        **{name: data[name] for name in _PLAIN},
+        "fit": FitIndices(**fit),
+        "notes": tuple(data["notes"]),
+        "version": data["segkit_version"],
+    }
+
+
+def _side(items: tuple[str, ...], scoring: Mapping[str, Any] | None) -> ScoreSide | None:
+    if not scoring:
+        return None
+    tables = {k: (tuple(a), tuple(b)) for k, (a, b) in scoring["codes"].items()}
+    names = ("means", "sds", "correlation", "attenuation")
+    arrays = (np.asarray(scoring[name], dtype=np.float64) for name in names)
+    return ScoreSide(Coding(items, tables), *arrays)

@@ -1,4 +1,4 @@
-"""How many attitudes are behind the answers? Every rule votes, the dissent is shown."""
+"""Number of factors: parallel analysis, Velicer's criterion and fit vote, the dissent is shown."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
-from segkit.factor.answers import count_words, join
+from segkit.errors import DataError, ParameterError, unknown
+from segkit.factor.answers import Floats, count_words, join
 from segkit.factor.correlation import Correlations, correlate
-from segkit.factor.extraction import degrees_of_freedom
-from segkit.factor.ladder import fit_by_number, velicer
-from segkit.factor.parallel import (
-    Null,
-    component_eigenvalues,
-    factor_eigenvalues,
-    null_eigenvalues,
-)
+from segkit.factor.extraction import degrees_of_freedom, extract
+from segkit.factor.indices import fit_indices
 from segkit.frames import takes_frames
+from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+REFERENCES = ("normal", "permutation")
+_STEPS = 60
+MOST = 12  # factors fitted, where the items identify as many
 CLOSE_FIT = 0.05  # Browne & Cudeck (1993): an RMSEA up to here is a close fit
 VOTERS = {
     "parallel_components": ("parallel analysis of components", "eigenvalues above chance"),
@@ -39,6 +37,179 @@ VOTERS = {
 }
 # The scree's bend is shown, not counted: it cannot say "none", and finds one factor readily.
 _COUNTED = ("parallel_components", "parallel_factors", "map", "fit", "bic")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Null:
+    """Eigenvalues of correlation matrices without common factors.
+
+    Attributes
+    ----------
+    components : ndarray of shape (draws, items)
+        Of the correlation matrix, descending.
+    factors : ndarray of shape (draws, items)
+        Of the reduced matrix, with one factor's communalities on its diagonal.
+    """
+
+    components: Floats
+    factors: Floats
+
+
+def component_eigenvalues(r: Floats) -> Floats:
+    """Give a correlation matrix's eigenvalues, descending (of one matrix, or of many at once).
+
+    Examples
+    --------
+    >>> component_eigenvalues(np.array([[1.0, 0.5], [0.5, 1.0]])).tolist()
+    [1.5, 0.5]
+    """
+    return np.asarray(np.linalg.eigvalsh(r)[..., ::-1])
+
+
+def factor_eigenvalues(r: Floats) -> Floats:
+    """Give the eigenvalues with one factor's communalities on the diagonal, descending.
+
+    As R's psych does: squared multiple correlations instead keep too many factors in large
+    samples. The communalities are those of the one-factor least squares fit.
+
+    Examples
+    --------
+    >>> factor_eigenvalues(np.eye(3)).tolist()
+    [0.0, 0.0, 0.0]
+    """
+    communalities = _one_factor(r)
+    reduced = r.copy()
+    index = np.arange(r.shape[-1])
+    reduced[..., index, index] = communalities
+    return np.asarray(np.linalg.eigvalsh(reduced)[..., ::-1])
+
+
+def _one_factor(r: Floats) -> Floats:
+    """Iterate the principal axis of many matrices at once, by power steps."""
+    communalities = 1 - 1 / np.diagonal(np.linalg.inv(r), axis1=-2, axis2=-1)
+    axis = np.linalg.eigh(r)[1][..., -1]
+    index = np.arange(r.shape[-1])
+    hollow = r.copy()
+    hollow[..., index, index] = 0.0
+    for _ in range(_STEPS):
+        moved = (hollow @ axis[..., None])[..., 0] + communalities * axis
+        size = np.maximum(np.linalg.norm(moved, axis=-1, keepdims=True), 1e-300)
+        axis = moved / size
+        communalities = np.minimum(size * axis**2, 1.0)
+    return np.asarray(communalities)
+
+
+@single_thread()
+def null_eigenvalues(
+    n: int,
+    items: int,
+    *,
+    draws: int,
+    seed: int | np.random.Generator,
+    reference: str = "normal",
+    values: Floats | None = None,
+) -> Null:
+    """Draw correlation matrices of unrelated items and give their eigenvalues.
+
+    "normal" draws each matrix from the Wishart distribution itself (Bartlett's decomposition:
+    no data are made); "permutation" shuffles each item's own answers, which keeps their
+    distributions.
+
+    Parameters
+    ----------
+    n, items : int
+    draws : int
+    seed : int or Generator
+    reference : str
+        "normal" or "permutation".
+    values : ndarray of shape (people, items), optional
+        Answers to shuffle, none missing.
+
+    Examples
+    --------
+    >>> null_eigenvalues(100, 4, draws=3, seed=0).components.shape
+    (3, 4)
+    """
+    if reference not in REFERENCES:
+        raise ParameterError(unknown("reference", reference, REFERENCES))
+    if draws < 1:
+        raise ParameterError(f"expected at least one draw, got {draws}")
+    random = np.random.default_rng(seed)
+    if reference == "normal":
+        r = _wishart(n, items, draws, random)
+    else:
+        if values is None:
+            raise ParameterError("permutation needs the answers, not their correlations alone")
+        r = _shuffled(values, draws, random)
+    return Null(component_eigenvalues(r), factor_eigenvalues(r))
+
+
+def _wishart(n: int, items: int, draws: int, random: np.random.Generator) -> Floats:
+    """Draw sample correlations of independent normals. Source: Bartlett (1933)."""
+    low = np.tril(random.normal(size=(draws, items, items)), -1)
+    index = np.arange(items)
+    low[:, index, index] = np.sqrt(random.chisquare(n - 1 - index, size=(draws, items)))
+    low /= np.linalg.norm(low, axis=2, keepdims=True)
+    return np.asarray(low @ low.transpose(0, 2, 1))
+
+
+def _shuffled(values: Floats, draws: int, random: np.random.Generator) -> Floats:
+    scaled = values - values.mean(axis=0)
+    scaled /= np.linalg.norm(scaled, axis=0)
+    made = np.empty((draws, values.shape[1], values.shape[1]))
+    work = np.asfortranarray(scaled)
+    for i in steps(range(draws), "shuffled data sets"):
+        for column in work.T:
+            random.shuffle(column)
+        made[i] = work.T @ work
+    return made
+
+
+def velicer(r: Floats) -> tuple[float, Floats]:
+    """Give Velicer's mean squared partial correlation with 0, and with 1, 2, … components out.
+
+    Source: Velicer (1976), "Determining the number of components from the matrix of partial
+    correlations", Psychometrika 41. NaN where a component leaves an item without variance.
+
+    Examples
+    --------
+    >>> round(velicer(np.eye(3) * 0.5 + 0.5)[0], 3)
+    0.25
+    """
+    p = len(r)
+    off = ~np.eye(p, dtype=bool)
+    values, vectors = np.linalg.eigh(r)
+    loadings = vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1], 0.0))
+    left = r.copy()
+    means = np.full(p, np.nan)
+    for m in range(p - 1):
+        left = left - np.outer(loadings[:, m], loadings[:, m])
+        spread = np.diag(left)
+        if (spread < 1e-8).any():
+            break
+        means[m] = (left**2 / np.outer(spread, spread))[off].mean()
+    return float((r**2)[off].mean()), means
+
+
+def fit_by_number(found: Correlations, most: int | None = None) -> pl.DataFrame:
+    """Fit 1, 2, … factors by least squares, and give the fit of each."""
+    p = len(found.items)
+    ks = [k for k in range(1, (most or MOST) + 1) if k < p and degrees_of_freedom(p, k) > 0]
+    rows = []
+    for k in ks:
+        fitted = extract(found.matrix, k)
+        implied = fitted.loadings @ fitted.loadings.T
+        np.fill_diagonal(implied, 1.0)
+        fit = fit_indices(found.matrix, implied, found.n, k)
+        heywood = int((fitted.uniquenesses < 0.0051).sum())
+        rows.append((k, fit.chi_square, fit.degrees, fit.rmsea, fit.tli, fit.cfi, fit.srmr,
+                     fit.bic, heywood))  # fmt: skip
+    names = ["n_factors", "chi_square", "degrees", "rmsea", "tli", "cfi", "srmr", "bic", "heywood"]
+    kinds = {
+        name: pl.Int64 if name in ("n_factors", "degrees", "heywood") else pl.Float64
+        for name in names
+    }
+    return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""How does each respondent stand on each factor?"""
+"""Factor scores: weights of the answers, and each respondent's scores."""
 
 from __future__ import annotations
 
@@ -6,17 +6,181 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import DataError, ParameterError
-from segkit.factor.answers import join, read_answers
-from segkit.factor.weights import apply_weights, check_score, determinacy
-from segkit.result import Result, check_customers
+from segkit.errors import ParameterError, unknown
+from segkit.factor.answers import Floats, join
+from segkit.result import Result
+from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
-    from segkit.factor.model import FactorModel
     from segkit.plot import Figure
+
+SCORES = ("regression", "bartlett", "tenberge")
+MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its factor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreModel:
+    """What the weights of standardised answers follow from.
+
+    Attributes
+    ----------
+    loadings : ndarray of shape (items, factors)
+    phi : ndarray of shape (factors, factors)
+    correlation : ndarray of shape (items, items)
+        Of the coded answers.
+    attenuation : ndarray of shape (items,)
+        Correlation of each coded answer with what the loadings are about.
+    """
+
+    loadings: Floats
+    phi: Floats
+    correlation: Floats
+    attenuation: Floats
+
+
+def check_score(method: str) -> str:
+    """Return the name of a kind of scores, or raise `ParameterError`."""
+    if method not in SCORES:
+        raise ParameterError(unknown("kind of scores", method, SCORES))
+    return method
+
+
+def score_weights(
+    model: ScoreModel, method: str, there: npt.NDArray[np.bool_] | None = None
+) -> Floats | None:
+    """Give the weights of standardised answers in each factor's score.
+
+    Regression (Thurstone 1935): ``inv(R) S``, the best linear guess, shrunk towards the mean.
+    Bartlett (1937): ``U^-1 L (L' U^-1 L)^-1``, unbiased and noisier. Ten Berge et al. (1999):
+    scores that correlate as the factors do, ``R^-1/2 C Phi^1/2``. With only some answers ``there``
+    the same formulas hold for those alone.
+
+    Parameters
+    ----------
+    model : ScoreModel
+    method : str
+    there : boolean ndarray of shape (items,), optional
+
+    Returns
+    -------
+    ndarray of shape (items, factors), or None
+        Zero for items that are not there; None where they do not determine the scores (for the
+        two unbiased kinds: where the error of one has ten times the variance of its factor).
+
+    Examples
+    --------
+    >>> model = ScoreModel(np.array([[0.8], [0.6]]), np.eye(1),
+    ...                    np.array([[1, 0.48], [0.48, 1]]), np.ones(2))
+    >>> score_weights(model, "regression").round(3).ravel().tolist()
+    [0.665, 0.281]
+    """
+    use = np.ones(len(model.loadings), dtype=bool) if there is None else there
+    r = model.correlation[np.ix_(use, use)]
+    loadings = (model.loadings * model.attenuation[:, None])[use]
+    weights = np.zeros(model.loadings.shape)
+    try:
+        weights[use] = _weights(r, loadings, model.phi, check_score(method))
+    except np.linalg.LinAlgError:
+        return None
+    return weights if np.isfinite(weights).all() else None
+
+
+def _weights(r: Floats, loadings: Floats, phi: Floats, method: str) -> Floats:
+    if method == "regression":
+        return np.asarray(np.linalg.solve(r, loadings @ phi))
+    unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
+    scaled = loadings / unique[:, None]
+    known = loadings.T @ scaled
+    if (np.diag(np.linalg.inv(known)) > MOST_ERROR).any():
+        raise np.linalg.LinAlgError("the answers say too little about some factor")
+    if method == "bartlett":
+        return np.asarray(np.linalg.solve(known, scaled.T).T)
+    root = _power(phi, 0.5)
+    inverse_root = _power(r, -0.5)
+    turned = loadings @ root
+    inner = _power(turned.T @ np.linalg.solve(r, turned), -0.5)
+    return np.asarray(inverse_root @ (inverse_root @ turned @ inner) @ root)
+
+
+def _power(matrix: Floats, exponent: float) -> Floats:
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T)
+
+
+def determinacy(model: ScoreModel) -> Floats:
+    """Give each factor's correlation with its regression score: how well answers determine it.
+
+    Examples
+    --------
+    >>> model = ScoreModel(np.array([[0.8], [0.6]]), np.eye(1),
+    ...                    np.array([[1, 0.48], [0.48, 1]]), np.ones(2))
+    >>> determinacy(model).round(3).tolist()
+    [0.837]
+    """
+    structure = model.attenuation[:, None] * (model.loadings @ model.phi)
+    explained = (structure * np.linalg.solve(model.correlation, structure)).sum(axis=0)
+    return np.asarray(np.sqrt(np.clip(explained, 0.0, 1.0)))
+
+
+@single_thread()
+def apply_weights(
+    values: Floats,
+    scale: tuple[Floats, Floats],
+    model: ScoreModel,
+    method: str,
+    *,
+    least: int,
+) -> tuple[Floats, int, int]:
+    """Score answers, each pattern of missing ones with weights of its own.
+
+    Parameters
+    ----------
+    values : ndarray of shape (people, items)
+        Coded answers, NaN where one is missing.
+    scale : ndarrays of shape (items,)
+        Means and standard deviations that they are standardised by.
+    model : ScoreModel
+    method : str
+    least : int
+        Answers that a person needs to get a score at all.
+
+    Returns
+    -------
+    scores : ndarray of shape (people, factors), NaN without a score
+    partial : int
+        People scored from some of the answers.
+    without : int
+        People without a score.
+    """
+    means, sds = scale
+    weights = score_weights(model, method)
+    if weights is None:
+        return np.full((len(values), model.loadings.shape[1]), np.nan), 0, len(values)
+    inner = weights / sds[:, None]
+    scores = values @ inner - means @ inner  # NaN where an answer is missing
+    holes = np.flatnonzero(np.isnan(scores[:, 0]))
+    if len(holes) == 0:
+        return scores, 0, 0
+    z = (values[holes] - means) / sds
+    there = ~np.isnan(z)
+    scores[holes] = np.nan
+    packed = np.packbits(there, axis=1)
+    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    for which, members in zip(first, groups, strict=True):
+        seen = there[which]
+        if seen.sum() < max(least, 1):
+            continue
+        own = score_weights(model, method, seen)
+        if own is not None:
+            scores[holes[members]] = z[np.ix_(members, seen)] @ own[seen]
+    without = int(np.isnan(scores[holes]).any(axis=1).sum())
+    return scores, len(holes) - without, without
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,30 +246,3 @@ class Scores(Result):
 
         columns = [name for name in self.frame.columns if name != "customer_id"]
         return histograms(self.frame.select(columns), columns, title="Scores (standard deviations)")
-
-
-def score_frame(model: FactorModel, frame: pl.DataFrame, method: str, least: int | None) -> Scores:
-    """Score a frame of answers by a fitted model; see `FactorModel.score`."""
-    check_score(method)
-    check_customers(frame)
-    inner = model.score_model()
-    side = model.side
-    if side is None:
-        raise DataError("this model has no scoring side; fit it to a frame")
-    p = len(model.items)
-    needed = (p + 1) // 2 if least is None else least
-    if not 1 <= needed <= p:
-        raise ParameterError(f"least must lie between 1 and {p} items, got {needed}")
-    values = side.coding.apply(read_answers(frame, model.items, check=False).values)
-    scores, partial, without = apply_weights(
-        values, (side.means, side.sds), inner, method, least=needed
-    )
-    data: dict[str, pl.Series] = {}
-    if "customer_id" in frame.columns:
-        data["customer_id"] = frame.get_column("customer_id")
-    for name, column in zip(model.columns, scores.T, strict=True):
-        data[name] = pl.Series(name, column, dtype=pl.Float64, nan_to_null=True)
-    return Scores(
-        pl.DataFrame(data), model.names, method, needed, p, len(values), partial, without,
-        tuple(determinacy(inner).tolist()),
-    )  # fmt: skip

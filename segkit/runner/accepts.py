@@ -83,7 +83,7 @@ def _is_offer_rule(value: str) -> None:
 
 
 def _is_claim(value: str) -> None:
-    from segkit.factor.claims import read_claim
+    from segkit.factor.validation import read_claim
 
     read_claim(value)
 

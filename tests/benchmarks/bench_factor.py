@@ -11,7 +11,7 @@ import polars as pl
 from factor_analyzer import FactorAnalyzer
 
 import segkit
-from segkit.factor.parallel import null_eigenvalues
+from segkit.factor.number import null_eigenvalues
 from tests.benchmarks._common import interleaved, report
 
 CUTS = np.array([-1.4, -0.5, 0.4, 1.3])
