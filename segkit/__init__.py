@@ -23,7 +23,7 @@ _MAP: dict[str, str] = {
     "repeat_rate": "segkit.cohorts",
     "retention": "segkit.cohorts",
     # Which identifiers are one customer?
-    "link": "segkit.identity",
+    "link": "segkit.ingest.identity",
     # Which segment, by rules that are data?
     "Domain": "segkit.rules",
     "Rule": "segkit.rules",
@@ -34,12 +34,12 @@ _MAP: dict[str, str] = {
     # Can we trust the data, and where did every row go?
     "Audit": "segkit.ingest",
     "Intake": "segkit.ingest",
-    "Ledger": "segkit.ledger",
+    "Ledger": "segkit.ingest.ledger",
     "Mapping": "segkit.ingest",
     "TableMapping": "segkit.ingest",
-    "Trace": "segkit.ingest.trace",
+    "Trace": "segkit.ingest.store",
     "check": "segkit.ingest",
-    "count_customers": "segkit.ingest.counts",
+    "count_customers": "segkit.ingest.clean",
     "intake": "segkit.ingest",
     # Which data are there to learn on?
     "Source": "segkit.datasets",

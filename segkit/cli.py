@@ -200,7 +200,7 @@ def _line_of(one: Parameter) -> str:
 
 def _mapping_options() -> list[str]:
     """List the options of the mapping file: name, default, allowed values, meaning."""
-    from segkit.ingest.options import OPTIONS, ORDERS_ONLY
+    from segkit.ingest.mapping import OPTIONS, ORDERS_ONLY
 
     lines = ["Options of the mapping file: at its top for every table, or under one, as [orders]"]
     for name, option in OPTIONS.items():

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from segkit.cluster.outcome import Segmentation
     from segkit.datasets import Source
     from segkit.features import CustomerTable
-    from segkit.identity import Identities
     from segkit.ingest import Audit, Intake
-    from segkit.ledger import Ledger
+    from segkit.ingest.identity import Identities
+    from segkit.ingest.ledger import Ledger
     from segkit.plot import Figure
     from segkit.profile import Profile
 
@@ -193,9 +193,10 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     >>> link_source({"customers": people}).customers.height
     1
     """
-    from segkit.identity import link
     from segkit.ids import ids_of
-    from segkit.ingest.audit import Audit, settle_mapping
+    from segkit.ingest.audit import Audit
+    from segkit.ingest.identity import link
+    from segkit.ingest.proposal import settle_mapping
     from segkit.ingest.readers import gather
 
     is_folder = isinstance(source, str | Path) and Path(source).is_dir()

@@ -76,6 +76,17 @@ class Result:
         return made
 
 
+# Classes that files of the first version name by their module then, and where they are now.
+MOVED = {
+    **{f"segkit.ledger:{name}": f"segkit.ingest.ledger:{name}"
+       for name in ("Ledger", "Step", "Apart", "Part")},
+    "segkit.identity.outcome:Identities": "segkit.ingest.identity:Identities",
+    "segkit.ingest.findings:Finding": "segkit.ingest.questions:Finding",
+    "segkit.ingest.trace:Trace": "segkit.ingest.store:Trace",
+    "segkit.ingest.counts:CustomerCounts": "segkit.ingest.clean:CustomerCounts",
+}  # fmt: skip
+
+
 def encode(value: Any) -> Any:
     """Turn a value into JSON-ready data, tagging what JSON has no type for.
 
@@ -153,7 +164,8 @@ def decode(data: Any) -> Any:
 
 
 def _decode_dataclass(data: Mapping[str, Any]) -> Any:
-    module, _, name = str(data["class"]).partition(":")
+    stored = str(data["class"])
+    module, _, name = MOVED.get(stored, stored).partition(":")
     if module.split(".")[0] != "segkit":
         raise ModelError(f"stored class {data['class']!r} is not one of segkit's")
     kind: Any = importlib.import_module(module)

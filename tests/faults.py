@@ -228,14 +228,14 @@ FAULTS = [
         "accountants' brackets are negative",
     ),
     Fault(
-        "ledger.py",
+        "ingest/ledger.py",
         "if step.money_in != step.money_kept + money:",
         "if step.money_in is None:",
         "test_ledger",
         "the ledger's money balances",
     ),
     Fault(
-        "identity/graph.py",
+        "ingest/graph.py",
         "np.bincount(edges[:, 1], minlength=size)",
         "np.bincount(edges[:, 0], minlength=size)",
         "test_identity",

@@ -18,7 +18,7 @@ import pytest
 from segkit import cli
 from segkit.datasets import LOADERS, load_source
 from segkit.errors import DataError, ParameterError
-from segkit.private import keep_private
+from segkit.ingest.privacy import keep_private
 from segkit.runner import execute, markets, schedule
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.batch import run_by

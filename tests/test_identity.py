@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.identity import Identities, link
-from segkit.identity.graph import factorize
+from segkit.ingest.graph import factorize
+from segkit.ingest.identity import Identities, link
 
 
 def frame(*rows, columns=("customer_id", "email", "device_id")):

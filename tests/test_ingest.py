@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
-from segkit.ingest.process import run
+from segkit.ingest.clean import run
 from tests.reference.online_retail import CLEAN, RAW, WITHOUT_REPEATS
 
 

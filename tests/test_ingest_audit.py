@@ -8,7 +8,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.ingest import Mapping
-from segkit.ingest.propose import plain
+from segkit.ingest.proposal import plain
 
 SHOP = """Kunden-Nr.;Belegnummer;Kaufdatum;Artikelnummer;Warengruppe;Menge;Einzelpreis;Filiale
 00012;R1;03.04.2024 09:15;4711;Schuhe;2;1.234,50;Köln
@@ -153,7 +153,7 @@ def test_the_audit_tells_what_it_found_and_what_to_write():
 )
 def test_names_in_seven_languages(names):
     frame = pl.DataFrame([["a"], ["2024-01-31"], [1.0]], schema=list(names))
-    columns = Mapping.propose(frame).tables["orders"].columns
+    columns = segkit.check(frame).mapping.tables["orders"].columns
     assert columns == dict(zip(("customer_id", "order_time", "amount"), names, strict=True))
 
 
@@ -172,7 +172,7 @@ def test_names_of_orders_and_products(names):
     frame = pl.DataFrame(
         [["a"], ["o"], ["p"], [1], [2.0], ["2024-01-31"]], schema=[*names, "Datum"]
     )
-    columns = Mapping.propose(frame).tables["orders"].columns
+    columns = segkit.check(frame).mapping.tables["orders"].columns
     ours = ("customer_id", "order_id", "product_id", "quantity", "unit_price", "order_time")
     assert columns == dict(zip(ours, (*names, "Datum"), strict=True))
 

@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.spelling import day_order, formats
+from segkit.ingest.dates import day_order, formats
 
 
 def lines(dates):

@@ -134,7 +134,7 @@ def test_an_identifier_only_counts_as_what_it_is():
 
 
 def test_linked_identities_are_taken_as_they_come():
-    from segkit.identity import link
+    from segkit.ingest.identity import link
 
     pairs = CUSTOMERS.select("customer_id", "email").drop_nulls()
     events = pl.DataFrame(

@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.months import date_words, in_english
+from segkit.ingest.dates import date_words, in_english
 
 
 def lines(**columns):

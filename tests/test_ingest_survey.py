@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import ColumnError, DataError, MappingError, ParameterError
-from segkit.ingest.answers import doubted_answers
+from segkit.ingest.numbers import doubted_answers
 
 WHO = {"survey": {"columns": {"customer_id": "customer_id"}}}
 

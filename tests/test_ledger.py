@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from segkit.errors import DataError
-from segkit.ledger import Apart, Ledger, Part, Step, money_from_micro
+from segkit.ingest.ledger import Apart, Ledger, Part, Step, money_from_micro
 
 
 def a_ledger():

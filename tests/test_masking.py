@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from segkit.masking import (
+from segkit.ingest.privacy import (
     mask_cell,
     mask_column,
     mask_error,

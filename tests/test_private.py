@@ -8,7 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.private import POINTER, private_root, refer_again, roots_of, settle_private
+from segkit.ingest.privacy import POINTER, private_root, refer_again, roots_of, settle_private
 
 LINES = pl.DataFrame(
     {

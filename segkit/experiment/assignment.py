@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
+from segkit.ingest.privacy import fold_rare
 from segkit.labels import label
-from segkit.masking import fold_rare
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
 

@@ -137,7 +137,7 @@ def read_answers(
 
 
 def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
-    from segkit.ingest.answers import doubted_answers
+    from segkit.ingest.numbers import doubted_answers
 
     told = []
     for name in names:

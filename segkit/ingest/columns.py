@@ -1,4 +1,4 @@
-"""How does a mapped column become a clean one? Expressions by kind, with what was noticed."""
+"""Columns of a raw table, read as the mapping says."""
 
 from __future__ import annotations
 
@@ -9,11 +9,27 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted
-from segkit.ingest import parse
-from segkit.ingest.clock import Clock
-from segkit.ingest.identifiers import read_column
-from segkit.ingest.mapping import Mapping
-from segkit.ingest.months import date_words
+from segkit.ingest.cells import (
+    MICRO,
+    as_text,
+    flag,
+    from_micro,
+    is_text,
+    micro,
+    null_numbers,
+    present,
+    read_column,
+)
+from segkit.ingest.dates import (
+    LIMITS,
+    Clock,
+    DayOrder,
+    date_words,
+    day_order,
+    formats,
+    numeric_format,
+)
+from segkit.ingest.mapping import Mapping, as_date
 from segkit.ingest.numbers import (
     CURRENCY_UNITS,
     Dialect,
@@ -23,8 +39,6 @@ from segkit.ingest.numbers import (
     seen_dialect,
     units_of,
 )
-from segkit.ingest.options import as_date
-from segkit.ingest.spelling import LIMITS, DayOrder, day_order, formats, numeric_format
 from segkit.schema import fields
 
 NUMBERS = ("money", "number")
@@ -93,7 +107,7 @@ class Columns:
         """Give a raw column with nulls for what means 'no value'; texts trimmed."""
         if theirs not in self._cells:
             dtype = self.raw.schema[theirs]
-            cell = parse.present(pl.col(theirs), dtype, self.nulls)
+            cell = present(pl.col(theirs), dtype, self.nulls)
             self._cells[theirs] = self.raw.select(cell.alias(theirs)).to_series()
         return self._cells[theirs]
 
@@ -103,8 +117,8 @@ class Columns:
         if theirs is None:
             return pl.lit(self.constant(name) is None)
         empty = self.cells(theirs).is_null()
-        if parse.is_text(self.raw.schema[theirs]) and self._kind(name) in NUMBERS:
-            micro = [round(value * parse.MICRO) for value in parse.null_numbers(self.nulls)]
+        if is_text(self.raw.schema[theirs]) and self._kind(name) in NUMBERS:
+            micro = [round(value * MICRO) for value in null_numbers(self.nulls)]
             empty = empty | self._micros(name).is_in(micro).fill_null(value=False)
         return pl.lit(empty)
 
@@ -112,7 +126,7 @@ class Columns:
         return fields(self.table)[name].kind
 
     def id(self, name: str) -> pl.Expr:
-        """Read a column of ids as text; see `segkit.ingest.identifiers.read_column`."""
+        """Read a column of ids as text; see `segkit.ingest.cells.read_column`."""
         theirs = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.String)
         if theirs is None:
@@ -133,8 +147,8 @@ class Columns:
         if theirs is None:
             return constant
         dtype = self.raw.schema[theirs]
-        cell = parse.present(pl.col(theirs), dtype, self.nulls)
-        read = parse.as_text(cell, dtype, self.nulls)
+        cell = present(pl.col(theirs), dtype, self.nulls)
+        read = as_text(cell, dtype, self.nulls)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})
@@ -143,7 +157,7 @@ class Columns:
     def micro(self, name: str) -> pl.Expr:
         """Read a column of money or quantities exactly, as whole millionths (Int64)."""
         fixed = self.constant(name)
-        constant = pl.lit(None if fixed is None else round(float(fixed) * parse.MICRO), pl.Int64)
+        constant = pl.lit(None if fixed is None else round(float(fixed) * MICRO), pl.Int64)
         if self.source(name) is None:
             return constant
         read = pl.when(~self.blank(name)).then(pl.lit(self._micros(name)))
@@ -154,11 +168,11 @@ class Columns:
         theirs = str(self.source(name))
         if (name, theirs) not in self._read:
             cells, dtype = self.cells(theirs), self.raw.schema[theirs]
-            if parse.is_text(dtype):
+            if is_text(dtype):
                 cells = read_numbers(cells.cast(pl.String), self.dialect(theirs), self.units(name))
             read = pl.lit(None, dtype=pl.Int64)
             if cells.dtype.is_numeric():
-                read = parse.micro(pl.col("cell"), cells.dtype)
+                read = micro(pl.col("cell"), cells.dtype)
             micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
             self._read[name, theirs] = micros
         return self._read[name, theirs]
@@ -166,7 +180,7 @@ class Columns:
     def numbers(self, name: str) -> pl.Series:
         """Read a column's cells as numbers, null where they hold no value."""
         read = self._micros(name).to_frame("n")
-        return read.select(pl.when(~self.blank(name)).then(pl.col("n") / parse.MICRO)).to_series()
+        return read.select(pl.when(~self.blank(name)).then(pl.col("n") / MICRO)).to_series()
 
     @property
     def money(self) -> tuple[str, ...]:
@@ -186,7 +200,7 @@ class Columns:
     def strange(self, name: str) -> pl.Expr:
         """Tell whether a cell is a number of something else, such as 3 PCS."""
         theirs = self.source(name)
-        if theirs is None or not parse.is_text(self.raw.schema[theirs]):
+        if theirs is None or not is_text(self.raw.schema[theirs]):
             return pl.lit(value=False)
         cells = self.cells(theirs).cast(pl.String)
         return pl.lit(foreign_units(cells, self.units(name)))
@@ -200,7 +214,7 @@ class Columns:
         found: pl.Series | None = None
         for name in names:
             theirs = self.source(name)
-            if theirs is None or not parse.is_text(self.raw.schema[theirs]):
+            if theirs is None or not is_text(self.raw.schema[theirs]):
                 continue
             stated = currencies(self.cells(theirs).cast(pl.String), home, sure=sure)
             found = stated if found is None else found.zip_with(found.is_not_null(), stated)
@@ -208,7 +222,7 @@ class Columns:
 
     def number(self, name: str) -> pl.Expr:
         """Read a column of numbers (Float64)."""
-        return parse.from_micro(self.micro(name))
+        return from_micro(self.micro(name))
 
     def dialect(self, theirs: str) -> Dialect:
         """Tell how a text column writes numbers, as set or as seen."""
@@ -228,7 +242,7 @@ class Columns:
             return constant
         words = self.mapping.tables[self.table].values.get(name, {})
         cells = pl.lit(self.cells(theirs))
-        read = parse.flag(cells, self.raw.schema[theirs], self.nulls, words)
+        read = flag(cells, self.raw.schema[theirs], self.nulls, words)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def clock(self, name: str) -> Clock:
@@ -238,11 +252,11 @@ class Columns:
         words: dict[str, str] = {}
         if theirs is not None:
             dtype, cells = self.raw.schema[theirs], self.cells(theirs)
-            words = date_words(cells) if parse.is_text(dtype) else {}
+            words = date_words(cells) if is_text(dtype) else {}
             given = self.option("date_format")
             if given:
                 found = (given,) if isinstance(given, str) else tuple(given)
-            elif parse.is_text(dtype):
+            elif is_text(dtype):
                 order = self.day_order(name)
                 found = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
             elif dtype.is_numeric():

@@ -1,21 +1,240 @@
-"""Sources of raw rows: files, queries and frames to Polars, guessing nothing."""
+"""Sources of raw rows: files, workbooks, database queries and frames to Polars."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Map
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from segkit.errors import SourceError, unknown
-from segkit.frames import from_memory
-from segkit.ingest.databases import read_excel, read_query, readable
-from segkit.ingest.headers import RawTable
+from segkit.display import counted
+from segkit.errors import MappingError, SegkitError, SourceError, unknown
+from segkit.frames import from_list, from_memory
 from segkit.ingest.mapping import Mapping
-from segkit.ingest.textfiles import read_text
+from segkit.ingest.textfiles import SEARCHED, RawTable, distinct_names, header_place, read_text
 from segkit.schema import CONTRACTS
+
+ONE_SELECT = "expected one statement that selects rows from the file's own tables"
+# Functions that reach beyond the database, where an extension provides them.
+BARRED = ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer")
+
+
+@contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a file format's library raises on a damaged file into a `SourceError`."""
+    try:
+        yield
+    except SegkitError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except BaseException as error:
+        # A panic of a library in Rust derives from BaseException.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SourceError(
+            f"{path.name} is not a readable {kind}, or damaged: {first}; copy or export it again"
+        ) from error
+
+
+def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> RawTable:
+    """Read a sheet of a workbook by name or by number from 1, or several below one another.
+
+    Without a name the one sheet with a table is read. A column that holds numbers, dates and
+    texts is read as text, whatever its first rows hold.
+
+    Raises
+    ------
+    SourceError
+        If the extra is not installed, the file is no workbook, the sheet is not there, or several
+        sheets hold the same columns and none is named.
+    """
+    try:
+        import fastexcel
+    except ImportError as error:
+        raise SourceError(
+            f"{path.name} is an Excel file; reading it needs the extra: pip install segkit[excel]"
+        ) from error
+    with readable(path, "Excel file"):
+        book = fastexcel.read_excel(path)
+        names = list(book.sheet_names)
+    if sheet is not None:
+        listed = sheet if isinstance(sheet, list | tuple) else [sheet]
+        chosen = [_sheet(names, item) for item in listed]
+        notes: list[str] = []
+    else:
+        chosen, notes = _sheets_with_tables(path, book, names, table)
+    with readable(path, "Excel file"):
+        tables = [_read_sheet(path, book, name) for name in chosen]
+    notes += [note for item in tables for note in item.notes]
+    frames = [item.frame for item in tables]
+    if len(frames) > 1:
+        frames = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
+    return RawTable(pl.concat(frames, how="diagonal"), notes=tuple(notes))
+
+
+def _sheet(names: list[str], wanted: Any) -> str:
+    """Find a sheet by name or by number from 1."""
+    if isinstance(wanted, int) and 1 <= wanted <= len(names):
+        return names[wanted - 1]
+    if str(wanted) not in names:
+        raise SourceError(unknown("sheet", str(wanted), names))
+    return str(wanted)
+
+
+def _sheets_with_tables(
+    path: Path, book: Any, names: list[str], table: str
+) -> tuple[list[str], list[str]]:
+    """Choose the sheet that holds a table; ask where several hold the same columns."""
+    heads: dict[str, tuple[str, ...]] = {}
+    with readable(path, "Excel file"):
+        for name in names:
+            rows = _first_rows(book, name)
+            place = header_place(rows) if rows else 0
+            if len(rows) > place + 1 and sum(bool(cell) for cell in rows[place]) > 1:
+                heads[name] = tuple(str(cell or "").strip().lower() for cell in rows[place])
+    if not heads:
+        return names[:1], []
+    first = next(iter(heads))
+    alike = [name for name, head in heads.items() if head == heads[first]]
+    if len(alike) > 1:
+        listed = ", ".join(f'"{name}"' for name in alike)
+        raise SourceError(
+            f"{path.name} holds the same columns on {len(alike)} sheets; say which to read: "
+            f'[{table}] sheet = "{alike[0]}", or sheet = [{listed}] for all of them'
+        )
+    others = [name for name in names if name != first]
+    if not others:
+        return [first], []
+    listed = ", ".join(repr(name) for name in others)
+    return [first], [f"{path.name}: sheet {first!r} is read, {listed} not (sheet)"]
+
+
+def _first_rows(book: Any, name: str) -> list[tuple[str | None, ...]]:
+    sheet = book.load_sheet(name, header_row=None, skip_rows=0, n_rows=SEARCHED, dtypes="string")
+    rows: list[tuple[str | None, ...]] = sheet.to_polars().rows()
+    return rows
+
+
+def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
+    """Read one sheet below its header, every row looked at for the columns' types."""
+    rows = _first_rows(book, name)
+    if not rows:
+        raise SourceError(f"{path.name}: sheet {name!r} is empty; expected a header and rows")
+    place = header_place(rows)
+    names, notes = distinct_names(rows[place])
+    notes = [f"{path.name}: {note}" for note in notes]
+    if place:
+        notes.append(f"{path.name}: {counted(place, 'row')} above the header of {name!r} skipped")
+    sheet = book.load_sheet(
+        name, header_row=None, skip_rows=place + 1, column_names=names, schema_sample_rows=None
+    )
+    frame: pl.DataFrame = sheet.to_polars()
+    if frame.width < len(names):
+        frame = frame.with_columns(
+            pl.lit(None, pl.String).alias(missing) for missing in names[frame.width :]
+        )
+    return RawTable(frame.rename(dict(zip(frame.columns, names, strict=False))), notes=tuple(notes))
+
+
+def read_query(path: Path, sql: str | None, table: str) -> RawTable:
+    """Read the result of a query on a SQLite or DuckDB file, opened for reading only.
+
+    The query can do no more than select from the file's own tables: it makes no file and reads no
+    other.
+
+    Raises
+    ------
+    MappingError
+        If the mapping gives no query.
+    SourceError
+        If the extra is not installed, the query fails, or it does more than select.
+    """
+    if not sql:
+        raise MappingError(f'[{table}] reads a database: expected sql = "select ...", found none')
+    with readable(path, "database file"), path.open("rb") as handle:
+        head = handle.read(16)
+    if head.startswith(b"SQLite format 3"):
+        return _read_sqlite(path, sql)
+    try:
+        import duckdb
+    except ImportError as error:
+        raise SourceError(
+            f"{path.name} is a DuckDB file; reading it needs the extra: pip install segkit[duckdb]"
+        ) from error
+    closed: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": "false",
+        "autoload_known_extensions": "false",
+        "autoinstall_known_extensions": "false",
+        "lock_configuration": "true",
+    }
+    try:
+        with duckdb.connect(str(path), read_only=True, config=closed) as link:
+            kinds = [item.type for item in link.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                raise SourceError(f"{path.name}: {ONE_SELECT}")
+            cursor = link.execute(sql)
+            names, notes = distinct_names([item[0] for item in cursor.description])
+            arrays = cursor.fetchnumpy()
+            columns = dict(zip(names, arrays.values(), strict=True))
+            return RawTable(_from_arrays(names, columns), notes=tuple(notes))
+    except duckdb.Error as error:
+        raise SourceError(f"{path.name}: the query failed: {error}") from error
+
+
+def _from_arrays(names: list[str], arrays: Map[str, Any]) -> pl.DataFrame:
+    """Turn DuckDB's (masked) arrays into a frame; a mask means null."""
+    made = []
+    for name in names:
+        array = arrays[name]
+        mask = getattr(array, "mask", None)
+        values = getattr(array, "data", array) if mask is not None else array
+        kind = str(values.dtype)
+        if kind.startswith("datetime64"):
+            series = pl.Series(name, values.astype("datetime64[us]"))
+        elif kind == "object":
+            series = from_list(name, values.tolist())
+        else:
+            series = pl.Series(name, values)
+        if mask is not None and mask.any():
+            gone = pl.Series("gone", mask)
+            series = pl.select(pl.when(~gone).then(series)).to_series().alias(name)
+        made.append(series)
+    return pl.DataFrame(made)
+
+
+def _read_sqlite(path: Path, sql: str) -> RawTable:
+    import sqlite3
+    from contextlib import closing
+
+    allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+
+    def authorise(action: int, *about: str | None) -> int:
+        """Let a statement read and compute; nothing else."""
+        harmless = action == sqlite3.SQLITE_FUNCTION and str(about[1]).lower() not in BARRED
+        return sqlite3.SQLITE_OK if action in allowed or harmless else sqlite3.SQLITE_DENY
+
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as link:
+            link.execute("pragma temp_store = memory")
+            link.set_authorizer(authorise)
+            cursor = link.execute(sql)
+            if cursor.description is None:
+                raise SourceError(f"{path.name}: {ONE_SELECT}")
+            names, notes = distinct_names([item[0] for item in cursor.description])
+            rows = cursor.fetchall()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        why = f"{error}; {ONE_SELECT}" if "authorized" in str(error) else str(error)
+        raise SourceError(f"{path.name}: the query failed: {why}") from error
+    lists = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+    made = [from_list(n, values) for n, values in zip(names, lists, strict=True)]
+    return RawTable(pl.DataFrame(made), notes=tuple(notes))
+
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 EXCEL_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")

@@ -1,4 +1,4 @@
-"""How is an intake kept? Clean Parquet, rejects, ledger and mapping in one folder."""
+"""Result of an intake: clean tables, a customer's traces, and the folder that keeps them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,274 @@ import json
 import shutil
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from segkit.errors import SourceError
+from segkit.display import number
+from segkit.errors import DataError, SourceError
+from segkit.ids import ids_of
+from segkit.ingest.cells import MICRO
+from segkit.ingest.ledger import Ledger, money_from_micro
 from segkit.ingest.mapping import Mapping
-from segkit.ingest.settle import WHO
-from segkit.ledger import Ledger
-from segkit.private import POINTER, VARIABLE, find_private, keep_private
+from segkit.ingest.people import WHO
+from segkit.ingest.privacy import POINTER, VARIABLE, find_private, keep_private
+from segkit.result import Result
 from segkit.schema import CONTRACTS, OPEN
 from segkit.writing import close_to_others, private_folder
 
-if TYPE_CHECKING:
-    from segkit.ingest.process import Intake
-
 LEDGER, MAPPING = "ledger.json", "mapping.toml"
 REJECTED = ("source_row", "reason", WHO)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """Clean tables, with the account of how they came to be.
+
+    Attributes
+    ----------
+    tables : mapping of str to polars.DataFrame
+        The clean tables by name; `orders`, `events` ... give them, or None. After `open` each is
+        read when it is first asked for.
+    rejects : mapping of str to polars.DataFrame
+        For each table the rows set apart: ``source_row``, ``reason``,
+        ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
+    ledger : Ledger
+        Every row and every penny accounted for.
+    mapping : Mapping
+        The mapping as used.
+    notes : tuple of str
+        What was changed or assumed without setting rows apart.
+    raw : dict of str to (polars.DataFrame or polars.LazyFrame), or None
+        The raw tables, for `trace` (lazy after `open`); None where a folder holds none.
+    """
+
+    tables: Map[str, pl.DataFrame]
+    rejects: Map[str, pl.DataFrame]
+    ledger: Ledger
+    mapping: Mapping
+    notes: tuple[str, ...] = ()
+    raw: Map[str, pl.DataFrame | pl.LazyFrame] | None = None
+
+    @property
+    def orders(self) -> pl.DataFrame | None:
+        """Clean order lines: sales and returns."""
+        return self.tables.get("orders")
+
+    @property
+    def events(self) -> pl.DataFrame | None:
+        """Clean events."""
+        return self.tables.get("events")
+
+    @property
+    def customers(self) -> pl.DataFrame | None:
+        """One row a customer."""
+        return self.tables.get("customers")
+
+    @property
+    def products(self) -> pl.DataFrame | None:
+        """One row a product."""
+        return self.tables.get("products")
+
+    @property
+    def prices(self) -> pl.DataFrame | None:
+        """Prices by product and first day."""
+        return self.tables.get("prices")
+
+    @property
+    def fx(self) -> pl.DataFrame | None:
+        """Rates to the reporting currency by first day."""
+        return self.tables.get("fx")
+
+    @property
+    def campaigns(self) -> pl.DataFrame | None:
+        """One row a campaign."""
+        return self.tables.get("campaigns")
+
+    @property
+    def survey(self) -> pl.DataFrame | None:
+        """One row a respondent."""
+        return self.tables.get("survey")
+
+    @property
+    def assignments(self) -> pl.DataFrame | None:
+        """Which customer was drawn into which arm."""
+        return self.tables.get("assignments")
+
+    def trace(self, customer_id: str) -> Trace:
+        """Which raw rows stand behind this customer? See `segkit.ingest.store.Trace`."""
+        return trace_customer(self, customer_id)
+
+    def save(
+        self, folder: Path | str, *, private: Path | str | None = None, owner: Path | None = None
+    ) -> Path:
+        """Write the clean tables, rejects, ledger and mapping to a folder; return it.
+
+        With ``private``, raw rows and rejects are kept in a store there, on behalf of the run
+        ``owner``; see `segkit.ingest.store.save_intake`.
+        """
+        root = None if private is None else Path(private)
+        return save_intake(self, Path(folder), private=root, owner=owner)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Intake:
+        """Read back what `save` wrote."""
+        return open_intake(Path(folder))
+
+    def __str__(self) -> str:
+        return self.ledger.text
+
+    def _repr_html_(self) -> str:
+        return self.ledger._repr_html_()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace(Result):
+    """A customer's raw rows beside the clean ones, and totals that re-add to the features.
+
+    Attributes
+    ----------
+    customer_id : str
+        The customer.
+    raw : dict of str to polars.DataFrame
+        For each table the customer's raw rows: ``source_row``, ``reason`` (null: kept), then
+        the source's own columns. Where no raw table is at hand, rejected rows only.
+    clean : dict of str to polars.DataFrame
+        For each table the customer's clean rows.
+    lines, returns, orders, events : int
+        Clean order lines (returns among them), orders with at least one sale line, and events.
+    amount, sales : Decimal
+        Exact sums of the clean lines: net of returns, and sales alone.
+    """
+
+    customer_id: str
+    raw: dict[str, pl.DataFrame]
+    clean: dict[str, pl.DataFrame]
+    lines: int
+    returns: int
+    orders: int
+    events: int
+    amount: Decimal
+    sales: Decimal
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each raw row: table, source_row, fate, and the clean amount."""
+        parts = []
+        for table, rows in self.raw.items():
+            fate = rows.select(
+                pl.lit(table).alias("table"),
+                pl.col("source_row").cast(pl.Int64),
+                pl.col("reason").fill_null("kept").alias("fate"),
+            )
+            clean = self.clean.get(table)
+            if clean is not None and "amount" in clean.columns:
+                fate = fate.join(clean.select("source_row", "amount"), on="source_row", how="left")
+            else:
+                fate = fate.with_columns(pl.lit(None, dtype=pl.Float64).alias("amount"))
+            parts.append(fate)
+        schema = {"table": pl.String, "source_row": pl.Int64, "fate": pl.String}
+        empty = pl.DataFrame(schema=schema | {"amount": pl.Float64})
+        return pl.concat([empty, *parts]).sort("table", "source_row")
+
+    @property
+    def text(self) -> str:
+        """What stands behind the customer, in a sentence or two."""
+        fates = self.to_frame()
+        apart = fates.filter(pl.col("fate") != "kept")
+        reasons = ", ".join(
+            f"{reason.replace('_', ' ')} {number(rows)}"
+            for reason, rows in apart["fate"].value_counts(sort=True).iter_rows()
+        )
+        told = (
+            f"{number(self.lines)} clean order lines ({number(self.returns)} returns) in "
+            f"{number(self.orders)} orders, net {number(self.amount)}, sales "
+            f"{number(self.sales)}; {number(self.events)} events."
+        )
+        if apart.height:
+            return f"{told} Set apart: {reasons}."
+        return f"{told} No row of this customer is set apart."
+
+
+def trace_customer(taken: Intake, customer_id: str) -> Trace:
+    """Gather a customer's raw and clean rows from an intake.
+
+    Raises
+    ------
+    DataError
+        If no row names the customer (or the customer is erased), or the raw rows and rejects of a
+        saved intake are not there.
+    """
+    if taken.tables and not taken.rejects:
+        raise DataError(f"a customer cannot be traced: {taken.notes[-1]}")
+    asked, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
+    raw: dict[str, pl.DataFrame] = {}
+    clean: dict[str, pl.DataFrame] = {}
+    for table, frame in taken.tables.items():
+        if "customer_id" not in frame.columns:
+            continue
+        clean[table] = frame.filter(pl.col("customer_id") == customer_id)
+        rejects = taken.rejects[table].filter(pl.col(WHO) == customer_id)
+        raw[table] = _raw_rows(taken, table, clean[table], rejects)
+    if not any(frame.height for frame in (*raw.values(), *clean.values())):
+        raise DataError(
+            f"no row names customer {asked!r} (or it was erased); ids are text, compared "
+            "letter by letter"
+        )
+    return _totals(customer_id, raw, clean)
+
+
+def _raw_rows(
+    taken: Intake, table: str, clean: pl.DataFrame, rejects: pl.DataFrame
+) -> pl.DataFrame:
+    fates = pl.concat(
+        [
+            clean.select("source_row", pl.lit(None, dtype=pl.String).alias("reason")),
+            rejects.select("source_row", "reason"),
+        ]
+    ).sort("source_row")
+    if taken.raw is None or table not in taken.raw:
+        return rejects.drop(WHO)
+    source = taken.raw[table].lazy()
+    names = source.collect_schema().names()
+    clash: dict[str, str] = {
+        name: f"raw_{name}" for name in ("source_row", "reason") if name in names
+    }
+    numbered = source.rename(clash).with_row_index("source_row")
+    numbered = numbered.with_columns(pl.col("source_row").cast(pl.Int64))
+    picked = numbered.filter(pl.col("source_row").is_in(fates["source_row"].implode())).collect()
+    return fates.join(picked, on="source_row", how="left", maintain_order="left")
+
+
+def _totals(
+    customer_id: str, raw: dict[str, pl.DataFrame], clean: dict[str, pl.DataFrame]
+) -> Trace:
+    lines = clean.get("orders")
+    events = clean.get("events")
+    counts = {"lines": 0, "returns": 0, "orders": 0}
+    amount = sales = Decimal(0)
+    if lines is not None and lines.height:
+        micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
+        sold = lines.filter(~pl.col("is_return"))
+        amount = money_from_micro(lines.select(micro.sum()).item()) or Decimal(0)
+        sales = money_from_micro(sold.select(micro.sum()).item()) or Decimal(0)
+        counts = {
+            "lines": lines.height,
+            "returns": lines.height - sold.height,
+            "orders": sold["order_id"].n_unique(),
+        }
+    return Trace(
+        customer_id,
+        raw,
+        clean,
+        counts["lines"],
+        counts["returns"],
+        counts["orders"],
+        0 if events is None else events.height,
+        amount,
+        sales,
+    )
 
 
 def save_intake(
@@ -38,7 +288,7 @@ def save_intake(
     taken : Intake
     folder : pathlib.Path
     private : pathlib.Path, optional
-        Root of the stores that take the raw rows and the rejects (`segkit.private`); by
+        Root of the stores that take the raw rows and the rejects (`segkit.ingest.privacy`); by
         default they lie in ``folder`` too.
     owner : pathlib.Path, optional
         The run on whose behalf they are kept; ``folder`` itself by default.
@@ -153,8 +403,6 @@ def open_intake(folder: Path) -> Intake:
     SourceError
         If the folder holds no intake.
     """
-    from segkit.ingest.process import Intake
-
     if not (folder / LEDGER).is_file():
         raise SourceError(f"expected a saved intake (with {LEDGER}) in {folder.name}/, found none")
     ledger = Ledger.from_dict(json.loads((folder / LEDGER).read_text(encoding="utf-8")))

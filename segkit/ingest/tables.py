@@ -1,4 +1,4 @@
-"""Which events, customers, prices and answers can be trusted? Every table but orders."""
+"""Events, customers, products, prices, rates and surveys: every table but orders."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ingest.answers import count_unreadable, read_item
-from segkit.ingest.clock import DATE_LIKE
+from segkit.ingest.cells import is_text
 from segkit.ingest.columns import Columns
-from segkit.ingest.parse import is_text
+from segkit.ingest.dates import DATE_LIKE
+from segkit.ingest.numbers import count_unreadable, read_item
 from segkit.ingest.people import People, customers_of
-from segkit.ingest.reasons import consent_rules, date_rules, people_rules
-from segkit.ingest.settle import REPEAT, Rule, Settled, repeats, settle
+from segkit.ingest.rejects import (
+    REPEAT,
+    Rule,
+    Settled,
+    consent_rules,
+    date_rules,
+    people_rules,
+    repeats,
+    settle,
+)
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
 

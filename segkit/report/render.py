@@ -16,7 +16,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
-from segkit.masking import mask_outputs
+from segkit.ingest.privacy import mask_outputs
 from segkit.report.evidence import SHOWN, files, linked, mark_tables
 from segkit.report.page import hide_addresses, part
 from segkit.report.style import TEMPLATES, style
@@ -50,7 +50,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
 
     What the notebook's cells have put out is masked in both, unless it was opened for personal data
-    (`segkit.masking.mask_outputs`).
+    (`segkit.ingest.privacy.mask_outputs`).
 
     Parameters
     ----------

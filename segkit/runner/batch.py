@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import DataError, ParameterError, RunError
-from segkit.masking import mask_error
+from segkit.ingest.privacy import mask_error
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch

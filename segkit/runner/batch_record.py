@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segkit.private import path_between
+from segkit.ingest.privacy import path_between
 from segkit.runner.catalog import Catalog
 from segkit.runner.children import Child
 from segkit.runner.journal import SCHEMA, now

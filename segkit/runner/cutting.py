@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError
-from segkit.ingest.audit import settle_mapping
 from segkit.ingest.columns import Columns
 from segkit.ingest.mapping import Mapping
 from segkit.ingest.people import customers_of, links_from
+from segkit.ingest.proposal import settle_mapping
 from segkit.ingest.readers import gather
 from segkit.pipeline import link_source
 from segkit.runner.raw import load_raw

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
-from segkit.masking import mask_error
-from segkit.private import private_root, refer_again, settle_private
+from segkit.ingest.privacy import mask_error, private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook
 from segkit.runner.context import build_context, find_data
 from segkit.runner.earlier import take_over

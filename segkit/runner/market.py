@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import SegkitError
-from segkit.masking import mask_error
+from segkit.ingest.privacy import mask_error
 from segkit.runner.catalog import Catalog
 from segkit.runner.pool import Pool
 from segkit.runner.record import write_bare

@@ -1,7 +1,7 @@
 """How are the data divided by market? Every raw row goes to one market, or is counted as without.
 
 Each market's part is a folder of raw tables, as Parquet, that a run reads like any data of the
-user's own. All parts lie in one store outside the reports (`segkit.private`). The orders
+user's own. All parts lie in one store outside the reports (`segkit.ingest.privacy`). The orders
 are divided by the column; other tables that name customers follow the customers; tables that name
 none (products, prices, rates, campaigns) go to every market whole.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.private import POINTER, keep_private, private_root, settle_private
+from segkit.ingest.privacy import POINTER, keep_private, private_root, settle_private
 from segkit.runner.manifest import (
     data_inputs,
     intact,

@@ -15,8 +15,7 @@ from urllib.parse import quote
 from segkit.display import table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
-from segkit.masking import mask_text
-from segkit.private import private_root, settle_private
+from segkit.ingest.privacy import mask_text, private_root, settle_private
 from segkit.result import Result, decode, encode
 from segkit.runner.context import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked

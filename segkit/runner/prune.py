@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.errors import ParameterError, RunError
-from segkit.private import free_with, private_root, roots_of, settle_private
+from segkit.ingest.privacy import free_with, private_root, roots_of, settle_private
 from segkit.runner.earlier import RECORD, same_series
 from segkit.runner.folder import WORK, clean, held, locked
 from segkit.runner.manifest import read_json
@@ -43,7 +43,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     Never removed: a run that is being written; the newest good run of a series and market, even
     where later ones failed; a folder that no runner wrote. A folder leaves its place in one step,
     so that a process killed meanwhile leaves no half run behind. Raw rows and rejects that no run
-    refers to any more go too (`segkit.private`).
+    refers to any more go too (`segkit.ingest.privacy`).
 
     Parameters
     ----------

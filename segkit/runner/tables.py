@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.display import counted, table_html
 from segkit.errors import ParameterError, RunError
-from segkit.masking import mask_column, mask_html, mask_text, personal_columns
+from segkit.ingest.privacy import mask_column, mask_html, mask_text, personal_columns
 from segkit.result import Result
 from segkit.writing import write_frame
 
@@ -22,8 +22,8 @@ def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict
     """Return what of a frame may be shown, the columns left out, and the cells masked by column.
 
     Columns whose name says that they are personal are left out; e-mail addresses, phone, card and
-    account numbers in any other column of texts are masked (`segkit.masking.mask_column`), in the
-    names of columns too.
+    account numbers in any other column of texts are masked (`segkit.ingest.privacy.mask_column`),
+    in the names of columns too.
 
     Examples
     --------

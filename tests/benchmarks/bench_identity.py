@@ -11,7 +11,7 @@ import time
 import numpy as np
 import polars as pl
 
-from segkit.identity import link
+from segkit.ingest.identity import link
 
 
 def make(n: int) -> pl.DataFrame:

@@ -1,23 +1,114 @@
-"""Who is one customer: identifiers linked by connected components, doubts reported."""
+"""Identity of customers: identifiers linked by connected components."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
-from segkit.identity import doubts
-from segkit.identity.graph import (
+from segkit.ingest.graph import (
     Graph,
     components,
     degrees,
+    describe_large,
+    find_conflicts,
+    gather_claims,
+    list_hubs,
     number_nodes,
 )
-from segkit.identity.outcome import Identities
+from segkit.result import Result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities(Result):
+    """Which identifiers belong to one customer, and where that is doubtful.
+
+    Attributes
+    ----------
+    mapping : polars.DataFrame
+        identifier_type, identifier (tidied), customer_id (of the one customer): one row an
+        identifier, sorted; for intake. Identifiers cut as hubs are left out.
+    customers : polars.DataFrame
+        customer_id, identifiers (how many), customer_ids (how many of them customer ids);
+        sorted.
+    conflicts : polars.DataFrame
+        One row a customer and contradicted key: customer_id, key, values (sorted), found
+        (how many values), customer_ids (joined in the component).
+    large : polars.DataFrame
+        Implausibly large components, largest first, at most 20: customer_id, customer_ids,
+        identifiers, bridge_type, bridge (the identifier that holds it together),
+        bridge_degree, pieces_without, largest_without (customer ids in the largest piece).
+    cut : polars.DataFrame
+        Hubs that were cut: identifier_type, identifier, degree.
+    links : int
+        Rows given.
+    empty : int
+        Cells of the identifier columns that said to be missing ("", "none", "n/a", …).
+    customer_ids : int
+        Distinct customer ids before linking.
+    large_found : int
+        Components above the size that counts as plausible.
+    """
+
+    mapping: pl.DataFrame
+    customers: pl.DataFrame
+    conflicts: pl.DataFrame
+    large: pl.DataFrame
+    cut: pl.DataFrame
+    links: int
+    empty: int
+    customer_ids: int
+    large_found: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the counts, one row each; no identifier is shown."""
+        rows = {
+            "links": self.links,
+            "identifiers": self.mapping.height,
+            "customer ids": self.customer_ids,
+            "customers after linking": self.customers.height,
+            "customers of several customer ids": int((self.customers["customer_ids"] > 1).sum()),
+            "customers with a contradiction": self.conflicts["customer_id"].n_unique(),
+            "implausibly large customers": self.large_found,
+            "hubs cut": self.cut.height,
+            "empty identifiers": self.empty,
+        }
+        return pl.DataFrame({"what": list(rows), "count": list(rows.values())})
+
+    @property
+    def text(self) -> str:
+        """The finding in words, without any identifier."""
+        parts = [
+            (
+                f"{number(self.links)} links join {number(self.customer_ids)} customer ids and "
+                f"{number(self.mapping.height - self.customer_ids)} other identifiers into "
+                f"{number(self.customers.height)} customers."
+            )
+        ]
+        if self.cut.height:
+            parts.append(
+                f"{number(self.cut.height)} identifiers shared by several customers join nobody."
+            )
+        if self.conflicts.height:
+            keys = ", ".join(sorted(set(self.conflicts["key"])))
+            count = self.conflicts["customer_id"].n_unique()
+            parts.append(f"{number(count)} customers contradict themselves ({keys}).")
+        if self.large_found:
+            row = self.large.row(0, named=True)
+            parts.append(
+                f"{number(self.large_found)} are implausibly large; the largest joins "
+                f"{number(row['customer_ids'])} customer ids, and without one {row['bridge_type']} "
+                f"it falls into {number(row['pieces_without'])}: set max_degree to cut such hubs."
+            )
+        parts.append("Whoever shares an identifier counts as one customer, families too.")
+        return " ".join(parts)
+
 
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
 LONG = ("identifier_type", "identifier", "other_type", "other")
@@ -101,18 +192,18 @@ def link(
     names = _name(whole, labels)
     kept = np.ones(len(labels), dtype=bool)
     kept[cut] = False
-    claims = doubts.claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
-    large, found = doubts.large(whole, names, edges, labels, plausible)
+    claims = gather_claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
+    large, large_found = describe_large(whole, names, edges, labels, plausible)
     return Identities(
         mapping=whole.nodes.with_columns(customer_id=names.gather(labels)).filter(pl.Series(kept)),
         customers=_customers(whole, names, labels, kept),
-        conflicts=doubts.conflicts(claims, whole, names, labels),
+        conflicts=find_conflicts(claims, whole, names, labels),
         large=large,
-        cut=doubts.hubs(whole, cut),
+        cut=list_hubs(whole, cut),
         links=links.height,
         empty=int((whole.codes < 0).sum()) - sum(series.null_count() for _, series in columns),
         customer_ids=int(whole.is_customer.sum()),
-        large_found=found,
+        large_found=large_found,
     )
 
 

@@ -1,4 +1,4 @@
-"""From raw tables to clean ones: one call, every row accounted for."""
+"""Intake of raw tables: one call, every row accounted for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -14,18 +14,24 @@ from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
 from segkit.ingest.columns import Columns
+from segkit.ingest.ledger import Ledger, Part, Step
 from segkit.ingest.mapping import Mapping, lacks
 from segkit.ingest.orders import clean_orders, read_orders
-from segkit.ingest.people import IDENTIFIERS, People, erased_ids, links_from, match_lists
-from segkit.ingest.pseudonyms import pseudonymised
-from segkit.ingest.readers import gather
-from segkit.ingest.settle import WHO
+from segkit.ingest.people import (
+    IDENTIFIERS,
+    WHO,
+    People,
+    erased_ids,
+    links_from,
+    match_lists,
+    pseudonymised,
+)
+from segkit.ingest.questions import Finding
+from segkit.ingest.readers import Gathered, gather
+from segkit.ingest.store import Intake
 from segkit.ingest.tables import clean_events, clean_table, read_events, read_table
-from segkit.ledger import Ledger, Part, Step
+from segkit.result import Result
 from segkit.schema import CONTRACTS, fields, validate
-
-if TYPE_CHECKING:
-    from segkit.ingest.trace import Trace
 
 TABLES = tuple(CONTRACTS)
 # Orders and events come after what they are checked against.
@@ -61,110 +67,22 @@ def read_columns(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intake:
-    """Clean tables, with the account of how they came to be.
+class Audited:
+    """The tables that an audit has read.
 
     Attributes
     ----------
-    tables : mapping of str to polars.DataFrame
-        The clean tables by name; `orders`, `events` ... give them, or None. After `open` each is
-        read when it is first asked for.
-    rejects : mapping of str to polars.DataFrame
-        For each table the rows set apart: ``source_row``, ``reason``,
-        ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
-    ledger : Ledger
-        Every row and every penny accounted for.
-    mapping : Mapping
-        The mapping as used.
-    notes : tuple of str
-        What was changed or assumed without setting rows apart.
-    raw : dict of str to (polars.DataFrame or polars.LazyFrame), or None
-        The raw tables, for `trace` (lazy after `open`); None where a folder holds none.
+    gathered : Gathered
+        The raw tables, with the mapping as completed.
+    questions : list of Finding
+        What was open.
+    readings : dict of str to Reading
+        The columns as read; `segkit.intake` takes each out as it uses it, to free its memory.
     """
 
-    tables: Map[str, pl.DataFrame]
-    rejects: Map[str, pl.DataFrame]
-    ledger: Ledger
-    mapping: Mapping
-    notes: tuple[str, ...] = ()
-    raw: Map[str, pl.DataFrame | pl.LazyFrame] | None = None
-
-    @property
-    def orders(self) -> pl.DataFrame | None:
-        """Clean order lines: sales and returns."""
-        return self.tables.get("orders")
-
-    @property
-    def events(self) -> pl.DataFrame | None:
-        """Clean events."""
-        return self.tables.get("events")
-
-    @property
-    def customers(self) -> pl.DataFrame | None:
-        """One row a customer."""
-        return self.tables.get("customers")
-
-    @property
-    def products(self) -> pl.DataFrame | None:
-        """One row a product."""
-        return self.tables.get("products")
-
-    @property
-    def prices(self) -> pl.DataFrame | None:
-        """Prices by product and first day."""
-        return self.tables.get("prices")
-
-    @property
-    def fx(self) -> pl.DataFrame | None:
-        """Rates to the reporting currency by first day."""
-        return self.tables.get("fx")
-
-    @property
-    def campaigns(self) -> pl.DataFrame | None:
-        """One row a campaign."""
-        return self.tables.get("campaigns")
-
-    @property
-    def survey(self) -> pl.DataFrame | None:
-        """One row a respondent."""
-        return self.tables.get("survey")
-
-    @property
-    def assignments(self) -> pl.DataFrame | None:
-        """Which customer was drawn into which arm."""
-        return self.tables.get("assignments")
-
-    def trace(self, customer_id: str) -> Trace:
-        """Which raw rows stand behind this customer? See `segkit.ingest.trace.Trace`."""
-        from segkit.ingest.trace import trace_customer
-
-        return trace_customer(self, customer_id)
-
-    def save(
-        self, folder: Path | str, *, private: Path | str | None = None, owner: Path | None = None
-    ) -> Path:
-        """Write the clean tables, rejects, ledger and mapping to a folder; return it.
-
-        With ``private``, raw rows and rejects are kept in a store there, on behalf of the run
-        ``owner``; see `segkit.ingest.store.save_intake`.
-        """
-        from segkit.ingest.store import save_intake
-
-        root = None if private is None else Path(private)
-        return save_intake(self, Path(folder), private=root, owner=owner)
-
-    @classmethod
-    def open(cls, folder: Path | str) -> Intake:
-        """Read back what `save` wrote."""
-        from segkit.ingest.store import open_intake
-
-        return open_intake(Path(folder))
-
-    def __str__(self) -> str:
-        return self.ledger.text
-
-    def _repr_html_(self) -> str:
-        return self.ledger._repr_html_()
+    gathered: Gathered
+    questions: list[Finding]
+    readings: dict[str, Reading]
 
 
 def intake(
@@ -214,11 +132,11 @@ def intake(
     >>> taken.orders.height, taken.ledger.reasons()
     (1, {'missing_customer_id': 1})
     """
-    from segkit.ingest.audit import Audit, settle_mapping
+    from segkit.ingest.proposal import settle_mapping
 
     found = gather(source, mapping)
     raw = found.raw
-    audited = source.audited if isinstance(source, Audit) and mapping is None else None
+    audited: Audited | None = getattr(source, "audited", None) if mapping is None else None
     if audited is None:
         used, asked = settle_mapping(raw, found.given)
     else:
@@ -386,3 +304,96 @@ def _note_consent(
 
 def _refused_in(rejects: pl.DataFrame) -> pl.Series:
     return rejects.filter(pl.col("reason") == "no_profiling_consent")[WHO].alias("customer_id")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerCounts(Result):
+    """How many customers there are, counted in each way that a report counts them.
+
+    Attributes
+    ----------
+    accounts : int or None
+        Customer ids before linking; None where nothing was linked.
+    customers : int or None
+        Customers after linking.
+    ordering : int
+        Customers with an order line in the raw tables.
+    kept : int
+        Customers with an order line that is kept.
+    buyers : int
+        Customers with a sale line that is kept: the customer table's rows.
+    """
+
+    accounts: int | None
+    customers: int | None
+    ordering: int
+    kept: int
+    buyers: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the counts, one row each."""
+        rows = {
+            "accounts": self.accounts,
+            "customers after linking": self.customers,
+            "customers with an order line": self.ordering,
+            "customers with an order line that is kept": self.kept,
+            "customers who bought": self.buyers,
+        }
+        return pl.DataFrame({"what": list(rows), "count": list(rows.values())})
+
+    @property
+    def text(self) -> str:
+        """The counts in one sentence."""
+        first = ""
+        if self.accounts is not None:
+            first = (
+                f"{counted(self.accounts, 'account')} belong to {number(self.customers)} "
+                "customers after linking: "
+            )
+        return (
+            f"{first}{number(self.ordering)} of them have an order line, {number(self.kept)} one "
+            f"that is kept, and {number(self.buyers)} of these bought, which makes the rows of the "
+            "customer table."
+        )
+
+
+def count_customers(taken: Intake, linked: Any = None) -> CustomerCounts:
+    """Count the customers at each step from accounts to the customer table.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean tables, with what was rejected.
+    linked : Identities, optional
+        What `segkit.link_source` gave to that intake.
+
+    Returns
+    -------
+    CustomerCounts
+
+    Raises
+    ------
+    DataError
+        If there are no orders.
+
+    Examples
+    --------
+    >>> from segkit.ingest import intake
+    >>> lines = pl.DataFrame({"customer_id": ["a", "b", "b"], "amount": [10.0, -5.0, 0.0],
+    ...                       "order_time": ["2024-05-01"] * 3})
+    >>> counts = count_customers(intake(lines))
+    >>> counts.ordering, counts.kept, counts.buyers
+    (2, 2, 1)
+    """
+    orders = taken.orders
+    if orders is None:
+        raise DataError("customers are counted by their orders; the source has none")
+    named = pl.concat([orders["customer_id"], taken.rejects["orders"][WHO].alias("customer_id")])
+    people = None if linked is None else int((linked.customers["customer_ids"] > 0).sum())
+    return CustomerCounts(
+        None if linked is None else linked.customer_ids,
+        people,
+        named.drop_nulls().n_unique(),
+        orders["customer_id"].n_unique(),
+        orders.filter(~pl.col("is_return"))["customer_id"].n_unique(),
+    )

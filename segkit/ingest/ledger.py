@@ -1,4 +1,4 @@
-"""Where did every row and every penny go? The account that intake renders, step by step."""
+"""Ledger of raw rows and money: kept, or rejected under one reason."""
 
 from __future__ import annotations
 

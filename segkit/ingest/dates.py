@@ -1,0 +1,521 @@
+"""Dates and times of any spelling: names of months, order of day and month, zones, UTC."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import polars as pl
+
+from segkit.ingest.cells import is_text, text
+
+LANGUAGES = "English, German, French, Spanish, Italian, Portuguese and Dutch"
+# Without accents, in lower case; German, French, Spanish, Italian, Portuguese, Dutch.
+NAMES: dict[str, str] = {
+    "Jan": "january januar jaenner janner jan janvier janv enero ene gennaio genn gen janeiro "
+    "januari",
+    "Feb": "february februar feb fevrier fevr fev febrero febbraio febbr fevereiro februari febr",
+    "Mar": "march marz maerz mrz mar mars marzo marco maart mrt",
+    "Apr": "april apr avril avr abril abr aprile",
+    "May": "may mai mayo maggio magg mag maio mei",
+    "Jun": "june juni jun juin junio giugno giu junho",
+    "Jul": "july juli jul juillet juil julio luglio lug julho",
+    "Aug": "august aug aout agosto ago augustus",
+    "Sep": "september sept sep septembre septiembre setiembre settembre sett set setembro",
+    "Oct": "october oktober oct okt octobre octubre ottobre ott outubro out",
+    "Nov": "november nov novembre noviembre novembro",
+    "Dec": "december dezember dec dez decembre diciembre dic dicembre dezembro",
+}
+MONTHS = {name: short for short, names in NAMES.items() for name in names.split()}
+# What stands around a date and says nothing that it does not: weekdays, "de", "of", "le".
+_IDLE = (
+    "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs "
+    "fri sat sun montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag "
+    "lundi mardi mercredi jeudi vendredi samedi dimanche lun mer jeu ven sam dim "
+    "lunes martes miercoles jueves viernes sabado domingo mie jue vie sab dom "
+    "lunedi martedi mercoledi giovedi venerdi gio segunda terca quarta quinta sexta feira seg ter "
+    "qua qui sex maandag dinsdag woensdag donderdag vrijdag zaterdag zondag "
+    "de del do di of le den der the il el op as um uhr"
+)
+IDLE = frozenset(_IDLE.split())
+WORD = r"\p{L}{2,}"
+
+
+def date_words(values: pl.Series) -> dict[str, str]:
+    """Find the words of a text column of dates that a date format would not read.
+
+    Parameters
+    ----------
+    values : polars.Series
+        Text.
+
+    Returns
+    -------
+    dict of str to str
+        Every word to what stands for it ("août" to "Aug", "lundi" to nothing); empty where the
+        column holds no months' names, or all are English already.
+
+    Examples
+    --------
+    >>> date_words(pl.Series(["lundi 5 août 2024"]))
+    {'lundi': '', 'août': 'Aug'}
+    >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
+    {}
+    """
+    texts = values.cast(pl.String)
+    spelt = texts.filter(texts.str.contains(WORD).fill_null(value=False)).unique(
+        maintain_order=True
+    )
+    if not spelt.len():
+        return {}
+    words = spelt.str.extract_all(WORD).explode().drop_nulls().unique(maintain_order=True)
+    found = {word: _read(word) for word in words.head(200)}
+    strange = [word for word, meant in found.items() if meant != word and not _english(word, meant)]
+    months = any(meant in NAMES for meant in found.values())
+    return found if months and strange else {}
+
+
+def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
+    """Write the dates of a column with the words that `date_words` found for it.
+
+    Examples
+    --------
+    >>> words = {"lundi": "", "août": "Aug"}
+    >>> pl.select(in_english(pl.lit("lundi 5 août 2024"), words)).item()
+    '5 Aug 2024'
+    """
+    if not words:
+        return cell
+    longest = sorted(words, key=len, reverse=True)
+    # "mar. 5 mars": what stands before the day is a weekday, whatever else it may mean.
+    bare = cell.str.replace(r"^\p{L}{2,10}[.,]*\s+(\d{1,2}[-. ]+(?:\p{L}{1,3} )?\p{L}{3,})", "${1}")
+    put = bare.str.replace_many(longest, [words[word] for word in longest], leftmost=True)
+    spaced = put.str.replace_all(r"\s+[àÀaeEA]\s+|\s+", " ")
+    return spaced.str.strip_chars(" ,.'’-")
+
+
+def _read(word: str) -> str:
+    """Give what stands for a word: an English month, nothing, or the word itself."""
+    bare = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
+    if bare in MONTHS:
+        return MONTHS[bare]
+    return "" if bare in IDLE else word
+
+
+def _english(word: str, meant: str) -> bool:
+    """Tell whether a date format reads the word as it is: Aug or August."""
+    return word.lower() in (meant.lower(), NAMES.get(meant, "").split()[0] if meant else "")
+
+
+_PARTS = r"^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)"
+# Day, month and year by their place among a date's three numbers.
+ORDERS = {"dmy": ("1", "3", "4"), "mdy": ("3", "1", "4"), "ymd": ("4", "3", "1")}
+SHORT = {"dmy": ("%d", "%m", "%y"), "mdy": ("%m", "%d", "%y"), "ymd": ("%y", "%m", "%d")}
+LIMITS = (date(1900, 1, 1), date(2100, 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class DayOrder:
+    """What a text column shows about the order of day, month and year.
+
+    Attributes
+    ----------
+    day_first, month_first : int
+        Cells with a year of four figures that can only be read one way (a first, or second,
+        number above 12).
+    either : int
+        Such cells that can be read both ways to different days.
+    dots : bool
+        Whether all cells part their numbers by dots, as day-first countries do.
+    short : tuple of str
+        The orders that cells with a year of two figures can have ("dmy", "mdy", "ymd"), the
+        likeliest first; empty where there are none. More than one is a question.
+    example : str
+        A cell with a year of two figures.
+    """
+
+    day_first: int
+    month_first: int
+    either: int
+    dots: bool
+    short: tuple[str, ...] = ()
+    example: str = ""
+
+    @property
+    def mixed(self) -> bool:
+        """Both orders occur in one column."""
+        return self.day_first > 0 and self.month_first > 0
+
+    @property
+    def unsure(self) -> bool:
+        """No cell tells which order it is."""
+        return not self.day_first and not self.month_first and self.either > 0 and not self.dots
+
+    @property
+    def guess(self) -> bool:
+        """The likelier order: True for day first."""
+        return self.day_first >= self.month_first
+
+
+def day_order(values: pl.Series, limits: tuple[date, date] = LIMITS) -> DayOrder:
+    """Look at what a text column of dates shows about the order of day, month and year.
+
+    Parameters
+    ----------
+    values : polars.Series
+        Text.
+    limits : tuple of datetime.date
+        The first and the last day that a date with a year of two figures can mean.
+
+    Examples
+    --------
+    >>> day_order(pl.Series(["03/04/2024", "25/04/2024"])).guess
+    True
+    >>> day_order(pl.Series(["03/04/2024"])).unsure
+    True
+    >>> day_order(pl.Series(["24-01-05", "24-02-07"])).short
+    ('dmy', 'ymd')
+    """
+    parts = (
+        values.cast(pl.String)
+        .unique(maintain_order=True)
+        .str.strip_chars()
+        .to_frame("v")
+        .with_columns(pl.col("v").str.extract_groups(_PARTS).alias("g"))
+        .unnest("g")
+        .drop_nulls("1")
+    )
+    long = pl.col("4").str.len_chars() == 4
+    first, second = pl.col("1").cast(pl.Int32) > 12, pl.col("3").cast(pl.Int32) > 12
+    row = parts.select(
+        day=(long & first & ~second).sum(),
+        month=(long & second & ~first).sum(),
+        either=(long & ~first & ~second & (pl.col("1") != pl.col("3"))).sum(),
+        dots=(pl.col("2") == ".").all(),
+    ).row(0, named=True)
+    dots = bool(row["dots"]) and parts.height > 0
+    found = DayOrder(row["day"], row["month"], row["either"], dots)
+    brief = parts.filter(~long)
+    if not brief.height:
+        return found
+    return replace(found, short=_short_orders(brief, found, limits), example=brief["v"][0])
+
+
+def _short_orders(
+    parts: pl.DataFrame, seen: DayOrder, limits: tuple[date, date]
+) -> tuple[str, ...]:
+    """List the orders that dates with years of two figures can be in, the likeliest first."""
+    read = parts.select(
+        pl.concat_str(pl.col(*places[::-1]).str.zfill(2), separator="-")
+        .str.to_date("%y-%m-%d", strict=False)
+        .alias(order)
+        for order, places in ORDERS.items()
+    )
+    fits = read.select(pl.all().is_between(*limits).fill_null(value=False))
+    counts = {order: int(fits[order].sum()) for order in ORDERS}
+    most = max(counts.values())
+    best = [order for order, count in counts.items() if count == most]
+    told = "dmy" if seen.dots or seen.day_first > seen.month_first else ""
+    told = told or ("mdy" if seen.month_first > seen.day_first else "")
+    # The same separators with years of four figures, or dots, settle what the cells leave open.
+    if told in best:
+        best = [told]
+    if len(best) > 1 and all(read[best[0]].equals(read[order]) for order in best[1:]):
+        best = best[:1]
+    alone = [
+        order
+        for order in ORDERS
+        if order not in best and bool((fits[order] & ~fits[best[0]]).any()) and not told
+    ]
+    return (*best, *alone)
+
+
+def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]:
+    """Give the strptime formats that the texts are written in, short years first.
+
+    Numbers among the texts are read by `numeric_format`.
+
+    Parameters
+    ----------
+    values : polars.Series
+        Text.
+    day_first : bool
+        Whether 03/04/2024 is the third of April.
+    short : str
+        The order of dates with a year of two figures: "dmy", "mdy" or "ymd"; by default as
+        ``day_first`` says.
+
+    Examples
+    --------
+    >>> formats(pl.Series(["24-01-05"]), day_first=True, short="ymd")
+    ['%y-%m-%d']
+    >>> formats(pl.Series(["31.12.2024 5:07", "2024-12-31"]), day_first=True)
+    ['%d.%m.%Y %H:%M', '%Y-%m-%d']
+    >>> formats(pl.Series(["5 août 2024"]), day_first=True)
+    ['%d %b %Y', '%d %B %Y']
+    """
+    words = date_words(values)
+    shapes = (
+        values.cast(pl.String)
+        .to_frame("v")
+        .select(in_english(pl.col("v"), words))
+        .to_series()
+        .str.strip_chars()
+        .str.replace_all(r"[0-9]", "9")
+        .str.replace_all(r"[A-Za-z]{3,}", "A")
+        .drop_nulls()
+        .value_counts(sort=True)
+        .to_series(0)
+        .head(200)
+    )
+    order = short or ("dmy" if day_first else "mdy")
+    found = dict.fromkeys(_format(shape, day_first=day_first, short=order) for shape in shapes)
+    # %b reads Apr, %B reads April; a shape does not tell them apart.
+    named = [f.replace("%b", "%B") for f in found if f and "%b" in f]
+    found |= dict.fromkeys(named)
+    texts = values.cast(pl.String).str.strip_chars()
+    numbers = texts.filter(texts.str.contains(r"^\d+(\.\d+)?$").fill_null(value=False))
+    guess = numeric_format(numbers.cast(pl.Float64, strict=False)) if numbers.len() else None
+    if guess and guess != "%Y%m%d":
+        found[guess] = None
+    return sorted((f for f in found if f), key=lambda f: "%y" not in f)
+
+
+def _format(shape: str, *, day_first: bool, short: str) -> str | None:
+    """Turn a shape ('99/9/9999 9:99') into a strptime format, if it is a date's."""
+    match = re.match(
+        r"^(?:A,? )?(9999)([-/.])9{1,2}\2(9{1,2})(.*)$|^(?:A,? )?9{1,2}([-/.])9{1,2}\5(9{2,4})(.*)$"
+        r"|^99999999(?=\D|$)((?!T9{4,6}).*)$|^9{1,2}([- .]+)A([- .]+)(9{4}|99)(.*)$"
+        r"|^A 9{1,2}(,?) 9999(.*)$",
+        shape,
+    )
+    compact = re.match(r"^9{8}T?(9{4}|9{6})(Z|[+-]99:?99)?$", shape)
+    if compact:
+        time = "%H%M%S" if len(compact[1]) == 6 else "%H%M"
+        zone = {None: "", "Z": "Z"}.get(compact[2], "%z")
+        return "%Y%m%d" + ("T" if "T" in shape else "") + time + zone
+    if not match:
+        return None
+    g = match.groups()
+    if g[0]:
+        day, rest = f"%Y{g[1]}%m{g[1]}%d", g[3]
+    elif g[4]:
+        pair = ("%d", "%m") if day_first else ("%m", "%d")
+        day, rest = g[4].join((*pair, "%Y") if len(g[5]) == 4 else SHORT[short]), g[6]
+    elif g[7] is not None:
+        day, rest = "%Y%m%d", g[7]
+    elif g[8]:
+        day, rest = f"%d{g[8]}%b{g[9]}{'%Y' if len(g[10]) == 4 else '%y'}", g[11]
+    else:
+        day, rest = f"%b %d{g[12]} %Y", g[13]
+    clock = _clock(rest or "")
+    return None if clock is None else day + clock
+
+
+def _clock(rest: str) -> str | None:
+    """Turn what follows the date in a shape into the rest of a strptime format."""
+    if not rest:
+        return ""
+    match = re.match(
+        r"^(T|,? +)9{1,2}:99(:99)?([.,]9+)?( ?[AaPp][Mm])?( ?A| ?Z| ?[+-]99:?(?:99)?)?$", rest
+    )
+    if not match:
+        return None
+    gap, seconds, fraction, half, zone = match.groups()
+    # A twelve-hour clock is only one where the letters are AM or PM.
+    hour = "%I" if half else "%H"
+    made = f"{gap}{hour}:%M" + (":%S" if seconds else "")
+    made += "%.f" if fraction else ""
+    made += (" %p" if half and half.startswith(" ") else "%p") if half else ""
+    if zone:
+        made += (" " if zone.startswith(" ") else "") + ("Z" if zone.strip() == "Z" else "%z")
+    return made
+
+
+def numeric_format(values: pl.Series) -> str | None:
+    """Guess what numbers mean as dates: 20240131, Unix seconds or milliseconds, Excel days.
+
+    Examples
+    --------
+    >>> numeric_format(pl.Series([19970101, 19980630]))
+    '%Y%m%d'
+    """
+    finite = values.drop_nulls().cast(pl.Float64)
+    finite = finite.filter(finite.is_finite())
+    if not finite.len():
+        return None
+    low, high = (float(x) for x in (finite.quantile(0.01) or 0, finite.quantile(0.99) or 0))
+    ranges: Sequence[tuple[float, float, str]] = (
+        (19000101, 21001231, "%Y%m%d"),
+        (3e8, 4e9, "epoch_s"),
+        (3e11, 4e12, "epoch_ms"),
+        (15000, 75000, "excel"),
+    )
+    return next((name for least, most, name in ranges if least <= low and high <= most), None)
+
+
+DATE_LIKE = (
+    r"^\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|^\d{8}(\D|$)|^\d{1,2}[-/. ]{0,2}\p{L}{3,10}"
+    r"|^\p{L}{2,10}[.,]* \d{1,2}\D"
+)
+NUMERIC = ("epoch_s", "epoch_ms", "excel")
+# An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
+OFFSET = (
+    r"\d:\d\d(?::\d\d)?(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)$"
+    r"|\dT?\d{4,6}(Z|[+-]\d\d:?\d\d)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How one column's times are read.
+
+    Attributes
+    ----------
+    zone : str
+        IANA zone of local times and of the business day.
+    formats : tuple of str
+        strptime formats, or one of epoch_s, epoch_ms, excel.
+    nulls : tuple of str
+        Words for 'no value'.
+    ambiguous : str
+        "earliest" or "latest", for times that the clock shows twice.
+    missing : str
+        "shift" (an hour later) or "reject", for times that the clock skips.
+    skips : bool
+        Whether there are such times (False saves a pass over the column).
+    words : dict of str to str
+        Names of months and weekdays in other languages, as `date_words` finds them.
+    """
+
+    zone: str = "UTC"
+    formats: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ("",)
+    ambiguous: str = "earliest"
+    missing: str = "shift"
+    skips: bool = True
+    words: dict[str, str] = field(default_factory=dict)
+
+    def utc(self, column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        """Read a column as points in time (UTC), by the stated policy for clock changes."""
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+            return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        if dtype.is_numeric() or is_text(dtype):
+            listed = self.formats or (("%Y%m%d",) if dtype.is_numeric() else ())
+            read = [self._read(column, dtype, form) for form in listed]
+            return pl.coalesce(read) if read else pl.lit(None, dtype=pl.Datetime("us", "UTC"))
+        return self.to_utc(self.naive(column, dtype))
+
+    def naive(self, column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        """Read the local wall-clock times of a column; null where they carry an offset."""
+        nothing = pl.lit(None, dtype=pl.Datetime("us"))
+        if isinstance(dtype, pl.Datetime):
+            return nothing if dtype.time_zone else column.dt.cast_time_unit("us")
+        if dtype == pl.Date:
+            return column.cast(pl.Datetime("us"))
+        if is_text(dtype):
+            cell = in_english(text(column, self.nulls), self.words)
+            local = [_local(cell, form) for form in self.formats if not _absolute(form)]
+            return pl.coalesce(local) if local else nothing
+        return nothing
+
+    def day(self, utc: pl.Expr) -> pl.Expr:
+        """Give the business calendar's day of points in time, as days since 1970-01-01."""
+        local = utc if self.zone == "UTC" else utc.dt.convert_time_zone(self.zone)
+        return local.dt.date().cast(pl.Int32)
+
+    def _read(self, column: pl.Expr, dtype: pl.DataType, form: str) -> pl.Expr:
+        if form in NUMERIC:
+            number = column if dtype.is_numeric() else text(column, self.nulls)
+            naive = _numeric(number.cast(pl.Float64, strict=False), form)
+            return self.to_utc(naive) if form == "excel" else naive.dt.replace_time_zone("UTC")
+        if dtype.is_numeric():
+            whole = column.cast(pl.Int64, strict=False) if dtype.is_float() else column
+            return self.to_utc(_local(whole.cast(pl.String), form))
+        cell = in_english(text(column, self.nulls), self.words)
+        if _absolute(form):
+            offset = form[:-1] + "%z" if form.endswith("Z") else form
+            ended = cell.str.replace(r"( ?)(?:Z|UTC|GMT)$", "${1}+00:00")
+            return ended.str.to_datetime(offset, time_unit="us", strict=False)
+        return self.to_utc(_local(cell, form))
+
+    def to_utc(self, naive: pl.Expr) -> pl.Expr:
+        """Turn local wall-clock times into UTC."""
+        if self.zone == "UTC":
+            return naive.dt.replace_time_zone("UTC")
+        local = self._localised(naive)
+        if self.missing == "shift" and self.skips:
+            local = pl.coalesce(local, self._localised(naive + pl.duration(hours=1)))
+        return local.dt.convert_time_zone("UTC")
+
+    def _localised(self, naive: pl.Expr, ambiguous: str | None = None) -> pl.Expr:
+        choice: str = ambiguous or self.ambiguous
+        return naive.dt.replace_time_zone(
+            self.zone,
+            ambiguous="latest" if choice == "latest" else "earliest",
+            non_existent="null",
+        )
+
+    def doubtful(self, naive: pl.Series) -> tuple[int, int]:
+        """Count the times that the clock shows twice, and those that it skips."""
+        if self.zone == "UTC":
+            return 0, 0
+        # Clocks change in the small hours, everywhere.
+        small = naive.drop_nulls().to_frame("t").filter(pl.col("t").dt.hour() < 4)
+        local = self._localised(pl.col("t"), "earliest")
+        twice = local != self._localised(pl.col("t"), "latest")
+        row = (
+            small.group_by("t")
+            .len()
+            .select(
+                twice=pl.col("len").filter(twice).sum(),
+                skipped=pl.col("len").filter(local.is_null()).sum(),
+            )
+            .row(0)
+        )
+        return int(row[0]), int(row[1])
+
+
+def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:
+    """List the zones or offsets that a column of times carries, and count the times with none.
+
+    Examples
+    --------
+    >>> stated_offsets(pl.Series(["2024-01-01T10:00:00+01:00", "2024-01-01 10:00"]))
+    (['+01:00'], 1)
+    >>> stated_offsets(pl.Series(["2024-01-01 10:00"]))
+    ([], 1)
+    """
+    full, dtype = cells.drop_nulls(), cells.dtype
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+        return [dtype.time_zone], 0
+    if not is_text(dtype):
+        return [], full.len()
+    found = (
+        full.cast(pl.String)
+        .to_frame("t")
+        .select(pl.coalesce(pl.col("t").str.extract(OFFSET, 1), pl.col("t").str.extract(OFFSET, 2)))
+    )
+    offsets = found.to_series()
+    return sorted(offsets.drop_nulls().unique().to_list()), offsets.null_count()
+
+
+def _absolute(form: str) -> bool:
+    return "%z" in form or form.endswith("Z") or form in NUMERIC
+
+
+def _local(cell: pl.Expr, form: str) -> pl.Expr:
+    if "%H" in form or "%I" in form:
+        return cell.str.to_datetime(form, time_unit="us", strict=False)
+    return cell.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+
+
+def _numeric(number: pl.Expr, form: str) -> pl.Expr:
+    if form == "excel":  # days since 1899-12-30; 25569 is 1970-01-01
+        scaled = (number - 25569) * 86_400_000_000.0
+    else:
+        scaled = number * (1e6 if form == "epoch_s" else 1e3)
+    return scaled.round(0).cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
