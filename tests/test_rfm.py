@@ -25,8 +25,8 @@ from segkit.rfm import (
     score_rfm,
     sensitivity,
 )
-from segkit.rfm.summary import median_interval
 from segkit.rules import Rule, RuleSet
+from segkit.stats.intervals import median
 
 REFERENCE = Path(__file__).parent / "reference"
 EPOCH = date(1970, 1, 1)
@@ -389,8 +389,8 @@ def test_median_interval_covers_by_simulation(n):
     rng = np.random.default_rng(n)
     hits, runs = 0, 1500
     for _ in range(runs):
-        _, low, high = median_interval(pl.Series(rng.exponential(size=n)))
-        hits += low <= np.log(2) <= high
+        found = median(rng.exponential(size=n))
+        hits += found.low <= np.log(2) <= found.high
     error = 3 * np.sqrt(0.05 * 0.95 / runs)
     assert hits / runs >= 0.95 - error
     # Exactly: the wider choice of order statistics would not be needed.
@@ -398,10 +398,14 @@ def test_median_interval_covers_by_simulation(n):
 
 
 def test_median_interval_of_few():
-    assert median_interval(pl.Series([], dtype=pl.Float64)) == [None, None, None]
-    assert median_interval(pl.Series([1.0, 2.0, 9.0])) == [2.0, None, None]
+    few = score_rfm(table([1, 2, 9], [1, 1, 1], [1, 1, 1]), bins=2).segments
+    row = few.filter(pl.col("customers") == 0).row(0, named=True)
+    assert [row[f"recency_days{end}"] for end in ("", "_low", "_high")] == [None, None, None]
+    row = few.filter(pl.col("customers") > 0).row(0, named=True)
+    assert (row["recency_days_low"], row["recency_days_high"]) == (None, None)
     # n = 10: Conover's table gives the 2nd and the 9th value.
-    assert median_interval(pl.Series(range(1, 11))) == [5.5, 2.0, 9.0]
+    found = median(np.arange(1, 11))
+    assert (found.value, found.low, found.high) == (5.5, 2.0, 9.0)
 
 
 def test_bad_input():

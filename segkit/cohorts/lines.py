@@ -1,4 +1,4 @@
-"""Which order lines count, and up to which day?"""
+"""Order lines that count, and the last day."""
 
 from __future__ import annotations
 

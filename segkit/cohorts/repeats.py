@@ -59,7 +59,7 @@ class RepeatRate(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         row = self.by_order.row(0, named=True)
         raw = row["went_on"] / row["customers"]
         rate = (

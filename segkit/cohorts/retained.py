@@ -61,7 +61,7 @@ class Retention(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         cohorts = self.cells["cohort"].n_unique()
         start = (
             f"{number(cohorts)} cohorts by {self.period} of first purchase, to "

@@ -295,7 +295,7 @@ def draw_answers(
 
 
 def read_codebook(source: Path | str) -> dict[str, str]:
-    """What was asked? Each item's statement, from a table, or of the simulated survey.
+    """Read each item's statement, from a table, or of the simulated survey.
 
     Parameters
     ----------

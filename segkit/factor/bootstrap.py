@@ -1,4 +1,4 @@
-"""How sure is each loading? The fit repeated on resampled people."""
+"""Intervals of loadings, from refits to resampled people."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def loading_intervals(
     level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> LoadingIntervals:
-    """How sure is each loading? Percentile intervals of refits to resampled people.
+    """Estimate percentile intervals of loadings by refits to resampled people.
 
     Every refit's unrotated loadings are turned onto the model's pattern by Procrustes rotation
     (orthogonal, or oblique with unit variances), so that order, sign and the freedom of rotation

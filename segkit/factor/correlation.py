@@ -201,7 +201,7 @@ def correlate(
     method: str = "pearson",
     missing: str = "pairwise",
 ) -> Correlations:
-    """Which items go together? One matrix that adequacy, number, fit and scores all use.
+    """Correlate items: one matrix that adequacy, number, fit and scores all use.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which common factors reproduce a correlation matrix best? Loadings before rotation."""
+"""Extraction of common factors from a correlation matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attitudes are behind the answers? Fit, rotate, name, check."""
+"""Fit of a factor model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fit_factors(
     like: FactorModel | None = None,
     seed: int = 0,
 ) -> FactorModel:
-    """Which attitudes are behind the answers?
+    """Fit, rotate and name common factors of the answers.
 
     Parameters
     ----------

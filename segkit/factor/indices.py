@@ -1,4 +1,4 @@
-"""How well do the factors reproduce the correlations?"""
+"""Measures of fit of a factor model."""
 
 from __future__ import annotations
 

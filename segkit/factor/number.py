@@ -283,7 +283,7 @@ def how_many_factors(
     most: int | None = None,
     seed: int | np.random.Generator = 0,
 ) -> FactorCount:
-    """How many common factors are behind the answers, or is there none?
+    """Recommend the number of common factors behind the answers, or none.
 
     Parallel analysis compares the eigenvalues of Pearson's correlations with those of unrelated
     items (Horn 1965; percentile instead of mean: Glorfeld 1995), also where the model itself

@@ -1,4 +1,4 @@
-"""What would the correlation be of the attitudes behind two coarse answers?"""
+"""Polychoric and polyserial correlations: of the attitudes behind coarse answers."""
 
 from __future__ import annotations
 

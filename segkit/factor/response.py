@@ -1,4 +1,4 @@
-"""Whom do the respondents stand for? Response by group, and weights that make up for it."""
+"""Response by group, and weights that make up for it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Response(Result):
 def response_rates(
     population: pl.DataFrame, survey: pl.DataFrame, by: str | Sequence[str]
 ) -> Response:
-    """Whom do the respondents stand for? Response by stratum, with post-stratification weights.
+    """Compute response by stratum, with post-stratification weights.
 
     A respondent's weight is its stratum's share of customers over its share of respondents.
     Source: Holt & Smith (1979), "Post stratification", JRSS A 142.

@@ -1,4 +1,4 @@
-"""Are these answers worth a factor analysis?"""
+"""Adequacy of answers for a factor analysis."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Adequacy(Result):
 
 
 def adequacy(found: Correlations) -> Adequacy:
-    """Are these answers worth a factor analysis? KMO, Bartlett's test, determinant.
+    """Test whether answers suit a factor analysis: KMO, Bartlett's test, determinant.
 
     ``KMO = sum r^2 / (sum r^2 + sum q^2)`` over pairs, with the partial correlations q given all
     other items; Bartlett's chi-square ``-(n - 1 - (2p + 5)/6) log|R|``. Source: Kaiser (1974);

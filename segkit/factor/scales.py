@@ -167,7 +167,7 @@ def reliability(
     reverse: Iterable[str] = (),
     level: float = 0.95,
 ) -> Reliability:
-    """Do the items of a scale measure one thing? Alpha, alpha if an item is dropped, omega.
+    """Estimate the reliability of scales: alpha, alpha if an item is dropped, omega.
 
     Alpha from pairwise covariances, its interval by Feldt (1965); omega total
     ``1 - sum(uniqueness) / sum(R)`` and omega hierarchical ``(sum of general loadings)^2 / sum(R)``
@@ -258,7 +258,7 @@ def _items(
 
 
 def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
-    """Which scales follow from a factor model? Each factor's markers, reversed where negative.
+    """Derive scales from a factor model: each factor's markers, reversed where negative.
 
     Returns
     -------
@@ -281,7 +281,7 @@ def scale_scores(
     reverse: Iterable[str] = (),
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
 ) -> pl.DataFrame:
-    """Where does each respondent stand on each scale, in units of the answers?
+    """Score each respondent on each scale, in units of the answers.
 
     The mean of the answers that are there, reversed items as ``low + high - answer``; null for
     who answered fewer than half of a scale's items. The range is the one that was offered: what

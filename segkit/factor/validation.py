@@ -26,7 +26,7 @@ DIRECTIONS = ("high", "low")
 def claims_of(
     markers: pl.DataFrame, pairs: Sequence[str], *, labels: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
-    """What should members of a segment say of themselves, if the profile is right?
+    """Derive what members of a segment should say of themselves if the profile is right.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def draw_validation(
     leave_out: Sequence[str] = (),
     seed: int | np.random.Generator = 0,
 ) -> pl.DataFrame:
-    """Whom do we ask whether the profile is right? A random sample of every segment.
+    """Draw a random sample of every segment, to ask whether the profile is right.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class Validation(Result):
 def validate_profile(
     sample: pl.DataFrame, answers: pl.DataFrame, claims: pl.DataFrame, *, level: float = 0.95
 ) -> Validation:
-    """Do customers say of themselves what the profile says of their segment?
+    """Compare what customers say of themselves with what the profile claims.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Would they recommend us, are they satisfied? NPS and CSAT with intervals, by segment."""
+"""Ratings: net promoter score and satisfaction with intervals, by segment."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def rate_recommendation(
     weights: str | None = None,
     level: float = 0.95,
 ) -> Voice:
-    """Would they recommend us? The net promoter score, with an interval, by group.
+    """Compute the net promoter score, with an interval, by group.
 
     Promoters answer 9 or 10, detractors 0 to 6; the score is their shares' difference in points.
     The interval inverts the score test of a mean of +1, 0 and -1 with the share of those who are
@@ -192,7 +192,7 @@ def rate_satisfaction(
     satisfied: int = 4,
     level: float = 0.95,
 ) -> Voice:
-    """Are they satisfied? The share of satisfied customers with Wilson's interval, by group.
+    """Compute the share of satisfied customers, with Wilson's interval, by group.
 
     Parameters
     ----------

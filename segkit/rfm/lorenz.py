@@ -63,7 +63,7 @@ class Concentration(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         note = (
             f" {number(self.negative)} customers whose returns exceed their purchases count as "
             "zero."

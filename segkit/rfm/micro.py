@@ -66,7 +66,7 @@ class MicroSegments(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         sizes = "; ".join(
             f"{row['segment']}: {number(row['customers'])} customers "
             f"({percent(row['customer_share'])})"

@@ -1,26 +1,228 @@
-"""Who is valuable now: scores of recency, frequency and monetary value, and their segments."""
+"""Scores of recency, frequency and monetary value, and customers' segments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
-from segkit.rfm.customers import Monetary, read_customers
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
 from segkit.rfm.segment_table import rfm_segments
-from segkit.rfm.summary import summarise
 from segkit.rules import Domain, RuleSet
+from segkit.stats.intervals import median
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
+
+Monetary = Literal["net", "gross"]
+TABLE = ("customer_id", "recency_days", "frequency", "monetary")
+ORDERS = ("customer_id", "order_id", "order_day", "amount")
+_EPOCH = date(1970, 1, 1)
+_SCHEMA: dict[str, type[pl.DataType]] = {
+    "segment": pl.String,
+    "customers": pl.Int64,
+    "customer_share": pl.Float64,
+    "revenue": pl.Float64,
+    "revenue_share": pl.Float64,
+    **{f"{c}{e}": pl.Float64 for c in COLUMNS.values() for e in ("", "_low", "_high")},
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Customers:
+    """Customers ready to be scored.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        customer_id, recency_days, frequency, monetary; one row a customer, sorted.
+    as_of : date or None
+        The day they stand at; None for a customer table that came without one.
+    monetary : str
+        "net" or "gross" of returns, or "as given" in the table.
+    """
+
+    table: pl.DataFrame
+    as_of: date | None
+    monetary: str
+
+
+def last_day(orders: pl.DataFrame | pl.LazyFrame) -> date:
+    """Return the last order day.
+
+    Raises
+    ------
+    DataError
+        If there is no order line.
+    """
+    last = orders.lazy().select(pl.col("order_day").max()).collect().item()
+    if last is None:
+        raise DataError("orders hold no line to score")
+    return _EPOCH + timedelta(days=int(last))
+
+
+def rfm_table(
+    orders: pl.DataFrame | pl.LazyFrame, *, as_of: date, monetary: Monetary = "net"
+) -> pl.DataFrame:
+    """Add up clean order lines to one row a customer, in one lazy pass.
+
+    An order is a distinct order id with at least one line that is not a return; two orders on
+    one day are two. Returns neither are orders nor renew recency; they lower ``"net"``
+    monetary value and leave ``"gross"`` alone. Lines after ``as_of`` are not used. Money is
+    rounded to a millionth, so that the order of the lines cannot move a value across a cut.
+
+    Parameters
+    ----------
+    orders : polars.DataFrame or LazyFrame
+        Clean order lines; a line is a return by ``is_return`` or, without it, a negative amount.
+    as_of : date
+        Last day used, inclusive.
+    monetary : {"net", "gross"}
+        Whether returns are taken off.
+
+    Returns
+    -------
+    polars.DataFrame
+        customer_id, recency_days (null for who only returned), frequency, monetary, sorted by
+        customer.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    DataError
+        If no line is left on or before ``as_of``.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "1", "2"],
+    ...     "order_day": [10, 10, 14], "amount": [5.0, 7.0, -5.0]})
+    >>> rfm_table(lines, as_of=date(1970, 1, 15)).row(0)
+    ('a', 4, 1, 7.0)
+    """
+    lazy = orders.lazy()
+    names = lazy.collect_schema().names()
+    require_columns(names, ORDERS, "orders")
+    if monetary not in ("net", "gross"):
+        raise ParameterError(unknown("monetary value", str(monetary), ("net", "gross")))
+    returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    bought = ~pl.col("_returned")
+    amount = pl.col("amount") if monetary == "net" else pl.col("amount").filter(bought)
+    day = (as_of - _EPOCH).days
+    table = (
+        lazy.drop_nulls("customer_id")
+        .filter(pl.col("order_day") <= day)
+        .with_columns(_returned=returned)
+        .group_by("customer_id", "order_id")
+        .agg(day=pl.col("order_day").filter(bought).max(), amount=amount.sum())
+        .group_by("customer_id")
+        .agg(
+            recency_days=(day - pl.col("day").max()).cast(pl.Int32),
+            frequency=pl.col("day").is_not_null().sum().cast(pl.Int32),
+            monetary=pl.col("amount").sum().round(6),
+        )
+        .sort("customer_id")
+        .collect()
+    )
+    if table.is_empty():
+        raise DataError(f"no order line lies on or before {as_of.isoformat()}")
+    return table
+
+
+def is_orders(source: pl.DataFrame | pl.LazyFrame) -> bool:
+    """Tell order lines from a customer table.
+
+    Raises
+    ------
+    ColumnError
+        If the frame is neither.
+    """
+    names = source.lazy().collect_schema().names()
+    if set(TABLE) <= set(names):
+        return False
+    if set(ORDERS) <= set(names):
+        return True
+    raise ColumnError(
+        f"expected a customer table with {', '.join(TABLE)} or order lines with "
+        f"{', '.join(ORDERS)}; got {', '.join(names) or 'no columns'}"
+    )
+
+
+def read_customers(
+    source: pl.DataFrame | pl.LazyFrame, *, as_of: date | None, monetary: Monetary
+) -> Customers:
+    """Take order lines or a customer table.
+
+    Raises
+    ------
+    ColumnError
+        If the frame is neither.
+    DataError
+        If a customer comes twice, a value is not finite, or nobody is in it.
+    """
+    if is_orders(source):
+        day = as_of or last_day(source)
+        table = rfm_table(source, as_of=day, monetary=monetary)
+        _check_table(table)
+        return Customers(table, day, monetary)
+    table = source.lazy().select(TABLE).sort("customer_id").collect()
+    _check_table(table)
+    return Customers(table, as_of, "as given")
+
+
+def _check_table(table: pl.DataFrame) -> None:
+    if table.is_empty():
+        raise DataError("the customer table has no rows")
+    twice = table.height - table["customer_id"].n_unique()
+    if twice:
+        raise DataError(f"{twice:,} customers come more than once; one row a customer is expected")
+    for name in TABLE[1:]:
+        kind = table.schema[name]
+        if not kind.is_numeric():
+            raise ColumnError(f"column {name} must be numeric, got {kind}")
+        bad = int((~table[name].cast(pl.Float64).is_finite()).sum())
+        if bad:
+            raise DataError(f"column {name} holds {bad:,} values that are not finite numbers")
+
+
+def summarise(scored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Summarise scored customers by segment, in the order of ``names``, empty ones too.
+
+    Medians have order-statistic intervals (`segkit.stats.intervals.median`), null for fewer than
+    6 customers.
+
+    Parameters
+    ----------
+    scored : polars.DataFrame
+        Columns recency_days, frequency, monetary, segment.
+    names : sequence of str
+        All segments.
+
+    Returns
+    -------
+    polars.DataFrame
+        See `RFM.segments`.
+    """
+    revenue = float(scored["monetary"].sum())
+    parts = scored.partition_by("segment", as_dict=True)
+    rows = []
+    for name in names:
+        part = parts.get((name,), scored.clear())
+        own = float(part["monetary"].sum())
+        share = own / revenue if revenue else None
+        row = [name, part.height, part.height / scored.height, own, share]
+        for column in COLUMNS.values():
+            middle = median(part[column].cast(pl.Float64).to_numpy())
+            row += [middle.value, middle.low, middle.high]
+        rows.append(row)
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").fill_nan(None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +285,7 @@ class RFM(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         scored = int(self.segments["customers"].sum())
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         unit = self.currency or "the currency of the data"
@@ -113,15 +315,52 @@ class RFM(Result):
 
     def plot(self) -> Figure:
         """Draw each segment's share of customers beside its share of revenue."""
-        from segkit.rfm.pictures import plot_segments
+        from segkit.plot import bars
 
-        return plot_segments(self.segments)
+        words = {"customer_share": "of customers", "revenue_share": "of revenue"}
+        drawn = (
+            self.segments.with_row_index()
+            .unpivot(
+                list(words), index=["index", "segment"], variable_name="share", value_name="value"
+            )
+            .with_columns(pl.col("share").replace_strict(words))
+            .sort("index", "share")
+            .drop("index")
+        )
+        return bars(
+            drawn,
+            "segment",
+            "value",
+            group="share",
+            percent=True,
+            title="Each segment's share of customers and of revenue",
+            x_label="segment",
+            y_label="share of all scored customers",
+        )
 
     def plot_scores(self) -> Figure:
         """Draw the mean monetary value by recency and frequency score."""
-        from segkit.rfm.pictures import plot_scores
+        from segkit.plot import heatmap
 
-        return plot_scores(self.frame, self.cuts, self.currency)
+        f_top, r_top = self.cuts.bins[1], self.cuts.bins[0]
+        grid = pl.DataFrame(
+            [(f, r) for f in range(f_top, 0, -1) for r in range(1, r_top + 1)],
+            schema={"f": pl.Int32, "r": pl.Int32},
+            orient="row",
+        )
+        scored = self.frame.drop_nulls("segment")
+        means = scored.group_by("r", "f").agg(pl.col("monetary").mean())
+        drawn = grid.join(means, on=["r", "f"], how="left", maintain_order="left")
+        return heatmap(
+            drawn.with_columns(pl.col("r", "f").cast(pl.String)),
+            "r",
+            "f",
+            "monetary",
+            title="Mean monetary value by recency and frequency score",
+            x_label="recency score (right: bought lately)",
+            y_label="frequency score (up: bought often)",
+            value_label=f"mean monetary value ({self.currency or 'currency of the data'})",
+        )
 
 
 @takes_frames

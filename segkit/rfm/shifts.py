@@ -15,9 +15,8 @@ from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
-from segkit.rfm.customers import Monetary, is_orders, last_day
 from segkit.rfm.cuts import TIES, Cuts, find_cuts
-from segkit.rfm.scoring import RFM, score_rfm
+from segkit.rfm.scoring import RFM, Monetary, is_orders, last_day, score_rfm
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -67,7 +66,7 @@ class Sensitivity(Result):
 
     @property
     def text(self) -> str:
-        """The finding in words."""
+        """State the finding in words."""
         worst = self.shifts.sort("segment_changed_share", descending=True).row(0, named=True)
         parts = [
             (

@@ -310,7 +310,7 @@ class _Parser:
 
 
 def missing_columns(text: str, available: Iterable[str]) -> list[str]:
-    """Which columns does a condition name that a frame does not have?
+    """Name the columns of a condition that a frame does not have.
 
     Parameters
     ----------

@@ -311,7 +311,7 @@ class RuleSet:
 
     @takes_frames
     def check(self, frame: pl.DataFrame | None = None) -> RuleCheck:
-        """Do the rules cover every possible customer exactly once? See `check_rules`."""
+        """Check that the rules cover every possible customer exactly once. See `check_rules`."""
         from segkit.rules.check import check_rules
 
         return check_rules(self, frame)
