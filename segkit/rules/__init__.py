@@ -1,6 +1,6 @@
 """Rules as data: parsed from text, checked to be a partition, applied to frames, printed as SQL."""
 
-from segkit.rules.check import RuleCheck, check_rules
+from segkit.rules.check import RuleCheck
 from segkit.rules.conditions import (
     All,
     Between,
@@ -11,8 +11,7 @@ from segkit.rules.conditions import (
     Membership,
     Negation,
 )
-from segkit.rules.parse import missing_columns, parse_condition
-from segkit.rules.rule import Domain, Rule
+from segkit.rules.rule import Domain, Rule, missing_columns, parse_condition
 from segkit.rules.ruleset import RuleSet
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "Rule",
     "RuleCheck",
     "RuleSet",
-    "check_rules",
     "missing_columns",
     "parse_condition",
 ]

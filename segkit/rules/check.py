@@ -1,10 +1,12 @@
-"""Whether a table of rules covers every customer exactly once, proved cell by cell."""
+"""Proof that a table of rules covers every customer exactly once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import RuleError
 from segkit.result import Result
-from segkit.rules.conditions import expression
-from segkit.rules.grid import Axis, make_axes, series
-from segkit.rules.rule import Domain, prepare
-from segkit.rules.ruleset import RuleSet
+from segkit.rules.conditions import Condition, Constant, atoms, columns, constants, expression
+from segkit.rules.rule import Domain, Rule, prepare
 
+MAX_CELLS = 4_000_000
+_OTHER = "any other text"
+_EPOCH = date(1970, 1, 1).toordinal()
 MAX_REGIONS = 200
 _SCHEMA: dict[str, Any] = {
     "problem": pl.String,
@@ -27,6 +30,285 @@ _SCHEMA: dict[str, Any] = {
     "points": pl.Int64,
     "customers": pl.Int64,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Values of one column that every rule treats alike.
+
+    Attributes
+    ----------
+    example : Constant or None
+        One value in the cell; None for the missing value.
+    points : int or None
+        How many values the cell holds; None for infinitely many.
+    low, high : float or None
+        Ends of an interval of numbers (days since 1970 for dates); None for none.
+    low_open, high_open : bool
+        Whether the end itself is left out.
+    """
+
+    example: Constant | None
+    points: int | None = None
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One column with its cells, in order; the cells are disjoint and leave nothing out."""
+
+    column: str
+    kind: str
+    cells: tuple[Cell, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> int | None:
+        """Number of values that the column can take; None for infinitely many."""
+        counts = [cell.points for cell in self.cells]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def describe(self, wanted: Sequence[int]) -> str:
+        """Word a set of cells: ``30 < recency_days <= 60 or is null``; empty for all of them."""
+        if len(wanted) == len(self.cells):
+            return ""
+        present = [i for i in wanted if self.cells[i].example is not None]
+        parts = [self._describe_run([self.cells[i] for i in run]) for run in _runs(present)]
+        if any(self.cells[i].example is None for i in wanted):
+            parts.append(f"{self.column} is null")
+        return " or ".join(parts)
+
+    def _describe_run(self, run: Sequence[Cell]) -> str:
+        if self.kind in ("text", "boolean"):
+            names = ", ".join(str(cell.example) for cell in run)
+            return f"{self.column} is {names}" if len(run) == 1 else f"{self.column} in {names}"
+        first, last = run[0], run[-1]
+        if first.low is not None and first.low == last.high:
+            return f"{self.column} = {self._end(first.low)}"
+        text = self.column
+        if first.low is not None:
+            text = f"{self._end(first.low)} {'<' if first.low_open else '<='} {text}"
+        if last.high is not None:
+            text = f"{text} {'<' if last.high_open else '<='} {self._end(last.high)}"
+        return text
+
+    def _end(self, value: float) -> str:
+        return _day(value).isoformat() if self.kind == "date" else number(value, digits=6)
+
+    def codes(self, values: pl.Series) -> np.ndarray:
+        """Return the index of the cell that holds each value; -1 where the domain has none."""
+        found = np.full(len(values), -1)
+        numeric = values.cast(pl.Int32) if self.kind == "date" else values
+        for index, cell in enumerate(self.cells):
+            if cell.example is None:
+                inside = values.is_null()
+            elif self.kind == "boolean":
+                inside = values == cell.example
+            elif self.kind == "text":
+                inside = self._text_inside(values, str(cell.example))
+            else:
+                inside = _inside(numeric.cast(pl.Float64), cell)
+            found[inside.fill_null(value=False).to_numpy()] = index
+        return found
+
+    def _text_inside(self, values: pl.Series, example: str) -> pl.Series:
+        if example != _OTHER:
+            return values == example
+        # A column that is only asked for its nulls may be of any type.
+        known = values.is_not_null()
+        return known & ~values.is_in(list(self.others)) if self.others else known
+
+
+def _inside(values: pl.Series, cell: Cell) -> pl.Series:
+    inside = values.is_not_null()
+    if cell.low is not None:
+        inside &= values > cell.low if cell.low_open else values >= cell.low
+    if cell.high is not None:
+        inside &= values < cell.high if cell.high_open else values <= cell.high
+    return inside
+
+
+def make_axes(
+    rules: Sequence[Rule], names: Iterable[str], domains: dict[str, Domain]
+) -> tuple[Axis, ...]:
+    """Cut each column at the rules' constants into the fewest cells that tell the rules apart."""
+    axes = []
+    for name in names:
+        found = [atom for rule in rules for atom in atoms(rule.condition) if atom.column == name]
+        kind = _kind(name, found, domains.get(name))
+        domain = domains.get(name, Domain(kind))
+        values = sorted({value for atom in found for value in constants(atom)}, key=_order)
+        cells = _cells(kind, values, domain)
+        if domain.nullable:
+            cells.append(Cell(None, points=1))
+        texts = tuple(str(value) for value in values) if kind == "text" else ()
+        axes.append(Axis(name, kind, tuple(_merge(name, kind, cells, found)), texts))
+    size = math.prod(len(axis.cells) for axis in axes)
+    if size > MAX_CELLS:
+        raise RuleError(
+            f"the rules cut {len(axes)} columns into {size:,} cells, more than the "
+            f"{MAX_CELLS:,} that can be checked; use fewer columns or cut-points in one table"
+        )
+    return tuple(axes)
+
+
+def _order(value: Constant) -> tuple[str, Constant]:
+    return ("", value) if isinstance(value, int | float) else (type(value).__name__, value)
+
+
+def _kind(name: str, found: Sequence[Condition], domain: Domain | None) -> str:
+    kinds = {_kind_of(value) for atom in found for value in constants(atom)}
+    if len(kinds) > 1:
+        raise RuleError(f"column {name} is compared with constants of several kinds: {kinds}")
+    kind = kinds.pop() if kinds else (domain.kind if domain else "number")
+    if domain and kind != domain.kind and not (kind == "number" and domain.kind == "integer"):
+        raise RuleError(f"column {name} is declared {domain.kind} but compared with a {kind}")
+    for atom in found:
+        if kind in ("text", "boolean") and getattr(atom, "operator", "=") not in ("=", "!="):
+            raise RuleError(f"column {name} holds {kind}, which has no order; use =, != or in")
+    return domain.kind if domain else kind
+
+
+def _kind_of(value: Constant) -> str:
+    for kind, types in (("boolean", bool), ("number", int | float), ("text", str)):
+        if isinstance(value, types):
+            return kind
+    return "date"
+
+
+def _cells(kind: str, values: Sequence[Constant], domain: Domain) -> list[Cell]:
+    if kind == "boolean":
+        return [Cell(value, points=1) for value in (False, True)]
+    if kind == "text":
+        texts = list(dict.fromkeys([*(domain.values or ()), *values]))
+        if domain.values is not None:
+            return [Cell(text, points=1) for text in texts if text in domain.values]
+        return [Cell(text, points=1) for text in texts] + [Cell(_OTHER)]
+    cuts = [float(v.toordinal() - _EPOCH) if isinstance(v, date) else float(v) for v in values]
+    if kind == "number":
+        return _real_cells(cuts, domain)
+    cells = _whole_cells(cuts, domain)
+    if kind == "integer":
+        return cells
+    return [
+        Cell(_day(float(cell.example)), cell.points, cell.low, cell.high)  # type: ignore[arg-type]
+        for cell in cells
+    ]
+
+
+def _day(value: float) -> date:
+    return date(1970, 1, 1) + timedelta(days=int(value))
+
+
+def _real_cells(cuts: Sequence[float], domain: Domain) -> list[Cell]:
+    """Cut the real line: each constant on its own, and the open intervals between them."""
+    ends = [bound for bound in (domain.low, domain.high) if bound is not None]
+    marks = sorted({float(value) for value in [*cuts, *ends]})
+    marks = [m for m in marks if _within(m, domain)]
+    edges: list[float | None] = [*marks]
+    edges = [*([None] if domain.low is None else []), *edges]
+    edges = [*edges, *([None] if domain.high is None else [])]
+    cells = [Cell(mark, points=1, low=mark, high=mark) for mark in marks]
+    for low, high in pairwise(edges):
+        example = _between(low, high)
+        if example not in (low, high):
+            cells.append(Cell(example, None, low, high, low is not None, high is not None))
+    if not marks:
+        cells.append(Cell(0.0))
+    return sorted(cells, key=lambda cell: float(cell.example))  # type: ignore[arg-type]
+
+
+def _within(value: float, domain: Domain) -> bool:
+    return (domain.low is None or value >= domain.low) and (
+        domain.high is None or value <= domain.high
+    )
+
+
+def _between(low: float | None, high: float | None) -> float:
+    if low is None:
+        return (high or 0.0) - max(1.0, abs(high or 0.0))
+    if high is None:
+        return low + max(1.0, abs(low))
+    middle = low + (high - low) / 2
+    short = float(f"{middle:.3g}")
+    return short if low < short < high else middle
+
+
+def _whole_cells(cuts: Sequence[float], domain: Domain) -> list[Cell]:
+    """Cut the whole numbers into runs: each whole constant on its own, and what lies between."""
+    low = math.ceil(domain.low) if domain.low is not None else None
+    high = math.floor(domain.high) if domain.high is not None else None
+    # A new run begins at a whole constant and after it (at the next whole number for others).
+    starts = {s for cut in cuts for s in (math.ceil(cut), math.floor(cut) + 1)}
+    starts = {s for s in starts if (low is None or s > low) and (high is None or s <= high)}
+    bounds: list[int | None] = [low, *sorted(starts)]
+    cells = []
+    for place, start in enumerate(bounds):
+        end = bounds[place + 1] if place + 1 < len(bounds) else None
+        last = end - 1 if end is not None else high
+        example = start if start is not None else last if last is not None else 0
+        count = last - start + 1 if start is not None and last is not None else None
+        cells.append(
+            Cell(
+                example,
+                points=count,
+                low=None if start is None else float(start),
+                high=None if last is None else float(last),
+            )
+        )
+    return cells
+
+
+def _merge(name: str, kind: str, cells: list[Cell], found: Sequence[Condition]) -> list[Cell]:
+    """Join neighbouring cells on which every atomic condition agrees."""
+    if not found:
+        return cells
+    values = series(name, kind, [cell.example for cell in cells])
+    atoms_held = pl.DataFrame(values).select(
+        expression(atom).alias(str(i)) for i, atom in enumerate(found)
+    )
+    signature = list(atoms_held.iter_rows())
+    merged = [cells[0]]
+    for place in range(1, len(cells)):
+        before, cell = merged[-1], cells[place]
+        ordered = kind not in ("text", "boolean") and cell.example is not None
+        if ordered and signature[place] == signature[place - 1]:
+            both = (
+                before.points + cell.points
+                if before.points is not None and cell.points is not None
+                else None
+            )
+            merged[-1] = Cell(
+                before.example, both, before.low, cell.high, before.low_open, cell.high_open
+            )
+        else:
+            merged.append(cell)
+    return merged
+
+
+def series(name: str, kind: str, values: Sequence[Constant | None]) -> pl.Series:
+    """Put examples into a typed column."""
+    types: dict[str, type[pl.DataType]] = {
+        "number": pl.Float64,
+        "integer": pl.Int64,
+        "text": pl.String,
+        "boolean": pl.Boolean,
+        "date": pl.Date,
+    }
+    return pl.Series(name, list(values), dtype=types[kind])
+
+
+def _runs(indices: Sequence[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,49 +414,26 @@ class RuleCheck(Result):
         return f"{count} {problem}{seen}, such as {regions['example'][0]}{by}."
 
 
-def check_rules(rules: RuleSet, frame: pl.DataFrame | None = None) -> RuleCheck:
-    """Check whether the rules cover every possible customer, and none twice.
+def check_rules(
+    rules: Sequence[Rule],
+    policy: str,
+    declared: Mapping[str, Domain],
+    frame: pl.DataFrame | None = None,
+) -> RuleCheck:
+    """Check whether rules cover every possible customer, and none twice (`RuleSet.check`).
 
     Every column is cut at the constants that the rules compare it with (each constant, the
     open intervals between, and the null unless the column is declared non-null); the rules'
     truth is constant on each cell of the grid, so looking at one point a cell proves the
     answer for all customers, seen or unseen.
-
-    Parameters
-    ----------
-    rules : RuleSet
-        Its domains bound what a column can hold; undeclared columns can hold anything.
-    frame : polars.DataFrame, optional
-        Customers to be counted in each gap and overlap; also tells whole numbers from reals
-        where no domain is declared.
-
-    Returns
-    -------
-    RuleCheck
-
-    Raises
-    ------
-    RuleError
-        If a column is compared with constants of several kinds, a text by order, or the grid
-        exceeds 4 million cells.
-    ColumnError
-        If the frame lacks a column or holds it in another type.
-
-    Examples
-    --------
-    >>> rules = RuleSet.parse('''
-    ... Active: recency_days < 30
-    ... Gone: recency_days > 30
-    ... ''', domains={"recency_days": Domain("integer", low=0, nullable=False)})
-    >>> check_rules(rules).gaps["where"].to_list()
-    ['recency_days = 30']
     """
-    ready = None if frame is None else prepare(frame, rules.rules)
-    domains = dict(rules.domains)
+    ready = None if frame is None else prepare(frame, rules)
+    read = tuple(dict.fromkeys(name for rule in rules for name in columns(rule.condition)))
+    domains = dict(declared)
     if ready is not None:
-        for name in rules.columns:
-            domains.setdefault(name, Domain(_kind(ready.schema[name])))
-    axes = make_axes(rules.rules, rules.columns, domains)
+        for name in read:
+            domains.setdefault(name, Domain(_kind_of_column(ready.schema[name])))
+    axes = make_axes(rules, read, domains)
     shape = tuple(len(axis.cells) for axis in axes)
     matched = _matched(rules, axes, shape)
     counts = matched.sum(axis=1)
@@ -183,19 +442,19 @@ def check_rules(rules: RuleSet, frame: pl.DataFrame | None = None) -> RuleCheck:
     regions = _regions(rules, axes, shape, matched, counts, sizes, customers)
     total = None if sizes is None else int(sizes.sum())
     return RuleCheck(
-        policy=rules.policy,
+        policy=policy,
         regions=pl.DataFrame(regions[:MAX_REGIONS], schema=_SCHEMA, orient="row"),
         gap_points=None if sizes is None else int(sizes[counts == 0].sum()),
         overlap_points=None if sizes is None else int(sizes[counts > 1].sum()),
         points=total,
-        empty=tuple(name for i, name in enumerate(rules.names) if not matched[:, i].any()),
+        empty=tuple(rule.name for i, rule in enumerate(rules) if not matched[:, i].any()),
         customers=None if ready is None else ready.height,
         outside=outside,
         regions_left_off=max(0, len(regions) - MAX_REGIONS),
     )
 
 
-def _kind(dtype: pl.DataType) -> str:
+def _kind_of_column(dtype: pl.DataType) -> str:
     if dtype.is_integer():
         return "integer"
     if dtype.is_numeric():
@@ -203,7 +462,7 @@ def _kind(dtype: pl.DataType) -> str:
     return {pl.Boolean: "boolean", pl.Date: "date"}.get(type(dtype), "text")
 
 
-def _matched(rules: RuleSet, axes: Sequence[Axis], shape: tuple[int, ...]) -> np.ndarray:
+def _matched(rules: Sequence[Rule], axes: Sequence[Axis], shape: tuple[int, ...]) -> np.ndarray:
     """Evaluate every rule at one point a cell: Boolean, cells x rules."""
     size = math.prod(shape)
     places = np.indices(shape).reshape(len(shape), size) if shape else np.empty((0, 1), int)
@@ -214,7 +473,7 @@ def _matched(rules: RuleSet, axes: Sequence[Axis], shape: tuple[int, ...]) -> np
         ]
         or [pl.Series("", [0])]
     )
-    held = [expression(rule.condition).fill_null(value=False) for rule in rules.rules]
+    held = [expression(rule.condition).fill_null(value=False) for rule in rules]
     columns = [points.with_columns(expr.alias("held"))["held"].to_numpy() for expr in held]
     return np.column_stack(columns)
 
@@ -242,7 +501,7 @@ def _customers(
 
 
 def _regions(
-    rules: RuleSet,
+    rules: Sequence[Rule],
     axes: Sequence[Axis],
     shape: tuple[int, ...],
     matched: np.ndarray,
@@ -257,7 +516,7 @@ def _regions(
         return []
     patterns, which = np.unique(matched[wrong], axis=0, return_inverse=True)
     for place in np.argsort(patterns.sum(axis=1), kind="stable"):
-        names = [name for name, held in zip(rules.names, patterns[place], strict=True) if held]
+        names = [rule.name for rule, held in zip(rules, patterns[place], strict=True) if held]
         cells = wrong[which.ravel() == place]
         for box in _boxes(np.unravel_index(cells, shape) if shape else (), len(cells)):
             inside = _flat(box, shape)

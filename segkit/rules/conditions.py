@@ -1,21 +1,27 @@
-"""What a rule may ask of a customer's columns: conditions as plain, comparable data."""
+"""Conditions on a customer's columns as plain, comparable data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator as operators
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
-from segkit.errors import RuleError
+import polars as pl
 
-if TYPE_CHECKING:
-    import polars as pl
+from segkit.errors import RuleError, unknown
 
 Constant = bool | int | float | str | date
 LONG = 16  # a list of more values is looked up as a whole
 EXACT = 2**53
-OPERATORS = ("<", "<=", ">", ">=", "=", "!=")
+_COMPARE: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
+    "=": operators.eq, "!=": operators.ne,
+}  # fmt: skip
+KEYWORDS = frozenset(
+    {"and", "or", "not", "in", "between", "is", "null", "true", "false", "otherwise"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +175,8 @@ def _word(word: str, sql: bool, wanted: bool = True) -> str:
 def _name(column: str, sql: bool) -> str:
     if sql:
         return '"' + column.replace('"', '""') + '"'
-    from segkit.rules.parse import is_plain_name
-
-    return column if is_plain_name(column) else f"`{column}`"
+    plain = re.fullmatch(r"[^\W\d]\w*", column) and column.lower() not in KEYWORDS
+    return column if plain else f"`{column}`"
 
 
 def _constant(value: Constant, sql: bool) -> str:
@@ -192,11 +197,11 @@ def expression(condition: Condition) -> pl.Expr:
 
     A comparison with a null is null, ``not`` of null is null, and a null never selects a row.
     """
-    import polars as pl
-
     match condition:
         case Comparison(column, operator, value):
-            return _compare(pl.col(column), operator, pl.lit(value))
+            if operator not in _COMPARE:
+                raise RuleError(unknown("operator", operator, _COMPARE))
+            return _COMPARE[operator](pl.col(column), pl.lit(value))
         case Membership(column, values, negated):
             inside = _inside(column, values)
             return ~inside if negated else inside
@@ -217,8 +222,6 @@ def expression(condition: Condition) -> pl.Expr:
 
 def _inside(column: str, values: tuple[Constant, ...]) -> pl.Expr:
     """Tell whether a column's value is one of a list; a long list is looked up, not tried."""
-    import polars as pl
-
     col = pl.col(column)
     kinds = {type(value) for value in values}
     numbers = kinds <= {int, float}
@@ -234,20 +237,3 @@ def _inside(column: str, values: tuple[Constant, ...]) -> pl.Expr:
     if not whole:
         return inside
     return inside | col.cast(pl.Int64, strict=False).is_in(pl.Series(whole).implode())
-
-
-def _compare(left: pl.Expr, operator: str, right: pl.Expr) -> pl.Expr:
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-        case ">=":
-            return left >= right
-        case "=":
-            return left == right
-        case "!=":
-            return left != right
-    raise RuleError(f"unknown operator {operator!r}; known: {', '.join(OPERATORS)}")

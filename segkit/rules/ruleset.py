@@ -7,10 +7,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
+
+import polars as pl
 
 from segkit.errors import RuleError, unknown
 from segkit.frames import takes_frames
+from segkit.rules.check import RuleCheck, check_rules
 from segkit.rules.conditions import (
     All,
     Condition,
@@ -21,11 +24,6 @@ from segkit.rules.conditions import (
 )
 from segkit.rules.rule import Domain, Rule, prepare
 from segkit.writing import write_whole
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from segkit.rules.check import RuleCheck
 
 Policy = Literal["partition", "first", "many"]
 POLICIES = ("partition", "first", "many")
@@ -240,8 +238,6 @@ class RuleSet:
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row a rule: segment, condition (in words that `parse` reads), priority."""
-        import polars as pl
-
         return pl.DataFrame(
             [(rule.name, write(rule.condition), rule.priority) for rule in self.rules],
             schema={"segment": pl.String, "condition": pl.String, "priority": pl.Int64},
@@ -282,8 +278,6 @@ class RuleSet:
         ColumnError
             If a column is missing, or its type does not fit the constants.
         """
-        import polars as pl
-
         if self.policy == "many":
             raise RuleError("rules that may overlap give no single segment; use matches(frame)")
         held = self.matches(frame)
@@ -297,8 +291,6 @@ class RuleSet:
         return frame.with_columns(held.select(pl.coalesce(names)).to_series().alias(column))
 
     def _refuse_overlaps(self, frame: pl.DataFrame, held: pl.DataFrame) -> None:
-        import polars as pl
-
         twice = held.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series() > 1
         if twice.any():
             place = int(twice.arg_max() or 0)
@@ -311,10 +303,35 @@ class RuleSet:
 
     @takes_frames
     def check(self, frame: pl.DataFrame | None = None) -> RuleCheck:
-        """Check that the rules cover every possible customer exactly once. See `check_rules`."""
-        from segkit.rules.check import check_rules
+        """Check whether the rules cover every possible customer, and none twice.
 
-        return check_rules(self, frame)
+        Every column is cut at the constants that the rules compare it with, and the rules are
+        tried at one point of each cell: this proves the answer for all customers, seen or unseen.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame, optional
+            Customers to be counted in each gap and overlap; also tells whole numbers from reals
+            where no domain is declared.
+
+        Raises
+        ------
+        RuleError
+            If a column is compared with constants of several kinds, a text by order, or the
+            columns are cut into more than 4 million cells.
+        ColumnError
+            If the frame lacks a column or holds it in another type.
+
+        Examples
+        --------
+        >>> rules = RuleSet.parse('''
+        ... Active: recency_days < 30
+        ... Gone: recency_days > 30
+        ... ''', domains={"recency_days": Domain("integer", low=0, nullable=False)})
+        >>> rules.check().gaps["where"].to_list()
+        ['recency_days = 30']
+        """
+        return check_rules(self.rules, self.policy, self.domains, frame)
 
     def to_sql(self, table: str = "customers", *, column: str = "segment") -> str:
         """Print the rules as one SQL query with ``CASE WHEN``, in order of priority.
