@@ -25,13 +25,11 @@ from segkit.course.session import (
     kind,
     read,
     read_sessions,
-    source,
 )
 from segkit.course.variants import variant
 from segkit.datasets import load_source
 from segkit.errors import ParameterError
-from segkit.runner.catalog import load_notebook
-from segkit.runner.process import Worker
+from segkit.runner.catalog import notebook_folder, source_of
 from segkit.runner.workspace import lay_out
 from segkit.simulate.sample import sample_retailer
 from tests.notebooks.runs import FILES, LOADED
@@ -65,8 +63,8 @@ def test_a_session_says_what_is_learnt_how_long_it_takes_and_what_to_read(sessio
     )
     assert 3 <= len(session.exercises) <= 4
     assert all(exercise.mistakes and exercise.answers for exercise in session.exercises)
-    assert sum("$$" in source(cell) for cell in session.of(LESSON)) >= 2
-    notes = " ".join(source(cell) for cell in session.of(NOTES))
+    assert sum("$$" in source_of(cell) for cell in session.of(LESSON)) >= 2
+    notes = " ".join(source_of(cell) for cell in session.of(NOTES))
     assert re.search(r"[Mm]istake|[Cc]onfusion", notes) or session.number == 1
     assert len(session.of(SLIDE)) >= 3
 
@@ -75,19 +73,19 @@ def test_a_session_says_what_is_learnt_how_long_it_takes_and_what_to_read(sessio
 def test_course_cells_leave_the_analysis_alone(session):
     """Whatever a student assigns, no cell of the analysis reads or assigns."""
     plain = [cell for cell in code_of(session.cells) if not kind(cell)]
-    used = {name for cell in plain for name in (*assigned(source(cell)), *read(source(cell)))}
+    used = {name for cell in plain for name in (*assigned(source_of(cell)), *read(source_of(cell)))}
     for cell in code_of(session.cells):
         if kind(cell):
-            assert not used & set(assigned(source(cell))), exercise_of(cell)
-            assert "run." not in source(cell)
+            assert not used & set(assigned(source_of(cell))), exercise_of(cell)
+            assert "run." not in source_of(cell)
 
 
 @each_session
 def test_every_formula_becomes_mathml(session):
     for cell in (*session.of(LESSON), *session.of(SLIDE), *session.of(TASK)):
-        made = to_html(source(cell))
+        made = to_html(source_of(cell))
         assert "$" not in re.sub(r"<code>.*?</code>|alttext=\"[^\"]*\"", "", made)
-        assert not re.search(r"<mi>\\|<merror", made), source(cell)
+        assert not re.search(r"<mi>\\|<merror", made), source_of(cell)
 
 
 # Variants -----------------------------------------------------------------------------------
@@ -103,9 +101,9 @@ def test_the_exercise_keeps_checks_and_holds_no_solution(session):
     ]
     for exercise in session.exercises:
         (stub,) = [c for c in cells if exercise_of(c) == exercise.name and kind(c) == SOLUTION]
-        assert all(f"{name} = ...  # your answer" in source(stub) for name in exercise.answers)
-        (region,) = re.findall("BEGIN SOLUTION\n(.*?)\n### END", source(exercise.solution), re.S)
-        assert region not in source(stub)
+        assert all(f"{name} = ...  # your answer" in source_of(stub) for name in exercise.answers)
+        (region,) = re.findall("BEGIN SOLUTION\n(.*?)\n### END", source_of(exercise.solution), re.S)
+        assert region not in source_of(stub)
 
 
 @each_session
@@ -117,7 +115,7 @@ def test_the_lesson_has_theory_and_neither_tasks_nor_notes(session):
 def test_the_students_own_seed_is_a_parameter():
     made = variant(COURSE[0], "exercise", seed=4711)
     (cell,) = [c for c in made["cells"] if "parameters" in c["metadata"].get("tags", [])]
-    text = source(cell)
+    text = source_of(cell)
     assert re.search(r"^seed: int = 4711  # ", text, re.M)
     assert re.search(r"^customers: int = 400  # ", text, re.M)
     assert re.search(r'^difficulty: str = "easy"  # ', text, re.M)
@@ -144,41 +142,98 @@ def test_nbgraders_source_marks_what_is_graded_and_what_is_locked(session):
     assert sum(one["solution"] for one in marked) == len(session.exercises)
 
 
-# Ordinary runs ------------------------------------------------------------------------------
+# Course files -------------------------------------------------------------------------------
 
 
-def test_what_teaches_does_not_change_what_a_run_is_keyed_by(tmp_path):
-    taught = next(file for file in FILES if file.stem == "05_segments")
-    content = json.loads(taught.read_text(encoding="utf-8"))
-    plain = [cell for cell in content["cells"] if not kind(cell)]
-    assert len(plain) < len(content["cells"])
-    meta = {**content["metadata"], "segkit": {**content["metadata"]["segkit"]}}
-    del meta["segkit"]["course"]
-    bare = tmp_path / taught.name
-    bare.write_text(json.dumps({**content, "cells": plain, "metadata": meta}), encoding="utf-8")
-    assert load_notebook(bare).digest == load_notebook(taught).digest
-    plain[4]["source"] = ["changed"]
-    bare.write_text(json.dumps({**content, "cells": plain, "metadata": meta}), encoding="utf-8")
-    assert load_notebook(bare).digest != load_notebook(taught).digest
+def test_notebooks_hold_the_analysis_alone():
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        assert "course" not in json.loads(text)["metadata"]["segkit"]
+        assert '"course-' not in text
 
 
-def test_a_working_folders_notebooks_do_not_teach(tmp_path):
+def test_a_working_folder_has_the_notebooks_and_the_course_that_comes_with_segkit(
+    tmp_path, monkeypatch
+):
     lay_out(tmp_path / "mine")
-    for file in (tmp_path / "mine" / "notebooks").glob("*.ipynb"):
-        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-        assert cells
-        assert not any(kind(cell) for cell in cells)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert notebook_folder() == tmp_path / "mine" / "notebooks"
+    assert [path.suffix for path in notebook_folder().iterdir()] == [".ipynb"] * len(FILES)
+    assert [session.stem for session in read_sessions()] == [one.stem for one in COURSE]
 
 
-def test_an_ordinary_run_is_given_the_notebook_without_what_teaches(tmp_path):
-    worker = Worker(tmp_path)
-    try:
-        given = worker._without_course(next(file for file in FILES if file.stem == "05_segments"))
-        assert not any(kind(c) for c in json.loads(given.read_text(encoding="utf-8"))["cells"])
-        summary = next(file for file in FILES if file.stem == "12_summary")
-        assert worker._without_course(summary) == summary
-    finally:
-        worker.close()
+@pytest.fixture
+def own_course(tmp_path):
+    """Write one notebook with two sections and a course file; return what reads them."""
+    cells = [
+        {"cell_type": kind, "id": name, "metadata": {"tags": tags}, "source": [text]}
+        for kind, name, tags, text in (
+            ("markdown", "top", [], "# Why?"),
+            ("code", "c1", ["parameters"], "seed: int = 0  # of chance"),
+            ("markdown", "how-many", [], "## How many?"),
+            ("code", "c2", [], "k = 2"),
+            ("markdown", "said", [], "Two."),
+            ("markdown", "what-next", [], "## What next?"),
+        )
+    ]
+    text = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    (tmp_path / "01_a.ipynb").write_text(text, encoding="utf-8")
+    (tmp_path / "course").mkdir()
+
+    def read_course(body, front="session = 1\nminutes = 5\ngoals = []\nreading = []"):
+        text = f"+++\n{front}\n+++\n{body}\n"
+        (tmp_path / "course" / "01_a.md").write_text(text, encoding="utf-8")
+        (session,) = read_sessions(tmp_path)
+        return session
+
+    return read_course
+
+
+def test_what_follows_a_heading_stands_at_the_end_of_its_section(own_course):
+    session = own_course(
+        "<!-- after how-many -->\n\n<!-- lesson -->\n### Theory\n\n$$k$$\n\n"
+        "<!-- slide figure=k -->\n## Count\n\n"
+        "<!-- after what-next -->\n<!-- notes minutes=5 -->\nEnd"
+    )
+    places = [cell["id"] for cell in session.cells]
+    assert places == [
+        *("top", "c1", "how-many", "c2", "said", "course-lesson-1", "course-slide-1"),
+        *("what-next", "course-notes-1"),
+    ]
+    lesson, slide, notes = (cell for cell in session.cells if kind(cell))
+    assert source_of(lesson) == "### Theory\n\n$$k$$"
+    assert slide["metadata"]["segkit"] == {"figure": "k"}
+    assert notes["metadata"]["segkit"] == {"minutes": 5}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<!-- after how-meny -->\n<!-- lesson -->\nA", "'how-meny'; did you mean 'how-many'"),
+        ("<!-- after top -->\n<!-- lessen -->\nA", "'lessen'; did you mean 'lesson'"),
+        ("<!-- lesson -->\nA", "which heading"),
+        ("A\n<!-- after top -->", "text before"),
+        ("<!-- after top -->\n<!-- task -->\nA", "have a name"),
+        ("<!-- after top -->\n<!-- lesson one -->\nA", "have a name"),
+        ("<!-- after top -->\n<!-- check one -->\nk == 2", "one block of code"),
+        ("<!-- after top -->\n<!-- task one -->\n### A", "exactly one cell 'course-solution'"),
+    ],
+)
+def test_a_course_file_that_cannot_be_read_is_refused(own_course, body, message):
+    with pytest.raises(ParameterError, match=message):
+        own_course(body)
+
+
+@pytest.mark.parametrize(
+    ("front", "message"),
+    [
+        ("session = 1\nminutes = 5\ngoals = []", "does not say reading"),
+        ("session =", "01_a.md: "),
+    ],
+)
+def test_a_course_file_says_goals_and_reading(own_course, front, message):
+    with pytest.raises(ParameterError, match=message):
+        own_course("", front)
 
 
 # One check ----------------------------------------------------------------------------------
@@ -296,7 +351,7 @@ def test_the_links_of_a_lesson_lead_to_its_data(built):
 def test_an_untouched_exercise_fails_at_its_checks_alone_when_all_cells_are_run(built):
     """What a student sees who runs everything: the analysis is there, every check objects."""
     session = COURSE[2]
-    cells = [{**c, "source": source(c)} for c in variant(session, "exercise")["cells"]]
+    cells = [{**c, "source": source_of(c)} for c in variant(session, "exercise")["cells"]]
     with open_kernel() as kernel:
         kernel.forget(built.place / "exercise")
         done = code_of(kernel.run(cells, stop=False))
@@ -370,15 +425,6 @@ def test_the_command_refuses_what_the_builder_refuses(tmp_path, capsys):
     assert invoke(["course", "build", str(tmp_path / "course"), "--variant", "slide"]) == 2
     assert "did you mean 'slides'" in capsys.readouterr().err
     assert not (tmp_path / "course").exists()
-
-
-def test_a_notebook_with_half_an_exercise_is_refused(tmp_path):
-    content = json.loads(FILES[0].read_text(encoding="utf-8"))
-    content["cells"] = [cell for cell in content["cells"] if kind(cell) != CHECK]
-    content["metadata"]["segkit"]["reads"] = []
-    (tmp_path / FILES[0].name).write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(ParameterError, match="needs exactly one cell 'course-check'"):
-        read_sessions(tmp_path)
 
 
 def test_a_lesson_page_folds_code_and_leaves_tasks_out():

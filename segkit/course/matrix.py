@@ -19,9 +19,9 @@ from segkit.course.session import (
     exercise_of,
     kind,
     read_sessions,
-    source,
 )
 from segkit.course.variants import SAMPLE, SAMPLE_SEED, variant
+from segkit.runner.catalog import source_of
 from segkit.runner.workspace import PARAMETERS
 from segkit.writing import write_whole
 
@@ -188,7 +188,7 @@ def _try_session(
     begun, tried = kernel.busy, 0.0
     cells = variant(session, "solution", seed=seed)["cells"]
     for cell in cells:
-        plain = {**cell, "source": source(cell)}
+        plain = {**cell, "source": source_of(cell)}
         if kind(cell) == SOLUTION:
             before = kernel.busy
             rows.append(_try_answers(kernel, session.number, exercises[exercise_of(cell)]))
@@ -201,7 +201,7 @@ def _try_session(
 
 def _try_answers(kernel: Kernel, number: int, exercise: Exercise) -> CheckRow:
     """Try a check on answers that are forgotten again."""
-    check, solved = source(exercise.check), source(exercise.solution)
+    check, solved = source_of(exercise.check), source_of(exercise.solution)
     wrong = [
         (words, REGION.sub(code.replace("\\", r"\\"), solved)) for words, code in exercise.mistakes
     ]

@@ -23,9 +23,9 @@ from segkit.course.session import (
     TASK,
     Session,
     kind,
-    source,
 )
 from segkit.report.style import style
+from segkit.runner.catalog import source_of
 from segkit.runner.manifest import read_json
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,7 +63,7 @@ def slides_page(session: Session, run_folder: Path | None) -> str:
     for cell in session.of(SLIDE):
         about = cell["metadata"].get("segkit", {})
         picture = _figure(run_folder, session.stem, about.get("figure", ""))
-        slides.append({"html": _html(to_html(source(cell))), "figure": picture})
+        slides.append({"html": _html(to_html(source_of(cell))), "figure": picture})
     return _fill("slides.html.j2", session=session, slides=slides)
 
 
@@ -73,7 +73,7 @@ def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
     plan = [
         {
             "minutes": int(cell["metadata"]["segkit"]["minutes"]),
-            "html": _html(to_html(source(cell))),
+            "html": _html(to_html(source_of(cell))),
         }
         for cell in session.of(NOTES)
     ]
@@ -82,8 +82,8 @@ def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
             "number": f"{session.number}.{place}",
             "title": one.title,
             "points": one.points,
-            "task": _html(to_html(source(one.task).partition("\n")[2])),
-            "solution": _code(_bare(source(one.solution))),
+            "task": _html(to_html(source_of(one.task).partition("\n")[2])),
+            "solution": _code(_bare(source_of(one.solution))),
             "mistakes": [
                 (words, _code(code), said.get(one.name, {}).get(words, "").removeprefix(REFUSED))
                 for words, code in one.mistakes
@@ -131,10 +131,10 @@ def _plain(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 def _part(cell: Mapping[str, Any]) -> dict[str, Any]:
     if cell["cell_type"] == "markdown":
-        theory = kind(_plain(cell)) != ""
-        return {"kind": "theory" if theory else "text", "html": _html(to_html(source(dict(cell))))}
+        part = "theory" if kind(_plain(cell)) else "text"
+        return {"kind": part, "html": _html(to_html(source_of(cell)))}
     outputs = "".join(_output(output) for output in cell.get("outputs", []))
-    shown = _code(source(dict(cell)))
+    shown = _code(source_of(cell))
     return {"kind": "code", "html": shown, "outputs": _html(outputs)}
 
 

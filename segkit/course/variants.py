@@ -18,8 +18,8 @@ from segkit.course.session import (
     Session,
     exercise_of,
     kind,
-    source,
 )
+from segkit.runner.catalog import source_of
 from segkit.runner.parameters import set_parameters
 from segkit.writing import write_whole
 
@@ -63,7 +63,7 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
         if kind(original) not in PARTS[name]:
             continue
         cell = deepcopy(original)
-        text = source(cell)
+        text = source_of(cell)
         exercise = exercises.get(exercise_of(cell))
         if "parameters" in cell["metadata"].get("tags", []):
             text = set_parameters(text, settings_of(session, seed))
@@ -73,14 +73,11 @@ def variant(session: Session, name: str, *, seed: int = SAMPLE_SEED) -> dict[str
             text = exercise.stub
         if name == "nbgrader" and exercise:
             cell["metadata"]["nbgrader"] = nbgrader_metadata(cell, exercise)
-        cell["metadata"].pop("jupyter", None)
         cell["source"] = text.splitlines(keepends=True)
         kept.append(cell)
     kept[1:1] = [_markdown("course-goals", _goals(session))]
     kept.append(_markdown("course-reading", _reading(session)))
-    metadata = deepcopy(session.content["metadata"])
-    metadata["segkit"].pop("course")
-    return {**session.content, "metadata": metadata, "cells": kept}
+    return {**session.content, "cells": kept}
 
 
 def nbgrader_metadata(cell: Cell, exercise: Exercise) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from segkit.ingest.privacy import mask_outputs
 from segkit.report.evidence import SHOWN, files, linked, mark_tables
 from segkit.report.page import hide_addresses, part
 from segkit.report.style import TEMPLATES, style
-from segkit.runner.catalog import INJECTED, without_course
+from segkit.runner.catalog import INJECTED
 from segkit.runner.folder import WORK
 from segkit.runner.manifest import NOT_IN_KEY, read_json
 from segkit.runner.parameters import parse_parameters
@@ -69,8 +69,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     """
     path = folder / f"{stem}.ipynb"
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    kept = without_course(notebook.cells)  # a notebook that never started is still whole
-    notebook.cells = [c for c in kept if not MARKERS & {*c.metadata.get("tags", [])}]
+    notebook.cells = [c for c in notebook.cells if not MARKERS & {*c.metadata.get("tags", [])}]
     summary = read_json(folder / "summary.json")
     if not summary.get("personal"):
         mask_outputs(notebook.cells)

@@ -17,7 +17,6 @@ EVERYTHING = "*"
 # Sources without purchases by date, and what they hold instead: the notebooks that say so run.
 PARTIAL = {"hillstrom": "campaign", "fast-food": "survey"}
 INJECTED = "injected-parameters"
-COURSE = "course-"  # tags of cells that teach; an ordinary run neither executes nor shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Notebook:
     parameters : dict of str to Parameter
         What its parameters cell declares.
     digest : str
-        SHA-256 of cells, tags and ``segkit`` metadata, whatever the outputs and what teaches.
+        SHA-256 of cells, tags and ``segkit`` metadata, whatever the outputs.
     """
 
     stem: str
@@ -117,18 +116,6 @@ def _tags(cell: Mapping[str, Any]) -> list[str]:
     return list(cell.get("metadata", {}).get("tags", []))
 
 
-def without_course(cells: Iterable[Any]) -> list[Any]:
-    """Return the cells of an ordinary run: all but those that teach.
-
-    Examples
-    --------
-    >>> lesson = {"metadata": {"tags": ["course-lesson"]}}
-    >>> without_course([{"metadata": {}}, lesson])
-    [{'metadata': {}}]
-    """
-    return [cell for cell in cells if not any(tag.startswith(COURSE) for tag in _tags(cell))]
-
-
 def source_of(cell: Mapping[str, Any]) -> str:
     """Return a cell's text, stored whole or line by line."""
     source = cell.get("source", "")
@@ -138,11 +125,10 @@ def source_of(cell: Mapping[str, Any]) -> str:
 def _digest(cells: list[dict[str, Any]], meta: Mapping[str, Any]) -> str:
     kept = [
         [cell.get("cell_type"), source_of(cell), _tags(cell)]
-        for cell in without_course(cells)
+        for cell in cells
         if INJECTED not in _tags(cell)
     ]
-    said = {name: value for name, value in meta.items() if name != "course"}
-    return hashlib.sha256(json.dumps([kept, said], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([kept, meta], sort_keys=True).encode()).hexdigest()
 
 
 def home(start: Path | None = None) -> Path:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segkit.runner.catalog import without_course
 from segkit.runner.folder import make_scratch, remove_scratch
 from segkit.runner.manifest import read_json
 from segkit.runner.stopping import end_family, end_group
@@ -95,8 +94,7 @@ class Worker:
             (self.folder / left).unlink(missing_ok=True)
         self._late = False
         (self.folder / "context.json").write_text(json.dumps(context), encoding="utf-8")
-        plain = self._without_course(notebook)
-        job = {"notebook": str(plain), "parameters": dict(parameters), "cwd": str(self.cwd)}
+        job = {"notebook": str(notebook), "parameters": dict(parameters), "cwd": str(self.cwd)}
         timer = threading.Timer(timeout, self._too_late) if timeout else None
         if timer:
             timer.start()
@@ -104,16 +102,6 @@ class Worker:
         if timer:
             timer.cancel()
         return self._outcome(cell, timeout)
-
-    def _without_course(self, notebook: Path) -> Path:
-        """Write a copy without the cells that teach, where there are any."""
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        kept = without_course(content["cells"])
-        if len(kept) == len(content["cells"]):
-            return notebook
-        copy = self.folder / notebook.name
-        copy.write_text(json.dumps({**content, "cells": kept}), encoding="utf-8")
-        return copy
 
     def _talk(self, job: str, on_event: Event) -> int:
         assert self._process.stdin is not None  # noqa: S101 - opened as pipes above

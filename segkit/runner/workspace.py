@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError
 from segkit.runner.accepts import OWN_DATA
-from segkit.runner.catalog import PACKAGE, source_of, without_course
+from segkit.runner.catalog import PACKAGE, source_of
 from segkit.runner.context import run_name
 from segkit.runner.manifest import PATHS
 from segkit.runner.parameters import literal, set_parameters
@@ -169,7 +169,6 @@ def _readme(folder: Path, audit: Audit | None) -> str:
 def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
     """Copy a notebook, and set the defaults of its parameters cell for JupyterLab."""
     content = json.loads(source.read_text(encoding="utf-8"))
-    content["cells"] = without_course(content["cells"])
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
             text = set_parameters(source_of(cell), values)

@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from segkit.runner.catalog import Catalog, notebook_folder, without_course
+from segkit.runner.catalog import Catalog, notebook_folder
 from segkit.runner.context import CONTEXT, build_context
 
 ME = "tests.benchmarks.bench_case_study"
@@ -58,7 +58,7 @@ class Steps(ast.NodeTransformer):
 
 def run_cells(path, settings, functions):
     """Run a notebook's cells; return its steps: text, cell, seconds, processor seconds."""
-    cells = without_course(json.loads(path.read_text(encoding="utf-8"))["cells"])
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     marks = [("Python and the runner's imports", 0, time.perf_counter() - spent(), 0.0)]
     number = 0
 

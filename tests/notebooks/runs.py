@@ -12,7 +12,7 @@ import polars as pl
 import segkit
 from segkit.course.kernel import code_cell, open_kernel
 from segkit.runner.alone import SHARED
-from segkit.runner.catalog import Catalog, without_course
+from segkit.runner.catalog import Catalog
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -62,7 +62,7 @@ class OneByOne(Finished):
         own = {name: value for name, value in given.items() if name in notebook.parameters}
         chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
         content = json.loads(notebook.path.read_text(encoding="utf-8"))
-        for cell in without_course(content["cells"]):
+        for cell in content["cells"]:
             if cell["cell_type"] == "code":
                 kernel.run([{**cell, "source": "".join(cell["source"])}])
             if "parameters" in cell["metadata"].get("tags", []):

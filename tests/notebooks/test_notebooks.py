@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from segkit.runner.catalog import Catalog, without_course
+from segkit.runner.catalog import Catalog
 from segkit.runner.parameters import parse_parameters
 from tests.notebooks.runs import FILES, LOADED, NOTEBOOKS, STEMS, Ran
 
@@ -20,13 +20,8 @@ def content(file):
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def ordinary(file):
-    """Return the cells that a run executes; those that teach have rules of their own."""
-    return without_course(content(file)["cells"])
-
-
 def sources(file, kind):
-    return ["".join(cell["source"]) for cell in ordinary(file) if cell["cell_type"] == kind]
+    return ["".join(cell["source"]) for cell in content(file)["cells"] if cell["cell_type"] == kind]
 
 
 def is_parameters(cell):
@@ -76,7 +71,7 @@ def test_one_heading_asks_the_question_that_the_catalog_lists(file):
 
 @pytest.mark.parametrize("file", FILES, ids=STEMS)
 def test_cells_are_short_and_hold_no_program(file):
-    for cell in ordinary(file):
+    for cell in content(file)["cells"]:
         text = "".join(cell["source"])
         assert len(text.splitlines()) <= MOST_LINES or is_parameters(cell), text
         if cell["cell_type"] == "code":
