@@ -73,12 +73,12 @@ _MAP: dict[str, str] = {
     "assess_structure": "segkit.cluster.structure",
     "cluster_validity": "segkit.cluster.validity",
     # What does each customer look like?
-    "later_spend": "segkit.features.later",
+    "later_spend": "segkit.features.build",
     "build_features": "segkit.features",
     "Calendar": "segkit.features",
     "CustomerTable": "segkit.features",
     # Which variables say something about a KPI?
-    "screen_variables": "segkit.screening",
+    "screen_variables": "segkit.features",
     # What is known before a campaign?
     "Prelude": "segkit.campaign",
     "before_campaign": "segkit.campaign",

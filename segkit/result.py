@@ -84,6 +84,9 @@ MOVED = {
     "segkit.ingest.findings:Finding": "segkit.ingest.questions:Finding",
     "segkit.ingest.trace:Trace": "segkit.ingest.store:Trace",
     "segkit.ingest.counts:CustomerCounts": "segkit.ingest.clean:CustomerCounts",
+    "segkit.features.table:CustomerTable": "segkit.features.build:CustomerTable",
+    "segkit.screening.result:Screening": "segkit.features.screening:Screening",
+    "segkit.transform.column:Column": "segkit.transform.steps:Column",
 }  # fmt: skip
 
 

@@ -213,7 +213,7 @@ FAULTS = [
         "the sign of what was sent back",
     ),
     Fault(
-        "features/windows.py",
+        "features/calendar.py",
         'f"_{days}d", as_of - days, as_of',
         'f"_{days}d", as_of - days - 1, as_of',
         "test_features_values",

@@ -9,8 +9,7 @@ from dateutil.easter import easter as dateutil_easter
 
 from segkit.errors import ParameterError, SourceError
 from segkit.features import Calendar, Occasion, build_features
-from segkit.features.calendar import easter
-from segkit.features.windows import day_date, day_number
+from segkit.features.calendar import day_date, day_number, easter
 
 
 def test_easter_of_four_centuries():

@@ -15,10 +15,9 @@ from polars.testing import assert_frame_equal
 
 from segkit.errors import DataError
 from segkit.features import build_features
-from segkit.features.engines import collect, open_lazy
-from segkit.features.pieces import pieces
-from segkit.features.sources import order_rows
-from segkit.features.windows import whole
+from segkit.features.calendar import whole
+from segkit.features.definitions import pieces
+from segkit.features.sources import collect, open_lazy, order_rows
 from tests.features_by_hand import (
     EPOCH,
     EVENT_SCHEMA,
@@ -170,7 +169,7 @@ def test_amounts_whose_sum_would_not_fit_are_refused(amounts):
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
 def test_pieces_of_customers_add_up_to_the_whole(tables, eager, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("segkit.features.pieces.ROWS_A_PIECE", 150)
+    monkeypatch.setattr("segkit.features.definitions.ROWS_A_PIECE", 150)
     paths = [tmp_path / "orders.parquet", tmp_path / "events.parquet"]
     for table, path in zip(tables, paths, strict=True):
         table.write_parquet(path)

@@ -23,7 +23,7 @@ FLOORS = {
     1: ["schema", "rules", "transform", "stats", "plot"],
     2: ["ingest"],
     3: ["simulate", "datasets"],
-    4: ["features", "screening"],
+    4: ["features"],
     5: [
         *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience"),
         *("factor", "lift"),

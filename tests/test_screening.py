@@ -11,10 +11,9 @@ from scipy.stats import binom, spearmanr
 from sklearn.metrics import mutual_info_score
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.features import build_features
+from segkit.features import Screening, build_features, screen_variables
+from segkit.features.screening import bins, spearman
 from segkit.labels import label
-from segkit.screening import Screening, screen_variables
-from segkit.screening.measure import bins, spearman
 from tests.features_by_hand import random_tables
 
 NOISE = [f"noise_{k}" for k in range(8)]

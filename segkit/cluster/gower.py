@@ -19,7 +19,7 @@ from segkit.errors import (
 )
 from segkit.result import check_names, check_number, check_numbers
 from segkit.transform import Transform
-from segkit.transform.fitting import numbers
+from segkit.transform.steps import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

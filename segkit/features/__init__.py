@@ -1,7 +1,15 @@
-"""What does a customer look like? One row a customer from clean order lines and events."""
+"""Customer table: one row per customer from clean order lines and events, screened for a KPI."""
 
-from segkit.features.build import build_features
+from segkit.features.build import CustomerTable, build_features, later_spend
 from segkit.features.calendar import Calendar, Occasion
-from segkit.features.table import CustomerTable
+from segkit.features.screening import Screening, screen_variables
 
-__all__ = ["Calendar", "CustomerTable", "Occasion", "build_features"]
+__all__ = [
+    "Calendar",
+    "CustomerTable",
+    "Occasion",
+    "Screening",
+    "build_features",
+    "later_spend",
+    "screen_variables",
+]

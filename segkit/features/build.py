@@ -1,35 +1,177 @@
-"""Describe every customer as of a date: from lines and events to one row a customer."""
+"""Customer table: one row per customer from clean order lines and events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import polars as pl
 
-from segkit.display import counted, number
-from segkit.errors import ParameterError, require_columns, unknown
+from segkit.display import counted, money, number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import events as from_events
 from segkit.features import orders as from_orders
-from segkit.features.calendar import Calendar
-from segkit.features.engines import collect, open_lazy
-from segkit.features.plan import Bound, Plan, bind
+from segkit.features.calendar import Calendar, check_days, day_date, day_number, whole
+from segkit.features.definitions import Bound, Plan, bind
 from segkit.features.sources import (
     CUSTOMER,
     Rows,
+    collect,
     event_rows,
     event_types,
     levels,
+    open_lazy,
     order_rows,
     with_customers,
 )
-from segkit.features.table import CustomerTable
-from segkit.features.windows import check_days, day_date, day_number, whole
+from segkit.frames import takes_frames
+from segkit.result import Result
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
+
+    from segkit.plot import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerTable(Result):
+    """One row a customer, as of a date.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        ``customer_id`` and one column a feature, sorted by ``customer_id``.
+    definitions : polars.DataFrame
+        One row a feature: name, group, unit, source, window, description (the formula in words),
+        empty (when it is null, when zero).
+    skipped : polars.DataFrame
+        Features that the tables do not allow, with the reason.
+    as_of : date
+        The last day that is used.
+    monetary : str
+        "net" or "gross": whether returns are deducted from money.
+    calendar : Calendar
+        The seasons and occasions that the shares refer to.
+    notes : tuple of str
+        What was assumed, cut off or left out.
+    currency : str or None
+        Of money, where it is known.
+    """
+
+    frame: pl.DataFrame
+    definitions: pl.DataFrame
+    skipped: pl.DataFrame
+    as_of: date
+    monetary: str
+    calendar: Calendar
+    notes: tuple[str, ...] = ()
+    currency: str | None = None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a customer."""
+        return self.frame
+
+    @property
+    def text(self) -> str:
+        """How many customers and features, the typical customer, and what was left out."""
+        n, k = self.frame.height, number(self.definitions.height)
+        who = "customer" if n == 1 else "customers"
+        parts = [f"{number(n)} {who} as of {self.as_of}, described by {k} features."]
+        typical = [
+            phrase.format(self._written(name))
+            for name, phrase in _TYPICAL.items()
+            if name in self.frame.columns and self.frame[name].count()
+        ]
+        if typical:
+            parts.append(f"The median customer {', '.join(typical)}.")
+        parts += self._concentration()
+        policy = "net of returns" if self.monetary == "net" else "gross: returns are not deducted"
+        unit = f"in {self.currency}" if self.currency else "in the currency of the data"
+        parts.append(f"Money is {unit}, {policy}.")
+        if self.skipped.height:
+            names = ", ".join(self.skipped["feature"].to_list())
+            parts.append(f"Not computed: {names} (reasons in .skipped).")
+        parts += [f"{note[:1].upper()}{note[1:]}." for note in self.notes]
+        return " ".join(parts)
+
+    def _written(self, name: str) -> str:
+        """Write a feature's median, money with its currency."""
+        value = _median(self.frame[name])
+        return money(value, self.currency) if name == "monetary" else number(value)
+
+    def _concentration(self) -> list[str]:
+        if "monetary" not in self.frame.columns or self.frame.height < 10:
+            return []
+        spent = self.frame["monetary"].sort(descending=True).to_numpy()
+        if not spent.sum() > 0:
+            return []
+        share = float(spent[: -(-len(spent) // 10)].sum() / spent.sum())
+        return [f"The tenth that spends most brings {percent(share)} of the money."]
+
+    def describe(self) -> pl.DataFrame:
+        """Summarise each feature: share missing and zero, mean, spread and quartiles.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a feature, in its own unit.
+        """
+        rows = []
+        for name, unit, window in self.definitions.select("name", "unit", "window").iter_rows():
+            values = self.frame[name].cast(pl.Float64)
+            n = max(values.len(), 1)
+            quartiles = [values.quantile(q, "linear") for q in _QUARTILES.values()]
+            rows.append(
+                (name, unit, window, values.null_count() / n, (values == 0).sum() / n,
+                 values.mean(), values.std(), *quartiles)
+            )  # fmt: skip
+        words = [(name, pl.String) for name in ("feature", "unit", "window")]
+        numbers = ("missing_share", "zero_share", "mean", "sd", *_QUARTILES)
+        schema = dict([*words, *((name, pl.Float64) for name in numbers)])
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def plot(self, features: Sequence[str] | None = None) -> Figure:
+        """Draw the distributions of features (by default the main ones), a panel each."""
+        from segkit.plot import histograms
+
+        if features is None:
+            features = [name for name in _MAIN if name in self.frame.columns] or self.names[:6]
+        named = {"money": self.currency or "currency of the data"}
+        units = {
+            name: named.get(unit, unit)
+            for name, unit in self.definitions.select("name", "unit").iter_rows()
+        }
+        skewed = [name for name in features if name in _SKEWED]
+        return histograms(
+            self.frame, features, log=skewed, units=units,
+            title=f"{number(self.frame.height)} customers as of {self.as_of}",
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        """The features' names, in the order of the columns."""
+        return self.definitions["name"].to_list()
+
+
+def _median(values: pl.Series) -> float:
+    return float(np.median(values.drop_nulls().to_numpy()))
+
+
+_QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
+_TYPICAL = {
+    "frequency": "has {} order(s)",
+    "monetary": "has spent {}",
+    "recency_days": "bought last {} days before that date",
+    "visits": "visited the site {} time(s)",
+}
+_SKEWED = ("monetary", "order_value_mean", "frequency")
+_MAIN = ("recency_days", "frequency", "monetary", "tenure_days", "order_value_mean",
+         "gap_days_mean", "return_share", "discount_share", "visits", "open_rate",
+         "abandonment_rate", "engagement_recency_days")  # fmt: skip
 
 
 def build_features(
@@ -255,3 +397,63 @@ def _definitions(bound: list[Bound]) -> pl.DataFrame:
         ),
         orient="row",
     )  # fmt: skip
+
+
+EPOCH = date(1970, 1, 1)
+
+
+@takes_frames
+def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.DataFrame:
+    """What did each customer spend in the days after a date?
+
+    Parameters
+    ----------
+    orders : polars.DataFrame
+        Clean order lines: ``customer_id``, ``order_day``, ``amount`` (returns negative).
+    after : datetime.date
+        The last day that is *not* counted.
+    days : int
+        Length of the period in days.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``customer_id``, ``later_spend`` (net of returns), ``later_buyer`` (1 with a sale line, else
+        0), for customers with a line in the period, sorted; the others spent nothing.
+
+    Raises
+    ------
+    ParameterError
+        If ``days`` is not positive.
+    DataError
+        If the data end before the period does.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"customer_id": ["a", "a", "b"], "order_day": [0, 5, 9],
+    ...                       "amount": [1.0, 2.0, 3.0]})
+    >>> later_spend(lines, after=date(1970, 1, 3), days=7).rows()
+    [('a', 2.0, 1), ('b', 3.0, 1)]
+    """
+    require_columns(orders.columns, ["customer_id", "order_day", "amount"], "orders")
+    if days < 1:
+        raise ParameterError(f"days must be at least 1, got {days}")
+    first = (after - EPOCH).days + 1
+    last = first + days - 1
+    known = orders["order_day"].max()
+    if not isinstance(known, int) or known < last:
+        until = EPOCH + timedelta(days=known) if isinstance(known, int) else "nowhere"
+        raise DataError(
+            f"the {days} days after {after} reach to {EPOCH + timedelta(days=last)}; "
+            f"the orders reach to {until}"
+        )
+    return (
+        orders.drop_nulls("customer_id")
+        .filter(pl.col("order_day").is_between(first, last))
+        .group_by("customer_id")
+        .agg(
+            later_spend=pl.col("amount").sum(),
+            later_buyer=(pl.col("amount") > 0).any().cast(pl.Int64),
+        )
+        .sort("customer_id")
+    )

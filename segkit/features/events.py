@@ -10,10 +10,8 @@ import narwhals as nw
 import polars as pl
 
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
-from segkit.features.engines import is_unknown
-from segkit.features.exact import MICRO, micro
 from segkit.features.orders import trend
-from segkit.features.sources import CUSTOMER
+from segkit.features.sources import CUSTOMER, MICRO, is_unknown, micro
 
 COUNTED = {
     "visits": "site_visit",

@@ -11,9 +11,7 @@ import polars as pl
 
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
-from segkit.features.engines import within
-from segkit.features.exact import MICRO, SQUARES, micro, spread, squares
-from segkit.features.sources import CUSTOMER
+from segkit.features.sources import CUSTOMER, MICRO, SQUARES, micro, spread, squares, within
 
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
 GROSS = "spend on purchase lines (returns not deducted)"

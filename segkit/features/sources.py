@@ -1,22 +1,215 @@
-"""What is known of the order lines and events before features are planned."""
+"""Order lines and events as an engine holds them, checked before features are planned.
+
+Sums of money and seconds are made in whole millionths. Engines add up in parallel, and sums of
+floats depend on the order: a last bit that differs is enough to turn a tie in a tree.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import polars as pl
 
 from segkit.display import number
-from segkit.errors import ColumnError, DataError, require_columns
-from segkit.features.definitions import MAX_LEVELS, slugs
-from segkit.features.engines import collect, day_of, is_infinite, is_unknown
-from segkit.features.exact import check_size
-from segkit.features.windows import Window, day_date
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ParameterError,
+    SourceError,
+    require_columns,
+    unknown,
+)
+from segkit.features.calendar import Window, day_date
+from segkit.frames import from_memory, is_pandas
 from segkit.ids import EXACT, EXACT_32, MANGLED, ODD, WHOLE, mangled
 
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+ENGINES = ("polars", "duckdb")
+
+
+def open_lazy(source: IntoFrame | str | Path, engine: str, what: str) -> Any:
+    """Turn a frame or the path of Parquet files into a lazy Narwhals frame.
+
+    Parameters
+    ----------
+    source : frame, str or Path
+        An eager or lazy frame of any engine that Narwhals knows, a Parquet file, or a folder of
+        Parquet files.
+    engine : {"polars", "duckdb"}
+        Who scans a path; a frame stays with its own engine.
+    what : str
+        The frame's name in messages.
+
+    Raises
+    ------
+    SourceError
+        If the path is not there, or the frame is of no known kind.
+    ParameterError
+        If the engine is unknown.
+    """
+    if engine not in ENGINES:
+        raise ParameterError(unknown("engine", engine, ENGINES))
+    if isinstance(source, str | Path):
+        return nw.from_native(_scan(Path(source), engine, what)).lazy()
+    if is_pandas(source):  # polars' ids and missing values, whatever pandas made of them
+        source = from_memory(source)
+    try:
+        return nw.from_native(source).lazy()
+    except TypeError as error:
+        raise SourceError(
+            f"{what} should be a frame or the path of a Parquet file; got {type(source).__name__}"
+        ) from error
+
+
+def _scan(path: Path, engine: str, what: str) -> Any:
+    pattern = path / "**" / "*.parquet" if path.is_dir() else path
+    if not path.exists():
+        raise SourceError(f"{what}: no such Parquet file: {path}")
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        raise SourceError(f"{what}: the folder {path} holds no *.parquet")
+    if engine == "polars":
+        return pl.scan_parquet(pattern)
+    import duckdb
+
+    return duckdb.read_parquet(str(pattern))
+
+
+def collect(lazy: Any) -> pl.DataFrame:
+    """Run a lazy Narwhals frame in its engine and hand the rows over to polars."""
+    native = nw.to_native(lazy)
+    if isinstance(native, pl.LazyFrame):
+        return native.collect(engine="streaming")
+    if lazy.implementation.is_duckdb():  # its own way to polars asks for pyarrow
+        return pl.DataFrame(native)
+    backend = None if lazy.implementation.is_pandas_like() else "pandas"
+    columns = lazy.collect(backend=backend).to_dict(as_series=False)
+    return pl.DataFrame(columns, strict=False, nan_to_null=True)
+
+
+def day_of(time: str) -> Any:
+    """Count the days from 1970-01-01 to a time, by the civil calendar alone.
+
+    Durations differ between engines, whole-number arithmetic does not. Source: H. Hinnant (2013),
+    "chrono-compatible low-level date algorithms", days_from_civil; years of our era only.
+    """
+    column = nw.col(time)
+    month = column.dt.month().cast(nw.Int64)
+    year = column.dt.year().cast(nw.Int64) - (month <= 2).cast(nw.Int64)
+    shifted = (month + 9) % 12
+    day_of_year = (153 * shifted + 2) // 5 + column.dt.day().cast(nw.Int64) - 1
+    return 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
+
+
+def within(day: str, ranges: list[tuple[int, int]]) -> Any:
+    """Tell whether a day number lies in one of the closed ranges."""
+    condition = nw.lit(False)
+    for k, (start, end) in enumerate(ranges):
+        here = (nw.col(day) >= start) & (nw.col(day) <= end)
+        condition = here if k == 0 else condition | here
+    return condition
+
+
+def is_infinite(column: str) -> Any:
+    """Tell whether a number is infinite; an unknown one is not."""
+    value = nw.col(column).cast(nw.Float64)
+    return (value == math.inf) | (value == -math.inf)
+
+
+def is_unknown(column: str) -> Any:
+    """Tell whether a number is missing; pandas writes that as NaN."""
+    value = nw.col(column).cast(nw.Float64)
+    return value.is_null() | value.is_nan()
+
+
+MICRO = 1_000_000
+LARGEST = 9.2e12  # a sum whose millionths still fit into 64 bits
+HALF = 1 << 20
+SQUARES = ("high", "mixed", "low")
+
+
+def micro(column: Any) -> Any:
+    """Write a narwhals column in whole millionths."""
+    return (column * MICRO).round(0).cast(nw.Int64)
+
+
+def check_size(size: float, column: str, what: str) -> None:
+    """Refuse a sum that whole millionths cannot hold: it would come out wrong, not large.
+
+    Raises
+    ------
+    DataError
+        If the absolute values of the column add up to too much.
+    """
+    if size >= LARGEST:
+        raise DataError(
+            f"the column {column} of {what} adds up to {number(size)}; sums are kept to a "
+            f"millionth up to {number(LARGEST)}: give it in thousands, or set apart what is no "
+            "amount"
+        )
+
+
+def squares(name: str) -> dict[str, Any]:
+    """Give the parts of a whole column's squares, by name: their sums are whole numbers too.
+
+    A square would not fit, so the number is split in two: x = high * 2**20 + low. Sums of the
+    parts are exact floats below 2**53, which amounts below about a million do not reach.
+    """
+    whole = nw.col(name)
+    high = whole // HALF
+    low = (whole - high * HALF).cast(nw.Float64)
+    high = high.cast(nw.Float64)
+    parts = (high * high, high * low, low * low)
+    return {f"{name}_{part}": value for part, value in zip(SQUARES, parts, strict=True)}
+
+
+def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) -> pl.Expr:
+    """Standard deviation (n - 1) from the count, the sum and the sums of `squares`' parts.
+
+    It is taken about the whole part of the mean, in whole numbers, so that nothing cancels.
+
+    Parameters
+    ----------
+    n, total : polars.Expr
+        Of whole millionths.
+    parts : tuple of polars.Expr
+
+    Returns
+    -------
+    polars.Expr
+        In units; null below two.
+
+    Examples
+    --------
+    >>> frame = nw.from_native(pl.DataFrame({"x": [1_000_000, 3_000_000]}))
+    >>> sums = frame.with_columns(**squares("x")).to_native().sum()
+    >>> parts = tuple(pl.col(f"x_{part}") for part in SQUARES)
+    >>> round(sums.select(spread(pl.lit(2), pl.col("x"), parts)).item() ** 2, 9)
+    2.0
+    """
+    count, whole = (x.cast(pl.Int128) for x in (n, total))
+    high, mixed, low = (x.cast(pl.Int128) for x in parts)
+    wide = pl.lit(HALF, dtype=pl.Int128)
+    squared = (high * wide + 2 * mixed) * wide + low
+    some = pl.when(n > 1).then(count)
+    middle = whole // some
+    rest = (whole - middle * some).cast(pl.Float64)
+    about = (squared - 2 * middle * whole + some * middle * middle).cast(pl.Float64)
+    variance = (about - rest * rest / n) / (n - 1)
+    return pl.max_horizontal(variance, 0.0 * variance).sqrt() / MICRO
+
+
 CUSTOMER = "customer_id"
+
+
+MAX_LEVELS = 12  # of a column whose values name features
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +435,20 @@ def event_types(rows: Rows, as_of: int) -> tuple[str, ...]:
     used = rows.frame.filter((nw.col("day") <= as_of) & ~nw.col("event_type").is_null())
     types = collect(used.group_by("event_type").agg(nw.len().alias("n")))
     return tuple(sorted(types["event_type"]))
+
+
+def slugs(levels: Iterable[str]) -> dict[str, list[str]]:
+    """Turn names as they stand in the data into endings of feature names.
+
+    Names that differ only in case, spaces or signs fall together.
+
+    Examples
+    --------
+    >>> slugs(["Web shop", "web-shop", "store"])
+    {'web_shop': ['Web shop', 'web-shop'], 'store': ['store']}
+    """
+    found: dict[str, list[str]] = {}
+    for level in levels:
+        slug = re.sub(r"\W+", "_", level.strip().lower()).strip("_") or "blank"
+        found.setdefault(slug, []).append(level)
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.features.exact import MICRO, check_size
+from segkit.features.sources import MICRO, check_size
 from segkit.frames import takes_frames
 from segkit.lift.assigned import Issue, settle_assignments
 from segkit.lift.outcomes import Outcomes, issue_table

@@ -11,8 +11,8 @@ import polars as pl
 from segkit.display import is_share, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
+from segkit.features.build import later_spend
 from segkit.features.calendar import Calendar
-from segkit.features.later import later_spend
 from segkit.frames import takes_frames
 from segkit.result import Result
 

@@ -1,6 +1,6 @@
 """How a customer table is made comparable: column by column, stated, stored, invertible."""
 
-from segkit.transform.column import CENTRES, Column
+from segkit.transform.steps import CENTRES, Column
 from segkit.transform.table import Transform
 
 __all__ = ["CENTRES", "Column", "Transform"]

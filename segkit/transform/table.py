@@ -14,10 +14,17 @@ from segkit.errors import DataError, ModelError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.result import Result, check_names, check_number
-from segkit.transform.column import CENTRES, Column
-from segkit.transform.fitting import fill_missing, fit_column, numbers, share_topic_weights
-from segkit.transform.propose import propose_column
-from segkit.transform.shapes import shape_values, unshape
+from segkit.transform.steps import (
+    CENTRES,
+    Column,
+    fill_missing,
+    fit_column,
+    numbers,
+    propose_column,
+    shape_values,
+    share_topic_weights,
+    unshape,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,359 @@
+"""Steps of one column: proposed, learnt, applied and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.display import is_share, number
+from segkit.errors import ColumnError, DataError, ParameterError, unknown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+SHAPES = ("none", "log1p", "signed_log", "sqrt", "arcsine", "yeo_johnson")
+SCALES = ("standard", "robust", "none")
+FILLS = ("median", "mean", "min", "max", "worst")
+# What the mean of transformed values is, once turned back into the column's own units.
+CENTRES = {
+    "none": "mean",
+    "log1p": "geometric mean of 1 + value, less 1",
+    "signed_log": "mean of signed logs, turned back",
+    "sqrt": "squared mean of roots",
+    "arcsine": "mean of arcsine roots, turned back",
+    "yeo_johnson": "mean of Yeo-Johnson values, turned back",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column's steps, in the order in which they are done: fill, winsorise, shape, scale.
+
+    Attributes
+    ----------
+    name : str
+    shape : str
+        One of none, log1p, signed_log (sign times log1p of the absolute value), sqrt, arcsine
+        (arcsine of the root, for shares of one), yeo_johnson.
+    winsor : tuple of two floats or None
+        Quantiles beyond which values are pulled in.
+    fill : str, float or None
+        What stands for a missing value: median, mean, min, max, worst (the largest for recency,
+        gaps, returns and the like, else the smallest) or a value; None: a missing value is an
+        error.
+    scale : str
+        standard (mean, standard deviation), robust (median, interquartile range / 1.349) or none.
+    group : str or None
+        Topic; the columns of one topic together weigh as much as one column alone.
+    weight : float
+        Factor after scaling, on top of the topic's.
+    why : str
+        The reason for these steps.
+    filled, fill_value, lower, upper, power, centre, spread, factor
+        Fitted: missing values filled in the fitted data, by what; winsorising limits in original
+        units; Yeo-Johnson's lambda; location and scale of the shaped values; final factor.
+    """
+
+    name: str
+    shape: str = "none"
+    winsor: tuple[float, float] | None = None
+    fill: str | float | None = None
+    scale: str = "standard"
+    group: str | None = None
+    weight: float = 1.0
+    why: str = "stated by the user"
+    filled: int | None = None
+    fill_value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    power: float | None = None
+    centre: float = 0.0
+    spread: float = 1.0
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise ParameterError(unknown("shape", self.shape, SHAPES))
+        if self.scale not in SCALES:
+            raise ParameterError(unknown("scale", self.scale, SCALES))
+        if isinstance(self.fill, str) and self.fill not in FILLS:
+            raise ParameterError(unknown("fill", self.fill, FILLS) + ", or a number")
+        if self.winsor is not None and not 0 <= self.winsor[0] < self.winsor[1] <= 1:
+            raise ParameterError(
+                f"winsor needs two rising quantiles between 0 and 1; got {self.winsor}"
+            )
+        if not self.weight > 0:
+            raise ParameterError(f"a weight must be positive; {self.name} has {self.weight}")
+
+    @property
+    def total(self) -> float:
+        """Factor after scaling: the topic's times the column's own."""
+        return self.factor * self.weight
+
+    @property
+    def steps(self) -> str:
+        """The steps in words."""
+        parts = []
+        if self.fill is not None:
+            with_value = isinstance(self.fill, str) and self.fill_value is not None
+            value = f" ({number(self.fill_value)})" if with_value else ""
+            parts.append(f"missing as {self.fill}{value}")
+        if self.winsor is not None:
+            low, high = self.winsor
+            parts.append(f"winsorised at {low:g} and {high:g}")
+        if self.shape != "none":
+            parts.append(self.shape.replace("_", "-" if self.shape == "yeo_johnson" else " "))
+        if self.scale != "none":
+            parts.append(f"{self.scale} scale")
+        if self.group is not None or self.weight != 1:
+            parts.append(f"times {number(self.total)}")
+        return ", ".join(parts) or "as it is"
+
+
+def shape_values(column: Column, values: Floats) -> Floats:
+    """Bend values by the column's shape, elementwise.
+
+    Raises
+    ------
+    DataError
+        If the shape cannot take a value: negative ones, or above 1 for arcsine.
+    """
+    smallest = values.min() if values.size else 0.0
+    if column.shape == "none":
+        return values
+    if column.shape == "signed_log":
+        return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+    if column.shape == "yeo_johnson":
+        return _yeo_johnson(values, column.power or 0.0)
+    if smallest < 0:
+        count = int((values < 0).sum())
+        raise DataError(
+            f"{column.name} has {count} negative values, which {column.shape} cannot take"
+        )
+    if column.shape == "log1p":
+        return np.log1p(values)
+    if column.shape == "sqrt":
+        return np.sqrt(values)
+    if values.size and values.max() > 1:
+        count = int((values > 1).sum())
+        raise DataError(f"{column.name} has {count} values above 1, which arcsine cannot take")
+    return np.arcsin(np.sqrt(values))
+
+
+def unshape(column: Column, shaped: Floats) -> Floats:
+    """Bend values back into the column's own units."""
+    if column.shape == "none":
+        return shaped
+    if column.shape == "log1p":
+        return np.expm1(shaped)
+    if column.shape == "signed_log":
+        return np.asarray(np.sign(shaped) * np.expm1(np.abs(shaped)))
+    if column.shape == "sqrt":
+        return np.asarray(np.square(shaped))
+    if column.shape == "arcsine":
+        return np.asarray(np.square(np.sin(np.clip(shaped, 0.0, np.pi / 2))))
+    return _yeo_johnson_inverse(shaped, column.power or 0.0)
+
+
+def yeo_johnson_power(column: Column, values: Floats) -> float:
+    """Return the lambda of greatest likelihood: Yeo and Johnson (2000), Biometrika 87, eq. 2.1."""
+    if values.min() == values.max():
+        return 1.0
+    from scipy.stats import yeojohnson_normmax
+
+    power = float(yeojohnson_normmax(np.sort(values)))
+    if not np.isfinite(power):
+        raise DataError(f"no Yeo-Johnson power can be found for {column.name}")
+    return power
+
+
+def _yeo_johnson(values: Floats, power: float) -> Floats:
+    size = np.log1p(np.abs(values))
+    up = size if power == 0 else np.expm1(power * size) / power
+    down = size if power == 2 else np.expm1((2 - power) * size) / (2 - power)
+    return np.where(values >= 0, up, -down)
+
+
+def _yeo_johnson_inverse(shaped: Floats, power: float) -> Floats:
+    size = np.abs(shaped)
+    up = size if power == 0 else np.log1p(power * size) / power
+    down = size if power == 2 else np.log1p((2 - power) * size) / (2 - power)
+    return np.where(shaped >= 0, np.expm1(up), -np.expm1(down))
+
+
+# Columns whose worst value is the largest; of all others it is the smallest.
+WORSE_WHEN_HIGH = ("recency", "gap_days", "return", "abandon", "complaint", "unsubscribe")
+
+
+def numbers(frame: pl.DataFrame, name: str, *, infinite: bool = False) -> Floats:
+    """Return a column as contiguous floats, missing values as NaN.
+
+    Infinite ones are an error unless the caller deals with them.
+    """
+    series = frame.get_column(name)
+    if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
+        raise ColumnError(f"{name} must be numeric to be transformed; it is {series.dtype}")
+    values = np.array(series.cast(pl.Float64).to_numpy(), dtype=np.float64)
+    count = 0 if infinite else int(np.isinf(values).sum())
+    if count:
+        raise DataError(f"{name} holds {count} infinite values; mend them before transforming")
+    return values
+
+
+def fill_missing(column: Column, values: Floats, fill_value: float | None) -> Floats:
+    """Put the fill in place of missing values.
+
+    Raises
+    ------
+    DataError
+        If values are missing and no fill is stated, or none could be learnt.
+    """
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    if column.fill is None or fill_value is None:
+        stated = "" if column.fill is None else " (all values were missing at fitting)"
+        raise DataError(
+            f"{column.name} has {int(missing.sum())} missing values (null or NaN) and no fill is "
+            f"stated{stated}; state one of {', '.join(FILLS)} or a number"
+        )
+    return np.where(missing, fill_value, values)
+
+
+def _fill_value(column: Column, values: Floats) -> float | None:
+    """Return what stands for a missing value, also where the fitted data have none missing."""
+    if not isinstance(column.fill, str):
+        return column.fill
+    present = values[~np.isnan(values)]
+    if present.size == 0:
+        return None
+    rule = column.fill
+    if rule == "worst":
+        rule = "max" if any(word in column.name for word in WORSE_WHEN_HIGH) else "min"
+    ways: dict[str, Callable[[Floats], Any]] = {
+        "median": np.median,
+        "mean": np.mean,
+        "min": np.min,
+        "max": np.max,
+    }
+    return float(ways[rule](np.sort(present)))
+
+
+def fit_column(column: Column, raw: Floats) -> Column:
+    """Learn a column's fill, limits, power, centre and spread; a constant has spread 0."""
+    fill = _fill_value(column, raw)
+    values = fill_missing(column, raw, fill)
+    lower, upper = -np.inf, np.inf
+    if column.winsor is not None:
+        lower, upper = (float(q) for q in np.quantile(values, column.winsor))
+        values = np.clip(values, lower, upper)
+    power = yeo_johnson_power(column, values) if column.shape == "yeo_johnson" else None
+    learnt = replace(
+        column,
+        filled=int(np.isnan(raw).sum()),
+        fill_value=fill,
+        lower=None if column.winsor is None else lower,
+        upper=None if column.winsor is None else upper,
+        power=power,
+    )
+    # Sorted, so that the sums do not depend on the order of the rows.
+    centre, spread = _location(column, np.sort(shape_values(learnt, values)))
+    if values.min() == values.max():
+        spread = 0.0
+    return replace(learnt, centre=centre, spread=spread)
+
+
+def _location(column: Column, shaped: Floats) -> tuple[float, float]:
+    if column.scale == "none":
+        return 0.0, 1.0
+    if column.scale == "standard":
+        return float(shaped.mean()), float(shaped.std())
+    low, middle, high = np.quantile(shaped, [0.25, 0.5, 0.75])
+    spread = float(high - low) / 1.349
+    if spread == 0:
+        spread = float(shaped.std())  # over half the values are equal; said in the docstring
+    return float(middle), spread
+
+
+def share_topic_weights(columns: list[Column]) -> list[Column]:
+    """Give the columns of a topic the factor 1 / sqrt(how many there are)."""
+    counts: dict[str, int] = {}
+    for column in columns:
+        if column.group is not None:
+            counts[column.group] = counts.get(column.group, 0) + 1
+    return [replace(c, factor=counts.get(c.group or "", 1) ** -0.5) for c in columns]
+
+
+SKEWED = 1.0
+HEAVY_TAILED = 3.0
+TAILS = (0.001, 0.999)
+
+
+def family(name: str) -> str | None:
+    """Return the whole that a column is one part of, by its name, or None.
+
+    Examples
+    --------
+    >>> family("season_share_winter_365d"), family("return_share"), family("time_seconds_home")
+    ('season_share', None, 'time_seconds')
+    """
+    for stem in ("_share_", "_seconds_"):
+        if stem in name:
+            tail = name.split(stem, 1)[1]
+            window = tail[:-1].isdigit() and tail.endswith("d")
+            return None if window else name.split(stem, 1)[0] + stem.rstrip("_")
+    return None
+
+
+def _skewness(values: Floats) -> tuple[float, float]:
+    """Return skewness and excess kurtosis (population moments); zeros for constant values."""
+    gap = values - values.mean() if values.size else values
+    variance = float(np.mean(gap * gap)) if values.size else 0.0
+    if variance <= 1e-300:
+        return 0.0, 0.0
+    return float(np.mean(gap**3)) / variance**1.5, float(np.mean(gap**4)) / variance**2 - 3.0
+
+
+def propose_column(name: str, raw: Floats, families: bool) -> Column:
+    """Propose one column's steps and say why; see `Transform.propose` for the rule."""
+    missing = np.isnan(raw)
+    values = np.sort(raw[~missing])
+    shape, why = _proposed_shape(name, values)
+    column = Column(name, shape, why=why, group=family(name) if families else None)
+    if missing.any():
+        off = any(word in name for word in ("recency", "gap_days"))
+        fill = "worst" if off and not name.endswith("_cv") else "median"
+        column = replace(column, fill=fill, why=f"{why}; {int(missing.sum())} missing")
+    if (
+        shape not in ("none", "log1p", "signed_log")
+        or values.size == 0
+        or len(np.unique(values)) < 3
+    ):
+        return column
+    kurtosis = _skewness(shape_values(column, values))[1]
+    if kurtosis <= HEAVY_TAILED:
+        return column
+    return replace(
+        column, winsor=TAILS, why=f"{column.why}; heavy tails left (kurtosis {number(kurtosis)})"
+    )
+
+
+def _proposed_shape(name: str, values: Floats) -> tuple[str, str]:
+    if values.size == 0:
+        return "none", "no values"
+    if len(np.unique(values[:: max(1, values.size // 1000)])) <= 2 and len(np.unique(values)) <= 2:
+        return "none", "two values only"
+    if (is_share(name) or "_share" in name) and values[0] >= 0 and values[-1] <= 1:
+        return "arcsine", "a share of one"
+    skewness = _skewness(values)[0]
+    if values[0] >= 0 and skewness > SKEWED:
+        return "log1p", f"never negative, skewness {number(skewness)} is above {number(SKEWED)}"
+    if values[0] < 0 and abs(skewness) > SKEWED:
+        return "signed_log", f"has negative values, skewness {number(skewness)}"
+    return "none", f"skewness {number(skewness)} is slight"
