@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.golden import ASKED
+from tests.golden.compare import compare_run
 from tests.notebooks.runs import LACKS, STEMS, OneByOne, Ran, check_pages, ledger
 
 pytestmark = pytest.mark.slow
@@ -11,7 +13,7 @@ PRICED = {"07_drivers": {"visits and mail", "promotions"}}
 # (and on the simulated one and an export); of the others, those that the source could upset.
 REAL = {
     "rfm-demo": ("rfm_orders.csv", ["03"]),  # ids with blanks in them, each line an order
-    "online-retail": ("online_retail_2010_2011.parquet", ["-p", "repeats=5"]),
+    "online-retail": ("online_retail_2010_2011.parquet", ["-p", *ASKED["online-retail"]]),
 }
 # Raw lines and money as published; sale lines of known customers (Chen et al., UCI 352).
 PUBLISHED = {
@@ -38,6 +40,7 @@ def test_a_real_source_runs_and_says_what_it_lacks(name, shared_data, tmp_path):
         assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
         apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
         assert PUBLISHED["read", ""][0] - sum(apart) == found["kept", ""][0]
+        assert compare_run(ran.folder, name) == []
 
 
 def test_five_times_the_customers_without_order_ids_say_what_they_lack(shared_data, tmp_path):

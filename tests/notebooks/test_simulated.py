@@ -4,12 +4,14 @@ import pytest
 
 import segkit
 from tests.browser import axe, chromium
+from tests.golden import ASKED as GOLDEN
+from tests.golden.compare import compare_run
 from tests.notebooks.runs import STEMS, Ran, check_pages
 
 pytestmark = pytest.mark.slow
 # Fewer refits and draws than by default: how sure the findings are is not asked here.
-SETTINGS = ("customers=600", "repeats=10", "references=19", "draws=30", "resamples=30")
-ASKED = ["--source", "simulated", *(word for value in SETTINGS for word in ("-p", value))]
+SETTINGS = (word for value in GOLDEN["simulated"] for word in ("-p", value))
+ASKED = ["--source", "simulated", *SETTINGS]
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,10 @@ def test_the_simulated_retailer_runs_through_every_notebook(simulated):
     assert simulated.out.splitlines()[-1] == "reports/index.html"
     graded = {row["question"]: row for row in simulated.summary("12_summary")["answers"]}
     assert graded["How right was it?"]["answer"]
+
+
+def test_its_tables_are_those_of_the_first_version_but_for_what_renames_lists(simulated):
+    assert compare_run(simulated.folder, "simulated") == []
 
 
 def test_its_pages_load_nothing_from_afar_and_name_nobody(simulated):
