@@ -1,6 +1,8 @@
 """Fixtures for every test, and the order in which files of tests are handed out."""
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,10 @@ import pytest
 # Processes that run tests side by side share the cores (make test): pools of BLAS and OpenMP
 # threads would wait for each other at every small product. Kernels that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests start a hundred processes that import the same libraries: from bytecode that takes a third
+# of the time, so it is written even where the environment asks for none.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Files of tests that take long, the longest first, as measured: handed out first, they leave short
@@ -40,6 +46,12 @@ def pytest_collection_modifyitems(items):
     place = {name: number for number, name in enumerate(LONGEST)}
     root = Path(__file__).parents[1]
     items.sort(key=lambda item: place.get(item.path.relative_to(root).as_posix(), len(place)))
+
+
+def pytest_collection_finish():
+    """Keep what was imported for good out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
