@@ -220,7 +220,7 @@ def test_the_line_goes_with_its_cell_when_the_work_is_interrupted(kernel):
 
 
 def test_a_run_started_in_a_cell_is_told_live_and_its_ends_stay(kernel, capsys):
-    from segkit.runner.cell import progress_here
+    from segkit.runner.progress import progress_here
 
     progress = progress_here()
     progress.begin(1, 2, "01_orders")

@@ -16,10 +16,10 @@ import pytest
 from segkit.errors import ParameterError, RunError, SourceError
 from segkit.runner.folder import Aside, clean, locked
 from segkit.runner.manifest import file_digest, key_of, read_json
+from segkit.runner.notebook import as_html
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
 from segkit.runner.stopping import children_of, end_family, end_group
-from segkit.runner.tables import as_html
 from tests.toy_notebooks import write_chain, write_notebook
 
 slow = pytest.mark.slow

@@ -4,11 +4,10 @@ import nbformat
 import pytest
 
 from segkit.errors import ParameterError, SourceError
-from segkit.runner.alone import prepare_alone
-from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder
-from segkit.runner.context import run_name
+from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder, run_name
 from segkit.runner.execute import key_now
 from segkit.runner.manifest import file_digest
+from segkit.runner.opening import prepare_alone
 from segkit.runner.parameters import parse_parameters, settle, split_pairs
 from segkit.runner.run import RunEnd, plan
 from tests.toy_notebooks import SHARED, write_chain, write_notebook

@@ -4,8 +4,8 @@ import io
 
 import polars as pl
 
+from segkit.runner.notebook import save_table
 from segkit.runner.progress import Progress
-from segkit.runner.tables import save_table
 
 
 def test_csvs_for_readers_have_six_figures_and_whole_numbers_stay_whole(tmp_path):

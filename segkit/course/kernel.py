@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import RunError
-from segkit.runner.context import CONTEXT
+from segkit.runner.catalog import CONTEXT
 from segkit.runner.lean import import_nbformat
 
 LONGEST_CELL = 300  # seconds

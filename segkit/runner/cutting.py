@@ -16,8 +16,8 @@ from segkit.ingest.people import customers_of, links_from
 from segkit.ingest.proposal import settle_mapping
 from segkit.ingest.readers import gather
 from segkit.pipeline import link_source
-from segkit.runner.raw import load_raw
 from segkit.runner.slugs import slugs
+from segkit.runner.workspace import load_raw
 from segkit.schema import CONTRACTS
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from segkit import errors
 from segkit.ingest.privacy import mask_error, private_root, refer_again, settle_private
-from segkit.runner.catalog import Notebook
-from segkit.runner.context import build_context, find_data
+from segkit.runner.catalog import Notebook, build_context, find_data
 from segkit.runner.earlier import take_over
 from segkit.runner.folder import Aside
 from segkit.runner.manifest import (

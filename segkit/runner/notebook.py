@@ -1,4 +1,4 @@
-"""The few words that a notebook needs: read, write, table, figure, say, answer, finish."""
+"""Reading, writing and showing in a notebook that belongs to a run."""
 
 from __future__ import annotations
 
@@ -7,27 +7,45 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from segkit.display import table_html
+import polars as pl
+
+from segkit.display import counted, table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
-from segkit.ingest.privacy import mask_text, private_root, settle_private
+from segkit.ingest.privacy import (
+    mask_column,
+    mask_html,
+    mask_text,
+    personal_columns,
+    private_root,
+    settle_private,
+)
 from segkit.result import Result, decode, encode
-from segkit.runner.context import Context, check_level, worst_quality
+from segkit.runner.catalog import Context, check_level, worst_quality
 from segkit.runner.folder import Aside, locked
-from segkit.runner.manifest import NAME, list_outputs, read_json, versions, write_json
-from segkit.runner.tables import as_html, fit_to_show, save_table
+from segkit.runner.manifest import (
+    NAME,
+    data_inputs,
+    list_outputs,
+    read_json,
+    versions,
+    write_json,
+)
+from segkit.runner.workspace import load_raw
 from segkit.writing import write_frame, write_whole
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from segkit.ingest import Intake
     from segkit.plot import Figure
+
+
+CSV_ROWS = 200_000  # a longer table is saved as Parquet
+CSV_DIGITS = 6
 
 
 class NotebookRun:
@@ -100,8 +118,6 @@ class NotebookRun:
 
         It is None where the mapping itself names files or a database.
         """
-        from segkit.runner.raw import load_raw
-
         return load_raw(self.source, self.data, self.settings)
 
     # Reading -------------------------------------------------------------------------------
@@ -127,8 +143,6 @@ class NotebookRun:
 
     def read(self, name: str) -> pl.DataFrame:
         """Return the frame that another notebook wrote under a name."""
-        import polars as pl
-
         return pl.read_parquet(self.read_path(name))
 
     def read_json(self, name: str) -> Any:
@@ -149,8 +163,6 @@ class NotebookRun:
     @takes_frames
     def write(self, name: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
         """Write a promised frame, as Parquet, for later notebooks."""
-        import polars as pl
-
         self._check_promised(name)
         eager = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
         if not isinstance(eager, pl.DataFrame):
@@ -202,9 +214,8 @@ class NotebookRun:
         path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
         wanted = columns.split() if isinstance(columns, str) else columns
-        if (
-            wanted is not None
-        ):  # columns left out as personal, which the note names, are passed over
+        if wanted is not None:
+            # Columns left out as personal, which the note names, are passed over.
             whole = (what.to_frame() if isinstance(what, Result) else what).columns
             wanted = [one for one in wanted if one in frame.columns or one not in whole]
         part = frame if not wanted else frame.select(wanted)
@@ -249,9 +260,9 @@ class NotebookRun:
         text = self._fit(answer.headline if isinstance(answer, Result) else answer)
         stem, _, name = evidence.rpartition("/")
         folder = Path(self._context.run_folder) / stem if stem else self._folder
-        found = [ending for ending in ("csv", "parquet") if
-                 (folder / "tables" / f"{name}.{ending}").is_file()]  # fmt: skip
-        link = f"{stem or self._context.stem}/tables/{name}.{found[0]}" if found else ""
+        files = (folder / "tables" / f"{name}.{ending}" for ending in ("csv", "parquet"))
+        file = next((file for file in files if file.is_file()), None)
+        link = f"{stem or self._context.stem}/tables/{file.name}" if file else ""
         row = {"question": question, "answer": text, "evidence": evidence, "link": link}
         answers = [old for old in self._summary["answers"] if old["question"] != question]
         self._summary["answers"] = [*answers, row]
@@ -327,9 +338,7 @@ class NotebookRun:
             self._finish_alone(self._aside)
 
     def _finish_alone(self, aside: Aside) -> None:
-        from segkit.runner.alone import interactive_manifest
-
-        manifest = interactive_manifest(self._context, self._started)
+        manifest = _interactive_manifest(self._context, self._started)
         manifest |= {"outputs": list_outputs(self._folder), "versions": versions()}
         write_json(self._folder / NAME, manifest)
         run_folder = Path(self._context.run_folder)
@@ -339,8 +348,137 @@ class NotebookRun:
         settle_private(private_root(Path(self._context.home), chosen), run_folder)
         rows = self._summary["answers"]
         if rows:
-            import polars as pl
-
             self._show(table_html(pl.DataFrame(rows).drop("link"), caption="Answers"))
         shown = html.escape(os.path.relpath(self._final, Path.cwd()))
         self._show(f"<p><small>Written to {shown}.</small></p>")
+
+
+def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict[str, int]]:
+    """Return what of a frame may be shown, the columns left out, and the cells masked by column.
+
+    Columns whose name says that they are personal are left out; e-mail addresses, phone, card and
+    account numbers in any other column of texts are masked (`segkit.ingest.privacy.mask_column`),
+    in the names of columns too.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"who": ["ann@shop.example", "Bob"], "email": ["a@b.org", None]})
+    >>> shown, left_out, masked = without_personal(frame)
+    >>> shown["who"].to_list(), left_out, masked
+    (['an…@…', 'Bob'], ['email'], {'who': 1})
+    """
+    left_out = personal_columns(frame.columns)
+    kept = frame.drop(left_out)
+    masked: dict[str, int] = {}
+    for name, kind in kept.schema.items():
+        if kind not in (pl.String, pl.Categorical, pl.Enum):
+            continue
+        cells, count = mask_column(kept[name].cast(pl.String))
+        if count:
+            kept, masked[name] = kept.with_columns(cells.alias(name)), count
+    named = {name: mask_text(name) for name in kept.columns}
+    renamed = {name: new for name, new in named.items() if new != name}
+    if renamed and len(set(named.values())) == len(named):
+        kept = kept.rename(renamed)
+    return kept, left_out, masked
+
+
+def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, str]:
+    """Return what of a result or frame may be shown, and a note on what is not, as HTML.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither a result nor a polars frame.
+    RunError
+        If nothing but personal columns is left.
+    """
+    frame = what.to_frame() if isinstance(what, Result) else what
+    if not isinstance(frame, pl.DataFrame):
+        raise ParameterError(
+            f"{name!r} expects a result or a polars frame, got a {type(what).__name__}"
+        )
+    if personal:
+        return frame, ""
+    kept, dropped, masked = without_personal(frame)
+    if frame.width and not kept.width:
+        raise RunError(f"table {name!r} holds nothing but personal columns: {', '.join(dropped)}")
+    notes = []
+    if dropped:
+        notes.append(f"Left out as personal: {', '.join(dropped)}.")
+    if masked:
+        cells = sum(masked.values())
+        where = ", ".join(map(mask_text, masked))
+        notes.append(f"{counted(cells, 'cell')} with personal data masked, in {where}.")
+    said = html.escape(" ".join(notes))
+    return kept, f"<p><small>{said}</small></p>" if notes else ""
+
+
+def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
+    """Return a result in its own form, or a frame as a table, without personal columns."""
+    frame, note = fit_to_show(what, "shown", personal=personal)
+    if isinstance(what, Result) and not note:
+        shown = what._repr_html_()
+        return shown if personal else mask_html(shown)
+    words = f"<p>{html.escape(mask_text(what.text))}</p>" if isinstance(what, Result) else ""
+    return words + table_html(frame) + note
+
+
+def guard_displays(*, personal: bool) -> None:
+    """Leave personal columns out of frames and results that a cell shows as they are.
+
+    Changes how IPython shows polars frames and segkit's results in this kernel; ``print`` is
+    not covered.
+    """
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None or shell.display_formatter is None or personal:
+        return
+
+    def written(what: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 - IPython's terms
+        text = isinstance(what, Result)
+        kept = mask_text(what.text) if text else fit_to_show(what, "", personal=False)[0]
+        printer.text(str(kept))
+
+    for kind in (pl.DataFrame, Result):
+        shell.display_formatter.formatters["text/html"].for_type(kind, as_html)
+        shell.display_formatter.formatters["text/plain"].for_type(kind, written)
+
+
+def save_table(folder: Path, frame: pl.DataFrame, name: str) -> str:
+    """Save a frame as CSV (a very long one as Parquet) and return its path within the folder.
+
+    The CSV is for readers: its floats are rounded to `CSV_DIGITS` significant figures. What
+    later notebooks read is written by `NotebookRun.write`, exactly.
+    """
+    if frame.height > CSV_ROWS:
+        write_frame(frame, folder / "tables" / f"{name}.parquet")
+        return f"tables/{name}.parquet"
+    nested = [column for column, kind in frame.schema.items() if kind.is_nested()]
+    flat = frame.with_columns(
+        pl.Series(column, [None if v is None else str(v) for v in frame[column].to_list()])
+        for column in nested
+    )
+    flat = flat.with_columns(pl.col(pl.Float32, pl.Float64).round_sig_figs(CSV_DIGITS))
+    write_frame(flat, folder / "tables" / f"{name}.csv")
+    return f"tables/{name}.csv"
+
+
+def _interactive_manifest(context: Context, started: datetime) -> dict[str, Any]:
+    """Return the manifest of a notebook run by hand; without a key no run reuses it."""
+    finished = datetime.now(UTC)
+    before = read_json(Path(context.run_folder) / context.stem / NAME)
+    return {
+        "notebook": context.stem,
+        "title": context.title,
+        "question": context.question,
+        "status": "interactive",
+        "error": None,
+        "key": "",
+        "parameters": context.settings,
+        "inputs": data_inputs(context.settings, Path(context.home)),
+        "started": started.astimezone(UTC).isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "previous": before.get("previous"),
+    }

@@ -1,16 +1,16 @@
-"""The first call of a notebook: which run does it stand in, and what must be run before."""
+"""Opening of a notebook: its place in a run, and the run of what is missing upstream."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from segkit.errors import RunError
-from segkit.runner.alone import declared_parameters, prepare_alone
-from segkit.runner.catalog import home
-from segkit.runner.context import Context
-from segkit.runner.notebook import NotebookRun
-from segkit.runner.tables import guard_displays
+from segkit.errors import ParameterError, RunError, unknown
+from segkit.runner.catalog import Catalog, Context, build_context, home, notebook_folder, run_name
+from segkit.runner.manifest import NAME, PATHS, data_inputs, intact, read_json
+from segkit.runner.notebook import NotebookRun, guard_displays
+from segkit.runner.parameters import Parameter
 from segkit.runner.workspace import read_parameters
 
 DEFAULTS: dict[str, Any] = {
@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 def open_notebook(
     stem: str, namespace: Mapping[str, Any] | None = None, **settings: Any
 ) -> NotebookRun:
-    """Where does this notebook read and write? Its first call, with its parameters.
+    """Open a notebook's place in a run; its first call, with its parameters.
 
     Within ``segkit run`` the runner has prepared all. Opened alone in JupyterLab, the notebooks
     upstream that have not run with these parameters are run first, and the notebook's own folder
@@ -59,18 +59,101 @@ def open_notebook(
     alone = context is None
     if context is not None and context.stem != stem:
         raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
-    kept = read_parameters(home()) if alone else {}
-    taken: dict[str, Any] = {}
+    file_values = read_parameters(home()) if alone else {}
+    cell_values: dict[str, Any] = {}
     if namespace is not None and context is None:
         declared = declared_parameters(stem)
-        taken = {n: one.check(namespace[n]) for n, one in declared.items() if n in namespace}
+        cell_values = {n: one.check(namespace[n]) for n, one in declared.items() if n in namespace}
     elif namespace is not None and context is not None:
-        taken = {name: namespace[name] for name in context.settings if name in namespace}
-    shared = {name: kept[name] for name in DEFAULTS if name in kept}
-    given = {**DEFAULTS, **shared, **taken, **settings}
+        cell_values = {name: namespace[name] for name in context.settings if name in namespace}
+    shared = {name: file_values[name] for name in DEFAULTS if name in file_values}
+    given = {**DEFAULTS, **shared, **cell_values, **settings}
     if context is None:
         context = prepare_alone(stem, given)
     context.settings.update(given)
     personal = bool(given.get("personal", False))
     guard_displays(personal=personal)
     return NotebookRun(context, personal=personal, alone=alone)
+
+
+SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
+FILES = {"data file", "data address", "mapping file", "mapping address"}
+SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
+
+
+def declared_parameters(stem: str) -> dict[str, Parameter]:
+    """Return the parameters that a notebook's own cell declares.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such notebook.
+    """
+    catalog = Catalog.open(notebook_folder())
+    if stem not in catalog.notebooks:
+        raise ParameterError(unknown("notebook", stem, catalog.notebooks))
+    return catalog.notebooks[stem].parameters
+
+
+def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
+    """Prepare the context of a notebook that no runner executes.
+
+    Parameters
+    ----------
+    stem : str
+        The notebook.
+    settings : mapping
+        Its parameters with their values.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such notebook.
+    RunError
+        If a notebook upstream fails.
+    """
+    whole = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
+    if stem not in whole.notebooks:
+        raise ParameterError(unknown("notebook", stem, whole.notebooks))
+    catalog = whole.for_settings({stem: settings})
+    shared = (*SHARED, *catalog.notebooks[stem].reads_if.values())
+    place = home()
+    run_folder = place / str(settings["out"]) / run_name(settings)
+    upstream = catalog.upstream(stem)
+    inputs = data_inputs(settings, place)
+    same = {name: settings[name] for name in shared if name in settings}
+    missing = [other for other in upstream if not _usable(run_folder / other, same, inputs)]
+    if missing:
+        where = {name: settings[name] for name in ("out", "name") if name in settings}
+        _run_upstream(missing, whole, same | where, place)
+    return build_context(catalog, catalog.notebooks[stem], run_folder, "", place, settings)
+
+
+def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+    """Tell whether what lies there was made with these parameters, from these files as they are."""
+    manifest = read_json(folder / NAME)
+    used, read = manifest.get("parameters", {}), manifest.get("inputs", {})
+    values = (name for name in settings if name in used and name not in PATHS)
+    same = all(used[name] == settings[name] for name in values)
+    files = {name for name in (*read, *inputs) if name in FILES}
+    same = same and all(read.get(name) == inputs.get(name) for name in files)
+    return manifest.get("status") in ("done", "interactive") and same and intact(folder, manifest)
+
+
+def _run_upstream(
+    missing: list[str], catalog: Catalog, settings: Mapping[str, Any], place: Path
+) -> None:
+    from segkit.errors import RunError
+    from segkit.runner.progress import progress_here
+    from segkit.runner.run import run
+
+    switched = catalog.for_settings(dict.fromkeys(catalog.notebooks, settings))
+    wanted = switched.closure(missing)
+    print(f"First running what this notebook needs: {', '.join(wanted)}", flush=True)  # noqa: T201
+    declared = {name for stem in wanted for name in catalog.notebooks[stem].parameters}
+    shared = {name: value for name, value in settings.items() if name in declared}
+    told = progress_here()
+    done = run(missing, catalog=catalog, parameters=shared, folder=place, progress=told)
+    failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]
+    if failed:
+        raise RunError(f"what this notebook needs did not run through: {'; '.join(failed)}")

@@ -1,13 +1,16 @@
-"""How far is the run? Told on the terminal, live where there is one, line by line elsewhere."""
+"""Progress of a run: live on a terminal or in a notebook's cell, line by line elsewhere."""
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
+
+from segkit.live import Line, live_line
 
 CLEAR = "\r\x1b[2K"
 
@@ -91,3 +94,46 @@ class Progress:
         if not self._quiet:
             self._stream.write(text)
             self._stream.flush()
+
+
+class CellTerminal(io.StringIO):
+    """A terminal made of the running cell.
+
+    Parameters
+    ----------
+    line : Line
+        Takes what is redrawn; what stays is printed.
+
+    Examples
+    --------
+    >>> terminal = CellTerminal(Line())
+    >>> written = terminal.write(CLEAR + "01  done" + chr(10))
+    01  done
+    """
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._told = line
+
+    def isatty(self) -> bool:
+        """Say that what is written can be redrawn."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write what ends in a line's end for good, anything else until the next."""
+        words = text.replace(CLEAR, "")
+        if words.endswith("\n"):
+            sys.stdout.write(words)
+        elif words:
+            self._told.tell(words)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what stays."""
+        sys.stdout.flush()
+
+
+def progress_here() -> Progress:
+    """Return what tells of a run where this cell is read: live for a person, lines in batch."""
+    line = live_line()
+    return Progress(announce=True) if line is None else Progress(CellTerminal(line))

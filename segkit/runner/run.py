@@ -10,8 +10,7 @@ from typing import Any
 
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.accepts import OWN_DATA, SOURCES
-from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.context import run_name
+from segkit.runner.catalog import Catalog, notebook_folder, run_name
 from segkit.runner.earlier import find_earlier
 from segkit.runner.execute import holds, key_now, settled
 from segkit.runner.folder import clean, locked

@@ -1,4 +1,4 @@
-"""A user's working folder: its layout, its parameters file, and the audit of its data."""
+"""Working folder of a user: its layout, its parameters file, and its data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError
 from segkit.runner.accepts import OWN_DATA
-from segkit.runner.catalog import PACKAGE, source_of
-from segkit.runner.context import run_name
+from segkit.runner.catalog import PACKAGE, run_name, source_of
 from segkit.runner.manifest import PATHS
 from segkit.runner.parameters import literal, set_parameters
 from segkit.writing import whole_folder, write_whole
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from segkit.ingest import Audit
 
 PARAMETERS = "parameters.toml"
+SIMULATED = ("seed", "difficulty", "structure", "lift")
 README = """\
 # {title}
 
@@ -175,3 +175,19 @@ def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
             cell["source"] = text.splitlines(keepends=True)
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write_whole(target, text + "\n")
+
+
+def load_raw(source: str, data: Path | None, settings: Mapping[str, Any]) -> Any:
+    """Return what `segkit.intake` takes: the named source, or the path of the user's data.
+
+    It is None where the mapping itself names files or a database.
+    """
+    if source == OWN_DATA:
+        return data
+    from segkit.datasets import load_source
+
+    options: dict[str, Any] = {}
+    if source == "simulated":
+        options = {"n_customers": settings["customers"]}
+        options |= {name: settings[name] for name in SIMULATED if name in settings}
+    return load_source(source, data, **options)

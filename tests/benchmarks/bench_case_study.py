@@ -23,8 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.context import CONTEXT, build_context
+from segkit.runner.catalog import CONTEXT, Catalog, build_context, notebook_folder
 
 ME = "tests.benchmarks.bench_case_study"
 CHOSEN = {"k": 5, "why": "five campaigns are planned"}

@@ -11,8 +11,8 @@ import polars as pl
 
 import segkit
 from segkit.course.kernel import code_cell, open_kernel
-from segkit.runner.alone import SHARED
 from segkit.runner.catalog import Catalog
+from segkit.runner.opening import SHARED
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
