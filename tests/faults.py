@@ -192,14 +192,14 @@ FAULTS = [
         "cuts as R's package rfm makes them",
     ),
     Fault(
-        "rfm/lorenz.py",
+        "rfm/segments.py",
         "(np.arange(1, n + 1) - 0.5) / n",
         "np.arange(1, n + 1) / n",
         "test_rfm",
         "the Gini index uses mid-ranks",
     ),
     Fault(
-        "cohorts/retained.py",
+        "cohorts.py",
         "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // months",
         "(day.dt.year() * 12 + day.dt.month().cast(pl.Int32)) // months",
         "test_cohorts",

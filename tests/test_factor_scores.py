@@ -8,9 +8,9 @@ from scipy.stats import binomtest, f
 import segkit
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.factor.correlation import Correlations, moments
+from segkit.factor.response import nps_interval
 from segkit.factor.scales import alpha
 from segkit.factor.scores import SCORES, score_weights
-from segkit.factor.voice import nps_interval
 from segkit.stats.intervals import wilson
 from tests.reference import factors as ref
 from tests.test_factor import draw

@@ -16,7 +16,7 @@ from statsmodels.tools.numdiff import approx_fprime, approx_hess
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.regression import Drivers, DriverTable, driver_table, fit_drivers
 from segkit.regression.checks import calibration, dispersion, quantile_residuals, zeros_gradient
-from segkit.regression.columns import make_design
+from segkit.regression.design import make_design
 from segkit.regression.families import fit_family, sandwich, separating, standardise
 
 N = 1200

@@ -15,8 +15,8 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join, read_answers
-from segkit.factor.coding import Coding, ScoreSide
-from segkit.factor.indices import FitIndices
+from segkit.factor.correlation import Coding, ScoreSide
+from segkit.factor.extraction import FitIndices
 from segkit.factor.rotation import Marker, markers, slug, variance
 from segkit.factor.scores import (
     ScoreModel,

@@ -13,8 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join
 from segkit.factor.correlation import Correlations, correlate
-from segkit.factor.extraction import degrees_of_freedom, extract
-from segkit.factor.indices import fit_indices
+from segkit.factor.extraction import degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join, read_answers, refuse_outside
-from segkit.factor.coding import moments
+from segkit.factor.correlation import moments
 from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
 from segkit.factor.rotation import rotate, slug

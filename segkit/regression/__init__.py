@@ -1,6 +1,6 @@
 """Drivers of customers' behaviour and their response to price, by regression."""
 
-from segkit.regression.collinear import Collinearity, collinearity
+from segkit.regression.design import Collinearity, collinearity
 from segkit.regression.drivers import Drivers, fit_drivers
 from segkit.regression.importance import Importance, relative_importance
 from segkit.regression.outcomes import DriverTable, driver_table

@@ -9,7 +9,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.regression.columns import Design, Floats
+from segkit.regression.design import Design, Floats
 from segkit.regression.families import (
     COUNTS,
     FAMILIES,
@@ -360,7 +360,7 @@ def zeros_gradient(fit: Fit, design: Design, mean: Floats) -> float:
 
     Examples
     --------
-    >>> from segkit.regression.columns import make_design
+    >>> from segkit.regression.design import make_design
     >>> rows = pl.DataFrame({"y": [0.0, 1, 1, 2, 2, 3], "x": [0.0, 1, 0, 1, 0, 1]})
     >>> design = make_design(rows, "y", ["x"])
     >>> Z = (design.X - 0.5) / 0.5

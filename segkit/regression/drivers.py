@@ -13,8 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.regression import checks
-from segkit.regression.collinear import HIGH_VIF, of_design
-from segkit.regression.columns import Design, Floats, make_design
+from segkit.regression.design import HIGH_VIF, Design, Floats, make_design, of_design
 from segkit.regression.families import COUNTS, Fit, standardise
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segkit.errors import DataError
-from segkit.regression.columns import Design, Floats, Ints
+from segkit.regression.design import Design, Floats, Ints
 
 COUNTS = (
     "poisson",

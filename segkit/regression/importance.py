@@ -14,8 +14,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
-from segkit.regression.collinear import HIGH_VIF, of_design
-from segkit.regression.columns import Design, Floats, Ints, make_design
+from segkit.regression.design import HIGH_VIF, Design, Floats, Ints, make_design, of_design
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
-from segkit.regression.columns import Floats, Ints
+from segkit.regression.design import Floats, Ints
 from segkit.regression.panel import ALL, PricePanel, segments_of
 from segkit.result import Result
 

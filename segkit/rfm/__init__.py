@@ -1,10 +1,14 @@
 """Who is valuable now: recency, frequency and monetary scores, segments and their robustness."""
 
 from segkit.rfm.cuts import Cuts, natural_cuts, quantile_cuts
-from segkit.rfm.lorenz import Concentration, concentration
-from segkit.rfm.micro import MicroSegments, micro_segments
 from segkit.rfm.scoring import RFM, rfm_table, score_rfm
-from segkit.rfm.segment_table import rfm_segments
+from segkit.rfm.segments import (
+    Concentration,
+    MicroSegments,
+    concentration,
+    micro_segments,
+    rfm_segments,
+)
 from segkit.rfm.shifts import Sensitivity, sensitivity
 
 __all__ = [

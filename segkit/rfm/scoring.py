@@ -14,7 +14,7 @@ from segkit.errors import ColumnError, DataError, ParameterError, require_column
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
-from segkit.rfm.segment_table import rfm_segments
+from segkit.rfm.segments import rfm_segments
 from segkit.rules import Domain, RuleSet
 from segkit.stats.intervals import median
 

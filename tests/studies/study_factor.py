@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 import segkit
+from segkit.factor.response import nps_interval
 from segkit.factor.rotation import congruence
-from segkit.factor.voice import nps_interval
 from segkit.simulate.archetypes import ATTITUDES
 from segkit.simulate.retailer import MONTHS, START
 from segkit.simulate.survey import items, survey_table
