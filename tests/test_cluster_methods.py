@@ -93,13 +93,37 @@ def test_the_result_is_drawn_and_stored(found):
     assert "comes out again best over 4 refits" in found.text
 
 
-def test_many_customers_leave_exact_ward_out_and_sample(monkeypatch):
-    monkeypatch.setattr(module, "EXACT_ROWS", 100)
-    some = compare_methods(people()[0], features=["a", "b"], k=3, refits=2, rows=90)
-    assert "ward" not in some.methods["method"].to_list()
-    assert "Exact Ward is left out beyond 100 customers." in some.text
-    assert "Refits are resamples of a random 90 customers." in some.text
+def test_all_methods_are_fitted_to_one_sample_and_place_everyone(monkeypatch):
+    frame, kind = people()
+    fitted = []
+
+    def watched(original):
+        return lambda table, **options: (
+            fitted.append(table["customer_id"].to_list()) or original(table, **options)
+        )
+
+    for name in ("cluster_customers", "cluster_mixture", "cluster_mixed"):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    some = compare_methods(
+        frame, features=["a", "b"], categorical=["region"], k=3, refits=2, rows=90
+    )
+    samples = {tuple(ids) for ids in fitted if len(ids) == 90}
+    assert len(samples) == 1
+    assert sum(len(ids) == 90 for ids in fitted) == len(module.WORDS)
+    assert all(set(ids) <= set(*samples) for ids in fitted)
+    assert some.methods["method"].to_list() == list(module.WORDS)
+    assert "Methods are fitted to a random 90 customers" in some.text
     assert some.rows == 90
+    for method in module.WORDS:
+        assert adjusted_rand_score(kind, some.assignments[method].to_list()) > 0.95
+    assert (
+        some.sizes.group_by("method").agg(pl.col("customers").sum())["customers"].unique()[0] == 240
+    )
+    drawn = frame["customer_id"].is_in(sorted(*samples)).to_numpy()
+    transform = Transform.propose(frame, ["a", "b"]).fit(frame)
+    X, own = transform.apply(frame)[drawn], some.assignments["kmeans"].to_numpy()[drawn]
+    silhouette = some.methods.filter(method="kmeans")["silhouette"][0]
+    assert silhouette == pytest.approx(silhouette_score(X, own))
 
 
 def test_a_method_that_finds_nothing_is_left_out_and_said():
@@ -128,7 +152,7 @@ def test_refits_that_fail_are_counted(monkeypatch):
     monkeypatch.setattr(module, "_fitter", plain)
     some = compare_methods(people()[0], features=["a", "b"], k=3, methods=["mixture"], refits=3)
     assert some.methods["jaccard"][0] is None
-    assert "found no division: Gaussian mixture 3" in some.text
+    assert "Refits without a result: Gaussian mixture 3" in some.text
 
 
 @pytest.mark.parametrize(
@@ -138,6 +162,7 @@ def test_refits_that_fail_are_counted(monkeypatch):
         ({"methods": ["medoids"]}, "medoids needs categorical"),
         ({"k": 1}, "k >= 2"),
         ({"refits": -1}, "refits >= 0"),
+        ({"rows": 20_001}, "rows from 4 to 20000"),
     ],
 )
 def test_wrong_use_is_named(options, message):

@@ -20,7 +20,8 @@ from segkit.cluster.agreement import (
     overlaps,
     prediction_strength,
 )
-from segkit.cluster.refits import Refits, bootstrap
+from segkit.cluster.choose import KChoice, choose_k
+from segkit.cluster.refits import RefitPlan, compare_refits, refit_samples
 from segkit.cluster.stability import Stability, assess_stability
 from segkit.cluster.stability_tables import LEAST_SEGMENT, band, flows, numbered
 from segkit.errors import DataError, ParameterError
@@ -148,9 +149,9 @@ def test_separate_groups_are_highly_stable_and_wrong_k_is_not(method):
 def test_refits_equal_a_plain_loop():
     X, _ = make_blobs(120, 2, centers=3, cluster_std=2.5, random_state=0)
     cut = KMeans(3, n_init=20, random_state=0).fit_predict(X).astype(np.int64)
-    plan = Refits((3,), "kmeans", 20, 1000, "weighted")
+    plan = RefitPlan((3,), "kmeans", 20, 1000, "weighted")
     with single_thread():
-        found = bootstrap(X, {3: cut}, plan, n_boot=60, seed=1).jaccard[3]
+        found = compare_refits(refit_samples(X, plan, range(60), seed=1), {3: cut}).jaccard[3]
     rng, naive = np.random.default_rng(5), []
     with single_thread():
         for _ in range(60):
@@ -159,6 +160,47 @@ def test_refits_equal_a_plain_loop():
             seen = np.unique(drawn)
             naive.append(jaccard(overlaps(cut[seen], model.predict(X[seen]), 3, 3)))
     assert found.mean(axis=0) == pytest.approx(np.mean(naive, axis=0), abs=0.05)
+
+
+@pytest.mark.parametrize("method", ["ward", "kmeans"])
+@pytest.mark.parametrize(("n_boot", "n_splits"), [(6, 2), (11, 5)])
+def test_the_refits_of_the_choice_give_the_same_figures(monkeypatch, method, n_boot, n_splits):
+    X, kind = make_blobs(150, 3, centers=4, cluster_std=2.0, random_state=3)
+    choice = choose_k(X, k_range=range(2, 6), method=method, n_boot=4, seed=7)
+    sizes = {"n_boot": n_boot, "n_splits": n_splits}
+    how = {"k_range": [3, 4], "method": method, "seed": 7, "segments": kind, **sizes}
+    alone = assess_stability(X, **how)
+    fits, original = [], RefitPlan.fit
+    monkeypatch.setattr(RefitPlan, "fit", lambda *a: fits.append(1) or original(*a))
+    shared = assess_stability(X, choice=choice, **how)
+    # Eight refits and four split halves of two fits each are there already.
+    assert len(fits) == max(n_boot - 8, 0) + 2 * max(n_splits - 4, 0)
+    for name in ("curve", "segments", "refits", "own", "flow"):
+        assert getattr(alone, name).equals(getattr(shared, name))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 8}, {"method": "kmeans"}, {"k_range": [3, 7]}, {"repeats": "weighted"},
+     {"settle_steps": 0}, {"max_rows": 100}],
+)  # fmt: skip
+def test_refits_of_another_choice_are_not_taken(other):
+    X, _ = make_blobs(120, 3, centers=4, cluster_std=2.0, random_state=3)
+    choice = choose_k(X, k_range=range(2, 6), n_boot=2, seed=7)
+    how = {"k_range": [3, 4], "method": "ward", "seed": 7, "n_boot": 4, "n_splits": 2, **other}
+    alone, shared = assess_stability(X, **how), assess_stability(X, choice=choice, **how)
+    assert alone.refits.equals(shared.refits)
+    assert alone.curve.equals(shared.curve)
+
+
+def test_a_stored_choice_has_no_refits_and_serves_all_the_same():
+    X, _ = make_blobs(60, 2, centers=3, random_state=1)
+    choice = choose_k(X, k_range=[2, 3, 4], n_boot=2)
+    back = KChoice.from_dict(choice.to_dict())
+    assert back.refits is None
+    assert "refits" not in choice.to_dict()
+    how = {"k_range": [2, 3], "method": "ward", **QUICK}
+    assert assess_stability(X, choice=back, **how).curve.equals(assess_stability(X, **how).curve)
 
 
 def test_seeding_on_a_part_and_one_full_run_gives_the_same():

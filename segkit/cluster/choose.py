@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, vote
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.measures import measure
-from segkit.cluster.partitions import check_method, partitions_of
+from segkit.cluster.refits import SharedRefits, check_method, partitions_of
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
@@ -55,6 +55,8 @@ class KChoice(Result):
         "votes" or "analyst".
     notes : tuple of str
         What was left out, and samples drawn.
+    refits : SharedRefits or None
+        Refits over all k, for `assess_stability`; not stored with the result.
     """
 
     k: int
@@ -70,6 +72,7 @@ class KChoice(Result):
     seed: int
     chosen_by: str
     notes: tuple[str, ...]
+    refits: SharedRefits | None = field(default=None, repr=False, metadata={"stored": False})
 
     def to_frame(self) -> pl.DataFrame:
         """Return the table of criteria over k."""
@@ -217,12 +220,12 @@ def choose_k(
             "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
         }  # fmt: skip
         cuts = partitions_of(used, ks, linkage=tree, **how)
-        table, more = measure(used, cuts, names, n_boot=n_boot, **how)
+        table, refits, more = measure(used, cuts, names, n_boot=n_boot, **how)
     votes = _votes(table, names)
     recommended, reason = _recommend(votes, table)
     return KChoice(
         recommended, recommended, reason, table, votes, method, len(matrix), len(used), n_boot,
-        n_starts, seed, "votes", (*notes, *more),
+        n_starts, seed, "votes", (*notes, *more), refits,
     )  # fmt: skip
 
 

@@ -25,18 +25,19 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodComparison(Result):
-    """The same customers cut into the same number of segments by several methods.
+    """The same customers in the same number of segments by several methods.
 
     Attributes
     ----------
     methods : polars.DataFrame
-        One row a method: method; name; smallest_share and largest_share of the segments;
-        silhouette, davies_bouldin, calinski_harabasz, explained_share (on the transformed numeric
-        variables); gower_silhouette (on all columns; null without categories); jaccard and
-        jaccard_least (mean over segments of at least 10 customers, and of the least stable, of the
-        clusterwise Jaccard coefficient over the refits); rand (mean adjusted Rand index of the
-        refits with the division); agreement (mean adjusted Rand index with the other methods);
-        refits; seconds.
+        One row a method: method; name; smallest_share and largest_share of the segments over all
+        customers; and, on the sample that all methods were fitted to, silhouette, davies_bouldin,
+        calinski_harabasz, explained_share (of the transformed numeric variables);
+        gower_silhouette (on all columns; null without categories); jaccard and jaccard_least (mean
+        over segments of at least 10 customers, and of the least stable, of the clusterwise Jaccard
+        coefficient over the refits); rand (mean adjusted Rand index of the refits with the
+        segmentation); agreement (mean adjusted Rand index with the other methods, over all
+        customers); refits; seconds.
     agreement : polars.DataFrame
         One row a pair, both ways and with itself: first, second, adjusted_rand.
     sizes : polars.DataFrame
@@ -45,7 +46,7 @@ class MethodComparison(Result):
         customer_id and one column a method: the segment's number.
     k : int
     rows : int
-        Customers of whom the refits are resamples.
+        Customers that the methods were fitted to, the same for all.
     seed : int
     notes : tuple of str
         What was left out or sampled.
@@ -70,7 +71,7 @@ class MethodComparison(Result):
         n = self.assignments.height
         parts = [
             (
-                f"{number(self.methods.height)} methods cut {number(n)} customers into "
+                f"{number(self.methods.height)} methods put {number(n)} customers into "
                 f"{number(self.k)} segments: {', '.join(self.methods['name'].to_list())}."
             )
         ]
@@ -110,5 +111,5 @@ class MethodComparison(Result):
         return heatmap(
             self.agreement, "second", "first", "adjusted_rand", percent=False,
             title="How far the methods agree", x_label="method", y_label="method",
-            value_label="adjusted Rand index (1: the same division)",
+            value_label="adjusted Rand index (1: the same segments)",
         )  # fmt: skip

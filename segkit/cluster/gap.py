@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.matrix import Floats
-from segkit.cluster.partitions import partitions_of
+from segkit.cluster.refits import partitions_of
 from segkit.cluster.sums import cluster_sums
 from segkit.live import steps
 

@@ -10,8 +10,14 @@ import polars as pl
 
 from segkit.cluster.gap import gap_statistic
 from segkit.cluster.matrix import Floats, Ints
-from segkit.cluster.partitions import partitions_of
-from segkit.cluster.refits import Refits, bootstrap, split_halves
+from segkit.cluster.refits import (
+    RefitPlan,
+    SharedRefits,
+    compare_refits,
+    partitions_of,
+    refit_samples,
+    split_halves,
+)
 from segkit.cluster.silhouettes import (
     mean_and_se,
     sampled_rows,
@@ -36,7 +42,7 @@ def measure(
     n_boot: int,
     n_starts: int,
     settle_steps: int = 0,
-) -> tuple[pl.DataFrame, list[str]]:
+) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
     """Measure every criterion asked for over every partition.
 
     Parameters
@@ -54,13 +60,15 @@ def measure(
     -------
     table : polars.DataFrame
         One row a k.
+    refits : SharedRefits
+        Those that stability and prediction strength rest on, if they were asked for.
     notes : list of str
         Samples drawn on the way.
 
     Examples
     --------
     >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
-    >>> table, _ = measure(X, {2: np.array([0, 0, 1, 1])}, ["silhouette"], method="ward", seed=0,
+    >>> table, _, _ = measure(X, {2: np.array([0, 0, 1, 1])}, ["silhouette"], method="ward", seed=0,
     ...                    n_boot=2, n_starts=1)
     >>> table["silhouette"].round(3).to_list()
     [0.9]
@@ -91,29 +99,37 @@ def measure(
     if "gap" in names:
         gap = gap_statistic(few, list(cuts), n_references=n_boot, **how)
         table = _joined(table, gap)
-    plan = Refits(tuple(cuts), method, n_starts, RESAMPLED_ROWS, settle_steps=settle_steps)
+    plan = RefitPlan(tuple(cuts), method, n_starts, settle_steps=settle_steps)
+    refits = SharedRefits(
+        few,
+        plan,
+        seed,
+        tuple(refit_samples(few, plan, range(2 * n_boot * ("stability" in names)), seed=seed)),
+        tuple(split_halves(few, plan, range(n_boot * ("prediction_strength" in names)), seed=seed)),
+    )
     if "prediction_strength" in names:
-        table = _joined(table, _strength(few, plan, n_splits=n_boot, seed=seed))
+        table = _joined(table, _strength(refits))
     if "stability" in names:
         some = cuts if len(few) == len(X) else partitions_of(few, list(cuts), **how)
-        rand = bootstrap(few, some, plan, n_boot=2 * n_boot, seed=seed).rand
+        rand = compare_refits(refits.samples, some).rand
         stable = {
             "k": list(rand),
             "stability": [values.mean() for values in rand.values()],
             "stability_se": [standard_error(values) for values in rand.values()],
         }
         table = _joined(table, pl.DataFrame(stable))
-    return table.sort("k"), notes
+    return table.sort("k"), refits, notes
 
 
-def _strength(X: Floats, plan: Refits, *, n_splits: int, seed: int) -> pl.DataFrame:
-    """Prediction strength over k; one group predicts itself perfectly."""
-    found = split_halves(X, plan, n_splits=n_splits, seed=seed).strength
+def _strength(refits: SharedRefits) -> pl.DataFrame:
+    """Return the prediction strength over k; one group predicts itself perfectly."""
+    ks = refits.plan.ks
+    strengths = [np.array([half.strength[k] for half in refits.halves]) for k in ks]
     return pl.DataFrame(
         {
-            "k": [1, *found],
-            "prediction_strength": [1.0, *(values.mean() for values in found.values())],
-            "prediction_strength_se": [0.0, *(standard_error(v) for v in found.values())],
+            "k": [1, *ks],
+            "prediction_strength": [1.0, *(values.mean() for values in strengths)],
+            "prediction_strength_se": [0.0, *(standard_error(v) for v in strengths)],
         }
     )
 

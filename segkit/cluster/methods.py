@@ -55,7 +55,11 @@ def compare_methods(
     rows: int = ROWS,
     seed: int = 0,
 ) -> MethodComparison:
-    """Cut the same customers by several methods and lay the divisions side by side.
+    """Cluster the same customers by several methods and set the segmentations side by side.
+
+    Of more than ``rows`` customers a random sample of that size is drawn, the same for every
+    method: each is fitted to it, judged on it and refitted to resamples of it. Everyone else goes
+    to a segment by the model that the method gave.
 
     Parameters
     ----------
@@ -70,13 +74,13 @@ def compare_methods(
         As for `segkit.cluster.cluster_mixed`; with any of them k-medoids and k-prototypes join.
     methods : sequence of str, optional
         Of "ward", "two-step", "kmeans", "mixture", "medoids", "prototypes"; by default all that
-        the columns allow. Exact Ward is left out beyond 20,000 customers, with a note.
+        the columns allow.
     transform : Transform, optional
         Proposed and fitted here by default.
     refits : int
         Bootstrap refits of each method; a customer drawn twice counts once (Hennig 2007). 0: none.
     rows : int
-        Of more customers, refits and Gower's silhouette take a random sample of this size.
+        Size of the sample; at most 20,000, up to which Ward's method is exact.
     seed : int
 
     Returns
@@ -109,13 +113,14 @@ def compare_methods(
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
     notes = []
-    if table.height > EXACT_ROWS and "ward" in chosen:
-        chosen.remove("ward")
-        notes.append(f"Exact Ward is left out beyond {number(EXACT_ROWS)} customers.")
-    some = np.sort(fair_order(X, seed)[:rows])
-    if len(some) < table.height:
-        notes.append(f"Refits are resamples of a random {number(len(some))} customers.")
-    near = _gower(table, some, fitted, kinds) if others else None
+    drawn = np.sort(fair_order(X, seed)[:rows])
+    sample = table[drawn]
+    if sample.height < table.height:
+        notes.append(
+            f"Methods are fitted to a random {number(sample.height)} customers; the others go to "
+            "the segments of these models."
+        )
+    near = _gower(table, drawn, fitted, kinds) if others else None
     codes: dict[str, Ints] = {}
     found: list[dict[str, Any]] = []
     failed: DataError | None = None
@@ -124,29 +129,35 @@ def compare_methods(
         fit = _fitter(method, list(fitted.names), fitted, kinds, k, seed)
         start = time.perf_counter()
         try:
-            division = fit(table)
+            segmentation = fit(sample)
         except DataError as error:
             failed = error
             notes.append(f"{WORDS[method]} is left out: {error}.")
             continue
         seconds = time.perf_counter() - start
-        own = _codes(division)
+        everyone = segmentation.assignments
+        if sample.height < table.height:
+            everyone = segmentation.model.score(table)
+        own = _codes(segmentation, everyone)
         codes[method] = by_size(own) if not codes else aligned(next(iter(codes.values())), own)
-        again = _fitter(method, list(fitted.names), fitted, kinds, k, seed, division)
+        again = _fitter(method, list(fitted.names), fitted, kinds, k, seed, segmentation)
+        shares = np.bincount(codes[method]) / table.height
         found.append(
             {
                 "method": method,
-                **_quality(X, codes[method], near, some, seed),
-                **_refitted(table, codes[method], again, some, refits, seed),
+                "smallest_share": float(shares.min()),
+                "largest_share": float(shares.max()),
+                **_quality(X[drawn], codes[method][drawn], near),
+                **_refitted(sample, codes[method][drawn], again, refits, seed),
                 "seconds": seconds,
             }
         )
-    if not codes:
-        raise failed or DataError("exact Ward was the only method, and is left out")
+    if failed is not None and not codes:
+        raise failed
     short = [f"{WORDS[r['method']]} {refits - r['refits']}" for r in found if r["refits"] < refits]
     if short:
-        notes.append(f"Refits that found no division: {', '.join(short)}.")
-    return _comparison(table, codes, found, k, len(some), seed, tuple(notes))
+        notes.append(f"Refits without a result: {', '.join(short)}.")
+    return _comparison(table, codes, found, k, sample.height, seed, tuple(notes))
 
 
 def _check(
@@ -157,8 +168,10 @@ def _check(
             raise ParameterError(unknown("method", method, WORDS))
         if method in MIXED and not others:
             raise ParameterError(f"{method} needs categorical, ordinal or asymmetric columns")
-    if k < 2 or refits < 0 or rows < 4:
-        raise ParameterError(f"expected k >= 2, refits >= 0, rows >= 4; got {k}, {refits}, {rows}")
+    if k < 2 or refits < 0 or not 4 <= rows <= EXACT_ROWS:
+        raise ParameterError(
+            f"expected k >= 2, refits >= 0, rows from 4 to {EXACT_ROWS}; got {k}, {refits}, {rows}"
+        )
     return list(dict.fromkeys(methods)) or [*NUMERIC, *(MIXED if others else ())]
 
 
@@ -186,64 +199,62 @@ def _fitter(
     return lambda table: cluster_customers(table, **options, exact_rows=exact)
 
 
-def _codes(division: Any) -> Ints:
-    place = {name: i for i, name in enumerate(division.segments["segment"].to_list())}
-    segments = division.assignments["segment"]
-    return np.asarray(segments.replace_strict(place, return_dtype=pl.Int64).to_numpy())
+def _codes(segmentation: Any, assignments: pl.DataFrame) -> Ints:
+    """Return the place of each customer's segment among the segments."""
+    place = {name: i for i, name in enumerate(segmentation.segments["segment"].to_list())}
+    return np.asarray(
+        assignments["segment"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+    )
 
 
 def _gower(
-    table: pl.DataFrame, some: Ints, transform: Transform, kinds: Mapping[str, Any]
+    table: pl.DataFrame, drawn: Ints, transform: Transform, kinds: Mapping[str, Any]
 ) -> Floats:
     space = learn_space(table, numeric=transform.names, transform=transform, scale="range", **kinds)
-    found = space.encode(table[some])
-    return gower(found, found)
+    encoded = space.encode(table[drawn])
+    return gower(encoded, encoded)
 
 
-def _quality(
-    X: Floats, codes: Ints, near: Floats | None, some: Ints, seed: int
-) -> dict[str, float | None]:
-    shares = np.bincount(codes) / len(codes)
-    index = cluster_validity(X, codes, rows=min(len(X), ROWS), seed=seed)
-    kept = np.unique(codes[some], return_inverse=True)[1]
+def _quality(X: Floats, codes: Ints, near: Floats | None) -> dict[str, float | None]:
+    index = cluster_validity(X, codes, rows=len(X))
     return {
-        "smallest_share": float(shares.min()),
-        "largest_share": float(shares.max()),
         "silhouette": index.silhouette,
         "davies_bouldin": index.davies_bouldin,
         "calinski_harabasz": index.calinski_harabasz,
         "explained_share": index.explained_share,
-        "gower_silhouette": None if near is None else mean_silhouette(near, kept),
+        "gower_silhouette": None if near is None else mean_silhouette(near, codes),
     }
 
 
 def _refitted(
-    table: pl.DataFrame, codes: Ints, fit: Fit, some: Ints, refits: int, seed: int
+    sample: pl.DataFrame, codes: Ints, fit: Fit, refits: int, seed: int
 ) -> dict[str, Any]:
     """Refit to bootstrap samples; the same samples for every method."""
-    k, found, rands = int(codes.max()) + 1, [], []
+    n, k = len(codes), int(codes.max()) + 1
+    jaccards, rands = [], []
     drawings = np.random.SeedSequence([seed, 7]).spawn(refits)
     for one in steps(drawings, "refits to resampled customers"):
         rng = np.random.default_rng(one)
-        drawn = some[np.unique(rng.integers(len(some), size=len(some)))]
+        drawn = np.unique(rng.integers(n, size=n))
         try:
-            again = _codes(fit(table[drawn]))
+            refit = fit(sample[drawn])
         except DataError:
             continue
+        again = _codes(refit, refit.assignments)
         cells = overlaps(codes[drawn], again, k, int(again.max()) + 1)
-        found.append(jaccard(cells))
+        jaccards.append(jaccard(cells))
         rands.append(adjusted_rand(cells))
-    if not found:
+    if not jaccards:
         return {"jaccard": None, "jaccard_least": None, "rand": None, "refits": 0}
-    kept = np.array(found)
-    # A small segment may miss the sample altogether; a smaller one is not judged.
-    there = ~np.isnan(kept).all(axis=0) & (np.bincount(codes[some], minlength=k) >= LEAST_SEGMENT)
-    means = np.nanmean(kept[:, there], axis=0)
+    # A small segment may miss a resample altogether; a smaller one is not judged.
+    table = np.array(jaccards)
+    judged = ~np.isnan(table).all(axis=0) & (np.bincount(codes, minlength=k) >= LEAST_SEGMENT)
+    means = np.nanmean(table[:, judged], axis=0)
     return {
         "jaccard": float(means.mean()) if means.size else None,
         "jaccard_least": float(means.min()) if means.size else None,
         "rand": float(np.mean(rands)),
-        "refits": len(found),
+        "refits": len(jaccards),
     }
 
 

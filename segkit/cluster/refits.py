@@ -1,11 +1,11 @@
-"""Does the same come out again? Refits to bootstrap samples and to halves of the customers."""
+"""Segmentations for every number of segments, and refits of them to samples of the customers."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,18 +17,104 @@ from segkit.cluster.agreement import (
     overlaps,
     prediction_strength,
 )
-from segkit.cluster.assign import settle
+from segkit.cluster.assign import centres_of, nearest_centre, settle
+from segkit.cluster.kmeans import fit_kmeans
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.tree import cut_tree
 from segkit.cluster.ward import ward_linkage
+from segkit.errors import ParameterError, unknown
 from segkit.live import steps
 
 T = TypeVar("T")
 
+METHOD_WORDS = {"ward": "Ward", "kmeans": "k-means"}
+METHODS = tuple(METHOD_WORDS)
+STARTS_ROWS = 20_000
+SEEDING_ROWS = 1_000
+
+
+def check_method(method: str) -> None:
+    """Raise ``ParameterError`` unless the method is known."""
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
+
+
+def partitions_of(
+    X: Floats,
+    ks: Sequence[int],
+    *,
+    method: str,
+    seed: int,
+    n_starts: int,
+    linkage: Floats | None = None,
+    settle_steps: int = 0,
+) -> dict[int, Ints]:
+    """Cut the rows into each number of segments.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    ks : sequence of int
+    method : {"ward", "kmeans"}
+        Ward's tree is grown once and cut for every k.
+    seed, n_starts : int
+        Used by k-means.
+    linkage : ndarray of shape (n - 1, 4), optional
+        Ward's tree of these rows, if it is there already.
+    settle_steps : int
+        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`.
+
+    Returns
+    -------
+    dict of int to ndarray of shape (n,)
+        Codes 0 … k - 1.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> partitions_of(X, [2], method="ward", seed=0, n_starts=1)[2].tolist()
+    [0, 0, 1, 1]
+    """
+    if method == "ward":
+        tree = ward_linkage(X) if linkage is None else linkage
+        cuts = {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
+        return {k: settled(X, codes, steps=settle_steps) for k, codes in cuts.items()}
+    return {k: kmeans_codes(X, k, seed=seed + k, n_starts=n_starts) for k in ks}
+
+
+def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
+    """Let Lloyd's steps move the borders of a partition; 0 steps leave it as it is.
+
+    Examples
+    --------
+    >>> settled(np.array([[0.0], [4.0], [5.0]]), np.array([0, 0, 1]), steps=9)
+    array([0, 1, 1])
+    """
+    if not steps or codes.max() == 0:
+        return codes
+    labels = nearest_centre(X, settle(X, centres_of(X, codes), steps=steps)[0])
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+
+
+def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
+    """Cut the rows into k segments by k-means; fewer where distinct rows are fewer."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if k == 1:
+        return np.zeros(len(X), np.int64)
+    if len(X) > STARTS_ROWS:
+        return fit_kmeans(X, k, starts=n_starts, sample=STARTS_ROWS, seed=seed).labels
+    with warnings.catch_warnings():
+        # Data drawn without groups may have fewer distinct rows than k.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels = KMeans(k, n_init=n_starts, random_state=seed).fit_predict(X)
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
-class Refits:
-    """How to refit, the same for every resample.
+class RefitPlan:
+    """How to refit, the same for every sample.
 
     Attributes
     ----------
@@ -50,7 +136,7 @@ class Refits:
     ks: tuple[int, ...]
     method: str
     n_starts: int
-    seeding_rows: int
+    seeding_rows: int = SEEDING_ROWS
     repeats: str = "once"
     settle_steps: int = 0
 
@@ -122,9 +208,114 @@ class Refits:
             return np.asarray(full.fit(rows, sample_weight=weights).cluster_centers_)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Refit:
+    """One refit to a bootstrap sample.
+
+    Attributes
+    ----------
+    drawn : ndarray of shape (m,)
+        The distinct rows of the sample.
+    nearest : dict of int to ndarray of shape (n,)
+        For each k the segment of every row: that of the nearest centre.
+    literal : dict of int to ndarray of shape (m,)
+        For each k at which Ward's tree was cut literally, the segment of every drawn row.
+    """
+
+    drawn: Ints
+    nearest: Mapping[int, Ints]
+    literal: Mapping[int, Ints]
+
+
 @dataclass(frozen=True, slots=True)
-class Resampled:
-    """What the refits gave.
+class HalfScores:
+    """How well one half of the customers predicts the segments of the other, for each k.
+
+    Attributes
+    ----------
+    rand : dict of int to float
+        Adjusted Rand index of the second half's own segments with those that the first half's
+        centres predict for it.
+    strength : dict of int to float
+        Prediction strength of the same.
+    """
+
+    rand: Mapping[int, float]
+    strength: Mapping[int, float]
+
+
+def refit_samples(
+    X: Floats, plan: RefitPlan, numbers: range, *, seed: int, n_jobs: int = 1
+) -> Iterator[Refit]:
+    """Refit to bootstrap samples of the customers, one after another.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    plan : RefitPlan
+    numbers : range
+        Which refits: each draws from a generator of its own number, so that refit 7 is the same
+        whether it is asked for alone or among others.
+    seed : int
+    n_jobs : int
+        Threads; the result does not depend on them.
+    """
+    rows = plan.prepared(X)
+
+    def one(number: int) -> Refit:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        if plan.repeats == "once":
+            counts = np.minimum(counts, 1)
+        fits = plan.fit(rows, counts, int(rng.integers(2**31)))
+        return Refit(
+            np.flatnonzero(counts),
+            {k: _nearest(rows, centres) for k, (centres, _) in fits.items()},
+            {k: literal for k, (_, literal) in fits.items() if literal is not None},
+        )
+
+    yield from _mapped(one, numbers, n_jobs, "refits")
+
+
+def split_halves(
+    X: Floats, plan: RefitPlan, numbers: range, *, seed: int, n_jobs: int = 1
+) -> Iterator[HalfScores]:
+    """Segment two halves of the customers apart, and let one predict the other's segments.
+
+    Replication analysis: McIntyre and Blashfield (1980), "A nearest-centroid technique for
+    evaluating the minimum-variance clustering procedure"; Breckenridge (1989).
+
+    Parameters
+    ----------
+    X, plan, numbers, seed, n_jobs
+        As for `refit_samples`.
+    """
+    ready = plan.prepared(X)
+
+    def split(number: int) -> HalfScores:
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 1], spawn_key=(number,)))
+        first = np.zeros(len(X), dtype=np.int64)
+        first[rng.permutation(len(X))[: len(X) // 2]] = 1
+        second = 1 - first
+        train = plan.fit(ready, first, int(rng.integers(2**31)))
+        test = plan.fit(ready, second, int(rng.integers(2**31)))
+        rows = ready[second == 1]
+        tables = {}
+        for k in plan.ks:
+            centres, literal = test[k]
+            own = _nearest(rows, centres) if literal is None else literal
+            tables[k] = overlaps(own, _nearest(rows, train[k][0]), k, k)
+        return HalfScores(
+            {k: adjusted_rand(table) for k, table in tables.items()},
+            {k: prediction_strength(table) for k, table in tables.items()},
+        )
+
+    yield from _mapped(split, numbers, n_jobs, "split halves")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Agreement of refits with a segmentation and with each other.
 
     Attributes
     ----------
@@ -141,125 +332,77 @@ class Resampled:
     rand: Mapping[int, Floats]
 
 
-def bootstrap(
-    X: Floats, cuts: Mapping[int, Ints], refits: Refits, *, n_boot: int, seed: int, n_jobs: int = 1
-) -> Resampled:
-    """Refit to bootstrap samples of the customers and compare, segment by segment.
+def compare_refits(refits: Iterable[Refit], cuts: Mapping[int, Ints]) -> Agreement:
+    """Compare refits with a segmentation, segment by segment, and with each other in pairs.
 
     Refits are taken two by two: the two of a pair rest on independent samples, and each labels
     all customers by its nearest centre (Dolnicar and Leisch 2010). Jaccard coefficients compare
-    each refit with the given partition over the distinct customers drawn (Hennig 2007).
+    each refit with the segmentation over the distinct customers drawn (Hennig 2007).
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    refits : iterable of Refit
     cuts : mapping of int to ndarray of shape (n,)
-        The partition for each k of ``refits``.
-    refits : Refits
-    n_boot : int
-    seed : int
-    n_jobs : int
-        Threads; the result does not depend on them.
+        The segmentation for each k.
     """
-    seeds = np.random.SeedSequence(seed).spawn(n_boot)
-    ready = refits.prepared(X)
-
-    def pair(first: int) -> list[dict[int, tuple[Floats, Floats, Ints]]]:
-        return [
-            _one(ready, cuts, refits, np.random.default_rng(seeds[b]))
-            for b in range(first, min(first + 2, n_boot))
-        ]
-
-    found_jaccard: dict[int, list[Floats]] = {k: [] for k in refits.ks}
-    found_kept: dict[int, list[Floats]] = {k: [] for k in refits.ks}
-    found_rand: dict[int, list[float]] = {k: [] for k in refits.ks}
-    for couple in _mapped(pair, range(0, n_boot, 2), n_jobs, "pairs of refits"):
-        for k in refits.ks:
-            found_jaccard[k] += [one[k][0] for one in couple]
-            found_kept[k] += [one[k][1] for one in couple]
-            if len(couple) == 2:
-                table = overlaps(couple[0][k][2], couple[1][k][2], k, k)
-                found_rand[k].append(adjusted_rand(table))
-    return Resampled(
-        {k: np.array(v) for k, v in found_jaccard.items()},
-        {k: np.array(v) for k, v in found_kept.items()},
-        {k: np.array(v) for k, v in found_rand.items()},
+    jaccards: dict[int, list[Floats]] = {k: [] for k in cuts}
+    shares: dict[int, list[Floats]] = {k: [] for k in cuts}
+    rands: dict[int, list[float]] = {k: [] for k in cuts}
+    first: Refit | None = None
+    for refit in refits:
+        for k, codes in cuts.items():
+            again = refit.literal.get(k)
+            if again is None:
+                again = refit.nearest[k][refit.drawn]
+            table = overlaps(codes[refit.drawn], again, k, k)
+            sizes = table.sum(axis=1)
+            owner = matched(table)
+            partner = np.zeros(k)
+            partner[owner] = table[owner, np.arange(k)]
+            jaccards[k].append(jaccard(table))
+            shares[k].append(np.divide(partner, sizes, out=np.full(k, np.nan), where=sizes > 0))
+            if first is not None:
+                pair = overlaps(first.nearest[k], refit.nearest[k], k, k)
+                rands[k].append(adjusted_rand(pair))
+        first = refit if first is None else None
+    return Agreement(
+        {k: np.array(values) for k, values in jaccards.items()},
+        {k: np.array(values) for k, values in shares.items()},
+        {k: np.array(values) for k, values in rands.items()},
     )
 
 
-def _one(
-    rows: Floats, cuts: Mapping[int, Ints], refits: Refits, rng: np.random.Generator
-) -> dict[int, tuple[Floats, Floats, Ints]]:
-    counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
-    if refits.repeats == "once":
-        counts = np.minimum(counts, 1)
-    drawn = np.flatnonzero(counts)
-    result = {}
-    for k, (centres, literal) in refits.fit(rows, counts, int(rng.integers(2**31))).items():
-        everyone = _nearest(rows, centres)
-        table = overlaps(cuts[k][drawn], everyone[drawn] if literal is None else literal, k, k)
-        sizes = table.sum(axis=1)
-        owner = matched(table)
-        partner = np.zeros(k)
-        partner[owner] = table[owner, np.arange(k)]
-        kept = np.divide(partner, sizes, out=np.full(k, np.nan), where=sizes > 0)
-        result[k] = jaccard(table), kept, everyone
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class Halves:
-    """What split halves gave: arrays of shape (splits,) for each k.
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedRefits:
+    """Refits over all k, computed once for the choice of k and used again for the stability.
 
     Attributes
     ----------
-    rand : dict of int to ndarray
-        Adjusted Rand index of the second half's own segments with those that the first half's
-        centres predict for it.
-    strength : dict of int to ndarray
-        Prediction strength of the same.
+    rows : ndarray of shape (n, d)
+        The customers refitted to.
+    plan : RefitPlan
+    seed : int
+    samples : tuple of Refit
+    halves : tuple of HalfScores
     """
 
-    rand: Mapping[int, Floats]
-    strength: Mapping[int, Floats]
+    rows: Floats
+    plan: RefitPlan
+    seed: int
+    samples: tuple[Refit, ...]
+    halves: tuple[HalfScores, ...]
 
-
-def split_halves(X: Floats, refits: Refits, *, n_splits: int, seed: int, n_jobs: int = 1) -> Halves:
-    """Segment two halves of the customers apart, and let one predict the other's segments.
-
-    Replication analysis: McIntyre and Blashfield (1980), "A nearest-centroid technique for
-    evaluating the minimum-variance clustering procedure"; Breckenridge (1989).
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    refits : Refits
-    n_splits, seed, n_jobs : int
-    """
-    seeds = np.random.SeedSequence([seed, 1]).spawn(n_splits)
-    ready = refits.prepared(X)
-
-    def split(number: int) -> dict[int, tuple[float, float]]:
-        rng = np.random.default_rng(seeds[number])
-        first = np.zeros(len(X), dtype=np.int64)
-        first[rng.permutation(len(X))[: len(X) // 2]] = 1
-        second = 1 - first
-        train = refits.fit(ready, first, int(rng.integers(2**31)))
-        test = refits.fit(ready, second, int(rng.integers(2**31)))
-        rows = ready[second == 1]
-        scores = {}
-        for k in refits.ks:
-            centres, literal = test[k]
-            own = _nearest(rows, centres) if literal is None else literal
-            table = overlaps(own, _nearest(rows, train[k][0]), k, k)
-            scores[k] = adjusted_rand(table), prediction_strength(table)
-        return scores
-
-    found = _mapped(split, range(n_splits), n_jobs, "split halves")
-    return Halves(
-        {k: np.array([scores[k][0] for scores in found]) for k in refits.ks},
-        {k: np.array([scores[k][1] for scores in found]) for k in refits.ks},
-    )
+    def serve(self, X: Floats, plan: RefitPlan, seed: int) -> bool:
+        """Return whether the refits are those that the plan would make of these rows."""
+        mine, asked = replace(self.plan, ks=()), replace(plan, ks=())
+        if plan.method == "ward":  # has no starts
+            mine, asked = (replace(one, n_starts=1, seeding_rows=1) for one in (mine, asked))
+        return (
+            mine == asked
+            and seed == self.seed
+            and set(plan.ks) <= set(self.plan.ks)
+            and np.array_equal(X, self.rows)
+        )
 
 
 def _nearest(rows: Floats, centres: Floats) -> Ints:
@@ -272,12 +415,13 @@ def _nearest(rows: Floats, centres: Floats) -> Ints:
     return codes
 
 
-def _mapped(task: Callable[[int], T], numbers: Sequence[int], n_jobs: int, what: str) -> list[T]:
+def _mapped(task: Callable[[int], T], numbers: range, n_jobs: int, what: str) -> Iterator[T]:
     if n_jobs == 1:
-        return [task(number) for number in steps(numbers, what)]
+        yield from (task(number) for number in steps(numbers, what))
+        return
     with ThreadPoolExecutor(n_jobs) as pool:
         try:
-            return list(steps(pool.map(task, numbers), what, len(numbers)))
+            yield from steps(pool.map(task, numbers), what, len(numbers))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interruption does not wait for all the rest
             raise

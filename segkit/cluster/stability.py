@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,8 +12,18 @@ import polars as pl
 from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.matrix import as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.own import own_codes
-from segkit.cluster.partitions import METHOD_WORDS, check_method, partitions_of
-from segkit.cluster.refits import Refits, bootstrap, split_halves
+from segkit.cluster.refits import (
+    METHOD_WORDS,
+    SEEDING_ROWS,
+    HalfScores,
+    Refit,
+    RefitPlan,
+    check_method,
+    compare_refits,
+    partitions_of,
+    refit_samples,
+    split_halves,
+)
 from segkit.cluster.stability_tables import (
     LEAST_SEGMENT,
     RECOVERED,
@@ -29,10 +40,10 @@ from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
+    from segkit.cluster.choose import KChoice
     from segkit.plot import Figure
 
 MAX_ROWS = {"kmeans": 100_000, "ward": 2_000}
-SEEDING_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +215,7 @@ def assess_stability(
     n_jobs: int = 1,
     settle_steps: int = SETTLE_STEPS,
     segments: Any = None,
+    choice: KChoice | None = None,
 ) -> Stability:
     """Would the same segments come out again? Refits to other customers like these.
 
@@ -245,6 +257,10 @@ def assess_stability(
     segments : array-like of shape (n,), optional
         The segment of every row as it was handed out: it stands in the place of the solution with
         as many segments, which joins ``k_range``, and ``own`` tells its segments by their ids.
+    choice : KChoice, optional
+        What `choose_k` gave for the same rows, method and seed: its refits are used again and only
+        further ones are computed. It saves time and changes no figure. Where its refits are
+        others (k-means of more than 2,000 customers, another k_range), it is not used.
 
     Returns
     -------
@@ -284,7 +300,7 @@ def assess_stability(
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
-    plan = Refits(tuple(ks), method, n_starts, seeding_rows, repeats, settle_steps)
+    plan = RefitPlan(tuple(ks), method, n_starts, seeding_rows, repeats, settle_steps)
     how: Any = {
         "method": method, "seed": seed, "n_starts": 5 * n_starts, "settle_steps": settle_steps
     }  # fmt: skip
@@ -293,8 +309,14 @@ def assess_stability(
         if own is not None and len(own.ids) in cuts:
             cuts[len(own.ids)] = own.codes
         cuts = numbered(cuts)
-        again = bootstrap(used, cuts, plan, n_boot=n_boot, seed=seed, n_jobs=n_jobs)
-        halves = split_halves(used, plan, n_splits=n_splits, seed=seed, n_jobs=n_jobs)
+        samples: tuple[Refit, ...] = ()
+        halves: tuple[HalfScores, ...] = ()
+        if choice is not None and choice.refits and choice.refits.serve(used, plan, seed):
+            samples, halves = choice.refits.samples[:n_boot], choice.refits.halves[:n_splits]
+        made: Any = {"seed": seed, "n_jobs": n_jobs}
+        further = refit_samples(used, plan, range(len(samples), n_boot), **made)
+        again = compare_refits(chain(samples, further), cuts)
+        halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **made))
     flow = flows(cuts)
     table = segment_table(cuts, again)
     curve = curve_table(ks, again, halves, table)

@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.cluster.agreement import across, aligned, by_size, overlaps
 from segkit.cluster.matrix import Floats, Ints
-from segkit.cluster.refits import Halves, Resampled
+from segkit.cluster.refits import Agreement, HalfScores
 
 DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
 # Customers that a segment needs to be judged: of fewer, one customer more or less moves the Jaccard
@@ -88,7 +88,7 @@ def flows(cuts: Mapping[int, Ints]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def segment_table(cuts: Mapping[int, Ints], again: Resampled) -> pl.DataFrame:
+def segment_table(cuts: Mapping[int, Ints], again: Agreement) -> pl.DataFrame:
     """Describe each segment of each solution: one row a k and segment.
 
     A segment of fewer than `LEAST_SEGMENT` customers has no figures of stability, and the band
@@ -128,7 +128,7 @@ def segment_table(cuts: Mapping[int, Ints], again: Resampled) -> pl.DataFrame:
     )
 
 
-def refit_table(again: Resampled) -> pl.DataFrame:
+def refit_table(again: Agreement) -> pl.DataFrame:
     """List each segment's Jaccard coefficient in each refit."""
     return pl.concat(
         pl.DataFrame(
@@ -144,7 +144,7 @@ def refit_table(again: Resampled) -> pl.DataFrame:
 
 
 def curve_table(
-    ks: Sequence[int], again: Resampled, halves: Halves, segments: pl.DataFrame
+    ks: Sequence[int], again: Agreement, halves: Sequence[HalfScores], segments: pl.DataFrame
 ) -> pl.DataFrame:
     """Describe each solution as a whole: one row a k.
 
@@ -154,6 +154,8 @@ def curve_table(
     least = segments.group_by("k", maintain_order=True).agg(
         pl.when(whole).then(pl.col("jaccard").min()).alias("jaccard")
     )["jaccard"]
+    rand = {k: np.array([half.rand[k] for half in halves]) for k in ks}
+    strength = {k: np.array([half.strength[k] for half in halves]) for k in ks}
     return pl.DataFrame(
         {
             "k": list(ks),
@@ -161,10 +163,10 @@ def curve_table(
             "rand_se": [standard_error(again.rand[k]) for k in ks],
             "rand_low": [np.quantile(again.rand[k], 0.1) for k in ks],
             "rand_high": [np.quantile(again.rand[k], 0.9) for k in ks],
-            "replication": [halves.rand[k].mean() for k in ks],
-            "replication_se": [standard_error(halves.rand[k]) for k in ks],
-            "prediction_strength": [halves.strength[k].mean() for k in ks],
-            "prediction_strength_se": [standard_error(halves.strength[k]) for k in ks],
+            "replication": [rand[k].mean() for k in ks],
+            "replication_se": [standard_error(rand[k]) for k in ks],
+            "prediction_strength": [strength[k].mean() for k in ks],
+            "prediction_strength_se": [standard_error(strength[k]) for k in ks],
             "jaccard_least": least,
         }
     )

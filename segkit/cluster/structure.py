@@ -12,8 +12,13 @@ import polars as pl
 from segkit.cluster.assign import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.null import null_reference
-from segkit.cluster.partitions import check_method, partitions_of
-from segkit.cluster.refits import Refits, bootstrap
+from segkit.cluster.refits import (
+    RefitPlan,
+    check_method,
+    compare_refits,
+    partitions_of,
+    refit_samples,
+)
 from segkit.cluster.stability_tables import standard_error
 from segkit.cluster.valleys import Valley, shallowest_valley
 from segkit.display import number, percent
@@ -290,10 +295,9 @@ def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floa
 
 def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[int, Floats]:
     cuts = partitions_of(X, ks, **how)
-    plan = Refits(
-        tuple(ks), how["method"], how["n_starts"], len(X), settle_steps=how["settle_steps"]
-    )
-    return dict(bootstrap(X, cuts, plan, n_boot=n_boot, seed=how["seed"]).rand)
+    plan = RefitPlan(tuple(ks), how["method"], how["n_starts"], settle_steps=how["settle_steps"])
+    refits = refit_samples(X, plan, range(n_boot), seed=how["seed"])
+    return dict(compare_refits(refits, cuts).rand)
 
 
 def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:

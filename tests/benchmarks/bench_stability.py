@@ -12,8 +12,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from segkit.cluster.agreement import jaccard, overlaps
-from segkit.cluster.refits import Refits, bootstrap
-from segkit.cluster.stability import SEEDING_ROWS
+from segkit.cluster.refits import RefitPlan, compare_refits, refit_samples
 from segkit.stats.threads import single_thread
 
 REFITS = 20
@@ -43,13 +42,19 @@ def seconds(task, *arguments, **options):
     return time.process_time() - started, value
 
 
+def refit(X, cut, plan, *, numbers, seed):
+    """Refit as the stability does; Jaccard coefficients."""
+    refits = refit_samples(X, plan, numbers, seed=seed)
+    return compare_refits(refits, {int(cut.max()) + 1: cut})
+
+
 def compare(X, k):
     """Time our refits and theirs in turn, two at a time; print both answers."""
     cut = KMeans(k, n_init=10, random_state=0).fit(X).labels_.astype(np.int64)
-    plan = Refits((k,), "kmeans", 5, SEEDING_ROWS, "weighted")
+    plan = RefitPlan((k,), "kmeans", 5, repeats="weighted")
     ours, theirs, one = [], [], []
     for first in range(0, REFITS, 2):
-        ours.append(seconds(bootstrap, X, {k: cut}, plan, n_boot=2, seed=first))
+        ours.append(seconds(refit, X, cut, plan, numbers=range(2), seed=first))
         theirs += [seconds(naive, X, cut, k, starts=5, seed=first + i) for i in (0, 1)]
         one.append(naive(X, cut, k, starts=1, seed=first))
     mine = sum(t for t, _ in ours) / REFITS
