@@ -1,4 +1,4 @@
-"""Which data are there to learn on? Real data sets from files, and the simulated retailer."""
+"""Data sets to learn on: real ones from files, and the simulated retailer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Source:
 
 
 def load_source(name: str, path: Path | str | None = None, **options: Any) -> Source:
-    """Which data do I want to work on? Give a data set's name, and its file where it needs one.
+    """Load a data set by its name, from its file where it needs one.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
 
     if path is not None:
         raise ParameterError("the simulated retailer is made, not read: it takes no path")
-    known = inspect.signature(simulate_retailer).parameters
+    parameters = inspect.signature(simulate_retailer).parameters
     for option in options:
-        if option not in known:
-            raise ParameterError(unknown("option of the simulated retailer", option, known))
-    made = simulate_retailer(**options)
+        if option not in parameters:
+            raise ParameterError(unknown("option of the simulated retailer", option, parameters))
+    retailer = simulate_retailer(**options)
     note = "This retailer is simulated: its customers, prices and answers are planted."
-    tables = made.tables | {"links": made.extras["links"]}
-    return Source("simulated", tables, made.mapping, made.truth, (note,))
+    tables = retailer.tables | {"links": retailer.extras["links"]}
+    return Source("simulated", tables, retailer.mapping, retailer.truth, (note,))
 
 
 def _online_retail(path: Path | None) -> Source:
@@ -258,7 +258,7 @@ def _hillstrom(path: Path | None) -> Source:
 
 
 def _fast_food(path: Path | None) -> Source:
-    """What 1,453 Australians think of a fast food chain: eleven yes/no items, and who they are."""
+    """Fast food survey: eleven yes/no items by 1,453 Australians, and who they are."""
     file = _file("fast-food", path, "a CSV file of the fast food survey")
     frame = read(file, Mapping(), "survey")
     _expect(frame, FAST_FOOD_COLUMNS, "fast-food")

@@ -1,4 +1,4 @@
-"""Frames in memory: the one door by which polars and pandas frames come in."""
+"""Frames in memory: the one reader of polars and pandas frames."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def take_frame(value: Any, what: str) -> Any:
 
 
 def is_pandas(value: Any) -> bool:
-    """Recognise what pandas made by its name: pandas itself is never imported."""
+    """Return whether a value is of pandas, by its type's module: pandas is never imported."""
     return type(value).__module__.split(".")[0] == "pandas"
 
 

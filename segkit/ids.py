@@ -70,7 +70,7 @@ def read_ids(ids: pl.Series) -> pl.Series:
 
 
 def _tidy(text: pl.Series) -> pl.Series:
-    """Read ids that are not as they should be."""
+    """Read ids with blanks, decimals or capitals in e-mail addresses."""
     text = text.str.strip_chars()
     whole = text.str.contains(WHOLE)
     if whole.any():
@@ -82,7 +82,7 @@ def _tidy(text: pl.Series) -> pl.Series:
 
 
 def mangled_ids(ids: pl.Series) -> pl.Series:
-    """Tell which ids a spreadsheet or a floating-point number has made one of many.
+    """Mark ids that a spreadsheet or a floating-point number has made one of many.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def mangled_ids(ids: pl.Series) -> pl.Series:
 
 
 def mangled(what: str, count: int) -> str:
-    """Word the refusal of ids that cannot be told apart any more."""
+    """Return the error message for ids that cannot be told apart any more."""
     return (
         f"{what}: {counted(count, 'id is', 'ids are')} written as 1.23457E+12 or beyond what a "
         "decimal number holds: many ids have become one. Expected the ids as text"
@@ -168,7 +168,7 @@ def _one_by_one(ids: pl.Series) -> pl.Series:
 
 
 def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Series:
-    """Tell which texts stand for no customer: "unknown", "0", "(not set)".
+    """Return which texts stand for no customer: "unknown", "0", "(not set)".
 
     Examples
     --------
@@ -182,7 +182,7 @@ def is_no_customer(ids: pl.Series, words: Sequence[str] = NO_CUSTOMER) -> pl.Ser
 
 
 def fold_ids(ids: pl.Expr) -> pl.Expr:
-    r"""Give ids one spelling whatever their case, width, accents' composition and look-alikes.
+    r"""Return ids one spelling whatever their case, width, accents' composition and look-alikes.
 
     Lower case, Unicode's compatible composition (NFKC), without invisible characters, and with
     Latin letters for the Cyrillic and Greek ones that look like them.
@@ -198,7 +198,7 @@ def fold_ids(ids: pl.Expr) -> pl.Expr:
 
 
 def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str:
-    """Say how many ids of a list are not among those known; nothing where all are.
+    """Return a note on the ids of a list that are not among those known; empty where all are.
 
     Parameters
     ----------
@@ -212,18 +212,20 @@ def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str
     >>> unmatched(pl.Series(["7", "B"]), pl.Series(["7", "b"]), "the opt-outs", "the customers")
     'of 2 ids in the opt-outs 1 is not among the customers (1 would be but for its spelling)'
     """
-    asked = wanted.drop_nulls().unique().alias("id")
-    left = asked.filter(~asked.is_in(known.drop_nulls().unique().implode()))
-    if not left.len():
+    unique_ids = wanted.drop_nulls().unique().alias("id")
+    missing = unique_ids.filter(~unique_ids.is_in(known.drop_nulls().unique().implode()))
+    if not missing.len():
         return ""
     spelt = known.drop_nulls().unique().alias("id").to_frame().select(fold_ids(pl.col("id")))
-    near = left.to_frame().select(fold_ids(pl.col("id")).is_in(spelt.to_series().implode()).sum())
+    near = missing.to_frame().select(
+        fold_ids(pl.col("id")).is_in(spelt.to_series().implode()).sum()
+    )
     close = int(near.item())
     hint = f" ({number(close)} would be but for {_its(close)} spelling)" if close else ""
-    if left.len() == asked.len():
-        return f"none of {counted(asked.len(), 'id')} in {what} is among {among}{hint}"
-    rest = counted(left.len(), "is", "are")
-    return f"of {number(asked.len())} ids in {what} {rest} not among {among}{hint}"
+    if missing.len() == unique_ids.len():
+        return f"none of {counted(unique_ids.len(), 'id')} in {what} is among {among}{hint}"
+    rest = counted(missing.len(), "is", "are")
+    return f"of {number(unique_ids.len())} ids in {what} {rest} not among {among}{hint}"
 
 
 def _its(count: int) -> str:

@@ -276,7 +276,7 @@ class CustomerSegments(Result):
 
     @property
     def text(self) -> str:
-        """The segments in words, and what the data's way there set apart."""
+        """The segments in words, and how many raw lines were rejected on the way."""
         from segkit.cluster.outcome import CAVEAT
 
         apart = sum(self.intake.ledger.reasons().values())
@@ -284,7 +284,7 @@ class CustomerSegments(Result):
         lines = counted(apart, "raw line")
         return (
             f"{self.profile.text} {CAVEAT} Made from order lines up to {self.table.as_of}; "
-            f"{lines} set apart in .intake.ledger.{notes}"
+            f"{lines} rejected (.intake.ledger).{notes}"
         )
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What must a clean table hold? The data contracts, and the one gate that checks them."""
+"""Data contracts of the clean tables, and the check that enforces them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
         Field("currency", "text", "the currency that the source gives, three letters"),
         Field("channel", "text", "where it was bought"),
         Field("is_return", "flag", "whether the line takes goods or money back", required=True),
-        Field("status", "text", "state of the line; cancelled ones are set apart", clean=False),
+        Field("status", "text", "state of the line; cancelled ones are rejected", clean=False),
         *WHO,
         SOURCE_ROW,
     ),
@@ -203,7 +203,7 @@ OPEN = ("customers", "products", "campaigns", "survey", "assignments")
 
 
 def fields(table: str) -> dict[str, Field]:
-    """Give the contract's columns by name.
+    """Return the contract's columns by name.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def _schema(table: str, columns: tuple[str, ...]) -> type[dy.Schema]:
 
 
 def _column(field: Field) -> Any:
-    """Give the dataframely column of a field: type, nulls, finite numbers, no empty ids."""
+    """Return the dataframely column of a field: type, nulls, finite numbers, no empty ids."""
     nullable = not field.required
     if field.kind == "id":
         return dy.String(nullable=nullable, min_length=1)
@@ -298,7 +298,7 @@ def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def dictionary() -> pl.DataFrame:
-    """Give the data dictionary: what every column of every table means.
+    """Return the data dictionary: what every column of every table means.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Tables as text and sheets that a spreadsheet can open without running what is in them."""
+"""CSV and XLSX files that a spreadsheet can open without running what is in them."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def restore(frame: pl.DataFrame) -> pl.DataFrame:
     names = pl.Series(frame.columns, dtype=pl.String)
     new = {name: name[1:] for name in names.filter(names.str.contains(_DEFUSED))}
     # Where a name would come twice, `defuse` did not write these: all stay as they are.
-    told = {new.get(name, name) for name in frame.columns}
-    return led.rename(new) if new and len(told) == frame.width else led
+    new_names = {new.get(name, name) for name in frame.columns}
+    return led.rename(new) if new and len(new_names) == frame.width else led
 
 
 def _is_text(kind: pl.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""Intake on made and on published lines: what is kept, what is set apart, and why."""
+"""Intake on made and on published lines: what is kept, what is rejected, and why."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -252,7 +252,7 @@ def test_a_blocked_audit_shows_the_question_and_shuts_the_gate():
     assert audit.blocked
     assert audit.findings[0].answer.startswith("[orders] day_first = true")
     assert "day_first" in audit.text
-    with pytest.raises(DataError, match="data gate"):
+    with pytest.raises(DataError, match="data quality gate"):
         segkit.intake(frame)
     answered = audit.mapping.with_option("orders", "day_first", True)
     assert segkit.intake(frame, answered).orders.height == 1

@@ -176,12 +176,12 @@ def test_a_shared_sign_stands_for_the_reporting_currency():
     assert any("1 amount without a currency" in note for note in taken.notes)
 
 
-def test_an_amount_that_contradicts_its_currency_column_is_set_apart():
+def test_an_amount_that_contradicts_its_currency_column_is_rejected():
     raw = lines(amount=["10 USD", "10 EUR", "$10"], currency=["EUR", "EUR", "EUR"])
     assert segkit.intake(raw).ledger.reasons() == {"currency_conflict": 1}
 
 
-def test_units_that_are_no_currency_are_set_apart_with_a_reason():
+def test_units_that_are_no_currency_are_rejected_with_a_reason():
     taken = segkit.intake(lines(amount=["10.50", "20.25 PCS", "5 KGM"]))
     assert taken.orders["amount"].to_list() == [10.5]
     assert taken.ledger.reasons() == {"unknown_unit": 2}

@@ -199,7 +199,7 @@ def test_events_are_judged_like_orders():
     assert "unknown_event_type" not in mapped.ledger.reasons("events")
 
 
-def test_rates_that_are_no_rates_are_set_apart():
+def test_rates_that_are_no_rates_are_rejected():
     fx = pl.DataFrame({"currency": ["USD", "GBP"], "date": ["2024-01-31"] * 2, "rate": [0.9, 0.0]})
     taken = segkit.intake({"orders": ORDERS, "fx": fx}, {"currency": "EUR"})
     assert taken.ledger.reasons("fx") == {"bad_rate": 1}

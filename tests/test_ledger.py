@@ -38,7 +38,7 @@ def test_a_balanced_ledger_checks_and_speaks():
 @pytest.mark.parametrize(
     ("place", "change", "words"),
     [
-        (1, {"rows_kept": 2}, "4 rows in, but 2 kept and 1 set apart"),
+        (1, {"rows_kept": 2}, "4 rows in, but 2 kept and 1 rejected"),
         (1, {"money_kept": Decimal("10.000001")}, "10.000001 kept"),
         (0, {"rows_in": 5, "rows_kept": 5}, "starts from other rows"),
     ],

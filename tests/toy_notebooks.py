@@ -65,7 +65,7 @@ ids = [f"cust-{i}" for i in range(customers)]
 orders = pl.DataFrame({"customer_id": ids, "amount": [float(seed + i) for i in range(customers)]})
 run.write("orders", orders)
 run.describe(period=("2024-01-01", "2024-12-31"), as_of="2024-12-31", orders=orders.height)
-run.quality("attention", "Three rows were set apart.")
+run.quality("attention", "Three rows were rejected.")
 run.headline(f"{orders.height} orders can be trusted.")"""
 FIGURE = """\
 from segkit.plot.figure import Figure, canvas

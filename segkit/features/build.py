@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CustomerTable(Result):
-    """One row a customer, as of a date.
+    """Customer table: one row per customer, as of a date.
 
     Attributes
     ----------
     frame : polars.DataFrame
         ``customer_id`` and one column a feature, sorted by ``customer_id``.
     definitions : polars.DataFrame
-        One row a feature: name, group, unit, source, window, description (the formula in words),
+        One row per feature: name, group, unit, source, window, description (the formula in words),
         empty (when it is null, when zero).
     skipped : polars.DataFrame
         Features that the tables do not allow, with the reason.
@@ -72,12 +72,12 @@ class CustomerTable(Result):
     currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a customer."""
+        """Return one row per customer."""
         return self.frame
 
     @property
     def text(self) -> str:
-        """How many customers and features, the typical customer, and what was left out."""
+        """Number of customers and features, the typical customer, and what was left out."""
         n, k = self.frame.height, number(self.definitions.height)
         who = "customer" if n == 1 else "customers"
         parts = [f"{number(n)} {who} as of {self.as_of}, described by {k} features."]
@@ -118,7 +118,7 @@ class CustomerTable(Result):
         Returns
         -------
         polars.DataFrame
-            One row a feature, in its own unit.
+            One row per feature, in its own unit.
         """
         rows = []
         for name, unit, window in self.definitions.select("name", "unit", "window").iter_rows():
@@ -231,7 +231,7 @@ def build_features(
     Returns
     -------
     CustomerTable
-        One row a customer, sorted by ``customer_id``.
+        One row per customer, sorted by ``customer_id``.
 
     Raises
     ------
@@ -261,11 +261,11 @@ def build_features(
     lines = order_rows(open_lazy(orders, engine, "orders"), day_number(as_of) if as_of else None)
     day = lines.final if as_of is None else day_number(as_of)
     plans, notes = [], list[str]()
-    asked = None if features is None else set(features)
-    plans.append(_order_plan(lines, day, monetary, market, asked, notes))
+    wanted_names = None if features is None else set(features)
+    plans.append(_order_plan(lines, day, monetary, market, wanted_names, notes))
     if events is not None:
         acts = event_rows(open_lazy(events, engine, "events"), day)
-        plans.append(_event_plan(acts, day, asked, notes))
+        plans.append(_event_plan(acts, day, wanted_names, notes))
     catalogue = plans[0].catalogue if events is None else plans[0].catalogue + plans[1].catalogue
     if events is None:
         notes.append("no events were given: nothing on visits, mail and carts")
@@ -305,10 +305,10 @@ def _order_plan(
     as_of: int,
     monetary: str,
     calendar: Calendar,
-    asked: set[str] | None,
+    wanted_names: set[str] | None,
     notes: list[str],
 ) -> Plan:
-    named = _asks(asked, "channels", "channel_share_")
+    named = _asks(wanted_names, "channels", "channel_share_")
     channels, left = levels(rows, "channel", as_of) if named else ({}, [])
     facts = from_orders.OrderFacts(rows.columns, rows.first, as_of, monetary, channels, calendar)
     notes += [*rows.notes, *left]
@@ -319,8 +319,8 @@ def _order_plan(
     )
 
 
-def _event_plan(rows: Rows, as_of: int, asked: set[str] | None, notes: list[str]) -> Plan:
-    named = _asks(asked, "time", "time_seconds_")
+def _event_plan(rows: Rows, as_of: int, wanted_names: set[str] | None, notes: list[str]) -> Plan:
+    named = _asks(wanted_names, "time", "time_seconds_")
     pages, left = levels(rows, "page", as_of) if named else ({}, [])
     types = event_types(rows, as_of)
     facts = from_events.EventFacts(rows.columns, rows.first, as_of, types, pages)
@@ -332,9 +332,11 @@ def _event_plan(rows: Rows, as_of: int, asked: set[str] | None, notes: list[str]
     )
 
 
-def _asks(asked: set[str] | None, group: str, prefix: str) -> bool:
-    """Tell whether a family is wanted whose names stand in the data, and so cost a pass."""
-    return asked is None or any(name == group or name.startswith(prefix) for name in asked)
+def _asks(wanted_names: set[str] | None, group: str, prefix: str) -> bool:
+    """Return whether features named after values of the data are wanted, which costs a pass."""
+    return wanted_names is None or any(
+        name == group or name.startswith(prefix) for name in wanted_names
+    )
 
 
 def _sums(
@@ -345,7 +347,7 @@ def _sums(
     as_of: int,
     notes: list[str],
 ) -> pl.DataFrame:
-    """Run every block that is needed and lay its sums beside each other, one row a customer."""
+    """Compute every block of sums that is needed, joined to one row per customer."""
     history = whole(as_of)
     needed = [("orders", "n_orders", history), ("orders", "amount", history)]
     needed += [sums for column in bound for sums in column.sums()]
@@ -367,9 +369,9 @@ def _sums(
                 "may form segments of their own"
             )
     else:
-        seen = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
-        known = pl.concat(seen if listed is None else [*seen, listed])
-        frame = known.unique().sort().to_frame(CUSTOMER)
+        customer_ids = [base[CUSTOMER], *(plan.customers(as_of) for plan in plans[1:])]
+        everybody = pl.concat(customer_ids if listed is None else [*customer_ids, listed])
+        frame = everybody.unique().sort().to_frame(CUSTOMER)
         others.insert(0, base)
     for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
@@ -404,7 +406,7 @@ EPOCH = date(1970, 1, 1)
 
 @takes_frames
 def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.DataFrame:
-    """What did each customer spend in the days after a date?
+    """Compute what each customer spent in the days after a date.
 
     Parameters
     ----------
@@ -440,9 +442,9 @@ def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.Data
         raise ParameterError(f"days must be at least 1, got {days}")
     first = (after - EPOCH).days + 1
     last = first + days - 1
-    known = orders["order_day"].max()
-    if not isinstance(known, int) or known < last:
-        until = EPOCH + timedelta(days=known) if isinstance(known, int) else "nowhere"
+    final_day = orders["order_day"].max()
+    if not isinstance(final_day, int) or final_day < last:
+        until = EPOCH + timedelta(days=final_day) if isinstance(final_day, int) else "nowhere"
         raise DataError(
             f"the {days} days after {after} reach to {EPOCH + timedelta(days=last)}; "
             f"the orders reach to {until}"

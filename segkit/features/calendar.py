@@ -40,7 +40,7 @@ def day_date(number: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The days after ``after`` up to and including ``until``.
+    """Window of days after ``after``, up to and including ``until``.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Window:
 
 
 def whole(as_of: int) -> Window:
-    """Give the window of the whole history up to ``as_of``."""
+    """Return the window of the whole history up to ``as_of``."""
     return Window("", None, as_of, "whole history")
 
 
 def last(days: int, as_of: int) -> Window:
-    """Give the window of the last ``days`` days, ``as_of`` included.
+    """Return the window of the last ``days`` days, ``as_of`` included.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def last(days: int, as_of: int) -> Window:
 
 
 def before(days: int, as_of: int) -> Window:
-    """Give the window of the ``days`` days that lie before the last ``days`` days.
+    """Return the window of the ``days`` days that lie before the last ``days`` days.
 
     Examples
     --------
@@ -114,7 +114,7 @@ SOUTH = {"winter": (6, 7, 8), "spring": (9, 10, 11), "summer": (12, 1, 2), "autu
 
 
 def easter(year: int) -> date:
-    """Give Easter Sunday of the western churches.
+    """Return Easter Sunday of the western churches.
 
     Source: Anonymous (1876), *Nature* 13, 487, as given in J. Meeus (1991), *Astronomical
     Algorithms*, chapter 8.
@@ -135,7 +135,7 @@ def easter(year: int) -> date:
 
 
 def nth_weekday(year: int, month: int, weekday: str, nth: int) -> date:
-    """Give the n-th such weekday of a month; a negative ``nth`` counts from its end.
+    """Return the n-th such weekday of a month; a negative ``nth`` counts from its end.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def nth_weekday(year: int, month: int, weekday: str, nth: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """A stretch of days that comes every year.
+    """Days that recur every year, such as Christmas.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class Occasion:
             )
 
     def in_year(self, year: int) -> tuple[date, date]:
-        """Give the first and the last day of the occasion that starts in (or hangs on) a year.
+        """Return the first and the last day of the occasion that starts in (or belongs to) a year.
 
         Examples
         --------
@@ -265,7 +265,7 @@ class Calendar:
 
     @classmethod
     def of(cls, region: str) -> Calendar:
-        """Give the calendar of a region: "us", "uk", or "north" (seasons alone), "south".
+        """Return the calendar of a region: "us", "uk", or "north" (seasons alone), "south".
 
         Examples
         --------
@@ -319,19 +319,19 @@ class Calendar:
         return cls(str(data.get("name", "own")), occasions, seasons, weekend)
 
     def occasion_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
-        """Give each occasion's ranges of day numbers that touch ``first`` to ``final``."""
+        """Return each occasion's ranges of day numbers that touch ``first`` to ``final``."""
         years = range(day_date(first).year - 1, day_date(final).year + 2)
         spans = {o.name: [o.in_year(year) for year in years] for o in self.occasions}
         return {name: _clip(ranges, first, final) for name, ranges in spans.items()}
 
     def gift_days(self, first: int, final: int) -> list[tuple[int, int]]:
-        """Give the ranges of day numbers of all gift occasions, each day once."""
+        """Return the ranges of day numbers of all gift occasions, each day once."""
         years = range(day_date(first).year - 1, day_date(final).year + 2)
         spans = [o.in_year(year) for o in self.occasions if o.gift for year in years]
         return _clip(spans, first, final)
 
     def season_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
-        """Give each season's ranges of day numbers that touch ``first`` to ``final``."""
+        """Return each season's ranges of day numbers that touch ``first`` to ``final``."""
         years = range(day_date(first).year, day_date(final).year + 1)
         spans: dict[str, list[tuple[date, date]]] = {}
         for name, months in self.seasons.items():
@@ -344,7 +344,7 @@ class Calendar:
 
 
 def _clip(spans: list[tuple[date, date]], first: int, final: int) -> list[tuple[int, int]]:
-    """Keep what touches the period and join ranges that follow upon each other."""
+    """Clip ranges to the period and join adjacent ones."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted((day_number(a), day_number(b)) for a, b in spans):
         if end < first or start > final:

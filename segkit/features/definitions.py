@@ -59,11 +59,11 @@ class Feature:
     whole_only: bool = False
 
     def sums(self) -> set[str]:
-        """Name the sums that the feature is made from."""
+        """Return the sums that the feature is made from."""
         return set(self.value(pl.col).meta.root_names())
 
     def column(self, window: Window) -> pl.Expr:
-        """Give the feature for one window, as an expression over its sums."""
+        """Return the feature for one window, as an expression over its sums."""
         return self.value(lambda name: pl.col(name + window.suffix))
 
 
@@ -102,19 +102,19 @@ class Catalogue:
             if name in reasons:
                 raise ParameterError(f"feature {name!r} cannot be computed: {reasons[name]}")
             if name not in names | groups:
-                known = [*sorted(groups), *(feature.name for feature in self.features)]
-                raise ParameterError(unknown("feature or group", name, known))
-        kept = tuple(f for f in self.features if f.name in wanted or f.group in wanted)
-        return Catalogue(kept, ())
+                available = [*sorted(groups), *(feature.name for feature in self.features)]
+                raise ParameterError(unknown("feature or group", name, available))
+        chosen = tuple(f for f in self.features if f.name in wanted or f.group in wanted)
+        return Catalogue(chosen, ())
 
 
 def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
-    """Divide where there is something to divide by; null elsewhere."""
+    """Divide two sums; null where the denominator is not positive."""
     return pl.when(bottom > 0).then(top / bottom)
 
 
 def counted(column: pl.Expr) -> pl.Expr:
-    """Hand out a count or a number of days as a whole number (sums are kept as floats)."""
+    """Return a count or a number of days as a whole number (sums are kept as floats)."""
     return column.round().cast(pl.Int64)
 
 
@@ -156,7 +156,7 @@ class Bound:
     earlier: Window | None = None
 
     def column(self) -> pl.Expr:
-        """Give the column as an expression over the sums."""
+        """Return the column as an expression over the sums."""
         return self.feature.column(self.window).alias(self.name)
 
     def sums(self) -> Iterable[tuple[str, str, Window]]:
@@ -170,7 +170,7 @@ class Bound:
 
     @property
     def words(self) -> str:
-        """The window as a reader is told of it."""
+        """Description of the window."""
         return self.window.words + (f" against {self.earlier.words}" if self.earlier else "")
 
 
@@ -183,7 +183,7 @@ class Plan:
     rows : Rows
     facts : OrderFacts or EventFacts
     blocks : mapping of str to callable
-        Block name to the function from (rows, facts) to a lazy frame, one row a customer.
+        Block name to the function from (rows, facts) to a lazy frame, one row per customer.
     no_zero : set of str
         Sums that are unknown, not zero, without rows in the window.
     catalogue : Catalogue
@@ -196,7 +196,7 @@ class Plan:
     catalogue: Catalogue
 
     def run(self, needed: Iterable[tuple[str, str, Window]]) -> list[pl.DataFrame]:
-        """Compute the needed sums: one frame for each block and window, one row a customer."""
+        """Compute the needed sums: one frame for each block and window, one row per customer."""
         wanted: dict[tuple[str, Window], list[str]] = {}
         for block, name, window in needed:
             if block in self.blocks:
@@ -217,15 +217,15 @@ class Plan:
         return table.filter(pl.col(CUSTOMER).is_not_null()).select(CUSTOMER, *columns)
 
     def zeros(self, columns: Iterable[str]) -> list[str]:
-        """Name the columns of sums in which nothing means zero."""
+        """Return the columns of sums in which no rows mean zero."""
         empty = tuple(self.no_zero)
-        mine = (c for c in columns if c.split(".")[0] in self.blocks)
-        return [c for c in mine if not c.split(".")[1].startswith(empty)]
+        own_columns = (c for c in columns if c.split(".")[0] in self.blocks)
+        return [c for c in own_columns if not c.split(".")[1].startswith(empty)]
 
     def customers(self, as_of: int) -> pl.Series:
         """List who occurs in the table up to ``as_of``."""
-        known = self.rows.frame.filter(nw.col("day") <= as_of)
-        return collect(known.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER].drop_nulls()
+        rows = self.rows.frame.filter(nw.col("day") <= as_of)
+        return collect(rows.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER].drop_nulls()
 
 
 def _filled(column: pl.Expr, zero: bool) -> pl.Expr:
@@ -284,7 +284,7 @@ SAMPLED_DAYS = 8
 
 
 def pieces(rows: Rows, window: Window) -> list[Any]:
-    """Give the window's rows as lazy frames of disjoint customers; one frame where few rows."""
+    """Return the window's rows as lazy frames of disjoint customers; one frame where few rows."""
     frame = rows.window(window)
     first = rows.first if window.after is None else max(rows.first, window.after + 1)
     share = max(0, min(window.until, rows.final) - first + 1) / (rows.final - rows.first + 1)
@@ -303,10 +303,10 @@ def pieces(rows: Rows, window: Window) -> list[Any]:
 
 
 def _bounds(rows: Rows, count: int) -> list[str]:
-    """Choose ids that part the customers evenly, from those seen on a few days."""
+    """Choose ids that divide the customers evenly, from those seen on a few days."""
     step = (rows.final - rows.first) / (SAMPLED_DAYS - 1)
     days = sorted({rows.first + round(k * step) for k in range(SAMPLED_DAYS)})
     some = rows.frame.filter(nw.col("day").is_in(days)).group_by(CUSTOMER)
-    seen = collect(some.agg(nw.len().alias("n")))[CUSTOMER].drop_nulls().sort()
-    at = [seen.len() * k // count for k in range(1, count)]
-    return sorted({str(seen[k]) for k in at}) if seen.len() else []
+    customers = collect(some.agg(nw.len().alias("n")))[CUSTOMER].drop_nulls().sort()
+    at = [customers.len() * k // count for k in range(1, count)]
+    return sorted({str(customers[k]) for k in at}) if customers.len() else []

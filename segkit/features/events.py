@@ -1,4 +1,4 @@
-"""Features from events: visits, time spent, mail answered, carts left behind."""
+"""Features from events: visits, time spent, e-mails opened and clicked, abandoned carts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENGAGED = ("email_open", "email_click", "site_visit", "page_view", "product_view
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """What must be known of the events before the features are planned.
+    """Facts about the events that planning the features needs.
 
     Attributes
     ----------
@@ -56,12 +56,14 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
     seconds = {}
     if "duration_seconds" in facts.columns:
         unknown = is_unknown("duration_seconds")
-        known = nw.when(~unknown).then(nw.col("duration_seconds").cast(nw.Float64)).otherwise(0.0)
-        spent = micro(known)
+        duration = (
+            nw.when(~unknown).then(nw.col("duration_seconds").cast(nw.Float64)).otherwise(0.0)
+        )
+        spent = micro(duration)
         seconds["seconds"] = spent
         for slug, names in facts.pages.items():
-            here = nw.col("page").is_in(names) & ~unknown
-            seconds[f"seconds_{slug}"] = nw.when(here).then(spent).otherwise(0)
+            on_page = nw.col("page").is_in(names) & ~unknown
+            seconds[f"seconds_{slug}"] = nw.when(on_page).then(spent).otherwise(0)
     summed = (
         events.with_columns(**counts, **seconds, engaged_day=engaged)
         .group_by(CUSTOMER)
@@ -73,7 +75,7 @@ def event_sums(events: Any, facts: EventFacts) -> Any:
 
 
 def mail_sums(events: Any, facts: EventFacts) -> Any:
-    """Count the mails opened and clicked, each at most as often as it was sent."""
+    """Count the e-mails opened and clicked, each at most as often as it was sent."""
     kind = nw.col("event_type")
     marked = events.filter(kind.is_in(["email_sent", "email_open", "email_click"])).with_columns(
         mails=_one_if(kind == "email_sent"),
@@ -92,7 +94,7 @@ def mail_sums(events: Any, facts: EventFacts) -> Any:
 
 
 def cart_sums(events: Any, facts: EventFacts) -> Any:  # noqa: ARG001 - one signature for all blocks
-    """Count the sessions with something put into the cart, and those without a checkout."""
+    """Count the sessions with a product added to the cart, and those without a checkout."""
     kind = nw.col("event_type")
     sessions = (
         events.filter(kind.is_in(["cart_add", "checkout"]) & ~nw.col("session_id").is_null())

@@ -19,7 +19,7 @@ GROSS = "spend on purchase lines (returns not deducted)"
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """What must be known of the order lines before the features are planned.
+    """Facts about the order lines that planning the features needs.
 
     Attributes
     ----------

@@ -48,7 +48,7 @@ def prepare_target(values: pl.Series) -> Target:
 
 
 def as_floats(values: pl.Series) -> NDArray[np.float64]:
-    """Give a variable as floats, missing as NaN; text becomes the code of its value."""
+    """Return a variable as floats, missing as NaN; text becomes the code of its value."""
     if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
         values = values.cast(pl.String).rank("dense")
     numbers = values.cast(pl.Float64).to_numpy().copy()
@@ -57,7 +57,7 @@ def as_floats(values: pl.Series) -> NDArray[np.float64]:
 
 
 def describe_values(values: pl.Series) -> dict[str, Any]:
-    """Give the shares of the missing and of the commonest value; missing counts as one."""
+    """Return the shares of the missing and of the commonest value; missing counts as one."""
     if values.dtype.is_float():
         values = values.fill_nan(None)
     commonest = cast("int", values.value_counts()["count"].max())
@@ -75,10 +75,13 @@ def bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
     >>> bins(np.array([0.0] * 60 + [1.0, 2.0] * 10 + [np.nan])).tolist()[59:63]
     [0, 1, 1, 1]
     """
-    known = values[~np.isnan(values)]
+    values_present = values[~np.isnan(values)]
     count = int(np.clip(np.sqrt(len(values) / 40), 2, 8))
-    cuts, at = np.unique(np.quantile(known, np.arange(1, count) / count)), len(known) / (2 * count)
-    shared = [c for c in cuts if (known == c).sum() >= at]
+    cuts, at = (
+        np.unique(np.quantile(values_present, np.arange(1, count) / count)),
+        len(values_present) / (2 * count),
+    )
+    shared = [c for c in cuts if (values_present == c).sum() >= at]
     edges = np.unique(np.concatenate([cuts, np.nextafter(shared, np.inf)]))
     codes = np.searchsorted(edges, values, side="right")
     codes[np.isnan(values)] = len(edges) + 1
@@ -101,30 +104,30 @@ def test_information(
         return float(logs[np.bincount(codes[v] + kpi)].sum())
 
     # Shuffling leaves the margins as they are, so the cells alone decide which is larger.
-    seen = {v: cells(v, target.codes) for v in varied}
+    observed = {v: cells(v, target.codes) for v in varied}
     beyond = dict.fromkeys(varied, 0)
     for _ in range(permutations):
-        dealt = rng.permutation(target.codes)
+        shuffled = rng.permutation(target.codes)
         for v in varied:
-            beyond[v] += cells(v, dealt) >= seen[v] * (1 - 1e-13)
+            beyond[v] += cells(v, shuffled) >= observed[v] * (1 - 1e-13)
     p = [(1 + beyond[v]) / (1 + permutations) for v in varied]
     adjusted = adjust(p, method="benjamini-hochberg").tolist()
-    own = float(logs[np.bincount(target.codes)].sum())
-    found = {}
+    kpi_margin = float(logs[np.bincount(target.codes)].sum())
+    tests = {}
     for v, raw, corrected in zip(varied, p, adjusted, strict=True):
         margin = float(logs[np.bincount(codes[v])].sum())
-        information = (seen[v] - margin - own + logs[n]) / n
-        found[v] = {
+        information = (observed[v] - margin - kpi_margin + logs[n]) / n
+        tests[v] = {
             "mutual_information": max(information, 0.0), "p_value": raw,
             "p_adjusted": corrected,
         }  # fmt: skip
-    return found
+    return tests
 
 
 def score_alone(
     columns: dict[str, NDArray[np.float64]], varied: list[str], target: Target, seed: int
 ) -> dict[str, float]:
-    """Score a small tree on each variable alone, on rows that it has not seen."""
+    """Score a small tree on each variable alone, on held-out rows."""
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import KFold, StratifiedKFold
     from sklearn.tree import DecisionTreeRegressor
@@ -139,14 +142,14 @@ def score_alone(
     tree = DecisionTreeRegressor(max_leaf_nodes=8, min_samples_leaf=max(5, n // 50), random_state=0)
     scores = {}
     for v in varied:
-        x, told, base = columns[v][:, None], np.empty(n), np.empty(n)
+        x, predicted, baseline = columns[v][:, None], np.empty(n), np.empty(n)
         for train, test in splits:
-            told[test] = tree.fit(x[train], y[train]).predict(x[test])
-            base[test] = y[train].mean()
+            predicted[test] = tree.fit(x[train], y[train]).predict(x[test])
+            baseline[test] = y[train].mean()
         if binary:
-            scores[v] = float(roc_auc_score(y, told))
+            scores[v] = float(roc_auc_score(y, predicted))
         else:
-            scores[v] = 1 - float(((y - told) ** 2).sum() / ((y - base) ** 2).sum())
+            scores[v] = 1 - float(((y - predicted) ** 2).sum() / ((y - baseline) ** 2).sum())
     return scores
 
 
@@ -158,15 +161,15 @@ def spearman(columns: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     from scipy.stats import rankdata
 
     values = np.column_stack(list(columns.values()))
-    known = ~np.isnan(values)
+    present = ~np.isnan(values)
     ranks = np.column_stack(
         [rankdata(column, nan_policy="omit") for column in values.T]  # NaN stays NaN
     )
-    ranks = np.where(known, ranks - np.nanmean(ranks, axis=0), 0.0) / len(values)
-    here = known.astype(float)
-    n = here.T @ here
+    ranks = np.where(present, ranks - np.nanmean(ranks, axis=0), 0.0) / len(values)
+    present_number = present.astype(float)
+    n = present_number.T @ present_number
     with np.errstate(invalid="ignore", divide="ignore"):
-        sums, squares = ranks.T @ here, (ranks**2).T @ here
+        sums, squares = ranks.T @ present_number, (ranks**2).T @ present_number
         cov = ranks.T @ ranks - sums * sums.T / n
         spread = squares - sums**2 / n
         rho = cov / np.sqrt(spread * spread.T)
@@ -186,12 +189,12 @@ def _listed(names: list[str], most: int = NAMED) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screening(Result):
-    """What each variable is worth for a KPI.
+    """Screening of variables against a KPI.
 
     Attributes
     ----------
     variables : polars.DataFrame
-        One row a variable, best score first: verdict and reason; missing_share and
+        One row per variable, best score first: verdict and reason; missing_share and
         commonest_share (missing counts as a value); mutual_information in nats between the
         variable's and the KPI's bins, its permutation p_value and the Benjamini-Hochberg
         p_adjusted; score on held-out rows; cluster of variables that repeat each other, their
@@ -222,18 +225,18 @@ class Screening(Result):
     permutations: int
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a variable."""
+        """Return one row per variable."""
         return self.variables
 
     def names(self, verdict: str) -> list[str]:
-        """Name the variables of a verdict: "keep", "redundant", "noise" or "constant"."""
+        """Return the variables of a verdict: "keep", "redundant", "noise" or "constant"."""
         if verdict not in VERDICTS:
             raise ParameterError(unknown("verdict", verdict, VERDICTS))
         return self.variables.filter(pl.col("verdict") == verdict)["variable"].to_list()
 
     @property
     def text(self) -> str:
-        """Which variables are worth keeping, which are noise, and at what error rate."""
+        """Variables worth keeping, those that are noise, and the error rate."""
         tested = self.variables["p_value"].count()
         head = (
             f"Of {number(self.variables.height)} variables screened against {label(self.kpi)} "
@@ -260,8 +263,8 @@ class Screening(Result):
         return " ".join([*parts, *self._warnings()])
 
     def _warnings(self) -> list[str]:
-        kept = pl.col("shares_rows") & (pl.col("verdict") == "keep")
-        same = self.variables.filter(kept)["variable"].to_list()
+        is_kept = pl.col("shares_rows") & (pl.col("verdict") == "keep")
+        same = self.variables.filter(is_kept)["variable"].to_list()
         near = self.variables.filter(pl.col("kpi_spearman").abs() > 0.95)["variable"].to_list()
         warnings = []
         if same:
@@ -312,7 +315,7 @@ def screen_variables(
     max_rows: int = 20_000,
     seed: int | np.random.Generator = 0,
 ) -> Screening:
-    """Tell which variables say something about a KPI, which repeat others and which are noise.
+    """Screen variables: which relate to a KPI, which repeat others and which are noise.
 
     A variable is *constant* if one value (missing is one) has at least ``near_constant`` of the
     rows; *noise* if its mutual information with the KPI is no larger than with the KPI's values
@@ -324,7 +327,7 @@ def screen_variables(
     Parameters
     ----------
     frame : polars.DataFrame or CustomerTable
-        One row a customer. A customer table also tells which variables are made from the same
+        One row per customer. A customer table also tells which variables are made from the same
         rows as the KPI.
     kpi : str or polars.Series
         Column name, or a series of the frame's height; numeric or of two values.
@@ -399,9 +402,9 @@ def screen_variables(
     for variable, row in rows.items():
         row |= {"variable": variable, "shares_rows": variable in shared}
         row |= _verdict(row, related, level, near_constant)
-    made = pl.DataFrame(list(rows.values()), schema=SCHEMA, orient="row")
+    variables = pl.DataFrame(list(rows.values()), schema=SCHEMA, orient="row")
     return Screening(
-        variables=made.sort("score", descending=True, nulls_last=True, maintain_order=True),
+        variables=variables.sort("score", descending=True, nulls_last=True, maintain_order=True),
         kpi=name, metric=target.metric, level=level, redundancy=redundancy, n_rows=n_rows,
         n_used=table.height, permutations=permutations,
     )  # fmt: skip
@@ -427,12 +430,12 @@ def _with_kpi(table: pl.DataFrame, kpi: str | pl.Series) -> tuple[str, pl.DataFr
         table, kpi = table.with_columns(kpi.alias(kpi.name or "kpi")), kpi.name or "kpi"
     if kpi not in table.columns:
         raise ColumnError(unknown("column", kpi, table.columns))
-    known = pl.col(kpi).is_not_null()
+    has_kpi = pl.col(kpi).is_not_null()
     if table.schema[kpi].is_float():
-        known &= pl.col(kpi).is_not_nan()
+        has_kpi &= pl.col(kpi).is_not_nan()
         if table[kpi].is_infinite().any():
             raise DataError(f"{kpi} holds infinite values")
-    table = table.filter(known)
+    table = table.filter(has_kpi)
     if table.height < MIN_ROWS:
         raise DataError(f"{table.height} customers have {kpi}; screening needs {MIN_ROWS}")
     if table[kpi].n_unique() < 2:
@@ -451,10 +454,10 @@ def _candidates(table: pl.DataFrame, kpi: str, wanted: Sequence[str] | None) -> 
         )
 
     if wanted is None:
-        found = [column for column in table.columns if column != kpi and usable(column)]
-        if not found:
+        candidates = [column for column in table.columns if column != kpi and usable(column)]
+        if not candidates:
             raise DataError(f"no variable to screen beside {kpi}")
-        return found
+        return candidates
     for column in wanted:
         if column not in table.columns:
             raise ColumnError(unknown("column", column, table.columns))
@@ -469,7 +472,7 @@ def _cluster(
     related: list[str],
     redundancy: float,
 ) -> None:
-    """Group the related variables that repeat each other and choose who stands for each group."""
+    """Group the related variables that repeat each other and choose a representative of each."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -478,9 +481,9 @@ def _cluster(
     rho = spearman({v: columns[v] for v in related})
     labels = np.ones(1, dtype=int)
     if len(related) > 1:
-        apart = 1 - np.abs(rho)
-        np.fill_diagonal(apart, 0)
-        tree = linkage(squareform((apart + apart.T) / 2, checks=False), "complete")
+        distances = 1 - np.abs(rho)
+        np.fill_diagonal(distances, 0)
+        tree = linkage(squareform((distances + distances.T) / 2, checks=False), "complete")
         labels = fcluster(tree, 1 - redundancy, "distance")
     for cluster in dict.fromkeys(labels.tolist()):
         members = np.flatnonzero(labels == cluster)
@@ -514,9 +517,9 @@ def _verdict(
     if name not in related:
         why = f"tells no more than chance does: p = {number(row['p_value'])} above {number(level)}"
         return {"verdict": "noise", "reason": why}
-    told = f"p = {number(row['p_value'])}, held-out score {number(row['score'])}"
+    evidence = f"p = {number(row['p_value'])}, held-out score {number(row['score'])}"
     if row["representative"] != name:
         rho = number(row["spearman"])
         why = f"repeats {row['representative']} (Spearman {rho}), which scores higher or is fuller"
-        return {"verdict": "redundant", "reason": f"{why}; {told}"}
-    return {"verdict": "keep", "reason": told}
+        return {"verdict": "redundant", "reason": f"{why}; {evidence}"}
+    return {"verdict": "keep", "reason": evidence}

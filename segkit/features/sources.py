@@ -83,7 +83,7 @@ def _scan(path: Path, engine: str, what: str) -> Any:
 
 
 def collect(lazy: Any) -> pl.DataFrame:
-    """Run a lazy Narwhals frame in its engine and hand the rows over to polars."""
+    """Run a lazy Narwhals frame in its engine and return the rows in polars."""
     native = nw.to_native(lazy)
     if isinstance(native, pl.LazyFrame):
         return native.collect(engine="streaming")
@@ -109,22 +109,22 @@ def day_of(time: str) -> Any:
 
 
 def within(day: str, ranges: list[tuple[int, int]]) -> Any:
-    """Tell whether a day number lies in one of the closed ranges."""
+    """Return whether a day number lies in one of the closed ranges."""
     condition = nw.lit(False)
     for k, (start, end) in enumerate(ranges):
-        here = (nw.col(day) >= start) & (nw.col(day) <= end)
-        condition = here if k == 0 else condition | here
+        in_range = (nw.col(day) >= start) & (nw.col(day) <= end)
+        condition = in_range if k == 0 else condition | in_range
     return condition
 
 
 def is_infinite(column: str) -> Any:
-    """Tell whether a number is infinite; an unknown one is not."""
+    """Return whether a number is infinite; an unknown one is not."""
     value = nw.col(column).cast(nw.Float64)
     return (value == math.inf) | (value == -math.inf)
 
 
 def is_unknown(column: str) -> Any:
-    """Tell whether a number is missing; pandas writes that as NaN."""
+    """Return whether a number is missing; pandas writes that as NaN."""
     value = nw.col(column).cast(nw.Float64)
     return value.is_null() | value.is_nan()
 
@@ -141,7 +141,7 @@ def micro(column: Any) -> Any:
 
 
 def check_size(size: float, column: str, what: str) -> None:
-    """Refuse a sum that whole millionths cannot hold: it would come out wrong, not large.
+    """Refuse a sum too large for whole millionths in 64 bits.
 
     Raises
     ------
@@ -151,13 +151,13 @@ def check_size(size: float, column: str, what: str) -> None:
     if size >= LARGEST:
         raise DataError(
             f"the column {column} of {what} adds up to {number(size)}; sums are kept to a "
-            f"millionth up to {number(LARGEST)}: give it in thousands, or set apart what is no "
+            f"millionth up to {number(LARGEST)}: give it in thousands, or remove what is no "
             "amount"
         )
 
 
 def squares(name: str) -> dict[str, Any]:
-    """Give the parts of a whole column's squares, by name: their sums are whole numbers too.
+    """Return the parts of a whole column's squares by name; their sums are whole numbers too.
 
     A square would not fit, so the number is split in two: x = high * 2**20 + low. Sums of the
     parts are exact floats below 2**53, which amounts below about a million do not reach.
@@ -171,7 +171,7 @@ def squares(name: str) -> dict[str, Any]:
 
 
 def spread(n: pl.Expr, total: pl.Expr, parts: tuple[pl.Expr, pl.Expr, pl.Expr]) -> pl.Expr:
-    """Standard deviation (n - 1) from the count, the sum and the sums of `squares`' parts.
+    """Return the standard deviation (n - 1) from the count, the sum and `squares`' sums.
 
     It is taken about the whole part of the mean, in whole numbers, so that nothing cancels.
 
@@ -262,8 +262,8 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     day = _day(time, "order_day", notes)
     back = amount < 0
     if "is_return" in columns:
-        told = nw.col("is_return")
-        back = nw.when(told.is_null()).then(back).otherwise(told).cast(nw.Boolean)
+        flagged = nw.col("is_return")
+        back = nw.when(flagged.is_null()).then(back).otherwise(flagged).cast(nw.Boolean)
     else:
         notes.append("lines with a negative amount are taken for returns")
     order = nw.col("order_id") if "order_id" in columns else day
@@ -282,7 +282,7 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     if infinite or missing:
         raise DataError(
             f"orders hold {number(infinite)} infinite and {number(missing)} missing amounts; "
-            "segkit.intake sets such lines apart with a reason"
+            "segkit.intake rejects such lines with a reason"
         )
     for name, size in sizes.items():
         check_size(size, name, "orders")
@@ -314,7 +314,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     sums = _sums(frame, bad, timed)
     sizes = {name: sums.pop(f"size_{name}") for name in timed}
     if sums.pop("bad_0", 0):
-        raise DataError("events hold infinite durations; segkit.intake sets such rows apart")
+        raise DataError("events hold infinite durations; segkit.intake rejects such rows")
     for name, size in sizes.items():
         check_size(size, name, "events")
     if not sums["n_used"] or sums["first"] > as_of:
@@ -323,7 +323,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
 
 
 def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], list[str]]:
-    """Name a column's commonest values up to ``as_of``, and say what is left out."""
+    """Return a column's commonest values up to ``as_of``, and a note on what is left out."""
     if column not in rows.columns:
         return {}, []
     used = rows.frame.filter((nw.col("day") <= as_of) & ~nw.col(column).is_null())
@@ -438,7 +438,7 @@ def event_types(rows: Rows, as_of: int) -> tuple[str, ...]:
 
 
 def slugs(levels: Iterable[str]) -> dict[str, list[str]]:
-    """Turn names as they stand in the data into endings of feature names.
+    """Turn values of the data into endings of feature names.
 
     Names that differ only in case, spaces or signs fall together.
 
@@ -447,8 +447,8 @@ def slugs(levels: Iterable[str]) -> dict[str, list[str]]:
     >>> slugs(["Web shop", "web-shop", "store"])
     {'web_shop': ['Web shop', 'web-shop'], 'store': ['store']}
     """
-    found: dict[str, list[str]] = {}
+    endings: dict[str, list[str]] = {}
     for level in levels:
         slug = re.sub(r"\W+", "_", level.strip().lower()).strip("_") or "blank"
-        found.setdefault(slug, []).append(level)
-    return found
+        endings.setdefault(slug, []).append(level)
+    return endings

@@ -60,11 +60,11 @@ def findings_of(
     mapping: Mapping,
     taken: Intake | None,
     questions: list[Finding],
-    said: tuple[str, ...] = (),
+    reading_notes: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
     """Gather every finding, worst first."""
-    found = list(questions)
-    found += [
+    findings = list(questions)
+    findings += [
         Finding("block", name, "", f"{name} holds no rows.", 0, answer="another source")
         for name, frame in raw.items()
         if not frame.height and name == "orders"
@@ -72,12 +72,12 @@ def findings_of(
     if taken is not None:
         for step in taken.ledger.steps:
             rows = max(raw[step.table].height, 1)
-            found += [
+            findings += [
                 Finding(
                     "warn",
                     step.table,
                     "",
-                    f"{item.reason.replace('_', ' ').capitalize()}: set apart "
+                    f"{item.reason.replace('_', ' ').capitalize()}: rejected "
                     f"({percent(item.rows / rows)} of its rows).",
                     item.rows,
                     item.examples[0] if item.examples else "",
@@ -85,15 +85,15 @@ def findings_of(
                 )
                 for item in step.apart
             ]
-        found += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
-    notes = said if taken is None else taken.notes
-    found += [Finding("info", _table_of(note), "", note) for note in notes]
-    found += _about_columns(raw, mapping)
-    return tuple(sorted(found, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
+        findings += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
+    notes = reading_notes if taken is None else taken.notes
+    findings += [Finding("info", _table_of(note), "", note) for note in notes]
+    findings += _about_columns(raw, mapping)
+    return tuple(sorted(findings, key=lambda item: (RANK[item.severity], -(item.rows or 0))))
 
 
 def _table_of(note: str) -> str:
-    """Name the table that a note is about; those about consent concern the customers."""
+    """Return the table that a note is about; those about consent concern the customers."""
     table = note.partition(":")[0]
     return table if table in CONTRACTS else "customers"
 
@@ -117,8 +117,8 @@ def _about_guests(lines: pl.DataFrame) -> list[Finding]:
         alone = "All lines are of one customer: nothing to segment."
         return [Finding("warn", "orders", "customer_id", alone)]
     share = top["count"][0] / lines.height
-    apart = top["count"][0] >= max(GUEST_TIMES * top["count"][1], GUEST_LINES)
-    if top.height <= 5 or not (share >= GUEST_SHARE or apart):
+    stands_out = top["count"][0] >= max(GUEST_TIMES * top["count"][1], GUEST_LINES)
+    if top.height <= 5 or not (share >= GUEST_SHARE or stands_out):
         return []
     return [
         Finding(
@@ -127,48 +127,52 @@ def _about_guests(lines: pl.DataFrame) -> list[Finding]:
             "customer_id",
             f"One customer id has {percent(share)} of the lines: a guest account?",
             int(top["count"][0]),
-            answer="[orders] nulls = [..., that id] sets it apart as missing",
+            answer="[orders] nulls = [..., that id] rejects it as missing",
         )
     ]
 
 
 def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) -> list[Finding]:
     """Say in which zone days are taken, and which offsets the times carry."""
-    found = []
+    findings = []
     for table, name in (("orders", "order_time"), ("events", "event_time")):
         frame = taken.tables.get(table)
-        theirs = mapping.tables[table].columns.get(name) if table in mapping.tables else None
-        if frame is None or theirs is None or not frame.height:
+        raw_column = mapping.tables[table].columns.get(name) if table in mapping.tables else None
+        if frame is None or raw_column is None or not frame.height:
             continue
         if not frame.select((pl.col(name).dt.time() != pl.time(0)).any()).item():
             continue
-        found += _about_zone(Columns(table, raw[table], mapping), name, theirs)
-    return found
+        findings += _about_zone(Columns(table, raw[table], mapping), name, raw_column)
+    return findings
 
 
-def _about_zone(columns: Columns, name: str, theirs: str) -> list[Finding]:
+def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     """Ask for the zone of one table's times, or say how its offsets are used."""
     table, zone = columns.table, columns.option("timezone")
-    offsets, bare = stated_offsets(columns.cells(theirs))
+    offsets, bare = stated_offsets(columns.cells(raw_column))
     if {"epoch_s", "epoch_ms"} & set(columns.clock(name).formats):
         offsets, bare = ["UTC"], 0
     example = 'timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or "America/Chicago")'
     if not offsets:
         if zone:
             return []
-        told = f"Times carry no zone; they are taken as UTC, which decides the day of late {table}."
-        return [Finding("warn", table, name, told, answer=example)]
+        finding = (
+            f"Times carry no zone; they are taken as UTC, which decides the day of late {table}."
+        )
+        return [Finding("warn", table, name, finding, answer=example)]
     listed = ", ".join(offsets[:4]) + (" ..." if len(offsets) > 4 else "")
-    told = f"Times in {theirs!r} carry their offset or zone ({listed}) and are stored in UTC; "
-    told += f"each day is the day in {zone or 'UTC'}."
+    finding = (
+        f"Times in {raw_column!r} carry their offset or zone ({listed}) and are stored in UTC; "
+    )
+    finding += f"each day is the day in {zone or 'UTC'}."
     if bare:
-        told += f" {counted(bare, 'time')} without one {'is' if bare == 1 else 'are'} taken in "
-        told += f"{zone or 'UTC'}."
+        finding += f" {counted(bare, 'time')} without one {'is' if bare == 1 else 'are'} taken in "
+        finding += f"{zone or 'UTC'}."
     if zone:
-        return [Finding("info", table, name, told)]
+        return [Finding("info", table, name, finding)]
     named = "/" in offsets[0] and offsets[0] in available_timezones()
     answer = f'timezone = "{offsets[0]}"' if named else example
-    return [Finding("warn", table, name, told, answer=answer)]
+    return [Finding("warn", table, name, finding, answer=answer)]
 
 
 def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
@@ -177,9 +181,11 @@ def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
     shared = owners.filter(pl.col("customer_id") > 1).height
     if not shared:
         return []
-    told = counted(shared, "order id belongs", "order ids belong")
+    finding = counted(shared, "order id belongs", "order ids belong")
     answer = "[orders.columns] order_id"
-    return [Finding("warn", "orders", "order_id", f"{told} to several customers.", answer=answer)]
+    return [
+        Finding("warn", "orders", "order_id", f"{finding} to several customers.", answer=answer)
+    ]
 
 
 def _about_prefix(mapping: Mapping) -> list[Finding]:
@@ -187,19 +193,19 @@ def _about_prefix(mapping: Mapping) -> list[Finding]:
     prefix = mapping.option("orders", "return_prefix")
     if not prefix:
         return []
-    told = f"Order ids that start with {prefix!r} are returns."
+    finding = f"Order ids that start with {prefix!r} are returns."
     answer = f'[orders] return_prefix = "{prefix}"'
-    return [Finding("info", "orders", "order_id", told, answer=answer)]
+    return [Finding("info", "orders", "order_id", finding, answer=answer)]
 
 
 def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
     """Say which source columns are not used, and what is assumed where one is missing."""
-    found = []
+    findings = []
     for table, frame in raw.items():
         used = mapping.tables[table].columns
         spare = [name for name in frame.columns if name not in used.values()]
         if spare and table != "survey":
-            found.append(
+            findings.append(
                 Finding(
                     "info",
                     table,
@@ -212,7 +218,7 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
             continue
         if "order_id" not in used:
             grain = mapping.option("orders", "order_grain")
-            found.append(
+            findings.append(
                 Finding(
                     "warn",
                     "orders",
@@ -223,7 +229,7 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
             )
         if "discount" in used and not mapping.is_set("orders", "discount_taken"):
             where = "amount already has" if "amount" in used else "unit_price does not have"
-            found.append(
+            findings.append(
                 Finding(
                     "warn",
                     "orders",
@@ -232,7 +238,7 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
                     answer=f"[orders] discount_taken = {'false' if 'amount' in used else 'true'}",
                 )
             )
-    return found
+    return findings
 
 
 CONSENT = "consent to profiling is"
@@ -240,7 +246,7 @@ CONSENT = "consent to profiling is"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audit(Result):
-    """What a look at the raw tables shows, before anything is computed from them.
+    """Audit of raw tables, before anything is computed from them.
 
     Attributes
     ----------
@@ -249,7 +255,7 @@ class Audit(Result):
     findings : tuple of Finding
         Worst first; those of severity "block" must be answered before intake.
     coverage : polars.DataFrame
-        One row a calendar month between the first and the last order: ``month``, ``rows``,
+        One row per calendar month between the first and the last order: ``month``, ``rows``,
         ``customers``, ``amount``; zero rows are gaps.
     rows : dict of str to int
         Raw rows by table.
@@ -276,14 +282,14 @@ class Audit(Result):
         tables = dict(self.mapping.tables)
         for item in self.findings:
             part = tables.get(item.table)
-            asks = item.severity == "block" and item.finding.startswith(RIVALS)
-            if asks and part is not None:
-                asked = {**part.columns, item.column: f"? {item.finding}"}
-                tables[item.table] = replace(part, columns=asked)
+            is_rival = item.severity == "block" and item.finding.startswith(RIVALS)
+            if is_rival and part is not None:
+                columns = {**part.columns, item.column: f"? {item.finding}"}
+                tables[item.table] = replace(part, columns=columns)
         return replace(self.mapping, tables=tables).save(path)
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a finding."""
+        """Return one row per finding."""
         columns = ("severity", "table", "column", "finding", "rows", "example", "answer")
         return pl.DataFrame(
             [{name: getattr(item, name) for name in columns} for item in self.findings],
@@ -298,9 +304,11 @@ class Audit(Result):
         )
         blocks = self._of("block")
         if blocks:
-            asked = " ".join(f"{item.finding} Answer with: {item.answer}." for item in blocks)
+            asked_answers = " ".join(
+                f"{item.finding} Answer with: {item.answer}." for item in blocks
+            )
             questions = counted(len(blocks), "question")
-            verdict = f"Before they can be used, {questions} must be answered. {asked}"
+            verdict = f"Before they can be used, {questions} must be answered. {asked_answers}"
         else:
             verdict = "They can be used as mapped."
         look = self._look()
@@ -367,7 +375,7 @@ class Audit(Result):
 
 
 def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
-    """Can we trust the data? Find what must be answered before they are used.
+    """Audit raw tables: propose a mapping, find errors, and ask what must be answered first.
 
     Parameters
     ----------
@@ -399,17 +407,17 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     used, questions = settle_mapping(raw, gathered.given)
     gathered = replace(gathered, raw=raw, given=used)
     readings: dict[str, Reading] = {}
-    taken: Intake | None = None
+    trial_intake: Intake | None = None
     try:
-        taken = trial(gathered, used, readings)
+        trial_intake = trial(gathered, used, readings)
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise
-    found = findings_of(raw, used, taken, questions, gathered.notes)
+    findings = findings_of(raw, used, trial_intake, questions, gathered.notes)
     return Audit(
         used,
-        found,
-        _coverage(taken),
+        findings,
+        _coverage(trial_intake),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
     )

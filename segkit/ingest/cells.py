@@ -25,7 +25,7 @@ NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
 
 
 def is_text(dtype: pl.DataType) -> bool:
-    """Tell whether a column holds text, plain or encoded."""
+    """Return whether a column holds text, plain or encoded."""
     return dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum)
 
 
@@ -36,7 +36,7 @@ def text(column: pl.Expr, nulls: Sequence[str]) -> pl.Expr:
 
 
 def null_numbers(nulls: Sequence[object]) -> list[float]:
-    """Give the words for 'no value' that are numbers: -999 is one in a column of numbers too.
+    """Return the words for 'no value' that are numbers: -999 is one in a column of numbers too.
 
     Examples
     --------
@@ -144,8 +144,8 @@ def flag(
     low = text(column, nulls).str.to_lowercase()
     yes = [*YES, *(str(word).lower() for word, meant in words.items() if meant is True)]
     no = [*NO, *(str(word).lower() for word, meant in words.items() if meant is False)]
-    own = {str(word).lower() for word in words}
-    yes = [word for word in yes if word not in own or words.get(word) is not False]
+    own_words = {str(word).lower() for word in words}
+    yes = [word for word in yes if word not in own_words or words.get(word) is not False]
     return pl.when(low.is_in(yes)).then(True).when(low.is_in(no)).then(False)
 
 
@@ -232,8 +232,8 @@ def _without_nobody(
         empty &= ~read.str.contains(r"^-?\d+(\.0)?$").fill_null(value=False)
     if not empty.any():
         return read
-    held = read.filter(empty).value_counts(sort=True, name="rows")
-    listed = [f"{word!r} {number(rows)}" for word, rows in held.sort("rows", read.name,
+    counts = read.filter(empty).value_counts(sort=True, name="rows")
+    listed = [f"{word!r} {number(rows)}" for word, rows in counts.sort("rows", read.name,
               descending=[True, False]).iter_rows()]  # fmt: skip
     more = f" and {number(len(listed) - MOST_NAMED)} more" if len(listed) > MOST_NAMED else ""
     kind = "customer ids" if name == "customer_id" else name.replace("_id", " ids")
@@ -246,7 +246,7 @@ def _without_nobody(
 
 
 def _folded(read: pl.Series, what: str, notes: list[str]) -> pl.Series:
-    """Give ids one spelling, and say how many that joins."""
+    """Return ids one spelling, and say how many that joins."""
     spellings = read.drop_nulls().unique().alias("id").to_frame()
     table = spellings.with_columns(one=fold_ids(pl.col("id")))
     joined = table.height - table["one"].n_unique()

@@ -47,7 +47,7 @@ class Reading:
     columns : Columns
         The raw rows with their mapping; its notes say what was changed in reading.
     frame : polars.DataFrame
-        One row a raw row: the contract's columns and helpers that rules ask for.
+        One row per raw row: the contract's columns and helpers that rules ask for.
     """
 
     columns: Columns
@@ -93,7 +93,7 @@ def intake(
     identities: Any = None,
     as_of: date | None = None,
 ) -> Intake:
-    """Which rows can be trusted? Clean raw tables, and account for every row.
+    """Clean raw tables, and account for every row.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def intake(
     identities : frame or result, optional
         ``identifier``, ``customer_id``: customers by e-mail address, device or card.
     as_of : datetime.date, optional
-        Orders and events after this day are set apart.
+        Orders and events after this day are rejected.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def intake(
     MappingError
         If the mapping names a column or option that is not there.
     DataError
-        If a question that changes the numbers is open (the data gate), or there are no rows.
+        If a question that changes the numbers is open (the data quality gate), or there are no
+        rows.
 
     Examples
     --------
@@ -134,25 +135,25 @@ def intake(
     """
     from segkit.ingest.proposal import settle_mapping
 
-    found = gather(source, mapping)
-    raw = found.raw
+    gathered = gather(source, mapping)
+    raw = gathered.raw
     audited: Audited | None = getattr(source, "audited", None) if mapping is None else None
     if audited is None:
-        used, asked = settle_mapping(raw, found.given)
+        settled_mapping, open_questions = settle_mapping(raw, gathered.given)
     else:
-        used, asked = found.given, audited.questions
-    questions = [question for question in asked if question.severity == "block"]
+        settled_mapping, open_questions = gathered.given, audited.questions
+    questions = [question for question in open_questions if question.severity == "block"]
     if as_of is not None:
-        used = used.with_option(None, "as_of", as_of.isoformat())
+        settled_mapping = settled_mapping.with_option(None, "as_of", as_of.isoformat())
     if questions:
         raise DataError(
-            "the data gate is shut; "
+            "the data quality gate is closed; "
             + "; ".join(f"{q.finding} Answer with: {q.answer}" for q in questions)
             + " (in a mapping file, or as mapping={...} in the call)"
         )
     for name, frame in raw.items():
-        used.check_columns(name, frame)
-        missing = lacks(name, used.tables[name])
+        settled_mapping.check_columns(name, frame)
+        missing = lacks(name, settled_mapping.tables[name])
         if missing:
             raise MappingError(
                 f"[{name}.columns] lacks {', '.join(missing)}; "
@@ -160,19 +161,19 @@ def intake(
             )
     if "orders" in raw and not raw["orders"].height:
         raise DataError("orders holds no rows; expected at least one order line")
-    taken = run(
+    result = run(
         raw,
-        used,
+        settled_mapping,
         erase=erase,
         identities=identities,
-        base=found.base,
-        first_lines=found.first_lines,
-        said=found.notes,
+        base=gathered.base,
+        first_lines=gathered.first_lines,
+        said=gathered.notes,
         readings=None if audited is None else audited.readings,
     )
-    if taken.orders is not None and not taken.orders.height:
-        raise DataError(f"no order line is left: {taken.ledger.text}")
-    return taken
+    if result.orders is not None and not result.orders.height:
+        raise DataError(f"no order line is left: {result.ledger.text}")
+    return result
 
 
 def run(
@@ -247,7 +248,7 @@ def run(
 
 
 def _folded(links: pl.DataFrame) -> pl.DataFrame:
-    """Give the customer ids of links the one spelling that the tables' ids are given."""
+    """Return the customer ids of links the one spelling that the tables' ids are given."""
     ours = ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
     one = pl.when(ours).then(fold_ids(pl.col("identifier"))).otherwise("identifier")
     return links.with_columns(fold_ids(pl.col("customer_id")), identifier=one)
@@ -277,17 +278,17 @@ def _note_consent(
 ) -> None:
     """Say how many customers have no consent to profiling recorded, and what is assumed."""
     part = mapping.tables.get("customers")
-    known = part is not None and "profiling_consent" in {**part.columns, **part.constants}
-    who = [clean[name]["customer_id"] for name in ("orders", "events") if name in clean]
-    held = [_refused_in(rejects[name]) for name in ("orders", "events") if name in rejects]
+    is_recorded = part is not None and "profiling_consent" in {**part.columns, **part.constants}
+    customer_ids = [clean[name]["customer_id"] for name in ("orders", "events") if name in clean]
+    refused = [_refused_in(rejects[name]) for name in ("orders", "events") if name in rejects]
     recorded = []
-    if known and "customers" in clean:
+    if is_recorded and "customers" in clean:
         recorded = [clean["customers"]["customer_id"], _refused_in(rejects["customers"])]
     elif "customers" in clean:
-        who.append(clean["customers"]["customer_id"])
-    if not who:
+        customer_ids.append(clean["customers"]["customer_id"])
+    if not customer_ids:
         return
-    everybody = pl.concat([*who, *held]).drop_nulls().unique()
+    everybody = pl.concat([*customer_ids, *refused]).drop_nulls().unique()
     silent = everybody
     if recorded:
         silent = everybody.filter(~everybody.is_in(pl.concat(recorded).implode()))
@@ -295,9 +296,9 @@ def _note_consent(
         return
     default = mapping.option("customers", "consent_default")
     other = "refused" if default == "granted" else "granted"
-    told = f"{number(silent.len())} of {counted(everybody.len(), 'customer')}"
+    counts = f"{number(silent.len())} of {counted(everybody.len(), 'customer')}"
     notes.append(
-        f"consent to profiling is not recorded for {told}; it is taken as {default} "
+        f"consent to profiling is not recorded for {counts}; it is taken as {default} "
         f'(to change it: [customers] consent_default = "{other}")'
     )
 
@@ -308,7 +309,7 @@ def _refused_in(rejects: pl.DataFrame) -> pl.Series:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CustomerCounts(Result):
-    """How many customers there are, counted in each way that a report counts them.
+    """Counts of customers, from accounts to buyers.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ class Columns:
     mapping : Mapping
         The mapping; its part for the table must exist.
     notes : list of str
-        Collects what was changed or assumed without setting rows apart.
+        Collects what was changed or assumed without rejecting rows.
     first_line : int or None
         The line of the file on which row 0 stands, where that is known.
     """
@@ -79,7 +79,7 @@ class Columns:
         self._ids.update(customers)
 
     def option(self, name: str) -> Any:
-        """Give an option's value for this table."""
+        """Return an option's value for this table."""
         return self.mapping.option(self.table, name)
 
     @property
@@ -88,36 +88,36 @@ class Columns:
         return tuple(self.option("nulls"))
 
     def source(self, name: str) -> str | None:
-        """Give the raw column behind a contract's column, if there is one."""
+        """Return the raw column behind a contract's column, if there is one."""
         return self.mapping.tables[self.table].columns.get(name)
 
     def constant(self, name: str) -> Any:
-        """Give the constant that the mapping sets for a column, if any."""
+        """Return the constant that the mapping sets for a column, if any."""
         return self.mapping.tables[self.table].constants.get(name)
 
     def has(self, *names: str) -> bool:
-        """Tell whether the mapping provides all these columns."""
+        """Return whether the mapping provides all these columns."""
         return all(self.source(n) is not None or self.constant(n) is not None for n in names)
 
     def shown(self, *names: str) -> tuple[str, ...]:
         """List the raw columns behind the contract's columns, for examples."""
-        return tuple(theirs for n in names if (theirs := self.source(n)) is not None)
+        return tuple(raw_column for n in names if (raw_column := self.source(n)) is not None)
 
-    def cells(self, theirs: str) -> pl.Series:
-        """Give a raw column with nulls for what means 'no value'; texts trimmed."""
-        if theirs not in self._cells:
-            dtype = self.raw.schema[theirs]
-            cell = present(pl.col(theirs), dtype, self.nulls)
-            self._cells[theirs] = self.raw.select(cell.alias(theirs)).to_series()
-        return self._cells[theirs]
+    def cells(self, raw_column: str) -> pl.Series:
+        """Return a raw column with nulls for what means 'no value'; texts trimmed."""
+        if raw_column not in self._cells:
+            dtype = self.raw.schema[raw_column]
+            cell = present(pl.col(raw_column), dtype, self.nulls)
+            self._cells[raw_column] = self.raw.select(cell.alias(raw_column)).to_series()
+        return self._cells[raw_column]
 
     def blank(self, name: str) -> pl.Expr:
-        """Tell whether the raw cell holds no value."""
-        theirs = self.source(name)
-        if theirs is None:
+        """Return whether the raw cell holds no value."""
+        raw_column = self.source(name)
+        if raw_column is None:
             return pl.lit(self.constant(name) is None)
-        empty = self.cells(theirs).is_null()
-        if is_text(self.raw.schema[theirs]) and self._kind(name) in NUMBERS:
+        empty = self.cells(raw_column).is_null()
+        if is_text(self.raw.schema[raw_column]) and self._kind(name) in NUMBERS:
             micro = [round(value * MICRO) for value in null_numbers(self.nulls)]
             empty = empty | self._micros(name).is_in(micro).fill_null(value=False)
         return pl.lit(empty)
@@ -127,12 +127,12 @@ class Columns:
 
     def id(self, name: str) -> pl.Expr:
         """Read a column of ids as text; see `segkit.ingest.cells.read_column`."""
-        theirs = self.source(name)
+        raw_column = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.String)
-        if theirs is None:
+        if raw_column is None:
             return constant
         if name not in self._ids:
-            cells = self.cells(theirs)
+            cells = self.cells(raw_column)
             self._ids[name] = read_column(cells, self.table, name, self.mapping, self.notes)
         read = pl.lit(self._ids[name])
         words = self.mapping.tables[self.table].values.get(name)
@@ -142,12 +142,12 @@ class Columns:
 
     def text(self, name: str) -> pl.Expr:
         """Read a column as trimmed text, its words replaced as the mapping says."""
-        theirs = self.source(name)
+        raw_column = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.String)
-        if theirs is None:
+        if raw_column is None:
             return constant
-        dtype = self.raw.schema[theirs]
-        cell = present(pl.col(theirs), dtype, self.nulls)
+        dtype = self.raw.schema[raw_column]
+        cell = present(pl.col(raw_column), dtype, self.nulls)
         read = as_text(cell, dtype, self.nulls)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
@@ -165,17 +165,19 @@ class Columns:
 
     def _micros(self, name: str) -> pl.Series:
         """Read a column's cells as whole millionths; null where they are no such number."""
-        theirs = str(self.source(name))
-        if (name, theirs) not in self._read:
-            cells, dtype = self.cells(theirs), self.raw.schema[theirs]
+        raw_column = str(self.source(name))
+        if (name, raw_column) not in self._read:
+            cells, dtype = self.cells(raw_column), self.raw.schema[raw_column]
             if is_text(dtype):
-                cells = read_numbers(cells.cast(pl.String), self.dialect(theirs), self.units(name))
+                cells = read_numbers(
+                    cells.cast(pl.String), self.dialect(raw_column), self.units(name)
+                )
             read = pl.lit(None, dtype=pl.Int64)
             if cells.dtype.is_numeric():
                 read = micro(pl.col("cell"), cells.dtype)
             micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
-            self._read[name, theirs] = micros
-        return self._read[name, theirs]
+            self._read[name, raw_column] = micros
+        return self._read[name, raw_column]
 
     def numbers(self, name: str) -> pl.Series:
         """Read a column's cells as numbers, null where they hold no value."""
@@ -198,36 +200,42 @@ class Columns:
         return CURRENCY_UNITS | {"%"} if percent else CURRENCY_UNITS
 
     def strange(self, name: str) -> pl.Expr:
-        """Tell whether a cell is a number of something else, such as 3 PCS."""
-        theirs = self.source(name)
-        if theirs is None or not is_text(self.raw.schema[theirs]):
+        """Return whether a cell is a number of something else, such as 3 PCS."""
+        raw_column = self.source(name)
+        if raw_column is None or not is_text(self.raw.schema[raw_column]):
             return pl.lit(value=False)
-        cells = self.cells(theirs).cast(pl.String)
+        cells = self.cells(raw_column).cast(pl.String)
         return pl.lit(foreign_units(cells, self.units(name)))
 
     def stated_currency(self, *names: str, sure: bool = False) -> pl.Series | None:
-        """Name the currency that the amounts themselves state; None where none states any.
+        """Return the currency that the amounts themselves state; None where none states any.
 
         With ``sure``, a sign that several currencies share states none.
         """
         home = self.option("currency")
-        found: pl.Series | None = None
+        currency: pl.Series | None = None
         for name in names:
-            theirs = self.source(name)
-            if theirs is None or not is_text(self.raw.schema[theirs]):
+            raw_column = self.source(name)
+            if raw_column is None or not is_text(self.raw.schema[raw_column]):
                 continue
-            stated = currencies(self.cells(theirs).cast(pl.String), home, sure=sure)
-            found = stated if found is None else found.zip_with(found.is_not_null(), stated)
-        return None if found is None or not found.drop_nulls().len() else found.alias("currency")
+            stated = currencies(self.cells(raw_column).cast(pl.String), home, sure=sure)
+            currency = (
+                stated if currency is None else currency.zip_with(currency.is_not_null(), stated)
+            )
+        return (
+            None
+            if currency is None or not currency.drop_nulls().len()
+            else currency.alias("currency")
+        )
 
     def number(self, name: str) -> pl.Expr:
         """Read a column of numbers (Float64)."""
         return from_micro(self.micro(name))
 
-    def dialect(self, theirs: str) -> Dialect:
-        """Tell how a text column writes numbers, as set or as seen."""
+    def dialect(self, raw_column: str) -> Dialect:
+        """Return how a text column writes numbers, as set or as seen."""
         decimal, thousands = self.option("decimal"), self.option("thousands")
-        seen, _ = seen_dialect(self.cells(theirs).cast(pl.String))
+        seen, _ = seen_dialect(self.cells(raw_column).cast(pl.String))
         if decimal is None:
             decimal = seen.decimal
         if thousands is None:
@@ -236,35 +244,35 @@ class Columns:
 
     def flag(self, name: str) -> pl.Expr:
         """Read a column of yes and no."""
-        theirs = self.source(name)
+        raw_column = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.Boolean)
-        if theirs is None:
+        if raw_column is None:
             return constant
         words = self.mapping.tables[self.table].values.get(name, {})
-        cells = pl.lit(self.cells(theirs))
-        read = flag(cells, self.raw.schema[theirs], self.nulls, words)
+        cells = pl.lit(self.cells(raw_column))
+        read = flag(cells, self.raw.schema[raw_column], self.nulls, words)
         return read if self.constant(name) is None else pl.coalesce(read, constant)
 
     def clock(self, name: str) -> Clock:
-        """Settle how a column's times are read: zone, formats, clock changes."""
-        theirs = self.source(name)
-        found: tuple[str, ...] = ()
+        """Return how a column's times are read: zone, formats, clock changes."""
+        raw_column = self.source(name)
+        date_formats: tuple[str, ...] = ()
         words: dict[str, str] = {}
-        if theirs is not None:
-            dtype, cells = self.raw.schema[theirs], self.cells(theirs)
+        if raw_column is not None:
+            dtype, cells = self.raw.schema[raw_column], self.cells(raw_column)
             words = date_words(cells) if is_text(dtype) else {}
             given = self.option("date_format")
             if given:
-                found = (given,) if isinstance(given, str) else tuple(given)
+                date_formats = (given,) if isinstance(given, str) else tuple(given)
             elif is_text(dtype):
                 order = self.day_order(name)
-                found = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
+                date_formats = tuple(formats(cells, day_first=order.guess, short=order.short[0]))
             elif dtype.is_numeric():
                 guess = numeric_format(cells)
-                found = (guess,) if guess else ()
+                date_formats = (guess,) if guess else ()
         return Clock(
             self.option("timezone") or "UTC",
-            found,
+            date_formats,
             self.nulls,
             self.option("ambiguous_time"),
             self.option("missing_time"),
@@ -272,7 +280,7 @@ class Columns:
         )
 
     def day_order(self, name: str) -> DayOrder:
-        """Tell the order of day, month and year in a text column, as set or as seen."""
+        """Return the order of day, month and year in a text column, as set or as seen."""
         cells = self.cells(str(self.source(name)))
         limits = LIMITS
         if self._kind(name) == "time":
@@ -291,65 +299,65 @@ class Columns:
 
     def time(self, name: str) -> tuple[pl.Expr, pl.Expr, Clock]:
         """Read a column of times: UTC, how to get the business day, and the clock used."""
-        theirs = self.source(name)
+        raw_column = self.source(name)
         clock = self.clock(name)
-        if theirs is None:
+        if raw_column is None:
             moment = pl.Series([str(self.constant(name))]).str.to_datetime(time_unit="us")
             utc = clock.to_utc(pl.lit(moment[0], dtype=pl.Datetime("us")))
         else:
-            clock = replace(clock, skips=self._note_clock(theirs, clock))
-            utc = clock.utc(pl.lit(self.cells(theirs)), self.raw.schema[theirs])
-            self._note_numbers(theirs, clock)
+            clock = replace(clock, skips=self._note_clock(raw_column, clock))
+            utc = clock.utc(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column])
+            self._note_numbers(raw_column, clock)
         return utc, clock.day(utc), clock
 
-    def _note_numbers(self, theirs: str, clock: Clock) -> None:
+    def _note_numbers(self, raw_column: str, clock: Clock) -> None:
         """Say how numbers are read as dates."""
-        meant = {
+        readings = {
             "excel": "days of Excel (45292 is 2024-01-01)",
             "epoch_s": "seconds since 1970 in UTC",
             "epoch_ms": "milliseconds since 1970 in UTC",
         }
         for form in clock.formats:
-            if form in meant:
+            if form in readings:
                 self.notes.append(
-                    f"{self.table}: numbers in {theirs!r} are read as {meant[form]} "
+                    f"{self.table}: numbers in {raw_column!r} are read as {readings[form]} "
                     f'(date_format = "{form}")'
                 )
 
-    def _note_clock(self, theirs: str, clock: Clock) -> bool:
+    def _note_clock(self, raw_column: str, clock: Clock) -> bool:
         """Count the times that clock changes make doubtful; tell whether any does not exist."""
         if clock.zone == "UTC":
             return False
-        local = clock.naive(pl.lit(self.cells(theirs)), self.raw.schema[theirs])
+        local = clock.naive(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column])
         twice, skipped = clock.doubtful(self.raw.select(local.alias("t")).to_series())
         if twice:
             self.notes.append(
-                f"{self.table}: {counted(twice, 'time')} in {theirs!r}, when the clock "
+                f"{self.table}: {counted(twice, 'time')} in {raw_column!r}, when the clock "
                 f"goes back in {clock.zone}, can be read as two moments; the {clock.ambiguous} is "
                 "taken (ambiguous_time)"
             )
         if skipped:
-            done = "an hour is added" if clock.missing == "shift" else "they are set apart"
+            treatment = "an hour is added" if clock.missing == "shift" else "they are rejected"
             self.notes.append(
-                f"{self.table}: {counted(skipped, 'time')} in {theirs!r} never shown in "
-                f"{clock.zone} (the clock goes forward); {done} (missing_time)"
+                f"{self.table}: {counted(skipped, 'time')} in {raw_column!r} never shown in "
+                f"{clock.zone} (the clock goes forward); {treatment} (missing_time)"
             )
         return skipped > 0
 
     def date(self, name: str) -> pl.Expr:
         """Read a column of calendar dates."""
-        theirs = self.source(name)
-        if theirs is None:
+        raw_column = self.source(name)
+        if raw_column is None:
             fixed = self.constant(name)
             return pl.lit(str(fixed) if fixed is not None else None, pl.String).str.to_date()
-        dtype, cells = self.raw.schema[theirs], pl.lit(self.cells(theirs))
+        dtype, cells = self.raw.schema[raw_column], pl.lit(self.cells(raw_column))
         if dtype == pl.Date:
             return cells
         clock = self.clock(name)
         # A date without an offset is the day that it names; with one, the day in the zone.
         local = clock.naive(cells, dtype).dt.date()
-        there = clock.day(clock.utc(cells, dtype)).cast(pl.Date)
-        return self._past(name, clock, pl.coalesce(local, there))
+        local_day = clock.day(clock.utc(cells, dtype)).cast(pl.Date)
+        return self._past(name, clock, pl.coalesce(local, local_day))
 
     def _past(self, name: str, clock: Clock, day: pl.Expr) -> pl.Expr:
         """Take births that a year of two figures puts into the future a century earlier."""

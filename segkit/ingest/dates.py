@@ -72,10 +72,12 @@ def date_words(values: pl.Series) -> dict[str, str]:
     if not spelt.len():
         return {}
     words = spelt.str.extract_all(WORD).explode().drop_nulls().unique(maintain_order=True)
-    found = {word: _read(word) for word in words.head(200)}
-    strange = [word for word, meant in found.items() if meant != word and not _english(word, meant)]
-    months = any(meant in NAMES for meant in found.values())
-    return found if months and strange else {}
+    meanings = {word: _read(word) for word in words.head(200)}
+    strange = [
+        word for word, meant in meanings.items() if meant != word and not _english(word, meant)
+    ]
+    months = any(meant in NAMES for meant in meanings.values())
+    return meanings if months and strange else {}
 
 
 def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
@@ -98,7 +100,7 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
 
 
 def _read(word: str) -> str:
-    """Give what stands for a word: an English month, nothing, or the word itself."""
+    """Return what stands for a word: an English month, nothing, or the word itself."""
     bare = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
     if bare in MONTHS:
         return MONTHS[bare]
@@ -106,7 +108,7 @@ def _read(word: str) -> str:
 
 
 def _english(word: str, meant: str) -> bool:
-    """Tell whether a date format reads the word as it is: Aug or August."""
+    """Return whether a date format reads the word as it is: Aug or August."""
     return word.lower() in (meant.lower(), NAMES.get(meant, "").split()[0] if meant else "")
 
 
@@ -119,7 +121,7 @@ LIMITS = (date(1900, 1, 1), date(2100, 1, 1))
 
 @dataclass(frozen=True, slots=True)
 class DayOrder:
-    """What a text column shows about the order of day, month and year.
+    """Evidence in a text column about the order of day, month and year.
 
     Attributes
     ----------
@@ -146,22 +148,22 @@ class DayOrder:
 
     @property
     def mixed(self) -> bool:
-        """Both orders occur in one column."""
+        """Whether both orders occur in one column."""
         return self.day_first > 0 and self.month_first > 0
 
     @property
     def unsure(self) -> bool:
-        """No cell tells which order it is."""
+        """Whether no cell shows which order it is."""
         return not self.day_first and not self.month_first and self.either > 0 and not self.dots
 
     @property
     def guess(self) -> bool:
-        """The likelier order: True for day first."""
+        """Whether day first is the likelier order."""
         return self.day_first >= self.month_first
 
 
 def day_order(values: pl.Series, limits: tuple[date, date] = LIMITS) -> DayOrder:
-    """Look at what a text column of dates shows about the order of day, month and year.
+    """Detect the order of day, month and year in a text column of dates.
 
     Parameters
     ----------
@@ -197,11 +199,11 @@ def day_order(values: pl.Series, limits: tuple[date, date] = LIMITS) -> DayOrder
         dots=(pl.col("2") == ".").all(),
     ).row(0, named=True)
     dots = bool(row["dots"]) and parts.height > 0
-    found = DayOrder(row["day"], row["month"], row["either"], dots)
+    order = DayOrder(row["day"], row["month"], row["either"], dots)
     brief = parts.filter(~long)
     if not brief.height:
-        return found
-    return replace(found, short=_short_orders(brief, found, limits), example=brief["v"][0])
+        return order
+    return replace(order, short=_short_orders(brief, order, limits), example=brief["v"][0])
 
 
 def _short_orders(
@@ -218,23 +220,23 @@ def _short_orders(
     counts = {order: int(fits[order].sum()) for order in ORDERS}
     most = max(counts.values())
     best = [order for order, count in counts.items() if count == most]
-    told = "dmy" if seen.dots or seen.day_first > seen.month_first else ""
-    told = told or ("mdy" if seen.month_first > seen.day_first else "")
+    decided = "dmy" if seen.dots or seen.day_first > seen.month_first else ""
+    decided = decided or ("mdy" if seen.month_first > seen.day_first else "")
     # The same separators with years of four figures, or dots, settle what the cells leave open.
-    if told in best:
-        best = [told]
+    if decided in best:
+        best = [decided]
     if len(best) > 1 and all(read[best[0]].equals(read[order]) for order in best[1:]):
         best = best[:1]
-    alone = [
+    rivals = [
         order
         for order in ORDERS
-        if order not in best and bool((fits[order] & ~fits[best[0]]).any()) and not told
+        if order not in best and bool((fits[order] & ~fits[best[0]]).any()) and not decided
     ]
-    return (*best, *alone)
+    return (*best, *rivals)
 
 
 def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]:
-    """Give the strptime formats that the texts are written in, short years first.
+    """Return the strptime formats that the texts are written in, short years first.
 
     Numbers among the texts are read by `numeric_format`.
 
@@ -272,16 +274,18 @@ def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]
         .head(200)
     )
     order = short or ("dmy" if day_first else "mdy")
-    found = dict.fromkeys(_format(shape, day_first=day_first, short=order) for shape in shapes)
+    date_formats = dict.fromkeys(
+        _format(shape, day_first=day_first, short=order) for shape in shapes
+    )
     # %b reads Apr, %B reads April; a shape does not tell them apart.
-    named = [f.replace("%b", "%B") for f in found if f and "%b" in f]
-    found |= dict.fromkeys(named)
+    named = [f.replace("%b", "%B") for f in date_formats if f and "%b" in f]
+    date_formats |= dict.fromkeys(named)
     texts = values.cast(pl.String).str.strip_chars()
     numbers = texts.filter(texts.str.contains(r"^\d+(\.\d+)?$").fill_null(value=False))
     guess = numeric_format(numbers.cast(pl.Float64, strict=False)) if numbers.len() else None
     if guess and guess != "%Y%m%d":
-        found[guess] = None
-    return sorted((f for f in found if f), key=lambda f: "%y" not in f)
+        date_formats[guess] = None
+    return sorted((f for f in date_formats if f), key=lambda f: "%y" not in f)
 
 
 def _format(shape: str, *, day_first: bool, short: str) -> str | None:
@@ -327,12 +331,14 @@ def _clock(rest: str) -> str | None:
     gap, seconds, fraction, half, zone = match.groups()
     # A twelve-hour clock is only one where the letters are AM or PM.
     hour = "%I" if half else "%H"
-    made = f"{gap}{hour}:%M" + (":%S" if seconds else "")
-    made += "%.f" if fraction else ""
-    made += (" %p" if half and half.startswith(" ") else "%p") if half else ""
+    clock_format = f"{gap}{hour}:%M" + (":%S" if seconds else "")
+    clock_format += "%.f" if fraction else ""
+    clock_format += (" %p" if half and half.startswith(" ") else "%p") if half else ""
     if zone:
-        made += (" " if zone.startswith(" ") else "") + ("Z" if zone.strip() == "Z" else "%z")
-    return made
+        clock_format += (" " if zone.startswith(" ") else "") + (
+            "Z" if zone.strip() == "Z" else "%z"
+        )
+    return clock_format
 
 
 def numeric_format(values: pl.Series) -> str | None:
@@ -371,7 +377,7 @@ OFFSET = (
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How one column's times are read.
+    """Rules by which one column's times are read.
 
     Attributes
     ----------
@@ -423,7 +429,7 @@ class Clock:
         return nothing
 
     def day(self, utc: pl.Expr) -> pl.Expr:
-        """Give the business calendar's day of points in time, as days since 1970-01-01."""
+        """Return the business calendar's day of points in time, as days since 1970-01-01."""
         local = utc if self.zone == "UTC" else utc.dt.convert_time_zone(self.zone)
         return local.dt.date().cast(pl.Int32)
 
@@ -494,12 +500,12 @@ def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:
         return [dtype.time_zone], 0
     if not is_text(dtype):
         return [], full.len()
-    found = (
+    extracted = (
         full.cast(pl.String)
         .to_frame("t")
         .select(pl.coalesce(pl.col("t").str.extract(OFFSET, 1), pl.col("t").str.extract(OFFSET, 2)))
     )
-    offsets = found.to_series()
+    offsets = extracted.to_series()
     return sorted(offsets.drop_nulls().unique().to_list()), offsets.null_count()
 
 

@@ -46,9 +46,9 @@ class Graph:
         for column in self.codes.T:
             linked = (column != _NONE) & (column != anchors)
             keys.append(anchors[linked].astype(np.int64) * size + column[linked])
-        found = np.concatenate(keys)
-        found.sort()
-        unique = found[np.diff(found, prepend=-1) > 0]
+        pair_keys = np.concatenate(keys)
+        pair_keys.sort()
+        unique = pair_keys[np.diff(pair_keys, prepend=-1) > 0]
         return np.column_stack([unique // size, unique % size])
 
     def without(self, hubs: np.ndarray) -> Graph:
@@ -63,8 +63,8 @@ def tidy(column: pl.Series, kind: str) -> pl.Series:
     """Read identifiers as every table does; those that stand for nobody become null."""
     text = ids_of(column, f"the links' {kind}")
     # E-mail providers ignore case (and RFC 5321's case-sensitive local part is not used).
-    kept = text.str.to_lowercase() if "mail" in kind else text
-    return kept.set(is_no_customer(kept), None)
+    ids = text.str.to_lowercase() if "mail" in kind else text
+    return ids.set(is_no_customer(ids), None)
 
 
 def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Graph:
@@ -77,12 +77,12 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
     codes = np.full((rows, len(columns)), _NONE, dtype=np.int32)
     nodes, offset = [], 0
     for kind in kinds:
-        own = [place for place, (name, _) in enumerate(columns) if name == kind]
-        raw = pl.concat([_as_text(columns[place][1], kind).alias("raw") for place in own])
+        places = [place for place, (name, _) in enumerate(columns) if name == kind]
+        raw = pl.concat([_as_text(columns[place][1], kind).alias("raw") for place in places])
         place_of, spellings = factorize(raw)
         spelt = tidy(spellings, kind).alias("identifier").to_frame()
-        known = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
-        numbered = known.with_row_index("code", offset=offset)
+        identifiers = spelt.select(pl.col("identifier").drop_nulls().unique().sort())
+        numbered = identifiers.with_row_index("code", offset=offset)
         code = (
             spelt.join(numbered, on="identifier", how="left", maintain_order="left")
             .select(pl.col("code").cast(pl.Int32).fill_null(_NONE))
@@ -90,10 +90,10 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
             .to_numpy()
         )
         # The last place stands for -1, a row without an identifier.
-        found = np.append(code, np.int32(_NONE))[place_of]
-        codes[:, own] = found.reshape(len(own), rows).T
-        nodes.append(known.select(pl.lit(kind).alias("identifier_type"), "identifier"))
-        offset += known.height
+        row_codes = np.append(code, np.int32(_NONE))[place_of]
+        codes[:, places] = row_codes.reshape(len(places), rows).T
+        nodes.append(identifiers.select(pl.lit(kind).alias("identifier_type"), "identifier"))
+        offset += identifiers.height
     table = pl.concat(nodes)
     return Graph(table, codes, (table["identifier_type"] == customer).to_numpy())
 
@@ -188,13 +188,13 @@ def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> 
     candidates = np.arange(len(members)) if counted.all() else np.flatnonzero(~counted)
     if not candidates.size:
         return Bridge(_NONE, 0, 1, int(counted.sum()))
-    found = []
+    bridges = []
     # The sort is stable and the members come sorted by their text: rows' order plays no part.
     for node in candidates[np.argsort(-degree[candidates], kind="stable")][:5]:
         labels = components(local[(local != node).all(axis=1)], len(members))
         rest = counted & (np.arange(len(members)) != node)
         sizes = np.bincount(labels[rest])
-        found.append(
+        bridges.append(
             (
                 int(sizes.max(initial=0)),
                 -int(degree[node]),
@@ -202,7 +202,7 @@ def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> 
                        int(sizes.max(initial=0))),
             )
         )  # fmt: skip
-    return min(found, key=lambda item: item[:2])[2]
+    return min(bridges, key=lambda item: item[:2])[2]
 
 
 MAX_LARGE = 20
@@ -232,15 +232,15 @@ def find_conflicts(
     claims: pl.LazyFrame, graph: Graph, names: pl.Series, labels: np.ndarray
 ) -> pl.DataFrame:
     """List the customers with several values of what one person has once."""
-    found = (
+    contradicted = (
         claims.filter(pl.len().over("label", "key") > 1)
         .group_by("label", "key")
         .agg(values=pl.col("value").sort())
         .collect()
     )
     sizes = np.bincount(labels[graph.is_customer], minlength=len(names))
-    places = found["label"].to_numpy()
-    return found.select(
+    places = contradicted["label"].to_numpy()
+    return contradicted.select(
         names.gather(places),
         "key",
         "values",
@@ -253,8 +253,8 @@ def list_hubs(graph: Graph, cut: np.ndarray) -> pl.DataFrame:
     """List the identifiers that were cut, with how many they were seen with."""
     degree = degrees(graph.edges(), graph.nodes.height) if len(cut) else np.empty(0, np.int64)
     nodes: pl.DataFrame = graph.nodes[cut.tolist()]
-    found = nodes.with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
-    return found.sort("degree", "identifier_type", "identifier", descending=[True, False, False])
+    hubs = nodes.with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
+    return hubs.sort("degree", "identifier_type", "identifier", descending=[True, False, False])
 
 
 def describe_large(

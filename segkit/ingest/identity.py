@@ -27,7 +27,7 @@ from segkit.result import Result
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identities(Result):
-    """Which identifiers belong to one customer, and where that is doubtful.
+    """Identifiers linked to customers, and where that is doubtful.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Identities(Result):
         customer_id, identifiers (how many), customer_ids (how many of them customer ids);
         sorted.
     conflicts : polars.DataFrame
-        One row a customer and contradicted key: customer_id, key, values (sorted), found
+        One row per customer and contradicted key: customer_id, key, values (sorted), found
         (how many values), customer_ids (joined in the component).
     large : polars.DataFrame
         Implausibly large components, largest first, at most 20: customer_id, customer_ids,
@@ -190,13 +190,15 @@ def link(
     edges = graph.edges()
     labels = components(edges, whole.nodes.height)
     names = _name(whole, labels)
-    kept = np.ones(len(labels), dtype=bool)
-    kept[cut] = False
+    is_kept = np.ones(len(labels), dtype=bool)
+    is_kept[cut] = False
     claims = gather_claims(links.select(_hard_keys(links, hard_keys)), graph, labels, single)
     large, large_found = describe_large(whole, names, edges, labels, plausible)
     return Identities(
-        mapping=whole.nodes.with_columns(customer_id=names.gather(labels)).filter(pl.Series(kept)),
-        customers=_customers(whole, names, labels, kept),
+        mapping=whole.nodes.with_columns(customer_id=names.gather(labels)).filter(
+            pl.Series(is_kept)
+        ),
+        customers=_customers(whole, names, labels, is_kept),
         conflicts=find_conflicts(claims, whole, names, labels),
         large=large,
         cut=list_hubs(whole, cut),
@@ -243,19 +245,23 @@ def _from_pairs(links: pl.DataFrame) -> list[tuple[str, pl.Series]]:
 
 def _cut(graph: Graph, max_degree: int | None, weak: Sequence[str]) -> tuple[Graph, np.ndarray]:
     """Take out identifiers seen with too many customers, and weak ones seen with several."""
-    gone = np.zeros(graph.nodes.height, dtype=bool)
+    is_cut = np.zeros(graph.nodes.height, dtype=bool)
     if max_degree is not None:
-        gone = (degrees(graph.edges(), graph.nodes.height) > max_degree) & ~graph.is_customer
-    doubtful = graph.nodes["identifier_type"].is_in(list(weak)).to_numpy() & ~gone
+        is_cut = (degrees(graph.edges(), graph.nodes.height) > max_degree) & ~graph.is_customer
+    doubtful = graph.nodes["identifier_type"].is_in(list(weak)).to_numpy() & ~is_cut
     if doubtful.any():
-        owners = components(graph.without(np.flatnonzero(doubtful | gone)).edges(), len(gone))
+        owners = components(graph.without(np.flatnonzero(doubtful | is_cut)).edges(), len(is_cut))
         edges = graph.edges()
         pairs = np.concatenate([edges, edges[:, ::-1]])
-        own = pairs[doubtful[pairs[:, 0]] & ~doubtful[pairs[:, 1]] & ~gone[pairs[:, 1]]]
-        seen = pl.DataFrame({"node": own[:, 0], "owner": owners[own[:, 1]]}).unique()
-        several = seen.filter(pl.len().over("node") > 1)["node"].unique().to_numpy()
-        gone[several] = True
-    hubs = np.flatnonzero(gone)
+        doubtful_pairs = pairs[
+            doubtful[pairs[:, 0]] & ~doubtful[pairs[:, 1]] & ~is_cut[pairs[:, 1]]
+        ]
+        owner_pairs = pl.DataFrame(
+            {"node": doubtful_pairs[:, 0], "owner": owners[doubtful_pairs[:, 1]]}
+        ).unique()
+        several = owner_pairs.filter(pl.len().over("node") > 1)["node"].unique().to_numpy()
+        is_cut[several] = True
+    hubs = np.flatnonzero(is_cut)
     return (graph.without(hubs) if len(hubs) else graph), hubs
 
 
@@ -278,13 +284,13 @@ def _name(graph: Graph, labels: np.ndarray) -> pl.Series:
 
 
 def _customers(
-    graph: Graph, names: pl.Series, labels: np.ndarray, kept: np.ndarray
+    graph: Graph, names: pl.Series, labels: np.ndarray, is_kept: np.ndarray
 ) -> pl.DataFrame:
     count = len(names)
     frame = pl.DataFrame(
         {
             "customer_id": names,
-            "identifiers": np.bincount(labels[kept], minlength=count),
+            "identifiers": np.bincount(labels[is_kept], minlength=count),
             "customer_ids": np.bincount(labels[graph.is_customer], minlength=count),
         }
     )

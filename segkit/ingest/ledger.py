@@ -1,4 +1,4 @@
-"""Ledger of raw rows and money: kept, or rejected under one reason."""
+"""Ledger of raw rows and money: kept, or rejected for one reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def money_from_micro(micro: int | None) -> Decimal | None:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """The rows that one reason set apart.
+    """Rows rejected for one reason.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the account: what came in, what was kept, what was set apart.
+    """One step of the account: what came in, what was kept, what was rejected.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Step:
     money_in, money_kept : Decimal or None
         Exact sums before and after; None where the table holds no money.
     apart : tuple of Apart
-        What was set apart, by reason.
+        What was rejected, by reason.
     """
 
     table: str
@@ -110,7 +110,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ledger(Result):
-    """The account of every raw row: kept, or set apart under exactly one reason.
+    """Account of every raw row: kept, or rejected for exactly one reason.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Ledger(Result):
     currency : str or None
         The reporting currency, if the mapping names it.
     notes : tuple of str
-        What was changed or assumed without setting rows apart.
+        What was changed or assumed without rejecting rows.
     """
 
     steps: tuple[Step, ...]
@@ -156,7 +156,7 @@ class Ledger(Result):
         return self
 
     def reasons(self, table: str = "orders") -> dict[str, int]:
-        """Count the rows set apart, by reason (only reasons that occurred)."""
+        """Count the rejected rows by reason (only reasons that occurred)."""
         return {
             apart.reason: apart.rows
             for step in self.steps
@@ -165,7 +165,7 @@ class Ledger(Result):
         }
 
     def part(self, kind: str, table: str = "orders") -> Part:
-        """Give one part of the kept rows ("sale", "return").
+        """Return one part of the kept rows ("sale", "return").
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Ledger(Result):
         raise DataError(f"the ledger has no part {table}/{kind}; it has {have or 'none'}")
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row for each entry: read, set apart by reason, kept by kind."""
+        """Return one row for each entry: read, rejected by reason, kept by kind."""
         rows: list[dict[str, object]] = []
         for table in self.tables:
             steps = [step for step in self.steps if step.table == table]
@@ -234,27 +234,27 @@ class Ledger(Result):
             if p.table == table and p.rows
         ]
         sentence += f": {' and '.join(kinds)}. " if kinds else ". "
-        apart = sorted(self.reasons(table).items(), key=lambda item: -item[1])
-        if apart:
+        rejected = sorted(self.reasons(table).items(), key=lambda item: -item[1])
+        if rejected:
             listed = ", ".join(
-                f"{reason.replace('_', ' ')} {number(count)}" for reason, count in apart
+                f"{reason.replace('_', ' ')} {number(count)}" for reason, count in rejected
             )
-            return sentence + f"Every other row is set apart under one reason: {listed}."
-        return sentence + "No row is set apart."
+            return sentence + f"The others are rejected, each for one reason: {listed}."
+        return sentence + "No row is rejected."
 
     def plot(self, table: str = "orders") -> Figure:
-        """Draw the rows of one table set apart, by reason, beside those kept."""
+        """Draw the rejected rows of one table by reason, beside those kept."""
         from segkit.plot import GREY, OKABE_ITO, Figure, canvas
 
         chosen = table if table in self.tables else self.tables[0]
         frame = self.to_frame().filter(pl.col("table") == chosen)
         kinds = frame.filter(pl.col("step") == "of which")
-        kept = kinds if kinds.height else frame.filter(pl.col("step") == "kept")
-        apart = frame.filter(~pl.col("step").is_in(["read", "kept", "of which"]))
-        labels = [f"kept: {kind}" if kind else "kept" for kind in kept["entry"]]
-        labels += [reason.replace("_", " ") for reason in apart["entry"]]
-        data = pl.DataFrame({"label": labels, "rows": [*kept["rows"], *apart["rows"]]})
-        colours = [OKABE_ITO[0]] * kept.height + [OKABE_ITO[3]] * apart.height
+        kept_rows = kinds if kinds.height else frame.filter(pl.col("step") == "kept")
+        rejected = frame.filter(~pl.col("step").is_in(["read", "kept", "of which"]))
+        labels = [f"kept: {kind}" if kind else "kept" for kind in kept_rows["entry"]]
+        labels += [reason.replace("_", " ") for reason in rejected["entry"]]
+        data = pl.DataFrame({"label": labels, "rows": [*kept_rows["rows"], *rejected["rows"]]})
+        colours = [OKABE_ITO[0]] * kept_rows.height + [OKABE_ITO[3]] * rejected.height
         with canvas(height=1.0 + 0.34 * data.height) as (figure, (axes,)):
             spots = list(range(data.height))
             axes.barh(spots, data["rows"].to_list(), color=colours)
@@ -297,12 +297,12 @@ def _entry(
 
 
 def _balance(step: Step) -> None:
-    """Raise unless what came in is what was kept plus what was set apart."""
-    apart = sum(item.rows for item in step.apart)
-    if step.rows_in != step.rows_kept + apart:
+    """Raise unless the rows that came in are those kept plus those rejected."""
+    rejected = sum(item.rows for item in step.apart)
+    if step.rows_in != step.rows_kept + rejected:
         raise DataError(
             f"{step.table}/{step.step}: {step.rows_in} rows in, but {step.rows_kept} kept "
-            f"and {apart} set apart"
+            f"and {rejected} rejected"
         )
     if step.money_in is None or step.money_kept is None:
         return
@@ -310,5 +310,5 @@ def _balance(step: Step) -> None:
     if step.money_in != step.money_kept + money:
         raise DataError(
             f"{step.table}/{step.step}: {step.money_in} in, but {step.money_kept} kept "
-            f"and {money} set apart"
+            f"and {money} rejected"
         )

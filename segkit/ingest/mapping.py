@@ -118,12 +118,12 @@ OPTIONS: dict[str, Option] = {
     "missing_time": Option(
         "shift",
         (str,),
-        "local times that the clock skips: an hour later, or set apart",
+        "local times that the clock skips: an hour later, or rejected",
         ("shift", "reject"),
     ),
     "earliest_date": Option("1990-01-01", (str, date), "days before are impossible"),
     "latest_date": Option(None, (str, date), "days after are impossible (default: tomorrow)"),
-    "as_of": Option(None, (str, date), "rows after this day are set apart"),
+    "as_of": Option(None, (str, date), "rows after this day are rejected"),
     "currency": Option(None, (str,), "reporting currency, three letters"),
     # policies
     "duplicates": Option("flag", (str,), "exact repeats: counted or removed", ("flag", "drop")),
@@ -308,14 +308,14 @@ class Mapping:
         return write_whole(path, self.to_toml())
 
     def option(self, table: str, name: str) -> Any:
-        """Give an option's value for a table: its own, the mapping's, or the default."""
+        """Return an option's value for a table: its own, the mapping's, or the default."""
         part = self.tables.get(table)
         if part is not None and name in part.options:
             return part.options[name]
         return self.options.get(name, OPTIONS[name].default)
 
     def is_set(self, table: str, name: str) -> bool:
-        """Tell whether the mapping sets an option itself, for the table or for all."""
+        """Return whether the mapping sets an option itself, for the table or for all."""
         part = self.tables.get(table)
         return name in self.options or (part is not None and name in part.options)
 
@@ -332,10 +332,14 @@ class Mapping:
         tables = dict(other.tables)
         for table, part in self.tables.items():
             below = tables.get(table, TableMapping())
-            taken = set(part.columns.values())
-            left = {ours: theirs for ours, theirs in below.columns.items() if theirs not in taken}
+            used_columns = set(part.columns.values())
+            other_columns = {
+                ours: raw_column
+                for ours, raw_column in below.columns.items()
+                if raw_column not in used_columns
+            }
             tables[table] = TableMapping(
-                {**left, **part.columns},
+                {**other_columns, **part.columns},
                 {**below.constants, **part.constants},
                 {
                     name: {**below.values.get(name, {}), **part.values.get(name, {})}
@@ -347,11 +351,11 @@ class Mapping:
 
     def check_columns(self, table: str, frame: pl.DataFrame) -> None:
         """Raise ``MappingError`` if the table names a column that the frame lacks."""
-        for ours, theirs in self.tables[table].columns.items():
-            if theirs not in frame.columns:
+        for ours, raw_column in self.tables[table].columns.items():
+            if raw_column not in frame.columns:
                 raise MappingError(
-                    f"[{table}.columns] {ours} = {theirs!r}: "
-                    + unknown("column", theirs, frame.columns)
+                    f"[{table}.columns] {ours} = {raw_column!r}: "
+                    + unknown("column", raw_column, frame.columns)
                 )
 
 
@@ -370,11 +374,11 @@ def lacks(table: str, part: TableMapping) -> list[str]:
 def _check_table(table: str, part: TableMapping) -> None:
     if table not in CONTRACTS:
         raise MappingError(unknown("table in the mapping", table, CONTRACTS))
-    known = [name for name, item in fields(table).items() if item.raw]
+    columns = [name for name, item in fields(table).items() if item.raw]
     for section in ("columns", "constants", "values"):
         for name in getattr(part, section):
-            if name not in known and not (table in OPEN and section != "constants"):
-                raise MappingError(f"[{table}.{section}]: {unknown('column', name, known)}")
+            if name not in columns and not (table in OPEN and section != "constants"):
+                raise MappingError(f"[{table}.{section}]: {unknown('column', name, columns)}")
     for name, value in part.columns.items():
         if not isinstance(value, str):
             raise MappingError(f"[{table}.columns] {name}: expected a column's name, got {value!r}")
@@ -404,9 +408,9 @@ def _check_option(name: str, value: Any, where: str) -> None:
 
 
 def _check_zone(zone: str) -> None:
-    known = available_timezones()
-    if zone not in known:
-        message = unknown("time zone", zone, sorted(known))
+    zones = available_timezones()
+    if zone not in zones:
+        message = unknown("time zone", zone, sorted(zones))
         raise MappingError(message.split(" Available:")[0])
     ZoneInfo(zone)
 
@@ -428,8 +432,8 @@ def to_toml(data: Map[str, Any], prefix: str = "") -> str:
     for key, value in nested.items():
         name = f"{prefix}{_key(key)}"
         inner = to_toml(value, f"{name}.")
-        own = any(not isinstance(item, Map) for item in value.values())
-        lines += [f"\n[{name}]\n{inner}" if own else inner]
+        has_values = any(not isinstance(item, Map) for item in value.values())
+        lines += [f"\n[{name}]\n{inner}" if has_values else inner]
     return "\n".join(lines)
 
 

@@ -240,7 +240,7 @@ def foreign_units(texts: pl.Series, units: Collection[str]) -> pl.Series:
 
 
 def currencies(texts: pl.Series, home: str | None, *, sure: bool = False) -> pl.Series:
-    """Name the currency that each cell states, three letters; null where it states none.
+    """Return the currency that each cell states, three letters; null where it states none.
 
     A sign that several currencies share stands for the reporting currency where that is one of
     them, else for the commonest; with ``sure`` for none.
@@ -250,12 +250,12 @@ def currencies(texts: pl.Series, home: str | None, *, sure: bool = False) -> pl.
     >>> currencies(pl.Series(["€10.50", "20 usd", "$5", "7"]), "CAD").to_list()
     ['EUR', 'USD', 'CAD', None]
     """
-    meant: dict[str, str | None] = {code.lower(): code for code in CODES}
+    code_by_unit: dict[str, str | None] = {code.lower(): code for code in CODES}
     for sign, codes in SYMBOLS.items():
         likely = None if sure and len(codes) > 1 else codes[0]
-        meant[sign] = home if home in codes else likely
+        code_by_unit[sign] = home if home in codes else likely
     once = texts.filter(texts.str.contains(_UNIT)).unique()
-    found = parts(once)["unit"].replace_strict(meant, default=None, return_dtype=pl.String)
+    found = parts(once)["unit"].replace_strict(code_by_unit, default=None, return_dtype=pl.String)
     return _each(texts, once, found)
 
 
@@ -271,7 +271,7 @@ def units_of(code: str) -> set[str]:
 
 
 def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
-    """Give each text what was read of it; null where nothing was."""
+    """Return each text what was read of it; null where nothing was."""
     table = pl.DataFrame({"text": once, "read": read})
     joined = (
         texts.alias("text").to_frame().join(table, on="text", how="left", maintain_order="left")
@@ -280,7 +280,7 @@ def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
 
 
 def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
-    """See in texts how a column writes numbers.
+    """Detect how a column writes numbers.
 
     Parameters
     ----------
@@ -325,22 +325,22 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
         .select(test.any().alias(name) for name, test in tests.items())
         .row(0, named=True)
     )
-    seen = {name: bool(value) for name, value in row.items()}
+    marks = {name: bool(value) for name, value in row.items()}
 
     def dialect(decimal: str) -> Dialect:
         groups = "comma" if decimal == "." else "point"
-        lakh = seen[f"{groups}_lakh"] and not seen[f"{groups}_threes"]
+        lakh = marks[f"{groups}_lakh"] and not marks[f"{groups}_threes"]
         return Dialect(decimal, "," if decimal == "." else ".", lakh)
 
-    if not seen["comma"] and not seen["point"]:
+    if not marks["comma"] and not marks["point"]:
         return dialect("."), True
     for decimal, other, name, rival in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
-        if not seen[rival]:
-            if seen[f"{name}_parts"]:
-                return dialect(other), not seen[f"{name}_sure"]
-            return dialect(decimal), seen[f"{name}_sure"]
-        sure = seen[f"{name}_last"] or seen[f"{name}_sure"] or seen[f"{rival}_parts"]
-        against = seen[f"{rival}_last"] or seen[f"{rival}_sure"] or seen[f"{name}_parts"]
+        if not marks[rival]:
+            if marks[f"{name}_parts"]:
+                return dialect(other), not marks[f"{name}_sure"]
+            return dialect(decimal), marks[f"{name}_sure"]
+        sure = marks[f"{name}_last"] or marks[f"{name}_sure"] or marks[f"{rival}_parts"]
+        against = marks[f"{rival}_last"] or marks[f"{rival}_sure"] or marks[f"{name}_parts"]
         if sure and not against:
             return dialect(decimal), True
     return dialect("."), False
@@ -373,16 +373,16 @@ def read_item(item: pl.Series, nulls: Sequence[object]) -> pl.Series:
     if is_text(item.dtype):
         words = [str(word) for word in nulls]
         spelt = item.to_frame("item").select(text(pl.col("item"), words)).to_series()
-        held = spelt.drop_nulls().str.to_lowercase().unique()
-        if held.len() and held.is_in(list(YES_NO)).all():
+        answers = spelt.drop_nulls().str.to_lowercase().unique()
+        if answers.len() and answers.is_in(list(YES_NO)).all():
             spelt = spelt.str.to_lowercase().replace_strict(YES_NO, return_dtype=pl.Float64)
         else:
             spelt = _read_numbers(spelt)
         item = spelt.alias(item.name)
     if not codes or not item.dtype.is_numeric():
         return item
-    known = item.cast(pl.Float64).is_in(codes)
-    return item.to_frame().select(pl.when(~known).then(pl.first())).to_series()
+    is_code = item.cast(pl.Float64).is_in(codes)
+    return item.to_frame().select(pl.when(~is_code).then(pl.first())).to_series()
 
 
 def _read_numbers(texts: pl.Series) -> pl.Series:

@@ -57,12 +57,12 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     named = customers.is_not_null()
     unnamed = raw.lazy().filter(~named).select(pl.col(name).cast(pl.String) for name in texts)
     says = [pl.col(name).str.contains(pattern).fill_null(value=False) for name in texts]
-    found = unnamed.select(pl.any_horizontal(says).alias("total")).collect()["total"]
-    marks = nobody.scatter((~named).arg_true(), found)
+    is_total = unnamed.select(pl.any_horizontal(says).alias("total")).collect()["total"]
+    marks = nobody.scatter((~named).arg_true(), is_total)
     if who is None or who not in texts:
         return marks
-    told = pl.col(who).cast(pl.String).str.contains(pattern) & columns.blank("order_time")
-    return marks | raw.select(told.fill_null(value=False)).to_series()
+    total_in_id = pl.col(who).cast(pl.String).str.contains(pattern) & columns.blank("order_time")
+    return marks | raw.select(total_in_id.fill_null(value=False)).to_series()
 
 
 TEXTS = ("category", "currency", "channel")
@@ -90,7 +90,7 @@ class Lines:
 def clean_orders(
     columns: Columns, frame: pl.DataFrame, people: People, fx: pl.DataFrame | None
 ) -> Lines:
-    """Judge order lines that were read by `read_orders`, and set them in order.
+    """Clean order lines that were read by `read_orders`.
 
     Parameters
     ----------
@@ -227,14 +227,14 @@ def _sums(columns: Columns) -> list[pl.Expr]:
     if has("is_return"):
         returned = returned | pl.col("__flag")
     returned = returned.fill_null(value=False)
-    made = [
+    sums = [
         pl.when(returned).then(-amount.abs()).otherwise(amount).alias(MICROS),
         returned.alias("is_return"),
         negative.alias("__negative"),
     ]
     if off is not None:
-        made.append(off.alias("__off"))
-    return made
+        sums.append(off.alias("__off"))
+    return sums
 
 
 def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) -> pl.DataFrame:
@@ -244,8 +244,8 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
         return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
     parsed = parsed.with_columns(pl.col("currency").str.to_uppercase())
     if fx is None and home is None:
-        seen = parsed["currency"].drop_nulls().unique()
-        if seen.len() <= 1:
+        currencies_seen = parsed["currency"].drop_nulls().unique()
+        if currencies_seen.len() <= 1:
             return parsed.with_columns(__known=pl.lit(value=True), __rate=pl.lit(1.0))
     pairs = parsed.select("currency", "order_day").unique().drop_nulls().sort("order_day")
     if fx is not None and fx.height:
@@ -255,16 +255,19 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
         pairs = pairs.join_asof(
             rates, on="order_day", by="currency", strategy="backward", check_sortedness=False
         )
-        known = {*fx["currency"].to_list(), home}
+        known_currencies = {*fx["currency"].to_list(), home}
     else:
         pairs = pairs.with_columns(rate=pl.lit(None, dtype=pl.Float64))
-        known = {home}
+        known_currencies = {home}
     at_home = pl.lit(value=False) if home is None else pl.col("currency") == home
     rate = pl.when(at_home).then(1.0).otherwise(pl.col("rate"))
     joined = parsed.join(pairs, on=["currency", "order_day"], how="left", maintain_order="left")
     joined = joined.with_columns(
         rate.alias("__rate"),
-        pl.col("currency").is_in([k for k in known if k]).fill_null(value=False).alias("__known"),
+        pl.col("currency")
+        .is_in([k for k in known_currencies if k])
+        .fill_null(value=False)
+        .alias("__known"),
     ).drop("rate")
     same = pl.col("__rate") == 1.0
     scaled = (pl.col(MICROS) * pl.col("__rate")).round(0).cast(pl.Int64, strict=False)
@@ -278,7 +281,7 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
 
 
 def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, tuple[Part, ...]]:
-    """Give the kept lines the contract's columns, and count sales and returns."""
+    """Return the kept lines the contract's columns, and count sales and returns."""
     kept, rate = settled.kept, pl.col("__rate")
     has = columns.has
     grain = {
@@ -286,11 +289,11 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
         "time": pl.concat_str(["customer_id", pl.lit("@"), pl.col("order_time").cast(pl.String)]),
         "line": pl.concat_str(["customer_id", pl.lit("#"), pl.col("source_row")]),
     }[columns.option("order_grain")]
-    made = kept.get_column("order_id").null_count() if has("order_id") else kept.height
-    if made:
+    without_order_id = kept.get_column("order_id").null_count() if has("order_id") else kept.height
+    if without_order_id:
         columns.notes.append(
-            f"orders: {_lines(made, 'has', 'have')} no order id; one order is taken to be "
-            f"one customer's {columns.option('order_grain')} (order_grain)"
+            f"orders: {_lines(without_order_id, 'has', 'have')} no order id; one order is taken "
+            f"to be one customer's {columns.option('order_grain')} (order_grain)"
         )
     order_id = pl.coalesce("order_id", grain) if has("order_id") else grain
     wanted: dict[str, pl.Expr] = {

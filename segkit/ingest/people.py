@@ -26,7 +26,7 @@ IDENTIFIERS = ("email", "device_id", "loyalty_id")
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What intake knows about customers before it reads their orders.
+    """Customers as known before their orders are read: links, erasure, consent, births.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def links_from(identities: Any) -> pl.DataFrame | None:
 
 
 def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.DataFrame:
-    """Name the customer of each raw row, by its id or else by its linked identifiers.
+    """Return the customer of each raw row, by its id or else by its linked identifiers.
 
     Returns
     -------
@@ -97,16 +97,16 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
     who = pl.DataFrame({"id": frame["customer_id"], "linked": linked}).select(
         pl.coalesce("linked", "id")
     )
-    found = who.to_series().alias("customer_id")
-    offered = found.is_not_null()
+    customers = who.to_series().alias("customer_id")
+    offered = customers.is_not_null()
     for name in IDENTIFIERS:
         if columns.source(name) is None:
             continue
         keys = columns.raw.select(columns.id(name)).to_series()
         offered = offered | keys.is_not_null()
-        found = found.zip_with(found.is_not_null(), _look_up(keys, people_links, name))
+        customers = customers.zip_with(customers.is_not_null(), _look_up(keys, people_links, name))
     return pl.DataFrame(
-        {"customer_id": found.alias("customer_id"), "__unlinked": offered & found.is_null()}
+        {"customer_id": customers.alias("customer_id"), "__unlinked": offered & customers.is_null()}
     )
 
 
@@ -114,12 +114,14 @@ def _note_unlinked(
     columns: Columns, given: pl.Series, linked: pl.Series, links: pl.DataFrame
 ) -> None:
     """Say how many ids the links do not know, where they know customer ids at all."""
-    known = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))["identifier"]
+    linked_ids = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))[
+        "identifier"
+    ]
     without = given.filter(given.is_not_null() & linked.is_null()).unique()
-    if known.len() and without.len():
-        asked = pl.concat([without, given.filter(linked.is_not_null()).unique()])
-        told = unmatched(asked, known, "its customer_id", "the linked ids")
-        columns.notes.append(f"{columns.table}: {told}; such ids stay as they are")
+    if linked_ids.len() and without.len():
+        given_ids = pl.concat([without, given.filter(linked.is_not_null()).unique()])
+        message = unmatched(given_ids, linked_ids, "its customer_id", "the linked ids")
+        columns.notes.append(f"{columns.table}: {message}; such ids stay as they are")
 
 
 def match_lists(
@@ -138,16 +140,18 @@ def match_lists(
     rejects : int
         Rows that were erased.
     """
-    told = []
+    messages = []
     if listed.height:
-        met = pl.concat([pl.Series("id", [], dtype=pl.String), *people.met]).unique()
-        hit = pl.col("id").is_in(met.implode()) | pl.col("customer_id").is_in(met.implode())
+        erased_ids_seen = pl.concat([pl.Series("id", [], dtype=pl.String), *people.met]).unique()
+        hit = pl.col("id").is_in(erased_ids_seen.implode()) | pl.col("customer_id").is_in(
+            erased_ids_seen.implode()
+        )
         without = listed.filter(~hit)["id"]
-        found = listed["id"].n_unique() - without.n_unique()
+        found_ids = listed["id"].n_unique() - without.n_unique()
         left = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
         lacking = unmatched(without, pl.concat(left), "the erasure list", "the customers")
-        told.append(
-            f"erasure list: {number(found)} of {counted(listed['id'].n_unique(), 'id')} found, "
+        messages.append(
+            f"erasure list: {number(found_ids)} of {counted(listed['id'].n_unique(), 'id')} found, "
             f"{counted(rejects, 'row')} erased" + (f"; {lacking}" if lacking else "")
         )
     orders = clean.get("orders")
@@ -158,8 +162,8 @@ def match_lists(
         theirs = table["customer_id"].unique()
         if not orders["customer_id"].is_in(theirs.implode()).any():
             near = unmatched(theirs, orders["customer_id"], name, "the orders")
-            told.append(f"{name}: {near}: do they mean the same customers?")
-    return told
+            messages.append(f"{name}: {near}: do they mean the same customers?")
+    return messages
 
 
 def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
@@ -200,8 +204,8 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
         listed = [cell for cell in cells if cell and cell.lower() != "customer_id"]
         ids += ids_of(pl.Series(listed, dtype=pl.String), path.name).to_list()
-    known = {item for item in ids if item is not None}
-    return pl.Series("customer_id", sorted(known), dtype=pl.String)
+    unique_ids = {item for item in ids if item is not None}
+    return pl.Series("customer_id", sorted(unique_ids), dtype=pl.String)
 
 
 def pseudonyms(ids: pl.Series, variable: str) -> pl.DataFrame:
@@ -239,17 +243,19 @@ def pseudonymised(
     with_ids = [frame["customer_id"] for frame in clean.values() if "customer_id" in frame.columns]
     with_ids += [frame[WHO].alias("customer_id") for frame in rejects.values()]
     table = pseudonyms(pl.concat(with_ids), variable)
-    done: dict[str, pl.DataFrame] = {}
+    pseudonymised_tables: dict[str, pl.DataFrame] = {}
     for name, frame in clean.items():
         if "customer_id" not in frame.columns:
-            done[name] = frame
+            pseudonymised_tables[name] = frame
             continue
         joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
         named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
-        made = [n for n in frame.columns if n not in ("email", "phone", "device_id", "loyalty_id")]
-        done[name] = named.select(made)
+        kept_columns = [
+            n for n in frame.columns if n not in ("email", "phone", "device_id", "loyalty_id")
+        ]
+        pseudonymised_tables[name] = named.select(kept_columns)
         if name == "orders":
-            done[name] = _hide_made_ids(done[name], frame)
+            pseudonymised_tables[name] = _hide_made_ids(pseudonymised_tables[name], frame)
     notes.append(
         f"customer ids are pseudonyms (HMAC-SHA256 with the key in {variable}); e-mail, phone, "
         "device and card numbers are dropped, rejects keep only row and reason, raw rows are "
@@ -261,20 +267,20 @@ def pseudonymised(
         .select("source_row", "reason", pl.col("pseudonym").alias(WHO))
         for name, frame in rejects.items()
     }
-    return done, hashed
+    return pseudonymised_tables, hashed
 
 
 def _hide_made_ids(lines: pl.DataFrame, original: pl.DataFrame) -> pl.DataFrame:
     """Rewrite order ids that intake made from the customer's id."""
-    made = original.select(
+    is_made = original.select(
         pl.col("order_id").str.starts_with(pl.col("customer_id") + "@")
         | pl.col("order_id").str.starts_with(pl.col("customer_id") + "#")
     ).to_series()
-    if not made.any():
+    if not is_made.any():
         return lines
     tail = pl.col("order_id").str.extract(r"([@#][^@#]*)$", 1)
     return lines.with_columns(
-        pl.when(made)
+        pl.when(is_made)
         .then(pl.concat_str("customer_id", tail))
         .otherwise("order_id")
         .alias("order_id")

@@ -131,8 +131,8 @@ def mask_error(text: str, kind: str = "") -> str:
     >>> mask_error("name 'order_times' is not defined, says Ann Lee", "NameError")
     "name 'order_times' is not defined, says text of 7 characters"
     """
-    own = getattr(errors, kind, None)
-    if isinstance(own, type) and issubclass(own, errors.SegkitError):
+    own_error = getattr(errors, kind, None)
+    if isinstance(own_error, type) and issubclass(own_error, errors.SegkitError):
         return mask_text(text)
     shown = mask_text(_QUOTED.sub(_quoted, text))
     return _NAMES.sub(lambda name: f"text of {len(name[0])} characters", shown)
@@ -161,10 +161,10 @@ def mask_outputs(cells: Iterable[Any]) -> None:
             if kind == "stream":
                 output["text"] = _mask_stream(output["text"], told=output["name"] == "stderr")
             elif kind == "error":
-                message, said = output["evalue"], mask_error(output["evalue"], output["ename"])
-                output["evalue"] = said
+                message, masked = output["evalue"], mask_error(output["evalue"], output["ename"])
+                output["evalue"] = masked
                 output["traceback"] = [
-                    _mask_stream(line.replace(message, said) if message else line, told=True)
+                    _mask_stream(line.replace(message, masked) if message else line, told=True)
                     for line in output["traceback"]
                 ]
             else:
@@ -205,20 +205,20 @@ def _shape_of(match: re.Match[str]) -> str:
 
 
 def _is_card(digits: str) -> bool:
-    """Tell whether the last digit is the check digit of the others (ISO/IEC 7812, Luhn)."""
+    """Return whether the last digit is the check digit of the others (ISO/IEC 7812, Luhn)."""
     doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(digits))]
     return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0 and digits[0] in "3456"
 
 
 def _is_iban(text: str) -> bool:
-    """Tell whether an account number's check digits are right (ISO 13616, ISO 7064 mod 97)."""
+    """Return whether an account number's check digits are right (ISO 13616, ISO 7064 mod 97)."""
     plain = text.replace(" ", "")
     turned = plain[4:] + plain[:4]
     return int("".join(str(int(sign, 36)) for sign in turned)) % 97 == 1
 
 
 def mask_cell(value: object) -> str:
-    """Show of a cell that could not be read what helps to mend it, and nothing that names anyone.
+    """Return of an unreadable cell what helps to correct it, and nothing that names anyone.
 
     A cell of at most 30 characters that holds digits is shown if its letters are codes: single
     letters, two or three capitals, or what dates, times and amounts are written with. One longer
@@ -276,8 +276,8 @@ def mask_word(word: object, cells: pl.Series) -> str:
     text = str(word)
     if word is None or len(text) > LONGEST or mask_text(text) != text:
         return mask_cell(word)
-    held = int((cells.cast(pl.String) == text).sum())
-    return text if held >= _few(cells.len()) else mask_cell(word)
+    holders = int((cells.cast(pl.String) == text).sum())
+    return text if holders >= _few(cells.len()) else mask_cell(word)
 
 
 def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.Series:
@@ -310,10 +310,10 @@ def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.S
     common = counts.filter(pl.col("n") >= least)
     if common.height == counts.height <= most:
         return column
-    kept = common.get_column(column.name).head(most - 1)
+    common_values = common.get_column(column.name).head(most - 1)
     frame = pl.DataFrame({"value": column})
     rest = pl.when(pl.col("value").is_not_null()).then(pl.lit("other"))
-    value = pl.when(pl.col("value").is_in(kept.to_list())).then("value").otherwise(rest)
+    value = pl.when(pl.col("value").is_in(common_values.to_list())).then("value").otherwise(rest)
     return frame.select(value.alias(column.name)).to_series()
 
 
@@ -458,11 +458,13 @@ def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
         Runs that go, or have gone; of those that shared a store the first one listed frees it.
     """
     freed: Counter[Path] = Counter()
-    known = {run.resolve(): run for run in gone}
+    run_by_path = {run.resolve(): run for run in gone}
     for references in root.glob(f"*/{REFERENCES}"):
         users = {(root / one.read_text(encoding="utf-8")).resolve() for one in references.iterdir()}
-        if users & known.keys() and not any(user.is_dir() for user in users - known.keys()):
-            first = next(run for user, run in known.items() if user in users)
+        if users & run_by_path.keys() and not any(
+            user.is_dir() for user in users - run_by_path.keys()
+        ):
+            first = next(run for user, run in run_by_path.items() if user in users)
             files = (path for path in references.parent.rglob("*") if path.is_file())
             freed[first] += sum(path.stat().st_size for path in files)
     return freed
@@ -486,14 +488,14 @@ def roots_of(run: Path) -> set[Path]:
 
 
 def _pointers(run: Path) -> list[dict[str, str]]:
-    found = []
+    pointers = []
     for pattern in (POINTER, f"*/data/*/{POINTER}", f".segkit/*/data/*/{POINTER}"):
         for path in run.glob(pattern):
             with contextlib.suppress(OSError, ValueError):
                 pointer = json.loads(path.read_text(encoding="utf-8"))
                 if {"root", "store"} <= set(pointer):
-                    found.append(pointer)
-    return found
+                    pointers.append(pointer)
+    return pointers
 
 
 def _refer(store: Path, owner: Path) -> None:
@@ -505,7 +507,7 @@ def _refer(store: Path, owner: Path) -> None:
 
 
 def _reference(root: Path, owner: Path) -> tuple[str, str]:
-    """Name a run in a store: by its path from the root, so that both can be moved together."""
+    """Return a run in a store: by its path from the root, so that both can be moved together."""
     text = path_between(root, owner)
     return hashlib.sha256(text.encode()).hexdigest()[:16], text
 
@@ -523,6 +525,6 @@ def _digest(folder: Path) -> str:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as handle:
-                own = hashlib.file_digest(handle, "sha256").hexdigest()
-            whole.update(f"{path.relative_to(folder).as_posix()}\0{own}\0".encode())
+                file_digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            whole.update(f"{path.relative_to(folder).as_posix()}\0{file_digest}\0".encode())
     return whole.hexdigest()[:32]

@@ -363,21 +363,21 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
     # The second of two columns of one name is called "name (2)".
     names = {name: plain(re.sub(r" \(\d+\)$", "", name)) for name in frame.columns}
     fixed = given.tables.get(table, TableMapping()).columns
-    chosen, rivals = _by_name(table, frame, names, fixed)
-    taken = {*fixed.values(), *chosen.values()}
+    columns, rivals = _by_name(table, frame, names, fixed)
+    taken = {*fixed.values(), *columns.values()}
     seen: dict[str, str] = {}
     time = next((f.name for f in CONTRACTS[table] if f.kind == "time" and f.required), None)
-    if time and time not in chosen and time not in fixed:
+    if time and time not in columns and time not in fixed:
         dated = [n for n in frame.columns if n not in taken and _is_dated(frame[n])]
         if len(dated) == 1:
-            chosen[time] = seen[time] = dated[0]
+            columns[time] = seen[time] = dated[0]
     if table == "survey":
-        chosen = {
+        columns = {
             ours: theirs
-            for ours, theirs in chosen.items()
+            for ours, theirs in columns.items()
             if ours in ("customer_id", "nps", "csat")
         }
-    part = TableMapping(chosen)
+    part = TableMapping(columns)
     return Proposal(_with_values(table, frame, part), rivals, seen)
 
 
@@ -396,22 +396,24 @@ def _by_name(
         for ours, lists in words.items():
             if ours in chosen or ours in fixed:
                 continue
-            said = (f"{ours} {lists[0]}", lists[1])[strength]
-            wanted = dict.fromkeys(squeezed(word) for word in said.split())
-            found = [n for word in wanted for n in spelt.get(word, ()) if n not in taken]
-            if not found:
+            accepted_words = (f"{ours} {lists[0]}", lists[1])[strength]
+            wanted = dict.fromkeys(squeezed(word) for word in accepted_words.split())
+            candidates = [n for word in wanted for n in spelt.get(word, ()) if n not in taken]
+            if not candidates:
                 continue
-            chosen[ours] = found[0]
-            taken.add(found[0])
-            if names[found[0]] == ours:  # only columns of this very name can rival it
-                found = [n for n in found if names[n] == ours]
-            if len(found) > 1 and not all(frame[n].equals(frame[found[0]]) for n in found):
-                rivals[ours] = tuple(found)
+            chosen[ours] = candidates[0]
+            taken.add(candidates[0])
+            if names[candidates[0]] == ours:  # only columns of this very name can rival it
+                candidates = [n for n in candidates if names[n] == ours]
+            if len(candidates) > 1 and not all(
+                frame[n].equals(frame[candidates[0]]) for n in candidates
+            ):
+                rivals[ours] = tuple(candidates)
     return chosen, rivals
 
 
 def _is_dated(cells: pl.Series) -> bool:
-    """Tell whether a column's values are dates."""
+    """Return whether a column's values are dates."""
     if cells.dtype.is_temporal():
         return True
     if not is_text(cells.dtype):
@@ -441,10 +443,10 @@ def _with_values(table: str, frame: pl.DataFrame, part: TableMapping) -> TableMa
             options["discount_unit"] = "percent"
     if table == "events" and "event_type" in part.columns:
         cells = frame[part.columns["event_type"]].drop_nulls().cast(pl.String).unique().to_list()
-        meant = {cell: _event(cell) for cell in sorted(cells)}
-        known = {cell: word for cell, word in meant.items() if word and word != cell}
-        if known:
-            values["event_type"] = known
+        event_types = {cell: _event(cell) for cell in sorted(cells)}
+        event_words = {cell: word for cell, word in event_types.items() if word and word != cell}
+        if event_words:
+            values["event_type"] = event_words
     return TableMapping(part.columns, part.constants, values, options)
 
 
@@ -483,8 +485,8 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
     bare = marked.filter(pl.col("prefix").is_null())["rows"].sum()
     if bare < 0.5 * frame.height:
         return None
-    found = marked.filter(pl.col("prefix").is_not_null() & (pl.col("negative") > 0.95))
-    return str(found.sort("rows", descending=True)["prefix"][0]) if found.height else None
+    prefixes = marked.filter(pl.col("prefix").is_not_null() & (pl.col("negative") > 0.95))
+    return str(prefixes.sort("rows", descending=True)["prefix"][0]) if prefixes.height else None
 
 
 def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mapping, list[Finding]]:
@@ -507,26 +509,26 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         proposed[name] = proposal.part
         questions += _rivals(name, proposal.rivals)
     # With the likeliest of the rivals, so that what else is open is asked in the same breath.
-    used = given.over(Mapping(proposed))
+    completed = given.over(Mapping(proposed))
     for name, frame in raw.items():
-        used.check_columns(name, frame)
-        questions += open_questions(name, frame, used, with_fx="fx" in raw)
-    return used, questions + about_ids(raw, used)
+        completed.check_columns(name, frame)
+        questions += open_questions(name, frame, completed, with_fx="fx" in raw)
+    return completed, questions + about_ids(raw, completed)
 
 
 def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
-    """Word the questions that arise where several columns would do for one."""
-    asked = []
-    for ours, theirs in rivals.items():
-        listed = ", ".join(repr(name) for name in theirs)
-        must = ours in ("customer_id", "order_time", "amount", "event_time", "event_type")
-        asked.append(
+    """Return the questions that arise where several columns would do for one."""
+    findings = []
+    for column, rival_columns in rivals.items():
+        listed = ", ".join(repr(name) for name in rival_columns)
+        must = column in ("customer_id", "order_time", "amount", "event_time", "event_type")
+        findings.append(
             Finding(
                 "block" if must else "warn",
                 table,
-                ours,
-                f"{RIVALS} {ours}: {listed}.",
-                answer=f'[{table}.columns] {ours} = "{theirs[0]}"',
+                column,
+                f"{RIVALS} {column}: {listed}.",
+                answer=f'[{table}.columns] {column} = "{rival_columns[0]}"',
             )
         )
-    return asked
+    return findings

@@ -68,60 +68,62 @@ class Finding:
 
 def about_dates(columns: Columns, name: str) -> list[Finding]:
     """Ask how dates are written, where that cannot be seen."""
-    theirs, table = str(columns.source(name)), columns.table
-    cells = columns.cells(theirs).drop_nulls()
+    raw_column, table = str(columns.source(name)), columns.table
+    cells = columns.cells(raw_column).drop_nulls()
     if columns.option("date_format") is not None or cells.dtype.is_temporal() or not cells.len():
         return []
     if not is_text(cells.dtype):
         if not cells.dtype.is_numeric() or numeric_format(cells) is not None:
             return []
-        told = f"The numbers in {theirs!r} are not recognised as dates."
+        finding = f"The numbers in {raw_column!r} are not recognised as dates."
         answer = f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, excel)'
-        return [Finding("block", table, name, told, example=mask_cell(cells[0]), answer=answer)]
+        return [Finding("block", table, name, finding, example=mask_cell(cells[0]), answer=answer)]
     texts = cells.cast(pl.String)
     order = columns.day_order(name)
     if not _dated(texts, order):
-        told = (
-            f"The texts in {theirs!r} are not recognised as dates (names of months are read in "
+        finding = (
+            f"The texts in {raw_column!r} are not recognised as dates (names of months are read in "
             f"{LANGUAGES})."
         )
         answer = f'[{table}] date_format = "%d/%m/%Y %H:%M"'
         example = mask_cell(texts[0])
-        return [Finding("block", table, name, told, texts.len(), example, answer)]
+        return [Finding("block", table, name, finding, texts.len(), example, answer)]
     return _about_order(columns, name, order)
 
 
 def _about_order(columns: Columns, name: str, order: DayOrder) -> list[Finding]:
     """Ask for the order of day, month and year."""
-    theirs, table = str(columns.source(name)), columns.table
-    cells = columns.cells(theirs).drop_nulls().cast(pl.String)
+    raw_column, table = str(columns.source(name)), columns.table
+    cells = columns.cells(raw_column).drop_nulls().cast(pl.String)
     if order.mixed:
-        told = (
-            f"{theirs!r} writes dates in two orders: {counted(order.day_first, 'spelling')} can "
-            f"only be day first, {number(order.month_first)} only month first."
+        finding = (
+            f"{raw_column!r} writes dates in two orders: {counted(order.day_first, 'spelling')} "
+            f"can only be day first, {number(order.month_first)} only month first."
         )
         first = "true" if order.guess else "false"
-        answer = f"[{table}] day_first = {first} (the others are set apart)"
-        return [Finding("block", table, name, told, answer=answer)]
+        answer = f"[{table}] day_first = {first} (the others are rejected)"
+        return [Finding("block", table, name, finding, answer=answer)]
     if len(order.short) > 1:
         words = [ORDER_WORDS[item] for item in order.short]
-        told = (
-            f"{theirs!r} has years of two figures and can be read "
+        finding = (
+            f"{raw_column!r} has years of two figures and can be read "
             f"{', '.join(words[:-1])} or {words[-1]}."
         )
         sign = next((sign for sign in "-/." if sign in order.example), "-")
         forms = [f'"{sign.join(SHORT[item])}"' for item in order.short]
         answer = f"[{table}] date_format = {forms[0]} (or {', '.join(forms[1:])})"
-        return [Finding("block", table, name, told, cells.len(), mask_cell(order.example), answer)]
+        return [
+            Finding("block", table, name, finding, cells.len(), mask_cell(order.example), answer)
+        ]
     if order.unsure:
-        told = f"{theirs!r} can be read day first or month first: no number is above 12."
+        finding = f"{raw_column!r} can be read day first or month first: no number is above 12."
         answer = f"[{table}] day_first = true (or false)"
-        return [Finding("block", table, name, told, cells.len(), mask_cell(cells[0]), answer)]
+        return [Finding("block", table, name, finding, cells.len(), mask_cell(cells[0]), answer)]
     return []
 
 
 def _dated(cells: pl.Series, order: DayOrder) -> bool:
-    """Tell whether at least half of the texts can be read as dates, in one order or another."""
+    """Return whether at least half of the texts can be read as dates, in one order or another."""
     sample = cells.head(2000).alias("t").to_frame()
     words = date_words(sample["t"])
     shapes = [
@@ -136,22 +138,22 @@ def _dated(cells: pl.Series, order: DayOrder) -> bool:
 
 def about_decimals(columns: Columns, name: str) -> list[Finding]:
     """Ask which sign is the decimal sign, where the texts leave it open."""
-    theirs, table = str(columns.source(name)), columns.table
-    if columns.option("decimal") is not None or not is_text(columns.raw.schema[theirs]):
+    raw_column, table = str(columns.source(name)), columns.table
+    if columns.option("decimal") is not None or not is_text(columns.raw.schema[raw_column]):
         return []
-    unique = columns.cells(theirs).cast(pl.String).unique().drop_nulls()
+    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
     dialect, sure = seen_dialect(unique)
     # 1.234 alone is read as computers write it; 1,234 alone can be either.
     if sure:
         return []
     doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
     example = mask_cell(doubtful.sort()[0] if doubtful.len() else unique[0])
-    told = (
-        f"It cannot be seen whether {dialect.decimal!r} in {theirs!r} is the decimal sign or "
+    finding = (
+        f"It cannot be seen whether {dialect.decimal!r} in {raw_column!r} is the decimal sign or "
         "parts thousands."
     )
     answer = f'[{table}] decimal = "," (or ".")'
-    return [Finding("block", table, name, told, example=example, answer=answer)]
+    return [Finding("block", table, name, finding, example=example, answer=answer)]
 
 
 def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
@@ -176,11 +178,11 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
     listed = ", ".join(
         f"{_code(code)} ({number(rows)})" for code, rows in counts.head(6).iter_rows()
     )
-    answer = f'currency = "{_code(counts.item(0, 0))}" sets the other lines apart'
+    answer = f'currency = "{_code(counts.item(0, 0))}" rejects the other lines'
     if table == "orders":
         answer = (
             f'a table fx (currency, valid_from, rate) and currency = "{_code(counts.item(0, 0))}"'
-            "; currency alone sets the other lines apart"
+            "; currency alone rejects the other lines"
         )
     return [
         Finding(
@@ -202,7 +204,7 @@ def _code(word: str) -> str:
 
 def about_no_value(columns: Columns, name: str) -> list[Finding]:
     """Ask whether a number such as -999 stands for 'no value'."""
-    table, theirs = columns.table, str(columns.source(name))
+    table, raw_column = columns.table, str(columns.source(name))
     if columns.mapping.is_set(table, "nulls"):
         return []
     values = columns.numbers(name)
@@ -221,7 +223,7 @@ def about_no_value(columns: Columns, name: str) -> list[Finding]:
             "block" if table in ("orders", "prices", "fx") else "warn",
             table,
             name,
-            f"{which} in {theirs!r} may stand for 'no value'.",
+            f"{which} in {raw_column!r} may stand for 'no value'.",
             rows,
             f"{suspects[0]:.0f}",
             f'[{table}] nulls = ["", "NA", {listed}] (without, where it is a true value)',
@@ -242,22 +244,22 @@ def suspicious(values: pl.Series) -> list[float]:
     >>> suspicious(pl.Series([10.0, -999.0, -30.0, 9_000.0]))
     []
     """
-    found = []
+    suspects = []
     distinct = values.drop_nulls().unique().sort()
     negative = distinct.filter(distinct < 0)
     others = distinct.filter(distinct >= 0)
     if negative.len() == 1 and negative[0] in MINUS_WORDS and others.len() >= FEWEST:
-        found.append(float(negative[0]))
+        suspects.append(float(negative[0]))
     nines = others.filter(others.is_in([float(value) for value in NINES])).to_list()
     below = others.filter(~others.is_in(nines)) if nines else others
     if nines and below.len() >= FEWEST:
         most = float(below[-1])
-        found += [value for value in nines if value >= FAR * max(most, 1.0)]
-    return found
+        suspects += [value for value in nines if value >= FAR * max(most, 1.0)]
+    return suspects
 
 
 def _contradicted(columns: Columns) -> bool:
-    """Tell whether quantities of -1 stand beside amounts that are not negative."""
+    """Return whether quantities of -1 stand beside amounts that are not negative."""
     if columns.source("amount") is None or columns.has("is_return"):
         return False
     if columns.option("return_prefix"):
@@ -267,25 +269,28 @@ def _contradicted(columns: Columns) -> bool:
 
 
 def about_ids(raw: Map[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
-    """Ask about ids that a spreadsheet has mangled, and about those that differ in little."""
-    asked: list[Finding] = []
-    seen: list[pl.Series] = []
+    """Ask about ids that a spreadsheet has mangled, and about those that differ slightly."""
+    questions: list[Finding] = []
+    customer_ids: list[pl.Series] = []
     first = ""
     for table, frame in raw.items():
         named = mapping.tables[table].columns
         for field in CONTRACTS[table]:
-            theirs = named.get(field.name)
-            if field.kind != "id" or theirs not in frame.columns:
+            raw_column = named.get(field.name)
+            if field.kind != "id" or raw_column not in frame.columns:
                 continue
-            if frame.schema[theirs].is_nested() or frame.schema[theirs] in (pl.Binary, pl.Object):
+            if frame.schema[raw_column].is_nested() or frame.schema[raw_column] in (
+                pl.Binary,
+                pl.Object,
+            ):
                 continue
-            asked += _about_mangled(table, field.name, frame[theirs], mapping)
+            questions += _about_mangled(table, field.name, frame[raw_column], mapping)
             if field.name == "customer_id":
                 first = first or table
-                seen.append(read_ids(frame[theirs].unique()).drop_nulls().alias("id"))
-    if seen and mapping.options.get("similar_ids") is None:
-        asked += _about_similar(first, pl.concat(seen).unique())
-    return asked
+                customer_ids.append(read_ids(frame[raw_column].unique()).drop_nulls().alias("id"))
+    if customer_ids and mapping.options.get("similar_ids") is None:
+        questions += _about_similar(first, pl.concat(customer_ids).unique())
+    return questions
 
 
 def _about_mangled(table: str, name: str, cells: pl.Series, mapping: Mapping) -> list[Finding]:
@@ -326,15 +331,15 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
         "invisible characters": (shown != wide).any(),
         "letters of other alphabets that look alike": low.str.contains(letters).any(),
     }
-    found = alike.select(**kinds).row(0, named=True)
-    told = ", ".join(kind for kind, there in found.items() if there) or "spelling"
+    differs = alike.select(**kinds).row(0, named=True)
+    differences = ", ".join(kind for kind, there in differs.items() if there) or "spelling"
     return [
         Finding(
             "block",
             table_of,
             "customer_id",
-            f"{counted(alike.height, 'customer id')} differ from another one only in {told}; "
-            f"taken for one each, they would be {counted(customers, 'customer')}.",
+            f"{counted(alike.height, 'customer id')} differ from another one only in "
+            f"{differences}; taken for one each, they would be {counted(customers, 'customer')}.",
             alike.height,
             answer='similar_ids = "join" if they are the same customers, similar_ids = "apart" if '
             "not (at the top of the mapping)",
@@ -356,7 +361,7 @@ def open_questions(
     """List what must be answered before this table's numbers can be trusted."""
     part = mapping.tables[table]
     columns = Columns(table, frame, mapping)
-    asked = [
+    questions = [
         Finding(
             "block",
             table,
@@ -368,20 +373,20 @@ def open_questions(
         for name in lacks(table, part)
     ]
     for field in CONTRACTS[table]:
-        theirs = part.columns.get(field.name)
-        if theirs is None or not frame.height:
+        raw_column = part.columns.get(field.name)
+        if raw_column is None or not frame.height:
             continue
-        unfit = _about_type(table, field, frame[theirs])
-        asked += unfit
+        unfit = _about_type(table, field, frame[raw_column])
+        questions += unfit
         if field.kind in ("time", "date") and not unfit:
-            asked += about_dates(columns, field.name)
+            questions += about_dates(columns, field.name)
         elif field.kind in ("money", "number") and not unfit:
-            asked += about_decimals(columns, field.name) or about_no_value(columns, field.name)
+            questions += about_decimals(columns, field.name) or about_no_value(columns, field.name)
     if table == "survey":
-        asked += _about_answers(frame, mapping)
+        questions += _about_answers(frame, mapping)
     if table == "orders":
-        asked += _about_returns(frame, mapping)
-    return asked + about_currencies(columns, with_fx=with_fx)
+        questions += _about_returns(frame, mapping)
+    return questions + about_currencies(columns, with_fx=with_fx)
 
 
 def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
@@ -391,7 +396,7 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     ends = (float(stated[0]), float(stated[1])) if stated else None
     contract = {part.columns.get(field.name) for field in CONTRACTS["survey"]}
     named = {t for ours, t in part.columns.items() if t not in contract}
-    found: dict[str, list[tuple[float, int]]] = {}
+    doubted_by_item: dict[str, list[tuple[float, int]]] = {}
     for name in frame.columns:
         if name in contract or (named and name not in named):
             continue
@@ -401,15 +406,15 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
         if ends is not None:
             doubted = [(v, n) for v, n in doubted if not ends[0] <= v <= ends[1]]
         if doubted:
-            found[name] = doubted
-    if not found:
+            doubted_by_item[name] = doubted
+    if not doubted_by_item:
         return []
-    told = "; ".join(
+    items = "; ".join(
         f"{name} holds "
         + ", ".join(f"{value:g} ({counted(rows, 'time')})" for value, rows in rows_)
-        for name, rows_ in list(found.items())[:MOST_KINDS]
+        for name, rows_ in list(doubted_by_item.items())[:MOST_KINDS]
     )
-    values = sorted({value for rows_ in found.values() for value, _ in rows_})
+    values = sorted({value for rows_ in doubted_by_item.values() for value, _ in rows_})
     codes = ", ".join(f'"{value:g}"' for value in values)
     listed = [str(word) for word in (nulls if mapping.is_set("survey", "nulls") else [""])]
     before = "".join(f'"{word}", ' for word in listed)
@@ -418,8 +423,8 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
             "block",
             "survey",
             "",
-            f"Numbers outside the scale of the items: {told}. Codes for 'no answer', or answers?",
-            sum(rows for doubted in found.values() for _, rows in doubted),
+            f"Numbers outside the scale of the items: {items}. Codes for 'no answer', or answers?",
+            sum(rows for doubted in doubted_by_item.values() for _, rows in doubted),
             f"{values[-1]:g}",
             f"[survey] nulls = [{before}{codes}] where they are codes, "
             "[survey] answers = [lowest, highest] where they are answers",
@@ -430,18 +435,18 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
 def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     """Ask which words mean a return, where a column seems to say so and nothing reads it."""
     part = mapping.tables["orders"]
-    theirs = part.columns.get("is_return")
-    if theirs is not None and is_text(frame.schema[theirs]):
+    raw_column = part.columns.get("is_return")
+    if raw_column is not None and is_text(frame.schema[raw_column]):
         words = part.values.get("is_return", {})
-        cells = frame.select(pl.col(theirs).cast(pl.String).str.strip_chars().alias("word"))
+        cells = frame.select(pl.col(raw_column).cast(pl.String).str.strip_chars().alias("word"))
         read = flag(pl.col("word"), pl.String(), (), words)
-        known = {str(word) for word in words}
-        odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *known]))
+        mapped_words = {str(word) for word in words}
+        odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *mapped_words]))
         if odd.height:
             listed = _some(odd["word"])
-            return [_return_question(theirs, f"holds {listed}, neither yes nor no.", odd)]
+            return [_return_question(raw_column, f"holds {listed}, neither yes nor no.", odd)]
         return []
-    if theirs is not None or part.constants.get("is_return") is not None:
+    if raw_column is not None or part.constants.get("is_return") is not None:
         return []
     if mapping.option("orders", "return_prefix"):
         return []
@@ -484,12 +489,12 @@ def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
 
 
 def _some(words: pl.Series) -> str:
-    found = words.drop_nulls().unique().sort().head(4).to_list()
-    return ", ".join(repr(mask_word(word, words)) for word in found)
+    words_shown = words.drop_nulls().unique().sort().head(4).to_list()
+    return ", ".join(repr(mask_word(word, words)) for word in words_shown)
 
 
 def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:
-    """Name the column that could fill a gap: a price, or the one number that is left."""
+    """Return the column that could be the missing one: a price, or the only unused number."""
     if name != "amount":
         return "..."
     if "unit_price" in part.columns:

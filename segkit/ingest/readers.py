@@ -25,7 +25,7 @@ BARRED = ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer")
 
 @contextmanager
 def readable(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a file format's library raises on a damaged file into a `SourceError`."""
+    """Turn what a library raises on a damaged file into a `SourceError`."""
     try:
         yield
     except SegkitError:
@@ -189,7 +189,7 @@ def read_query(path: Path, sql: str | None, table: str) -> RawTable:
 
 def _from_arrays(names: list[str], arrays: Map[str, Any]) -> pl.DataFrame:
     """Turn DuckDB's (masked) arrays into a frame; a mask means null."""
-    made = []
+    columns = []
     for name in names:
         array = arrays[name]
         mask = getattr(array, "mask", None)
@@ -204,8 +204,8 @@ def _from_arrays(names: list[str], arrays: Map[str, Any]) -> pl.DataFrame:
         if mask is not None and mask.any():
             gone = pl.Series("gone", mask)
             series = pl.select(pl.when(~gone).then(series)).to_series().alias(name)
-        made.append(series)
-    return pl.DataFrame(made)
+        columns.append(series)
+    return pl.DataFrame(columns)
 
 
 def _read_sqlite(path: Path, sql: str) -> RawTable:
@@ -232,8 +232,8 @@ def _read_sqlite(path: Path, sql: str) -> RawTable:
         why = f"{error}; {ONE_SELECT}" if "authorized" in str(error) else str(error)
         raise SourceError(f"{path.name}: the query failed: {why}") from error
     lists = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-    made = [from_list(n, values) for n, values in zip(names, lists, strict=True)]
-    return RawTable(pl.DataFrame(made), notes=tuple(notes))
+    columns = [from_list(n, values) for n, values in zip(names, lists, strict=True)]
+    return RawTable(pl.DataFrame(columns), notes=tuple(notes))
 
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -246,7 +246,7 @@ Given = Mapping | Map[str, Any] | Path | str | None
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The raw tables, and what is told about them.
+    """Raw tables, with the mapping given and notes on reading them.
 
     Attributes
     ----------
@@ -288,23 +288,25 @@ def gather(source: Any, mapping: Given) -> Gathered:
     if hasattr(source, "tables") and hasattr(source, "mapping"):
         given = given.over(source.mapping)
         source = source.tables
-    found: dict[str, Any]
+    sources: dict[str, Any]
     if source is None:
-        found = {n: None for n, t in given.tables.items() if {"file", "database"} & set(t.options)}
-        if not found:
+        sources = {
+            n: None for n, t in given.tables.items() if {"file", "database"} & set(t.options)
+        }
+        if not sources:
             raise SourceError(
                 "expected a source, or a mapping whose tables name a file or database"
             )
     elif isinstance(source, Map):
-        found = dict(source)
+        sources = dict(source)
     elif isinstance(source, str | Path) and Path(source).is_dir():
-        found = _folder(Path(source))
+        sources = _folder(Path(source))
     else:
-        found = {"orders": source}
-    for name in found:
+        sources = {"orders": source}
+    for name in sources:
         if name not in CONTRACTS:
             raise SourceError(unknown("table", str(name), CONTRACTS))
-    tables = {name: read_table(item, given, name, base) for name, item in found.items()}
+    tables = {name: read_table(item, given, name, base) for name, item in sources.items()}
     lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
     notes = tuple(f"{n}: {note}" for n, item in tables.items() for note in item.notes)
     return Gathered({n: item.frame for n, item in tables.items()}, given, base, lines, notes)
@@ -330,18 +332,18 @@ def _mapping(mapping: Given) -> Mapping:
 
 def _folder(folder: Path) -> dict[str, Any]:
     """Find the files of a folder that are named after tables."""
-    found = {}
+    files = {}
     for file in sorted(folder.iterdir()):
         stem = file.name.split(".")[0].lower()
-        known = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS)
-        if stem in CONTRACTS and file.name.lower().endswith(known):
-            found[stem] = file
-    if not found:
+        endings = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS)
+        if stem in CONTRACTS and file.name.lower().endswith(endings):
+            files[stem] = file
+    if not files:
         raise SourceError(
             f"expected files named after tables ({', '.join(CONTRACTS)}) in {folder.name}/, "
             "found none"
         )
-    return found
+    return files
 
 
 def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> pl.DataFrame:
@@ -367,7 +369,7 @@ def read_table(source: Any, mapping: Mapping, table: str, base: Path | None = No
 
 
 def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Path | None:
-    """Name the file behind a source: its own path, or the one that the mapping gives."""
+    """Return the file behind a source: its own path, or the one that the mapping gives."""
     if source is None:
         for name in ("database", "file"):
             given = mapping.option(table, name)
@@ -378,7 +380,7 @@ def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Pa
 
 
 def _is_file(path: Path) -> bool:
-    """Tell whether a file is there; a name that no file can have is none."""
+    """Return whether a file is there; a name that no file can have is none."""
     try:
         return path.is_file()
     except (OSError, ValueError):

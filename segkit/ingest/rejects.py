@@ -25,7 +25,7 @@ WORDS = ("cancelled", "total_words", "non_products")  # options that list words
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason for setting rows apart.
+    """One reason for rejecting rows.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Settled:
 
 
 def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Settled:
-    """Apply rules in their order: each row is kept, or set apart under its first reason.
+    """Apply rules in their order: each row is kept, or rejected for its first reason.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Set
         met = rules[position - 1].condition.fill_null(value=False)
         code = pl.when(met).then(pl.lit(position, dtype=pl.UInt8)).otherwise(code)
     coded = parsed.with_columns(code.alias(CODE))
-    kept = coded.filter(pl.col(CODE) == 0).drop(CODE)
+    kept_rows = coded.filter(pl.col(CODE) == 0).drop(CODE)
     rejected = coded.filter(pl.col(CODE) > 0)
     names = [rule.reason for rule in rules]
     reasons = pl.Series("reason", ["", *names], dtype=pl.String)
@@ -107,7 +107,7 @@ def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Set
         rejects = rejects.with_columns(pl.when(~hidden).then(pl.col(WHO)).alias(WHO))
     rejects = pl.concat([rejects, originals], how="horizontal")
     steps = _steps(columns, coded, rules, rejects)
-    return Settled(kept, rejects, steps)
+    return Settled(kept_rows, rejects, steps)
 
 
 def _steps(
@@ -116,16 +116,16 @@ def _steps(
     """Count rows, customers and money at each step from the rules' outcome."""
     has_money = MICROS in coded.columns
     # A 64-bit hash stands for the customer: counting it is much faster than counting texts.
-    known = "customer_id" in coded.columns
-    who = pl.col("customer_id").hash() if known else pl.lit(None, pl.UInt64)
-    if known:
+    has_customers = "customer_id" in coded.columns
+    who = pl.col("customer_id").hash() if has_customers else pl.lit(None, pl.UInt64)
+    if has_customers:
         who = pl.when(pl.col("customer_id").is_not_null()).then(who)
     coded = coded.select(CODE, who.alias("who"), *([MICROS] if has_money else []))
     money = pl.col(MICROS).cast(pl.Int128).sum() if has_money else pl.lit(None, pl.Int128)
     grouped = coded.group_by(CODE).agg(
         rows=pl.len(), customers=pl.col("who").drop_nulls().n_unique(), money=money
     )
-    found = {row[CODE]: row for row in grouped.iter_rows(named=True)}
+    counts = {row[CODE]: row for row in grouped.iter_rows(named=True)}
     order = list(dict.fromkeys(rule.step for rule in rules))
     level = {0: len(order), **{i + 1: order.index(rule.step) for i, rule in enumerate(rules)}}
     last = (
@@ -140,19 +140,19 @@ def _steps(
     )
     reach = dict(last.iter_rows())
     rows = coded.height
-    micro = sum(row["money"] or 0 for row in found.values())
+    micro = sum(row["money"] or 0 for row in counts.values())
     customers = sum(reach.values())
     steps = []
     for place, name in enumerate(order):
         apart = tuple(
-            _apart(columns, rules[number - 1], found[number], rejects)
-            for number in sorted(found)
+            _apart(columns, rules[number - 1], counts[number], rejects)
+            for number in sorted(counts)
             if number and rules[number - 1].step == name
         )
         after = rows - sum(item.rows for item in apart)
         micro_after = micro - sum(
-            found[number]["money"] or 0
-            for number in found
+            counts[number]["money"] or 0
+            for number in counts
             if number and rules[number - 1].step == name
         )
         still = sum(count for reached, count in reach.items() if reached > place)
@@ -189,19 +189,19 @@ def _apart(columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.Dat
 
 
 def _shown(columns: Columns, name: str, value: object) -> str:
-    """Show of a cell what helps to mend it, and nothing that names anyone.
+    """Return of a cell what helps to correct it, and nothing that names anyone.
 
     Words of kinds (status, type, product code) are shown where they are many's or the mapping's.
     """
     part = columns.mapping.tables[columns.table]
-    ours = next((our for our, theirs in part.columns.items() if theirs == name), "")
-    field = next((f for f in CONTRACTS[columns.table] if f.name == ours), None)
+    column = next((our for our, raw_column in part.columns.items() if raw_column == name), "")
+    field = next((f for f in CONTRACTS[columns.table] if f.name == column), None)
     if field is None or name not in columns.raw.columns:
         return mask_cell(value)
-    known = {str(word).casefold() for option in WORDS for word in columns.option(option)}
-    if str(value).strip().casefold() in known:
+    known_words = {str(word).casefold() for option in WORDS for word in columns.option(option)}
+    if str(value).strip().casefold() in known_words:
         return str(value)
-    if field.kind in ("text", "flag") or ours == "product_id":
+    if field.kind in ("text", "flag") or column == "product_id":
         return mask_word(value, columns.raw.get_column(name))
     return mask_cell(value)
 
@@ -239,7 +239,7 @@ EPOCH = date(1970, 1, 1)
 
 
 def day_limits(columns: Columns) -> tuple[int, int]:
-    """Give the first and the last possible day, as days since 1970-01-01."""
+    """Return the first and the last possible day, as days since 1970-01-01."""
     first = as_date(columns.option("earliest_date")) or date(1900, 1, 1)
     tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
     last = as_date(columns.option("latest_date")) or tomorrow
@@ -247,13 +247,13 @@ def day_limits(columns: Columns) -> tuple[int, int]:
 
 
 def discount_comes_off(columns: Columns) -> bool:
-    """Tell whether the discount has still to be taken off the amount."""
+    """Return whether the discount has still to be taken off the amount."""
     taken = columns.option("discount_taken")
     return columns.has("discount") and not (columns.has("amount") if taken is None else taken)
 
 
 def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[Rule]:
-    """List the reasons for setting a line apart, in the order in which they are tried."""
+    """List the reasons for rejecting a line, in the order in which they are tried."""
     return [
         *_total_rules(columns, parsed),
         *people_rules(people, parsed),
@@ -272,7 +272,7 @@ def _cash(columns: Columns) -> tuple[str, ...]:
 
 
 def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
-    """Set sums of other rows apart, where there are any."""
+    """Reject sums of other rows, where there are any."""
     if "__total" not in parsed.columns:
         return []
     shown = (*columns.shown("order_id", "order_time", "product_id"), *_cash(columns))
@@ -281,7 +281,7 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 
 
 def _line_rules(columns: Columns) -> list[Rule]:
-    """Set lines apart that are void, or no goods where that is asked for."""
+    """Reject lines that are void, or no goods where that is asked for."""
     rules = []
     if columns.has("status"):
         words = [str(word).lower() for word in columns.option("cancelled")]
@@ -297,7 +297,7 @@ def _line_rules(columns: Columns) -> list[Rule]:
 
 
 def _price_rules(columns: Columns) -> list[Rule]:
-    """Set lines apart whose amount is missing, unreadable, or made from an impossible price."""
+    """Reject lines whose amount is missing, unreadable, or made from an impossible price."""
     cash = _cash(columns)
     needed = ("amount",) if columns.has("amount") else ("quantity", "unit_price")
     blank = pl.any_horizontal(pl.col(f"__no_{name}") for name in needed)
@@ -322,7 +322,7 @@ def _price_rules(columns: Columns) -> list[Rule]:
 
 
 def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
-    """Set lines apart that cannot be turned into the reporting currency."""
+    """Reject lines that cannot be turned into the reporting currency."""
     if "currency" not in parsed.columns:
         return []
     rules = []
@@ -340,7 +340,7 @@ def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 
 
 def _amount_rules(columns: Columns) -> list[Rule]:
-    """Set lines apart whose amount is out of range, nothing, or (where asked for) negative."""
+    """Reject lines whose amount is out of range, nothing, or (where asked for) negative."""
     cash, amount = _cash(columns), pl.col(MICROS)
     rules = [Rule("money", "amount_out_of_range", amount.is_null(), cash, "the source")]
     if columns.option("zero") == "reject":
@@ -352,7 +352,7 @@ def _amount_rules(columns: Columns) -> list[Rule]:
 
 
 def _repeat_rules(columns: Columns) -> list[Rule]:
-    """Set exact repeats apart, where that is asked for."""
+    """Reject exact repeats, where that is asked for."""
     if columns.option("duplicates") != "drop":
         return []
     change = '[orders] duplicates = "flag"'

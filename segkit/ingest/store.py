@@ -30,7 +30,7 @@ REJECTED = ("source_row", "reason", WHO)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intake:
-    """Clean tables, with the account of how they came to be.
+    """Clean tables with their ledger, rejected rows and mapping.
 
     Attributes
     ----------
@@ -38,14 +38,14 @@ class Intake:
         The clean tables by name; `orders`, `events` ... give them, or None. After `open` each is
         read when it is first asked for.
     rejects : mapping of str to polars.DataFrame
-        For each table the rows set apart: ``source_row``, ``reason``,
+        For each table the rejected rows: ``source_row``, ``reason``,
         ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
     ledger : Ledger
         Every row and every penny accounted for.
     mapping : Mapping
         The mapping as used.
     notes : tuple of str
-        What was changed or assumed without setting rows apart.
+        What was changed or assumed without rejecting rows.
     raw : dict of str to (polars.DataFrame or polars.LazyFrame), or None
         The raw tables, for `trace` (lazy after `open`); None where a folder holds none.
     """
@@ -69,12 +69,12 @@ class Intake:
 
     @property
     def customers(self) -> pl.DataFrame | None:
-        """One row a customer."""
+        """One row per customer."""
         return self.tables.get("customers")
 
     @property
     def products(self) -> pl.DataFrame | None:
-        """One row a product."""
+        """One row per product."""
         return self.tables.get("products")
 
     @property
@@ -89,21 +89,21 @@ class Intake:
 
     @property
     def campaigns(self) -> pl.DataFrame | None:
-        """One row a campaign."""
+        """One row per campaign."""
         return self.tables.get("campaigns")
 
     @property
     def survey(self) -> pl.DataFrame | None:
-        """One row a respondent."""
+        """One row per respondent."""
         return self.tables.get("survey")
 
     @property
     def assignments(self) -> pl.DataFrame | None:
-        """Which customer was drawn into which arm."""
+        """Which customer was assigned to which arm."""
         return self.tables.get("assignments")
 
     def trace(self, customer_id: str) -> Trace:
-        """Which raw rows stand behind this customer? See `segkit.ingest.store.Trace`."""
+        """Return the raw and clean rows of one customer; see `segkit.ingest.store.Trace`."""
         return trace_customer(self, customer_id)
 
     def save(
@@ -179,21 +179,21 @@ class Trace(Result):
 
     @property
     def text(self) -> str:
-        """What stands behind the customer, in a sentence or two."""
+        """Order lines, orders, events and amounts of the customer, and the rows rejected."""
         fates = self.to_frame()
-        apart = fates.filter(pl.col("fate") != "kept")
+        rejected = fates.filter(pl.col("fate") != "kept")
         reasons = ", ".join(
             f"{reason.replace('_', ' ')} {number(rows)}"
-            for reason, rows in apart["fate"].value_counts(sort=True).iter_rows()
+            for reason, rows in rejected["fate"].value_counts(sort=True).iter_rows()
         )
-        told = (
+        counts = (
             f"{number(self.lines)} clean order lines ({number(self.returns)} returns) in "
             f"{number(self.orders)} orders, net {number(self.amount)}, sales "
             f"{number(self.sales)}; {number(self.events)} events."
         )
-        if apart.height:
-            return f"{told} Set apart: {reasons}."
-        return f"{told} No row of this customer is set apart."
+        if rejected.height:
+            return f"{counts} Rejected: {reasons}."
+        return f"{counts} No row of this customer is rejected."
 
 
 def trace_customer(taken: Intake, customer_id: str) -> Trace:
@@ -207,7 +207,7 @@ def trace_customer(taken: Intake, customer_id: str) -> Trace:
     """
     if taken.tables and not taken.rejects:
         raise DataError(f"a customer cannot be traced: {taken.notes[-1]}")
-    asked, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
+    given_id, customer_id = customer_id, str(ids_of([customer_id], "customer_id")[0])
     raw: dict[str, pl.DataFrame] = {}
     clean: dict[str, pl.DataFrame] = {}
     for table, frame in taken.tables.items():
@@ -218,7 +218,7 @@ def trace_customer(taken: Intake, customer_id: str) -> Trace:
         raw[table] = _raw_rows(taken, table, clean[table], rejects)
     if not any(frame.height for frame in (*raw.values(), *clean.values())):
         raise DataError(
-            f"no row names customer {asked!r} (or it was erased); ids are text, compared "
+            f"no row names customer {given_id!r} (or it was erased); ids are text, compared "
             "letter by letter"
         )
     return _totals(customer_id, raw, clean)
@@ -324,23 +324,23 @@ def _write_rows(taken: Intake, folder: Path) -> None:
         (folder / inner).mkdir(parents=True, exist_ok=True)
     for name, rejects in taken.rejects.items():
         mapped = _mapped(taken, name)
-        own = [n for n in rejects.columns[:3] if n in REJECTED]
-        theirs = {n: n.removeprefix("raw_") if n.removeprefix("raw_") in REJECTED else n
-                  for n in rejects.columns if n not in own}  # fmt: skip
-        kept = [n for n, source in theirs.items() if source in mapped]
-        rejects.select(*own, *kept).write_parquet(
+        own_columns = [n for n in rejects.columns[:3] if n in REJECTED]
+        raw_columns = {n: n.removeprefix("raw_") if n.removeprefix("raw_") in REJECTED else n
+                  for n in rejects.columns if n not in own_columns}  # fmt: skip
+        mapped_columns = [n for n, source in raw_columns.items() if source in mapped]
+        rejects.select(*own_columns, *mapped_columns).write_parquet(
             folder / "rejects" / f"{name}.parquet", compression="zstd"
         )
     for name, rows in (taken.raw or {}).items():
         frame = _without_erased(rows, taken.rejects[name])
-        there = [n for n in frame.collect_schema().names() if n in _mapped(taken, name)]
-        frame.select(there).collect().write_parquet(
+        columns = [n for n in frame.collect_schema().names() if n in _mapped(taken, name)]
+        frame.select(columns).collect().write_parquet(
             folder / "raw" / f"{name}.parquet", compression="zstd"
         )
 
 
 def _mapped(taken: Intake, table: str) -> set[str]:
-    """Name the source columns that the clean table was made from, survey items included."""
+    """Return the source columns that the clean table was made from, survey items included."""
     part = taken.mapping.tables.get(table)
     named = set() if part is None else set(part.columns.values())
     extra = set(taken.tables[table].columns) if table in OPEN and table in taken.tables else set()
@@ -412,13 +412,13 @@ def open_intake(folder: Path) -> Intake:
         pointer = json.loads((folder / POINTER).read_text(encoding="utf-8"))
         rows = find_private(folder, pointer)
         if rows is None:
-            told = (
+            message = (
                 f"raw rows and rejects are not there: expected {pointer['store']} in "
                 f"{pointer['root']} (from the run's folder), or in ${VARIABLE}"
             )
-            notes = (*notes, told)
+            notes = (*notes, message)
     raw = {} if rows is None else {n: rows / "raw" / f"{n}.parquet" for n in tables}
-    there = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
+    stored_raw = {n: pl.scan_parquet(path) for n, path in raw.items() if path.is_file()}
     rejected = {} if rows is None else {n: rows / "rejects" / f"{n}.parquet" for n in tables}
     return Intake(
         StoredTables(tables),
@@ -426,5 +426,5 @@ def open_intake(folder: Path) -> Intake:
         ledger,
         Mapping.load(folder / MAPPING),
         notes,
-        there or None,
+        stored_raw or None,
     )

@@ -70,19 +70,19 @@ def read_events(columns: Columns) -> pl.DataFrame:
 
 
 def clean_events(columns: Columns, frame: pl.DataFrame, people: People) -> Cleaned:
-    """Judge events that were read by `read_events`."""
+    """Clean events that were read by `read_events`."""
     frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
     if people.births is not None:
         frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
     _note_repeats(columns, frame)
-    known = pl.col("event_type").is_in(EVENT_TYPES)
+    is_known = pl.col("event_type").is_in(EVENT_TYPES)
     rules = [
         *people_rules(people, frame),
         *date_rules(columns, "event_time", "event_day", frame),
         Rule(
             "kinds",
             "unknown_event_type",
-            ~known | pl.col("event_type").is_null(),
+            ~is_known | pl.col("event_type").is_null(),
             columns.shown("event_type"),
             "[events.values.event_type]",
         ),
@@ -115,9 +115,9 @@ def _listed(columns: Columns) -> list[Field]:
 
 
 def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleaned:
-    """Judge a table that was read by `read_table`.
+    """Clean a table that was read by `read_table`.
 
-    Rows without the contract's required values are set apart; optional values that cannot be
+    Rows without the contract's required values are rejected; optional values that cannot be
     read are left empty and counted in the notes. Repeated customers are merged: the first value
     that is there holds, and a refusal of consent outweighs a grant.
     """
@@ -138,17 +138,19 @@ def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleane
     elif table != "customers" and "customer_id" in frame.columns:
         rules += consent_rules(people)
     settled = settle(columns, frame, rules)
-    kept = settled.kept
+    kept_rows = settled.kept
     if table == "customers":
-        kept = _merge(frame, kept)
+        kept_rows = _merge(frame, kept_rows)
     if table == "fx":
-        kept = kept.with_columns(pl.col("currency").str.to_uppercase())
-    extra = [n for n in kept.columns if not n.startswith("__") and n not in _names(table, kept)]
-    return Cleaned(kept.select(*_names(table, kept), *extra), settled, refused)
+        kept_rows = kept_rows.with_columns(pl.col("currency").str.to_uppercase())
+    extra = [
+        n for n in kept_rows.columns if not n.startswith("__") and n not in _names(table, kept_rows)
+    ]
+    return Cleaned(kept_rows.select(*_names(table, kept_rows), *extra), settled, refused)
 
 
 def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> list[Rule]:
-    """Set rows apart that lack what the contract needs; note optional values left empty."""
+    """Reject rows that lack what the contract needs; note optional values left empty."""
     rules = []
     for f in listed:
         shown, col = columns.shown(f.name), pl.col(f.name)
@@ -202,36 +204,36 @@ def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     contract = {f.name for f in CONTRACTS[columns.table]}
     mapped = columns.mapping.tables[columns.table].columns
     used = set(mapped.values())
-    named = {ours: theirs for ours, theirs in mapped.items() if ours not in contract}
+    named = {name: raw_column for name, raw_column in mapped.items() if name not in contract}
     free = [n for n in columns.raw.columns if n not in used and n not in contract]
     if columns.table == "survey" and not named:
         named = {n: n for n in free}
-    made: list[pl.Expr] = []
-    for ours, theirs in named.items():
-        if ours in frame.columns or ours.startswith("__"):
+    columns_read: list[pl.Expr] = []
+    for name, raw_column in named.items():
+        if name in frame.columns or name.startswith("__"):
             continue
-        item = pl.lit(columns.cells(theirs))
+        item = pl.lit(columns.cells(raw_column))
         if columns.table == "survey":
-            item = pl.lit(_read_survey_item(columns, theirs))
-        made.append(item.alias(ours))
-    return columns.raw.select(made)
+            item = pl.lit(_read_survey_item(columns, raw_column))
+        columns_read.append(item.alias(name))
+    return columns.raw.select(columns_read)
 
 
-def _read_survey_item(columns: Columns, theirs: str) -> pl.Series:
+def _read_survey_item(columns: Columns, raw_column: str) -> pl.Series:
     """Read an item, and note how many of its answers could not be read."""
-    raw = columns.raw.get_column(theirs)
+    raw = columns.raw.get_column(raw_column)
     read = read_item(raw, columns.nulls)
     lost = count_unreadable(raw, read, columns.nulls)
     if lost:
         columns.notes.append(
-            f"survey: {counted(lost, 'answer')} to {theirs} cannot be read as a number and "
+            f"survey: {counted(lost, 'answer')} to {raw_column} cannot be read as a number and "
             f"{'is' if lost == 1 else 'are'} left empty"
         )
     return read
 
 
 def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
-    """Set rows apart that repeat the key of a table that others look things up in."""
+    """Reject rows that repeat the key of a table that others look up."""
     keys = {
         "customers": ["customer_id"],
         "products": ["product_id"],

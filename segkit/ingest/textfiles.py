@@ -29,7 +29,7 @@ Row = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """What a file, query or frame holds.
+    """Rows of a file, query or frame.
 
     Attributes
     ----------
@@ -96,22 +96,22 @@ def distinct_names(names: Row) -> tuple[list[str], list[str]]:
     >>> distinct_names(["id", "amount ", "amount", None])[0]
     ['id', 'amount', 'amount (2)', 'column 4']
     """
-    made: list[str] = []
+    distinct: list[str] = []
     notes = []
     bare = [(name or "").strip().strip("\ufeff") for name in names]
     taken = Counter(name for name in bare if name)
     for place, name in enumerate(bare, 1):
         new, again = name or f"column {place}", 1
-        while new in made:
+        while new in distinct:
             again += 1
             new = f"{name or f'column {place}'} ({again})"
-        made.append(new)
+        distinct.append(new)
     for name, count in taken.items():
         if count > 1:
-            later = [new for new, old in zip(made, bare, strict=True) if old == name][1:]
+            later = [new for new, old in zip(distinct, bare, strict=True) if old == name][1:]
             listed = ", ".join(repr(new) for new in later)
             notes.append(f"{count} columns are called {name!r}; the later are named {listed}")
-    return made, notes
+    return distinct, notes
 
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -228,18 +228,18 @@ def _decoded(path: Path, data: bytes, encoding: str | None, notes: list[str]) ->
 
 def _mixed(data: bytes) -> tuple[str, int]:
     """Decode lines in UTF-8, and those that are not in cp1252; count the latter."""
-    made, odd = [], 0
+    decoded, odd = [], 0
     for line in data.split(b"\n"):
         try:
-            made.append(line.decode("utf-8"))
+            decoded.append(line.decode("utf-8"))
         except UnicodeDecodeError:
-            made.append(line.decode("cp1252", errors="replace"))
+            decoded.append(line.decode("cp1252", errors="replace"))
             odd += 1
-    return "\n".join(made), odd
+    return "\n".join(decoded), odd
 
 
 def seen_encoding(data: bytes) -> str:
-    r"""See the encoding of a text: by its marks, UTF-8 if it decodes as such, or lines of both.
+    r"""Detect the encoding of a text: by its marks, UTF-8 if it decodes as such, or lines of both.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def seen_encoding(data: bytes) -> str:
 
 
 def seen_delimiter(sample: str) -> str:
-    r"""See which sign parts the cells: the one that gives the most columns, evenly over the lines.
+    r"""Detect the delimiter: the sign that gives the most columns, evenly over the lines.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def seen_delimiter(sample: str) -> str:
 
 
 def _parsed(lines: list[str], delimiter: str, quote: str | None) -> list[list[str]]:
-    """Part lines into cells; what a stray quote makes unreadable is left out."""
+    """Split lines into cells; what a stray quote makes unreadable is left out."""
     try:
         return list(_cells((f"{line.rstrip(chr(13))}\n" for line in lines), delimiter, quote))
     except (csv.Error, TypeError, ValueError):
@@ -301,7 +301,7 @@ def _parsed(lines: list[str], delimiter: str, quote: str | None) -> list[list[st
 
 
 def _cells(lines: Iterable[str], delimiter: str, quote: str | None) -> Any:
-    """Part lines into cells with Python's own reader."""
+    """Split lines into cells with Python's own reader."""
     if not quote:
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=delimiter, quotechar=quote)
@@ -316,7 +316,7 @@ def _titles(sample: str, delimiter: str, quote: str | None) -> int:
 
 
 def _after_lines(text: str, lines: int, place: int = 0) -> int:
-    """Give the place after so many lines from a place on."""
+    """Return the position after so many lines."""
     for _ in range(lines):
         end = text.find("\n", place)
         if end < 0:
@@ -415,7 +415,7 @@ def _one_by_one(
 
 
 def _unclosed(body: str, delimiter: str, quote: str) -> bool:
-    """Tell whether the last quoted cell runs to the end of the file."""
+    """Return whether the last quoted cell runs to the end of the file."""
     try:
         strict = csv.reader(
             io.StringIO(body, newline=""), delimiter=delimiter, quotechar=quote, strict=True

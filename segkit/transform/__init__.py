@@ -1,4 +1,4 @@
-"""How a customer table is made comparable: column by column, stated, stored, invertible."""
+"""Transform of a customer table: steps per column, stated, stored, invertible."""
 
 from segkit.transform.steps import CENTRES, Column
 from segkit.transform.table import Transform

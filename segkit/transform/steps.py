@@ -117,7 +117,7 @@ class Column:
 
 
 def shape_values(column: Column, values: Floats) -> Floats:
-    """Bend values by the column's shape, elementwise.
+    """Transform values by the column's shape, elementwise.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def shape_values(column: Column, values: Floats) -> Floats:
 
 
 def unshape(column: Column, shaped: Floats) -> Floats:
-    """Bend values back into the column's own units."""
+    """Transform values back into the column's own units."""
     if column.shape == "none":
         return shaped
     if column.shape == "log1p":
@@ -282,7 +282,7 @@ def _location(column: Column, shaped: Floats) -> tuple[float, float]:
 
 
 def share_topic_weights(columns: list[Column]) -> list[Column]:
-    """Give the columns of a topic the factor 1 / sqrt(how many there are)."""
+    """Return the columns of a topic the factor 1 / sqrt(how many there are)."""
     counts: dict[str, int] = {}
     for column in columns:
         if column.group is not None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transform(Result):
-    """Which steps make the columns comparable, and how they are undone.
+    """Steps that make the columns of a customer table comparable, and their inverse.
 
     Attributes
     ----------
@@ -144,15 +144,15 @@ class Transform(Result):
         if frame.height == 0:
             raise DataError("a transform needs at least one row to be fitted; the frame has none")
         fitted = [fit_column(column, numbers(frame, column.name)) for column in self.columns]
-        still = [column.name for column in fitted if column.spread == 0]
-        if still and (constant == "error" or len(still) == len(fitted)):
-            raise DataError(f"constant over all {frame.height} rows: {', '.join(still)}")
-        kept = [column for column in fitted if column.name not in still]
+        constant_columns = [column.name for column in fitted if column.spread == 0]
+        if constant_columns and (constant == "error" or len(constant_columns) == len(fitted)):
+            raise DataError(f"constant over all {frame.height} rows: {', '.join(constant_columns)}")
+        varying = [column for column in fitted if column.name not in constant_columns]
         reason = f"constant over all {frame.height} rows"
         return replace(
             self,
-            columns=tuple(share_topic_weights(kept)),
-            dropped=self.dropped + tuple((name, reason) for name in still),
+            columns=tuple(share_topic_weights(varying)),
+            dropped=self.dropped + tuple((name, reason) for name in constant_columns),
             rows=frame.height,
         )
 
@@ -180,7 +180,7 @@ class Transform(Result):
 
     @takes_frames
     def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Say, customer by customer, why `apply` cannot take a row; null where it can.
+        """Return, per customer, why `apply` cannot take a row; null where it can.
 
         A value that a shape cannot take (negative money under a logarithm: more returned than
         bought), an infinite one, or a missing one for which no fill is stated.
@@ -241,7 +241,7 @@ class Transform(Result):
             raise ModelError("the transform is not fitted; call .fit(frame) first")
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a column: steps, reason, missing values filled, what a centre means."""
+        """One row per column: steps, reason, missing values filled, what a centre means."""
         rows = [
             {
                 "column": column.name,
@@ -259,7 +259,7 @@ class Transform(Result):
 
     @property
     def text(self) -> str:
-        """What is done to how many columns, what was filled and dropped."""
+        """Summary of the steps, of values filled and of columns dropped."""
         counts: dict[str, int] = {}
         for column in self.columns:
             counts[column.shape] = counts.get(column.shape, 0) + 1
@@ -301,11 +301,11 @@ class Transform(Result):
                 winsor = item.get("winsor")
                 columns.append(Column(**{**item, "winsor": tuple(winsor) if winsor else None}))
             dropped = tuple((item["column"], item["why"]) for item in data["dropped"])
-            made = cls(tuple(columns), dropped, data["rows"])
+            transform = cls(tuple(columns), dropped, data["rows"])
         except (AttributeError, KeyError, TypeError, ValueError, ParameterError) as error:
             raise ModelError(f"the stored transform cannot be read: {error}") from error
-        made.check()
-        return made
+        transform.check()
+        return transform
 
     def check(self) -> None:
         """Raise ``ModelError`` where a stored transform cannot be what a fit gave.
