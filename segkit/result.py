@@ -1,10 +1,9 @@
-"""The result contract: what every analysis hands back, how it shows itself, how it is stored."""
+"""The contract of every result: its frame, its text, its page, and its storage as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import html
-import importlib
 import json
 import math
 from abc import abstractmethod
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from segkit.display import first_sentence, table_html
 from segkit.errors import DataError, ModelError
+from segkit.stored import name_of, name_of_path, type_of, upgrade_fields, version_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +69,9 @@ class Result:
         """
         try:
             made = decode(data)
-        except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        except ModelError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the stored {cls.__name__} cannot be read: {error!r}") from error
         if not isinstance(made, cls):
             raise ModelError(f"expected a stored {cls.__name__}, got {type(made).__name__}")
@@ -93,8 +95,9 @@ MOVED = {
 def encode(value: Any) -> Any:
     """Turn a value into JSON-ready data, tagging what JSON has no type for.
 
-    Frames, arrays, dates, decimals, paths, tuples, sets and (nested) dataclasses of segkit are
-    tagged with ``"$type"``; mappings need string keys.
+    Frames, arrays, dates, decimals, paths, tuples and sets are tagged with ``"$type"``; results
+    and their parts with their registered name and version (`segkit.stored`). Mappings need string
+    keys.
 
     Raises
     ------
@@ -126,8 +129,8 @@ def encode(value: Any) -> Any:
         # What a result only carries along, such as the tables that it was made from, is left out.
         stored = [f for f in dataclasses.fields(value) if f.metadata.get("stored", True)]
         fields = {f.name: encode(getattr(value, f.name)) for f in stored}
-        kind = f"{type(value).__module__}:{type(value).__qualname__}"
-        return {"$type": "dataclass", "class": kind, **fields}
+        name = name_of(type(value))
+        return {"$type": "object", "name": name, "version": version_of(name), "fields": fields}
     return _encode_array(value)
 
 
@@ -152,7 +155,7 @@ def decode(data: Any) -> Any:
     Raises
     ------
     ModelError
-        If a tag is unknown or names a class outside segkit.
+        If a tag, a type name or its version is unknown, or the fields are not the type's.
     """
     if isinstance(data, list):
         return [decode(item) for item in data]
@@ -161,23 +164,23 @@ def decode(data: Any) -> Any:
     kind = data.get("$type")
     if kind is None:
         return {key: decode(item) for key, item in data.items()}
-    if kind == "dataclass":
-        return _decode_dataclass(data)
+    if kind == "object":
+        return _decode_object(str(data["name"]), data["version"], data["fields"])
+    if kind == "dataclass":  # as segkit 0.1 wrote it
+        fields = {key: item for key, item in data.items() if key not in ("$type", "class")}
+        return _decode_object(name_of_path(str(data["class"])), 1, fields)
     return _decode_tagged(str(kind), data)
 
 
-def _decode_dataclass(data: Mapping[str, Any]) -> Any:
-    stored = str(data["class"])
-    module, _, name = MOVED.get(stored, stored).partition(":")
-    if module.split(".")[0] != "segkit":
-        raise ModelError(f"stored class {data['class']!r} is not one of segkit's")
-    kind: Any = importlib.import_module(module)
-    for part in name.split("."):
-        kind = getattr(kind, part)
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ModelError(f"stored class {data['class']!r} is not a dataclass")
-    fields = {key: decode(item) for key, item in data.items() if key not in ("$type", "class")}
-    return kind(**fields)
+def _decode_object(name: str, version: Any, stored: Mapping[str, Any]) -> Any:
+    kind = type_of(name)
+    fields = {key: decode(item) for key, item in upgrade_fields(name, version, stored).items()}
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ModelError(
+            f"the stored {name} has other fields than {kind.__name__}: {error}"
+        ) from error
 
 
 def _decode_tagged(kind: str, data: Mapping[str, Any]) -> Any:

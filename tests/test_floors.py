@@ -17,6 +17,7 @@ FLOORS = {
             "live",
             "result",
             "spreadsheets",
+            "stored",
             "writing",
         ),
     ],

@@ -39,6 +39,22 @@ def test_a_model_of_the_first_version_gives_the_same_scores(kind, archive):
     assert {name: describe_column(scores[name]) for name in scores.columns} == old
 
 
+def test_every_result_of_the_first_version_is_read_and_stored_again(archive):
+    renames = Renames.read()
+    files = sorted((archive / "results").glob("*.json"))
+    assert len(files) > 65
+    for file in files:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        result = decode(old["stored"])
+        frame = result.to_frame()
+        assert frame.height == old["rows"], file.stem
+        assert frame.columns == [renames.column(name) for name in old["columns"]], file.stem
+        data = json.loads(json.dumps(result.to_dict()))
+        again = type(result).from_dict(data)
+        assert again.to_frame().equals(frame), file.stem
+        assert again.to_dict() == data, file.stem
+
+
 def test_the_intake_of_a_working_folder_opens(archive):
     run = archive / "working" / "reports" / "simulated"
     taken = segkit.Intake.open(run / "01_data_audit" / "data" / "clean")

@@ -152,10 +152,10 @@ def test_the_generic_form_is_checked_too(models):
     model = models["segments"]
     data = model.to_dict()
     assert type(model).from_dict(data).to_data() == model.to_data()
-    data["segments"]["value"][0]["point"]["value"].pop()
+    data["fields"]["segments"]["value"][0]["fields"]["point"]["value"].pop()
     with pytest.raises(ModelError, match="point of S1 must be 2 numbers"):
         type(model).from_dict(data)
-    for junk in ({"$type": "dataclass"}, {"$type": "dataclass", "class": "segkit.none:No"}, [1]):
+    for junk in ({"$type": "dataclass"}, {"$type": "object", "name": "no"}, [1]):
         with pytest.raises(ModelError):
             type(model).from_dict(junk)
 

@@ -1,0 +1,317 @@
+"""Registered names of the types that are stored: results, models and their parts.
+
+A stored object carries a type name and a version, never a Python path, so that a class can move
+or be renamed. A new result gets a line in `TYPES`; a class that moved gets its new place there.
+Where the fields of a class are renamed or dropped, its version rises by one in `FIELDS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from segkit.errors import ModelError, unknown
+
+# Type name -> module and class. The module is imported when an object of the type is read.
+TYPES: dict[str, str] = {
+    "audience": "segkit.audience.audience:Audience",
+    "segment_contract": "segkit.audience.contract:SegmentContract",
+    "campaign_data": "segkit.campaign:Prelude",
+    "batch_segmentation": "segkit.cluster.batches:BatchSegmentation",
+    "k_choice": "segkit.cluster.choose:KChoice",
+    "method_comparison": "segkit.cluster.comparison:MethodComparison",
+    "division": "segkit.cluster.division:Division",
+    "mixed_columns": "segkit.cluster.gower:Space",
+    "segment_crossing": "segkit.cluster.grade:Crossing",
+    "k_means": "segkit.cluster.kmeans:KMeansFit",
+    "latent_class": "segkit.cluster.latent_model:LatentClass",
+    "latent_model": "segkit.cluster.latent_model:LatentModel",
+    "mixed_segment": "segkit.cluster.mixed_model:Example",
+    "mixed_model": "segkit.cluster.mixed_model:MixedModel",
+    "mixture_component": "segkit.cluster.mixture_model:Component",
+    "mixture_model": "segkit.cluster.mixture_model:MixtureModel",
+    "segment": "segkit.cluster.model:Segment",
+    "segment_model": "segkit.cluster.model:SegmentModel",
+    "segmentation": "segkit.cluster.outcome:Segmentation",
+    "silhouette": "segkit.cluster.silhouettes:Silhouette",
+    "stability": "segkit.cluster.stability:Stability",
+    "structure": "segkit.cluster.structure:Structure",
+    "two_step": "segkit.cluster.twostep:TwoStep",
+    "segment_validity": "segkit.cluster.validate:SegmentValidity",
+    "validity": "segkit.cluster.validity:Validity",
+    "structure_grade": "segkit.cluster.verdict:StructureGrade",
+    "repeat_rate": "segkit.cohorts:RepeatRate",
+    "retention": "segkit.cohorts:Retention",
+    "assignment": "segkit.experiment.assignment:Assignment",
+    "budget": "segkit.experiment.budget:Budget",
+    "segment_power": "segkit.experiment.by_segment:SegmentPower",
+    "eligibility": "segkit.experiment.eligible:Eligibility",
+    "metric": "segkit.experiment.metrics:Metric",
+    "offered": "segkit.experiment.offers:Offered",
+    "pilot": "segkit.experiment.pilot:Pilot",
+    "power": "segkit.experiment.power:Power",
+    "segmentation_test": "segkit.experiment.segmentations:SegmentationTest",
+    "item_coding": "segkit.factor.correlation:Coding",
+    "correlations": "segkit.factor.correlation:Correlations",
+    "score_side": "segkit.factor.correlation:ScoreSide",
+    "fit_indices": "segkit.factor.extraction:FitIndices",
+    "adequacy": "segkit.factor.fitting:Adequacy",
+    "loading_intervals": "segkit.factor.fitting:LoadingIntervals",
+    "factor_model": "segkit.factor.model:FactorModel",
+    "factor_count": "segkit.factor.number:FactorCount",
+    "survey_response": "segkit.factor.response:Response",
+    "survey_voice": "segkit.factor.response:Voice",
+    "reliability": "segkit.factor.scales:Reliability",
+    "factor_scores": "segkit.factor.scores:Scores",
+    "profile_validation": "segkit.factor.validation:Validation",
+    "customer_table": "segkit.features.build:CustomerTable",
+    "calendar": "segkit.features.calendar:Calendar",
+    "occasion": "segkit.features.calendar:Occasion",
+    "screening": "segkit.features.screening:Screening",
+    "audit": "segkit.ingest.audit:Audit",
+    "customer_counts": "segkit.ingest.clean:CustomerCounts",
+    "identities": "segkit.ingest.identity:Identities",
+    "ledger_apart": "segkit.ingest.ledger:Apart",
+    "ledger": "segkit.ingest.ledger:Ledger",
+    "ledger_part": "segkit.ingest.ledger:Part",
+    "ledger_step": "segkit.ingest.ledger:Step",
+    "mapping": "segkit.ingest.mapping:Mapping",
+    "table_mapping": "segkit.ingest.mapping:TableMapping",
+    "audit_finding": "segkit.ingest.questions:Finding",
+    "intake": "segkit.ingest.store:Intake",
+    "trace": "segkit.ingest.store:Trace",
+    "arm_balance": "segkit.lift.balance:Balance",
+    "sample_ratio": "segkit.lift.balance:SampleRatio",
+    "described_change": "segkit.lift.describing:Change",
+    "factorial": "segkit.lift.factorial:Factorial",
+    "campaign_profit": "segkit.lift.money:Money",
+    "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
+    "daily_lift": "segkit.lift.peeking:DailyLift",
+    "lift": "segkit.lift.result:Lift",
+    "customer_segments": "segkit.pipeline:CustomerSegments",
+    "first_step": "segkit.profile.action:FirstStep",
+    "persona": "segkit.profile.cards:Persona",
+    "personas": "segkit.profile.cards:Personas",
+    "profile": "segkit.profile.outcome:Profile",
+    "separation": "segkit.profile.separation:Separation",
+    "marker_rule": "segkit.profile.thresholds:MarkerRule",
+    "thresholds": "segkit.profile.thresholds:Thresholds",
+    "usability": "segkit.profile.usability:Usability",
+    "collinearity": "segkit.regression.design:Collinearity",
+    "drivers": "segkit.regression.drivers:Drivers",
+    "driver_importance": "segkit.regression.importance:Importance",
+    "driver_table": "segkit.regression.outcomes:DriverTable",
+    "price_response": "segkit.regression.price:PriceResponse",
+    "cuts": "segkit.rfm.cuts:Cuts",
+    "rfm": "segkit.rfm.scoring:RFM",
+    "concentration": "segkit.rfm.segments:Concentration",
+    "micro_segments": "segkit.rfm.segments:MicroSegments",
+    "sensitivity": "segkit.rfm.shifts:Sensitivity",
+    "rule_check": "segkit.rules.check:RuleCheck",
+    "all_conditions": "segkit.rules.conditions:All",
+    "between_condition": "segkit.rules.conditions:Between",
+    "comparison": "segkit.rules.conditions:Comparison",
+    "either_condition": "segkit.rules.conditions:Either",
+    "null_condition": "segkit.rules.conditions:IsNull",
+    "membership": "segkit.rules.conditions:Membership",
+    "negated_condition": "segkit.rules.conditions:Negation",
+    "domain": "segkit.rules.rule:Domain",
+    "rule": "segkit.rules.rule:Rule",
+    "rule_set": "segkit.rules.ruleset:RuleSet",
+    "scored_customers": "segkit.scoring:Scored",
+    "transform_column": "segkit.transform.steps:Column",
+    "transform": "segkit.transform.table:Transform",
+    "uplift_curve": "segkit.uplift.curve:UpliftCurve",
+    "segment_policy": "segkit.uplift.policy:SegmentPolicy",
+    "uplift": "segkit.uplift.score:Uplift",
+}
+
+# Type name -> the changes of its fields that made its versions 2, 3, ...: old name -> new name, or
+# None where the field is gone. A type that is not here has version 1.
+FIELDS: dict[str, list[dict[str, str | None]]] = {}
+
+# Python path that segkit 0.1 stored -> type name. Nothing is added: later files hold type names.
+FIRST: dict[str, str] = {
+    "segkit.audience.audience:Audience": "audience",
+    "segkit.audience.contract:SegmentContract": "segment_contract",
+    "segkit.campaign:Prelude": "campaign_data",
+    "segkit.cluster.batches:BatchSegmentation": "batch_segmentation",
+    "segkit.cluster.choose:KChoice": "k_choice",
+    "segkit.cluster.comparison:MethodComparison": "method_comparison",
+    "segkit.cluster.division:Division": "division",
+    "segkit.cluster.gower:Space": "mixed_columns",
+    "segkit.cluster.grade:Crossing": "segment_crossing",
+    "segkit.cluster.kmeans:KMeansFit": "k_means",
+    "segkit.cluster.latent_model:LatentClass": "latent_class",
+    "segkit.cluster.latent_model:LatentModel": "latent_model",
+    "segkit.cluster.mixed_model:Example": "mixed_segment",
+    "segkit.cluster.mixed_model:MixedModel": "mixed_model",
+    "segkit.cluster.mixture_model:Component": "mixture_component",
+    "segkit.cluster.mixture_model:MixtureModel": "mixture_model",
+    "segkit.cluster.model:Segment": "segment",
+    "segkit.cluster.model:SegmentModel": "segment_model",
+    "segkit.cluster.outcome:Segmentation": "segmentation",
+    "segkit.cluster.silhouettes:Silhouette": "silhouette",
+    "segkit.cluster.stability:Stability": "stability",
+    "segkit.cluster.structure:Structure": "structure",
+    "segkit.cluster.twostep:TwoStep": "two_step",
+    "segkit.cluster.validate:SegmentValidity": "segment_validity",
+    "segkit.cluster.validity:Validity": "validity",
+    "segkit.cluster.verdict:StructureGrade": "structure_grade",
+    "segkit.cohorts.repeats:RepeatRate": "repeat_rate",
+    "segkit.cohorts.retained:Retention": "retention",
+    "segkit.experiment.assignment:Assignment": "assignment",
+    "segkit.experiment.budget:Budget": "budget",
+    "segkit.experiment.by_segment:SegmentPower": "segment_power",
+    "segkit.experiment.eligible:Eligibility": "eligibility",
+    "segkit.experiment.metrics:Metric": "metric",
+    "segkit.experiment.offers:Offered": "offered",
+    "segkit.experiment.pilot:Pilot": "pilot",
+    "segkit.experiment.power:Power": "power",
+    "segkit.experiment.segmentations:SegmentationTest": "segmentation_test",
+    "segkit.factor.bootstrap:LoadingIntervals": "loading_intervals",
+    "segkit.factor.coding:Coding": "item_coding",
+    "segkit.factor.coding:ScoreSide": "score_side",
+    "segkit.factor.correlation:Correlations": "correlations",
+    "segkit.factor.indices:FitIndices": "fit_indices",
+    "segkit.factor.model:FactorModel": "factor_model",
+    "segkit.factor.number:FactorCount": "factor_count",
+    "segkit.factor.response:Response": "survey_response",
+    "segkit.factor.sampling:Adequacy": "adequacy",
+    "segkit.factor.scales:Reliability": "reliability",
+    "segkit.factor.scores:Scores": "factor_scores",
+    "segkit.factor.validation:Validation": "profile_validation",
+    "segkit.factor.voice:Voice": "survey_voice",
+    "segkit.features.calendar:Calendar": "calendar",
+    "segkit.features.calendar:Occasion": "occasion",
+    "segkit.features.table:CustomerTable": "customer_table",
+    "segkit.identity.outcome:Identities": "identities",
+    "segkit.ingest.audit:Audit": "audit",
+    "segkit.ingest.counts:CustomerCounts": "customer_counts",
+    "segkit.ingest.findings:Finding": "audit_finding",
+    "segkit.ingest.mapping:Mapping": "mapping",
+    "segkit.ingest.mapping:TableMapping": "table_mapping",
+    "segkit.ingest.process:Intake": "intake",
+    "segkit.ingest.trace:Trace": "trace",
+    "segkit.ledger:Apart": "ledger_apart",
+    "segkit.ledger:Ledger": "ledger",
+    "segkit.ledger:Part": "ledger_part",
+    "segkit.ledger:Step": "ledger_step",
+    "segkit.lift.balance:Balance": "arm_balance",
+    "segkit.lift.balance:SampleRatio": "sample_ratio",
+    "segkit.lift.describing:Change": "described_change",
+    "segkit.lift.factorial:Factorial": "factorial",
+    "segkit.lift.money:Money": "campaign_profit",
+    "segkit.lift.outcomes:Outcomes": "campaign_outcomes",
+    "segkit.lift.peeking:DailyLift": "daily_lift",
+    "segkit.lift.result:Lift": "lift",
+    "segkit.pipeline:CustomerSegments": "customer_segments",
+    "segkit.profile.action:FirstStep": "first_step",
+    "segkit.profile.cards:Persona": "persona",
+    "segkit.profile.cards:Personas": "personas",
+    "segkit.profile.outcome:Profile": "profile",
+    "segkit.profile.separation:Separation": "separation",
+    "segkit.profile.thresholds:MarkerRule": "marker_rule",
+    "segkit.profile.thresholds:Thresholds": "thresholds",
+    "segkit.profile.usability:Usability": "usability",
+    "segkit.regression.collinear:Collinearity": "collinearity",
+    "segkit.regression.drivers:Drivers": "drivers",
+    "segkit.regression.importance:Importance": "driver_importance",
+    "segkit.regression.outcomes:DriverTable": "driver_table",
+    "segkit.regression.price:PriceResponse": "price_response",
+    "segkit.rfm.cuts:Cuts": "cuts",
+    "segkit.rfm.lorenz:Concentration": "concentration",
+    "segkit.rfm.micro:MicroSegments": "micro_segments",
+    "segkit.rfm.scoring:RFM": "rfm",
+    "segkit.rfm.shifts:Sensitivity": "sensitivity",
+    "segkit.rules.check:RuleCheck": "rule_check",
+    "segkit.rules.conditions:All": "all_conditions",
+    "segkit.rules.conditions:Between": "between_condition",
+    "segkit.rules.conditions:Comparison": "comparison",
+    "segkit.rules.conditions:Either": "either_condition",
+    "segkit.rules.conditions:IsNull": "null_condition",
+    "segkit.rules.conditions:Membership": "membership",
+    "segkit.rules.conditions:Negation": "negated_condition",
+    "segkit.rules.rule:Domain": "domain",
+    "segkit.rules.rule:Rule": "rule",
+    "segkit.rules.ruleset:RuleSet": "rule_set",
+    "segkit.scoring:Scored": "scored_customers",
+    "segkit.screening.result:Screening": "screening",
+    "segkit.transform.column:Column": "transform_column",
+    "segkit.transform.table:Transform": "transform",
+    "segkit.uplift.curve:UpliftCurve": "uplift_curve",
+    "segkit.uplift.policy:SegmentPolicy": "segment_policy",
+    "segkit.uplift.score:Uplift": "uplift",
+}
+
+
+def version_of(name: str) -> int:
+    """Return the version of a type's fields."""
+    return 1 + len(FIELDS.get(name, ()))
+
+
+@functools.cache
+def type_of(name: str) -> type[Any]:
+    """Import the class of a type name.
+
+    Raises
+    ------
+    ModelError
+        If no type has the name.
+    """
+    if name not in TYPES:
+        raise ModelError(unknown("stored type", name, sorted(TYPES)))
+    module, _, own = TYPES[name].partition(":")
+    kind = getattr(importlib.import_module(module), own)
+    assert isinstance(kind, type)  # noqa: S101 - narrows the type; a test reads every entry
+    return kind
+
+
+def name_of(kind: type[Any]) -> str:
+    """Return the type name of a class.
+
+    Raises
+    ------
+    ModelError
+        If the class has none.
+    """
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    name = next((name for name, own in TYPES.items() if own == path), None)
+    if name is None:
+        raise ModelError(f"cannot store a {kind.__name__}: {path} is not among the stored types")
+    return name
+
+
+def name_of_path(path: str) -> str:
+    """Return the type name of a Python path that segkit 0.1 stored.
+
+    Raises
+    ------
+    ModelError
+        If segkit 0.1 stored no such class.
+    """
+    if path not in FIRST:
+        raise ModelError(f"stored class {path!r} is not one of segkit's")
+    return FIRST[path]
+
+
+def upgrade_fields(name: str, version: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored fields under the names of the present version.
+
+    Raises
+    ------
+    ModelError
+        If the version is not one of the type's, such as that of a later segkit.
+    """
+    newest = version_of(name)
+    if not isinstance(version, int) or not 1 <= version <= newest:
+        raise ModelError(
+            f"the stored {name} has version {version!r}; this segkit reads versions 1 to {newest}"
+        )
+    current = dict(fields)
+    for change in FIELDS.get(name, [])[version - 1 :]:
+        names = {field: change.get(field, field) for field in current}
+        current = {new: current[old] for old, new in names.items() if new is not None}
+    return current
