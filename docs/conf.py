@@ -19,13 +19,14 @@ extensions = [
     "numpydoc",
     "myst_nb",
     "house",
+    "studies",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "py:obj"  # `segkit.segment` in a docstring becomes a link (docs/_ext/house.py)
 
 # MyST: pages are Markdown; their cells run in a kernel each time that the site is built.
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True
@@ -51,7 +52,7 @@ html_show_sourcelink = False
 html_show_copyright = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "footer_start": [],
@@ -61,4 +62,7 @@ html_theme_options = {
     "navigation_depth": 3,
     "show_prev_next": False,
 }
-html_sidebars = {"index": [], "tutorial": [], "architecture": [], "glossary": [], "methods": []}
+html_sidebars = {
+    page: []
+    for page in ("index", "tutorial", "methods", "architecture", "glossary", "contributing")
+}
