@@ -66,7 +66,7 @@ _MAP: dict[str, str] = {
     # Do two divisions agree, and how near is one to the truth?
     "compare_assignments": "segkit.cluster.grade",
     "grade_segments": "segkit.cluster.grade",
-    "grade_structure": "segkit.cluster.verdict",
+    "grade_structure": "segkit.cluster.grade",
     # How many segments, how good are they?
     "choose_k": "segkit.cluster.choose",
     "assess_stability": "segkit.cluster.stability",

@@ -45,7 +45,7 @@ BEHAVIOUR = (
 )
 MOST_MISSING = 0.5
 # Customers that segments are looked for among: with fewer, five segments could not all have the ten
-# that a segment needs to be judged (`segkit.cluster.stability_tables.LEAST_SEGMENT`), and k is
+# that a segment needs to be judged (`segkit.cluster.stability.LEAST_SEGMENT`), and k is
 # chosen from noise.
 LEAST_CUSTOMERS = 50
 # Days of the windows over which features are also counted, beside all of a customer's time.

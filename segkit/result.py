@@ -80,6 +80,11 @@ class Result:
 
 # Classes that files of the first version name by their module then, and where they are now.
 MOVED = {
+    **{f"segkit.cluster.{old}:{name}": f"segkit.cluster.{new}:{name}" for old, name, new in (
+        ("silhouettes", "Silhouette", "validity"),
+        ("verdict", "StructureGrade", "grade"),
+        ("comparison", "MethodComparison", "methods"),
+    )},
     **{f"segkit.ledger:{name}": f"segkit.ingest.ledger:{name}"
        for name in ("Ledger", "Step", "Apart", "Part")},
     "segkit.identity.outcome:Identities": "segkit.ingest.identity:Identities",

@@ -112,7 +112,7 @@ FAULTS = [
         "adjusted Rand index",
     ),
     Fault(
-        "cluster/silhouettes.py",
+        "cluster/validity.py",
         "/ np.maximum(size - 1, 1)",
         "/ np.maximum(size, 1)",
         "test_cluster_validity",
@@ -126,7 +126,7 @@ FAULTS = [
         "the gap statistic's rule of one standard error",
     ),
     Fault(
-        "cluster/gap.py",
+        "cluster/criteria.py",
         "rng.uniform(low, high, size=turned.shape)",
         "rng.uniform(0.0, 1.0, size=turned.shape)",
         "test_cluster_choose",

@@ -6,8 +6,7 @@ import pytest
 from sklearn.datasets import load_iris, make_blobs
 
 from segkit.cluster.choose import KChoice, _recommend, choose_k
-from segkit.cluster.criteria import CRITERIA, QUICK, VOTERS, vote
-from segkit.cluster.gap import gap_statistic
+from segkit.cluster.criteria import CRITERIA, QUICK, VOTERS, gap_statistic, vote
 from segkit.cluster.ward import ward_linkage
 from segkit.errors import DataError, ParameterError
 

@@ -4,11 +4,9 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
-from segkit.cluster.assign import nearest_centre, squared_distances, within_ss
-from segkit.cluster.kmeans import fit_kmeans
-from segkit.cluster.tree import cut_tree
+from segkit.cluster.kmeans import fit_kmeans, nearest_centre, squared_distances, within_ss
 from segkit.cluster.twostep import two_step
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import DataError, ParameterError
 
 

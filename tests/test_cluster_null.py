@@ -5,8 +5,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from segkit.cluster.null import normal_scores, null_reference, unimodal_margin
-from segkit.cluster.structure import Structure, assess_structure
-from segkit.cluster.valleys import gabriel_pairs, shallowest_valley
+from segkit.cluster.structure import Structure, assess_structure, gabriel_pairs, shallowest_valley
 from segkit.errors import DataError, ParameterError
 from tests.studies._populations import continuum, mixture
 

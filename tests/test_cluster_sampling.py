@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segkit.cluster.sampling import fair_sample
+from segkit.cluster.matrix import fair_sample
 
 
 def test_the_sample_is_the_same_for_shuffled_rows():

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import segkit
 from segkit.cluster import cluster_customers
-from segkit.cluster.tables import RESULT_COLUMNS
+from segkit.cluster.matrix import RESULT_COLUMNS
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.result import decode, encode
 from segkit.transform import Transform

@@ -22,8 +22,14 @@ from segkit.cluster.agreement import (
 )
 from segkit.cluster.choose import KChoice, choose_k
 from segkit.cluster.refits import RefitPlan, compare_refits, refit_samples
-from segkit.cluster.stability import Stability, assess_stability
-from segkit.cluster.stability_tables import LEAST_SEGMENT, band, flows, numbered
+from segkit.cluster.stability import (
+    LEAST_SEGMENT,
+    Stability,
+    assess_stability,
+    band,
+    flows,
+    numbered,
+)
 from segkit.errors import DataError, ParameterError
 from segkit.stats.threads import single_thread
 from tests.reference.clusters import IRIS_JACCARD

@@ -10,21 +10,18 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, make_blobs
 
 from segkit.cluster.matrix import as_codes, as_matrix, fair_order
-from segkit.cluster.silhouettes import (
-    silhouette,
-    silhouette_samples,
-    silhouettes_of,
-    squared_silhouette_samples,
-)
-from segkit.cluster.tree import cut_tree
 from segkit.cluster.validity import (
     Validity,
     calinski_harabasz,
     cluster_validity,
     davies_bouldin,
     mixture_bic,
+    silhouette,
+    silhouette_samples,
+    silhouettes_of,
+    squared_silhouette_samples,
 )
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import DataError, ParameterError
 from tests.reference.clusters import IRIS_BIC, IRIS_KMEANS, IRIS_KMEANS_3, IRIS_WARD_3
 

@@ -1,11 +1,11 @@
-"""Tests of `segkit.cluster.verdict`: the verdict on the structure beside the truth."""
+"""Tests of `segkit.cluster.grade`: the verdict on the structure beside the truth."""
 
 import numpy as np
 import polars as pl
 import pytest
 
+from segkit.cluster.grade import grade_structure
 from segkit.cluster.structure import assess_structure
-from segkit.cluster.verdict import grade_structure
 from segkit.errors import ColumnError
 
 QUICK = {"k_range": [2, 3], "n_null": 19, "n_boot": 4}

@@ -6,8 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from segkit.cluster.estimators import Ward
-from segkit.cluster.tree import cut_tree, leaf_order
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, leaf_order, ward_linkage
 from segkit.errors import DataError, ParameterError
 
 

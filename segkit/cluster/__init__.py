@@ -11,8 +11,8 @@ from typing import Any
 _MAP: dict[str, str] = {
     "Ward": "segkit.cluster.estimators",
     "ward_linkage": "segkit.cluster.ward",
-    "cut_tree": "segkit.cluster.tree",
-    "leaf_order": "segkit.cluster.tree",
+    "cut_tree": "segkit.cluster.ward",
+    "leaf_order": "segkit.cluster.ward",
     "fit_kmeans": "segkit.cluster.kmeans",
     "cluster_parquet": "segkit.cluster.batches",
     "two_step": "segkit.cluster.twostep",

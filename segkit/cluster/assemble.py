@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.cluster.assign import centres_of, nearest_centre, within_ss
+from segkit.cluster.kmeans import centres_of, nearest_centre, within_ss
 from segkit.cluster.matrix import fair_order
 from segkit.cluster.model import Segment, SegmentModel
 from segkit.cluster.naming import name_segments

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.assign import SETTLE_STEPS
-from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, vote
+from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
+from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
-from segkit.cluster.measures import measure
 from segkit.cluster.refits import SharedRefits, check_method, partitions_of
 from segkit.display import number
 from segkit.errors import DataError, ParameterError

@@ -8,9 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from segkit.cluster.assign import centres_of, nearest_centre, order_groups
-from segkit.cluster.tree import cut_tree
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups
+from segkit.cluster.ward import cut_tree, ward_linkage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,10 +16,10 @@ import polars as pl
 
 from segkit.cluster.division import Division, by_size, segment_ids
 from segkit.cluster.latent_model import LatentClass, LatentModel, answer_deviances, read_answers
+from segkit.cluster.matrix import feature_rows
 from segkit.cluster.mixture_model import probabilities
 from segkit.cluster.naming import name_segments
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import feature_rows
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames

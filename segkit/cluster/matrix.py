@@ -1,16 +1,28 @@
-"""What goes into a clustering: a checked matrix, codes for labels, an order-free shuffle."""
+"""Input of every clustering: rows by customer, a checked matrix, codes of labels, fair samples."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import from_memory
+from segkit.ids import with_ids
+from segkit.transform import Transform
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+
+
+BLOCK = 16_384
+TABLE_BITS = 22
+# What tables of segments hold beside the features: one of these names would replace the other.
+RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "reach", "weight")
 
 
 def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:
@@ -127,26 +139,14 @@ def fair_order(X: Floats, seed: int) -> Ints:
     >>> bool((X[::-1][fair_order(X[::-1], 0)] == first).all())
     True
     """
-    key = np.full(len(X), np.uint64(seed & 0xFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15))
-    for column in np.ascontiguousarray(X.T + 0.0):  # + 0.0 turns -0.0 into 0.0
-        key = _mixed(key ^ column.view(np.uint64))
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    new = np.r_[True, ordered[1:] != ordered[:-1]]
-    if new.all():
+    keys = _row_keys(X, np.uint64(seed & 0xFFFFFFFF) + np.uint64(0x9E3779B97F4A7C15))
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    if (ordered[1:] != ordered[:-1]).all():
         return order
-    starts = np.flatnonzero(new)
-    copy = np.arange(len(X)) - np.repeat(starts, np.diff(np.r_[starts, len(X)]))
-    second = np.empty_like(key)
-    second[order] = _mixed(ordered + copy.astype(np.uint64))
+    second = np.empty_like(keys)
+    second[order] = _told_apart(ordered)
     return np.argsort(second, kind="stable")
-
-
-def _mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix the bits of 64-bit keys (the finaliser of SplitMix64; Steele et al. 2014)."""
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))
 
 
 def distinct_rows(X: Floats, enough: int) -> int:
@@ -203,3 +203,190 @@ def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
         return kept, []
     left = ", ".join(str(k) for k in ks if k not in kept)
     return kept, [f"k = {left} left out: only {distinct} distinct rows"]
+
+
+def fair_sample(X: Floats, size: int, seed: int) -> Ints:
+    """Return row numbers of a simple random sample, the same for a shuffled table.
+
+    As `fair_order`, but without ordering all rows: every row is hashed from
+    its values, copies of one row are told apart by a second hash of their running number, and
+    the smallest hashes make the sample. Which of several equal rows is taken makes no difference.
+
+    Parameters
+    ----------
+    X : array (n, d)
+        Finite numbers.
+    size : int
+        Rows wanted; all n, in a fair order, where there are no more.
+    seed : int
+
+    Returns
+    -------
+    array (min(size, n),)
+        In an order given by the rows' values.
+
+    Examples
+    --------
+    >>> X = np.arange(1000.0)[:, None]
+    >>> rows = fair_sample(X, 3, 0)
+    >>> bool((X[rows] == X[::-1][fair_sample(X[::-1], 3, 0)]).all())
+    True
+    """
+    n = X.shape[0]
+    if n <= size:
+        return fair_order(X, seed)
+    start_key = np.uint64((seed * 0x9E3779B97F4A7C15 + 0x5851F42D4C957F2D) & (2**64 - 1))
+    keys = _row_keys(X, start_key)
+    ordered = np.sort(keys)
+    wanted = ordered[_smallest(_told_apart(ordered), size)]
+    chosen, copies = np.unique(wanted, return_counts=True)
+    rows = _rows_with(keys, chosen)
+    held = keys[rows]
+    starts = np.searchsorted(held, chosen)
+    number = np.arange(rows.shape[0]) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    return rows[number < np.repeat(copies, np.diff(np.append(starts, len(rows))))]
+
+
+def _row_keys(X: Floats, start_key: np.uint64) -> Keys:
+    """Hash every row's values to 64 bits."""
+    keys = np.empty(X.shape[0], dtype=np.uint64)
+    for start in range(0, X.shape[0], BLOCK):
+        columns = np.ascontiguousarray(X[start : start + BLOCK].T) + 0.0  # -0.0 becomes 0.0
+        key = np.full(columns.shape[1], start_key)
+        for column in columns:
+            key ^= column.view(np.uint64)
+            _mix(key)
+        keys[start : start + BLOCK] = key
+    return keys
+
+
+def _mix(key: Keys) -> None:
+    """Mix the bits of keys in place (the finaliser of SplitMix64; Steele et al. 2014)."""
+    key ^= key >> np.uint64(30)
+    key *= np.uint64(0xBF58476D1CE4E5B9)
+    key ^= key >> np.uint64(27)
+    key *= np.uint64(0x94D049BB133111EB)
+    key ^= key >> np.uint64(31)
+
+
+def _told_apart(ordered: Keys) -> Keys:
+    """Hash sorted keys again, the copies of one key by their running number."""
+    second = ordered.copy()
+    same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    if same.shape[0]:
+        new = np.ones(ordered.shape[0], dtype=bool)
+        new[same] = False
+        starts = np.flatnonzero(new)
+        lengths = np.diff(np.append(starts, ordered.shape[0]))
+        second += (np.arange(ordered.shape[0]) - np.repeat(starts, lengths)).astype(np.uint64)
+    for start in range(0, second.shape[0], BLOCK):
+        _mix(second[start : start + BLOCK])
+    return second
+
+
+def _smallest(keys: Keys, size: int) -> Ints:
+    """Return the places of the ``size`` smallest keys, going through few of them."""
+    share = (size + 6 * size**0.5 + 10) / keys.shape[0]
+    below = np.flatnonzero(keys < np.uint64(int(min(share, 1.0) * (2**64 - 2**12))))
+    if below.shape[0] < size:
+        below = np.arange(keys.shape[0])
+    return below[np.argpartition(keys[below], size - 1)[:size]]
+
+
+def _rows_with(keys: Keys, chosen: Keys) -> Ints:
+    """Return the rows whose key is among ``chosen`` (sorted), in order of the keys."""
+    shift = np.uint64(64 - TABLE_BITS)
+    table = np.zeros(2**TABLE_BITS, dtype=bool)
+    table[chosen >> shift] = True
+    rows = np.flatnonzero(table[keys >> shift])
+    place = np.minimum(np.searchsorted(chosen, keys[rows]), chosen.shape[0] - 1)
+    rows = rows[chosen[place] == keys[rows]]
+    order: Ints = np.argsort(keys[rows], kind="stable")
+    return np.asarray(rows[order])
+
+
+def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:
+    """Return `customer_rows` of what segments are made of.
+
+    Raises
+    ------
+    ColumnError, DataError, ParameterError
+        As `customer_rows`; ParameterError too if a feature has the name of a column of the result.
+
+    Examples
+    --------
+    >>> feature_rows(pl.DataFrame({"customer_id": [2, 1], "age": [30, 40]}), ["age"]).columns
+    ['customer_id', 'age']
+    """
+    taken = [name for name in RESULT_COLUMNS if name in features]
+    if taken:
+        raise ParameterError(
+            f"the table of segments has a column {' and '.join(taken)} of its own; rename the "
+            f"{'feature' if len(taken) == 1 else 'features'}"
+        )
+    return customer_rows(frame, features)
+
+
+def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
+    """Return ``customer_id`` and the needed columns as polars, ordered by customer.
+
+    Parameters
+    ----------
+    frame : polars or pandas DataFrame, or polars LazyFrame
+    columns : sequence of str
+
+    Raises
+    ------
+    ColumnError
+        If ``customer_id`` or a column is absent.
+    DataError
+        If an id is missing or comes twice, or there are fewer than two customers.
+    ParameterError
+        If no column is named, one twice, or ``customer_id``.
+
+    Examples
+    --------
+    >>> customer_rows(pl.DataFrame({"customer_id": [2, 1], "age": [30, 40]}), ["age"]).rows()
+    [('1', 40), ('2', 30)]
+    """
+    frame = with_ids(from_memory(frame), "the customer table")
+    if not columns:
+        raise ParameterError("no features were named; name at least one numeric column")
+    if isinstance(columns, str):
+        raise ParameterError(f"expected a list of columns, such as [{columns!r}]; got text")
+    if len(set(columns)) < len(columns):
+        raise ParameterError(f"a feature is named twice: {', '.join(columns)}")
+    if "customer_id" in columns:
+        raise ParameterError("customer_id says who a customer is; it is no feature")
+    require_columns(frame.columns, ["customer_id", *columns], "the customer table")
+    ids = frame.get_column("customer_id")
+    if ids.null_count() or ids.n_unique() < frame.height:
+        raise DataError(
+            f"customer_id must be there and differ on every row; {ids.null_count()} are missing, "
+            f"{frame.height - ids.n_unique()} are repeats"
+        )
+    if frame.height < 2:
+        raise DataError(f"segments need at least two customers; the table has {frame.height}")
+    table: pl.DataFrame = frame.select("customer_id", *columns)
+    return table.sort("customer_id")
+
+
+def fitted_transform(
+    table: pl.DataFrame, features: Sequence[str], given: Transform | None
+) -> Transform:
+    """Return the transform given, fitted where it was not, or a proposal fitted to the table.
+
+    Raises
+    ------
+    ParameterError
+        If the given transform's columns are not the features.
+    """
+    if given is None:
+        return Transform.propose(table, features).fit(table)
+    known = {*given.names, *(name for name, _ in given.dropped)}
+    if known != set(features):
+        raise ParameterError(
+            f"the transform's columns ({', '.join(sorted(known))}) are not the features "
+            f"({', '.join(sorted(features))})"
+        )
+    return given if given.rows is not None else given.fit(table)

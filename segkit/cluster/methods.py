@@ -1,10 +1,11 @@
-"""Do the segments hang on the method? The same customers by every method, side by side."""
+"""Comparison of clustering methods on the same customers."""
 
 from __future__ import annotations
 
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -12,32 +13,132 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
-from segkit.cluster.comparison import WORDS, MethodComparison
 from segkit.cluster.gower import gower, learn_space
-from segkit.cluster.matrix import fair_order
+from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
 from segkit.cluster.medoids import mean_silhouette
 from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
-from segkit.cluster.stability_tables import LEAST_SEGMENT
-from segkit.cluster.tables import feature_rows, fitted_transform
+from segkit.cluster.stability import LEAST_SEGMENT
 from segkit.cluster.validity import cluster_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.live import steps
+from segkit.result import Result
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from segkit.plot import Figure
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Fit = Callable[[pl.DataFrame], Any]
+
+
+WORDS = {
+    "ward": "Ward",
+    "two-step": "two-step Ward",
+    "kmeans": "k-means",
+    "mixture": "Gaussian mixture",
+    "medoids": "Gower k-medoids",
+    "prototypes": "k-prototypes",
+}
+
 
 NUMERIC = ("ward", "two-step", "kmeans", "mixture")
 MIXED = ("medoids", "prototypes")
 ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodComparison(Result):
+    """The same customers in the same number of segments by several methods.
+
+    Attributes
+    ----------
+    methods : polars.DataFrame
+        One row a method: method; name; smallest_share and largest_share of the segments over all
+        customers; and, on the sample that all methods were fitted to, silhouette, davies_bouldin,
+        calinski_harabasz, explained_share (of the transformed numeric variables);
+        gower_silhouette (on all columns; null without categories); jaccard and jaccard_least (mean
+        over segments of at least 10 customers, and of the least stable, of the clusterwise Jaccard
+        coefficient over the refits); rand (mean adjusted Rand index of the refits with the
+        segmentation); agreement (mean adjusted Rand index with the other methods, over all
+        customers); refits; seconds.
+    agreement : polars.DataFrame
+        One row a pair, both ways and with itself: first, second, adjusted_rand.
+    sizes : polars.DataFrame
+        method, segment (numbered alike: a number continues the first method's), customers, share.
+    assignments : polars.DataFrame
+        customer_id and one column a method: the segment's number.
+    k : int
+    rows : int
+        Customers that the methods were fitted to, the same for all.
+    seed : int
+    notes : tuple of str
+        What was left out or sampled.
+    """
+
+    methods: pl.DataFrame
+    agreement: pl.DataFrame
+    sizes: pl.DataFrame
+    assignments: pl.DataFrame
+    k: int
+    rows: int
+    seed: int
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the methods, one row each."""
+        return self.methods
+
+    @property
+    def text(self) -> str:
+        """Whether the segments hang on the method, and which division comes out again best."""
+        n = self.assignments.height
+        parts = [
+            (
+                f"{number(self.methods.height)} methods put {number(n)} customers into "
+                f"{number(self.k)} segments: {', '.join(self.methods['name'].to_list())}."
+            )
+        ]
+        pairs = self.agreement.filter(pl.col("first") < pl.col("second")).sort("adjusted_rand")
+        if pairs.height:
+            low, high = pairs.row(0, named=True), pairs.row(-1, named=True)
+            told = (
+                f"They agree most for {high['first']} and {high['second']} (adjusted Rand index "
+                f"{number(high['adjusted_rand'])})"
+            )
+            if pairs.height > 1:
+                told += (
+                    f", least for {low['first']} and {low['second']} "
+                    f"({number(low['adjusted_rand'])})"
+                )
+            parts.append(f"{told}.")
+        known = self.methods.drop_nulls("jaccard")
+        if known.height:
+            best = known.sort("jaccard", descending=True, maintain_order=True).row(0, named=True)
+            name = best["name"]
+            parts.append(
+                f"{name[:1].upper()}{name[1:]} comes out again best over {number(best['refits'])} "
+                f"refits to resampled customers (mean Jaccard {number(best['jaccard'])}, its "
+                f"least stable segment {number(best['jaccard_least'])})."
+            )
+        parts += self.notes
+        parts.append(
+            "Where methods agree, the segments do not hang on the choice of one; silhouette and "
+            "sum of squares favour the methods that seek round groups, so they do not decide."
+        )
+        return " ".join(parts)
+
+    def plot(self) -> Figure:
+        """Draw how far each pair of methods agrees."""
+        from segkit.plot import heatmap
+
+        return heatmap(
+            self.agreement, "second", "first", "adjusted_rand", percent=False,
+            title="How far the methods agree", x_label="method", y_label="method",
+            value_label="adjusted Rand index (1: the same segments)",
+        )  # fmt: skip
 
 
 @takes_frames

@@ -11,12 +11,12 @@ import polars as pl
 
 from segkit.cluster.division import Division, by_size, segment_ids
 from segkit.cluster.gower import Encoded, Space, gower, learn_space
+from segkit.cluster.matrix import feature_rows
 from segkit.cluster.medoids import mean_silhouette, pam
 from segkit.cluster.mixed_model import WAYS, Example, MixedModel, distances_to
 from segkit.cluster.naming import name_segments
 from segkit.cluster.prototypes import default_gamma, fit_prototypes, joined_codes
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import feature_rows
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames

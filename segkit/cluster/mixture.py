@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.division import Division, by_size, segment_ids
-from segkit.cluster.matrix import distinct_rows, fair_order
+from segkit.cluster.matrix import distinct_rows, fair_order, feature_rows, fitted_transform
 from segkit.cluster.mixture_model import Component, MixtureModel, deviances, probabilities
 from segkit.cluster.naming import name_segments
 from segkit.cluster.scoring import reaches
-from segkit.cluster.tables import feature_rows, fitted_transform
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from segkit.cluster.assign import squared_distances
+from segkit.cluster.kmeans import squared_distances
 from segkit.cluster.scoring import ALIKE, check_renaming, score_rows, scored
 from segkit.cluster.stored import StoredModel
 from segkit.display import number, percent

@@ -17,11 +17,9 @@ from segkit.cluster.agreement import (
     overlaps,
     prediction_strength,
 )
-from segkit.cluster.assign import centres_of, nearest_centre, settle
-from segkit.cluster.kmeans import fit_kmeans
+from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
 from segkit.cluster.matrix import Floats, Ints
-from segkit.cluster.tree import cut_tree
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import ParameterError, unknown
 from segkit.live import steps
 

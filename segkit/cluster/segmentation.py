@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.cluster.assemble import Found, Wishes, assemble
-from segkit.cluster.assign import SETTLE_STEPS, centres_of, order_groups, settle
-from segkit.cluster.kmeans import fit_kmeans
-from segkit.cluster.matrix import distinct_rows
+from segkit.cluster.kmeans import SETTLE_STEPS, centres_of, fit_kmeans, order_groups, settle
+from segkit.cluster.matrix import distinct_rows, feature_rows, fitted_transform
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.outcome import Segmentation
-from segkit.cluster.tables import feature_rows, fitted_transform
-from segkit.cluster.tree import cut_tree
 from segkit.cluster.twostep import two_step
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames

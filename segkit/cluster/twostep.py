@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.assign import centres_of, nearest_centre, order_groups
-from segkit.cluster.matrix import as_matrix
-from segkit.cluster.sampling import fair_sample
-from segkit.cluster.tree import cut_tree
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups
+from segkit.cluster.matrix import as_matrix, fair_sample
+from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result

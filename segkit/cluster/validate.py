@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.matrix import Floats
-from segkit.cluster.silhouettes import sampled_rows, silhouettes_of
-from segkit.cluster.stability_tables import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
-from segkit.cluster.tables import customer_rows, fitted_transform
+from segkit.cluster.matrix import Floats, customer_rows, fitted_transform
+from segkit.cluster.stability import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
+from segkit.cluster.validity import sampled_rows, silhouettes_of
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
@@ -182,7 +181,7 @@ def validate_segments(
     refits : int
         Bootstrap resamples; a customer drawn twice counts once.
     rows : int, optional
-        Customers whose silhouette is computed; see `segkit.cluster.silhouettes.silhouette`.
+        Customers whose silhouette is computed; see `segkit.cluster.validity.silhouette`.
     seed : int
 
     Returns

@@ -1,4 +1,4 @@
-"""Which customers belong together, merge by merge? Ward's hierarchical clustering at any size."""
+"""Ward's hierarchical clustering, exact in O(n) memory, and its merge tree."""
 
 from __future__ import annotations
 
@@ -6,16 +6,311 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segkit.cluster.nearest import NearestSearch
-from segkit.cluster.tree import linkage_matrix
-from segkit.errors import DataError
+from segkit.cluster.matrix import Floats, Ints
+from segkit.errors import DataError, ParameterError
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+
+# A block of lower bounds is kept about as large as a processor's second-level cache.
+BLOCK_BYTES = 2_500_000
+# Rows of one weight that are worth a right-hand side of their own.
+SHARED_WEIGHT_ROWS = 8
+# Ambiguous pairs per row beyond which single precision costs more than it saves.
+AMBIGUOUS_PER_ROW = 2.0
+
+
+def exact_ward(centres: Floats, weights: Floats, left: Ints, right: Ints) -> Floats:
+    """Return Ward's squared height of each pair: 2 a b / (a + b) times the squared distance.
+
+    Written by differences, dimension after dimension, so that a pair has the same value to the
+    last bit whichever way round and in whatever company it is computed.
+
+    Parameters
+    ----------
+    centres : array (d, m)
+        One column a cluster.
+    weights : array (m,)
+        Cluster weights.
+    left, right : array (p,)
+        The pairs.
+
+    Returns
+    -------
+    array (p,)
+
+    Examples
+    --------
+    >>> exact_ward(np.array([[0.0, 3.0]]), np.ones(2), np.array([0]), np.array([1]))
+    array([9.])
+    """
+    total = np.zeros(left.shape[0])
+    for row in centres:
+        gap = row[left] - row[right]
+        total += gap * gap
+    a, b = weights[left], weights[right]
+    return np.asarray(2.0 * (a * b) / (a + b) * total)
+
+
+class NearestSearch:
+    """Exact nearest neighbours among weighted clusters, filtered by bounds from a matrix product.
+
+    For each row a lower bound to every distance comes from one matrix product (the rounding
+    error, at most ``slack`` times the squared lengths, is subtracted within it); only pairs whose
+    bound lies at or below the best exact distance are computed exactly. The answer does not
+    depend on the precision of the filter: single is tried first, double where data make single
+    ambiguous (far outliers, an offset).
+
+    Ties: the smaller exact distance, then the lower index.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self.dtype: Any = np.float32
+
+    def __call__(self, centres: Floats, weights: Floats, rows: Ints) -> tuple[Ints, Floats]:
+        """Return for each of ``rows`` the nearest other cluster and Ward's squared height to it."""
+        count = weights.shape[0]
+        best = np.empty(rows.shape[0], dtype=np.int64)
+        height = np.empty(rows.shape[0])
+        order = np.argsort(weights[rows], kind="stable")
+        size = max(8, min(256, BLOCK_BYTES // (count * 4)))
+        for group, shared in _groups(weights[rows][order]):
+            places = order[group]
+            side = _Side(centres, weights, shared, self.dtype, self.dimensions)
+            for start in range(0, places.shape[0], size):
+                block = places[start : start + size]
+                dtype = side.dtype
+                best[block], height[block], extra = side.nearest(rows[block])
+                if dtype is np.float32 and extra > AMBIGUOUS_PER_ROW * block.shape[0]:
+                    self.dtype = np.float64
+                    side = _Side(centres, weights, shared, self.dtype, self.dimensions)
+        return best, height
+
+
+def _groups(sorted_weights: Floats) -> list[tuple[slice, float | None]]:
+    """Split rows in order of weight: long runs of one weight apart, the rest in mixed groups."""
+    edges = np.flatnonzero(np.diff(sorted_weights)) + 1
+    starts = np.concatenate([[0], edges, [sorted_weights.shape[0]]])
+    groups: list[tuple[slice, float | None]] = []
+    mixed: int | None = None
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        if stop - start >= SHARED_WEIGHT_ROWS:
+            if mixed is not None:
+                groups.append((slice(mixed, start), None))
+                mixed = None
+            groups.append((slice(start, stop), float(sorted_weights[start])))
+        elif mixed is None:
+            mixed = start
+    if mixed is not None:
+        groups.append((slice(mixed, sorted_weights.shape[0]), None))
+    return groups
+
+
+class _Side:
+    """The right-hand side of the product for one group of rows, and the search in a block."""
+
+    def __init__(
+        self, centres: Floats, weights: Floats, shared: float | None, dtype: Any, dimensions: int
+    ) -> None:
+        self.centres, self.weights, self.shared, self.dtype = centres, weights, shared, dtype
+        # Rounding of inputs, products and sums, with room to spare: (d + 10) units each way,
+        # on (|x| + |y|)^2 <= 2 (|x|^2 + |y|^2).
+        self.slack = 2.0 * (dimensions + 10) * float(np.finfo(dtype).eps)
+        lengths = np.einsum("ij,ij->j", centres, centres)
+        self.lengths = lengths
+        factor = weights if shared is None else 2.0 * shared * weights / (shared + weights)
+        self.right = np.empty((dimensions + 2, weights.shape[0]), dtype=dtype)
+        np.multiply(centres, -2.0 * factor, out=self.right[:-2], casting="same_kind")
+        self.right[-2] = factor
+        self.right[-1] = (1.0 - self.slack) * lengths * factor
+
+    def nearest(self, rows: Ints) -> tuple[Ints, Floats, int]:
+        """Return nearest index, squared height, and how many pairs needed a second look."""
+        here = np.arange(rows.shape[0])
+        bound = self._bounds(rows)
+        bound[here, rows] = np.inf
+        first = bound.argmin(axis=1)
+        height = exact_ward(self.centres, self.weights, rows, first)
+        # Rounded upward, so that a pair at exactly the best distance is never lost.
+        limit = np.nextafter(height.astype(self.dtype), np.asarray(np.inf, dtype=self.dtype))
+        close = bound <= limit[:, None]
+        close[here, first] = False
+        extra = int(np.count_nonzero(close))
+        if extra == 0:
+            return first, height, 0
+        return *self._settle(rows, first, height, close), extra
+
+    def _bounds(self, rows: Ints) -> Any:
+        left = np.empty((rows.shape[0], self.right.shape[0]), dtype=self.dtype)
+        left[:, :-2] = self.centres[:, rows].T
+        left[:, -2] = (1.0 - self.slack) * self.lengths[rows]
+        left[:, -1] = 1.0
+        if self.shared is not None:
+            return left @ self.right
+        own = self.weights[rows].astype(self.dtype)
+        left *= 2.0 * own[:, None]
+        bound = left @ self.right
+        bound /= own[:, None] + self.weights.astype(self.dtype)[None, :]
+        return bound
+
+    def _settle(
+        self, rows: Ints, first: Ints, height: Floats, close: NDArray[np.bool_]
+    ) -> tuple[Ints, Floats]:
+        """Compute the ambiguous pairs exactly and take the nearest, the lower index in a tie."""
+        where, column = np.divmod(np.flatnonzero(close.ravel()), close.shape[1])
+        value = exact_ward(self.centres, self.weights, rows[where], column)
+        where = np.concatenate([where, np.arange(rows.shape[0])])
+        column = np.concatenate([column, first])
+        value = np.concatenate([value, height])
+        order = np.lexsort((column, value, where))
+        lead = order[np.searchsorted(where[order], np.arange(rows.shape[0]))]
+        return column[lead], value[lead]
+
+
+def linkage_matrix(left: Ints, right: Ints, heights: Floats, leaves: int) -> Floats:
+    """Return scipy's linkage matrix from merges told by any one leaf of each side.
+
+    Parameters
+    ----------
+    left, right : array (n - 1,)
+        A leaf of each merged cluster, in an order in which every merge comes after those of its
+        parts.
+    heights : array (n - 1,)
+        Merge heights. A height below that of one of its parts (by rounding) is raised to it.
+    leaves : int
+        Number of leaves n.
+
+    Returns
+    -------
+    array (n - 1, 4)
+        Lower id, higher id, height, leaves in the merged cluster; heights ascend, and equal
+        heights keep the given order.
+
+    Examples
+    --------
+    >>> linkage_matrix(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 5.0]), 3)
+    array([[0., 1., 1., 2.],
+           [2., 3., 5., 3.]])
+    """
+    raised = _monotone(left, right, heights, leaves)
+    order = np.argsort(raised, kind="stable")
+    parent = list(range(2 * leaves - 1))
+    counts = [1] * leaves + [0] * (leaves - 1)
+    rows: list[tuple[int, int]] = []
+    pairs = zip(left[order].tolist(), right[order].tolist(), strict=True)
+    for new, (one, other) in enumerate(pairs, start=leaves):
+        a, b = _root(parent, one), _root(parent, other)
+        parent[a] = parent[b] = new
+        counts[new] = counts[a] + counts[b]
+        rows.append((a, b) if a < b else (b, a))
+    table = np.empty((leaves - 1, 4))
+    table[:, :2] = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    table[:, 2] = raised[order]
+    table[:, 3] = counts[leaves:]
+    return table
+
+
+def _root(parent: list[int], item: int) -> int:
+    root = item
+    while parent[root] != root:
+        root = parent[root]
+    while parent[item] != root:
+        parent[item], item = root, parent[item]
+    return root
+
+
+def _monotone(left: Ints, right: Ints, heights: Floats, leaves: int) -> Floats:
+    """Raise each height to its parts' heights, merges given in an order of creation."""
+    parent = list(range(leaves))
+    top = [0.0] * leaves
+    raised = heights.tolist()
+    for step, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        a, b = _root(parent, one), _root(parent, other)
+        raised[step] = max(raised[step], top[a], top[b])
+        parent[b] = a
+        top[a] = raised[step]
+    return np.array(raised)
+
+
+def cut_tree(linkage: Floats, k: int) -> Ints:
+    """Return the group, of ``k``, into which the tree puts each leaf.
+
+    Parameters
+    ----------
+    linkage : array (n - 1, 4)
+        A linkage matrix in scipy's format.
+    k : int
+        Number of groups, 1 to n.
+
+    Returns
+    -------
+    array (n,)
+        Group numbers 0 to k - 1, in order of first appearance among the leaves.
+
+    Raises
+    ------
+    ParameterError
+        If ``k`` is not between 1 and the number of leaves.
+
+    Examples
+    --------
+    >>> cut_tree(np.array([[0., 1., 1., 2.], [2., 3., 5., 3.]]), 2)
+    array([0, 0, 1])
+    """
+    leaves = linkage.shape[0] + 1
+    if not 1 <= k <= leaves:
+        raise ParameterError(f"k must lie between 1 and the {leaves} leaves; got {k}")
+    made = leaves - k
+    parent = np.arange(leaves + made)
+    children = linkage[:made, :2].astype(np.int64)
+    parent[children[:, 0]] = parent[children[:, 1]] = leaves + np.arange(made)
+    while True:
+        further = parent[parent]
+        if np.array_equal(further, parent):
+            break
+        parent = further
+    return first_seen(parent[:leaves])
+
+
+def first_seen(labels: Ints) -> Ints:
+    """Renumber groups from 0 in order of first appearance.
+
+    Examples
+    --------
+    >>> first_seen(np.array([7, 7, 2, 7]))
+    array([0, 0, 1, 0])
+    """
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty_like(first)
+    rank[np.argsort(first)] = np.arange(first.shape[0])
+    return rank[inverse]
+
+
+def leaf_order(linkage: Floats) -> Ints:
+    """Return the order in which leaves stand under the tree, so that no branches cross.
+
+    Returns
+    -------
+    array (n,)
+        Leaf numbers from left to right; within a merge the lower id stands left, as in scipy.
+
+    Examples
+    --------
+    >>> leaf_order(np.array([[1., 2., 1., 2.], [0., 3., 5., 3.]]))
+    array([0, 1, 2])
+    """
+    leaves = linkage.shape[0] + 1
+    start = np.zeros(2 * leaves - 1, dtype=np.int64)
+    counts = np.concatenate([np.ones(leaves), linkage[:, 3]]).astype(np.int64)
+    children = linkage[:, :2].astype(np.int64)
+    for row in range(leaves - 2, -1, -1):
+        left, right = children[row]
+        start[left] = start[leaves + row]
+        start[right] = start[leaves + row] + counts[left]
+    return np.argsort(start[:leaves])
 
 
 def ward_linkage(X: Any, weights: Any = None) -> Floats:

@@ -21,8 +21,8 @@ from segkit.writing import write_frame
 
 if TYPE_CHECKING:
     from segkit.cluster.choose import KChoice
-    from segkit.cluster.comparison import MethodComparison
     from segkit.cluster.division import Division
+    from segkit.cluster.methods import MethodComparison
     from segkit.cluster.outcome import Segmentation
     from segkit.cluster.stability import Stability
     from segkit.explorer.panel import Panel

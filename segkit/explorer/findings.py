@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from segkit.cluster.choose import KChoice, choose_k
+from segkit.cluster.matrix import customer_rows
 from segkit.cluster.methods import compare_methods
 from segkit.cluster.mixture import cluster_mixture
 from segkit.cluster.stability import assess_stability
-from segkit.cluster.tables import customer_rows
 from segkit.display import cell, number, table_html
 from segkit.errors import DataError
 from segkit.explorer.settings import METHODS, Settings
@@ -20,8 +20,8 @@ from segkit.labels import label
 from segkit.profile import Profile, profile_segments
 
 if TYPE_CHECKING:
-    from segkit.cluster.comparison import MethodComparison
     from segkit.cluster.division import Division
+    from segkit.cluster.methods import MethodComparison
     from segkit.cluster.outcome import Segmentation
     from segkit.cluster.stability import Stability
     from segkit.plot import Figure

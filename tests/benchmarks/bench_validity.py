@@ -11,8 +11,12 @@ import numpy as np
 from sklearn import metrics
 from sklearn.cluster import KMeans
 
-from segkit.cluster.silhouettes import silhouette, squared_silhouette_samples
-from segkit.cluster.validity import calinski_harabasz, davies_bouldin
+from segkit.cluster.validity import (
+    calinski_harabasz,
+    davies_bouldin,
+    silhouette,
+    squared_silhouette_samples,
+)
 from segkit.stats.threads import single_thread
 
 

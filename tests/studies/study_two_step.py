@@ -12,10 +12,9 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import adjusted_rand_score
 
-from segkit.cluster.assign import centres_of, nearest_centre, order_groups, within_ss
-from segkit.cluster.tree import cut_tree
+from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups, within_ss
 from segkit.cluster.twostep import two_step
-from segkit.cluster.ward import ward_linkage
+from segkit.cluster.ward import cut_tree, ward_linkage
 from tests.studies._populations import continuum, mixture
 from tests.studies._study import arguments, over_seeds, publish, rate
 
