@@ -10,7 +10,7 @@ import segkit
 from segkit.cluster.outcome import CAVEAT
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.ingest.people import links_from
-from segkit.simulate.sample import sample_retailer
+from segkit.simulate.retailer import sample_retailer
 
 DATA = Path(__file__).parents[1] / "data"
 MAPPING = DATA / "mappings" / "simulated.toml"

@@ -31,7 +31,7 @@ from segkit.datasets import load_source
 from segkit.errors import ParameterError
 from segkit.runner.catalog import notebook_folder, source_of
 from segkit.runner.workspace import lay_out
-from segkit.simulate.sample import sample_retailer
+from segkit.simulate.retailer import sample_retailer
 from tests.notebooks.runs import FILES, LOADED
 
 COURSE = read_sessions()

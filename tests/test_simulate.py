@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from segkit.errors import ParameterError
 from segkit.simulate import GENERATOR_VERSION, simulate_retailer, simulate_to_parquet
-from segkit.simulate.dirt import RATES, REASONS, clock_changes
+from segkit.simulate.block import RATES, REASONS, clock_changes
+from segkit.simulate.catalogue import easter, make_calendar, month_after
 from segkit.simulate.draws import Draws, mix, spread_out
-from segkit.simulate.sample import as_csv, sample_retailer, sample_tables
-from segkit.simulate.seasons import easter, make_calendar, month_after
+from segkit.simulate.retailer import as_csv, sample_retailer, sample_tables
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 

@@ -16,12 +16,10 @@ from segkit.simulate.archetypes import (
     spreads,
     to_scale,
 )
-from segkit.simulate.catalogue import make_catalogue
-from segkit.simulate.customers import draw_people
+from segkit.simulate.catalogue import make_calendar, make_catalogue
+from segkit.simulate.customers import draw_people, items
 from segkit.simulate.draws import root_key
 from segkit.simulate.purchases import make_lines, rates, shop
-from segkit.simulate.seasons import make_calendar
-from segkit.simulate.survey import items
 from segkit.simulate.world import World
 
 

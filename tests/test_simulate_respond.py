@@ -8,10 +8,8 @@ import pytest
 
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.simulate import NO_OFFER, OFFERS, simulate_retailer
-from segkit.simulate.campaign import best_offers, conversion
 from segkit.simulate.respond import respond
-from segkit.simulate.truth import lifts
-from segkit.simulate.world import World
+from segkit.simulate.world import World, best_offers, conversion, lifts
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +168,7 @@ def world(seed, **other):
 
 def outcome(made, places, weeks=4):
     """Who of the writable customers orders under these offers, and with what expected chance."""
-    from segkit.simulate import campaign
+    from segkit.simulate import world
     from segkit.simulate.customers import writable
 
     days = made.calendar.days
@@ -178,9 +176,9 @@ def outcome(made, places, weeks=4):
     people = people.some(np.flatnonzero(writable(people, made.calendar, days)))
     offers = places(people)
     everyone = np.ones(len(people), dtype=bool)
-    added = made.planted.added(people, everyone) * campaign.realised(7.0 * weeks - 1)
+    added = made.planted.added(people, everyone) * world.realised(7.0 * weeks - 1)
     added = np.column_stack([added, np.zeros(len(people))])[np.arange(len(people)), offers]
-    base = campaign.natural(people, made.calendar, made.catalogue, days, 7 * weeks)
+    base = world.natural(people, made.calendar, made.catalogue, days, 7 * weeks)
     names = np.array([*OFFERS, NO_OFFER])
     start = datetime.combine(made.calendar.campaign_date, datetime.min.time(), UTC)
     ids = [f"C{k + 1:07d}" for k in people.index]

@@ -321,7 +321,7 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     'I wait for the sale'
     """
     if str(source) == SIMULATED:
-        from segkit.simulate.survey import items
+        from segkit.simulate.customers import items
 
         table = items()
         stems = table.with_columns(
@@ -365,7 +365,7 @@ def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
     (1.0, 5.0)
     """
     if str(source) == SIMULATED:
-        from segkit.simulate.survey import ANSWERS, items
+        from segkit.simulate.customers import ANSWERS, items
 
         return {item: (float(ANSWERS[0]), float(ANSWERS[1])) for item in items()["item"]}
     table = _read_table(source)

@@ -1,10 +1,8 @@
 """Is the analysis right? A simulated fashion retailer whose truth is known."""
 
 from segkit.simulate.archetypes import ARCHETYPES, GENERATOR_VERSION, NO_OFFER, OFFERS
-from segkit.simulate.export import simulate_to_parquet
 from segkit.simulate.respond import Response
-from segkit.simulate.retailer import Retailer, simulate_retailer
-from segkit.simulate.sample import write_sample
+from segkit.simulate.retailer import Retailer, simulate_retailer, simulate_to_parquet, write_sample
 
 __all__ = [
     "ARCHETYPES",

@@ -1,19 +1,251 @@
-"""What did these customers do? Raw tables and truth of one block of customers."""
+"""Raw tables and truth of one block of customers, with the defects planted in the export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from segkit.simulate import campaign, engagement, purchases, survey, tables
+from segkit.simulate import customers, engagement, purchases
 from segkit.simulate.archetypes import NO_OFFER, OFFERS, WINDOW_WEEKS
+from segkit.simulate.catalogue import Calendar
 from segkit.simulate.customers import People, describe, truth_of, writable
-from segkit.simulate.dirt import DEFECTS, soil
-from segkit.simulate.draws import Ints
-from segkit.simulate.world import BLOCK, PILOT_ID, World
+from segkit.simulate.draws import Draws, Ints
+from segkit.simulate.world import (
+    BLOCK,
+    PILOT_ID,
+    WINDOW_DAYS,
+    Answers,
+    World,
+    answer,
+    best_offers,
+    natural,
+    realised,
+    saving_of,
+)
+
+# Share of the rows of a raw table that meets with each defect; no row meets with two.
+RATES: dict[str, dict[str, float]] = {
+    "orders": {
+        "duplicate": 0.0040,
+        "missing_customer": 0.0040,
+        "cancelled": 0.0120,
+        "price_zero": 0.0012,
+        "price_negative": 0.0008,
+        "price_text": 0.0012,
+        "quantity_zero": 0.0008,
+        "currency_unknown": 0.0008,
+        "time_impossible": 0.0010,
+        "time_future": 0.0008,
+        "time_nonexistent": 0.0006,
+        "time_ambiguous": 0.0006,
+    },
+    "events": {
+        "duplicate": 0.0010,
+        "missing_customer": 0.0010,
+        "type_unknown": 0.0008,
+        "time_future": 0.0003,
+    },
+    "customers": {"duplicate": 0.0030, "missing_customer": 0.0015},
+    "survey": {"duplicate": 0.0080},
+}
+# The reason under which the intake, with the mapping of mapping.py, sets such a row apart; a
+# defect without one is mended or counted, and the row kept.
+REASONS: dict[tuple[str, str], str] = {
+    ("orders", "duplicate"): "exact_duplicate",
+    ("orders", "missing_customer"): "missing_customer_id",
+    ("orders", "cancelled"): "cancelled",
+    ("orders", "price_zero"): "zero_price",
+    ("orders", "price_negative"): "negative_price",
+    ("orders", "price_text"): "bad_amount",
+    ("orders", "quantity_zero"): "zero_amount",
+    ("orders", "currency_unknown"): "unknown_currency",
+    ("orders", "time_impossible"): "impossible_date",
+    ("orders", "time_future"): "impossible_date",
+    ("events", "duplicate"): "exact_duplicate",
+    ("events", "missing_customer"): "missing_customer_id",
+    ("events", "type_unknown"): "unknown_event_type",
+    ("events", "time_future"): "impossible_date",
+    ("customers", "duplicate"): "repeated_customer",
+    ("customers", "missing_customer"): "missing_customer_id",
+    ("survey", "duplicate"): "repeated_customer",
+}
+_NOT_PRICES = ("tbc", "free", "#REF!", "see till")
+_IDENTIFIERS = ("account_id", "email", "device_id", "loyalty_id")
+_IMPOSSIBLE = ("{year}-02-30 {time}", "{year}-13-05 {time}", "0000-00-00 00:00:00")
+DEFECTS = {
+    "table": pl.String,
+    "row": pl.Int64,
+    "kind": pl.String,
+    "column": pl.String,
+    "original": pl.String,
+    "reason": pl.String,
+}
+
+
+def clock_changes(calendar: Calendar) -> tuple[list[date], list[date]]:
+    """Return history's Sundays on which British clocks go forward, and back.
+
+    Examples
+    --------
+    >>> from segkit.simulate.catalogue import make_calendar
+    >>> clock_changes(make_calendar(date(2024, 1, 1), 12))
+    ([datetime.date(2024, 3, 31)], [datetime.date(2024, 10, 27)])
+    """
+
+    def last_sunday(year: int, month: int) -> date:
+        last = date(year, month, 31)
+        return last - timedelta(days=(last.weekday() + 1) % 7)
+
+    years = range(calendar.start.year, calendar.campaign_date.year + 1)
+    both = [[last_sunday(year, month) for year in years] for month in (3, 10)]
+    forward, back = (
+        [day for day in days if calendar.start <= day < calendar.campaign_date] for days in both
+    )
+    return forward, back
+
+
+def pick(root: np.uint64, table: str, first: int, rows: int) -> tuple[list[str], Ints, Draws]:
+    """Choose at most one defect a row: the kinds, each row's place among them (or -1), streams."""
+    kinds = list(RATES[table])
+    draws = Draws.of(root, first * 2**24 + np.arange(rows))
+    draws = draws.child(np.arange(rows), 0, f"dirt {table}")
+    edges = np.cumsum([RATES[table][kind] for kind in kinds])
+    place = np.searchsorted(edges, draws.uniform("defect"), side="right")
+    return kinds, np.where(place == len(kinds), -1, place), draws
+
+
+def soil(
+    frame: pl.DataFrame, table: str, root: np.uint64, first: int, calendar: Calendar
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Plant defects into one block of a raw table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The clean block, in its order.
+    table : str
+        A key of `RATES`.
+    root : uint64
+        The simulation's key.
+    first : int
+        Number of the block's first customer; the defects depend on it and on the row alone.
+    calendar : Calendar
+
+    Returns
+    -------
+    frame, defects : DataFrame
+        The dirty block, and table, row (in the block), kind, column, original value of each
+        defect. Copies follow their original.
+    """
+    kinds, place, draws = pick(root, table, first, frame.height)
+    changes: list[tuple[int, str, str, object]] = []
+    copies: list[int] = []
+    levels = draws.uniform("how")
+    for row in np.flatnonzero(place >= 0):
+        kind = kinds[place[row]]
+        if kind == "duplicate":
+            copies.append(int(row))
+            continue
+        cells = _broken(kind, frame.row(int(row), named=True), float(levels[row]), calendar)
+        changes += [(int(row), kind, column, value) for column, value in cells.items()]
+    dirty, originals = _write(frame, changes)
+    return _repeat(dirty, originals, copies, table)
+
+
+def _broken(
+    kind: str, row: dict[str, object], level: float, calendar: Calendar
+) -> dict[str, object]:
+    """Return the cells that a defect of this kind puts into a row; none where it cannot."""
+    sold = row.get("status", "completed") == "completed"
+    if kind == "missing_customer":
+        return dict.fromkeys(name for name in _IDENTIFIERS if name in row)
+    if kind == "type_unknown":
+        return {"event_type": ("heartbeat", "push_received")[int(level * 2)]}
+    if kind.startswith("time_"):
+        return _broken_time(kind, row, level, calendar)
+    if not sold:
+        return {}
+    cells: dict[str, dict[str, object]] = {
+        "cancelled": {"status": "cancelled"},
+        "price_zero": {"unit_price": "0.00"},
+        "price_negative": {"unit_price": f"-{row.get('unit_price')}"},
+        "price_text": {"unit_price": _NOT_PRICES[int(level * len(_NOT_PRICES))]},
+        "quantity_zero": {"quantity": 0, "discount": 0.0},
+        "currency_unknown": {"currency": "USD"},
+    }
+    return cells[kind]
+
+
+def _broken_time(
+    kind: str, row: dict[str, object], level: float, calendar: Calendar
+) -> dict[str, object]:
+    if "event_time" in row:
+        return {"event_time": datetime(2099, 1, 1) + timedelta(seconds=int(level * 86400))}
+    text = str(row["ordered_at"])
+    if kind == "time_impossible":
+        form = _IMPOSSIBLE[int(level * len(_IMPOSSIBLE))]
+        return {"ordered_at": form.format(year=text[:4], time=text[11:])}
+    if kind == "time_future":
+        return {"ordered_at": f"2099{text[4:10].replace('02-29', '02-28')}{text[10:]}"}
+    forward, back = clock_changes(calendar)
+    days = forward if kind == "time_nonexistent" else back
+    if not days:
+        return {}
+    minute, day = int(level * 60), days[int(level * 1009) % len(days)]
+    return {"ordered_at": f"{day.isoformat()} 01:{minute:02d}:00"}
+
+
+def _write(
+    frame: pl.DataFrame, changes: list[tuple[int, str, str, object]]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put the cells in; return the dirty frame and one row a defect with its original value."""
+    noted: dict[int, tuple[int, str, str, str | None]] = {}
+    columns: dict[str, pl.Series] = {}
+    for name in {column for _, _, column, _ in changes}:
+        cells = [(row, value) for row, _, column, value in changes if column == name]
+        series = frame.get_column(name)
+        values = pl.Series([value for _, value in cells], dtype=series.dtype)
+        columns[name] = series.clone().scatter([row for row, _ in cells], values)
+    for row, kind, column, _ in changes:
+        if row not in noted:
+            original = frame.get_column(column)[row]
+            noted[row] = (row, kind, column, None if original is None else str(original))
+    schema = {name: DEFECTS[name] for name in ("row", "kind", "column", "original")}
+    rows = [noted[row] for row in sorted(noted)]
+    return frame.with_columns(**columns), pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _repeat(
+    frame: pl.DataFrame, originals: pl.DataFrame, copies: list[int], table: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Insert exact copies after their originals and number the defects' rows anew."""
+    times = np.ones(frame.height, dtype=np.int64)
+    times[copies] = 2
+    starts = np.cumsum(times) - times
+    moved = originals.with_columns(
+        row=pl.Series(starts[originals.get_column("row").to_numpy()], dtype=pl.Int64)
+    )
+    added = pl.DataFrame(
+        [(int(starts[row]) + 1, "duplicate", None, None) for row in copies],
+        schema=moved.schema,
+        orient="row",
+    )
+    reasons = {kind: reason for (name, kind), reason in REASONS.items() if name == table}
+    defects = (
+        pl.concat([moved, added])
+        .sort("row")
+        .with_columns(
+            table=pl.lit(table),
+            reason=pl.col("kind").replace_strict(reasons, default=None, return_dtype=pl.String),
+        )
+    )
+    rows = np.repeat(np.arange(frame.height), times)
+    return frame[rows], defects.select(list(DEFECTS))
+
 
 _PILOT_NUMBERS = 1000  # above the numbers of a customer's orders in history
 
@@ -31,7 +263,7 @@ class Block:
 def make_block(world: World, first: int) -> Block:
     """Simulate the customers from number ``first`` to the end of its block."""
     people = world.people(np.arange(first, min(first + BLOCK, world.n_customers)))
-    ids = tables.identifiers(people, world.neighbours(people), share=world.dirty)
+    ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty)
     pilot = _pilot(world, people)
     orders, visits = _history(world, people, ids, pilot)
     mail = engagement.email_events(people, world.calendar, ids)
@@ -41,7 +273,7 @@ def make_block(world: World, first: int) -> Block:
         "orders": orders,
         "events": pl.concat([visits, mail, trial]).sort("event_time", maintain_order=True),
         "customers": _customers(world, people, ids),
-        "survey": survey.survey_table(people, ids["account_id"]),
+        "survey": customers.survey_table(people, ids["account_id"]),
         "links": links,
         "assignments": _pilot_table(world, ids, pilot),
     }
@@ -68,7 +300,7 @@ def _history(
     person = offered[extra.person]
     number, deal = _PILOT_NUMBERS + extra.number, np.zeros(len(person), dtype=bool)
     trial = purchases.make_baskets(people, calendar, person, number, extra.day, deal, "pilot")
-    trial = purchases.with_offer(trial, campaign.saving_of(pilot[person]))
+    trial = purchases.with_offer(trial, saving_of(pilot[person]))
     added = written(world, people, ids, trial, sure=True, **ends)
     visits = engagement.visit_events(
         people, calendar, world.catalogue, ids, engagement.browse(people, calendar), "S"
@@ -91,9 +323,9 @@ def written(
     calendar, catalogue = world.calendar, world.catalogue
     lines = purchases.make_lines(people, calendar, catalogue, baskets, sure=sure)
     back = purchases.send_back(people, catalogue, lines, last)
-    accounts = tables.accounts_used(baskets.draws, ids, baskets.person)
+    accounts = purchases.accounts_used(baskets.draws, ids, baskets.person)
     both = [
-        tables.order_table(
+        purchases.order_table(
             people, calendar, catalogue, accounts, baskets, part, prefix=prefix, status=status
         )
         for part, prefix, status in (
@@ -132,19 +364,19 @@ def _pilot_table(world: World, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
             "campaign_id": pl.Series([PILOT_ID]).gather(np.zeros(len(rows), np.int64)),
             "arm": pl.Series(["offer", "holdout"]).gather(holdout * 1),
             "offer": names.gather(pilot[rows]),
-            "assigned_at": tables.local_time(world.calendar, sent),
+            "assigned_at": purchases.local_time(world.calendar, sent),
         }
     )
 
 
-def pilot_answers(world: World, people: People, pilot: Ints) -> campaign.Answers:
+def pilot_answers(world: World, people: People, pilot: Ints) -> Answers:
     """Draw the orders that the pilot's offers brought; persons count among those in the pilot."""
     rows = np.flatnonzero(pilot >= 0)
     some = people.some(rows)
     added = world.planted.added(some, np.ones(len(rows), dtype=bool))
     day = np.full(len(rows), world.pilot_day)
     last = np.full(len(rows), world.calendar.days)
-    return campaign.answer(some, added, pilot[rows], day, last, "pilot")
+    return answer(some, added, pilot[rows], day, last, "pilot")
 
 
 def pilot_mail(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
@@ -192,7 +424,7 @@ def _links(ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _shared_devices(people: People, ids: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Write down the links in which a device leads to somebody else's account."""
-    shared = ids.filter(pl.Series(tables.shares_device(people)))
+    shared = ids.filter(pl.Series(purchases.shares_device(people)))
     rows = links.with_row_index("row").join(
         shared.select(customer_id="account_id", device_id="second_device"),
         on=["customer_id", "device_id"],
@@ -211,13 +443,13 @@ def _shared_devices(people: People, ids: pl.DataFrame, links: pl.DataFrame) -> p
 def _truth(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
     """Return what is true of each customer, with the expected answers to the coming campaign."""
     days = world.calendar.days
-    base = campaign.natural(people, world.calendar, world.catalogue, days, 7 * WINDOW_WEEKS)
+    base = natural(people, world.calendar, world.catalogue, days, 7 * WINDOW_WEEKS)
     reached = writable(people, world.calendar, days)
-    added = world.planted.added(people, reached) * campaign.realised(campaign.WINDOW_DAYS)
+    added = world.planted.added(people, reached) * realised(WINDOW_DAYS)
     offers = pl.Series(OFFERS)
     return pl.DataFrame({"customer_id": ids["account_id"]}).hstack(
         truth_of(people, world.calendar).with_columns(
-            best_offer=offers.gather(campaign.best_offers(people)),
+            best_offer=offers.gather(best_offers(people)),
             writable=reached,
             in_pilot=pl.Series(pilot >= 0),
             natural_orders=base,

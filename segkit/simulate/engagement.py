@@ -10,12 +10,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.simulate.catalogue import Catalogue
+from segkit.simulate.catalogue import Calendar, Catalogue
 from segkit.simulate.customers import People, leaving_day
 from segkit.simulate.draws import Draws, Ints, spread_out
-from segkit.simulate.purchases import DAY, SECOND, Baskets, scattered, second_of_day
-from segkit.simulate.seasons import Calendar
-from segkit.simulate.tables import EVENTS, local_time
+from segkit.simulate.purchases import (
+    DAY,
+    EVENTS,
+    SECOND,
+    Baskets,
+    local_time,
+    scattered,
+    second_of_day,
+)
 
 PAGES = ("new_in", "sale", "lookbook", "account", "help")
 NEWSLETTER_EVERY = 14  # days

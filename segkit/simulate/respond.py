@@ -9,17 +9,17 @@ import numpy as np
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.simulate import campaign, engagement, purchases, tables
+from segkit.simulate import engagement, purchases
 from segkit.simulate.archetypes import WINDOW_WEEKS
 from segkit.simulate.block import written
+from segkit.simulate.catalogue import HORIZON_DAYS, ZONE
 from segkit.simulate.customers import People, writable
 from segkit.simulate.draws import Ints, spread_out
-from segkit.simulate.seasons import HORIZON_DAYS, ZONE
-from segkit.simulate.world import World
+from segkit.simulate.world import World, answer, offer_codes, saving_of, stay
 
 _CHUNK = 20_000  # customers answered for at a time
 _NATURAL_NUMBERS = 1500  # numbers of the orders made anyway; the offers' come before them
-_GUEST_INVERSE = pow(tables.GUEST_FACTOR, -1, tables.GUESTS)
+_GUEST_INVERSE = pow(purchases.GUEST_FACTOR, -1, purchases.GUESTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEK
     if not 1 <= weeks <= HORIZON_DAYS // 7:
         raise ParameterError(f"weeks must be 1 to {HORIZON_DAYS // 7}, got {weeks}")
     index = customer_numbers(world, assignments.get_column("customer_id"))
-    offers = campaign.offer_codes(assignments.get_column("offer").to_list())
+    offers = offer_codes(assignments.get_column("offer").to_list())
     day = _sending_days(world, assignments.get_column("assigned_at"), weeks)
     order = np.argsort(index, kind="stable")
     parts = []
@@ -80,8 +80,8 @@ def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEK
         rows = order[first : first + _CHUNK]
         some = assignments[rows]
         parts.append(_answered(world, some, index[rows], offers[rows], day[rows], weeks))
-    orders = [pl.DataFrame(schema=tables.ORDERS), *(part[0] for part in parts)]
-    events = [pl.DataFrame(schema=tables.EVENTS), *(part[1] for part in parts)]
+    orders = [pl.DataFrame(schema=purchases.ORDERS), *(part[0] for part in parts)]
+    events = [pl.DataFrame(schema=purchases.EVENTS), *(part[1] for part in parts)]
     return Response(
         pl.concat(orders).sort("ordered_at", "order_no", maintain_order=True),
         pl.concat(events).sort("event_time", "account_id", maintain_order=True),
@@ -99,7 +99,7 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
     """
     text = ids.cast(pl.String)
     code = text.str.slice(1).cast(pl.Int64, strict=False)
-    guest = (code - 11) * _GUEST_INVERSE % tables.GUESTS
+    guest = (code - 11) * _GUEST_INVERSE % purchases.GUESTS
     kind = text.str.slice(0, 1)
     number = (code - 1).zip_with(kind == "C", guest)
     known = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
@@ -142,7 +142,7 @@ def _answered(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     people = world.people(index)
     calendar, catalogue = world.calendar, world.catalogue
-    ids = tables.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
+    ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
         account_id=some.get_column("customer_id").cast(pl.String),
         guest_id=pl.lit(None, pl.String),
     )
@@ -150,9 +150,9 @@ def _answered(
     reached = writable(people, calendar, calendar.days)
     added = world.planted.added(people, reached)
     # Whoever orders sooner or later has clicked, however few weeks are looked at.
-    whole = campaign.answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
+    whole = answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
     by_offer = whole.before(last)
-    anyway = campaign.stay(people, calendar, catalogue, day, last, "campaign")
+    anyway = stay(people, calendar, catalogue, day, last, "campaign")
     mailed = np.flatnonzero(reached & (offers >= 0))
     mail = engagement.campaign_mail(
         people.some(mailed),
@@ -163,7 +163,7 @@ def _answered(
         np.flatnonzero(np.isin(mailed, whole.person)),
         "campaign",
     )
-    offered, shift = campaign.saving_of(offers), _NATURAL_NUMBERS - 300
+    offered, shift = saving_of(offers), _NATURAL_NUMBERS - 300
     orders, visits = [], [mail]
     for kind, answers, number in (
         ("campaign offer", by_offer, shift + by_offer.number),
@@ -192,7 +192,7 @@ def _answered(
 
 def _within(world: World, lines: pl.DataFrame, ids: pl.DataFrame, last: Ints) -> pl.DataFrame:
     """Drop the returns that come after a customer's weeks are over."""
-    ends = tables.local_time(world.calendar, last * purchases.DAY)
+    ends = purchases.local_time(world.calendar, last * purchases.DAY)
     until = ids.select("account_id", ends=ends.dt.to_string("%Y-%m-%d %H:%M:%S"))
     joined = lines.join(until, on="account_id", how="left", maintain_order="left")
     return joined.filter(pl.col("ordered_at") < pl.col("ends")).drop("ends")

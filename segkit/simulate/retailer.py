@@ -1,26 +1,93 @@
-"""Is the analysis right? A simulated retailer: raw tables, hidden truth, a campaign's answer."""
+"""The simulated retailer: raw tables, truth, outcome of a campaign, export and sample."""
 
 from __future__ import annotations
 
+import gzip
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from segkit import spreadsheets
+from segkit.errors import ParameterError
 from segkit.frames import takes_frames
 from segkit.live import steps
-from segkit.simulate import truth
 from segkit.simulate.block import Block, make_block
+from segkit.simulate.catalogue import CURRENCY, ZONE
+from segkit.simulate.customers import items
 from segkit.simulate.engagement import newsletters
-from segkit.simulate.mapping import MAPPING
 from segkit.simulate.respond import Response, respond
-from segkit.simulate.world import BLOCK, PILOT_ID, World
+from segkit.simulate.world import BLOCK, NEEDED, PILOT_ID, World, planted
 
 if TYPE_CHECKING:
     from segkit.ingest.mapping import Mapping
+
+_SAME = ("email", "device_id")
+
+MAPPING: dict[str, Any] = {
+    "timezone": ZONE,
+    "currency": CURRENCY,
+    "duplicates": "drop",
+    "orders": {
+        "discount_unit": "money",
+        "discount_taken": False,
+        "cancelled": ["cancelled"],
+        "date_format": "%Y-%m-%d %H:%M:%S",
+        "decimal": ".",
+        "columns": {
+            "customer_id": "account_id",
+            "order_id": "order_no",
+            "order_time": "ordered_at",
+            "product_id": "product_id",
+            "category": "category",
+            "quantity": "quantity",
+            "unit_price": "unit_price",
+            "discount": "discount",
+            "currency": "currency",
+            "channel": "channel",
+            "status": "status",
+        },
+    },
+    "events": {
+        "columns": {"customer_id": "account_id"}
+        | {
+            name: name
+            for name in (
+                *("event_time", "event_type", "session_id", "campaign_id", "product_id", "page"),
+                *("channel", "duration_seconds", *_SAME),
+            )
+        },
+    },
+    "customers": {
+        "columns": {"customer_id": "account_id"}
+        | {
+            name: name
+            for name in (
+                *("birth_date", "gender", "income_band", "region", "preferred_channel", *_SAME),
+                *("loyalty_id", "marketing_consent", "profiling_consent"),
+            )
+        },
+    },
+    "links": {"columns": {n: n for n in ("customer_id", "email", "device_id", "loyalty_id")}},
+    "products": {"columns": {n: n for n in ("product_id", "category", "name", "list_price")}},
+    "prices": {"columns": {n: n for n in ("product_id", "valid_from", "unit_price")}},
+    "fx": {"columns": {n: n for n in ("currency", "valid_from", "rate")}},
+    "campaigns": {
+        "columns": {n: n for n in ("campaign_id", "offer", "starts", "cost_per_contact", "margin")}
+    },
+    "survey": {"columns": {"customer_id": "account_id", "nps": "nps", "csat": "csat"}},
+    "assignments": {
+        "columns": {"customer_id": "account_id"}
+        | {n: n for n in ("campaign_id", "arm", "offer", "assigned_at")}
+    },
+}
+
 
 START, MONTHS = date(2022, 3, 1), 36
 PER_CUSTOMER = ("orders", "events", "customers", "survey", "links", "assignments")
@@ -137,7 +204,7 @@ def simulate_retailer(
     }
     tables |= shared_tables(world)
     extras = {name: tables.pop(name) for name in EXTRAS}
-    return Retailer(tables, extras, facts | truth.planted(world, customers), world)
+    return Retailer(tables, extras, facts | planted(world, customers), world)
 
 
 def make_world(
@@ -193,5 +260,139 @@ def shared_tables(world: World) -> dict[str, pl.DataFrame]:
             schema={"name": pl.String, "starts": pl.Date, "ends": pl.Date, "depth": pl.Float64},
             orient="row",
         ),
-        "survey_items": truth.items().select("item", "statement"),
+        "survey_items": items().select("item", "statement"),
     }
+
+
+def simulate_to_parquet(
+    folder: Path | str,
+    n_customers: int = 1_000_000,
+    *,
+    seed: int | np.random.Generator = 0,
+    difficulty: str = "medium",
+    structure: str = "archetypes",
+    lift: str = "planted",
+    start: date = START,
+    months: int = MONTHS,
+    dirty: bool = True,
+    pilot_share: float = 0.4,
+    batch: int = 20_000,
+) -> Path:
+    """Simulate a retailer of any size straight to Parquet.
+
+    Each table is a folder of files, one a batch (``orders/part-00000.parquet``), to be scanned
+    as ``orders/*.parquet``. Rows, and their order, are those of `simulate_retailer` with the
+    same settings, whatever the batch.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there; must not hold a simulation already.
+    n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+        As for `simulate_retailer`.
+    batch : int
+        Customers held in memory at a time, rounded up to whole blocks of 2,000; 20,000 need
+        about one GiB, 4,000 half of that.
+
+    Returns
+    -------
+    Path
+        The folder: raw tables, and below ``truth/`` what is true.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is unknown or out of range, or the folder already holds orders.
+    """
+    world = make_world(
+        n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+    )
+    target = Path(folder)
+    if (target / "orders").exists():
+        raise ParameterError(f"expected a folder without a simulation, got {target.name}/ with one")
+    if batch < 1:
+        raise ParameterError(f"batch must be at least 1, got {batch}")
+    step = -(-batch // BLOCK) * BLOCK
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside, so that an interruption leaves nothing that looks like a simulation.
+    aside = Path(tempfile.mkdtemp(prefix=".simulating-", dir=target.parent))
+    try:
+        _write_all(world, aside, step)
+        target.mkdir(exist_ok=True)
+        for name in sorted(path.name for path in aside.iterdir()):
+            (aside / name).rename(target / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _write_all(world: World, target: Path, step: int) -> None:
+    before = dict.fromkeys(PER_CUSTOMER, 0)
+    parts = steps(range(0, world.n_customers, step), f"batches of {step:,} simulated customers")
+    for part, first in enumerate(parts):
+        before = _write_part(world, target, part, range(first, first + step, BLOCK), before)
+    for name, frame in shared_tables(world).items():
+        _write(frame, target, name, 0)
+    people = pl.scan_parquet(target / "truth" / "customers" / "*.parquet")
+    columns = [*NEEDED, *(c for c in people.collect_schema() if c.startswith("added_"))]
+    for name, frame in planted(world, people.select(columns).collect()).items():
+        _write(frame, target / "truth", name, 0)
+
+
+def _write_part(
+    world: World, target: Path, part: int, firsts: range, before: dict[str, int]
+) -> dict[str, int]:
+    """Write one batch of customers; return how many rows of each table there are so far."""
+    blocks = [make_block(world, first) for first in firsts if first < world.n_customers]
+    facts = {
+        "customers": pl.concat([block.customers for block in blocks]),
+        "identities": pl.concat([block.identities for block in blocks]),
+        "defects": pl.concat(list(numbered_defects(blocks, before))),
+    }
+    for name, frame in facts.items():
+        _write(frame, target / "truth", name, part)
+    rows = dict(before)
+    for name in PER_CUSTOMER:
+        table = pl.concat([block.tables.pop(name) for block in blocks])
+        rows[name] += table.height
+        _write(table, target, name, part)
+    return rows
+
+
+def _write(frame: pl.DataFrame, folder: Path, name: str, part: int) -> None:
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(place / f"part-{part:05d}.parquet")
+
+
+def sample_retailer() -> Retailer:
+    """Simulate the retailer of data/sample: 400 customers, three years, with defects."""
+    return simulate_retailer(400, seed=11, difficulty="easy")
+
+
+def sample_tables(retailer: Retailer) -> dict[str, pl.DataFrame]:
+    """Return the sample's raw tables, and the links between identifiers."""
+    return retailer.tables | {"links": retailer.extras["links"]}
+
+
+def write_sample(folder: Path | str) -> list[Path]:
+    """Write the sample as gzipped CSV: ``write_sample("data/sample")`` makes it again.
+
+    Returns
+    -------
+    list of Path
+        One file a table; the same bytes each time under one version of zlib.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, frame in sample_tables(sample_retailer()).items():
+        path = target / f"{name}.csv.gz"
+        path.write_bytes(gzip.compress(as_csv(frame), mtime=0))
+        paths.append(path)
+    return paths
+
+
+def as_csv(frame: pl.DataFrame) -> bytes:
+    """Write a raw table as CSV, times to the second."""
+    return spreadsheets.as_csv(frame, datetime_format="%Y-%m-%d %H:%M:%S")

@@ -1,20 +1,238 @@
-"""Which retailer is simulated? Its settings, checked, and what follows from them for everyone."""
+"""The planted truth: the retailer's settings, answers to offers, drivers, elasticities, lifts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from segkit.errors import ParameterError, unknown
-from segkit.simulate import campaign
-from segkit.simulate.archetypes import DIFFICULTIES, GENERATOR_VERSION
-from segkit.simulate.catalogue import Catalogue, make_catalogue
-from segkit.simulate.customers import People, draw_people
-from segkit.simulate.draws import Draws, Ints, root_key
-from segkit.simulate.seasons import Calendar, make_calendar
+from segkit.simulate.archetypes import (
+    ARCHETYPES,
+    DIFFICULTIES,
+    DISCOUNT_OF_OFFER,
+    DRIVERS,
+    GENERATOR_VERSION,
+    LIFT,
+    NO_OFFER,
+    OFFERS,
+    RESPONSE,
+    TRAITS,
+    WINDOW_WEEKS,
+)
+from segkit.simulate.catalogue import (
+    HORIZON_DAYS,
+    Calendar,
+    Catalogue,
+    make_calendar,
+    make_catalogue,
+)
+from segkit.simulate.customers import People, draw_people, items, writable
+from segkit.simulate.draws import Draws, Floats, Ints, root_key, spread_out
+from segkit.simulate.purchases import kept_share, rates
+
+WINDOW_DAYS = 7.0 * WINDOW_WEEKS - 1  # an offer's orders begin on the day after it
+DECAY_DAYS = 10.0  # an offer's pull falls by a factor e in so many days
+_REFERENCE = 20_000  # customers on whom the gain is calibrated, the same for every seed
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """The planted answers to offers.
+
+    Attributes
+    ----------
+    pull : array, shape (archetypes, offers)
+        Orders that an offer adds per customer of average engagement over all time after it.
+    kappa : float
+        Strength of the right offers, solved for the planted lift.
+    """
+
+    pull: Floats
+    kappa: float
+
+    def added(self, people: People, reached: NDArray[np.bool_]) -> Floats:
+        """Orders that each offer adds for each customer over all time, shape (n, offers).
+
+        ``reached`` tells who may be written to; an offer does nothing for the others.
+        """
+        usual = np.array(TRAITS["open_probability"].centres)
+        own = np.sqrt(people.traits["open_probability"] / (people.weights @ usual)).clip(0.4, 2.0)
+        return np.asarray((people.weights @ self.pull) * (own * reached)[:, None])
+
+
+def natural(
+    people: People, calendar: Calendar, catalogue: Catalogue, first: int, days: int
+) -> Floats:
+    """Orders expected from each customer without any offer in so many days from day ``first``."""
+    _, kept = kept_share(people, catalogue)
+    begin = np.full(len(people), first)
+    end = np.maximum(np.minimum(first + days, people.left), begin)
+    weights = np.vstack([calendar.weight(kind, begin, end) for kind in range(3)])
+    return np.asarray(kept * (rates(people) * weights).sum(axis=0))
+
+
+def pull_table(kappa: float) -> Floats:
+    """Spell the response table out for a strength of the right offers."""
+    table = np.zeros((len(ARCHETYPES), len(OFFERS)))
+    for row, name in enumerate(ARCHETYPES):
+        entry = RESPONSE[name]
+        for column, offer in enumerate(OFFERS):
+            times = 1.0 if offer == "generic" else float(entry[offer])
+            if offer == entry["best"]:
+                times = 1.0 + kappa * float(entry["gain"])
+            table[row, column] = float(entry["generic"]) * times
+    return table
+
+
+def realised(days: Floats | float) -> Floats:
+    """Share of an offer's orders that have come so many days after it."""
+    return np.asarray(1 - np.exp(-np.asarray(days) / DECAY_DAYS))
+
+
+def conversion(base: Floats, added: Floats) -> Floats:
+    """Probability of at least one order, of expected natural and added ones."""
+    return np.asarray(1 - np.exp(-(base + added)))
+
+
+def best_offers(people: People) -> Ints:
+    """Place in `OFFERS` of the offer meant for each customer: the archetype's own."""
+    best = np.array([OFFERS.index(RESPONSE[name]["best"]) for name in ARCHETYPES])
+    return np.asarray(best[people.weights.argmax(axis=1)])
+
+
+@lru_cache(maxsize=32)
+def plant(start: date, months: int, difficulty: str, structure: str, lift: str) -> Planted:
+    """Solve the strength of the right offers on a reference population.
+
+    Among customers who may be written to, the expected share with an order within
+    `WINDOW_WEEKS` is to be ``1 + LIFT`` times as high with the archetype's own offer as with
+    the generic one. The reference customers are the same for every seed.
+
+    Raises
+    ------
+    ParameterError
+        If ``lift`` is neither "planted" nor "none".
+    """
+    if lift == "none":
+        return Planted(np.zeros((len(ARCHETYPES), len(OFFERS))), 0.0)
+    if lift != "planted":
+        raise ParameterError(unknown("lift", lift, ["planted", "none"]))
+    root, calendar = root_key(0, GENERATOR_VERSION), make_calendar(start, months)
+    people = draw_people(root, np.arange(_REFERENCE), calendar, difficulty, structure)
+    base = natural(
+        people, calendar, make_catalogue(root, calendar), calendar.days, 7 * WINDOW_WEEKS
+    )
+    chosen = best_offers(people)
+    reached = writable(people, calendar, calendar.days)
+    people, base, chosen = people.some(np.flatnonzero(reached)), base[reached], chosen[reached]
+    low, high = 0.0, 50.0
+    for _ in range(60):
+        kappa = (low + high) / 2
+        tailored, generic = _conversions(people, base, chosen, Planted(pull_table(kappa), kappa))
+        gain = tailored.mean() / generic.mean() - 1
+        low, high = (kappa, high) if gain < LIFT else (low, kappa)
+    return Planted(pull_table(kappa), kappa)
+
+
+def _conversions(
+    people: People, base: Floats, chosen: Ints, planted: Planted
+) -> tuple[Floats, Floats]:
+    everybody = np.ones(len(people), dtype=bool)
+    added = planted.added(people, everybody) * realised(WINDOW_DAYS)
+    tailored = added[np.arange(len(people)), chosen]
+    return conversion(base, tailored), conversion(base, added[:, OFFERS.index("generic")])
+
+
+def offer_codes(offers: list[str]) -> Ints:
+    """Return each offer's place in `OFFERS`; -1 for none (a holdout).
+
+    Raises
+    ------
+    ParameterError
+        If an offer is not one of them.
+
+    Examples
+    --------
+    >>> offer_codes(["generic", "none"]).tolist()
+    [4, -1]
+    """
+    places = {name: k for k, name in enumerate(OFFERS)} | {NO_OFFER: -1}
+    for offer in offers:
+        if offer not in places:
+            raise ParameterError(unknown("offer", offer, places))
+    return np.array([places[offer] for offer in offers], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Orders that follow a campaign: the customers' rows, the orders' numbers and days."""
+
+    person: Ints
+    number: Ints
+    day: Ints
+
+    def before(self, last: Ints) -> Answers:
+        """Keep the orders made before each customer's day ``last``."""
+        keep = self.day < last[self.person]
+        return Answers(self.person[keep], self.number[keep], self.day[keep])
+
+
+def answer(
+    people: People,
+    added: Floats,
+    offers: Ints,
+    day: Ints,
+    last: Ints,
+    stage: str,
+) -> Answers:
+    """Draw the orders that offers given on ``day`` bring before day ``last``.
+
+    The count for one customer and offer rests on that customer's own random numbers, so another
+    offer, or another customer's, changes nothing; more pull never loses an order.
+    """
+    added = np.column_stack([added, np.zeros(len(people))])
+    stream = people.draws.child(np.arange(len(people)), 0, f"offer {stage}")
+    expected = added[np.arange(len(people)), offers] * realised(float(HORIZON_DAYS))
+    person, number = spread_out(stream.poisson("count", expected))
+    level = stream.child(person, number, "order").uniform("day") * realised(float(HORIZON_DAYS))
+    wait = np.floor(-DECAY_DAYS * np.log1p(-level)).astype(np.int64)
+    when = day[person] + 1 + wait  # the e-mail is opened on the day itself
+    keep = when < last[person]
+    return Answers(person[keep], number[keep], when[keep])
+
+
+def stay(
+    people: People, calendar: Calendar, catalogue: Catalogue, first: Ints, last: Ints, stage: str
+) -> Answers:
+    """Draw the orders that customers make anyway after history; the same under every offer."""
+    _, kept = kept_share(people, catalogue)
+    end = np.full(len(people), calendar.days + HORIZON_DAYS)
+    begin = np.full(len(people), calendar.days)
+    gone = np.clip(people.left, begin, end)
+    parts = []
+    for kind, rate in enumerate(rates(people)):
+        stream = people.draws.child(np.arange(len(people)), kind, f"after {stage}")
+        counts = stream.poisson("count", kept * rate * calendar.weight(kind, begin, gone))
+        person, number = spread_out(counts)
+        level = stream.child(person, number, "order").uniform("day")
+        day = calendar.day_at(kind, begin[person], gone[person], level)
+        parts.append((person, number * 3 + kind, day))
+    person, number, day = (np.concatenate(column) for column in zip(*parts, strict=True))
+    keep = (day >= first[person]) & (day < last[person])
+    person, number, day = person[keep], number[keep], day[keep]
+    return Answers(person, number, day)
+
+
+def saving_of(offers: Ints) -> Floats:
+    """Money off as a share that each offer gives on its orders."""
+    table = np.array([*(DISCOUNT_OF_OFFER.get(name, 0.0) for name in OFFERS), 0.0])
+    return np.asarray(table[offers])
+
 
 BLOCK = 2_000  # customers made at a time, whatever the batch
 PILOT_ID, PILOT_DAYS = "PILOT", 42  # the pilot goes out so many days before the campaign
@@ -90,9 +308,9 @@ class World:
         return make_catalogue(self.root, self.calendar)
 
     @cached_property
-    def planted(self) -> campaign.Planted:
+    def planted(self) -> Planted:
         """The answers to offers."""
-        return campaign.plant(self.start, self.months, self.difficulty, self.structure, self.lift)
+        return plant(self.start, self.months, self.difficulty, self.structure, self.lift)
 
     @property
     def pilot_day(self) -> int:
@@ -106,3 +324,112 @@ class World:
     def people(self, index: Ints) -> People:
         """Draw customers by number."""
         return draw_people(self.root, index, self.calendar, self.difficulty, self.structure)
+
+
+NEEDED = (
+    "archetype",
+    "writable",
+    "best_offer",
+    "natural_orders",
+    "orders_per_year",
+    "items_per_order",
+    "price_elasticity",
+)
+"""Columns of the customers' truth that `planted` reads, beside those of the offers."""
+
+__all__ = ["NEEDED", "items", "lifts", "planted"]
+
+
+def planted(world: World, customers: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the planted facts that hold for all customers.
+
+    Parameters
+    ----------
+    world : World
+    customers : DataFrame
+        The truth about the customers, for the true lifts.
+
+    Returns
+    -------
+    dict of DataFrame
+        drivers, elasticities (by archetype, weighted by purchases), lifts, items, settings.
+    """
+    drivers = [(*row, TRAITS[row[0]].scale) for row in DRIVERS]
+    return {
+        "drivers": pl.DataFrame(
+            drivers, schema=["trait", "driver", "coefficient", "scale"], orient="row"
+        ),
+        "elasticities": _elasticities(customers),
+        "lifts": lifts(customers),
+        "items": items(),
+        "settings": _settings(world),
+    }
+
+
+def _groups(customers: pl.DataFrame) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return all customers, then each archetype's, as rows; in NumPy, so to the same last digit."""
+    archetype = customers["archetype"].to_numpy()
+    names = [name for name in sorted(ARCHETYPES) if (archetype == name).any()]
+    return [("all", np.ones(len(archetype), dtype=bool)), *((n, archetype == n) for n in names)]
+
+
+def _elasticities(customers: pl.DataFrame) -> pl.DataFrame:
+    """Average the price elasticity of demand by archetype, and over all, weighted by purchases."""
+    weights = (customers["orders_per_year"] * customers["items_per_order"]).to_numpy()
+    values = -customers["price_elasticity"].to_numpy()
+    rows = [
+        (name, float((values[chosen] @ weights[chosen]) / weights[chosen].sum()))
+        for name, chosen in _groups(customers)
+    ]
+    return pl.DataFrame(rows, schema=["archetype", "elasticity"], orient="row")
+
+
+def lifts(customers: pl.DataFrame) -> pl.DataFrame:
+    """Return the expected conversion by archetype under no offer, the generic, and the right one.
+
+    Returns
+    -------
+    DataFrame
+        archetype ("all" first), customers, holdout, each offer, tailored (shares with an order
+        within four weeks, among those who may be written to), lift (tailored over generic - 1).
+    """
+    some = customers.filter("writable")
+    base = some["natural_orders"].to_numpy()
+    columns = {name: conversion(base, some[f"added_{name}"].to_numpy()) for name in OFFERS}
+    places = np.array([OFFERS.index(name) for name in some["best_offer"]], dtype=np.int64)
+    table = np.column_stack(list(columns.values()))
+    chosen = table[np.arange(some.height), places] if some.height else np.zeros(0)
+    shares = {"holdout": conversion(base, 0.0 * base)} | columns | {"tailored": chosen}
+    rows = [
+        {"archetype": name, "customers": int(group.sum())}
+        | {key: float(values[group].mean()) for key, values in shares.items()}
+        for name, group in _groups(some)
+        if group.any()
+    ]
+    schema = {"archetype": pl.String, "customers": pl.Int64} | dict.fromkeys(shares, pl.Float64)
+    return pl.DataFrame(rows, schema=schema).with_columns(
+        lift=pl.col("tailored") / pl.col("generic") - 1
+    )
+
+
+def _settings(world: World) -> pl.DataFrame:
+    """Return the settings as text, one row each."""
+    factors = DIFFICULTIES[world.difficulty]
+    facts = {
+        "generator_version": GENERATOR_VERSION,
+        "n_customers": world.n_customers,
+        "seed": world.seed,
+        "difficulty": world.difficulty,
+        "contrast": factors.contrast,
+        "spread": factors.spread,
+        "structure": world.structure,
+        "groups": len(ARCHETYPES) if world.structure == "archetypes" else 0,
+        "lift": world.lift,
+        "kappa": round(world.planted.kappa, 6),
+        "start": world.start,
+        "months": world.months,
+        "campaign_date": world.calendar.campaign_date,
+        "dirty": world.dirty,
+        "pilot_share": world.pilot_share,
+    }
+    return pl.DataFrame({"setting": list(facts), "value": [str(value) for value in facts.values()]})

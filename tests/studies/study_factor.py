@@ -10,8 +10,8 @@ import segkit
 from segkit.factor.response import nps_interval
 from segkit.factor.rotation import congruence
 from segkit.simulate.archetypes import ATTITUDES
+from segkit.simulate.customers import items, survey_table
 from segkit.simulate.retailer import MONTHS, START
-from segkit.simulate.survey import items, survey_table
 from segkit.simulate.world import World
 from tests.studies._study import arguments, over_seeds, publish, rate
 

@@ -15,7 +15,7 @@ import polars as pl
 
 import segkit
 from segkit.lift.verdicts import ALL
-from segkit.simulate import campaign as planted
+from segkit.simulate import world as planted
 from segkit.simulate.archetypes import ARCHETYPES, OFFERS
 from segkit.simulate.customers import writable
 from segkit.simulate.respond import respond
@@ -60,7 +60,7 @@ def campaign(seed, lift, customers):
     ).with_columns(assigned_at=pl.lit(midnight).dt.cast_time_unit("us"))
     answer = respond(world, who, weeks=4)
     from segkit.ingest import Mapping, intake
-    from segkit.simulate.mapping import MAPPING
+    from segkit.simulate.retailer import MAPPING
 
     taken = intake({"orders": answer.orders}, Mapping.from_dict(MAPPING))
     end = datetime.fromtimestamp(midnight.timestamp() + 28 * 86400, UTC)

@@ -13,9 +13,9 @@ import polars as pl
 from segkit.experiment import gains_of_pilot, plan_budget, read_pilot
 from segkit.experiment.learn import make_trial
 from segkit.simulate.archetypes import OFFERS
-from segkit.simulate.campaign import WINDOW_DAYS, conversion, natural, realised
 from segkit.simulate.customers import writable
 from segkit.simulate.retailer import MONTHS, START, make_world
+from segkit.simulate.world import WINDOW_DAYS, conversion, natural, realised
 from segkit.stats.policy import learn_best, rounds, split_folds
 from tests.studies._study import arguments, over_seeds, publish, rate
 
