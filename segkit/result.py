@@ -78,25 +78,6 @@ class Result:
         return made
 
 
-# Classes that files of the first version name by their module then, and where they are now.
-MOVED = {
-    **{f"segkit.cluster.{old}:{name}": f"segkit.cluster.{new}:{name}" for old, name, new in (
-        ("silhouettes", "Silhouette", "validity"),
-        ("verdict", "StructureGrade", "grade"),
-        ("comparison", "MethodComparison", "methods"),
-    )},
-    **{f"segkit.ledger:{name}": f"segkit.ingest.ledger:{name}"
-       for name in ("Ledger", "Step", "Apart", "Part")},
-    "segkit.identity.outcome:Identities": "segkit.ingest.identity:Identities",
-    "segkit.ingest.findings:Finding": "segkit.ingest.questions:Finding",
-    "segkit.ingest.trace:Trace": "segkit.ingest.store:Trace",
-    "segkit.ingest.counts:CustomerCounts": "segkit.ingest.clean:CustomerCounts",
-    "segkit.features.table:CustomerTable": "segkit.features.build:CustomerTable",
-    "segkit.screening.result:Screening": "segkit.features.screening:Screening",
-    "segkit.transform.column:Column": "segkit.transform.steps:Column",
-}  # fmt: skip
-
-
 def encode(value: Any) -> Any:
     """Turn a value into JSON-ready data, tagging what JSON has no type for.
 
