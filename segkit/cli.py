@@ -93,6 +93,7 @@ def run(
     ] = "",
 ) -> None:
     """Run notebooks, with all that they depend on, and write their reports."""
+    from segkit import report
     from segkit.runner.catalog import home
     from segkit.runner.parameters import split_pairs
     from segkit.runner.run import run as run_notebooks
@@ -114,7 +115,7 @@ def run(
         _run_by(by, notebooks or [], asked, markets=chosen, **least)
     if markets:
         raise ParameterError("--markets chooses among the values of a column: give --by too")
-    end = run_notebooks(notebooks or (), **asked)
+    end = run_notebooks(notebooks or (), report=report, **asked)
     for each in end.notebooks:
         if not each.good:
             typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
@@ -124,9 +125,10 @@ def run(
 
 def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any) -> NoReturn:
     """Run the notebooks for each market, and tell which did not come through."""
+    from segkit import report
     from segkit.runner.batch import run_by
 
-    end = run_by(by, notebooks, **asked, **chosen)
+    end = run_by(by, notebooks, report=report, **asked, **chosen)
     for each in end.bad:
         typer.echo(f"{each['market']}: {each['status']}: {each['message']}", err=True)
     typer.echo(_near(end.index))
@@ -141,7 +143,7 @@ def prune(
 ) -> None:
     """Remove old runs: of each series and market the newest stay, and the newest good one."""
     from segkit.report.index import write_index
-    from segkit.runner.prune import prune as prune_runs
+    from segkit.runner.earlier import prune as prune_runs
 
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")

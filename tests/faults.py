@@ -308,7 +308,7 @@ FAULTS = [
         "nothing is built upon a notebook that failed",
     ),
     Fault(
-        "runner/folder.py",
+        "runner/manifest.py",
         "        self.path.rename(self.target)\n",
         "        shutil.copytree(self.path, self.target / 'new', dirs_exist_ok=True)\n",
         "test_runner::test_a_folder_is_swapped_in_whole_and_an_interrupted_swap_is_put_back",

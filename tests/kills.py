@@ -117,8 +117,8 @@ if place:
 STUBS = """
 import json, sys, types
 from pathlib import Path
-from segkit.runner import lean, pool
-from segkit.runner.folder import make_scratch, remove_scratch
+from segkit.runner import process
+from segkit.runner.manifest import make_scratch, remove_scratch
 
 class Stub:
     usable = True
@@ -147,8 +147,8 @@ def write_report(folder, *_, **__):
     page = "<html><title>x – run</title><!--nav--><!--/nav--><!--pager--><!--/pager--></html>"
     (folder / "report.html").write_text(page, encoding="utf-8")
 
-pool.Worker = Stub
-lean.import_nbformat = lambda: None
+process.Worker = Stub
+process.import_nbformat = lambda: None
 sys.modules["segkit.report.render"] = types.ModuleType("render")
 sys.modules["segkit.report.render"].write_report = write_report
 """

@@ -16,21 +16,20 @@ import polars as pl
 import pytest
 
 from segkit import cli
+from segkit import report as reports
 from segkit.datasets import LOADERS, load_source
 from segkit.errors import DataError, ParameterError
 from segkit.ingest.privacy import keep_private
-from segkit.runner import execute, markets, schedule
+from segkit.runner import execute, markets
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.batch import run_by
 from segkit.runner.catalog import Catalog
-from segkit.runner.journal import Journal
+from segkit.runner.earlier import prune
 from segkit.runner.manifest import file_digest, read_json, write_json
-from segkit.runner.markets import divide
+from segkit.runner.markets import divide, slugs
 from segkit.runner.progress import Progress
-from segkit.runner.prune import prune
 from segkit.runner.run import plan, run
-from segkit.runner.slugs import slugs
-from segkit.runner.state import NotebookEnd
+from segkit.runner.state import Journal, NotebookEnd
 from tests.kills import TOY, lay_out, try_out
 from tests.toy_notebooks import write_chain, write_notebook
 
@@ -74,6 +73,7 @@ def batch(tmp_path_factory):
         jobs=2,
         min_customers=10,
         progress=Progress(told),
+        report=reports,
     )
     return place, end, told.getvalue()
 
@@ -286,7 +286,7 @@ def test_a_second_batch_runs_nothing_and_is_quick_and_a_change_runs_what_hangs_o
     write_shop(place / "shop.csv", bad=None)  # mended: one market changes
     asked = {"parameters": {"data": "shop.csv"}, "folder": place, "min_customers": 10, "jobs": 2}
     before = {p: file_digest(p) for p in place.glob("reports/*/01_orders/manifest.json")}
-    end = run_by("Land", progress=QUIET, **asked)
+    end = run_by("Land", progress=QUIET, report=reports, **asked)
     assert end.exit_code == 0
     changed = {p.parent.parent.name for p, was in before.items() if file_digest(p) != was}
     assert changed == {"shop--fiji"}
@@ -342,10 +342,10 @@ def test_notebooks_begin_once_what_they_read_is_there_and_run_side_by_side(tmp_p
             both.wait(10)  # neither ends before the other has begun
         return NotebookEnd(notebook.stem, "failed" if notebook.stem == "03" else "done")
 
-    monkeypatch.setattr(schedule, "run_one", turn)
+    monkeypatch.setattr(execute, "run_one", turn)
     this = plan(catalog=Catalog.open(folder), folder=tmp_path, progress=QUIET)
     this.folder.mkdir(parents=True)
-    schedule.go_through(this, 2)
+    execute.go_through(this, 2)
     assert [stem for stem, _ in began] == ["01", "02", "03", "04", "05"]
     for stem, ended in began:
         assert set(this.catalog.upstream(stem)) <= ended
@@ -361,9 +361,9 @@ def test_a_run_that_is_stopped_by_hand_says_so(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(schedule, "run_one", stopped)
+    monkeypatch.setattr(execute, "run_one", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run(folder=tmp_path, progress=QUIET)
+        run(folder=tmp_path, progress=QUIET, report=reports)
     assert read_json(tmp_path / "reports/toy/run.json")["status"] == "stopped"
     status = read_json(tmp_path / "reports/toy/status.json")
     assert (status["state"], status["exit_code"], status["now"]) == ("stopped", 130, [])
@@ -377,7 +377,7 @@ def test_a_refusal_of_unchanged_data_is_told_again_and_not_run_again(tmp_path):
     (this.folder / "01").mkdir(parents=True)
     refused = {"status": "gate", "key": key, "inputs": inputs, "error": {"message": "no rows"}}
     write_json(this.folder / "01/manifest.json", refused)
-    end = run(folder=tmp_path, progress=QUIET)
+    end = run(folder=tmp_path, progress=QUIET, report=reports)
     assert [(one.status, one.message) for one in end.notebooks] == [
         ("gate", "no rows"),
         ("not run", "needs 01"),
@@ -400,9 +400,9 @@ def test_a_promise_without_a_file_is_an_error(tmp_path):
 @slow
 def test_a_day_s_run_has_its_own_folder_and_takes_over_what_has_not_changed(tmp_path):
     write_chain(tmp_path / "notebooks")
-    first = run(folder=tmp_path, day="2024-05-01", jobs=2, progress=QUIET)
+    first = run(folder=tmp_path, day="2024-05-01", jobs=2, progress=QUIET, report=reports)
     assert first.folder.name == "toy--2024-05-01"
-    again = run(folder=tmp_path, day="2024-05-02", progress=QUIET)
+    again = run(folder=tmp_path, day="2024-05-02", progress=QUIET, report=reports)
     assert {end.status for end in again.notebooks} == {"reused"}
     assert again.folder.name == "toy--2024-05-02"
     report = (again.folder / "02_segments/report.html").read_text(encoding="utf-8")
@@ -413,7 +413,14 @@ def test_a_day_s_run_has_its_own_folder_and_takes_over_what_has_not_changed(tmp_
     manifest = read_json(again.folder / "02_segments/manifest.json")
     assert manifest["reused_from"] == "toy--2024-05-01"
     assert manifest["previous"]["headline"] == "2 segments."
-    third = run(["02"], folder=tmp_path, texts={"cut": "50"}, day="2024-05-03", progress=QUIET)
+    third = run(
+        ["02"],
+        folder=tmp_path,
+        texts={"cut": "50"},
+        day="2024-05-03",
+        progress=QUIET,
+        report=reports,
+    )
     assert [end.status for end in third.notebooks] == ["reused", "done"]
     manifest = read_json(third.folder / "02_segments/manifest.json")
     assert manifest["previous"]["parameters"]["cut"] == 9.5
@@ -428,7 +435,7 @@ def test_forced_twice_the_files_are_the_same_to_the_byte(batch, tmp_path):
     asked = {"parameters": {"data": "shop.csv"}, "folder": place, "min_customers": 10}
     files = [p for p in place.glob("reports/shop--peru/01_orders/*/*") if p.is_file()]
     before = {p: file_digest(p) for p in files}
-    run_by("Land", force=True, markets=["Peru"], progress=QUIET, **asked)
+    run_by("Land", force=True, markets=["Peru"], progress=QUIET, report=reports, **asked)
     assert len(before) == 2
     assert {p: file_digest(p) for p in files} == before
 
@@ -536,7 +543,7 @@ def test_pruning_keeps_the_newest_and_the_newest_good_one_of_each_market(many):
 
 def test_pruning_never_removes_a_run_that_is_being_written(many):
     code = (
-        "import sys, pathlib; from segkit.runner.folder import locked\n"
+        "import sys, pathlib; from segkit.runner.manifest import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     held = many / "shop--2024-05-01"

@@ -26,7 +26,7 @@ HEAVY = (
         "from segkit import cli; assert cli.invoke(['run', '--help']) == 0",
         "from segkit import cli; assert cli.invoke(['--version']) == 0",
         # The process that runs notebooks computes nothing itself.
-        "import segkit.runner.run, segkit.runner.prune, segkit.report.index",
+        "import segkit.runner.run, segkit.runner.earlier, segkit.report.index",
     ],
 )
 def test_what_computes_nothing_imports_nothing_heavy(act):

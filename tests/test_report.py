@@ -6,11 +6,10 @@ import pytest
 from segkit.cli import invoke
 from segkit.errors import RunError, SourceError
 from segkit.report.change import causes, change, in_words
-from segkit.report.index import link_reports, write_index
+from segkit.report.index import find_runs, link_reports, write_index
+from segkit.report.page import style
 from segkit.report.pdf import find_browser, print_page, write_pdfs
 from segkit.report.render import keep_offline, write_report
-from segkit.report.runs import find_runs
-from segkit.report.style import style
 from segkit.runner.manifest import NAME, file_digest, read_json, write_json
 from tests.report_pages import MANIFEST, SUMMARY, make_markets, make_report, make_run
 

@@ -13,9 +13,9 @@ import nbformat
 import polars as pl
 import pytest
 
+from segkit import report as reports
 from segkit.errors import ParameterError, RunError, SourceError
-from segkit.runner.folder import Aside, clean, locked
-from segkit.runner.manifest import file_digest, key_of, read_json
+from segkit.runner.manifest import Aside, clean, file_digest, key_of, locked, read_json
 from segkit.runner.notebook import as_html
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
@@ -36,7 +36,7 @@ def chain(tmp_path_factory):
     place = tmp_path_factory.mktemp("chain")
     write_chain(place / "notebooks")
     told = StringIO()
-    end = run(folder=place, texts={"seed": "0"}, progress=Progress(told))
+    end = run(folder=place, texts={"seed": "0"}, progress=Progress(told), report=reports)
     return place, end, told.getvalue()
 
 
@@ -89,7 +89,7 @@ def failing(tmp_path_factory):
     for stem, parts in FAILING.items():
         write_notebook(place / "notebooks", stem, **parts)
     (place / "told.txt").write_text(" and ".join(PLANTED), encoding="utf-8")
-    end = run(folder=place, progress=QUIET)
+    end = run(folder=place, progress=QUIET, report=reports)
     assert not (place / "slept").exists()
     return place, end
 
@@ -165,7 +165,7 @@ def test_the_kernel_is_this_interpreter_whatever_is_installed(tmp_path, monkeypa
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     cell = "import sys; run.write_json('python', {'path': sys.executable, 'seed': seed})"
     write_notebook(tmp_path / "notebooks", "01_which", writes=["python"], cells=[cell])
-    end = run(folder=tmp_path, texts={"seed": "7"}, progress=QUIET)
+    end = run(folder=tmp_path, texts={"seed": "7"}, progress=QUIET, report=reports)
     assert end.exit_code == 0
     found = read_json(tmp_path / "reports/toy/01_which/data/python.json")
     assert Path(found["path"]).samefile(sys.executable)
@@ -174,13 +174,13 @@ def test_the_kernel_is_this_interpreter_whatever_is_installed(tmp_path, monkeypa
 
 @slow
 def test_nothing_is_run_again_that_has_not_changed(copied):
-    end = run(folder=copied, progress=QUIET)
+    end = run(folder=copied, progress=QUIET, report=reports)
     assert set(statuses(end).values()) == {"reused"}
 
 
 @slow
 def test_a_parameter_reruns_only_what_it_touches_and_the_change_is_kept(copied):
-    end = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET)
+    end = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET, report=reports)
     assert statuses(end) == {"01_orders": "reused", "02_segments": "done"}
     manifest = read_json(copied / "reports/toy/02_segments/manifest.json")
     assert manifest["previous"]["headline"] == "2 segments."
@@ -189,7 +189,7 @@ def test_a_parameter_reruns_only_what_it_touches_and_the_change_is_kept(copied):
     assert "Cause: parameters (cut 9.50 → 50)." in index
     tampered = copied / "reports/toy/02_segments/tables/sizes.csv"
     tampered.write_text(tampered.read_text().replace("low", "hgh"))  # as long as before
-    again = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET)
+    again = run(["02"], folder=copied, texts={"cut": "50"}, progress=QUIET, report=reports)
     assert statuses(again) == {"01_orders": "reused", "02_segments": "done"}
     assert "low" in tampered.read_text()
     assert "hgh" not in tampered.read_text()
@@ -251,7 +251,9 @@ def test_a_failed_report_shows_the_error_and_the_index_its_message(failing):
 @slow
 def test_the_data_gate_alone_ends_with_3(failing, tmp_path):
     shutil.copytree(failing[0], tmp_path / "work")
-    end = run(["12"], folder=tmp_path / "work", progress=QUIET)  # a refusal is not run again
+    end = run(
+        ["12"], folder=tmp_path / "work", progress=QUIET, report=reports
+    )  # a refusal is not run again
     assert statuses(end) == {"12_gate": "gate"}
     assert end.exit_code == 3
 
@@ -261,7 +263,7 @@ def test_a_notebook_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     start = "child = subprocess.Popen(['sleep', '600']); open('child', 'w').write(str(child.pid))"
     cells = [f"import subprocess, time; {start}", "time.sleep(600)"]
     write_notebook(tmp_path / "notebooks", "01_slow", cells=cells)
-    end = run(folder=tmp_path, timeout=8, progress=QUIET)
+    end = run(folder=tmp_path, timeout=8, progress=QUIET, report=reports)
     assert statuses(end) == {"01_slow": "killed"}
     assert "longer than 8 seconds" in end.notebooks[0].message
     if (tmp_path / "child").exists():  # on a busy machine it may not have got so far
@@ -283,7 +285,7 @@ def test_a_kernel_that_is_halted_while_it_starts_is_ended_when_time_is_up(tmp_pa
     (tmp_path / "path/sitecustomize.py").write_text(HALTED)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}{os.pathsep}{Path(__file__).parents[1]}")
     write_notebook(tmp_path / "notebooks", "01_slow")
-    end = run(folder=tmp_path, timeout=6, progress=QUIET)
+    end = run(folder=tmp_path, timeout=6, progress=QUIET, report=reports)
     assert statuses(end) == {"01_slow": "killed"}
     kernel = int((tmp_path / "kernel").read_text())
     deadline = time.monotonic() + 10
@@ -376,13 +378,13 @@ def test_a_run_killed_midway_leaves_no_report_and_is_cleaned_up(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     with pytest.raises(RunError, match="another run is writing to"):
-        run(folder=tmp_path, progress=QUIET)
+        run(folder=tmp_path, progress=QUIET, report=reports)
     process.kill()
     process.wait()
     assert not (tmp_path / "reports/toy/01_slow").exists()
     assert list((tmp_path / "reports/toy/.segkit").glob("*.new.*"))
     told = StringIO()
-    end = run(folder=tmp_path, texts={"seed": "1"}, progress=Progress(told))
+    end = run(folder=tmp_path, texts={"seed": "1"}, progress=Progress(told), report=reports)
     assert statuses(end) == {"01_slow": "done"}
     assert "removed a half-written 01_slow of a killed run" in told.getvalue()
     assert [p.name for p in (tmp_path / "reports/toy/.segkit").iterdir()] == ["lock"]
@@ -426,7 +428,7 @@ def test_what_is_wrong_is_said_before_a_kernel_starts(tmp_path):
     ]
     for arguments, kind, message in wrong:
         with pytest.raises(kind, match=message):
-            run(folder=tmp_path, progress=QUIET, **arguments)
+            run(folder=tmp_path, progress=QUIET, report=reports, **arguments)
     assert not (tmp_path / "reports").exists()
 
 
@@ -444,7 +446,7 @@ def test_results_and_frames_are_shown_without_personal_columns():
 
 def test_one_folder_is_held_by_one_run(tmp_path):
     code = (
-        "import sys, pathlib; from segkit.runner.folder import locked\n"
+        "import sys, pathlib; from segkit.runner.manifest import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from segkit import report as reports
 from segkit.runner import warm
 from segkit.runner.manifest import read_json
 from segkit.runner.progress import Progress
@@ -160,7 +161,7 @@ def test_warm_kernels_give_the_bytes_of_cold_ones(tmp_path, monkeypatch):
         write_notebook(place / "notebooks", "07_how", writes=["how"], cells=[HOW])
         write_notebook(place / "notebooks", "08_drawn", writes=["fit", "solved"], cells=[DRAWN])
         monkeypatch.setattr(running, "MANY", many)
-        end = run(folder=place, texts={"seed": "3"}, progress=QUIET, jobs=2)
+        end = run(folder=place, texts={"seed": "3"}, progress=QUIET, report=reports, jobs=2)
         assert end.exit_code == 0
         hows.append(read_json(place / "reports/toy/07_how/data/how.json"))
         assert Path(hows[-1].pop("folder")).samefile(place)

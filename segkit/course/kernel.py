@@ -11,7 +11,7 @@ from typing import Any
 
 from segkit.errors import RunError
 from segkit.runner.catalog import CONTEXT
-from segkit.runner.lean import import_nbformat
+from segkit.runner.process import import_nbformat
 
 LONGEST_CELL = 300  # seconds
 

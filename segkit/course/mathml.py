@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from segkit.runner.lean import import_nbformat
+from segkit.runner.process import import_nbformat
 
 CODE = r"```.*?```|`[^`\n]+`"
 MATH = re.compile(rf"(?P<code>{CODE})|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)

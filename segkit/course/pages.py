@@ -24,7 +24,7 @@ from segkit.course.session import (
     Session,
     kind,
 )
-from segkit.report.style import style
+from segkit.report.page import style
 from segkit.runner.catalog import source_of
 from segkit.runner.manifest import read_json
 

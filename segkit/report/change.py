@@ -1,4 +1,4 @@
-"""What a notebook says otherwise than the last time, and what may have caused it."""
+"""Changes between a notebook's run and the one before, and their causes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from segkit.errors import RunError, SourceError
-from segkit.report.runs import PDF, find_runs
+from segkit.report.index import PDF, find_runs
 from segkit.writing import aside_of, sweep
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

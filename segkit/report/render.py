@@ -1,4 +1,4 @@
-"""Renders an executed notebook for somebody who does not read code."""
+"""Rendering of an executed notebook as a report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
 from segkit.ingest.privacy import mask_outputs
-from segkit.report.evidence import SHOWN, files, linked, mark_tables
-from segkit.report.page import hide_addresses, part
-from segkit.report.style import TEMPLATES, style
+from segkit.report.page import (
+    SHOWN,
+    TEMPLATES,
+    files,
+    hide_addresses,
+    linked,
+    mark_tables,
+    part,
+    style,
+)
 from segkit.runner.catalog import INJECTED
-from segkit.runner.folder import WORK
-from segkit.runner.manifest import NOT_IN_KEY, read_json
+from segkit.runner.manifest import NOT_IN_KEY, WORK, read_json
 from segkit.runner.parameters import parse_parameters
 
 # papermill's own announcements of a failure; the report has a plainer one

@@ -1,4 +1,4 @@
-"""Runs notebooks: parameters checked, one process each, folders whole or absent, all on record."""
+"""Running of notebooks: parameters checked, one process each, folders whole or absent."""
 
 from __future__ import annotations
 

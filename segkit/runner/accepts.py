@@ -1,4 +1,4 @@
-"""What a notebook's parameter accepts, as the brackets at the end of its comment say.
+"""Values that a notebook's parameter accepts, as the brackets at the end of its comment say.
 
 Alternatives stand between bars: ``[easy | medium | hard]``, ``[0 | 2 or more]``,
 ``[empty | date]``, ``[above 0 and below 1]``. For a list they hold for each of its items.

@@ -1,29 +1,27 @@
-"""One run a market: the data divided once, runs side by side, and none stops another."""
+"""Batches: one run for each market of the data, side by side, on record as a whole."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import threading
+import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from segkit.errors import DataError, ParameterError, RunError
-from segkit.ingest.privacy import mask_error
+from segkit.ingest.privacy import mask_error, path_between
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
-from segkit.runner.batch_record import Batch, BatchEnd, keep_row, write_batch
 from segkit.runner.catalog import Catalog, notebook_folder
-from segkit.runner.folder import clean, locked
-from segkit.runner.journal import Journal, now
-from segkit.runner.manifest import read_json
-from segkit.runner.market import job_of
-from segkit.runner.markets import MAPPING, Division, Market, choose, divide
+from segkit.runner.manifest import clean, locked, read_json, write_json
+from segkit.runner.market import Child, job_of
+from segkit.runner.markets import MAPPING, WITHOUT, Division, Market, choose, divide
 from segkit.runner.progress import Progress
-from segkit.runner.record import RECORD, write_bare
-from segkit.runner.run import all_held, carry_out, plan
-from segkit.runner.state import State
+from segkit.runner.run import Request, all_held, carry_out, plan
+from segkit.runner.state import RECORD, SCHEMA, Journal, State, now, write_bare
 from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 
@@ -31,16 +29,10 @@ def run_by(
     by: str,
     notebooks: Iterable[str] = (),
     *,
-    parameters: Mapping[str, Any] | None = None,
-    texts: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-    force: bool = False,
-    timeout: float | None = None,
-    progress: Progress | None = None,
     jobs: int = 1,
-    day: str = "",
     markets: Iterable[str] = (),
     min_customers: int = LEAST_CUSTOMERS,
+    **request: Unpack[Request],
 ) -> BatchEnd:
     """Run notebooks once for each market of the data.
 
@@ -48,14 +40,16 @@ def run_by(
     ----------
     by : str
         A column of the orders, raw or mapped: each of its values is a market.
-    notebooks, parameters, texts, folder, force, timeout, progress, day
-        As for `segkit.runner.run.run`; the timeout is one notebook's.
+    notebooks : iterable of str
+        As for `segkit.runner.run.run`.
     jobs : int
         Markets at once, each in a process of its own.
     markets : iterable of str
         The markets to run, by name or by folder name; none means all.
     min_customers : int
-        Markets with fewer customers are not run, and said to be too small.
+        Markets with fewer customers are not run, and reported as too small.
+    **request
+        As for `segkit.runner.run.plan`; the timeout is one notebook's.
 
     Raises
     ------
@@ -69,26 +63,17 @@ def run_by(
     """
     if jobs < 1:
         raise ParameterError(f"--jobs expects a whole number of at least 1, got {jobs}")
-    told = progress or Progress()
-    words, catalog = list(notebooks), Catalog.open(notebook_folder(folder))
-    whole = plan(
-        words,
-        catalog=catalog,
-        parameters=parameters,
-        texts=texts,
-        folder=folder,
-        force=force,
-        timeout=timeout,
-        progress=told,
-        day=day,
-    )
+    words = list(notebooks)
+    catalog = Catalog.open(notebook_folder(request.get("folder")))
+    request["catalog"] = catalog
+    whole = plan(words, **request)
     out = whole.folder.parent
     place = out / f"{whole.label.series}--markets"
-    this = Batch(whole, words, catalog, place, told, jobs)
+    batch = Batch(whole, words, catalog, place, whole.progress, jobs)
     with locked(place):
         clean(place)
         try:
-            return _run(this, by, list(markets), min_customers)
+            return _run(batch, by, list(markets), min_customers)
         except OSError as error:
             name = Path(str(error.filename or place)).name
             raise RunError(
@@ -96,28 +81,26 @@ def run_by(
             ) from error
 
 
-def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
-    from segkit.report.index import write_index
-
-    division = divide(this.whole.shared, by, this.whole.place, this.folder, wanted)
+def _run(batch: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
+    division = divide(batch.whole.shared, by, batch.whole.place, batch.folder, wanted)
     chosen = choose(division.markets, wanted)
-    journal = Journal(this.folder, this.folder.name, "markets", len(chosen))
+    journal = Journal(batch.folder, batch.folder.name, "markets", len(chosen))
     journal.log("divided", by=division.column, rows=division.read, without=division.without)
     try:
         large = _large(chosen, least)
         for market in chosen:
             if market not in large:
-                _skip(this, _state(this, division, market), market, least, journal)
-        write_batch(this, division, "running", None)
-        _run_markets(this, division, large, journal)
+                _skip(batch, _state(batch, division, market), market, least, journal)
+        write_batch(batch, division, "running", None)
+        _run_markets(batch, division, large, journal)
         end = BatchEnd(
-            this.folder.name,
-            this.folder,
-            this.folder.parent / "index.html",
-            tuple(this.rows[market.slug] for market in chosen),
+            batch.folder.name,
+            batch.folder,
+            batch.folder.parent / "index.html",
+            tuple(batch.rows[market.slug] for market in chosen),
         )
         bad = [f"{one['market']}: {one['message']}" for one in end.bad]
-        write_batch(this, division, "done" if not bad else "failed", end.exit_code)
+        write_batch(batch, division, "done" if not bad else "failed", end.exit_code)
         journal.close("done" if not bad else "failed", end.exit_code, "; ".join(bad))
     except BaseException as error:
         by_hand = isinstance(error, STOPS)
@@ -125,9 +108,10 @@ def _run(this: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
         why = stop_words(error) if by_hand else mask_error(str(error), type(error).__name__)
         journal.close("stopped", code, why)
         with contextlib.suppress(OSError):  # a full disk: the first error is the one to tell
-            write_batch(this, division, "stopped", code)
+            write_batch(batch, division, "stopped", code)
         raise
-    write_index(this.folder.parent)
+    if batch.whole.report:
+        batch.whole.report.write_index(batch.folder.parent)
     return end
 
 
@@ -142,30 +126,31 @@ def _large(chosen: list[Market], least: int) -> list[Market]:
     )
 
 
-def _state(this: Batch, division: Division, market: Market) -> State:
+def _state(batch: Batch, division: Division, market: Market) -> State:
     """Plan a market's run: that of the whole, on the market's part of the data."""
-    place = this.whole.place
+    place = batch.whole.place
     data, mapping = (_from(place, division.parts / name) for name in (market.slug, MAPPING))
     label = replace(
-        this.whole.label,
+        batch.whole.label,
         by=division.column,
         market=market.market,
         slug=market.slug,
-        batch=this.folder.name,
+        batch=batch.folder.name,
         rows=market.rows,
         customers=market.customers,
     )
     own = {"source": OWN_DATA, "data": data, "mapping": mapping}
-    asked = this.whole.asked
+    asked = batch.whole.asked
     return plan(
-        this.notebooks,
-        catalog=this.catalog,
+        batch.notebooks,
+        catalog=batch.catalog,
         parameters={**asked["parameters"], **own},
         texts={name: text for name, text in asked["texts"].items() if name not in own},
         folder=place,
-        force=this.whole.force,
-        timeout=this.whole.timeout,
+        force=batch.whole.force,
+        timeout=batch.whole.timeout,
         progress=Progress(quiet=True),
+        report=batch.whole.report,
         label=label,
     )
 
@@ -174,57 +159,57 @@ def _from(place: Path, path: Path) -> str:
     return (path.relative_to(place) if path.is_relative_to(place) else path).as_posix()
 
 
-def _skip(this: Batch, state: State, market: Market, least: int, journal: Journal) -> None:
+def _skip(batch: Batch, state: State, market: Market, least: int, journal: Journal) -> None:
     why = f"too small: {market.customers} customers, and {least} are asked for"
     write_bare(state.folder, state.label, "skipped", why, state.shared)
-    keep_row(this, state, market)
+    keep_row(batch, state, market)
     journal.end(market.market, "skipped", message=why)
 
 
-def _run_markets(this: Batch, division: Division, large: list[Market], journal: Journal) -> None:
+def _run_markets(batch: Batch, division: Division, large: list[Market], journal: Journal) -> None:
     """Run the markets, the largest first; those in which nothing has changed need no process."""
     waiting: list[tuple[State, Market]] = []
     for market in large:
-        state = _state(this, division, market)
+        state = _state(batch, division, market)
         if not state.force and all_held(state):
             carry_out(state, with_index=False)
-            _tell(this, state, market, journal, "nothing has changed")
+            _tell(batch, state, market, journal, "nothing has changed")
         else:
             waiting.append((state, market))
-    pool = ThreadPoolExecutor(max_workers=this.jobs, thread_name_prefix="market")
+    pool = ThreadPoolExecutor(max_workers=batch.jobs, thread_name_prefix="market")
     try:
-        turns = {pool.submit(_in_process, this, *one, journal): one for one in waiting}
+        turns = {pool.submit(_in_process, batch, *one, journal): one for one in waiting}
         for turn in as_completed(turns):
             turn.result()
-            _tell(this, *turns[turn], journal)
-            write_batch(this, division, "running", None)
+            _tell(batch, *turns[turn], journal)
+            write_batch(batch, division, "running", None)
     except BaseException:
-        this.stopping = True
+        batch.stopping = True
         raise
     finally:  # after Ctrl-C, or an error, the others end, and their threads with them
         pool.shutdown(wait=False, cancel_futures=True)
-        this.end()
+        batch.end()
         pool.shutdown()
 
 
-def _in_process(this: Batch, state: State, market: Market, journal: Journal) -> None:
+def _in_process(batch: Batch, state: State, market: Market, journal: Journal) -> None:
     journal.begin(market.market)
-    this.progress.note(f"{market.market}  running …")
+    batch.progress.note(f"{market.market}  running …")
     began = now()
-    child = this.take()
-    if this.stopping:  # it was taken after the others had been ended
+    child = batch.take()
+    if batch.stopping:  # it was taken after the others had been ended
         child.end()
     try:
         ended = child.carry_out(
-            job_of(state, this.notebooks, _home_of(this.catalog)),
-            lambda line: this.progress.note(f"{market.market}  {line}"),
+            job_of(state, batch.notebooks, _home_of(batch.catalog)),
+            lambda line: batch.progress.note(f"{market.market}  {line}"),
         )
     finally:
-        this.give_back(child)
+        batch.give_back(child)
     record = read_json(state.folder / RECORD)
     if record.get("status") == "running" or str(record.get("started", "")) < began:
         status, why = "killed", ended or "its run left no record"
-        if this.stopping:
+        if batch.stopping:
             status, why = "stopped", "the batch was stopped"
         write_bare(state.folder, state.label, status, why, state.shared)
 
@@ -233,10 +218,146 @@ def _home_of(catalog: Catalog) -> Path:
     return next(iter(catalog.notebooks.values())).path.parent
 
 
-def _tell(this: Batch, state: State, market: Market, journal: Journal, detail: str = "") -> None:
-    row = keep_row(this, state, market)
+def _tell(batch: Batch, state: State, market: Market, journal: Journal, detail: str = "") -> None:
+    row = keep_row(batch, state, market)
     why = row["message"] or detail or f"{row['seconds']:.0f} s"
     good = {name: row[name] for name in ("seconds", "peak_memory_bytes")}
     journal.end(market.market, row["status"], message=row["message"], **good)
     count = f"{journal.state['done']}/{journal.state['total']}"
-    this.progress.note(f"[{count}] {market.market}  {row['status']}: {why}")
+    batch.progress.note(f"[{count}] {market.market}  {row['status']}: {why}")
+
+
+BATCH = "batch.json"
+SOME_FAILED = 4
+GOOD = ("done", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnd:
+    """How a batch ended.
+
+    Attributes
+    ----------
+    name : str
+        The folder of the batch.
+    folder, index : pathlib.Path
+        The batch's folder, and the index of all runs beside it.
+    markets : tuple of dict
+        For each market: market, slug, run, rows, customers, status, message, seconds,
+        peak_memory_bytes, exit_code.
+    """
+
+    name: str
+    folder: Path
+    index: Path
+    markets: tuple[dict[str, Any], ...]
+
+    @property
+    def bad(self) -> list[dict[str, Any]]:
+        """The markets that failed."""
+        return [one for one in self.markets if one["status"] not in GOOD]
+
+    @property
+    def exit_code(self) -> int:
+        """0 none failed; 4 some failed; if all did: 3 by the data gate alone, else 1."""
+        if not self.bad:
+            return 0
+        if any(one["status"] == "done" for one in self.markets):
+            return SOME_FAILED
+        return 3 if {one["status"] for one in self.bad} == {"gate"} else 1
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch under way: the run that each market's is made from, and what was asked."""
+
+    whole: State
+    notebooks: list[str]
+    catalog: Catalog
+    folder: Path
+    progress: Progress
+    jobs: int
+    started: str = field(default_factory=now)
+    clock: float = field(default_factory=time.monotonic)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stopping: bool = False
+    _idle: list[Child] = field(default_factory=list)
+    _active: list[Child] = field(default_factory=list)
+
+    def take(self) -> Child:
+        """Return a process for a market."""
+        with self.lock:
+            child = self._idle.pop() if self._idle else Child(self.whole.place)
+            self._active.append(child)
+            return child
+
+    def give_back(self, child: Child) -> None:
+        """Keep a process for the next market, or let it go if it can take none."""
+        with self.lock:
+            self._active.remove(child)
+            if child.usable:
+                self._idle.append(child)
+                return
+        child.close()
+
+    def end(self) -> None:
+        """End every process."""
+        with self.lock:
+            for child in self._active:
+                child.end()
+            while self._idle:
+                self._idle.pop().close()
+
+
+def keep_row(batch: Batch, state: State, market: Market) -> dict[str, Any]:
+    """Take up how a market's run ended from the run's own record."""
+    record = read_json(state.folder / RECORD)
+    row = {
+        "market": market.market,
+        "slug": market.slug,
+        "run": state.folder.name,
+        "rows": market.rows,
+        "customers": market.customers,
+        "status": record.get("status", "killed"),
+        "message": record.get("message", ""),
+        "seconds": record.get("seconds", 0.0),
+        "peak_memory_bytes": record.get("peak_memory_bytes", 0),
+        "exit_code": record.get("exit_code", 1),
+    }
+    with batch.lock:
+        batch.rows[market.slug] = row
+    return row
+
+
+def write_batch(batch: Batch, division: Division, status: str, code: int | None) -> None:
+    """Write the batch's record, as far as it has come."""
+    lost = division.parts / WITHOUT / "orders.parquet"
+    label = batch.whole.label
+    with batch.lock:
+        rows = sorted(batch.rows.values(), key=lambda row: (-row["rows"], row["market"]))
+    record = {
+        "schema": SCHEMA,
+        "series": label.series,
+        "by": division.column,
+        "date": label.date,
+        "status": status,
+        "exit_code": code,
+        "started": batch.started,
+        "finished": None if code is None else now(),
+        "seconds": round(time.monotonic() - batch.clock, 2),
+        "jobs": batch.jobs,
+        "rows": {
+            "read": division.read,
+            "in markets": sum(market.rows for market in division.markets),
+            "without a market": division.without,
+        },
+        "shared_customers": division.shared_customers,
+        "other_tables": list(division.other_tables),
+        "without_market": {
+            "rows": division.without,
+            "file": path_between(batch.folder, lost) if lost.exists() else None,
+        },
+        "markets": rows,
+    }
+    write_json(batch.folder / BATCH, record)

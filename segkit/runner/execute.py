@@ -1,10 +1,11 @@
-"""One notebook's turn in a run: used again, or executed, judged, rendered and put in place."""
+"""Execution of a run's notebooks: in which order, reused or anew, and how each ended."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from segkit import errors
 from segkit.ingest.privacy import mask_error, private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook, build_context, find_data
 from segkit.runner.earlier import take_over
-from segkit.runner.folder import Aside
 from segkit.runner.manifest import (
     NAME,
+    Aside,
     data_inputs,
     file_digest,
     intact,
@@ -25,56 +26,56 @@ from segkit.runner.manifest import (
     versions,
     write_json,
 )
-from segkit.runner.state import NotebookEnd, State
+from segkit.runner.state import NotebookEnd, State, write_record
 
 GATES = (errors.DataError, errors.SourceError, errors.MappingError)
 _RENDERING = threading.Lock()  # nbconvert keeps one exporter; matplotlib is not in this process
 
 
-def run_one(this: State, number: int, notebook: Notebook) -> NotebookEnd:
+def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
     """Give a notebook its turn: leave it, use it again, or execute it and put it in place."""
     stem = notebook.stem
-    this.progress.begin(number, len(this.order), stem)
-    if this.journal:
-        this.journal.begin(stem)
+    state.progress.begin(number, len(state.order), stem)
+    if state.journal:
+        state.journal.begin(stem)
     seen: dict[str, Any] = {}
     try:
-        end, detail = _turn(this, notebook, seen)
+        end, detail = _turn(state, notebook, seen)
     except OSError as error:
         where = f" ({Path(str(error.filename)).name})" if error.filename else ""
         end = NotebookEnd(stem, "failed", f"could not be kept: {error.strerror or error}{where}")
         detail = ""
-    this.progress.end(stem, end.status, end.message or detail)
-    if this.journal:
-        this.journal.end(stem, end.status, message=end.message, **seen)
+    state.progress.end(stem, end.status, end.message or detail)
+    if state.journal:
+        state.journal.end(stem, end.status, message=end.message, **seen)
     return end
 
 
-def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[NotebookEnd, str]:
+def _turn(state: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[NotebookEnd, str]:
     stem = notebook.stem
-    stopped = [s for s in this.catalog.upstream(stem) if not this.ends[s].good]
+    stopped = [s for s in state.catalog.upstream(stem) if not state.ends[s].good]
     if stopped:
         return NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}"), ""
-    inputs, key = key_now(this, notebook)
-    target = this.folder / stem
+    inputs, key = key_now(state, notebook)
+    target = state.folder / stem
     old = read_json(target / NAME)
-    if not this.force and holds(target, old, inputs, key, also_gate=True):
+    if not state.force and holds(target, old, inputs, key, also_gate=True):
         return settled(stem, old), f"nothing has changed since {old['finished']}"
-    if not this.force and this.earlier is not None:
-        before = read_json(this.earlier / stem / NAME)
-        if holds(this.earlier / stem, before, inputs, key):
-            take_over(this.earlier / stem, this.folder, before, previous(this.earlier / stem))
-            refer_again(_root(this, stem), this.folder)
-            return NotebookEnd(stem, "reused"), f"as in {this.earlier.name}"
-    aside = Aside(this.folder, stem)
+    if not state.force and state.earlier is not None:
+        before = read_json(state.earlier / stem / NAME)
+        if holds(state.earlier / stem, before, inputs, key):
+            take_over(state.earlier / stem, state.folder, before, previous(state.earlier / stem))
+            refer_again(_root(state, stem), state.folder)
+            return NotebookEnd(stem, "reused"), f"as in {state.earlier.name}"
+    aside = Aside(state.folder, stem)
     try:
-        manifest = _execute(this, notebook, aside, {"key": key, "inputs": inputs})
-        if this.stopping:
+        manifest = _execute(state, notebook, aside, {"key": key, "inputs": inputs})
+        if state.stopping:
             return NotebookEnd(stem, "not run", "the run was stopped"), ""
         aside.commit()
     finally:
         aside.discard()
-        settle_private(_root(this, stem), this.folder)
+        settle_private(_root(state, stem), state.folder)
     message = str((manifest["error"] or {}).get("message", ""))
     seen |= {"seconds": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
     peak = manifest["peak_memory_bytes"] / 2**20
@@ -82,15 +83,15 @@ def _turn(this: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[Notebo
     return NotebookEnd(stem, manifest["status"], message), detail
 
 
-def _root(this: State, stem: str) -> Path:
+def _root(state: State, stem: str) -> Path:
     """Return the folder that holds raw rows and rejects."""
-    return private_root(this.place, str(this.settings(stem).get("private", "")))
+    return private_root(state.place, str(state.settings(stem).get("private", "")))
 
 
-def key_now(this: State, notebook: Notebook) -> tuple[dict[str, str], str]:
+def key_now(state: State, notebook: Notebook) -> tuple[dict[str, str], str]:
     """Return what a notebook reads, hashed, and the key under which its outputs serve again."""
-    inputs = _inputs(this, notebook)
-    return inputs, key_of(notebook.digest, this.settings(notebook.stem), inputs)
+    inputs = _inputs(state, notebook)
+    return inputs, key_of(notebook.digest, state.settings(notebook.stem), inputs)
 
 
 def holds(
@@ -118,9 +119,9 @@ def settled(stem: str, manifest: Mapping[str, Any]) -> NotebookEnd:
     return NotebookEnd(stem, "gate", str((manifest.get("error") or {}).get("message", "")))
 
 
-def _inputs(this: State, notebook: Notebook) -> dict[str, str]:
-    inputs = data_inputs(this.settings(notebook.stem), this.place)
-    context = build_context(this.catalog, notebook, this.folder, "", this.place, {})
+def _inputs(state: State, notebook: Notebook) -> dict[str, str]:
+    inputs = data_inputs(state.settings(notebook.stem), state.place)
+    context = build_context(state.catalog, notebook, state.folder, "", state.place, {})
     inputs |= {name: file_digest(Path(path)) for name, path in context.reads.items()}
     inputs |= {name: f"left out: {why}" for name, why in context.absent.items()}
     for path in context.summaries:
@@ -129,32 +130,32 @@ def _inputs(this: State, notebook: Notebook) -> dict[str, str]:
 
 
 def _execute(
-    this: State, notebook: Notebook, aside: Aside, keyed: Mapping[str, Any]
+    state: State, notebook: Notebook, aside: Aside, keyed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    stem, label = notebook.stem, this.label
-    settings = this.settings(stem)
+    stem, label = notebook.stem, state.label
+    settings = state.settings(stem)
     context = build_context(
-        this.catalog, notebook, this.folder, str(aside.path), this.place, settings
+        state.catalog, notebook, state.folder, str(aside.path), state.place, settings
     )
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    assert this.pool is not None  # noqa: S101 - whoever carries out a run gives it one
-    worker = this.pool.take()
-    if this.stopping:  # it was taken after the others had been ended
+    assert state.pool is not None  # noqa: S101 - whoever carries out a run gives it one
+    worker = state.pool.take()
+    if state.stopping:  # it was taken after the others had been ended
         worker.end()
     try:
         outcome = worker.execute(
             notebook.path,
-            _changed(this, notebook),
+            _changed(state, notebook),
             context.to_json(),
-            on_event=lambda event: this.progress.cell(stem, event),
-            timeout=this.timeout,
+            on_event=lambda event: state.progress.cell(stem, event),
+            timeout=state.timeout,
         )
         executed = aside.path / f"{stem}.ipynb"
         source = worker.executed if worker.executed.exists() else notebook.path
         executed.write_bytes(source.read_bytes())
     finally:
-        this.pool.give_back(worker)
+        state.pool.give_back(worker)
     seconds = {"execution": round(time.perf_counter() - clock, 2)}
     seconds["cells"] = outcome.pop("cells_seconds", 0.0)
     manifest = {
@@ -172,29 +173,30 @@ def _execute(
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
-        "previous": previous(this.folder / stem) or previous(this.earlier and this.earlier / stem),
+        "previous": previous(state.folder / stem)
+        or previous(state.earlier and state.earlier / stem),
     }
-    return manifest if this.stopping else _finish(this, notebook, aside.path, manifest)
+    return manifest if state.stopping else _finish(state, notebook, aside.path, manifest)
 
 
-def _changed(this: State, notebook: Notebook) -> dict[str, Any]:
+def _changed(state: State, notebook: Notebook) -> dict[str, Any]:
     return {
         name: value
-        for name, value in this.given[notebook.stem].items()
+        for name, value in state.given[notebook.stem].items()
         if value != notebook.parameters[name].default
     }
 
 
 def _finish(
-    this: State, notebook: Notebook, folder: Path, manifest: dict[str, Any]
+    state: State, notebook: Notebook, folder: Path, manifest: dict[str, Any]
 ) -> dict[str, Any]:
-    this.progress.step(notebook.stem, "writing the report")
-    with _RENDERING:
-        clock = time.perf_counter()
-        from segkit.report.render import write_report
-
-        write_report(folder, notebook.stem, manifest, run_name=this.folder.name)
-        manifest["seconds"]["rendering"] = round(time.perf_counter() - clock, 2)
+    clock = time.perf_counter()
+    if state.report is not None:
+        state.progress.step(notebook.stem, "writing the report")
+        with _RENDERING:
+            clock = time.perf_counter()
+            state.report.write_report(folder, notebook.stem, manifest, run_name=state.folder.name)
+    manifest["seconds"]["rendering"] = round(time.perf_counter() - clock, 2)
     manifest["outputs"] = list_outputs(folder)
     write_json(folder / NAME, manifest)
     return manifest
@@ -242,3 +244,43 @@ def previous(folder: Path | None) -> dict[str, Any] | None:
         }
     before = old.get("previous")
     return dict(before) if before else None
+
+
+def go_through(state: State, jobs: int) -> None:
+    """Give every notebook of a run its turn, at most ``jobs`` at once.
+
+    A notebook's result depends on what it reads, never on what runs beside it; where one fails,
+    those that need it are told so and the others go on.
+
+    Parameters
+    ----------
+    this : State
+        The run.
+    jobs : int
+        Notebooks at once; each is a process of its own.
+    """
+    numbers = {stem: number for number, stem in enumerate(state.order, 1)}
+    waiting = list(state.order)
+    running: dict[Future[NotebookEnd], str] = {}
+    pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="notebook")
+    try:
+        while waiting or running:
+            for stem in [s for s in waiting if _ready(state, s)]:
+                if len(running) == jobs:
+                    break
+                waiting.remove(stem)
+                turn = pool.submit(run_one, state, numbers[stem], state.catalog.notebooks[stem])
+                running[turn] = stem
+            for turn in wait(running, return_when=FIRST_COMPLETED).done:
+                state.ends[running.pop(turn)] = turn.result()
+            write_record(state, "running")
+    finally:
+        if running:  # Ctrl-C, or an error: processes end, and their threads with them
+            state.stopping = True
+            if state.pool:
+                state.pool.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+def _ready(state: State, stem: str) -> bool:
+    return all(other in state.ends for other in state.catalog.upstream(stem))

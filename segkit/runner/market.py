@@ -1,17 +1,22 @@
-"""The process of markets' runs: ``python -m segkit.runner.market``, jobs on standard input.
+"""Process of markets' runs, from both sides: the batch that starts it, and the process itself.
 
-It takes one market after the other. What it tells goes to standard output, line by line; how a
-run ended stands in its ``run.json``. When the batch that started it goes, it goes, and its
-notebooks' processes with it.
+``python -m segkit.runner.market`` takes one market after the other from standard input. Its
+progress goes to standard output, line by line; how a run ended stands in its ``run.json``. When
+the batch that started it goes, it goes, and its notebooks' processes with it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import queue
+import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,26 +24,26 @@ from typing import Any
 from segkit.errors import SegkitError
 from segkit.ingest.privacy import mask_error
 from segkit.runner.catalog import Catalog
-from segkit.runner.pool import Pool
-from segkit.runner.record import write_bare
+from segkit.runner.process import Pool, died
 from segkit.runner.run import carry_out, plan
-from segkit.runner.state import Label, State
+from segkit.runner.state import Label, State, write_bare
 
 ENDED = "\x1e"  # a line of its own: the job is done
 PATIENCE = 15.0  # seconds to wait for the process of a batch that was killed to leave
 
 
-def job_of(this: State, notebooks: list[str], notebook_folder: Path) -> dict[str, Any]:
+def job_of(state: State, notebooks: list[str], notebook_folder: Path) -> dict[str, Any]:
     """Return what the process of a market needs to know, JSON-ready."""
     return {
         "notebooks": notebooks,
         "notebook_folder": str(notebook_folder),
-        **this.asked,
-        "run_folder": str(this.folder),
-        "folder": str(this.place),
-        "force": this.force,
-        "timeout": this.timeout,
-        "label": asdict(this.label),
+        **state.asked,
+        "run_folder": str(state.folder),
+        "folder": str(state.place),
+        "force": state.force,
+        "timeout": state.timeout,
+        "label": asdict(state.label),
+        "report": state.report and state.report.__name__,
     }
 
 
@@ -58,7 +63,7 @@ def _carry_out(job: dict[str, Any], pool: Pool) -> None:
     label = Label(**job["label"])
     place = Path(job["folder"])
     try:
-        this = plan(
+        state = plan(
             job["notebooks"],
             catalog=Catalog.open(Path(job["notebook_folder"])),
             parameters=job["parameters"],
@@ -67,9 +72,10 @@ def _carry_out(job: dict[str, Any], pool: Pool) -> None:
             force=job["force"],
             timeout=job["timeout"],
             label=label,
+            report=importlib.import_module(job["report"]) if job["report"] else None,
         )
-        this.pool = pool
-        carry_out(this, patience=PATIENCE, with_index=False)
+        state.pool = pool
+        carry_out(state, patience=PATIENCE, with_index=False)
     except SegkitError as error:
         why = mask_error(str(error), type(error).__name__)
         print(f"stopped: {why}", flush=True)  # noqa: T201 - the agreed channel
@@ -81,6 +87,70 @@ def _listen(jobs: queue.Queue[str]) -> None:
     for line in sys.stdin:
         jobs.put(line)
     os._exit(0)
+
+
+class Child:
+    """A process that carries out markets' runs, one after the other.
+
+    Parameters
+    ----------
+    cwd : pathlib.Path
+        Where relative paths start.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by wait
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "segkit.runner.market"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=cwd,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C reaches the batch alone, which then ends it
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another market."""
+        return self._process.poll() is None
+
+    def carry_out(self, job: Mapping[str, Any], on_line: Callable[[str], None]) -> str:
+        """Hand over a market's job (see `segkit.runner.market.job_of`), and pass on what is told.
+
+        Returns
+        -------
+        str
+            In words how the process ended; empty if it waits for the next job.
+        """
+        assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
+        assert self._process.stdout is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.rstrip("\n") == ENDED:
+                return ""
+            on_line(line.rstrip("\n"))
+        code = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        return died("market's process", code) + (f": {said[-1]}" if said else "")
+
+    def end(self) -> None:
+        """End the process; those that it started see it go, and go too."""
+        if self._process.poll() is None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """Let the process go: its input ends."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process.wait()
+        self._errors.close()
 
 
 if __name__ == "__main__":

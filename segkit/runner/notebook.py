@@ -27,11 +27,12 @@ from segkit.ingest.privacy import (
 )
 from segkit.result import Result, decode, encode
 from segkit.runner.catalog import Context, check_level, worst_quality
-from segkit.runner.folder import Aside, locked
 from segkit.runner.manifest import (
     NAME,
+    Aside,
     data_inputs,
     list_outputs,
+    locked,
     read_json,
     versions,
     write_json,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from segkit.runner.notebook import NotebookRun, guard_displays
 from segkit.runner.parameters import Parameter
 from segkit.runner.workspace import read_parameters
 
+# Imported by name: where a person opens a notebook, no command line hands it to the run.
+REPORT = "segkit.report"
+SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
+FILES = {"data file", "data address", "mapping file", "mapping address"}
+SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 DEFAULTS: dict[str, Any] = {
     "source": "simulated",
     "data": "",
@@ -74,11 +80,6 @@ def open_notebook(
     personal = bool(given.get("personal", False))
     guard_displays(personal=personal)
     return NotebookRun(context, personal=personal, alone=alone)
-
-
-SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
-FILES = {"data file", "data address", "mapping file", "mapping address"}
-SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 
 
 def declared_parameters(stem: str) -> dict[str, Parameter]:
@@ -152,8 +153,15 @@ def _run_upstream(
     print(f"First running what this notebook needs: {', '.join(wanted)}", flush=True)  # noqa: T201
     declared = {name for stem in wanted for name in catalog.notebooks[stem].parameters}
     shared = {name: value for name, value in settings.items() if name in declared}
-    told = progress_here()
-    done = run(missing, catalog=catalog, parameters=shared, folder=place, progress=told)
-    failed = [f"{each.stem}: {each.message}" for each in done.notebooks if not each.good]
+    report = import_module(REPORT)
+    end = run(
+        missing,
+        catalog=catalog,
+        parameters=shared,
+        folder=place,
+        progress=progress_here(),
+        report=report,
+    )
+    failed = [f"{each.stem}: {each.message}" for each in end.notebooks if not each.good]
     if failed:
         raise RunError(f"what this notebook needs did not run through: {'; '.join(failed)}")

@@ -1,4 +1,4 @@
-"""Which parameters does a notebook take, and are those given right? Answered without a kernel."""
+"""Parameters of notebooks: what they declare, and the check of what is given."""
 
 from __future__ import annotations
 

@@ -1,16 +1,120 @@
-"""A run under way: what is to be run, with what, where to, and how far it has come."""
+"""State of a run: its label and progress, its journal for a scheduler, and its record."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from segkit.runner.catalog import Catalog
-from segkit.runner.journal import Journal, now
-from segkit.runner.pool import Pool
+from segkit.runner.manifest import NAME, read_json, versions, write_json
+from segkit.runner.process import Pool
 from segkit.runner.progress import Progress
+
+STATUS, LOG = "status.json", "log.jsonl"
+LONGEST_LOG = 2**22  # bytes; a longer log is put aside as log.1.jsonl, the older one goes
+SCHEMA = 2
+RECORD = "run.json"
+COUNTED = ("execution", "rendering")
+EXIT = {"done": 0, "skipped": 0, "gate": 3}  # of a run's state; any other ends with 1
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Journal:
+    """Keeps a run's or a batch's state, and appends what happens to its log.
+
+    Both are for whoever watches. Should the disk be full or the folder not writable, the work
+    goes on without them: what counts is in ``manifest.json`` and ``run.json``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where both files are written.
+    name : str
+        The run's or the batch's name.
+    parts : str
+        What the work is made of: "notebooks" or "markets".
+    total : int
+        How many of them there are.
+    """
+
+    def __init__(self, folder: Path, name: str, parts: str, total: int) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._lock = threading.Lock()
+        self.state: dict[str, Any] = {
+            "schema": SCHEMA,
+            "run": name,
+            "state": "running",
+            "exit_code": None,
+            "message": "",
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": now(),
+            "updated": "",
+            "finished": None,
+            "done": 0,
+            "total": total,
+            "now": [],
+            parts: {},
+        }
+        self._keep_short()
+        self.log("start", total=total, pid=os.getpid())
+
+    def begin(self, part: str) -> None:
+        """Record that a notebook or market has begun."""
+        with self._lock:
+            self.state["now"] = [*self.state["now"], part]
+        self.log("begin", part=part)
+
+    def end(self, part: str, status: str, **detail: Any) -> None:
+        """Record how a notebook or market ended; what is empty is left out."""
+        with self._lock:
+            self.state["now"] = [other for other in self.state["now"] if other != part]
+            self.state[self._parts][part] = status
+            self.state["done"] = len(self.state[self._parts])
+        self.log("end", part=part, status=status, **detail)
+
+    def close(self, state: str, exit_code: int, message: str = "") -> None:
+        """Record how the whole ended."""
+        with self._lock:
+            self.state |= {"state": state, "exit_code": exit_code, "message": message}
+            self.state |= {"finished": now(), "now": []}
+        self.log("finish", state=state, exit_code=exit_code, message=message)
+
+    def log(self, event: str, **detail: Any) -> None:
+        """Append one event to the log, and bring the state up to date."""
+        known = {name: value for name, value in detail.items() if value not in ("", None)}
+        row = {"time": now(), "run": self.state["run"], "event": event, **known}
+        with self._lock:
+            self.state["updated"] = row["time"]
+            try:
+                # One write to a file opened for appending: lines of two processes never mix.
+                with (self._folder / LOG).open("ab") as log:
+                    log.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                write_json(self._folder / STATUS, self.state)
+            except OSError:
+                return
+
+    def _keep_short(self) -> None:
+        log = self._folder / LOG
+        try:
+            if log.stat().st_size > LONGEST_LOG:
+                log.replace(log.with_name("log.1.jsonl"))
+        except OSError:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +221,8 @@ class State:
         How notebooks have ended so far.
     pool : Pool or None
         The processes that execute its notebooks.
+    report : module or None
+        What writes its reports and their index (`segkit.report`); without it there are none.
     stopping : bool
         Whether what still runs is to be thrown away.
     """
@@ -138,9 +244,132 @@ class State:
     journal: Journal | None = None
     ends: dict[str, NotebookEnd] = field(default_factory=dict)
     pool: Pool | None = None
+    report: ModuleType | None = None
     stopping: bool = False
 
     def settings(self, stem: str) -> dict[str, Any]:
         """Return all of a notebook's parameters with their values."""
         declared = self.catalog.notebooks[stem].parameters
         return {name: p.default for name, p in declared.items()} | self.given[stem]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes
+    ----------
+    name : str
+        The run's name.
+    folder, index : pathlib.Path
+        The run's folder, and the index of all runs beside it.
+    notebooks : tuple of NotebookEnd
+        In running order.
+    """
+
+    name: str
+    folder: Path
+    index: Path
+    notebooks: tuple[NotebookEnd, ...]
+
+    @property
+    def status(self) -> str:
+        """Done; else what stopped it: gate (the data alone), failed, or killed."""
+        bad = {end.status for end in self.notebooks if not end.good} - {"not run"}
+        if not bad:
+            return "done"
+        return bad.pop() if len(bad) == 1 else "failed"
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done; 3 the data gate alone stopped it; 1 anything else failed."""
+        return EXIT.get(self.status, 1)
+
+    @property
+    def message(self) -> str:
+        """Why it is not done: what the first notebook that stopped it said."""
+        bad = [end for end in self.notebooks if not end.good and end.status != "not run"]
+        return f"{bad[0].stem}: {bad[0].message}" if bad else ""
+
+
+def end_of(state: State) -> RunEnd:
+    """Return how a run stands, in running order."""
+    ends = tuple(state.ends[stem] for stem in state.order if stem in state.ends)
+    return RunEnd(state.folder.name, state.folder, state.folder.parent / "index.html", ends)
+
+
+def write_record(
+    state: State, status: str, code: int | None = None, message: str | None = None
+) -> None:
+    """Write a run's record: as "running" while it goes, so that a killed run never looks done.
+
+    Exit code and message are those of its notebooks' ends, unless it was stopped from outside.
+    """
+    before = {item["stem"]: item for item in read_json(state.folder / RECORD).get("notebooks", [])}
+    before |= {
+        end.stem: {"stem": end.stem, "status": end.status, "message": end.message}
+        for end in state.ends.values()
+    }
+    listed = [
+        _row(state.folder, stem, notebook.title, before[stem])
+        for stem, notebook in state.catalog.notebooks.items()
+        if stem in before
+    ]
+    end = end_of(state)
+    executed = [row["peak_memory_bytes"] for row in listed if row["status"] == "done"]
+    code = end.exit_code if code is None else code
+    message = end.message if message is None else message
+    record = head(state.label, status, code, message, state.started, state.shared)
+    record |= {"seconds": round(time.monotonic() - state.clock, 2)}
+    record |= {"peak_memory_bytes": max(executed, default=0), "notebooks": listed}
+    write_json(state.folder / RECORD, {**record, "versions": versions()})
+
+
+def _row(folder: Path, stem: str, title: str, end: Mapping[str, Any]) -> dict[str, Any]:
+    manifest = read_json(folder / stem / NAME)
+    return {
+        **end,
+        "title": title,
+        "seconds": round(sum(manifest.get("seconds", {}).get(n, 0) for n in COUNTED), 2),
+        "peak_memory_bytes": manifest.get("peak_memory_bytes", 0),
+    }
+
+
+def head(
+    label: Label,
+    status: str,
+    exit_code: int,
+    message: str,
+    started: str,
+    parameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what every record of a run begins with."""
+    going = status == "running"
+    return {
+        "schema": SCHEMA,
+        "name": label.folder,
+        "series": label.series,
+        "by": label.by,
+        "market": label.market,
+        "batch": label.batch,
+        "date": label.date,
+        "status": status,
+        "message": message,
+        "exit_code": None if going else exit_code,
+        "started": started,
+        "finished": None if going else now(),
+        "rows": label.rows,
+        "customers": label.customers,
+        "parameters": dict(parameters),
+    }
+
+
+def write_bare(
+    folder: Path, label: Label, status: str, message: str, parameters: Mapping[str, Any]
+) -> None:
+    """Write the record of a run in which no notebook could begin; what it had before stays."""
+    before = read_json(folder / RECORD)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = head(label, status, EXIT.get(status, 1), message, now(), parameters)
+    record |= {"seconds": 0.0, "peak_memory_bytes": 0, "notebooks": before.get("notebooks", [])}
+    write_json(folder / RECORD, {**record, "versions": versions()})

@@ -1,4 +1,4 @@
-"""How a run is stopped from outside: by signals; and processes ended with all they started."""
+"""Stopping of a run by signals, and ending of processes with all that they started."""
 
 from __future__ import annotations
 

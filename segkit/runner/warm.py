@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.runner.folder import make_scratch, remove_scratch
+from segkit.runner.manifest import make_scratch, remove_scratch
 from segkit.runner.stopping import end_family, end_group
 
 ADDRESS = "SEGKIT_NURSERY"

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from segkit import report as reports
 from segkit.cli import invoke
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
@@ -29,7 +30,7 @@ def index(tmp_path_factory):
     place = tmp_path_factory.mktemp("browser")
     write_chain(place / "notebooks")
     write_notebook(place / "notebooks", "04_people", reads=["orders"], cells=[PEOPLE])
-    return run(folder=place, progress=Progress(quiet=True)).index
+    return run(folder=place, progress=Progress(quiet=True), report=reports).index
 
 
 @pytest.fixture(scope="module")
