@@ -12,7 +12,7 @@ import polars as pl
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.lift import Outcomes, derive_outcomes, given_outcomes
-from segkit.lift.metrics import choose_metrics
+from segkit.lift.effects import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
 HOLDOUTS = ("holdout", "control", "none", "no e-mail", "no mail")

@@ -89,7 +89,7 @@ TYPES: dict[str, str] = {
     "campaign_profit": "segkit.lift.money:Money",
     "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
     "daily_lift": "segkit.lift.peeking:DailyLift",
-    "lift": "segkit.lift.result:Lift",
+    "lift": "segkit.lift.verdicts:Lift",
     "customer_segments": "segkit.pipeline:CustomerSegments",
     "first_step": "segkit.profile.action:FirstStep",
     "persona": "segkit.profile.cards:Persona",
@@ -123,9 +123,9 @@ TYPES: dict[str, str] = {
     "scored_customers": "segkit.scoring:Scored",
     "transform_column": "segkit.transform.steps:Column",
     "transform": "segkit.transform.table:Transform",
-    "uplift_curve": "segkit.uplift.curve:UpliftCurve",
-    "segment_policy": "segkit.uplift.policy:SegmentPolicy",
-    "uplift": "segkit.uplift.score:Uplift",
+    "uplift_curve": "segkit.lift.uplift_curves:UpliftCurve",
+    "segment_policy": "segkit.lift.policy:SegmentPolicy",
+    "uplift": "segkit.lift.uplift:Uplift",
 }
 
 # Type name -> the changes of its fields that made its versions 2, 3, ...: old name -> new name, or

@@ -90,7 +90,7 @@ FAULTS = [
         "added revenue is weighted by segments' sizes",
     ),
     Fault(
-        "uplift/curve.py",
+        "lift/uplift_curves.py",
         'per = float(len(y)) if convention == "uplift" else float(t.sum())',
         "per = float(len(y))",
         "test_uplift",

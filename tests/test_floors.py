@@ -26,7 +26,7 @@ FLOORS = {
     3: ["simulate", "datasets"],
     4: ["features"],
     5: [
-        *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "uplift", "audience"),
+        *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "audience"),
         *("factor", "lift"),
     ],
     6: [

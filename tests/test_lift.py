@@ -8,7 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, ParameterError
-from segkit.lift.metrics import KPIS
+from segkit.lift.effects import KPIS
 from segkit.lift.sums import sum_up
 
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.result import Result
-from segkit.uplift import (
+from segkit.lift import (
     coefficient,
     fit_uplift,
     segment_policy,
     uplift_at,
     uplift_curve,
 )
+from segkit.result import Result
 
 REFERENCE = Path(__file__).parent / "reference" / "uplift_figures.csv"
 FIGURES = {

@@ -17,7 +17,7 @@ from segkit.labels import label
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL
-from segkit.lift.words import p_words
+from segkit.lift.wording import p_words
 from segkit.result import Result
 from segkit.stats.effects import standardised_difference
 from segkit.stats.hypotheses import adjust, mean_t_test, planned_split

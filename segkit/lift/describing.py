@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.words import gap
+from segkit.lift.wording import gap
 from segkit.result import Result
 
 if TYPE_CHECKING:

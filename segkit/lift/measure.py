@@ -12,19 +12,19 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import ParameterError, unknown
 from segkit.frames import takes_frames
-from segkit.lift.design import (
+from segkit.lift.effects import Kpi, choose_metrics, comparable, compare_arms
+from segkit.lift.outcomes import Outcomes
+from segkit.lift.sums import (
+    Sums,
     check_arms,
     refuse_later_segments,
+    refuse_no_share,
     refuse_twice,
     refuse_unrandomised,
     shares_differ,
+    sum_up,
 )
-from segkit.lift.effects import comparable, compare_arms
-from segkit.lift.metrics import Kpi, choose_metrics
-from segkit.lift.outcomes import Outcomes
-from segkit.lift.result import Lift
-from segkit.lift.sums import Sums, refuse_no_share, sum_up
-from segkit.lift.verdicts import ALL, guardrails, judge
+from segkit.lift.verdicts import ALL, Lift, guardrails, judge
 from segkit.stats.group_effects import (
     effective_cases,
     heterogeneity,
@@ -62,7 +62,7 @@ def measure_lift(
     Parameters
     ----------
     outcomes : Outcomes, DataFrame or LazyFrame
-        One row a customer: arm, segment, the outcomes (see `segkit.lift.metrics.KPIS` for their
+        One row a customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
         columns), covariates; customer_id, assigned_at and segment_as_of are checked if there.
         Zero stands for "nothing happened"; nulls are refused.
     control : str

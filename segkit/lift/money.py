@@ -14,11 +14,16 @@ import polars as pl
 from segkit.display import money, number, percent
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.lift.design import check_arms, refuse_later_segments, refuse_twice, refuse_unrandomised
-from segkit.lift.effects import compare_means
-from segkit.lift.metrics import KPIS
+from segkit.lift.effects import KPIS, compare_means
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import Sums, sum_up
+from segkit.lift.sums import (
+    Sums,
+    check_arms,
+    refuse_later_segments,
+    refuse_twice,
+    refuse_unrandomised,
+    sum_up,
+)
 from segkit.lift.verdicts import ALL
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, z_value

@@ -1,18 +1,147 @@
-"""What did each assigned customer do in the window after the assignment?"""
+"""Outcomes of each assigned customer in the window after the assignment, given or derived."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import DataError, require_columns
+from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
+from segkit.features.sources import MICRO, check_size
 from segkit.frames import takes_frames
-from segkit.lift.design import refuse_later_segments, refuse_twice
+from segkit.lift.sums import refuse_later_segments, refuse_twice
 from segkit.result import Result
+
+Issue = tuple[str, int, int, str]
+
+
+def settle_assignments(
+    assignments: pl.DataFrame,
+    *,
+    campaign_id: str | None = None,
+    arms: Sequence[str] | None = None,
+    window: timedelta,
+) -> tuple[pl.DataFrame, list[Issue]]:
+    """Bring assignments to one row a customer, and count what was in the way.
+
+    The first assignment counts, whatever came later (intention to treat): what a customer was
+    given first was drawn at random, a change may not have been. Two arms at one time leave no
+    first, and the customer is set apart.
+
+    Parameters
+    ----------
+    assignments : DataFrame
+        customer_id, arm, assigned_at; campaign_id where there are several campaigns.
+    campaign_id : str, optional
+        The campaign to measure; needed if there are several.
+    arms : sequence of str, optional
+        The planned labels; another label is an error.
+    window : timedelta
+        Within which another campaign's assignment of the same customer is counted.
+
+    Returns
+    -------
+    tuple of (DataFrame, list of issues)
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is missing, a customer, arm or time is null, or nobody is left.
+    ParameterError
+        If the campaign or an arm's label is unknown.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> frame = pl.DataFrame({"customer_id": ["a", "a"], "arm": ["x", "y"],
+    ...     "assigned_at": [datetime(2024, 3, 1), datetime(2024, 3, 2)]})
+    >>> settle_assignments(frame, window=timedelta(28))[0]["arm"].to_list()
+    ['x']
+    """
+    require_columns(assignments.columns, ["customer_id", "arm", "assigned_at"], "the assignments")
+    if not isinstance(assignments.schema["assigned_at"], pl.Datetime):
+        kind = assignments.schema["assigned_at"]
+        raise ColumnError(f"assigned_at must be a date-time (UTC), is {kind}")
+    for column in ("customer_id", "arm", "assigned_at"):
+        missing = assignments[column].null_count()
+        if missing:
+            raise DataError(f"{missing:,} assignments have no {column}")
+    frame = assignments.with_columns(
+        pl.col("customer_id", "arm").cast(pl.String), assigned_at=_utc(assignments, "assigned_at")
+    )
+    mine, others = _one_campaign(frame, campaign_id)
+    if arms is not None:
+        for label in mine["arm"].unique().sort():
+            if label not in arms:
+                raise ParameterError(unknown("arm", label, arms))
+    refuse_later_segments(mine)
+    kept, issues = _first_only(mine)
+    if kept.is_empty():
+        raise DataError("no customer was assigned to exactly one arm")
+    near = kept.select("customer_id", "assigned_at").join(
+        others.select("customer_id", other="assigned_at"), on="customer_id"
+    )
+    near = near.filter((pl.col("other") - pl.col("assigned_at")).abs() < window)
+    count = near["customer_id"].n_unique()
+    issues.append(("also in another campaign within the window", count, near.height, "kept"))
+    return kept, issues
+
+
+def _utc(frame: pl.DataFrame, column: str) -> pl.Expr:
+    kind = frame.schema[column]
+    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
+        return pl.col(column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    return pl.col(column).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
+
+
+def _one_campaign(
+    frame: pl.DataFrame, campaign_id: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if "campaign_id" not in frame.columns:
+        return frame, frame.clear()
+    found = frame["campaign_id"].unique().drop_nulls().sort().to_list()
+    if campaign_id is None and len(found) > 1:
+        raise ParameterError(
+            f"the assignments are of {len(found)} campaigns ({', '.join(map(str, found[:5]))}); "
+            "say which by campaign_id"
+        )
+    if campaign_id is None:
+        return frame, frame.clear()
+    if campaign_id not in found:
+        raise ParameterError(unknown("campaign", campaign_id, map(str, found)))
+    own = pl.col("campaign_id").eq_missing(campaign_id)
+    return frame.filter(own), frame.filter(~own)
+
+
+def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
+    """Keep each customer's first assignment; set apart those who have two at once."""
+    ordered = frame.sort("customer_id", "assigned_at", "arm", maintain_order=True)
+    first = pl.col("assigned_at").min().over("customer_id")
+    facts = ordered.with_columns(
+        arms=pl.col("arm").n_unique().over("customer_id"),
+        at_once=pl.col("arm").filter(pl.col("assigned_at") == first).n_unique()
+        .over("customer_id"),
+        rows=pl.len().over("customer_id"),
+    )  # fmt: skip
+    changed = facts.filter((pl.col("arms") > 1) & (pl.col("at_once") == 1))
+    doubly = facts.filter(pl.col("at_once") > 1)
+    repeated = facts.filter((pl.col("arms") == 1) & (pl.col("rows") > 1))
+    kept = facts.filter(pl.col("at_once") == 1).unique(
+        "customer_id", keep="first", maintain_order=True
+    )
+
+    def issue(what: str, rows: pl.DataFrame, treatment: str) -> Issue:
+        return what, rows["customer_id"].n_unique(), rows.height, treatment
+
+    return kept.drop("arms", "at_once", "rows"), [
+        issue("assigned to the same arm again", repeated, "first kept"),
+        issue("arm changed later", changed, "kept in the first arm"),
+        issue("in two arms at one time", doubly, "set apart"),
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,3 +262,303 @@ def issue_table(rows: list[tuple[str, int, int, str]]) -> pl.DataFrame:
         "issue": pl.String, "customers": pl.Int64, "rows": pl.Int64, "treatment": pl.String,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+VISITS = ("site_visit", "page_view", "product_view", "cart_add", "checkout")
+MAIL = {"email_sent": "emails_sent", "email_open": "emails_opened", "email_click": "emails_clicked"}
+YEAR = timedelta(days=364)  # 52 weeks: the same days of the week
+FLAGS = {"unsubscribe": "unsubscribed", "complaint": "complained"}
+
+
+@takes_frames
+def derive_outcomes(
+    assignments: pl.DataFrame,
+    orders: pl.DataFrame | None = None,
+    events: pl.DataFrame | None = None,
+    *,
+    window_days: float = 28,
+    campaign_id: str | None = None,
+    holdout: str | None = None,
+    arms: Sequence[str] | None = None,
+    pre_days: float = 365,
+    data_from: datetime | None = None,
+    data_until: datetime | None = None,
+    randomised: bool = True,
+) -> Outcomes:
+    """What did each assigned customer do in the window after the assignment?
+
+    The window is ``[assigned_at, assigned_at + window_days)``, for every customer of every arm.
+    What lies before feeds covariates (and `describe_change`) alone; a customer whose window reaches
+    beyond the data is censored: set apart and counted. Where the orders reach back far enough,
+    what was ordered in the equally long period before the assignment (``before_``), in the window
+    52 weeks earlier (``last_year_``) and in the period before that (``before_last_year_``) is given
+    too.
+
+    Parameters
+    ----------
+    assignments : DataFrame
+        customer_id, arm, assigned_at; optional campaign_id, offer, segment, segment_as_of and
+        covariates. See `settle_assignments` for customers assigned twice.
+    orders : DataFrame, optional
+        Clean order lines: customer_id, order_id, order_time, amount, optionally is_return; with
+        those before the assignment, for covariates.
+    events : DataFrame, optional
+        Clean events: customer_id, event_time, event_type, optionally session_id, campaign_id
+        (mails of other campaigns are then left out).
+    window_days : float
+        Length of the attribution window, > 0.
+    campaign_id : str, optional
+        The campaign, where assignments or mails are of several.
+    holdout : str, optional
+        The arm that was to get no mail; those who got one are counted as contaminated.
+    arms : sequence of str, optional
+        The planned labels; another is an error.
+    pre_days : float
+        How far the covariates look back.
+    data_from : datetime, optional
+        Start of the orders (UTC); by default the day of the first one.
+    data_until : datetime, optional
+        End of the data (UTC); by default the end of the day of the last order or event.
+    randomised : bool
+        Whether arms were drawn at random.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    DataError
+        If there are neither orders nor events, an amount is not finite, or every window reaches
+        beyond the data.
+    ColumnError, ParameterError
+        If a column is missing, an arm or campaign unknown, or the window not positive.
+
+    Examples
+    --------
+    >>> drawn = datetime(2024, 3, 1, tzinfo=UTC)
+    >>> who = pl.DataFrame({"customer_id": ["a", "b"], "arm": ["mail", "none"],
+    ...     "assigned_at": [drawn, drawn]})
+    >>> lines = pl.DataFrame({"customer_id": ["a"], "order_id": ["1"], "amount": [20.0],
+    ...     "order_time": [drawn + timedelta(days=3)]})
+    >>> end = drawn + timedelta(days=28)
+    >>> derive_outcomes(who, lines, data_until=end).frame.select("converted", "revenue").rows()
+    [(1, 20.0), (0, 0.0)]
+    """
+    if not window_days > 0 or not pre_days > 0:
+        raise ParameterError(f"windows must be longer than 0 days, got {window_days}, {pre_days}")
+    if orders is None and events is None:
+        raise DataError("outcomes need orders or events; neither was given")
+    window, before = timedelta(days=window_days), timedelta(days=pre_days)
+    kept, issues = settle_assignments(
+        assignments, campaign_id=campaign_id, arms=arms, window=window
+    )
+    until = data_until or _end(orders, events)
+    kept, censored = _censor(kept, window, until)
+    issues.append(censored)
+    who = kept.select("customer_id", "assigned_at")
+    periods: dict[str, timedelta] = {}
+    if orders is not None:
+        lines, found = _around(orders, "order_time", who, window, before)
+        issues += found
+        data_from, periods = _periods(orders, who, window, data_from)
+        sums = _from_orders(lines, periods, window)
+        kept = kept.join(sums, on="customer_id", how="left")
+    if events is not None:
+        lines, found = _around(events, "event_time", who, window, before)
+        issues += found
+        kept = kept.join(_from_events(lines, campaign_id), on="customer_id", how="left")
+    issues += _unmet(who["customer_id"], orders, events)
+    kept = _whole(kept, periods, orders is not None, events is not None)
+    issues += _contaminated(kept, holdout)
+    return Outcomes(
+        kept.sort("customer_id"), issue_table(issues), window_days, until, randomised, data_from
+    )
+
+
+def _end(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> datetime:
+    """Return the end of the last day with data."""
+    last = [
+        table[column].max()
+        for table, column in ((orders, "order_time"), (events, "event_time"))
+        if table is not None and column in table.columns and table.height
+    ]
+    times = [value for value in last if isinstance(value, datetime)]
+    if not times:
+        raise DataError("neither orders nor events hold a row; where do the data end?")
+    end = max(time if time.tzinfo else time.replace(tzinfo=UTC) for time in times)
+    return datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def _censor(kept: pl.DataFrame, window: timedelta, until: datetime) -> tuple[pl.DataFrame, Issue]:
+    end = until if until.tzinfo else until.replace(tzinfo=UTC)
+    seen = kept.filter(pl.col("assigned_at") + window <= end)
+    lost = kept.height - seen.height
+    if seen.is_empty():
+        first = kept["assigned_at"].min()
+        raise DataError(
+            f"the data end on {end:%Y-%m-%d %H:%M}, before any window of {window.days} days is "
+            f"over (first assignment {first!s}); wait, or shorten window_days"
+        )
+    return seen, ("window reaches beyond the data (censored)", lost, lost, "set apart")
+
+
+def _unmet(
+    assigned: pl.Series, orders: pl.DataFrame | None, events: pl.DataFrame | None
+) -> list[Issue]:
+    """Count the assigned customers whom no order line, or no event, ever names."""
+    issues: list[Issue] = []
+    for what, table in (("order line", orders), ("event", events)):
+        if table is None:
+            continue
+        known = table["customer_id"].unique()
+        without = int((~assigned.is_in(known.implode())).sum())
+        hint = ": are the ids of one kind?" if without == len(assigned) else ""
+        if without:
+            issues.append((f"assigned, but named by no {what} at all{hint}", without, without,
+                           "counted as without any"))  # fmt: skip
+    return issues
+
+
+def _around(
+    table: pl.DataFrame, time: str, who: pl.DataFrame, window: timedelta, before: timedelta
+) -> tuple[pl.DataFrame, list[Issue]]:
+    """Keep an assigned customer's lines in or before the window; count the others."""
+    what = "orders" if time == "order_time" else "events"
+    need = ["order_id", "amount"] if what == "orders" else ["event_type"]
+    require_columns(table.columns, ["customer_id", time, *need], what)
+    zone = getattr(table.schema[time], "time_zone", None)
+    utc = pl.col(time) if zone else pl.col(time).dt.replace_time_zone("UTC")
+    lines = table.with_columns(utc.alias(time))
+    lines = lines.join(who, on="customer_id", how="inner")
+    wait = pl.col(time) - pl.col("assigned_at")
+    lines = lines.with_columns(
+        after=(wait >= timedelta(0)) & (wait < window),
+        pre=(wait < timedelta(0)) & (wait >= -before),
+        day=wait.dt.total_days() + 1,
+    )
+    if what == "orders":
+        wrong = lines.filter(~pl.col("amount").is_finite() | pl.col("amount").is_null()).height
+        if wrong:
+            raise DataError(f"{wrong:,} order lines have an amount that is not a finite number")
+    early, late = lines.filter(wait < timedelta(0)), lines.filter(wait >= window)
+    others = table.height - lines.height
+    return lines, [
+        (f"{what} before the assignment", early["customer_id"].n_unique(), early.height,
+         "covariates only"),
+        (f"{what} after the window", late["customer_id"].n_unique(), late.height, "left out"),
+        (f"{what} of customers who are not measured", 0, others, "left out"),
+    ]  # fmt: skip
+
+
+def _periods(
+    orders: pl.DataFrame, who: pl.DataFrame, window: timedelta, data_from: datetime | None
+) -> tuple[datetime | None, dict[str, timedelta]]:
+    """Return where the orders begin, and by prefix the start of each period that they cover.
+
+    Starts are counted from the assignment; each period is as long as the window.
+    """
+    first, drawn = data_from or orders["order_time"].min(), who["assigned_at"].min()
+    if not isinstance(first, datetime) or not isinstance(drawn, datetime):
+        return None, {}
+    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    if data_from is None:
+        first = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    starts = {"before_": -window, "last_year_": -YEAR, "before_last_year_": -YEAR - window}
+    if drawn - YEAR - window < first:
+        starts = {"before_": -window} if drawn - window >= first else {}
+    return first, starts
+
+
+def _from_orders(
+    lines: pl.DataFrame, periods: Mapping[str, timedelta], window: timedelta
+) -> pl.DataFrame:
+    """Sum order lines to orders, and these to customers (no distinct counts)."""
+    wait = pl.col("order_time") - pl.col("assigned_at")
+    lines = lines.with_columns(
+        **{name: (wait >= start) & (wait < start + window) for name, start in periods.items()}
+    )
+    back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
+    bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
+    check_size(float(lines["amount"].abs().sum()), "amount", "orders")
+    # Whole millionths, whose sum does not hang on the order in which lines are added.
+    millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
+    whole = lines.group_by("customer_id", "order_id", "after", "pre", *periods).agg(
+        amount=millionths.sum(), bought=bought.any(), day=pl.col("day").min()
+    )
+    after, pre = pl.col("after"), pl.col("pre")
+    return whole.group_by("customer_id").agg(
+        orders=(pl.col("bought") & after).sum().cast(pl.Int64),
+        revenue=pl.col("amount").filter(after).sum() / MICRO,
+        conversion_day=pl.col("day").filter(after & pl.col("bought")).min(),
+        pre_orders=(pl.col("bought") & pre).sum().cast(pl.Int64),
+        pre_revenue=pl.col("amount").filter(pre).sum() / MICRO,
+        **{
+            f"{name}orders": (pl.col("bought") & pl.col(name)).sum().cast(pl.Int64)
+            for name in periods
+        },
+        **{
+            f"{name}revenue": pl.col("amount").filter(pl.col(name)).sum() / MICRO
+            for name in periods
+        },
+    )
+
+
+def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
+    kind, after, pre = pl.col("event_type"), pl.col("after"), pl.col("pre")
+    own = pl.lit(value=True)
+    if campaign_id is not None and "campaign_id" in lines.columns:
+        own = pl.col("campaign_id").eq_missing(campaign_id) | pl.col("campaign_id").is_null()
+    visit = kind.is_in(VISITS)
+    counts: list[Any] = [
+        ((kind == event) & after & own).sum().cast(pl.Int64).alias(name)
+        for event, name in MAIL.items()
+    ]
+    counts += [
+        ((kind == event) & after).any().cast(pl.Int64).alias(n) for event, n in FLAGS.items()
+    ]
+    some = "session_id" in lines.columns
+    for name, when in (("visits", after), ("pre_visits", pre)):
+        session = pl.col("session_id").filter(visit & when) if some else None
+        days = pl.col("day").filter(visit & when)  # without sessions a visit is a day
+        unit = days if session is None else session
+        counts.append(unit.n_unique().cast(pl.Int64).alias(name))
+    return lines.group_by("customer_id").agg(counts)
+
+
+def _whole(
+    kept: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
+) -> pl.DataFrame:
+    """Give whoever did nothing zeros, and derive the shares."""
+    prefixes = ["", "pre_", *periods] if orders else []
+    sums = [f"{name}{what}" for name in prefixes for what in ("orders", "revenue")]
+    sums += [*MAIL.values(), *FLAGS.values(), "visits", "pre_visits"] if events else []
+    whole = kept.with_columns(pl.col(sums).fill_null(0))
+    whole = whole.with_columns(
+        **{f"{name}converted": (pl.col(f"{name}orders") > 0).cast(pl.Int64) for name in prefixes}
+    )
+    if events:
+        whole = whole.with_columns(
+            visited=(pl.col("visits") > 0).cast(pl.Int64),
+            clicked=(pl.col("emails_clicked") > 0).cast(pl.Int64),
+        )
+    if orders and events:
+        idle = (pl.col("orders") == 0) & (pl.col("visits") == 0)
+        whole = whole.with_columns(inactive=idle.cast(pl.Int64))
+    return whole
+
+
+def _contaminated(kept: pl.DataFrame, holdout: str | None) -> list[Issue]:
+    found: list[Issue] = []
+    if holdout is not None and "emails_sent" in kept.columns:
+        mailed = kept.filter((pl.col("arm") == holdout) & (pl.col("emails_sent") > 0))
+        n = mailed.height
+        found.append((f"in {holdout}, but got the campaign's mail (contaminated)", n, n, "kept"))
+        others = pl.col("arm") != holdout
+        if kept.filter(others)["emails_sent"].sum():
+            n = kept.filter(others & (pl.col("emails_sent") == 0)).height
+            found.append((f"not in {holdout}, but got no mail", n, n, "kept"))
+    if "revenue" in kept.columns:
+        n = kept.filter(pl.col("revenue") < 0).height
+        found.append(("returned more than they bought", n, n, "kept, revenue below zero"))
+    return found

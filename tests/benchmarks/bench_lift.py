@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 
 import segkit
-from segkit.lift.effects import compare_arms
-from segkit.lift.metrics import KPIS
+from segkit.lift.effects import KPIS, compare_arms
 from segkit.lift.sums import sum_up
 from tests.benchmarks._common import interleaved, peak_gib, report
 

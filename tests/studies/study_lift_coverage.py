@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest
 
-from segkit.lift.effects import compare_arms
-from segkit.lift.metrics import KPIS
+from segkit.lift.effects import KPIS, compare_arms
 from segkit.lift.sums import Sums
 from segkit.stats.hypotheses import adjust
 from tests.studies._study import arguments, over_seeds, publish, rate

@@ -1,4 +1,4 @@
-"""Effects in sentences."""
+"""Sentences about effects, their intervals and verdicts."""
 
 from __future__ import annotations
 

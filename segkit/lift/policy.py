@@ -1,4 +1,4 @@
-"""What does it pay to contact some segments only? Against all and none, on held-out customers."""
+"""Profit of contacting some segments only, against all and none, on held-out customers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
+from segkit.lift.uplift import two_arms
 from segkit.result import Result
 from segkit.stats.intervals import z_value
 from segkit.stats.policy import (
@@ -25,7 +26,6 @@ from segkit.stats.policy import (
     split_folds,
     value_of,
 )
-from segkit.uplift.score import two_arms
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
