@@ -133,7 +133,7 @@ class Retention(Result):
 
 
 @takes_frames
-def retention(
+def measure_retention(
     orders: pl.DataFrame | pl.LazyFrame,
     *,
     period: Period = "month",
@@ -174,7 +174,7 @@ def retention(
     --------
     >>> orders = pl.DataFrame({"customer_id": ["a", "b", "a"], "order_day": [0, 9, 40],
     ...     "amount": [5.0, 4.0, 6.0]})
-    >>> found = retention(orders, as_of=date(1970, 2, 28))
+    >>> found = measure_retention(orders, as_of=date(1970, 2, 28))
     >>> found.cells.select("age", "customers", "active", "retention_rate").rows()
     [(0, 2, 2, 1.0), (1, 2, 1, 0.5)]
     """
@@ -353,7 +353,7 @@ class RepeatRate(Result):
 
 
 @takes_frames
-def repeat_rate(
+def estimate_repeat_rate(
     orders: pl.DataFrame | pl.LazyFrame,
     *,
     horizon: int = 365,
@@ -399,7 +399,7 @@ def repeat_rate(
     --------
     >>> orders = pl.DataFrame({"customer_id": ["a", "b", "a"], "order_day": [0, 9, 40],
     ...     "amount": [5.0, 4.0, 6.0]})
-    >>> repeat_rate(orders, horizon=31).curve.select("days", "at_risk", "events").rows()
+    >>> estimate_repeat_rate(orders, horizon=31).curve.select("days", "at_risk", "events").rows()
     [(31, 2, 0), (40, 1, 1)]
     """
     for name, value in (("horizon", horizon), ("max_order", max_order)):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.cohorts import RepeatRate, Retention, repeat_rate, retention
+from segkit.cohorts import RepeatRate, Retention, estimate_repeat_rate, measure_retention
 from segkit.errors import ColumnError, DataError, ParameterError
 
 EPOCH = date(1970, 1, 1)
@@ -39,7 +39,7 @@ SMALL = orders(
 
 
 def test_cells_by_hand_and_censored_cells_are_null():
-    found = retention(SMALL, as_of=date(2024, 3, 20))
+    found = measure_retention(SMALL, as_of=date(2024, 3, 20))
     columns = ["cohort", "age", "customers", "active", "revenue", "revenue_per_customer"]
     january, february = date(2024, 1, 1), date(2024, 2, 1)
     assert found.cells.select(columns).rows() == [
@@ -52,7 +52,7 @@ def test_cells_by_hand_and_censored_cells_are_null():
     blank = found.cells.filter(pl.col("active").is_null())
     names = ["retention_rate", "retention_rate_low", "retention_rate_high"]
     assert blank.select(pl.all_horizontal(pl.col(*names).is_null()).all()).item()
-    whole = retention(SMALL, as_of=date(2024, 3, 31))
+    whole = measure_retention(SMALL, as_of=date(2024, 3, 31))
     assert whole.cells["active"].to_list() == [2, 1, 1, 1, 0]
     assert whole.cells["revenue"].to_list() == [30.0, 5.0, 4.0, 7.0, 0.0]
     assert whole.by_age.select("age", "cohorts", "customers", "active").rows() == [
@@ -63,9 +63,9 @@ def test_cells_by_hand_and_censored_cells_are_null():
 
 
 def test_quarters_and_wilson():
-    found = retention(SMALL, period="quarter", as_of=date(2024, 3, 31))
+    found = measure_retention(SMALL, period="quarter", as_of=date(2024, 3, 31))
     assert found.cells.select("cohort", "age", "customers").rows() == [(date(2024, 1, 1), 0, 3)]
-    row = retention(SMALL, as_of=date(2024, 3, 31)).cells.row(1, named=True)
+    row = measure_retention(SMALL, as_of=date(2024, 3, 31)).cells.row(1, named=True)
     # Wilson's interval of 1 in 2 at 95%, by its formula.
     z = 1.959963985
     half = z * np.sqrt(0.25 / 2 + z**2 / 16) / (1 + z**2 / 2)
@@ -95,9 +95,9 @@ def test_retention_equals_brute_force(rows, last, unit):
     when = EPOCH + timedelta(days=last)
     if not any(row[2] >= 0 for row in used):
         with pytest.raises(DataError, match="no purchase"):
-            retention(frame, as_of=when, period=period)
+            measure_retention(frame, as_of=when, period=period)
         return
-    found = retention(frame.sample(fraction=1, shuffle=True), as_of=when, period=period)
+    found = measure_retention(frame.sample(fraction=1, shuffle=True), as_of=when, period=period)
     cohort = {}
     for customer, day, amount in used:
         if amount >= 0:
@@ -150,7 +150,7 @@ def test_the_curve_is_statsmodels_kaplan_meier():
     from statsmodels.duration.survfunc import SurvfuncRight
 
     frame = drawn()
-    found = repeat_rate(frame, as_of=EPOCH + timedelta(days=800))
+    found = estimate_repeat_rate(frame, as_of=EPOCH + timedelta(days=800))
     times, status = map(np.array, zip(*spans(frame, 800), strict=True))
     theirs = SurvfuncRight(times, status)
     ours = found.curve.filter(pl.col("events") > 0)
@@ -167,7 +167,9 @@ def test_the_curve_is_statsmodels_kaplan_meier():
 def test_rates_by_order_number_equal_brute_force():
     frame = drawn(5, 150)
     last, horizon = 900, 200
-    found = repeat_rate(frame, horizon=horizon, as_of=EPOCH + timedelta(days=last), max_order=3)
+    found = estimate_repeat_rate(
+        frame, horizon=horizon, as_of=EPOCH + timedelta(days=last), max_order=3
+    )
     for row in found.by_order.iter_rows(named=True):
         k = row["order_number"]
         gaps = []
@@ -189,7 +191,7 @@ def test_censoring_is_allowed_for_where_a_plain_share_is_too_low():
     rows = [(f"a{i}", 0, 1.0) for i in range(20)] + [(f"a{i}", 100, 1.0) for i in range(20)]
     rows += [(f"b{i}", 250, 1.0) for i in range(20)]
     frame = pl.DataFrame(rows, schema=["customer_id", "order_day", "amount"], orient="row")
-    found = repeat_rate(frame, horizon=150, as_of=EPOCH + timedelta(days=300))
+    found = estimate_repeat_rate(frame, horizon=150, as_of=EPOCH + timedelta(days=300))
     first = found.by_order.row(0, named=True)
     assert (first["went_on"], first["customers"], first["repeat_rate"]) == (20, 40, 1.0)
     assert first["median_days"] == 100
@@ -211,7 +213,9 @@ def test_the_interval_covers_under_censoring():
                 "amount": 1.0,
             }
         )
-        found = repeat_rate(frame, horizon=90, as_of=EPOCH + timedelta(days=300), max_order=1)
+        found = estimate_repeat_rate(
+            frame, horizon=90, as_of=EPOCH + timedelta(days=300), max_order=1
+        )
         row = found.by_order.row(0, named=True)
         hits += row["repeat_rate_low"] <= truth <= row["repeat_rate_high"]
     # P(1 + floor(E) <= 90) = P(E < 90): the truth is exact.
@@ -227,45 +231,48 @@ def test_same_day_orders_are_one_purchase():
             "amount": [1.0, 1.0, -1.0],
         }
     )
-    found = repeat_rate(frame, as_of=date(1970, 1, 31), horizon=10)
+    found = estimate_repeat_rate(frame, as_of=date(1970, 1, 31), horizon=10)
     assert found.same_day == 1
     assert found.by_order.select("customers", "went_on").rows() == [(1, 0)]
     assert found.by_order["repeat_rate"].to_list() == [0.0]
 
 
 def test_nobody_watched_to_the_horizon_gives_no_rate():
-    found = repeat_rate(orders(("a", "2024-01-05", 10)), as_of=date(2024, 1, 25))
+    found = estimate_repeat_rate(orders(("a", "2024-01-05", 10)), as_of=date(2024, 1, 25))
     assert found.by_order["repeat_rate"][0] is None
     assert "cannot be told yet" in found.text
 
 
 def test_one_customer_one_day():
     one = orders(("a", "2024-01-05", 10))
-    assert retention(one).cells["retention_rate"].to_list() == [1.0]
-    assert "No cohort" in retention(one).text
+    assert measure_retention(one).cells["retention_rate"].to_list() == [1.0]
+    assert "No cohort" in measure_retention(one).text
     with pytest.raises(DataError, match="whole month"):
-        retention(one).plot()
-    assert repeat_rate(one).curve.height == 1
+        measure_retention(one).plot()
+    assert estimate_repeat_rate(one).curve.height == 1
 
 
 def test_bad_input():
     with pytest.raises(ParameterError, match="did you mean 'month'"):
-        retention(SMALL, period="months")
+        measure_retention(SMALL, period="months")
     with pytest.raises(ParameterError, match="level"):
-        retention(SMALL, level=95)
+        measure_retention(SMALL, level=95)
     with pytest.raises(ParameterError, match="horizon must be"):
-        repeat_rate(SMALL, horizon=0)
+        estimate_repeat_rate(SMALL, horizon=0)
     with pytest.raises(ColumnError, match="lacks amount"):
-        retention(SMALL.drop("amount"))
+        measure_retention(SMALL.drop("amount"))
     with pytest.raises(DataError, match="no purchase on or before 2020"):
-        retention(SMALL, as_of=date(2020, 1, 1))
+        measure_retention(SMALL, as_of=date(2020, 1, 1))
     with pytest.raises(DataError, match="no purchase"):
-        repeat_rate(SMALL.clear())
+        estimate_repeat_rate(SMALL.clear())
 
 
 def test_results_are_stored_and_drawn():
     frame = drawn(1, 60)
-    for found, kind in ((retention(frame), Retention), (repeat_rate(frame), RepeatRate)):
+    for found, kind in (
+        (measure_retention(frame), Retention),
+        (estimate_repeat_rate(frame), RepeatRate),
+    ):
         again = kind.from_dict(json.loads(json.dumps(found.to_dict())))
         assert again.to_frame().equals(found.to_frame())
         assert again.text == found.text

@@ -178,7 +178,7 @@ def test_the_order_of_the_people_changes_nothing(holes):
 
 
 def test_the_planted_factors_are_found(survey):
-    count = segkit.how_many_factors(survey)
+    count = segkit.choose_factor_count(survey)
     assert count.n_factors == 3
     model = segkit.fit_factors(survey)
     alike = np.abs(congruence(PLANTED, model.loadings)).max(axis=1)
@@ -219,7 +219,9 @@ def test_noise_has_no_common_factor():
     wrong = 0
     for seed in range(40):
         noise = np.searchsorted([-1, 0, 1], random.normal(size=(200, 10)))
-        found = segkit.how_many_factors(pl.DataFrame(noise, schema=names, orient="row"), seed=seed)
+        found = segkit.choose_factor_count(
+            pl.DataFrame(noise, schema=names, orient="row"), seed=seed
+        )
         wrong += found.n_factors > 0
         if found.n_factors == 0:
             assert "no common factor" in found.text
@@ -243,7 +245,7 @@ def test_the_references_of_parallel_analysis_agree():
 
 
 def test_the_same_seed_gives_the_same_number_and_figures(survey):
-    one, other = (segkit.how_many_factors(survey, seed=7) for _ in range(2))
+    one, other = (segkit.choose_factor_count(survey, seed=7) for _ in range(2))
     assert one.eigenvalues.equals(other.eigenvalues)
     assert one.plot().png() == other.plot().png()
 
@@ -252,12 +254,12 @@ def test_the_same_seed_gives_the_same_number_and_figures(survey):
 
 
 def test_pairwise_equals_each_pair_by_itself(holes):
-    found = segkit.correlate(holes)
+    found = segkit.correlate_items(holes)
     a, b = holes.select("a_1", "b_2").drop_nulls().to_numpy().astype(float).T
     i, j = found.items.index("a_1"), found.items.index("b_2")
     assert found.matrix[i, j] == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
     assert found.counts[i, j] == len(a)
-    whole = segkit.correlate(holes, missing="listwise")
+    whole = segkit.correlate_items(holes, missing="listwise")
     rest = holes.drop("customer_id").drop_nulls().to_numpy().astype(float)
     assert np.allclose(whole.matrix, np.corrcoef(rest.T), atol=1e-12)
     assert whole.n == len(rest)
@@ -267,7 +269,7 @@ def test_pairwise_equals_each_pair_by_itself(holes):
 def test_spearman_is_pearson_of_ranks(survey):
     from scipy.stats import spearmanr
 
-    found = segkit.correlate(survey, method="spearman")
+    found = segkit.correlate_items(survey, method="spearman")
     assert np.allclose(found.matrix, spearmanr(survey.to_numpy()).statistic, atol=1e-12)
 
 
@@ -275,8 +277,8 @@ def test_polychoric_undoes_what_coarse_answers_lose():
     frame, _ = draw(20_000, 6, cuts=(-0.5, 1.5))
     truth = PLANTED @ PHI @ PLANTED.T
     off = ~np.eye(12, dtype=bool)
-    coarse = segkit.correlate(frame).matrix - truth
-    latent = segkit.correlate(frame, method="polychoric").matrix - truth
+    coarse = segkit.correlate_items(frame).matrix - truth
+    latent = segkit.correlate_items(frame, method="polychoric").matrix - truth
     assert np.abs(latent[off]).max() < 0.035
     assert np.abs(coarse[off]).max() > 0.08
 
@@ -285,7 +287,7 @@ def test_mixed_takes_each_pair_for_what_it_is():
     coarse, _ = draw(20_000, 6)
     fine, _ = draw(20_000, 6, cuts=None)
     frame = coarse.with_columns(fine["a_1"], fine["b_1"])
-    found = segkit.correlate(frame, frame.columns, method="mixed")
+    found = segkit.correlate_items(frame, frame.columns, method="mixed")
     truth = PLANTED @ PHI @ PLANTED.T
     i, j, k = (found.items.index(n) for n in ("a_1", "b_1", "a_2"))
     plain = np.corrcoef(fine["a_1"].to_numpy(), fine["b_1"].to_numpy())[0, 1]
@@ -301,7 +303,7 @@ def test_a_matrix_that_is_not_positive_definite_is_smoothed_and_said_so():
             "c": [None, None, None, None, None, 1, 2, 3, 5, 4, 5, 3, 1, 4, 3],
         }
     )
-    found = segkit.correlate(frame, ["a", "b", "c"])
+    found = segkit.correlate_items(frame, ["a", "b", "c"])
     assert found.smallest_eigenvalue < 0
     assert np.linalg.eigvalsh(found.matrix)[0] > 0
     assert found.smoothed > 0
@@ -329,32 +331,32 @@ def test_items_that_carry_nothing_are_refused_by_name(survey, change, message):
         for name, value in change.items()
     )
     with pytest.raises(DataError, match=message):
-        segkit.correlate(bad, survey.columns)
+        segkit.correlate_items(bad, survey.columns)
 
 
 def test_too_few_people_items_or_numbers_are_refused(survey):
     with pytest.raises(DataError, match="more people than items, got 12 people for 12 items"):
-        segkit.correlate(survey.head(12), survey.columns)
+        segkit.correlate_items(survey.head(12), survey.columns)
     with pytest.raises(DataError, match="at least two items"):
-        segkit.correlate(survey, ["a_1"])
+        segkit.correlate_items(survey, ["a_1"])
     words = survey.with_columns(a_1=pl.lit("agree"))
     with pytest.raises(ColumnError, match="'a_1' holds String"):
-        segkit.correlate(words, survey.columns)
+        segkit.correlate_items(words, survey.columns)
     with pytest.raises(ColumnError, match="unknown item 'a_9'"):
-        segkit.correlate(survey, ["a_1", "a_9"])
+        segkit.correlate_items(survey, ["a_1", "a_9"])
     with pytest.raises(DataError, match="named twice: a_1"):
-        segkit.correlate(survey, ["a_1", "a_1"])
+        segkit.correlate_items(survey, ["a_1", "a_1"])
     with pytest.raises(DataError, match="expected survey items"):
-        segkit.correlate(pl.DataFrame({"x": ["a"]}))
+        segkit.correlate_items(pl.DataFrame({"x": ["a"]}))
     with pytest.raises(ParameterError, match="unknown method 'kendall'"):
-        segkit.correlate(survey, method="kendall")
+        segkit.correlate_items(survey, method="kendall")
 
 
 def test_a_factor_needs_three_items(survey):
     with pytest.raises(DataError, match="1 factor cannot be told from 2 items: at least 3"):
         segkit.fit_factors(survey, 1, ["a_1", "a_2"])
     with pytest.raises(DataError, match="at least three items"):
-        segkit.how_many_factors(survey, ["a_1", "a_2"])
+        segkit.choose_factor_count(survey, ["a_1", "a_2"])
     with pytest.raises(ParameterError, match="at least one factor, got 0"):
         segkit.fit_factors(survey, 0)
     exact = segkit.fit_factors(survey, 1, ["a_1", "a_2", "a_3"])
@@ -437,13 +439,13 @@ def test_pictures_tell_what_they_show(survey):
     model = segkit.fit_factors(survey, 3)
     assert "a_1 0." in model.plot().alt
     assert "Correlated factors" in model.diagram(least=0.1).alt
-    count = segkit.how_many_factors(survey)
+    count = segkit.choose_factor_count(survey)
     assert "of the components, 3 lie above" in count.plot().alt
-    shown = segkit.draw_answers(survey, ["a_1", "a_2"])
+    shown = segkit.plot_answers(survey, ["a_1", "a_2"])
     shares = shown.data.group_by("item").agg(pl.col("share").sum())["share"].to_list()
     assert shares == pytest.approx([1.0, 1.0])
-    assert segkit.correlate(survey).plot().data.height == 144
-    assert segkit.adequacy(segkit.correlate(survey)).plot().data.height == 12
+    assert segkit.correlate_items(survey).plot().data.height == 144
+    assert segkit.check_adequacy(segkit.correlate_items(survey)).plot().data.height == 12
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in (model.plot(), model.diagram(), count.plot(), shown):

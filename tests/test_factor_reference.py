@@ -25,11 +25,11 @@ def bfi(shared_data):
 
 @pytest.fixture(scope="module")
 def bfi_matrix(bfi):
-    return segkit.correlate(bfi, bfi.columns[:25])
+    return segkit.correlate_items(bfi, bfi.columns[:25])
 
 
 def test_thurstone_adequacy(thurstone):
-    assert segkit.adequacy(thurstone).kmo == pytest.approx(ref.THURSTONE_KMO, abs=0.0005)
+    assert segkit.check_adequacy(thurstone).kmo == pytest.approx(ref.THURSTONE_KMO, abs=0.0005)
 
 
 @pytest.mark.parametrize("extraction", ["minres", "principal"])
@@ -52,7 +52,7 @@ def test_thurstone_omega():
 
 
 def test_bfi_adequacy(bfi_matrix):
-    found = segkit.adequacy(bfi_matrix)
+    found = segkit.check_adequacy(bfi_matrix)
     assert found.kmo == pytest.approx(ref.BFI_KMO, abs=0.0005)
     assert found.bartlett_chi_square == pytest.approx(ref.BFI_BARTLETT[0], abs=0.0005)
     assert found.bartlett_degrees == ref.BFI_BARTLETT[1]
@@ -62,7 +62,7 @@ def test_bfi_adequacy(bfi_matrix):
 
 @pytest.mark.parametrize("reference", ["normal", "permutation"])
 def test_bfi_number_of_factors(bfi, reference):
-    found = segkit.how_many_factors(bfi, bfi.columns[:25], reference=reference, draws=60)
+    found = segkit.choose_factor_count(bfi, bfi.columns[:25], reference=reference, draws=60)
     votes = dict(found.votes.select("rule", "n_factors").iter_rows())
     assert votes["parallel_components"] == votes["parallel_factors"] == ref.BFI_PARALLEL
     assert votes["map"] == ref.BFI_MAP[0]
@@ -83,7 +83,7 @@ def test_bfi_ten_items_two_factors(bfi):
 
 def test_bfi_reliability(bfi):
     scales = {name: [f"{name}{i}" for i in range(1, 6)] for name in ref.BFI_ALPHA}
-    found = segkit.reliability(bfi, scales, reverse=ref.BFI_REVERSED)
+    found = segkit.estimate_reliability(bfi, scales, reverse=ref.BFI_REVERSED)
     values = dict(found.scales.select("scale", "alpha").iter_rows())
     assert values == pytest.approx(ref.BFI_ALPHA, abs=0.0005)
     assert (found.scales["alpha_low"] < found.scales["alpha"]).all()
@@ -97,7 +97,7 @@ def test_kirks_tetrachorics(first, second, both, expected):
 def test_the_mapping_file_and_the_codebook_read_bfi(bfi, shared_data):
     data = Path(__file__).parents[1] / "data"
     read = segkit.read_survey(shared_data("bfi.csv"), data / "mappings" / "bfi.toml")
-    items = segkit.survey_items(read)
+    items = segkit.find_survey_items(read)
     assert items == bfi.columns[:25]
     assert read["customer_id"][0] == "0001"
     assert read.select(items).null_count().row(0) == bfi.select(items).null_count().row(0)

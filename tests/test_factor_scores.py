@@ -106,15 +106,15 @@ def test_a_model_of_a_matrix_alone_has_no_scores():
     with pytest.raises(DataError, match="fit it to a frame"):
         model.score(pl.DataFrame({"a": [1]}))
     with pytest.raises(DataError, match="no people to resample"):
-        segkit.loading_intervals(pl.DataFrame({"a": [1]}), model)
+        segkit.estimate_loading_intervals(pl.DataFrame({"a": [1]}), model)
 
 
 def test_loading_intervals_hold_the_loadings_of_a_large_sample(survey):
     frame, _ = survey
     model = segkit.fit_factors(frame, 3)
-    found = segkit.loading_intervals(frame, model, repeats=60, seed=3)
+    found = segkit.estimate_loading_intervals(frame, model, repeats=60, seed=3)
     assert (found.table["low"] <= found.table["high"]).all()
-    again = segkit.loading_intervals(frame, model, repeats=60, seed=3)
+    again = segkit.estimate_loading_intervals(frame, model, repeats=60, seed=3)
     assert found.table.equals(again.table)
     large = segkit.fit_factors(draw(60_000, 12)[0], 3, like=segkit.fit_factors(
         frame.drop("customer_id"), 3))  # fmt: skip
@@ -138,7 +138,7 @@ def test_alpha_by_hand():
     frame = pl.DataFrame(
         {"a": [1, 2, 3, 4, 5, 4], "b": [2, 1, 4, 3, 5, 5], "c": [5, 4, 2, 3, 1, 2]}
     )
-    found = segkit.reliability(frame, {"s": ["a", "b", "c"]}, reverse=["c"])
+    found = segkit.estimate_reliability(frame, {"s": ["a", "b", "c"]}, reverse=["c"])
     values = frame.with_columns(c=6 - pl.col("c")).to_numpy().astype(float)
     total = values.sum(axis=1).var(ddof=1)
     by_hand = 1.5 * (1 - values.var(axis=0, ddof=1).sum() / total)
@@ -160,7 +160,7 @@ def test_feldts_interval_covers():
     hits = 0
     for _ in range(200):
         frame = pl.DataFrame(random.normal(size=(80, 4)) @ root.T, schema=list("abcd"))
-        row = segkit.reliability(frame, list("abcd")).scales.row(0, named=True)
+        row = segkit.estimate_reliability(frame, list("abcd")).scales.row(0, named=True)
         hits += row["alpha_low"] <= truth <= row["alpha_high"]
     assert 180 <= hits <= 198
 
@@ -176,12 +176,12 @@ def test_feldts_limits_are_quantiles_of_f():
 def test_scales_follow_from_a_model(survey):
     frame, truth = survey
     model = segkit.fit_factors(frame, 3)
-    scales, reverse = segkit.scales_of(model)
+    scales, reverse = segkit.derive_scales(model)
     assert sorted(map(sorted, scales.values())) == [
         [f"{k}_{i}" for i in (1, 2, 3, 4)] for k in "abc"
     ]
     assert sorted(reverse) == ["a_3", "b_3", "c_3"]
-    found = segkit.scale_scores(frame, scales, reverse=reverse, answers=(1, 5))
+    found = segkit.score_scales(frame, scales, reverse=reverse, answers=(1, 5))
     assert found["scale_a"].is_between(1, 5).all()
     assert np.corrcoef(found["scale_a"].to_numpy(), truth[:, 0])[0, 1] > 0.8
     row = frame.row(0, named=True)
@@ -191,12 +191,12 @@ def test_scales_follow_from_a_model(survey):
 
 def test_scale_scores_of_open_answers():
     frame = pl.DataFrame({"a": [1, None, None], "b": [3, 4, None], "c": [None, 5, 2]})
-    got = segkit.scale_scores(frame, {"s": ["a", "b", "c"]}, answers=(1, 5))["scale_s"].to_list()
+    got = segkit.score_scales(frame, {"s": ["a", "b", "c"]}, answers=(1, 5))["scale_s"].to_list()
     assert got == [2.0, 4.5, None]
     with pytest.raises(ParameterError, match="unknown reversed item 'd'"):
-        segkit.scale_scores(frame, {"s": ["a", "b"]}, reverse=["d"])
+        segkit.score_scales(frame, {"s": ["a", "b"]}, reverse=["d"])
     with pytest.raises(DataError, match="two are needed"):
-        segkit.scale_scores(frame, {"s": ["a"]})
+        segkit.score_scales(frame, {"s": ["a"]})
 
 
 # Ratings ------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_weights_restore_the_population():
     )  # fmt: skip
     survey = pl.concat([people[:30], people[300:360], pl.DataFrame({"customer_id": ["x"],
                        "band": [None]}, schema=people.schema)])  # fmt: skip
-    found = segkit.response_rates(people, survey, "band")
+    found = segkit.compute_response_rates(people, survey, "band")
     table = {r["stratum"]: r for r in found.table.iter_rows(named=True)}
     assert table["young"]["response_rate"] == pytest.approx(0.1)
     assert table["unknown"]["weight"] is None
@@ -268,7 +268,7 @@ def test_weights_restore_the_population():
     assert "differs by band" in found.text
     assert found.plot().data.height == 3
     with pytest.raises(DataError, match="ids do not match"):
-        segkit.response_rates(people, pl.DataFrame({"customer_id": ["x"]}), "band")
+        segkit.compute_response_rates(people, pl.DataFrame({"customer_id": ["x"]}), "band")
 
 
 def test_response_that_depends_on_nothing_is_not_called_different():
@@ -279,7 +279,7 @@ def test_response_that_depends_on_nothing_is_not_called_different():
     wrong = 0
     for _ in range(200):
         survey = people.filter(pl.Series(random.random(1000) < 0.3))
-        wrong += segkit.response_rates(people, survey, "g").p_value < 0.05
+        wrong += segkit.compute_response_rates(people, survey, "g").p_value < 0.05
     assert binomtest(wrong, 200, 0.05).pvalue > 0.001
 
 
@@ -303,21 +303,23 @@ def asked():
 
 def test_a_validation_sample_is_drawn_by_segment(asked):
     people, _ = asked
-    sample = segkit.draw_validation(people, per_segment=50, leave_out=["c0000"], seed=1)
+    sample = segkit.draw_validation_sample(people, per_segment=50, leave_out=["c0000"], seed=1)
     counts = dict(sample.group_by("segment").len().iter_rows())
     assert counts == {"S1": 50, "S2": 50, "S3": 20}
     assert "c0000" not in sample["customer_id"].to_list()
     assert sample["weight"].sum() == pytest.approx(900)
-    assert sample.equals(segkit.draw_validation(people.reverse(), leave_out=["c0000"], seed=1))
+    assert sample.equals(
+        segkit.draw_validation_sample(people.reverse(), leave_out=["c0000"], seed=1)
+    )
     with pytest.raises(ParameterError, match="at least one"):
-        segkit.draw_validation(people, per_segment=0)
+        segkit.draw_validation_sample(people, per_segment=0)
     with pytest.raises(DataError, match="nobody to ask"):
-        segkit.draw_validation(people.head(0))
+        segkit.draw_validation_sample(people.head(0))
 
 
 def test_claims_are_confirmed_contradicted_or_left_open(asked):
     people, answers = asked
-    sample = segkit.draw_validation(people, per_segment=60, seed=2)
+    sample = segkit.draw_validation_sample(people, per_segment=60, seed=2)
     claims = pl.DataFrame(
         {"segment": ["S1", "S1", "S2", "S2"], "item": ["thrift", "haste", "thrift", "speed"],
          "direction": ["high", "high", "low", "high"]}
@@ -346,7 +348,7 @@ def test_markers_become_claims_that_members_can_be_asked():
          "strength": [0.5, 0.7, 0.1, 0.4]}
     )  # fmt: skip
     pairs = ["discount_share: sale", "order_value_mean: -sale", "frequency: first", "visits: look"]
-    found = segkit.claims_of(markers, pairs, labels={"first": "I think of this shop first"})
+    found = segkit.derive_claims(markers, pairs, labels={"first": "I think of this shop first"})
     assert found.select("segment", "item", "direction", "variable").rows() == [
         ("S1", "sale", "high", "order_value_mean"),
         ("S2", "first", "high", "frequency"),
@@ -354,8 +356,8 @@ def test_markers_become_claims_that_members_can_be_asked():
     assert found["claim"].to_list()[1] == "Loyal agree more: I think of this shop first"
     for wrong in ("discount_share", ": sale", "discount_share:"):
         with pytest.raises(ParameterError, match="variable: item"):
-            segkit.claims_of(markers, [wrong])
-    assert segkit.claims_of(markers, []).height == 0
+            segkit.derive_claims(markers, [wrong])
+    assert segkit.derive_claims(markers, []).height == 0
 
 
 def test_claims_about_segments_that_do_not_differ_agree_by_half():
@@ -376,7 +378,7 @@ def test_claims_about_segments_that_do_not_differ_agree_by_half():
 
 def test_claims_must_be_claims(asked):
     people, answers = asked
-    sample = segkit.draw_validation(people, per_segment=10)
+    sample = segkit.draw_validation_sample(people, per_segment=10)
     claim = {"segment": ["S1"], "item": ["thrift"], "direction": ["high"]}
     with pytest.raises(ParameterError, match="high or low, got 'up'"):
         segkit.validate_profile(sample, answers, pl.DataFrame(claim | {"direction": ["up"]}))

@@ -95,11 +95,13 @@ def test_a_range_of_answers_is_two_rising_numbers_of_the_survey():
 
 def test_no_analysis_averages_a_code():
     frame, items = likert(q1=HOLES), ["q1", "q2", "q3"]
-    for analysis in (segkit.correlate, segkit.reliability, segkit.fit_factors):
+    for analysis in (segkit.correlate_items, segkit.estimate_reliability, segkit.fit_factors):
         with pytest.raises(DataError, match=r"99 in q1 \(7 times\)"):
-            analysis(frame, **{"scales" if analysis is segkit.reliability else "items": items})
+            analysis(
+                frame, **{"scales" if analysis is segkit.estimate_reliability else "items": items}
+            )
     with pytest.raises(DataError, match="99 in q1"):
-        segkit.scale_scores(frame, {"s": items}, answers=(1, 5))
+        segkit.score_scales(frame, {"s": items}, answers=(1, 5))
 
 
 # Reversed items -------------------------------------------------------------------------------
@@ -108,15 +110,15 @@ def test_no_analysis_averages_a_code():
 def test_items_are_reversed_by_the_range_that_was_offered():
     frame = pl.DataFrame({"x": [1, 2, 4], "y": [4, 3, 2]})  # of 1 to 5; nobody said 5
     with pytest.raises(ParameterError, match=r"'y' is reversed, .* answers=\(lowest, highest\)"):
-        segkit.scale_scores(frame, {"s": ["x", "y"]}, reverse=["y"])
-    scores = segkit.scale_scores(frame, {"s": ["x", "y"]}, reverse=["y"], answers=(1, 5))
+        segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"])
+    scores = segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers=(1, 5))
     assert scores["scale_s"].to_list() == [1.5, 2.5, 4.0]
-    each = segkit.scale_scores(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"y": (1, 7)})
+    each = segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"y": (1, 7)})
     assert each["scale_s"].to_list() == [2.5, 3.5, 5.0]
     with pytest.raises(ParameterError, match="'y' is reversed"):
-        segkit.scale_scores(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
+        segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
     with pytest.raises(DataError, match="x runs from 1 to 3; 1 answers lie outside, such as 4"):
-        segkit.scale_scores(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
+        segkit.score_scales(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
 
 
 def test_a_codebook_states_the_range(tmp_path):
@@ -136,31 +138,31 @@ def test_a_codebook_states_the_range(tmp_path):
 
 def test_a_picture_of_answers_keeps_the_middle_that_was_offered():
     frame = pl.DataFrame({"q": [1, 2, 3, 3, 4]})  # of 1 to 5
-    stated = segkit.draw_answers(frame, ["q"], answers=(1, 5))
+    stated = segkit.plot_answers(frame, ["q"], answers=(1, 5))
     assert "q 40.0% disagree, 20.0% agree" in stated.alt
-    assert "those given (1 to 4)" in segkit.draw_answers(frame, ["q"]).alt
+    assert "those given (1 to 4)" in segkit.plot_answers(frame, ["q"]).alt
     with pytest.raises(DataError, match="q runs from 1 to 3; 1 answers lie outside, such as 4"):
-        segkit.draw_answers(frame, ["q"], answers=(1, 3))
+        segkit.plot_answers(frame, ["q"], answers=(1, 3))
 
 
 def test_each_items_answers_lie_in_the_range_that_the_codebook_states():
     frame = pl.DataFrame({"q": [1, 2, 3, 4], "r": [0, 2, 3, 5]})
     with pytest.raises(DataError, match="r runs from 1 to 5; 1 answers lie outside, such as 0"):
-        segkit.draw_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
-    one = segkit.draw_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
+        segkit.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
+    one = segkit.plot_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
     assert "middle of the scale from 0 to 5" in one.alt
     # Items with ranges of their own have no common middle.
-    two = segkit.draw_answers(frame, ["q", "r"], answers={"q": (1.0, 4.0), "r": (0.0, 5.0)})
+    two = segkit.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 4.0), "r": (0.0, 5.0)})
     assert "middle of those given (0 to 5)" in two.alt
 
 
 def test_a_scale_that_does_not_vary_reaches_no_reliability():
     """Two opposite items: their sum is constant, and NaN is above any limit to polars."""
     frame = pl.DataFrame({"a": [1, 5, 2, 4], "b": [5, 1, 4, 2], "c": [1, 2, 3, 5]})
-    alone = segkit.reliability(frame, ["a", "b"])
+    alone = segkit.estimate_reliability(frame, ["a", "b"])
     assert alone.scales.select("alpha", "alpha_low").row(0) == (None, None)
     assert "All reach" not in alone.text
     assert "Nothing is known" in alone.text
-    three = segkit.reliability(frame, ["a", "b", "c"]).items
+    three = segkit.estimate_reliability(frame, ["a", "b", "c"]).items
     assert not three["alpha_if_dropped"].is_nan().any()
     assert three["alpha_if_dropped"].null_count() == 1

@@ -14,7 +14,7 @@ from statsmodels.discrete.discrete_model import NegativeBinomial
 from statsmodels.tools.numdiff import approx_fprime, approx_hess
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.regression import Drivers, DriverTable, driver_table, fit_drivers
+from segkit.regression import Drivers, DriverTable, build_driver_table, fit_drivers
 from segkit.regression.checks import calibration, dispersion, quantile_residuals, zeros_gradient
 from segkit.regression.design import make_design
 from segkit.regression.families import fit_family, sandwich, separating, standardise
@@ -432,12 +432,12 @@ def orders():
 
 def test_features_see_nothing_after_the_cut_and_outcomes_nothing_before():
     lines = orders()
-    table = driver_table(lines, days=60, features=["core"])
+    table = build_driver_table(lines, days=60, features=["core"])
     cut = int((table.cut - date(1970, 1, 1)).days)
     assert cut == lines["order_day"].max() - 60
     last = pl.col("order_day").max()
     fewer = lines.filter((pl.col("order_day") <= cut) | (pl.col("order_day") == last))
-    past = driver_table(fewer, days=60, features=["core"])
+    past = build_driver_table(fewer, days=60, features=["core"])
     names = ["customer_id", *table.features]
     assert_frame_equal(past.frame.select(names), table.frame.select(names), rel_tol=1e-12)
     after = lines.filter((pl.col("order_day") > cut) & (pl.col("amount") > 0))
@@ -453,11 +453,13 @@ def test_features_see_nothing_after_the_cut_and_outcomes_nothing_before():
 def test_traits_of_customers_join_the_features():
     lines = orders()
     people = lines.select("customer_id").unique().with_columns(region=pl.lit("North"))
-    table = driver_table(lines, days=60, features=["core"], customers=people, traits=["region"])
+    table = build_driver_table(
+        lines, days=60, features=["core"], customers=people, traits=["region"]
+    )
     assert table.features[-1] == "region"
     with pytest.raises(ColumnError, match="customers lacks age"):
-        driver_table(lines, days=60, features=["core"], customers=people, traits=["age"])
+        build_driver_table(lines, days=60, features=["core"], customers=people, traits=["age"])
     with pytest.raises(ParameterError, match="days"):
-        driver_table(lines, days=0)
+        build_driver_table(lines, days=0)
     with pytest.raises(DataError, match="no orders"):
-        driver_table(lines.head(0), days=60)
+        build_driver_table(lines.head(0), days=60)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.regression import Importance, collinearity, relative_importance
+from segkit.regression import Importance, measure_collinearity, measure_importance
 from segkit.regression.importance import draw_orders, exact_shares, sampled_shares, subset_r2
 
 SWISS = Path(__file__).parent / "reference" / "swiss.csv"
@@ -92,7 +92,7 @@ def test_all_orders_sampled_are_the_exact_shares():
 
 def test_the_swiss_example_of_relaimpo():
     frame = pl.read_csv(SWISS)
-    found = relative_importance(frame, "Fertility", list(LMG), repeats=200, seed=1)
+    found = measure_importance(frame, "Fertility", list(LMG), repeats=200, seed=1)
     assert found.r2 == pytest.approx(0.7067, abs=5e-5)
     shares = dict(found.shares.select("predictor", "r2").iter_rows())
     assert shares == pytest.approx(LMG, abs=5e-5)
@@ -113,7 +113,7 @@ def rows(n=600, p=3, seed=0):
 def test_beyond_twelve_orders_are_sampled_near_the_truth():
     frame = rows(n=3000, p=14)
     names = [f"x{j}" for j in range(14)]
-    found = relative_importance(frame, "y", names, repeats=20, orders=100)
+    found = measure_importance(frame, "y", names, repeats=20, orders=100)
     # nearly independent predictors: a share is nearly what each explains alone
     assert found.orders == 100
     shares = found.shares
@@ -125,9 +125,9 @@ def test_beyond_twelve_orders_are_sampled_near_the_truth():
 def test_bundles_of_rows_give_the_interval_that_rows_give(monkeypatch):
     frame = rows(n=2000)
     names = ["x0", "x1", "x2"]
-    each = relative_importance(frame, "y", names, repeats=1500, seed=1).shares
+    each = measure_importance(frame, "y", names, repeats=1500, seed=1).shares
     monkeypatch.setattr("segkit.regression.importance._BLOCKS", 200)
-    bundled = relative_importance(frame, "y", names, repeats=1500, seed=1).shares
+    bundled = measure_importance(frame, "y", names, repeats=1500, seed=1).shares
     width = (each["r2_high"] - each["r2_low"]).to_numpy()
     assert (bundled["r2_high"] - bundled["r2_low"]).to_numpy() == pytest.approx(width, rel=0.15)
     assert bundled["r2"].to_list() == pytest.approx(each["r2"].to_list())
@@ -135,13 +135,13 @@ def test_bundles_of_rows_give_the_interval_that_rows_give(monkeypatch):
 
 def test_levels_of_text_enter_together_and_are_stated():
     frame = rows().with_columns(city=pl.Series(["a", "b", "b", "c"] * 150))
-    found = relative_importance(frame, "y", ["x0", "city"], repeats=50)
+    found = measure_importance(frame, "y", ["x0", "city"], repeats=50)
     assert found.shares["predictor"].to_list() == ["x0", "city"]
     assert "city is compared with its level b" in found.notes
 
 
 def test_same_seed_same_bytes_and_back_from_json():
-    first, again = (relative_importance(rows(), "y", ["x0", "x1"], repeats=50) for _ in range(2))
+    first, again = (measure_importance(rows(), "y", ["x0", "x1"], repeats=50) for _ in range(2))
     assert first.shares.equals(again.shares)
     assert Importance.from_dict(first.to_dict()).text == first.text
 
@@ -149,20 +149,20 @@ def test_same_seed_same_bytes_and_back_from_json():
 def test_scales_and_clusters():
     frame = rows().with_columns(pl.col("y").abs(), group=pl.int_range(600) // 20)
     plain, log, rank = (
-        relative_importance(frame, "y", ["x0", "x1"], scale=scale, repeats=30, clusters="group")
+        measure_importance(frame, "y", ["x0", "x1"], scale=scale, repeats=30, clusters="group")
         for scale in ("as it is", "log", "rank")
     )
     assert len({round(found.r2, 6) for found in (plain, log, rank)}) == 3
     assert log.outcome == "log(1 + y)"
     with pytest.raises(ParameterError, match="unknown scale 'sqrt'"):
-        relative_importance(frame, "y", ["x0"], scale="sqrt")
+        measure_importance(frame, "y", ["x0"], scale="sqrt")
     with pytest.raises(DataError, match="above -1"):
-        relative_importance(rows(), "y", ["x0"], scale="log")
+        measure_importance(rows(), "y", ["x0"], scale="log")
     with pytest.raises(ParameterError, match="at least 20"):
-        relative_importance(frame, "y", ["x0"], repeats=3)
+        measure_importance(frame, "y", ["x0"], repeats=3)
     one = frame.with_columns(group=pl.lit(1))
     with pytest.raises(DataError, match="at least two"):
-        relative_importance(one, "y", ["x0"], clusters="group")
+        measure_importance(one, "y", ["x0"], clusters="group")
 
 
 # Collinearity -------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_vif_is_that_of_statsmodels():
 
     frame = rows(p=4).with_columns(x3=pl.col("x3") * 0.3 + pl.col("x0"))
     names = ["x0", "x1", "x2", "x3"]
-    found = collinearity(frame, names).predictors["vif"].to_list()
+    found = measure_collinearity(frame, names).predictors["vif"].to_list()
     X = np.column_stack([np.ones(600), frame.select(names).to_numpy()])
     expected = [variance_inflation_factor(X, k) for k in range(1, 5)]
     assert found == pytest.approx(expected, rel=1e-9)
@@ -182,10 +182,10 @@ def test_vif_is_that_of_statsmodels():
 def test_a_text_column_has_one_generalised_vif():
     city = ["a", "b", "b", "c"] * 150
     frame = rows().with_columns(city=pl.Series(city))
-    found = collinearity(frame, ["x0", "city"]).predictors
+    found = measure_collinearity(frame, ["x0", "city"]).predictors
     assert found["columns"].to_list() == [1, 2]
     assert found["vif"].to_list() == pytest.approx([1, 1], abs=0.05)
-    alone = collinearity(frame, ["city"])
+    alone = measure_collinearity(frame, ["city"])
     assert alone.predictors["vif"].item() == 1.0
 
 
@@ -193,22 +193,22 @@ def test_the_condition_number_is_that_of_belsley():
     frame = rows()
     X = np.column_stack([np.ones(600), frame.select("x0", "x1", "x2").to_numpy()])
     scaled = X / np.linalg.norm(X, axis=0)
-    assert collinearity(frame, ["x0", "x1", "x2"]).condition_number == pytest.approx(
+    assert measure_collinearity(frame, ["x0", "x1", "x2"]).condition_number == pytest.approx(
         np.linalg.cond(scaled)
     )
 
 
 def test_near_repeats_are_named_and_exact_ones_refused():
     frame = rows().with_columns(near=pl.col("x0") + 0.01 * pl.col("x1"))
-    told = collinearity(frame, ["x0", "near", "x2"], labels={"near": "a near repeat"})
+    told = measure_collinearity(frame, ["x0", "near", "x2"], labels={"near": "a near repeat"})
     assert "can hardly be told apart" in told.text
     assert "a near repeat" in told.text
     assert "near repeat" in told.plot().alt
     exact = frame.with_columns(total=pl.col("x0") + 2 * pl.col("x1"))
     with pytest.raises(DataError, match="'total' follows exactly from x0, x1"):
-        collinearity(exact, ["x0", "x1", "total", "x2"])
+        measure_collinearity(exact, ["x0", "x1", "total", "x2"])
     with pytest.raises(DataError, match="follows exactly"):
-        relative_importance(exact, "y", ["x0", "x1", "total"])
+        measure_importance(exact, "y", ["x0", "x1", "total"])
 
 
 def test_bad_columns_say_what_is_wrong():
@@ -216,14 +216,14 @@ def test_bad_columns_say_what_is_wrong():
         flat=pl.lit(1.0), inf=pl.when(pl.col("x0") > 2).then(np.inf).otherwise(0.0), one=pl.lit("a")
     )
     with pytest.raises(DataError, match="no variation in flat"):
-        relative_importance(frame, "y", ["x0", "flat"])
+        measure_importance(frame, "y", ["x0", "flat"])
     with pytest.raises(DataError, match="'inf' is infinite in"):
-        relative_importance(frame, "y", ["x0", "inf"])
+        measure_importance(frame, "y", ["x0", "inf"])
     with pytest.raises(DataError, match="single level"):
-        relative_importance(frame, "y", ["x0", "one"])
+        measure_importance(frame, "y", ["x0", "one"])
     with pytest.raises(ColumnError, match="lacks nope"):
-        relative_importance(frame, "y", ["nope"])
+        measure_importance(frame, "y", ["nope"])
     with pytest.raises(ParameterError, match="at least one predictor"):
-        relative_importance(frame, "y", [])
+        measure_importance(frame, "y", [])
     with pytest.raises(DataError, match="need at least 5 complete rows"):
-        relative_importance(frame.head(4), "y", ["x0", "x1", "x2"])
+        measure_importance(frame.head(4), "y", ["x0", "x1", "x2"])

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 from scipy import stats
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.regression import PriceResponse, price_panel, price_response
+from segkit.regression import PriceResponse, build_price_panel, estimate_price_response
 from segkit.regression.price import absorb, fit_fixed_effects
 from tests.studies._retail import segments, shop
 
@@ -73,7 +73,7 @@ def spelt_out(y, price, effects, clusters):
 
 def test_slope_and_clustered_error_are_those_of_statsmodels():
     frame, prices, counts, price = lines()
-    found = price_response(price_panel(frame, prices, promotions=None))
+    found = estimate_price_response(build_price_panel(frame, prices, promotions=None))
     y = counts.sum(axis=0)
     product, week = np.indices(y.shape)
     expected = spelt_out(y.ravel(), price.ravel(), [product.ravel(), week.ravel()], product.ravel())
@@ -91,7 +91,7 @@ def test_slope_and_clustered_error_are_those_of_statsmodels():
 def test_customers_effects_even_in_each_week_change_nothing():
     """Summing over customers loses nothing: an effect of each customer in each week cancels."""
     frame, prices, counts, price = lines(n=1500, products=4, weeks=8, customers=5)
-    found = price_response(price_panel(frame, prices, promotions=None))
+    found = estimate_price_response(build_price_panel(frame, prices, promotions=None))
     who, product, week = np.indices(counts.shape)
     every = np.broadcast_to(price, counts.shape)
     sold = counts.sum(axis=1, keepdims=True) > 0  # a customer's week without a line says nothing
@@ -117,11 +117,11 @@ def test_segments_are_fitted_apart_and_tested_together():
         .then(pl.lit("flat"))
         .otherwise(pl.lit("steep"))
     )
-    panel = price_panel(both, prices, segments=kinds, promotions=None)
-    found = price_response(panel)
-    alone = price_response(price_panel(steep, prices, promotions=None)).elasticities.row(
-        0, named=True
-    )
+    panel = build_price_panel(both, prices, segments=kinds, promotions=None)
+    found = estimate_price_response(panel)
+    alone = estimate_price_response(
+        build_price_panel(steep, prices, promotions=None)
+    ).elasticities.row(0, named=True)
     rows = {row["segment"]: row for row in found.elasticities.to_dicts()}
     assert rows["steep"]["elasticity"] == pytest.approx(alone["elasticity"], abs=1e-6)
     assert rows["steep"]["std_error"] == pytest.approx(alone["std_error"], rel=1e-4)
@@ -141,7 +141,7 @@ def test_the_panel_counts_every_line_and_day_once():
     frame, prices, counts, _ = lines()
     back = frame.head(50).with_columns(is_return=pl.lit(True))
     nameless = frame.head(7).with_columns(product_id=pl.lit(None, pl.String))
-    panel = price_panel(pl.concat([frame, back, nameless]), prices, promotions=None)
+    panel = build_price_panel(pl.concat([frame, back, nameless]), prices, promotions=None)
     assert panel.lines == counts.sum()
     assert panel.lines_apart == 0
     days = (panel.last_day - panel.first_day).days + 1
@@ -149,7 +149,7 @@ def test_the_panel_counts_every_line_and_day_once():
     assert panel.changes == prices.height - 6
     assert panel.off_list == 0.0
     assert str(panel.lines)[:1] in panel.text
-    shuffled = price_panel(
+    shuffled = build_price_panel(
         frame.sample(fraction=1.0, shuffle=True, seed=3), prices, promotions=None
     )
     assert shuffled.cells.equals(panel.cells)
@@ -159,7 +159,7 @@ def test_a_path_a_lazy_frame_and_a_frame_give_one_panel(tmp_path):
     frame, prices, _, _ = lines(n=500)
     frame.write_parquet(tmp_path / "lines.parquet")
     found = [
-        price_panel(source, prices, promotions=None).cells
+        build_price_panel(source, prices, promotions=None).cells
         for source in (frame, frame.lazy(), tmp_path / "lines.parquet")
     ]
     assert found[0].equals(found[1])
@@ -169,31 +169,34 @@ def test_a_path_a_lazy_frame_and_a_frame_give_one_panel(tmp_path):
 def test_promotion_days_get_effects_of_their_own():
     frame, prices, _, _ = lines()
     spans = pl.DataFrame({"starts": [day_of(10)], "ends": [day_of(12)]})
-    panel = price_panel(frame, prices, promotions=spans)
+    panel = build_price_panel(frame, prices, promotions=spans)
     assert panel.promotion_days == 3
     strata = panel.cells.filter(pl.col("product_id") == "0")["stratum"].n_unique()
     assert strata == 21
     discounted = frame.with_columns(
         discount=pl.when(pl.col("order_day").is_between(40, 55)).then(1.0).otherwise(0.0)
     )
-    seen = price_panel(discounted, prices)
+    seen = build_price_panel(discounted, prices)
     assert seen.promotion_days in range(14, 19)
-    assert price_panel(frame, prices).promotion_days == 0
+    assert build_price_panel(frame, prices).promotion_days == 0
     with pytest.raises(ParameterError, match="promotions must be"):
-        price_panel(frame, prices, promotions="guess")
+        build_price_panel(frame, prices, promotions="guess")
 
 
 def test_prices_read_off_lines_are_said_to_be():
     frame, prices, _, _ = lines()
-    panel = price_panel(frame, promotions=None)
+    panel = build_price_panel(frame, promotions=None)
     assert panel.prices_from == "order lines"
-    found = price_response(panel)
+    found = estimate_price_response(panel)
     assert "association" in found.text
-    assert "association" not in price_response(price_panel(frame, prices, promotions=None)).text
+    assert (
+        "association"
+        not in estimate_price_response(build_price_panel(frame, prices, promotions=None)).text
+    )
     haggled = frame.with_columns(
         unit_price=pl.col("unit_price") * pl.Series([0.8, 1.0] * 5000).head(frame.height)
     )
-    off = price_response(price_panel(haggled, prices, promotions=None))
+    off = estimate_price_response(build_price_panel(haggled, prices, promotions=None))
     assert off.off_list == pytest.approx(0.5, abs=0.01)
     assert "another price than the list's" in off.text
 
@@ -203,8 +206,8 @@ def test_the_planted_elasticity_of_the_retailer_is_found():
     world, people, orders = shop(3, 1500, months=24)
     person = orders["customer_id"].cast(pl.Int64).to_numpy()
     truth = -people.traits["price_elasticity"][person].mean()
-    panel = price_panel(orders, world.catalogue.prices, segments=segments(people))
-    found = price_response(panel)
+    panel = build_price_panel(orders, world.catalogue.prices, segments=segments(people))
+    found = estimate_price_response(panel)
     row = found.elasticities.row(0, named=True)
     assert abs(row["elasticity"] - truth) < 4 * row["std_error"]
     assert row["std_error"] < 0.12
@@ -221,8 +224,8 @@ def test_the_planted_elasticity_of_the_retailer_is_found():
 def test_rounding_does_not_move_the_price_curve(monkeypatch):
     # cells at one relative price differ by rounding alone, which threads and machines change
     frame, prices, _, _ = lines(products=12, weeks=40)
-    panel = price_panel(frame, prices, promotions=None)
-    expected = price_response(panel).curve
+    panel = build_price_panel(frame, prices, promotions=None)
+    expected = estimate_price_response(panel).curve
     random = np.random.default_rng(1)
 
     def shaken(columns, *args):
@@ -231,7 +234,7 @@ def test_rounding_does_not_move_the_price_curve(monkeypatch):
 
     monkeypatch.setattr("segkit.regression.price.absorb", shaken)
     for _ in range(5):
-        assert_frame_equal(price_response(panel).curve, expected, rel_tol=1e-9)
+        assert_frame_equal(estimate_price_response(panel).curve, expected, rel_tol=1e-9)
 
 
 def test_absorbing_equals_regressing_on_dummies():
@@ -251,33 +254,33 @@ def test_what_cannot_be_estimated_is_refused_in_words():
     frame, prices, _, _ = lines(n=800)
     constant = prices.group_by("product_id").first().with_columns(valid_from=pl.lit(EPOCH))
     with pytest.raises(DataError, match="no price changes within products"):
-        price_response(price_panel(frame, constant, promotions=None))
+        estimate_price_response(build_price_panel(frame, constant, promotions=None))
     with pytest.raises(DataError, match="too few; expected 9,000"):
-        price_response(price_panel(frame, prices, promotions=None), min_lines=9000)
+        estimate_price_response(build_price_panel(frame, prices, promotions=None), min_lines=9000)
     with pytest.raises(DataError, match="no sale line"):
-        price_panel(frame.head(0), prices)
+        build_price_panel(frame.head(0), prices)
     with pytest.raises(DataError, match="no sale line has a price"):
-        price_panel(frame, prices.with_columns(pl.col("product_id") + "z"))
+        build_price_panel(frame, prices.with_columns(pl.col("product_id") + "z"))
     with pytest.raises(ColumnError, match="orders lacks product_id"):
-        price_panel(frame.drop("product_id"))
+        build_price_panel(frame.drop("product_id"))
     with pytest.raises(ParameterError, match="period_days"):
-        price_panel(frame, prices, period_days=0)
+        build_price_panel(frame, prices, period_days=0)
     with pytest.raises(ParameterError, match="segment or segment_name"):
-        price_panel(frame, prices, segments=frame.select("customer_id"))
+        build_price_panel(frame, prices, segments=frame.select("customer_id"))
     zero, codes = np.zeros(4), np.array([0, 0, 1, 1])
     with pytest.raises(DataError, match="all counts are zero"):
         fit_fixed_effects(zero, zero[:, None], codes, codes[::-1], zero)
     alone = frame.filter(pl.col("product_id") == "0")
     with pytest.raises(DataError):  # its price cannot be told from the weeks
-        price_response(price_panel(alone, prices, promotions=None), min_lines=1)
+        estimate_price_response(build_price_panel(alone, prices, promotions=None), min_lines=1)
 
 
 def test_a_segment_with_few_lines_is_left_out_and_said():
     frame, prices, _, _ = lines()
     ids = frame["customer_id"].unique().sort()
     kinds = pl.DataFrame({"customer_id": ids, "segment": ["few"] + ["many"] * (len(ids) - 1)})
-    found = price_response(
-        price_panel(frame, prices, segments=kinds, promotions=None), min_lines=1000
+    found = estimate_price_response(
+        build_price_panel(frame, prices, segments=kinds, promotions=None), min_lines=1000
     )
     assert found.skipped == {"few": "fewer than 1,000 sale lines"}
     assert found.differ_p is None

@@ -16,14 +16,14 @@ from segkit.result import Result
 from segkit.rfm import (
     RFM,
     Cuts,
-    concentration,
-    micro_segments,
-    natural_cuts,
-    quantile_cuts,
-    rfm_segments,
-    rfm_table,
+    build_rfm_segments,
+    build_rfm_table,
+    find_micro_segments,
+    find_natural_cuts,
+    find_quantile_cuts,
+    measure_concentration,
+    measure_sensitivity,
     score_rfm,
-    sensitivity,
 )
 from segkit.rules import Rule, RuleSet
 from segkit.stats.intervals import median
@@ -132,12 +132,12 @@ def lines():
 
 def test_returns_are_no_orders_and_same_day_orders_are_two():
     day = EPOCH + timedelta(days=25)
-    net = rfm_table(lines(), as_of=day)
+    net = build_rfm_table(lines(), as_of=day)
     assert net.rows() == [("a", 15, 2, 8.0), ("b", 16, 2, 9.0), ("c", None, 0, -6.0)]
-    gross = rfm_table(lines(), as_of=day, monetary="gross")
+    gross = build_rfm_table(lines(), as_of=day, monetary="gross")
     assert gross["monetary"].to_list() == [11.0, 9.0, 0.0]
     flagged = lines().with_columns(is_return=pl.col("order_id") == "1")
-    assert rfm_table(flagged, as_of=day).row(0) == ("a", 5, 2, 8.0)
+    assert build_rfm_table(flagged, as_of=day).row(0) == ("a", 5, 2, 8.0)
 
 
 def test_lazy_and_eager_agree_and_the_last_day_is_the_default():
@@ -177,7 +177,7 @@ def test_the_customer_table_equals_brute_force_in_any_row_order(rows, random):
         recency = 40 - max(r[2] for r in bought) if bought else None
         net = round(sum(r[3] for r in own) / 10, 6)
         expected.append((customer, recency, len({r[1] for r in bought}), net))
-    result = rfm_table(frame, as_of=EPOCH + timedelta(days=40))
+    result = build_rfm_table(frame, as_of=EPOCH + timedelta(days=40))
     assert result.rows() == [(c, r, f, pytest.approx(m)) for c, r, f, m in expected]
 
 
@@ -195,7 +195,7 @@ def test_the_customer_table_equals_brute_force_in_any_row_order(rows, random):
 )
 def test_tie_policies_on_a_skewed_frequency(ties, cuts, scores):
     values = np.array([1, 1, 1, 1, 1, 2, 3, 4, 9, 12], dtype=float)
-    found = quantile_cuts(values, 5, ties)
+    found = find_quantile_cuts(values, 5, ties)
     if ties == "midrank":
         # Mid-ranks .25 .55 .65 .75 .85 .95, each in its fifth.
         expected = [int(p * 5) + 1 for p in [0.25] * 5 + [0.55, 0.65, 0.75, 0.85, 0.95]]
@@ -277,7 +277,7 @@ def brute_breaks(values, bins):
 def test_natural_breaks_have_the_least_spread(values, bins):
     if len(set(values)) < bins:
         return
-    cuts = natural_cuts(np.array(values, dtype=float), bins)
+    cuts = find_natural_cuts(np.array(values, dtype=float), bins)
     codes = np.searchsorted(cuts, values, side="right")
     assert len(set(codes)) == bins
     parts = [np.array(values)[codes == code] for code in set(codes)]
@@ -288,10 +288,10 @@ def test_natural_breaks_have_the_least_spread(values, bins):
 def test_natural_breaks_on_many_values_are_near_the_exact_ones():
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.normal(m, 1, 4000) for m in (0, 20, 50)])
-    low, high = natural_cuts(values, 3)
+    low, high = find_natural_cuts(values, 3)
     assert 4 < low < 17
     assert 24 < high < 47
-    assert natural_cuts(np.array([3.0, 3.0]), 3)[0] > 3.0
+    assert find_natural_cuts(np.array([3.0, 3.0]), 3)[0] > 3.0
 
 
 @settings(max_examples=40, deadline=None)
@@ -347,7 +347,7 @@ def test_fixed_cuts_saved_and_loaded(tmp_path):
 
 @pytest.mark.parametrize("bins", [*range(2, 21), (5, 3, 4), (2, 20, 3)])
 def test_the_default_table_is_a_partition_for_every_number_of_bins(bins):
-    rules = rfm_segments(bins)
+    rules = build_rfm_segments(bins)
     tops = (bins,) * 3 if isinstance(bins, int) else bins
     grid = list(itertools.product(*(range(1, top + 1) for top in tops)))
     scores = pl.DataFrame(grid, schema=["r", "f", "m"], orient="row")
@@ -365,7 +365,7 @@ def test_the_default_table_names_what_the_names_mean():
     scores = pl.DataFrame(
         [tuple(map(int, code)) for code in codes], schema=["r", "f", "m"], orient="row"
     )
-    assert rfm_segments(5).apply(scores)["segment"].to_list() == list(codes.values())
+    assert build_rfm_segments(5).apply(scores)["segment"].to_list() == list(codes.values())
 
 
 def test_a_table_of_segments_with_a_gap_is_refused():
@@ -380,7 +380,7 @@ def test_a_table_of_segments_with_a_gap_is_refused():
     assert set(score_rfm(frame, segments=ordered).frame["segment"]) == {"Good", "Bad"}
     with pytest.raises(ParameterError, match="got tenure"):
         score_rfm(frame, segments=RuleSet.parse("A: tenure > 3"))
-    with pytest.raises(ParameterError, match="micro_segments"):
+    with pytest.raises(ParameterError, match="find_micro_segments"):
         score_rfm(frame, segments=RuleSet.parse("A: r > 3", policy="many"))
 
 
@@ -457,7 +457,9 @@ def test_results_are_stored_and_drawn():
 
 def test_sensitivity_counts_who_moves():
     frame = drawn(400)
-    found = sensitivity(frame, variants={"same": {}, "four": {"bins": 4}}, samples=20, seed=1)
+    found = measure_sensitivity(
+        frame, variants={"same": {}, "four": {"bins": 4}}, samples=20, seed=1
+    )
     assert found.shifts["variant"].to_list() == ["same", "four", "cut-points redrawn"]
     assert found.shifts.row(0)[2:6] == (0, 0.0, 0, 0.0)
     base, other = score_rfm(frame).frame, score_rfm(frame, bins=4).frame
@@ -465,7 +467,7 @@ def test_sensitivity_counts_who_moves():
     row = found.shifts.row(1, named=True)
     assert (row["segment_changed"], row["score_changed"]) == (moved, None)
     assert found.flows.filter(pl.col("variant") == "four")["customers"].sum() == moved
-    again = sensitivity(frame, variants={}, samples=20, seed=1)
+    again = measure_sensitivity(frame, variants={}, samples=20, seed=1)
     assert again.shifts.row(0) == found.shifts.row(2)
     assert again.shifts["low_share"][0] <= again.shifts["segment_changed_share"][0]
     assert "redrawn" in found.text
@@ -473,23 +475,23 @@ def test_sensitivity_counts_who_moves():
 
 
 def test_sensitivity_shifts_the_day_of_orders(demo):
-    found = sensitivity(demo, as_of=date(2006, 12, 31), samples=0)
+    found = measure_sensitivity(demo, as_of=date(2006, 12, 31), samples=0)
     assert "30 days earlier" in found.shifts["variant"].to_list()
     assert found.baseline == "5 quantile bins, ties 'down'"
     with pytest.raises(ParameterError, match="nothing to compare"):
-        sensitivity(demo, variants={}, samples=0)
+        measure_sensitivity(demo, variants={}, samples=0)
     with pytest.raises(ParameterError, match="negative"):
-        sensitivity(demo, samples=-1)
+        measure_sensitivity(demo, samples=-1)
 
 
 def test_gini_and_top_share_by_definition():
     x = np.array([1.0, 2.0, 3.0, 4.0, 10.0, 0.0, 7.0, 7.0, 2.0, 30.0])
-    found = concentration(pl.DataFrame({"monetary": x}))
+    found = measure_concentration(pl.DataFrame({"monetary": x}))
     pairs = np.abs(x[:, None] - x[None, :]).mean()
     assert found.gini == pytest.approx(pairs / (2 * x.mean()))
     assert found.top_share == pytest.approx(40 / x.sum())
     assert found.lorenz["revenue_share"][-1] == pytest.approx(1.0)
-    alike = concentration(pl.DataFrame({"monetary": [5.0] * 50}))
+    alike = measure_concentration(pl.DataFrame({"monetary": [5.0] * 50}))
     assert (alike.gini, alike.top_share) == (pytest.approx(0), pytest.approx(0.2))
 
 
@@ -499,7 +501,7 @@ def test_concentration_intervals_cover():
     rng = np.random.default_rng(5)
     runs, hits = 800, {"gini": 0, "top": 0}
     for _ in range(runs):
-        found = concentration(pl.DataFrame({"monetary": rng.exponential(size=500)}))
+        found = measure_concentration(pl.DataFrame({"monetary": rng.exponential(size=500)}))
         hits["gini"] += found.gini_low <= truth["gini"] <= found.gini_high
         hits["top"] += found.top_share_low <= truth["top"] <= found.top_share_high
     for count in hits.values():
@@ -508,16 +510,16 @@ def test_concentration_intervals_cover():
 
 
 def test_concentration_of_bad_values():
-    found = concentration(pl.DataFrame({"monetary": [-5.0, None, 5.0]}))
+    found = measure_concentration(pl.DataFrame({"monetary": [-5.0, None, 5.0]}))
     assert (found.negative, found.customers) == (1, 2)
     assert "count as zero" in found.text
     with pytest.raises(DataError, match="above zero"):
-        concentration(pl.DataFrame({"monetary": [-5.0]}))
+        measure_concentration(pl.DataFrame({"monetary": [-5.0]}))
     with pytest.raises(ColumnError, match="lacks monetary"):
-        concentration(pl.DataFrame({"m": [1.0]}))
+        measure_concentration(pl.DataFrame({"m": [1.0]}))
     with pytest.raises(ParameterError, match="between 0 and 1"):
-        concentration(pl.DataFrame({"monetary": [1.0]}), top=20)
-    assert concentration(pl.DataFrame({"monetary": [3.0, 4.0]})).plot().data.height > 2
+        measure_concentration(pl.DataFrame({"monetary": [1.0]}), top=20)
+    assert measure_concentration(pl.DataFrame({"monetary": [3.0, 4.0]})).plot().data.height > 2
 
 
 def test_micro_segments_sizes_overlap_and_revenue():
@@ -534,7 +536,7 @@ def test_micro_segments_sizes_overlap_and_revenue():
         "Recent": "recency_days <= 30",
         "Nobody": "recency_days > 1000",
     }
-    found = micro_segments(frame, rules)
+    found = find_micro_segments(frame, rules)
     assert found.segments.select("customers", "revenue", "alone").rows() == [
         (2, 50.0, 0),
         (3, 70.0, 1),
@@ -549,25 +551,25 @@ def test_micro_segments_sizes_overlap_and_revenue():
     assert shared["Nobody", "Hot"] == (0, None)
     assert "Hot and Recent, 2 customers in both" in found.text
     assert found.plot().data.height == 6  # an empty segment shares with nobody
-    bare = micro_segments(frame.drop("monetary"), rules)
+    bare = find_micro_segments(frame.drop("monetary"), rules)
     assert bare.segments["revenue"].to_list() == [None, None, None]
     with pytest.raises(DataError, match="no rows"):
-        micro_segments(frame.clear(), rules)
+        find_micro_segments(frame.clear(), rules)
     with pytest.raises(ColumnError, match="lacks spend"):
-        micro_segments(frame, rules, value="spend")
+        find_micro_segments(frame, rules, value="spend")
     with pytest.raises(ColumnError, match="did you mean 'recency_days'"):
-        micro_segments(frame, {"A": "recency_dys < 3"})
+        find_micro_segments(frame, {"A": "recency_dys < 3"})
     with pytest.raises(ColumnError, match="expected numbers in customer_id, got String"):
-        micro_segments(frame, rules, value="customer_id")
+        find_micro_segments(frame, rules, value="customer_id")
     for wrong in (["recency_days < 3"], "recency_days < 3", None):
         with pytest.raises(RuleError, match=r"conditions by name.*; got (list|str|NoneType)"):
-            micro_segments(frame, wrong)
+            find_micro_segments(frame, wrong)
     with pytest.raises(RuleError, match=r"rule 'A': expected a condition as text.*; got 3"):
-        micro_segments(frame, {"A": 3})
+        find_micro_segments(frame, {"A": 3})
     with pytest.raises(RuleError, match="a name of text; got 3"):
-        micro_segments(frame, {3: "recency_days < 3"})
+        find_micro_segments(frame, {3: "recency_days < 3"})
     with pytest.raises(SourceError, match="expected a Polars or pandas frame as frame, got list"):
-        micro_segments([1], rules)
+        find_micro_segments([1], rules)
 
 
 def test_one_customer_written_in_two_ways_is_not_scored_twice():

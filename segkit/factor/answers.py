@@ -43,7 +43,7 @@ class Answers:
 
 
 @takes_frames
-def survey_items(frame: pl.DataFrame) -> list[str]:
+def find_survey_items(frame: pl.DataFrame) -> list[str]:
     """Name the columns of a survey that are items on a rating scale.
 
     Numeric columns of whole numbers with 2 to 11 distinct values, save ``customer_id``,
@@ -61,7 +61,8 @@ def survey_items(frame: pl.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> survey_items(pl.DataFrame({"customer_id": ["a", "b"], "q1": [1, 5], "age": [17.5, 30.1]}))
+    >>> frame = pl.DataFrame({"customer_id": ["a", "b"], "q1": [1, 5], "age": [17.5, 30.1]})
+    >>> find_survey_items(frame)
     ['q1']
     """
     found = []
@@ -85,7 +86,7 @@ def read_answers(
     frame : polars.DataFrame
         One row a respondent.
     items : sequence of str, optional
-        Columns; by default those that `survey_items` finds.
+        Columns; by default those that `find_survey_items` finds.
     check : bool
         Refuse items that carry no information (constant, or never answered).
 
@@ -103,7 +104,7 @@ def read_answers(
     array([[2.],
            [5.]])
     """
-    names = list(items) if items is not None else survey_items(frame)
+    names = list(items) if items is not None else find_survey_items(frame)
     if not names:
         raise DataError(
             "expected survey items (numeric columns of whole numbers, 2 to "
@@ -241,7 +242,7 @@ def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None
 
 
 @takes_frames
-def draw_answers(
+def plot_answers(
     frame: pl.DataFrame,
     items: Sequence[str] | None = None,
     *,
@@ -271,7 +272,7 @@ def draw_answers(
 
     Examples
     --------
-    >>> draw_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
+    >>> plot_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
     [0.3333333333333333, 0.6666666666666666]
     """
     from segkit.plot.likert import likert

@@ -350,7 +350,7 @@ class Correlations(Result):
 
 
 @takes_frames
-def correlate(
+def correlate_items(
     frame: pl.DataFrame,
     items: Sequence[str] | None = None,
     *,
@@ -364,7 +364,7 @@ def correlate(
     frame : polars.DataFrame
         One row a respondent, one numeric column an item.
     items : sequence of str, optional
-        Columns; by default those that look like rating scales (see `survey_items`).
+        Columns; by default those that look like rating scales (see `find_survey_items`).
     method : str
         "pearson"; "spearman" (of ranks); "polychoric" (of the normal attitudes assumed behind
         coarse answers); "mixed": polychoric, polyserial or Pearson by each item's number of
@@ -387,7 +387,7 @@ def correlate(
     Examples
     --------
     >>> frame = pl.DataFrame({"a": [1, 2, 3, 4], "b": [2, 1, 4, 3]})
-    >>> correlate(frame, ["a", "b"]).matrix[0, 1].round(3).item()
+    >>> correlate_items(frame, ["a", "b"]).matrix[0, 1].round(3).item()
     0.6
     """
     for kind, value, known in (("method", method, METHODS), ("missing", missing, MISSING)):

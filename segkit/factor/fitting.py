@@ -12,10 +12,10 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.factor.answers import Floats, join
-from segkit.factor.correlation import Correlations, correlate
+from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import Extraction, extract, fit_indices
 from segkit.factor.model import FactorModel
-from segkit.factor.number import how_many_factors
+from segkit.factor.number import choose_factor_count
 from segkit.factor.rotation import (
     ORTHOGONAL,
     Rotated,
@@ -118,7 +118,7 @@ class Adequacy(Result):
         )  # fmt: skip
 
 
-def adequacy(found: Correlations) -> Adequacy:
+def check_adequacy(found: Correlations) -> Adequacy:
     """Test whether answers suit a factor analysis: KMO, Bartlett's test, determinant.
 
     ``KMO = sum r^2 / (sum r^2 + sum q^2)`` over pairs, with the partial correlations q given all
@@ -132,7 +132,7 @@ def adequacy(found: Correlations) -> Adequacy:
     Examples
     --------
     >>> r = [[1, 0.5, 0.5], [0.5, 1, 0.5], [0.5, 0.5, 1]]
-    >>> round(adequacy(Correlations.given(r, 100)).kmo, 3)
+    >>> round(check_adequacy(Correlations.given(r, 100)).kmo, 3)
     0.692
     """
     from scipy.special import chdtrc
@@ -185,10 +185,10 @@ def fit_factors(
     found : Correlations or polars.DataFrame
         A frame is correlated first, as ``items``, ``correlation`` and ``missing`` say.
     n_factors : int, optional
-        By default what `how_many_factors` recommends.
+        By default what `choose_factor_count` recommends.
     items : sequence of str, optional
     correlation, missing : str
-        See `correlate`.
+        See `correlate_items`.
     extraction : str
         "minres", "ml" or "principal".
     rotation : str
@@ -218,9 +218,9 @@ def fit_factors(
     """
     rotation = rotation_name(rotation)
     if isinstance(found, pl.DataFrame):
-        found = correlate(found, items, method=correlation, missing=missing)
+        found = correlate_items(found, items, method=correlation, missing=missing)
     if n_factors is None:
-        count = how_many_factors(found, seed=seed)
+        count = choose_factor_count(found, seed=seed)
         if count.n_factors == 0:
             raise DataError(count.reason)
         n_factors = count.n_factors
@@ -375,7 +375,7 @@ class LoadingIntervals(Result):
 
 @single_thread()
 @takes_frames
-def loading_intervals(
+def estimate_loading_intervals(
     frame: pl.DataFrame,
     model: FactorModel,
     *,
@@ -418,7 +418,9 @@ def loading_intervals(
     for _ in steps(range(repeats), "refits to resampled people"):
         rows = random.integers(0, chosen.height, chosen.height)
         try:
-            found = correlate(chosen[rows], model.items, method=model.method, missing=model.missing)
+            found = correlate_items(
+                chosen[rows], model.items, method=model.method, missing=model.missing
+            )
         except DataError:
             continue
         fitted = extract(found.matrix, model.n_factors, model.extraction)

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join
-from segkit.factor.correlation import Correlations, correlate
+from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
 from segkit.live import steps
@@ -272,7 +272,7 @@ class FactorCount(Result):
 
 @single_thread()
 @takes_frames
-def how_many_factors(
+def choose_factor_count(
     found: Correlations | pl.DataFrame,
     items: Sequence[str] | None = None,
     *,
@@ -316,14 +316,14 @@ def how_many_factors(
     Examples
     --------
     >>> r = np.eye(6) * 0.4 + 0.6
-    >>> how_many_factors(Correlations.given(r, 200)).n_factors
+    >>> choose_factor_count(Correlations.given(r, 200)).n_factors
     1
     """
     if not 0 < percentile < 1:
         raise ParameterError(f"percentile is a share between 0 and 1, got {percentile}")
     values = None
     if isinstance(found, pl.DataFrame):
-        given, found = found, correlate(found, items)
+        given, found = found, correlate_items(found, items)
         whole = given.select(pl.col(found.items).cast(pl.Float64)).drop_nulls()
         values = whole.to_numpy() if reference == "permutation" else None
     p = len(found.items)

@@ -109,7 +109,7 @@ class Response(Result):
 
 
 @takes_frames
-def response_rates(
+def compute_response_rates(
     population: pl.DataFrame, survey: pl.DataFrame, by: str | Sequence[str]
 ) -> Response:
     """Compute response by stratum, with post-stratification weights.
@@ -136,7 +136,7 @@ def response_rates(
     Examples
     --------
     >>> people = pl.DataFrame({"customer_id": ["a", "b", "c", "d"], "region": list("NNSS")})
-    >>> response_rates(people, people[:3], "region").weights["weight"].to_list()
+    >>> compute_response_rates(people, people[:3], "region").weights["weight"].to_list()
     [0.75, 0.75, 1.5]
     """
     columns = [by] if isinstance(by, str) else list(by)
@@ -299,8 +299,8 @@ def rate_recommendation(
     by : str, optional
         Column of groups.
     weights : str, optional
-        Column of weights, such as those of `response_rates`; the interval then rests on Kish's
-        effective number of people.
+        Column of weights, such as those of `compute_response_rates`; the interval then rests on
+        Kish's effective number of people.
     level : float
 
     Raises

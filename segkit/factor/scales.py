@@ -160,7 +160,7 @@ class Reliability(Result):
 
 @single_thread()
 @takes_frames
-def reliability(
+def estimate_reliability(
     frame: pl.DataFrame,
     scales: Mapping[str, Sequence[str]] | Sequence[str],
     *,
@@ -179,7 +179,7 @@ def reliability(
     frame : polars.DataFrame
         One row a respondent.
     scales : mapping of str to sequence of str, or sequence of str
-        Scale to its items (see `scales_of`); a sequence is one scale.
+        Scale to its items (see `derive_scales`); a sequence is one scale.
     reverse : iterable of str
         Items worded the other way round.
     level : float
@@ -194,7 +194,7 @@ def reliability(
     Examples
     --------
     >>> frame = pl.DataFrame({"a": [1, 2, 3, 4, 5], "b": [5, 3, 3, 2, 1]})
-    >>> round(reliability(frame, ["a", "b"], reverse=["b"]).scales["alpha"][0], 2)
+    >>> round(estimate_reliability(frame, ["a", "b"], reverse=["b"]).scales["alpha"][0], 2)
     0.98
     """
     named = _named(scales)
@@ -257,7 +257,7 @@ def _items(
     return rows
 
 
-def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
+def derive_scales(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
     """Derive scales from a factor model: each factor's markers, reversed where negative.
 
     Returns
@@ -274,7 +274,7 @@ def scales_of(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
 
 
 @takes_frames
-def scale_scores(
+def score_scales(
     frame: pl.DataFrame,
     scales: Mapping[str, Sequence[str]] | Sequence[str],
     *,
@@ -313,7 +313,7 @@ def scale_scores(
     Examples
     --------
     >>> frame = pl.DataFrame({"a": [1, 5], "b": [5, 2]})
-    >>> scores = scale_scores(frame, {"thrift": ["a", "b"]}, reverse=["b"], answers=(1, 5))
+    >>> scores = score_scales(frame, {"thrift": ["a", "b"]}, reverse=["b"], answers=(1, 5))
     >>> scores["scale_thrift"].to_list()
     [1.0, 4.5]
     """

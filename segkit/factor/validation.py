@@ -23,7 +23,7 @@ DIRECTIONS = ("high", "low")
 
 
 @takes_frames
-def claims_of(
+def derive_claims(
     markers: pl.DataFrame, pairs: Sequence[str], *, labels: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
     """Derive what members of a segment should say of themselves if the profile is right.
@@ -58,7 +58,7 @@ def claims_of(
     ...     {"segment": ["S1"], "variable": ["discount_share"], "marker": [True],
     ...      "direction": ["above"], "strength": [0.6]}
     ... )
-    >>> claims_of(markers, ["discount_share: thrift"])["claim"].to_list()
+    >>> derive_claims(markers, ["discount_share: thrift"])["claim"].to_list()
     ['S1 agree more: thrift']
     """
     needed = ["segment", "variable", "marker", "direction", "strength"]
@@ -101,7 +101,7 @@ def read_claim(text: str) -> tuple[str, str, bool]:
 
 
 @takes_frames
-def draw_validation(
+def draw_validation_sample(
     assignments: pl.DataFrame,
     *,
     per_segment: int = 50,
@@ -129,7 +129,7 @@ def draw_validation(
     Examples
     --------
     >>> frame = pl.DataFrame({"customer_id": list("abcd"), "segment": ["S1", "S1", "S1", "S2"]})
-    >>> draw_validation(frame, per_segment=2)["segment"].to_list()
+    >>> draw_validation_sample(frame, per_segment=2)["segment"].to_list()
     ['S1', 'S1', 'S2']
     """
     require_columns(assignments.columns, ["customer_id", "segment"], "the assignments")
@@ -233,7 +233,7 @@ def validate_profile(
     Parameters
     ----------
     sample : polars.DataFrame
-        Whom we asked: ``customer_id``, ``segment`` (see `draw_validation`).
+        Whom we asked: ``customer_id``, ``segment`` (see `draw_validation_sample`).
     answers : polars.DataFrame
         ``customer_id`` and numeric items.
     claims : polars.DataFrame

@@ -1,11 +1,11 @@
 """Drivers of customers' behaviour and their response to price, by regression."""
 
-from segkit.regression.design import Collinearity, collinearity
+from segkit.regression.design import Collinearity, measure_collinearity
 from segkit.regression.drivers import Drivers, fit_drivers
-from segkit.regression.importance import Importance, relative_importance
-from segkit.regression.outcomes import DriverTable, driver_table
-from segkit.regression.panel import PricePanel, price_panel
-from segkit.regression.price import PriceResponse, price_response
+from segkit.regression.importance import Importance, measure_importance
+from segkit.regression.outcomes import DriverTable, build_driver_table
+from segkit.regression.panel import PricePanel, build_price_panel
+from segkit.regression.price import PriceResponse, estimate_price_response
 
 __all__ = [
     "Collinearity",
@@ -14,10 +14,10 @@ __all__ = [
     "Importance",
     "PricePanel",
     "PriceResponse",
-    "collinearity",
-    "driver_table",
+    "build_driver_table",
+    "build_price_panel",
+    "estimate_price_response",
     "fit_drivers",
-    "price_panel",
-    "price_response",
-    "relative_importance",
+    "measure_collinearity",
+    "measure_importance",
 ]

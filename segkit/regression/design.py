@@ -395,7 +395,7 @@ class Collinearity(Result):
 
 
 @takes_frames
-def collinearity(
+def measure_collinearity(
     frame: pl.DataFrame | DriverTable,
     predictors: Sequence[str],
     *,
@@ -423,7 +423,7 @@ def collinearity(
     Examples
     --------
     >>> rows = pl.DataFrame({"a": [1.0, 2, 3, 4, 5], "b": [2.0, 1, 4, 3, 6]})
-    >>> round(collinearity(rows, ["a", "b"]).predictors["vif"][0], 3)
+    >>> round(measure_collinearity(rows, ["a", "b"]).predictors["vif"][0], 3)
     3.083
     """
     if isinstance(frame, DriverTable):

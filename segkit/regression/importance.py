@@ -251,7 +251,7 @@ class Importance(Result):
 
 
 @takes_frames
-def relative_importance(
+def measure_importance(
     frame: pl.DataFrame | DriverTable,
     outcome: str,
     predictors: Sequence[str],
@@ -307,7 +307,7 @@ def relative_importance(
     --------
     >>> x = np.arange(40.0)
     >>> rows = pl.DataFrame({"y": x + 3 * np.sin(x), "x": x, "z": np.cos(7 * x)})
-    >>> relative_importance(rows, "y", ["x", "z"], repeats=50).shares["predictor"].to_list()
+    >>> measure_importance(rows, "y", ["x", "z"], repeats=50).shares["predictor"].to_list()
     ['x', 'z']
     """
     if scale not in SCALES:

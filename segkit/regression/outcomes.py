@@ -141,7 +141,7 @@ class DriverTable(Result):
 
 
 @takes_frames
-def driver_table(
+def build_driver_table(
     orders: pl.DataFrame,
     events: pl.DataFrame | None = None,
     *,
@@ -184,7 +184,7 @@ def driver_table(
     >>> lines = pl.DataFrame({
     ...     "customer_id": ["a", "a", "b", "a"], "order_id": ["1", "2", "3", "4"],
     ...     "order_day": [19_000, 19_050, 19_020, 19_100], "amount": [5.0, 6.0, 7.0, 8.0]})
-    >>> table = driver_table(lines, days=30, features=["core"])
+    >>> table = build_driver_table(lines, days=30, features=["core"])
     >>> table.frame.select("customer_id", "later_orders", "churned").rows()
     [('a', 1, 0), ('b', 0, 1)]
     """

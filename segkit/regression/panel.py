@@ -145,7 +145,7 @@ class PricePanel:
 
 
 @takes_frames
-def price_panel(
+def build_price_panel(
     orders: pl.DataFrame | pl.LazyFrame | str | Path,
     prices: pl.DataFrame | None = None,
     *,
@@ -194,7 +194,7 @@ def price_panel(
     --------
     >>> lines = pl.DataFrame({"customer_id": [*"abab"], "product_id": [*"xyxy"],
     ...                       "order_day": [0, 1, 7, 8], "unit_price": [2.0, 3.0, 2.5, 3.0]})
-    >>> price_panel(lines, promotions=None).changes
+    >>> build_price_panel(lines, promotions=None).changes
     1
     """
     if period_days < 1:

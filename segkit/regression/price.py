@@ -301,7 +301,7 @@ class PriceResponse(Result):
         )  # fmt: skip
 
 
-def price_response(
+def estimate_price_response(
     panel: PricePanel, *, level: float = 0.95, min_lines: int = 200
 ) -> PriceResponse:
     """Estimate how purchase frequency responds to price.
@@ -317,7 +317,7 @@ def price_response(
     Parameters
     ----------
     panel : PricePanel
-        From `price_panel`.
+        From `build_price_panel`.
     level : float
         Nominal coverage of the intervals.
     min_lines : int
@@ -334,14 +334,14 @@ def price_response(
 
     Examples
     --------
-    >>> from segkit.regression.panel import price_panel
+    >>> from segkit.regression.panel import build_price_panel
     >>> days = [d for d in range(60) for _ in range(3 if d < 30 else 1)]
     >>> lines = pl.DataFrame({
     ...     "customer_id": ["c"] * 180, "product_id": ["x"] * 120 + ["y"] * 60,
     ...     "order_day": days + list(range(60)),
     ...     "unit_price": [2.0 if d < 30 else 3.0 for d in days] + [5.0] * 60})
-    >>> panel = price_panel(lines, promotions=None)
-    >>> round(float(price_response(panel, min_lines=1).elasticities["elasticity"][0]), 3)
+    >>> panel = build_price_panel(lines, promotions=None)
+    >>> round(float(estimate_price_response(panel, min_lines=1).elasticities["elasticity"][0]), 3)
     -2.71
     """
     if not 0 < level < 1:

@@ -1,15 +1,15 @@
 """Who is valuable now: recency, frequency and monetary scores, segments and their robustness."""
 
-from segkit.rfm.cuts import Cuts, natural_cuts, quantile_cuts
-from segkit.rfm.scoring import RFM, rfm_table, score_rfm
+from segkit.rfm.cuts import Cuts, find_natural_cuts, find_quantile_cuts
+from segkit.rfm.scoring import RFM, build_rfm_table, score_rfm
 from segkit.rfm.segments import (
     Concentration,
     MicroSegments,
-    concentration,
-    micro_segments,
-    rfm_segments,
+    build_rfm_segments,
+    find_micro_segments,
+    measure_concentration,
 )
-from segkit.rfm.shifts import Sensitivity, sensitivity
+from segkit.rfm.shifts import Sensitivity, measure_sensitivity
 
 __all__ = [
     "RFM",
@@ -17,12 +17,12 @@ __all__ = [
     "Cuts",
     "MicroSegments",
     "Sensitivity",
-    "concentration",
-    "micro_segments",
-    "natural_cuts",
-    "quantile_cuts",
-    "rfm_segments",
-    "rfm_table",
+    "build_rfm_segments",
+    "build_rfm_table",
+    "find_micro_segments",
+    "find_natural_cuts",
+    "find_quantile_cuts",
+    "measure_concentration",
+    "measure_sensitivity",
     "score_rfm",
-    "sensitivity",
 ]

@@ -27,7 +27,7 @@ TIES = ("down", "up", "midrank", "rfm")
 MAX_BINS = 20
 
 
-def natural_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
+def find_natural_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
     """Cut values where the sum of squares within the bins is least (Fisher-Jenks).
 
     Exact dynamic programming over the distinct values, weighted by their counts. With more
@@ -55,7 +55,7 @@ def natural_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> natural_cuts(np.array([1, 2, 2, 10, 11, 50, 51, 52]), 3)
+    >>> find_natural_cuts(np.array([1, 2, 2, 10, 11, 50, 51, 52]), 3)
     (10.0, 50.0)
     """
     unique, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
@@ -136,7 +136,7 @@ class Cuts:
     method : str
         How they were found: "quantile", "fixed" or "natural".
     ties : str
-        Where a value on a quantile falls (see `quantile_cuts`); "fixed" cuts have "given".
+        Where a value on a quantile falls (see `find_quantile_cuts`); "fixed" cuts have "given".
     as_of : date or None
         The day the recencies were counted to.
     customers : int
@@ -252,7 +252,7 @@ class Cuts:
         return cls.from_dict(read_json(path, "file of cuts"))
 
 
-def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[float, ...]:
+def find_quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[float, ...]:
     """Cut values into bins of equal numbers of customers, as far as ties allow.
 
     With q the quantile of type 7 (linear between order statistics) at k / bins, a value x is
@@ -290,9 +290,9 @@ def quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tuple[f
 
     Examples
     --------
-    >>> quantile_cuts(np.array([1, 2, 3, 4, 5]), 4, "rfm")
+    >>> find_quantile_cuts(np.array([1, 2, 3, 4, 5]), 4, "rfm")
     (3.0, 4.0, 5.0)
-    >>> quantile_cuts(np.array([1, 1, 1, 1, 9]), 2, "midrank")
+    >>> find_quantile_cuts(np.array([1, 1, 1, 1, 9]), 2, "midrank")
     (9.0,)
     """
     if ties == "midrank":
@@ -345,8 +345,8 @@ def find_cuts(
     found = {}
     for name, count in zip(DIMENSIONS, numbers, strict=True):
         values = table[COLUMNS[name]].cast(pl.Float64).to_numpy()
-        cuts = quantile_cuts(values, count, ties) if method == "quantile" else ()
-        found[name] = cuts or natural_cuts(values, count)
+        cuts = find_quantile_cuts(values, count, ties) if method == "quantile" else ()
+        found[name] = cuts or find_natural_cuts(values, count)
     kind = ties if method == "quantile" else "given"
     return Cuts(**found, method=method, ties=kind, as_of=as_of, customers=table.height)
 

@@ -14,7 +14,7 @@ from segkit.errors import ColumnError, DataError, ParameterError, require_column
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
-from segkit.rfm.segments import rfm_segments
+from segkit.rfm.segments import build_rfm_segments
 from segkit.rules import Domain, RuleSet
 from segkit.stats.intervals import median
 
@@ -68,7 +68,7 @@ def last_day(orders: pl.DataFrame | pl.LazyFrame) -> date:
     return _EPOCH + timedelta(days=int(last))
 
 
-def rfm_table(
+def build_rfm_table(
     orders: pl.DataFrame | pl.LazyFrame, *, as_of: date, monetary: Monetary = "net"
 ) -> pl.DataFrame:
     """Add up clean order lines to one row a customer, in one lazy pass.
@@ -104,7 +104,7 @@ def rfm_table(
     --------
     >>> lines = pl.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "1", "2"],
     ...     "order_day": [10, 10, 14], "amount": [5.0, 7.0, -5.0]})
-    >>> rfm_table(lines, as_of=date(1970, 1, 15)).row(0)
+    >>> build_rfm_table(lines, as_of=date(1970, 1, 15)).row(0)
     ('a', 4, 1, 7.0)
     """
     lazy = orders.lazy()
@@ -169,7 +169,7 @@ def read_customers(
     """
     if is_orders(source):
         day = as_of or last_day(source)
-        table = rfm_table(source, as_of=day, monetary=monetary)
+        table = build_rfm_table(source, as_of=day, monetary=monetary)
         _check_table(table)
         return Customers(table, day, monetary)
     table = source.lazy().select(TABLE).sort("customer_id").collect()
@@ -381,7 +381,7 @@ def score_rfm(
     Each value is cut into bins (1 worst, ``bins`` best; recency scores high where few days have
     passed). By default the cuts are quantiles of type 7, and a value on one falls into the lower
     bin, so that the unit of money changes nobody's score; ``ties="rfm"`` gives those of R's
-    package rfm 0.3.0 (one day, order or unit of money higher), and `quantile_cuts` states the
+    package rfm 0.3.0 (one day, order or unit of money higher), and `find_quantile_cuts` states the
     other policies. Customers with equal values always have equal scores. Where many share one
     value (a frequency of 1), several cuts coincide: the scores between them are given to nobody,
     and the notes count them.
@@ -390,7 +390,7 @@ def score_rfm(
     ----------
     source : polars.DataFrame or LazyFrame
         A customer table (customer_id, recency_days, frequency, monetary) or clean order lines
-        (customer_id, order_id, order_day, amount, optionally is_return; see `rfm_table` for
+        (customer_id, order_id, order_day, amount, optionally is_return; see `build_rfm_table` for
         what counts as an order).
     as_of : date, optional
         Day to which recency is counted, inclusive; by default the last order day.
@@ -403,7 +403,7 @@ def score_rfm(
     cuts : Cuts, optional
         Cut-points to use as they are; ``bins``, ``method`` and ``ties`` are then theirs.
     segments : RuleSet, optional
-        Rules over r, f and m; by default `rfm_segments`. Refused unless they are a partition
+        Rules over r, f and m; by default `build_rfm_segments`. Refused unless they are a partition
         (or ordered, policy "first", without a gap).
     monetary : {"net", "gross"}
         Whether returns are taken off; a customer table's values are used as they are.
@@ -446,7 +446,7 @@ def score_rfm(
         cuts = find_cuts(
             bought, bins=bins_of(bins), method=method, ties=ties, as_of=customers.as_of
         )
-    rules = rfm_segments(cuts.bins) if segments is None else checked(segments, cuts)
+    rules = build_rfm_segments(cuts.bins) if segments is None else checked(segments, cuts)
     scored = rules.apply(pl.concat([bought, cuts.score(bought)], how="horizontal"))
     scored = scored.select(*bought.columns, "r", "f", "m", _joined(cuts), "segment")
     frame = table.join(scored.drop(*COLUMNS.values()), on="customer_id", how="left")
@@ -476,7 +476,7 @@ def checked(segments: RuleSet, cuts: Cuts) -> RuleSet:
         raise ParameterError(f"segments are rules over r, f and m; got {', '.join(others)}")
     rules = RuleSet(segments.rules, segments.policy, domains)
     if rules.policy == "many":
-        raise ParameterError("segments that may overlap are micro-segments: use micro_segments")
+        raise ParameterError("overlapping segments are micro-segments: use find_micro_segments")
     check = rules.check()
     # A saved table may name segments that fewer bins cannot reach; they stay, empty.
     if not check.gaps.is_empty() or (rules.policy == "partition" and not check.overlaps.is_empty()):

@@ -36,7 +36,7 @@ _GRADES: dict[str, tuple[str, ...]] = {
 _POINTS = 201
 
 
-def rfm_segments(bins: int | tuple[int, int, int] = 5) -> RuleSet:
+def build_rfm_segments(bins: int | tuple[int, int, int] = 5) -> RuleSet:
     """Name every combination of the scores r, f and m once, in the field's usual names.
 
     The table is written for scores of 1 to 5 and carried over to other numbers of bins by the
@@ -76,9 +76,9 @@ def rfm_segments(bins: int | tuple[int, int, int] = 5) -> RuleSet:
 
     Examples
     --------
-    >>> rfm_segments(5).check().points
+    >>> build_rfm_segments(5).check().points
     125
-    >>> print(rfm_segments(3).text.splitlines()[0])
+    >>> print(build_rfm_segments(3).text.splitlines()[0])
     Champions: r = 3 and f = 3 and m = 3
     """
     numbers = bins_of(bins)
@@ -203,7 +203,7 @@ class MicroSegments(Result):
 
 
 @takes_frames
-def micro_segments(
+def find_micro_segments(
     frame: pl.DataFrame,
     rules: RuleSet | Mapping[str, str],
     *,
@@ -237,7 +237,7 @@ def micro_segments(
     --------
     >>> frame = pl.DataFrame({"recency_days": [3, 9, 90], "product_views_7d": [5, 1, 4]})
     >>> hot = {"Hot": "recency_days <= 30 and product_views_7d > 3", "Recent": "recency_days <= 30"}
-    >>> micro_segments(frame, hot).segments["customers"].to_list()
+    >>> find_micro_segments(frame, hot).segments["customers"].to_list()
     [1, 2]
     """
     from segkit.stats.intervals import wilson
@@ -387,7 +387,7 @@ class Concentration(Result):
 
 
 @takes_frames
-def concentration(
+def measure_concentration(
     table: pl.DataFrame, *, value: str = "monetary", top: float = 0.2
 ) -> Concentration:
     """Measure how unevenly revenue is spread over customers.
@@ -427,7 +427,7 @@ def concentration(
     Examples
     --------
     >>> table = pl.DataFrame({"monetary": [1.0, 1.0, 1.0, 1.0, 16.0]})
-    >>> found = concentration(table)
+    >>> found = measure_concentration(table)
     >>> found.top_share, round(found.gini, 3)
     (0.8, 0.6)
     """

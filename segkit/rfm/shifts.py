@@ -101,7 +101,7 @@ class Sensitivity(Result):
 
 
 @takes_frames
-def sensitivity(
+def measure_sensitivity(
     source: pl.DataFrame | pl.LazyFrame,
     *,
     as_of: date | None = None,
@@ -146,7 +146,7 @@ def sensitivity(
     >>> table = pl.DataFrame({"customer_id": [str(i) for i in range(40)],
     ...     "recency_days": range(40), "frequency": [1 + i % 7 for i in range(40)],
     ...     "monetary": [10.0 * i for i in range(40)]})
-    >>> found = sensitivity(table, variants={"same": {}}, samples=0)
+    >>> found = measure_sensitivity(table, variants={"same": {}}, samples=0)
     >>> found.shifts["segment_changed"].to_list()
     [0]
     """

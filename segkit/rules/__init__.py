@@ -11,7 +11,7 @@ from segkit.rules.conditions import (
     Membership,
     Negation,
 )
-from segkit.rules.rule import Domain, Rule, missing_columns, parse_condition
+from segkit.rules.rule import Domain, Rule, find_missing_columns, parse_condition
 from segkit.rules.ruleset import RuleSet
 
 __all__ = [
@@ -27,6 +27,6 @@ __all__ = [
     "Rule",
     "RuleCheck",
     "RuleSet",
-    "missing_columns",
+    "find_missing_columns",
     "parse_condition",
 ]

@@ -309,7 +309,7 @@ class _Parser:
         return place_error(self.text, len(self.text), f"expected {what}, got the end of the text")
 
 
-def missing_columns(text: str, available: Iterable[str]) -> list[str]:
+def find_missing_columns(text: str, available: Iterable[str]) -> list[str]:
     """Name the columns of a condition that a frame does not have.
 
     Parameters
@@ -331,7 +331,7 @@ def missing_columns(text: str, available: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> missing_columns("recency_days < 31 and visits > 2", ["recency_days"])
+    >>> find_missing_columns("recency_days < 31 and visits > 2", ["recency_days"])
     ['visits']
     """
     have = set(available)

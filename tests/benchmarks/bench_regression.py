@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segkit.regression import price_panel, price_response, relative_importance
+from segkit.regression import build_price_panel, estimate_price_response, measure_importance
 from tests.benchmarks._common import peak_gib
 
 EPOCH = date(1970, 1, 1)
@@ -49,12 +49,12 @@ def importance(n, p, p_naive):
     times = []
     for _ in range(5):
         started = time.perf_counter()
-        relative_importance(frame, "y", names, repeats=200)
+        measure_importance(frame, "y", names, repeats=200)
         times.append(time.perf_counter() - started)
     print(f"{p} predictors exact, {n:,} rows, 200 draws: {np.median(times):.2f} s (median of 5)")
     part = names[:p_naive]
     started = time.perf_counter()
-    found = relative_importance(frame, "y", part, repeats=200).shares
+    found = measure_importance(frame, "y", part, repeats=200).shares
     ours = time.perf_counter() - started
     started = time.perf_counter()
     expected = naive(X[:, :p_naive], y)
@@ -104,9 +104,9 @@ def panel(n, products=1000, days=1096):
         )
         for what, parts in (("all customers", None), ("5 segments", segments)):
             started = time.perf_counter()
-            made = price_panel(path, prices, segments=parts)
+            made = build_price_panel(path, prices, segments=parts)
             built = time.perf_counter()
-            price_response(made)
+            estimate_price_response(made)
             print(
                 f"{n:,} lines, {products:,} products, {what}: panel {built - started:.1f} s "
                 f"({made.cells.height:,} cells, {made.promotion_days} promotion days), response "

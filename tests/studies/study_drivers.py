@@ -12,7 +12,7 @@ population's covariance.
 import numpy as np
 import polars as pl
 
-from segkit.regression import fit_drivers, relative_importance
+from segkit.regression import fit_drivers, measure_importance
 from segkit.regression.importance import exact_shares
 from segkit.simulate.archetypes import DRIVERS
 from tests.studies._retail import segments, shop
@@ -105,7 +105,7 @@ def importance(kind, seed):
     beta = np.array([0.4, -0.25, 0.3])
     frame = pl.DataFrame(dict(zip(NAMES, X.T, strict=True)))
     frame = frame.with_columns(y=pl.Series(X @ beta + random.normal(size=N)))
-    found = relative_importance(frame, "y", NAMES, seed=seed).shares
+    found = measure_importance(frame, "y", NAMES, seed=seed).shares
     cross = COVARIANCE @ beta
     whole = np.block([[COVARIANCE, cross[:, None]], [cross[None], beta @ cross + 1.0]])
     truth = dict(zip(NAMES, exact_shares(whole[None], [[0], [1], [2]])[0], strict=True))

@@ -71,7 +71,7 @@ def attitudes(customers, seed):
     answers = survey.select(names).cast(pl.Float64).to_numpy()
     best = best_guess(answers, traits_of(PRIOR, 10_000 + seed)[1], loadings)
     possible = [np.corrcoef(best[:, j], truth[:, j])[0, 1] for j in range(len(ATTITUDES))]
-    found = segkit.how_many_factors(survey, names, seed=seed)
+    found = segkit.choose_factor_count(survey, names, seed=seed)
     row = {"customers": customers, "people": survey.height, "possible": np.mean(possible),
            "number": found.n_factors == len(ATTITUDES)}  # fmt: skip
     for kind in KINDS:
@@ -93,7 +93,7 @@ def noise(n, p, seed):
     random = np.random.default_rng([seed, n, p])
     answers = np.searchsorted(CUTS, random.normal(size=(n, p)))
     frame = pl.DataFrame(answers, schema=[f"q{i}" for i in range(p)], orient="row")
-    found = segkit.how_many_factors(frame, seed=seed)
+    found = segkit.choose_factor_count(frame, seed=seed)
     return {"setting": f"noise, {p} items", "people": n, "none": found.n_factors == 0}
 
 

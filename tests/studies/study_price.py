@@ -11,8 +11,8 @@ the test of segments says that they differ is its size.
 import numpy as np
 import polars as pl
 
-from segkit.regression.panel import ALL, price_panel
-from segkit.regression.price import price_response
+from segkit.regression.panel import ALL, build_price_panel
+from segkit.regression.price import estimate_price_response
 from tests.studies._retail import segments, shop
 from tests.studies._study import arguments, over_seeds, publish, rate
 
@@ -27,11 +27,13 @@ def one(seed):
     kinds = segments(people)
     kind = kinds["segment"].to_numpy()[person]
     prices = world.catalogue.prices
-    listed = price_response(price_panel(orders, prices, segments=kinds))
-    inferred = price_response(price_panel(orders))
+    listed = estimate_price_response(build_price_panel(orders, prices, segments=kinds))
+    inferred = estimate_price_response(build_price_panel(orders))
     coin = np.random.default_rng(seed).integers(2, size=CUSTOMERS)
     halves = kinds.with_columns(segment=pl.Series(coin).cast(pl.String))
-    null = price_response(price_panel(orders, prices, segments=halves, promotions=None))
+    null = estimate_price_response(
+        build_price_panel(orders, prices, segments=halves, promotions=None)
+    )
     found = {"differ": listed.differ_p < 0.05, "differ_null": null.differ_p < 0.05}
     for row in listed.elasticities.to_dicts():
         name = row["segment"]
