@@ -29,6 +29,7 @@ from segkit.report.page import (
 )
 from segkit.runner.catalog import INJECTED
 from segkit.runner.manifest import NOT_IN_KEY, WORK, read_json
+from segkit.runner.notebook import LEFT_OUT
 from segkit.runner.parameters import parse_parameters
 
 # papermill's own announcements of a failure; the report has a plainer one
@@ -87,6 +88,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     page["files"] = files(folder)
     notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
     if manifest["status"] == "done":
+        notebook.cells = _without_left_out(notebook.cells)
         _drop_bare_headings(notebook.cells)
     mark_tables(notebook)
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
@@ -187,6 +189,27 @@ def _opening(notebook: Any) -> tuple[str, str]:
             del notebook.cells[index]
             return first[2:].strip(), str(markdown2html(rest)) if rest.strip() else ""
     return "", ""
+
+
+def _without_left_out(cells: list[Any]) -> list[Any]:
+    """Return the cells without those that say that they are left out, nor a section of these."""
+    sections: list[list[Any]] = [[]]
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            sections.append([])
+        sections[-1].append(cell)
+    kept = []
+    for section in sections:
+        code = [cell for cell in section if cell.cell_type == "code"]
+        left_out = [cell for cell in code if _is_left_out(cell)]
+        if not code or len(left_out) < len(code):
+            kept += [cell for cell in section if cell not in left_out]
+    return kept
+
+
+def _is_left_out(cell: Any) -> bool:
+    shown = (output.get("data", {}).get("text/html", "") for output in cell.outputs)
+    return any(LEFT_OUT in text for text in shown)
 
 
 def _drop_bare_headings(cells: list[Any]) -> None:

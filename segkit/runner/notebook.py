@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 CSV_ROWS = 200_000  # a longer table is saved as Parquet
 CSV_DIGITS = 6
+LEFT_OUT = "segkit-left-out"  # class of the sentence in place of a cell; reports drop the cell
 
 
 class NotebookRun:
@@ -129,6 +130,10 @@ class NotebookRun:
             names = [*self._context.reads, *self._context.absent]
             raise RunError(unknown("name among this notebook's reads", name, names))
         return name in self._context.reads
+
+    def declared_reads(self) -> dict[str, str | None]:
+        """Return each name that this notebook reads, with the reason where it was left out."""
+        return {**dict.fromkeys(self._context.reads), **self._context.absent}
 
     def read_path(self, name: str) -> Path:
         """Return the file or folder that another notebook wrote under a name.
@@ -270,12 +275,30 @@ class NotebookRun:
 
     def skip(self, what: str, why: str) -> None:
         """Say that a part, or a promised output, is left out, and why."""
+        why = self._note_skip(what, why)
+        shown = html.escape(f"{what.replace('_', ' ')}: {why}")
+        self._show(f'<p class="segkit-skip"><em>Skipped:</em> {shown}</p>')
+
+    def leave_out(self, what: str, why: str, *, written: Iterable[str] = ()) -> None:
+        """Say that a cell is left out for want of something, and why; a report drops the cell.
+
+        Of what it would have ``written`` what later notebooks were promised counts as skipped.
+        """
+        from IPython.display import display
+
+        why = self._note_skip(what, why)
+        for name in sorted(set(self._context.writes) & set(written)):
+            self._note_skip(name, why)
+        shown = f'<p class="segkit-skip {LEFT_OUT}"><em>Left out:</em> {html.escape(why)}</p>'
+        shows = {"text/html": shown, "text/plain": f"Left out: {why}"}
+        display(shows, raw=True)  # type: ignore[no-untyped-call]
+
+    def _note_skip(self, what: str, why: str) -> str:
         self._check_open()
         why = self._fit(why)
         skips = [old for old in self._summary["skips"] if old["what"] != what]
         self._summary["skips"] = [*skips, {"what": what, "why": why}]
-        shown = html.escape(f"{what.replace('_', ' ')}: {why}")
-        self._show(f'<p class="segkit-skip"><em>Skipped:</em> {shown}</p>')
+        return why
 
     def quality(self, level: str, text: str) -> None:
         """Set the verdict on the data (good, attention, poor) that every later report carries."""

@@ -10,6 +10,7 @@ from typing import Any
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.catalog import Catalog, Context, build_context, home, notebook_folder, run_name
 from segkit.runner.manifest import NAME, PATHS, data_inputs, intact, read_json
+from segkit.runner.needs import Needs
 from segkit.runner.notebook import NotebookRun, guard_displays
 from segkit.runner.parameters import Parameter
 from segkit.runner.workspace import read_parameters
@@ -79,7 +80,13 @@ def open_notebook(
     context.settings.update(given)
     personal = bool(given.get("personal", False))
     guard_displays(personal=personal)
-    return NotebookRun(context, personal=personal, alone=alone)
+    run = NotebookRun(context, personal=personal, alone=alone)
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        Needs(shell, run).register()
+    return run
 
 
 def declared_parameters(stem: str) -> dict[str, Parameter]:

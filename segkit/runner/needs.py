@@ -1,0 +1,222 @@
+"""The cell magic ``%%needs``: a cell that is left out, in one sentence, where its input is absent.
+
+Its first line names what the cell needs, and may say what its absence means::
+
+    %%needs survey
+    %%needs taken.events answers.nps: Nobody was asked whether they would recommend the shop.
+    %%needs pilot enough-data
+
+A word is a name that the notebook reads from those before it, or one of its variables; after a dot
+stands an attribute, a key or a column. It is absent where it was left out before, is None, False,
+zero or empty. ``enough-data`` leaves the cell out where the analysis refuses the data (DataError).
+
+What a cell that was left out would have assigned is absent too, for the same reason, and what it
+would have written for later notebooks counts as skipped. `open_notebook` registers the magic, so
+that it works wherever IPython runs the notebook. Where nothing is absent the cell is executed as
+if its first line were a comment: line numbers, displays and errors are those of any cell.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from segkit.errors import ColumnError, DataError, RunError, unknown
+
+if TYPE_CHECKING:
+    from segkit.runner.notebook import NotebookRun
+
+MAGIC = "needs"
+FIRST = f"%%{MAGIC}"
+ENOUGH_DATA = "enough-data"
+GUARD = f"""
+try:
+    pass
+except __import__("segkit").errors.DataError as _refusal:
+    get_ipython().find_cell_magic("{MAGIC}").refuse(_refusal)
+"""
+DISPLAY = "get_ipython().displayhook(None)"
+
+
+class Needs:
+    """Run a cell only where what it needs is there.
+
+    ``%%needs NAME [NAME ...] [: sentence said in its absence]``
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        Executes the cells.
+    run : NotebookRun
+        Knows what the notebook reads and has promised to write, and keeps what is left out.
+    """
+
+    def __init__(self, shell: Any, run: NotebookRun) -> None:
+        self._shell, self._run = shell, run
+        self._left_out: dict[str, str] = {}  # variable -> why the cell that makes it was left out
+        self._made: set[str] = set()  # variables that cells with needs have made
+        self._guarded: str | None = None  # the cell that the analysis may refuse
+
+    def register(self) -> None:
+        """Register the magic, in place of the one of a notebook opened before in this kernel."""
+        transformers = self._shell.input_transformers_cleanup
+        transformers[:] = [one for one in transformers if not isinstance(one, _Transform)]
+        transformers.append(_Transform(self))
+        guards = self._shell.ast_transformers
+        guards[:] = [one for one in guards if not isinstance(one, _Guard)]
+        guards.append(_Guard(self))
+        self._shell.register_magic_function(self, "cell", MAGIC)
+
+    def __call__(self, line: str, cell: str) -> None:
+        """Leave a cell out, in one sentence."""
+        absent = self._find_absent(line)
+        if absent is None:  # called by its name and not by a first line
+            self._shell.run_cell(cell).raise_error()
+        else:
+            self._leave_out(cell, *absent)
+
+    def prepare(self, lines: list[str]) -> list[str]:
+        """Turn the first line into a comment where all is there; else leave it to the magic."""
+        self._guarded = None
+        if not lines or lines[0].split(maxsplit=1)[:1] != [FIRST]:
+            return lines
+        line = lines[0].removeprefix(FIRST)
+        try:
+            absent = self._find_absent(line)
+        except RunError:
+            return lines  # the magic raises it, where errors are shown
+        if absent is not None:
+            return lines
+        body = "".join(lines[1:])
+        known = self._shell.user_ns
+        self._made |= {name for name in _assigned(body) if name not in known}
+        if ENOUGH_DATA in _words(line):
+            self._guarded = body
+        return [f"# {lines[0]}", *lines[1:]]
+
+    def guard(self, tree: ast.Module) -> ast.Module:
+        """Let the analysis in a cell with ``enough-data`` refuse the data."""
+        if self._guarded is None or not tree.body:
+            return tree
+        last = tree.body[-1]
+        if isinstance(last, ast.Expr):  # shown by IPython only where it stands alone
+            shown = ast.parse(DISPLAY, mode="eval").body
+            assert isinstance(shown, ast.Call)  # noqa: S101
+            shown.args = [last.value]
+            last.value = shown
+        attempt = ast.parse(GUARD).body[0]
+        assert isinstance(attempt, ast.Try)  # noqa: S101
+        attempt.body = tree.body
+        tree.body = [ast.copy_location(attempt, tree.body[0])]
+        return ast.fix_missing_locations(tree)
+
+    def refuse(self, error: DataError) -> None:
+        """Leave out a cell whose analysis has refused the data; a wrong column is an error."""
+        if isinstance(error, ColumnError) or self._guarded is None:
+            raise error
+        names = _assigned(self._guarded)
+        self._leave_out(self._guarded, names[0] if names else "analysis", f"{error}.")
+
+    def _find_absent(self, line: str) -> tuple[str, str] | None:
+        """Return the first thing that is absent, and why; None where all is there."""
+        sentence = line.partition(":")[2].strip()
+        words = _words(line)
+        if not words:
+            raise RunError(f"{FIRST} expects the names of what the cell needs")
+        for word in words:
+            if word == ENOUGH_DATA:
+                continue
+            reason = self._why_absent(word)
+            if reason is not None:
+                label = word.rpartition(".")[2]
+                return label, reason or sentence or f"There is no {label.replace('_', ' ')}."
+        return None
+
+    def _why_absent(self, word: str) -> str | None:
+        """Return why something is absent, empty where nothing says it; None where it is there."""
+        name, *parts = word.split(".")
+        variables, reads = self._shell.user_ns, self._run.declared_reads()
+        if name in reads and (reads[name] is not None or name not in variables):
+            return reads[name]
+        if name not in variables:
+            if name in self._left_out:
+                return self._left_out[name]
+            names = [*reads, *self._left_out, *(n for n in variables if not n.startswith("_"))]
+            raise RunError(f"{FIRST}: {unknown('variable or name to read', name, names)}")
+        value = variables[name]
+        for part in parts:
+            value = _part_of(value, part)
+        return None if _is_there(value) else ""
+
+    def _leave_out(self, cell: str, what: str, why: str) -> None:
+        names = set(_assigned(cell))
+        for name in names & self._made:  # of an earlier execution of the same cell
+            self._shell.user_ns.pop(name, None)
+        self._left_out |= {name: why for name in names if name not in self._shell.user_ns}
+        self._run.leave_out(what, why, written=_texts(cell))
+
+
+class _Transform:
+    """IPython calls it with each cell's lines before it is compiled."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        return self._needs.prepare(lines)
+
+
+class _Guard:
+    """IPython calls it with each cell's syntax tree."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    def visit(self, tree: ast.Module) -> ast.Module:
+        """Return the tree that is executed."""
+        return self._needs.guard(tree)
+
+
+def _words(line: str) -> list[str]:
+    return line.partition(":")[0].split()
+
+
+def _part_of(value: Any, part: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if part in getattr(value, "columns", ()):
+        return True
+    return getattr(value, part, None)
+
+
+def _is_there(value: Any) -> bool:
+    if value is None:
+        return False
+    if hasattr(value, "__len__"):
+        return len(value) > 0
+    return not isinstance(value, bool | int | float) or bool(value)
+
+
+def _nodes(cell: str) -> list[ast.AST]:
+    try:
+        return list(ast.walk(ast.parse(cell)))
+    except SyntaxError:  # it holds other magics
+        return []
+
+
+def _assigned(cell: str) -> list[str]:
+    names = [
+        node
+        for node in _nodes(cell)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
+    return [node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))]
+
+
+def _texts(cell: str) -> set[str]:
+    return {
+        node.value
+        for node in _nodes(cell)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
