@@ -17,7 +17,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, ParameterError
 from segkit.explorer import explorer as module
-from segkit.explorer.settings import METHODS, Settings
+from segkit.explorer.findings import METHODS, Settings
 from segkit.explorer.work import Worker
 from segkit.live import Stopped, steps
 

@@ -1,6 +1,5 @@
-"""Which segments suit? Variables, method and number turned by hand in JupyterLab."""
+"""Interactive choice of segments in JupyterLab: variables, method and number."""
 
-from segkit.explorer.explorer import Explorer
-from segkit.explorer.start import explore_segments
+from segkit.explorer.explorer import Explorer, explore_segments
 
 __all__ = ["Explorer", "explore_segments"]

@@ -1,20 +1,18 @@
-"""The controls and the results beside them, as Jupyter widgets."""
+"""Controls of the explorer and the results beside them, as Jupyter widgets."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import ipywidgets as widgets
 
 from segkit.display import number
 from segkit.errors import SegkitError
-from segkit.explorer.settings import FILES, LEAST, METHODS, MOST
+from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, Settings
 from segkit.labels import label
-
-if TYPE_CHECKING:
-    from segkit.explorer.explorer import Explorer
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
@@ -44,6 +42,42 @@ STYLE = """<style>
 </style>"""
 
 
+class Choice(Protocol):
+    """What a panel needs of the explorer that it controls."""
+
+    settings: Settings
+    usable: list[str]
+    found: Any
+    suggestion: Any
+
+    def change(
+        self,
+        *,
+        features: Sequence[str] | None = None,
+        k: int | None = None,
+        method: str | None = None,
+    ) -> Any:
+        """Put other settings in force."""
+
+    def refit(self) -> Any:
+        """Work out the settings in force once more."""
+
+    def assess(self, refits: int = REFITS) -> Any:
+        """Assess how stable the segments are."""
+
+    def suggest(self) -> Any:
+        """Compare numbers of segments."""
+
+    def stop(self) -> Any:
+        """End what runs in the background."""
+
+    def code(self, *, model: str = "", assignments: str = "") -> str:
+        """Write the choice as code."""
+
+    def export(self, name: str = "", *, ending: str = "csv") -> tuple[Path, Path]:
+        """Save the model and the assignments."""
+
+
 class Panel:
     """What the analyst sees and clicks; it asks the explorer, and shows what that hands it.
 
@@ -52,7 +86,7 @@ class Panel:
     explorer : Explorer
     """
 
-    def __init__(self, explorer: Explorer) -> None:
+    def __init__(self, explorer: Choice) -> None:
         self._explorer = explorer
         self._heard = True
         self.status = widgets.HTML()

@@ -1,4 +1,4 @@
-"""One thing at a time, off the kernel's own thread: the newest wish counts, and all can stop."""
+"""Background work, one job at a time: the newest replaces the others, and all can be stopped."""
 
 from __future__ import annotations
 
