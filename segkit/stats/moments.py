@@ -62,8 +62,6 @@ class PairOfMeans:
         Of the two means.
     own_1, own_2 : float
         What each group adds to the variance of their difference.
-    freedom : float
-        Degrees of freedom of their difference (Welch and Satterthwaite).
     weights : array
         What each covariate was multiplied by; empty without any.
     kept : float
@@ -78,7 +76,6 @@ class PairOfMeans:
     covariance: float
     own_1: float
     own_2: float
-    freedom: float
     weights: Any
     kept: float = 1.0
 
@@ -131,8 +128,7 @@ def plain_means(one: Moments, two: Moments) -> PairOfMeans:
     0.894...
     """
     v1, v2 = one.covariance[0, 0] / one.n, two.covariance[0, 0] / two.n
-    freedom = _freedom(v1, one.n, v2, two.n)
-    return PairOfMeans(one.mean[0], v1, two.mean[0], v2, 0.0, v1, v2, freedom, np.zeros(0))
+    return PairOfMeans(one.mean[0], v1, two.mean[0], v2, 0.0, v1, v2, np.zeros(0))
 
 
 def cuped(one: Moments, two: Moments) -> PairOfMeans:
@@ -200,15 +196,8 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     (m1, own_1, tied_1), (m2, own_2, tied_2) = parts
     return PairOfMeans(
         m1, own_1 + 2 * tied_1 + shared, m2, own_2 + 2 * tied_2 + shared,
-        tied_1 + tied_2 + shared, own_1, own_2, _freedom(own_1, one.n, own_2, two.n), theta, kept,
+        tied_1 + tied_2 + shared, own_1, own_2, theta, kept,
     )  # fmt: skip
-
-
-def _freedom(v1: float, n1: float, v2: float, n2: float) -> float:
-    if n1 < 2 or n2 < 2:
-        return float("nan")
-    below = v1**2 / (n1 - 1) + v2**2 / (n2 - 1)
-    return float((v1 + v2) ** 2 / below) if below > 0 else float(n1 + n2 - 2)
 
 
 def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
@@ -248,7 +237,4 @@ def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
     )
     m1, m2 = w @ table[:, 0], w @ table[:, 2]
     v1, v2, c, *own = (float(w**2 @ table[:, place]) for place in (1, 3, 4, 5, 6))
-    parts = w**2 * (table[:, 5] + table[:, 6])
-    below = sum(part**2 / p.freedom for part, p in zip(parts, pairs, strict=True) if part > 0)
-    freedom = float(parts.sum() ** 2 / below) if below > 0 else float("inf")
-    return PairOfMeans(float(m1), v1, float(m2), v2, c, own[0], own[1], freedom, np.zeros(0))
+    return PairOfMeans(float(m1), v1, float(m2), v2, c, own[0], own[1], np.zeros(0))
