@@ -257,21 +257,21 @@ FAULTS = [
     ),
     # Campaigns
     Fault(
-        "experiment/assign.py",
+        "campaign/assign.py",
         "np.r_[edges[:-1] * size, np.inf] + shift",
         "np.r_[edges[:-1] * size, np.inf]",
         "test_experiment_assign",
         "a remainder falls to no arm by preference",
     ),
     Fault(
-        "experiment/assign.py",
+        "campaign/assign.py",
         "np.where(kept, old.to_numpy(), arm)",
         "np.where(kept, arm, arm)",
         "test_experiment_assign",
         "who was assigned earlier stays",
     ),
     Fault(
-        "audience/audience.py",
+        "campaign/audience.py",
         "again = free & ~(key.is_first_distinct().over(free))",
         "again = free & key.is_null()",
         "test_audience",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.audience import (
+from segkit.campaign import (
     SegmentContract,
     build_audience,
     hash_identifiers,

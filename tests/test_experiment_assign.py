@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from scipy.stats import chisquare, kstest
 
+from segkit.campaign import BY_CUSTOMER, assign, assign_factors, eligible
+from segkit.campaign.assignment import check_balance
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.experiment import BY_CUSTOMER, assign, assign_factors, eligible
-from segkit.experiment.assignment import check_balance
 from segkit.stats.hashing import hash_key, unit_hash
 
 AT = datetime(2025, 3, 1, 6, tzinfo=UTC)

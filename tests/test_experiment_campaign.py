@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.campaign import _first_day, before_campaign, given_campaign
+from segkit.campaign.prelude import _first_day, before_campaign, given_campaign
 from segkit.cli import invoke
 from segkit.errors import DataError, RuleError, SourceError
 
@@ -145,7 +145,7 @@ def test_segkit_audience_says_what_is_missing(run_folder, tmp_path, capsys):
     assert "run notebook 09 first" in capsys.readouterr().err
     assert invoke(["audience", str(run_folder), str(tmp_path / "x"), "--kind", "fax"]) == 2
     with pytest.raises(SourceError):
-        segkit.campaign.audience_of_run(tmp_path / "none")
+        segkit.campaign.prelude.audience_of_run(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

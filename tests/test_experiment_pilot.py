@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.errors import ColumnError, DataError, ParameterError, RuleError
-from segkit.experiment import (
+from segkit.campaign import (
     OfferRules,
     assign_segmentations,
     compare_segmentations,
@@ -19,6 +18,7 @@ from segkit.experiment import (
     read_pilot,
     read_segmentation_test,
 )
+from segkit.errors import ColumnError, DataError, ParameterError, RuleError
 from segkit.result import Result
 from segkit.rules import Domain
 from segkit.stats.policy import (

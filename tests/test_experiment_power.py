@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segkit.campaign import mean, measure, power_of, proportion, ratio, sample_size
+from segkit.campaign.power import smallest_effect
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.experiment import mean, measure, power_of, proportion, ratio, sample_size
-from segkit.experiment.power import smallest_effect
 from segkit.result import Result
 
 REFERENCE = Path(__file__).parent / "reference" / "power_figures.csv"

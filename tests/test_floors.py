@@ -26,7 +26,13 @@ FLOORS = {
     3: ["simulate", "datasets"],
     4: ["features"],
     5: [
-        *("rfm", "cohorts", "cluster", "profile", "regression", "experiment", "audience"),
+        *(
+            "rfm",
+            "cohorts",
+            "cluster",
+            "profile",
+            "regression",
+        ),
         *("factor", "lift"),
     ],
     6: [
@@ -34,7 +40,6 @@ FLOORS = {
         "course",
         "explorer",
         "pipeline",
-        "followup",
         "runner",
         "report",
         "cli",

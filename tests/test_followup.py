@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.followup import find_holdout, follow_up
+from segkit.campaign.follow_up import find_holdout, follow_up
 from segkit.runner.catalog import Catalog, notebook_folder
 
 START = datetime(2024, 3, 1, 6, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 import segkit
+from segkit.campaign.metrics import mean, proportion
+from segkit.campaign.power import power_of, sample_size, smallest_effect
 from segkit.errors import DataError, ParameterError
-from segkit.experiment.metrics import mean, proportion
-from segkit.experiment.power import power_of, sample_size, smallest_effect
 from segkit.lift import Kpi
 from segkit.lift.sums import sum_up
 from segkit.stats.intervals import relative_lift, wilson

@@ -77,7 +77,7 @@ def _is_named_condition(value: str) -> None:
 
 
 def _is_offer_rule(value: str) -> None:
-    from segkit.experiment import OfferRules
+    from segkit.campaign import OfferRules
 
     OfferRules.parse(value)
 

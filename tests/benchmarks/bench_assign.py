@@ -9,8 +9,7 @@ from datetime import date
 
 import polars as pl
 
-from segkit.audience import SegmentContract, build_audience
-from segkit.experiment import assign
+from segkit.campaign import SegmentContract, assign, build_audience
 from segkit.stats.hashing import unit_hash
 from tests.benchmarks._common import peak_gib
 

@@ -10,8 +10,8 @@ archetypes with a quarter of the customers put elsewhere (about what "hard" over
 import numpy as np
 import polars as pl
 
-from segkit.experiment import gains_of_pilot, plan_budget, read_pilot
-from segkit.experiment.learn import make_trial
+from segkit.campaign import gains_of_pilot, plan_budget, read_pilot
+from segkit.campaign.pilot import make_trial
 from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.customers import writable
 from segkit.simulate.retailer import MONTHS, START, make_world

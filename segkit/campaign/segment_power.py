@@ -1,4 +1,4 @@
-"""What can the test see in each segment? Power segment by segment, several comparisons counted."""
+"""Power of a test in each segment, adjusted for several comparisons."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.campaign.metrics import Metric, measure
+from segkit.campaign.power import check_shares, sample_size, smallest_effect
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.experiment.metrics import Metric, measure
-from segkit.experiment.power import check_shares, sample_size, smallest_effect
 from segkit.frames import takes_frames
 from segkit.result import Result
 

@@ -1,4 +1,4 @@
-"""How many contacts for which segment and offer: the greatest profit, and how sure it is."""
+"""Contacts for each segment and offer within a budget: greatest profit, and its uncertainty."""
 
 from __future__ import annotations
 

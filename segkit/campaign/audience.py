@@ -1,17 +1,18 @@
-"""Audience lists for a CRM or an ad platform, each omission counted."""
+"""Lists of customers for CRM and ad platforms, each with the contract of its segments."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, Self
 
 import polars as pl
 
-from segkit.audience.consent import CHANNELS, UNRECORDED, Consent
-from segkit.audience.contract import SegmentContract
-from segkit.audience.platforms import (
+from segkit.campaign.eligibility import CHANNELS, UNRECORDED, Consent
+from segkit.campaign.platforms import (
     IDENTIFIERS,
     find_platform,
     hash_identifiers,
@@ -20,11 +21,96 @@ from segkit.audience.platforms import (
     read_phones,
 )
 from segkit.display import number, percent
-from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ModelError,
+    ParameterError,
+    require_columns,
+    unknown,
+)
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
-from segkit.writing import check_format, private_folder, write_frame
+from segkit.writing import check_format, private_folder, write_frame, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentContract:
+    """What a list's segments are, so that whoever uses it later knows what was agreed.
+
+    Attributes
+    ----------
+    campaign_id : str
+    as_of : str
+        ISO date up to which the segments look.
+    model_version, model_hash, method : str
+        Which segkit made the model, from which data (SHA-256), how.
+    definitions : dict of str to str
+        Segment id to what it means in words.
+    cut_points : dict of str to dict of str to float
+        Segment id to its borders: for clusters the centre in original units (a customer belongs
+        to the nearest), for rules the rule's own cuts.
+    features : dict of str to str
+        Column to its definition.
+    offers : dict of str to str
+        Segment id to the offer that the policy gives it, or the rules' text under "rules".
+    consent : str
+        What the lists assume of customers whose consent is not recorded; set as they are written.
+    """
+
+    campaign_id: str
+    as_of: str
+    model_version: str
+    model_hash: str
+    method: str
+    definitions: dict[str, str]
+    cut_points: dict[str, dict[str, float]] = field(default_factory=dict)
+    features: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, str] = field(default_factory=dict)
+    consent: str = ""
+
+    @classmethod
+    def of_model(
+        cls, campaign_id: str, model: Mapping[str, Any], *, offers: Mapping[str, str] | None = None
+    ) -> Self:
+        """Take the contract from a stored segment model (notebook 05's ``segment_model``).
+
+        Raises
+        ------
+        ModelError
+            If the data hold no segments.
+        """
+        segments = model.get("segments")
+        if not segments:
+            raise ModelError("the segment model holds no segments: no contract can be drawn up")
+        definitions = {
+            str(one["id"]): f"{one['name']}: nearest to its centre among {len(segments)} segments"
+            for one in segments
+        }
+        centres = {
+            str(one["id"]): {str(k): float(v) for k, v in dict(one.get("centre") or {}).items()}
+            for one in segments
+        }
+        features = {
+            str(one["name"]): str(one.get("definition") or one["name"])
+            for one in model.get("features") or ()
+        }
+        return cls(
+            campaign_id, str(model.get("as_of") or ""), str(model.get("segkit_version") or ""),
+            str(model.get("data_hash") or ""), str(model.get("method") or ""), definitions,
+            centres, features, dict(offers or {}),
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return asdict(self)
+
+    def save(self, path: Path) -> Path:
+        """Write the contract as JSON."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return write_whole(path, text, private=True)
+
 
 KINDS = ("crm", "upload")
 NO_OFFER = "none"

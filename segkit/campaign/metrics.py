@@ -1,4 +1,4 @@
-"""Which metric is to be moved: what its mean and its spread per customer are before the test."""
+"""Metrics that a test is planned for: mean and variance per customer before it."""
 
 from __future__ import annotations
 

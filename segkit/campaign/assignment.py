@@ -1,4 +1,4 @@
-"""What an assignment is, and whether it is balanced."""
+"""Assignments of customers to arms and offers, and tests of their balance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which offer for whom? Rules as data: IF segment AND condition THEN offer, priority, cap."""
+"""Offer rules as data: IF segment AND condition THEN offer, with priority and cap."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.eligibility import check_customers
 from segkit.display import number, percent
 from segkit.errors import ParameterError, RuleError, require_columns
-from segkit.experiment.assignment import NO_OFFER
-from segkit.experiment.eligible import check_customers
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rules import Domain, Rule, RuleCheck, RuleSet

@@ -1,4 +1,4 @@
-"""Which of two segmentations earns more? As arms of a test, or read from a pilot beforehand."""
+"""Tests of segmentations against each other: assignment, and profit of each one's policy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from segkit.campaign.assign import assign
+from segkit.campaign.assignment import NO_OFFER, Assignment
+from segkit.campaign.eligibility import Eligibility, check_customers
+from segkit.campaign.metrics import finite
+from segkit.campaign.pilot import make_trial
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.experiment.assign import assign
-from segkit.experiment.assignment import NO_OFFER, Assignment
-from segkit.experiment.eligible import Eligibility, check_customers
-from segkit.experiment.learn import make_trial
-from segkit.experiment.metrics import finite
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference

@@ -1,4 +1,4 @@
-"""What is known before a campaign: customers, segments, and an earlier test of the offers."""
+"""What is known before a campaign: customers, segments, past window, earlier test of the offers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segkit.result import Result
 from segkit.schema import fields
 
 if TYPE_CHECKING:
-    from segkit.audience import Audience
+    from segkit.campaign import Audience
     from segkit.cluster.scoring import Scorer
     from segkit.datasets import Source
     from segkit.ingest import Intake
@@ -355,7 +355,7 @@ def audience_of_run(
     SourceError
         If the run holds no assignments, or no customers with addresses.
     """
-    from segkit.audience import SegmentContract, build_audience
+    from segkit.campaign import SegmentContract, build_audience
     from segkit.ingest import Intake
 
     place = Path(folder)

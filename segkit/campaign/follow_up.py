@@ -1,4 +1,4 @@
-"""What came of a campaign: ask the source, and derive each assigned customer's outcomes."""
+"""Outcomes of a campaign's assigned customers, from whatever source they came."""
 
 from __future__ import annotations
 

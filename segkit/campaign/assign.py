@@ -1,4 +1,4 @@
-"""Who gets what? Randomised assignment by hash: arms, holdouts, factors, offers by segment."""
+"""Randomised assignment by hash: arms with a control, factors, offers by segment."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from segkit.campaign.assignment import NO_OFFER, Assignment, check_balance
+from segkit.campaign.eligibility import Eligibility, as_moment, check_customers
+from segkit.campaign.power import check_shares
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
-from segkit.experiment.assignment import NO_OFFER, Assignment, check_balance
-from segkit.experiment.eligible import Eligibility, as_moment, check_customers
-from segkit.experiment.power import check_shares
 from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
 
