@@ -291,7 +291,7 @@ def build_audience(
     Parameters
     ----------
     assignments : DataFrame
-        customer_id, offer, segment (`segkit.experiment.Assignment.frame`); offer "none" gets no
+        customer_id, offer, segment (`segkit.campaign.Assignment.frame`); offer "none" gets no
         list.
     customers : DataFrame
         customer_id, the address or number that the channel needs, consent, and ``columns``; one

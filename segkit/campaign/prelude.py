@@ -346,7 +346,7 @@ def audience_of_run(
     folder : path
         The run's folder, in which notebooks 01, 05 and 09 have run.
     kind, channel, columns, platform, region, min_cell
-        As in `segkit.audience.build_audience`. Consent that is not recorded is taken as the
+        As in `segkit.campaign.build_audience`. Consent that is not recorded is taken as the
         mapping's ``consent_default`` says, where the source has no column for it or the mapping
         sets it; else as refused.
 
