@@ -18,6 +18,8 @@ from segkit.stats.intervals import wilson, z_value
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+__all__ = ["RepeatRate", "Retention", "estimate_repeat_rate", "measure_retention"]
+
 _EPOCH = date(1970, 1, 1)
 Period = Literal["month", "quarter"]
 MONTHS = {"month": 1, "quarter": 3}

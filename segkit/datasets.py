@@ -15,6 +15,8 @@ from segkit.errors import ParameterError, SourceError, unknown
 from segkit.ingest import Mapping
 from segkit.ingest.readers import read
 
+__all__ = ["Source", "load_source"]
+
 HILLSTROM_COLUMNS = (
     *("recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"),
     *("segment", "visit", "conversion", "spend"),

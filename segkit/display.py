@@ -14,6 +14,8 @@ from segkit.labels import is_known, label
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = ["first_sentence"]
+
 # Columns whose cells name variables: shown by their labels, kept by their names.
 SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
 NAMING = ("variable", "feature", "representative", "measure", "covariate")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["in_words", "label"]
+
 # Feature, without its window -> what its value is.
 LABELS: dict[str, str] = {
     "recency_days": "days since the last order",

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
     from segkit.profile import Profile
 
+__all__ = [
+    "CustomerSegments",
+    "answers_as_table",
+    "choose_variables",
+    "judge_quality",
+    "link_source",
+    "segment",
+]
+
 # What a retailer can act on: how recently, often and dearly a customer buys, at what price and
 # occasion, what comes back, and how it deals with mail and site. One variable a topic, so that
 # no topic outvotes another; rates, so that old and new customers compare. Each is used where the

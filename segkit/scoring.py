@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from segkit.cluster.scoring import Scorer
     from segkit.features import CustomerTable
 
+__all__ = ["Scored", "score_file", "write_assignments"]
+
 WINDOW = re.compile(r"_(\d+)d$")
 CALENDAR = re.compile(r"calendar '(\w+)'")
 POLICIES: tuple[Literal["net"], Literal["gross"]] = ("net", "gross")

@@ -18,6 +18,8 @@ from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = ["write_frame"]
+
 PARQUET = (".parquet", ".pq")
 FORMATS = ("csv", "xlsx", "parquet")
 OWNER_FILE, OWNER_FOLDER = 0o600, 0o700

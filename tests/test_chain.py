@@ -28,7 +28,9 @@ def taken():
     """Read the committed sample; its customer records say which identifiers are one person."""
     mapping = segkit.Mapping.load(MAPPING)
     records = segkit.intake(DATA / "sample", mapping).raw["customers"]
-    linked = segkit.link_source(segkit.Source("sample", {"customers": records}, mapping))
+    linked = segkit.pipeline.link_source(
+        segkit.datasets.Source("sample", {"customers": records}, mapping)
+    )
     return segkit.intake(DATA / "sample", mapping, identities=linked)
 
 
@@ -195,23 +197,23 @@ def test_own_tables_are_linked_as_a_sources_are(tmp_path):
     orders = pl.DataFrame(
         {"N° client": ["7", "9", "4"], "date": ["2024-05-01"] * 3, "montant": [1.0, 2.0, 3.0]}
     )
-    linked = segkit.link_source({"customers": people, "orders": orders})
+    linked = segkit.pipeline.link_source({"customers": people, "orders": orders})
     assert linked.customers.height == 2
     taken = segkit.intake({"customers": people, "orders": orders}, identities=linked)
     assert sorted(taken.orders["customer_id"]) == ["4", "7", "7"]
     people.write_csv(tmp_path / "customers.csv")
     orders.write_parquet(tmp_path / "orders.parquet")
-    assert segkit.link_source(tmp_path).customers.height == 2
+    assert segkit.pipeline.link_source(tmp_path).customers.height == 2
     named = {"customers": {"columns": {"customer_id": "N° client", "loyalty_id": "e-mail"}}}
-    kinds = segkit.link_source({"customers": people}, named).mapping["identifier_type"]
+    kinds = segkit.pipeline.link_source({"customers": people}, named).mapping["identifier_type"]
     assert set(kinds) == {"customer_id", "loyalty_id"}
     for other in (orders, tmp_path / "orders.parquet", {"orders": orders}, None):
-        assert segkit.link_source(other) is None
+        assert segkit.pipeline.link_source(other) is None
 
 
 def test_identities_keep_the_kind_of_each_identifier():
     people = pl.DataFrame({"customer_id": ["7", "9"], "loyalty_id": ["9", "x"]})
-    linked = segkit.link(people)
+    linked = segkit.ingest.link(people)
     kinds = dict(links_from(linked).select("identifier", "kind").filter(identifier="x").iter_rows())
     assert kinds == {"x": "loyalty_id"}
     # The card 9 is not the customer 9, though both are written alike.

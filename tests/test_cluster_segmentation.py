@@ -235,9 +235,9 @@ def test_a_feature_that_would_replace_a_column_of_the_result_is_refused(name):
     both = ["visits", name]
     for call in (
         lambda: segkit.cluster_customers(frame, features=both, k=2),
-        lambda: segkit.cluster_mixture(frame, features=both, k=2),
-        lambda: segkit.cluster_mixed(frame, numeric=["visits"], categorical=[name], k=2),
-        lambda: segkit.cluster_latent(frame, items=["yes", name], k=2),
+        lambda: segkit.cluster.cluster_mixture(frame, features=both, k=2),
+        lambda: segkit.cluster.cluster_mixed(frame, numeric=["visits"], categorical=[name], k=2),
+        lambda: segkit.cluster.cluster_latent(frame, items=["yes", name], k=2),
     ):
         with pytest.raises(ParameterError, match=f"has a column {name} of its own"):
             call()

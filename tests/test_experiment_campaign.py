@@ -23,7 +23,7 @@ RULES = (
 @cache
 def shop():
     source = segkit.load_source("simulated", n_customers=500, seed=2)
-    taken = segkit.intake(source, identities=segkit.link_source(source))
+    taken = segkit.intake(source, identities=segkit.pipeline.link_source(source))
     table = segkit.build_features(taken.orders, taken.events, calendar="uk")
     features = ["recency_days", "order_value_mean", "discount_share"]
     found = segkit.cluster_customers(table.frame, features=features, k=3)
@@ -91,7 +91,7 @@ def test_hillstrom_is_a_campaign_already(shared_data):
         given_campaign(source, RULES[:2])
     with pytest.raises(RuleError, match="matched by several"):
         given_campaign(source, [*RULES, "Again: mens = 1"])
-    made = segkit.read_assignment(
+    made = segkit.experiment.read_assignment(
         known.tested, shares=dict.fromkeys(known.arms, 1 / 3), covariates=known.covariates
     )
     ratio = made.balance.filter(covariate="sample ratio", level="all")

@@ -254,12 +254,12 @@ def test_the_same_seed_gives_the_same_number_and_figures(survey):
 
 
 def test_pairwise_equals_each_pair_by_itself(holes):
-    found = segkit.correlate_items(holes)
+    found = segkit.factor.correlate_items(holes)
     a, b = holes.select("a_1", "b_2").drop_nulls().to_numpy().astype(float).T
     i, j = found.items.index("a_1"), found.items.index("b_2")
     assert found.matrix[i, j] == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
     assert found.counts[i, j] == len(a)
-    whole = segkit.correlate_items(holes, missing="listwise")
+    whole = segkit.factor.correlate_items(holes, missing="listwise")
     rest = holes.drop("customer_id").drop_nulls().to_numpy().astype(float)
     assert np.allclose(whole.matrix, np.corrcoef(rest.T), atol=1e-12)
     assert whole.n == len(rest)
@@ -269,7 +269,7 @@ def test_pairwise_equals_each_pair_by_itself(holes):
 def test_spearman_is_pearson_of_ranks(survey):
     from scipy.stats import spearmanr
 
-    found = segkit.correlate_items(survey, method="spearman")
+    found = segkit.factor.correlate_items(survey, method="spearman")
     assert np.allclose(found.matrix, spearmanr(survey.to_numpy()).statistic, atol=1e-12)
 
 
@@ -277,8 +277,8 @@ def test_polychoric_undoes_what_coarse_answers_lose():
     frame, _ = draw(20_000, 6, cuts=(-0.5, 1.5))
     truth = PLANTED @ PHI @ PLANTED.T
     off = ~np.eye(12, dtype=bool)
-    coarse = segkit.correlate_items(frame).matrix - truth
-    latent = segkit.correlate_items(frame, method="polychoric").matrix - truth
+    coarse = segkit.factor.correlate_items(frame).matrix - truth
+    latent = segkit.factor.correlate_items(frame, method="polychoric").matrix - truth
     assert np.abs(latent[off]).max() < 0.035
     assert np.abs(coarse[off]).max() > 0.08
 
@@ -287,7 +287,7 @@ def test_mixed_takes_each_pair_for_what_it_is():
     coarse, _ = draw(20_000, 6)
     fine, _ = draw(20_000, 6, cuts=None)
     frame = coarse.with_columns(fine["a_1"], fine["b_1"])
-    found = segkit.correlate_items(frame, frame.columns, method="mixed")
+    found = segkit.factor.correlate_items(frame, frame.columns, method="mixed")
     truth = PLANTED @ PHI @ PLANTED.T
     i, j, k = (found.items.index(n) for n in ("a_1", "b_1", "a_2"))
     plain = np.corrcoef(fine["a_1"].to_numpy(), fine["b_1"].to_numpy())[0, 1]
@@ -303,7 +303,7 @@ def test_a_matrix_that_is_not_positive_definite_is_smoothed_and_said_so():
             "c": [None, None, None, None, None, 1, 2, 3, 5, 4, 5, 3, 1, 4, 3],
         }
     )
-    found = segkit.correlate_items(frame, ["a", "b", "c"])
+    found = segkit.factor.correlate_items(frame, ["a", "b", "c"])
     assert found.smallest_eigenvalue < 0
     assert np.linalg.eigvalsh(found.matrix)[0] > 0
     assert found.smoothed > 0
@@ -331,25 +331,25 @@ def test_items_that_carry_nothing_are_refused_by_name(survey, change, message):
         for name, value in change.items()
     )
     with pytest.raises(DataError, match=message):
-        segkit.correlate_items(bad, survey.columns)
+        segkit.factor.correlate_items(bad, survey.columns)
 
 
 def test_too_few_people_items_or_numbers_are_refused(survey):
     with pytest.raises(DataError, match="more people than items, got 12 people for 12 items"):
-        segkit.correlate_items(survey.head(12), survey.columns)
+        segkit.factor.correlate_items(survey.head(12), survey.columns)
     with pytest.raises(DataError, match="at least two items"):
-        segkit.correlate_items(survey, ["a_1"])
+        segkit.factor.correlate_items(survey, ["a_1"])
     words = survey.with_columns(a_1=pl.lit("agree"))
     with pytest.raises(ColumnError, match="'a_1' holds String"):
-        segkit.correlate_items(words, survey.columns)
+        segkit.factor.correlate_items(words, survey.columns)
     with pytest.raises(ColumnError, match="unknown item 'a_9'"):
-        segkit.correlate_items(survey, ["a_1", "a_9"])
+        segkit.factor.correlate_items(survey, ["a_1", "a_9"])
     with pytest.raises(DataError, match="named twice: a_1"):
-        segkit.correlate_items(survey, ["a_1", "a_1"])
+        segkit.factor.correlate_items(survey, ["a_1", "a_1"])
     with pytest.raises(DataError, match="expected survey items"):
-        segkit.correlate_items(pl.DataFrame({"x": ["a"]}))
+        segkit.factor.correlate_items(pl.DataFrame({"x": ["a"]}))
     with pytest.raises(ParameterError, match="unknown method 'kendall'"):
-        segkit.correlate_items(survey, method="kendall")
+        segkit.factor.correlate_items(survey, method="kendall")
 
 
 def test_a_factor_needs_three_items(survey):
@@ -403,7 +403,7 @@ def test_unknown_rotations_and_extractions_are_named(survey):
 @pytest.mark.parametrize("method", ["pearson", "polychoric", "spearman"])
 def test_a_saved_model_scores_alike(holes, method, tmp_path):
     model = segkit.fit_factors(holes, 3, correlation=method)
-    back = segkit.FactorModel.load(model.save(tmp_path / "model.json"))
+    back = segkit.factor.FactorModel.load(model.save(tmp_path / "model.json"))
     assert back.to_data() == model.to_data()
     assert back.text == model.text
     assert model.score(holes).frame.equals(back.score(holes).frame)
@@ -414,16 +414,16 @@ def test_a_saved_model_scores_alike(holes, method, tmp_path):
 def test_a_broken_model_file_is_refused(tmp_path):
     path = tmp_path / "model.json"
     with pytest.raises(ModelError, match="no model file"):
-        segkit.FactorModel.load(path)
+        segkit.factor.FactorModel.load(path)
     path.write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="not JSON"):
-        segkit.FactorModel.load(path)
+        segkit.factor.FactorModel.load(path)
     path.write_text('{"segkit_model": "segments"}', encoding="utf-8")
     with pytest.raises(ModelError, match="not a segkit factor model"):
-        segkit.FactorModel.load(path)
+        segkit.factor.FactorModel.load(path)
     path.write_text('{"segkit_model": "factors", "format": 1}', encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be read"):
-        segkit.FactorModel.load(path)
+        segkit.factor.FactorModel.load(path)
 
 
 def test_renaming(survey):
@@ -441,11 +441,13 @@ def test_pictures_tell_what_they_show(survey):
     assert "Correlated factors" in model.diagram(least=0.1).alt
     count = segkit.choose_factor_count(survey)
     assert "of the components, 3 lie above" in count.plot().alt
-    shown = segkit.plot_answers(survey, ["a_1", "a_2"])
+    shown = segkit.factor.plot_answers(survey, ["a_1", "a_2"])
     shares = shown.data.group_by("item").agg(pl.col("share").sum())["share"].to_list()
     assert shares == pytest.approx([1.0, 1.0])
-    assert segkit.correlate_items(survey).plot().data.height == 144
-    assert segkit.check_adequacy(segkit.correlate_items(survey)).plot().data.height == 12
+    assert segkit.factor.correlate_items(survey).plot().data.height == 144
+    assert (
+        segkit.factor.check_adequacy(segkit.factor.correlate_items(survey)).plot().data.height == 12
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in (model.plot(), model.diagram(), count.plot(), shown):

@@ -25,11 +25,13 @@ def bfi(shared_data):
 
 @pytest.fixture(scope="module")
 def bfi_matrix(bfi):
-    return segkit.correlate_items(bfi, bfi.columns[:25])
+    return segkit.factor.correlate_items(bfi, bfi.columns[:25])
 
 
 def test_thurstone_adequacy(thurstone):
-    assert segkit.check_adequacy(thurstone).kmo == pytest.approx(ref.THURSTONE_KMO, abs=0.0005)
+    assert segkit.factor.check_adequacy(thurstone).kmo == pytest.approx(
+        ref.THURSTONE_KMO, abs=0.0005
+    )
 
 
 @pytest.mark.parametrize("extraction", ["minres", "principal"])
@@ -52,7 +54,7 @@ def test_thurstone_omega():
 
 
 def test_bfi_adequacy(bfi_matrix):
-    found = segkit.check_adequacy(bfi_matrix)
+    found = segkit.factor.check_adequacy(bfi_matrix)
     assert found.kmo == pytest.approx(ref.BFI_KMO, abs=0.0005)
     assert found.bartlett_chi_square == pytest.approx(ref.BFI_BARTLETT[0], abs=0.0005)
     assert found.bartlett_degrees == ref.BFI_BARTLETT[1]
@@ -83,7 +85,7 @@ def test_bfi_ten_items_two_factors(bfi):
 
 def test_bfi_reliability(bfi):
     scales = {name: [f"{name}{i}" for i in range(1, 6)] for name in ref.BFI_ALPHA}
-    found = segkit.estimate_reliability(bfi, scales, reverse=ref.BFI_REVERSED)
+    found = segkit.factor.estimate_reliability(bfi, scales, reverse=ref.BFI_REVERSED)
     values = dict(found.scales.select("scale", "alpha").iter_rows())
     assert values == pytest.approx(ref.BFI_ALPHA, abs=0.0005)
     assert (found.scales["alpha_low"] < found.scales["alpha"]).all()
@@ -97,8 +99,8 @@ def test_kirks_tetrachorics(first, second, both, expected):
 def test_the_mapping_file_and_the_codebook_read_bfi(bfi, shared_data):
     data = Path(__file__).parents[1] / "data"
     read = segkit.read_survey(shared_data("bfi.csv"), data / "mappings" / "bfi.toml")
-    items = segkit.find_survey_items(read)
+    items = segkit.factor.find_survey_items(read)
     assert items == bfi.columns[:25]
     assert read["customer_id"][0] == "0001"
     assert read.select(items).null_count().row(0) == bfi.select(items).null_count().row(0)
-    assert set(segkit.read_codebook(data / "codebooks" / "bfi.csv")) == set(items)
+    assert set(segkit.factor.read_codebook(data / "codebooks" / "bfi.csv")) == set(items)

@@ -106,15 +106,15 @@ def test_a_model_of_a_matrix_alone_has_no_scores():
     with pytest.raises(DataError, match="fit it to a frame"):
         model.score(pl.DataFrame({"a": [1]}))
     with pytest.raises(DataError, match="no people to resample"):
-        segkit.estimate_loading_intervals(pl.DataFrame({"a": [1]}), model)
+        segkit.factor.estimate_loading_intervals(pl.DataFrame({"a": [1]}), model)
 
 
 def test_loading_intervals_hold_the_loadings_of_a_large_sample(survey):
     frame, _ = survey
     model = segkit.fit_factors(frame, 3)
-    found = segkit.estimate_loading_intervals(frame, model, repeats=60, seed=3)
+    found = segkit.factor.estimate_loading_intervals(frame, model, repeats=60, seed=3)
     assert (found.table["low"] <= found.table["high"]).all()
-    again = segkit.estimate_loading_intervals(frame, model, repeats=60, seed=3)
+    again = segkit.factor.estimate_loading_intervals(frame, model, repeats=60, seed=3)
     assert found.table.equals(again.table)
     large = segkit.fit_factors(draw(60_000, 12)[0], 3, like=segkit.fit_factors(
         frame.drop("customer_id"), 3))  # fmt: skip
@@ -138,7 +138,7 @@ def test_alpha_by_hand():
     frame = pl.DataFrame(
         {"a": [1, 2, 3, 4, 5, 4], "b": [2, 1, 4, 3, 5, 5], "c": [5, 4, 2, 3, 1, 2]}
     )
-    found = segkit.estimate_reliability(frame, {"s": ["a", "b", "c"]}, reverse=["c"])
+    found = segkit.factor.estimate_reliability(frame, {"s": ["a", "b", "c"]}, reverse=["c"])
     values = frame.with_columns(c=6 - pl.col("c")).to_numpy().astype(float)
     total = values.sum(axis=1).var(ddof=1)
     by_hand = 1.5 * (1 - values.var(axis=0, ddof=1).sum() / total)
@@ -160,7 +160,7 @@ def test_feldts_interval_covers():
     hits = 0
     for _ in range(200):
         frame = pl.DataFrame(random.normal(size=(80, 4)) @ root.T, schema=list("abcd"))
-        row = segkit.estimate_reliability(frame, list("abcd")).scales.row(0, named=True)
+        row = segkit.factor.estimate_reliability(frame, list("abcd")).scales.row(0, named=True)
         hits += row["alpha_low"] <= truth <= row["alpha_high"]
     assert 180 <= hits <= 198
 
@@ -176,12 +176,12 @@ def test_feldts_limits_are_quantiles_of_f():
 def test_scales_follow_from_a_model(survey):
     frame, truth = survey
     model = segkit.fit_factors(frame, 3)
-    scales, reverse = segkit.derive_scales(model)
+    scales, reverse = segkit.factor.derive_scales(model)
     assert sorted(map(sorted, scales.values())) == [
         [f"{k}_{i}" for i in (1, 2, 3, 4)] for k in "abc"
     ]
     assert sorted(reverse) == ["a_3", "b_3", "c_3"]
-    found = segkit.score_scales(frame, scales, reverse=reverse, answers=(1, 5))
+    found = segkit.factor.score_scales(frame, scales, reverse=reverse, answers=(1, 5))
     assert found["scale_a"].is_between(1, 5).all()
     assert np.corrcoef(found["scale_a"].to_numpy(), truth[:, 0])[0, 1] > 0.8
     row = frame.row(0, named=True)
@@ -191,12 +191,14 @@ def test_scales_follow_from_a_model(survey):
 
 def test_scale_scores_of_open_answers():
     frame = pl.DataFrame({"a": [1, None, None], "b": [3, 4, None], "c": [None, 5, 2]})
-    got = segkit.score_scales(frame, {"s": ["a", "b", "c"]}, answers=(1, 5))["scale_s"].to_list()
+    got = segkit.factor.score_scales(frame, {"s": ["a", "b", "c"]}, answers=(1, 5))[
+        "scale_s"
+    ].to_list()
     assert got == [2.0, 4.5, None]
     with pytest.raises(ParameterError, match="unknown reversed item 'd'"):
-        segkit.score_scales(frame, {"s": ["a", "b"]}, reverse=["d"])
+        segkit.factor.score_scales(frame, {"s": ["a", "b"]}, reverse=["d"])
     with pytest.raises(DataError, match="two are needed"):
-        segkit.score_scales(frame, {"s": ["a"]})
+        segkit.factor.score_scales(frame, {"s": ["a"]})
 
 
 # Ratings ------------------------------------------------------------------------------------
@@ -207,10 +209,10 @@ def test_nps_and_csat_by_hand():
         {"nps": [10, 9, 9, 8, 7, 6, 0, None], "csat": [5, 4, 4, 3, 2, 1, 5, None],
          "g": ["a", "a", "a", "a", "b", "b", "b", "b"]}
     )  # fmt: skip
-    nps = segkit.rate_recommendation(frame, by="g")
+    nps = segkit.factor.rate_recommendation(frame, by="g")
     assert nps.table["value"].to_list() == pytest.approx([100 / 7, 75.0, -200 / 3])
     assert nps.missing == 1
-    csat = segkit.rate_satisfaction(frame, by="g")
+    csat = segkit.factor.rate_satisfaction(frame, by="g")
     assert csat.table["value"].to_list() == pytest.approx([4 / 7, 3 / 4, 1 / 3])
     assert csat.table["low"][0] == pytest.approx(wilson(4, 7).low)
     assert "1 people gave no rating" in csat.text or csat.missing == 1
@@ -219,11 +221,11 @@ def test_nps_and_csat_by_hand():
 
 def test_weights_count_as_people():
     frame = pl.DataFrame({"nps": [10, 0], "w": [3.0, 1.0]})
-    found = segkit.rate_recommendation(frame, weights="w").table.row(0, named=True)
+    found = segkit.factor.rate_recommendation(frame, weights="w").table.row(0, named=True)
     assert found["value"] == pytest.approx(50.0)
     assert found["effective"] == pytest.approx(16 / 10)
-    even = segkit.rate_recommendation(frame.with_columns(w=pl.lit(2.0)), weights="w").table
-    plain = segkit.rate_recommendation(frame).table
+    even = segkit.factor.rate_recommendation(frame.with_columns(w=pl.lit(2.0)), weights="w").table
+    plain = segkit.factor.rate_recommendation(frame).table
     assert even.equals(plain)
 
 
@@ -236,13 +238,13 @@ def test_the_nps_interval_is_wilsons_where_nobody_is_passive():
 
 def test_ratings_refuse_what_is_no_rating():
     with pytest.raises(DataError, match="1 answers lie outside, such as 11"):
-        segkit.rate_recommendation(pl.DataFrame({"nps": [11, 3]}))
+        segkit.factor.rate_recommendation(pl.DataFrame({"nps": [11, 3]}))
     with pytest.raises(DataError, match="nobody answered"):
-        segkit.rate_satisfaction(pl.DataFrame({"csat": [None]}, schema={"csat": pl.Int64}))
+        segkit.factor.rate_satisfaction(pl.DataFrame({"csat": [None]}, schema={"csat": pl.Int64}))
     with pytest.raises(ColumnError, match="not numbers"):
-        segkit.rate_recommendation(pl.DataFrame({"nps": ["9"]}))
+        segkit.factor.rate_recommendation(pl.DataFrame({"nps": ["9"]}))
     with pytest.raises(ColumnError, match="lacks nps"):
-        segkit.rate_recommendation(pl.DataFrame({"csat": [1]}))
+        segkit.factor.rate_recommendation(pl.DataFrame({"csat": [1]}))
 
 
 # Response -----------------------------------------------------------------------------------
@@ -255,7 +257,7 @@ def test_weights_restore_the_population():
     )  # fmt: skip
     survey = pl.concat([people[:30], people[300:360], pl.DataFrame({"customer_id": ["x"],
                        "band": [None]}, schema=people.schema)])  # fmt: skip
-    found = segkit.compute_response_rates(people, survey, "band")
+    found = segkit.factor.compute_response_rates(people, survey, "band")
     table = {r["stratum"]: r for r in found.table.iter_rows(named=True)}
     assert table["young"]["response_rate"] == pytest.approx(0.1)
     assert table["unknown"]["weight"] is None
@@ -268,7 +270,7 @@ def test_weights_restore_the_population():
     assert "differs by band" in found.text
     assert found.plot().data.height == 3
     with pytest.raises(DataError, match="ids do not match"):
-        segkit.compute_response_rates(people, pl.DataFrame({"customer_id": ["x"]}), "band")
+        segkit.factor.compute_response_rates(people, pl.DataFrame({"customer_id": ["x"]}), "band")
 
 
 def test_response_that_depends_on_nothing_is_not_called_different():
@@ -279,7 +281,7 @@ def test_response_that_depends_on_nothing_is_not_called_different():
     wrong = 0
     for _ in range(200):
         survey = people.filter(pl.Series(random.random(1000) < 0.3))
-        wrong += segkit.compute_response_rates(people, survey, "g").p_value < 0.05
+        wrong += segkit.factor.compute_response_rates(people, survey, "g").p_value < 0.05
     assert binomtest(wrong, 200, 0.05).pvalue > 0.001
 
 
@@ -303,28 +305,30 @@ def asked():
 
 def test_a_validation_sample_is_drawn_by_segment(asked):
     people, _ = asked
-    sample = segkit.draw_validation_sample(people, per_segment=50, leave_out=["c0000"], seed=1)
+    sample = segkit.factor.draw_validation_sample(
+        people, per_segment=50, leave_out=["c0000"], seed=1
+    )
     counts = dict(sample.group_by("segment").len().iter_rows())
     assert counts == {"S1": 50, "S2": 50, "S3": 20}
     assert "c0000" not in sample["customer_id"].to_list()
     assert sample["weight"].sum() == pytest.approx(900)
     assert sample.equals(
-        segkit.draw_validation_sample(people.reverse(), leave_out=["c0000"], seed=1)
+        segkit.factor.draw_validation_sample(people.reverse(), leave_out=["c0000"], seed=1)
     )
     with pytest.raises(ParameterError, match="at least one"):
-        segkit.draw_validation_sample(people, per_segment=0)
+        segkit.factor.draw_validation_sample(people, per_segment=0)
     with pytest.raises(DataError, match="nobody to ask"):
-        segkit.draw_validation_sample(people.head(0))
+        segkit.factor.draw_validation_sample(people.head(0))
 
 
 def test_claims_are_confirmed_contradicted_or_left_open(asked):
     people, answers = asked
-    sample = segkit.draw_validation_sample(people, per_segment=60, seed=2)
+    sample = segkit.factor.draw_validation_sample(people, per_segment=60, seed=2)
     claims = pl.DataFrame(
         {"segment": ["S1", "S1", "S2", "S2"], "item": ["thrift", "haste", "thrift", "speed"],
          "direction": ["high", "high", "low", "high"]}
     )  # fmt: skip
-    found = segkit.validate_profile(sample, answers, claims)
+    found = segkit.factor.validate_profile(sample, answers, claims)
     assert found.table["verdict"].to_list() == [
         "confirmed",
         "contradicted",
@@ -335,7 +339,7 @@ def test_claims_are_confirmed_contradicted_or_left_open(asked):
     assert found.low < found.agreement < found.high
     assert "Contradicted: S1 is high on haste." in found.text
     right = claims.with_columns(direction=pl.Series(["high", "low", "low", "high"]))
-    better = segkit.validate_profile(sample, answers, right)
+    better = segkit.factor.validate_profile(sample, answers, right)
     assert better.agreement > 0.6 > found.agreement
     assert better.plot().data.height == 3
 
@@ -348,7 +352,9 @@ def test_markers_become_claims_that_members_can_be_asked():
          "strength": [0.5, 0.7, 0.1, 0.4]}
     )  # fmt: skip
     pairs = ["discount_share: sale", "order_value_mean: -sale", "frequency: first", "visits: look"]
-    found = segkit.derive_claims(markers, pairs, labels={"first": "I think of this shop first"})
+    found = segkit.factor.derive_claims(
+        markers, pairs, labels={"first": "I think of this shop first"}
+    )
     assert found.select("segment", "item", "direction", "variable").rows() == [
         ("S1", "sale", "high", "order_value_mean"),
         ("S2", "first", "high", "frequency"),
@@ -356,8 +362,8 @@ def test_markers_become_claims_that_members_can_be_asked():
     assert found["claim"].to_list()[1] == "Loyal agree more: I think of this shop first"
     for wrong in ("discount_share", ": sale", "discount_share:"):
         with pytest.raises(ParameterError, match="variable: item"):
-            segkit.derive_claims(markers, [wrong])
-    assert segkit.derive_claims(markers, []).height == 0
+            segkit.factor.derive_claims(markers, [wrong])
+    assert segkit.factor.derive_claims(markers, []).height == 0
 
 
 def test_claims_about_segments_that_do_not_differ_agree_by_half():
@@ -369,7 +375,7 @@ def test_claims_about_segments_that_do_not_differ_agree_by_half():
         )
         answers = sample.select("customer_id").with_columns(q=pl.Series(random.integers(1, 6, 200)))
         claims = pl.DataFrame({"segment": ["S1"], "item": ["q"], "direction": ["high"]})
-        found = segkit.validate_profile(sample, answers, claims)
+        found = segkit.factor.validate_profile(sample, answers, claims)
         shares.append(found.agreement)
         sure += found.confirmed + found.contradicted
     assert np.mean(shares) == pytest.approx(0.5, abs=0.03)
@@ -378,17 +384,17 @@ def test_claims_about_segments_that_do_not_differ_agree_by_half():
 
 def test_claims_must_be_claims(asked):
     people, answers = asked
-    sample = segkit.draw_validation_sample(people, per_segment=10)
+    sample = segkit.factor.draw_validation_sample(people, per_segment=10)
     claim = {"segment": ["S1"], "item": ["thrift"], "direction": ["high"]}
     with pytest.raises(ParameterError, match="high or low, got 'up'"):
-        segkit.validate_profile(sample, answers, pl.DataFrame(claim | {"direction": ["up"]}))
+        segkit.factor.validate_profile(sample, answers, pl.DataFrame(claim | {"direction": ["up"]}))
     twice = pl.concat([pl.DataFrame(claim)] * 2)
     with pytest.raises(ParameterError, match="comes twice"):
-        segkit.validate_profile(sample, answers, twice)
+        segkit.factor.validate_profile(sample, answers, twice)
     with pytest.raises(DataError, match="no claim"):
-        segkit.validate_profile(sample, answers, pl.DataFrame(claim).head(0))
+        segkit.factor.validate_profile(sample, answers, pl.DataFrame(claim).head(0))
     with pytest.raises(DataError, match="none of the sampled"):
-        segkit.validate_profile(sample, answers.head(0), pl.DataFrame(claim))
+        segkit.factor.validate_profile(sample, answers.head(0), pl.DataFrame(claim))
 
 
 # The simulated survey -----------------------------------------------------------------------
@@ -397,7 +403,7 @@ def test_claims_must_be_claims(asked):
 def test_the_simulated_surveys_attitudes_are_found():
     source = segkit.load_source("simulated", n_customers=1500, seed=3)
     survey = segkit.intake(source).survey
-    words = segkit.read_codebook("simulated")
+    words = segkit.factor.read_codebook("simulated")
     model = segkit.fit_factors(survey, labels=words)
     assert model.n_factors == 5
     assert set(model.names) == {"price consciousness", "fashion involvement", "loyalty",
@@ -410,9 +416,9 @@ def test_the_simulated_surveys_attitudes_are_found():
 
 def test_codebooks_and_survey_files(tmp_path):
     with pytest.raises(segkit.SegkitError, match="no codebook"):
-        segkit.read_codebook(tmp_path / "words.csv")
+        segkit.factor.read_codebook(tmp_path / "words.csv")
     (tmp_path / "words.csv").write_text("item,statement\nq1,I save\n", encoding="utf-8")
-    assert segkit.read_codebook(tmp_path / "words.csv") == {"q1": "I save"}
+    assert segkit.factor.read_codebook(tmp_path / "words.csv") == {"q1": "I save"}
     (tmp_path / "s.csv").write_text("q1,q2\n1,2\n5,\n", encoding="utf-8")
     mapping = tmp_path / "m.toml"
     mapping.write_text(

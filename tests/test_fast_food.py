@@ -48,7 +48,7 @@ def test_four_segments_by_k_means_are_the_published_ones(four):
 
 
 def test_markers_follow_dolnicars_rule(table, items, four):
-    rule = segkit.MarkerRule()
+    rule = segkit.profile.MarkerRule()
     assert (rule.share_absolute, rule.share_relative) == (0.25, 0.5)
     profile = segkit.profile_segments(table, four.assignments, clustering_variables=items)
     both = table.join(four.assignments, on="customer_id")
@@ -80,7 +80,7 @@ def test_descriptors_differ_and_items_are_not_tested(table, items, four):
 
 
 def test_latent_classes_of_the_same_survey_score_one_respondent(survey, items):
-    found = segkit.cluster_latent(survey, items=items, k=4, starts=6)
+    found = segkit.cluster.cluster_latent(survey, items=items, k=4, starts=6)
     row = found.compared.filter("chosen").row(0, named=True)
     assert row["log_likelihood"] == pytest.approx(-7111.11, abs=0.01)
     alone = found.model.score(survey[7])

@@ -14,6 +14,7 @@ FLOORS = {
             "frames",
             "ids",
             "labels",
+            "lazy",
             "live",
             "result",
             "spreadsheets",

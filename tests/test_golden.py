@@ -57,7 +57,7 @@ def test_every_result_of_the_first_version_is_read_and_stored_again(archive):
 
 def test_the_intake_of_a_working_folder_opens(archive):
     run = archive / "working" / "reports" / "simulated"
-    taken = segkit.Intake.open(run / "01_data_audit" / "data" / "clean")
+    taken = segkit.ingest.Intake.open(run / "01_data_audit" / "data" / "clean")
     old = golden_rows(run / "01_data_audit" / "tables" / "ledger_orders.csv")
     assert taken.orders.height == old
     assert taken.orders["customer_id"].n_unique() > 50
@@ -76,10 +76,10 @@ def test_what_notebooks_handed_on_is_read(archive):
 
 
 def test_cuts_and_rules_of_the_first_version_are_read(archive):
-    cuts = segkit.Cuts.load(archive / "models" / "cuts.json")
+    cuts = segkit.rfm.Cuts.load(archive / "models" / "cuts.json")
     assert cuts.to_dict() == json.loads((archive / "models" / "cuts.json").read_text())
     rules = json.loads((archive / "models" / "rules.json").read_text())
-    assert segkit.RuleSet.from_dict(rules).to_dict() == rules
+    assert segkit.rules.RuleSet.from_dict(rules).to_dict() == rules
 
 
 # The comparison itself --------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from segkit.errors import DataError, MappingError
 from segkit.features.sources import with_customers
 from segkit.frames import from_memory, take_frame
 from segkit.ids import fold_ids, ids_of, read_ids, unmatched
+from tests import public
 
 SPELLINGS = [
     pl.Series([17850.0, None]),
@@ -79,21 +80,23 @@ def test_every_public_function_that_takes_a_frame_has_the_door():
     frames = re.compile(r"pl\.(DataFrame|LazyFrame|Series)|IntoFrame")
     own = {"build_features", "Mapping.check_columns"}  # reads in the frame's engine; raw columns
     without = []
-    for name in segkit._MAP:
-        public = getattr(segkit, name)
-        items = {name: public}
-        if inspect.isclass(public):
-            items = {f"{name}.{n}": getattr(public, n) for n in vars(public) if n[0] != "_"}
+    for path in public.all_names():
+        if path.startswith("segkit.plot."):  # draws what results hand it
+            continue
+        name, found = path.rpartition(".")[2], public.find(path)
+        items = {name: found}
+        if inspect.isclass(found):
+            items = {f"{name}.{n}": getattr(found, n) for n in vars(found) if n[0] != "_"}
         for spelt, function in items.items():
             if not inspect.isroutine(function) or spelt in own:
                 continue
             parameters = inspect.signature(function).parameters.values()
             if any(frames.search(str(item.annotation)) for item in parameters):
-                found, layer = False, function
+                door, layer = False, function
                 while layer is not None:
-                    found = found or getattr(layer, "takes_frames", False)
+                    door = door or getattr(layer, "takes_frames", False)
                     layer = getattr(layer, "__wrapped__", None)
-                without += [] if found else [spelt]
+                without += [] if door else [f"{path}: {spelt}"]
     assert without == []
 
 
@@ -228,7 +231,7 @@ def test_lists_that_meet_nobody_or_only_some_are_reported():
     assert "0 of 1 id found" in told(["nobody"])
     assert "1 of 2 ids found" in told(["X", "13047"])
     assert "1 would be but for its spelling" in told(["X", "13047"])
-    links = segkit.link(
+    links = segkit.ingest.link(
         pl.DataFrame({"customer_id": [17850.0, 9.0], "email": ["a@x.org", "b@x.org"]})
     )
     notes = segkit.intake(raw, identities=links).notes
@@ -249,7 +252,7 @@ def test_links_assignments_and_outcomes_read_float_ids():
     links = pd.DataFrame(
         {"customer_id": [17850.0, 17851.0, None], "email": ["a@x.org", "a@x.org", "z@x.org"]}
     )
-    linked = segkit.link(links).mapping.filter(identifier_type="customer_id")
+    linked = segkit.ingest.link(links).mapping.filter(identifier_type="customer_id")
     assert linked["customer_id"].to_list() == ["17850", "17850"]
     start = datetime(2023, 12, 31, tzinfo=UTC)
     drawn = pl.DataFrame({"customer_id": [17850.0, 13047.0, 5.0], "arm": ["a", "b", "a"],
@@ -263,17 +266,17 @@ def test_links_assignments_and_outcomes_read_float_ids():
         "are the ids of one kind?" in segkit.derive_outcomes(strangers, orders, window_days=3).text
     )
     segments = pd.DataFrame({"customer_id": [" 17850 "], "segment": ["S1"]})
-    placed = segkit.attach_segments(drawn, segments, as_of=date(2023, 12, 30))
+    placed = segkit.lift.attach_segments(drawn, segments, as_of=date(2023, 12, 30))
     assert placed["segment"].to_list() == ["S1", "no segment", "no segment"]
     with pytest.raises(DataError, match="ids of one kind"):
-        segkit.attach_segments(strangers, segments, as_of=date(2023, 12, 30))
+        segkit.lift.attach_segments(strangers, segments, as_of=date(2023, 12, 30))
 
 
 def test_placeholders_link_nobody():
     for word in ("unknown", "0", "(not set)", "<NA>", "undefined", "Guest"):
         rows = [(f"K{n}", word, f"d{n}") for n in range(4)]
         frame = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
-        assert segkit.link(frame).customers.height == 4
+        assert segkit.ingest.link(frame).customers.height == 4
 
 
 def test_a_trace_takes_an_id_in_any_spelling():
@@ -291,7 +294,7 @@ def test_an_audience_says_which_lists_name_strangers():
     emails = [f"u{n}@x.org" for n in range(3)]
     people = pd.DataFrame({"customer_id": ids, "email": emails, "marketing_consent": [True] * 3})
     drawn = pl.DataFrame({"customer_id": ids, "offer": ["sale"] * 3, "segment": ["S1"] * 3})
-    terms = segkit.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
+    terms = segkit.audience.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
 
     def made(optouts, given=drawn):
         listed = pd.DataFrame({"customer_id": optouts})
@@ -310,7 +313,7 @@ def shop():
 
 
 def test_second_accounts_of_the_simulated_retailer_are_linked_without_error(shop):
-    linked = segkit.link_source(shop)
+    linked = segkit.pipeline.link_source(shop)
     accounts = shop.truth["identities"].filter(kind="account_id")
     named = linked.mapping.filter(identifier_type="customer_id")
     both = accounts.join(named, on="identifier", suffix="_found")
@@ -320,9 +323,9 @@ def test_second_accounts_of_the_simulated_retailer_are_linked_without_error(shop
 
 
 def test_counts_of_customers_follow_from_one_another(shop):
-    linked = segkit.link_source(shop)
+    linked = segkit.pipeline.link_source(shop)
     taken = segkit.intake(shop, identities=linked)
-    counts = segkit.count_customers(taken, linked)
+    counts = segkit.ingest.count_customers(taken, linked)
     assert counts.accounts == linked.customer_ids > counts.customers == 300
     assert counts.customers > counts.ordering > counts.kept >= counts.buyers
     table = segkit.build_features(taken.orders, features=["core"]).frame
@@ -338,13 +341,13 @@ def test_a_weak_identifier_seen_with_several_customers_joins_nobody():
     rows = [("a", "a@x.org", "d1"), ("b", "b@x.org", "d1"), ("c", "c@x.org", "d2"),
             (None, "c@x.org", "d3"), ("C2", "c@x.org", "d2")]  # fmt: skip
     links = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
-    assert segkit.link(links).customers.height == 2
-    weak = segkit.link(links, weak=["device_id"])
+    assert segkit.ingest.link(links).customers.height == 2
+    weak = segkit.ingest.link(links, weak=["device_id"])
     assert weak.customers.height == 3
     assert weak.cut["identifier"].to_list() == ["d1"]
     owner = dict(weak.mapping.select("identifier", "customer_id").iter_rows())
     assert owner["d2"] == owner["d3"] == owner["c"] == owner["C2"]
-    turned = segkit.link(links.reverse(), weak=["device_id"])
+    turned = segkit.ingest.link(links.reverse(), weak=["device_id"])
     assert turned.mapping.equals(weak.mapping)
 
 

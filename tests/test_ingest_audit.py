@@ -77,12 +77,12 @@ def test_an_audit_is_a_source_and_its_files_are_read_once(tmp_path):
         "unknown,2024-05-01 10:00,visit\n",
         encoding="utf-8",
     )
-    whole = [segkit.link_source(tmp_path), segkit.intake(tmp_path)]
+    whole = [segkit.pipeline.link_source(tmp_path), segkit.intake(tmp_path)]
     linked = segkit.intake(tmp_path, identities=whole[0], erase=["9"], as_of=date(2024, 5, 30))
     audit = segkit.check(tmp_path)
     for file in tmp_path.iterdir():
         file.unlink()
-    identities = segkit.link_source(audit)
+    identities = segkit.pipeline.link_source(audit)
     assert identities.mapping.equals(whole[0].mapping)
     again = segkit.intake(audit, identities=identities, erase=["9"], as_of=date(2024, 5, 30))
     _same(again, linked)

@@ -77,7 +77,7 @@ def test_erasure_reaches_every_table_and_hides_the_id(tmp_path):
     assert told.examples == ()
     with pytest.raises(DataError, match="no row names customer"):
         taken.trace("a")
-    saved = segkit.Intake.open(taken.save(tmp_path / "kept"))
+    saved = segkit.ingest.Intake.open(taken.save(tmp_path / "kept"))
     assert saved.raw["orders"].collect()["customer_id"].to_list()[:3] == [None, None, "b"]
     listed = tmp_path / "erase.csv"
     listed.write_text("customer_id\na\n")
@@ -91,7 +91,7 @@ def test_a_saved_intake_reads_a_table_when_it_is_first_asked_for(tmp_path, monke
     folder = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS}).save(tmp_path / "kept")
     read, whole = [], pl.read_parquet
     monkeypatch.setattr(pl, "read_parquet", lambda path: read.append(path.name) or whole(path))
-    opened = segkit.Intake.open(folder)
+    opened = segkit.ingest.Intake.open(folder)
     assert list(opened.tables) == ["orders", "customers"]
     assert opened.events is None
     assert not read
@@ -239,7 +239,7 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     assert trace.to_frame()["fate"].to_list() == ["kept", "impossible_date"]
     assert "impossible date 1" in trace.text
     folder = taken.save(tmp_path / "kept")
-    again = segkit.Intake.open(folder)
+    again = segkit.ingest.Intake.open(folder)
     assert again.trace("a").to_frame().equals(trace.to_frame())
     assert again.orders.equals(taken.orders)
     assert again.mapping == taken.mapping
@@ -248,7 +248,7 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     with pytest.raises(DataError, match="no row names customer 'zz'"):
         again.trace("zz")
     with pytest.raises(SourceError, match="expected a saved intake"):
-        segkit.Intake.open(tmp_path)
+        segkit.ingest.Intake.open(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious.txt").write_text("x")
     with pytest.raises(SourceError, match="holds no intake"):

@@ -95,13 +95,18 @@ def test_a_range_of_answers_is_two_rising_numbers_of_the_survey():
 
 def test_no_analysis_averages_a_code():
     frame, items = likert(q1=HOLES), ["q1", "q2", "q3"]
-    for analysis in (segkit.correlate_items, segkit.estimate_reliability, segkit.fit_factors):
+    for analysis in (
+        segkit.factor.correlate_items,
+        segkit.factor.estimate_reliability,
+        segkit.fit_factors,
+    ):
         with pytest.raises(DataError, match=r"99 in q1 \(7 times\)"):
             analysis(
-                frame, **{"scales" if analysis is segkit.estimate_reliability else "items": items}
+                frame,
+                **{"scales" if analysis is segkit.factor.estimate_reliability else "items": items},
             )
     with pytest.raises(DataError, match="99 in q1"):
-        segkit.score_scales(frame, {"s": items}, answers=(1, 5))
+        segkit.factor.score_scales(frame, {"s": items}, answers=(1, 5))
 
 
 # Reversed items -------------------------------------------------------------------------------
@@ -110,59 +115,61 @@ def test_no_analysis_averages_a_code():
 def test_items_are_reversed_by_the_range_that_was_offered():
     frame = pl.DataFrame({"x": [1, 2, 4], "y": [4, 3, 2]})  # of 1 to 5; nobody said 5
     with pytest.raises(ParameterError, match=r"'y' is reversed, .* answers=\(lowest, highest\)"):
-        segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"])
-    scores = segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers=(1, 5))
+        segkit.factor.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"])
+    scores = segkit.factor.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers=(1, 5))
     assert scores["scale_s"].to_list() == [1.5, 2.5, 4.0]
-    each = segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"y": (1, 7)})
+    each = segkit.factor.score_scales(
+        frame, {"s": ["x", "y"]}, reverse=["y"], answers={"y": (1, 7)}
+    )
     assert each["scale_s"].to_list() == [2.5, 3.5, 5.0]
     with pytest.raises(ParameterError, match="'y' is reversed"):
-        segkit.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
+        segkit.factor.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
     with pytest.raises(DataError, match="x runs from 1 to 3; 1 answers lie outside, such as 4"):
-        segkit.score_scales(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
+        segkit.factor.score_scales(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
 
 
 def test_a_codebook_states_the_range(tmp_path):
-    assert segkit.read_answer_ranges("simulated")["loyal_3"] == (1.0, 5.0)
-    assert segkit.read_answer_ranges("online-retail") == {}
+    assert segkit.factor.read_answer_ranges("simulated")["loyal_3"] == (1.0, 5.0)
+    assert segkit.factor.read_answer_ranges("online-retail") == {}
     file = tmp_path / "codebook.csv"
     file.write_text("item,statement,low,high\nx,I like it,1,7\ny,I do not,,\n")
-    assert segkit.read_answer_ranges(file) == {"x": (1.0, 7.0)}
-    assert segkit.read_codebook(file) == {"x": "I like it", "y": "I do not"}
+    assert segkit.factor.read_answer_ranges(file) == {"x": (1.0, 7.0)}
+    assert segkit.factor.read_codebook(file) == {"x": "I like it", "y": "I do not"}
     file.write_text("item,statement,low,high\nx,I like it,7,1\n")
     with pytest.raises(DataError, match="answers to x run from '7' to '1'"):
-        segkit.read_answer_ranges(file)
+        segkit.factor.read_answer_ranges(file)
     file.write_text("item,statement,low\nx,I like it,7\n")
     with pytest.raises(ColumnError, match="high"):
-        segkit.read_answer_ranges(file)
+        segkit.factor.read_answer_ranges(file)
 
 
 def test_a_picture_of_answers_keeps_the_middle_that_was_offered():
     frame = pl.DataFrame({"q": [1, 2, 3, 3, 4]})  # of 1 to 5
-    stated = segkit.plot_answers(frame, ["q"], answers=(1, 5))
+    stated = segkit.factor.plot_answers(frame, ["q"], answers=(1, 5))
     assert "q 40.0% disagree, 20.0% agree" in stated.alt
-    assert "those given (1 to 4)" in segkit.plot_answers(frame, ["q"]).alt
+    assert "those given (1 to 4)" in segkit.factor.plot_answers(frame, ["q"]).alt
     with pytest.raises(DataError, match="q runs from 1 to 3; 1 answers lie outside, such as 4"):
-        segkit.plot_answers(frame, ["q"], answers=(1, 3))
+        segkit.factor.plot_answers(frame, ["q"], answers=(1, 3))
 
 
 def test_each_items_answers_lie_in_the_range_that_the_codebook_states():
     frame = pl.DataFrame({"q": [1, 2, 3, 4], "r": [0, 2, 3, 5]})
     with pytest.raises(DataError, match="r runs from 1 to 5; 1 answers lie outside, such as 0"):
-        segkit.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
-    one = segkit.plot_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
+        segkit.factor.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
+    one = segkit.factor.plot_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
     assert "middle of the scale from 0 to 5" in one.alt
     # Items with ranges of their own have no common middle.
-    two = segkit.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 4.0), "r": (0.0, 5.0)})
+    two = segkit.factor.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 4.0), "r": (0.0, 5.0)})
     assert "middle of those given (0 to 5)" in two.alt
 
 
 def test_a_scale_that_does_not_vary_reaches_no_reliability():
     """Two opposite items: their sum is constant, and NaN is above any limit to polars."""
     frame = pl.DataFrame({"a": [1, 5, 2, 4], "b": [5, 1, 4, 2], "c": [1, 2, 3, 5]})
-    alone = segkit.estimate_reliability(frame, ["a", "b"])
+    alone = segkit.factor.estimate_reliability(frame, ["a", "b"])
     assert alone.scales.select("alpha", "alpha_low").row(0) == (None, None)
     assert "All reach" not in alone.text
     assert "Nothing is known" in alone.text
-    three = segkit.estimate_reliability(frame, ["a", "b", "c"]).items
+    three = segkit.factor.estimate_reliability(frame, ["a", "b", "c"]).items
     assert not three["alpha_if_dropped"].is_nan().any()
     assert three["alpha_if_dropped"].null_count() == 1

@@ -68,7 +68,7 @@ def test_the_first_step_is_the_segment_that_brings_most():
     )
     offer = "early access, for high orders, low returns: a guess"
     cards = pl.DataFrame({"segment": ["S1", "S2"], "what_to_offer": ["x: y", offer]})
-    step = segkit.first_step(profile, cards)
+    step = segkit.profile.first_step(profile, cards)
     assert (step.segment, step.offer, step.reason) == (
         "S2",
         "early access",
@@ -78,6 +78,6 @@ def test_the_first_step_is_the_segment_that_brings_most():
     assert "70.0% of revenue" in step.text
     assert step.to_frame()["customers"].item() == 10
     without = profile.with_columns(revenue_share=pl.lit(None, pl.Float64))
-    largest = segkit.first_step(without, cards)
+    largest = segkit.profile.first_step(without, cards)
     assert largest.segment == "S1"
     assert "90.0% of all. " in largest.text

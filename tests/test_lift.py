@@ -85,14 +85,14 @@ def test_a_split_that_differs_between_segments_does_not_fool_the_whole():
     assert found.row()["difference"] == pytest.approx(0.0, abs=1e-12)
     assert found.row()["verdict"] == "undecided"
     assert "weight the segments' effects" in found.text
-    assert segkit.sample_ratio(rows).level == "poor"
+    assert segkit.lift.sample_ratio(rows).level == "poor"
 
 
 def test_a_metric_whose_denominator_follows_the_assignment_describes(frame):
     found = segkit.measure_lift(frame, control="none")
     ratio = found.row(metric="order_value")
     assert (ratio["use"], ratio["verdict"], ratio["value_arm"]) == ("descriptive",) * 2 + (20.0,)
-    table = segkit.kpi_table()
+    table = segkit.lift.kpi_table()
     assert table.filter(use="descriptive")["metric"].to_list() == [
         metric.name for metric in KPIS if metric.kind == "ratio"
     ]
@@ -291,19 +291,19 @@ def test_impossible_costs_are_refused(frame, options):
 
 
 def test_sample_ratio_sees_a_loss_and_knows_the_plan(frame):
-    assert segkit.sample_ratio(frame).level == "good"
+    assert segkit.lift.sample_ratio(frame).level == "good"
     lost = frame.filter((pl.col("arm") == "none") | (pl.col("converted") == 0))
-    found = segkit.sample_ratio(lost)
+    found = segkit.lift.sample_ratio(lost)
     assert found.level == "poor"
     assert "no lift below can be trusted" in found.text
     rows = campaign([("mail", "S", 900, 5), ("none", "S", 100, 5)])
-    assert segkit.sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
-    assert segkit.sample_ratio(rows).level == "poor"
-    nobody = segkit.sample_ratio(rows, {"mail": 9, "none": 1, "post": 1})
+    assert segkit.lift.sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
+    assert segkit.lift.sample_ratio(rows).level == "poor"
+    nobody = segkit.lift.sample_ratio(rows, {"mail": 9, "none": 1, "post": 1})
     assert nobody.level == "poor"
     assert "post 0" in nobody.text
     with pytest.raises(ParameterError, match="unknown arm 'none'"):
-        segkit.sample_ratio(rows, {"mail": 1, "post": 1})
+        segkit.lift.sample_ratio(rows, {"mail": 1, "post": 1})
 
 
 def test_balance_finds_the_covariate_that_chose_the_arm(frame):
@@ -312,13 +312,13 @@ def test_balance_finds_the_covariate_that_chose_the_arm(frame):
         age=pl.Series(rng.normal(40, 10, frame.height)),
         chosen=(pl.col("arm") == "mail").cast(pl.Float64) + pl.Series(rng.random(frame.height)),
     )
-    found = segkit.check_balance(known, ["age"], control="none")
+    found = segkit.lift.check_balance(known, ["age"], control="none")
     assert "the arms were alike" in found.text
-    biased = segkit.check_balance(known, ["age", "chosen"], control="none")
+    biased = segkit.lift.check_balance(known, ["age", "chosen"], control="none")
     assert "doubt that the arms were drawn at random" in biased.text
     assert biased.table.filter(covariate="chosen")["standardised"][0] > 1
     with pytest.raises(DataError, match="none was given"):
-        segkit.check_balance(known, [], control="none")
+        segkit.lift.check_balance(known, [], control="none")
 
 
 def test_daily_looks_are_cumulative_and_wider_than_one_look():
@@ -327,7 +327,7 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
     rows = pl.DataFrame({"conversion_day": when, "arm": ["a", "b"] * 4000}).with_columns(
         conversion_day=pl.when(pl.col("conversion_day") > 0).then(pl.col("conversion_day"))
     )
-    found = segkit.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=28)
+    found = segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=28)
     last = found.table.row(-1, named=True)
     assert last["value_arm"] == pytest.approx(
         rows.filter(arm="a")["conversion_day"].is_not_null().mean()
@@ -336,11 +336,11 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
     assert found.first_day is None
     assert "On no day" in found.text
     strong = rows.filter((pl.col("arm") == "a") | pl.col("conversion_day").is_null())
-    assert segkit.daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day < 10
+    assert segkit.lift.daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day < 10
     with pytest.raises(ParameterError, match="between 0 and 1"):
-        segkit.daily_lift(rows, arm="a", control="b", planned_rate=0)
+        segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0)
     with pytest.raises(ParameterError, match="unknown arm"):
-        segkit.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
+        segkit.lift.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
 
 
 def test_pictures_say_what_they_show_and_results_are_stored(frame):
@@ -354,7 +354,7 @@ def test_pictures_say_what_they_show_and_results_are_stored(frame):
     assert back.text == found.text
     money = segkit.campaign_profit(frame, control="none", margin=0.5, cost_per_contact=0.1)
     assert "all customers" in money.plot().alt
-    assert segkit.check_balance(frame, ["visits"], control="none").table.height == 1
+    assert segkit.lift.check_balance(frame, ["visits"], control="none").table.height == 1
 
 
 def test_arms_that_got_no_mail_are_not_compared_on_mail(frame):

@@ -39,7 +39,7 @@ def campaign(*, years=2.0, season=0.0, lifted=0.0, n=60, **options):
 
 
 def test_the_default_compares_equal_windows_where_it_once_took_a_year_before():
-    found = segkit.describe_change(campaign(lifted=2.0), contacted="mail")
+    found = segkit.lift.describe_change(campaign(lifted=2.0), contacted="mail")
     row = found.table.row(0, named=True)
     assert row["before"] == pytest.approx(row["after"] - row["change"])
     assert 5 < row["change"] < 20  # 2 on 5 or 6 days; a year before would make it -700
@@ -52,7 +52,7 @@ def test_the_default_compares_equal_windows_where_it_once_took_a_year_before():
 
 def test_the_same_weeks_a_year_before_take_the_season_out():
     chosen = campaign(season=6.0, lifted=2.0)
-    found = segkit.describe_change(chosen, contacted="mail", others="others")
+    found = segkit.lift.describe_change(chosen, contacted="mail", others="others")
     table = found.table.filter(group="mail")
     now, earlier, beyond = table["change"].to_list()
     assert table["comparison"].to_list() == [
@@ -85,7 +85,7 @@ def test_sums_of_each_period_are_those_counted_by_hand():
 
 
 def test_without_a_year_of_orders_the_season_is_said_to_remain():
-    found = segkit.describe_change(campaign(years=0.5), contacted="mail", metric="orders")
+    found = segkit.lift.describe_change(campaign(years=0.5), contacted="mail", metric="orders")
     assert found.table["comparison"].to_list() == ["before and after"]
     assert "the season is not taken out" in found.text
 
@@ -95,11 +95,11 @@ def test_without_an_equal_period_before_it_is_refused():
     with pytest.raises(
         DataError, match=r"28 days before the first assignment.*begin on 2025-10-16"
     ):
-        segkit.describe_change(chosen, contacted="mail")
+        segkit.lift.describe_change(chosen, contacted="mail")
     early = campaign(years=0.05, data_from=START - timedelta(days=28))
-    assert segkit.describe_change(early, contacted="mail").days == 28
+    assert segkit.lift.describe_change(early, contacted="mail").days == 28
     with pytest.raises(ParameterError, match="window_days=14"):
-        segkit.describe_change(early, contacted="mail", days=14)
+        segkit.lift.describe_change(early, contacted="mail", days=14)
 
 
 def test_given_outcomes_need_the_length_of_both_periods():
@@ -113,12 +113,12 @@ def test_given_outcomes_need_the_length_of_both_periods():
         revenue=pl.col("pre_revenue") + 5 + 3 * (pl.col("arm") == "mail")
         + pl.Series(rng.normal(size=400)),
     )  # fmt: skip
-    chosen = segkit.given_outcomes(who, did, randomised=False)
+    chosen = segkit.lift.given_outcomes(who, did, randomised=False)
     with pytest.raises(DataError, match="chosen, not drawn"):
         segkit.measure_lift(chosen, control="others")
     with pytest.raises(DataError, match="equal length"):
-        segkit.describe_change(chosen, contacted="mail", others="others")
-    found = segkit.describe_change(chosen, contacted="mail", others="others", days=14)
+        segkit.lift.describe_change(chosen, contacted="mail", others="others")
+    found = segkit.lift.describe_change(chosen, contacted="mail", others="others", days=14)
     own = (chosen.frame["revenue"] - chosen.frame["pre_revenue"]).to_numpy()
     mail = (chosen.frame["arm"] == "mail").to_numpy()
     known = stats.ttest_ind(own[mail], own[~mail], equal_var=False)
@@ -130,19 +130,19 @@ def test_given_outcomes_need_the_length_of_both_periods():
     first = found.table.row(0, named=True)
     assert [first["low"], first["high"]] == pytest.approx([one.low, one.high])
     with pytest.raises(DataError, match="pre_orders"):
-        segkit.describe_change(chosen, contacted="mail", metric="orders", days=14)
+        segkit.lift.describe_change(chosen, contacted="mail", metric="orders", days=14)
     with pytest.raises(ParameterError, match="with itself"):
-        segkit.describe_change(chosen, contacted="mail", others="mail", days=14)
+        segkit.lift.describe_change(chosen, contacted="mail", others="mail", days=14)
     with pytest.raises(ParameterError, match="unknown arm"):
-        segkit.describe_change(chosen, contacted="letter", days=14)
-    lost = segkit.given_outcomes(who, did.with_columns(revenue=pl.lit(None, pl.Float64)))
+        segkit.lift.describe_change(chosen, contacted="letter", days=14)
+    lost = segkit.lift.given_outcomes(who, did.with_columns(revenue=pl.lit(None, pl.Float64)))
     with pytest.raises(DataError, match="missing or not finite for 200"):
-        segkit.describe_change(lost, contacted="mail", days=14)
+        segkit.lift.describe_change(lost, contacted="mail", days=14)
 
 
 def test_conversion_must_be_a_share():
     who = pl.DataFrame({"customer_id": ["a", "b"], "arm": "mail", "pre_converted": [3, 0]})
     did = pl.DataFrame({"customer_id": ["a", "b"], "converted": [1, 0]})
-    chosen = segkit.given_outcomes(who, did, randomised=False)
+    chosen = segkit.lift.given_outcomes(who, did, randomised=False)
     with pytest.raises(DataError, match="0 or 1"):
-        segkit.describe_change(chosen, contacted="mail", metric="conversion", days=7)
+        segkit.lift.describe_change(chosen, contacted="mail", metric="conversion", days=7)

@@ -191,11 +191,11 @@ def test_a_guardrail_of_amounts_is_not_told_in_points():
 def test_days_without_a_conversion_stop_no_test():
     days = pl.Series([None] * 150 + [5] * 50, dtype=pl.Int64)
     rows = pl.DataFrame({"arm": ["a"] * 100 + ["b"] * 100, "conversion_day": days})
-    found = segkit.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=10)
+    found = segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=10)
     assert found.table["low"].is_nan().to_list() == [True] * 4 + [False] * 6
     assert found.first_day == 5
     none = rows.with_columns(conversion_day=pl.lit(None, pl.Int64))
-    found = segkit.daily_lift(none, arm="a", control="b", planned_rate=0.1, days=10)
+    found = segkit.lift.daily_lift(none, arm="a", control="b", planned_rate=0.1, days=10)
     assert found.first_day is None
     assert_readable(found.text)
     assert "on no day could one have stopped" in found.text

@@ -32,7 +32,7 @@ def real(shared_data):
         "customer_id", "history", "recency", segment="history_segment"
     )
     names = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
-    return segkit.given_outcomes(
+    return segkit.lift.given_outcomes(
         who.join(history, on="customer_id"), source.truth["outcomes"], names=names
     )
 
@@ -76,7 +76,9 @@ def test_the_real_file_gives_them_too(real):
     check(found, "log", 5)
     assert real.frame.height == 64_000
     assert found.effects["segment"].n_unique() == 8
-    assert segkit.sample_ratio(real).table["chi_square"][0] == pytest.approx(0.202531, abs=5e-7)
+    assert segkit.lift.sample_ratio(real).table["chi_square"][0] == pytest.approx(
+        0.202531, abs=5e-7
+    )
 
 
 def test_spend_differs_as_published(real):
@@ -101,7 +103,7 @@ def test_spend_differs_as_published(real):
 
 
 def test_among_purchasers_womens_mail_looks_better_and_per_customer_it_is_not(real):
-    bought = segkit.Kpi(
+    bought = segkit.lift.Kpi(
         "per_buyer", "spend per buyer", "ratio", "revenue", "converted", "customers who bought"
     )
     options = {"control": hillstrom.CONTROL, "segment": None}

@@ -156,12 +156,12 @@ def test_wrong_assignments_and_amounts_are_refused_with_what_is_wrong():
 def test_segments_are_those_of_before():
     who = assigned([("a", "x", 0), ("b", "y", 0)])
     groups = pl.DataFrame({"customer_id": ["a"], "segment": ["S1"]})
-    found = segkit.attach_segments(who, groups, as_of=date(2024, 2, 29))
+    found = segkit.lift.attach_segments(who, groups, as_of=date(2024, 2, 29))
     assert found["segment"].to_list() == ["S1", "no segment"]
     with pytest.raises(DataError, match="segments of 2 customers rest on data up to 2024-03-05"):
-        segkit.attach_segments(who, groups, as_of=date(2024, 3, 5))
+        segkit.lift.attach_segments(who, groups, as_of=date(2024, 3, 5))
     with pytest.raises(DataError, match="two segments"):
-        segkit.attach_segments(who, pl.concat([groups, groups]), as_of=date(2024, 2, 1))
+        segkit.lift.attach_segments(who, pl.concat([groups, groups]), as_of=date(2024, 2, 1))
     late = found.with_columns(segment_as_of=pl.lit(date(2024, 4, 1)))
     for call in (
         lambda: segkit.derive_outcomes(late, ordered([("a", "1", 1, 5.0)]), data_until=END),
@@ -174,13 +174,13 @@ def test_segments_are_those_of_before():
 def test_given_outcomes_are_joined_and_gaps_counted():
     who = pl.DataFrame({"customer_id": ["a", "b", "c"], "arm": ["x", "y", "y"]})
     did = pl.DataFrame({"customer_id": ["a", "b", "z"], "spend": [1.0, 2.0, 3.0]})
-    found = segkit.given_outcomes(who, did, names={"spend": "revenue"})
+    found = segkit.lift.given_outcomes(who, did, names={"spend": "revenue"})
     assert found.frame["revenue"].to_list() == [1.0, 2.0]
     assert found.issues["customers"].to_list() == [1, 1]
     with pytest.raises(DataError, match="ids of one kind"):
-        segkit.given_outcomes(who, did.with_columns(customer_id=pl.lit("q")).head(1))
+        segkit.lift.given_outcomes(who, did.with_columns(customer_id=pl.lit("q")).head(1))
     with pytest.raises(DataError, match="come twice"):
-        segkit.given_outcomes(pl.concat([who, who]), did)
+        segkit.lift.given_outcomes(pl.concat([who, who]), did)
 
 
 def test_the_simulated_campaign_goes_all_the_way():

@@ -23,6 +23,7 @@ from segkit.errors import ParameterError
 from segkit.live import Line, Stopped, is_watched, steps, watched_by
 from segkit.result import Result
 from segkit.runner.manifest import read_json
+from tests import public
 from tests.toy_notebooks import write_chain
 
 CLOUDS = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 8, 16)])
@@ -52,7 +53,7 @@ WORK = {
         TABLE, features=["frequency", "monetary"], k=3, methods=["kmeans"], refits=4
     ).methods.drop("seconds"),
     "cluster_mixture": lambda: (
-        segkit.cluster_mixture(
+        segkit.cluster.cluster_mixture(
             TABLE, features=["frequency", "monetary"], k=3, shapes=["diag", "tied"], starts=1
         ).compared
     ),
@@ -117,9 +118,9 @@ def test_an_interrupted_simulation_leaves_nothing_that_looks_like_one(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), watched_by(interrupt):
-        segkit.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
+        segkit.simulate.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
     assert list(tmp_path.iterdir()) == []
-    segkit.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
+    segkit.simulate.simulate_to_parquet(tmp_path / "a", 4100, months=2, batch=2000)
     assert len(list((tmp_path / "a" / "orders").iterdir())) == 3
 
 
@@ -288,15 +289,8 @@ def test_completion_lists_the_public_names_before_they_are_imported():
         assert name in found
 
 
-def functions():
-    for name in sorted(segkit._MAP):
-        value = getattr(segkit, name)
-        if inspect.isroutine(value):
-            yield name, value
-
-
 def test_signatures_name_their_arguments():
-    for name, function in functions():
+    for name, function in public.routines():
         parameters = inspect.signature(function).parameters.values()
         assert all(p.kind is not p.VAR_POSITIONAL for p in parameters), name
         for parameter in parameters:
@@ -311,8 +305,8 @@ def test_every_result_documents_its_attributes():
             yield kind
             yield from kinds(kind)
 
-    for name in segkit._MAP:
-        getattr(segkit, name)
+    for path in public.all_names():
+        public.find(path)
     found = [
         k
         for k in kinds(Result)

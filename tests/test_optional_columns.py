@@ -195,7 +195,7 @@ def test_what_reads_the_tables_does_without_any_optional_column(table, names):
     features = segkit.build_features(taken.orders, taken.events)
     assert features.frame.height == N
     assert segkit.score_rfm(taken.orders).frame.height == N
-    assert segkit.measure_retention(taken.orders).cells.height
+    assert segkit.cohorts.measure_retention(taken.orders).cells.height
     outcomes = segkit.derive_outcomes(taken.assignments, taken.orders, taken.events, window_days=28)
     assert outcomes.frame.height
 

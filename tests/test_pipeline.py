@@ -39,10 +39,10 @@ def test_customers_with_returns_alone_are_in_no_segment_and_it_is_said():
 
 def test_the_choice_of_k_is_that_of_the_matrix_whatever_the_order_of_rows():
     table = segkit.build_features(segkit.intake(shop_with_returns()).orders).frame
-    chosen = segkit.choose_variables(table)
+    chosen = segkit.pipeline.choose_variables(table)
     found = segkit.cluster_customers(table, features=chosen, k_range=[2, 3])
     turned = table.sample(fraction=1, shuffle=True, seed=1)
-    X = segkit.Transform.propose(turned, chosen).fit(turned).apply(turned)
+    X = segkit.transform.Transform.propose(turned, chosen).fit(turned).apply(turned)
     alone = segkit.choose_k(X, k_range=[2, 3], seed=0)
     assert found.choice.table.equals(alone.table)
     assert found.k == alone.k

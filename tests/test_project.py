@@ -1,5 +1,6 @@
 """The project's own promises: quick import, no address in a committed file, targets that exist."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import segkit
-from tests import conftest, faults
+from tests import conftest, faults, public
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
@@ -35,15 +36,34 @@ def test_what_computes_nothing_imports_nothing_heavy(act):
     assert run.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", sorted(segkit._MAP))
-def test_every_public_name_leads_somewhere(name):
-    value = getattr(segkit, name)
-    assert value.__doc__, f"segkit.{name} has no docstring"
+def test_every_public_name_leads_somewhere_and_is_documented():
+    names = public.all_names()
+    assert len(names) > 150
+    constants = [path for path in names if path.rpartition(".")[2].isupper()]
+    assert [path for path in set(names) - set(constants) if not public.find(path).__doc__] == []
+    assert all(public.find(path) for path in constants)
+
+
+def test_the_main_path_is_short_and_every_package_lists_its_names():
+    assert 30 <= len(segkit.__all__) <= 42
+    assert all(public.public_names(home) for home in public.PACKAGES)
+    assert set(segkit.__all__) | set(public.PACKAGES) == set(dir(segkit))
+    for home in public.PACKAGES:
+        module = importlib.import_module(f"segkit.{home}")
+        assert sorted(module.__all__) == sorted(public.public_names(home)), home
+
+
+def test_a_name_that_is_not_at_the_top_level_says_where_it_is():
+    for path in public.all_names():
+        home, _, name = path.rpartition(".")
+        if home != "segkit":
+            with pytest.raises(AttributeError, match=rf"it is segkit\.\w+\.{name}$"):
+                getattr(segkit, name)
 
 
 def test_no_public_name_hides_a_module():
     modules = {path.stem for path in (ROOT / "segkit").iterdir()}
-    assert not modules & set(segkit._MAP)
+    assert not modules & set(segkit.__all__)
 
 
 def test_an_unknown_name_lists_the_known_ones():

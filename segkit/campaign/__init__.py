@@ -5,6 +5,7 @@ from segkit.campaign.assignment import NO_OFFER, Assignment
 from segkit.campaign.audience import REASONS, Audience, SegmentContract, build_audience
 from segkit.campaign.budget import Budget, gains_of_pilot, plan_budget
 from segkit.campaign.eligibility import CHANNELS, Eligibility, eligible
+from segkit.campaign.follow_up import follow_up
 from segkit.campaign.metrics import Metric, mean, measure, proportion, ratio
 from segkit.campaign.offers import Offered, OfferRules, TargetRule
 from segkit.campaign.pilot import Pilot, read_pilot
@@ -18,6 +19,7 @@ from segkit.campaign.platforms import (
     read_phones,
 )
 from segkit.campaign.power import Power, power_of, sample_size, smallest_effect
+from segkit.campaign.prelude import Prelude, before_campaign, given_campaign
 from segkit.campaign.segment_power import SegmentPower, power_by_segment
 from segkit.campaign.segmentations import (
     SegmentationTest,
@@ -41,6 +43,7 @@ __all__ = [
     "Offered",
     "Pilot",
     "Power",
+    "Prelude",
     "SegmentContract",
     "SegmentPower",
     "SegmentationTest",
@@ -48,10 +51,13 @@ __all__ = [
     "assign",
     "assign_factors",
     "assign_segmentations",
+    "before_campaign",
     "build_audience",
     "compare_segmentations",
     "eligible",
+    "follow_up",
     "gains_of_pilot",
+    "given_campaign",
     "hash_identifiers",
     "hash_texts",
     "mean",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.errors import ParameterError, unknown
+from segkit.frames import takes_frames
 
 IDENTIFIERS = ("email", "phone", "first_name", "last_name", "country", "zip")
 _SHAPE = r"^[^@\s,;:<>\"()]+@[^@\s,;:<>.\"()]+(\.[^@\s,;:<>.\"()]+)+$"
@@ -152,6 +153,7 @@ def find_platform(name: str) -> Platform:
     return PLATFORMS[name]
 
 
+@takes_frames
 def read_emails(emails: pl.Series) -> pl.Series:
     """Read e-mail addresses: blanks and invisible characters cut off, lower case; null for others.
 
@@ -170,6 +172,7 @@ def _clean(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(_INVISIBLE, "").str.strip_chars()
 
 
+@takes_frames
 def normalise_emails(emails: pl.Series, *, platform: str = "meta") -> pl.Series:
     """Write e-mail addresses as a platform does before it hashes them; null for what is none.
 
@@ -199,6 +202,7 @@ def normalise_emails(emails: pl.Series, *, platform: str = "meta") -> pl.Series:
     return read.select(shaped.alias(emails.name)).to_series()
 
 
+@takes_frames
 def read_phones(
     phones: pl.Series, *, region: str | None = None, regions: pl.Series | None = None
 ) -> pl.DataFrame:
@@ -268,6 +272,7 @@ def read_phones(
     return joined.select("phone", "reason")
 
 
+@takes_frames
 def normalise_identifiers(
     people: pl.DataFrame, *, platform: str = "meta", region: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -334,6 +339,7 @@ def normalise_identifiers(
     return pl.DataFrame({name: column.alias(name) for name, column in made.items()}), rejected
 
 
+@takes_frames
 def hash_texts(normalised: pl.Series) -> pl.Series:
     """Return the SHA-256 of normalised texts (UTF-8), as 64 lower-case hexadecimal digits.
 
@@ -347,6 +353,7 @@ def hash_texts(normalised: pl.Series) -> pl.Series:
     return pl.Series(normalised.name, values, dtype=pl.String)
 
 
+@takes_frames
 def hash_identifiers(normalised: pl.DataFrame, *, platform: str = "meta") -> pl.DataFrame:
     """Hash what the platform wants hashed, under the headers and in the order that it publishes.
 

@@ -124,10 +124,10 @@ class Settings:
         SegkitError
             As the method raises it.
         """
-        import segkit
+        from segkit import cluster
 
         self.check()
-        function: Callable[..., Any] = getattr(segkit, METHODS[self.method].function)
+        function: Callable[..., Any] = getattr(cluster, METHODS[self.method].function)
         return function(table, **self.arguments)  # type: ignore[no-any-return]
 
     def code(self, table: str = "table", *, model: str = "", assignments: str = "") -> str:
@@ -145,7 +145,7 @@ class Settings:
         >>> print(Settings(("frequency", "monetary"), 3, "kmeans").code())
         import segkit
         <BLANKLINE>
-        found = segkit.cluster_customers(
+        found = segkit.cluster.cluster_customers(
             table,
             features=[
                 "frequency",
@@ -157,13 +157,13 @@ class Settings:
         )
         """
         named = [f"    {name}={_written(value)}," for name, value in self.arguments.items()]
-        call = f"found = segkit.{METHODS[self.method].function}("
+        call = f"found = segkit.cluster.{METHODS[self.method].function}("
         lines = ["from datetime import date", ""] if self.as_of else []
         lines += ["import segkit", "", call, f"    {table},", *named, ")"]
         if model:
             lines.append(f"found.model.save({_written(model)})")
         if assignments:
-            lines.append(f"segkit.write_frame(found.assignments, {_written(assignments)})")
+            lines.append(f"segkit.writing.write_frame(found.assignments, {_written(assignments)})")
         return "\n".join(lines)
 
 

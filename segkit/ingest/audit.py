@@ -386,7 +386,8 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     -------
     Audit
         With the mapping proposed, the findings, and order lines by month. It is itself a source
-        for `segkit.intake` and `segkit.link_source`, which then read nothing a second time.
+        for `segkit.intake` and `segkit.pipeline.link_source`, which then read nothing
+        a second time.
 
     Raises
     ------

@@ -234,7 +234,7 @@ def run(
     if links is None and "links" in raw:
         notes.append(
             f"links: {counted(raw['links'].height, 'row joins', 'rows join')} nobody unless "
-            "identities = segkit.link_source(source) is given"
+            "identities = segkit.pipeline.link_source(source) is given"
         )
     gone = sum(int((frame["reason"] == "erased").sum()) for frame in rejects.values())
     notes += match_lists(listed, people, clean, gone)
@@ -366,7 +366,7 @@ def count_customers(taken: Intake, linked: Any = None) -> CustomerCounts:
     taken : Intake
         Clean tables, with what was rejected.
     linked : Identities, optional
-        What `segkit.link_source` gave to that intake.
+        What `segkit.pipeline.link_source` gave to that intake.
 
     Returns
     -------

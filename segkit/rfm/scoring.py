@@ -68,6 +68,7 @@ def last_day(orders: pl.DataFrame | pl.LazyFrame) -> date:
     return _EPOCH + timedelta(days=int(last))
 
 
+@takes_frames
 def build_rfm_table(
     orders: pl.DataFrame | pl.LazyFrame, *, as_of: date, monetary: Monetary = "net"
 ) -> pl.DataFrame:

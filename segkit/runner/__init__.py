@@ -2,23 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from segkit.lazy import attach_stub
 
-if TYPE_CHECKING:
-    from segkit.runner.notebook import NotebookRun
-    from segkit.runner.opening import open_notebook
-
-__all__ = ["NotebookRun", "open_notebook"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what notebooks use when it is asked for: the runner itself needs no polars."""
-    if name == "NotebookRun":
-        from segkit.runner.notebook import NotebookRun
-
-        return NotebookRun
-    if name == "open_notebook":
-        from segkit.runner.opening import open_notebook
-
-        return open_notebook
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

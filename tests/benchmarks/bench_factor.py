@@ -37,8 +37,8 @@ def survey(n, items, factors, *, missing=0.0, seed=0):
 
 def analyse(frame, items):
     """Adequacy, number, fit and scores from one matrix."""
-    found = segkit.correlate_items(frame, items)
-    segkit.check_adequacy(found)
+    found = segkit.factor.correlate_items(frame, items)
+    segkit.factor.check_adequacy(found)
     count = segkit.choose_factor_count(found)
     model = segkit.fit_factors(found, count.n_factors)
     return model.score(frame)
@@ -84,8 +84,10 @@ def latent(n, rounds):
     """Time polychoric correlations of 25 items, beside Pearson's."""
     frame = survey(n, 25, 5, seed=1)
     tasks = {
-        "Pearson": lambda: segkit.correlate_items(frame, frame.columns),
-        "polychoric": lambda: segkit.correlate_items(frame, frame.columns, method="polychoric"),
+        "Pearson": lambda: segkit.factor.correlate_items(frame, frame.columns),
+        "polychoric": lambda: segkit.factor.correlate_items(
+            frame, frame.columns, method="polychoric"
+        ),
     }
     print(f"{n:,} x 25")
     report(interleaved(tasks, rounds=rounds), "Pearson")

@@ -54,7 +54,7 @@ def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
             for path in (data, *data.rglob("*")):
                 if path.name != ".gitignore":
                     assert path.stat().st_mode & 0o077 == 0, path
-    taken = segkit.Intake.open(ran.folder / "01_data_audit" / "data" / "clean")
+    taken = segkit.ingest.Intake.open(ran.folder / "01_data_audit" / "data" / "clean")
     assert "remark" not in taken.rejects["orders"].columns
     someone = taken.rejects["orders"].filter(pl.col("reason") == "bad_date")["resolved_customer_id"]
     assert taken.trace(someone.drop_nulls()[0]).to_frame()["fate"].str.contains("bad_date").any()

@@ -59,7 +59,7 @@ def customer_table(
     made = segkit.simulate_retailer(
         customers, seed=seed, difficulty=difficulty, structure=structure
     )
-    source = segkit.Source("simulated", made.tables, made.mapping, made.truth)
-    taken = segkit.intake(source, identities=segkit.link_source(source))
+    source = segkit.datasets.Source("simulated", made.tables, made.mapping, made.truth)
+    taken = segkit.intake(source, identities=segkit.pipeline.link_source(source))
     table = segkit.build_features(taken.orders, taken.events, calendar="uk").frame
-    return table, segkit.choose_variables(table), made.truth["customers"]
+    return table, segkit.pipeline.choose_variables(table), made.truth["customers"]

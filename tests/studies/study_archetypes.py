@@ -24,14 +24,14 @@ def task(difficulty: str, seed: int, customers: int) -> dict[str, object]:
     archetypes = truth.select("customer_id", segment="archetype")
     row: dict[str, object] = {"difficulty": difficulty, "seed": seed}
     found = segkit.cluster_customers(table, features=variables, k=5)
-    graded = segkit.grade_segments(found.assignments, truth, table, variables, seed=seed)
+    graded = segkit.cluster.grade_segments(found.assignments, truth, table, variables, seed=seed)
     row |= {"oracle": graded.oracle, "ward": graded.adjusted_rand}
     for name, options in (
         ("literal_cut", {"settle_steps": 0}),
         ("kmeans", {"method": "kmeans", "seed": seed}),
     ):
         other = segkit.cluster_customers(table, features=variables, k=5, **options)
-        row[name] = segkit.compare_assignments(other.assignments, archetypes).adjusted_rand
+        row[name] = segkit.cluster.compare_assignments(other.assignments, archetypes).adjusted_rand
     return row
 
 

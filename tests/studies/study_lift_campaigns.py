@@ -21,7 +21,7 @@ SHARE = np.array([0.35, 0.25, 0.2, 0.12, 0.08])
 BASE = np.array([0.06, 0.10, 0.15, 0.20, 0.30])
 LIFTS = np.array([0.0, 0.2, 0.3, 0.5, 0.3])
 MARGIN, COST, DAYS = 0.5, 0.5, 28
-RATIO = segkit.Kpi("per_visit", "orders per visit", "ratio", "converted", "visits", "visits")
+RATIO = segkit.lift.Kpi("per_visit", "orders per visit", "ratio", "converted", "visits", "visits")
 
 
 def draw(seed, arm_share, effect):
@@ -86,7 +86,7 @@ def campaign(seed, arm_share, effect, gains, bases):
     here = frame["segment"].value_counts().sort("segment")["count"].to_numpy() / N
     mailed = frame.filter(arm="mail")["segment"].value_counts().sort("segment")["count"].to_numpy()
     at_hand = float(mailed @ gain / mailed.sum())
-    daily = segkit.daily_lift(
+    daily = segkit.lift.daily_lift(
         frame, arm="mail", control="none", planned_rate=level, days=DAYS
     ).table
     day = daily["day"].to_numpy() / DAYS

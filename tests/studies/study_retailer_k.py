@@ -34,7 +34,7 @@ def task(setting: str, seed: int) -> dict[str, object]:
         archetypes = truth.select("customer_id", segment="archetype")
         given = segkit.cluster_customers(table, features=variables, k=PLANTED)
         for name, found in (("chosen", chosen), ("given", given)):
-            both = segkit.compare_assignments(found.assignments, archetypes)
+            both = segkit.cluster.compare_assignments(found.assignments, archetypes)
             row[f"{name}_rand"] = both.adjusted_rand
     return row
 

@@ -1,0 +1,85 @@
+"""Public names of segkit: the main path, then the packages that hold everything else."""
+
+# Intake: raw tables to clean ones, audited, with a ledger
+from segkit.datasets import load_source as load_source
+from segkit.errors import SegkitError as SegkitError
+from segkit.ingest import Mapping as Mapping
+from segkit.ingest import check as check
+from segkit.ingest import intake as intake
+from segkit.simulate import simulate_retailer as simulate_retailer
+
+# Customer table and RFM
+from segkit.features import build_features as build_features
+from segkit.features import screen_variables as screen_variables
+from segkit.rfm import score_rfm as score_rfm
+
+# Attitudes
+from segkit.factor import fit_factors as fit_factors
+from segkit.factor import choose_factor_count as choose_factor_count
+from segkit.factor import read_survey as read_survey
+
+# Segments: in one call or step by step, by hand in JupyterLab, and scoring
+from segkit.pipeline import segment as segment
+from segkit.cluster import assess_stability as assess_stability
+from segkit.cluster import assess_structure as assess_structure
+from segkit.cluster import choose_k as choose_k
+from segkit.cluster import cluster_customers as cluster_customers
+from segkit.cluster import compare_methods as compare_methods
+from segkit.cluster import load_model as load_model
+from segkit.cluster import validate_segments as validate_segments
+from segkit.explorer import explore_segments as explore_segments
+from segkit.scoring import score_file as score_file
+
+# Profiles and drivers
+from segkit.profile import personas as personas
+from segkit.profile import profile_segments as profile_segments
+from segkit.profile import usable as usable
+from segkit.regression import build_driver_table as build_driver_table
+from segkit.regression import fit_drivers as fit_drivers
+from segkit.regression import measure_importance as measure_importance
+
+# Campaign: design, power, assignment, lists
+from segkit.campaign import assign as assign
+from segkit.campaign import build_audience as build_audience
+from segkit.campaign import eligible as eligible
+from segkit.campaign import plan_budget as plan_budget
+from segkit.campaign import power_by_segment as power_by_segment
+from segkit.campaign import sample_size as sample_size
+
+# Lift, profit and uplift
+from segkit.lift import campaign_profit as campaign_profit
+from segkit.lift import derive_outcomes as derive_outcomes
+from segkit.lift import fit_uplift as fit_uplift
+from segkit.lift import measure_lift as measure_lift
+
+# Notebooks
+from segkit.runner import open_notebook as open_notebook
+
+# Packages
+from segkit import campaign as campaign
+from segkit import cluster as cluster
+from segkit import cohorts as cohorts
+from segkit import course as course
+from segkit import datasets as datasets
+from segkit import display as display
+from segkit import errors as errors
+from segkit import explorer as explorer
+from segkit import factor as factor
+from segkit import features as features
+from segkit import ingest as ingest
+from segkit import labels as labels
+from segkit import lift as lift
+from segkit import pipeline as pipeline
+from segkit import plot as plot
+from segkit import profile as profile
+from segkit import regression as regression
+from segkit import rfm as rfm
+from segkit import rules as rules
+from segkit import runner as runner
+from segkit import scoring as scoring
+from segkit import simulate as simulate
+from segkit import transform as transform
+from segkit import writing as writing
+
+__version__: str
+__all__: list[str]
