@@ -42,8 +42,8 @@ def lines_until(
     names = lazy.collect_schema().names()
     require_columns(names, ["customer_id", "order_day", "amount"], "orders")
     returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
-    kept = [name for name in ("customer_id", "order_id", "order_day", "amount") if name in names]
-    lines = lazy.drop_nulls("customer_id").select(*kept, bought=~returned).collect()
+    columns = [name for name in ("customer_id", "order_id", "order_day", "amount") if name in names]
+    lines = lazy.drop_nulls("customer_id").select(*columns, bought=~returned).collect()
     if as_of is not None:
         lines = lines.filter(pl.col("order_day") <= (as_of - _EPOCH).days)
     if not lines["bought"].any():
@@ -192,7 +192,7 @@ def measure_retention(
         age=pl.col("_period") - pl.col("_cohort")
     )
     sizes = first.group_by("_cohort").agg(customers=pl.len().cast(pl.Int64))
-    seen = (
+    activity = (
         aged.filter(pl.col("age") >= 0)
         .group_by("_cohort", "age")
         .agg(
@@ -200,7 +200,7 @@ def measure_retention(
             revenue=pl.col("amount").sum(),
         )
     )
-    cells = _grid(sizes, day, months).join(seen, on=["_cohort", "age"], how="left")
+    cells = _grid(sizes, day, months).join(activity, on=["_cohort", "age"], how="left")
     return Retention(
         cells=_rates(_known(cells, day, months), level),
         by_age=_pooled(_known(cells, day, months), level),
@@ -234,10 +234,10 @@ def _known(cells: pl.DataFrame, day: date, months: int) -> pl.DataFrame:
     now = (day.year * 12 + day.month - 1) // months
     over = _start(now + 1, months) - timedelta(days=1) <= day
     # In the period of acquisition all are active by definition, whether or not it is over.
-    known = (pl.col("_cohort") + pl.col("age") < now) | (pl.col("age") == 0)
-    known = pl.lit(value=True) if over else known
+    is_over = (pl.col("_cohort") + pl.col("age") < now) | (pl.col("age") == 0)
+    is_over = pl.lit(value=True) if over else is_over
     return cells.with_columns(
-        pl.when(known).then(pl.col("active", "revenue").fill_null(0)),
+        pl.when(is_over).then(pl.col("active", "revenue").fill_null(0)),
         cohort=pl.date(pl.col("_cohort") * months // 12, pl.col("_cohort") * months % 12 + 1, 1),
     )
 

@@ -178,7 +178,7 @@ FAULTS = [
     ),
     Fault(
         "regression/price.py",
-        "low, high = found.slope - reach, found.slope + reach",
+        "low, high = fitted.slope - reach, fitted.slope + reach",
         "low, high = found.slope - error, found.slope + error",
         "test_regression_price",
         "interval of an elasticity",

@@ -65,15 +65,15 @@ def find_survey_items(frame: pl.DataFrame) -> list[str]:
     >>> find_survey_items(frame)
     ['q1']
     """
-    found = []
+    items = []
     for name, kind in frame.schema.items():
         if name in NOT_ITEMS or not kind.is_numeric():
             continue
         values = frame.get_column(name).drop_nulls().cast(pl.Float64)
         whole = bool((values == values.round()).all())
         if whole and 2 <= values.n_unique() <= MOST_ANSWERS:
-            found.append(name)
-    return found
+            items.append(name)
+    return items
 
 
 def read_answers(
@@ -140,14 +140,14 @@ def read_answers(
 def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
     from segkit.ingest.numbers import doubted_answers
 
-    told = []
+    suspects = []
     for name in names:
         doubted = doubted_answers(chosen.get_column(name))
         codes = [(v, n) for v, n in doubted if v > 0 or v <= -LEAST_CODE]
-        told += [f"{value:g} in {name} ({number(rows)} times)" for value, rows in codes]
-    if told:
+        suspects += [f"{value:g} in {name} ({number(rows)} times)" for value, rows in codes]
+    if suspects:
         raise DataError(
-            f"numbers outside the scale would be averaged as answers: {', '.join(told)}; make "
+            f"numbers outside the scale would be averaged as answers: {', '.join(suspects)}; make "
             'codes for "no answer" null first (nulls = [...] in a mapping of [survey] does)'
         )
 
@@ -278,14 +278,14 @@ def plot_answers(
     from segkit.plot.likert import likert
 
     given = read_answers(frame, items, check=False)
-    known = labels or {}
+    statements = labels or {}
     ranges = answers if isinstance(answers, Mapping) else dict.fromkeys(given.items, answers)
     rows = []
     for name, column in zip(given.items, given.values.T, strict=True):
         if ends := ranges.get(name):
             refuse_outside(name, column, ends)
         values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-        label = known.get(name, name)
+        label = statements.get(name, name)
         rows += [(label, v, c / counts.sum()) for v, c in zip(values, counts, strict=True)]
     kinds = {"item": pl.String, "answer": pl.Float64, "share": pl.Float64}
     shown = pl.DataFrame(rows, schema=kinds, orient="row")

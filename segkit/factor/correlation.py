@@ -130,18 +130,22 @@ class Coding:
 
     @classmethod
     def fit(
-        cls, items: Sequence[str], values: Floats, method: str, found: Mapping[int, Categories]
+        cls,
+        items: Sequence[str],
+        values: Floats,
+        method: str,
+        categories_of: Mapping[int, Categories],
     ) -> Coding:
         """Choose codes: expected attitude behind a coarse answer, or mid-rank for Spearman."""
         tables: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        for j, one in found.items():
+        for j, one in categories_of.items():
             tables[items[j]] = (tuple(one.values.tolist()), tuple(one.codes.tolist()))
         if method == "spearman":
             for j, item in enumerate(items):
                 column = values[:, j]
-                known, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+                levels, counts = np.unique(column[~np.isnan(column)], return_counts=True)
                 ranks = (np.cumsum(counts) - (counts - 1) / 2 - 0.5) / counts.sum()
-                tables[item] = (tuple(known.tolist()), tuple(ranks.tolist()))
+                tables[item] = (tuple(levels.tolist()), tuple(ranks.tolist()))
         return cls(tuple(items), tables)
 
     def apply(self, values: Floats) -> Floats:
@@ -151,9 +155,9 @@ class Coding:
         coded = values.copy()
         for j, item in enumerate(self.items):
             if item in self.tables:
-                known, codes = self.tables[item]
+                answers, codes = self.tables[item]
                 column = values[:, j]
-                coded[:, j] = np.where(np.isnan(column), np.nan, np.interp(column, known, codes))
+                coded[:, j] = np.where(np.isnan(column), np.nan, np.interp(column, answers, codes))
         return coded
 
 
@@ -180,7 +184,7 @@ class ScoreSide:
     attenuation: Floats
 
 
-def score_side(coding: Coding, found: Moments, latent: Mapping[int, Categories]) -> ScoreSide:
+def score_side(coding: Coding, coded: Moments, latent: Mapping[int, Categories]) -> ScoreSide:
     """Gather what scoring needs from the coded answers' moments.
 
     With codes E[attitude | answer] the covariance of code and attitude is the code's variance,
@@ -188,8 +192,8 @@ def score_side(coding: Coding, found: Moments, latent: Mapping[int, Categories])
     """
     attenuation = np.ones(len(coding.items))
     for j in latent:
-        attenuation[j] = min(float(found.sds[j]), 1.0)
-    return ScoreSide(coding, found.means, found.sds, found.correlation, attenuation)
+        attenuation[j] = min(float(coded.sds[j]), 1.0)
+    return ScoreSide(coding, coded.means, coded.sds, coded.correlation, attenuation)
 
 
 def enough_people(n: int, names: Sequence[str]) -> None:
@@ -203,13 +207,13 @@ def enough_people(n: int, names: Sequence[str]) -> None:
         )
 
 
-def answered_together(found: Moments, names: Sequence[str]) -> None:
+def answered_together(pairs: Moments, names: Sequence[str]) -> None:
     """Raise where two items were not answered together by people who differ on both."""
-    few = np.argwhere((found.counts < 3) | np.isnan(found.correlation))
+    few = np.argwhere((pairs.counts < 3) | np.isnan(pairs.correlation))
     if len(few):
         i, j = few[0]
         raise DataError(
-            f"{names[i]} and {names[j]} were answered together by {int(found.counts[i, j])} people "
+            f"{names[i]} and {names[j]} were answered together by {int(pairs.counts[i, j])} people "
             "who differ on both: they cannot be correlated; leave one out"
         )
 
@@ -390,29 +394,29 @@ def correlate_items(
     >>> correlate_items(frame, ["a", "b"]).matrix[0, 1].round(3).item()
     0.6
     """
-    for kind, value, known in (("method", method, METHODS), ("missing", missing, MISSING)):
-        if value not in known:
-            raise ParameterError(unknown(kind, value, known))
+    for kind, value, choices in (("method", method, METHODS), ("missing", missing, MISSING)):
+        if value not in choices:
+            raise ParameterError(unknown(kind, value, choices))
     answers = read_answers(frame, items)
     values, names, notes = answers.values, answers.items, list[str]()
     values = _rows(values, missing, notes)
     enough_people(len(values), names)
     plain = moments(values)
     answered_together(plain, names)
-    found: dict[int, Categories] = {}
+    coarse_items: dict[int, Categories] = {}
     if method in ("polychoric", "mixed"):
         few = [len(np.unique(column[~np.isnan(column)])) <= MOST_CATEGORIES for column in values.T]
         coarse = [j for j, is_few in enumerate(few) if is_few or method == "polychoric"]
-        found = {j: categories(values[:, j]) for j in coarse}
-    coding = Coding.fit(names, values, method, found)
+        coarse_items = {j: categories(values[:, j]) for j in coarse}
+    coding = Coding.fit(names, values, method, coarse_items)
     coded, side_moments = values, plain
     if coding.tables:
         coded = coding.apply(values)
         side_moments = moments(coded)
-    side = score_side(coding, side_moments, found)
+    side = score_side(coding, side_moments, coarse_items)
     r = plain.correlation if method == "pearson" else side_moments.correlation
-    if found:
-        r = _latent(values, plain, found, notes)
+    if coarse_items:
+        r = _latent(values, plain, coarse_items, notes)
     return _finish(names, r, len(values), plain.counts, method, missing, plain.correlation,
                    side, notes, complete=not np.isnan(values.sum()))  # fmt: skip
 
@@ -437,17 +441,17 @@ def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
 
 
 def _latent(
-    values: Floats, plain: Moments, found: Mapping[int, Categories], notes: list[str]
+    values: Floats, plain: Moments, coarse_items: Mapping[int, Categories], notes: list[str]
 ) -> Floats:
-    coarse = sorted(found)
+    coarse = sorted(coarse_items)
     r = plain.correlation.copy()
-    inner, corrected = polychoric_matrix(values[:, coarse], [found[j] for j in coarse])
+    inner, corrected = polychoric_matrix(values[:, coarse], [coarse_items[j] for j in coarse])
     r[np.ix_(coarse, coarse)] = inner
     for i in range(values.shape[1]):
-        if i in found:
+        if i in coarse_items:
             continue
         for j in coarse:
-            r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], found[j])
+            r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], coarse_items[j])
     if corrected:
         notes.append(f"Half a person was added to empty cells of {number(corrected)} tables.")
     return r

@@ -98,27 +98,27 @@ def _optimise(r: Floats, factors: int, method: str, start: Floats) -> tuple[Floa
     from scipy.optimize import minimize
 
     goal = _likelihood if method == "ml" else _residuals
-    found = minimize(
+    optimum = minimize(
         goal, start, args=(r, factors), jac=True, method="L-BFGS-B",
         bounds=[(LOWEST, 1.0)] * len(r),
         options={"maxiter": _ROUNDS, "maxfun": 4 * _ROUNDS, "ftol": 1e-14, "gtol": 1e-7},
     )  # fmt: skip
-    psi = found.x
+    psi = optimum.x
     if method == "ml":
         root = np.sqrt(psi)
         values, vectors = np.linalg.eigh(r / np.outer(root, root))
         top = np.sqrt(np.maximum(values[-factors:] - 1, 0.0))
-        return root[:, None] * vectors[:, -factors:] * top, _settled(goal, found.x, r, factors)
+        return root[:, None] * vectors[:, -factors:] * top, _settled(goal, optimum.x, r, factors)
     values, vectors = np.linalg.eigh(r - np.diag(psi))
     top = np.sqrt(np.maximum(values[-factors:], 0.0))
-    return vectors[:, -factors:] * top, _settled(goal, found.x, r, factors)
+    return vectors[:, -factors:] * top, _settled(goal, optimum.x, r, factors)
 
 
 def _settled(goal: object, psi: Floats, r: Floats, factors: int) -> bool:
     """Tell whether no free uniqueness can improve the fit further."""
     _, slope = goal(psi, r, factors)  # type: ignore[operator]
-    held = ((psi <= LOWEST) & (slope > 0)) | ((psi >= 1.0) & (slope < 0))
-    return bool(np.abs(np.where(held, 0.0, slope)).max() < 1e-4)
+    at_bound = ((psi <= LOWEST) & (slope > 0)) | ((psi >= 1.0) & (slope < 0))
+    return bool(np.abs(np.where(at_bound, 0.0, slope)).max() < 1e-4)
 
 
 def _residuals(psi: Floats, r: Floats, factors: int) -> tuple[float, Floats]:

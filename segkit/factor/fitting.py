@@ -118,7 +118,7 @@ class Adequacy(Result):
         )  # fmt: skip
 
 
-def check_adequacy(found: Correlations) -> Adequacy:
+def check_adequacy(correlations: Correlations) -> Adequacy:
     """Test whether answers suit a factor analysis: KMO, Bartlett's test, determinant.
 
     ``KMO = sum r^2 / (sum r^2 + sum q^2)`` over pairs, with the partial correlations q given all
@@ -127,7 +127,7 @@ def check_adequacy(found: Correlations) -> Adequacy:
 
     Parameters
     ----------
-    found : Correlations
+    correlations : Correlations
 
     Examples
     --------
@@ -137,7 +137,7 @@ def check_adequacy(found: Correlations) -> Adequacy:
     """
     from scipy.special import chdtrc
 
-    r, n = found.matrix, found.n
+    r, n = correlations.matrix, correlations.n
     p = len(r)
     inverse = np.linalg.inv(r)
     scale = np.sqrt(np.diag(inverse))
@@ -152,7 +152,7 @@ def check_adequacy(found: Correlations) -> Adequacy:
     p_value = float(chdtrc(degrees, chi))
     by_item = pl.DataFrame(
         {
-            "item": found.items,
+            "item": correlations.items,
             "kmo": np.divide(squares, squares + partials, out=np.zeros(p), where=squares > 0),
             "squared_multiple_correlation": 1 - 1 / np.diag(inverse),
         }
@@ -166,7 +166,7 @@ def check_adequacy(found: Correlations) -> Adequacy:
 @single_thread()
 @takes_frames
 def fit_factors(
-    found: Correlations | pl.DataFrame,
+    data: Correlations | pl.DataFrame,
     n_factors: int | None = None,
     items: Sequence[str] | None = None,
     *,
@@ -182,7 +182,7 @@ def fit_factors(
 
     Parameters
     ----------
-    found : Correlations or polars.DataFrame
+    data : Correlations or polars.DataFrame
         A frame is correlated first, as ``items``, ``correlation`` and ``missing`` say.
     n_factors : int, optional
         By default what `choose_factor_count` recommends.
@@ -217,32 +217,32 @@ def fit_factors(
     True
     """
     rotation = rotation_name(rotation)
-    if isinstance(found, pl.DataFrame):
-        found = correlate_items(found, items, method=correlation, missing=missing)
+    if isinstance(data, pl.DataFrame):
+        data = correlate_items(data, items, method=correlation, missing=missing)
     if n_factors is None:
-        count = choose_factor_count(found, seed=seed)
+        count = choose_factor_count(data, seed=seed)
         if count.n_factors == 0:
             raise DataError(count.reason)
         n_factors = count.n_factors
-    fitted = extract(found.matrix, n_factors, extraction)
+    fitted = extract(data.matrix, n_factors, extraction)
     rotated = rotate(fitted.loadings, rotation, seed=seed)
     if like is not None:
-        rotated = _alike(rotated, like, found)
-    return _model(found, fitted, rotated, (extraction, rotation), dict(labels or {}), like, seed)
+        rotated = _alike(rotated, like, data)
+    return _model(data, fitted, rotated, (extraction, rotation), dict(labels or {}), like, seed)
 
 
-def _alike(rotated: Rotated, like: FactorModel, found: Correlations) -> Rotated:
-    if set(like.items) != set(found.items) or like.n_factors != rotated.loadings.shape[1]:
+def _alike(rotated: Rotated, like: FactorModel, data: Correlations) -> Rotated:
+    if set(like.items) != set(data.items) or like.n_factors != rotated.loadings.shape[1]:
         raise DataError(
             "like expects a model of the same items and number of factors: it has "
             f"{like.n_factors} factors of {join(like.items)}"
         )
-    rows = [like.items.index(item) for item in found.items]
+    rows = [like.items.index(item) for item in data.items]
     return align(rotated, like.loadings[rows])
 
 
 def _model(
-    found: Correlations,
+    data: Correlations,
     fitted: Extraction,
     rotated: Rotated,
     how: tuple[str, str],
@@ -255,39 +255,39 @@ def _model(
     pattern = rotated.loadings
     implied = rotated.structure @ pattern.T
     np.fill_diagonal(implied, 1.0)
-    fit = fit_indices(found.matrix, implied, found.n, pattern.shape[1])
-    names = _names(found, labels, pattern, like)
-    known = {item: labels[item] for item in found.items if item in labels}
-    notes = [*found.notes, *_warnings(found, fitted, pattern, names, how[0])]
+    fit = fit_indices(data.matrix, implied, data.n, pattern.shape[1])
+    names = _names(data, labels, pattern, like)
+    item_labels = {item: labels[item] for item in data.items if item in labels}
+    notes = [*data.notes, *_warnings(data, fitted, pattern, names, how[0])]
     return FactorModel(
-        found.items, known, names, pattern, rotated.phi, fitted.uniquenesses, found.matrix,
-        found.side, found.n, *how, found.method, found.missing, fit, fitted.converged,
+        data.items, item_labels, names, pattern, rotated.phi, fitted.uniquenesses, data.matrix,
+        data.side, data.n, *how, data.method, data.missing, fit, fitted.converged,
         tuple(notes), seed, __version__,
     )  # fmt: skip
 
 
 def _names(
-    found: Correlations, labels: Mapping[str, str], pattern: Floats, like: FactorModel | None
+    data: Correlations, labels: Mapping[str, str], pattern: Floats, like: FactorModel | None
 ) -> tuple[str, ...]:
     from segkit.factor.rotation import congruence
 
-    names = factor_names(found.items, labels, pattern)
+    names = factor_names(data.items, labels, pattern)
     if like is not None:
-        rows = [like.items.index(item) for item in found.items]
+        rows = [like.items.index(item) for item in data.items]
         alike = np.diag(congruence(like.loadings[rows], pattern))
-        kept = [old if c >= 0.85 else new
+        aligned = [old if c >= 0.85 else new
                 for old, new, c in zip(like.names, names, alike, strict=True)]  # fmt: skip
-        names = kept if len(set(kept)) == len(kept) else names
+        names = aligned if len(set(aligned)) == len(aligned) else names
     return tuple(names)
 
 
 def _warnings(
-    found: Correlations, fitted: Extraction, pattern: Floats, names: Sequence[str], method: str
+    data: Correlations, fitted: Extraction, pattern: Floats, names: Sequence[str], method: str
 ) -> list[str]:
     notes = []
     if not fitted.converged:
         notes.append(f"The {method} fit did not converge: read nothing into it.")
-    improper = [i for i, u in zip(found.items, fitted.uniquenesses, strict=True) if u < 0.0051]
+    improper = [i for i, u in zip(data.items, fitted.uniquenesses, strict=True) if u < 0.0051]
     if improper:
         notes.append(
             f"Improper solution (Heywood case): {join(improper)} would be explained in full; fewer "
@@ -301,10 +301,10 @@ def _warnings(
                 f"Only {on_it} {thing} on {name} at {WEAK} or more: three are needed to trust a "
                 "factor."
             )
-    if found.method in ("polychoric", "mixed", "spearman"):
+    if data.method in ("polychoric", "mixed", "spearman"):
         notes.append(
             "Chi-square, RMSEA and the like assume Pearson correlations of normal answers; with "
-            f"{found.method} ones they are a rough guide."
+            f"{data.method} ones they are a rough guide."
         )
     return notes
 
@@ -414,26 +414,26 @@ def estimate_loading_intervals(
     random = np.random.default_rng(seed)
     chosen = frame.select(model.items)
     oblique = model.rotation not in (*ORTHOGONAL, "none")
-    made: list[Floats] = []
+    refits: list[Floats] = []
     for _ in steps(range(repeats), "refits to resampled people"):
         rows = random.integers(0, chosen.height, chosen.height)
         try:
-            found = correlate_items(
+            correlations = correlate_items(
                 chosen[rows], model.items, method=model.method, missing=model.missing
             )
         except DataError:
             continue
-        fitted = extract(found.matrix, model.n_factors, model.extraction)
-        made.append(procrustes(fitted.loadings, model.loadings, oblique=oblique).loadings)
-    if len(made) < repeats / 2:
+        fitted = extract(correlations.matrix, model.n_factors, model.extraction)
+        refits.append(procrustes(fitted.loadings, model.loadings, oblique=oblique).loadings)
+    if len(refits) < repeats / 2:
         raise DataError(
-            f"only {len(made)} of {repeats} resamples could be fitted: too few people answered"
+            f"only {len(refits)} of {repeats} resamples could be fitted: too few people answered"
         )
-    draws = np.stack(made)
+    draws = np.stack(refits)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    kept = seed if isinstance(seed, int) else -1
+    seed_used = seed if isinstance(seed, int) else -1
     table = _table(model, low, high, draws.std(axis=0, ddof=1))
-    return LoadingIntervals(table, repeats, repeats - len(made), level, kept)
+    return LoadingIntervals(table, repeats, repeats - len(refits), level, seed_used)
 
 
 def _table(model: FactorModel, low: Floats, high: Floats, se: Floats) -> pl.DataFrame:

@@ -145,10 +145,10 @@ class FactorModel(Result):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that `score` writes: ``attitude_`` and the factor's name."""
-        made = [f"attitude_{slug(name) or id_.lower()}"
+        names = [f"attitude_{slug(name) or id_.lower()}"
                 for name, id_ in zip(self.names, self.ids, strict=True)]  # fmt: skip
         return tuple(
-            name if made.count(name) == 1 else f"{name}_{i + 1}" for i, name in enumerate(made)
+            name if names.count(name) == 1 else f"{name}_{i + 1}" for i, name in enumerate(names)
         )
 
     @property
@@ -171,9 +171,9 @@ class FactorModel(Result):
     @property
     def implied(self) -> Floats:
         """The correlations that the model implies."""
-        made = self.structure @ self.loadings.T
-        np.fill_diagonal(made, 1.0)
-        return np.asarray(made)
+        matrix = self.structure @ self.loadings.T
+        np.fill_diagonal(matrix, 1.0)
+        return np.asarray(matrix)
 
     @property
     def residuals(self) -> Floats:
@@ -191,7 +191,7 @@ class FactorModel(Result):
             (correlation of the regression score with the factor; null for a given matrix).
         """
         explained = variance(self.loadings, self.phi)
-        known = determinacy(self.score_model()).tolist() if self.side else None
+        determinacies = determinacy(self.score_model()).tolist() if self.side else None
         return pl.DataFrame(
             {
                 "factor": self.ids,
@@ -199,7 +199,7 @@ class FactorModel(Result):
                 "ss_loadings": explained,
                 "variance_share": explained / len(self.items),
                 "common_share": explained / explained.sum(),
-                "determinacy": known or [None] * self.n_factors,
+                "determinacy": determinacies or [None] * self.n_factors,
             },
             schema_overrides={"determinacy": pl.Float64},
         )
@@ -257,9 +257,9 @@ class FactorModel(Result):
         return " ".join([*parts, *self.notes])
 
     def _described(self, factor: int) -> str:
-        found = self.markers(factor)
-        agree = [f"“{m.label}”" for m in found if m.loading > 0][:3]
-        refuse = [f"“{m.label}”" for m in found if m.loading < 0][:2]
+        marked = self.markers(factor)
+        agree = [f"“{m.label}”" for m in marked if m.loading > 0][:3]
+        refuse = [f"“{m.label}”" for m in marked if m.loading < 0][:2]
         words = f"agree with {join(agree)}" if agree else ""
         if refuse:
             words += f"{' and ' if agree else ''}disagree with {join(refuse)}"
@@ -321,10 +321,10 @@ class FactorModel(Result):
         DataError
             If the answers do not determine the scores, or the model rests on a matrix alone.
         """
-        found = score_weights(self.score_model(), method)
-        if found is None:
+        item_weights = score_weights(self.score_model(), method)
+        if item_weights is None:
             raise DataError(f"the items do not determine {method} scores: two factors coincide")
-        return found
+        return item_weights
 
     @takes_frames
     def score(

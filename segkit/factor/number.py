@@ -155,13 +155,13 @@ def _wishart(n: int, items: int, draws: int, random: np.random.Generator) -> Flo
 def _shuffled(values: Floats, draws: int, random: np.random.Generator) -> Floats:
     scaled = values - values.mean(axis=0)
     scaled /= np.linalg.norm(scaled, axis=0)
-    made = np.empty((draws, values.shape[1], values.shape[1]))
+    matrices = np.empty((draws, values.shape[1], values.shape[1]))
     work = np.asfortranarray(scaled)
     for i in steps(range(draws), "shuffled data sets"):
         for column in work.T:
             random.shuffle(column)
-        made[i] = work.T @ work
-    return made
+        matrices[i] = work.T @ work
+    return matrices
 
 
 def velicer(r: Floats) -> tuple[float, Floats]:
@@ -190,16 +190,16 @@ def velicer(r: Floats) -> tuple[float, Floats]:
     return float((r**2)[off].mean()), means
 
 
-def fit_by_number(found: Correlations, most: int | None = None) -> pl.DataFrame:
+def fit_by_number(correlations: Correlations, most: int | None = None) -> pl.DataFrame:
     """Fit 1, 2, … factors by least squares, and give the fit of each."""
-    p = len(found.items)
+    p = len(correlations.items)
     ks = [k for k in range(1, (most or MOST) + 1) if k < p and degrees_of_freedom(p, k) > 0]
     rows = []
     for k in ks:
-        fitted = extract(found.matrix, k)
+        fitted = extract(correlations.matrix, k)
         implied = fitted.loadings @ fitted.loadings.T
         np.fill_diagonal(implied, 1.0)
-        fit = fit_indices(found.matrix, implied, found.n, k)
+        fit = fit_indices(correlations.matrix, implied, correlations.n, k)
         heywood = int((fitted.uniquenesses < 0.0051).sum())
         rows.append((k, fit.chi_square, fit.degrees, fit.rmsea, fit.tli, fit.cfi, fit.srmr,
                      fit.bic, heywood))  # fmt: skip
@@ -273,7 +273,7 @@ class FactorCount(Result):
 @single_thread()
 @takes_frames
 def choose_factor_count(
-    found: Correlations | pl.DataFrame,
+    data: Correlations | pl.DataFrame,
     items: Sequence[str] | None = None,
     *,
     draws: int = 100,
@@ -293,7 +293,7 @@ def choose_factor_count(
 
     Parameters
     ----------
-    found : Correlations or polars.DataFrame
+    data : Correlations or polars.DataFrame
         A frame is correlated (Pearson, pairwise) first.
     items : sequence of str, optional
         Of the frame.
@@ -322,38 +322,38 @@ def choose_factor_count(
     if not 0 < percentile < 1:
         raise ParameterError(f"percentile is a share between 0 and 1, got {percentile}")
     values = None
-    if isinstance(found, pl.DataFrame):
-        given, found = found, correlate_items(found, items)
-        whole = given.select(pl.col(found.items).cast(pl.Float64)).drop_nulls()
+    if isinstance(data, pl.DataFrame):
+        given, data = data, correlate_items(data, items)
+        whole = given.select(pl.col(data.items).cast(pl.Float64)).drop_nulls()
         values = whole.to_numpy() if reference == "permutation" else None
-    p = len(found.items)
+    p = len(data.items)
     if p < 3:
         raise DataError(f"common factors need at least three items, got {p}")
     if reference == "permutation" and values is None:
         raise ParameterError('reference="permutation" needs the frame of answers')
-    people = _people(found) if values is None else len(values)
+    people = _people(data) if values is None else len(values)
     null = null_eigenvalues(people, p, draws=draws, seed=seed, reference=reference, values=values)
-    eigenvalues, at_zero = _table(found, null, percentile)
-    fits = fit_by_number(found, most)
+    eigenvalues, at_zero = _table(data, null, percentile)
+    fits = fit_by_number(data, most)
     votes = _votes(eigenvalues, at_zero, fits)
-    count, reason = _decide(votes, found, percentile)
+    count, reason = _decide(votes, data, percentile)
     return FactorCount(
-        count, reason, votes, eigenvalues, fits, at_zero, found.n, draws, percentile, reference,
+        count, reason, votes, eigenvalues, fits, at_zero, data.n, draws, percentile, reference,
         seed if isinstance(seed, int) else -1,
     )  # fmt: skip
 
 
-def _people(found: Correlations) -> int:
+def _people(correlations: Correlations) -> int:
     """Return the number of people a typical correlation rests on (harmonic mean)."""
-    counts = found.counts[np.triu_indices(len(found.items), 1)]
-    return max(len(found.items) + 1, int(1 / np.mean(1 / counts)))
+    counts = correlations.counts[np.triu_indices(len(correlations.items), 1)]
+    return max(len(correlations.items) + 1, int(1 / np.mean(1 / counts)))
 
 
-def _table(found: Correlations, null: Null, percentile: float) -> tuple[pl.DataFrame, float]:
-    r = found.product_moment
+def _table(correlations: Correlations, null: Null, percentile: float) -> tuple[pl.DataFrame, float]:
+    r = correlations.product_moment
     if np.linalg.eigvalsh(r)[0] <= 1e-8:
-        r = found.matrix  # pairwise and not positive definite: the smoothed one
-    at_zero, partials = velicer(found.matrix)
+        r = correlations.matrix  # pairwise and not positive definite: the smoothed one
+    at_zero, partials = velicer(correlations.matrix)
     frame = pl.DataFrame(
         {
             "rank": np.arange(1, len(r) + 1),
@@ -398,15 +398,15 @@ def _votes(eigenvalues: pl.DataFrame, at_zero: float, fits: pl.DataFrame) -> pl.
     )
 
 
-def _decide(votes: pl.DataFrame, found: Correlations, percentile: float) -> tuple[int, str]:
+def _decide(votes: pl.DataFrame, correlations: Correlations, percentile: float) -> tuple[int, str]:
     cast = dict(votes.select("rule", "n_factors").iter_rows())
     if cast["parallel_components"] == 0:
         return 0, (
             "There is no common factor: not even the largest eigenvalue exceeds what "
-            f"{percent(percentile, places=0)} of samples of {number(found.n)} people give whose "
-            "items have nothing to do with each other. Scores would be noise."
+            f"{percent(percentile, places=0)} of samples of {number(correlations.n)} people give "
+            "whose items have nothing to do with each other. Scores would be noise."
         )
-    p = len(found.items)
+    p = len(correlations.items)
     counted = [k for rule in _COUNTED if (k := cast[rule]) and degrees_of_freedom(p, k) >= 0]
     if not counted:
         return 1, "One factor is all that these items identify; the rules have no say."

@@ -164,7 +164,7 @@ def tetrachoric(first: float, second: float, both: float) -> float:
     return float(polychoric(table[None], cuts[0], cuts[1])[0])
 
 
-def tables_of(values: Floats, found: list[Categories]) -> Floats:
+def tables_of(values: Floats, items: list[Categories]) -> Floats:
     """Cross-tabulate every item with every other, by one matrix product of indicators.
 
     Returns
@@ -173,19 +173,19 @@ def tables_of(values: Floats, found: list[Categories]) -> Floats:
         Counts of people who gave both answers; zero beyond an item's categories.
     """
     n, p = values.shape
-    most = max(len(one.values) for one in found)
+    most = max(len(one.values) for one in items)
     counts = np.zeros((p * most, p * most))
     for start in range(0, n, _BLOCK):
         part = values[start : start + _BLOCK]
         shown = np.zeros((len(part), p * most), dtype=np.float32)
-        for j, one in enumerate(found):
+        for j, one in enumerate(items):
             for c, value in enumerate(one.values):
                 shown[:, j * most + c] = part[:, j] == value
         counts += shown.T @ shown
     return counts.reshape(p, most, p, most)
 
 
-def polychoric_matrix(values: Floats, found: list[Categories]) -> tuple[Floats, int]:
+def polychoric_matrix(values: Floats, items: list[Categories]) -> tuple[Floats, int]:
     """Estimate all pairs' polychoric correlations.
 
     In a two-by-two table with an empty cell, half a person is put there: the likelihood would
@@ -196,15 +196,15 @@ def polychoric_matrix(values: Floats, found: list[Categories]) -> tuple[Floats, 
     ndarray of shape (items, items), int
         Correlations, and the number of tables that were corrected.
     """
-    p = len(found)
-    tables = tables_of(values, found)
+    p = len(items)
+    tables = tables_of(values, items)
     most = tables.shape[1]
     cuts = np.full((p, most + 1), _FAR)
-    for j, one in enumerate(found):
+    for j, one in enumerate(items):
         cuts[j, : len(one.thresholds)] = one.thresholds
     first, second = np.triu_indices(p, 1)
     pairs = tables[first, :, second, :]
-    small = np.array([len(found[i].values) == len(found[j].values) == 2
+    small = np.array([len(items[i].values) == len(items[j].values) == 2
                       for i, j in zip(first, second, strict=True)])  # fmt: skip
     empty = (pairs[:, :2, :2] == 0).any(axis=(1, 2)) & small
     pairs[empty, :2, :2] = np.where(pairs[empty, :2, :2] == 0, 0.5, pairs[empty, :2, :2])

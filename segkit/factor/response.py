@@ -159,13 +159,13 @@ def compute_response_rates(
         .with_columns(pl.col("respondents").fill_null(0))
         .sort("stratum")
     )  # fmt: skip
-    asked, answered = counts["customers"].to_numpy(), counts["respondents"].to_numpy()
-    reached = asked[answered > 0].sum()
+    invited, answered = counts["customers"].to_numpy(), counts["respondents"].to_numpy()
+    reached = invited[answered > 0].sum()
     with np.errstate(divide="ignore"):
-        weight = (asked / reached) / (answered / answered.sum())
-    found = wilson(answered, asked)
+        weight = (invited / reached) / (answered / answered.sum())
+    rates = wilson(answered, invited)
     table = counts.with_columns(
-        response_rate=pl.Series(found.value), low=pl.Series(found.low), high=pl.Series(found.high),
+        response_rate=pl.Series(rates.value), low=pl.Series(rates.low), high=pl.Series(rates.high),
         weight=pl.Series(np.where(answered > 0, weight, np.nan), nan_to_null=True),
     )  # fmt: skip
     weights = here.join(
@@ -174,23 +174,23 @@ def compute_response_rates(
     w = weights["weight"].to_numpy()
     effect = float(len(w) * (w**2).sum() / w.sum() ** 2)
     return Response(
-        table, weights, tuple(columns), named.height, here.height, _independent(asked, answered),
-        effect, int(asked[answered == 0].sum()), who.height - here.height,
+        table, weights, tuple(columns), named.height, here.height, _independent(invited, answered),
+        effect, int(invited[answered == 0].sum()), who.height - here.height,
     )  # fmt: skip
 
 
 def _independent(
-    asked: np.ndarray[tuple[int], np.dtype[np.int64]],
+    customers: np.ndarray[tuple[int], np.dtype[np.int64]],
     answered: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> float:
     from scipy.special import chdtrc
 
-    rate = answered.sum() / asked.sum()
-    if len(asked) < 2 or rate in (0.0, 1.0):
+    rate = answered.sum() / customers.sum()
+    if len(customers) < 2 or rate in (0.0, 1.0):
         return float("nan")
-    expected = asked * rate
+    expected = customers * rate
     chi = float(((answered - expected) ** 2 / (expected * (1 - rate))).sum())
-    return float(chdtrc(len(asked) - 1, chi))
+    return float(chdtrc(len(customers) - 1, chi))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -321,9 +321,9 @@ def rate_recommendation(
     for name, values, w in _groups(ratings, by):
         effective = float(w.sum() ** 2 / (w**2).sum())
         share = [float(w[mask].sum() / w.sum()) for mask in (values >= 9, values <= 6)]
-        found = nps_interval(share[0], share[1], effective, level=level)
+        score = nps_interval(share[0], share[1], effective, level=level)
         rows.append(
-            (name, len(values), effective, 100 * found.value, 100 * found.low, 100 * found.high,
+            (name, len(values), effective, 100 * score.value, 100 * score.low, 100 * score.high,
              share[0], 1 - sum(share), share[1])
         )  # fmt: skip
     names = ["promoter_share", "passive_share", "detractor_share"]
@@ -389,9 +389,9 @@ def rate_satisfaction(
     for name, values, w in _groups(ratings, by):
         effective = float(w.sum() ** 2 / (w**2).sum())
         share = float(w[values >= satisfied].sum() / w.sum())
-        found = wilson(share * effective, effective, level=level)
+        interval = wilson(share * effective, effective, level=level)
         mean = float((w * values).sum() / w.sum())
-        rows.append((name, len(values), effective, share, found.low, found.high, mean))
+        rows.append((name, len(values), effective, share, interval.low, interval.high, mean))
     return Voice(_table(rows, ["mean"]), "csat", by, missing, level, weights is not None)
 
 
@@ -407,16 +407,16 @@ def _ratings(
         group=pl.col(by).cast(pl.String) if by else pl.lit(ALL),
         weight=pl.col(weights).cast(pl.Float64) if weights else pl.lit(1.0),
     )
-    kept = whole.drop_nulls().filter(pl.col("weight") > 0)
-    if kept.is_empty():
+    rated = whole.drop_nulls().filter(pl.col("weight") > 0)
+    if rated.is_empty():
         raise DataError(f"nobody answered {column}")
-    outside = kept.filter(~pl.col("rating").is_between(*ends))
+    outside = rated.filter(~pl.col("rating").is_between(*ends))
     if outside.height:
         raise DataError(
             f"{column} runs from {ends[0]} to {ends[1]}; {number(outside.height)} answers lie "
             f"outside, such as {number(outside['rating'][0])}"
         )
-    return kept, whole.height - kept.height
+    return rated, whole.height - rated.height
 
 
 def _groups(ratings: pl.DataFrame, by: str | None) -> list[tuple[str, Floats, Floats]]:

@@ -113,9 +113,9 @@ def solve(loadings: Floats, pattern: Floats, *, oblique: bool) -> Rotated:
     turn, inverse = turn * scale, inverse / scale[:, None]
     phi = inverse @ inverse.T
     structure = loadings @ inverse.T
-    made = loadings @ turn
-    assert np.allclose(made @ phi, structure, atol=1e-8), "L @ Phi is not S"  # noqa: S101
-    return Rotated(made, phi, structure)
+    rotated = loadings @ turn
+    assert np.allclose(rotated @ phi, structure, atol=1e-8), "L @ Phi is not S"  # noqa: S101
+    return Rotated(rotated, phi, structure)
 
 
 def _pattern(loadings: Floats, name: str) -> Floats:
@@ -140,8 +140,8 @@ def _mended() -> Any:
 
     class Mended(Rotator):  # type: ignore[misc]
         def _oblimax_obj(self, loadings: Floats) -> dict[str, Any]:
-            found = super()._oblimax_obj(loadings)
-            return {"grad": found["grad"], "criterion": -found["criterion"]}
+            goal = super()._oblimax_obj(loadings)
+            return {"grad": goal["grad"], "criterion": -goal["criterion"]}
 
     return Mended
 
@@ -150,16 +150,18 @@ def _geomin(pattern: Floats, delta: float = 0.01) -> float:
     return float(np.exp(np.log(pattern**2 + delta).mean(axis=1)).sum())
 
 
-def _ordered(found: Rotated) -> Rotated:
+def _ordered(rotated: Rotated) -> Rotated:
     """Order by variance explained, signs by the sum of cubes: neither depends on items' order."""
-    order = np.argsort(-variance(found.loadings, found.phi), kind="stable")
-    return arrange(found, order, np.where((found.loadings**3).sum(axis=0) < 0, -1.0, 1.0)[order])
+    order = np.argsort(-variance(rotated.loadings, rotated.phi), kind="stable")
+    return arrange(
+        rotated, order, np.where((rotated.loadings**3).sum(axis=0) < 0, -1.0, 1.0)[order]
+    )
 
 
-def arrange(found: Rotated, order: Any, signs: Floats) -> Rotated:
+def arrange(rotated: Rotated, order: Any, signs: Floats) -> Rotated:
     """Reorder and turn round the factors of all three matrices together."""
-    phi = found.phi[np.ix_(order, order)] * np.outer(signs, signs)
-    return Rotated(found.loadings[:, order] * signs, phi, found.structure[:, order] * signs)
+    phi = rotated.phi[np.ix_(order, order)] * np.outer(signs, signs)
+    return Rotated(rotated.loadings[:, order] * signs, phi, rotated.structure[:, order] * signs)
 
 
 def variance(loadings: Floats, phi: Floats) -> Floats:
@@ -188,14 +190,14 @@ def congruence(one: Floats, other: Floats) -> Floats:
         return np.asarray((one.T @ other) / lengths)
 
 
-def align(found: Rotated, target: Floats) -> Rotated:
+def align(rotated: Rotated, target: Floats) -> Rotated:
     """Put factors into the order and sign of the target's that they are most congruent with."""
     from scipy.optimize import linear_sum_assignment
 
-    alike = np.nan_to_num(congruence(target, found.loadings))
+    alike = np.nan_to_num(congruence(target, rotated.loadings))
     _, order = linear_sum_assignment(-np.abs(alike))
     signs = np.sign(alike[np.arange(len(order)), order])
-    return arrange(found, order, np.where(signs == 0, 1.0, signs))
+    return arrange(rotated, order, np.where(signs == 0, 1.0, signs))
 
 
 def procrustes(loadings: Floats, target: Floats, *, oblique: bool) -> Rotated:
@@ -215,8 +217,8 @@ def procrustes(loadings: Floats, target: Floats, *, oblique: bool) -> Rotated:
         turn, *_ = np.linalg.lstsq(loadings, target, rcond=None)
         return solve(loadings, loadings @ turn, oblique=True)
     left, _, right = np.linalg.svd(loadings.T @ target)
-    made = loadings @ left @ right
-    return Rotated(made, np.eye(made.shape[1]), made.copy())
+    rotated = loadings @ left @ right
+    return Rotated(rotated, np.eye(rotated.shape[1]), rotated.copy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,19 +273,19 @@ def factor_names(items: Sequence[str], labels: Mapping[str, str], loadings: Floa
     """
     names: list[str] = []
     for factor in range(loadings.shape[1]):
-        found = markers(items, labels, loadings, factor)
-        stems = [re.sub(r"[\W_]*\d+$", "", marker.item) for marker in found]
+        marking = markers(items, labels, loadings, factor)
+        stems = [re.sub(r"[\W_]*\d+$", "", marker.item) for marker in marking]
         common = max(set(stems), key=lambda stem: (stems.count(stem), stem)) if stems else ""
         shared = common and stems.count(common) >= max(2, 2 * len(stems) / 3)
         stem = common.replace("_", " ").strip()
-        name = labels.get(common, stem) if shared else _two(found)
-        names.append(name if name not in names else f"{name} ({_two(found)})")
+        name = labels.get(common, stem) if shared else _two(marking)
+        names.append(name if name not in names else f"{name} ({_two(marking)})")
     return [name if names.count(name) == 1 else f"{name} {i + 1}" for i, name in enumerate(names)]
 
 
-def _two(found: Sequence[Marker]) -> str:
+def _two(marking: Sequence[Marker]) -> str:
     return " / ".join(
-        marker.label if marker.loading > 0 else f"not: {marker.label}" for marker in found[:2]
+        marker.label if marker.loading > 0 else f"not: {marker.label}" for marker in marking[:2]
     )
 
 

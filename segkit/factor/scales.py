@@ -122,13 +122,13 @@ class Reliability(Result):
     @property
     def text(self) -> str:
         """Say how reliable each scale is, and which items weaken theirs."""
-        told = [
+        values = [
             f"{r['scale']} {number(r['alpha'])} ({number(r['alpha_low'])} to "
             f"{number(r['alpha_high'])})"
             for r in self.scales.drop_nulls("alpha").iter_rows(named=True)
         ]
         unknown_ones = self.scales.filter(pl.col("alpha").is_null())["scale"].to_list()
-        told += [f"{name} unknown (its items do not vary together)" for name in unknown_ones]
+        values += [f"{name} unknown (its items do not vary together)" for name in unknown_ones]
         low = self.scales.filter(pl.col("alpha") < USABLE)["scale"].to_list()
         verdict = (
             f"Below {USABLE}, too loose to compare single people: {join(low)}."
@@ -142,7 +142,7 @@ class Reliability(Result):
         level = percent(self.level, places=0)
         if len(unknown_ones) == self.scales.height:
             verdict = "Nothing is known of their reliability."
-        parts = [f"Reliability (alpha, {level} interval): {join(told)}.", verdict]
+        parts = [f"Reliability (alpha, {level} interval): {join(values)}.", verdict]
         if better.height:
             parts.append(f"A scale would gain without {join(better['item'].to_list())}.")
         return " ".join(parts)
@@ -203,9 +203,9 @@ def estimate_reliability(
     for scale, items in named.items():
         answers = read_answers(frame, items)
         signs = np.array([-1.0 if item in turned else 1.0 for item in items])
-        found = moments(answers.values)
-        covariance = found.covariance * np.outer(signs, signs)
-        r = found.correlation * np.outer(signs, signs)
+        sums = moments(answers.values)
+        covariance = sums.covariance * np.outer(signs, signs)
+        r = sums.correlation * np.outer(signs, signs)
         n = int((~np.isnan(answers.values)).any(axis=1).sum())
         value = alpha(covariance, n, level=level)
         total, hierarchical = omega(r)
@@ -237,10 +237,13 @@ def _named(scales: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, lis
 
 
 def _turned(named: Mapping[str, Sequence[str]], reverse: Iterable[str]) -> set[str]:
-    turned, known = set(reverse), sorted({item for items in named.values() for item in items})
+    turned, items_of_scales = (
+        set(reverse),
+        sorted({item for items in named.values() for item in items}),
+    )
     for item in sorted(turned):
-        if item not in known:
-            raise ParameterError(unknown("reversed item", item, known))
+        if item not in items_of_scales:
+            raise ParameterError(unknown("reversed item", item, items_of_scales))
     return turned
 
 
@@ -267,9 +270,11 @@ def derive_scales(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
     reverse : list of str
         Markers with a negative loading.
     """
-    found = {name: model.markers(j) for j, name in enumerate(model.names)}
-    scales = {name: [m.item for m in marks] for name, marks in found.items() if len(marks) > 1}
-    reverse = [m.item for marks in found.values() if len(marks) > 1 for m in marks if m.loading < 0]
+    marks_of = {name: model.markers(j) for j, name in enumerate(model.names)}
+    scales = {name: [m.item for m in marks] for name, marks in marks_of.items() if len(marks) > 1}
+    reverse = [
+        m.item for marks in marks_of.values() if len(marks) > 1 for m in marks if m.loading < 0
+    ]
     return scales, reverse
 
 
@@ -319,7 +324,7 @@ def score_scales(
     """
     named = _named(scales)
     turned = _turned(named, reverse)
-    made = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
+    columns = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
     for name, items in named.items():
         values = read_answers(frame, items, check=False).values.copy()
         if np.isnan(values).all():
@@ -334,8 +339,8 @@ def score_scales(
         there = (~np.isnan(values)).sum(axis=1)
         sums = np.nansum(values, axis=1)
         mean = np.where(there * 2 >= len(items), sums / np.maximum(there, 1), np.nan)
-        made.append(pl.Series(f"scale_{slug(name)}", mean, nan_to_null=True))
-    return pl.DataFrame(made)
+        columns.append(pl.Series(f"scale_{slug(name)}", mean, nan_to_null=True))
+    return pl.DataFrame(columns)
 
 
 def _range(

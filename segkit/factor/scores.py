@@ -94,11 +94,11 @@ def _weights(r: Floats, loadings: Floats, phi: Floats, method: str) -> Floats:
         return np.asarray(np.linalg.solve(r, loadings @ phi))
     unique = np.maximum(1 - ((loadings @ phi) * loadings).sum(axis=1), 0.005)
     scaled = loadings / unique[:, None]
-    known = loadings.T @ scaled
-    if (np.diag(np.linalg.inv(known)) > MOST_ERROR).any():
+    information = loadings.T @ scaled
+    if (np.diag(np.linalg.inv(information)) > MOST_ERROR).any():
         raise np.linalg.LinAlgError("the answers say too little about some factor")
     if method == "bartlett":
-        return np.asarray(np.linalg.solve(known, scaled.T).T)
+        return np.asarray(np.linalg.solve(information, scaled.T).T)
     root = _power(phi, 0.5)
     inverse_root = _power(r, -0.5)
     turned = loadings @ root
@@ -173,12 +173,12 @@ def apply_weights(
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     for which, members in zip(first, groups, strict=True):
-        seen = there[which]
-        if seen.sum() < max(least, 1):
+        answered = there[which]
+        if answered.sum() < max(least, 1):
             continue
-        own = score_weights(model, method, seen)
+        own = score_weights(model, method, answered)
         if own is not None:
-            scores[holes[members]] = z[np.ix_(members, seen)] @ own[seen]
+            scores[holes[members]] = z[np.ix_(members, answered)] @ own[answered]
     without = int(np.isnan(scores[holes]).any(axis=1).sum())
     return scores, len(holes) - without, without
 
@@ -234,8 +234,8 @@ class Scores(Result):
                 f"{number(self.items)} items, or none about some factor, and have no score."
             )
         low = int(np.argmin(self.determinacy))
-        told = [f"{n} {number(d)}" for n, d in zip(self.names, self.determinacy, strict=True)]
-        parts.append(f"Correlation of scores with what they stand for: {join(told)}.")
+        values = [f"{n} {number(d)}" for n, d in zip(self.names, self.determinacy, strict=True)]
+        parts.append(f"Correlation of scores with what they stand for: {join(values)}.")
         if self.determinacy[low] < 0.8:
             parts.append(f"Too loose to judge one person by: {self.names[low]}.")
         return " ".join(parts)

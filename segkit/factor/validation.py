@@ -71,7 +71,7 @@ def derive_claims(
     )
     said = labels or {}
     who = "segment_name" if "segment_name" in markers.columns else "segment"
-    found = (
+    claims = (
         markers.filter(pl.col("marker"))
         .join(table, on="variable")
         .sort("strength", descending=True)
@@ -81,7 +81,7 @@ def derive_claims(
     high = (pl.col("direction") == "above") != pl.col("turned")
     words = pl.when(high).then(pl.lit("more")).otherwise(pl.lit("less"))
     statement = pl.col("item").replace(dict(said))
-    return found.select(
+    return claims.select(
         "segment",
         "item",
         pl.when(high).then(pl.lit("high")).otherwise(pl.lit("low")).alias("direction"),
@@ -262,9 +262,9 @@ def validate_profile(
     require_columns(claims.columns, ["segment", "item", "direction"], "the claims")
     require_columns(answers.columns, ["customer_id"], "the answers")
     _check_claims(claims)
-    asked = sample.select("customer_id", pl.col("segment").cast(pl.String))
+    invited = sample.select("customer_id", pl.col("segment").cast(pl.String))
     items = [i for i in claims["item"].unique(maintain_order=True) if i in answers.columns]
-    together = asked.join(answers.select("customer_id", *items), on="customer_id", how="left")
+    together = invited.join(answers.select("customer_id", *items), on="customer_id", how="left")
     rows, hits, who = [], [], set[str]()
     if "claim" not in claims.columns:
         words = pl.format("{} is {} on {}", "segment", "direction", "item")
@@ -279,7 +279,7 @@ def validate_profile(
     if len(sides) == 0:
         raise DataError("none of the sampled customers answered an item of a claim")
     share = float(sides.mean())
-    found = wilson(share * len(who), len(who), level=level)
+    interval = wilson(share * len(who), len(who), level=level)
     names = [
         "claim",
         "segment",
@@ -295,8 +295,8 @@ def validate_profile(
     table = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
     verdicts = table["verdict"].to_list()
     return Validation(
-        table, share, found.low, found.high, table.height, verdicts.count("confirmed"),
-        verdicts.count("contradicted"), asked.height, len(who), level,
+        table, share, interval.low, interval.high, table.height, verdicts.count("confirmed"),
+        verdicts.count("contradicted"), invited.height, len(who), level,
     )  # fmt: skip
 
 
@@ -316,21 +316,21 @@ def _judge(
     nothing: tuple[int, None, None, None, str] = (0, None, None, None, "not asked")
     if item not in together.columns:
         return nothing, np.empty(0), set()
-    known = together.select("customer_id", "segment", pl.col(item).cast(pl.Float64)).drop_nulls()
-    own = known.filter(pl.col("segment") == segment)
+    rated = together.select("customer_id", "segment", pl.col(item).cast(pl.Float64)).drop_nulls()
+    own = rated.filter(pl.col("segment") == segment)
     mine = own[item].to_numpy()
-    rest = known.filter(pl.col("segment") != segment)[item].to_numpy()
+    rest = rated.filter(pl.col("segment") != segment)[item].to_numpy()
     if len(mine) < 2 or len(rest) < 2:
         return (len(mine), None, None, None, "not asked"), np.empty(0), set()
-    found = mean_difference(
+    difference = mean_difference(
         mine.mean(), mine.std(ddof=1), len(mine), rest.mean(), rest.std(ddof=1), len(rest),
         level=level,
     )  # fmt: skip
     sign = 1 if direction == "high" else -1
     away = sign * (mine - np.median(rest))
     sides = np.where(away > 0, 1.0, np.where(away < 0, 0.0, 0.5))
-    low, high = float(found.low), float(found.high)
+    low, high = float(difference.low), float(difference.high)
     confirmed, contradicted = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
     verdict = "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
-    row = (len(mine), float(found.value), low, high, verdict)
+    row = (len(mine), float(difference.value), low, high, verdict)
     return row, sides, set(own["customer_id"].to_list())

@@ -36,10 +36,10 @@ def probability(fit: Fit, mean: Floats, k: int) -> Floats:
     mu = mean / (1 - inflation)
     if "alpha" in fit.extra:
         size = 1 / max(fit.extra["alpha"], 1e-9)
-        found = stats.nbinom.pmf(k, size, size / (size + mu))
+        plain = stats.nbinom.pmf(k, size, size / (size + mu))
     else:
-        found = stats.poisson.pmf(k, mu)
-    return np.asarray((1 - inflation) * found + inflation * (k == 0))
+        plain = stats.poisson.pmf(k, mu)
+    return np.asarray((1 - inflation) * plain + inflation * (k == 0))
 
 
 def rootogram(fit: Fit, design: Design, mean: Floats) -> pl.DataFrame:
@@ -153,9 +153,9 @@ def held_out(
         if (sd <= 1e-12).any():
             raise DataError("a predictor does not vary in a fold")
         exposure = None if design.exposure is None else design.exposure[test]
-        known = np.clip(design.X[test], part.X.min(axis=0), part.X.max(axis=0))
+        clipped = np.clip(design.X[test], part.X.min(axis=0), part.X.max(axis=0))
         part_fit = fit_family(fit.family, Z, part, start=fit if fit.family in COUNTS else None)
-        predicted[test] = part_fit.mean((known - mean) / sd, exposure)
+        predicted[test] = part_fit.mean((clipped - mean) / sd, exposure)
         rate = part.y.sum() / (len(part.y) if part.exposure is None else part.exposure.sum())
         flat[test] = rate * (1.0 if exposure is None else exposure)
     return predicted, flat

@@ -88,10 +88,10 @@ class Design:
     @property
     def groups(self) -> dict[str, list[int]]:
         """Each predictor with its columns' places."""
-        found: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for place, term in enumerate(self.terms):
-            found.setdefault(term.predictor, []).append(place)
-        return found
+            places.setdefault(term.predictor, []).append(place)
+        return places
 
     def labels(self) -> dict[str, str]:
         """Each predictor with its name for people."""
@@ -159,21 +159,23 @@ def make_design(
     require_columns(frame.columns, [outcome, *used, *more], "the frame")
     if outcome in used:
         raise ParameterError(f"the outcome {outcome!r} is among its own predictors")
-    kept, notes = _complete(frame.select(list(dict.fromkeys([outcome, *used, *more]))), clusters)
-    y = _numbers(kept, outcome)
+    complete, notes = _complete(
+        frame.select(list(dict.fromkeys([outcome, *used, *more]))), clusters
+    )
+    y = _numbers(complete, outcome)
     names = dict(labels or {})
     if formula is not None:
-        X, terms = _from_formula(kept, formula)
+        X, terms = _from_formula(complete, formula)
     else:
-        X, terms, coding = _from_columns(kept, used, log, baselines or {}, names)
+        X, terms, coding = _from_columns(complete, used, log, baselines or {}, names)
         notes += coding
     _check(X, y, terms, outcome)
     return Design(
         X,
         y,
         tuple(terms),
-        _exposure(kept, exposure),
-        None if clusters is None else _codes(kept.get_column(clusters)),
+        _exposure(complete, exposure),
+        None if clusters is None else _codes(complete.get_column(clusters)),
         frame.height,
         tuple(notes),
     )
@@ -200,22 +202,22 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
         if n:
             raise DataError(f"column {name!r} is infinite in {n:,} rows; mend or drop them first")
     gaps = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
-    kept = gaps.drop_nulls()
-    if not kept.height:
+    whole = gaps.drop_nulls()
+    if not whole.height:
         empty = [name for name in gaps.columns if gaps.get_column(name).null_count()]
         raise DataError(
             f"none of {frame.height:,} rows is complete; gaps in {', '.join(empty) or 'no column'}"
         )
-    lost = frame.height - kept.height
+    lost = frame.height - whole.height
     if not lost:
-        return kept, []
+        return whole, []
     worst = sorted(gaps.columns, key=lambda name: -gaps.get_column(name).null_count())[:3]
     named = ", ".join(
         f"{name.replace('_', ' ')} {number(gaps.get_column(name).null_count())}"
         for name in worst
         if gaps.get_column(name).null_count()
     )
-    return kept, [f"{number(lost)} rows with gaps are left out ({named})"]
+    return whole, [f"{number(lost)} rows with gaps are left out ({named})"]
 
 
 def _numbers(frame: pl.DataFrame, name: str) -> Floats:
@@ -239,14 +241,14 @@ def _from_columns(
         label = labels.get(name, name.replace("_", " "))
         kind = frame.schema[name]
         if kind in (pl.String, pl.Categorical) or isinstance(kind, pl.Enum):
-            made = _levels(frame.get_column(name).cast(pl.String), baselines.get(name), label)
-            columns += [values for _, values in made[1]]
+            coding = _levels(frame.get_column(name).cast(pl.String), baselines.get(name), label)
+            columns += [values for _, values in coding[1]]
             terms += [
                 Term(f"{name}: {level}", name, f"{label}: {level}", "level",
-                     f"against {made[0]}", float(values.std()))
-                for level, values in made[1]
+                     f"against {coding[0]}", float(values.std()))
+                for level, values in coding[1]
             ]  # fmt: skip
-            notes.append(f"{label} is compared with its level {made[0]}")
+            notes.append(f"{label} is compared with its level {coding[0]}")
             continue
         values = _numbers(frame, name)
         if name in log:
@@ -496,11 +498,15 @@ def dependent_columns(scaled: Floats, tolerance: float = 1e-7) -> list[int]:
     [1]
     """
     small: Floats = np.asarray(np.linalg.qr(scaled, mode="r"))
-    found: list[int] = []
-    kept: list[int] = []
+    dependent_places: list[int] = []
+    independent: list[int] = []
     for k in range(small.shape[1]):
-        column, basis = small[:, k], small[:, kept]
-        rest = column - basis @ np.linalg.lstsq(basis, column, rcond=None)[0] if kept else column
+        column, basis = small[:, k], small[:, independent]
+        rest = (
+            column - basis @ np.linalg.lstsq(basis, column, rcond=None)[0]
+            if independent
+            else column
+        )
         dependent = np.linalg.norm(rest) <= tolerance * np.linalg.norm(column)
-        (found if dependent else kept).append(k)
-    return found
+        (dependent_places if dependent else independent).append(k)
+    return dependent_places

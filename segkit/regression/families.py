@@ -118,11 +118,13 @@ def separating(X: Floats, y: Floats, *, binary: bool) -> list[int]:
     none, some = y == 0, y > 0
     if binary:
         agree = np.where(some, 1.0, -1.0)[:, None] * full
-        found = linprog(-agree.sum(axis=0), A_ub=-agree, b_ub=np.zeros(len(agree)), bounds=(-1, 1))
+        optimum = linprog(
+            -agree.sum(axis=0), A_ub=-agree, b_ub=np.zeros(len(agree)), bounds=(-1, 1)
+        )
     else:
         falling = -full[none]
         fixed = np.linalg.qr(full[some], mode="r")
-        found = linprog(
+        optimum = linprog(
             -falling.sum(axis=0),
             A_ub=-falling,
             b_ub=np.zeros(len(falling)),
@@ -130,9 +132,9 @@ def separating(X: Floats, y: Floats, *, binary: bool) -> list[int]:
             b_eq=np.zeros(len(fixed)),
             bounds=(-1, 1),
         )
-    if found.status != 0 or -found.fun <= 1e-6:
+    if optimum.status != 0 or -optimum.fun <= 1e-6:
         return []
-    return [int(k) for k in np.flatnonzero(np.abs(found.x[1:]) > 1e-7)]
+    return [int(k) for k in np.flatnonzero(np.abs(optimum.x[1:]) > 1e-7)]
 
 
 def check_separation(X: Floats, y: Floats, names: Sequence[str], *, binary: bool) -> None:

@@ -128,7 +128,7 @@ def sampled_shares(
     [[0.24, 0.24]]
     """
     last = covariances.shape[1] - 1
-    found = np.zeros((len(orders), len(covariances), len(groups)))
+    gains = np.zeros((len(orders), len(covariances), len(groups)))
     for row, order in enumerate(orders):
         places = [k for g in order for k in groups[g]] + [last]
         S = covariances[:, places][:, :, places]
@@ -137,9 +137,9 @@ def sampled_shares(
         for g in order:
             for _ in groups[g]:
                 S, scale = _eliminate(S, scale[:, 0]), scale[:, 1:]
-            found[row, :, g] = (before - S[:, -1, -1]) / total
+            gains[row, :, g] = (before - S[:, -1, -1]) / total
             before = S[:, -1, -1]
-    return found
+    return gains
 
 
 def draw_orders(p: int, n: int, random: np.random.Generator) -> list[list[int]]:
@@ -150,11 +150,11 @@ def draw_orders(p: int, n: int, random: np.random.Generator) -> list[list[int]]:
     >>> draw_orders(3, 2, np.random.default_rng(0))
     [[2, 0, 1], [1, 0, 2]]
     """
-    found: list[list[int]] = []
-    while len(found) < n:
+    orders: list[list[int]] = []
+    while len(orders) < n:
         order = random.permutation(p).tolist()
-        found += [order, order[::-1]]
-    return found[:n]
+        orders += [order, order[::-1]]
+    return orders[:n]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +210,7 @@ class Importance(Result):
         ]
         then = f" Then: {'; '.join(named[1:])}." if len(named) > 1 else ""
         what = re.sub(r"^log\(1 \+ (.+)\)$", r"\1 (on a log scale)", self.outcome)
-        told = (
+        finding = (
             f"Of what {number(self.shares.height)} predictors explain of {what}, the "
             f"largest share, {named[0]}.{then} Together they account for "
             f"{percent(self.r2)} of its variance ({number(self.n_rows)} rows)."
@@ -233,8 +233,8 @@ class Importance(Result):
             else ""
         )
         return (
-            f"{told} {sure} at {percent(self.level, places=0)}. A share is the gain in explained "
-            f"variance, {how}; it ranks associations and says nothing of causes.{beware}"
+            f"{finding} {sure} at {percent(self.level, places=0)}. A share is the gain in "
+            f"explained variance, {how}; it ranks associations and says nothing of causes.{beware}"
         )
 
     def plot(self) -> Figure:
@@ -330,20 +330,20 @@ def measure_importance(
     if plans:
         gains = sampled_shares(whole, groups, plans)[:, 0]
         pairs = (gains[::2] + gains[1::2]) / 2
-        found = gains.mean(axis=0)
+        shares = gains.mean(axis=0)
         error = float(pairs.std(axis=0, ddof=1).max() / np.sqrt(len(pairs)))
         draws = sampled_shares(_covariance(drawn), groups, plans).mean(axis=0)
     else:
-        found = exact_shares(whole, groups)[0]
+        shares = exact_shares(whole, groups)[0]
         draws = exact_shares(_covariance(drawn), groups)
-    table = _table(names, design, found, draws, level)
+    table = _table(names, design, shares, draws, level)
     ends = _first_and_last(whole[0], groups)
     named = (labels or {}).get(outcome, outcome.replace("_", " "))
     return Importance(
         table.with_columns(alone=pl.Series(ends[0]), last=pl.Series(ends[1]))
         .join(vif, on="predictor", how="left", maintain_order="left")
         .sort("r2", descending=True, maintain_order=True),
-        float(found.sum()),
+        float(shares.sum()),
         {"as it is": named, "log": f"log(1 + {named})", "rank": f"the rank of {named}"}[scale],
         len(y),
         level,
@@ -381,10 +381,10 @@ def _moments(rows: Floats, clusters: Ints | None, random: np.random.Generator) -
     starts = np.searchsorted(block[order], np.arange(n))
     full = full[order]
     width = full.shape[1]
-    found = np.empty((n, width, width))
+    products = np.empty((n, width, width))
     for j in range(width):
-        found[:, j] = np.add.reduceat(full[:, [j]] * full, starts, axis=0)
-    return found
+        products[:, j] = np.add.reduceat(full[:, [j]] * full, starts, axis=0)
+    return products
 
 
 def _draw(moments: Floats, repeats: int, random: np.random.Generator) -> Floats:
@@ -411,7 +411,7 @@ def _first_and_last(covariance: Floats, groups: Sequence[Sequence[int]]) -> tupl
 
 
 def _table(
-    names: list[str], design: Design, found: Floats, draws: Floats, level: float
+    names: list[str], design: Design, shares: Floats, draws: Floats, level: float
 ) -> pl.DataFrame:
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(draws, tails, axis=0)
@@ -424,10 +424,10 @@ def _table(
         {
             "predictor": names,
             "label": [labels[name] for name in names],
-            "r2": found,
+            "r2": shares,
             "r2_low": low,
             "r2_high": high,
-            "share": found / found.sum(),
+            "share": shares / shares.sum(),
             "share_low": share_low,
             "share_high": share_high,
             "rank_low": rank_low.astype(np.int64),

@@ -111,10 +111,10 @@ class DriverTable(Result):
                 raise ParameterError(unknown("feature", name, self.features))
         if wanted:
             return list(wanted)
-        known = self.frame.select(name for name in USUAL if name in self.features)
+        usual = self.frame.select(name for name in USUAL if name in self.features)
         return [
             column.name
-            for column in known.iter_columns()
+            for column in usual.iter_columns()
             if column.null_count() <= _MOST_MISSING * len(column)
             and column.drop_nulls().n_unique() > 1
         ]

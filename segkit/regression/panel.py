@@ -353,10 +353,10 @@ def _dated(runs: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
         .join(new.filter(between).group_by("pair").agg(new_first=pl.col("day").min()), on="pair")
     )
     middle = ((pl.col("old_last") + pl.col("new_first") + 1) // 2).fill_null(pl.col("first"))
-    found = pairs.join(ends, on="pair", how="left").select(
+    dated = pairs.join(ends, on="pair", how="left").select(
         "product", day=middle.cast(pl.Int32), price="paid"
     )
-    return found.unique(["product", "day"], keep="last", maintain_order=True)
+    return dated.unique(["product", "day"], keep="last", maintain_order=True)
 
 
 def _by_segment(sales: pl.LazyFrame, segments: pl.DataFrame) -> pl.DataFrame:
@@ -404,5 +404,5 @@ def _off_list(daily: pl.DataFrame, grid: pl.DataFrame) -> float:
 
 def segments_of(panel: PricePanel) -> Sequence[str]:
     """Name the panel's segments, in order."""
-    found: list[str] = panel.cells.get_column("segment").unique().sort().to_list()
-    return found
+    names: list[str] = panel.cells.get_column("segment").unique().sort().to_list()
+    return names

@@ -227,13 +227,13 @@ class PriceResponse(Result):
         """The elasticity with its interval, whether segments differ, and what it rests on."""
         row = self.elasticities.row(0, named=True)
         sure = "" if row["low"] > 0 or row["high"] < 0 else ", so that even its sign is not sure"
-        told = (
+        finding = (
             f"Where a price is 10% higher, the product is bought "
             f"{percent(abs(row['change_10']))} {'less' if row['change_10'] < 0 else 'more'} often: "
             f"elasticity {number(row['elasticity'])} ({percent(self.level, places=0)} interval "
             f"{number(row['low'])} to {number(row['high'])}{sure})."
         )
-        return " ".join(part for part in (told, self._segments(), self._design()) if part)
+        return " ".join(part for part in (finding, self._segments(), self._design()) if part)
 
     def _segments(self) -> str:
         rows = self.elasticities[1:].drop_nulls("elasticity").sort("elasticity")
@@ -363,12 +363,12 @@ def estimate_price_response(
             skipped[name] = f"fewer than {number(min_lines)} sale lines"
             continue
         try:
-            found = _fit(part)
+            fitted = _fit(part)
         except DataError as error:
             skipped[name] = str(error)
             continue
-        fits.append(found)
-        rows.append(_row(name, found, part, level))
+        fits.append(fitted)
+        rows.append(_row(name, fitted, part, level))
     statistic, p = _differ(fits) if len(fits) > 1 else (None, None)
     return PriceResponse(
         elasticities=pl.DataFrame(rows),
@@ -430,26 +430,26 @@ def _fit(cells: pl.DataFrame) -> _Fitted:
     return _Fitted(model, y, x, product, scores, variance)
 
 
-def _row(name: str, found: _Fitted, cells: pl.DataFrame, level: float) -> dict[str, object]:
+def _row(name: str, fitted: _Fitted, cells: pl.DataFrame, level: float) -> dict[str, object]:
     from scipy import stats
 
-    clusters = int((found.scores != 0).sum())
-    error = float(np.sqrt(found.variance))
+    clusters = int((fitted.scores != 0).sum())
+    error = float(np.sqrt(fitted.variance))
     reach = float(stats.t.ppf((1 + level) / 2, clusters - 1)) * error
-    low, high = found.slope - reach, found.slope + reach
-    change, least, most = (1.1**e - 1 for e in (found.slope, low, high))
+    low, high = fitted.slope - reach, fitted.slope + reach
+    change, least, most = (1.1**e - 1 for e in (fitted.slope, low, high))
     return {
         "segment": name,
-        "elasticity": found.slope,
+        "elasticity": fitted.slope,
         "std_error": error,
         "low": low,
         "high": high,
-        "p_value": float(2 * stats.t.sf(abs(found.slope / error), clusters - 1)),
+        "p_value": float(2 * stats.t.sf(abs(fitted.slope / error), clusters - 1)),
         "change_10": change,
         "change_10_low": least,
         "change_10_high": most,
         "lines": int(cells.get_column("lines").sum()),
-        "products": int(np.unique(found.product).size),
+        "products": int(np.unique(fitted.product).size),
         "clusters": clusters,
     }
 
@@ -468,7 +468,7 @@ def _differ(fits: list[_Fitted]) -> tuple[float, float]:
     return statistic, float(chi2.sf(statistic, len(fits) - 1))
 
 
-def _curve(found: _Fitted) -> pl.DataFrame:
+def _curve(fit: _Fitted) -> pl.DataFrame:
     """Bundle cells by their price relative to the usual one; compare observed and expected.
 
     Cells at one relative price (a third of them: no price of their category moved) stay together:
@@ -476,20 +476,20 @@ def _curve(found: _Fitted) -> pl.DataFrame:
     """
     from scipy.stats import chi2
 
-    away = found.model.residual_x[:, 0]
+    away = fit.model.residual_x[:, 0]
     order = np.argsort(away, kind="stable")
     price_rank = np.cumsum(np.diff(away[order], prepend=away[order[0]]) > _SAME)
-    weight = np.bincount(price_rank, found.model.fitted[order])
+    weight = np.bincount(price_rank, fit.model.fitted[order])
     middle = (np.cumsum(weight) - weight / 2) / weight.sum()
     bundle = (middle * _BINS).astype(np.int64)[price_rank]
-    usual = found.model.fitted * np.exp(-found.slope * away)
+    usual = fit.model.fitted * np.exp(-fit.slope * away)
     rows = pl.DataFrame(
         {
             "bundle": bundle,
-            "lines": found.y[order],
+            "lines": fit.y[order],
             "usual": usual[order],
-            "fitted": found.model.fitted[order],
-            "away": (away * found.model.fitted)[order],
+            "fitted": fit.model.fitted[order],
+            "away": (away * fit.model.fitted)[order],
         }
     )
     table = rows.group_by("bundle").agg(pl.all().sum()).sort("bundle")
@@ -502,7 +502,7 @@ def _curve(found: _Fitted) -> pl.DataFrame:
             "purchases_ratio": lines / expected,
             "low": low / expected,
             "high": chi2.ppf(0.975, 2 * lines + 2) / 2 / expected,
-            "expected_ratio": price**found.slope,
+            "expected_ratio": price**fit.slope,
             "lines": lines.astype(np.int64),
         }
     )

@@ -213,10 +213,10 @@ class Cuts:
         """
         if not isinstance(data, Mapping):
             raise ModelError(f"stored cuts are a table of names; got {type(data).__name__}")
-        known = ("recency", "frequency", "monetary", "method", "ties", "as_of", "customers")
+        keys = ("recency", "frequency", "monetary", "method", "ties", "as_of", "customers")
         for key in data:
-            if key not in known:
-                raise ModelError(unknown("key of stored cuts", str(key), known))
+            if key not in keys:
+                raise ModelError(unknown("key of stored cuts", str(key), keys))
         missing = [name for name in DIMENSIONS if name not in data]
         if missing:
             raise ModelError(f"stored cuts lack {', '.join(missing)}")
@@ -342,13 +342,13 @@ def find_cuts(
         raise ParameterError(f"{unknown('method', str(method), METHODS)}{hint}")
     if ties not in TIES:
         raise ParameterError(unknown("tie policy", str(ties), TIES))
-    found = {}
+    cut_points = {}
     for name, count in zip(DIMENSIONS, numbers, strict=True):
         values = table[COLUMNS[name]].cast(pl.Float64).to_numpy()
         cuts = find_quantile_cuts(values, count, ties) if method == "quantile" else ()
-        found[name] = cuts or find_natural_cuts(values, count)
+        cut_points[name] = cuts or find_natural_cuts(values, count)
     kind = ties if method == "quantile" else "given"
-    return Cuts(**found, method=method, ties=kind, as_of=as_of, customers=table.height)
+    return Cuts(**cut_points, method=method, ties=kind, as_of=as_of, customers=table.height)
 
 
 def bins_of(bins: int | Sequence[int]) -> tuple[int, int, int]:

@@ -533,5 +533,5 @@ def _notes(shares: pl.DataFrame, cuts: Cuts) -> tuple[str, ...]:
 
 
 def _worded(monetary: str) -> str:
-    known = {"net": "net of returns", "gross": "gross of returns"}
-    return known.get(monetary, "the customer table's own (its definition says of what)")
+    words = {"net": "net of returns", "gross": "gross of returns"}
+    return words.get(monetary, "the customer table's own (its definition says of what)")

@@ -159,8 +159,8 @@ class MicroSegments(Result):
             If no segment has this name.
         """
         self.rules.where(name)
-        kept = [column for column in ("customer_id",) if column in self.members.columns]
-        return self.members.filter(pl.col(name)).select(kept)
+        ids = [column for column in ("customer_id",) if column in self.members.columns]
+        return self.members.filter(pl.col(name)).select(ids)
 
     @property
     def text(self) -> str:
@@ -251,12 +251,12 @@ def find_micro_segments(
         require_columns(frame.columns, [value], "the customer table")
         if not frame.schema[value].is_numeric():
             raise ColumnError(f"expected numbers in {value}, got {frame.schema[value]}")
-    held = rules.matches(frame)
-    counts = held.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series()
-    sizes = [int(held[name].sum()) for name in rules.names]
+    members = rules.matches(frame)
+    counts = members.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series()
+    sizes = [int(members[name].sum()) for name in rules.names]
     share = wilson(sizes, [frame.height] * len(sizes))
     revenue = [
-        None if value is None else float(frame[value].filter(held[n]).sum()) for n in rules.names
+        None if value is None else float(frame[value].filter(members[n]).sum()) for n in rules.names
     ]
     total = None if value is None else float(frame[value].sum())
     segments = pl.DataFrame(
@@ -272,26 +272,26 @@ def find_micro_segments(
                 [own / total if own is not None and total else None for own in revenue],
                 dtype=pl.Float64,
             ),
-            "alone": [int((held[name] & (counts == 1)).sum()) for name in rules.names],
+            "alone": [int((members[name] & (counts == 1)).sum()) for name in rules.names],
         }
     )
     ids = frame.select([column for column in ("customer_id",) if column in frame.columns])
     return MicroSegments(
         segments=segments,
-        overlap=_overlap(held),
-        members=pl.concat([ids, held], how="horizontal"),
+        overlap=_overlap(members),
+        members=pl.concat([ids, members], how="horizontal"),
         rules=rules,
         customers=frame.height,
         unmatched=int((counts == 0).sum()),
     )
 
 
-def _overlap(held: pl.DataFrame) -> pl.DataFrame:
+def _overlap(members: pl.DataFrame) -> pl.DataFrame:
     rows = []
-    for name in held.columns:
-        size = int(held[name].sum())
-        for other in held.columns:
-            both = int((held[name] & held[other]).sum())
+    for name in members.columns:
+        size = int(members[name].sum())
+        for other in members.columns:
+            both = int((members[name] & members[other]).sum())
             rows.append((name, other, both, both / size if size else None))
     schema: dict[str, type[pl.DataType]] = {
         "segment": pl.String,

@@ -100,7 +100,7 @@ class Axis:
 
     def codes(self, values: pl.Series) -> np.ndarray:
         """Return the index of the cell that holds each value; -1 where the domain has none."""
-        found = np.full(len(values), -1)
+        cell_of = np.full(len(values), -1)
         numeric = values.cast(pl.Int32) if self.kind == "date" else values
         for index, cell in enumerate(self.cells):
             if cell.example is None:
@@ -111,15 +111,15 @@ class Axis:
                 inside = self._text_inside(values, str(cell.example))
             else:
                 inside = _inside(numeric.cast(pl.Float64), cell)
-            found[inside.fill_null(value=False).to_numpy()] = index
-        return found
+            cell_of[inside.fill_null(value=False).to_numpy()] = index
+        return cell_of
 
     def _text_inside(self, values: pl.Series, example: str) -> pl.Series:
         if example != _OTHER:
             return values == example
         # A column that is only asked for its nulls may be of any type.
-        known = values.is_not_null()
-        return known & ~values.is_in(list(self.others)) if self.others else known
+        present = values.is_not_null()
+        return present & ~values.is_in(list(self.others)) if self.others else present
 
 
 def _inside(values: pl.Series, cell: Cell) -> pl.Series:
@@ -137,15 +137,15 @@ def make_axes(
     """Cut each column at the rules' constants into the fewest cells that tell the rules apart."""
     axes = []
     for name in names:
-        found = [atom for rule in rules for atom in atoms(rule.condition) if atom.column == name]
-        kind = _kind(name, found, domains.get(name))
+        own = [atom for rule in rules for atom in atoms(rule.condition) if atom.column == name]
+        kind = _kind(name, own, domains.get(name))
         domain = domains.get(name, Domain(kind))
-        values = sorted({value for atom in found for value in constants(atom)}, key=_order)
+        values = sorted({value for atom in own for value in constants(atom)}, key=_order)
         cells = _cells(kind, values, domain)
         if domain.nullable:
             cells.append(Cell(None, points=1))
         texts = tuple(str(value) for value in values) if kind == "text" else ()
-        axes.append(Axis(name, kind, tuple(_merge(name, kind, cells, found)), texts))
+        axes.append(Axis(name, kind, tuple(_merge(name, kind, cells, own)), texts))
     size = math.prod(len(axis.cells) for axis in axes)
     if size > MAX_CELLS:
         raise RuleError(
@@ -159,14 +159,14 @@ def _order(value: Constant) -> tuple[str, Constant]:
     return ("", value) if isinstance(value, int | float) else (type(value).__name__, value)
 
 
-def _kind(name: str, found: Sequence[Condition], domain: Domain | None) -> str:
-    kinds = {_kind_of(value) for atom in found for value in constants(atom)}
+def _kind(name: str, own: Sequence[Condition], domain: Domain | None) -> str:
+    kinds = {_kind_of(value) for atom in own for value in constants(atom)}
     if len(kinds) > 1:
         raise RuleError(f"column {name} is compared with constants of several kinds: {kinds}")
     kind = kinds.pop() if kinds else (domain.kind if domain else "number")
     if domain and kind != domain.kind and not (kind == "number" and domain.kind == "integer"):
         raise RuleError(f"column {name} is declared {domain.kind} but compared with a {kind}")
-    for atom in found:
+    for atom in own:
         if kind in ("text", "boolean") and getattr(atom, "operator", "=") not in ("=", "!="):
             raise RuleError(f"column {name} holds {kind}, which has no order; use =, != or in")
     return domain.kind if domain else kind
@@ -262,13 +262,13 @@ def _whole_cells(cuts: Sequence[float], domain: Domain) -> list[Cell]:
     return cells
 
 
-def _merge(name: str, kind: str, cells: list[Cell], found: Sequence[Condition]) -> list[Cell]:
+def _merge(name: str, kind: str, cells: list[Cell], own: Sequence[Condition]) -> list[Cell]:
     """Join neighbouring cells on which every atomic condition agrees."""
-    if not found:
+    if not own:
         return cells
     values = series(name, kind, [cell.example for cell in cells])
     atoms_held = pl.DataFrame(values).select(
-        expression(atom).alias(str(i)) for i, atom in enumerate(found)
+        expression(atom).alias(str(i)) for i, atom in enumerate(own)
     )
     signature = list(atoms_held.iter_rows())
     merged = [cells[0]]
@@ -408,10 +408,12 @@ class RuleCheck(Result):
             count = f"{number(points)} of {number(self.points)} possible customers"
         names = regions["rules"][0].to_list()
         by = f" by {' and '.join(names)}" if names else ""
-        seen = ""
+        counted = ""
         if self.customers is not None:
-            seen = f" ({number(regions['customers'].sum())} of {number(self.customers)} customers)"
-        return f"{count} {problem}{seen}, such as {regions['example'][0]}{by}."
+            counted = (
+                f" ({number(regions['customers'].sum())} of {number(self.customers)} customers)"
+            )
+        return f"{count} {problem}{counted}, such as {regions['example'][0]}{by}."
 
 
 def check_rules(
@@ -473,8 +475,8 @@ def _matched(rules: Sequence[Rule], axes: Sequence[Axis], shape: tuple[int, ...]
         ]
         or [pl.Series("", [0])]
     )
-    held = [expression(rule.condition).fill_null(value=False) for rule in rules]
-    columns = [points.with_columns(expr.alias("held"))["held"].to_numpy() for expr in held]
+    matches = [expression(rule.condition).fill_null(value=False) for rule in rules]
+    columns = [points.with_columns(expr.alias("held"))["held"].to_numpy() for expr in matches]
     return np.column_stack(columns)
 
 
@@ -495,9 +497,9 @@ def _customers(
     if not axes:
         return np.array([frame.height]), 0
     codes = np.array([axis.codes(frame[axis.column]) for axis in axes])
-    known = (codes >= 0).all(axis=0)
-    flat = np.ravel_multi_index(tuple(codes[:, known]), shape)
-    return np.bincount(flat, minlength=math.prod(shape)), int((~known).sum())
+    inside = (codes >= 0).all(axis=0)
+    flat = np.ravel_multi_index(tuple(codes[:, inside]), shape)
+    return np.bincount(flat, minlength=math.prod(shape)), int((~inside).sum())
 
 
 def _regions(
@@ -516,7 +518,7 @@ def _regions(
         return []
     patterns, which = np.unique(matched[wrong], axis=0, return_inverse=True)
     for place in np.argsort(patterns.sum(axis=1), kind="stable"):
-        names = [rule.name for rule, held in zip(rules, patterns[place], strict=True) if held]
+        names = [rule.name for rule, matches in zip(rules, patterns[place], strict=True) if matches]
         cells = wrong[which.ravel() == place]
         for box in _boxes(np.unravel_index(cells, shape) if shape else (), len(cells)):
             inside = _flat(box, shape)

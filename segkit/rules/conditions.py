@@ -231,8 +231,8 @@ def _inside(column: str, values: tuple[Constant, ...]) -> pl.Expr:
         return col.is_in(pl.Series(list(values)).implode())
     # Below 2**53 every whole number is a float of its own; above, they are compared as such.
     whole = [v for v in values if isinstance(v, int) and EXACT <= abs(v) < 2**63]
-    held = set(whole)
-    rest = [v for v in values if isinstance(v, int | float) and v not in held]
+    wholes = set(whole)
+    rest = [v for v in values if isinstance(v, int | float) and v not in wholes]
     inside = col.cast(pl.Float64).is_in(pl.Series(rest, dtype=pl.Float64, strict=False).implode())
     if not whole:
         return inside

@@ -96,7 +96,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def _tokens(text: str) -> list[Token]:
-    found: list[Token] = []
+    tokens: list[Token] = []
     place = 0
     while place < len(text):
         match = _TOKEN.match(text, place)
@@ -109,9 +109,9 @@ def _tokens(text: str) -> list[Token]:
         if kind == "word" and match.group().lower() in KEYWORDS:
             kind = "keyword"
         if kind != "space":
-            found.append(Token(kind, match.group(), place))
+            tokens.append(Token(kind, match.group(), place))
         place = match.end()
-    return found
+    return tokens
 
 
 def place_error(text: str, place: int, problem: str) -> RuleError:
@@ -162,9 +162,9 @@ class _Parser:
                 self.tokens[min(self.next, len(self.tokens) - 1)].start,
                 f"brackets and 'not' are nested more than {DEEPEST} deep",
             )
-        found = self.unnested()
+        condition = self.unnested()
         self.depth -= 1
-        return found
+        return condition
 
     def unnested(self) -> Condition:
         if self.take_word("not"):
@@ -232,8 +232,8 @@ class _Parser:
         # A plain list of whole numbers or texts is one token: reading it is fast.
         if (whole := self.take("list")) and whole.text[-1] == _CLOSING[whole.text[0]]:
             inner = whole.text[1:-1]
-            found = _TEXTS.findall(inner) if "'" in inner else map(int, inner.split(","))
-            return tuple(dict.fromkeys(found))
+            entries = _TEXTS.findall(inner) if "'" in inner else map(int, inner.split(","))
+            return tuple(dict.fromkeys(entries))
         if whole:
             raise place_error(self.text, whole.start, f"expected {_CLOSING[whole.text[0]]!r}")
         opening = self.take("mark", "(") or self.take("mark", "[")

@@ -97,7 +97,7 @@ class RuleSet:
             raise RuleError(
                 f"expected text with one rule a line, name: condition; got {type(text).__name__}"
             )
-        found = []
+        rules = []
         for index, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
@@ -105,10 +105,10 @@ class RuleSet:
             if not colon:
                 raise RuleError(f"line {index}: expected 'name: condition', got {line.strip()!r}")
             try:
-                found.append(Rule(name, condition.strip()))
+                rules.append(Rule(name, condition.strip()))
             except RuleError as error:
                 raise RuleError(f"line {index}, {error}") from None
-        return cls(tuple(found), policy, dict(domains or {}))
+        return cls(tuple(rules), policy, dict(domains or {}))
 
     @classmethod
     def take(cls, rules: RuleSet | Mapping[str, str]) -> RuleSet:
@@ -223,8 +223,8 @@ class RuleSet:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the rules read, each once."""
-        found = [name for rule in self.rules for name in columns(rule.condition)]
-        return tuple(dict.fromkeys(found))
+        names = [name for rule in self.rules for name in columns(rule.condition)]
+        return tuple(dict.fromkeys(names))
 
     @property
     def by_priority(self) -> tuple[Rule, ...]:
@@ -280,21 +280,21 @@ class RuleSet:
         """
         if self.policy == "many":
             raise RuleError("rules that may overlap give no single segment; use matches(frame)")
-        held = self.matches(frame)
+        matched = self.matches(frame)
         if self.policy == "partition":
-            self._refuse_overlaps(frame, held)
+            self._refuse_overlaps(frame, matched)
         # Polars takes the first branch that is true, so the highest priority is written first.
         names = [
             pl.when(pl.col(rule.name)).then(pl.lit(rule.name)).otherwise(None)
             for rule in self.by_priority
         ]
-        return frame.with_columns(held.select(pl.coalesce(names)).to_series().alias(column))
+        return frame.with_columns(matched.select(pl.coalesce(names)).to_series().alias(column))
 
-    def _refuse_overlaps(self, frame: pl.DataFrame, held: pl.DataFrame) -> None:
-        twice = held.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series() > 1
+    def _refuse_overlaps(self, frame: pl.DataFrame, matches: pl.DataFrame) -> None:
+        twice = matches.select(pl.sum_horizontal(pl.all().cast(pl.Int32))).to_series() > 1
         if twice.any():
             place = int(twice.arg_max() or 0)
-            names = [name for name in self.names if held[name][place]]
+            names = [name for name in self.names if matches[name][place]]
             example = frame.select(self.columns).row(place, named=True)
             raise RuleError(
                 f"{int(twice.sum()):,} rows are matched by several rules, such as {example} by "

@@ -151,11 +151,11 @@ def share_errors(
     array([0.0608, 0.0608])
     """
     x1, n1, x2, n2 = (np.asarray(v, dtype=np.float64) for v in (cases_1, n_1, cases_2, n_2))
-    told = (n1 > 0) & (n2 > 0) & (x1 + x2 > 0) & (x1 + x2 < n1 + n2)
+    informative = (n1 > 0) & (n2 > 0) & (x1 + x2 > 0) & (x1 + x2 < n1 + n2)
     errors = np.full(n1.shape, np.nan)
-    if not told.any():
+    if not informative.any():
         return errors
-    x1, n1, x2, n2 = x1[told], n1[told], x2[told], n2[told]
+    x1, n1, x2, n2 = x1[informative], n1[informative], x2[informative], n2[informative]
     d, w = x1 / n1 - x2 / n2, n1 * n2 / (n1 + n2)
     for _ in range(20):
         common = float((w * d).sum() / w.sum())
@@ -165,7 +165,7 @@ def share_errors(
         w = 1 / np.maximum(variance, 1e-15)
         if abs((w * d).sum() / w.sum() - common) < 1e-10:
             break
-    errors[told] = np.sqrt(variance)
+    errors[informative] = np.sqrt(variance)
     return errors
 
 
@@ -232,22 +232,22 @@ def mean_errors(
     if np.nansum(n1) < np.nansum(n2):
         v1, n1, m1, v2, n2, m2 = v2, n2, m2, v1, n1, m1
     s1, s2 = v1 * n1, v2 * n2
-    told = np.isfinite(s1) & np.isfinite(s2) & (s1 + s2 > 0)
+    informative = np.isfinite(s1) & np.isfinite(s2) & (s1 + s2 > 0)
     errors = np.full(n1.shape, np.nan)
-    if not told.any():
+    if not informative.any():
         return errors
-    s1, n1, m1, s2, n2, m2 = (v[told] for v in (s1, n1, m1, s2, n2, m2))
+    s1, n1, m1, s2, n2, m2 = (v[informative] for v in (s1, n1, m1, s2, n2, m2))
     varies = s1 > 0
     ratio = 0.0
     if varies.any():
         ratio = float((n2 * s2)[varies] @ (1 / s1[varies]) / n2[varies].sum())
     if ratio <= 0:  # an arm shows no variation in any group: nothing to compare spreads with
-        errors[told] = np.sqrt(s1 / n1 + s2 / n2)
+        errors[informative] = np.sqrt(s1 / n1 + s2 / n2)
         return errors
     implied = (n1 * s1 + n2 * s2 / ratio) / (n1 + n2)
     own_1 = (m1 * s1 + LENT * implied) / (m1 + LENT)
     own_2 = (m2 * s2 + LENT * ratio * implied) / (m2 + LENT)
-    errors[told] = np.sqrt(own_1 / n1 + own_2 / n2)
+    errors[informative] = np.sqrt(own_1 / n1 + own_2 / n2)
     return errors
 
 
@@ -429,12 +429,12 @@ def shrink_counts(
         error = np.sqrt(1 / (x1 + 0.5) + 1 / (x2 + 0.5))
         if keep.sum() == 1:
             reach = z_value(level) * error
-            found = guess, guess - reach, guess + reach
+            posterior = guess, guess - reach, guess + reach
         elif min(x1.min(), x2.min()) >= MANY:
-            found = _posterior(guess, error, level)
+            posterior = _posterior(guess, error, level)
         else:
-            found = _by_quadrature(x1, x2, np.log(n1 / n2), guess, error, level)
-        ratio = np.exp(np.stack(found))
+            posterior = _by_quadrature(x1, x2, np.log(n1 / n2), guess, error, level)
+        ratio = np.exp(np.stack(posterior))
         parts[:, keep] = (t1 + t2) / (n1 * ratio + n2) * (ratio - 1)
     return estimate(parts[0], parts[1], parts[2], level, "hierarchical, by counts")
 

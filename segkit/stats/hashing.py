@@ -56,8 +56,8 @@ def unit_hash(ids: pl.Series, *parts: object) -> npt.NDArray[np.float64]:
     (True, False)
     """
     key = np.uint64(hash_key(*parts))
-    found = [_hash(ids.slice(first, _CHUNK), key) for first in range(0, len(ids), _CHUNK)]
-    words = np.concatenate(found) if found else np.zeros(0, dtype=np.uint64)
+    hashes = [_hash(ids.slice(first, _CHUNK), key) for first in range(0, len(ids), _CHUNK)]
+    words = np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.uint64)
     return np.asarray((words >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 

@@ -109,11 +109,11 @@ def share_test(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Nu
         *(np.asarray(v, dtype=np.float64) for v in (successes_1, n_1, successes_2, n_2))
     )
     tables = np.stack([x1, m, x2, n], axis=-1).reshape(-1, 4)
-    known = tables[np.isfinite(tables).all(axis=1)]
-    wrong = (known != np.rint(known)).any(axis=1) | (known < 0).any(axis=1)
-    wrong |= (known[:, 0] > known[:, 1]) | (known[:, 2] > known[:, 3])
+    complete = tables[np.isfinite(tables).all(axis=1)]
+    wrong = (complete != np.rint(complete)).any(axis=1) | (complete < 0).any(axis=1)
+    wrong |= (complete[:, 0] > complete[:, 1]) | (complete[:, 2] > complete[:, 3])
     if wrong.any():
-        a, b, c, d = known[wrong][0].tolist()
+        a, b, c, d = complete[wrong][0].tolist()
         raise DataError(
             f"expected whole numbers of cases among customers, got {a:g} of {b:g} against {c:g} "
             f"of {d:g}"
@@ -151,7 +151,7 @@ def _exact(tables: Array) -> Array:
     first = np.clip(np.floor(np.minimum(n * low - reach[0], x2)), 0, None)
     last = np.clip(np.ceil(np.maximum(n * high + reach[1], x2)), None, n)
     rows = last - first + 1
-    found = np.empty(len(tables))
+    p_values = np.empty(len(tables))
     order = np.argsort(rows)
     start = 0
     while start < order.size:  # tables with about as many rows together, the longest last
@@ -159,9 +159,9 @@ def _exact(tables: Array) -> Array:
         while stop < order.size and (stop - start) * rows[order[stop]] * _STEPS < _AT_ONCE:
             stop += 1
         part = order[start:stop]
-        found[part] = _largest(tables[part], shares[part], first[part], last[part])
+        p_values[part] = _largest(tables[part], shares[part], first[part], last[part])
         start = stop
-    return np.clip(found, 0.0, 1.0)
+    return np.clip(p_values, 0.0, 1.0)
 
 
 def _largest(tables: Array, shares: Array, first: Array, last: Array) -> Array:
@@ -169,22 +169,22 @@ def _largest(tables: Array, shares: Array, first: Array, last: Array) -> Array:
     from scipy.special import betainc, gammaln, xlog1py, xlogy
 
     x1, m, x2, n = (column[:, None] for column in tables.T)
-    seen = first[:, None] + np.arange((last - first).max() + 1)  # cases of the smaller arm
-    inside = seen <= last[:, None]
-    seen = np.minimum(seen, n)
+    smaller_cases = first[:, None] + np.arange((last - first).max() + 1)  # cases of the smaller arm
+    inside = smaller_cases <= last[:, None]
+    smaller_cases = np.minimum(smaller_cases, n)
     both = m + n
     pooled = (x1 + x2) / both
     # |z| >= z0 where (y1/m - y2/n)^2 >= k p (1 - p): outside the roots of a quadratic in y1.
     k = (x1 / m - x2 / n) ** 2 / (pooled * (1 - pooled))
     a = 1 / m**2 + k / both**2
-    b = -2 * seen / (m * n) - k / both * (1 - 2 * seen / both)
-    c = (seen / n) ** 2 - k * seen / both * (1 - seen / both)
+    b = -2 * smaller_cases / (m * n) - k / both * (1 - 2 * smaller_cases / both)
+    c = (smaller_cases / n) ** 2 - k * smaller_cases / both * (1 - smaller_cases / both)
     root = np.sqrt(np.maximum(b**2 - 4 * a * c, 0.0))
     ties = 1e-7 + 1e-11 * m
-    below = np.where(seen > 0, np.floor((-b - root) / (2 * a) + ties), -1)
-    above = np.where(seen < n, np.ceil((-b + root) / (2 * a) - ties), m + 1)
+    below = np.where(smaller_cases > 0, np.floor((-b - root) / (2 * a) + ties), -1)
+    above = np.where(smaller_cases < n, np.ceil((-b + root) / (2 * a) - ties), m + 1)
     p = shares[:, :, None]
-    y, size = seen[:, None, :], n[:, None, :]
+    y, size = smaller_cases[:, None, :], n[:, None, :]
     chosen = gammaln(size + 1) - gammaln(y + 1) - gammaln(size - y + 1)
     weight = np.exp(chosen + xlogy(y, p) + xlog1py(size - y, -p)) * inside[:, None, :]
     tail = np.zeros(weight.shape)
@@ -304,17 +304,17 @@ def planned_split(counts: npt.ArrayLike, shares: npt.ArrayLike | None = None) ->
     """
     from scipy.special import chdtrc
 
-    seen = np.asarray(counts, dtype=np.float64)
-    plan = np.ones(seen.shape) if shares is None else np.asarray(shares, dtype=np.float64)
-    if plan.shape != seen.shape or (plan <= 0).any() or seen.sum() <= 0:
+    sizes = np.asarray(counts, dtype=np.float64)
+    plan = np.ones(sizes.shape) if shares is None else np.asarray(shares, dtype=np.float64)
+    if plan.shape != sizes.shape or (plan <= 0).any() or sizes.sum() <= 0:
         raise DataError(
-            f"expected a positive share for each of {seen.size} groups and customers in them, got "
-            f"shares {plan.tolist()} and counts {seen.tolist()}"
+            f"expected a positive share for each of {sizes.size} groups and customers in them, got "
+            f"shares {plan.tolist()} and counts {sizes.tolist()}"
         )
-    expected = plan / plan.sum() * seen.sum()
-    statistic = ((seen - expected) ** 2 / expected).sum()
-    freedom = np.array(seen.size - 1.0)
-    p_value = np.array(chdtrc(seen.size - 1, statistic)) if seen.size > 1 else np.array(np.nan)
+    expected = plan / plan.sum() * sizes.sum()
+    statistic = ((sizes - expected) ** 2 / expected).sum()
+    freedom = np.array(sizes.size - 1.0)
+    p_value = np.array(chdtrc(sizes.size - 1, statistic)) if sizes.size > 1 else np.array(np.nan)
     return _made(statistic, freedom, p_value, "chi-square")
 
 
@@ -351,12 +351,12 @@ def adjust(p_values: npt.ArrayLike, *, method: str = "holm") -> npt.NDArray[np.f
     if method not in METHODS:
         raise ParameterError(unknown("method", method, METHODS))
     p = np.asarray(p_values, dtype=np.float64)
-    made = ~np.isnan(p)
-    known = p[made]
-    if ((known < 0) | (known > 1)).any():
+    is_test = ~np.isnan(p)
+    tested = p[is_test]
+    if ((tested < 0) | (tested > 1)).any():
         raise ParameterError("p-values must lie in [0, 1]")
-    order = np.argsort(known, kind="stable")
-    ordered, count = known[order], known.size
+    order = np.argsort(tested, kind="stable")
+    ordered, count = tested[order], tested.size
     if method == "holm":
         stepped = np.maximum.accumulate(ordered * np.arange(count, 0, -1))
     else:
@@ -365,5 +365,5 @@ def adjust(p_values: npt.ArrayLike, *, method: str = "holm") -> npt.NDArray[np.f
     adjusted = np.empty(count)
     adjusted[order] = np.minimum(stepped, 1.0)
     result = np.full(p.shape, np.nan)
-    result[made] = adjusted
+    result[is_test] = adjusted
     return result

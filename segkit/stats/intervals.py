@@ -57,8 +57,8 @@ class Estimate:
 
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
     """Gather an `Estimate`, single numbers as plain floats."""
-    found = (np.asarray(part, dtype=np.float64) for part in (value, low, high))
-    plain = [part if part.ndim else float(part) for part in found]
+    parts = (np.asarray(part, dtype=np.float64) for part in (value, low, high))
+    plain = [part if part.ndim else float(part) for part in parts]
     return Estimate(plain[0], plain[1], plain[2], level, method)
 
 
@@ -369,8 +369,8 @@ def _fieller(m1: Array, s1: Array, m2: Array, s2: Array, c: Array, z: float) -> 
     ray = (a < 0) & (inside > 0) & (least < 0) & (most > 0)
     low = np.where(a > 0, least, np.where(ray, most, 0.0))
     high = np.where(a > 0, most, np.inf)
-    known = (m2 > 0) & np.isfinite(s1) & np.isfinite(s2)
-    return np.where(known, low - 1, np.nan), np.where(known, high - 1, np.nan)
+    usable = (m2 > 0) & np.isfinite(s1) & np.isfinite(s2)
+    return np.where(usable, low - 1, np.nan), np.where(usable, high - 1, np.nan)
 
 
 def always_valid(

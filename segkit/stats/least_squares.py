@@ -93,9 +93,9 @@ class Fit:
         tuple of (float, array, array)
             F, and the columns' coefficients with their covariance.
         """
-        kept = self.used.copy()
-        kept[list(beyond)] = False
-        inner = np.flatnonzero(kept)
+        columns_left = self.used.copy()
+        columns_left[list(beyond)] = False
+        inner = np.flatnonzero(columns_left)
         inverse = _inverse(self.gram[np.ix_(inner, inner)])
         at = np.searchsorted(inner, np.asarray(columns))
         b, v = (inverse @ self.moments[inner])[at], inverse[np.ix_(at, at)]
@@ -198,10 +198,14 @@ def _distinct(gram: Array, needed: int) -> npt.NDArray[np.bool_]:
     used = np.zeros(len(gram), dtype=bool)
     for column in range(len(gram)):
         size = gram[column, column]
-        kept = np.flatnonzero(used)
+        distinct = np.flatnonzero(used)
         left = size
-        if kept.size and size > 0:
-            left -= gram[column, kept] @ _inverse(gram[np.ix_(kept, kept)]) @ gram[kept, column]
+        if distinct.size and size > 0:
+            left -= (
+                gram[column, distinct]
+                @ _inverse(gram[np.ix_(distinct, distinct)])
+                @ gram[distinct, column]
+            )
         used[column] = size > 0 and left > _ALIKE * size
         if column < needed and not used[column]:
             raise DataError("a contrast of the design repeats others, so it cannot be estimated")

@@ -107,19 +107,19 @@ def shrink(
     (shrunken means, their standard errors, standard deviation of the true interaction)
     """
     error = cell_errors(n, mean, variance, lent)
-    known = n > 0
-    filled = np.where(known, mean, 0.0)
-    w = np.where(known, 1 / error**2, 0.0)
+    filled_cells = n > 0
+    filled = np.where(filled_cells, mean, 0.0)
+    w = np.where(filled_cells, 1 / error**2, 0.0)
     prior, removed = _additive(filled, w)
     groups, options = n.shape
-    freedom = int(known.sum()) - groups - options + 1
+    freedom = int(filled_cells.sum()) - groups - options + 1
     square = 0.0
     if freedom > 0 and w.sum() > removed:
         q = float((w * (filled - prior) ** 2).sum())
         square = max(0.0, (q - freedom) / (float(w.sum()) - removed))
     if square > 0:  # the prior once more, with the weights that the interaction implies
-        prior, _ = _additive(filled, np.where(known, 1 / (error**2 + square), 0.0))
-    keep = np.where(known, square / (square + error**2), 0.0)
+        prior, _ = _additive(filled, np.where(filled_cells, 1 / (error**2 + square), 0.0))
+    keep = np.where(filled_cells, square / (square + error**2), 0.0)
     # Of a cell's level, its group's mean is known as well as all the group's customers tell it.
     common = np.sqrt(1 / np.maximum(w.sum(axis=0), 1 / error.max() ** 2))[None, :]
     left = np.sqrt(keep**2 * error**2 + (1 - keep) ** 2 * (np.minimum(common, error) ** 2 + square))
@@ -182,9 +182,9 @@ def _additive(mean: Floats, w: Floats) -> tuple[Floats, float]:
     X[np.arange(len(rows)), groups + columns] = 1
     flat = w.ravel()
     inverse = np.linalg.pinv((X * flat[:, None]).T @ X, hermitian=True)
-    found = inverse @ (X.T @ (flat * mean.ravel()))
+    levels = inverse @ (X.T @ (flat * mean.ravel()))
     removed = float(np.trace(inverse @ ((X * flat[:, None] ** 2).T @ X)))
-    return np.asarray((X @ found).reshape(groups, options)), removed
+    return np.asarray((X @ levels).reshape(groups, options)), removed
 
 
 def learn_best(trial: Trial, rows: Ints, *, method: str = "shrunken") -> Ints:
@@ -204,8 +204,8 @@ def learn_best(trial: Trial, rows: Ints, *, method: str = "shrunken") -> Ints:
     n, mean, variance = cells(trial, rows)
     if method == "single":
         size = n.sum(axis=1, keepdims=True)
-        known = np.where(n > 0, mean, np.nanmean(np.where(n > 0, mean, np.nan), axis=0))
-        best = int(np.argmax((size * known).sum(axis=0)))
+        means = np.where(n > 0, mean, np.nanmean(np.where(n > 0, mean, np.nan), axis=0))
+        best = int(np.argmax((size * means).sum(axis=0)))
         return np.full(trial.n_groups, best, dtype=np.int64)
     if method == "mean":
         return np.asarray(np.argmax(np.where(n > 0, mean, -np.inf), axis=1), dtype=np.int64)
@@ -235,9 +235,9 @@ def split_folds(trial: Trial, folds: int, seed: int | np.random.Generator) -> In
     sizes = np.diff(np.r_[starts, len(code)])
     rank = np.arange(len(code)) - np.repeat(starts, sizes)
     shift = np.repeat(rng.integers(folds, size=len(starts)), sizes)
-    found = np.empty(len(code), dtype=np.int64)
-    found[order] = (rank + shift) % folds
-    return found
+    fold = np.empty(len(code), dtype=np.int64)
+    fold[order] = (rank + shift) % folds
+    return fold
 
 
 def rounds(folds: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -289,15 +289,15 @@ def honest_scores(
     van der Laan (2016), "Statistical inference for the mean outcome under a possibly non-unique
     optimal treatment strategy", Annals of Statistics 44.
     """
-    found = {name: np.full(len(trial.outcome), np.nan) for name in learners}
-    for rest, held in rounds(folds):
+    collected = {name: np.full(len(trial.outcome), np.nan) for name in learners}
+    for rest, fold in rounds(folds):
         n, mean, _ = cells(trial, rest)
         overall = float(trial.outcome[rest].mean())
         guess = np.where(n > 0, mean, overall)
         for name, learn in learners.items():
-            found[name][held] = _scores(trial, held, learn(rest), guess)
+            collected[name][fold] = _scores(trial, fold, learn(rest), guess)
     valued = folds != folds.min()
-    return {name: scores[valued] for name, scores in found.items()}
+    return {name: scores[valued] for name, scores in collected.items()}
 
 
 def _scores(trial: Trial, rows: Ints, policy: Ints, guess: Floats) -> Floats:
@@ -369,13 +369,13 @@ def joint_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) 
     True
     """
     shrunken, _, spread = shrink(n, mean, variance, lent)
-    known = (n > 0).ravel()
+    filled = (n > 0).ravel()
     square = cell_errors(n, mean, variance, lent).ravel() ** 2
-    y = np.where(known, mean.ravel(), 0.0)
+    y = np.where(filled, mean.ravel(), 0.0)
     X = _design(*n.shape)
-    freedom = int(known.sum()) - sum(n.shape) + 1
-    top = 5 * max(spread, float(np.sqrt(np.median(square[known])))) if freedom > 0 else 0.0
-    parts = [_given(tau**2, y, square, known, X) for tau in np.linspace(0, top, _GRID)]
+    freedom = int(filled.sum()) - sum(n.shape) + 1
+    top = 5 * max(spread, float(np.sqrt(np.median(square[filled])))) if freedom > 0 else 0.0
+    parts = [_given(tau**2, y, square, filled, X) for tau in np.linspace(0, top, _GRID)]
     loglik = np.array([part[0] for part in parts])
     weight = np.exp(loglik - loglik.max())
     weight = weight / weight.sum()
@@ -397,16 +397,16 @@ def _design(groups: int, options: int) -> Floats:
 
 
 def _given(
-    tau2: float, y: Floats, square: Floats, known: npt.NDArray[np.bool_], X: Floats
+    tau2: float, y: Floats, square: Floats, filled: npt.NDArray[np.bool_], X: Floats
 ) -> tuple[float, Floats, Floats]:
     """Return the restricted log-likelihood, the cells' means and covariance, given tau."""
-    w = np.where(known, 1 / (square + tau2), 0.0)
-    told = (X * w[:, None]).T @ X
-    eigen, axes = np.linalg.eigh(told)
-    held = eigen > 1e-10 * eigen.max()  # a group or option that nobody got tells nothing
-    inverse = (axes[:, held] / eigen[held]) @ axes[:, held].T
+    w = np.where(filled, 1 / (square + tau2), 0.0)
+    information = (X * w[:, None]).T @ X
+    eigen, axes = np.linalg.eigh(information)
+    determined = eigen > 1e-10 * eigen.max()  # a group or option that nobody got tells nothing
+    inverse = (axes[:, determined] / eigen[determined]) @ axes[:, determined].T
     prior = X @ (inverse @ (X.T @ (w * y)))
-    loglik = np.log(w[known]).sum() - np.log(eigen[held]).sum()
+    loglik = np.log(w[filled]).sum() - np.log(eigen[determined]).sum()
     loglik = 0.5 * (loglik - (w * (y - prior) ** 2).sum())
     keep = tau2 * w
     left = (1 - keep)[:, None] * X

@@ -381,13 +381,13 @@ def arm_means(
     (1.28, 3.0, 7.61)
     """
     shapes, count = _shapes(one, two)
-    found = []
+    results = []
     for arm, other, (spread2, third), given in zip(
         (one, two), (two, one), shapes, means or (None, None), strict=True
     ):
         mean = arm.mean if given is None else np.asarray(given, dtype=np.float64)
-        found.append(_arm_mean(arm, other, spread2, third, count, level, mean, kept))
-    return found[0], found[1]
+        results.append(_arm_mean(arm, other, spread2, third, count, level, mean, kept))
+    return results[0], results[1]
 
 
 def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Array]:
@@ -395,10 +395,10 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
     parts = []
     for arm in (one, two):
         m = np.where(arm.amount > 0, arm.amount, np.nan)
-        known = np.isfinite(m)
-        k = np.where(known, arm.buyers, 0.0)
-        second = np.where(known, arm.second / m**2, 0.0)
-        third = np.where(known, np.maximum(arm.third / m**3, 0.0), 0.0)
+        finite = np.isfinite(m)
+        k = np.where(finite, arm.buyers, 0.0)
+        second = np.where(finite, arm.second / m**2, 0.0)
+        third = np.where(finite, np.maximum(arm.third / m**3, 0.0), 0.0)
         parts.append((k, second, third))
     count = np.asarray(parts[0][0] + parts[1][0])
     shapes = []
