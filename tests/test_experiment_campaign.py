@@ -91,7 +91,7 @@ def test_hillstrom_is_a_campaign_already(shared_data):
         given_campaign(source, RULES[:2])
     with pytest.raises(RuleError, match="matched by several"):
         given_campaign(source, [*RULES, "Again: mens = 1"])
-    made = segkit.experiment.read_assignment(
+    made = segkit.campaign.read_assignment(
         known.tested, shares=dict.fromkeys(known.arms, 1 / 3), covariates=known.covariates
     )
     ratio = made.balance.filter(covariate="sample ratio", level="all")

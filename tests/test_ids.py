@@ -294,7 +294,7 @@ def test_an_audience_says_which_lists_name_strangers():
     emails = [f"u{n}@x.org" for n in range(3)]
     people = pd.DataFrame({"customer_id": ids, "email": emails, "marketing_consent": [True] * 3})
     drawn = pl.DataFrame({"customer_id": ids, "offer": ["sale"] * 3, "segment": ["S1"] * 3})
-    terms = segkit.audience.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
+    terms = segkit.campaign.SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
 
     def made(optouts, given=drawn):
         listed = pd.DataFrame({"customer_id": optouts})

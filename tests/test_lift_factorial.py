@@ -117,7 +117,7 @@ def test_each_contrast_is_tested_once():
 def test_the_holdout_of_assign_factors_is_a_contrast_of_its_own():
     people = pl.DataFrame({"customer_id": [f"c{i}" for i in range(900)],
                            "segment": ["S1", "S2", "S3"] * 300})  # fmt: skip
-    made = segkit.experiment.assign_factors(
+    made = segkit.campaign.assign_factors(
         people, campaign_id="mv", at=datetime(2025, 3, 1, tzinfo=UTC), holdout=0.2,
         factors={"subject": ["plain", "question"], "saving": ["none", "ten", "twenty"]},
     )  # fmt: skip
