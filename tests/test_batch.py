@@ -30,7 +30,7 @@ from segkit.runner.markets import divide, slugs
 from segkit.runner.progress import Progress
 from segkit.runner.run import plan, run
 from segkit.runner.state import Journal, NotebookEnd
-from tests.kills import TOY, lay_out, try_out
+from tests.tools.kills import TOY, lay_out, try_out
 from tests.toy_notebooks import write_chain, write_notebook
 
 slow = pytest.mark.slow
@@ -445,7 +445,7 @@ def test_forced_twice_the_files_are_the_same_to_the_byte(batch, tmp_path):
 
 @slow
 def test_killed_at_random_nothing_half_shows_as_done_and_the_next_batch_completes(tmp_path):
-    """A few kills; fifty are `python -m tests.kills` (in tests/kills.py)."""
+    """A few kills; fifty are `python -m tests.tools.kills` (in tests/tools/kills.py)."""
     lay_out(tmp_path, markets=("Peru", "Chad"))
     seen = try_out(tmp_path, TOY, 4, longest=10.0, seed=int(time.time()))
     assert seen["kills"] == 4

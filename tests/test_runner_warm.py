@@ -18,8 +18,8 @@ from segkit.runner.manifest import read_json
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
 from segkit.runner.warm import WarmKernel, ask_for_kernel, threads
+from tests.tools.twice import digests
 from tests.toy_notebooks import write_chain, write_notebook
-from tests.twice import digests
 
 pytestmark = pytest.mark.skipif(not warm.POSSIBLE, reason="kernels are forked on Linux alone")
 running = import_module("segkit.runner.run")  # the package's own `run` is its function

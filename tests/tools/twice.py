@@ -1,4 +1,4 @@
-"""Does a run repeated give the same files? ``python -m tests.twice [--customers N] [--jobs N]``.
+"""Comparison of two runs of one source, file by file: ``python -m tests.tools.twice``.
 
 The simulated retailer goes through every notebook twice, in folders of their own, the second time
 with notebooks side by side; every table, figure and data file is compared by its digest.

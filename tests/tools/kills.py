@@ -1,7 +1,7 @@
-"""A batch is killed again and again: nothing half ever shows as done, and nothing stays behind.
+"""Batches killed again and again: nothing half done may show as done, nothing may stay behind.
 
-    python -m tests.kills --kills 50        on toy notebooks; with --real on the case study's
-    python -m tests.kills --kills 50 --aimed
+    python -m tests.tools.kills --kills 50        on toy notebooks; with --real on the case study's
+    python -m tests.tools.kills --kills 50 --aimed
 
 Each time the batch is started anew and killed at a random moment, until it comes through once;
 then a parameter changes, so that everything has to be run again, and it goes on. Aimed kills hit
@@ -305,7 +305,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         if given.real:
-            (place / "notebooks").symlink_to(Path(__file__).resolve().parents[1] / "notebooks")
+            (place / "notebooks").symlink_to(Path(__file__).resolve().parents[2] / "notebooks")
         else:
             lay_out(place)
         words = REAL if given.real else TOY if given.kernels else SINGLE

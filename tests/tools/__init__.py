@@ -1,0 +1,1 @@
+"""Programs that try runs at length, by hand: killed at random moments, and repeated."""
