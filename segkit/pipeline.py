@@ -74,7 +74,7 @@ SHOWN = (
 
 
 def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
-    """Which customers, described by what, does a source hold that has a survey and no purchases?
+    """Return the customers of a survey without purchases, with their answers as variables.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
     Returns
     -------
     table : polars.DataFrame
-        One row a respondent, the items as 1 and 0.
+        One row per respondent, the items as 1 and 0.
     items : list of str
         The yes/no items.
 
@@ -130,7 +130,7 @@ def require_customers(customers: int) -> None:
 
 @takes_frames
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
-    """Which variables should shape the segments?
+    """Choose the variables that shape the segments.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
 
 
 def link_source(source: Any, mapping: Any = None) -> Identities | None:
-    """Which identifiers of a source belong to one customer?
+    """Link the identifiers of a source that belong to one customer.
 
     Its tables ``links`` (identifiers seen together) and ``customers`` are read as one. A device
     joins nobody, for families share it: it leads to the one customer that it was seen with.
@@ -232,7 +232,7 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
 
 
 def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
-    """How far do these data carry a segmentation: good, attention or poor, and why?
+    """Judge the data quality for a segmentation: good, attention or poor, with reasons.
 
     Poor: a question of the audit blocks, or less than `POOR_KEPT` of the order lines is kept.
     Attention: less than `GOOD_KEPT` is kept, or there are warnings or months without orders.
@@ -255,14 +255,14 @@ def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CustomerSegments(Result):
-    """Order lines turned into segments, with every step on the way.
+    """Segments made from order lines, with the result of every step.
 
     Attributes
     ----------
     intake : Intake
         Clean tables and the ledger.
     table : CustomerTable
-        One row a customer.
+        One row per customer.
     segmentation : Segmentation
         Who is in which segment, and the model that scores others.
     profile : Profile
@@ -280,7 +280,7 @@ class CustomerSegments(Result):
         return self.segmentation.assignments
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a segment: size, revenue, and what marks it."""
+        """Return one row per segment: size, revenue, and what marks it."""
         return self.profile.to_frame()
 
     @property
@@ -315,7 +315,7 @@ def segment(
     calendar: str = "uk",
     seed: int = 0,
 ) -> CustomerSegments:
-    """Which segments do these customers fall into?
+    """Segment customers from order lines in one call.
 
     Intake, linking, customer table, clustering and profile with their defaults, which are the
     notebooks' too: one file has the same segments in both. Customers with returns alone are in no

@@ -41,12 +41,12 @@ def assign(
     earlier: pl.DataFrame | None = None,
     covariates: Sequence[str] = (),
 ) -> Assignment:
-    """Which customer goes into which arm, at random, repeatably, and within every segment?
+    """Assign customers to arms at random, repeatably, within every segment.
 
     Parameters
     ----------
     customers : DataFrame
-        customer_id, the segment, further columns; one row a customer.
+        customer_id, the segment, further columns; one row per customer.
     campaign_id : str
         Part of the hash's key: another campaign divides the customers afresh.
     arms : mapping of str to float
@@ -131,7 +131,7 @@ def assign_factors(
     eligibility: Eligibility | None = None,
     covariates: Sequence[str] = (),
 ) -> Assignment:
-    """Which customer gets which level of each factor (a multivariate test)?
+    """Assign customers at random to the levels of each factor (a multivariate test).
 
     Every factor is drawn by a hash of its own, independently of the others, so that all
     combinations occur in proportion to the product of the shares.
@@ -354,7 +354,7 @@ def read_assignment(
     segment: str = "segment",
     covariates: Sequence[str] = (),
 ) -> Assignment:
-    """Is an assignment that was drawn elsewhere balanced, and in the ratio that was asked for?
+    """Read an assignment made elsewhere, and test its sample ratio and balance.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Assignment(Result):
     counts : polars.DataFrame
         segment, arm, offer, customers.
     balance : polars.DataFrame
-        One row a covariate (level) and arm: value (mean or share), value_all, smd (standardised
+        One row per covariate (level) and arm: value (mean or share), value_all, smd (standardised
         difference of the arm from the rest), p_value, p_adjusted (Holm over all tests); the rows
         of covariate "sample ratio" (level: a segment or "all") hold share and expected share.
     shares : dict of str to float

@@ -37,7 +37,7 @@ from segkit.writing import check_format, private_folder, write_frame, write_whol
 
 @dataclass(frozen=True, slots=True)
 class SegmentContract:
-    """What a list's segments are, so that whoever uses it later knows what was agreed.
+    """Definition of a list's segments: model, centres or cuts, offers, consent.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ _NO_IDENTIFIERS = pl.DataFrame(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audience(Result):
-    """Lists ready for export, one an offer, with what was left out and why.
+    """Lists ready for export, one per offer, with the customers left out by reason.
 
     Attributes
     ----------

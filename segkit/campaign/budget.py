@@ -24,12 +24,12 @@ _NEED = ("segment", "offer", "customers", "gain", "cost")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Budget(Result):
-    """How many customers of each segment get each offer.
+    """Contacts per segment and offer, with profit and its uncertainty.
 
     Attributes
     ----------
     plan : polars.DataFrame
-        One row a segment and offer: segment (segment_name), offer, available (customers of the
+        One row per segment and offer: segment (segment_name), offer, available (customers of the
         segment), gain (expected profit of one contact before its cost, against no contact), error,
         cost, contacts, spend, profit (contacts times gain less cost), low, high (interval of the
         cell's profit), loss_share (chance that the contact earns less than it costs).
@@ -64,7 +64,7 @@ class Budget(Result):
     currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the plan, one row a segment and offer that gets contacts."""
+        """Return the plan, one row per segment and offer that gets contacts."""
         return self.plan.filter(pl.col("contacts") > 0)
 
     @property
@@ -129,7 +129,7 @@ def plan_budget(
     seed: int = 0,
     currency: str | None = None,
 ) -> Budget:
-    """How many customers of each segment should get which offer, for the greatest profit?
+    """Plan how many customers of each segment get which offer, for the greatest profit.
 
     Every customer gets one offer or none. The plan maximises the sum of contacts times (gain
     less cost), under the budget and caps, over whole numbers (linear programme, HiGHS).
@@ -137,7 +137,7 @@ def plan_budget(
     Parameters
     ----------
     gains : DataFrame
-        One row a segment and offer: segment, offer, customers (of the segment who may be
+        One row per segment and offer: segment, offer, customers (of the segment who may be
         contacted), gain (profit that one contact adds, before its cost), cost (of one contact);
         error (the gain's standard error; 0 without the column); loading (list of one length,
         whose root of summed squares is the error: a draw of the gain's error is its product with

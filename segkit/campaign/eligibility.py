@@ -28,7 +28,7 @@ UNRECORDED = ("refused", "granted")
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What is known of consent to one purpose by one channel.
+    """Recorded consent to one purpose by one channel.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ _HISTORY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Eligibility(Result):
-    """Who may be contacted, and why the others may not.
+    """Customers who may be contacted, and the others by reason.
 
     Attributes
     ----------
@@ -168,12 +168,12 @@ def eligible(
     within_days: int = 30,
     min_gap_days: int = 0,
 ) -> Eligibility:
-    """Who may be contacted at this moment?
+    """Check which customers may be contacted at a given time.
 
     Parameters
     ----------
     customers : DataFrame
-        customer_id, the consent column, and the segment's where asked for; one row a customer.
+        customer_id, the consent column, and the segment's where asked for; one row per customer.
     at : datetime or date
         The moment of assignment (UTC; a date stands for its first moment). Contacts and opt-outs
         at or after it are not looked at.
@@ -257,7 +257,7 @@ def eligible(
 
 
 def check_customers(customers: pl.DataFrame) -> None:
-    """Raise unless there is one row a customer, with an id."""
+    """Raise unless there is one row per customer, with an id."""
     require_columns(customers.columns, ["customer_id"], "customers")
     ids = customers.get_column("customer_id")
     if not len(ids):
@@ -267,7 +267,7 @@ def check_customers(customers: pl.DataFrame) -> None:
     twice = ids.filter(ids.is_duplicated()).n_unique()
     if twice:
         raise DataError(
-            f"{number(twice)} customers come more than once; give one row a customer (link the "
+            f"{number(twice)} customers come more than once; give one row per customer (link the "
             "identifiers first)"
         )
 

@@ -23,7 +23,7 @@ BEFORE = ("pre_converted", "pre_orders", "pre_revenue", "pre_visits")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FollowUp:
-    """What came of a campaign, or why that is not known.
+    """Outcomes of a campaign, or the reason why there are none.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def follow_up(
     window_days: float = 28,
     control: str = "",
 ) -> FollowUp:
-    """What did the assigned customers do?
+    """Read or derive the outcomes of the assigned customers.
 
     The simulated retailer answers the assignments; a source with outcomes per customer
     (Hillstrom's) hands them over; any other source's clean orders and events are read, which hold

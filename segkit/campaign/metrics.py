@@ -17,7 +17,7 @@ KINDS = ("proportion", "mean", "ratio")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as a power calculation sees it; made by `proportion`, `mean`, `ratio`, or `measure`.
+    """Metric of a power calculation; made by `proportion`, `mean`, `ratio` or `measure`.
 
     Attributes
     ----------
@@ -137,12 +137,12 @@ def measure(
     covariates: tuple[str, ...] = (),
     name: str = "",
 ) -> Metric:
-    """What do past data say of a metric: base, spread, and what CUPED would save?
+    """Measure a metric on past data: base, variance, and the share that CUPED removes.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a customer.
+        One row per customer.
     outcome : str
         A 0/1 or Boolean column gives a proportion, another number a mean.
     denominator : str, optional

@@ -29,7 +29,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TargetRule:
-    """One line of the table: who meets the condition gets the offer.
+    """Rule that gives customers who meet a condition an offer.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class TargetRule:
 
 @dataclass(frozen=True, slots=True)
 class OfferRules:
-    """A table of rules that says which offer each customer gets.
+    """Table of rules that gives customers their offers.
 
     The rule of the smallest priority that a customer meets decides; rules of one priority go in
     the table's order. Where a rule's cap is reached, who is left falls to the next rule that it
@@ -151,7 +151,7 @@ class OfferRules:
         return {"rules": [one.text for one in self.rules]}
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a rule: rule, condition, offer, priority, cap."""
+        """Return one row per rule: rule, condition, offer, priority, cap."""
         rows = [
             (one.rule.name, write(one.rule.condition), one.offer, one.rule.priority, one.cap)
             for one in self.rules
@@ -172,7 +172,7 @@ class OfferRules:
         self, customers: pl.DataFrame, *, offers: Sequence[str] | None = None,
         rank_by: str | None = None, seed: int = 0,
     ) -> Offered:  # fmt: skip
-        """Which offer does each customer get, and who is left without one?
+        """Apply the rules: each customer's offer, and who has none.
 
         Parameters
         ----------
@@ -260,7 +260,7 @@ class OfferRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offered(Result):
-    """Which offer each customer gets by the rules, and what the rules leave open.
+    """Offer per customer by the rules, and the customers without one.
 
     Attributes
     ----------

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pilot(Result):
-    """What the pilot taught.
+    """Result of a pilot: offer values by segment, the policy and its value.
 
     Attributes
     ----------
     cells : polars.DataFrame
-        One row a segment and offer: segment, segment_name, offer, customers, mean (of the
+        One row per segment and offer: segment, segment_name, offer, customers, mean (of the
         outcome) with low and high (Wilson for 0/1 outcomes, else normal), payoff (its mean),
         payoff_shrunken (moved towards "every offer does the same everywhere") with payoff_error
         and payoff_loading (list: how the cells' errors hang together, see
@@ -98,7 +98,7 @@ class Pilot(Result):
     currency: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the cells, one row a segment and offer, without the lists of loadings."""
+        """Return the cells, one row per segment and offer, without the lists of loadings."""
         return self.cells.drop("payoff_loading")
 
     @property
@@ -233,7 +233,7 @@ def read_pilot(
     seed: int = 0,
     currency: str | None = None,
 ) -> Pilot:
-    """Which offer serves which segment, and does tailoring pay?
+    """Estimate the best offer for each segment, and whether tailoring pays.
 
     Every customer's offer was drawn at random. Which offer is best in each segment is learnt from
     some customers and valued on others, against giving everyone the offer that is best for all
@@ -242,7 +242,7 @@ def read_pilot(
     Parameters
     ----------
     frame : DataFrame
-        One row a customer: customer_id, offer, the segment as of the pilot's assignment, the
+        One row per customer: customer_id, offer, the segment as of the pilot's assignment, the
         outcome, the payoff.
     outcome : str
         0/1 or a number: what the cells show.

@@ -96,7 +96,7 @@ SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Power(Result):
-    """What a test can see.
+    """Power of a test: sizes of its arms, smallest detectable effects, curve.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Power(Result):
         return self.effect / self.metric.base if self.metric.base > 0 else math.nan
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row an arm: arm, customers, and what the design can see."""
+        """Return one row per arm: arm, customers, and what the design can see."""
         return pl.DataFrame(
             {
                 "arm": list(self.n),
@@ -249,7 +249,7 @@ def sample_size(
     comparisons: int | None = None,
     sides: str = "two-sided",
 ) -> Power:
-    """How many customers does a test need?
+    """Compute how many customers a test needs.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def power_of(
     comparisons: int | None = None,
     sides: str = "two-sided",
 ) -> Power:
-    """How likely does a test of given size find a given effect?
+    """Compute the power of a test of given size for a given effect.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def smallest_effect(
     comparisons: int | None = None,
     sides: str = "two-sided",
 ) -> Power:
-    """What is the smallest increase that a test of given size is likely to find?
+    """Compute the smallest increase that a test of given size detects with the given power.
 
     Parameters
     ----------

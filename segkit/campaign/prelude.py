@@ -1,4 +1,4 @@
-"""What is known before a campaign: customers, segments, past window, earlier test of the offers."""
+"""Data to design a campaign on: customers, segments, past window, an earlier test of offers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prelude(Result):
-    """What a campaign can be designed on.
+    """Data that a campaign is designed on.
 
     Attributes
     ----------
     customers : polars.DataFrame
-        One row a customer: customer_id, segment, segment_name (null for those in none), what is
+        One row per customer: customer_id, segment, segment_name (null for those in none), what is
         known of it, email and consents where the source has them.
     past : polars.DataFrame or None
         The last ``window_days`` before the campaign, as if it had been one: customer_id,
@@ -164,7 +164,7 @@ def before_campaign(
     traits: pl.DataFrame | None = None,
     currency: str | None = None,
 ) -> Prelude:
-    """What is known before a campaign, from clean tables, segments and their model?
+    """Collect what is known before a campaign from clean tables, segments and their model.
 
     Segments of the earlier test's customers, and of the past window's, are those that the model
     gives them on what was known the day before: a segment that saw the answers would flatter
@@ -255,7 +255,7 @@ def given_campaign(
     source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45,
     currency: str | None = None,
 ) -> Prelude:  # fmt: skip
-    """What does a source hold that is a campaign already, with outcomes and no purchases by date?
+    """Read a source that is a campaign already, with outcomes and no purchases by date.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ def audience_of_run(
     region: str | None = None,
     min_cell: int = 20,
 ) -> Audience:
-    """Which customers of a finished run go on which list?
+    """Build the audience lists of a finished run.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentPower(Result):
-    """What a test of given size can see in each segment and in all together.
+    """Power of a test of given size in each segment and in all together.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class SegmentPower(Result):
     shares: dict[str, float]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a segment, all together first."""
+        """Return one row per segment, all together first."""
         return self.table
 
     @property
@@ -112,12 +112,12 @@ def power_by_segment(
     alpha: float = 0.05,
     customers: Mapping[str, int] | None = None,
 ) -> SegmentPower:
-    """What can the test see in each segment, and is each large enough?
+    """Compute the smallest detectable effect and the needed size in each segment.
 
     Parameters
     ----------
     past : DataFrame
-        One row a customer of an earlier period as long as the test's: the outcome, the segment.
+        One row per customer of an earlier period as long as the test's: the outcome, the segment.
     outcome : str
         0/1 or a number.
     shares : mapping of str to float

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentationTest(Result):
-    """What two segmentations' tailored campaigns earn, and whether they differ.
+    """Profit of two segmentations' tailored campaigns, and their difference.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ def assign_segmentations(
     seed: int = 0,
     eligibility: Eligibility | None = None,
 ) -> Assignment:
-    """How are two segmentations made the arms of one test?
+    """Assign customers at random to two segmentations as arms of one test.
 
     Each customer is given one of the segmentations at random and gets the offer that this one
     holds ready for its segment. The frame also says what the other would have given (columns
@@ -200,7 +200,7 @@ def assign_segmentations(
 def read_segmentation_test(
     frame: pl.DataFrame, outcome: str, *, names: tuple[str, str], level: float = 0.95
 ) -> SegmentationTest:
-    """Which segmentation earned more, in a test whose arms they were?
+    """Compare the profit of two segmentations in a test whose arms they were.
 
     Customers to whom both give the same offer have no effect by design; only the others are
     compared (Welch), and the difference is counted per customer of all.
@@ -257,7 +257,7 @@ def compare_segmentations(
     pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 5,
     level: float = 0.95, seed: int = 0, currency: str | None = None,
 ) -> SegmentationTest:  # fmt: skip
-    """Which of two segmentations would earn more, read from one pilot with random offers?
+    """Estimate which of two segmentations would earn more, from one pilot with random offers.
 
     Parameters
     ----------

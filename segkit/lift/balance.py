@@ -1,4 +1,4 @@
-"""Was the split as planned, and were the arms alike before the campaign?"""
+"""Sample ratio of the arms against the plan, and balance of covariates before the campaign."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ FAR = 0.1  # standardised difference from which a covariate is worth a look
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleRatio(Result):
-    """Whether arms hold as many customers as planned.
+    """Test of the arms' sizes against the planned shares.
 
     Attributes
     ----------
     table : DataFrame
-        One row a group ("all customers" first): segment, customers, chi_square, p_value, p_adjusted
-        (Holm over segments; the whole stands alone), as_planned, and a column of counts an arm.
+        One row per group ("all customers" first): segment, customers, chi_square, p_value,
+        p_adjusted (Holm over segments; the whole stands alone), as_planned, a count per arm.
     planned : dict of str to float
         Planned share of each arm.
     alpha : float
@@ -48,7 +48,7 @@ class SampleRatio(Result):
     alpha: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the tests, one row a group."""
+        """Return the tests, one row per group."""
         return self.table
 
     @property
@@ -97,12 +97,12 @@ def sample_ratio(
     segment: str | None = "segment",
     alpha: float = 0.01,
 ) -> SampleRatio:
-    """Are the arms as large as planned, overall and in each segment?
+    """Test whether the arms are as large as planned, overall and in each segment.
 
     Parameters
     ----------
     outcomes : Outcomes or DataFrame
-        One row a customer with arm, optionally segment.
+        One row per customer with arm, optionally segment.
     planned : mapping of str to float, optional
         Planned weight of each arm; by default what a column planned_share says, else equal ones.
     segment : str or None
@@ -168,12 +168,12 @@ def _told(frame: pl.DataFrame) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Balance(Result):
-    """Whether the arms were alike before the campaign.
+    """Balance of the arms before the campaign.
 
     Attributes
     ----------
     table : DataFrame
-        One row a covariate and arm: covariate, arm, mean_arm, mean_control, standardised
+        One row per covariate and arm: covariate, arm, mean_arm, mean_control, standardised
         (difference in standard deviations), p_value (Welch), p_adjusted (Holm over all rows).
     control : str
     alpha : float
@@ -184,7 +184,7 @@ class Balance(Result):
     alpha: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the balance, one row a covariate and arm."""
+        """Return the balance, one row per covariate and arm."""
         return self.table
 
     @property
@@ -230,12 +230,12 @@ def check_balance(
     control: str,
     alpha: float = 0.01,
 ) -> Balance:
-    """Were the arms alike before the campaign?
+    """Compare the arms' covariates before the campaign.
 
     Parameters
     ----------
     outcomes : Outcomes or DataFrame
-        One row a customer with arm and the covariates (numeric, known before the assignment).
+        One row per customer with arm and the covariates (numeric, known before the assignment).
     covariates : sequence of str
     control : str
     alpha : float

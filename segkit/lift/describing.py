@@ -1,4 +1,4 @@
-"""Changes from before to after a campaign without random assignment: descriptions, not lift."""
+"""Changes from before to after a campaign that was not randomised: descriptions, not lift."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NOW, EARLIER, BEYOND = "before and after", "the same weeks a year before", "beyo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change(Result):
-    """Change of customers who were chosen, from before to after a campaign.
+    """Changes of contacted customers from before to after a campaign.
 
     Attributes
     ----------
     table : DataFrame
-        One row a group and comparison: group (an arm, or "difference in differences"), comparison
+        One row per group and comparison: group (an arm, or "difference in differences"), comparison
         ("before and after"; with orders that reach back a year also "the same weeks a year before"
         and "beyond the year before", the difference of the two), customers, before, after, change,
         low, high (per customer), change_per_day (per customer; null for conversion).

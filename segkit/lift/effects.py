@@ -41,7 +41,7 @@ KINDS = ("share", "mean", "ratio")
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """One figure, defined so that two people compute the same.
+    """A key figure with its numerator, denominator and kind.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ def choose_metrics(
 
 
 def kpi_table(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
-    """What does each figure mean, and over what is it counted?
+    """List each key figure with its definition and denominator.
 
     Returns
     -------
@@ -210,7 +210,7 @@ WITHHELD = "withheld, too few buyers"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """A figure in an arm against the control.
+    """Effect on a key figure: an arm against the control.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ _ANY = "any treatment"
 
 
 class Layout:
-    """The coded design: which columns stand for which contrast, and the rows' groups.
+    """Coded design: columns of each contrast, and the group of each row.
 
     Factors and blocks are effect coded (a factor of two levels: -1 and 1), the control's factors
     zero; rows that are coded alike share one row of the table.
@@ -40,7 +40,7 @@ class Layout:
     Parameters
     ----------
     parts : DataFrame
-        The factors as strings, `CONTROL`, and the blocks; one row a customer.
+        The factors as strings, `CONTROL`, and the blocks; one row per customer.
     factors : list of str
     interactions : int
         Highest number of factors in an interaction.
@@ -213,7 +213,7 @@ class Factorial(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a contrast: effect (words), factors, order (0 any treatment against the control, 1
+        One row per contrast: effect (words), factors, order (0 any treatment against the control, 1
         main effect, 2 interaction of two factors, ...), freedom (of the test's numerator), value,
         low, high, error (null where a factor has more than two levels), statistic (t for one
         degree of freedom, else F), p_value, p_adjusted (Holm over all rows), few, verdict
@@ -222,10 +222,10 @@ class Factorial(Result):
         A main effect's value is the second level's mean less the first's, averaged over the other
         factors; an interaction's is the difference of such differences.
     means : DataFrame
-        One row a level: factor, level, customers, buyers (customers with an outcome other than
+        One row per level: factor, level, customers, buyers (customers with an outcome other than
         zero), value (least-squares mean: the other factors' levels count alike), low, high.
     cells : DataFrame
-        One row a combination of levels: the factors, customers, buyers, value (plain mean).
+        One row per combination of levels: the factors, customers, buyers, value (plain mean).
     metric, label, kind : str
     level : float
     errors, sums : str
@@ -323,7 +323,7 @@ def factorial_effects(
     Parameters
     ----------
     outcomes : Outcomes or DataFrame
-        The factors' columns, the metric's outcome, blocks and covariates, one row a customer.
+        The factors' columns, the metric's outcome, blocks and covariates, one row per customer.
     factors : sequence of str
         Columns with the levels; null for the control.
     metric : str or Kpi

@@ -1,4 +1,4 @@
-"""Did the campaign work, and for whom: every figure, arm and segment from one scan."""
+"""Lift on every key figure, by arm and segment, from one scan of the outcomes."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def measure_lift(
     power: float = 0.8,
     randomised: bool = True,
 ) -> Lift:
-    """Did the campaign work, and for whom?
+    """Measure the lift of each arm over the control, overall and by segment.
 
     Parameters
     ----------
     outcomes : Outcomes, DataFrame or LazyFrame
-        One row a customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
+        One row per customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
         columns), covariates; customer_id, assigned_at and segment_as_of are checked if there.
         Zero stands for "nothing happened"; nulls are refused.
     control : str

@@ -1,4 +1,4 @@
-"""Did it pay: added revenue, cost, profit and return per assigned customer."""
+"""Added revenue, cost, profit and return on investment per assigned customer."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ ROUNDING = 1e-12  # of the cost a customer: a smaller difference of costs is non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Money(Result):
-    """What the campaign earned, by arm and segment.
+    """Profit of a campaign, by arm and segment.
 
     Attributes
     ----------
     table : DataFrame
-        One row an arm and segment ("all customers" first): arm, control, segment, customers,
+        One row per arm and segment ("all customers" first): arm, control, segment, customers,
         buyers and buyers_control (with revenue that is not zero), revenue_arm and revenue_control
         (per assigned customer), added_revenue, added_cost (per assigned customer), added_profit,
         each profit and revenue with _low and _high; total_revenue, total_cost, total_profit with
@@ -75,7 +75,7 @@ class Money(Result):
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the money, one row an arm and segment."""
+        """Return the money, one row per arm and segment."""
         return self.table
 
     @property
@@ -165,7 +165,7 @@ def campaign_profit(
     currency: str | None = None,
     repeats: int | None = None,
 ) -> Money:
-    """Did the campaign pay: what did it add per assigned customer, and in all?
+    """Compute added revenue, profit and return of a campaign, per customer and in total.
 
     Added revenue is the difference of the arms' mean revenue over *assigned* customers, buyers or
     not; over all customers segments are weighted by their size in the arm. Added profit is

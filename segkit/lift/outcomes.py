@@ -26,7 +26,7 @@ def settle_assignments(
     arms: Sequence[str] | None = None,
     window: timedelta,
 ) -> tuple[pl.DataFrame, list[Issue]]:
-    """Bring assignments to one row a customer, and count what was in the way.
+    """Reduce assignments to one row per customer, and count what was dropped.
 
     The first assignment counts, whatever came later (intention to treat): what a customer was
     given first was drawn at random, a change may not have been. Two arms at one time leave no
@@ -146,7 +146,7 @@ def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes(Result):
-    """One row an assigned customer: arm, segment, what happened in the window, what was before.
+    """Outcomes per assigned customer: arm, segment, figures in the window and before it.
 
     Attributes
     ----------
@@ -285,7 +285,7 @@ def derive_outcomes(
     data_until: datetime | None = None,
     randomised: bool = True,
 ) -> Outcomes:
-    """What did each assigned customer do in the window after the assignment?
+    """Derive each assigned customer's outcomes in the window after the assignment.
 
     The window is ``[assigned_at, assigned_at + window_days)``, for every customer of every arm.
     What lies before feeds covariates (and `describe_change`) alone; a customer whose window reaches

@@ -1,4 +1,4 @@
-"""May one look every day? Effects day by day with limits that hold at all looks."""
+"""Effects day by day, with confidence limits that hold at all looks together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DailyLift(Result):
-    """The difference in conversion by day since the assignment.
+    """Difference in conversion by day since the assignment.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ def daily_lift(
     days: int | None = None,
     level: float = 0.95,
 ) -> DailyLift:
-    """On which day could one have stopped, had one looked every day?
+    """Compute the difference in conversion day by day, with always-valid confidence limits.
 
     All customers count from their assignment; each day shows who has converted so far. The limits
     are Robbins' mixture (`segkit.stats.intervals.always_valid`): they hold at all days together.

@@ -35,7 +35,7 @@ POLICIES = ("these segments", "everyone", "nobody")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentPolicy(Result):
-    """Which segments to contact, and what that pays.
+    """Segments worth contacting, and the profit of contacting them.
 
     Attributes
     ----------
@@ -118,12 +118,12 @@ def segment_policy(
     level: float = 0.95,
     seed: int = 0,
 ) -> SegmentPolicy:
-    """What does it pay to contact only the segments that a contact moves?
+    """Choose the segments to contact, and estimate the profit against all and none.
 
     Parameters
     ----------
     frame : DataFrame
-        One row a customer: customer_id, the arm (randomised), the segment as of the assignment,
+        One row per customer: customer_id, the arm (randomised), the segment as of the assignment,
         the outcome.
     outcome : str
     treatment, control : str

@@ -84,7 +84,7 @@ class Sums:
         return bool(below > RETURNS * some)
 
     def amounts(self, arm: int, column: str, rows: Sequence[int] | None = None) -> Amounts:
-        """Return a column's amounts in one arm, an array with one entry a segment.
+        """Return a column's amounts in one arm, an array with one entry per segment.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ def sum_up(
     Parameters
     ----------
     frame : DataFrame or LazyFrame
-        One row a customer.
+        One row per customer.
     columns : sequence of str
         Numeric or Boolean outcomes (and covariates); their squares are summed too.
     pairs : sequence of (str, str)
@@ -332,7 +332,7 @@ def attach_segments(
     assignments : DataFrame
         customer_id, assigned_at.
     segments : DataFrame
-        customer_id, segment; one row a customer.
+        customer_id, segment; one row per customer.
     as_of : date
         The last day of data from which the segments were computed.
 
@@ -358,7 +358,7 @@ def attach_segments(
     require_columns(assignments.columns, ["customer_id", "assigned_at"], "the assignments")
     require_columns(segments.columns, ["customer_id", "segment"], "the segments")
     if segments["customer_id"].n_unique() < segments.height:
-        raise DataError("a customer stands in two segments; give one row a customer")
+        raise DataError("a customer stands in two segments; give one row per customer")
     own = segments.select("customer_id", pl.col("segment").cast(pl.String))
     joined = assignments.drop("segment", "segment_as_of", strict=False).join(
         own, on="customer_id", how="left", maintain_order="left"
@@ -450,7 +450,7 @@ def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
     twice = counted["rows"].item() - counted["n"].item()
     if twice:
         raise DataError(
-            f"{twice:,} rows are of customers who come twice; lift needs one row a customer "
+            f"{twice:,} rows are of customers who come twice; lift needs one row per customer "
             "(derive_outcomes says what to do with customers assigned twice)"
         )
 

@@ -30,7 +30,7 @@ LEARNERS = {
 
 
 class Constant:
-    """A model that has learnt one number: for an arm whose outcomes are all equal."""
+    """Constant prediction for an arm whose outcomes are all equal."""
 
     def __init__(self, value: float) -> None:
         self.value = value
@@ -41,7 +41,7 @@ class Constant:
 
 
 class Probability:
-    """A fitted classifier of 0/1 seen as a regression: it predicts the chance of a 1."""
+    """Fitted 0/1 classifier as a regression: it predicts the probability of a 1."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -130,7 +130,7 @@ _MOST_LEVELS = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uplift(Result):
-    """Estimated effects, customer by customer, each from models that never saw the customer.
+    """Estimated effect per customer, from models that were not fitted to that customer.
 
     Attributes
     ----------
@@ -219,12 +219,12 @@ def fit_uplift(
     level: float = 0.95,
     seed: int = 0,
 ) -> Uplift:
-    """Whom does the campaign move, judged on customers whom the models have not seen?
+    """Estimate each customer's uplift by models fitted to other customers.
 
     Parameters
     ----------
     frame : DataFrame
-        One row a customer: customer_id, the arm (randomised), the outcome, and features known
+        One row per customer: customer_id, the arm (randomised), the outcome, and features known
         before the assignment. Customers of other arms are left out.
     outcome : str
         0/1 or continuous.

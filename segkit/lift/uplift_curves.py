@@ -124,7 +124,7 @@ def coefficient(
     convention: str = "qini",
     negative: bool = True,
 ) -> float:
-    """How much better than at random does a score order customers, as a share of the perfect?
+    """Compute the area above random order as a share of a perfect score's.
 
     The area between curve and random line over that of the perfect curve (0/1 outcomes), in
     scikit-uplift's conventions: ``qini_auc_score`` and ``uplift_auc_score``.
@@ -163,7 +163,7 @@ def uplift_at(
     share: float = 0.3,
     strategy: str = "overall",
 ) -> float:
-    """What is the effect among the best share of customers, by score?
+    """Estimate the effect among the customers with the highest scores.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpliftCurve(Result):
-    """A curve of what contacting the best share of customers gains.
+    """Uplift or Qini curve: gain from contacting the customers with the highest scores.
 
     Attributes
     ----------
@@ -333,7 +333,7 @@ def uplift_curve(
     name: str = "the outcome",
     strata: npt.ArrayLike | None = None,
 ) -> UpliftCurve:
-    """How well does a score order customers by what a contact does to them?
+    """Compute the uplift or Qini curve of a score, with its confidence band.
 
     The scores must come from models that did not see these customers' outcomes (`fit_uplift`
     sees to it); the treatment must have been given at random.

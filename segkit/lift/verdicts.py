@@ -111,7 +111,7 @@ def _verdict(alpha: float) -> pl.Expr:
 def guardrails(
     effects: pl.DataFrame, metrics: Sequence[Kpi], margins: Mapping[str, float], level: float
 ) -> pl.DataFrame:
-    """Did it do harm: is each guardrail worse by less than its margin?
+    """Test whether each guardrail is worse by less than its margin.
 
     Non-inferiority over all customers: the one-sided limit of the difference towards harm, at the
     given level, must lie short of the margin. Without a declared margin nothing can be shown.
@@ -166,12 +166,12 @@ SCALES = ("difference", "relative", "shrunk")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lift(Result):
-    """What the campaign changed, overall and by segment.
+    """Lift of a campaign, overall and by segment.
 
     Attributes
     ----------
     effects : DataFrame
-        One row a figure, arm and segment ("all customers" first): metric, label, kind, use
+        One row per figure, arm and segment ("all customers" first): metric, label, kind, use
         ("causal" or "descriptive"), arm, control, segment, customers_arm, customers_control,
         value_arm, value_control, difference with _low and _high and its standard error, relative
         (share of the control's value) with _low and _high (infinite: unbounded), p_value, few
@@ -181,7 +181,7 @@ class Lift(Result):
         interval), smallest_effect (by the error without effect),
         verdict, and shrunk with _low and _high (segments alone).
     heterogeneity : DataFrame
-        One row a figure and arm: segments, scale, q, freedom, p_value (Cochran), i_squared,
+        One row per figure and arm: segments, scale, q, freedom, p_value (Cochran), i_squared,
         q_crossing, p_crossing (Gail and Simon). Empty without segments. Q is weighted by the
         segments' errors under equal effects (`segkit.stats.group_effects`), not by their own.
     guardrails : DataFrame
@@ -209,7 +209,7 @@ class Lift(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the effects, one row a figure, arm and segment."""
+        """Return the effects, one row per figure, arm and segment."""
         return self.effects
 
     @property

@@ -1,4 +1,4 @@
-"""Who shops here? Every number that the five archetypes are made of, in one place, as data."""
+"""The five archetypes of customers: all of their numbers, as data."""
 
 from __future__ import annotations
 

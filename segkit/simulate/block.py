@@ -202,7 +202,7 @@ def _broken_time(
 def _write(
     frame: pl.DataFrame, changes: list[tuple[int, str, str, object]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Put the cells in; return the dirty frame and one row a defect with its original value."""
+    """Put the cells in; return the dirty frame and one row per defect with its original value."""
     noted: dict[int, tuple[int, str, str, str | None]] = {}
     columns: dict[str, pl.Series] = {}
     for name in {column for _, _, column, _ in changes}:
@@ -340,7 +340,7 @@ def written(
 
 
 def _customers(world: World, people: People, ids: pl.DataFrame) -> pl.DataFrame:
-    """Write the raw customers table, one row a main account."""
+    """Write the raw customers table, one row per main account."""
     columns = ("account_id", "email", "device_id", "loyalty_id")
     return ids.select(columns).hstack(describe(people, world.calendar))
 

@@ -259,7 +259,7 @@ def make_catalogue(root: np.uint64, calendar: Calendar) -> Catalogue:
 
 
 def _price_changes(draws: Draws, usual: Floats, calendar: Calendar) -> pl.DataFrame:
-    """One row a product and price: product, first day, price; staggered product by product."""
+    """One row per product and price: product, first day, price; staggered product by product."""
     number = max(1, round(_CHANGES * calendar.days / 1096))
     product, step = spread_out(np.full(len(usual), number + 1))
     each = draws.child(product, step, "price change")

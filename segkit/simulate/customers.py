@@ -31,7 +31,7 @@ _LIFE_SHAPE = 4.0  # of the gamma time until a customer drops out
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Some customers and all that is true of them; every array has one entry a customer.
+    """Some customers and all that is true of them; every array has one entry per customer.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which random number belongs to this customer, order or line? One stream by counter for each.
+"""Random numbers by counter: a stream for each customer, order and line.
 
 Every number is a hash of (seed, what it is for, which customer, which order, which line). So no
 draw depends on how many customers there are, on the batch they are made in, or on what another

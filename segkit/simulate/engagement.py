@@ -1,4 +1,4 @@
-"""What do customers do besides buying? Site visits, carts left behind, newsletters opened."""
+"""Simulated engagement: site visits, abandoned carts, newsletters opened."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def make_lines(
     -------
     DataFrame
         basket (row), line, person, product, day, time, quantity, price (list price in pounds),
-        share (money off), channel; one row a line.
+        share (money off), channel; one row per line.
     """
     wanted, _ = kept_share(people, catalogue)
     counts = 1 + baskets.draws.poisson("lines", wanted[baskets.person] - 1)

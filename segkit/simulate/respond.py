@@ -1,4 +1,4 @@
-"""What follows a campaign? Events and orders of the assigned customers, from planted answers."""
+"""Events and orders of a campaign's assigned customers, from planted answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GUEST_INVERSE = pow(purchases.GUEST_FACTOR, -1, purchases.GUESTS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Response:
-    """What the assigned customers did.
+    """Orders and events of the assigned customers.
 
     Attributes
     ----------
