@@ -18,7 +18,7 @@ from segkit.frames import takes_frames
 from segkit.result import Result
 
 if TYPE_CHECKING:
-    from segkit.cluster.outcome import Segmentation
+    from segkit.cluster.segments import Segmentation
     from segkit.datasets import Source
     from segkit.features import CustomerTable
     from segkit.ingest import Audit, Intake
@@ -102,7 +102,7 @@ def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
     >>> items, table["cheap"].to_list()
     (['cheap'], [1, 0])
     """
-    from segkit.cluster.latent_model import read_answers
+    from segkit.cluster.latent import read_answers
 
     if "survey" not in source.tables:
         raise DataError(f"{source.name} holds neither purchases nor a survey")
@@ -286,7 +286,7 @@ class CustomerSegments(Result):
     @property
     def text(self) -> str:
         """The segments in words, and how many raw lines were rejected on the way."""
-        from segkit.cluster.outcome import CAVEAT
+        from segkit.cluster.segments import CAVEAT
 
         apart = sum(self.intake.ledger.reasons().values())
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.table.notes)

@@ -12,11 +12,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from segkit.display import first_sentence, table_html
 from segkit.errors import DataError, ModelError
 from segkit.stored import name_of, name_of_path, type_of, upgrade_fields, version_of
+from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,6 +77,64 @@ class Result:
         if not isinstance(made, cls):
             raise ModelError(f"expected a stored {cls.__name__}, got {type(made).__name__}")
         return made
+
+
+class StoredModel(Result):
+    """Base of the models that are fitted, kept as legible JSON and applied later; never pickled.
+
+    A model says what it is in ``KIND`` and writes itself with `to_data`; ``_read`` is the inverse.
+    """
+
+    __slots__ = ()
+    KIND: ClassVar[str]  # "segkit_model" in its file
+    FORMAT: ClassVar[int] = 1
+
+    @abstractmethod
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a model from `to_data`'s data, which may be anything."""
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a model from `to_data`'s data.
+
+        Raises
+        ------
+        ModelError
+            If these are the data of no such model, of a later format, or lack a field.
+        """
+        if not isinstance(data, Mapping) or data.get("segkit_model") != cls.KIND:
+            kind = f"{cls.KIND.removesuffix('s')} model"
+            raise ModelError(f"this is not a segkit {kind} (no 'segkit_model': {cls.KIND!r})")
+        if data.get("format") != cls.FORMAT:
+            raise ModelError(
+                f"the model is of format {data.get('format')}; this segkit reads format "
+                f"{cls.FORMAT}"
+            )
+        try:
+            return cls._read(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the {cls.__name__} cannot be read: {error!r}") from error
+
+    def save(self, path: Path | str) -> Path:
+        """Write the model as JSON and return the path."""
+        text = json.dumps(self.to_data(), indent=1, ensure_ascii=False, allow_nan=False)
+        return write_whole(path, text + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If the file is absent, is no JSON, or holds no model of this kind.
+        """
+        return cls.from_data(read_json(path, "model file"))
 
 
 def encode(value: Any) -> Any:

@@ -18,7 +18,7 @@ from segkit.spreadsheets import restore
 from segkit.writing import PARQUET, write_frame
 
 if TYPE_CHECKING:
-    from segkit.cluster.scoring import Scorer
+    from segkit.cluster.model import SegmentScorer
     from segkit.features import CustomerTable
 
 __all__ = ["Scored", "score_file", "write_assignments"]
@@ -83,7 +83,7 @@ class Scored(Result):
 
 
 def score_file(
-    model: Scorer | Path | str,
+    model: SegmentScorer | Path | str,
     data: Path | str,
     *,
     mapping: Any = None,
@@ -121,7 +121,7 @@ def score_file(
         If the model cannot be read, or holds no definitions by which features could be built from
         raw data, or others.
     """
-    from segkit.cluster.scoring import load_model
+    from segkit.cluster.model import load_model
 
     scorer = load_model(model) if isinstance(model, str | Path) else model
     path = Path(data)
@@ -135,7 +135,7 @@ def score_file(
     return _scored(scorer, built.frame, made)
 
 
-def _scored(scorer: Scorer, table: pl.DataFrame, made_from: str) -> Scored:
+def _scored(scorer: SegmentScorer, table: pl.DataFrame, made_from: str) -> Scored:
     result = scorer.score(table)
     counts = dict(result["segment"].drop_nulls().value_counts().iter_rows())
     rows = [(one, name, counts.get(one, 0)) for one, name in scorer.names.items()]

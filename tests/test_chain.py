@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.cluster.outcome import CAVEAT
+from segkit.cluster.segments import CAVEAT
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.ingest.people import links_from
 from segkit.simulate.retailer import sample_retailer

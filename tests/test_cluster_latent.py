@@ -5,9 +5,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from segkit.cluster.latent import cluster_latent, fit_classes
-from segkit.cluster.latent_model import LatentModel, read_answers
-from segkit.cluster.scoring import load_model
+from segkit.cluster.latent import LatentModel, cluster_latent, fit_classes, read_answers
+from segkit.cluster.model import load_model
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.result import decode, encode
 from tests.reference.clusters import (

@@ -9,12 +9,10 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from segkit.cluster.gower import gower, learn_space
-from segkit.cluster.medoids import mean_silhouette, pam
-from segkit.cluster.mixed import cluster_mixed
-from segkit.cluster.mixed_model import MixedModel
+from segkit.cluster.gower import gower, learn_space, mean_silhouette, pam
+from segkit.cluster.mixed import MixedModel, cluster_mixed
+from segkit.cluster.model import load_model
 from segkit.cluster.prototypes import fit_prototypes
-from segkit.cluster.scoring import load_model
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.result import decode, encode
 from segkit.transform import Transform

@@ -7,9 +7,8 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from segkit.cluster.mixture import cluster_mixture
-from segkit.cluster.mixture_model import MixtureModel
-from segkit.cluster.scoring import load_model
+from segkit.cluster.mixture import MixtureModel, cluster_mixture
+from segkit.cluster.model import load_model
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.result import decode, encode
 from segkit.transform import Transform

@@ -7,8 +7,8 @@ import pytest
 
 from segkit.cluster.batches import cluster_parquet
 from segkit.cluster.model import SegmentModel
-from segkit.cluster.naming import WORDS, marks, name_segments
 from segkit.cluster.segmentation import cluster_customers
+from segkit.cluster.segments import WORDS, marks, name_segments
 from segkit.errors import ColumnError, ModelError, SourceError
 from segkit.result import decode, encode
 from segkit.transform import Column, Transform

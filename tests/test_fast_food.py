@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.cluster.latent_model import read_answers
+from segkit.cluster.latent import read_answers
 from segkit.transform import Transform
 
 

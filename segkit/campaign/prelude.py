@@ -19,7 +19,7 @@ from segkit.schema import fields
 
 if TYPE_CHECKING:
     from segkit.campaign import Audience
-    from segkit.cluster.scoring import Scorer
+    from segkit.cluster.model import SegmentScorer
     from segkit.datasets import Source
     from segkit.ingest import Intake
 
@@ -154,7 +154,7 @@ def before_campaign(
     taken: Intake,
     table: pl.DataFrame,
     segments: pl.DataFrame,
-    model: Scorer,
+    model: SegmentScorer,
     *,
     as_of: date,
     window_days: int = WINDOW_DAYS,
@@ -178,7 +178,7 @@ def before_campaign(
         The customer table as of ``as_of``.
     segments : DataFrame
         customer_id, segment, segment_name.
-    model : Scorer
+    model : SegmentScorer
         The segments' model (`segkit.load_model`).
     as_of : date
     window_days : int
@@ -437,7 +437,7 @@ def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, fl
 
 
 def _placed(
-    taken: Intake, model: Scorer, day: date, calendar: str, traits: pl.DataFrame | None
+    taken: Intake, model: SegmentScorer, day: date, calendar: str, traits: pl.DataFrame | None
 ) -> pl.DataFrame:
     """Return the segments that the model gives on what was known at the end of a day."""
     from segkit.features import build_features

@@ -10,9 +10,9 @@ from segkit.cluster.methods import compare_methods as compare_methods
 from segkit.cluster.mixed import cluster_mixed as cluster_mixed
 from segkit.cluster.mixture import cluster_mixture as cluster_mixture
 from segkit.cluster.model import SegmentModel as SegmentModel
-from segkit.cluster.outcome import Segmentation as Segmentation
-from segkit.cluster.scoring import load_model as load_model
+from segkit.cluster.model import load_model as load_model
 from segkit.cluster.segmentation import cluster_customers as cluster_customers
+from segkit.cluster.segments import Segmentation as Segmentation
 from segkit.cluster.stability import assess_stability as assess_stability
 from segkit.cluster.structure import assess_structure as assess_structure
 from segkit.cluster.twostep import two_step as two_step

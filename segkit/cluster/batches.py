@@ -19,7 +19,7 @@ from segkit.errors import DataError, SourceError, require_columns
 from segkit.result import Result
 
 if TYPE_CHECKING:
-    from segkit.cluster.outcome import Segmentation
+    from segkit.cluster.segments import Segmentation
 
 BATCH_ROWS = 500_000
 SAMPLE_ROWS = 20_000

@@ -1,39 +1,233 @@
-"""Which type of respondent is this? Latent classes behind yes/no survey items, chosen by BIC.
-
-StepMix 3.0.0 (MIT, May 2026) comes to the same optima (tests/reference/clusters.py) but is not
-used: it brings pandas and tqdm, builds on private parts of scikit-learn, which kept it from new
-releases for a year and a half, and what is needed of it here is one short loop.
-"""
+"""Latent classes behind yes/no survey items, chosen by BIC: fit, segmentation and model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from segkit.cluster.division import Division, by_size, segment_ids
-from segkit.cluster.latent_model import LatentClass, LatentModel, answer_deviances, read_answers
-from segkit.cluster.matrix import feature_rows
-from segkit.cluster.mixture_model import probabilities
-from segkit.cluster.naming import name_segments
-from segkit.cluster.scoring import reaches
+from segkit.cluster.matrix import Floats, feature_rows
+from segkit.cluster.model import ALIKE, ProbabilityScorer, probabilities, reaches
+from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import ColumnError, DataError, ModelError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.result import check_number
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Floats = NDArray[np.float64]
+
+ANSWERS = {"yes": 1.0, "y": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "n": 0.0, "false": 0.0, "0": 0.0}
+
 
 EDGE = 1e-9  # probabilities stay so far from 0 and 1, that logarithms exist
 TOLERANCE = 1e-9  # of the log-likelihood, relative
 MOST_STEPS = 5_000
 SAME = 1e-3  # log-likelihoods nearer than this are one optimum
+
+
+def read_answers(frame: pl.DataFrame, items: Sequence[str]) -> Floats:
+    """Return yes/no answers as 1 and 0, a missing one as NaN.
+
+    Booleans, the numbers 0 and 1, and the words yes, no, true, false, y, n (in any case) are read.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    items : sequence of str
+
+    Returns
+    -------
+    array (n, items)
+
+    Raises
+    ------
+    ColumnError
+        If an item is absent.
+    DataError
+        If an answer is none of these (which, in which item).
+
+    Examples
+    --------
+    >>> read_answers(pl.DataFrame({"cheap": ["Yes", "no", None]}), ["cheap"]).ravel().tolist()
+    [1.0, 0.0, nan]
+    """
+    require_columns(frame.columns, items, "the survey")
+    columns = []
+    for name in items:
+        series = frame.get_column(name)
+        kind = series.dtype
+        if kind.is_numeric() or kind == pl.Boolean:
+            values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            odd = series.filter(pl.Series(~(np.isnan(values) | np.isin(values, (0.0, 1.0)))))
+        elif kind == pl.String or isinstance(kind, pl.Enum | pl.Categorical):
+            tidy = series.cast(pl.String).str.strip_chars().str.to_lowercase()
+            read = tidy.replace_strict(ANSWERS, default=None, return_dtype=pl.Float64)
+            odd = series.filter(read.is_null() & series.is_not_null())
+            values = read.fill_null(float("nan")).to_numpy()
+        else:
+            raise ColumnError(f"{name} must hold yes/no answers; it is {kind}")
+        if len(odd):
+            raise DataError(
+                f"{name} holds {odd[0]!r} ({len(odd)} such rows); latent classes take yes/no "
+                f"answers: {', '.join(ANSWERS)}"
+            )
+        columns.append(values)
+    return np.column_stack(columns)
+
+
+def answer_deviances(answers: Floats, weights: Floats, yes: Floats) -> Floats:
+    """Return -2 log(weight x probability of the answers) of every row under every class.
+
+    A missing answer says nothing. Elementwise, so that a row has the same bits in any company.
+
+    Parameters
+    ----------
+    answers : array (n, items)
+    weights : array (k,)
+    yes : array (k, items)
+        Probability of a yes in each class, strictly between 0 and 1.
+
+    Returns
+    -------
+    array (n, k)
+    """
+    total = np.tile(-2 * np.log(weights), (len(answers), 1))
+    said, unsaid = -2 * np.log(yes), -2 * np.log1p(-yes)
+    for item, column in enumerate(np.ascontiguousarray(answers.T)):
+        for group in range(len(weights)):
+            total[:, group] += np.where(
+                column == 1, said[group, item], np.where(column == 0, unsaid[group, item], 0.0)
+            )
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class LatentClass:
+    """One class: how often its members say yes to each item.
+
+    Attributes
+    ----------
+    id, name : str
+    size : int
+        Customers whose most probable class it was at the fit.
+    weight : float
+        Its share of the mixture.
+    yes : dict of str to float
+        Item to the probability of a yes.
+    reach : float
+        Distance beyond which a customer is unlike any.
+    """
+
+    id: str
+    name: str
+    size: int
+    weight: float
+    yes: dict[str, float]
+    reach: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentModel(ProbabilityScorer):
+    """What is needed to say how probable each latent class is for a customer's answers.
+
+    Attributes
+    ----------
+    items : tuple of str
+    classes : tuple of LatentClass
+    rows : int
+        Customers at the fit.
+    seed : int
+    version : str
+        segkit's version at the fit.
+    """
+
+    KIND: ClassVar[str] = "latent"
+    PARTS: ClassVar[str] = "classes"
+
+    items: tuple[str, ...]
+    classes: tuple[LatentClass, ...]
+    rows: int
+    seed: int
+    version: str
+
+    def check_part(self, one: LatentClass) -> None:
+        """Raise ``ModelError`` unless one class has a probability of a yes to every item."""
+        check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
+        if set(one.yes) != set(self.items):
+            raise ModelError(
+                f"class {one.id} must have one probability for each of {', '.join(self.items)}; "
+                f"got {', '.join(map(str, one.yes)) or 'none'}"
+            )
+        for item, share in one.yes.items():
+            check_number(f"the probability of {item} in {one.id}", share, above=0, below=1)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
+        return self.items
+
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Leave nobody out: a missing answer says nothing.
+
+        Without any answer the largest class is the most probable.
+        """
+        return pl.Series("reason", [None] * frame.height, dtype=pl.String)
+
+    def distances(self, frame: pl.DataFrame) -> Floats:
+        """Return -2 log(weight x probability of the answers) of each row, shape (n, k)."""
+        weights = np.array([one.weight for one in self.classes])
+        yes = np.array([[one.yes[item] for item in self.items] for one in self.classes])
+        return answer_deviances(read_answers(frame, self.items), weights, yes)
+
+    def describe(self, one: LatentClass) -> dict[str, Any]:
+        """Return a class's weight and the probability of a yes to each item."""
+        return {"weight": one.weight, **one.yes}
+
+    @property
+    def text(self) -> str:
+        """What the model was fitted on, and what its flag means."""
+        return (
+            f"{number(len(self.classes))} latent classes from {number(len(self.items))} yes/no "
+            f"items of {number(self.rows)} customers. New customers go to the most probable "
+            f"class; one whose answers are rarer in it than those of {percent(ALIKE)} of its own "
+            "customers at the fit is flagged as unlike any."
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
+            "segkit_version": self.version,
+            "customers": self.rows,
+            "seed": self.seed,
+            "items": list(self.items),
+            "segments": [
+                {
+                    "id": c.id, "name": c.name, "customers": c.size, "weight": c.weight,
+                    "yes": c.yes, "unlike_beyond": c.reach,
+                }
+                for c in self.classes
+            ],
+        }  # fmt: skip
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        classes = tuple(
+            LatentClass(
+                c["id"], c["name"], c["customers"], c["weight"], dict(c["yes"]),
+                c["unlike_beyond"],
+            )
+            for c in data["segments"]
+        )  # fmt: skip
+        items = tuple(data["items"])
+        return cls(items, classes, data["customers"], data["seed"], data["segkit_version"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +333,7 @@ def cluster_latent(
     starts: int = 20,
     words: Mapping[str, tuple[str, str]] | None = None,
     seed: int = 0,
-) -> Division:
+) -> Segmentation:
     """Divide respondents by their yes/no answers, with each one's probability of each class.
 
     Parameters
@@ -160,7 +354,7 @@ def cluster_latent(
 
     Returns
     -------
-    Division
+    Segmentation
         With ``posterior``; ``compared`` holds k, bic, log_likelihood, parameters, reached (starts
         that came to the best), admitted (no more parameters than the patterns of answers can
         tell, and no class without customers), chosen.
@@ -253,12 +447,13 @@ def _classes(
     order = by_size(answer_deviances(answers, fit.weights, fit.yes).argmin(axis=1), fit.yes)
     weights, yes = fit.weights[order], fit.yes[order]
     deviance = answer_deviances(answers, weights, yes)
-    counts = np.bincount(deviance.argmin(axis=1), minlength=len(order))
+    groups = deviance.argmin(axis=1)
+    counts = np.bincount(groups, minlength=len(order))
     overall = np.nanmean(answers, axis=0)
     apart = (yes - overall) / np.sqrt(overall * (1 - overall))
     plain = {item: (item.lower(), f"not-{item.lower()}") for item in items}
     names = name_segments(apart, items, {**plain, **words})
-    reach = reaches(deviance)
+    reach = reaches(deviance.min(axis=1), groups)
     return tuple(
         LatentClass(
             name, names[g], int(counts[g]), float(weights[g]),
@@ -276,7 +471,7 @@ def _model(items: list[str], classes: tuple[LatentClass, ...], rows: int, seed: 
 
 def _division(
     table: pl.DataFrame, model: LatentModel, compared: pl.DataFrame, dropped: list[str], starts: int
-) -> Division:
+) -> Segmentation:
     result = model.score(table)
     row = compared.filter("chosen").row(0, named=True)
     weights = np.array([one.weight for one in model.classes])
@@ -288,7 +483,7 @@ def _division(
         notes.append("One class has a lower BIC than any other number: no evidence of types.")
     if dropped:
         notes.append(f"Left out, as everyone answers alike: {', '.join(dropped)}.")
-    return Division(
+    return Segmentation(
         assignments=result.select("customer_id", "segment", "segment_name", "probability"),
         posterior=model.posterior(table),
         model=model,

@@ -13,9 +13,8 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
-from segkit.cluster.gower import gower, learn_space
+from segkit.cluster.gower import gower, learn_space, mean_silhouette
 from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
-from segkit.cluster.medoids import mean_silhouette
 from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers

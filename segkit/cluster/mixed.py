@@ -1,36 +1,224 @@
-"""Segments from numbers, categories, ranks and yes/no marks together."""
+"""Segments from numbers, categories, ranks and yes/no marks together: fit and model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from segkit.cluster.division import Division, by_size, segment_ids
-from segkit.cluster.gower import Encoded, Space, gower, learn_space
-from segkit.cluster.matrix import feature_rows
-from segkit.cluster.medoids import mean_silhouette, pam
-from segkit.cluster.mixed_model import WAYS, Example, MixedModel, distances_to
-from segkit.cluster.naming import name_segments
-from segkit.cluster.prototypes import default_gamma, fit_prototypes, joined_codes
-from segkit.cluster.scoring import reaches
-from segkit.display import number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.cluster.gower import MISSING, Encoded, Space, gower, learn_space, mean_silhouette, pam
+from segkit.cluster.matrix import Floats, Ints, feature_rows
+from segkit.cluster.model import ALIKE, SegmentScorer, reaches
+from segkit.cluster.prototypes import costs, default_gamma, fit_prototypes, joined_codes
+from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
+from segkit.display import number, percent
+from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.frames import takes_frames
+from segkit.result import check_number
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+
+WAYS = {
+    "medoids": "k-medoids by Gower's distance",
+    "hierarchical": "average linkage by Gower's distance",
+    "prototypes": "k-prototypes",
+}
+
 
 SAMPLE = 3_000
 STARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One segment: the medoid or prototype that stands for it.
+
+    Attributes
+    ----------
+    id, name : str
+    size : int
+        Customers at the fit.
+    centre : dict
+        Column to value: the medoid's own, or the prototype's (means turned back into original
+        units, the most frequent category).
+    numbers, codes, marks : tuple
+        The same as it is compared: `segkit.cluster.gower.Encoded`, None where missing. A
+        prototype's marks stand among the codes.
+    reach : float
+        Distance beyond which a customer is unlike any.
+    """
+
+    id: str
+    name: str
+    size: int
+    centre: dict[str, Any]
+    numbers: tuple[float | None, ...]
+    codes: tuple[int, ...]
+    marks: tuple[float | None, ...]
+    reach: float
+
+
+def distances_to(
+    found: Encoded, examples: tuple[Example, ...] | list[Example], method: str, gamma: float | None
+) -> Floats:
+    """Return each row's distance to each example, shape (n, k).
+
+    Gower's, or for prototypes the root of the squared distance plus gamma times the mismatches; a
+    missing number lies at the mean of all customers there, a missing category is one of its own.
+    """
+    if method == "prototypes":
+        points, modes = _stack(examples, "numbers"), np.array([e.codes for e in examples])
+        cost = costs(np.nan_to_num(found.numbers), joined_codes(found), points, modes, gamma or 0)
+        return np.sqrt(cost, out=cost)
+    other = Encoded(
+        _stack(examples, "numbers"),
+        np.array([e.codes for e in examples], dtype=np.int64),
+        _stack(examples, "marks"),
+        np.zeros(len(examples), dtype=np.int64),
+    )
+    return gower(found, other)
+
+
+def _stack(examples: tuple[Example, ...] | list[Example], what: str) -> Floats:
+    rows = [[np.nan if v is None else v for v in getattr(e, what)] for e in examples]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixedModel(SegmentScorer):
+    """What is needed to assign a customer by numbers, categories, ranks and yes/no marks.
+
+    Attributes
+    ----------
+    space : Space
+        How the columns are read and scaled.
+    examples : tuple of Example
+    method : str
+        "medoids", "hierarchical" or "prototypes".
+    gamma : float or None
+        Weight of a mismatch, for prototypes.
+    rows, fitted_rows : int
+        Customers of the fit, and those that the segments were found on.
+    seed : int
+    version : str
+        segkit's version at the fit.
+    """
+
+    KIND: ClassVar[str] = "mixed"
+    PARTS: ClassVar[str] = "examples"
+
+    space: Space
+    examples: tuple[Example, ...]
+    method: str
+    gamma: float | None
+    rows: int
+    fitted_rows: int
+    seed: int
+    version: str
+
+    def check_part(self, one: Example) -> None:
+        """Raise ``ModelError`` unless one segment's example has a place for every column."""
+        if self.method not in WAYS:
+            raise ModelError(unknown("method of a stored model", str(self.method), WAYS))
+        space, joined = self.space, self.method == "prototypes"
+        levels = [len(known) for known in space.categorical.values()]
+        if joined:
+            check_number("the weight of a mismatch", self.gamma, least=0)
+            levels += [2] * len(space.asymmetric)
+        marks = () if joined else space.asymmetric
+        wanted = {"numbers": len(space.number_names), "codes": len(levels), "marks": len(marks)}
+        for what, length in wanted.items():
+            got = len(getattr(one, what))
+            if got != length:
+                raise ModelError(f"{what} of {one.id} must be {length}, one a column; got {got}")
+        for value in (*one.numbers, *one.marks):
+            if value is not None:
+                check_number(f"a number of {one.id}", value)
+        for code, count in zip(one.codes, levels, strict=True):
+            if not isinstance(code, int) or not MISSING <= code < count:
+                raise ModelError(f"a category of {one.id} must be below {count}; got {code!r}")
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
+        return self.space.features
+
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, row by row, which value cannot be read; null where all can."""
+        return self.space.find_unfit(frame)
+
+    def distances(self, frame: pl.DataFrame) -> Floats:
+        """Return each row's distance to each segment's example, shape (n, k)."""
+        return distances_to(self.space.encode(frame), self.examples, self.method, self.gamma)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Score rows, and count those of their categories and ranks that the fit has not seen.
+
+        Such a category differs from all that were seen, such a rank counts as missing.
+        """
+        rows = self.space.encode(frame)
+        distances = distances_to(rows, self.examples, self.method, self.gamma)
+        unseen = pl.Series(rows.unseen, dtype=pl.Int64)
+        return self._scored(frame, distances).with_columns(unseen=unseen)
+
+    def describe(self, one: Example) -> dict[str, Any]:
+        """Return what a segment's example is like."""
+        return one.centre
+
+    @property
+    def text(self) -> str:
+        """What the model was fitted on, and what its flag means."""
+        return (
+            f"{number(len(self.examples))} segments by {WAYS[self.method]} from "
+            f"{number(len(self.features))} columns of {number(self.rows)} customers. New "
+            f"customers go to the nearest; one farther from it than {percent(ALIKE)} of the "
+            "segment's own customers were at the fit is flagged as unlike any. A category that "
+            "was not there at the fit differs from all that were."
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
+            "segkit_version": self.version,
+            "method": self.method,
+            "gamma": self.gamma,
+            "customers": self.rows,
+            "fitted_customers": self.fitted_rows,
+            "seed": self.seed,
+            "columns": self.space.to_data(),
+            "segments": [
+                {
+                    "id": e.id, "name": e.name, "customers": e.size, "centre": e.centre,
+                    "numbers": list(e.numbers), "codes": list(e.codes), "marks": list(e.marks),
+                    "unlike_beyond": e.reach,
+                }
+                for e in self.examples
+            ],
+        }  # fmt: skip
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        examples = tuple(
+            Example(
+                e["id"], e["name"], e["customers"], dict(e["centre"]), tuple(e["numbers"]),
+                tuple(e["codes"]), tuple(e["marks"]), e["unlike_beyond"],
+            )
+            for e in data["segments"]
+        )  # fmt: skip
+        return cls(
+            Space.from_data(data["columns"]), examples, data["method"], data["gamma"],
+            data["customers"], data["fitted_customers"], data["seed"],
+            data["segkit_version"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +249,7 @@ def cluster_mixed(
     sample: int = SAMPLE,
     starts: int = STARTS,
     seed: int = 0,
-) -> Division:
+) -> Segmentation:
     """Divide customers by columns of several kinds.
 
     "medoids": the k customers nearest to all others by Gower's distance (PAM, exact on at most
@@ -105,7 +293,7 @@ def cluster_mixed(
 
     Returns
     -------
-    Division
+    Segmentation
         ``compared`` holds k, silhouette, cost (mean distance, or sum of costs), reached, chosen.
 
     Raises
@@ -281,7 +469,7 @@ def _model(given: _Given, bare: list[Example], method: str, seed: int) -> MixedM
     bare = [bare[g] for g in order]
     distances = distances_to(given.found, bare, method, given.gamma)
     groups = distances.argmin(axis=1)
-    counts, reach = np.bincount(groups, minlength=len(bare)), reaches(distances)
+    counts, reach = np.bincount(groups, minlength=len(bare)), reaches(distances.min(axis=1), groups)
     names = _names(given.space, given.found, groups)
     examples = tuple(
         Example(name, names[g], int(counts[g]), e.centre, e.numbers, e.codes, e.marks, reach[g])
@@ -320,7 +508,7 @@ def _means(part: Floats, overall: Floats) -> Floats:
 
 def _division(
     given: _Given, model: MixedModel, tried: list[dict[str, Any]], best: dict[str, Any], starts: int
-) -> Division:
+) -> Segmentation:
     compared = pl.DataFrame(
         [
             {**{key: one[key] for key in ("k", "silhouette", "cost", "reached")},
@@ -350,7 +538,7 @@ def _division(
             else "a column counts at its mean where one of two customers lacks it"
         )
         notes.append(f"With missing values: {treated}.")
-    return Division(
+    return Segmentation(
         assignments=model.score(given.table).select("customer_id", "segment", "segment_name"),
         posterior=None,
         model=model,

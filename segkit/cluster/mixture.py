@@ -1,4 +1,4 @@
-"""Which cloud is a customer from, and how surely? Gaussian mixtures, chosen by BIC."""
+"""Gaussian mixtures of customers, chosen by BIC: fit, segmentation and model."""
 
 from __future__ import annotations
 
@@ -6,34 +6,225 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from segkit.cluster.division import Division, by_size, segment_ids
-from segkit.cluster.matrix import distinct_rows, fair_order, feature_rows, fitted_transform
-from segkit.cluster.mixture_model import Component, MixtureModel, deviances, probabilities
-from segkit.cluster.naming import name_segments
-from segkit.cluster.scoring import reaches
+from segkit.cluster.matrix import (
+    Floats,
+    distinct_rows,
+    fair_order,
+    feature_rows,
+    fitted_transform,
+)
+from segkit.cluster.model import ALIKE, ProbabilityScorer, probabilities, reaches
+from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.live import steps
+from segkit.result import check_number, check_numbers
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 SHAPES = ("full", "tied", "diag", "spherical")
 MAX_ROWS = 20_000
 # Variance that every component has at least in every direction, where all customers have one.
 FLOOR = 1e-4
 SAME = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One segment of a mixture.
+
+    Attributes
+    ----------
+    id, name : str
+    size : int
+        Customers whose most probable segment it was at the fit.
+    weight : float
+        Its share of the mixture.
+    centre : dict of str to float
+        Location in original units (see the transform for what kind of mean it is).
+    mean : tuple of d floats
+        The same in the transformed matrix.
+    factor : tuple of d tuples of d floats
+        Upper triangular F with F Fᵀ the inverse covariance: ``(x - mean) F`` has unit variance.
+    reach : float
+        Distance beyond which a customer is unlike any.
+    """
+
+    id: str
+    name: str
+    size: int
+    weight: float
+    centre: dict[str, float]
+    mean: tuple[float, ...]
+    factor: tuple[tuple[float, ...], ...]
+    reach: float
+
+
+def deviances(X: Floats, components: tuple[Component, ...] | list[Component]) -> Floats:
+    """Return -2 log(weight x density) of every row under every component.
+
+    Summed column after column with elementwise operations alone, so that a row has the same bits
+    alone and in a batch.
+
+    Parameters
+    ----------
+    X : array (n, d)
+    components : sequence of k Component
+
+    Returns
+    -------
+    array (n, k)
+
+    Examples
+    --------
+    >>> one = Component("S1", "", 1, 1.0, {}, (0.0,), ((1.0,),), 9.0)
+    >>> deviances(np.array([[0.0], [2.0]]), [one]).round(3).tolist()
+    [[1.838], [5.838]]
+    """
+    total = np.empty((X.shape[0], len(components)))
+    columns = np.ascontiguousarray(X.T)
+    for place, component in enumerate(components):
+        factor = np.array(component.factor)
+        gaps = [column - middle for column, middle in zip(columns, component.mean, strict=True)]
+        flat = X.shape[1] * np.log(2 * np.pi) - 2 * np.log(np.diag(factor)).sum()
+        value = np.full(X.shape[0], flat - 2 * np.log(component.weight))
+        for j in range(X.shape[1]):
+            part = np.zeros(X.shape[0])
+            for i in np.flatnonzero(factor[:, j]):
+                part += gaps[i] * factor[i, j]
+            value += part * part
+        total[:, place] = value
+    return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixtureModel(ProbabilityScorer):
+    """What is needed to say how probable each segment of a Gaussian mixture is for a customer.
+
+    Attributes
+    ----------
+    transform : Transform
+        Fitted steps from the customer table's columns to the matrix.
+    components : tuple of Component
+    shape : str
+        Of the covariances: "full", "tied", "diag" or "spherical".
+    definitions : dict of str to str
+        Feature to its definition, where the customer table gave one.
+    as_of : date or None
+    rows, fitted_rows : int
+        Customers of the fit, and those that EM ran on.
+    seed : int
+    version : str
+        segkit's version at the fit.
+    """
+
+    KIND: ClassVar[str] = "mixture"
+    PARTS: ClassVar[str] = "components"
+
+    transform: Transform
+    components: tuple[Component, ...]
+    shape: str
+    definitions: dict[str, str]
+    as_of: date | None
+    rows: int
+    fitted_rows: int
+    seed: int
+    version: str
+
+    def check_part(self, one: Component) -> None:
+        """Raise ``ModelError`` unless one segment has a mean and a covariance of all columns."""
+        d = len(self.features)
+        check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
+        check_numbers(f"the mean of {one.id}", one.mean, d)
+        if len(one.factor) != d:
+            raise ModelError(f"the factor of {one.id} must have {d} rows; got {len(one.factor)}")
+        for place, row in enumerate(one.factor):
+            check_numbers(f"row {place} of the factor of {one.id}", row, d)
+            check_number(f"the diagonal of the factor of {one.id}", row[place], above=0)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
+        return self.transform.names
+
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, row by row, which value cannot be read; null where all can."""
+        return self.transform.find_unfit(frame)
+
+    def distances(self, frame: pl.DataFrame) -> Floats:
+        """Return -2 log(weight x density) of each row in each segment, shape (n, k)."""
+        return deviances(self.transform.apply(frame), self.components)
+
+    def describe(self, one: Component) -> dict[str, Any]:
+        """Return a segment's weight and its centre in original units."""
+        return {"weight": one.weight, **one.centre}
+
+    @property
+    def text(self) -> str:
+        """What the model was fitted on, and what its flag means."""
+        when = f" as of {self.as_of.isoformat()}" if self.as_of else ""
+        return (
+            f"{number(len(self.components))} segments by a Gaussian mixture ({self.shape} "
+            f"covariances) from {number(len(self.features))} features of {number(self.rows)} "
+            f"customers{when}. New customers go to the most probable segment; one less likely "
+            f"under it than {percent(ALIKE)} of its own customers were at the fit is flagged as "
+            "unlike any."
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
+            "segkit_version": self.version,
+            "shape": self.shape,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "customers": self.rows,
+            "fitted_customers": self.fitted_rows,
+            "seed": self.seed,
+            "definitions": self.definitions,
+            "segments": [
+                {
+                    "id": c.id, "name": c.name, "customers": c.size, "weight": c.weight,
+                    "centre": c.centre, "mean": list(c.mean),
+                    "factor": [list(row) for row in c.factor], "unlike_beyond": c.reach,
+                }
+                for c in self.components
+            ],
+            "transform": self.transform.to_data(),
+        }  # fmt: skip
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        components = tuple(
+            Component(
+                c["id"], c["name"], c["customers"], c["weight"], dict(c["centre"]),
+                tuple(c["mean"]), tuple(tuple(row) for row in c["factor"]),
+                c["unlike_beyond"],
+            )
+            for c in data["segments"]
+        )  # fmt: skip
+        return cls(
+            Transform.from_data(data["transform"]),
+            components,
+            data["shape"],
+            dict(data["definitions"]),
+            date.fromisoformat(data["as_of"]) if data["as_of"] else None,
+            data["customers"],
+            data["fitted_customers"],
+            data["seed"],
+            data["segkit_version"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +258,7 @@ def cluster_mixture(
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
     seed: int = 0,
-) -> Division:
+) -> Segmentation:
     """Divide customers by a mixture of normal clouds, with each one's probability of each segment.
 
     Every number of segments is fitted with every shape of covariance, and the lowest BIC is taken:
@@ -101,7 +292,7 @@ def cluster_mixture(
 
     Returns
     -------
-    Division
+    Segmentation
         With ``posterior``; ``compared`` holds k, shape, bic, log_likelihood, parameters, smallest
         (customers of the smallest segment), reached (starts that came to the best), admitted,
         chosen.
@@ -235,7 +426,7 @@ def _components(
     means = np.array([X[groups == g].mean(axis=0) for g in range(chosen.k)])
     names = name_segments((means - X.mean(axis=0)) / spread, transform.names, words)
     counts = np.bincount(groups, minlength=chosen.k)
-    reach = reaches(deviance)
+    reach = reaches(deviance.min(axis=1), groups)
     return tuple(
         Component(
             name, names[g], int(counts[g]), c.weight, c.centre, c.mean, c.factor, reach[g]
@@ -251,7 +442,7 @@ def _division(
     admitted: list[Candidate],
     chosen: Candidate,
     starts: int,
-) -> Division:
+) -> Segmentation:
     result = model.score(table)
     compared = pl.DataFrame(
         [
@@ -276,7 +467,7 @@ def _division(
     )
     sample = model.fitted_rows < model.rows
     rows = f" on a random {number(model.fitted_rows)} of them" if sample else ""
-    return Division(
+    return Segmentation(
         assignments=result.select("customer_id", "segment", "segment_name", "probability"),
         posterior=model.posterior(table),
         model=model,

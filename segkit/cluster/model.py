@@ -1,25 +1,324 @@
-"""A segmentation as a readable file: who is assigned where, today and next year."""
+"""Segment models: fitted once, kept as legible JSON, applied to any customers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
 from segkit.cluster.kmeans import squared_distances
-from segkit.cluster.scoring import ALIKE, check_renaming, score_rows, scored
-from segkit.cluster.stored import StoredModel
+from segkit.cluster.matrix import Floats, Ints
 from segkit.display import number, percent
-from segkit.errors import ModelError
+from segkit.errors import ModelError, unknown
 from segkit.frames import takes_frames
-from segkit.result import check_number, check_numbers
+from segkit.result import (
+    StoredModel,
+    check_customers,
+    check_names,
+    check_number,
+    check_numbers,
+    read_json,
+)
 from segkit.transform import CENTRES, Transform
 
-FORMAT = 1
+# Share of the customers of the fit, per segment, that the flag "unlike any" leaves alone.
+ALIKE = 0.995
+KINDS: dict[str, tuple[str, str]] = {
+    "segments": ("segkit.cluster.model", "SegmentModel"),
+    "mixture": ("segkit.cluster.mixture", "MixtureModel"),
+    "latent": ("segkit.cluster.latent", "LatentModel"),
+    "mixed": ("segkit.cluster.mixed", "MixedModel"),
+}
+
+
+class SegmentScorer(StoredModel):
+    """Base of the models that assign customers to segments.
+
+    What stands for a segment (``parts``, in the field named by ``PARTS``) has an ``id``, a
+    ``name``, a ``size`` (customers at the fit) and a ``reach`` (distance beyond which a customer
+    is unlike any).
+    """
+
+    __slots__ = ()
+    PARTS: ClassVar[str]
+    rows: int  # customers of the fit
+
+    def __post_init__(self) -> None:
+        """Check the model, however it came about: fitted, renamed or read.
+
+        Raises
+        ------
+        ModelError
+            If it could not score: no columns, a list of the wrong length, a number that is not
+            finite, two segments of one id.
+        """
+        check_names("features", self.features)
+        check_names("segments", (one.id for one in self.parts))
+        check_names("segments", (one.name for one in self.parts))
+        check_number("the customers of the stored model", self.rows, least=1)
+        for one in self.parts:
+            check_number(f"the customers of {one.id}", one.size, least=0)
+            check_number(f"the reach of {one.id}", one.reach)
+            self.check_part(one)
+
+    @property
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored."""
+
+    @abstractmethod
+    def check_part(self, one: Any) -> None:
+        """Raise ``ModelError`` unless one segment's numbers fit the model's columns."""
+
+    @abstractmethod
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, row by row, why it cannot be scored; null where it can."""
+
+    @abstractmethod
+    def distances(self, frame: pl.DataFrame) -> Floats:
+        """Return each row's distance to each segment, in the model's own unit, shape (n, k)."""
+
+    @abstractmethod
+    def describe(self, one: Any) -> dict[str, Any]:
+        """Return what a segment is like, as further columns of `to_frame`."""
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What stands for each segment."""
+        parts: tuple[Any, ...] = getattr(self, self.PARTS)
+        return parts
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Each id's name."""
+        return {one.id: one.name for one in self.parts}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The segments' ids."""
+        return tuple(self.names)
+
+    @takes_frames
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Assign every customer of a frame to the nearest or most probable segment.
+
+        A row alone gets what it gets in a batch, to the last bit.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            With the model's features; ``customer_id`` is carried over if there.
+
+        Returns
+        -------
+        polars.DataFrame
+            Rows in the frame's order: customer_id, segment, segment_name, distance (in the
+            model's own unit), second_segment, margin (how much farther the second nearest is),
+            unlike_any (farther from its segment than 99.5% of the segment's customers at the fit),
+            what the model adds (probability, or unseen categories), and reason (why a customer has
+            no segment and nulls elsewhere: a value that the transform cannot take, such as
+            negative money under a logarithm, an infinite one, or a missing one with no treatment
+            stated). Where a mixture or latent classes gave the segments, the distance is
+            -2 log(weight x density), the margin thus twice the log of the odds against the second
+            segment, and the probability that of the own segment.
+
+        Raises
+        ------
+        ColumnError
+            If a feature is missing or of the wrong type.
+        DataError
+            If a customer comes twice or has no id.
+        """
+        return score_rows(frame, self.find_unfit(frame), self._score)
+
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return self._scored(frame, self.distances(frame))
+
+    def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
+        return scored(frame, self.names, distances, [one.reach for one in self.parts])
+
+    def rename(self, names: Mapping[str, str]) -> Self:
+        """Return a copy with other names for some ids.
+
+        Raises
+        ------
+        ModelError
+            If an id is unknown or two segments would bear one name.
+        """
+        for key in names:
+            if key not in self.names:
+                raise ModelError(unknown("segment", key, self.names))
+        new = {key: names.get(key, old) for key, old in self.names.items()}
+        if len(set(new.values())) < len(new):
+            raise ModelError(f"segment names must differ; got {list(new.values())}")
+        parts = tuple(replace(one, name=new[one.id]) for one in self.parts)
+        return replace(self, **{self.PARTS: parts})  # type: ignore[type-var]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row a segment: id, name, size, share, and what it is like."""
+        return pl.DataFrame(
+            [
+                {
+                    "segment": one.id,
+                    "segment_name": one.name,
+                    "customers": one.size,
+                    "customer_share": one.size / self.rows,
+                    **self.describe(one),
+                }
+                for one in self.parts
+            ]
+        )
+
+
+class ProbabilityScorer(SegmentScorer):
+    """Base of the models whose distances are -2 log(weight x density)."""
+
+    __slots__ = ()
+
+    def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
+        best = probabilities(distances).max(axis=1)
+        scores = super()._scored(frame, distances)
+        return scores.with_columns(probability=pl.Series(best, dtype=pl.Float64))
+
+    @takes_frames
+    def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return every customer's probability of each segment, one column a segment.
+
+        Raises
+        ------
+        DataError
+            If a customer has a value that cannot be read.
+        """
+        shares = probabilities(self.distances(frame))
+        ids = frame.select("customer_id") if "customer_id" in frame.columns else pl.DataFrame()
+        return ids.hstack([pl.Series(n, shares[:, j]) for j, n in enumerate(self.ids)])
+
+
+def probabilities(deviance: Floats) -> Floats:
+    """Return each row's posterior probabilities from its deviances, shape (n, k).
+
+    Examples
+    --------
+    >>> probabilities(np.array([[0.0, 2 * np.log(3)]])).round(6).tolist()
+    [[0.75, 0.25]]
+    """
+    share = np.exp((deviance.min(axis=1, keepdims=True) - deviance) / 2)
+    total = np.zeros(len(share))
+    for column in share.T:  # column after column: the same bits in every company
+        total += column
+    return np.asarray(share / total[:, None])
+
+
+def scored(
+    frame: pl.DataFrame, names: Mapping[str, str], distances: Floats, reach: Sequence[float]
+) -> pl.DataFrame:
+    """Turn distances to every segment into the frame that scoring hands back.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The rows scored; ``customer_id`` is carried over if there.
+    names : mapping of str to str
+        Each segment's id and name, in the order of the columns of ``distances``.
+    distances : array (n, k)
+        In the model's own unit; overwritten. The lowest column wins an exact tie.
+    reach : sequence of k floats
+        Distance beyond which a customer is unlike any.
+
+    Returns
+    -------
+    polars.DataFrame
+        customer_id, segment, segment_name, distance, second_segment, margin (the second nearest
+        distance less the own), unlike_any.
+
+    Examples
+    --------
+    >>> names = {"S1": "a", "S2": "b"}
+    >>> scored(pl.DataFrame({"x": [1]}), names, np.array([[1.0, 3.0]]), [2, 2]).row(0)
+    ('S1', 'a', 1.0, 'S2', 2.0, False)
+    """
+    here = np.arange(frame.height)
+    best = distances.argmin(axis=1)
+    distance = distances[here, best]
+    ids = pl.Series(list(names), dtype=pl.String)
+    nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
+    columns: dict[str, Any] = {}
+    if "customer_id" in frame.columns:
+        columns["customer_id"] = frame.get_column("customer_id")
+    columns["segment"] = ids.gather(best)
+    columns["segment_name"] = pl.Series(list(names.values()), dtype=pl.String).gather(best)
+    columns["distance"] = distance
+    columns["second_segment"], columns["margin"] = nothing.cast(pl.String), nothing
+    if len(names) > 1:
+        distances[here, best] = np.inf
+        second = distances.argmin(axis=1)
+        columns["second_segment"] = ids.gather(second)
+        columns["margin"] = distances[here, second] - distance
+    columns["unlike_any"] = distance > np.asarray(reach, dtype=np.float64)[best]
+    return pl.DataFrame(columns)
+
+
+def score_rows(
+    frame: pl.DataFrame, reasons: pl.Series, score: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Score the rows that can be scored, and keep the others with the reason why not.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The rows; where there is a ``customer_id``, none may come twice or be missing.
+    reasons : polars.Series of str
+        Why a row cannot be scored; null where it can.
+    score : callable
+        From some rows to as many scored ones.
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows in the frame's order: what ``score`` gives, null for rows with a reason, and
+        ``reason``.
+
+    Raises
+    ------
+    DataError
+        If a customer comes twice, or has no id.
+    """
+    check_customers(frame)
+    apart = reasons.is_not_null()
+    if not apart.any():
+        return score(frame).with_columns(reasons.alias("reason"))
+    place = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("_row")
+    some = score(frame.filter(~apart)).with_columns(place.filter(~apart))
+    whole = place.to_frame().join(some, on="_row", how="left", maintain_order="left").drop("_row")
+    if "customer_id" in frame.columns:
+        whole = whole.with_columns(frame.get_column("customer_id"))
+    return whole.with_columns(reasons.alias("reason"))
+
+
+def reaches(distances: Floats, segments: Ints) -> list[float]:
+    """Return, for each segment, the distance within which 99.5% of its customers lie.
+
+    Parameters
+    ----------
+    distances : array (n,)
+        Of every customer to the own segment.
+    segments : array (n,)
+        Place of the own segment, each with a customer.
+
+    Examples
+    --------
+    >>> reaches(np.array([1.0, 3.0, 2.0]), np.array([0, 0, 1]))
+    [2.99, 2.0]
+    """
+    count = int(segments.max()) + 1
+    return [float(np.quantile(distances[segments == g], ALIKE)) for g in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +350,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SegmentModel(StoredModel):
+class SegmentModel(SegmentScorer):
     """What is needed to assign a customer to a segment, and to know what that rests on.
 
     Attributes
@@ -76,6 +375,9 @@ class SegmentModel(StoredModel):
         segkit's version at the fit.
     """
 
+    KIND: ClassVar[str] = "segments"
+    PARTS: ClassVar[str] = "segments"
+
     transform: Transform
     segments: tuple[Segment, ...]
     definitions: dict[str, str]
@@ -86,16 +388,6 @@ class SegmentModel(StoredModel):
     data_hash: str
     seed: int
     version: str
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Each id's name."""
-        return {segment.id: segment.name for segment in self.segments}
-
-    @property
-    def parts(self) -> tuple[Segment, ...]:
-        """What stands for each segment."""
-        return self.segments
 
     def check_part(self, one: Segment) -> None:
         """Raise ``ModelError`` unless one segment's centre has a number for each column."""
@@ -109,72 +401,19 @@ class SegmentModel(StoredModel):
         """Columns that a frame needs to be scored."""
         return self.transform.names
 
-    @takes_frames
-    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Assign every customer of a frame to the nearest segment.
+    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+        """Say, row by row, which value the transform cannot take; null where it takes all."""
+        return self.transform.find_unfit(frame)
 
-        A row alone gets what it gets in a batch, to the last bit: transform and distances are
-        elementwise.
+    def distances(self, frame: pl.DataFrame) -> Floats:
+        """Return each row's distance to each centre, in units of the matrix, shape (n, k)."""
+        points = np.array([segment.point for segment in self.segments])
+        squared = squared_distances(self.transform.apply(frame), points)
+        return np.sqrt(squared, out=squared)
 
-        Parameters
-        ----------
-        frame : polars.DataFrame
-            With the model's features; ``customer_id`` is carried over if there.
-
-        Returns
-        -------
-        polars.DataFrame
-            Rows in the frame's order: customer_id, segment, segment_name, distance (to the own
-            centre, in units of the matrix), second_segment, margin (how much farther the second
-            nearest centre is), unlike_any (farther from its segment's centre than 99.5% of the
-            segment's customers at the fit), reason (why a customer has no segment and nulls
-            elsewhere: a value that the transform cannot take, such as negative money under a
-            logarithm, an infinite one, or a missing one with no treatment stated).
-
-        Raises
-        ------
-        ColumnError
-            If a feature is missing or not numeric.
-        DataError
-            If a customer comes twice or has no id.
-        """
-        return score_rows(frame, self.transform.find_unfit(frame), self._score)
-
-    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        squared = squared_distances(self.transform.apply(frame), self._points())
-        reach = [segment.reach for segment in self.segments]
-        return scored(frame, self.names, np.sqrt(squared, out=squared), reach)
-
-    def _points(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array([segment.point for segment in self.segments])
-
-    def rename(self, names: Mapping[str, str]) -> Self:
-        """Return a copy with other names for some ids.
-
-        Raises
-        ------
-        ModelError
-            If an id is unknown or two segments would bear one name.
-        """
-        found = check_renaming(self.names, names)
-        segments = tuple(replace(s, name=found[s.id]) for s in self.segments)
-        return replace(self, segments=segments)
-
-    def to_frame(self) -> pl.DataFrame:
-        """One row a segment: id, name, size, share, reach, centre in original units."""
-        return pl.DataFrame(
-            [
-                {
-                    "segment": s.id,
-                    "segment_name": s.name,
-                    "customers": s.size,
-                    "customer_share": s.size / self.rows,
-                    "reach": s.reach,
-                    **s.centre,
-                }
-                for s in self.segments
-            ]
-        )
+    def describe(self, one: Segment) -> dict[str, Any]:
+        """Return a segment's reach and its centre in original units."""
+        return {"reach": one.reach, **one.centre}
 
     @property
     def text(self) -> str:
@@ -190,8 +429,8 @@ class SegmentModel(StoredModel):
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
         return {
-            "segkit_model": "segments",
-            "format": FORMAT,
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
             "segkit_version": self.version,
             "method": self.method,
             "route": self.route,
@@ -223,46 +462,59 @@ class SegmentModel(StoredModel):
         }
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a model from `to_data`'s data.
-
-        Raises
-        ------
-        ModelError
-            If this is no segment model, is of a later format, or lacks a field.
-        """
-        if not isinstance(data, Mapping) or data.get("segkit_model") != "segments":
-            raise ModelError("this is not a segkit segment model (no 'segkit_model': 'segments')")
-        if data.get("format") != FORMAT:
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        listed = tuple(feature["name"] for feature in data["features"])
+        transform = Transform.from_data(data["transform"])
+        if listed != transform.names:
             raise ModelError(
-                f"the model is of format {data.get('format')}; this segkit reads format {FORMAT}"
+                f"the model's features ({', '.join(map(str, listed)) or 'none'}) are not its "
+                f"transform's ({', '.join(transform.names)})"
             )
-        try:
-            listed = tuple(feature["name"] for feature in data["features"])
-            transform = Transform.from_data(data["transform"])
-            if listed != transform.names:
-                raise ModelError(
-                    f"the model's features ({', '.join(map(str, listed)) or 'none'}) are not its "
-                    f"transform's ({', '.join(transform.names)})"
-                )
-            segments = tuple(
-                Segment(
-                    s["id"], s["name"], s["customers"], dict(s["centre"]),
-                    tuple(s["point"]), s["unlike_beyond"],
-                )
-                for s in data["segments"]
-            )  # fmt: skip
-            return cls(
-                transform,
-                segments,
-                {f["name"]: f["definition"] for f in data["features"] if f["definition"]},
-                data["method"],
-                data["route"],
-                date.fromisoformat(data["as_of"]) if data["as_of"] else None,
-                data["customers"],
-                data["data_hash"],
-                data["seed"],
-                data["segkit_version"],
+        segments = tuple(
+            Segment(
+                s["id"], s["name"], s["customers"], dict(s["centre"]),
+                tuple(s["point"]), s["unlike_beyond"],
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the segment model cannot be read: {error!r}") from error
+            for s in data["segments"]
+        )  # fmt: skip
+        return cls(
+            transform,
+            segments,
+            {f["name"]: f["definition"] for f in data["features"] if f["definition"]},
+            data["method"],
+            data["route"],
+            date.fromisoformat(data["as_of"]) if data["as_of"] else None,
+            data["customers"],
+            data["data_hash"],
+            data["seed"],
+            data["segkit_version"],
+        )
+
+
+def load_model(path: Path | str) -> SegmentScorer:
+    """Read a segment model from its file, whatever method made it.
+
+    Parameters
+    ----------
+    path : path
+        JSON that a model's ``save`` wrote.
+
+    Returns
+    -------
+    SegmentModel, MixtureModel, LatentModel or MixedModel
+
+    Raises
+    ------
+    ModelError
+        If the file is absent, is no JSON, or holds no model that this segkit reads.
+    """
+    data = read_json(path, "model file")
+    kind = data.get("segkit_model") if isinstance(data, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelError(
+            f"{Path(path).name} is not a segkit segment model ('segkit_model' is {kind!r}; "
+            f"known: {', '.join(KINDS)})"
+        )
+    module, name = KINDS[kind]
+    model: SegmentScorer = getattr(importlib.import_module(module), name).from_data(data)
+    return model

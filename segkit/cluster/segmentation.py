@@ -1,36 +1,49 @@
-"""Customers into segments: the one call that an analyst makes."""
+"""Segmentation of customers by Ward's method or k-means, chosen k included."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
-from segkit.cluster.assemble import Found, Wishes, assemble
-from segkit.cluster.kmeans import SETTLE_STEPS, centres_of, fit_kmeans, order_groups, settle
-from segkit.cluster.matrix import distinct_rows, feature_rows, fitted_transform
-from segkit.cluster.model import SegmentModel
-from segkit.cluster.outcome import Segmentation
+from segkit.cluster.choose import KChoice, choose_k
+from segkit.cluster.kmeans import (
+    SETTLE_STEPS,
+    centres_of,
+    fit_kmeans,
+    nearest_centre,
+    order_groups,
+    settle,
+    within_ss,
+)
+from segkit.cluster.matrix import (
+    Floats,
+    Ints,
+    distinct_rows,
+    fair_order,
+    feature_rows,
+    fitted_transform,
+)
+from segkit.cluster.model import Segment, SegmentModel, reaches
+from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.display import number
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
+from segkit.labels import label
 from segkit.transform import Transform
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-
-__all__ = ["Segmentation", "cluster_customers"]
 
 METHODS = ("ward", "kmeans")
 EXACT_ROWS = 20_000
+
+
+MAP_POINTS = 2_000
 
 
 @takes_frames
@@ -50,7 +63,7 @@ def cluster_customers(
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
 ) -> Segmentation:
-    """Divide customers into segments of similar behaviour.
+    """Cluster customers into segments of similar behaviour.
 
     Features are transformed (`Transform.propose` unless given), Ward's tree is grown on every
     customer (up to ``exact_rows``, beyond that on micro-clusters) and cut into k, and everyone
@@ -86,7 +99,7 @@ def cluster_customers(
     settle_steps : int
         Most of Lloyd's steps that move the centres of Ward's cut; k-means needs none.
     words : mapping, optional
-        Further words for names, as in `segkit.cluster.naming.WORDS`.
+        Further words for names, as in `segkit.cluster.segments.WORDS`.
     definitions : mapping, optional
         Feature definitions to keep in the model.
     as_of : date, optional
@@ -133,34 +146,251 @@ def cluster_customers(
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        from segkit.cluster.choose import choose_k
-
         # Without the tree at hand: `choose_k` orders the rows by itself, so that the choice is the
         # one that an analyst gets who calls it on the same matrix, whatever the order of its rows.
         how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
         choice = choose_k(X, k_range=k_range, **how)
         k = choice.k
-    found = _partition(X, k, method, linkage, seed)
+    clustered = _cluster(X, k, method, linkage, seed)
     if method == "ward":
-        centres, moved = settle(X, found.centres, steps=settle_steps)
-        found = replace(found, centres=centres, settled=moved)
-    wishes = Wishes(method, seed, reference, words or {}, definitions or {}, as_of)
-    return assemble(table, X, fitted, found, choice, wishes)
+        centres, moved = settle(X, clustered.centres, steps=settle_steps)
+        clustered = replace(clustered, centres=centres, settled=moved)
+    options = Options(method, seed, reference, words or {}, definitions or {}, as_of)
+    return _assemble(table, X, fitted, clustered, choice, options)
 
 
-def _partition(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) -> Found:
+def _cluster(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) -> Groups:
     """Return centres of k groups and the tree behind them."""
     if method == "kmeans":
         fit = fit_kmeans(X, k, seed=seed)
         rows = "all customers" if fit.sample == X.shape[0] else f"{number(fit.sample)} of them"
         note = f"K-means kept the best of {number(fit.starts)} starts on {rows}."
-        return Found(fit.centres, "restarts", None, None, note)
+        return Groups(fit.centres, "restarts", None, None, note)
     if linkage is not None:
         groups = order_groups(X, cut_tree(linkage, k))
-        return Found(centres_of(X, groups), "exact", linkage, groups, "")
+        return Groups(centres_of(X, groups), "exact", linkage, groups, "")
     tree = two_step(X, seed=seed)
     note = (
         f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random sample "
         f"of {number(tree.sample)} customers."
     )
-    return Found(tree.group_centres(k), "two-step", tree.linkage, tree.groups(k), note)
+    return Groups(tree.group_centres(k), "two-step", tree.linkage, tree.groups(k), note)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Clustered customers before segments get ids: groups by falling size."""
+
+    centres: Floats
+    route: str
+    linkage: Floats | None
+    leaf_groups: Ints | None
+    note: str
+    settled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is kept or used beside the groups themselves."""
+
+    method: str
+    seed: int
+    reference: SegmentModel | None
+    words: Mapping[str, tuple[str, str]]
+    definitions: Mapping[str, str]
+    as_of: date | None
+
+
+def _assemble(
+    table: pl.DataFrame,
+    X: Floats,
+    transform: Transform,
+    clustered: Groups,
+    choice: KChoice | None,
+    options: Options,
+) -> Segmentation:
+    """Give everyone a segment, and every segment an id, a name, a centre and a reach.
+
+    Raises
+    ------
+    DataError
+        If a segment is left without customers once everyone is at the nearest centre.
+    """
+    groups = nearest_centre(X, clustered.centres)
+    segments, order = _segments(table, X, transform, clustered, groups, options)
+    place = np.argsort(order)
+    rows = place[groups]
+    model = _model(table, transform, segments, clustered.route, options)
+    agreement = None
+    if clustered.route == "exact" and clustered.leaf_groups is not None:
+        agreement = float(np.mean(clustered.leaf_groups == groups))
+    ids = pl.Series([segment.id for segment in segments], dtype=pl.String).gather(rows)
+    names = pl.Series([segment.name for segment in segments], dtype=pl.String).gather(rows)
+    points, shares = _map(X, ids, options.seed)
+    return Segmentation(
+        assignments=pl.DataFrame(
+            {
+                "customer_id": table.get_column("customer_id"),
+                "segment": ids,
+                "segment_name": names,
+            }
+        ),
+        model=model,
+        segments=model.to_frame().drop("reach"),
+        method=options.method,
+        route=clustered.route,
+        k=len(segments),
+        choice=choice,
+        linkage=clustered.linkage,
+        leaf_groups=None if clustered.leaf_groups is None else place[clustered.leaf_groups],
+        tree_agreement=agreement,
+        within_ss=within_ss(X, groups),
+        total_ss=float(np.square(X - X.mean(axis=0)).sum()),
+        map_points=points,
+        map_shares=shares,
+        notes=_notes(clustered, transform, choice, agreement),
+    )
+
+
+def _segments(
+    table: pl.DataFrame,
+    X: Floats,
+    transform: Transform,
+    clustered: Groups,
+    groups: Ints,
+    options: Options,
+) -> tuple[tuple[Segment, ...], list[int]]:
+    """Return the segments by id, and which group each of them is."""
+    counts = np.bincount(groups, minlength=clustered.centres.shape[0])
+    if not counts.all():
+        raise DataError(
+            "a segment lost all its customers to nearer centres; ask for fewer segments"
+        )
+    spread = X.std(axis=0)
+    differences = (centres_of(X, groups) - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    names = name_segments(differences, transform.names, options.words)
+    ids = [f"S{place + 1}" for place in np.argsort(np.argsort(-counts, kind="stable"))]
+    if options.reference is not None:
+        ids, names = _aligned(table, groups, counts, names, options.reference)
+    reach = reaches(np.sqrt(np.square(X - clustered.centres[groups]).sum(axis=1)), groups)
+    original = transform.invert(clustered.centres).to_dicts()
+    order = sorted(range(len(ids)), key=lambda g: (len(ids[g]), ids[g]))
+    segments = tuple(
+        Segment(
+            ids[g],
+            names[g],
+            int(counts[g]),
+            original[g],
+            tuple(clustered.centres[g].tolist()),
+            reach[g],
+        )
+        for g in order
+    )
+    return segments, order
+
+
+def _model(
+    table: pl.DataFrame,
+    transform: Transform,
+    segments: tuple[Segment, ...],
+    route: str,
+    options: Options,
+) -> SegmentModel:
+    from segkit import __version__
+
+    return SegmentModel(
+        transform,
+        segments,
+        dict(options.definitions),
+        options.method,
+        route,
+        options.as_of,
+        table.height,
+        _data_hash(table),
+        options.seed,
+        __version__,
+    )
+
+
+def _aligned(
+    table: pl.DataFrame,
+    groups: Ints,
+    counts: Ints,
+    names: list[str],
+    reference: SegmentModel,
+) -> tuple[list[str], list[str]]:
+    """Match segments to the reference's by the customers they share, one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    old = reference.score(table).get_column("segment").to_list()
+    place = {name: i for i, name in enumerate(reference.ids)}
+    shared = np.zeros((counts.shape[0], len(place)))
+    known = np.array([name is not None for name in old])  # the reference may not score everybody
+    there = np.array([place[name] for name in old if name is not None], dtype=np.int64)
+    np.add.at(shared, (groups[known], there), 1)
+    ids, named = [""] * counts.shape[0], list(names)
+    for group, match in zip(*linear_sum_assignment(-shared), strict=True):
+        if shared[group, match] > 0:
+            ids[group] = reference.ids[match]
+            named[group] = reference.segments[match].name
+    numbers = [int(name[1:]) for name in reference.ids if name[1:].isdigit()]
+    fresh = max(numbers, default=0)
+    for group in np.argsort(-counts, kind="stable").tolist():
+        if not ids[group]:
+            fresh += 1
+            ids[group] = f"S{fresh}"
+            if named.count(named[group]) > 1:
+                named[group] = f"{named[group]} ({ids[group]})"
+    return ids, named
+
+
+def _map(X: Floats, segments: pl.Series, seed: int) -> tuple[pl.DataFrame, tuple[float, float]]:
+    """Project a fair sample on two principal components, signs fixed by the largest loading."""
+    middle = X.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(X - middle, rowvar=False)))
+    axes = vectors[:, ::-1][:, :2]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    rows = np.sort(fair_order(X, seed)[:MAP_POINTS])
+    at = (X[rows] - middle) @ axes
+    if at.shape[1] == 1:
+        at = np.column_stack([at, np.zeros(rows.shape[0])])
+    total = float(values.sum())
+    shares = [float(v) / total for v in values[::-1][:2]] + [0.0]
+    frame = pl.DataFrame({"pc1": at[:, 0], "pc2": at[:, 1], "segment": segments.gather(rows)})
+    return frame, (shares[0], shares[1])
+
+
+def _data_hash(table: pl.DataFrame) -> str:
+    """Hash ids and features; the table is already in the order of the ids."""
+    digest = hashlib.sha256(",".join(table.columns).encode())
+    digest.update("\n".join(table.get_column("customer_id").to_list()).encode())
+    for name in table.columns[1:]:
+        digest.update(table.get_column(name).cast(pl.Float64).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _notes(
+    clustered: Groups, transform: Transform, choice: KChoice | None, agreement: float | None
+) -> tuple[str, ...]:
+    notes = [clustered.note] if clustered.note else []
+    nearest = "Everyone is in the segment with the nearest centre"
+    if clustered.settled:
+        nearest += f", {number(clustered.settled)} steps of k-means on from those of the cut"
+    if agreement is not None:
+        notes.append(
+            f"{nearest}; for {percent(agreement)} of customers that is the segment of the literal "
+            "cut of the tree."
+        )
+    elif clustered.linkage is not None:
+        notes.append(f"{nearest}.")
+    if choice is not None:
+        notes.append(choice.text)
+    if transform.dropped:
+        what = ", ".join(f"{label(name)} ({why})" for name, why in transform.dropped)
+        notes.append(f"Left out: {what}.")
+    filled = [
+        f"{label(c.name)} {number(c.filled)} as {c.fill}" for c in transform.columns if c.filled
+    ]
+    if filled:
+        notes.append(f"Missing values filled: {', '.join(filled)}.")
+    return tuple(notes)

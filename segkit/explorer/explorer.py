@@ -24,9 +24,8 @@ from segkit.writing import write_frame
 
 if TYPE_CHECKING:
     from segkit.cluster.choose import KChoice
-    from segkit.cluster.division import Division
     from segkit.cluster.methods import MethodComparison
-    from segkit.cluster.outcome import Segmentation
+    from segkit.cluster.segments import Segmentation
     from segkit.cluster.stability import Stability
     from segkit.explorer.panel import Panel
     from segkit.profile import Profile
@@ -50,14 +49,14 @@ class Explorer:
         Columns that may be chosen.
     folder : pathlib.Path
         Where `export` writes.
-    found : Segmentation, Division or None
+    found : Segmentation, Segmentation or None
         The segments of the settings in force; None until they are worked out, and where they
         cannot be.
     profile : Profile or None
         Who they are, once that is on view.
     stability : Stability, MethodComparison or None
         Whether they come out again, once asked for.
-    suggestion : KChoice, Division or None
+    suggestion : KChoice, Segmentation or None
         How many there should be, once asked for; kept for as long as variables and method are.
     error : str
         Why there is nothing, if so.
@@ -75,10 +74,10 @@ class Explorer:
         self.settings = settings
         self.usable = usable
         self.folder = folder
-        self.found: Segmentation | Division | None = start or settings.fit(table)
+        self.found: Segmentation | None = start or settings.fit(table)
         self.profile: Profile | None = None
         self.stability: Stability | MethodComparison | None = None
-        self.suggestion: KChoice | Division | None = None
+        self.suggestion: KChoice | Segmentation | None = None
         self.error = ""
         self._lock = threading.RLock()  # what is found and what is shown change together
         self._panel: Panel | None = None
@@ -219,7 +218,7 @@ class Explorer:
         self._publish(job, {"segments": findings.paragraph(found.headline)}, found=found)
         self._describe(job, found)
 
-    def _describe(self, job: Job, found: Segmentation | Division) -> None:
+    def _describe(self, job: Job, found: Segmentation) -> None:
         profile = findings.describe(self.table, found, self.settings)
         self._publish(job, findings.segments(found, profile), profile=profile)
         if self._panel is None:

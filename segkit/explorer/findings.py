@@ -22,9 +22,8 @@ from segkit.labels import label
 from segkit.profile import Profile, profile_segments
 
 if TYPE_CHECKING:
-    from segkit.cluster.division import Division
     from segkit.cluster.methods import MethodComparison
-    from segkit.cluster.outcome import Segmentation
+    from segkit.cluster.segments import Segmentation
     from segkit.cluster.stability import Stability
     from segkit.plot import Figure
 
@@ -116,7 +115,7 @@ class Settings:
         options = METHODS[self.method].options
         return {"features": list(self.features), "k": self.k, **options, **kept, "seed": self.seed}
 
-    def fit(self, table: pl.DataFrame) -> Segmentation | Division:
+    def fit(self, table: pl.DataFrame) -> Segmentation:
         """Divide the customers.
 
         Raises
@@ -181,7 +180,7 @@ def _written(value: Any) -> str:
 
 def describe(
     table: pl.DataFrame,
-    found: Segmentation | Division,
+    found: Segmentation,
     settings: Settings,
     variables: Sequence[str] | None = None,
 ) -> Profile:
@@ -200,7 +199,7 @@ def describe(
 
 
 def stability_of(
-    table: pl.DataFrame, found: Segmentation | Division, settings: Settings, refits: int
+    table: pl.DataFrame, found: Segmentation, settings: Settings, refits: int
 ) -> Stability | MethodComparison:
     """Ask whether the segments come out again: bootstrap refits by the same method."""
     refit = METHODS[settings.method].refit
@@ -217,8 +216,8 @@ def stability_of(
 
 
 def suggested(
-    table: pl.DataFrame, found: Segmentation | Division, settings: Settings
-) -> KChoice | Division:
+    table: pl.DataFrame, found: Segmentation, settings: Settings
+) -> KChoice | Segmentation:
     """Ask how many segments the data speak for, by the criteria that the method has."""
     refit = METHODS[settings.method].refit
     if not refit:
@@ -240,7 +239,7 @@ def picture(figure: Figure) -> str:
     return figure._repr_html_()
 
 
-def segments(found: Segmentation | Division, profile: Profile) -> dict[str, str]:
+def segments(found: Segmentation, profile: Profile) -> dict[str, str]:
     """Write what the segments are: the finding, and the table of names, sizes, worth, marks."""
     return {"segments": paragraph(found.text) + sizes(profile)}
 
@@ -261,7 +260,7 @@ def portraits(profile: Profile) -> dict[str, str]:
     return {"profile": marks, "mean": values(profile, "mean"), "median": values(profile, "median")}
 
 
-def suggestion(found: KChoice | Division, k: int) -> str:
+def suggestion(found: KChoice | Segmentation, k: int) -> str:
     """Write how many segments the criteria speak for, beside the ``k`` in force."""
     drawn = found
     if isinstance(found, KChoice) and k in found.table["k"]:
@@ -332,7 +331,7 @@ def stability(stable: Stability | MethodComparison) -> str:
     return paragraph(" ".join([said, *getattr(stable, "notes", ())]))
 
 
-def static(found: Segmentation | Division, profile: Profile, chart: str, note: str) -> str:
+def static(found: Segmentation, profile: Profile, chart: str, note: str) -> str:
     """Write a choice for a page that nobody can click: the sentence, the map, the table."""
     small = f"<p><small>{html.escape(note)}</small></p>"
     parts = paragraph(found.headline) + chart + sizes(profile) + small

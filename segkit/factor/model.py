@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -28,26 +26,23 @@ from segkit.factor.scores import (
 )
 from segkit.frames import takes_frames
 from segkit.result import (
-    Result,
+    StoredModel,
     check_customers,
     check_names,
     check_number,
     check_numbers,
-    read_json,
 )
-from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-_FORMAT = 1
 _PLAIN = ("n", "extraction", "rotation", "method", "missing", "converged", "seed")
 # Browne & Cudeck (1993), MacCallum et al. (1996).
 _RMSEA_WORDS = ((0.05, "close"), (0.08, "fair"), (0.10, "mediocre"), (math.inf, "poor"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FactorModel(Result):
+class FactorModel(StoredModel):
     """Common factors of items, and what is needed to score a person on them.
 
     Attributes
@@ -78,6 +73,8 @@ class FactorModel(Result):
     version : str
         segkit's version at the fit.
     """
+
+    KIND: ClassVar[str] = "factors"
 
     items: tuple[str, ...]
     labels: dict[str, str]
@@ -396,8 +393,8 @@ class FactorModel(Result):
         fit = {k: v if math.isfinite(v) else None for k, v in asdict(self.fit).items()}
         side = self.side
         return {
-            "segkit_model": "factors",
-            "format": _FORMAT,
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
             "segkit_version": self.version,
             **{name: getattr(self, name) for name in _PLAIN},
             "items": list(self.items),
@@ -423,43 +420,8 @@ class FactorModel(Result):
         }
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a model from `to_data`'s data.
-
-        Raises
-        ------
-        ModelError
-            If this is no factor model, is of a later format, or lacks a field.
-        """
-        if not isinstance(data, Mapping) or data.get("segkit_model") != "factors":
-            raise ModelError("this is not a segkit factor model (no 'segkit_model': 'factors')")
-        if data.get("format") != _FORMAT:
-            raise ModelError(
-                f"the model is of format {data.get('format')}; this segkit reads format {_FORMAT}"
-            )
-        try:
-            fields = _fields(data)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the factor model cannot be read: {error!r}") from error
-        return cls(**fields)
-
-    def save(self, path: Path | str) -> Path:
-        """Write the model as JSON and return the path."""
-        target = Path(path)
-        text = json.dumps(self.to_data(), indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(target, text + "\n")
-        return target
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If the file is absent, is no JSON, or is no factor model.
-        """
-        return cls.from_data(read_json(path, "model file"))
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**_fields(data))
 
 
 def _fit_words(fit: FitIndices, how: str, n: int) -> str:

@@ -1,0 +1,370 @@
+"""Segmentation of customers: assignments, model, names, pictures, caveats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from segkit.cluster.matrix import Floats, Ints
+from segkit.display import number, percent
+from segkit.errors import DataError, ParameterError
+from segkit.labels import label, stem
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segkit.cluster.choose import KChoice
+    from segkit.plot import Figure
+
+
+# Feature, without its window -> the word for customers high on it, and for those low on it.
+WORDS: dict[str, tuple[str, str]] = {
+    "recency_days": ("lapsed", "recent"),
+    "frequency": ("frequent", "infrequent"),
+    "orders_per_year": ("frequent", "infrequent"),
+    "monetary": ("high-spend", "low-spend"),
+    "tenure_days": ("long-standing", "new"),
+    "order_value_mean": ("big-basket", "small-basket"),
+    "order_value_std": ("uneven-basket", "even-basket"),
+    "gap_days_mean": ("slow-returning", "quick-returning"),
+    "gap_days_cv": ("irregular", "regular"),
+    "return_share": ("returning-goods", "no-returns"),
+    "discount_share": ("discount-driven", "full-price"),
+    "category_breadth": ("wide-ranging", "single-category"),
+    "season_share_winter": ("winter", "non-winter"),
+    "season_share_spring": ("spring", "non-spring"),
+    "season_share_summer": ("summer", "non-summer"),
+    "season_share_autumn": ("autumn", "non-autumn"),
+    "gift_share": ("gift-buying", "no-occasion"),
+    "visits": ("often-visiting", "seldom-visiting"),
+    "visits_per_year": ("often-visiting", "seldom-visiting"),
+    "page_views": ("much-browsing", "little-browsing"),
+    "product_views": ("product-browsing", "little-looking"),
+    "open_rate": ("mail-opening", "mail-ignoring"),
+    "emails_sent": ("much-mailed", "little-mailed"),
+    "emails_opened": ("mail-opening", "mail-ignoring"),
+    "click_rate": ("mail-clicking", "seldom-clicking"),
+    "emails_clicked": ("mail-clicking", "seldom-clicking"),
+    "carts": ("cart-filling", "few-carts"),
+    "carts_abandoned": ("cart-abandoning", "cart-completing"),
+    "abandonment_rate": ("cart-abandoning", "cart-completing"),
+    "engagement_recency_days": ("disengaged", "engaged"),
+    "orders_trend": ("growing", "fading"),
+    "visits_trend": ("warming", "cooling"),
+}
+# Features that say much the same: a name takes one of each set.
+TOPICS: tuple[tuple[str, ...], ...] = (
+    ("frequency", "orders_per_year", "gap_days_mean"),
+    ("visits", "visits_per_year", "page_views", "product_views", "carts"),
+    ("open_rate", "emails_opened", "click_rate", "emails_clicked", "engagement_recency_days"),
+    ("abandonment_rate", "carts_abandoned"),
+    ("order_value_mean", "order_value_std"),
+)
+# Standard deviations from the mean of all customers below which a feature marks nobody.
+MARKS = 0.4
+WORDS_IN_NAME = 2
+
+
+SHOWN_LEAVES = 40
+ROUTES = {
+    "exact": "Ward's method on every customer",
+    "two-step": "two-step Ward clustering",
+    "restarts": "k-means",
+}
+CAVEAT = (
+    "Any method divides customers, whether or not they fall into groups: stability over "
+    "resamples and a comparison with group-free data say how real the borders are."
+)
+
+
+def marks(differences: NDArray[np.float64], features: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the features that mark one segment, strongest first, one of each topic.
+
+    Parameters
+    ----------
+    differences : array (d,)
+        Segment mean less the mean of all customers, in standard deviations of the transformed
+        feature.
+    features : sequence of str
+
+    Examples
+    --------
+    >>> marks(np.array([0.1, -2.0, 1.0]), ["age", "visits", "carts"])
+    [('visits', -2.0)]
+    """
+    taken: set[str] = set()
+    found = []
+    for place in np.lexsort((np.arange(len(features)), -np.abs(differences))):
+        name, size = features[place], float(differences[place])
+        topic = next((t[0] for t in TOPICS if stem(name) in t), stem(name))
+        if abs(size) >= MARKS and topic not in taken:
+            taken.add(topic)
+            found.append((name, size))
+    return found
+
+
+def name_segments(
+    differences: NDArray[np.float64],
+    features: Sequence[str],
+    words: Mapping[str, tuple[str, str]] | None = None,
+) -> list[str]:
+    """Name each segment by the one or two features that mark it most; all names differ.
+
+    A name that two segments share grows by their next marks; where the marks are used up, a
+    number tells them apart.
+
+    Parameters
+    ----------
+    differences : array (k, d)
+        As for `marks`, one row a segment.
+    features : sequence of str
+    words : mapping, optional
+        Feature, without its window, to the words for high and low; looked up before ``WORDS``.
+        A feature in neither reads "high <feature>" or "low <feature>".
+
+    Examples
+    --------
+    >>> name_segments(np.array([[2.0, -1.0], [-1.0, 0.1]]), ["frequency", "discount_share"])
+    ['Frequent full-price customers', 'Infrequent customers']
+    """
+    known = {**WORDS, **(words or {})}
+    found = [marks(row, features) for row in differences]
+    lengths = [WORDS_IN_NAME] * len(found)
+    while True:
+        names = [_phrase(m[:n], known) for m, n in zip(found, lengths, strict=True)]
+        clash = [i for i, name in enumerate(names) if names.count(name) > 1]
+        longer = [i for i in clash if lengths[i] < len(found[i])]
+        if not longer:
+            break
+        for i in longer:
+            lengths[i] += 1
+    seen: dict[str, int] = {}
+    for i in clash:
+        seen[names[i]] = seen.get(names[i], 0) + 1
+        names[i] = f"{names[i]} {seen[names[i]]}"
+    return names
+
+
+def _phrase(found: list[tuple[str, float]], known: Mapping[str, tuple[str, str]]) -> str:
+    before, after = [], []
+    for feature, size in found:
+        pair = known.get(stem(feature))
+        if pair is not None:
+            before.append(pair[0] if size > 0 else pair[1])
+        else:
+            after.append(f"{'high' if size > 0 else 'low'} {label(feature)}")
+    if not found:
+        return "Average customers"
+    name = " ".join([*before, "customers"])
+    name += f" with {' and '.join(after)}" if after else ""
+    return name[0].upper() + name[1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation(Result):
+    """Which segment every customer is in, and what the segments rest on.
+
+    Attributes
+    ----------
+    assignments : polars.DataFrame
+        One row a customer, by customer_id: customer_id, segment ("S1", …), segment_name, and
+        ``probability`` (posterior of the own segment) where the method gives one.
+    model : SegmentModel, MixtureModel, LatentModel or MixedModel
+        Assigns new customers; agrees with ``assignments`` on these ones.
+    segments : polars.DataFrame
+        One row a segment: segment, segment_name, customers, customer_share, and what it is like
+        (a centre is in original units; see ``model.transform.to_frame()`` for the kind of mean).
+    method : str
+        "ward", "kmeans", "mixture", "latent", "medoids", "hierarchical" or "prototypes".
+    k : int
+    notes : tuple of str
+        What the fit did that a reader should know.
+    found_by : str
+        The method in words, with its search.
+    route : str
+        "exact" (Ward on every customer), "two-step" (Ward on micro-clusters) or "restarts"
+        (k-means); empty for other methods.
+    choice : KChoice or None
+        The table behind k, where `choose_k` chose it.
+    linkage : array (m - 1, 4) or None
+        Ward's tree in scipy's format: over customers by customer_id (exact) or over
+        micro-clusters (two-step).
+    leaf_groups : array (m,) or None
+        For each leaf of the tree the place of its literal cut's segment in ``segments``.
+    tree_agreement : float or None
+        Share of customers (exact) whose segment is that of the literal cut of the tree.
+    within_ss, total_ss : float or None
+        Sums of squares of the transformed matrix, within segments and in all (Ward and k-means).
+    map_points : polars.DataFrame or None
+        Up to 2,000 customers on the first two principal components: pc1, pc2, segment (Ward and
+        k-means).
+    map_shares : tuple of two floats
+        Shares of the variance that the two components hold.
+    posterior : polars.DataFrame or None
+        customer_id and one column a segment: the probability of being in it (mixtures and latent
+        classes).
+    compared : polars.DataFrame or None
+        One row a candidate that was fitted, ``chosen`` marking the one taken; its criterion is
+        in the column named by ``criterion`` (all methods but Ward and k-means).
+    criterion : str
+        "bic" (lower is better) or "silhouette" (higher is better).
+    """
+
+    assignments: pl.DataFrame
+    model: Any
+    segments: pl.DataFrame
+    method: str
+    k: int
+    notes: tuple[str, ...]
+    found_by: str = ""
+    route: str = ""
+    choice: KChoice | None = None
+    linkage: Any = None
+    leaf_groups: Any = None
+    tree_agreement: float | None = None
+    within_ss: float | None = None
+    total_ss: float | None = None
+    map_points: pl.DataFrame | None = None
+    map_shares: tuple[float, float] = (0.0, 0.0)
+    posterior: pl.DataFrame | None = None
+    compared: pl.DataFrame | None = None
+    criterion: str = ""
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the table of segments."""
+        return self.segments
+
+    @property
+    def text(self) -> str:
+        """Who the segments are, how they were found, and how far to trust them."""
+        rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
+        each = "; ".join(
+            f"{r['segment']} {r['segment_name']} ({percent(r['customer_share'])})" for r in rows
+        )
+        parts = [
+            f"{number(self.assignments.height)} customers in {number(self.k)} segments: {each}.",
+            f"Found by {self.found_by or ROUTES[self.route]}.",
+        ]
+        if self.within_ss is not None and self.total_ss is not None:
+            between = 1 - self.within_ss / self.total_ss
+            parts.append(f"{percent(between)} of the variation lies between segments.")
+        return " ".join([*parts, *self.notes, CAVEAT])
+
+    def rename(self, names: Mapping[str, str]) -> Self:
+        """Return a copy in which some segments bear other names.
+
+        Raises
+        ------
+        ModelError
+            If an id is unknown or a name would be borne twice.
+        """
+        model = self.model.rename(names)
+        words = pl.col("segment").replace_strict(model.names, return_dtype=pl.String)
+        return replace(
+            self,
+            model=model,
+            assignments=self.assignments.with_columns(segment_name=words),
+            segments=self.segments.with_columns(segment_name=words),
+        )
+
+    def plot(self) -> Figure:
+        """Draw customers on two principal components, or the criterion that chose k."""
+        if self.map_points is not None:
+            return self._draw_map(self.map_points)
+        if self.compared is not None:
+            known = self.compared.drop_nulls(self.criterion).sort("k", maintain_order=True)
+            if known["k"].n_unique() > 1:
+                return self._draw_criterion(known)
+        from segkit.plot import bars
+
+        return bars(
+            self.segments, "segment_name", "customer_share", title="How large each segment is",
+            y_label="Share of customers",
+        )  # fmt: skip
+
+    def _draw_map(self, shown: pl.DataFrame) -> Figure:
+        from segkit.plot import points
+
+        first, second = self.map_shares
+        n = self.assignments.height
+        sample = f", a random {number(shown.height)} of {number(n)} customers"
+        return points(
+            shown,
+            "pc1",
+            "pc2",
+            group="segment",
+            sample=None,
+            title=f"Segment map{sample if shown.height < n else ''}",
+            x_label=f"first component ({percent(first)} of the variation)",
+            y_label=f"second component ({percent(second)} of the variation)",
+        )
+
+    def _draw_criterion(self, known: pl.DataFrame) -> Figure:
+        from segkit.plot import lines
+
+        name = {"bic": "BIC (lower is better)", "silhouette": "Mean silhouette (higher is better)"}
+        return lines(
+            known, "k", self.criterion, group="shape" if "shape" in known.columns else None,
+            title="How many segments the criterion suggests", x_label="Segments",
+            y_label=name[self.criterion],
+        )  # fmt: skip
+
+    def dendrogram(self, leaves: int = SHOWN_LEAVES) -> Figure:
+        """Draw the top of Ward's tree, coloured by segment.
+
+        Raises
+        ------
+        ParameterError
+            If the method grew no tree.
+        """
+        if self.linkage is None:
+            raise ParameterError(f"{self.method} grows no tree; use method='ward' for a dendrogram")
+        from segkit.plot.dendrogram import dendrogram
+
+        names = [f"{row['segment']} {row['segment_name']}" for row in self.segments.to_dicts()]
+        unit = "customers" if self.route == "exact" else "micro-clusters"
+        return dendrogram(self.linkage, self.leaf_groups, names, leaves=leaves, unit=unit)
+
+
+def by_size(groups: Ints, keys: Floats) -> Ints:
+    """Order groups by falling size, ties by their keys; every group must have a customer.
+
+    Parameters
+    ----------
+    groups : array (n,)
+        Group 0 … k - 1 of every customer.
+    keys : array (k, d)
+        What tells equal sizes apart.
+
+    Returns
+    -------
+    array (k,)
+        The groups in their new order.
+
+    Raises
+    ------
+    DataError
+        If a group is empty.
+
+    Examples
+    --------
+    >>> by_size(np.array([0, 1, 1]), np.zeros((2, 1))).tolist()
+    [1, 0]
+    """
+    counts = np.bincount(groups, minlength=keys.shape[0])
+    if not counts.all():
+        raise DataError(
+            f"{int((counts == 0).sum())} of {len(counts)} segments hold no customer; "
+            "ask for fewer segments"
+        )
+    return np.asarray(np.lexsort((*keys.T[::-1], -counts)))
+
+
+def segment_ids(k: int) -> list[str]:
+    """Return "S1" to "Sk"."""
+    return [f"S{place + 1}" for place in range(k)]
