@@ -179,7 +179,7 @@ FAULTS = [
     Fault(
         "regression/price.py",
         "low, high = fitted.slope - reach, fitted.slope + reach",
-        "low, high = found.slope - error, found.slope + error",
+        "low, high = fitted.slope - error, fitted.slope + error",
         "test_regression_price",
         "interval of an elasticity",
     ),

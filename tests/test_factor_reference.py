@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import segkit
 from segkit.factor.correlation import Correlations
-from segkit.factor.polychoric import tetrachoric
+from segkit.factor.polychoric import polychoric
 from segkit.factor.scales import alpha, omega
 from tests.reference import factors as ref
 
@@ -93,7 +94,9 @@ def test_bfi_reliability(bfi):
 
 @pytest.mark.parametrize(("first", "second", "both", "expected"), ref.KIRK)
 def test_kirks_tetrachorics(first, second, both, expected):
-    assert tetrachoric(first, second, both) == pytest.approx(expected, abs=5e-6)
+    table = np.array([[[both, first - both], [second - both, 1 - first - second + both]]])
+    cuts = [np.array([[-8.0, stats.norm.ppf(share), 8.0]]) for share in (first, second)]
+    assert polychoric(table, *cuts)[0] == pytest.approx(expected, abs=5e-6)
 
 
 def test_the_mapping_file_and_the_codebook_read_bfi(bfi, shared_data):

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit import ingest
 from segkit.display import number
 from segkit.errors import ColumnError, DataError, SourceError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.ingest.numbers import doubted_answers
+from segkit.simulate import customers
 
 if TYPE_CHECKING:
     from segkit.plot.figure import Figure
@@ -138,8 +141,6 @@ def read_answers(
 
 
 def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
-    from segkit.ingest.numbers import doubted_answers
-
     suspects = []
     for name in names:
         doubted = doubted_answers(chosen.get_column(name))
@@ -190,7 +191,6 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     SourceError, MappingError, DataError
         As `segkit.intake` does.
     """
-    from segkit import ingest
     from segkit.ingest.readers import read
 
     chosen = ingest.Mapping.load(mapping) if mapping else ingest.Mapping()
@@ -322,19 +322,17 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     'I wait for the sale'
     """
     if str(source) == SIMULATED:
-        from segkit.simulate.customers import items
-
-        table = items()
+        table = customers.items()
         stems = table.with_columns(
             item=pl.col("item").str.replace(r"_\d+$", ""),
             statement=pl.col("attitude").str.replace_all("_", " "),
         ).unique("item", maintain_order=True)
         table = pl.concat([table, stems])
     else:
-        read = _read_table(source)
-        if read is None:
+        stated = _read_table(source)
+        if stated is None:
             return {}
-        table = read
+        table = stated
     return dict(table.select("item", "statement").drop_nulls().iter_rows())
 
 
@@ -366,9 +364,8 @@ def read_answer_ranges(source: Path | str) -> dict[str, tuple[float, float]]:
     (1.0, 5.0)
     """
     if str(source) == SIMULATED:
-        from segkit.simulate.customers import ANSWERS, items
-
-        return {item: (float(ANSWERS[0]), float(ANSWERS[1])) for item in items()["item"]}
+        low, high = (float(end) for end in customers.ANSWERS)
+        return dict.fromkeys(customers.items()["item"], (low, high))
     table = _read_table(source)
     if table is None or not {"low", "high"} & set(table.columns):
         return {}

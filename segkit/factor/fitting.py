@@ -20,6 +20,7 @@ from segkit.factor.rotation import (
     ORTHOGONAL,
     Rotated,
     align,
+    congruence,
     factor_names,
     procrustes,
     rotate,
@@ -269,8 +270,6 @@ def _model(
 def _names(
     data: Correlations, labels: Mapping[str, str], pattern: Floats, like: FactorModel | None
 ) -> tuple[str, ...]:
-    from segkit.factor.rotation import congruence
-
     names = factor_names(data.items, labels, pattern)
     if like is not None:
         rows = [like.items.index(item) for item in data.items]

@@ -142,28 +142,6 @@ def _likelihood(tables: Floats, rows: Floats, columns: Floats, r: Floats) -> Flo
     return np.asarray((tables * np.log(p)).sum(axis=(1, 2)))
 
 
-def tetrachoric(first: float, second: float, both: float) -> float:
-    """Give the latent correlation of two yes/no answers from their shares.
-
-    Parameters
-    ----------
-    first, second : float
-        Shares that say yes to each.
-    both : float
-        Share that says yes to both.
-
-    Examples
-    --------
-    >>> round(tetrachoric(0.5, 0.5, 0.1150267), 2)
-    -0.75
-    """
-    from scipy.special import ndtri
-
-    table = np.array([[both, first - both], [second - both, 1 - first - second + both]])
-    cuts = [np.array([[-_FAR, float(ndtri(share)), _FAR]]) for share in (first, second)]
-    return float(polychoric(table[None], cuts[0], cuts[1])[0])
-
-
 def tables_of(values: Floats, items: list[Categories]) -> Floats:
     """Cross-tabulate every item with every other, by one matrix product of indicators.
 

@@ -18,6 +18,7 @@ from segkit.regression.families import (
     standardise,
     zero_probability,
 )
+from segkit.stats.intervals import wilson
 
 _MOST_COUNT = 60
 _QUANTILES = 99
@@ -28,18 +29,22 @@ _TESTS = {"test": pl.String, "statistic": pl.Float64, "p_value": pl.Float64, "ve
 Row = tuple[str, float, float | None, str]
 
 
-def probability(fit: Fit, mean: Floats, k: int) -> Floats:
+def probability(fit: Fit, mean: Floats, k: int | Floats) -> Floats:
     """Return each row's probability of the count k; ``mean`` is that of the whole distribution."""
+    inflation, plain = _count_distribution(fit, mean)
+    return np.asarray((1 - inflation) * plain.pmf(k) + inflation * (k == 0))
+
+
+def _count_distribution(fit: Fit, mean: Floats) -> tuple[float, Any]:
+    """Return the share of extra zeros, and the distribution of all other counts."""
     from scipy import stats
 
     inflation = fit.extra.get("share_of_zeros", 0.0)
     mu = mean / (1 - inflation)
-    if "alpha" in fit.extra:
-        size = 1 / max(fit.extra["alpha"], 1e-9)
-        plain = stats.nbinom.pmf(k, size, size / (size + mu))
-    else:
-        plain = stats.poisson.pmf(k, mu)
-    return np.asarray((1 - inflation) * plain + inflation * (k == 0))
+    if "alpha" not in fit.extra:
+        return inflation, stats.poisson(mu)
+    size = 1 / max(fit.extra["alpha"], 1e-9)
+    return inflation, stats.nbinom(size, size / (size + mu))
 
 
 def rootogram(fit: Fit, design: Design, mean: Floats) -> pl.DataFrame:
@@ -76,22 +81,12 @@ def quantile_residuals(fit: Fit, y: Floats, mean: Floats, random: np.random.Gene
 
 
 def _steps(fit: Fit, y: Floats, mean: Floats) -> tuple[Floats, Floats]:
-    from scipy import stats
-
+    """Return the probabilities of less than each outcome, and of it."""
     if fit.family == "logistic":
         return np.where(y > 0, 1 - mean, 0.0), np.where(y > 0, mean, 1 - mean)
-    inflation = fit.extra.get("share_of_zeros", 0.0)
-    mu = mean / (1 - inflation)
-    if "alpha" in fit.extra:
-        size = 1 / max(fit.extra["alpha"], 1e-9)
-        below, at = (
-            f(k, size, size / (size + mu))
-            for f, k in ((stats.nbinom.cdf, y - 1), (stats.nbinom.pmf, y))
-        )
-    else:
-        below, at = stats.poisson.cdf(y - 1, mu), stats.poisson.pmf(y, mu)
-    below = np.where(y > 0, inflation + (1 - inflation) * below, 0.0)
-    return below, (1 - inflation) * at + inflation * (y == 0)
+    inflation, plain = _count_distribution(fit, mean)
+    below = np.where(y > 0, inflation + (1 - inflation) * plain.cdf(y - 1), 0.0)
+    return below, probability(fit, mean, y)
 
 
 def residual_quantiles(residuals: Floats) -> pl.DataFrame:
@@ -106,8 +101,6 @@ def residual_quantiles(residuals: Floats) -> pl.DataFrame:
 
 def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
     """Bundle rows by prediction: predicted (mean), observed (mean), low, high (95%), rows."""
-    from segkit.stats.intervals import wilson
-
     # Equal rows have equal predictions but for rounding, which must not order them.
     order = np.argsort(pl.Series(predicted).round_sig_figs(10).to_numpy(), kind="stable")
     binary = bool(np.isin(y, (0.0, 1.0)).all())

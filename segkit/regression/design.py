@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -268,8 +268,6 @@ def _from_columns(
 
 
 def _with_sd(term: Term, values: Floats) -> Term:
-    from dataclasses import replace
-
     return replace(term, sd=float(values.std()))
 
 

@@ -15,6 +15,7 @@ from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.rfm.cuts import bins_of
 from segkit.rules import Domain, RuleSet
+from segkit.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -240,8 +241,6 @@ def find_micro_segments(
     >>> find_micro_segments(frame, hot).segments["customers"].to_list()
     [1, 2]
     """
-    from segkit.stats.intervals import wilson
-
     if frame.is_empty():
         raise DataError("the customer table has no rows")
     rules = RuleSet.take(rules)
