@@ -18,7 +18,7 @@ LAB      ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install case-study test quick lint lab docs bench study study-thin format constraints clean
+.PHONY: help install case-study test quick lint lab docs readme picture bench study study-thin format constraints clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -67,6 +67,12 @@ lab: $(READY) $(QUIET)  ## Open the case study in JupyterLab (NOTEBOOK=05_segmen
 docs: $(READY)  ## Build the documentation into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -j $(JOBS) -d docs/_build/doctrees docs docs/_build/html
 	@echo docs/_build/html/index.html
+
+readme: $(READY)  ## Rewrite the outputs that the README shows
+	$(BIN)/python docs/readme.py
+
+picture: case-study  ## Run the case study and take its answers and picture into the README
+	$(BIN)/python docs/readme.py --run $(OUT)/simulated
 
 bench: $(READY)  ## Measure speed and memory beside the peers
 	$(BIN)/python -m tests.benchmarks

@@ -1,6 +1,9 @@
-"""The README's code runs as it stands, on data shaped like nothing else here."""
+"""The README's code runs as it stands and prints what the README shows."""
 
+import csv
+import json
 import re
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -9,8 +12,11 @@ from typer.testing import CliRunner
 
 from segkit.cli import app
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+import readme  # noqa: E402
+
+README = readme.README.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -23,22 +29,59 @@ def shop(tmp_path, monkeypatch):
             sign = "-" if (i + j) % 11 == 0 else ""
             rows.append(f"K{i:03};B{i}-{j};{day:02}.{month:02}.2024;{sign}{10 + 3 * i + j},50")
     (tmp_path / "orders.csv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     return rows[1:]
 
 
-def test_the_blocks_run_one_after_the_other(shop):
+def test_the_blocks_run_one_after_the_other_and_print_what_is_shown(shop):
     names = {}
-    for block in BLOCKS:
-        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - the README's own code
-    taken, found = names["taken"], names["found"]
+    outputs = readme.run_blocks(README, names)
+    assert sum(map(bool, outputs)) >= 2
+    assert readme.with_outputs(README, outputs) == README, "outputs have changed: run `make readme`"
+    orders, result = names["result"].intake.orders, names["result"]
     amounts = [float(row.split(";")[3].replace(",", ".")) for row in shop]
-    assert taken.orders["amount"].sum() == pytest.approx(sum(amounts))
-    assert taken.orders["is_return"].sum() == sum(amount < 0 for amount in amounts)
+    assert orders["amount"].sum() == pytest.approx(sum(amounts))
+    assert orders["is_return"].sum() == sum(amount < 0 for amount in amounts)
     written = pl.read_csv("segments.csv")
     assert written.columns == ["customer_id", "segment", "segment_name"]
-    assert written.height == found.table.frame.height
-    assert names["trace"].lines > 0
+    assert written.height == result.table.frame.height
+
+
+def test_a_stale_output_is_noticed():
+    shown = "```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n"
+    outputs = readme.run_blocks(shown, {})
+    assert readme.with_outputs(shown, outputs) == shown.replace("3", "2")
+    silent = "```python\nx = 1\n```\n\nText.\n"
+    assert readme.with_outputs(silent, readme.run_blocks(silent, {})) == silent
+
+
+def test_the_counts_of_the_e_mail_test_are_those_of_its_source():
+    path = ROOT / "tests" / "reference" / "hillstrom_lift.csv"
+    lines = [line for line in path.read_text("utf-8").splitlines() if line[0] != "#"]
+    row = next(
+        r for r in csv.DictReader(lines) if r["outcome"] == "conversion" and r["arm"] == "mens"
+    )
+    for column in ("successes", "n", "control_successes", "control_n"):
+        assert f"{int(row[column]):,}" in README
+
+
+def test_the_table_of_answers_has_each_notebook_once(tmp_path):
+    for stem in ("01_audit", "05_segments"):
+        (tmp_path / stem).mkdir()
+        summary = {"question": f"What of {stem}?", "headline": f"It is {stem}."}
+        (tmp_path / stem / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    table = readme.answers_of(tmp_path).splitlines()
+    assert table[2:] == [
+        "| What of 01_audit? | It is 01_audit. |",
+        "| What of 05_segments? | It is 05_segments. |",
+    ]
+    shown = readme.TABLE.search(README).group()
+    notebooks = [
+        json.loads(path.read_text("utf-8")) for path in (ROOT / "notebooks").glob("*.ipynb")
+    ]
+    asked = {one["metadata"]["segkit"]["question"] for one in notebooks}
+    assert set(re.findall(r"^\| ([^|]+\?) \|", shown, re.M)) == asked, "run `make picture`"
 
 
 def test_a_working_folder_is_laid_out_as_the_readme_says(shop):
@@ -49,8 +92,7 @@ def test_a_working_folder_is_laid_out_as_the_readme_says(shop):
 
 
 def test_every_file_that_the_readme_names_is_there():
-    root = Path(__file__).parents[1]
     named = re.findall(r"\((reports/[\w.]+)\)|`((?:data|tests|segkit|notebooks)/[\w./]*)`", README)
     assert named
     for path in (first or second for first, second in named):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path

@@ -41,8 +41,19 @@ FLOOR_NAMES = (
     "uses",
     "face",
 )
-# Drawing, in pixels: one band a floor, its packages side by side.
-WIDTH, LEFT, BOX, GAP, LINE = 960, 150, 26, 8, 7.2
+# What a floor hands to those above it.
+HANDED = {
+    "ground": "errors, results, words",
+    "shared craft": "contracts, rules, statistics, pictures",
+    "intake": "clean tables and a ledger",
+    "sources": "frames with contracts",
+    "customer table": "one row per customer",
+    "analyses": "results with intervals",
+    "uses": "campaigns, lists, scores",
+    "face": "runs, reports, courses",
+}
+# Drawing, in pixels: one band a floor, its packages side by side, what it hands on at the right.
+WIDTH, LEFT, RIGHT, BOX, GAP, LETTER = 860, 130, 190, 26, 8, 7.2
 
 
 @dataclass(frozen=True)
@@ -191,8 +202,8 @@ def rows_of(packages: list[Package]) -> list[list[tuple[Package, float]]]:
     rows: list[list[tuple[Package, float]]] = [[]]
     used = 0.0
     for package in packages:
-        width = len(package.name) * LINE + 20
-        if rows[-1] and used + width > WIDTH - LEFT - GAP:
+        width = len(package.name) * LETTER + 18
+        if rows[-1] and used + width > WIDTH - LEFT - RIGHT:
             rows.append([])
             used = 0.0
         rows[-1].append((package, width))
@@ -211,6 +222,8 @@ def draw(packages: list[Package]) -> str:
             f'<rect class="floor" x="0.5" y="{y + 0.5}" width="{WIDTH - 1}" height="{height - 1}"/>'
             f'<text class="name" x="12" y="{y + height / 2 + 5}">'
             f"{floor} {FLOOR_NAMES[floor]}</text>"
+            f'<text class="handed" x="{WIDTH - 12}" y="{y + height / 2 + 5}">'
+            f"↑ {HANDED[FLOOR_NAMES[floor]]}</text>"
         )
         for number, row in enumerate(rows):
             x, top = float(LEFT), y + GAP + number * (BOX + GAP)
