@@ -34,7 +34,6 @@ TYPES: dict[str, str] = {
     "segment": "segkit.cluster.model:Segment",
     "segment_model": "segkit.cluster.model:SegmentModel",
     "segmentation": "segkit.cluster.segments:Segmentation",
-    "division": "segkit.cluster.segments:Segmentation",  # of the first version, by other methods
     "silhouette": "segkit.cluster.validity:Silhouette",
     "stability": "segkit.cluster.stability:Stability",
     "structure": "segkit.cluster.structure:Structure",
@@ -140,7 +139,7 @@ FIRST: dict[str, str] = {
     "segkit.cluster.batches:BatchSegmentation": "batch_segmentation",
     "segkit.cluster.choose:KChoice": "k_choice",
     "segkit.cluster.comparison:MethodComparison": "method_comparison",
-    "segkit.cluster.division:Division": "division",
+    "segkit.cluster.division:Division": "segmentation",
     "segkit.cluster.gower:Space": "mixed_columns",
     "segkit.cluster.grade:Crossing": "segment_crossing",
     "segkit.cluster.kmeans:KMeansFit": "k_means",
