@@ -256,11 +256,11 @@ def test_text_says_association_unless_assigned_at_random():
     found = fit_drivers(frame, "y", ["visits", "share", "offer"], labels={"visits": "site visits"})
     assert "site visits" in found.text
     assert "association, not cause" in found.text
-    assert "on rows that it has not seen" in found.text
+    assert "on held-out rows" in found.text
     told = fit_drivers(frame, "y", ["visits", "offer"], randomised=["offer"], folds=0)
     assert "Only offer was assigned at random" in told.text
     nothing = rows().with_columns(y=pl.Series(np.random.default_rng(9).poisson(1, N)))
-    assert "clear of chance" in fit_drivers(nothing, "y", ["visits", "share"], folds=0).text
+    assert "statistically clear" in fit_drivers(nothing, "y", ["visits", "share"], folds=0).text
 
 
 def test_held_out_rows_tell_a_real_effect_from_none():
@@ -320,15 +320,15 @@ def test_stored_and_same_seed():
 
 def test_separation_is_named():
     frame = rows("logistic").with_columns(told=pl.col("y") * 3 + 0.1 * pl.col("share"))
-    with pytest.raises(DataError, match="told foretells the outcome without fail"):
+    with pytest.raises(DataError, match="told predicts the outcome perfectly"):
         fit_drivers(frame, "y", ["visits", "told"])
     quasi = rows("logistic").with_columns(
         vip=(pl.col("y") == 1) & (pl.int_range(pl.len()) % 9 == 0)
     )
-    with pytest.raises(DataError, match="vip foretells the outcome without fail"):
+    with pytest.raises(DataError, match="vip predicts the outcome perfectly"):
         fit_drivers(quasi, "y", ["visits", "vip"])
     counts = rows().with_columns(y=pl.when(pl.col("city") == "Ayr").then(0).otherwise(pl.col("y")))
-    with pytest.raises(DataError, match="city: Ayr foretells zeros without fail"):
+    with pytest.raises(DataError, match="city: Ayr predicts zeros perfectly"):
         fit_drivers(counts, "y", ["visits", "city"])
 
 

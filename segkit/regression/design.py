@@ -360,7 +360,7 @@ class Collinearity(Result):
 
     @property
     def text(self) -> str:
-        """Whether the predictors can be told apart."""
+        """State whether the predictors' effects can be separated."""
         high = self.predictors.filter(pl.col("vif") > HIGH_VIF).sort("vif", descending=True)
         condition = f"the condition number is {number(self.condition_number)}"
         top = self.predictors.sort("vif", descending=True).row(0, named=True)
@@ -370,7 +370,7 @@ class Collinearity(Result):
             )
             return (
                 f"{number(high.height)} of {number(self.predictors.height)} predictors repeat the "
-                f"others so closely that their effects can hardly be told apart: variance "
+                f"others so closely that their effects can hardly be separated: variance "
                 f"inflation above {number(HIGH_VIF)} for {named}; {condition}."
             )
         far = (
@@ -379,8 +379,9 @@ class Collinearity(Result):
             else ""
         )
         return (
-            f"The {number(self.predictors.height)} predictors can be told apart: the highest "
-            f"variance inflation is {number(top['vif'])} ({top['label']}); {condition}{far}."
+            f"The effects of {number(self.predictors.height)} predictors can be separated: the "
+            f"highest variance inflation is {number(top['vif'])} ({top['label']}); "
+            f"{condition}{far}."
         )
 
     def plot(self) -> Figure:

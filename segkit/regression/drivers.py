@@ -78,32 +78,34 @@ def _exp(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(np.clip(values, -700, 700)))
 
 
-def sentence(row: dict[str, Any], *, odds: bool) -> str:
-    """Say one effect: what is compared, the factor, its interval.
+def sentence(row: dict[str, Any], *, odds: bool, interval: str = "") -> str:
+    """Word one effect: its size, its interval, and what is compared.
 
     Examples
     --------
     >>> row = {"label": "visits", "kind": "number", "contrast": "one more", "sd": 3.2,
     ...        "shown": 1.25, "shown_low": 1.1, "shown_high": 1.42}
     >>> sentence(row, odds=False)
-    'visits: where 3.20 higher (one standard deviation), 25% more (10% to 42%)'
+    '25% more (10% to 42%) per standard deviation of visits (3.20)'
     """
     if row["kind"] == "yes or no":
-        what = f"{row['label']} (against not):"
+        what = f"with {row['label']} than without"
     elif row["kind"] == "level":
-        what = f"{row['label']} ({row['contrast']}):"
+        what = f"for {row['label']} ({row['contrast']})"
     elif row["kind"] == "log":
-        what = f"{row['label']}: where one standard deviation higher on its log,"
+        what = f"per standard deviation of the log of {row['label']}"
     else:
-        what = f"{row['label']}: where {number(row['sd'])} higher (one standard deviation),"
+        what = f"per standard deviation of {row['label']} ({number(row['sd'])})"
     value, low, high = row["shown"], row["shown_low"], row["shown_high"]
     if odds:
-        return f"{what} odds {number(value)} times as high ({number(low)} to {number(high)})"
-    if max(value, 1 / value) >= 2:
-        return f"{what} {number(value)} times as much ({number(low)} to {number(high)})"
-    if value >= 1:
-        return f"{what} {_share(value - 1)} more ({_share(low - 1)} to {_share(high - 1)})"
-    return f"{what} {_share(1 - value)} less ({_share(1 - high)} to {_share(1 - low)})"
+        size, ends = f"odds {number(value)} times as high", (number(low), number(high))
+    elif max(value, 1 / value) >= 2:
+        size, ends = f"{number(value)} times as much", (number(low), number(high))
+    elif value >= 1:
+        size, ends = f"{_share(value - 1)} more", (_share(low - 1), _share(high - 1))
+    else:
+        size, ends = f"{_share(1 - value)} less", (_share(1 - high), _share(1 - low))
+    return f"{size} ({interval}{ends[0]} to {ends[1]}) {what}"
 
 
 def _share(value: float) -> str:
@@ -186,14 +188,14 @@ class Drivers(Result):
         clear = self.effects.filter(pl.col("p_holm") < 1 - self.level).head(_NAMED).to_dicts()
         odds = self.family == "logistic"
         if clear:
-            first, *others = (sentence(row, odds=odds) for row in clear)
-            nominal = percent(self.level, places=0)
-            head = f"Most clearly with {self.outcome} goes {first}, the other predictors equal."
+            interval = f"{percent(self.level, places=0)} CI "
+            first = sentence(clear[0], odds=odds, interval=interval)
+            others = [sentence(row, odds=odds) for row in clear[1:]]
+            head = f"The clearest association with {self.outcome}: {first}, other predictors equal."
             head += f" Also clear: {'; '.join(others)}." if others else ""
-            head += f" Intervals are of {nominal}."
         else:
             n = number(self.effects.height)
-            head = f"None of {n} effects on {self.outcome} is clear of chance."
+            head = f"None of {n} effects on {self.outcome} is statistically clear."
         parts = (head, self._fit(), self.timing, self._caveat(), self._tangled())
         return " ".join(part for part in parts if part)
 
@@ -203,15 +205,15 @@ class Drivers(Result):
         if row["held_out"] is None:
             return f"{said} explains {percent(row['fitted'])} of the deviance."
         if row["held_out"] <= 0:
-            return f"{said} foretells rows that it has not seen no better than their mean does."
+            return f"{said} predicts held-out rows no better than their mean does."
         return (
             f"{said} explains {percent(row['fitted'])} of the deviance, and "
-            f"{percent(row['held_out'])} on rows that it has not seen."
+            f"{percent(row['held_out'])} on held-out rows."
         )
 
     def _caveat(self) -> str:
         if not self.randomised:
-            return "This is association, not cause: nobody was given these values at random."
+            return "This is association, not cause: no predictor was assigned at random."
         named = ", ".join(self.randomised)
         return (
             f"Only {named} was assigned at random and may be read as cause; all else is "
@@ -222,13 +224,8 @@ class Drivers(Result):
         high = self.effects.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
         if not high:
             return ""
-        many = "repeats" if len(high) == 1 else "repeat"
-        named = ", ".join(high[:4]).capitalize()
-        return f"{named} {many} the others so closely that what is {self._own(high)} own is unsure."
-
-    @staticmethod
-    def _own(names: list[str]) -> str:
-        return "its" if len(names) == 1 else "their"
+        named = ", ".join(high[:4])
+        return f"Effects of collinear predictors are uncertain (VIF above {HIGH_VIF:.0f}): {named}."
 
     def plot(self) -> Figure:
         """Draw the effects of one standard deviation (or of yes, or of a level)."""
@@ -243,7 +240,7 @@ class Drivers(Result):
         what = "odds of" if self.family == "logistic" else ""
         return intervals(
             rows, "name", "value", interval=("shown_low", "shown_high"), reference=1.0,
-            percent=False, title=f"What goes with {self.outcome}",
+            percent=False, title=f"Drivers of {self.outcome}",
             y_label=f"factor on the {what} {self.outcome}".replace("  ", " "),
         )  # fmt: skip
 
@@ -268,7 +265,7 @@ class Drivers(Result):
         """Draw observed against predicted outcomes, by tenths of the prediction."""
         from segkit.plot.response import response
 
-        kind = "on rows not seen" if self.folds else "on the rows fitted"
+        kind = "on held-out rows" if self.folds else "on the rows fitted"
         shares = self.family == "logistic"
         return response(
             self.calibration, "predicted", "observed", interval=("low", "high"), diagonal=True,
@@ -305,7 +302,7 @@ def fit_drivers(
     level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> Drivers:
-    """Estimate what goes with more orders, more spend, a purchase or a lost customer.
+    """Estimate how predictors are associated with orders, spend, purchase or churn.
 
     Parameters
     ----------
@@ -348,7 +345,7 @@ def fit_drivers(
         If a column is missing or of the wrong type.
     DataError
         If values are infinite, a predictor does not vary or follows from others, predictors
-        foretell the outcome without fail (separation), or the outcome does not suit the family.
+        predict the outcome perfectly (separation), or the outcome does not suit the family.
     ParameterError
         If an option is unknown.
 

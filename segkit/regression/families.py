@@ -89,7 +89,7 @@ def separating(X: Floats, y: Floats, *, binary: bool) -> list[int]:
 
     A linear programme looks for a direction that never contradicts the outcome and agrees with it
     somewhere (Konis 2007, thesis, Oxford; for counts: Correia, Guimarães & Zylkin 2021, "zeros
-    foretold without fail").
+    perfectly predicted").
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def check_separation(X: Floats, y: Floats, names: Sequence[str], *, binary: bool
     named = ", ".join(names[k] for k in places)
     what = "the outcome" if binary else "zeros"
     raise DataError(
-        f"{named} {'foretells' if len(places) == 1 else 'together foretell'} {what} without fail "
+        f"{named} {'predicts' if len(places) == 1 else 'together predict'} {what} perfectly "
         "(separation): no finite effect fits best. Drop it, or pool the level that causes it"
     )
 

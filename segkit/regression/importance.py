@@ -201,25 +201,22 @@ class Importance(Result):
 
     @property
     def text(self) -> str:
-        """Which predictors carry how much, and whether their order is sure."""
-        rows = self.shares.head(3).to_dicts()
+        """State the largest shares with intervals, and whether their order is clear."""
+        rows, level = self.shares.head(3).to_dicts(), percent(self.level, places=0)
         named = [
-            f"{percent(row['share'], places=0)} (interval {percent(row['share_low'], places=0)} to "
-            f"{percent(row['share_high'], places=0)}), goes with {row['label']}"
-            for row in rows
+            f"{row['label']} {percent(row['share'], places=0)} "
+            f"({interval}{percent(row['share_low'], places=0)} to "
+            f"{percent(row['share_high'], places=0)})"
+            for row, interval in zip(rows, (f"{level} CI ", "", ""), strict=False)
         ]
         then = f" Then: {'; '.join(named[1:])}." if len(named) > 1 else ""
         what = re.sub(r"^log\(1 \+ (.+)\)$", r"\1 (on a log scale)", self.outcome)
         finding = (
-            f"Of what {number(self.shares.height)} predictors explain of {what}, the "
-            f"largest share, {named[0]}.{then} Together they account for "
-            f"{percent(self.r2)} of its variance ({number(self.n_rows)} rows)."
+            f"The largest share of what {number(self.shares.height)} predictors explain of {what}: "
+            f"{named[0]}.{then} Together they explain {percent(self.r2)} of its "
+            f"variance ({number(self.n_rows)} rows)."
         )
-        sure = (
-            "The first place is sure"
-            if rows[0]["rank_high"] == 1
-            else "The order of the first places is not sure"
-        )
+        clear = "is" if rows[0]["rank_high"] == 1 else "is not"
         how = (
             "averaged over all orders in which predictors can enter (Shapley)"
             if not self.orders
@@ -228,13 +225,13 @@ class Importance(Result):
         )
         tangled = self.shares.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
         beware = (
-            f" {', '.join(tangled[:4])} repeat the others closely: how they share is fragile."
+            f" {', '.join(tangled[:4])} are collinear with the others: their shares are uncertain."
             if tangled
             else ""
         )
         return (
-            f"{finding} {sure} at {percent(self.level, places=0)}. A share is the gain in "
-            f"explained variance, {how}; it ranks associations and says nothing of causes.{beware}"
+            f"{finding} Its first rank {clear} statistically clear. A share is the gain in "
+            f"explained variance, {how}; it ranks associations, not causes.{beware}"
         )
 
     def plot(self) -> Figure:
@@ -245,7 +242,7 @@ class Importance(Result):
         first = rows.row(0, named=True)
         return intervals(
             rows, "label", "r2", interval=("r2_low", "r2_high"), percent=True,
-            title=f"The largest share of explained variance goes with {first['label']}",
+            title=f"Largest share of explained variance: {first['label']}",
             y_label=f"share of the variance of {self.outcome}",
         )  # fmt: skip
 
