@@ -8,7 +8,7 @@ import pytest
 
 from segkit import plot
 from segkit.errors import ColumnError, DataError
-from segkit.plot.style import styles
+from segkit.plot.figure import styles
 
 LONG = "Budget shoppers who come only for promotions and leave again"
 NAMES = [LONG, "Loyalists", "Browsers"]
@@ -72,7 +72,6 @@ DRAW = {
     "stacked": lambda: plot.stacked(GROUPED, "segment", "channel", "order_share"),
     "waterfall": lambda: plot.waterfall(BARS, "segment", "spend"),
     "histograms": lambda: plot.histograms(CLOUD, ["visits", "monetary"], log=["visits"]),
-    "small lines": lambda: plot.small_lines(MONTHS, "month", "revenue", "segment"),
     "panel bars": lambda: plot.panel_bars(
         MARKED, "segment_name", "variable", "difference", highlight="marker"
     ),
@@ -186,9 +185,9 @@ def test_points_are_sampled_by_seed_and_say_so():
 
 def test_heatmap_leaves_missing_cells_blank_and_centres_zero():
     frame = pl.DataFrame({"a": ["p", "q"], "b": ["r", "s"], "z": [1.0, -4.0]})
-    image = plot.heatmap(frame, "a", "b", "z", diverging=True).figure.axes[0].images[0]
-    assert np.isnan(np.ma.filled(image.get_array(), np.nan)).sum() == 2
-    assert image.get_clim() == (-4.0, 4.0)
+    mesh = plot.heatmap(frame, "a", "b", "z", diverging=True).figure.axes[0].collections[0]
+    assert np.isnan(np.ma.filled(mesh.get_array(), np.nan)).sum() == 2
+    assert mesh.get_clim() == (-4.0, 4.0)
 
 
 def test_histograms_count_every_value_once():
@@ -241,7 +240,6 @@ def test_ellipse_holds_half_of_a_normal_cloud():
         lambda f: plot.intervals(f, "segment", "spend", interval=("low", "high")),
         lambda f: plot.waterfall(f, "segment", "spend"),
         lambda f: plot.histograms(f, ["spend"]),
-        lambda f: plot.small_lines(f, "low", "spend", "segment"),
         lambda f: plot.panel_bars(f, "segment", "low", "spend"),
     ],
 )

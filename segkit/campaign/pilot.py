@@ -159,7 +159,7 @@ class Pilot(Result):
 
     def plot(self) -> Figure:
         """Draw the outcome by segment and offer, with intervals written in."""
-        from segkit.plot.offers import offer_map
+        from segkit.plot.heatmaps import offer_map
 
         return offer_map(
             self.to_frame().with_columns(

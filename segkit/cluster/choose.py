@@ -110,7 +110,7 @@ class KChoice(Result):
 
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""
-        from segkit.plot.choice import criteria_over_k
+        from segkit.plot.stability import criteria_over_k
 
         return criteria_over_k(self._long(), chosen=self.k)
 

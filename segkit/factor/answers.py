@@ -275,7 +275,7 @@ def plot_answers(
     >>> plot_answers(pl.DataFrame({"q": [1, 2, 2, None]}), ["q"]).data["share"].to_list()
     [0.3333333333333333, 0.6666666666666666]
     """
-    from segkit.plot.likert import likert
+    from segkit.plot.compare import likert
 
     given = read_answers(frame, items, check=False)
     statements = labels or {}

@@ -265,7 +265,7 @@ class FactorModel(StoredModel):
 
     def plot(self) -> Figure:
         """Draw the loadings as a heatmap."""
-        from segkit.plot.factors import loading_map
+        from segkit.plot.heatmaps import loading_map
 
         return loading_map(self._long(), title="What each factor weighs in each item")
 

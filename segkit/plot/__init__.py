@@ -1,14 +1,12 @@
-"""Frame in, figure out: every picture of the house, none of which knows a model."""
+"""Pictures: a frame in, a figure with alternative text and its data out; no model is needed."""
 
-from segkit.plot.basic import bars
-from segkit.plot.cells import heatmap
+from segkit.plot.bar_charts import bars, panel_bars
 from segkit.plot.compare import intervals, stacked, waterfall
 from segkit.plot.describe import describe
 from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
-from segkit.plot.ordered import lines
-from segkit.plot.panels import histograms, small_lines
-from segkit.plot.scatter import points
-from segkit.plot.segments import clouds, panel_bars
+from segkit.plot.heatmaps import heatmap
+from segkit.plot.line_charts import lines
+from segkit.plot.scatter import clouds, histograms, points
 
 __all__ = [
     "GREY",
@@ -24,7 +22,6 @@ __all__ = [
     "lines",
     "panel_bars",
     "points",
-    "small_lines",
     "stacked",
     "waterfall",
 ]

@@ -1,4 +1,4 @@
-"""The top of a merge tree, drawn."""
+"""Dendrogram of the last merges of a tree."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
-from segkit.plot.figure import GREY, Figure, canvas
-from segkit.plot.style import MAX_GROUPS, legend, styles
+from segkit.plot.figure import GREY, MAX_GROUPS, Figure, canvas, legend, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,16 +1,18 @@
-"""What a picture shows, in words: the alternative text, built from the drawn data."""
+"""Alternative texts, and the rows of a frame that a picture draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
 from segkit.display import cell, number
 from segkit.errors import DataError, require_columns
-from segkit.plot.style import as_percent, words, write
+from segkit.plot.figure import as_percent, words, write
 
 MOST_NAMED = 6
+Interval = tuple[str, str]  # columns with the lower and the upper limit
 
 
 def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str]) -> pl.DataFrame:
@@ -42,6 +44,26 @@ def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str
             f"nothing to draw: {frame.height} rows, none with a value in {', '.join(need)}"
         )
     return kept
+
+
+def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
+    """Return a column's values: an Enum's in its order, others as they first appear.
+
+    Without a column, one ``None``.
+    """
+    if column is None:
+        return [None]
+    found = frame.get_column(column).unique(maintain_order=True)
+    return (found.sort() if isinstance(found.dtype, pl.Enum) else found).to_list()
+
+
+def one_each(frame: pl.DataFrame, keys: list[str]) -> None:
+    """Raise ``DataError`` where two rows would be drawn on one spot."""
+    twice = frame.height - frame.select(keys).unique().height
+    if twice:
+        raise DataError(
+            f"expected one row for each {' and '.join(keys)}, got {twice} more; aggregate first"
+        )
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""How many factors, and which items hang on which? Scree with chance, and a path diagram."""
+"""Pictures of factors: scree plot beside chance, and path diagram."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
-from segkit.plot.basic import names_of, one_each
-from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
-from segkit.plot.style import head, name_axis, number_axis, spread, wrap
+from segkit.plot.figure import (
+    GREY,
+    OKABE_ITO,
+    Figure,
+    canvas,
+    head,
+    number_axis,
+    spread,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,71 +99,6 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
     return above
-
-
-def loading_map(
-    frame: pl.DataFrame, *, least: float = 0.1, title: str = "", strong: float = 0.4
-) -> Figure:
-    """Show every item's loading on every factor as a coloured cell.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        One row an item and factor: ``item``, ``factor``, ``loading``; drawn in order of first
-        appearance.
-    least : float
-        Smaller loadings are left unwritten.
-    title : str
-    strong : float
-        Loadings from here on are written in bold and told in the alternative text.
-
-    Raises
-    ------
-    ColumnError, DataError
-        If a column is missing, a cell comes twice, or there is nothing to draw.
-
-    Examples
-    --------
-    >>> frame = pl.DataFrame({"item": ["a", "b"], "factor": ["F", "F"], "loading": [0.8, -0.2]})
-    >>> loading_map(frame).alt
-    'Heatmap of loadings, blue where people agree, orange where they disagree: F a 0.800.'
-    """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    require_columns(frame.columns, ["item", "factor", "loading"], "the frame to draw")
-    if frame.is_empty():
-        raise DataError("nothing to draw: there are no loadings")
-    one_each(frame, ["item", "factor"])
-    items, factors = names_of(frame, "item"), names_of(frame, "factor")
-    colours = LinearSegmentedColormap.from_list("loadings", [_REFUSE, "#ffffff", _AGREE])
-    wide = 3.6 + 0.95 * len(factors)
-    with canvas(wide, max(2.2, 0.31 * len(items) + 1.0)) as (figure, (axes,)):
-        grid = np.zeros((len(items), len(factors)))
-        for item, factor, loading in frame.select("item", "factor", "loading").iter_rows():
-            i, j = items.index(item), factors.index(factor)
-            grid[i, j] = loading
-            if abs(loading) >= least:
-                axes.text(
-                    j, i, f"{loading:.2f}", ha="center", va="center", fontsize=8.5,
-                    color="white" if loading > 0.55 else "black",
-                    fontweight="bold" if abs(loading) >= strong else "normal",
-                )  # fmt: skip
-        image = axes.imshow(grid, cmap=colours, vmin=-1, vmax=1, aspect="auto")
-        name_axis(axes.xaxis, range(len(factors)), factors, 14)
-        name_axis(axes.yaxis, range(len(items)), items, 46)
-        axes.xaxis.tick_top()
-        for side in axes.spines.values():
-            side.set_visible(False)
-        bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
-        number_axis(bar.ax.yaxis, f"Loading (unwritten: below {least})")
-        head(figure, title)
-    told = [
-        f"{factor} {item} {number(loading)}"
-        for item, factor, loading in frame.select("item", "factor", "loading").iter_rows()
-        if abs(loading) >= strong
-    ]
-    alt = "Heatmap of loadings, blue where people agree, orange where they disagree"
-    return Figure(figure, f"{alt}: {'; '.join(told)}.", frame)
 
 
 def paths(

@@ -1,19 +1,29 @@
-"""Scatter plots: two values of each row (options as in `basic`)."""
+"""Distributions and scatter plots: one column's values, or two of each row.
+
+Options are those of `segkit.plot.bars`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
-from segkit.plot.basic import names_of
-from segkit.plot.describe import MOST_NAMED, drawn, finish
-from segkit.plot.figure import Figure, canvas
-from segkit.plot.style import (
+from segkit.display import is_share, number
+from segkit.errors import DataError, require_columns
+from segkit.plot.describe import MOST_NAMED, drawn, finish, names_of
+from segkit.plot.figure import (
+    COLOURS,
+    Figure,
     as_percent,
+    canvas,
     head,
     legend,
     number_axis,
+    spread,
     styles,
     words,
     wrap,
@@ -21,7 +31,9 @@ from segkit.plot.style import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.axes import Axes
+
+HALF = 1.3863  # chi-square with two degrees of freedom: the median, so half of a normal cloud
 
 
 def points(
@@ -41,7 +53,7 @@ def points(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how two values of each row go together.
+    """Draw two values of each row as points.
 
     Parameters
     ----------
@@ -58,7 +70,7 @@ def points(
     log_x, log_y : bool
         Logarithmic axes; rows that are not positive there are left out and counted.
     percent, title, x_label, y_label, alt
-        See `segkit.plot.basic`; ``percent`` holds for ``y``, ``x`` goes by its name.
+        See `segkit.plot.bars`; ``percent`` holds for ``y``, ``x`` goes by its name.
 
     Raises
     ------
@@ -71,6 +83,8 @@ def points(
     >>> points(frame, "visits", "orders").alt
     'Scatter plot of orders against visits to the site, 3 points: visits to the site from 1 ...'
     """
+    import seaborn as sns
+
     data = drawn(frame, [x, y, group, label], [x, y, *([group] if group else [])])
     for column, log in ((x, log_x), (y, log_y)):
         data = drawn(data.filter(pl.col(column) > 0), data.columns, [x, y]) if log else data
@@ -80,13 +94,24 @@ def points(
         data = data.sample(sample, seed=seed)
     with canvas(7.2, 4.4) as (figure, (axes,)):
         groups = sorted(names_of(data, group), key=str)
-        for name, style in zip(groups, styles(len(groups)), strict=True):
-            part = data.filter(pl.col(group) == name) if group else data
-            axes.scatter(
-                part.get_column(x), part.get_column(y), color=style.colour, marker=style.marker,
-                s=34 if data.height <= 200 else 10, alpha=0.85 if data.height <= 200 else 0.5,
-                linewidths=0, label=str(name),
-            )  # fmt: skip
+        looks = styles(len(groups))
+        named = [str(name) for name in data.get_column(group)] if group else None
+        few = data.height <= 200
+        sns.scatterplot(
+            x=data.get_column(x).to_numpy(),
+            y=data.get_column(y).to_numpy(),
+            hue=named,
+            style=named,
+            hue_order=[str(name) for name in groups] if group else None,
+            style_order=[str(name) for name in groups] if group else None,
+            palette=[look.colour for look in looks] if group else None,
+            markers=[look.marker for look in looks] if group else True,
+            color=looks[0].colour,
+            s=34 if few else 10,
+            alpha=0.85 if few else 0.5,
+            linewidth=0,
+            ax=axes,
+        )
         if log_x:
             axes.set_xscale("log")
         if log_y:
@@ -123,3 +148,203 @@ def _span(data: pl.DataFrame, column: str, in_percent: bool) -> str:
     values = data.get_column(column).cast(pl.Float64).to_numpy()
     low, high = (write(float(v), in_percent) for v in (values.min(), values.max()))
     return f"{words(column)} from {low} to {high}"
+
+
+def clouds(
+    points: pl.DataFrame,
+    centres: pl.DataFrame,
+    x: str,
+    y: str,
+    group: str,
+    *,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Draw groups as clouds of points, each with its centre and an ellipse around half of it.
+
+    Parameters
+    ----------
+    points : polars.DataFrame
+        One row a point: ``x``, ``y``, ``group``.
+    centres : polars.DataFrame
+        One row a group: the group, ``x``, ``y``, ``<x>_variance``, ``<y>_variance``,
+        ``covariance``. The ellipse holds half of a normal cloud.
+    x, y, group : str
+        Columns.
+    title, x_label, y_label, alt
+        See `segkit.plot.bars`.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw or groups are more than 12.
+    """
+    need = [x, y, group]
+    data = drawn(points, need, need)
+    middle = drawn(centres, [*need, f"{x}_variance", f"{y}_variance", "covariance"], need)
+    names = names_of(middle, group)
+    with canvas(7.2, 4.8) as (figure, (axes,)):
+        for row, style in zip(middle.iter_rows(named=True), styles(len(names)), strict=True):
+            part = data.filter(pl.col(group) == row[group])
+            axes.scatter(
+                part.get_column(x), part.get_column(y), s=7, color=style.colour,
+                marker=style.marker, alpha=0.35, linewidths=0,
+            )  # fmt: skip
+            across, up = _ellipse(row, x, y)
+            axes.plot(across, up, color=style.ink, linestyle=style.dash, linewidth=2.0)
+        low, high = axes.get_ylim()
+        heights = spread(middle.get_column(y).to_list(), (high - low) * 0.065)
+        rows = zip(middle.iter_rows(named=True), styles(len(names)), heights, strict=True)
+        for row, style, height in rows:
+            axes.annotate(
+                wrap(row[group], 40), (row[x], height), ha="center", va="center", fontsize=9,
+                color=style.ink, fontweight="bold",
+                bbox={"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9},
+            )  # fmt: skip
+        number_axis(axes.xaxis, wrap(x_label or words(x), 80))
+        number_axis(axes.yaxis, wrap(y_label or words(y), 52))
+        head(figure, title)
+    at = "; ".join(
+        f"{row[group]} at {number(row[x])}, {number(row[y])}"
+        for row in middle.iter_rows(named=True)
+    )
+    sentence = (
+        f"Scatter plot of {number(data.height)} points with the centres of {number(len(names))} "
+        f"groups on {x_label or words(x)} and {y_label or words(y)}: {at}."
+    )
+    return Figure(figure, alt or finish(sentence, title=title), data)
+
+
+def _ellipse(row: dict[str, float], x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
+    covariance = np.array(
+        [[row[f"{x}_variance"], row["covariance"]], [row["covariance"], row[f"{y}_variance"]]]
+    )
+    values, vectors = np.linalg.eigh(covariance)
+    turn = np.linspace(0, 2 * np.pi, 100)
+    circle = np.vstack([np.cos(turn), np.sin(turn)]) * np.sqrt(HALF)
+    path = vectors @ (np.sqrt(np.clip(values, 0, None))[:, None] * circle)
+    return row[x] + path[0], row[y] + path[1]
+
+
+def histograms(
+    frame: pl.DataFrame,
+    columns: Sequence[str],
+    *,
+    log: Collection[str] = (),
+    bins: int = 30,
+    units: dict[str, str] | None = None,
+    across: int = 3,
+    title: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Draw how each column's values are distributed, one panel for each column.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row a customer, say; nulls are left out and counted in the panel.
+    columns : sequence of str
+        Numeric columns, one panel each.
+    log : collection of str
+        Columns drawn on a logarithmic axis; their values <= 0 are counted, not drawn.
+    bins : int
+        Number of equally wide bins (equally wide in the logarithm, where that is drawn).
+    units : dict of str to str, optional
+        Column to unit, written on its axis.
+    across : int
+        Panels in a row.
+    title, alt
+        See `segkit.plot.bars`.
+
+    Raises
+    ------
+    ColumnError
+        If a column is not there.
+    DataError
+        If no column has a finite value.
+
+    Examples
+    --------
+    >>> figure = histograms(pl.DataFrame({"orders": [1, 2, 2, 5]}), ["orders"], bins=4)
+    >>> figure.data.get_column("rows").to_list()
+    [1, 2, 0, 1]
+    """
+    require_columns(frame.columns, columns, "the frame to draw")
+    counted = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
+    if all(panel is None for panel in counted.values()):
+        raise DataError(f"nothing to draw: no finite value in {', '.join(columns)}")
+    wide = min(across, len(columns))
+    deep = math.ceil(len(columns) / wide)
+    size = (max(4.0, 2.7 * wide), 2.1 * deep + 0.3)
+    tables, told = [], []
+    with canvas(*size, rows=deep, columns=wide) as (figure, panels):
+        for axes in panels[len(columns) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels, columns, strict=False):
+            panel = counted[name]
+            axes.set_title(wrap(words(name), 30), fontsize=9.5)
+            if panel is None:
+                axes.text(0.5, 0.5, "no value", ha="center", transform=axes.transAxes)
+                axes.set_axis_off()
+                continue
+            shown, table, median, note = panel
+            tables.append(table.select(pl.lit(name).alias("column"), pl.all()))
+            _draw_histogram(axes, shown, bins, median, name in log)
+            unit = (units or {}).get(name, "")
+            label = " · ".join(text for text in (unit, note) if text)
+            number_axis(axes.xaxis, wrap(label, 34) if label else "", in_percent=is_share(name))
+            if name not in log:
+                axes.locator_params(axis="x", nbins=4)
+            told.append(
+                f"{words(name)} median {write(median, is_share(name))}, {_range(table, name)}"
+            )
+        figure.supylabel("rows", fontsize=9.5)
+        figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
+        head(figure, title)
+    more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+    sentence = f"Histograms of {number(frame.height)} rows: {'; '.join(told[:MOST_NAMED])}{more}."
+    return Figure(figure, alt or finish(sentence, title=title), pl.concat(tables))
+
+
+def _count(
+    values: pl.Series, log: bool, bins: int
+) -> tuple[np.ndarray, pl.DataFrame, float, str] | None:
+    """Count a column into bins.
+
+    Returns
+    -------
+    tuple or None
+        The values drawn, the table of bins, the median and a note of what is left out.
+    """
+    every = values.cast(pl.Float64).to_numpy()
+    finite = every[np.isfinite(every)]
+    shown = finite[finite > 0] if log else finite
+    if shown.size == 0:
+        return None
+    scaled = np.log10(shown) if log else shown
+    counts, edges = np.histogram(scaled, bins=bins)
+    edges = 10**edges if log else edges
+    notes = []
+    if log and shown.size < finite.size:
+        notes.append(f"{finite.size - shown.size:,} not above 0")
+    if finite.size < every.size:
+        notes.append(f"{every.size - finite.size:,} without value")
+    table = pl.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": counts})
+    return shown, table, float(np.median(finite)), ", ".join(notes)
+
+
+def _draw_histogram(axes: Axes, shown: np.ndarray, bins: int, median: float, log: bool) -> None:
+    import seaborn as sns
+
+    sns.histplot(x=shown, bins=bins, log_scale=log, color=COLOURS[0], alpha=1, linewidth=0, ax=axes)
+    if median > 0 or not log:
+        axes.axvline(median, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+    number_axis(axes.yaxis, "")
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _range(table: pl.DataFrame, name: str) -> str:
+    low, high = float(table.get_column("low")[0]), float(table.get_column("high")[-1])
+    return f"drawn from {write(low, is_share(name))} to {write(high, is_share(name))}"

@@ -8,7 +8,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, unknown
 from segkit.labels import label
 from segkit.plot import Figure, bars, clouds, panel_bars, stacked
-from segkit.plot.segments import bars_that_fit
+from segkit.plot.bar_charts import bars_that_fit
 from segkit.profile.separation import Separation
 
 HIDDEN = "hidden"

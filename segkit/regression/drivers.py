@@ -252,7 +252,7 @@ class Drivers(Result):
         DataError
             If the outcome is not a count.
         """
-        from segkit.plot.rootogram import rootogram
+        from segkit.plot.response import rootogram
 
         if not self.counts.height:
             raise DataError(f"a rootogram needs counts; {self.outcome} was fitted as {self.family}")

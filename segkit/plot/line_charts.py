@@ -1,4 +1,7 @@
-"""Line charts: a value along an ordered axis (options as in `basic`)."""
+"""Line charts: a value along an ordered axis.
+
+Options are those of `segkit.plot.bars`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.plot.basic import Interval, names_of, one_each
-from segkit.plot.describe import describe_lines, drawn
-from segkit.plot.figure import Figure, canvas
-from segkit.plot.style import (
+from segkit.plot.describe import Interval, describe_lines, drawn, names_of, one_each
+from segkit.plot.figure import (
+    Figure,
     as_percent,
+    canvas,
     head,
     name_axis,
     number_axis,
@@ -56,7 +59,7 @@ def lines(
     markers : bool, optional
         Mark the points; by default where a line has at most 25.
     percent, title, x_label, y_label, alt
-        See `segkit.plot.basic`.
+        See `segkit.plot.bars`.
 
     Raises
     ------

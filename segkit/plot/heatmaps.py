@@ -1,0 +1,320 @@
+"""Heatmaps: a value over two categories, also with intervals or as loadings of factors.
+
+Options are those of `segkit.plot.bars`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from segkit.display import number
+from segkit.errors import DataError, require_columns
+from segkit.plot.describe import Interval, describe, drawn, names_of, one_each
+from segkit.plot.figure import (
+    OKABE_ITO,
+    Figure,
+    as_percent,
+    canvas,
+    head,
+    ink_on,
+    name_axis,
+    number_axis,
+    words,
+    wrap,
+    write,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
+RISING = ("#f2f7fb", BLUE, "#00304d")
+BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
+ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
+
+
+def heatmap(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    diverging: bool = False,
+    annotate: bool = True,
+    percent: bool | None = None,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    value_label: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Draw a value over two categories as coloured cells.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Long: one row a cell, categories in the order to be drawn; cells that are missing or
+        without a value stay blank.
+    x, y : str
+        The columns of categories across and down.
+    value : str
+        The numeric column.
+    diverging : bool
+        Blue below zero, orange above, white at zero; else pale to dark blue.
+    annotate : bool
+        Write the value in each cell (left out where the cells are too small).
+    value_label : str
+        The value's name in words, with its unit.
+    percent, title, x_label, y_label, alt
+        See `segkit.plot.bars`.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw, or a cell comes twice.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": ["p", "q"], "b": ["r", "r"], "mean": [1.5, -2.0]})
+    >>> heatmap(frame, "a", "b", "mean", diverging=True).alt
+    'Heatmap of mean by b and a: r, p 1.50; r, q -2.'
+    """
+    data = drawn(frame, [x, y, value], [x, y, value])
+    one_each(data, [x, y])
+    named = frame.drop_nulls([x, y])
+    across, down = names_of(named, x), names_of(named, y)
+    grid, texts = _cells(data, across, down)
+    in_percent = as_percent(percent, value)
+    longest = max(len(part) for name in across for part in wrap(name, 14).split("\n"))
+    width = min(14.0, max(4.5, 2.4 + len(across) * max(0.55, 0.085 * longest)))
+    if annotate and (width - 2.4) / len(across) >= 0.5:
+        for (i, j), cell in np.ndenumerate(grid):
+            texts[i, j] = write(float(cell), in_percent)
+    with canvas(width, max(2.2, 1.2 + 0.36 * len(down))) as (figure, (axes,)):
+        label = value_label or words(value)
+        colours = BLUE_BELOW if diverging else RISING
+        _draw_cells(figure, axes, grid, texts, colours, _limits(grid, diverging), label, in_percent)
+        _name_cells(axes, across, down, 30)
+        axes.set_xlabel(x_label or words(x))
+        axes.set_ylabel(y_label or words(y))
+        head(figure, title)
+    text = alt or describe(
+        "Heatmap",
+        data,
+        value,
+        by=[y, x],
+        title=title,
+        percent=percent,
+        label=value_label,
+        left_out=frame.height - data.height,
+    )
+    return Figure(figure, text, data)
+
+
+def offer_map(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    interval: Interval,
+    mark: str | None = None,
+    percent: bool | None = None,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    value_label: str = "",
+    mark_label: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Draw a value over two categories with each cell's interval, some cells framed.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Long: one row a cell, in the order to be drawn.
+    x, y, value : str
+        Columns across, down, and the number.
+    interval : (str, str)
+        Columns with the limits, written below the value.
+    mark : str, optional
+        Boolean column: cells drawn in a frame.
+    mark_label : str
+        What the frame stands for.
+    value_label, percent, title, x_label, y_label, alt
+        See `segkit.plot.bars`.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw, or a cell comes twice.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"o": ["a", "b"], "s": ["r", "r"], "mean": [1.0, 2.0],
+    ...     "low": [0.5, 1.5], "high": [1.5, 2.5], "best": [False, True]})
+    >>> offer_map(frame, "o", "s", "mean", interval=("low", "high"), mark="best").alt
+    'Heatmap of mean by s and o: r, a 1; r, b 2. Framed: r, b.'
+    """
+    from matplotlib.patches import Rectangle
+
+    data = drawn(frame, [x, y, value, *interval, mark], [x, y, value])
+    one_each(data, [x, y])
+    across, down = names_of(data, x), names_of(data, y)
+    grid, texts = _cells(data.select(x, y, value), across, down)
+    in_percent = as_percent(percent, value)
+    framed = []
+    for row in data.iter_rows(named=True):
+        i, j = down.index(row[y]), across.index(row[x])
+        texts[i, j] = write(float(row[value]), in_percent)
+        limits = [row[limit] for limit in interval]
+        if None not in limits:
+            texts[i, j] += "\n" + " to ".join(write(float(limit), in_percent) for limit in limits)
+        if mark and row[mark]:
+            framed.append((i, j))
+    width = min(14.0, 2.6 + 1.35 * len(across))
+    with canvas(width, max(2.4, 1.5 + 0.55 * len(down))) as (figure, (axes,)):
+        label = value_label or words(value)
+        _draw_cells(figure, axes, grid, texts, RISING, _limits(grid, False), label, in_percent)
+        for i, j in framed:
+            corner = (j + 0.02, i + 0.04)
+            axes.add_patch(
+                Rectangle(corner, 0.96, 0.92, fill=False, edgecolor=ORANGE, linewidth=2.4)
+            )
+        _name_cells(axes, across, down, 28)
+        meaning = f" (framed: {mark_label})" if mark_label else ""
+        axes.set_xlabel(wrap(f"{x_label or words(x)}{meaning}", int(11 * width)))
+        axes.set_ylabel(y_label or words(y))
+        head(figure, title)
+    text = alt or describe(
+        "Heatmap",
+        data,
+        value,
+        by=[y, x],
+        title=title,
+        percent=percent,
+        label=value_label,
+        left_out=frame.height - data.height,
+    )
+    if mark and alt is None:
+        chosen = [f"{row[y]}, {row[x]}" for row in data.filter(pl.col(mark)).iter_rows(named=True)]
+        text += f" Framed: {'; '.join(chosen)}."
+    return Figure(figure, text, data)
+
+
+def loading_map(
+    frame: pl.DataFrame, *, least: float = 0.1, title: str = "", strong: float = 0.4
+) -> Figure:
+    """Draw every item's loading on every factor as a coloured cell.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row an item and factor: ``item``, ``factor``, ``loading``; drawn in order of first
+        appearance.
+    least : float
+        Smaller loadings are left unwritten.
+    title : str
+    strong : float
+        Loadings from here on are written in bold and named in the alternative text.
+
+    Raises
+    ------
+    ColumnError, DataError
+        If a column is missing, a cell comes twice, or there is nothing to draw.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"item": ["a", "b"], "factor": ["F", "F"], "loading": [0.8, -0.2]})
+    >>> loading_map(frame).alt
+    'Heatmap of loadings, blue where people agree, orange where they disagree: F a 0.800.'
+    """
+    require_columns(frame.columns, ["item", "factor", "loading"], "the frame to draw")
+    if frame.is_empty():
+        raise DataError("nothing to draw: there are no loadings")
+    one_each(frame, ["item", "factor"])
+    items, factors = names_of(frame, "item"), names_of(frame, "factor")
+    loadings = frame.select("factor", "item", "loading")
+    grid, texts = _cells(loadings, factors, items)
+    grid = np.nan_to_num(grid)
+    for (i, j), loading in np.ndenumerate(grid):
+        texts[i, j] = f"{loading:.2f}" if abs(loading) >= least else ""
+    with canvas(3.6 + 0.95 * len(factors), max(2.2, 0.31 * len(items) + 1.0)) as (figure, (axes,)):
+        label = f"Loading (unwritten: below {least})"
+        _draw_cells(figure, axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0), label, in_percent=False)
+        for text, loading in zip(axes.texts, grid.flat, strict=True):
+            text.set_fontweight("bold" if abs(loading) >= strong else "normal")
+        _name_cells(axes, factors, items, 46)
+        axes.xaxis.tick_top()
+        head(figure, title)
+    told = [
+        f"{factor} {item} {number(loading)}"
+        for factor, item, loading in loadings.iter_rows()
+        if abs(loading) >= strong
+    ]
+    alt = "Heatmap of loadings, blue where people agree, orange where they disagree"
+    return Figure(figure, f"{alt}: {'; '.join(told)}.", frame)
+
+
+def _cells(data: pl.DataFrame, across: list[Any], down: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a grid of a long frame's values (x, y, value), and one of empty texts."""
+    grid = np.full((len(down), len(across)), np.nan)
+    column = {name: j for j, name in enumerate(across)}
+    row = {name: i for i, name in enumerate(down)}
+    for x, y, value in data.iter_rows():
+        grid[row[y], column[x]] = value
+    return grid, np.full(grid.shape, "", dtype=object)
+
+
+def _limits(grid: np.ndarray, diverging: bool) -> tuple[float, float]:
+    if diverging:
+        reach = float(np.nanmax(np.abs(grid))) or 1.0
+        return -reach, reach
+    low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+    return (low, high) if high > low else (low - 1.0, high + 1.0)
+
+
+def _draw_cells(
+    figure: MatplotlibFigure,
+    axes: Axes,
+    grid: np.ndarray,
+    texts: np.ndarray,
+    colours: tuple[str, str, str],
+    limits: tuple[float, float],
+    label: str,
+    in_percent: bool,
+) -> None:
+    """Draw coloured cells with their texts, and the bar that gives the colours' meaning."""
+    import seaborn as sns
+    from matplotlib.colors import LinearSegmentedColormap
+
+    sns.heatmap(
+        grid,
+        ax=axes,
+        cmap=LinearSegmentedColormap.from_list("segkit", colours),
+        vmin=limits[0],
+        vmax=limits[1],
+        annot=texts,
+        fmt="",
+        annot_kws={"fontsize": 9},
+        cbar=False,
+        xticklabels=False,
+        yticklabels=False,
+    )
+    mesh: Any = axes.collections[0]
+    filled = ~np.ma.getmaskarray(mesh.get_array()).ravel()
+    for text, colour in zip(axes.texts, mesh.get_facecolor()[filled], strict=True):
+        text.set_color(ink_on(colour))
+    bar = figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.02)
+    bar.outline.set_visible(False)
+    number_axis(bar.ax.yaxis, label, in_percent=in_percent)
+
+
+def _name_cells(axes: Axes, across: list[Any], down: list[Any], width: int) -> None:
+    """Write the categories beside the middle of their cells."""
+    name_axis(axes.xaxis, [j + 0.5 for j in range(len(across))], across, 14)
+    name_axis(axes.yaxis, [i + 0.5 for i in range(len(down))], down, width)
