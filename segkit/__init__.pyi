@@ -3,9 +3,9 @@
 # Intake: raw tables to clean ones, audited, with a ledger
 from segkit.datasets import load_source as load_source
 from segkit.errors import SegkitError as SegkitError
-from segkit.ingest import Mapping as Mapping
-from segkit.ingest import check as check
-from segkit.ingest import intake as intake
+from segkit.intake import Mapping as Mapping
+from segkit.intake import audit_data as audit_data
+from segkit.intake import clean_data as clean_data
 from segkit.simulate import simulate_retailer as simulate_retailer
 
 # Customer table and RFM
@@ -66,7 +66,7 @@ from segkit import errors as errors
 from segkit import explorer as explorer
 from segkit import factor as factor
 from segkit import features as features
-from segkit import ingest as ingest
+from segkit import intake as intake
 from segkit import labels as labels
 from segkit import lift as lift
 from segkit import pipeline as pipeline

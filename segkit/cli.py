@@ -202,7 +202,7 @@ def _line_of(one: Parameter) -> str:
 
 def _mapping_options() -> list[str]:
     """List the options of the mapping file: name, default, allowed values, meaning."""
-    from segkit.ingest.mapping import OPTIONS, ORDERS_ONLY
+    from segkit.intake.mapping import OPTIONS, ORDERS_ONLY
 
     lines = ["Options of the mapping file: at its top for every table, or under one, as [orders]"]
     for name, option in OPTIONS.items():
@@ -225,9 +225,9 @@ def check(
     save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
 ) -> None:
     """Say whether data can be used, what was found in them, and propose a mapping."""
-    from segkit.runner.workspace import audit_data
+    from segkit.runner.workspace import audit_files
 
-    audit = audit_data(data, mapping)
+    audit = audit_files(data, mapping)
     typer.echo(str(audit))
     if save is not None:
         if save.exists():

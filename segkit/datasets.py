@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from segkit.errors import ParameterError, SourceError, unknown
-from segkit.ingest import Mapping
-from segkit.ingest.readers import read
+from segkit.intake import Mapping
+from segkit.intake.readers import read
 
 __all__ = ["Source", "load_source"]
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from segkit.cluster.segments import Segmentation
     from segkit.datasets import Source
     from segkit.features import CustomerTable
-    from segkit.ingest import Audit, Intake
-    from segkit.ingest.identity import Identities
-    from segkit.ingest.ledger import Ledger
+    from segkit.intake import Audit, Intake
+    from segkit.intake.identity import Identities
+    from segkit.intake.ledger import Ledger
     from segkit.plot import Figure
     from segkit.profile import Profile
 
@@ -96,7 +96,7 @@ def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
     Examples
     --------
     >>> from segkit.datasets import Source
-    >>> from segkit.ingest import Mapping
+    >>> from segkit.intake import Mapping
     >>> survey = pl.DataFrame({"customer_id": ["a", "b"], "cheap": ["Yes", "No"], "age": [31, 54]})
     >>> table, items = answers_as_table(Source("mine", {"survey": survey}, Mapping()))
     >>> items, table["cheap"].to_list()
@@ -189,7 +189,7 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
         What `segkit.load_source` gives, or tables of one's own: by name, or a folder of files
         named after them, or their audit. Of anything else there is no table to link.
     mapping : Mapping, dict or path, optional
-        As for `segkit.intake`; by default the columns are recognised by their names.
+        As for `segkit.clean_data`; by default the columns are recognised by their names.
 
     Returns
     -------
@@ -203,10 +203,10 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     1
     """
     from segkit.ids import ids_of
-    from segkit.ingest.audit import Audit
-    from segkit.ingest.identity import link
-    from segkit.ingest.proposal import settle_mapping
-    from segkit.ingest.readers import gather
+    from segkit.intake.audit import Audit
+    from segkit.intake.identity import link_identifiers
+    from segkit.intake.proposal import settle_mapping
+    from segkit.intake.readers import gather
 
     is_folder = isinstance(source, str | Path) and Path(source).is_dir()
     names_files = source is None and mapping is not None
@@ -228,7 +228,9 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
             ids = [kind for kind in kinds if kind in IDENTIFIERS]
             read |= {kind: ids_of(read[kind], f"{table}.{kind}") for kind in ids}
             parts.append(pl.DataFrame([cells.alias(kind) for kind, cells in read.items()]))
-    return link(pl.concat(parts, how="diagonal_relaxed"), weak=("device_id",)) if parts else None
+    if not parts:
+        return None
+    return link_identifiers(pl.concat(parts, how="diagonal_relaxed"), weak=("device_id",))
 
 
 def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
@@ -325,9 +327,10 @@ def segment(
     Parameters
     ----------
     source : frame, path, dict, Source or Intake
-        Whatever `segkit.intake` takes, or what it gave.
+        Whatever `segkit.clean_data` takes, or what it gave.
     mapping : Mapping, path or None
-        As for `segkit.intake`; ``segkit.check(source).mapping`` is the proposal, to be changed.
+        As for `segkit.clean_data`; ``segkit.audit_data(source).mapping`` is the proposal, to be
+        changed.
     as_of : datetime.date, optional
         The last day that is used; by default that of the last order.
     variables : sequence of str
@@ -360,13 +363,13 @@ def segment(
     """
     from segkit.cluster.segmentation import cluster_customers
     from segkit.features import build_features
-    from segkit.ingest import Intake, intake
+    from segkit.intake import Intake, clean_data
     from segkit.profile import profile_segments
 
     taken = (
         source
         if isinstance(source, Intake)
-        else intake(source, mapping, identities=link_source(source, mapping))
+        else clean_data(source, mapping, identities=link_source(source, mapping))
     )
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")

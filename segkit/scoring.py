@@ -92,8 +92,8 @@ def score_file(
     """Assign the customers of a file to the segments of a saved model.
 
     A CSV or Parquet file with any of the model's columns is taken for a customer table. Anything
-    else, or anything with a mapping, is taken for raw data: it goes through `segkit.intake`, and
-    the features are built by the definitions that the model holds. A feature that would be
+    else, or anything with a mapping, is taken for raw data: it goes through `segkit.clean_data`,
+    and the features are built by the definitions that the model holds. A feature that would be
     defined otherwise is refused.
 
     Parameters
@@ -103,7 +103,7 @@ def score_file(
     data : path
         A customer table, or raw orders (a file or a folder of tables).
     mapping : Mapping, path or None
-        For raw data; see `segkit.intake`.
+        For raw data; see `segkit.clean_data`.
     as_of : datetime.date, optional
         For raw data: the last day that is used; by default that of the last order.
 
@@ -169,7 +169,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
 def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
     """Build the model's features from raw data, as the model defines them."""
     from segkit.features import build_features
-    from segkit.ingest import intake
+    from segkit.intake import clean_data
 
     wanted: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
     missing = [name for name in scorer.features if name not in wanted]
@@ -179,7 +179,7 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
             f"{', '.join(missing)}, so they cannot be built from raw data; give a customer table"
         )
     wanted = {name: wanted[name] for name in scorer.features}
-    taken = intake(path, mapping)
+    taken = clean_data(path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
     named = [CALENDAR.search(words) for words in wanted.values()]

@@ -69,18 +69,18 @@ TYPES: dict[str, str] = {
     "calendar": "segkit.features.calendar:Calendar",
     "occasion": "segkit.features.calendar:Occasion",
     "screening": "segkit.features.screening:Screening",
-    "audit": "segkit.ingest.audit:Audit",
-    "customer_counts": "segkit.ingest.clean:CustomerCounts",
-    "identities": "segkit.ingest.identity:Identities",
-    "ledger_apart": "segkit.ingest.ledger:Apart",
-    "ledger": "segkit.ingest.ledger:Ledger",
-    "ledger_part": "segkit.ingest.ledger:Part",
-    "ledger_step": "segkit.ingest.ledger:Step",
-    "mapping": "segkit.ingest.mapping:Mapping",
-    "table_mapping": "segkit.ingest.mapping:TableMapping",
-    "audit_finding": "segkit.ingest.questions:Finding",
-    "intake": "segkit.ingest.store:Intake",
-    "trace": "segkit.ingest.store:Trace",
+    "audit": "segkit.intake.audit:Audit",
+    "customer_counts": "segkit.intake.clean:CustomerCounts",
+    "identities": "segkit.intake.identity:Identities",
+    "ledger_rejection": "segkit.intake.ledger:Rejection",
+    "ledger": "segkit.intake.ledger:Ledger",
+    "ledger_part": "segkit.intake.ledger:Part",
+    "ledger_step": "segkit.intake.ledger:Step",
+    "mapping": "segkit.intake.mapping:Mapping",
+    "table_mapping": "segkit.intake.mapping:TableMapping",
+    "audit_finding": "segkit.intake.questions:Finding",
+    "intake": "segkit.intake.store:Intake",
+    "trace": "segkit.intake.store:Trace",
     "arm_balance": "segkit.lift.balance:Balance",
     "sample_ratio": "segkit.lift.balance:SampleRatio",
     "described_change": "segkit.lift.describing:Change",
@@ -129,7 +129,9 @@ TYPES: dict[str, str] = {
 
 # Type name -> the changes of its fields that made its versions 2, 3, ...: old name -> new name, or
 # None where the field is gone. A type that is not here has version 1.
-FIELDS: dict[str, list[dict[str, str | None]]] = {}
+FIELDS: dict[str, list[dict[str, str | None]]] = {
+    "ledger_step": [{"apart": "rejected"}],
+}
 
 # Python path that segkit 0.1 stored -> type name. Nothing is added: later files hold type names.
 FIRST: dict[str, str] = {
@@ -194,7 +196,7 @@ FIRST: dict[str, str] = {
     "segkit.ingest.mapping:TableMapping": "table_mapping",
     "segkit.ingest.process:Intake": "intake",
     "segkit.ingest.trace:Trace": "trace",
-    "segkit.ledger:Apart": "ledger_apart",
+    "segkit.ledger:Apart": "ledger_rejection",
     "segkit.ledger:Ledger": "ledger",
     "segkit.ledger:Part": "ledger_part",
     "segkit.ledger:Step": "ledger_step",

@@ -221,21 +221,21 @@ FAULTS = [
     ),
     # Intake, identity, rules
     Fault(
-        "ingest/numbers.py",
+        "intake/numbers.py",
         'pl.when("negative").then("-" + bare)',
         'pl.when("negative").then(bare)',
-        "test_ingest",
+        "test_intake",
         "accountants' brackets are negative",
     ),
     Fault(
-        "ingest/ledger.py",
+        "intake/ledger.py",
         "if step.money_in != step.money_kept + money:",
         "if step.money_in is None:",
         "test_ledger",
         "the ledger's money balances",
     ),
     Fault(
-        "ingest/graph.py",
+        "intake/graph.py",
         "np.bincount(edges[:, 1], minlength=size)",
         "np.bincount(edges[:, 0], minlength=size)",
         "test_identity",

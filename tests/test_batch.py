@@ -19,7 +19,7 @@ from segkit import cli
 from segkit import report as reports
 from segkit.datasets import LOADERS, load_source
 from segkit.errors import DataError, ParameterError
-from segkit.ingest.privacy import keep_private
+from segkit.intake.privacy import keep_private
 from segkit.runner import execute, markets
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.batch import run_by

@@ -9,7 +9,7 @@ import pytest
 import segkit
 from segkit.cluster.segments import CAVEAT
 from segkit.errors import DataError, MappingError, SourceError
-from segkit.ingest.people import links_from
+from segkit.intake.people import links_from
 from segkit.simulate.retailer import sample_retailer
 
 DATA = Path(__file__).parents[1] / "data"
@@ -27,11 +27,11 @@ def truth():
 def taken():
     """Read the committed sample; its customer records say which identifiers are one person."""
     mapping = segkit.Mapping.load(MAPPING)
-    records = segkit.intake(DATA / "sample", mapping).raw["customers"]
+    records = segkit.clean_data(DATA / "sample", mapping).raw["customers"]
     linked = segkit.pipeline.link_source(
         segkit.datasets.Source("sample", {"customers": records}, mapping)
     )
-    return segkit.intake(DATA / "sample", mapping, identities=linked)
+    return segkit.clean_data(DATA / "sample", mapping, identities=linked)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_every_planted_defect_of_the_sample_is_found_under_its_reason(taken, tru
 
 
 def test_with_true_identities_the_counts_are_the_planted_ones_in_every_table(truth):
-    taken = segkit.intake(DATA / "sample", MAPPING, identities=truth["identities"])
+    taken = segkit.clean_data(DATA / "sample", MAPPING, identities=truth["identities"])
     beside = fates_of_planted(taken, truth).remove(pl.col("reason_found").is_in(UNPLANTED))
     planted, found = (
         beside.drop_nulls(name).group_by("table", name).len().sort("table", name).rows()
@@ -135,7 +135,7 @@ def folder(tmp_path):
 
 
 def take_in(path, mapping=None):
-    return segkit.intake(path, mapping)
+    return segkit.clean_data(path, mapping)
 
 
 def cut_up(path, mapping=None):
@@ -181,12 +181,12 @@ def test_what_cannot_be_computed_is_told_clearly(folder, act, kind, message):
 
 
 def described(folder, rows=None, **options):
-    lines = segkit.intake(folder / "good.csv").orders
+    lines = segkit.clean_data(folder / "good.csv").orders
     return segkit.build_features(lines if rows is None else lines.head(rows), **options)
 
 
 def test_one_customer_can_be_described(folder):
-    table = segkit.build_features(segkit.intake(folder / "one.csv").orders)
+    table = segkit.build_features(segkit.clean_data(folder / "one.csv").orders)
     assert table.frame.select("frequency", "monetary").rows() == [(19, 199.5)]
 
 
@@ -199,7 +199,7 @@ def test_own_tables_are_linked_as_a_sources_are(tmp_path):
     )
     linked = segkit.pipeline.link_source({"customers": people, "orders": orders})
     assert linked.customers.height == 2
-    taken = segkit.intake({"customers": people, "orders": orders}, identities=linked)
+    taken = segkit.clean_data({"customers": people, "orders": orders}, identities=linked)
     assert sorted(taken.orders["customer_id"]) == ["4", "7", "7"]
     people.write_csv(tmp_path / "customers.csv")
     orders.write_parquet(tmp_path / "orders.parquet")
@@ -213,9 +213,9 @@ def test_own_tables_are_linked_as_a_sources_are(tmp_path):
 
 def test_identities_keep_the_kind_of_each_identifier():
     people = pl.DataFrame({"customer_id": ["7", "9"], "loyalty_id": ["9", "x"]})
-    linked = segkit.ingest.link(people)
+    linked = segkit.intake.link_identifiers(people)
     kinds = dict(links_from(linked).select("identifier", "kind").filter(identifier="x").iter_rows())
     assert kinds == {"x": "loyalty_id"}
     # The card 9 is not the customer 9, though both are written alike.
     orders = pl.DataFrame({"customer_id": ["9"], "date": ["2024-05-01"], "amount": [1.0]})
-    assert segkit.intake(orders, identities=linked).orders["customer_id"].to_list() == ["9"]
+    assert segkit.clean_data(orders, identities=linked).orders["customer_id"].to_list() == ["9"]

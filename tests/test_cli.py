@@ -304,7 +304,7 @@ def test_a_record_that_is_not_ours_does_not_stop_the_index(folder, capsys):
 
 
 def test_what_was_not_foreseen_is_one_line_too(folder, monkeypatch, capsys):
-    monkeypatch.setattr(workspace, "audit_data", lambda *_: {}["absent"])
+    monkeypatch.setattr(workspace, "audit_files", lambda *_: {}["absent"])
     assert cli.invoke(["check", "bad.bin"]) == 1
     assert capsys.readouterr().err == (
         "segkit: an error that was not foreseen: KeyError: 'absent' (--debug shows where)\n"

@@ -11,7 +11,7 @@ import pytest
 import segkit
 from segkit.datasets import LOADERS
 from segkit.errors import DataError, ParameterError, SourceError
-from segkit.ingest import Mapping
+from segkit.intake import Mapping
 
 MAPPINGS = Path(__file__).parents[1] / "data" / "mappings"
 FILES = {
@@ -32,14 +32,14 @@ def test_mapping_files_are_those_in_use(name, shared_data):
 
 
 def test_cdnow(shared_data):
-    taken = segkit.intake(segkit.load_source("cdnow", shared_data("cdnow_master.txt")))
+    taken = segkit.clean_data(segkit.load_source("cdnow", shared_data("cdnow_master.txt")))
     assert taken.orders.height == 69_659
     assert taken.orders["customer_id"].n_unique() == 23_570
     assert (taken.orders["amount"] == 0).sum() == 80
     assert taken.orders["customer_id"][0] == "00001"
     days = taken.orders["order_day"].cast(pl.Date)
     assert (str(days.min()), str(days.max())) == ("1997-01-01", "1998-06-30")
-    by_file = segkit.intake(shared_data("cdnow_master.txt"), MAPPINGS / "cdnow.toml")
+    by_file = segkit.clean_data(shared_data("cdnow_master.txt"), MAPPINGS / "cdnow.toml")
     assert by_file.orders.equals(taken.orders)
 
 
@@ -60,7 +60,7 @@ def test_cdnow_without_file_or_wheel(monkeypatch):
 
 
 def test_rfm_demo_takes_each_line_as_an_order(shared_data):
-    taken = segkit.intake(segkit.load_source("rfm-demo", shared_data("rfm_orders.csv")))
+    taken = segkit.clean_data(segkit.load_source("rfm-demo", shared_data("rfm_orders.csv")))
     assert taken.orders.height == taken.orders["order_id"].n_unique() == 4_906
     abbey = taken.orders.filter(customer_id="Abbey O'Reilly")
     assert (abbey.height, abbey["amount"].sum()) == (6, 472.0)
@@ -68,7 +68,7 @@ def test_rfm_demo_takes_each_line_as_an_order(shared_data):
 
 def test_hillstrom_arms_and_outcomes(shared_data):
     source = segkit.load_source("hillstrom", shared_data("hillstrom_email.csv"))
-    taken = segkit.intake(source)
+    taken = segkit.clean_data(source)
     joined = taken.assignments.join(source.truth["outcomes"], on="customer_id")
     by_arm = joined.group_by("arm").agg(
         pl.len(), pl.col("visit", "conversion").sum(), pl.col("spend").sum().round(2)
@@ -87,7 +87,7 @@ def test_hillstrom_arms_and_outcomes(shared_data):
 def test_simulated_defects_are_found_exactly(linked):
     source = segkit.load_source("simulated", n_customers=600, seed=3)
     links = source.truth["identities"] if linked else None
-    taken = segkit.intake(source, identities=links)
+    taken = segkit.clean_data(source, identities=links)
     planted = source.truth["defects"].filter(pl.col("reason").is_not_null())
     # Visits by e-mail address or device alone are known only through identities; customers who
     # lost their id are found again by them.

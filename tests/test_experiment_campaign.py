@@ -23,7 +23,7 @@ RULES = (
 @cache
 def shop():
     source = segkit.load_source("simulated", n_customers=500, seed=2)
-    taken = segkit.intake(source, identities=segkit.pipeline.link_source(source))
+    taken = segkit.clean_data(source, identities=segkit.pipeline.link_source(source))
     table = segkit.build_features(taken.orders, taken.events, calendar="uk")
     features = ["recency_days", "order_value_mean", "discount_share"]
     found = segkit.cluster_customers(table.frame, features=features, k=3)
@@ -65,7 +65,7 @@ def test_outcomes_and_money_are_those_of_the_orders():
 
 def test_a_source_without_a_test_says_so():
     _, table, found, _ = shop()
-    bare = segkit.intake({"orders": segkit.load_source("simulated", n_customers=500, seed=2)
+    bare = segkit.clean_data({"orders": segkit.load_source("simulated", n_customers=500, seed=2)
                           .tables["orders"]}, shop()[0].mapping)  # fmt: skip
     known = before_campaign(bare, table.frame, found.assignments, found.model, as_of=table.as_of)
     assert known.pilot is None

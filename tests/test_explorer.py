@@ -156,7 +156,7 @@ def test_what_was_found_before_is_taken_over_without_a_fit(monkeypatch):
 
 def test_a_customer_table_brings_its_definitions_and_its_day():
     days = [date(2024, 1, 1 + i % 28) for i in range(120)]
-    orders = segkit.intake(
+    orders = segkit.clean_data(
         pl.DataFrame({"customer_id": [f"C{i % 40}" for i in range(120)], "order_time": days,
                       "amount": [float(5 + i % 7) for i in range(120)]})
     ).orders  # fmt: skip

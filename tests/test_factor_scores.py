@@ -402,7 +402,7 @@ def test_claims_must_be_claims(asked):
 
 def test_the_simulated_surveys_attitudes_are_found():
     source = segkit.load_source("simulated", n_customers=1500, seed=3)
-    survey = segkit.intake(source).survey
+    survey = segkit.clean_data(source).survey
     words = segkit.factor.read_codebook("simulated")
     model = segkit.fit_factors(survey, labels=words)
     assert model.n_factors == 5

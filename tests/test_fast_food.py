@@ -89,7 +89,7 @@ def test_latent_classes_of_the_same_survey_score_one_respondent(survey, items):
 
 
 def test_a_survey_of_yes_and_no_comes_through_the_intake(survey, items):
-    taken = segkit.intake({"survey": survey})
+    taken = segkit.clean_data({"survey": survey})
     assert taken.survey.height == 1453
     read = taken.survey.sort(pl.col("customer_id").cast(pl.Int64)).select(items)
     assert np.array_equal(read.to_numpy(), read_answers(survey, items))

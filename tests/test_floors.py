@@ -23,7 +23,7 @@ FLOORS = {
         ),
     ],
     1: ["schema", "rules", "transform", "stats", "plot"],
-    2: ["ingest"],
+    2: ["intake"],
     3: ["simulate", "datasets"],
     4: ["features"],
     5: [
@@ -48,7 +48,7 @@ FLOORS = {
     ],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "ingest"}}
+ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "intake"}}
 HOW = "docs/architecture.md; CONTRIBUTING.md, How to add an analysis"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

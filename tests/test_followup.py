@@ -63,7 +63,7 @@ def test_the_holdout_is_found_by_offer_then_by_name():
 def test_the_simulated_retailer_answers_with_the_runs_own_settings():
     settings = {"customers": 300, "seed": 4, "difficulty": "easy", "lift": "none"}
     made = segkit.load_source("simulated", n_customers=300, seed=4, difficulty="easy", lift="none")
-    clean = segkit.intake(made)
+    clean = segkit.clean_data(made)
     day = datetime(2025, 3, 1, tzinfo=UTC)
     ids = made.truth["customers"].filter("writable")["customer_id"].head(60).to_list()
     arms = ["generic", "tailored", "holdout"] * 20

@@ -57,7 +57,7 @@ def test_every_result_of_the_first_version_is_read_and_stored_again(archive):
 
 def test_the_intake_of_a_working_folder_opens(archive):
     run = archive / "working" / "reports" / "simulated"
-    taken = segkit.ingest.Intake.open(run / "01_data_audit" / "data" / "clean")
+    taken = segkit.intake.Intake.open(run / "01_data_audit" / "data" / "clean")
     old = golden_rows(run / "01_data_audit" / "tables" / "ledger_orders.csv")
     assert taken.orders.height == old
     assert taken.orders["customer_id"].n_unique() > 50

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.ingest.graph import factorize
-from segkit.ingest.identity import Identities, link
+from segkit.intake.graph import factorize
+from segkit.intake.identity import Identities, link_identifiers
 
 
 def frame(*rows, columns=("customer_id", "email", "device_id")):
@@ -23,7 +23,7 @@ def ids(found, kind="customer_id"):
 
 
 def test_what_hangs_together_is_one_customer():
-    found = link(
+    found = link_identifiers(
         frame(
             ("7", "a@x", None),
             ("9", " A@X ", "d1"),
@@ -44,13 +44,13 @@ def test_what_hangs_together_is_one_customer():
 
 
 def test_empty_identifiers_link_nobody_and_are_counted():
-    found = link(frame(("1", "none", ""), ("2", "N/A", " - "), ("3", None, "nan")))
+    found = link_identifiers(frame(("1", "none", ""), ("2", "N/A", " - "), ("3", None, "nan")))
     assert ids(found) == {"1": "1", "2": "2", "3": "3"}
     assert found.empty == 5
 
 
 def test_case_matters_for_all_but_emails():
-    found = link(frame(("1", "x@y", "ABC"), ("2", None, "abc")))
+    found = link_identifiers(frame(("1", "x@y", "ABC"), ("2", None, "abc")))
     assert ids(found) == {"1": "1", "2": "2"}
 
 
@@ -91,7 +91,7 @@ VALUES = st.one_of(st.none(), st.integers(0, 12).map(lambda i: f"v{i:02d}"))
     st.randoms(use_true_random=False),
 )
 def test_components_equal_brute_force_in_any_row_order(rows, random):
-    found = link(frame(*rows), plausible=2)
+    found = link_identifiers(frame(*rows), plausible=2)
     names = {"customer_id": 0, "email": 1, "device_id": 2}
     groups = {}
     for kind, value, customer in found.mapping.rows():
@@ -100,7 +100,7 @@ def test_components_equal_brute_force_in_any_row_order(rows, random):
     for customer, group in groups.items():
         own = sorted(value for kind, value in group if kind == 0)
         assert customer == own[0] if own else customer.startswith("anon-")
-    shuffled = link(frame(*random.sample(rows, len(rows))), plausible=2)
+    shuffled = link_identifiers(frame(*random.sample(rows, len(rows))), plausible=2)
     for name in ("mapping", "customers", "conflicts", "large", "cut"):
         assert getattr(shuffled, name).equals(getattr(found, name)), name
 
@@ -114,14 +114,14 @@ def test_contradictions_are_named():
             "birth_date": [date(1980, 1, 1), date(1990, 1, 1), date(1970, 5, 5), date(1970, 5, 5)],
         }
     )
-    found = link(links)
+    found = link_identifiers(links)
     assert found.conflicts.select("customer_id", "key", "values", "found").rows() == [
         ("1", "birth_date", ["1980-01-01", "1990-01-01"], 2),
         ("1", "loyalty_id", ["L1", "L2"], 2),
     ]
     assert found.conflicts["customer_ids"].to_list() == [2, 2]
     assert "1 customers contradict themselves (birth_date, loyalty_id)" in found.text
-    none = link(links, hard_keys=(), single=())
+    none = link_identifiers(links, hard_keys=(), single=())
     assert none.conflicts.is_empty()
 
 
@@ -132,7 +132,7 @@ def shared_device():
 
 
 def test_a_large_component_is_reported_with_its_bridge():
-    found = link(shared_device())
+    found = link_identifiers(shared_device())
     assert found.large_found == 1
     assert found.large.row(0) == ("c00", 16, 33, "device_id", "kiosk", 15, 15, 2)
     assert "without one device_id it falls into 15" in found.text
@@ -140,27 +140,27 @@ def test_a_large_component_is_reported_with_its_bridge():
 
 
 def test_hubs_are_cut_above_a_degree_and_listed():
-    found = link(shared_device(), max_degree=5)
+    found = link_identifiers(shared_device(), max_degree=5)
     assert found.cut.rows() == [("device_id", "kiosk", 15)]
     assert found.large_found == 0
     assert ids(found)["c01"] == "c01"
     assert ids(found)["c99"] == "c00"
     assert "kiosk" not in found.mapping["identifier"].to_list()
-    same = link(shared_device(), max_degree=15)
+    same = link_identifiers(shared_device(), max_degree=15)
     assert same.cut.is_empty()
     assert same.large_found == 1
 
 
 def test_a_customer_id_is_never_cut():
     rows = [("1", f"m{i}@x", None) for i in range(30)]
-    assert link(frame(*rows), max_degree=2).customers.height == 1
+    assert link_identifiers(frame(*rows), max_degree=2).customers.height == 1
 
 
 def test_a_cut_hub_does_not_part_the_rest_of_its_row():
     rows = [(None, "all@x", f"d{i}") for i in range(9)]
     links = frame(*rows).with_columns(card=pl.Series([f"k{i}" for i in range(9)]))
     columns = ["device_id", "email", "card"]
-    found = link(links, identifiers=columns, max_degree=3)
+    found = link_identifiers(links, identifiers=columns, max_degree=3)
     assert found.cut.rows() == [("email", "all@x", 9)]
     assert ids(found, "device_id")["d4"] == ids(found, "card")["k4"]
     assert found.customers.height == 9
@@ -175,7 +175,7 @@ def test_pairs_and_links_between_customer_ids():
             "other": ["a@x", "d", "9"],
         }
     )
-    found = link(pairs)
+    found = link_identifiers(pairs)
     assert ids(found) == {"1": "1", "8": "8", "9": "8"}
     assert ids(found, "device_id") == {"d": "1"}
     assert found.links == 3
@@ -184,29 +184,29 @@ def test_pairs_and_links_between_customer_ids():
 def test_bad_input():
     good = frame(("1", "a@x", None))
     with pytest.raises(DataError, match="no links"):
-        link(good.clear())
+        link_identifiers(good.clear())
     with pytest.raises(DataError, match="no row holds"):
-        link(frame((None, "", None)))
+        link_identifiers(frame((None, "", None)))
     with pytest.raises(ColumnError, match="lacks phone"):
-        link(good, identifiers=["customer_id", "phone"])
+        link_identifiers(good, identifiers=["customer_id", "phone"])
     with pytest.raises(ColumnError, match="lacks birth"):
-        link(good, hard_keys=["birth"])
+        link_identifiers(good, hard_keys=["birth"])
     with pytest.raises(ParameterError, match="at least two identifier columns"):
-        link(good.select("email"))
+        link_identifiers(good.select("email"))
     with pytest.raises(ParameterError, match="max_degree must be at least 1"):
-        link(good, max_degree=0)
+        link_identifiers(good, max_degree=0)
     with pytest.raises(ParameterError, match="plausible must be"):
-        link(good, plausible=0)
+        link_identifiers(good, plausible=0)
 
 
 def test_one_link_and_numbers_as_ids():
-    found = link(pl.DataFrame({"customer_id": [1], "email": ["a@x"]}))
+    found = link_identifiers(pl.DataFrame({"customer_id": [1], "email": ["a@x"]}))
     assert ids(found) == {"1": "1"}
     assert found.to_frame().height == 9
 
 
 def test_the_result_is_stored():
-    found = link(shared_device())
+    found = link_identifiers(shared_device())
     again = Identities.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again.mapping.equals(found.mapping)
     assert again.text == found.text

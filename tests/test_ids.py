@@ -37,7 +37,7 @@ def lines(ids, **more):
 @pytest.mark.parametrize("spelt", SPELLINGS, ids=lambda series: str(series.dtype))
 def test_spellings_of_one_id_meet(spelt):
     assert ids_of(spelt, "ids").to_list() == ["17850", None]
-    assert segkit.intake(lines(["17850", "13047"]), erase=spelt).orders[
+    assert segkit.clean_data(lines(["17850", "13047"]), erase=spelt).orders[
         "customer_id"
     ].to_list() == ["13047"]
 
@@ -142,8 +142,8 @@ def test_mangled_ids_are_refused_at_every_door():
     with pytest.raises(DataError, match=r"2 ids are written as 1\.23457E"):
         ids_of(many, "the opt-outs")
     with pytest.raises(DataError, match="mangled by a spreadsheet"):
-        segkit.intake(lines(many))
-    apart = segkit.intake(lines(many), {"mangled_ids": "reject"})
+        segkit.clean_data(lines(many))
+    apart = segkit.clean_data(lines(many), {"mangled_ids": "reject"})
     assert apart.orders["customer_id"].to_list() == ["7"]
     assert apart.ledger.reasons() == {"missing_customer_id": 2}
     with pytest.raises(DataError, match="1 id is written"):
@@ -153,34 +153,34 @@ def test_mangled_ids_are_refused_at_every_door():
     with pytest.raises(DataError, match="2 ids are written"):
         segkit.build_features(orders)
     # An id with an E in it, and a product's bar code, are no reason to stop.
-    assert segkit.intake(lines(["12E4", "1E+B"])).orders.height == 2
+    assert segkit.clean_data(lines(["12E4", "1E+B"])).orders.height == 2
     codes = lines(["a", "b"], product_id=["5.01E+12", "5.01E+12"])
-    assert segkit.intake(codes).orders.height == 2
-    asked = segkit.check(codes).to_frame().filter(column="product_id")
+    assert segkit.clean_data(codes).orders.height == 2
+    asked = segkit.audit_data(codes).to_frame().filter(column="product_id")
     assert asked["severity"].to_list() == ["warn"]
 
 
 def test_ids_of_nobody_are_missing_and_counted():
     ids = ["0", "0", "Unknown", "(not set)", "-", "undefined", "<NA>", "c1", "c2"]
-    taken = segkit.intake(lines(ids))
+    taken = segkit.clean_data(lines(ids))
     assert taken.orders["customer_id"].to_list() == ["c1", "c2"]
     assert taken.ledger.reasons() == {"missing_customer_id": 7}
     (note,) = [note for note in taken.notes if "nobody" in note]
     assert "6 rows" in note  # <NA> is a word for no value in any column
     assert "'0' 2" in note
-    kept = segkit.intake(lines(ids), {"no_customer": []})
+    kept = segkit.clean_data(lines(ids), {"no_customer": []})
     assert kept.orders["customer_id"].n_unique() == 7
-    assert segkit.intake(lines([0, 7])).orders["customer_id"].to_list() == ["7"]
+    assert segkit.clean_data(lines([0, 7])).orders["customer_id"].to_list() == ["7"]
 
 
 def test_addresses_as_ids_are_compared_without_case():
     ids = ["Ann@Shop.org", "ann@shop.org", "ANN@SHOP.ORG ", "bo@x.org"]
-    audit = segkit.check(lines(ids))
+    audit = segkit.audit_data(lines(ids))
     assert not audit.blocked
     (note,) = [item.finding for item in audit.findings if "compared without case" in item.finding]
     assert "4 spellings" in note
     assert note.endswith("2 addresses")
-    assert segkit.intake(lines(ids)).orders["customer_id"].n_unique() == 2
+    assert segkit.clean_data(lines(ids)).orders["customer_id"].n_unique() == 2
 
 
 @pytest.mark.parametrize(
@@ -195,28 +195,28 @@ def test_addresses_as_ids_are_compared_without_case():
 )
 def test_ids_that_differ_in_little_are_asked_about_and_answered_either_way(ids, kind):
     raw = lines([*ids, "other"])
-    (asked,) = [item for item in segkit.check(raw).findings if item.severity == "block"]
+    (asked,) = [item for item in segkit.audit_data(raw).findings if item.severity == "block"]
     assert kind in asked.finding
     assert f"{len(ids)} customer ids" in asked.finding
     assert "1 customer." in asked.finding
     assert asked.rows == len(ids)
     assert not any(spelt in asked.finding for spelt in ids if len(spelt) > 2)
     with pytest.raises(DataError, match="similar_ids"):
-        segkit.intake(raw)
-    assert segkit.intake(raw, {"similar_ids": "apart"}).orders["customer_id"].n_unique() == len(
+        segkit.clean_data(raw)
+    assert segkit.clean_data(raw, {"similar_ids": "apart"}).orders["customer_id"].n_unique() == len(
         set(ids)
     ) + 1  # fmt: skip
-    joined = segkit.intake(raw, {"similar_ids": "join"}, erase=[ids[0]])
+    joined = segkit.clean_data(raw, {"similar_ids": "join"}, erase=[ids[0]])
     assert joined.orders["customer_id"].to_list() == ["other"]
     with pytest.raises(MappingError, match="join, apart"):
-        segkit.intake(raw, {"similar_ids": "maybe"})
+        segkit.clean_data(raw, {"similar_ids": "maybe"})
 
 
 def test_tables_are_asked_about_together():
     people = pl.DataFrame({"customer_id": ["ab1"], "profiling_consent": [False]})
     tables = {"orders": lines(["AB1", "c"]), "customers": people}
-    assert segkit.check(tables).blocked
-    joined = segkit.intake(tables, {"similar_ids": "join"})
+    assert segkit.audit_data(tables).blocked
+    joined = segkit.clean_data(tables, {"similar_ids": "join"})
     assert joined.ledger.reasons()["no_profiling_consent"] >= 1
     assert joined.orders["customer_id"].to_list() == ["c"]
 
@@ -225,26 +225,26 @@ def test_lists_that_meet_nobody_or_only_some_are_reported():
     raw = lines(["17850", "13047", "x"])
 
     def told(erase):
-        return next(n for n in segkit.intake(raw, erase=erase).notes if "erasure" in n)
+        return next(n for n in segkit.clean_data(raw, erase=erase).notes if "erasure" in n)
 
     assert told(["17850"]) == "erasure list: 1 of 1 id found, 1 row erased"
     assert "0 of 1 id found" in told(["nobody"])
     assert "1 of 2 ids found" in told(["X", "13047"])
     assert "1 would be but for its spelling" in told(["X", "13047"])
-    links = segkit.ingest.link(
+    links = segkit.intake.link_identifiers(
         pl.DataFrame({"customer_id": [17850.0, 9.0], "email": ["a@x.org", "b@x.org"]})
     )
-    notes = segkit.intake(raw, identities=links).notes
+    notes = segkit.clean_data(raw, identities=links).notes
     assert any("of 3 ids in its customer_id 2 are not among the linked ids" in n for n in notes)
     strangers = pl.DataFrame({"customer_id": ["p1"], "region": ["N"]})
-    notes = segkit.intake({"orders": raw, "customers": strangers}).notes
+    notes = segkit.clean_data({"orders": raw, "customers": strangers}).notes
     assert any("do they mean the same customers?" in n for n in notes)
     known = pl.Series(["a", "b"])
     assert unmatched(pl.Series(["a", None]), known, "the list", "the customers") == ""
 
 
 def test_links_assignments_and_outcomes_read_float_ids():
-    orders = segkit.intake(pd.DataFrame({
+    orders = segkit.clean_data(pd.DataFrame({
         "customer_id": [17850.0, 13047.0, None, 17851.0], "order_id": [1, 2, 3, 4],
         "order_time": pd.to_datetime([f"2024-01-0{d}" for d in (1, 2, 3, 4)]),
         "amount": [10.0, 20.0, 30.0, 40.0],
@@ -252,7 +252,7 @@ def test_links_assignments_and_outcomes_read_float_ids():
     links = pd.DataFrame(
         {"customer_id": [17850.0, 17851.0, None], "email": ["a@x.org", "a@x.org", "z@x.org"]}
     )
-    linked = segkit.ingest.link(links).mapping.filter(identifier_type="customer_id")
+    linked = segkit.intake.link_identifiers(links).mapping.filter(identifier_type="customer_id")
     assert linked["customer_id"].to_list() == ["17850", "17850"]
     start = datetime(2023, 12, 31, tzinfo=UTC)
     drawn = pl.DataFrame({"customer_id": [17850.0, 13047.0, 5.0], "arm": ["a", "b", "a"],
@@ -276,11 +276,11 @@ def test_placeholders_link_nobody():
     for word in ("unknown", "0", "(not set)", "<NA>", "undefined", "Guest"):
         rows = [(f"K{n}", word, f"d{n}") for n in range(4)]
         frame = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
-        assert segkit.ingest.link(frame).customers.height == 4
+        assert segkit.intake.link_identifiers(frame).customers.height == 4
 
 
 def test_a_trace_takes_an_id_in_any_spelling():
-    taken = segkit.intake(lines([17850.0, 3.0]))
+    taken = segkit.clean_data(lines([17850.0, 3.0]))
     assert taken.trace(17850.0).lines == taken.trace(" 17850").lines == 1
 
 
@@ -324,15 +324,15 @@ def test_second_accounts_of_the_simulated_retailer_are_linked_without_error(shop
 
 def test_counts_of_customers_follow_from_one_another(shop):
     linked = segkit.pipeline.link_source(shop)
-    taken = segkit.intake(shop, identities=linked)
-    counts = segkit.ingest.count_customers(taken, linked)
+    taken = segkit.clean_data(shop, identities=linked)
+    counts = segkit.intake.count_customers(taken, linked)
     assert counts.accounts == linked.customer_ids > counts.customers == 300
     assert counts.customers > counts.ordering > counts.kept >= counts.buyers
     table = segkit.build_features(taken.orders, features=["core"]).frame
     assert table.height == counts.buyers
     assert set(table["customer_id"]) <= set(shop.truth["customers"]["customer_id"])
     assert f"{counts.accounts} accounts belong to 300 customers" in counts.text
-    apart = segkit.intake(shop)
+    apart = segkit.clean_data(shop)
     assert any("join nobody unless" in note for note in apart.notes)
     assert apart.orders["customer_id"].n_unique() > counts.kept
 
@@ -341,20 +341,22 @@ def test_a_weak_identifier_seen_with_several_customers_joins_nobody():
     rows = [("a", "a@x.org", "d1"), ("b", "b@x.org", "d1"), ("c", "c@x.org", "d2"),
             (None, "c@x.org", "d3"), ("C2", "c@x.org", "d2")]  # fmt: skip
     links = pl.DataFrame(rows, schema=["customer_id", "email", "device_id"], orient="row")
-    assert segkit.ingest.link(links).customers.height == 2
-    weak = segkit.ingest.link(links, weak=["device_id"])
+    assert segkit.intake.link_identifiers(links).customers.height == 2
+    weak = segkit.intake.link_identifiers(links, weak=["device_id"])
     assert weak.customers.height == 3
     assert weak.cut["identifier"].to_list() == ["d1"]
     owner = dict(weak.mapping.select("identifier", "customer_id").iter_rows())
     assert owner["d2"] == owner["d3"] == owner["c"] == owner["C2"]
-    turned = segkit.ingest.link(links.reverse(), weak=["device_id"])
+    turned = segkit.intake.link_identifiers(links.reverse(), weak=["device_id"])
     assert turned.mapping.equals(weak.mapping)
 
 
 def test_a_respondent_numbered_0_is_one_of_them():
     survey = pl.DataFrame({"customer_id": [0, 1, 2, 3], "q1": [1, 2, 3, 4]})
-    assert segkit.intake({"survey": survey}).survey["customer_id"].sort().to_list() == list("0123")
+    assert segkit.clean_data({"survey": survey}).survey["customer_id"].sort().to_list() == list(
+        "0123"
+    )
     orders = pl.DataFrame(
         {"customer_id": [0, 0, 1, 2], "order_date": ["2024-05-01"] * 4, "amount": [1.0, 2, 3, 4]}
     )
-    assert segkit.intake(orders).orders["customer_id"].sort().to_list() == ["1", "2"]
+    assert segkit.clean_data(orders).orders["customer_id"].sort().to_list() == ["1", "2"]

@@ -41,7 +41,7 @@ def test_money_is_written_with_its_currency():
             "amount": [10.0, 30.0],
         }
     )
-    lines = segkit.intake(orders).orders
+    lines = segkit.clean_data(orders).orders
     known = build_features(lines, currency="GBP")
     assert "has spent 20 GBP" in known.text
     assert "Money is in GBP, net of returns." in known.text

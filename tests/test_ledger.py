@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from segkit.errors import DataError
-from segkit.ingest.ledger import Apart, Ledger, Part, Step, money_from_micro
+from segkit.intake.ledger import Ledger, Part, Rejection, Step, money_from_micro
 
 
 def a_ledger():
-    apart = Apart("bad_date", 1, 1, Decimal("2.5"), ("row 3: day = x",), "[orders] date_format")
+    apart = Rejection("bad_date", 1, 1, Decimal("2.5"), ("row 3: day = x",), "[orders] date_format")
     steps = (
         Step("orders", "people", 4, 4, 3, 3, Decimal("12.5"), Decimal("12.5"), ()),
         Step("orders", "dates", 4, 3, 3, 2, Decimal("12.5"), Decimal(10), (apart,)),

@@ -195,7 +195,7 @@ def test_the_simulated_campaign_goes_all_the_way():
         assigned_at=pl.lit(start).dt.cast_time_unit("us"),
     )  # fmt: skip
     answer = shop.respond(who, weeks=5)
-    taken = segkit.intake({"orders": answer.orders, "events": answer.events}, shop.mapping)
+    taken = segkit.clean_data({"orders": answer.orders, "events": answer.events}, shop.mapping)
     found = segkit.derive_outcomes(
         who, taken.orders, taken.events, campaign_id="C1", holdout="none"
     )

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from segkit.ingest.privacy import (
+from segkit.intake.privacy import (
     mask_cell,
     mask_column,
     mask_error,

@@ -174,7 +174,7 @@ CASES += [(t, optional(t)) for t in TABLES if len(optional(t)) > 1]
 
 @pytest.mark.parametrize(("table", "names"), CASES, ids=ids_of)
 def test_intake_does_without_any_optional_column(table, names):
-    taken = segkit.intake(without(table, names), OPTIONS)
+    taken = segkit.clean_data(without(table, names), OPTIONS)
     assert taken.orders["customer_id"].n_unique() == N
     if table == "links":  # used up: they join accounts, and are not kept
         return
@@ -191,7 +191,7 @@ READ = [(t, n) for t, n in CASES if t in ("orders", "events") and set(n) - set(I
 
 @pytest.mark.parametrize(("table", "names"), READ, ids=ids_of)
 def test_what_reads_the_tables_does_without_any_optional_column(table, names):
-    taken = segkit.intake(without(table, names), OPTIONS)
+    taken = segkit.clean_data(without(table, names), OPTIONS)
     features = segkit.build_features(taken.orders, taken.events)
     assert features.frame.height == N
     assert segkit.score_rfm(taken.orders).frame.height == N
@@ -205,5 +205,5 @@ ALONE = [("orders", optional("orders")), ("events", optional("events")), ("event
 
 @pytest.mark.parametrize(("table", "names"), ALONE, ids=ids_of)
 def test_segments_come_of_tables_without_optional_columns(table, names):
-    taken = segkit.intake(without(table, names), OPTIONS)
+    taken = segkit.clean_data(without(table, names), OPTIONS)
     assert segkit.segment(taken, k=2).text

@@ -38,7 +38,7 @@ def test_customers_with_returns_alone_are_in_no_segment_and_it_is_said():
 
 
 def test_the_choice_of_k_is_that_of_the_matrix_whatever_the_order_of_rows():
-    table = segkit.build_features(segkit.intake(shop_with_returns()).orders).frame
+    table = segkit.build_features(segkit.clean_data(shop_with_returns()).orders).frame
     chosen = segkit.pipeline.choose_variables(table)
     found = segkit.cluster_customers(table, features=chosen, k_range=[2, 3])
     turned = table.sample(fraction=1, shuffle=True, seed=1)

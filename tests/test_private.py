@@ -8,7 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.privacy import POINTER, private_root, refer_again, roots_of, settle_private
+from segkit.intake.privacy import POINTER, private_root, refer_again, roots_of, settle_private
 
 LINES = pl.DataFrame(
     {
@@ -23,7 +23,7 @@ LINES = pl.DataFrame(
 def taken(**more):
     mapping = {"orders": {n: n for n in ("customer_id", "order_time", "amount")}}
     columns = {"orders": {"columns": mapping["orders"]}}
-    return segkit.intake(LINES, columns, erase=["gone"], **more)
+    return segkit.clean_data(LINES, columns, erase=["gone"], **more)
 
 
 def save(place, run="run", intake=None):
@@ -47,7 +47,7 @@ def texts(folder):
 def test_the_reports_hold_neither_raw_rows_nor_rejects_and_a_trace_finds_them(tmp_path):
     folder = save(tmp_path)
     assert "Ann Lee" not in texts(folder)
-    opened = segkit.ingest.Intake.open(folder)
+    opened = segkit.intake.Intake.open(folder)
     found = opened.trace("b")
     assert found.to_frame()["fate"].to_list() == ["kept", "bad_date"]
     assert found.raw["orders"]["order_time"].to_list() == ["2024-05-02", "soon, says Ann Lee"]
@@ -62,14 +62,14 @@ def test_a_working_folder_can_be_moved_and_a_store_can_be_elsewhere(tmp_path, mo
     folder = save(tmp_path / "one")
     (tmp_path / "one").rename(tmp_path / "two")
     moved = tmp_path / "two" / folder.relative_to(tmp_path / "one")
-    assert segkit.ingest.Intake.open(moved).trace("b").lines == 1
+    assert segkit.intake.Intake.open(moved).trace("b").lines == 1
     (tmp_path / "two" / "private").rename(tmp_path / "safe")
-    lost = segkit.ingest.Intake.open(moved)
+    lost = segkit.intake.Intake.open(moved)
     assert "raw rows and rejects are not there" in lost.notes[-1]
     with pytest.raises(DataError, match="cannot be traced: raw rows and rejects are not there"):
         lost.trace("b")
     monkeypatch.setenv("SEGKIT_PRIVATE", str(tmp_path / "safe"))
-    assert segkit.ingest.Intake.open(moved).trace("b").lines == 1
+    assert segkit.intake.Intake.open(moved).trace("b").lines == 1
     assert private_root(tmp_path) == tmp_path / "safe"
     assert private_root(tmp_path, "own") == tmp_path / "own"
 
@@ -94,7 +94,7 @@ def test_runs_with_the_same_rows_share_a_store_that_goes_with_the_last_of_them(t
     assert first.joinpath(POINTER).read_bytes() == second.joinpath(POINTER).read_bytes()
     shutil.rmtree(tmp_path / "reports" / "monday")
     assert settle_private(root) == 0
-    assert segkit.ingest.Intake.open(second).trace("b").lines == 1
+    assert segkit.intake.Intake.open(second).trace("b").lines == 1
     shutil.rmtree(tmp_path / "reports" / "tuesday")
     assert settle_private(root) == 1
     assert stores(tmp_path) == []
@@ -103,11 +103,11 @@ def test_runs_with_the_same_rows_share_a_store_that_goes_with_the_last_of_them(t
 def test_what_a_run_no_longer_points_to_goes(tmp_path):
     folder = save(tmp_path)
     (before,) = stores(tmp_path)
-    save(tmp_path, intake=segkit.intake(LINES, erase=["gone", "a"]))
+    save(tmp_path, intake=segkit.clean_data(LINES, erase=["gone", "a"]))
     assert settle_private(private_root(tmp_path), tmp_path / "reports" / "run") == 1
     (after,) = stores(tmp_path)
     assert after != before
-    assert segkit.ingest.Intake.open(folder).orders["customer_id"].to_list() == ["b"]
+    assert segkit.intake.Intake.open(folder).orders["customer_id"].to_list() == ["b"]
     assert roots_of(tmp_path / "reports" / "run") == {tmp_path / "private"}
 
 
@@ -118,4 +118,4 @@ def test_a_run_that_takes_over_another_keeps_its_rows(tmp_path):
     refer_again(private_root(tmp_path), new)
     shutil.rmtree(old)
     assert settle_private(private_root(tmp_path)) == 0
-    assert segkit.ingest.Intake.open(new / folder.relative_to(old)).trace("b").lines == 1
+    assert segkit.intake.Intake.open(new / folder.relative_to(old)).trace("b").lines == 1

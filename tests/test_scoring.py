@@ -9,7 +9,7 @@ from segkit import cli
 from segkit.cluster import cluster_customers, cluster_latent, cluster_mixed, cluster_mixture
 from segkit.errors import ColumnError, ModelError, ParameterError, SourceError
 from segkit.features import build_features
-from segkit.ingest import intake
+from segkit.intake import clean_data
 from segkit.scoring import score_file, write_assignments
 
 FEATURES = ["recency_days", "frequency", "monetary_365d"]
@@ -34,7 +34,7 @@ def shop(tmp_path_factory):
     """Give a folder with raw orders, the customer table, and a model that knows its features."""
     folder = tmp_path_factory.mktemp("shop")
     raw_orders().write_csv(folder / "orders.csv")
-    orders = intake(folder / "orders.csv").orders
+    orders = clean_data(folder / "orders.csv").orders
     table = build_features(orders, windows=[365], calendar="uk")
     table.frame.write_parquet(folder / "table.parquet")
     table.frame.select("customer_id", *FEATURES).write_csv(folder / "table.csv")
@@ -77,7 +77,7 @@ def test_the_day_up_to_which_raw_orders_count_is_asked(shop, tmp_path):
     ran = invoke(*words, "--out", out)
     assert ran.exit_code == 0, ran.output
     assert "raw orders up to 2024-06-30" in ran.output
-    orders = intake(folder / "orders.csv").orders
+    orders = clean_data(folder / "orders.csv").orders
     known = build_features(orders, windows=[365], calendar="uk", as_of=date(2024, 6, 30)).frame
     assert pl.read_parquet(out)["customer_id"].to_list() == known["customer_id"].to_list()
     wrong = invoke(*words[:-1], "June", "--out", tmp_path / "x.csv")

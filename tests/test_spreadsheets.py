@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.ingest import intake
+from segkit.intake import clean_data
 from segkit.spreadsheets import as_csv, defuse, restore
 from segkit.writing import close_to_others, write_frame
 
@@ -88,7 +88,7 @@ def test_intake_reads_ids_that_were_defused(tmp_path):
             "amount": ["5.00", "-2.00", "3.50"],
         }
     )
-    taken = intake(write_frame(lines, tmp_path / "orders.csv"))
+    taken = clean_data(write_frame(lines, tmp_path / "orders.csv"))
     assert taken.orders["customer_id"].to_list() == ["=7", "-x-", "@z"]
     assert taken.orders["amount"].to_list() == [5.0, -2.0, 3.5]
 

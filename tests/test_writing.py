@@ -13,7 +13,7 @@ import pytest
 
 from segkit import cli, scoring
 from segkit.errors import ParameterError, WriteError
-from segkit.ingest import Mapping
+from segkit.intake import Mapping
 from segkit.plot.figure import Figure, canvas
 from segkit.report.index import write_index
 from segkit.rfm.cuts import Cuts

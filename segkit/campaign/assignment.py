@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
-from segkit.ingest.privacy import fold_rare
+from segkit.intake.privacy import fold_rare
 from segkit.labels import label
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust

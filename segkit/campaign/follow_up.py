@@ -190,7 +190,7 @@ def _respond(
 
     ``held`` is the simulated source, or the intake that has kept its raw tables.
     """
-    from segkit.ingest import intake
+    from segkit.intake import clean_data
     from segkit.simulate.respond import respond
     from segkit.simulate.retailer import MONTHS, START, make_world
 
@@ -205,7 +205,7 @@ def _respond(
     tables = {"orders": answer.orders, "events": answer.events}
     raw = held.raw if hasattr(held, "raw") else held.tables
     tables |= {name: raw[name].lazy().collect() for name in sorted(WORLDWIDE & raw.keys())}
-    return intake(tables, held.mapping)
+    return clean_data(tables, held.mapping)
 
 
 def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataFrame | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segkit.campaign import Audience
     from segkit.cluster.model import SegmentScorer
     from segkit.datasets import Source
-    from segkit.ingest import Intake
+    from segkit.intake import Intake
 
 NO_OFFER = "none"
 WINDOW_DAYS = 28
@@ -356,7 +356,7 @@ def audience_of_run(
         If the run holds no assignments, or no customers with addresses.
     """
     from segkit.campaign import SegmentContract, build_audience
-    from segkit.ingest import Intake
+    from segkit.intake import Intake
 
     place = Path(folder)
     design, clean = place / "09_campaign_design" / "data", place / "01_data_audit" / "data"

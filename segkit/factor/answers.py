@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit import ingest
+from segkit import intake
 from segkit.display import number
 from segkit.errors import ColumnError, DataError, SourceError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.ingest.numbers import doubted_answers
+from segkit.intake.numbers import doubted_answers
 from segkit.simulate import customers
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     Parameters
     ----------
     path : path
-        Any file that `segkit.intake` reads.
+        Any file that `segkit.clean_data` reads.
     mapping : path, optional
         Mapping file with a section ``[survey]``; without one, columns are proposed.
 
@@ -189,11 +189,11 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     Raises
     ------
     SourceError, MappingError, DataError
-        As `segkit.intake` does.
+        As `segkit.clean_data` does.
     """
-    from segkit.ingest.readers import read
+    from segkit.intake.readers import read
 
-    chosen = ingest.Mapping.load(mapping) if mapping else ingest.Mapping()
+    chosen = intake.Mapping.load(mapping) if mapping else intake.Mapping()
     raw: Any = read(Path(path), chosen, "survey")
     table = chosen.tables.get("survey")
     wanted = table.columns.get("customer_id") if table else None
@@ -201,7 +201,7 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
         width = len(str(raw.height))
         numbers = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(width)
         raw = raw.select(numbers.alias(wanted), pl.all())
-    taken = ingest.intake({"survey": raw}, chosen if mapping else None)
+    taken = intake.clean_data({"survey": raw}, chosen if mapping else None)
     if taken.survey is None:
         raise DataError(f"{Path(path).name} gave no survey table")
     return taken.survey

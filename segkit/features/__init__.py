@@ -1,6 +1,6 @@
 """Customer table: one row per customer from clean order lines and events, screened for a KPI."""
 
-from segkit.features.build import CustomerTable, build_features, later_spend
+from segkit.features.build import CustomerTable, build_features, compute_later_spend
 from segkit.features.calendar import Calendar, Occasion
 from segkit.features.screening import Screening, screen_variables
 
@@ -10,6 +10,6 @@ __all__ = [
     "Occasion",
     "Screening",
     "build_features",
-    "later_spend",
+    "compute_later_spend",
     "screen_variables",
 ]

@@ -405,7 +405,7 @@ EPOCH = date(1970, 1, 1)
 
 
 @takes_frames
-def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.DataFrame:
+def compute_later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.DataFrame:
     """Compute what each customer spent in the days after a date.
 
     Parameters
@@ -434,7 +434,7 @@ def later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) -> pl.Data
     --------
     >>> lines = pl.DataFrame({"customer_id": ["a", "a", "b"], "order_day": [0, 5, 9],
     ...                       "amount": [1.0, 2.0, 3.0]})
-    >>> later_spend(lines, after=date(1970, 1, 3), days=7).rows()
+    >>> compute_later_spend(lines, after=date(1970, 1, 3), days=7).rows()
     [('a', 2.0, 1), ('b', 3.0, 1)]
     """
     require_columns(orders.columns, ["customer_id", "order_day", "amount"], "orders")

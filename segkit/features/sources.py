@@ -282,7 +282,7 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     if infinite or missing:
         raise DataError(
             f"orders hold {number(infinite)} infinite and {number(missing)} missing amounts; "
-            "segkit.intake rejects such lines with a reason"
+            "segkit.clean_data rejects such lines with a reason"
         )
     for name, size in sizes.items():
         check_size(size, name, "orders")
@@ -314,7 +314,7 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     sums = _sums(frame, bad, timed)
     sizes = {name: sums.pop(f"size_{name}") for name in timed}
     if sums.pop("bad_0", 0):
-        raise DataError("events hold infinite durations; segkit.intake rejects such rows")
+        raise DataError("events hold infinite durations; segkit.clean_data rejects such rows")
     for name, size in sizes.items():
         check_size(size, name, "events")
     if not sums["n_used"] or sums["first"] > as_of:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.ingest.privacy import LEAST_HOLDERS, fold_rare, personal_columns
+from segkit.intake.privacy import LEAST_HOLDERS, fold_rare, personal_columns
 from segkit.profile.members import Flags, Members
 from segkit.stats.intervals import wilson
 

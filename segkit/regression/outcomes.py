@@ -11,7 +11,7 @@ import polars as pl
 from segkit.display import is_share, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
-from segkit.features.build import later_spend
+from segkit.features.build import compute_later_spend
 from segkit.features.calendar import Calendar
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -199,7 +199,7 @@ def build_driver_table(
         orders, events, as_of=at, calendar=calendar, features=features
     )
     names = tuple(name for name in table.frame.columns if name != "customer_id")
-    spend = later_spend(orders, after=at, days=days)
+    spend = compute_later_spend(orders, after=at, days=days)
     counted = _later_orders(orders, at, days)
     frame = (
         table.frame.join(spend, on="customer_id", how="left")

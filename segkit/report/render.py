@@ -16,7 +16,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import number
-from segkit.ingest.privacy import mask_outputs
+from segkit.intake.privacy import mask_outputs
 from segkit.report.page import (
     SHOWN,
     TEMPLATES,
@@ -57,7 +57,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
     """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
 
     What the notebook's cells have put out is masked in both, unless it was opened for personal data
-    (`segkit.ingest.privacy.mask_outputs`).
+    (`segkit.intake.privacy.mask_outputs`).
 
     Parameters
     ----------

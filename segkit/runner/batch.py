@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from segkit.errors import DataError, ParameterError, RunError
-from segkit.ingest.privacy import mask_error, path_between
+from segkit.intake.privacy import mask_error, path_between
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import Catalog, notebook_folder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import ParameterError, RunError
-from segkit.ingest.privacy import free_with, private_root, roots_of, settle_private
+from segkit.intake.privacy import free_with, private_root, roots_of, settle_private
 from segkit.runner.manifest import (
     NAME,
     WORK,
@@ -112,7 +112,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     Never removed: a run that is being written; the newest good run of a series and market, even
     where later ones failed; a folder that no runner wrote. A folder leaves its place in one step,
     so that a process killed meanwhile leaves no half run behind. Raw rows and rejects that no run
-    refers to any more go too (`segkit.ingest.privacy`).
+    refers to any more go too (`segkit.intake.privacy`).
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit import errors
-from segkit.ingest.privacy import mask_error, private_root, refer_again, settle_private
+from segkit.intake.privacy import mask_error, private_root, refer_again, settle_private
 from segkit.runner.catalog import Notebook, build_context, find_data
 from segkit.runner.earlier import take_over
 from segkit.runner.manifest import (

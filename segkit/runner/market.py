@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import SegkitError
-from segkit.ingest.privacy import mask_error
+from segkit.intake.privacy import mask_error
 from segkit.runner.catalog import Catalog
 from segkit.runner.process import Pool, died
 from segkit.runner.run import carry_out, plan

@@ -1,7 +1,7 @@
 """Division of the data by market: every raw row goes to one market, or is counted as without.
 
 Each market's part is a folder of raw tables, as Parquet, that a run reads like any data of the
-user's own. All parts lie in one store outside the reports (`segkit.ingest.privacy`). The orders
+user's own. All parts lie in one store outside the reports (`segkit.intake.privacy`). The orders
 are divided by the column; other tables that name customers follow the customers; tables that name
 none (products, prices, rates, campaigns) go to every market whole.
 """
@@ -25,12 +25,12 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.ingest.columns import Columns
-from segkit.ingest.mapping import Mapping
-from segkit.ingest.people import customers_of, links_from
-from segkit.ingest.privacy import POINTER, keep_private, private_root, settle_private
-from segkit.ingest.proposal import settle_mapping
-from segkit.ingest.readers import gather
+from segkit.intake.columns import Columns
+from segkit.intake.mapping import Mapping
+from segkit.intake.people import customers_of, links_from
+from segkit.intake.privacy import POINTER, keep_private, private_root, settle_private
+from segkit.intake.proposal import settle_mapping
+from segkit.intake.readers import gather
 from segkit.pipeline import link_source
 from segkit.runner.manifest import (
     data_inputs,

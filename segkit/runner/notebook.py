@@ -17,7 +17,7 @@ import polars as pl
 from segkit.display import counted, table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
-from segkit.ingest.privacy import (
+from segkit.intake.privacy import (
     mask_column,
     mask_html,
     mask_text,
@@ -41,7 +41,7 @@ from segkit.runner.workspace import load_raw
 from segkit.writing import write_frame, write_whole
 
 if TYPE_CHECKING:
-    from segkit.ingest import Intake
+    from segkit.intake import Intake
     from segkit.plot import Figure
 
 
@@ -116,7 +116,7 @@ class NotebookRun:
         return Path(self._context.home) / value if value else None
 
     def load(self) -> Any:
-        """Return what `segkit.intake` takes: the named source, or the path of the user's data.
+        """Return what `segkit.clean_data` takes: the named source, or the path of the user's data.
 
         It is None where the mapping itself names files or a database.
         """
@@ -381,7 +381,7 @@ def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict
     """Return what of a frame may be shown, the columns left out, and the cells masked by column.
 
     Columns whose name says that they are personal are left out; e-mail addresses, phone, card and
-    account numbers in any other column of texts are masked (`segkit.ingest.privacy.mask_column`),
+    account numbers in any other column of texts are masked (`segkit.intake.privacy.mask_column`),
     in the names of columns too.
 
     Examples

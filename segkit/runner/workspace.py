@@ -17,7 +17,7 @@ from segkit.runner.parameters import literal, set_parameters
 from segkit.writing import whole_folder, write_whole
 
 if TYPE_CHECKING:
-    from segkit.ingest import Audit
+    from segkit.intake import Audit
 
 PARAMETERS = "parameters.toml"
 SIMULATED = ("seed", "difficulty", "structure", "lift")
@@ -81,7 +81,7 @@ def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, 
     return told
 
 
-def audit_data(data: Path, mapping: Path | None = None) -> Audit:
+def audit_files(data: Path, mapping: Path | None = None) -> Audit:
     """Audit data by a mapping, or by the one that is proposed for them.
 
     Raises
@@ -92,9 +92,9 @@ def audit_data(data: Path, mapping: Path | None = None) -> Audit:
     for path in (data, mapping):
         if path is not None and not path.exists():
             raise SourceError(f"there is no file {path}")
-    from segkit.ingest import Mapping, check
+    from segkit.intake import Mapping, audit_data
 
-    return check(data, Mapping.load(mapping) if mapping else None)
+    return audit_data(data, Mapping.load(mapping) if mapping else None)
 
 
 def shipped_notebooks() -> Path:
@@ -136,7 +136,7 @@ def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ParameterError(f"{folder} holds something already; nothing is overwritten")
     notebooks = shipped_notebooks()
-    audit = audit_data(data) if data else None
+    audit = audit_files(data) if data else None
     values: dict[str, Any] = {"source": "simulated"}
     if data:
         near = Path(os.path.relpath(data.resolve(), folder.resolve())).as_posix()
@@ -178,7 +178,7 @@ def _copy(source: Path, target: Path, values: dict[str, Any]) -> None:
 
 
 def load_raw(source: str, data: Path | None, settings: Mapping[str, Any]) -> Any:
-    """Return what `segkit.intake` takes: the named source, or the path of the user's data.
+    """Return what `segkit.clean_data` takes: the named source, or the path of the user's data.
 
     It is None where the mapping itself names files or a database.
     """

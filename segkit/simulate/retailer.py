@@ -26,7 +26,7 @@ from segkit.simulate.respond import Response, respond
 from segkit.simulate.world import BLOCK, NEEDED, PILOT_ID, World, planted
 
 if TYPE_CHECKING:
-    from segkit.ingest.mapping import Mapping
+    from segkit.intake.mapping import Mapping
 
 _SAME = ("email", "device_id")
 
@@ -131,7 +131,7 @@ class Retailer:
     @property
     def mapping(self) -> Mapping:
         """What the raw columns mean, for the intake; data/mappings/simulated.toml holds it too."""
-        from segkit.ingest.mapping import Mapping
+        from segkit.intake.mapping import Mapping
 
         return Mapping.from_dict(MAPPING)
 

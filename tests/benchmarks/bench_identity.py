@@ -11,7 +11,7 @@ import time
 import numpy as np
 import polars as pl
 
-from segkit.ingest.identity import link
+from segkit.intake.identity import link_identifiers
 
 
 def make(n: int) -> pl.DataFrame:
@@ -34,7 +34,7 @@ def main() -> None:
     seconds, processor = [], []
     for _ in range(runs):
         start, worked = time.perf_counter(), time.process_time()
-        found = link(links)
+        found = link_identifiers(links)
         seconds.append(time.perf_counter() - start)
         processor.append(time.process_time() - worked)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -74,8 +74,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         wide, long = write_wide(Path(name)), write_long(Path(name))
         tasks: dict[str, Callable[[], Any]] = {
-            "500 columns": lambda: segkit.check(wide),
-            "10,000 rows": lambda: segkit.check(long, {"decimal": ","}),
+            "500 columns": lambda: segkit.audit_data(wide),
+            "10,000 rows": lambda: segkit.audit_data(long, {"decimal": ","}),
             "100,000 values in a rule": lambda: RuleSet.parse(f"x: a in ({values})").apply(
                 customers
             ),

@@ -64,7 +64,7 @@ OWN_FRAME = [
         "amount": rng.gamma(2, 20 * (1 + who % 3)).round(2),
     })
     """,
-    "segkit.check(frame)",
+    "segkit.audit_data(frame)",
     """
     found = segkit.segment(frame)
     found

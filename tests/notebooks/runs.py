@@ -97,7 +97,7 @@ class Ran(Finished):
         return {stem: re.sub(r"base64,[\w+/=]+", "", text) for stem, text in texts.items()}
 
     def customers(self):
-        taken = segkit.ingest.Intake.open(self.folder / "01_data_audit" / "data" / "clean")
+        taken = segkit.intake.Intake.open(self.folder / "01_data_audit" / "data" / "clean")
         return set(taken.orders["customer_id"])
 
 

@@ -27,8 +27,8 @@ def test_the_search_sees_a_secret_in_every_encoding(tmp_path):
 
 def test_what_could_not_be_read_is_told_without_a_secret(tmp_path):
     mapping = plant(tmp_path / "shop", 80)
-    audit = segkit.check(tmp_path / "shop", mapping)
-    taken = segkit.intake(tmp_path / "shop", mapping)
+    audit = segkit.audit_data(tmp_path / "shop", mapping)
+    taken = segkit.clean_data(tmp_path / "shop", mapping)
     (tmp_path / "told").mkdir()
     for name, text in (("audit", str(audit)), ("ledger", str(taken.ledger.to_dict()))):
         (tmp_path / "told" / name).write_text(text, encoding="utf-8")
@@ -54,7 +54,7 @@ def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
             for path in (data, *data.rglob("*")):
                 if path.name != ".gitignore":
                     assert path.stat().st_mode & 0o077 == 0, path
-    taken = segkit.ingest.Intake.open(ran.folder / "01_data_audit" / "data" / "clean")
+    taken = segkit.intake.Intake.open(ran.folder / "01_data_audit" / "data" / "clean")
     assert "remark" not in taken.rejects["orders"].columns
     someone = taken.rejects["orders"].filter(pl.col("reason") == "bad_date")["resolved_customer_id"]
     assert taken.trace(someone.drop_nulls()[0]).to_frame()["fate"].str.contains("bad_date").any()

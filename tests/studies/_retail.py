@@ -60,6 +60,6 @@ def customer_table(
         customers, seed=seed, difficulty=difficulty, structure=structure
     )
     source = segkit.datasets.Source("simulated", made.tables, made.mapping, made.truth)
-    taken = segkit.intake(source, identities=segkit.pipeline.link_source(source))
+    taken = segkit.clean_data(source, identities=segkit.pipeline.link_source(source))
     table = segkit.build_features(taken.orders, taken.events, calendar="uk").frame
     return table, segkit.pipeline.choose_variables(table), made.truth["customers"]

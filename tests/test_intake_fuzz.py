@@ -73,7 +73,7 @@ def feed(folder, ending, data):
     """Run check and intake on a file; only segkit's own errors may come out."""
     path = folder / f"orders.{ending}"
     path.write_bytes(data)
-    for door in (segkit.check, segkit.intake):
+    for door in (segkit.audit_data, segkit.clean_data):
         assert answer(door, path)
 
 
@@ -125,5 +125,5 @@ def test_odd_cells_in_any_column():
         )
         for source in (frame, frame.drop("amount"), {"orders": frame, "customers": frame}):
             for mapping in (None, settled):
-                assert answer(segkit.check, source, mapping), turn
-                assert answer(segkit.intake, source, mapping), turn
+                assert answer(segkit.audit_data, source, mapping), turn
+                assert answer(segkit.clean_data, source, mapping), turn

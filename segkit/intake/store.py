@@ -15,11 +15,11 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError, SourceError
 from segkit.ids import ids_of
-from segkit.ingest.cells import MICRO
-from segkit.ingest.ledger import Ledger, money_from_micro
-from segkit.ingest.mapping import Mapping
-from segkit.ingest.people import WHO
-from segkit.ingest.privacy import POINTER, VARIABLE, find_private, keep_private
+from segkit.intake.cells import MICRO
+from segkit.intake.ledger import Ledger, money_from_micro
+from segkit.intake.mapping import Mapping
+from segkit.intake.people import WHO
+from segkit.intake.privacy import POINTER, VARIABLE, find_private, keep_private
 from segkit.result import Result
 from segkit.schema import CONTRACTS, OPEN
 from segkit.writing import close_to_others, private_folder
@@ -103,7 +103,7 @@ class Intake:
         return self.tables.get("assignments")
 
     def trace(self, customer_id: str) -> Trace:
-        """Return the raw and clean rows of one customer; see `segkit.ingest.store.Trace`."""
+        """Return the raw and clean rows of one customer; see `segkit.intake.store.Trace`."""
         return trace_customer(self, customer_id)
 
     def save(
@@ -112,7 +112,7 @@ class Intake:
         """Write the clean tables, rejects, ledger and mapping to a folder; return it.
 
         With ``private``, raw rows and rejects are kept in a store there, on behalf of the run
-        ``owner``; see `segkit.ingest.store.save_intake`.
+        ``owner``; see `segkit.intake.store.save_intake`.
         """
         root = None if private is None else Path(private)
         return save_intake(self, Path(folder), private=root, owner=owner)
@@ -288,7 +288,7 @@ def save_intake(
     taken : Intake
     folder : pathlib.Path
     private : pathlib.Path, optional
-        Root of the stores that take the raw rows and the rejects (`segkit.ingest.privacy`); by
+        Root of the stores that take the raw rows and the rejects (`segkit.intake.privacy`); by
         default they lie in ``folder`` too.
     owner : pathlib.Path, optional
         The run on whose behalf they are kept; ``folder`` itself by default.

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.ingest.cells import is_text
-from segkit.ingest.dates import formats, numeric_format
-from segkit.ingest.mapping import Mapping, TableMapping, lacks
-from segkit.ingest.questions import RIVALS, Finding, about_ids, open_questions
+from segkit.intake.cells import is_text
+from segkit.intake.dates import formats, numeric_format
+from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.questions import RIVALS, Finding, about_ids, open_questions
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
 # Per table and contract column: names that say it outright, then names that only hint at it.
-# Written as `segkit.ingest.proposal.plain` leaves them: lower case, no accents, underscores.
+# Written as `segkit.intake.proposal.plain` leaves them: lower case, no accents, underscores.
 Words = dict[str, tuple[str, str]]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.ingest import Mapping
+from segkit.intake import Mapping
 
 ROWS = [
     # document, kind, customer, day, quantity, money: returns of three kinds
@@ -27,45 +27,45 @@ def mapped(**values):
 
 def test_credit_notes_with_positive_amounts_shut_the_gate():
     with pytest.raises(DataError, match="'Nature' holds 'AVOIR': returns"):
-        segkit.intake(LINES)
+        segkit.clean_data(LINES)
 
 
 def test_words_that_are_neither_yes_nor_no_shut_the_gate():
     with pytest.raises(DataError, match="'AVOIR', 'FACTURE', 'TICKET', neither yes nor no"):
-        segkit.intake(LINES, mapped())
+        segkit.clean_data(LINES, mapped())
     with pytest.raises(DataError, match="'FACTURE', 'TICKET', neither"):
-        segkit.intake(LINES, mapped(AVOIR=True))
+        segkit.clean_data(LINES, mapped(AVOIR=True))
 
 
 def test_once_answered_every_kind_of_return_takes_money_back():
-    taken = segkit.intake(LINES, mapped(**MEANT))
+    taken = segkit.clean_data(LINES, mapped(**MEANT))
     assert taken.orders["is_return"].to_list() == [False, False, True, True, True]
     assert taken.orders["amount"].to_list() == [10.0, 20.0, -4.0, -5.0, -1.0]
 
 
 def test_credit_notes_that_are_negative_anyway_ask_nothing():
     negative = LINES.filter(pl.col("order_id") != "3")
-    assert segkit.intake(negative).orders["amount"].sum() == 24.0
+    assert segkit.clean_data(negative).orders["amount"].sum() == 24.0
 
 
 def test_a_percent_sign_is_read_as_percent():
     lines = LINES.drop("Nature", "amount").with_columns(
         pl.lit("10,00").alias("unit_price"), pl.lit("20").alias("Remise %")
     )
-    audit = segkit.check(lines)
+    audit = segkit.audit_data(lines)
     assert audit.mapping.option("orders", "discount_unit") == "percent"
-    taken = segkit.intake(lines, audit.mapping)
+    taken = segkit.clean_data(lines, audit.mapping)
     assert taken.orders["amount"].to_list() == [8.0, 16.0, 8.0, -8.0, -8.0]
 
 
 def test_a_saved_proposal_keeps_the_question_open(tmp_path):
     rivals = LINES.drop("Nature").rename({"amount": "Montant TTC"})
     rivals = rivals.with_columns(pl.lit("1,00").alias("Montant HT"))
-    audit = segkit.check(rivals)
+    audit = segkit.audit_data(rivals)
     assert audit.blocked
     kept = Mapping.load(audit.save_mapping(tmp_path / "mapping.toml"))
     with pytest.raises(MappingError, match="Several columns could be amount"):
-        segkit.intake(rivals, kept)
+        segkit.clean_data(rivals, kept)
 
 
 def test_one_account_far_above_the_others_is_pointed_out():
@@ -76,5 +76,5 @@ def test_one_account_far_above_the_others_is_pointed_out():
         schema=["order_id", "customer_id", "order_date", "quantity", "amount"],
         orient="row",
     )
-    told = [finding.finding for finding in segkit.check(lines).findings]
+    told = [finding.finding for finding in segkit.audit_data(lines).findings]
     assert any("a guest account?" in text for text in told)

@@ -204,7 +204,7 @@ class TableMapping:
     values : dict of str to dict
         Column to a table of the source's words to ours (event types, channels, yes and no).
     options : dict of str to value
-        What holds for this table only; see ``segkit.ingest.mapping.OPTIONS``.
+        What holds for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """
 
     columns: dict[str, str] = field(default_factory=dict)

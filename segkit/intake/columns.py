@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import counted
-from segkit.ingest.cells import (
+from segkit.intake.cells import (
     MICRO,
     as_text,
     flag,
@@ -20,7 +20,7 @@ from segkit.ingest.cells import (
     present,
     read_column,
 )
-from segkit.ingest.dates import (
+from segkit.intake.dates import (
     LIMITS,
     Clock,
     DayOrder,
@@ -29,8 +29,8 @@ from segkit.ingest.dates import (
     formats,
     numeric_format,
 )
-from segkit.ingest.mapping import Mapping, as_date
-from segkit.ingest.numbers import (
+from segkit.intake.mapping import Mapping, as_date
+from segkit.intake.numbers import (
     CURRENCY_UNITS,
     Dialect,
     currencies,
@@ -126,7 +126,7 @@ class Columns:
         return fields(self.table)[name].kind
 
     def id(self, name: str) -> pl.Expr:
-        """Read a column of ids as text; see `segkit.ingest.cells.read_column`."""
+        """Read a column of ids as text; see `segkit.intake.cells.read_column`."""
         raw_column = self.source(name)
         constant = pl.lit(self.constant(name), dtype=pl.String)
         if raw_column is None:

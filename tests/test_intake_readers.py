@@ -14,7 +14,7 @@ import pytest
 import segkit
 from segkit.errors import MappingError, SourceError
 from segkit.frames import from_memory
-from segkit.ingest.textfiles import seen_delimiter
+from segkit.intake.textfiles import seen_delimiter
 
 TABLE = pl.DataFrame(
     {
@@ -46,7 +46,7 @@ def test_text_files_of_every_dress(tmp_path, delimiter, encoding, packed):
     data = TABLE.write_csv(separator=delimiter).replace("\n", "\r\n").encode(encoding)
     file = tmp_path / ("lines.csv.gz" if packed else "lines.csv")
     file.write_bytes(gzip.compress(data) if packed else data)
-    assert content(segkit.intake(file)) == EXPECTED
+    assert content(segkit.clean_data(file)) == EXPECTED
 
 
 def test_other_quotes_rows_above_the_header_and_blanks(tmp_path):
@@ -55,25 +55,25 @@ def test_other_quotes_rows_above_the_header_and_blanks(tmp_path):
         "Export of today\ncustomer_id,order_date,amount\n'a','2024-04-13','1,000.50'\n"
         "'b','2024-04-13','2.50'\n"
     )
-    taken = segkit.intake(file, {"orders": {"quote": "'", "skip_rows": 1}})
+    taken = segkit.clean_data(file, {"orders": {"quote": "'", "skip_rows": 1}})
     assert taken.orders["amount"].to_list() == [1000.5, 2.5]
     file.write_text(
         " customer_id  order_date   amount\n 00001 20240413  1.50\n 2 20240414 2.00\n\n"
     )
-    taken = segkit.intake(file)
+    taken = segkit.clean_data(file)
     assert taken.orders["customer_id"].to_list() == ["00001", "2"]
 
 
 def test_parquet_and_folder(tmp_path):
     TABLE.write_parquet(tmp_path / "orders.parquet")
-    assert content(segkit.intake(tmp_path / "orders.parquet")) == EXPECTED
+    assert content(segkit.clean_data(tmp_path / "orders.parquet")) == EXPECTED
     pl.DataFrame({"customer_id": ["001"], "gender": ["f"]}).write_csv(tmp_path / "customers.csv")
-    taken = segkit.intake(tmp_path)
+    taken = segkit.clean_data(tmp_path)
     assert content(taken) == EXPECTED
     assert taken.customers["gender"].to_list() == ["f"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="files named after tables"):
-        segkit.intake(tmp_path / "empty")
+        segkit.clean_data(tmp_path / "empty")
 
 
 def test_excel(tmp_path):
@@ -82,14 +82,14 @@ def test_excel(tmp_path):
         pl.col("order_date").str.to_date(), pl.col("amount").cast(pl.Float64)
     )
     typed.write_excel(file, worksheet="Sales")
-    assert content(segkit.intake(file)) == EXPECTED
-    assert content(segkit.intake(file, {"orders": {"sheet": "Sales"}})) == EXPECTED
-    assert content(segkit.intake(file, {"orders": {"sheet": 1}})) == EXPECTED
+    assert content(segkit.clean_data(file)) == EXPECTED
+    assert content(segkit.clean_data(file, {"orders": {"sheet": "Sales"}})) == EXPECTED
+    assert content(segkit.clean_data(file, {"orders": {"sheet": 1}})) == EXPECTED
     with pytest.raises(SourceError, match="did you mean 'Sales'"):
-        segkit.intake(file, {"orders": {"sheet": "Sale"}})
+        segkit.clean_data(file, {"orders": {"sheet": "Sale"}})
     file.write_bytes(b"no workbook")
     with pytest.raises(SourceError, match="not a readable Excel file"):
-        segkit.intake(file)
+        segkit.clean_data(file)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch, file, module, extra):
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(builtins, "__import__", no_import)
     with pytest.raises(SourceError, match=rf"segkit\[{extra}\]"):
-        segkit.intake(tmp_path / file, {"orders": {"sql": "select 1"}})
+        segkit.clean_data(tmp_path / file, {"orders": {"sql": "select 1"}})
 
 
 def test_sqlite_and_duckdb(tmp_path):
@@ -125,20 +125,20 @@ def test_sqlite_and_duckdb(tmp_path):
     sql = f"select {names} from sales"
     for name in ("shop.sqlite", "shop.duckdb"):
         options = {"orders": {"sql": sql}}
-        assert content(segkit.intake(tmp_path / name, options)) == EXPECTED
+        assert content(segkit.clean_data(tmp_path / name, options)) == EXPECTED
         named = {"orders": {"sql": sql, "database": str(tmp_path / name)}}
-        assert content(segkit.intake(None, named)) == EXPECTED
+        assert content(segkit.clean_data(None, named)) == EXPECTED
         with pytest.raises(SourceError, match="the query failed"):
-            segkit.intake(tmp_path / name, {"orders": {"sql": "select nothing from nowhere"}})
+            segkit.clean_data(tmp_path / name, {"orders": {"sql": "select nothing from nowhere"}})
         with pytest.raises(MappingError, match="expected sql"):
-            segkit.intake(tmp_path / name)
+            segkit.clean_data(tmp_path / name)
 
 
 def test_a_mapping_file_can_name_the_files(tmp_path):
     TABLE.write_csv(tmp_path / "lines.csv")
     mapping = tmp_path / "mapping.toml"
     mapping.write_text('[orders]\nfile = "lines.csv"\n')
-    assert content(segkit.intake(mapping=mapping)) == EXPECTED
+    assert content(segkit.clean_data(mapping=mapping)) == EXPECTED
 
 
 def test_pandas_frames_of_every_type():
@@ -153,11 +153,11 @@ def test_pandas_frames_of_every_type():
         },
         index=[7, 3, 3],
     )
-    taken = segkit.intake(frame)
+    taken = segkit.clean_data(frame)
     assert taken.orders["customer_id"].to_list() == ["17850"]
     assert taken.orders["category"].to_list() == ["x"]
     assert taken.orders["order_day"].to_list() == [19904]  # the day in UTC, as of any file
-    berlin = segkit.intake(frame, {"timezone": "Europe/Berlin"})
+    berlin = segkit.clean_data(frame, {"timezone": "Europe/Berlin"})
     assert berlin.orders["order_day"].to_list() == [19905]
     assert taken.ledger.reasons() == {"missing_customer_id": 1, "missing_amount": 1}
     raw = from_memory(frame)
@@ -166,24 +166,24 @@ def test_pandas_frames_of_every_type():
 
 
 def test_a_lazy_frame_is_collected():
-    assert content(segkit.intake(TABLE.lazy())) == EXPECTED
+    assert content(segkit.clean_data(TABLE.lazy())) == EXPECTED
 
 
 def test_unreadable_files_say_what_was_expected(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no parquet")
     with pytest.raises(SourceError, match="not a readable Parquet"):
-        segkit.intake(tmp_path / "a.parquet")
+        segkit.clean_data(tmp_path / "a.parquet")
     (tmp_path / "a.docx").write_bytes(b"x")
     with pytest.raises(SourceError, match=r"expected a file ending in \.csv"):
-        segkit.intake(tmp_path / "a.docx")
+        segkit.clean_data(tmp_path / "a.docx")
     (tmp_path / "a.csv").write_bytes(b"")
     with pytest.raises(SourceError, match="is empty"):
-        segkit.intake(tmp_path / "a.csv")
+        segkit.clean_data(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_bytes(codecs.BOM_UTF8 + b"a,b\n1,2,3\n")
     with pytest.raises(SourceError, match="line 2 has 3 cells, the header 2"):
-        segkit.intake(tmp_path / "a.csv")
+        segkit.clean_data(tmp_path / "a.csv")
     with pytest.raises(SourceError, match="cannot be read as no-such-code"):
-        segkit.intake(tmp_path / "a.csv", {"encoding": "no-such-code"})
+        segkit.clean_data(tmp_path / "a.csv", {"encoding": "no-such-code"})
 
 
 def test_the_delimiter_is_seen_through_decimal_commas():

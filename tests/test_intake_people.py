@@ -29,7 +29,7 @@ CUSTOMERS = pl.DataFrame(
 
 
 def test_refusal_of_profiling_is_obeyed_and_counted():
-    taken = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS})
+    taken = segkit.clean_data({"orders": ORDERS, "customers": CUSTOMERS})
     assert taken.ledger.reasons() == {
         "missing_customer_id": 1,
         "before_birth": 1,
@@ -40,21 +40,21 @@ def test_refusal_of_profiling_is_obeyed_and_counted():
     assert taken.customers["customer_id"].to_list() == ["a", "b"]
     assert taken.ledger.reasons("customers") == {"repeated_customer": 1, "no_profiling_consent": 1}
     assert any("1 value of birth_date" in note for note in taken.notes)
-    ignored = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS}, {"consent": "ignore"})
+    ignored = segkit.clean_data({"orders": ORDERS, "customers": CUSTOMERS}, {"consent": "ignore"})
     assert "no_profiling_consent" not in ignored.ledger.reasons()
 
 
 def test_where_consent_is_not_recorded_the_default_is_said():
-    granted = segkit.intake(ORDERS)
+    granted = segkit.clean_data(ORDERS)
     assert any(
         "it is taken as granted (to change it: [customers] consent_default" in note
         for note in granted.notes
     )
     both = {"orders": ORDERS, "customers": CUSTOMERS}
-    refused = segkit.intake(both, {"consent_default": "refused"})
+    refused = segkit.clean_data(both, {"consent_default": "refused"})
     assert refused.orders["customer_id"].unique().to_list() == ["a"]
     with pytest.raises(DataError, match="no profiling consent 5"):
-        segkit.intake(ORDERS, {"consent_default": "refused"})
+        segkit.clean_data(ORDERS, {"consent_default": "refused"})
 
 
 def test_erasure_reaches_every_table_and_hides_the_id(tmp_path):
@@ -66,32 +66,32 @@ def test_erasure_reaches_every_table_and_hides_the_id(tmp_path):
         }
     )
     tables = {"orders": ORDERS, "customers": CUSTOMERS, "events": events}
-    taken = segkit.intake(tables, erase=["a"])
+    taken = segkit.clean_data(tables, erase=["a"])
     for frame in taken.tables.values():
         assert "a" not in frame["customer_id"].to_list()
     assert taken.ledger.reasons()["erased"] == 2
     gone = taken.rejects["orders"].filter(reason="erased")
     assert gone["source_row"].to_list() == [0, 1]
     assert gone.drop("source_row", "reason").null_count().row(0) == (2,) * (gone.width - 2)
-    told = next(a for step in taken.ledger.steps for a in step.apart if a.reason == "erased")
+    told = next(a for step in taken.ledger.steps for a in step.rejected if a.reason == "erased")
     assert told.examples == ()
     with pytest.raises(DataError, match="no row names customer"):
         taken.trace("a")
-    saved = segkit.ingest.Intake.open(taken.save(tmp_path / "kept"))
+    saved = segkit.intake.Intake.open(taken.save(tmp_path / "kept"))
     assert saved.raw["orders"].collect()["customer_id"].to_list()[:3] == [None, None, "b"]
     listed = tmp_path / "erase.csv"
     listed.write_text("customer_id\na\n")
-    assert segkit.intake(tables, erase=listed).ledger.reasons()["erased"] == 2
-    assert segkit.intake(tables, {"erase_file": str(listed)}).ledger.reasons()["erased"] == 2
+    assert segkit.clean_data(tables, erase=listed).ledger.reasons()["erased"] == 2
+    assert segkit.clean_data(tables, {"erase_file": str(listed)}).ledger.reasons()["erased"] == 2
     with pytest.raises(SourceError, match="erasure list"):
-        segkit.intake(tables, erase=tmp_path / "none.csv")
+        segkit.clean_data(tables, erase=tmp_path / "none.csv")
 
 
 def test_a_saved_intake_reads_a_table_when_it_is_first_asked_for(tmp_path, monkeypatch):
-    folder = segkit.intake({"orders": ORDERS, "customers": CUSTOMERS}).save(tmp_path / "kept")
+    folder = segkit.clean_data({"orders": ORDERS, "customers": CUSTOMERS}).save(tmp_path / "kept")
     read, whole = [], pl.read_parquet
     monkeypatch.setattr(pl, "read_parquet", lambda path: read.append(path.name) or whole(path))
-    opened = segkit.ingest.Intake.open(folder)
+    opened = segkit.intake.Intake.open(folder)
     assert list(opened.tables) == ["orders", "customers"]
     assert opened.events is None
     assert not read
@@ -116,12 +116,12 @@ def test_identities_name_the_customer_behind_an_address_or_a_device():
         }
     )
     links = pl.DataFrame({"identifier": ["b@x.org", "d-1", "c"], "customer_id": ["b", "c", "c2"]})
-    taken = segkit.intake({"orders": ORDERS, "events": events}, identities=links)
+    taken = segkit.clean_data({"orders": ORDERS, "events": events}, identities=links)
     assert taken.events["customer_id"].to_list() == ["a", "b", "c"]
     assert taken.ledger.reasons("events") == {"unlinked_identifier": 1}
     assert "c2" in taken.orders["customer_id"].to_list()
     assert "email" not in taken.events.columns
-    without = segkit.intake({"orders": ORDERS, "events": events})
+    without = segkit.clean_data({"orders": ORDERS, "events": events})
     assert without.ledger.reasons("events") == {"missing_customer_id": 3}
 
 
@@ -129,26 +129,28 @@ def test_an_identifier_only_counts_as_what_it_is():
     links = pl.DataFrame(
         {"identifier_type": ["loyalty_id", "customer_id"], "identifier": ["a", "b"]}
     ).with_columns(customer_id=pl.lit("z"))
-    taken = segkit.intake(ORDERS, identities=links)
+    taken = segkit.clean_data(ORDERS, identities=links)
     assert taken.orders["customer_id"].to_list() == ["a", "a", "z", "c", "d"]
 
 
 def test_linked_identities_are_taken_as_they_come():
-    from segkit.ingest.identity import link
+    from segkit.intake.identity import link_identifiers
 
     pairs = CUSTOMERS.select("customer_id", "email").drop_nulls()
     events = pl.DataFrame(
         {"email": ["B@X.org"], "event_time": ["2024-06-13 10:00"], "event_type": ["open"]}
     )
-    taken = segkit.intake({"orders": ORDERS, "events": events}, identities=link(pairs))
+    taken = segkit.clean_data(
+        {"orders": ORDERS, "events": events}, identities=link_identifiers(pairs)
+    )
     assert taken.events["customer_id"].to_list() == ["b"]
 
 
 def test_pseudonyms_are_keyed_and_keep_the_numbers(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGKIT_TEST_KEY", "one")
     both = {"orders": ORDERS, "customers": CUSTOMERS}
-    plain = segkit.intake(both)
-    hidden = segkit.intake(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
+    plain = segkit.clean_data(both)
+    hidden = segkit.clean_data(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
     assert not {"a", "b", "c", "d"} & set(hidden.orders["customer_id"])
     assert hidden.orders["customer_id"].n_unique() == plain.orders["customer_id"].n_unique()
     assert hidden.ledger.parts == plain.ledger.parts
@@ -160,18 +162,18 @@ def test_pseudonyms_are_keyed_and_keep_the_numbers(monkeypatch, tmp_path):
     stored = b"".join(f.read_bytes() for f in (tmp_path / "kept").rglob("*") if f.is_file())
     assert b"x.org" not in stored
     monkeypatch.setenv("SEGKIT_TEST_KEY", "two")
-    other = segkit.intake(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
+    other = segkit.clean_data(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
     assert other.orders["customer_id"][0] != who
     monkeypatch.delenv("SEGKIT_TEST_KEY")
     assert "SEGKIT_TEST_KEY" not in os.environ
     with pytest.raises(MappingError, match="environment variable"):
-        segkit.intake(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
+        segkit.clean_data(both, {"pseudonymise": "SEGKIT_TEST_KEY"})
 
 
 def test_made_order_ids_do_not_give_the_customer_away(monkeypatch):
     monkeypatch.setenv("SEGKIT_TEST_KEY", "one")
     raw = ORDERS.drop("order_id").with_columns(customer_id=pl.lit("jane@shop"))
-    hidden = segkit.intake(raw, {"pseudonymise": "SEGKIT_TEST_KEY"})
+    hidden = segkit.clean_data(raw, {"pseudonymise": "SEGKIT_TEST_KEY"})
     assert not hidden.orders["order_id"].str.contains("jane").any()
     assert hidden.orders["order_id"].n_unique() == 1
 
@@ -186,7 +188,7 @@ def test_events_are_judged_like_orders():
             "seconds": ["1.5", "2", "3", "4", "5", "6"],
         }
     ).rename({"when": "timestamp"})
-    taken = segkit.intake({"orders": ORDERS, "events": events})
+    taken = segkit.clean_data({"orders": ORDERS, "events": events})
     assert taken.ledger.reasons("events") == {
         "missing_customer_id": 1,
         "bad_date": 1,
@@ -195,13 +197,13 @@ def test_events_are_judged_like_orders():
     }
     assert taken.events.select("event_type", "duration_seconds").row(0) == ("email_open", 1.5)
     words = {"events": {"values": {"event_type": {"teleport": "site_visit"}}}}
-    mapped = segkit.intake({"orders": ORDERS, "events": events}, words)
+    mapped = segkit.clean_data({"orders": ORDERS, "events": events}, words)
     assert "unknown_event_type" not in mapped.ledger.reasons("events")
 
 
 def test_rates_that_are_no_rates_are_rejected():
     fx = pl.DataFrame({"currency": ["USD", "GBP"], "date": ["2024-01-31"] * 2, "rate": [0.9, 0.0]})
-    taken = segkit.intake({"orders": ORDERS, "fx": fx}, {"currency": "EUR"})
+    taken = segkit.clean_data({"orders": ORDERS, "fx": fx}, {"currency": "EUR"})
     assert taken.ledger.reasons("fx") == {"bad_rate": 1}
 
 
@@ -216,7 +218,7 @@ def test_the_other_tables():
         "campaigns": pl.DataFrame({"campaign": ["k"], "offer": ["sale"], "starts": ["2024-05-31"]}),
         "assignments": pl.DataFrame({"customer_id": ["a"], "arm": ["holdout"], "campaign": ["k"]}),
     }
-    taken = segkit.intake(tables)
+    taken = segkit.clean_data(tables)
     assert taken.products.select("product_id", "list_price").rows() == [("p", 1.5)]
     assert taken.ledger.reasons("products") == {"repeated_product": 1, "missing_product_id": 1}
     assert taken.prices["valid_from"].to_list() == [date(2024, 1, 31)]
@@ -229,7 +231,7 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     raw = ORDERS.with_columns(
         order_date=pl.Series(["2024-04-13", "2024-02-31", *["2024-04-13"] * 4])
     )
-    taken = segkit.intake(raw)
+    taken = segkit.clean_data(raw)
     trace = taken.trace("a")
     assert trace.raw["orders"].select("source_row", "reason", "amount").rows() == [
         (0, None, 1.0),
@@ -239,7 +241,7 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     assert trace.to_frame()["fate"].to_list() == ["kept", "impossible_date"]
     assert "impossible date 1" in trace.text
     folder = taken.save(tmp_path / "kept")
-    again = segkit.ingest.Intake.open(folder)
+    again = segkit.intake.Intake.open(folder)
     assert again.trace("a").to_frame().equals(trace.to_frame())
     assert again.orders.equals(taken.orders)
     assert again.mapping == taken.mapping
@@ -248,7 +250,7 @@ def test_trace_shows_rejected_rows_and_survives_saving(tmp_path):
     with pytest.raises(DataError, match="no row names customer 'zz'"):
         again.trace("zz")
     with pytest.raises(SourceError, match="expected a saved intake"):
-        segkit.ingest.Intake.open(tmp_path)
+        segkit.intake.Intake.open(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious.txt").write_text("x")
     with pytest.raises(SourceError, match="holds no intake"):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted
-from segkit.ingest.cells import from_micro, is_text, product
-from segkit.ingest.columns import Columns
-from segkit.ingest.dates import DATE_LIKE
-from segkit.ingest.ledger import Part, money_from_micro
-from segkit.ingest.people import People, customers_of
-from segkit.ingest.rejects import (
+from segkit.intake.cells import from_micro, is_text, product
+from segkit.intake.columns import Columns
+from segkit.intake.dates import DATE_LIKE
+from segkit.intake.ledger import Part, money_from_micro
+from segkit.intake.people import People, customers_of
+from segkit.intake.rejects import (
     MICROS,
     MONEY,
     REPEAT,

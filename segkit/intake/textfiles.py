@@ -17,7 +17,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import SourceError
-from segkit.ingest.mapping import Mapping
+from segkit.intake.mapping import Mapping
 from segkit.spreadsheets import restore
 
 # So many lines are searched for a header.

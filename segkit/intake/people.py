@@ -16,8 +16,8 @@ from segkit.display import counted, number
 from segkit.errors import MappingError, SourceError, require_columns
 from segkit.frames import from_memory, take_frame
 from segkit.ids import ids_of, unmatched
-from segkit.ingest.columns import Columns
-from segkit.ingest.mapping import Mapping
+from segkit.intake.columns import Columns
+from segkit.intake.mapping import Mapping
 
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"

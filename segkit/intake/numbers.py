@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.ingest.cells import is_text, null_numbers, text
+from segkit.intake.cells import is_text, null_numbers, text
 
 # Signs between thousands that no language takes for a decimal sign: spaces and apostrophes.
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
-from segkit.ingest.graph import (
+from segkit.intake.graph import (
     Graph,
     components,
     degrees,
@@ -115,7 +115,7 @@ LONG = ("identifier_type", "identifier", "other_type", "other")
 
 
 @takes_frames
-def link(
+def link_identifiers(
     links: pl.DataFrame,
     *,
     identifiers: Sequence[str] | None = None,
@@ -174,7 +174,7 @@ def link(
     --------
     >>> links = pl.DataFrame({"customer_id": ["7", "9", "4"],
     ...     "email": ["ann@x.org", " Ann@X.org", "bo@x.org"]})
-    >>> link(links).mapping.filter(pl.col("identifier_type") == "customer_id").rows()
+    >>> link_identifiers(links).mapping.filter(pl.col("identifier_type") == "customer_id").rows()
     [('customer_id', '4', '4'), ('customer_id', '7', '7'), ('customer_id', '9', '7')]
     """
     for name, value in (("max_degree", max_degree), ("plausible", plausible)):

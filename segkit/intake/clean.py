@@ -13,11 +13,11 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
-from segkit.ingest.columns import Columns
-from segkit.ingest.ledger import Ledger, Part, Step
-from segkit.ingest.mapping import Mapping, lacks
-from segkit.ingest.orders import clean_orders, read_orders
-from segkit.ingest.people import (
+from segkit.intake.columns import Columns
+from segkit.intake.ledger import Ledger, Part, Step
+from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.orders import clean_orders, read_orders
+from segkit.intake.people import (
     IDENTIFIERS,
     WHO,
     People,
@@ -26,10 +26,10 @@ from segkit.ingest.people import (
     match_lists,
     pseudonymised,
 )
-from segkit.ingest.questions import Finding
-from segkit.ingest.readers import Gathered, gather
-from segkit.ingest.store import Intake
-from segkit.ingest.tables import clean_events, clean_table, read_events, read_table
+from segkit.intake.questions import Finding
+from segkit.intake.readers import Gathered, gather
+from segkit.intake.store import Intake
+from segkit.intake.tables import clean_events, clean_table, read_events, read_table
 from segkit.result import Result
 from segkit.schema import CONTRACTS, fields, validate
 
@@ -77,7 +77,7 @@ class Audited:
     questions : list of Finding
         What was open.
     readings : dict of str to Reading
-        The columns as read; `segkit.intake` takes each out as it uses it, to free its memory.
+        The columns as read; `segkit.clean_data` takes each out as it uses it, to free its memory.
     """
 
     gathered: Gathered
@@ -85,7 +85,7 @@ class Audited:
     readings: dict[str, Reading]
 
 
-def intake(
+def clean_data(
     source: Any = None,
     mapping: Mapping | Map[str, Any] | Path | str | None = None,
     *,
@@ -129,11 +129,11 @@ def intake(
     --------
     >>> lines = pl.DataFrame({"customer_id": ["a", None], "order_time": ["2024-05-01"] * 2,
     ...                       "amount": ["12.50", "1.00"]})
-    >>> taken = intake(lines)
+    >>> taken = clean_data(lines)
     >>> taken.orders.height, taken.ledger.reasons()
     (1, {'missing_customer_id': 1})
     """
-    from segkit.ingest.proposal import settle_mapping
+    from segkit.intake.proposal import settle_mapping
 
     gathered = gather(source, mapping)
     raw = gathered.raw
@@ -379,10 +379,10 @@ def count_customers(taken: Intake, linked: Any = None) -> CustomerCounts:
 
     Examples
     --------
-    >>> from segkit.ingest import intake
+    >>> from segkit.intake import clean_data
     >>> lines = pl.DataFrame({"customer_id": ["a", "b", "b"], "amount": [10.0, -5.0, 0.0],
     ...                       "order_time": ["2024-05-01"] * 3})
-    >>> counts = count_customers(intake(lines))
+    >>> counts = count_customers(clean_data(lines))
     >>> counts.ordering, counts.kept, counts.buyers
     (2, 2, 1)
     """

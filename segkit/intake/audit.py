@@ -12,15 +12,15 @@ import polars as pl
 
 from segkit.display import counted, percent
 from segkit.errors import SegkitError
-from segkit.ingest.cells import MICRO, from_micro
-from segkit.ingest.clean import ORDER, Audited, Reading, read_columns, run
-from segkit.ingest.columns import Columns
-from segkit.ingest.dates import stated_offsets
-from segkit.ingest.mapping import Mapping, lacks
-from segkit.ingest.proposal import settle_mapping
-from segkit.ingest.questions import RIVALS, Finding
-from segkit.ingest.readers import Gathered, gather
-from segkit.ingest.store import Intake
+from segkit.intake.cells import MICRO, from_micro
+from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
+from segkit.intake.columns import Columns
+from segkit.intake.dates import stated_offsets
+from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.proposal import settle_mapping
+from segkit.intake.questions import RIVALS, Finding
+from segkit.intake.readers import Gathered, gather
+from segkit.intake.store import Intake
 from segkit.result import Result
 from segkit.schema import CONTRACTS
 
@@ -83,7 +83,7 @@ def findings_of(
                     item.examples[0] if item.examples else "",
                     item.change,
                 )
-                for item in step.apart
+                for item in step.rejected
             ]
         findings += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
     notes = reading_notes if taken is None else taken.notes
@@ -260,7 +260,7 @@ class Audit(Result):
     rows : dict of str to int
         Raw rows by table.
     audited : Audited or None
-        The tables behind the audit, for `segkit.intake`; None where an audit was read back.
+        The tables behind the audit, for `segkit.clean_data`; None where an audit was read back.
     """
 
     mapping: Mapping
@@ -374,19 +374,19 @@ class Audit(Result):
         return "\n".join(lines if self.findings else [*lines, "  none"])
 
 
-def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
+def audit_data(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
     """Audit raw tables: propose a mapping, find errors, and ask what must be answered first.
 
     Parameters
     ----------
     source, mapping
-        As for `segkit.intake`.
+        As for `segkit.clean_data`.
 
     Returns
     -------
     Audit
         With the mapping proposed, the findings, and order lines by month. It is itself a source
-        for `segkit.intake` and `segkit.pipeline.link_source`, which then read nothing
+        for `segkit.clean_data` and `segkit.pipeline.link_source`, which then read nothing
         a second time.
 
     Raises
@@ -398,7 +398,7 @@ def check(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = No
     --------
     >>> lines = pl.DataFrame({"Kunden-Nr.": ["a", "b"], "Betrag": ["1.234,50", "7,20"],
     ...                       "Bestelldatum": ["03.04.2024", "05.06.2024"]})
-    >>> audit = check(lines)
+    >>> audit = audit_data(lines)
     >>> audit.blocked, audit.mapping.tables["orders"].columns["amount"]
     (False, 'Betrag')
     """

@@ -5,14 +5,14 @@ import pytest
 
 import segkit
 from segkit.errors import ColumnError, DataError, MappingError, ParameterError
-from segkit.ingest.numbers import doubted_answers
+from segkit.intake.numbers import doubted_answers
 
 WHO = {"survey": {"columns": {"customer_id": "customer_id"}}}
 
 
 def asked(frame, **options):
     mapping = {"survey": {**options, "columns": {"customer_id": "customer_id"}}}
-    audit = segkit.check({"survey": frame}, mapping)
+    audit = segkit.audit_data({"survey": frame}, mapping)
     return [finding for finding in audit.findings if finding.severity == "block"]
 
 
@@ -32,9 +32,9 @@ def test_codes_are_asked_about_with_the_line_that_answers(kind):
     assert question.rows == HOLES.count(99) + MINUS.count(-9)
     assert 'nulls = ["", "-9", "99"]' in question.answer
     with pytest.raises(DataError, match=r"q1 holds 99 \(7 times\)"):
-        segkit.intake({"survey": frame}, WHO)
+        segkit.clean_data({"survey": frame}, WHO)
     answered = {"nulls": ["", "-9", "99"], **WHO}
-    taken = segkit.intake({"survey": frame}, answered).survey
+    taken = segkit.clean_data({"survey": frame}, answered).survey
     assert taken["q1"].null_count() == HOLES.count(99)
     assert taken["q1"].max() == 5
     assert (taken["q3"].null_count(), taken["q3"].min()) == (MINUS.count(-9), 1)
@@ -46,7 +46,7 @@ def test_a_zero_below_a_scale_to_five_is_asked_about_and_can_be_an_answer():
     assert "q1 holds 0 (10 times)" in asked(frame)[0].finding
     assert not asked(frame, answers=[0, 5])
     assert asked(likert(q1=HOLES), answers=[0, 5])  # 99 is outside all the same
-    taken = segkit.intake({"survey": frame}, {"survey": {"answers": [0, 5], **WHO["survey"]}})
+    taken = segkit.clean_data({"survey": frame}, {"survey": {"answers": [0, 5], **WHO["survey"]}})
     assert taken.survey["q1"].min() == 0
 
 
@@ -77,20 +77,20 @@ def test_which_numbers_are_doubted(values, doubted):
 
 def test_answers_that_are_no_numbers_are_counted():
     frame = likert().with_columns(q1=pl.lit("agree"), q2=pl.col("q2").cast(pl.String))
-    taken = segkit.intake({"survey": frame}, WHO)
+    taken = segkit.clean_data({"survey": frame}, WHO)
     assert "survey: 60 answers to q1 cannot be read as a number and are left empty" in taken.notes
     assert not any("q2" in note for note in taken.notes)
     yes = likert(q1=["Yes", "k.A."] * 30)
-    read = segkit.intake({"survey": yes}, {"nulls": ["k.A."], **WHO}).survey
+    read = segkit.clean_data({"survey": yes}, {"nulls": ["k.A."], **WHO}).survey
     assert read["q1"].to_list() == [1.0, None] * 30
 
 
 def test_a_range_of_answers_is_two_rising_numbers_of_the_survey():
     for bad in ([5, 1], [1], ["1", "5"], [True, False]):
         with pytest.raises(MappingError, match="the lowest and the highest"):
-            segkit.check({"survey": likert()}, {"survey": {"answers": bad, **WHO["survey"]}})
+            segkit.audit_data({"survey": likert()}, {"survey": {"answers": bad, **WHO["survey"]}})
     with pytest.raises(MappingError, match=r"belongs to \[survey\]"):
-        segkit.check({"survey": likert()}, {"customers": {"answers": [1, 5]}})
+        segkit.audit_data({"survey": likert()}, {"customers": {"answers": [1, 5]}})
 
 
 def test_no_analysis_averages_a_code():

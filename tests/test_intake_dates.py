@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.dates import day_order, formats
+from segkit.intake.dates import day_order, formats
 
 
 def lines(dates):
@@ -29,16 +29,16 @@ def days(taken):
 def test_a_year_of_two_figures_is_asked_about_and_the_answers_work(sign):
     raw = lines([text.replace("-", sign) for text in ("24-01-05", "24-02-07", "24-11-12")])
     with pytest.raises(DataError, match="day first or year first") as error:
-        segkit.intake(raw)
+        segkit.clean_data(raw)
     year, day = sign.join(("%y", "%m", "%d")), sign.join(("%d", "%m", "%y"))
     assert f'date_format = "{day}" (or "{year}")' in str(error.value)
-    assert days(segkit.intake(raw, {"orders": {"date_format": year}})) == [
+    assert days(segkit.clean_data(raw, {"orders": {"date_format": year}})) == [
         date(2024, 1, 5),
         date(2024, 2, 7),
         date(2024, 11, 12),
     ]
-    assert days(segkit.intake(raw, {"orders": {"date_format": day}}))[0] == date(2005, 1, 24)
-    assert days(segkit.intake(raw, {"day_first": True}))[0] == date(2005, 1, 24)
+    assert days(segkit.clean_data(raw, {"orders": {"date_format": day}}))[0] == date(2005, 1, 24)
+    assert days(segkit.clean_data(raw, {"day_first": True}))[0] == date(2005, 1, 24)
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_a_year_of_two_figures_is_asked_about_and_the_answers_work(sign):
     ],
 )
 def test_a_year_of_two_figures_is_read_where_only_one_order_is_possible(texts, first):
-    assert days(segkit.intake(lines(texts)))[0] == first
+    assert days(segkit.clean_data(lines(texts)))[0] == first
 
 
 def test_two_orders_with_years_of_two_figures_are_asked_about():
     order = day_order(pl.Series(["31/01/24", "01/31/24"]))
     assert set(order.short) >= {"dmy", "mdy"}
     with pytest.raises(DataError, match="years of two figures"):
-        segkit.intake(lines(["31/01/24", "01/31/24", "13/05/24"]))
+        segkit.clean_data(lines(["31/01/24", "01/31/24", "13/05/24"]))
 
 
 def test_births_with_years_of_two_figures_are_in_the_past():
     people = pl.DataFrame({"customer_id": ["c0", "c1"], "birth_date": ["31/12/45", "31/12/04"]})
-    taken = segkit.intake({"orders": lines(["2024-01-05"] * 2), "customers": people})
+    taken = segkit.clean_data({"orders": lines(["2024-01-05"] * 2), "customers": people})
     assert taken.customers["birth_date"].to_list() == [date(1945, 12, 31), date(2004, 12, 31)]
 
 
@@ -83,7 +83,7 @@ def test_births_with_years_of_two_figures_are_in_the_past():
     ],
 )
 def test_dates_without_signs_between_are_read_and_numbers_said(texts, expected):
-    taken = segkit.intake(lines(texts))
+    taken = segkit.clean_data(lines(texts))
     assert [day.day for day in days(taken)] == expected
     numbers = any(text.replace(".", "").isdigit() and text[:2] != "20" for text in texts)
     assert any("are read as" in note for note in taken.notes) == numbers
@@ -124,40 +124,40 @@ def test_the_same_times_give_the_same_days_by_every_door(tmp_path, zone, shop):
     moments = [item.replace(tzinfo=ZoneInfo(zone)) for item in LOCAL]
     expected = [item.astimezone(ZoneInfo(shop or "UTC")).date() for item in moments]
     for source in doors(zone, tmp_path):
-        taken = segkit.intake(source, {"timezone": shop} if shop else None)
+        taken = segkit.clean_data(source, {"timezone": shop} if shop else None)
         assert taken.orders["order_time"].to_list() == [item.astimezone(UTC) for item in moments]
         assert days(taken) == expected
 
 
 def test_the_audit_says_what_times_carry(tmp_path):
     for source in doors("Europe/Berlin", tmp_path):
-        told = [f for f in segkit.check(source).findings if f.column == "order_time"]
+        told = [f for f in segkit.audit_data(source).findings if f.column == "order_time"]
         assert len(told) == 1
         assert told[0].severity == "warn"
         assert "carry their offset or zone" in told[0].finding
-        settled = segkit.check(source, {"timezone": "Europe/Berlin"}).findings
+        settled = segkit.audit_data(source, {"timezone": "Europe/Berlin"}).findings
         told = [f for f in settled if f.column == "order_time"]
         assert [f.severity for f in told] == ["info"]
         assert "the day in Europe/Berlin" in told[0].finding
-    named = segkit.check(doors("Europe/Berlin", tmp_path)[0]).findings
+    named = segkit.audit_data(doors("Europe/Berlin", tmp_path)[0]).findings
     assert any(f.answer == 'timezone = "Europe/Berlin"' for f in named)
 
 
 def test_times_with_and_without_an_offset_are_told_apart():
     raw = lines(["2024-01-01T00:30:00+01:00", "2024-01-01T00:30:00"])
-    finding = next(f for f in segkit.check(raw).findings if f.column == "order_time")
+    finding = next(f for f in segkit.audit_data(raw).findings if f.column == "order_time")
     assert "1 time without one is taken in UTC" in finding.finding
-    assert days(segkit.intake(raw)) == [date(2023, 12, 31), date(2024, 1, 1)]
+    assert days(segkit.clean_data(raw)) == [date(2023, 12, 31), date(2024, 1, 1)]
     events = pl.DataFrame(
         {"customer_id": ["c0"], "event_time": ["2024-01-01T10:00"], "event_type": ["site_visit"]}
     )
     tables = {"orders": raw, "events": events}
-    told = [f.finding for f in segkit.check(tables).findings if f.table == "events"]
+    told = [f.finding for f in segkit.audit_data(tables).findings if f.table == "events"]
     assert any("Times carry no zone" in line for line in told)
 
 
 def test_a_birth_date_with_an_offset_is_the_day_in_the_zone():
     people = pl.DataFrame({"customer_id": ["c0"], "birth_date": ["1980-05-01T00:00:00+02:00"]})
     tables = {"orders": lines(["2024-01-05"]), "customers": people}
-    taken = segkit.intake(tables, {"timezone": "Europe/Berlin"})
+    taken = segkit.clean_data(tables, {"timezone": "Europe/Berlin"})
     assert taken.customers["birth_date"].to_list() == [date(1980, 5, 1)]

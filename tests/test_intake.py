@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
-from segkit.ingest.clean import run
+from segkit.intake.clean import run
 from tests.reference.online_retail import CLEAN, RAW, WITHOUT_REPEATS
 
 
@@ -27,7 +27,7 @@ def lines(**columns):
 @pytest.fixture(scope="session")
 def retail(shared_data):
     source = segkit.load_source("online-retail", shared_data("online_retail_2010_2011.parquet"))
-    return segkit.intake(source)
+    return segkit.clean_data(source)
 
 
 # Published totals ---------------------------------------------------------------------------
@@ -67,13 +67,13 @@ def test_online_retail_clean_totals(retail):
 def test_online_retail_without_repeats(shared_data):
     source = segkit.load_source("online-retail", shared_data("online_retail_2010_2011.parquet"))
     mapping = source.mapping.with_option("orders", "duplicates", "drop")
-    sales = segkit.intake(source.tables, mapping).ledger.part("sale")
+    sales = segkit.clean_data(source.tables, mapping).ledger.part("sale")
     assert sales.rows == WITHOUT_REPEATS["lines"]
     assert f"{sales.money:.2f}" == WITHOUT_REPEATS["revenue"]
 
 
 def test_online_retail_is_proposed_without_any_mapping(shared_data, retail):
-    taken = segkit.intake(shared_data("online_retail_2010_2011.parquet"))
+    taken = segkit.clean_data(shared_data("online_retail_2010_2011.parquet"))
     assert taken.mapping.option("orders", "return_prefix") == "C"
     assert taken.ledger.parts == retail.ledger.parts
 
@@ -102,7 +102,7 @@ def test_every_reason_is_named_once_and_in_order():
         + ["2024-04-13"] * 3,
         amount=["1", "1", "1", "1", "1", "1", "free", None, "0"],
     )
-    taken = segkit.intake(raw)
+    taken = segkit.clean_data(raw)
     assert taken.ledger.reasons() == {
         "missing_customer_id": 1,
         "missing_date": 1,
@@ -115,7 +115,7 @@ def test_every_reason_is_named_once_and_in_order():
     rejects = taken.rejects["orders"]
     assert rejects["source_row"].to_list() == list(range(1, 9))
     assert rejects.filter(reason="bad_date")["order_date"].item() == "soon"
-    bad = next(a for step in taken.ledger.steps for a in step.apart if a.reason == "bad_date")
+    bad = next(a for step in taken.ledger.steps for a in step.rejected if a.reason == "bad_date")
     assert bad.examples == ("row 2: order_date = text of 4 characters",)
     assert "date_format" in bad.change
 
@@ -129,7 +129,7 @@ def test_prices_and_quantities():
             "unit_price": [0.1, 0.0, 3.0, -3.0, 1.0, 1.0, 0.001],
         }
     )
-    taken = segkit.intake(raw)
+    taken = segkit.clean_data(raw)
     assert taken.ledger.reasons() == {
         "bad_amount": 1,
         "negative_price": 1,
@@ -143,47 +143,47 @@ def test_prices_and_quantities():
 
 def test_infinite_and_huge_amounts_are_counted_not_summed():
     raw = lines(amount=[1.0, float("inf"), float("-inf"), float("nan"), 1e300, -2.5])
-    taken = segkit.intake(raw)
+    taken = segkit.clean_data(raw)
     assert taken.ledger.reasons() == {"missing_amount": 1, "bad_amount": 3}
     assert taken.ledger.steps[-1].money_kept == Decimal("-1.5")
 
 
 def test_negative_amounts_can_be_refused():
     raw = lines(amount=[1.0, -1.0])
-    assert segkit.intake(raw).orders["is_return"].to_list() == [False, True]
-    refused = segkit.intake(raw, {"orders": {"negative": "reject"}})
+    assert segkit.clean_data(raw).orders["is_return"].to_list() == [False, True]
+    refused = segkit.clean_data(raw, {"orders": {"negative": "reject"}})
     assert refused.ledger.reasons() == {"negative_amount": 1}
 
 
 @pytest.mark.parametrize("policy", ["flag", "drop"])
 def test_duplicates_are_a_policy(policy):
     raw = pl.concat([lines(amount=["1", "2"])] * 3)
-    taken = segkit.intake(raw, {"duplicates": policy})
+    taken = segkit.clean_data(raw, {"duplicates": policy})
     assert taken.orders.height == (6 if policy == "flag" else 2)
     assert taken.ledger.reasons() == ({} if policy == "flag" else {"exact_duplicate": 4})
     assert any("4 lines repeat" in note for note in taken.notes) == (policy == "flag")
 
 
 def test_float_ids_lose_their_decimals_and_leading_zeros_stay():
-    floats = segkit.intake(lines(customer_id=[17850.0, 3.0]))
-    texts = segkit.intake(lines(customer_id=["17850.0", "3"]))
-    zeros = segkit.intake(lines(customer_id=["00001", "1"]))
+    floats = segkit.clean_data(lines(customer_id=[17850.0, 3.0]))
+    texts = segkit.clean_data(lines(customer_id=["17850.0", "3"]))
+    zeros = segkit.clean_data(lines(customer_id=["00001", "1"]))
     assert floats.orders["customer_id"].to_list() == ["17850", "3"]
     assert texts.orders["customer_id"].to_list() == ["17850", "3"]
     assert zeros.orders["customer_id"].to_list() == ["00001", "1"]
     assert any("123.0" in note for note in floats.notes)
     assert any("ending in '.0'" in note for note in texts.notes)
     # An id is read by itself, whatever stands beside it, so that tables and lists meet.
-    mixed = segkit.intake(lines(customer_id=["v1.0", "2.0"])).orders["customer_id"]
+    mixed = segkit.clean_data(lines(customer_id=["v1.0", "2.0"])).orders["customer_id"]
     assert mixed.to_list() == ["v1.0", "2"]
 
 
 def test_dates_in_two_orders_shut_the_gate_until_answered():
     raw = lines(order_date=["13/04/2024", "04/25/2024", "01/02/2024"])
     with pytest.raises(DataError, match=r"two orders.*day_first"):
-        segkit.intake(raw)
-    day_first = segkit.intake(raw, {"orders": {"day_first": True}})
-    month_first = segkit.intake(raw, {"orders": {"day_first": False}})
+        segkit.clean_data(raw)
+    day_first = segkit.clean_data(raw, {"orders": {"day_first": True}})
+    month_first = segkit.clean_data(raw, {"orders": {"day_first": False}})
     assert day_first.ledger.reasons() == month_first.ledger.reasons() == {"impossible_date": 1}
     assert day_first.orders["order_time"].dt.month().to_list() == [4, 2]
     assert month_first.orders["order_time"].dt.month().to_list() == [4, 1]
@@ -192,9 +192,9 @@ def test_dates_in_two_orders_shut_the_gate_until_answered():
 def test_ambiguous_day_order_shuts_the_gate():
     raw = lines(order_date=["03/04/2024", "05/06/2024"])
     with pytest.raises(DataError, match="no number is above 12"):
-        segkit.intake(raw)
-    assert segkit.check(raw).blocked
-    assert segkit.intake(raw, {"day_first": True}).orders["order_time"].dt.month()[0] == 4
+        segkit.clean_data(raw)
+    assert segkit.audit_data(raw).blocked
+    assert segkit.clean_data(raw, {"day_first": True}).orders["order_time"].dt.month()[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -211,61 +211,61 @@ def test_ambiguous_day_order_shuts_the_gate():
     ],
 )
 def test_amounts_as_people_write_them(texts, sums):
-    taken = segkit.intake(lines(amount=texts))
+    taken = segkit.clean_data(lines(amount=texts))
     assert taken.ledger.steps[-1].money_kept == Decimal(sums)
 
 
 def test_a_doubtful_comma_shuts_the_gate_until_answered():
     raw = lines(amount=["1,500", "2,250"])
     with pytest.raises(DataError, match=r"decimal = "):
-        segkit.intake(raw)
-    assert segkit.intake(raw, {"decimal": ","}).orders["amount"].sum() == 3.75
-    assert segkit.intake(raw, {"decimal": "."}).orders["amount"].sum() == 3750
+        segkit.clean_data(raw)
+    assert segkit.clean_data(raw, {"decimal": ","}).orders["amount"].sum() == 3.75
+    assert segkit.clean_data(raw, {"decimal": "."}).orders["amount"].sum() == 3750
 
 
 def test_columns_that_are_missing_unknown_or_of_the_wrong_type():
     with pytest.raises(DataError, match="recognised as amount"):
-        segkit.intake(lines(amount=["1"]).drop("amount"))
+        segkit.clean_data(lines(amount=["1"]).drop("amount"))
     with pytest.raises(MappingError, match="did you mean 'amount'"):
-        segkit.intake(lines(amount=["1"]), {"orders": {"columns": {"amount": "amuont"}}})
+        segkit.clean_data(lines(amount=["1"]), {"orders": {"columns": {"amount": "amuont"}}})
     with pytest.raises(DataError, match="holds Boolean, which cannot be read as order_time"):
-        segkit.intake(lines(order_date=[True]))
+        segkit.clean_data(lines(order_date=[True]))
     with pytest.raises(DataError, match=r"holds List\(Int64\)"):
-        segkit.intake(lines(amount=[[1], [2]]))
+        segkit.clean_data(lines(amount=[[1], [2]]))
     with pytest.raises(DataError, match="not recognised as dates"):
-        segkit.intake(lines(order_date=["spring", "summer"]))
+        segkit.clean_data(lines(order_date=["spring", "summer"]))
 
 
 def test_empty_one_customer_and_nothing_left():
     with pytest.raises(DataError, match="holds no rows"):
-        segkit.intake(lines(amount=["1"]).clear())
-    one = segkit.intake(lines(amount=["1"]))
+        segkit.clean_data(lines(amount=["1"]).clear())
+    one = segkit.clean_data(lines(amount=["1"]))
     assert one.orders.height == 1
     assert any(
         "All lines are of one customer" in f.finding
-        for f in segkit.check(lines(amount=["1"])).findings
+        for f in segkit.audit_data(lines(amount=["1"])).findings
     )
     with pytest.raises(DataError, match=r"no order line is left.*missing customer id 2"):
-        segkit.intake(lines(customer_id=[None, ""]))
+        segkit.clean_data(lines(customer_id=[None, ""]))
 
 
 def test_sources_that_are_not_there(tmp_path):
     (tmp_path / "orders.csv").write_text("a,b\n")
     with pytest.raises(SourceError, match=r"did you mean 'orders\.csv'"):
-        segkit.intake(tmp_path / "order.csv")
+        segkit.clean_data(tmp_path / "order.csv")
     with pytest.raises(SourceError, match="did you mean 'orders'"):
-        segkit.intake({"order": lines(amount=["1"])})
+        segkit.clean_data({"order": lines(amount=["1"])})
     with pytest.raises(SourceError, match="got int"):
-        segkit.intake(42)
+        segkit.clean_data(42)
     with pytest.raises(SourceError, match="expected a source"):
-        segkit.intake()
+        segkit.clean_data()
 
 
 def test_several_candidates_are_asked_about():
     raw = lines(net_amount=["1", "2"], gross_amount=["1.2", "2.4"]).drop("amount")
     with pytest.raises(DataError, match=r"Several columns could be amount: 'net_amount', 'gross"):
-        segkit.intake(raw)
-    answered = segkit.intake(raw, {"orders": {"columns": {"amount": "gross_amount"}}})
+        segkit.clean_data(raw)
+    answered = segkit.clean_data(raw, {"orders": {"columns": {"amount": "gross_amount"}}})
     assert answered.orders["amount"].sum() == pytest.approx(3.6)
 
 
@@ -282,7 +282,7 @@ def test_local_times_become_utc_and_the_day_is_the_shops():
             "2024-07-01T00:30:00+02:00",
         ]
     )
-    taken = segkit.intake(raw, {"timezone": "Europe/Berlin"})
+    taken = segkit.clean_data(raw, {"timezone": "Europe/Berlin"})
     assert taken.orders["order_time"].to_list() == [
         datetime(2024, 3, 31, 1, 30, tzinfo=UTC),
         datetime(2024, 10, 27, 0, 30, tzinfo=UTC),
@@ -292,20 +292,20 @@ def test_local_times_become_utc_and_the_day_is_the_shops():
     ]
     assert taken.orders["order_day"].cast(pl.Date).dt.day().to_list() == [31, 27, 1, 1, 1]
     assert sum("1 time in" in note for note in taken.notes) == 2
-    strict = segkit.intake(raw, {"timezone": "Europe/Berlin", "missing_time": "reject"})
+    strict = segkit.clean_data(raw, {"timezone": "Europe/Berlin", "missing_time": "reject"})
     assert strict.ledger.reasons() == {"impossible_date": 1}
-    late = segkit.intake(raw, {"timezone": "Europe/Berlin", "ambiguous_time": "latest"})
+    late = segkit.clean_data(raw, {"timezone": "Europe/Berlin", "ambiguous_time": "latest"})
     assert late.orders["order_time"][1] == datetime(2024, 10, 27, 1, 30, tzinfo=UTC)
 
 
 def test_midnights_that_do_not_exist_keep_their_day():
-    taken = segkit.intake(lines(order_date=["2024-03-10"]), {"timezone": "America/Havana"})
+    taken = segkit.clean_data(lines(order_date=["2024-03-10"]), {"timezone": "America/Havana"})
     assert taken.orders["order_day"].cast(pl.Date).to_list() == [date(2024, 3, 10)]
 
 
 def test_an_unknown_zone_is_an_error():
     with pytest.raises(MappingError, match="did you mean 'Europe/Paris'"):
-        segkit.intake(lines(amount=["1"]), {"timezone": "Europe/Pariss"})
+        segkit.clean_data(lines(amount=["1"]), {"timezone": "Europe/Pariss"})
 
 
 @pytest.mark.parametrize(
@@ -330,14 +330,14 @@ def test_dates_of_any_spelling(values, day):
     raw = lines(order_date=values)
     if day is None:
         with pytest.raises(DataError, match="date_format"):
-            segkit.intake(raw)
+            segkit.clean_data(raw)
     else:
-        assert segkit.intake(raw).orders["order_day"].cast(pl.Date).to_list() == [day]
+        assert segkit.clean_data(raw).orders["order_day"].cast(pl.Date).to_list() == [day]
 
 
 def test_a_date_format_can_be_named():
     raw = lines(order_date=["2024 day 104"])
-    taken = segkit.intake(raw, {"orders": {"date_format": "%Y day %j"}})
+    taken = segkit.clean_data(raw, {"orders": {"date_format": "%Y day %j"}})
     assert taken.orders["order_day"].cast(pl.Date).to_list() == [date(2024, 4, 13)]
 
 
@@ -354,12 +354,12 @@ def test_currencies_are_converted_by_the_rate_of_the_day():
             "rate": [0.9, 0.95, 1.2],
         }
     )
-    taken = segkit.intake({"orders": orders, "fx": fx}, {"currency": "EUR"})
+    taken = segkit.clean_data({"orders": orders, "fx": fx}, {"currency": "EUR"})
     assert taken.orders["amount"].to_list() == [10.0, 9.0, 9.5]
     assert taken.ledger.reasons() == {"unknown_currency": 1, "no_fx_rate": 1}
     with pytest.raises(DataError, match="currencies"):
-        segkit.intake(orders)
-    home = segkit.intake(orders, {"currency": "EUR"})
+        segkit.clean_data(orders)
+    home = segkit.clean_data(orders, {"currency": "EUR"})
     assert home.ledger.reasons() == {"unknown_currency": 4}
 
 
@@ -374,7 +374,7 @@ def test_currencies_are_converted_by_the_rate_of_the_day():
 )
 def test_discounts(options, amount, discount):
     raw = lines(quantity=[2], price=[10.0], discount=[2.0]).drop("amount")
-    taken = segkit.intake(raw, {"orders": options})
+    taken = segkit.clean_data(raw, {"orders": options})
     assert taken.orders.select("amount", "discount").row(0) == pytest.approx((amount, discount))
 
 
@@ -384,7 +384,7 @@ def test_returns_by_flag_prefix_and_sign_all_end_negative():
         amount=[5.0, -5.0, 5.0, 5.0],
         is_return=["no", "no", "yes", "no"],
     )
-    taken = segkit.intake(raw, {"orders": {"return_prefix": "C"}})
+    taken = segkit.clean_data(raw, {"orders": {"return_prefix": "C"}})
     assert taken.orders["is_return"].to_list() == [True, True, True, False]
     assert taken.orders["amount"].to_list() == [-5.0, -5.0, -5.0, 5.0]
     assert taken.ledger.part("sale").rows == 1
@@ -396,7 +396,7 @@ def test_order_grain(grain, orders):
         customer_id=["a"] * 4,
         order_date=["2024-04-13 10:00", "2024-04-13 10:00", "2024-04-13 11:00", "2024-04-14 10:00"],
     )
-    taken = segkit.intake(raw, {"orders": {"order_grain": grain}})
+    taken = segkit.clean_data(raw, {"orders": {"order_grain": grain}})
     assert taken.orders["order_id"].n_unique() == orders
     assert any("no order id" in note for note in taken.notes)
 
@@ -408,14 +408,14 @@ def test_cancelled_lines_and_non_products():
         amount=["1", "2", "3"],
     )
     options = {"non_products": ["POST"], "non_product_lines": "set_apart"}
-    taken = segkit.intake(raw, {"orders": options})
+    taken = segkit.clean_data(raw, {"orders": options})
     assert taken.ledger.reasons() == {"cancelled": 1, "non_product": 1}
-    assert segkit.intake(raw).orders.height == 2
+    assert segkit.clean_data(raw).orders.height == 2
 
 
 def test_as_of_sets_later_lines_apart():
     raw = lines(order_date=["2024-04-13", "2024-04-14"])
-    taken = segkit.intake(raw, as_of=date(2024, 4, 13))
+    taken = segkit.clean_data(raw, as_of=date(2024, 4, 13))
     assert taken.ledger.reasons() == {"after_as_of": 1}
 
 

@@ -7,8 +7,8 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
-from segkit.ingest import Mapping
-from segkit.ingest.proposal import plain
+from segkit.intake import Mapping
+from segkit.intake.proposal import plain
 
 SHOP = """Kunden-Nr.;Belegnummer;Kaufdatum;Artikelnummer;Warengruppe;Menge;Einzelpreis;Filiale
 00012;R1;03.04.2024 09:15;4711;Schuhe;2;1.234,50;Köln
@@ -26,7 +26,7 @@ SHOP = """Kunden-Nr.;Belegnummer;Kaufdatum;Artikelnummer;Warengruppe;Menge;Einze
 def test_a_foreign_file_goes_from_check_to_intake_without_a_mapping(tmp_path, encoding):
     file = tmp_path / "umsatz.csv"
     file.write_bytes(SHOP.replace("\n", "\r\n").encode(encoding))
-    audit = segkit.check(file)
+    audit = segkit.audit_data(file)
     assert not audit.blocked
     assert audit.mapping.tables["orders"].columns == {
         "customer_id": "Kunden-Nr.",
@@ -37,7 +37,7 @@ def test_a_foreign_file_goes_from_check_to_intake_without_a_mapping(tmp_path, en
         "quantity": "Menge",
         "unit_price": "Einzelpreis",
     }
-    taken = segkit.intake(file, {"timezone": "Europe/Berlin"})
+    taken = segkit.clean_data(file, {"timezone": "Europe/Berlin"})
     assert taken.ledger.reasons() == {
         "missing_customer_id": 1,
         "impossible_date": 1,
@@ -77,18 +77,18 @@ def test_an_audit_is_a_source_and_its_files_are_read_once(tmp_path):
         "unknown,2024-05-01 10:00,visit\n",
         encoding="utf-8",
     )
-    whole = [segkit.pipeline.link_source(tmp_path), segkit.intake(tmp_path)]
-    linked = segkit.intake(tmp_path, identities=whole[0], erase=["9"], as_of=date(2024, 5, 30))
-    audit = segkit.check(tmp_path)
+    whole = [segkit.pipeline.link_source(tmp_path), segkit.clean_data(tmp_path)]
+    linked = segkit.clean_data(tmp_path, identities=whole[0], erase=["9"], as_of=date(2024, 5, 30))
+    audit = segkit.audit_data(tmp_path)
     for file in tmp_path.iterdir():
         file.unlink()
     identities = segkit.pipeline.link_source(audit)
     assert identities.mapping.equals(whole[0].mapping)
-    again = segkit.intake(audit, identities=identities, erase=["9"], as_of=date(2024, 5, 30))
+    again = segkit.clean_data(audit, identities=identities, erase=["9"], as_of=date(2024, 5, 30))
     _same(again, linked)
     assert {"before_birth", "after_as_of"} & {*again.ledger.reasons(), *linked.ledger.reasons()}
-    _same(segkit.intake(audit), whole[1])  # what was read is used up: the raw rows are not
-    other = segkit.intake(audit, {"orders": {"negative": "reject"}})
+    _same(segkit.clean_data(audit), whole[1])  # what was read is used up: the raw rows are not
+    other = segkit.clean_data(audit, {"orders": {"negative": "reject"}})
     assert other.ledger.reasons()["negative_amount"] == 1
 
 
@@ -96,25 +96,25 @@ def test_a_frame_changed_after_its_audit_is_taken_in_as_audited():
     lines = pl.DataFrame(
         {"customer_id": ["a", "b"], "order_date": ["2024-05-01"] * 2, "amount": [1, 2]}
     )
-    audit, before = segkit.check(lines), segkit.intake(lines)
+    audit, before = segkit.audit_data(lines), segkit.clean_data(lines)
     lines.replace_column(2, pl.Series("amount", [9, 9]))
-    _same(segkit.intake(audit), before)
-    assert segkit.intake(lines).orders["amount"].to_list() == [9.0, 9.0]
+    _same(segkit.clean_data(audit), before)
+    assert segkit.clean_data(lines).orders["amount"].to_list() == [9.0, 9.0]
 
 
 def test_an_audit_read_back_holds_no_rows():
-    audit = segkit.check(
+    audit = segkit.audit_data(
         pl.DataFrame({"customer_id": ["a"], "order_date": ["2024-05-01"], "amount": [1]})
     )
     stored = type(audit).from_dict(audit.to_dict())
     assert stored.text == audit.text
     assert stored.coverage.equals(audit.coverage)
     with pytest.raises(SourceError, match="read back from a file holds no rows; give the source"):
-        segkit.intake(stored)
+        segkit.clean_data(stored)
 
 
 def test_the_audit_tells_what_it_found_and_what_to_write():
-    audit = segkit.check(pl.read_csv(SHOP.encode(), separator=";", infer_schema=False))
+    audit = segkit.audit_data(pl.read_csv(SHOP.encode(), separator=";", infer_schema=False))
     frame = audit.to_frame()
     apart = frame.filter(pl.col("finding").str.starts_with("Impossible date"))
     assert apart.select("severity", "rows").row(0) == ("warn", 1)
@@ -153,7 +153,7 @@ def test_the_audit_tells_what_it_found_and_what_to_write():
 )
 def test_names_in_seven_languages(names):
     frame = pl.DataFrame([["a"], ["2024-01-31"], [1.0]], schema=list(names))
-    columns = segkit.check(frame).mapping.tables["orders"].columns
+    columns = segkit.audit_data(frame).mapping.tables["orders"].columns
     assert columns == dict(zip(("customer_id", "order_time", "amount"), names, strict=True))
 
 
@@ -172,7 +172,7 @@ def test_names_of_orders_and_products(names):
     frame = pl.DataFrame(
         [["a"], ["o"], ["p"], [1], [2.0], ["2024-01-31"]], schema=[*names, "Datum"]
     )
-    columns = segkit.check(frame).mapping.tables["orders"].columns
+    columns = segkit.audit_data(frame).mapping.tables["orders"].columns
     ours = ("customer_id", "order_id", "product_id", "quantity", "unit_price", "order_time")
     assert columns == dict(zip(ours, (*names, "Datum"), strict=True))
 
@@ -186,11 +186,11 @@ def test_all_that_is_open_is_asked_at_once(tmp_path):
             "Px": ["1,234"] * 2,
         }
     )
-    audit = segkit.check(frame)
+    audit = segkit.audit_data(frame)
     asked = {item.column for item in audit.findings if item.severity == "block"}
     assert asked == {"customer_id", "order_time", "amount", "unit_price"}
     with pytest.raises(DataError, match=r"(?s)Several columns.*amount.*day_first.*decimal"):
-        segkit.intake(frame)
+        segkit.clean_data(frame)
     saved = Mapping.load(audit.save_mapping(tmp_path / "m.toml")).tables["orders"].columns
     assert saved["customer_id"].startswith("? Several columns")
 
@@ -205,34 +205,34 @@ def test_an_optional_column_with_rivals_is_a_finding_and_no_bar(tmp_path):
             "item_code": ["q"],
         }
     )
-    audit = segkit.check(frame)
+    audit = segkit.audit_data(frame)
     assert not audit.blocked
     rivals = next(item for item in audit.findings if item.finding.startswith("Several columns"))
     assert (rivals.severity, rivals.column) == ("warn", "product_id")
-    assert segkit.intake(frame, audit.save_mapping(tmp_path / "m.toml")).orders.height == 1
+    assert segkit.clean_data(frame, audit.save_mapping(tmp_path / "m.toml")).orders.height == 1
 
 
 def test_counts_of_one_are_singular_and_notes_name_their_table():
     frame = pl.DataFrame({"customer_id": ["a", "b"], "day": ["2024-01-31"] * 2, "amount": [1.0, 2]})
-    audit = segkit.check(frame)
+    audit = segkit.audit_data(frame)
     assert "1 finding deserves a look." in audit.text
     assert audit.headline.endswith("; 1 finding deserves a look.")
     told = audit.to_frame()
     consent = told.filter(pl.col("finding").str.starts_with("consent to profiling"))
     assert consent["table"].to_list() == ["customers"]
     assert set(told["table"]) <= {"orders", "customers"}
-    assert segkit.check(frame[:1]).text.startswith("Read 1 orders row.")
+    assert segkit.audit_data(frame[:1]).text.startswith("Read 1 orders row.")
 
 
 def test_the_example_zone_is_nobodys():
     frame = pl.DataFrame({"customer_id": ["a"], "day": ["2024-01-31 10:00"], "amount": [1.0]})
-    zone = next(item for item in segkit.check(frame).findings if item.column == "order_time")
+    zone = next(item for item in segkit.audit_data(frame).findings if item.column == "order_time")
     assert zone.answer.startswith('timezone = "Continent/City"')
 
 
 def test_a_date_is_found_by_its_values():
     frame = pl.DataFrame({"client": ["a"], "gekauft": ["2024-01-31"], "betrag": [1.0]})
-    assert segkit.check(frame).mapping.tables["orders"].columns["order_time"] == "gekauft"
+    assert segkit.audit_data(frame).mapping.tables["orders"].columns["order_time"] == "gekauft"
 
 
 def test_a_guest_account_is_pointed_out():
@@ -240,24 +240,26 @@ def test_a_guest_account_is_pointed_out():
     frame = pl.DataFrame(
         {"customer_id": ids, "order_date": ["2024-01-31"] * 100, "amount": [1.0] * 100}
     )
-    guest = segkit.check(frame).to_frame().filter(pl.col("finding").str.contains("guest account"))
+    guest = (
+        segkit.audit_data(frame).to_frame().filter(pl.col("finding").str.contains("guest account"))
+    )
     assert guest["rows"].item() == 40
     nulls = {"orders": {"nulls": ["", "walk-in"]}}
-    assert segkit.intake(frame, nulls).ledger.reasons() == {"missing_customer_id": 40}
+    assert segkit.clean_data(frame, nulls).ledger.reasons() == {"missing_customer_id": 40}
 
 
 def test_a_blocked_audit_shows_the_question_and_shuts_the_gate():
     frame = pl.DataFrame({"customer_id": ["a"], "order_date": ["03/04/2024"], "amount": ["1.5"]})
-    audit = segkit.check(frame)
+    audit = segkit.audit_data(frame)
     assert audit.blocked
     assert audit.findings[0].answer.startswith("[orders] day_first = true")
     assert "day_first" in audit.text
     with pytest.raises(DataError, match="data quality gate"):
-        segkit.intake(frame)
+        segkit.clean_data(frame)
     answered = audit.mapping.with_option("orders", "day_first", True)
-    assert segkit.intake(frame, answered).orders.height == 1
-    assert segkit.check(pl.DataFrame({"x": [1]})).blocked
-    assert segkit.check(frame.clear()).blocked
+    assert segkit.clean_data(frame, answered).orders.height == 1
+    assert segkit.audit_data(pl.DataFrame({"x": [1]})).blocked
+    assert segkit.audit_data(frame.clear()).blocked
 
 
 def test_two_currency_signs_in_one_column_block():
@@ -265,7 +267,7 @@ def test_two_currency_signs_in_one_column_block():
         {"customer_id": ["a", "b"], "day": ["2024-01-31"] * 2, "amount": ["$1", "€1"]}
     )
     with pytest.raises(DataError, match=r"2 currencies: EUR \(1\), USD \(1\)"):
-        segkit.intake(frame)
+        segkit.clean_data(frame)
 
 
 def test_mapping_files_round_trip(tmp_path):
@@ -323,7 +325,7 @@ def test_constants_fill_columns_and_gaps():
         }
     )
     constants = {"channel": "web", "category": "shoes"}
-    taken = segkit.intake(frame, {"orders": {"constants": constants}})
+    taken = segkit.clean_data(frame, {"orders": {"constants": constants}})
     assert taken.orders["channel"].to_list() == ["app", "web"]
     assert taken.orders["category"].to_list() == ["shoes"] * 2
 

@@ -7,7 +7,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.dates import date_words, in_english
+from segkit.intake.dates import date_words, in_english
 
 
 def lines(**columns):
@@ -37,7 +37,7 @@ def lines(**columns):
     ],
 )
 def test_names_of_months(text, when):
-    read = segkit.intake(lines(date=[text])).orders["order_time"].item()
+    read = segkit.clean_data(lines(date=[text])).orders["order_time"].item()
     assert read.replace(tzinfo=None) == datetime(*when)
 
 
@@ -57,13 +57,13 @@ def test_every_month_in_every_language():
     }
     for language, months in spelt.items():
         dates = [f"7 {month} 2024" for month in months.split()]
-        found = segkit.intake(lines(date=dates)).orders["order_time"].dt.month().to_list()
+        found = segkit.clean_data(lines(date=dates)).orders["order_time"].dt.month().to_list()
         assert found == list(range(1, 13)), language
 
 
 def test_a_language_that_is_not_read_is_asked_about():
     with pytest.raises(DataError, match="German, French, Spanish, Italian, Portuguese and Dutch"):
-        segkit.intake(lines(date=["5 maj 2024"]))
+        segkit.clean_data(lines(date=["5 maj 2024"]))
 
 
 def test_plain_and_english_dates_are_left_alone():
@@ -74,7 +74,7 @@ def test_plain_and_english_dates_are_left_alone():
 
 def test_a_bad_date_among_named_months_is_an_impossible_one():
     dates = ["5 août 2024", "31 févr. 2024", "demain", "6 août 2024"]
-    reasons = segkit.intake(lines(date=dates)).ledger.reasons()
+    reasons = segkit.clean_data(lines(date=dates)).ledger.reasons()
     assert reasons == {"impossible_date": 1, "bad_date": 1}
 
 
@@ -90,19 +90,19 @@ def test_lines_of_totals_have_a_reason_of_their_own(word):
         date=["2024-04-13", "2024-04-14", "2024-12-31", None, word],
         produit=["x", "y", word, None, None],
     )
-    taken = segkit.intake(frame)
+    taken = segkit.clean_data(frame)
     assert taken.ledger.reasons() == {"total_line": 3}
     first = taken.ledger.steps[0]
     assert (first.customers_in, first.customers_kept) == (2, 2)
-    assert first.apart[0].change == "[orders] total_words = []"
+    assert first.rejected[0].change == "[orders] total_words = []"
     assert taken.rejects["orders"]["resolved_customer_id"].null_count() == 3
-    off = segkit.intake(frame, {"orders": {"total_words": []}})
+    off = segkit.clean_data(frame, {"orders": {"total_words": []}})
     assert "total_line" not in off.ledger.reasons()
 
 
 def test_a_customer_called_total_and_a_summer_dress_keep_their_lines():
     frame = lines(client=["Total", "b", None], produit=["x", "Total comfort shoe", "Summer dress"])
-    taken = segkit.intake(frame)
+    taken = segkit.clean_data(frame)
     assert taken.ledger.reasons() == {"missing_customer_id": 1}
     assert taken.orders["customer_id"].to_list() == ["Total", "b"]
 
@@ -114,11 +114,13 @@ def test_examples_name_the_files_line_where_rows_are_lines(tmp_path):
     head, rows = "client;date;montant\n", "a;2024-04-13;1,2\n;2024-04-13;1,3\n"
     file = tmp_path / "lines.csv"
     file.write_text(head + rows)
-    example = segkit.intake(file).ledger.steps[0].apart[0].examples[0]
+    example = segkit.clean_data(file).ledger.steps[0].rejected[0].examples[0]
     assert example == "row 1 (line 3)"
     file.write_text("Export of today\n" + head + rows.rstrip("\n"))
     skip = {"orders": {"skip_rows": 1}}
-    assert segkit.intake(file, skip).ledger.steps[0].apart[0].examples[0] == "row 1 (line 4)"
+    assert segkit.clean_data(file, skip).ledger.steps[0].rejected[0].examples[0] == "row 1 (line 4)"
     file.write_text(head + '"two\nlines";2024-04-13;1,2\n;2024-04-13;1,3\n')
-    assert segkit.intake(file).ledger.steps[0].apart[0].examples[0] == "row 1"
-    assert segkit.intake(lines(client=["a", None])).ledger.steps[0].apart[0].examples == ("row 1",)
+    assert segkit.clean_data(file).ledger.steps[0].rejected[0].examples[0] == "row 1"
+    assert segkit.clean_data(lines(client=["a", None])).ledger.steps[0].rejected[0].examples == (
+        "row 1",
+    )

@@ -33,7 +33,7 @@ def money_from_micro(micro: int | None) -> Decimal | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class Rejection:
     """Rows rejected for one reason.
 
     Attributes
@@ -71,7 +71,7 @@ class Step:
         Counts before and after.
     money_in, money_kept : Decimal or None
         Exact sums before and after; None where the table holds no money.
-    apart : tuple of Apart
+    rejected : tuple of Rejection
         What was rejected, by reason.
     """
 
@@ -83,7 +83,7 @@ class Step:
     customers_kept: int
     money_in: Decimal | None
     money_kept: Decimal | None
-    apart: tuple[Apart, ...]
+    rejected: tuple[Rejection, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,10 @@ class Ledger(Result):
     def reasons(self, table: str = "orders") -> dict[str, int]:
         """Count the rejected rows by reason (only reasons that occurred)."""
         return {
-            apart.reason: apart.rows
+            rejection.reason: rejection.rows
             for step in self.steps
             if step.table == table
-            for apart in step.apart
+            for rejection in step.rejected
         }
 
     def part(self, kind: str, table: str = "orders") -> Part:
@@ -188,7 +188,7 @@ class Ledger(Result):
                 _entry(table, "read", "", first.rows_in, first.customers_in, first.money_in)
             )
             for step in steps:
-                for a in step.apart:
+                for a in step.rejected:
                     entry = _entry(table, step.step, a.reason, a.rows, a.customers, a.money)
                     rows.append({**entry, "examples": "; ".join(a.examples), "to_change": a.change})
             rows.append(
@@ -298,7 +298,7 @@ def _entry(
 
 def _balance(step: Step) -> None:
     """Raise unless the rows that came in are those kept plus those rejected."""
-    rejected = sum(item.rows for item in step.apart)
+    rejected = sum(item.rows for item in step.rejected)
     if step.rows_in != step.rows_kept + rejected:
         raise DataError(
             f"{step.table}/{step.step}: {step.rows_in} rows in, but {step.rows_kept} kept "
@@ -306,7 +306,7 @@ def _balance(step: Step) -> None:
         )
     if step.money_in is None or step.money_kept is None:
         return
-    money = sum((item.money or Decimal(0) for item in step.apart), Decimal(0))
+    money = sum((item.money or Decimal(0) for item in step.rejected), Decimal(0))
     if step.money_in != step.money_kept + money:
         raise DataError(
             f"{step.table}/{step.step}: {step.money_in} in, but {step.money_kept} kept "

@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from segkit.ingest.columns import Columns
-from segkit.ingest.ledger import Apart, Step, money_from_micro
-from segkit.ingest.mapping import as_date
-from segkit.ingest.people import WHO, People
-from segkit.ingest.privacy import mask_cell, mask_word
+from segkit.intake.columns import Columns
+from segkit.intake.ledger import Rejection, Step, money_from_micro
+from segkit.intake.mapping import as_date
+from segkit.intake.people import WHO, People
+from segkit.intake.privacy import mask_cell, mask_word
 from segkit.schema import CONTRACTS
 
 # A row's helper columns while a table is being cleaned; none of them leaves intake.
@@ -144,12 +144,12 @@ def _steps(
     customers = sum(reach.values())
     steps = []
     for place, name in enumerate(order):
-        apart = tuple(
-            _apart(columns, rules[number - 1], counts[number], rejects)
+        rejected = tuple(
+            _rejection(columns, rules[number - 1], counts[number], rejects)
             for number in sorted(counts)
             if number and rules[number - 1].step == name
         )
-        after = rows - sum(item.rows for item in apart)
+        after = rows - sum(item.rows for item in rejected)
         micro_after = micro - sum(
             counts[number]["money"] or 0
             for number in counts
@@ -166,14 +166,16 @@ def _steps(
                 still,
                 money_from_micro(micro) if has_money else None,
                 money_from_micro(micro_after) if has_money else None,
-                apart,
+                rejected,
             )
         )
         rows, micro, customers = after, micro_after, still
     return tuple(steps)
 
 
-def _apart(columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.DataFrame) -> Apart:
+def _rejection(
+    columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.DataFrame
+) -> Rejection:
     money: Decimal | None = money_from_micro(counts["money"])
     examples: tuple[str, ...] = ()
     if rule.reason not in HIDDEN:
@@ -185,7 +187,7 @@ def _apart(columns: Columns, rule: Rule, counts: dict[str, Any], rejects: pl.Dat
             + ", ".join(f"{name} = {_shown(columns, name, row[name])}" for name in shown)
             for row in first.iter_rows(named=True)
         )
-    return Apart(rule.reason, counts["rows"], counts["customers"], money, examples, rule.change)
+    return Rejection(rule.reason, counts["rows"], counts["customers"], money, examples, rule.change)
 
 
 def _shown(columns: Columns, name: str, value: object) -> str:
@@ -288,8 +290,8 @@ def _line_rules(columns: Columns) -> list[Rule]:
         void, shown = pl.col("__status").is_in(words), columns.shown("status")
         rules.append(Rule("lines", "cancelled", void, shown, "[orders] cancelled = [...]"))
     codes = [str(code) for code in columns.option("non_products")]
-    apart = columns.option("non_product_lines") == "set_apart"
-    if codes and columns.has("product_id") and apart:
+    rejects = columns.option("non_product_lines") == "set_apart"
+    if codes and columns.has("product_id") and rejects:
         no_goods, shown = pl.col("product_id").is_in(codes), columns.shown("product_id")
         change = '[orders] non_product_lines = "keep"'
         rules.append(Rule("lines", "non_product", no_goods, shown, change))
@@ -375,7 +377,7 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
                 "people",
                 "unlinked_identifier",
                 pl.col("__unlinked"),
-                change="identities (segkit.ingest.identity.link)",
+                change="identities (segkit.link_identifiers)",
             )
         )
     rules.append(Rule("people", "missing_customer_id", who.is_null(), change="the source"))

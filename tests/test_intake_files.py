@@ -8,7 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
-from segkit.ingest import Mapping
+from segkit.intake import Mapping
 
 HEADER = "customer_id,order_time,amount"
 ROWS = [f"c{i},2024-01-0{i + 1},{amount}" for i, amount in enumerate(("10.50", "20.25", "30.00"))]
@@ -21,7 +21,7 @@ def write(folder, text, name="orders.csv", encoding="utf-8"):
 
 
 def taken(path, mapping=None):
-    return segkit.intake(path, mapping)
+    return segkit.clean_data(path, mapping)
 
 
 # Headers ------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def test_two_columns_of_one_name_are_asked_about(tmp_path, second):
     assert taken(path, first).orders["amount"].to_list() == AMOUNTS
     other = {"orders": {"columns": {"amount": name}}}
     assert taken(path, other).orders["amount"].to_list() == [99.0] * 3
-    told = [f.finding for f in segkit.check(path).findings]
+    told = [f.finding for f in segkit.audit_data(path).findings]
     assert any("2 columns are called 'amount'" in line for line in told) == (name != "Amount")
 
 
@@ -61,7 +61,7 @@ def test_lines_above_the_header_are_skipped_and_said(tmp_path, above):
     found = taken(path)
     assert found.orders["amount"].to_list() == AMOUNTS
     place = len(above) + 1 + len(ROWS) + 1
-    assert f"(line {place})" in found.ledger.steps[1].apart[0].examples[0]
+    assert f"(line {place})" in found.ledger.steps[1].rejected[0].examples[0]
     said = any("above the header" in note for note in found.notes)
     assert said == (above != ["sep=,"])
 
@@ -112,7 +112,7 @@ def test_quotes_within_cells_are_read_as_they_stand(tmp_path):
 )
 def test_lines_that_make_no_table_are_named(tmp_path, text, words):
     with pytest.raises(SourceError, match=words):
-        segkit.check(write(tmp_path, text))
+        segkit.audit_data(write(tmp_path, text))
 
 
 def test_empty_cells_beyond_the_header_are_left_out(tmp_path):
@@ -126,7 +126,7 @@ def test_packed_files_that_are_cut_or_damaged_say_so(tmp_path):
     damaged = packed[:-6] + b"\0\0" + packed[-4:]
     for data, words in ((packed[:-20], "cut short"), (damaged, "damaged"), (packed[:5], "cut")):
         with pytest.raises(SourceError, match=rf"{words}.*download it again"):
-            segkit.check(write(tmp_path, data, "orders.csv.gz"))
+            segkit.audit_data(write(tmp_path, data, "orders.csv.gz"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "cp1252", "utf-8-sig"])
@@ -203,7 +203,7 @@ def test_sheets_with_the_same_columns_are_asked_about(tmp_path):
     )
     path = workbook(tmp_path / "o.xlsx", {"Jan": jan, "Feb": feb, "Notes": [["see"]]})
     with pytest.raises(SourceError, match=r'sheet = \["Jan", "Feb"\] for all'):
-        segkit.check(path)
+        segkit.audit_data(path)
     assert taken(path, {"orders": {"sheet": "Feb"}}).orders["amount"].to_list() == [2.0]
     assert taken(path, {"orders": {"sheet": ["Jan", 2]}}).orders["amount"].to_list() == [1.0, 2.0]
     with pytest.raises(SourceError, match="did you mean 'Jan'"):

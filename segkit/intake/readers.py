@@ -14,8 +14,8 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
-from segkit.ingest.mapping import Mapping
-from segkit.ingest.textfiles import SEARCHED, RawTable, distinct_names, header_place, read_text
+from segkit.intake.mapping import Mapping
+from segkit.intake.textfiles import SEARCHED, RawTable, distinct_names, header_place, read_text
 from segkit.schema import CONTRACTS
 
 ONE_SELECT = "expected one statement that selects rows from the file's own tables"

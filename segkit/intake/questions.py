@@ -12,9 +12,9 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
-from segkit.ingest.cells import DECISIVE, flag, is_text
-from segkit.ingest.columns import Columns
-from segkit.ingest.dates import (
+from segkit.intake.cells import DECISIVE, flag, is_text
+from segkit.intake.columns import Columns
+from segkit.intake.dates import (
     LANGUAGES,
     SHORT,
     Clock,
@@ -23,9 +23,9 @@ from segkit.ingest.dates import (
     formats,
     numeric_format,
 )
-from segkit.ingest.mapping import Mapping, TableMapping, lacks
-from segkit.ingest.numbers import CODES, doubted_answers, read_item, seen_dialect
-from segkit.ingest.privacy import mask_cell, mask_word
+from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
+from segkit.intake.privacy import mask_cell, mask_word
 from segkit.schema import CONTRACTS, Field
 
 RIVALS = "Several columns could be"

@@ -10,7 +10,7 @@ from datetime import date
 
 import polars as pl
 
-from segkit.ingest.cells import is_text, text
+from segkit.intake.cells import is_text, text
 
 LANGUAGES = "English, German, French, Spanish, Italian, Portuguese and Dutch"
 # Without accents, in lower case; German, French, Spanish, Italian, Portuguese, Dutch.

@@ -12,7 +12,7 @@ from segkit.display import counted, number
 from segkit.ids import WHOLE, fold_ids, is_no_customer, mangled_ids, read_ids
 
 if TYPE_CHECKING:
-    from segkit.ingest.mapping import Mapping
+    from segkit.intake.mapping import Mapping
 
 MICRO = 1_000_000
 # Amounts beyond a million millions are misreadings (a card number, a bar code), and would not

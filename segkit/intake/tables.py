@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.ingest.cells import is_text
-from segkit.ingest.columns import Columns
-from segkit.ingest.dates import DATE_LIKE
-from segkit.ingest.numbers import count_unreadable, read_item
-from segkit.ingest.people import People, customers_of
-from segkit.ingest.rejects import (
+from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
+from segkit.intake.dates import DATE_LIKE
+from segkit.intake.numbers import count_unreadable, read_item
+from segkit.intake.people import People, customers_of
+from segkit.intake.rejects import (
     REPEAT,
     Rule,
     Settled,

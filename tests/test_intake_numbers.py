@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import segkit
 from segkit.errors import DataError
-from segkit.ingest.numbers import CURRENCY_UNITS, Dialect, read_numbers, seen_dialect
+from segkit.intake.numbers import CURRENCY_UNITS, Dialect, read_numbers, seen_dialect
 
 DIALECTS = [
     Dialect(),
@@ -140,13 +140,13 @@ def test_the_dialect_is_seen():
 
 def test_lines_that_are_no_numbers_are_counted_not_summed():
     raw = lines(amount=["1,234.50", "12,5", "10 20", "10\n20", "7"])
-    taken = segkit.intake(raw, {"decimal": "."})
+    taken = segkit.clean_data(raw, {"decimal": "."})
     assert taken.orders["amount"].to_list() == [1234.5, 7.0]
     assert taken.ledger.reasons() == {"bad_amount": 3}
 
 
 def test_rupees_in_lakhs_are_read():
-    taken = segkit.intake(lines(amount=["₹12,34,567.00", "₹1,00,000.50"]))
+    taken = segkit.clean_data(lines(amount=["₹12,34,567.00", "₹1,00,000.50"]))
     assert taken.orders["amount"].to_list() == [1_234_567.0, 100_000.5]
 
 
@@ -157,32 +157,32 @@ def test_rupees_in_lakhs_are_read():
 def test_currencies_in_the_amounts_are_asked_about_then_obeyed(amounts):
     raw = lines(amount=amounts)
     with pytest.raises(DataError, match=r"3 currencies: EUR \(1\), JPY \(1\), USD \(1\)"):
-        segkit.intake(raw)
-    assert segkit.check(raw).blocked
-    home = segkit.intake(raw, {"currency": "EUR"})
+        segkit.clean_data(raw)
+    assert segkit.audit_data(raw).blocked
+    home = segkit.clean_data(raw, {"currency": "EUR"})
     assert home.orders["amount"].to_list() == [10.0]
     assert home.ledger.reasons() == {"unknown_currency": 2}
     fx = pl.DataFrame(
         {"currency": ["USD", "JPY"], "valid_from": ["2024-01-01"] * 2, "rate": [0.5, 0.01]}
     )
-    taken = segkit.intake({"orders": raw, "fx": fx}, {"currency": "EUR"})
+    taken = segkit.clean_data({"orders": raw, "fx": fx}, {"currency": "EUR"})
     assert taken.orders["amount"].to_list() == [10.0, 10.0, 30.0]
     assert taken.orders["currency"].to_list() == ["EUR", "USD", "JPY"]
 
 
 def test_a_shared_sign_stands_for_the_reporting_currency():
-    taken = segkit.intake(lines(amount=["$10", "20"]), {"currency": "CAD"})
+    taken = segkit.clean_data(lines(amount=["$10", "20"]), {"currency": "CAD"})
     assert taken.orders["amount"].to_list() == [10.0, 20.0]
     assert any("1 amount without a currency" in note for note in taken.notes)
 
 
 def test_an_amount_that_contradicts_its_currency_column_is_rejected():
     raw = lines(amount=["10 USD", "10 EUR", "$10"], currency=["EUR", "EUR", "EUR"])
-    assert segkit.intake(raw).ledger.reasons() == {"currency_conflict": 1}
+    assert segkit.clean_data(raw).ledger.reasons() == {"currency_conflict": 1}
 
 
 def test_units_that_are_no_currency_are_rejected_with_a_reason():
-    taken = segkit.intake(lines(amount=["10.50", "20.25 PCS", "5 KGM"]))
+    taken = segkit.clean_data(lines(amount=["10.50", "20.25 PCS", "5 KGM"]))
     assert taken.orders["amount"].to_list() == [10.5]
     assert taken.ledger.reasons() == {"unknown_unit": 2}
 
@@ -192,20 +192,20 @@ def test_prices_in_several_currencies_are_asked_about():
         {"product_id": ["a", "b"], "valid_from": ["2024-01-01"] * 2, "unit_price": ["1 €", "2 £"]}
     )
     with pytest.raises(DataError, match="2 currencies"):
-        segkit.intake({"orders": lines(amount=["1"]), "prices": prices})
+        segkit.clean_data({"orders": lines(amount=["1"]), "prices": prices})
 
 
 def test_a_discount_that_cannot_be_read_is_not_taken_as_none():
     raw = lines(price=["10", "10"], quantity=["1", "1"], discount=["1", "10%"]).drop("amount")
-    assert segkit.intake(raw, {"orders": {"discount_unit": "money"}}).ledger.reasons() == {
+    assert segkit.clean_data(raw, {"orders": {"discount_unit": "money"}}).ledger.reasons() == {
         "bad_discount": 1
     }
-    percent = segkit.intake(raw, {"orders": {"discount_unit": "percent"}})
+    percent = segkit.clean_data(raw, {"orders": {"discount_unit": "percent"}})
     assert percent.orders["amount"].to_list() == [9.9, 9.0]
 
 
 def test_an_unreadable_quantity_beside_an_amount_is_noted():
-    taken = segkit.intake(lines(amount=["5", "6"], quantity=["1", "two"]))
+    taken = segkit.clean_data(lines(amount=["5", "6"], quantity=["1", "two"]))
     assert taken.orders["quantity"].to_list() == [1.0, None]
     assert any("1 value of quantity cannot be read" in note for note in taken.notes)
 
@@ -237,7 +237,7 @@ def test_a_number_for_no_value_is_obeyed_at_every_door(tmp_path):
     pandas = pytest.importorskip("pandas")
     sources = [*files(tmp_path), pandas.DataFrame(RAW.to_dict(as_series=False))]
     for source in sources:
-        taken = segkit.intake(source, {"nulls": ["", "-999"]})
+        taken = segkit.clean_data(source, {"nulls": ["", "-999"]})
         assert taken.ledger.reasons() == {
             "missing_customer_id": 1,
             "missing_amount": 1,
@@ -264,20 +264,20 @@ def test_a_number_for_no_value_is_obeyed_at_every_door(tmp_path):
 )
 def test_a_suspicious_number_is_asked_about(values, asked, kind):
     raw = lines(amount=pl.Series(values).cast(kind))
-    findings = [item for item in segkit.check(raw).findings if "no value" in item.finding]
+    findings = [item for item in segkit.audit_data(raw).findings if "no value" in item.finding]
     assert [item.example for item in findings] == asked
     if asked:
         with pytest.raises(DataError, match=rf'nulls = .*"{asked[0]}"'):
-            segkit.intake(raw)
-        assert segkit.intake(raw, {"nulls": ["", *asked]}).orders.height == 3
-        assert segkit.intake(raw, {"nulls": [""]}).orders.height == 4
+            segkit.clean_data(raw)
+        assert segkit.clean_data(raw, {"nulls": ["", *asked]}).orders.height == 3
+        assert segkit.clean_data(raw, {"nulls": [""]}).orders.height == 4
 
 
 def test_minus_one_as_a_quantity_is_a_return_unless_the_amount_denies_it():
     sold = {"quantity": [1, -1, 2], "price": [5.0, 5.0, 5.0]}
-    assert segkit.intake(lines(**sold).drop("amount")).orders["is_return"].sum() == 1
+    assert segkit.clean_data(lines(**sold).drop("amount")).orders["is_return"].sum() == 1
     with pytest.raises(DataError, match="may stand for 'no value'"):
-        segkit.intake(lines(amount=[5, 5, 10], quantity=[1, -1, 2]))
+        segkit.clean_data(lines(amount=[5, 5, 10], quantity=[1, -1, 2]))
 
 
 @pytest.mark.parametrize("kind", [pl.Int64, pl.String])
@@ -285,12 +285,14 @@ def test_a_number_for_no_value_is_obeyed_in_items_and_attributes(kind):
     survey = pl.DataFrame({"customer_id": ["c0", "c1"], "q1": pl.Series([4, -999]).cast(kind)})
     people = survey.rename({"q1": "age"})
     tables = {"orders": lines(amount=["1"]), "survey": survey, "customers": people}
-    taken = segkit.intake(tables, {"nulls": ["", "-999"], "customers": {"columns": {"age": "age"}}})
+    taken = segkit.clean_data(
+        tables, {"nulls": ["", "-999"], "customers": {"columns": {"age": "age"}}}
+    )
     assert taken.survey["q1"].to_list() == [4, None]
     assert taken.customers["age"].drop_nulls().len() == 1
 
 
 def test_answers_are_read_as_numbers_are():
     survey = pl.DataFrame({"customer_id": ["c0", "c1"], "q1": ["3,5", "4,0"]})
-    taken = segkit.intake({"orders": lines(amount=["1"]), "survey": survey})
+    taken = segkit.clean_data({"orders": lines(amount=["1"]), "survey": survey})
     assert taken.survey["q1"].to_list() == [3.5, 4.0]
