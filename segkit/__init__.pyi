@@ -39,15 +39,15 @@ from segkit.regression import fit_drivers as fit_drivers
 from segkit.regression import measure_importance as measure_importance
 
 # Campaign: design, power, assignment, lists
-from segkit.campaign import assign as assign
+from segkit.campaign import assign_arms as assign_arms
 from segkit.campaign import build_audience as build_audience
-from segkit.campaign import eligible as eligible
+from segkit.campaign import check_eligibility as check_eligibility
 from segkit.campaign import plan_budget as plan_budget
-from segkit.campaign import power_by_segment as power_by_segment
-from segkit.campaign import sample_size as sample_size
+from segkit.campaign import compute_segment_power as compute_segment_power
+from segkit.campaign import compute_sample_size as compute_sample_size
 
 # Lift, profit and uplift
-from segkit.lift import campaign_profit as campaign_profit
+from segkit.lift import measure_profit as measure_profit
 from segkit.lift import derive_outcomes as derive_outcomes
 from segkit.lift import fit_uplift as fit_uplift
 from segkit.lift import measure_lift as measure_lift

@@ -321,9 +321,9 @@ def audience(
     min_cell: Annotated[int, typer.Option(help="Smaller groups are not handed out", min=1)] = 20,
 ) -> None:
     """Write the audience lists of a run's campaign, with what was left out and why."""
-    from segkit.campaign.prelude import audience_of_run
+    from segkit.campaign.prelude import build_run_audience
 
-    made = audience_of_run(
+    made = build_run_audience(
         run_folder,
         kind=kind,
         channel=channel or None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CustomerSegments",
-    "answers_as_table",
+    "build_answer_table",
     "choose_variables",
     "judge_quality",
     "link_source",
@@ -73,7 +73,7 @@ SHOWN = (
 )
 
 
-def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
+def build_answer_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
     """Return the customers of a survey without purchases, with their answers as variables.
 
     Parameters
@@ -98,7 +98,7 @@ def answers_as_table(source: Source) -> tuple[pl.DataFrame, list[str]]:
     >>> from segkit.datasets import Source
     >>> from segkit.intake import Mapping
     >>> survey = pl.DataFrame({"customer_id": ["a", "b"], "cheap": ["Yes", "No"], "age": [31, 54]})
-    >>> table, items = answers_as_table(Source("mine", {"survey": survey}, Mapping()))
+    >>> table, items = build_answer_table(Source("mine", {"survey": survey}, Mapping()))
     >>> items, table["cheap"].to_list()
     (['cheap'], [1, 0])
     """

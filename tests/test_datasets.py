@@ -112,7 +112,7 @@ def test_simulated_mapping_file_is_current():
 
 def test_a_survey_of_yes_and_no_becomes_a_table_of_people(shared_data):
     source = segkit.load_source("fast-food", shared_data("mcdonalds.csv"))
-    table, items = segkit.pipeline.answers_as_table(source)
+    table, items = segkit.pipeline.build_answer_table(source)
     assert (table.height, len(items)) == (1453, 11)
     # Dolnicar, Grün and Leisch (2018): the share of each item, table A.1's column means.
     assert table.select(pl.col("yummy", "convenient", "spicy").mean().round(4)).row(0) == (
@@ -122,9 +122,9 @@ def test_a_survey_of_yes_and_no_becomes_a_table_of_people(shared_data):
     assert table["customer_id"].n_unique() == 1453
     bare = segkit.datasets.Source("mine", {"survey": table.select("customer_id", "age")}, Mapping())
     with pytest.raises(DataError, match="no yes/no items"):
-        segkit.pipeline.answers_as_table(bare)
+        segkit.pipeline.build_answer_table(bare)
     with pytest.raises(DataError, match="neither purchases nor a survey"):
-        segkit.pipeline.answers_as_table(segkit.datasets.Source("mine", {}, Mapping()))
+        segkit.pipeline.build_answer_table(segkit.datasets.Source("mine", {}, Mapping()))
 
 
 def test_unknown_names_missing_files_and_other_files(tmp_path):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy.stats import chisquare, kstest
 
-from segkit.campaign import BY_CUSTOMER, assign, assign_factors, eligible
+from segkit.campaign import BY_CUSTOMER, assign_arms, assign_factors, check_eligibility
 from segkit.campaign.assignment import check_balance
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.stats.hashing import hash_key, unit_hash
@@ -35,7 +35,7 @@ def people(n=6000):
 
 def drawn(frame, **more):
     options = {"campaign_id": "spring", "arms": ARMS, "at": AT, "offers": {"tailored": BY_CUSTOMER}}
-    return assign(frame, **{**options, **more})
+    return assign_arms(frame, **{**options, **more})
 
 
 # The hash -----------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_each_customer_is_refused_for_the_first_reason():
         }
     )
     optouts = pl.DataFrame({"customer_id": ["d", "a"], "event_time": [AT - day, AT + day]})
-    found = eligible(
+    found = check_eligibility(
         frame, at=AT, contacts=contacts, optouts=optouts, segment="segment", max_contacts=3,
         min_gap_days=7,
     )  # fmt: skip
@@ -300,23 +300,23 @@ def test_each_customer_is_refused_for_the_first_reason():
 def test_without_a_consent_column_nobody_is_contacted_on_a_guess():
     bare = people().drop("marketing_consent")
     with pytest.raises(ColumnError, match="lacks the consent column 'marketing_consent'"):
-        eligible(bare, at=AT)
-    found = eligible(bare, at=date(2025, 3, 1), consent=None)
+        check_eligibility(bare, at=AT)
+    found = check_eligibility(bare, at=date(2025, 3, 1), consent=None)
     assert len(found.customer_ids) == 6000
     assert found.rules["consent"] == "not checked here"
 
 
 def test_nobody_left_is_an_error():
-    refused = eligible(people().with_columns(marketing_consent=False), at=AT)
+    refused = check_eligibility(people().with_columns(marketing_consent=False), at=AT)
     with pytest.raises(DataError, match="nobody is left to assign"):
         drawn(people(), eligibility=refused)
 
 
 def test_wrong_caps_are_refused():
     with pytest.raises(ParameterError, match="max_contacts"):
-        eligible(people(), at=AT, max_contacts=0)
+        check_eligibility(people(), at=AT, max_contacts=0)
     with pytest.raises(ParameterError, match="within_days"):
-        eligible(people(), at=AT, within_days=0)
+        check_eligibility(people(), at=AT, within_days=0)
 
 
 def test_a_value_of_few_customers_is_not_named_in_the_balance_table():

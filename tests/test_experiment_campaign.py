@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.campaign.prelude import _first_day, before_campaign, given_campaign
+from segkit.campaign.prelude import _first_day, collect_campaign_data, read_given_campaign
 from segkit.cli import invoke
 from segkit.errors import DataError, RuleError, SourceError
 
@@ -27,7 +27,9 @@ def shop():
     table = segkit.build_features(taken.orders, taken.events, calendar="uk")
     features = ["recency_days", "order_value_mean", "discount_share"]
     found = segkit.cluster_customers(table.frame, features=features, k=3)
-    known = before_campaign(taken, table.frame, found.assignments, found.model, as_of=table.as_of)
+    known = collect_campaign_data(
+        taken, table.frame, found.assignments, found.model, as_of=table.as_of
+    )
     return taken, table, found, known
 
 
@@ -67,7 +69,9 @@ def test_a_source_without_a_test_says_so():
     _, table, found, _ = shop()
     bare = segkit.clean_data({"orders": segkit.load_source("simulated", n_customers=500, seed=2)
                           .tables["orders"]}, shop()[0].mapping)  # fmt: skip
-    known = before_campaign(bare, table.frame, found.assignments, found.model, as_of=table.as_of)
+    known = collect_campaign_data(
+        bare, table.frame, found.assignments, found.model, as_of=table.as_of
+    )
     assert known.pilot is None
     assert known.consent is None
     assert "No earlier test" in known.text
@@ -75,7 +79,7 @@ def test_a_source_without_a_test_says_so():
 
 def test_hillstrom_is_a_campaign_already(shared_data):
     source = segkit.load_source("hillstrom", shared_data("hillstrom_email.csv"))
-    known = given_campaign(source, RULES)
+    known = read_given_campaign(source, RULES)
     assert known.arms == pytest.approx(
         {"No E-Mail": 21306 / 64000, "Mens E-Mail": 21307 / 64000, "Womens E-Mail": 21387 / 64000}
     )
@@ -88,9 +92,9 @@ def test_hillstrom_is_a_campaign_already(shared_data):
         "none": (2262, 122, 13908.33),
     }
     with pytest.raises(RuleError, match="meet none of the rules"):
-        given_campaign(source, RULES[:2])
+        read_given_campaign(source, RULES[:2])
     with pytest.raises(RuleError, match="matched by several"):
-        given_campaign(source, [*RULES, "Again: mens = 1"])
+        read_given_campaign(source, [*RULES, "Again: mens = 1"])
     made = segkit.campaign.read_assignment(
         known.tested, shares=dict.fromkeys(known.arms, 1 / 3), covariates=known.covariates
     )
@@ -101,7 +105,7 @@ def test_hillstrom_is_a_campaign_already(shared_data):
 
 def test_a_source_without_outcomes_is_no_campaign():
     with pytest.raises(DataError, match="holds no campaign with outcomes"):
-        given_campaign(segkit.load_source("simulated", n_customers=50), RULES)
+        read_given_campaign(segkit.load_source("simulated", n_customers=50), RULES)
 
 
 @pytest.fixture
@@ -115,8 +119,10 @@ def run_folder(tmp_path):
     taken.save(data["01_data_audit"] / "clean")
     model = json.dumps(found.model.to_data())
     (data["05_segments"] / "segment_model.json").write_text(model, encoding="utf-8")
-    free = segkit.eligible(known.customers, at=table.as_of + timedelta(days=1), segment="segment")
-    made = segkit.assign(
+    free = segkit.check_eligibility(
+        known.customers, at=table.as_of + timedelta(days=1), segment="segment"
+    )
+    made = segkit.assign_arms(
         known.customers, campaign_id="spring", arms={"holdout": 0.2, "generic": 0.8},
         at=table.as_of + timedelta(days=1), eligibility=free,
     )  # fmt: skip
@@ -145,7 +151,7 @@ def test_segkit_audience_says_what_is_missing(run_folder, tmp_path, capsys):
     assert "run notebook 09 first" in capsys.readouterr().err
     assert invoke(["audience", str(run_folder), str(tmp_path / "x"), "--kind", "fax"]) == 2
     with pytest.raises(SourceError):
-        segkit.campaign.prelude.audience_of_run(tmp_path / "none")
+        segkit.campaign.prelude.build_run_audience(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

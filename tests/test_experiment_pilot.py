@@ -12,9 +12,9 @@ from segkit.campaign import (
     OfferRules,
     assign_segmentations,
     compare_segmentations,
-    gains_of_pilot,
+    compute_segment_power,
+    estimate_pilot_gains,
     plan_budget,
-    power_by_segment,
     read_pilot,
     read_segmentation_test,
 )
@@ -297,7 +297,7 @@ def test_wrong_budgets_are_refused(frame, more, error, message):
 def test_gains_are_against_no_contact_with_the_cost_added_again():
     found = read_pilot(pilot(), payoff="profit", repeats=5)
     sizes = {"A": 10, "B": 20, "C": 30}
-    table = gains_of_pilot(found.cells, sizes, 0.1, paid=True)
+    table = estimate_pilot_gains(found.cells, sizes, 0.1, paid=True)
     row = table.filter(segment="A", offer="sale").row(0, named=True)
     assert row["gain"] == pytest.approx(10 * (0.20 - 0.05), abs=0.4)
     assert (row["customers"], row["cost"]) == (10, 0.1)
@@ -305,7 +305,7 @@ def test_gains_are_against_no_contact_with_the_cost_added_again():
     best = dict(plan.to_frame().select("segment", "offer").iter_rows())
     assert (best["A"], best["B"]) == ("sale", "guide")
     with pytest.raises(DataError, match="no customers without an offer"):
-        gains_of_pilot(found.cells.filter(pl.col("offer") != "none"), sizes, 0.1)
+        estimate_pilot_gains(found.cells.filter(pl.col("offer") != "none"), sizes, 0.1)
 
 
 def test_gains_that_share_an_offers_effect_are_drawn_together():
@@ -357,7 +357,7 @@ def test_the_chosen_plans_profit_is_covered():
 
 def test_a_pilot_hands_on_how_its_gains_hang_together():
     found = read_pilot(pilot(), payoff="profit", repeats=5)
-    table = gains_of_pilot(found.cells, dict.fromkeys(SEGMENTS, 100), 0.1, paid=True)
+    table = estimate_pilot_gains(found.cells, dict.fromkeys(SEGMENTS, 100), 0.1, paid=True)
     loading = np.array(table["loading"].to_list())
     assert np.linalg.norm(loading, axis=1) == pytest.approx(table["error"].to_numpy())
     assert plan_budget(table, draws=50).joint
@@ -518,7 +518,7 @@ def test_power_by_segment_counts_segments_and_leaves_out_what_cannot_be_planned(
     quiet = frame.with_columns(
         converted=pl.when(pl.col("segment") == "C").then(0).otherwise("converted")
     )
-    found = power_by_segment(quiet, "converted", shares=shares, relative_effect=0.3)
+    found = compute_segment_power(quiet, "converted", shares=shares, relative_effect=0.3)
     assert found.table["segment"].to_list() == ["all", "A", "B", "C"]
     assert found.table.filter(segment="C")["needed"].null_count() == 1
     whole, part = found.table.row(0, named=True), found.table.row(1, named=True)
@@ -529,7 +529,7 @@ def test_power_by_segment_counts_segments_and_leaves_out_what_cannot_be_planned(
         "No segment is large enough" in found.text
     )
     with pytest.raises(DataError, match="no customer of the past has a segment"):
-        power_by_segment(
+        compute_segment_power(
             frame.with_columns(segment=pl.lit(None, dtype=pl.String)),
             "converted", shares=shares, relative_effect=0.3,
         )  # fmt: skip
@@ -551,7 +551,7 @@ def test_an_empty_segment_gets_no_contacts_and_shows_nothing():
     found = plan_budget(table, draws=50)
     assert set(found.to_frame()["segment"]) == {"A", "B"}
     sizes = {"A": 0, "B": 500, "C": 500}
-    seen = power_by_segment(
+    seen = compute_segment_power(
         pilot(900), "converted", shares={"control": 0.5, "mail": 0.5}, relative_effect=0.3,
         customers=sizes,
     )  # fmt: skip

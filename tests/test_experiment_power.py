@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.campaign import mean, measure, power_of, proportion, ratio, sample_size
-from segkit.campaign.power import smallest_effect
+from segkit.campaign import (
+    compute_power,
+    compute_sample_size,
+    mean,
+    measure_metric,
+    proportion,
+    ratio,
+)
+from segkit.campaign.power import find_smallest_effect
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.result import Result
 
@@ -24,10 +31,10 @@ def test_published_figures_to_the_printed_digits(row):
     metric = proportion(base) if row["kind"] == "proportion" else mean(base, float(row["sd"]))
     places = len(row[row["solved"]].partition(".")[2])
     if row["solved"] == "n":
-        found = sample_size(metric, effect=effect, power=float(row["power"])).n["control"]
+        found = compute_sample_size(metric, effect=effect, power=float(row["power"])).n["control"]
     else:
         n = float(row["n"])
-        found = power_of(metric, {"a": n, "b": n}, effect=effect).power
+        found = compute_power(metric, {"a": n, "b": n}, effect=effect).power
     # The sources cut or round the last digit: one unit of it.
     assert found == pytest.approx(float(row[row["solved"]]), abs=10.0**-places)
 
@@ -36,7 +43,7 @@ def test_unequal_arms_agree_with_statsmodels():
     from statsmodels.stats.power import TTestIndPower
 
     theirs = TTestIndPower().solve_power(0.3, nobs1=None, ratio=3.0, alpha=0.05, power=0.8)
-    ours = sample_size(mean(0, 1), effect=0.3, shares={"control": 0.25, "mail": 0.75})
+    ours = compute_sample_size(mean(0, 1), effect=0.3, shares={"control": 0.25, "mail": 0.75})
     assert ours.n["control"] == pytest.approx(theirs, rel=1e-4)
     assert ours.n["mail"] == pytest.approx(3 * theirs, rel=1e-4)
 
@@ -44,26 +51,28 @@ def test_unequal_arms_agree_with_statsmodels():
 def test_size_power_and_effect_are_inverse_to_one_another():
     for metric in (proportion(0.04), mean(30.0, 55.0), ratio(1.2, 3.0, 1.5, 2.0, 0.4)):
         shares = {"control": 0.2, "a": 0.3, "b": 0.5}
-        size = sample_size(metric, relative_effect=0.2, power=0.85, shares=shares)
-        assert power_of(metric, size.n, relative_effect=0.2).power == pytest.approx(0.85, abs=1e-6)
-        found = smallest_effect(metric, size.n, power=0.85)
+        size = compute_sample_size(metric, relative_effect=0.2, power=0.85, shares=shares)
+        assert compute_power(metric, size.n, relative_effect=0.2).power == pytest.approx(
+            0.85, abs=1e-6
+        )
+        found = find_smallest_effect(metric, size.n, power=0.85)
         assert found.effect == pytest.approx(0.2 * metric.base, rel=1e-4)
         assert size.comparison_alpha == 0.025
 
 
 def test_several_comparisons_and_one_side():
-    alone = sample_size(proportion(0.1), effect=0.02)
-    three = sample_size(proportion(0.1), effect=0.02, comparisons=3)
-    direct = sample_size(proportion(0.1), effect=0.02, alpha=0.05 / 3)
+    alone = compute_sample_size(proportion(0.1), effect=0.02)
+    three = compute_sample_size(proportion(0.1), effect=0.02, comparisons=3)
+    direct = compute_sample_size(proportion(0.1), effect=0.02, alpha=0.05 / 3)
     assert three.total == direct.total > alone.total
-    one = sample_size(proportion(0.1), effect=0.02, sides="one-sided")
-    two = sample_size(proportion(0.1), effect=0.02, alpha=0.1)
+    one = compute_sample_size(proportion(0.1), effect=0.02, sides="one-sided")
+    two = compute_sample_size(proportion(0.1), effect=0.02, alpha=0.1)
     assert one.n == pytest.approx(two.n)
 
 
 def test_cuped_leaves_one_minus_r_squared_of_the_customers():
-    plain = sample_size(mean(10.0, 400.0), effect=5.0)
-    saved = sample_size(mean(10.0, 400.0).with_cuped(0.6), effect=5.0)
+    plain = compute_sample_size(mean(10.0, 400.0), effect=5.0)
+    saved = compute_sample_size(mean(10.0, 400.0).with_cuped(0.6), effect=5.0)
     assert saved.n["control"] / plain.n["control"] == pytest.approx(0.64, rel=1e-3)
     assert "saves 36.0% of the customers" in saved.text
     assert set(saved.curve()["design"]) == {"plain", "with CUPED"}
@@ -72,7 +81,7 @@ def test_cuped_leaves_one_minus_r_squared_of_the_customers():
 def test_power_is_what_simulated_tests_find():
     rng = np.random.default_rng(5)
     n, p, q = 900, 0.1, 0.145
-    expected = power_of(proportion(p), {"a": n, "b": 2 * n}, effect=q - p).power
+    expected = compute_power(proportion(p), {"a": n, "b": 2 * n}, effect=q - p).power
     x, y = rng.binomial(n, p, 20_000), rng.binomial(2 * n, q, 20_000)
     pooled = (x + y) / (3 * n)
     z = (y / (2 * n) - x / n) / np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / (2 * n)))
@@ -84,7 +93,7 @@ def test_ratio_variance_is_the_delta_methods():
     visits = rng.poisson(3, 4000) + 1
     clicks = rng.binomial(visits, 0.3)
     frame = pl.DataFrame({"clicks": clicks, "visits": visits})
-    found = measure(frame, "clicks", denominator="visits")
+    found = measure_metric(frame, "clicks", denominator="visits")
     sums = [
         (lambda k: clicks[k].sum() / visits[k].sum())(rng.integers(4000, size=4000))
         for _ in range(800)
@@ -100,8 +109,8 @@ def test_measured_covariates_promise_nothing_when_they_are_noise():
     rng = np.random.default_rng(1)
     frame = pl.DataFrame({"y": rng.normal(size=3000), "x": rng.normal(size=3000)})
     frame = frame.with_columns(z=pl.col("y") * 0.8 + pl.col("x") * 0.6)
-    assert measure(frame, "y", covariates=("x",)).r2 < 0.003
-    assert measure(frame, "y", covariates=("z",)).r2 == pytest.approx(0.64, abs=0.03)
+    assert measure_metric(frame, "y", covariates=("x",)).r2 < 0.003
+    assert measure_metric(frame, "y", covariates=("z",)).r2 == pytest.approx(0.64, abs=0.03)
 
 
 @settings(max_examples=30, deadline=None)
@@ -110,35 +119,47 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
     n = {"control": 2000 * share, "mail": 2000 * (1 - share)}
     more = {arm: 2 * size for arm, size in n.items()}
     metric = proportion(base)
-    one = power_of(metric, n, relative_effect=lift).power
-    assert power_of(metric, more, relative_effect=lift).power >= one - 1e-12
-    assert power_of(metric, n, relative_effect=lift * 1.2).power >= one - 1e-12
+    one = compute_power(metric, n, relative_effect=lift).power
+    assert compute_power(metric, more, relative_effect=lift).power >= one - 1e-12
+    assert compute_power(metric, n, relative_effect=lift * 1.2).power >= one - 1e-12
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sample_size(proportion(0.1)), "either effect or relative_effect"),
-        (lambda: sample_size(proportion(0.1), effect=0.0), "an effect of zero"),
-        (lambda: sample_size(proportion(0.1), effect=0.95), "out of"),
-        (lambda: sample_size(proportion(0.1), effect=0.1, power=1.0), "power must lie between"),
-        (lambda: sample_size(proportion(0.1), effect=0.1, alpha=0.0), "alpha must lie between"),
-        (lambda: sample_size(proportion(0.1), effect=0.1, shares={"a": 1.0}), "one arm compares"),
+        (lambda: compute_sample_size(proportion(0.1)), "either effect or relative_effect"),
+        (lambda: compute_sample_size(proportion(0.1), effect=0.0), "an effect of zero"),
+        (lambda: compute_sample_size(proportion(0.1), effect=0.95), "out of"),
         (
-            lambda: sample_size(proportion(0.1), effect=0.1, shares={"a": 0.5, "b": 0.4}),
+            lambda: compute_sample_size(proportion(0.1), effect=0.1, power=1.0),
+            "power must lie between",
+        ),
+        (
+            lambda: compute_sample_size(proportion(0.1), effect=0.1, alpha=0.0),
+            "alpha must lie between",
+        ),
+        (
+            lambda: compute_sample_size(proportion(0.1), effect=0.1, shares={"a": 1.0}),
+            "one arm compares",
+        ),
+        (
+            lambda: compute_sample_size(proportion(0.1), effect=0.1, shares={"a": 0.5, "b": 0.4}),
             "sum to 0.900, not to 1",
         ),
         (
-            lambda: sample_size(proportion(0.1), effect=0.1, shares={"a": 1.2, "b": -0.2}),
+            lambda: compute_sample_size(proportion(0.1), effect=0.1, shares={"a": 1.2, "b": -0.2}),
             "share above 0",
         ),
-        (lambda: sample_size(mean(0, 1), relative_effect=0.1), "base of 0"),
-        (lambda: sample_size(mean(1, 1), effect=1, sides="both"), "sides must be"),
-        (lambda: sample_size(mean(1, 1), effect=1, comparisons=0), "comparisons must be"),
-        (lambda: power_of(mean(1, 1), {"a": 5}, effect=1), "at least one arm"),
-        (lambda: power_of(mean(1, 1), {"a": 5, "b": 0}, effect=1), "every arm needs customers"),
-        (lambda: smallest_effect(proportion(0.5), {"a": 1, "b": 5}), "too small"),
-        (lambda: smallest_effect(proportion(0.9), {"a": 5, "b": 5}), "too small"),
+        (lambda: compute_sample_size(mean(0, 1), relative_effect=0.1), "base of 0"),
+        (lambda: compute_sample_size(mean(1, 1), effect=1, sides="both"), "sides must be"),
+        (lambda: compute_sample_size(mean(1, 1), effect=1, comparisons=0), "comparisons must be"),
+        (lambda: compute_power(mean(1, 1), {"a": 5}, effect=1), "at least one arm"),
+        (
+            lambda: compute_power(mean(1, 1), {"a": 5, "b": 0}, effect=1),
+            "every arm needs customers",
+        ),
+        (lambda: find_smallest_effect(proportion(0.5), {"a": 1, "b": 5}), "too small"),
+        (lambda: find_smallest_effect(proportion(0.9), {"a": 5, "b": 5}), "too small"),
         (lambda: proportion(0.0), "between 0 and 1"),
         (lambda: mean(1.0, 0.0), "does not vary"),
         (lambda: mean(float("inf"), 1.0), "finite"),
@@ -154,17 +175,17 @@ def test_what_makes_no_sense_is_refused(call, message):
 def test_past_outcomes_must_be_usable():
     frame = pl.DataFrame({"y": [1.0, None], "d": [0.0, 0.0], "z": [1.0, 2.0]})
     with pytest.raises(DataError, match="1 of 2 values of 'y'"):
-        measure(frame, "y")
+        measure_metric(frame, "y")
     with pytest.raises(ColumnError, match="lacks q"):
-        measure(frame, "q")
+        measure_metric(frame, "q")
     with pytest.raises(DataError, match="no ratio is defined"):
-        measure(frame, "z", denominator="d")
+        measure_metric(frame, "z", denominator="d")
     with pytest.raises(DataError, match="at least 2"):
-        measure(frame.head(1), "z")
+        measure_metric(frame.head(1), "z")
 
 
 def test_a_plan_is_stored_drawn_and_told():
-    found = sample_size(proportion(0.1), effect=0.02)
+    found = compute_sample_size(proportion(0.1), effect=0.02)
     assert Result.from_dict(found.to_dict()).text == found.text
     assert "3,841" in found.text
     picture = found.plot()

@@ -85,14 +85,14 @@ def test_a_split_that_differs_between_segments_does_not_fool_the_whole():
     assert found.row()["difference"] == pytest.approx(0.0, abs=1e-12)
     assert found.row()["verdict"] == "undecided"
     assert "weight the segments' effects" in found.text
-    assert segkit.lift.sample_ratio(rows).level == "poor"
+    assert segkit.lift.check_sample_ratio(rows).level == "poor"
 
 
 def test_a_metric_whose_denominator_follows_the_assignment_describes(frame):
     found = segkit.measure_lift(frame, control="none")
     ratio = found.row(metric="order_value")
     assert (ratio["use"], ratio["verdict"], ratio["value_arm"]) == ("descriptive",) * 2 + (20.0,)
-    table = segkit.lift.kpi_table()
+    table = segkit.lift.list_kpis()
     assert table.filter(use="descriptive")["metric"].to_list() == [
         metric.name for metric in KPIS if metric.kind == "ratio"
     ]
@@ -152,7 +152,7 @@ def test_an_empty_segment_and_a_holdout_of_five():
     assert found.row(segment="S1")["few"]
     assert "not comparable in S2" in found.text
     assert "Too few cases" in found.text
-    money = segkit.campaign_profit(rows, control="none", margin=0.5, cost_per_contact=0.1)
+    money = segkit.measure_profit(rows, control="none", margin=0.5, cost_per_contact=0.1)
     assert money.table["segment"].to_list() == ["all customers", "S1"]
 
 
@@ -164,8 +164,8 @@ def test_refusals_say_what_can_be_done():
     with pytest.raises(DataError, match=r"each segment has one arm.*drawn at random"):
         segkit.measure_lift(rows, control="none")
     both = campaign([("mail", "S", 50, 5), ("none", "S", 50, 5)])
-    for call in (segkit.measure_lift, segkit.campaign_profit):
-        more = {"margin": 0.5, "cost_per_contact": 0.1} if call is segkit.campaign_profit else {}
+    for call in (segkit.measure_lift, segkit.measure_profit):
+        more = {"margin": 0.5, "cost_per_contact": 0.1} if call is segkit.measure_profit else {}
         with pytest.raises(DataError, match=r"chosen, not drawn.*before/after"):
             call(both, control="none", randomised=False, **more)
         with pytest.raises(DataError, match="come twice"):
@@ -217,7 +217,7 @@ def test_negative_revenue_is_summed_not_hidden():
     row = segkit.measure_lift(back, control="none").row(metric="revenue")
     assert row["value_arm"] == pytest.approx(-1.0)
     assert row["verdict"] == "lower"
-    money = segkit.campaign_profit(back, control="none", margin=0.5, cost_per_contact=0.0)
+    money = segkit.measure_profit(back, control="none", margin=0.5, cost_per_contact=0.0)
     assert money.table["added_revenue"][0] == pytest.approx(-3.0)
     assert money.table["roi"][0] is None
     assert "no more was spent" in money.text
@@ -227,7 +227,7 @@ def test_equal_costs_of_arms_give_no_return_but_for_their_rounding():
     sizes = (("S1", 87, 91), ("S2", 113, 107), ("S3", 61, 59))
     cells = [("tailored", segment, n, 9) for segment, n, _ in sizes]
     rows = campaign([*cells, *(("generic", segment, n, 7) for segment, _, n in sizes)])
-    money = segkit.campaign_profit(
+    money = segkit.measure_profit(
         rows, control="generic", margin=0.45, cost_per_contact={"tailored": 0.05, "generic": 0.05}
     )
     assert money.table["roi"].null_count() == money.table.height
@@ -265,15 +265,15 @@ def test_sums_over_segments_are_the_sums_over_all(frame):
 
 def test_money_is_linear_in_margin_and_cost(frame):
     options = {"control": "none"}
-    one = segkit.campaign_profit(frame, margin=0.5, cost_per_contact=0.0, **options).table
-    two = segkit.campaign_profit(
+    one = segkit.measure_profit(frame, margin=0.5, cost_per_contact=0.0, **options).table
+    two = segkit.measure_profit(
         frame, margin=0.5, cost_per_contact={"mail": 0.1}, fixed_cost=104.0, **options
     ).table
     assert two["added_profit"][0] == pytest.approx(one["added_profit"][0] - 0.1 - 104 / 10_400)
     assert two["added_profit"][1] == pytest.approx(one["added_profit"][1] - 0.1)
     assert two["total_profit"][0] == pytest.approx(two["added_profit"][0] * 10_400)
     assert two["added_revenue_low"].to_list() == one["added_revenue_low"].to_list()
-    again = segkit.campaign_profit(frame[::-1], margin=0.5, cost_per_contact=0.0, **options).table
+    again = segkit.measure_profit(frame[::-1], margin=0.5, cost_per_contact=0.0, **options).table
     assert again.equals(one)
     plain = segkit.measure_lift(frame, control="none").row(metric="revenue")
     width = one["added_revenue_high"][0] - one["added_revenue_low"][0]
@@ -287,23 +287,23 @@ def test_money_is_linear_in_margin_and_cost(frame):
 )  # fmt: skip
 def test_impossible_costs_are_refused(frame, options):
     with pytest.raises(ParameterError):
-        segkit.campaign_profit(frame, control="none", **options)
+        segkit.measure_profit(frame, control="none", **options)
 
 
 def test_sample_ratio_sees_a_loss_and_knows_the_plan(frame):
-    assert segkit.lift.sample_ratio(frame).level == "good"
+    assert segkit.lift.check_sample_ratio(frame).level == "good"
     lost = frame.filter((pl.col("arm") == "none") | (pl.col("converted") == 0))
-    found = segkit.lift.sample_ratio(lost)
+    found = segkit.lift.check_sample_ratio(lost)
     assert found.level == "poor"
     assert "no lift below can be trusted" in found.text
     rows = campaign([("mail", "S", 900, 5), ("none", "S", 100, 5)])
-    assert segkit.lift.sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
-    assert segkit.lift.sample_ratio(rows).level == "poor"
-    nobody = segkit.lift.sample_ratio(rows, {"mail": 9, "none": 1, "post": 1})
+    assert segkit.lift.check_sample_ratio(rows, {"mail": 9, "none": 1}).level == "good"
+    assert segkit.lift.check_sample_ratio(rows).level == "poor"
+    nobody = segkit.lift.check_sample_ratio(rows, {"mail": 9, "none": 1, "post": 1})
     assert nobody.level == "poor"
     assert "post 0" in nobody.text
     with pytest.raises(ParameterError, match="unknown arm 'none'"):
-        segkit.lift.sample_ratio(rows, {"mail": 1, "post": 1})
+        segkit.lift.check_sample_ratio(rows, {"mail": 1, "post": 1})
 
 
 def test_balance_finds_the_covariate_that_chose_the_arm(frame):
@@ -327,7 +327,7 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
     rows = pl.DataFrame({"conversion_day": when, "arm": ["a", "b"] * 4000}).with_columns(
         conversion_day=pl.when(pl.col("conversion_day") > 0).then(pl.col("conversion_day"))
     )
-    found = segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=28)
+    found = segkit.lift.measure_daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=28)
     last = found.table.row(-1, named=True)
     assert last["value_arm"] == pytest.approx(
         rows.filter(arm="a")["conversion_day"].is_not_null().mean()
@@ -336,11 +336,14 @@ def test_daily_looks_are_cumulative_and_wider_than_one_look():
     assert found.first_day is None
     assert "On no day" in found.text
     strong = rows.filter((pl.col("arm") == "a") | pl.col("conversion_day").is_null())
-    assert segkit.lift.daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day < 10
+    assert (
+        segkit.lift.measure_daily_lift(strong, arm="a", control="b", planned_rate=0.1).first_day
+        < 10
+    )
     with pytest.raises(ParameterError, match="between 0 and 1"):
-        segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0)
+        segkit.lift.measure_daily_lift(rows, arm="a", control="b", planned_rate=0)
     with pytest.raises(ParameterError, match="unknown arm"):
-        segkit.lift.daily_lift(rows, arm="z", control="b", planned_rate=0.1)
+        segkit.lift.measure_daily_lift(rows, arm="z", control="b", planned_rate=0.1)
 
 
 def test_pictures_say_what_they_show_and_results_are_stored(frame):
@@ -352,7 +355,7 @@ def test_pictures_say_what_they_show_and_results_are_stored(frame):
         found.plot(scale="log")
     back = type(found).from_dict(json.loads(json.dumps(found.to_dict())))
     assert back.text == found.text
-    money = segkit.campaign_profit(frame, control="none", margin=0.5, cost_per_contact=0.1)
+    money = segkit.measure_profit(frame, control="none", margin=0.5, cost_per_contact=0.1)
     assert "all customers" in money.plot().alt
     assert segkit.lift.check_balance(frame, ["visits"], control="none").table.height == 1
 
@@ -418,7 +421,7 @@ def test_a_control_without_a_buyer_proves_no_revenue():
     assert row["smallest_effect"] > 2 * row["difference"]
     assert found.row(metric="conversion")["verdict"] == "undecided"
     assert any("fewer than 5 buyers" in note for note in found.notes)
-    money = segkit.campaign_profit(
+    money = segkit.measure_profit(
         small_holdout(), control="hold", margin=0.4, cost_per_contact=0.05
     )
     row = money.table.row(0, named=True)

@@ -113,7 +113,7 @@ def test_given_outcomes_need_the_length_of_both_periods():
         revenue=pl.col("pre_revenue") + 5 + 3 * (pl.col("arm") == "mail")
         + pl.Series(rng.normal(size=400)),
     )  # fmt: skip
-    chosen = segkit.lift.given_outcomes(who, did, randomised=False)
+    chosen = segkit.lift.read_outcomes(who, did, randomised=False)
     with pytest.raises(DataError, match="chosen, not drawn"):
         segkit.measure_lift(chosen, control="others")
     with pytest.raises(DataError, match="equal length"):
@@ -135,7 +135,7 @@ def test_given_outcomes_need_the_length_of_both_periods():
         segkit.lift.describe_change(chosen, contacted="mail", others="mail", days=14)
     with pytest.raises(ParameterError, match="unknown arm"):
         segkit.lift.describe_change(chosen, contacted="letter", days=14)
-    lost = segkit.lift.given_outcomes(who, did.with_columns(revenue=pl.lit(None, pl.Float64)))
+    lost = segkit.lift.read_outcomes(who, did.with_columns(revenue=pl.lit(None, pl.Float64)))
     with pytest.raises(DataError, match="missing or not finite for 200"):
         segkit.lift.describe_change(lost, contacted="mail", days=14)
 
@@ -143,6 +143,6 @@ def test_given_outcomes_need_the_length_of_both_periods():
 def test_conversion_must_be_a_share():
     who = pl.DataFrame({"customer_id": ["a", "b"], "arm": "mail", "pre_converted": [3, 0]})
     did = pl.DataFrame({"customer_id": ["a", "b"], "converted": [1, 0]})
-    chosen = segkit.lift.given_outcomes(who, did, randomised=False)
+    chosen = segkit.lift.read_outcomes(who, did, randomised=False)
     with pytest.raises(DataError, match="0 or 1"):
         segkit.lift.describe_change(chosen, contacted="mail", metric="conversion", days=7)

@@ -9,7 +9,7 @@ from scipy import stats
 
 import segkit
 from segkit.campaign.metrics import mean, proportion
-from segkit.campaign.power import power_of, sample_size, smallest_effect
+from segkit.campaign.power import compute_power, compute_sample_size, find_smallest_effect
 from segkit.errors import DataError, ParameterError
 from segkit.lift import Kpi
 from segkit.lift.sums import sum_up
@@ -191,11 +191,11 @@ def test_a_guardrail_of_amounts_is_not_told_in_points():
 def test_days_without_a_conversion_stop_no_test():
     days = pl.Series([None] * 150 + [5] * 50, dtype=pl.Int64)
     rows = pl.DataFrame({"arm": ["a"] * 100 + ["b"] * 100, "conversion_day": days})
-    found = segkit.lift.daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=10)
+    found = segkit.lift.measure_daily_lift(rows, arm="a", control="b", planned_rate=0.1, days=10)
     assert found.table["low"].is_nan().to_list() == [True] * 4 + [False] * 6
     assert found.first_day == 5
     none = rows.with_columns(conversion_day=pl.lit(None, pl.Int64))
-    found = segkit.lift.daily_lift(none, arm="a", control="b", planned_rate=0.1, days=10)
+    found = segkit.lift.measure_daily_lift(none, arm="a", control="b", planned_rate=0.1, days=10)
     assert found.first_day is None
     assert_readable(found.text)
     assert "on no day could one have stopped" in found.text
@@ -203,20 +203,20 @@ def test_days_without_a_conversion_stop_no_test():
 
 def test_power_at_its_edges_says_nothing_false():
     sizes = {"control": 100, "mail": 100}
-    below = power_of(mean(-10, 5), sizes, effect=2)
+    below = compute_power(mean(-10, 5), sizes, effect=2)
     assert np.isnan(below.relative_effect)
     assert "of the base" not in below.text
     assert below.to_frame()["relative_effect"].null_count() == 2
-    assert "(20.0% of the base)" in power_of(mean(10, 5), sizes, effect=2).text
-    assert "with more than 99% power" in power_of(proportion(0.1), sizes, effect=0.9).text
-    assert "less than 1%" in power_of(mean(1, 1), {"c": 1, "m": 1}, effect=0.1).text
+    assert "(20.0% of the base)" in compute_power(mean(10, 5), sizes, effect=2).text
+    assert "with more than 99% power" in compute_power(proportion(0.1), sizes, effect=0.9).text
+    assert "less than 1%" in compute_power(mean(1, 1), {"c": 1, "m": 1}, effect=0.1).text
     with pytest.raises(ParameterError, match="base of -10"):
-        sample_size(mean(-10, 5), relative_effect=0.2)
+        compute_sample_size(mean(-10, 5), relative_effect=0.2)
     with pytest.raises(ParameterError, match="finite"):
-        sample_size(mean(10, 5), effect=float("inf"))
+        compute_sample_size(mean(10, 5), effect=float("inf"))
     with pytest.raises(ParameterError, match="too small to find any increase"):
-        smallest_effect(proportion(0.999), sizes)
-    for text in (below.text, smallest_effect(mean(0, 5), sizes).text):
+        find_smallest_effect(proportion(0.999), sizes)
+    for text in (below.text, find_smallest_effect(mean(0, 5), sizes).text):
         assert_readable(text)
         assert "likely to be missed" not in text
     assert below.plot().alt.startswith("80% power reaches down to a change of 2.")
@@ -256,7 +256,7 @@ def test_segments_without_a_control_are_said_to_be_left_out_of_the_whole():
          "segment": ["S1"] * 150 + ["S2"] * 150 + ["S1"] * 100 + ["S2"] * 300 + ["S3"] * 100,
          "revenue": rng.gamma(1, 5, 800)}
     )  # fmt: skip
-    found = segkit.campaign_profit(rows, control="hold", margin=0.5, cost_per_contact=0.1)
+    found = segkit.measure_profit(rows, control="hold", margin=0.5, cost_per_contact=0.1)
     assert found.table["customers"][0] == 400
     assert "100 customers of mail are left out, for hold has nobody in S3" in found.text
     lift = segkit.measure_lift(rows, control="hold", metrics=["revenue"])
@@ -273,7 +273,7 @@ def test_profit_at_its_edges_says_nothing_false():
             {"arm": ["hold"] * len(control) + ["mail"] * len(arm), "revenue": np.r_[control, arm]}
         )
         terms = {"margin": 0.4, "cost_per_contact": 0.1, "segment": None, **options}
-        found = segkit.campaign_profit(rows, control="hold", **terms)
+        found = segkit.measure_profit(rows, control="hold", **terms)
         assert_readable(found.text)
         return found.text
 
@@ -298,7 +298,7 @@ def test_what_each_customer_cost_does_not_make_two_parts_of_profit():
     rows = rows.with_columns(profit=0.4 * pl.col("revenue") - cost)
     profit = Kpi("profit", "profit", "mean", "profit")
     row = segkit.measure_lift(rows, control="none", metrics=[profit]).row()
-    paid = segkit.campaign_profit(rows, control="none", margin=0.4, cost_per_contact=0.05)
+    paid = segkit.measure_profit(rows, control="none", margin=0.4, cost_per_contact=0.05)
     told = paid.table.row(0, named=True)
     assert row["difference"] == pytest.approx(told["added_profit"])
     width = row["difference_high"] - row["difference_low"]
@@ -321,6 +321,6 @@ def test_segments_that_returned_more_than_they_bought_are_shrunken_too():
 
 def test_limits_that_are_all_withheld_are_numbers():
     rows = pl.DataFrame({"arm": ["none", "mail"] * 50, "revenue": [0.0, 0.0] * 49 + [0.0, 9.0]})
-    table = segkit.campaign_profit(rows, control="none", margin=0.5, cost_per_contact=0.1).table
+    table = segkit.measure_profit(rows, control="none", margin=0.5, cost_per_contact=0.1).table
     assert table["few"].all()
     assert (table["added_profit_low"] > 0).null_count() == table.height

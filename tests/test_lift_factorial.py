@@ -39,7 +39,7 @@ EXTRAS = [((), (), ""), (("segment",), (), " + C(segment)"),
 @pytest.mark.parametrize("errors", ["classical", "hc2", "hc3"])
 def test_contrasts_are_those_of_statsmodels(blocks, covariates, more, errors):
     frame = draw()
-    found = segkit.lift.factorial_effects(
+    found = segkit.lift.estimate_factorial_effects(
         frame, ["a", "b", "c"], metric="revenue", blocks=blocks, covariates=covariates,
         errors=errors,
     )  # fmt: skip
@@ -67,7 +67,7 @@ def test_contrasts_are_those_of_statsmodels(blocks, covariates, more, errors):
 @pytest.mark.parametrize("sums", ["II", "III"])
 def test_tests_of_factors_with_more_levels_are_those_of_anova(blocks, covariates, more, sums):
     frame = draw(seed=1, levels=(2, 3, 2))
-    found = segkit.lift.factorial_effects(
+    found = segkit.lift.estimate_factorial_effects(
         frame, ["a", "b", "c"], metric="revenue", blocks=blocks, covariates=covariates, sums=sums
     )
     known = anova_lm(oracle(frame, SUMMED + more).fit(), typ=2 if sums == "II" else 3)
@@ -84,11 +84,15 @@ def test_tests_of_factors_with_more_levels_are_those_of_anova(blocks, covariates
 
 def test_main_effects_alone_and_all_interactions():
     frame = draw(seed=2)
-    main = segkit.lift.factorial_effects(frame, ["a", "b", "c"], metric="revenue", interactions=1)
+    main = segkit.lift.estimate_factorial_effects(
+        frame, ["a", "b", "c"], metric="revenue", interactions=1
+    )
     known = oracle(frame, "revenue ~ a + b + c").fit()
     assert main.table["effect"].to_list() == ["a 1 against 0", "b 1 against 0", "c 1 against 0"]
     assert main.table["value"].to_list() == pytest.approx(known.params[1:].tolist(), rel=1e-9)
-    every = segkit.lift.factorial_effects(frame, ["a", "b", "c"], metric="revenue", interactions=3)
+    every = segkit.lift.estimate_factorial_effects(
+        frame, ["a", "b", "c"], metric="revenue", interactions=3
+    )
     known = oracle(frame, SUMMED.replace("** 2", "** 3")).fit()
     assert every.table.height == 7
     assert every.table["p_value"][-1] == pytest.approx(known.pvalues.iloc[-1], rel=1e-9)
@@ -96,7 +100,7 @@ def test_main_effects_alone_and_all_interactions():
 
 def test_values_are_differences_of_cell_means_where_the_model_is_full():
     frame = draw(seed=3)
-    found = segkit.lift.factorial_effects(frame, ["a", "b"], metric="revenue")
+    found = segkit.lift.estimate_factorial_effects(frame, ["a", "b"], metric="revenue")
     cell = {row[:2]: row[-1] for row in found.cells.rows()}
     one, two = cell["1", "0"] - cell["0", "0"], cell["1", "1"] - cell["0", "1"]
     assert found.table["value"][0] == pytest.approx((one + two) / 2)
@@ -108,7 +112,7 @@ def test_values_are_differences_of_cell_means_where_the_model_is_full():
 
 
 def test_each_contrast_is_tested_once():
-    found = segkit.lift.factorial_effects(draw(seed=4), ["a", "b", "c"], metric="revenue")
+    found = segkit.lift.estimate_factorial_effects(draw(seed=4), ["a", "b", "c"], metric="revenue")
     smallest = found.table.sort("p_value").row(0, named=True)
     assert smallest["p_adjusted"] == pytest.approx(6 * smallest["p_value"])
     assert "6 contrasts" in found.text
@@ -126,8 +130,8 @@ def test_the_holdout_of_assign_factors_is_a_contrast_of_its_own():
     segment = made.frame["segment"].to_numpy()
     y = 5 + 2.0 * treated + (segment == "S2") + rng.normal(size=900)
     frame = made.frame.with_columns(revenue=pl.Series(y))
-    given = segkit.lift.given_outcomes(made.frame, frame.select("customer_id", "revenue"))
-    found = segkit.lift.factorial_effects(
+    given = segkit.lift.read_outcomes(made.frame, frame.select("customer_id", "revenue"))
+    found = segkit.lift.estimate_factorial_effects(
         given, ["subject", "saving"], metric="revenue", blocks=["segment"]
     )
     subject = np.array([{"plain": -1.0, "question": 1.0}.get(v, 0.0) for v in frame["subject"]])
@@ -142,7 +146,7 @@ def test_the_holdout_of_assign_factors_is_a_contrast_of_its_own():
     assert first["p_value"] == pytest.approx(known.pvalues["t"], rel=1e-9)
     assert found.table["statistic"][1] == pytest.approx(known.tvalues["s"], rel=1e-9)
     assert found.freedom == known.df_resid
-    named = segkit.lift.factorial_effects(
+    named = segkit.lift.estimate_factorial_effects(
         frame, ["subject", "saving"], metric="revenue", blocks=["segment"], control="holdout"
     )
     assert named.table.equals(found.table)
@@ -155,24 +159,24 @@ def test_designs_that_are_not_estimable_are_refused_by_the_contrasts_name():
     with pytest.raises(
         DataError, match=r"'a with b' cannot be told apart from a 1.*no customer has a 1 and b 1"
     ):
-        segkit.lift.factorial_effects(gap, ["a", "b"], metric="revenue")
-    main = segkit.lift.factorial_effects(gap, ["a", "b"], metric="revenue", interactions=1)
+        segkit.lift.estimate_factorial_effects(gap, ["a", "b"], metric="revenue")
+    main = segkit.lift.estimate_factorial_effects(gap, ["a", "b"], metric="revenue", interactions=1)
     assert "1 of the combinations" in main.text
     half = frame.filter((pl.col("a") == pl.col("b")) == (pl.col("c") == "1"))
     with pytest.raises(DataError, match=r"'b with c' cannot be told apart from a 1 against 0"):
-        segkit.lift.factorial_effects(half, ["a", "b", "c"], metric="revenue")
-    assert segkit.lift.factorial_effects(half, ["a", "b", "c"], metric="revenue",
+        segkit.lift.estimate_factorial_effects(half, ["a", "b", "c"], metric="revenue")
+    assert segkit.lift.estimate_factorial_effects(half, ["a", "b", "c"], metric="revenue",
                                     interactions=1).table.height == 3  # fmt: skip
     twin = frame.with_columns(d="a")
     with pytest.raises(DataError, match=r"'d 1 against 0' cannot be told apart from a 1 against 0"):
-        segkit.lift.factorial_effects(twin, ["a", "d"], metric="revenue", interactions=1)
+        segkit.lift.estimate_factorial_effects(twin, ["a", "d"], metric="revenue", interactions=1)
     with pytest.raises(DataError, match=r"'a 1 against 0' cannot be told apart from block d"):
-        segkit.lift.factorial_effects(twin, ["a", "b"], metric="revenue", blocks=["d"])
+        segkit.lift.estimate_factorial_effects(twin, ["a", "b"], metric="revenue", blocks=["d"])
 
 
 def test_bad_input_is_refused():
     frame = draw(seed=7, share=True)
-    call = segkit.lift.factorial_effects
+    call = segkit.lift.estimate_factorial_effects
     with pytest.raises(DataError, match="one level only"):
         call(frame.with_columns(a=pl.lit("x")), ["a", "b"], metric="revenue")
     with pytest.raises(ParameterError, match="a share or a mean"):
@@ -191,7 +195,7 @@ def test_bad_input_is_refused():
              metric="revenue")  # fmt: skip
     with pytest.raises(DataError, match="leave nothing to tell errors from"):
         call(frame.unique(["a", "b"]), ["a", "b"], metric="revenue")
-    chosen = segkit.lift.given_outcomes(
+    chosen = segkit.lift.read_outcomes(
         pl.DataFrame({"customer_id": ["x"], "arm": ["m"]}),
         pl.DataFrame({"customer_id": ["x"], "revenue": [1.0]}), randomised=False,
     )  # fmt: skip
@@ -203,7 +207,7 @@ def test_few_buyers_leave_a_contrast_undecided():
     rows = [(a, b, float(i < 4) * 50 if a == "x" else 0.0)
             for a in "xy" for b in "uv" for i in range(100)]  # fmt: skip
     frame = pl.DataFrame(rows, schema=["a", "b", "revenue"], orient="row")
-    found = segkit.lift.factorial_effects(frame, ["a", "b"], metric="revenue")
+    found = segkit.lift.estimate_factorial_effects(frame, ["a", "b"], metric="revenue")
     assert found.table["few"].to_list() == [True, True, True]
     assert found.table["p_adjusted"][0] < 0.05
     assert set(found.table["verdict"]) == {"undecided"}
@@ -212,7 +216,9 @@ def test_few_buyers_leave_a_contrast_undecided():
 
 def test_a_constant_outcome_is_not_measured_and_no_nan_is_said():
     frame = draw(seed=8).with_columns(revenue=3.0, warm=1.0)
-    found = segkit.lift.factorial_effects(frame, ["a", "b"], metric="revenue", covariates=["warm"])
+    found = segkit.lift.estimate_factorial_effects(
+        frame, ["a", "b"], metric="revenue", covariates=["warm"]
+    )
     assert set(found.table["verdict"]) == {"not measured"}
     assert "nan" not in found.text.lower()
     assert "Left out" in found.text
@@ -222,14 +228,16 @@ def test_robust_errors_need_two_customers_in_each_cell():
     frame = draw(seed=9)
     one = pl.concat([frame.filter(pl.col("a") == "0"), frame.filter(pl.col("a") == "1").head(1)])
     with pytest.raises(DataError, match="two customers in each combination"):
-        segkit.lift.factorial_effects(one, ["a"], metric="revenue", errors="hc3")
+        segkit.lift.estimate_factorial_effects(one, ["a"], metric="revenue", errors="hc3")
 
 
 def test_far_values_and_the_order_of_rows_do_not_matter():
     frame = draw(seed=10)
-    near = segkit.lift.factorial_effects(frame, ["a", "b"], metric="revenue", covariates=["warm"])
+    near = segkit.lift.estimate_factorial_effects(
+        frame, ["a", "b"], metric="revenue", covariates=["warm"]
+    )
     moved = frame.with_columns(pl.col("revenue") + 2.0**30, pl.col("warm") + 2.0**30)
-    far = segkit.lift.factorial_effects(
+    far = segkit.lift.estimate_factorial_effects(
         moved.sample(fraction=1.0, shuffle=True, seed=1), ["a", "b"], metric="revenue",
         covariates=["warm"],
     )  # fmt: skip
@@ -238,11 +246,13 @@ def test_far_values_and_the_order_of_rows_do_not_matter():
 
 
 def test_the_result_is_stored_and_drawn():
-    found = segkit.lift.factorial_effects(
+    found = segkit.lift.estimate_factorial_effects(
         draw(seed=11, levels=(2, 3, 2)), ["a", "b"], metric="revenue"
     )
     again = Factorial.from_dict(found.to_dict())
     assert again.text == found.text
     assert "a 1 against 0" in found.plot().alt
-    only = segkit.lift.factorial_effects(draw(seed=11, levels=(2, 3, 2)), ["b"], metric="revenue")
+    only = segkit.lift.estimate_factorial_effects(
+        draw(seed=11, levels=(2, 3, 2)), ["b"], metric="revenue"
+    )
     assert "b 2" in only.plot().alt

@@ -32,7 +32,7 @@ def real(shared_data):
         "customer_id", "history", "recency", segment="history_segment"
     )
     names = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
-    return segkit.lift.given_outcomes(
+    return segkit.lift.read_outcomes(
         who.join(history, on="customer_id"), source.truth["outcomes"], names=names
     )
 
@@ -76,7 +76,7 @@ def test_the_real_file_gives_them_too(real):
     check(found, "log", 5)
     assert real.frame.height == 64_000
     assert found.effects["segment"].n_unique() == 8
-    assert segkit.lift.sample_ratio(real).table["chi_square"][0] == pytest.approx(
+    assert segkit.lift.check_sample_ratio(real).table["chi_square"][0] == pytest.approx(
         0.202531, abs=5e-7
     )
 
@@ -117,9 +117,7 @@ def test_among_purchasers_womens_mail_looks_better_and_per_customer_it_is_not(re
         for arm in ("Womens E-Mail", "Mens E-Mail")
     )
     assert men > women
-    money = segkit.campaign_profit(
-        real, control=hillstrom.CONTROL, margin=1.0, cost_per_contact=0.1
-    )
+    money = segkit.measure_profit(real, control=hillstrom.CONTROL, margin=1.0, cost_per_contact=0.1)
     row = money.table.filter(arm="Mens E-Mail", segment="all customers").row(0, named=True)
     assert row["added_profit"] == pytest.approx(row["added_revenue"] - 0.1)
     assert row["roi"] == pytest.approx(row["added_profit"] / 0.1)

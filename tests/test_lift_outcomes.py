@@ -174,13 +174,13 @@ def test_segments_are_those_of_before():
 def test_given_outcomes_are_joined_and_gaps_counted():
     who = pl.DataFrame({"customer_id": ["a", "b", "c"], "arm": ["x", "y", "y"]})
     did = pl.DataFrame({"customer_id": ["a", "b", "z"], "spend": [1.0, 2.0, 3.0]})
-    found = segkit.lift.given_outcomes(who, did, names={"spend": "revenue"})
+    found = segkit.lift.read_outcomes(who, did, names={"spend": "revenue"})
     assert found.frame["revenue"].to_list() == [1.0, 2.0]
     assert found.issues["customers"].to_list() == [1, 1]
     with pytest.raises(DataError, match="ids of one kind"):
-        segkit.lift.given_outcomes(who, did.with_columns(customer_id=pl.lit("q")).head(1))
+        segkit.lift.read_outcomes(who, did.with_columns(customer_id=pl.lit("q")).head(1))
     with pytest.raises(DataError, match="come twice"):
-        segkit.lift.given_outcomes(pl.concat([who, who]), did)
+        segkit.lift.read_outcomes(pl.concat([who, who]), did)
 
 
 def test_the_simulated_campaign_goes_all_the_way():

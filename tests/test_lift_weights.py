@@ -24,7 +24,7 @@ def shop():
 
 
 def test_added_revenue_weighs_segments_by_their_size_in_the_arm():
-    found = segkit.campaign_profit(shop(), control="none", margin=0.5, cost_per_contact=0.0)
+    found = segkit.measure_profit(shop(), control="none", margin=0.5, cost_per_contact=0.0)
     added = dict(found.table.select("segment", "added_revenue").iter_rows())
     assert added["S1"] == pytest.approx(1.0)
     assert added["S2"] == pytest.approx(5.0)
@@ -38,7 +38,7 @@ def test_costs_weigh_segments_by_their_size_in_the_arm():
         .then(0)
         .otherwise(pl.col("segment").replace_strict(contacts))
     )
-    found = segkit.campaign_profit(
+    found = segkit.measure_profit(
         shop().with_columns(emails_sent=sent), control="none", margin=0.5, cost_per_contact=0.1
     )
     cost = dict(found.table.select("segment", "added_cost").iter_rows())

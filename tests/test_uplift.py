@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.lift import (
     coefficient,
+    compute_uplift_curve,
+    estimate_uplift_at,
     fit_uplift,
-    segment_policy,
-    uplift_at,
-    uplift_curve,
+    value_segment_policy,
 )
 from segkit.result import Result
 
@@ -38,8 +38,8 @@ CALLS = {
     "qini": lambda y, x, t: coefficient(y, x, t),
     "qini_without_negative": lambda y, x, t: coefficient(y, x, t, negative=False),
     "uplift_area": lambda y, x, t: coefficient(y, x, t, convention="uplift"),
-    "at_30_overall": lambda y, x, t: uplift_at(y, x, t, share=0.3),
-    "at_30_by_group": lambda y, x, t: uplift_at(y, x, t, share=0.3, strategy="by_group"),
+    "at_30_overall": lambda y, x, t: estimate_uplift_at(y, x, t, share=0.3),
+    "at_30_by_group": lambda y, x, t: estimate_uplift_at(y, x, t, share=0.3, strategy="by_group"),
 }
 
 
@@ -50,7 +50,7 @@ def test_published_figures_to_the_printed_digits(figure):
 
 def test_curve_points_by_hand():
     y, s, t = [1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0], [1, 0, 0, 1]
-    found = uplift_curve(y, s, t, repeats=50)
+    found = compute_uplift_curve(y, s, t, repeats=50)
     grid = dict(found.points.select("contacted_share", "gain").iter_rows())
     # After 1: 1 - 0; after 2: 1 - 0 * 1/1; after 3: 1 - 1 * 1/2; after all: 1 - 1 * 2/2.
     assert grid[0.5] == pytest.approx(1 / 2)
@@ -76,7 +76,7 @@ def test_figures_do_not_hang_on_row_order_or_the_scores_scale(seed):
 
 def test_a_constant_score_is_chance():
     y, _, t = reference_data()
-    found = uplift_curve(y, np.zeros(1000), t, repeats=50)
+    found = compute_uplift_curve(y, np.zeros(1000), t, repeats=50)
     assert found.coefficient == pytest.approx(0.0, abs=1e-12)
     assert not found.orders
     assert "not shown to order customers better than chance" in found.text
@@ -159,7 +159,7 @@ def test_an_arm_without_conversions_is_modelled_as_a_constant():
 
 def test_the_interval_covers_the_whole_curves_end():
     y, x, t = reference_data()
-    found = uplift_curve(y, x, t, repeats=400, convention="uplift")
+    found = compute_uplift_curve(y, x, t, repeats=400, convention="uplift")
     end = found.points.row(-1, named=True)
     gap = y[t].mean() - y[~t].mean()
     error = np.sqrt(y[t].var() / t.sum() + y[~t].var() / (~t).sum())
@@ -171,12 +171,12 @@ def test_the_interval_covers_the_whole_curves_end():
 
 
 def test_contacting_the_moved_segment_pays_and_the_other_not():
-    found = segment_policy(people(), "y", treatment="mail", control="holdout", cost=0.1)
+    found = value_segment_policy(people(), "y", treatment="mail", control="holdout", cost=0.1)
     assert found.segments.filter("contact")["segment"].to_list() == ["moved"]
     truth = {"these segments": 0.25 + 0.5 * (0.35 - 0.1), "nobody": 0.25}
     held = dict.fromkeys(truth, 0)
     for seed in range(50):
-        other = segment_policy(
+        other = value_segment_policy(
             people(seed=seed), "y", treatment="mail", control="holdout", cost=0.1, seed=seed
         )
         for row in other.values.filter(pl.col("policy").is_in(list(truth))).iter_rows(named=True):
@@ -190,7 +190,7 @@ def test_contacting_the_moved_segment_pays_and_the_other_not():
 
 def test_the_segments_table_is_differences_of_means():
     frame = people()
-    found = segment_policy(frame, "y", treatment="mail", control="holdout").segments
+    found = value_segment_policy(frame, "y", treatment="mail", control="holdout").segments
     part = frame.filter(segment="moved")
     ours, theirs = (part.filter(arm=a)["y"].mean() for a in ("mail", "holdout"))
     assert found.filter(segment="moved")["effect"][0] == pytest.approx(ours - theirs)
@@ -203,7 +203,7 @@ def test_hillstrom_mens_mail_by_what_was_bought_before(shared_data):
         customer_id=pl.int_range(pl.len()).cast(pl.String),
         bought=pl.concat_str("mens", "womens"),
     )
-    found = segment_policy(
+    found = value_segment_policy(
         raw.drop("segment").with_columns(arm=raw["segment"]),
         "visit", treatment="Womens E-Mail", control="No E-Mail", segment="bought",
     )  # fmt: skip
@@ -228,14 +228,22 @@ def test_hillstrom_mens_mail_by_what_was_bought_before(shared_data):
             ParameterError,
             "unknown convention",
         ),
-        (lambda: uplift_at([1, 0], [1, 2], [1, 0], share=0), ParameterError, "share must"),
-        (lambda: uplift_at([1, 0, 1], [1, 2, 3], [1, 0, 1], share=0.4), DataError, "nobody of"),
+        (lambda: estimate_uplift_at([1, 0], [1, 2], [1, 0], share=0), ParameterError, "share must"),
         (
-            lambda: uplift_at([1, 0], [1, 2], [1, 0], share=1, strategy="x"),
+            lambda: estimate_uplift_at([1, 0, 1], [1, 2, 3], [1, 0, 1], share=0.4),
+            DataError,
+            "nobody of",
+        ),
+        (
+            lambda: estimate_uplift_at([1, 0], [1, 2], [1, 0], share=1, strategy="x"),
             ParameterError,
             "strategy",
         ),
-        (lambda: uplift_curve([1, 0], [1, 2], [1, 0], repeats=3), ParameterError, "repeats"),
+        (
+            lambda: compute_uplift_curve([1, 0], [1, 2], [1, 0], repeats=3),
+            ParameterError,
+            "repeats",
+        ),
         (lambda: fit(people(200), learner="s"), ParameterError, "unknown learner"),
         (lambda: fit(people(200), folds=1), ParameterError, "folds"),
         (lambda: fit(people(200), features=[]), ParameterError, "at least one feature"),
@@ -244,14 +252,14 @@ def test_hillstrom_mens_mail_by_what_was_bought_before(shared_data):
         (lambda: fit(people(200), treatment="holdout"), ParameterError, "are both"),
         (lambda: fit(pl.concat([people(50)] * 2)), DataError, "more than once"),
         (
-            lambda: segment_policy(
+            lambda: value_segment_policy(
                 people(50), "y", treatment="mail", control="holdout", cost=-1
             ),
             DataError,
             "at least 0",
         ),
         (
-            lambda: segment_policy(
+            lambda: value_segment_policy(
                 people(50).with_columns(segment=pl.lit(None, dtype=pl.String)),
                 "y", treatment="mail", control="holdout",
             ),
@@ -259,7 +267,7 @@ def test_hillstrom_mens_mail_by_what_was_bought_before(shared_data):
             "50 customers have no segment",
         ),
         (
-            lambda: segment_policy(
+            lambda: value_segment_policy(
                 people(50).with_columns(y=pl.lit(float("inf"))),
                 "y", treatment="mail", control="holdout",
             ),
@@ -279,5 +287,5 @@ def test_results_are_stored_and_drawn():
     assert "Convention: treated outcomes" in found.text
     assert found.plot().data.height == 2 * found.curve.points.height
     assert found.plot_calibration().data.height == 5
-    paid = segment_policy(people(800), "y", treatment="mail", control="holdout")
+    paid = value_segment_policy(people(800), "y", treatment="mail", control="holdout")
     assert paid.plot().data.height == 3

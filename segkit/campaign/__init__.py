@@ -1,12 +1,12 @@
 """Campaigns: what is known before, pilot, power, budget, assignment, audience lists, follow-up."""
 
-from segkit.campaign.assign import BY_CUSTOMER, assign, assign_factors, read_assignment
+from segkit.campaign.assign import BY_CUSTOMER, assign_arms, assign_factors, read_assignment
 from segkit.campaign.assignment import NO_OFFER, Assignment
 from segkit.campaign.audience import REASONS, Audience, SegmentContract, build_audience
-from segkit.campaign.budget import Budget, gains_of_pilot, plan_budget
-from segkit.campaign.eligibility import CHANNELS, Eligibility, eligible
+from segkit.campaign.budget import Budget, estimate_pilot_gains, plan_budget
+from segkit.campaign.eligibility import CHANNELS, Eligibility, check_eligibility
 from segkit.campaign.follow_up import follow_up
-from segkit.campaign.metrics import Metric, mean, measure, proportion, ratio
+from segkit.campaign.metrics import Metric, mean, measure_metric, proportion, ratio
 from segkit.campaign.offers import Offered, OfferRules, TargetRule
 from segkit.campaign.pilot import Pilot, read_pilot
 from segkit.campaign.platforms import (
@@ -18,9 +18,9 @@ from segkit.campaign.platforms import (
     read_emails,
     read_phones,
 )
-from segkit.campaign.power import Power, power_of, sample_size, smallest_effect
-from segkit.campaign.prelude import Prelude, before_campaign, given_campaign
-from segkit.campaign.segment_power import SegmentPower, power_by_segment
+from segkit.campaign.power import Power, compute_power, compute_sample_size, find_smallest_effect
+from segkit.campaign.prelude import Prelude, collect_campaign_data, read_given_campaign
+from segkit.campaign.segment_power import SegmentPower, compute_segment_power
 from segkit.campaign.segmentations import (
     SegmentationTest,
     assign_segmentations,
@@ -48,32 +48,32 @@ __all__ = [
     "SegmentPower",
     "SegmentationTest",
     "TargetRule",
-    "assign",
+    "assign_arms",
     "assign_factors",
     "assign_segmentations",
-    "before_campaign",
     "build_audience",
+    "check_eligibility",
+    "collect_campaign_data",
     "compare_segmentations",
-    "eligible",
+    "compute_power",
+    "compute_sample_size",
+    "compute_segment_power",
+    "estimate_pilot_gains",
+    "find_smallest_effect",
     "follow_up",
-    "gains_of_pilot",
-    "given_campaign",
     "hash_identifiers",
     "hash_texts",
     "mean",
-    "measure",
+    "measure_metric",
     "normalise_emails",
     "normalise_identifiers",
     "plan_budget",
-    "power_by_segment",
-    "power_of",
     "proportion",
     "ratio",
     "read_assignment",
     "read_emails",
+    "read_given_campaign",
     "read_phones",
     "read_pilot",
     "read_segmentation_test",
-    "sample_size",
-    "smallest_effect",
 ]

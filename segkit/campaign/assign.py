@@ -26,7 +26,7 @@ BY_CUSTOMER = "by_customer"
 
 
 @takes_frames
-def assign(
+def assign_arms(
     customers: pl.DataFrame,
     *,
     campaign_id: str,
@@ -93,7 +93,7 @@ def assign(
     Examples
     --------
     >>> people = pl.DataFrame({"customer_id": ["a", "b", "c", "d"], "segment": ["S1"] * 4})
-    >>> made = assign(people, campaign_id="spring", arms={"holdout": 0.5, "mail": 0.5},
+    >>> made = assign_arms(people, campaign_id="spring", arms={"holdout": 0.5, "mail": 0.5},
     ...               at=date(2025, 3, 1), method="quota")
     >>> sorted(made.frame["arm"].to_list())
     ['holdout', 'holdout', 'mail', 'mail']
@@ -139,7 +139,7 @@ def assign_factors(
     Parameters
     ----------
     customers, campaign_id, at, seed, segment, method, eligibility, covariates
-        As in `assign`.
+        As in `assign_arms`.
     factors : mapping
         Factor to its levels (equal shares), or to a mapping of level to share.
     holdout : float
@@ -155,7 +155,7 @@ def assign_factors(
     Raises
     ------
     ParameterError
-        As in `assign`; if a factor has one level only, or its name is a column of the contract.
+        As in `assign_arms`; if a factor has one level only, or the name of a contract's column.
 
     Examples
     --------
@@ -373,7 +373,7 @@ def read_assignment(
     Raises
     ------
     ColumnError, DataError, ParameterError
-        As in `assign`; an arm without a share is unknown.
+        As in `assign_arms`; an arm without a share is unknown.
 
     Examples
     --------

@@ -141,7 +141,7 @@ def plan_budget(
         contacted), gain (profit that one contact adds, before its cost), cost (of one contact);
         error (the gain's standard error; 0 without the column); loading (list of one length,
         whose root of summed squares is the error: a draw of the gain's error is its product with
-        independent standard normals, the same for all rows), as `gains_of_pilot` gives it.
+        independent standard normals, the same for all rows), as `estimate_pilot_gains` gives it.
     budget : float, optional
         Most that contacts may cost in all; none means no limit.
     caps : mapping of str to int, optional
@@ -210,7 +210,7 @@ def plan_budget(
 
 
 @takes_frames
-def gains_of_pilot(
+def estimate_pilot_gains(
     cells: pl.DataFrame, customers: Mapping[str, int], costs: Mapping[str, float] | float,
     *, nothing: str = "none", paid: bool = False,
 ) -> pl.DataFrame:  # fmt: skip
@@ -244,7 +244,7 @@ def gains_of_pilot(
     --------
     >>> cells = pl.DataFrame({"segment": ["A", "A"], "offer": ["none", "x"],
     ...     "payoff_shrunken": [1.0, 1.5], "payoff_error": [0.3, 0.4]})
-    >>> gains_of_pilot(cells, {"A": 10}, 0.1).row(0, named=True)["gain"]
+    >>> estimate_pilot_gains(cells, {"A": 10}, 0.1).row(0, named=True)["gain"]
     0.5
     """
     base = cells.filter(pl.col("offer") == nothing)

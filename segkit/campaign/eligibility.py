@@ -156,7 +156,7 @@ class Eligibility(Result):
 
 
 @takes_frames
-def eligible(
+def check_eligibility(
     customers: pl.DataFrame,
     *,
     at: datetime | date,
@@ -203,7 +203,7 @@ def eligible(
     Examples
     --------
     >>> people = pl.DataFrame({"customer_id": ["a", "b"], "marketing_consent": [True, False]})
-    >>> eligible(people, at=date(2025, 3, 1)).customer_ids.to_list()
+    >>> check_eligibility(people, at=date(2025, 3, 1)).customer_ids.to_list()
     ['a']
     """
     check_customers(customers)

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.errors import DataError
 from segkit.frames import takes_frames
-from segkit.lift import Outcomes, derive_outcomes, given_outcomes
+from segkit.lift import Outcomes, derive_outcomes, read_outcomes
 from segkit.lift.effects import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
@@ -128,7 +128,7 @@ def follow_up(
     holdout = find_holdout(assignments, control)
     truth = getattr(source, "truth", None) or {}
     if "outcomes" in truth:
-        given = given_outcomes(assignments, truth["outcomes"], names=GIVEN)
+        given = read_outcomes(assignments, truth["outcomes"], names=GIVEN)
         return FollowUp(given, "", holdout, _varying(given, assignments), _offers(assignments))
     if clean is None or (clean.orders is None and clean.events is None):
         return FollowUp(None, "The source holds neither orders nor events.", "", ())

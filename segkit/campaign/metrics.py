@@ -17,7 +17,7 @@ KINDS = ("proportion", "mean", "ratio")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Metric of a power calculation; made by `proportion`, `mean`, `ratio` or `measure`.
+    """Metric of a power calculation; made by `proportion`, `mean`, `ratio` or `measure_metric`.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ def ratio(
 
 
 @takes_frames
-def measure(
+def measure_metric(
     frame: pl.DataFrame,
     outcome: str,
     *,
@@ -165,7 +165,7 @@ def measure(
     Examples
     --------
     >>> past = pl.DataFrame({"bought": [0, 1, 0, 1], "before": [0.0, 2.0, 1.0, 3.0]})
-    >>> round(measure(past, "bought", covariates=("before",)).r2, 3)
+    >>> round(measure_metric(past, "bought", covariates=("before",)).r2, 3)
     0.7
     """
     need = [outcome, *([denominator] if denominator else []), *covariates]

@@ -238,7 +238,7 @@ def _chance(power: float) -> str:
     return "more than 99%" if power > 0.5 else "less than 1%"
 
 
-def sample_size(
+def compute_sample_size(
     metric: Metric,
     *,
     effect: float | None = None,
@@ -254,7 +254,7 @@ def sample_size(
     Parameters
     ----------
     metric : Metric
-        From `proportion`, `mean`, `ratio` or `measure`.
+        From `proportion`, `mean`, `ratio` or `measure_metric`.
     effect, relative_effect : float
         The difference to be found, in the metric's unit or as a share of its base; give one.
     power : float
@@ -279,7 +279,7 @@ def sample_size(
     Examples
     --------
     >>> from segkit.campaign.metrics import proportion
-    >>> round(sample_size(proportion(0.5), effect=0.25, power=0.9).n["control"], 4)
+    >>> round(compute_sample_size(proportion(0.5), effect=0.25, power=0.9).n["control"], 4)
     76.7069
     """
     arms, level, family = _design(shares, alpha, comparisons, sides)
@@ -299,7 +299,7 @@ def sample_size(
     return Power(metric, size, found, n, alpha, level, family, sides, "size")
 
 
-def power_of(
+def compute_power(
     metric: Metric,
     n: Mapping[str, float],
     *,
@@ -317,12 +317,12 @@ def power_of(
     n : mapping of str to float
         Customers per arm, the control first.
     effect, relative_effect, alpha, comparisons, sides
-        As in `sample_size`.
+        As in `compute_sample_size`.
 
     Examples
     --------
     >>> from segkit.campaign.metrics import mean
-    >>> found = power_of(mean(0, 1), {"control": 20, "mail": 20}, effect=1)
+    >>> found = compute_power(mean(0, 1), {"control": 20, "mail": 20}, effect=1)
     >>> round(found.power, 6)
     0.868953
     """
@@ -332,7 +332,7 @@ def power_of(
     return Power(metric, size, found, arms, alpha, level, family, sides, "power")
 
 
-def smallest_effect(
+def find_smallest_effect(
     metric: Metric,
     n: Mapping[str, float],
     *,
@@ -349,7 +349,7 @@ def smallest_effect(
     n : mapping of str to float
         Customers per arm, the control first.
     power, alpha, comparisons, sides
-        As in `sample_size`.
+        As in `compute_sample_size`.
 
     Raises
     ------
@@ -359,7 +359,7 @@ def smallest_effect(
     Examples
     --------
     >>> from segkit.campaign.metrics import proportion
-    >>> found = smallest_effect(proportion(0.1), {"control": 3840.85, "mail": 3840.85})
+    >>> found = find_smallest_effect(proportion(0.1), {"control": 3840.85, "mail": 3840.85})
     >>> round(found.effect, 4)
     0.02
     """

@@ -150,7 +150,7 @@ class Prelude(Result):
 
 
 @takes_frames
-def before_campaign(
+def collect_campaign_data(
     taken: Intake,
     table: pl.DataFrame,
     segments: pl.DataFrame,
@@ -251,7 +251,7 @@ def _first_day(taken: Intake, as_of: date) -> date:
     return (as_of if hidden else max(last)) + timedelta(days=1)
 
 
-def given_campaign(
+def read_given_campaign(
     source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45,
     currency: str | None = None,
 ) -> Prelude:  # fmt: skip
@@ -329,7 +329,7 @@ def given_campaign(
     )
 
 
-def audience_of_run(
+def build_run_audience(
     folder: Path | str,
     *,
     kind: str = "crm",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.campaign.metrics import Metric, measure
-from segkit.campaign.power import check_shares, sample_size, smallest_effect
+from segkit.campaign.metrics import Metric, measure_metric
+from segkit.campaign.power import check_shares, compute_sample_size, find_smallest_effect
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
@@ -98,7 +98,7 @@ class SegmentPower(Result):
 
 
 @takes_frames
-def power_by_segment(
+def compute_segment_power(
     past: pl.DataFrame,
     outcome: str,
     *,
@@ -143,7 +143,7 @@ def power_by_segment(
     Examples
     --------
     >>> past = pl.DataFrame({"segment": ["A", "B"] * 500, "bought": [1, 0, 0, 0] * 250})
-    >>> found = power_by_segment(past, "bought", shares={"control": 0.5, "mail": 0.5},
+    >>> found = compute_segment_power(past, "bought", shares={"control": 0.5, "mail": 0.5},
     ...                          relative_effect=0.3)
     >>> found.table["segment"].to_list()
     ['all', 'A', 'B']
@@ -161,7 +161,7 @@ def power_by_segment(
     sizes = {g: int((some.get_column(segment) == g).sum()) for g in groups}
     sizes = sizes if customers is None else {g: int(customers.get(g, 0)) for g in groups}
     per = len(arms) - 1
-    whole = measure(some, outcome, covariates=covariates, name=label)
+    whole = measure_metric(some, outcome, covariates=covariates, name=label)
     everyone = _row(whole, sum(sizes.values()), arms, relative_effect, power, alpha, per)
     rows = [("all", "All customers", *everyone)]
     for group in groups:
@@ -183,7 +183,7 @@ def power_by_segment(
 
 def _measured(part: pl.DataFrame, outcome: str, covariates: tuple[str, ...]) -> Metric | None:
     try:
-        return measure(part, outcome, covariates=covariates)
+        return measure_metric(part, outcome, covariates=covariates)
     except (DataError, ParameterError):
         return None  # nobody bought, or everybody did: nothing to plan on
 
@@ -197,12 +197,12 @@ def _row(
     needed: int | None
     try:
         options = {"power": power, "alpha": alpha, "shares": arms, "comparisons": family}
-        needed = sample_size(metric, relative_effect=lift, **options).total  # type: ignore[arg-type]
+        needed = compute_sample_size(metric, relative_effect=lift, **options).total  # type: ignore[arg-type]
     except ParameterError:
         needed = None
     n = {arm: share * size for arm, share in arms.items()}
     try:
-        found = smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
+        found = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
         seen: tuple[float | None, float | None] = (found.effect, found.relative_effect)
     except ParameterError:
         seen = (None, None)

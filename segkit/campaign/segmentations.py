@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assign import assign
+from segkit.campaign.assign import assign_arms
 from segkit.campaign.assignment import NO_OFFER, Assignment
 from segkit.campaign.eligibility import Eligibility, check_customers
 from segkit.campaign.metrics import finite
@@ -129,7 +129,7 @@ def assign_segmentations(
     segmentations : mapping
         Name to (column of its segment, segment -> offer).
     at, seed, eligibility
-        As in `assign`.
+        As in `assign_arms`.
     shares : mapping of str to float, optional
         Name to share; equal by default. With a holdout, of those not held out.
     holdout : float
@@ -143,7 +143,7 @@ def assign_segmentations(
     Raises
     ------
     ParameterError, DataError
-        As in `assign`; if a segment has no offer.
+        As in `assign_arms`; if a segment has no offer.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def assign_segmentations(
     arms = {name: share * (1 - holdout) for name, share in given.items()}
     if holdout:
         arms = {"holdout": holdout, **arms}
-    drawn = assign(
+    drawn = assign_arms(
         some.with_columns(_pair=pair), campaign_id=campaign_id, arms=arms, at=at, seed=seed,
         segment="_pair", eligibility=eligibility,
     )  # fmt: skip

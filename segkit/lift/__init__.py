@@ -1,17 +1,23 @@
 """Lift of a campaign, for whom and at what profit; uplift of customers, and whom to contact."""
 
-from segkit.lift.balance import Balance, SampleRatio, check_balance, sample_ratio
+from segkit.lift.balance import Balance, SampleRatio, check_balance, check_sample_ratio
 from segkit.lift.describing import Change, describe_change
-from segkit.lift.effects import KPIS, Kpi, kpi_table
-from segkit.lift.factorial import Factorial, factorial_effects
+from segkit.lift.effects import KPIS, Kpi, list_kpis
+from segkit.lift.factorial import Factorial, estimate_factorial_effects
 from segkit.lift.measure import measure_lift
-from segkit.lift.money import Money, campaign_profit
-from segkit.lift.outcomes import Outcomes, derive_outcomes, given_outcomes
-from segkit.lift.peeking import DailyLift, daily_lift
-from segkit.lift.policy import SegmentPolicy, segment_policy
+from segkit.lift.money import Money, measure_profit
+from segkit.lift.outcomes import Outcomes, derive_outcomes, read_outcomes
+from segkit.lift.peeking import DailyLift, measure_daily_lift
+from segkit.lift.policy import SegmentPolicy, value_segment_policy
 from segkit.lift.sums import attach_segments
 from segkit.lift.uplift import LEARNERS, Uplift, fit_uplift
-from segkit.lift.uplift_curves import CONVENTIONS, UpliftCurve, coefficient, uplift_at, uplift_curve
+from segkit.lift.uplift_curves import (
+    CONVENTIONS,
+    UpliftCurve,
+    coefficient,
+    compute_uplift_curve,
+    estimate_uplift_at,
+)
 from segkit.lift.verdicts import Lift
 
 __all__ = [
@@ -31,19 +37,19 @@ __all__ = [
     "Uplift",
     "UpliftCurve",
     "attach_segments",
-    "campaign_profit",
     "check_balance",
+    "check_sample_ratio",
     "coefficient",
-    "daily_lift",
+    "compute_uplift_curve",
     "derive_outcomes",
     "describe_change",
-    "factorial_effects",
+    "estimate_factorial_effects",
+    "estimate_uplift_at",
     "fit_uplift",
-    "given_outcomes",
-    "kpi_table",
+    "list_kpis",
+    "measure_daily_lift",
     "measure_lift",
-    "sample_ratio",
-    "segment_policy",
-    "uplift_at",
-    "uplift_curve",
+    "measure_profit",
+    "read_outcomes",
+    "value_segment_policy",
 ]

@@ -90,7 +90,7 @@ class SampleRatio(Result):
 
 
 @takes_frames
-def sample_ratio(
+def check_sample_ratio(
     outcomes: Outcomes | pl.DataFrame,
     planned: Mapping[str, float] | None = None,
     *,
@@ -127,7 +127,7 @@ def sample_ratio(
     Examples
     --------
     >>> rows = pl.DataFrame({"arm": ["a"] * 500 + ["b"] * 500})
-    >>> sample_ratio(rows).level
+    >>> check_sample_ratio(rows).level
     'good'
     """
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes

@@ -125,7 +125,7 @@ def describe_change(
     Parameters
     ----------
     outcomes : Outcomes
-        See `derive_outcomes`. Of `given_outcomes` the metric's column and its ``pre_`` twin, of
+        See `derive_outcomes`. Of `read_outcomes` the metric's column and its ``pre_`` twin, of
         periods of equal length (optionally ``last_year_`` and ``before_last_year_``).
     contacted : str
         Arm of the contacted customers.
@@ -154,11 +154,11 @@ def describe_change(
 
     Examples
     --------
-    >>> from segkit.lift.outcomes import given_outcomes
+    >>> from segkit.lift.outcomes import read_outcomes
     >>> who = pl.DataFrame({"customer_id": list("abcd"), "arm": ["x", "x", "y", "y"],
     ...     "pre_revenue": [1.0, 2.0, 1.0, 2.0]})
     >>> did = pl.DataFrame({"customer_id": list("abcd"), "revenue": [4.0, 4.0, 1.0, 3.0]})
-    >>> both = given_outcomes(who, did, randomised=False)
+    >>> both = read_outcomes(who, did, randomised=False)
     >>> found = describe_change(both, contacted="x", others="y", days=28)
     >>> found.table["change"].to_list()
     [2.5, 0.5, 2.0]

@@ -177,7 +177,7 @@ def choose_metrics(
     return chosen
 
 
-def kpi_table(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
+def list_kpis(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
     """List each key figure with its definition and denominator.
 
     Returns
@@ -188,7 +188,7 @@ def kpi_table(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
 
     Examples
     --------
-    >>> kpi_table()["use"].unique().sort().to_list()
+    >>> list_kpis()["use"].unique().sort().to_list()
     ['causal', 'descriptive']
     """
     rows = [

@@ -300,7 +300,7 @@ def _told(row: Mapping[str, Any], kind: str) -> str:
 
 
 @takes_frames
-def factorial_effects(
+def estimate_factorial_effects(
     outcomes: Outcomes | pl.DataFrame,
     factors: Sequence[str],
     *,
@@ -370,7 +370,7 @@ def factorial_effects(
     >>> rows = [(s, o, y) for s in "ab" for o in "xy" for y in [0] * (80 if s == "a" else 60)
     ...         + [1] * (20 if s == "a" else 40)]
     >>> frame = pl.DataFrame(rows, schema=["subject", "offer", "converted"], orient="row")
-    >>> found = factorial_effects(frame, ["subject", "offer"])
+    >>> found = estimate_factorial_effects(frame, ["subject", "offer"])
     >>> found.table.select("effect", "verdict").rows()
     [('subject b against a', 'higher'), ('offer y against x', 'undecided'), \
 ('subject with offer', 'undecided')]

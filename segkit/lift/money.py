@@ -151,7 +151,7 @@ def _whole(value: float | None, currency: str | None = None) -> str:
 
 
 @takes_frames
-def campaign_profit(
+def measure_profit(
     outcomes: Outcomes | pl.DataFrame,
     *,
     control: str,
@@ -214,13 +214,13 @@ def campaign_profit(
     --------
     >>> rows = pl.DataFrame({"arm": ["mail"] * 50 + ["none"] * 50,
     ...     "revenue": [40.0] * 10 + [0.0] * 40 + [40.0] * 5 + [0.0] * 45})
-    >>> found = campaign_profit(rows, control="none", margin=0.5, cost_per_contact=0.2)
+    >>> found = measure_profit(rows, control="none", margin=0.5, cost_per_contact=0.2)
     >>> round(found.table["added_profit"][0], 2), round(found.table["roi"][0], 2)
     (1.8, 9.0)
     """
     if repeats is not None:
         warnings.warn(
-            "campaign_profit no longer resamples: leave out repeats",
+            "measure_profit no longer resamples: leave out repeats",
             DeprecationWarning,
             stacklevel=2,
         )

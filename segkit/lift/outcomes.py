@@ -202,7 +202,7 @@ class Outcomes(Result):
 
 
 @takes_frames
-def given_outcomes(
+def read_outcomes(
     assignments: pl.DataFrame,
     outcomes: pl.DataFrame,
     *,
@@ -236,7 +236,7 @@ def given_outcomes(
     --------
     >>> who = pl.DataFrame({"customer_id": ["a", "b"], "arm": ["mail", "none"]})
     >>> did = pl.DataFrame({"customer_id": ["a", "b"], "spend": [5.0, 0.0]})
-    >>> given_outcomes(who, did, names={"spend": "revenue"}).frame["revenue"].to_list()
+    >>> read_outcomes(who, did, names={"spend": "revenue"}).frame["revenue"].to_list()
     [5.0, 0.0]
     """
     require_columns(assignments.columns, ["customer_id", "arm"], "the assignments")

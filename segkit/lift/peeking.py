@@ -91,7 +91,7 @@ class DailyLift(Result):
 
 
 @takes_frames
-def daily_lift(
+def measure_daily_lift(
     outcomes: Outcomes | pl.DataFrame,
     *,
     arm: str,
@@ -130,7 +130,8 @@ def daily_lift(
     Examples
     --------
     >>> rows = pl.DataFrame({"arm": ["a"] * 4 + ["b"] * 4, "conversion_day": [1, 2] + [None] * 6})
-    >>> daily_lift(rows, arm="a", control="b", planned_rate=0.2).table["difference"].to_list()
+    >>> daily = measure_daily_lift(rows, arm="a", control="b", planned_rate=0.2)
+    >>> daily.table["difference"].to_list()
     [0.25, 0.5]
     """
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes

@@ -104,7 +104,7 @@ class SegmentPolicy(Result):
 
 
 @takes_frames
-def segment_policy(
+def value_segment_policy(
     frame: pl.DataFrame,
     outcome: str,
     *,
@@ -156,8 +156,9 @@ def segment_policy(
     ...     "arm": ["mail", "mail", "holdout", "holdout"] * (n // 4)})
     >>> moved = (pl.col("segment") == "A") & (pl.col("arm") == "mail")
     >>> people = people.with_columns(bought=moved.cast(pl.Int8))
-    >>> found = segment_policy(people, "bought", treatment="mail", control="holdout", cost=0.1)
-    >>> found.segments.filter("contact")["segment"].to_list()
+    >>> terms = {"treatment": "mail", "control": "holdout", "cost": 0.1}
+    >>> policy = value_segment_policy(people, "bought", **terms)
+    >>> policy.segments.filter("contact")["segment"].to_list()
     ['A']
     """
     if not cost >= 0:

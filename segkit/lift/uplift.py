@@ -14,7 +14,7 @@ from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.labels import label
-from segkit.lift.uplift_curves import UpliftCurve, uplift_curve
+from segkit.lift.uplift_curves import UpliftCurve, compute_uplift_curve
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def fit_uplift(
     folds : int
         Customers of a fold are scored by models fitted to the other folds.
     convention, repeats, level
-        As in `uplift_curve`.
+        As in `compute_uplift_curve`.
     seed : int
 
     Returns
@@ -297,7 +297,7 @@ def fit_uplift(
             "fold": fold,
         }
     )
-    curve = uplift_curve(
+    curve = compute_uplift_curve(
         y, score, treated, convention=convention, repeats=repeats, level=level, seed=seed,
         name=label(outcome), strata=fold,
     )  # fmt: skip

@@ -155,7 +155,7 @@ def coefficient(
     return mine / ideal if ideal else float("nan")
 
 
-def uplift_at(
+def estimate_uplift_at(
     outcome: npt.ArrayLike,
     score: npt.ArrayLike,
     treated: npt.ArrayLike,
@@ -179,7 +179,7 @@ def uplift_at(
 
     Examples
     --------
-    >>> float(uplift_at([1, 0, 0, 1], [4, 1, 3, 2], [1, 1, 0, 0], share=0.5))
+    >>> float(estimate_uplift_at([1, 0, 0, 1], [4, 1, 3, 2], [1, 1, 0, 0], share=0.5))
     1.0
     """
     y, s, t = checked(outcome, score, treated)
@@ -321,7 +321,7 @@ class UpliftCurve(Result):
         )  # fmt: skip
 
 
-def uplift_curve(
+def compute_uplift_curve(
     outcome: npt.ArrayLike,
     score: npt.ArrayLike,
     treated: npt.ArrayLike,
@@ -367,7 +367,7 @@ def uplift_curve(
     >>> rng = np.random.default_rng(0)
     >>> x, t = rng.random(1000), rng.random(1000) < 0.5
     >>> y = rng.random(1000) < 0.1 + 0.2 * x * t
-    >>> round(uplift_curve(y, x, t).coefficient, 8)
+    >>> round(compute_uplift_curve(y, x, t).coefficient, 8)
     0.14678604
     """
     y, s, t = checked(outcome, score, treated)
@@ -447,4 +447,4 @@ def _at(
     return found
 
 
-__all__ = ["UpliftCurve", "area", "uplift_at", "uplift_curve"]
+__all__ = ["UpliftCurve", "area", "compute_uplift_curve", "estimate_uplift_at"]

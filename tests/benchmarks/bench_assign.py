@@ -9,7 +9,7 @@ from datetime import date
 
 import polars as pl
 
-from segkit.campaign import SegmentContract, assign, build_audience
+from segkit.campaign import SegmentContract, assign_arms, build_audience
 from segkit.stats.hashing import unit_hash
 from tests.benchmarks._common import peak_gib
 
@@ -35,9 +35,9 @@ def main() -> None:
     )
     arms = {"holdout": 0.1, "generic": 0.45, "tailored": 0.45}
     more = {"campaign_id": "spring", "arms": arms, "at": date(2025, 3, 1)}
-    made = timed(f"assignment of {many:,} with balance", lambda: assign(
+    made = timed(f"assignment of {many:,} with balance", lambda: assign_arms(
         people, covariates=["spend"], **more))  # fmt: skip
-    timed(f"assignment of {many:,} by quota", lambda: assign(people, method="quota", **more))
+    timed(f"assignment of {many:,} by quota", lambda: assign_arms(people, method="quota", **more))
     some = made.frame.head(listed)
     about = some.select(
         "customer_id", email=pl.concat_str("customer_id", pl.lit("@Example.com")),

@@ -55,8 +55,8 @@ def money(n, rounds):
     frame = make(n)
     for _ in range(rounds):
         started = time.perf_counter()
-        segkit.campaign_profit(frame, control="holdout", margin=0.5, cost_per_contact=0.05)
-        print(f"{n:>10,} customers: campaign_profit in {time.perf_counter() - started:.2f} s")
+        segkit.measure_profit(frame, control="holdout", margin=0.5, cost_per_contact=0.05)
+        print(f"{n:>10,} customers: measure_profit in {time.perf_counter() - started:.2f} s")
 
 
 def against_tea_tasting(n, rounds):

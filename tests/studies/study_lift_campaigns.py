@@ -2,9 +2,10 @@
 
 ``python -m tests.studies.study_lift_campaigns --seeds 400 --jobs 1``: each seed is a campaign of
 4,000 customers in five segments of unequal size, at 50/50 or 90/10, revenue mostly zeros with a
-skewed rest, with a covariate that foretells it. Measured by `measure_lift`, `campaign_profit` and
-`daily_lift`. Half of the campaigns have effects that differ by segment, the others none: there the
-family of segments may alarm in 5%. Last, the sample-ratio test against 51/49 and 50.5/49.5.
+skewed rest, with a covariate that foretells it. Measured by `measure_lift`, `measure_profit` and
+`measure_daily_lift`. Half of the campaigns have effects that differ by segment, the others none:
+there the family of segments may alarm in 5%. Last, the sample-ratio test against 51/49 and
+50.5/49.5.
 """
 
 import numpy as np
@@ -72,7 +73,7 @@ def campaign(seed, arm_share, effect, gains, bases):
     strata = segkit.measure_lift(
         frame, metrics=["revenue"], covariates=["warm"], control="none", overall="stratified"
     )
-    money = segkit.campaign_profit(
+    money = segkit.measure_profit(
         frame, control="none", margin=MARGIN, cost_per_contact=COST
     ).table.row(0, named=True)
 
@@ -86,7 +87,7 @@ def campaign(seed, arm_share, effect, gains, bases):
     here = frame["segment"].value_counts().sort("segment")["count"].to_numpy() / N
     mailed = frame.filter(arm="mail")["segment"].value_counts().sort("segment")["count"].to_numpy()
     at_hand = float(mailed @ gain / mailed.sum())
-    daily = segkit.lift.daily_lift(
+    daily = segkit.lift.measure_daily_lift(
         frame, arm="mail", control="none", planned_rate=level, days=DAYS
     ).table
     day = daily["day"].to_numpy() / DAYS

@@ -10,7 +10,7 @@ archetypes with a quarter of the customers put elsewhere (about what "hard" over
 import numpy as np
 import polars as pl
 
-from segkit.campaign import gains_of_pilot, plan_budget, read_pilot
+from segkit.campaign import estimate_pilot_gains, plan_budget, read_pilot
 from segkit.campaign.pilot import make_trial
 from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.customers import writable
@@ -102,7 +102,7 @@ def planned(found, segment, cell):
     The limits are those that many draws of `plan_budget` tend to.
     """
     sizes = {f"S{k}": int(n) for k, n in enumerate(np.bincount(segment, minlength=5))}
-    gains = gains_of_pilot(found.cells, sizes, COST, paid=True).sort("segment", "offer")
+    gains = estimate_pilot_gains(found.cells, sizes, COST, paid=True).sort("segment", "offer")
     plan = plan_budget(gains, budget=0.6 * COST * len(segment), draws=10).plan
     contacts, loading = plan["contacts"].to_numpy(), np.array(gains["loading"].to_list())
     group = gains["segment"].str.slice(1).cast(int).to_numpy()

@@ -5,7 +5,7 @@
 differ fourfold), baskets (lognormal, log sd .7 or 1.2) and an effect: none, conversion +30%, or
 baskets +30%. Counts of buyers are drawn, then their baskets and orders; half the buyers come from
 the fifth of customers who bought before (the covariate of CUPED). Every metric is judged as
-`measure_lift` and `campaign_profit` judge it, on the sums (three campaigns a cell are run
+`measure_lift` and `measure_profit` judge it, on the sums (three campaigns a cell are run
 through these two functions, row by row, and must agree). Per cell and metric: how often at least
 one segment of a metric without effect is "higher" or "lower" (Holm, .05); how often the intervals
 of all customers and of segments hold the truth, and miss it on the flattering side; how many are
@@ -238,7 +238,7 @@ def check(one, two, found, n_arm, n_control):
         finer = segkit.measure_lift(
             frame, control="none", metrics=["revenue"], covariates=["warm"]
         ).effects.filter(pl.col("segment") != ALL)
-        money = segkit.campaign_profit(
+        money = segkit.measure_profit(
             frame, control="none", margin=MARGIN, cost_per_contact=COST
         ).table.filter(pl.col("segment") != ALL)
         for name in ("conversion", "orders", "revenue", "order value"):
