@@ -60,7 +60,7 @@ class Retention(Result):
     Attributes
     ----------
     cells : polars.DataFrame
-        One row a cohort and age: cohort (first day of the period of first purchase), age
+        One row per cohort and age: cohort (first day of the period of first purchase), age
         (periods since; 0 is the period of acquisition), customers (in the cohort), active
         (who bought in that period), retention_rate with _low and _high (Wilson), revenue (net
         of returns, in that period), revenue_per_customer (cumulated to that period, per
@@ -84,7 +84,7 @@ class Retention(Result):
     level: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the cells, one row a cohort and age."""
+        """Return the cells, one row per cohort and age."""
         return self.cells
 
     @property

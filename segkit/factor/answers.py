@@ -55,7 +55,7 @@ def find_survey_items(frame: pl.DataFrame) -> list[str]:
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent.
+        One row per respondent.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def read_answers(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent.
+        One row per respondent.
     items : sequence of str, optional
         Columns; by default those that `find_survey_items` finds.
     check : bool
@@ -250,12 +250,12 @@ def plot_answers(
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     title: str = "What people answered",
 ) -> Figure:
-    """Draw what people answered as diverging stacked bars, one an item.
+    """Draw what people answered as diverging stacked bars, one per item.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent.
+        One row per respondent.
     items : sequence of str, optional
         By default the frame's rating scales.
     labels : mapping of str to str, optional

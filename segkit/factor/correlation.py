@@ -277,7 +277,7 @@ class Correlations(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a pair of items: ``item``, ``other``, ``correlation``, ``people``."""
+        """One row per pair of items: ``item``, ``other``, ``correlation``, ``people``."""
         first, second = np.triu_indices(len(self.items), 1)
         return pl.DataFrame(
             {
@@ -366,7 +366,7 @@ def correlate_items(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent, one numeric column an item.
+        One row per respondent, one numeric column per item.
     items : sequence of str, optional
         Columns; by default those that look like rating scales (see `find_survey_items`).
     method : str

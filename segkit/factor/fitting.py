@@ -57,7 +57,7 @@ class Adequacy(Result):
     kmo : float
         Kaiser-Meyer-Olkin measure over all items, 0 to 1: correlations against partial ones.
     by_item : polars.DataFrame
-        One row an item: ``item``, ``kmo``, ``squared_multiple_correlation``.
+        One row per item: ``item``, ``kmo``, ``squared_multiple_correlation``.
     bartlett_chi_square, bartlett_degrees, bartlett_p : float, int, float
         Bartlett's test that no items correlate.
     determinant : float
@@ -315,7 +315,7 @@ class LoadingIntervals(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        One row an item and factor: ``item``, ``factor``, ``name``, ``loading``, ``low``, ``high``
+        One row per item and factor: ``item``, ``factor``, ``name``, ``loading``, ``low``, ``high``
         (percentiles), ``se``, ``marks`` (whether the item marks the factor).
     repeats, failed : int
         Resamples asked for, and those that could not be fitted (left out).

@@ -183,7 +183,7 @@ class FactorModel(StoredModel):
         Returns
         -------
         polars.DataFrame
-            One row a factor: ``factor``, ``name``, ``ss_loadings``, ``variance_share`` (of all
+            One row per factor: ``factor``, ``name``, ``ss_loadings``, ``variance_share`` (of all
             items' variance), ``common_share`` (of what the factors explain), ``determinacy``
             (correlation of the regression score with the factor; null for a given matrix).
         """
@@ -206,7 +206,7 @@ class FactorModel(StoredModel):
         return markers(self.items, self.labels, self.loadings, factor)
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row an item: ``item``, ``label``, a loading a factor, communality, uniqueness.
+        """Return one row per item: item, label, a loading per factor, communality, uniqueness.
 
         Items are grouped by the factor that they load on most. ``marks`` names that factor where
         the loading reaches 0.4, and ``complexity`` is Hofmann's (1978) number of factors that an
@@ -284,7 +284,7 @@ class FactorModel(StoredModel):
         return paths(self._long(), links, least=least)
 
     def _long(self) -> pl.DataFrame:
-        """Return one row an item and factor, items by their labels unless two share one."""
+        """Return one row per item and factor, items by their labels unless two share one."""
         rows = self.to_frame()
         name = "label" if rows["label"].n_unique() == rows.height else "item"
         long = rows.with_row_index().unpivot(

@@ -222,13 +222,13 @@ class FactorCount(Result):
     reason : str
         Why, with the dissent.
     votes : polars.DataFrame
-        One row a rule: ``rule``, ``label``, ``n_factors`` (null: no value), ``how``.
+        One row per rule: ``rule``, ``label``, ``n_factors`` (null: no value), ``how``.
     eigenvalues : polars.DataFrame
-        One row an item's rank: ``rank``, ``component``, ``component_chance`` (the reference's
+        One row per item's rank: ``rank``, ``component``, ``component_chance`` (the reference's
         percentile), ``factor``, ``factor_chance``, ``map`` (Velicer's criterion with ``rank``
         components taken out; null where undefined).
     fits : polars.DataFrame
-        One row a number of factors: ``n_factors``, ``chi_square``, ``degrees``, ``rmsea``,
+        One row per number of factors: ``n_factors``, ``chi_square``, ``degrees``, ``rmsea``,
         ``tli``, ``cfi``, ``srmr``, ``bic``, ``heywood``.
     map_at_zero : float
         Velicer's criterion with nothing taken out.

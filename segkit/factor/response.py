@@ -33,10 +33,10 @@ class Response(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        One row a stratum: ``stratum``, ``customers``, ``respondents``, ``response_rate``, ``low``,
-        ``high`` (95% Wilson), ``weight`` (null where nobody answered).
+        One row per stratum: ``stratum``, ``customers``, ``respondents``, ``response_rate``,
+        ``low``, ``high`` (95% Wilson), ``weight`` (null where nobody answered).
     weights : polars.DataFrame
-        One row a respondent: ``customer_id``, ``weight``; their mean is 1.
+        One row per respondent: ``customer_id``, ``weight``; their mean is 1.
     by : tuple of str
         Columns that the strata are made of.
     customers, respondents : int
@@ -61,7 +61,7 @@ class Response(Result):
     strangers: int
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a stratum."""
+        """Return one row per stratum."""
         return self.table
 
     @property
@@ -120,9 +120,9 @@ def compute_response_rates(
     Parameters
     ----------
     population : polars.DataFrame
-        One row a customer: ``customer_id`` and the columns ``by``.
+        One row per customer: ``customer_id`` and the columns ``by``.
     survey : polars.DataFrame
-        One row a respondent: ``customer_id``.
+        One row per respondent: ``customer_id``.
     by : str or sequence of str
         Columns known of every customer; a null is a stratum "unknown" of its own.
 
@@ -148,7 +148,7 @@ def compute_response_rates(
                               separator=" / "),
     )  # fmt: skip
     if named["customer_id"].n_unique() < named.height:
-        raise DataError("expected one row a customer in the population; some come twice")
+        raise DataError("expected one row per customer in the population; some come twice")
     who = survey.select("customer_id").unique(maintain_order=True)
     here = who.join(named, on="customer_id", how="inner", maintain_order="left")
     if here.is_empty():
@@ -200,7 +200,7 @@ class Voice(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        One row a group, all respondents first: ``group``, ``people`` (who rated), ``effective``
+        One row per group, all respondents first: ``group``, ``people`` (who rated), ``effective``
         (people that the weights leave, equal to ``people`` without weights), ``value``, ``low``,
         ``high``; for NPS in points from -100 to 100 with ``promoter_share``, ``passive_share``,
         ``detractor_share``; for CSAT the share of satisfied people with ``mean`` (of the scale).
@@ -222,7 +222,7 @@ class Voice(Result):
     weighted: bool
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a group."""
+        """Return one row per group."""
         return self.table
 
     @property
@@ -293,7 +293,7 @@ def rate_recommendation(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent.
+        One row per respondent.
     column : str
         Answers from 0 to 10.
     by : str, optional

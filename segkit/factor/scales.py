@@ -101,11 +101,11 @@ class Reliability(Result):
     Attributes
     ----------
     scales : polars.DataFrame
-        One row a scale: ``scale``, ``items`` (their number), ``people``, ``alpha``, ``alpha_low``,
-        ``alpha_high``, ``omega_total``, ``omega_hierarchical`` (null below 6 items), ``mean_r``;
-        null where the sum of a scale's items does not vary.
+        One row per scale: ``scale``, ``items`` (their number), ``people``, ``alpha``,
+        ``alpha_low``, ``alpha_high``, ``omega_total``, ``omega_hierarchical`` (null below 6
+        items), ``mean_r``; null where the sum of a scale's items does not vary.
     items : polars.DataFrame
-        One row an item: ``scale``, ``item``, ``reversed``, ``item_rest_r`` (correlation with the
+        One row per item: ``scale``, ``item``, ``reversed``, ``item_rest_r`` (correlation with the
         sum of the others), ``alpha_if_dropped`` (null in a scale of two).
     level : float
         Of alpha's interval.
@@ -116,7 +116,7 @@ class Reliability(Result):
     level: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a scale."""
+        """Return one row per scale."""
         return self.scales
 
     @property
@@ -177,7 +177,7 @@ def estimate_reliability(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a respondent.
+        One row per respondent.
     scales : mapping of str to sequence of str, or sequence of str
         Scale to its items (see `derive_scales`); a sequence is one scale.
     reverse : iterable of str

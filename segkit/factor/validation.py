@@ -31,8 +31,9 @@ def derive_claims(
     Parameters
     ----------
     markers : polars.DataFrame
-        One row a segment and variable, as `Profile.markers`: ``segment``, ``variable``, ``marker``
-        (yes/no), ``direction`` (above, below), ``strength``; ``segment_name`` if there is one.
+        One row per segment and variable, as `Profile.markers`: ``segment``, ``variable``,
+        ``marker`` (yes/no), ``direction`` (above, below), ``strength``; ``segment_name`` if there
+        is one.
     pairs : sequence of str
         "variable: item": who is marked by more of the variable should agree more to the item;
         "variable: -item": should agree less. Variables that mark no segment claim nothing.
@@ -159,7 +160,7 @@ class Validation(Result):
     Attributes
     ----------
     table : polars.DataFrame
-        One row a claim: ``claim`` in words, ``segment``, ``item``, ``direction``, ``people`` (of
+        One row per claim: ``claim`` in words, ``segment``, ``item``, ``direction``, ``people`` (of
         the segment who answered), ``difference`` (segment's mean answer less everyone else's),
         ``low``, ``high`` (Welch), ``verdict`` (confirmed, contradicted, undecided, not asked).
     agreement, low, high : float
@@ -183,7 +184,7 @@ class Validation(Result):
     level: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a claim."""
+        """Return one row per claim."""
         return self.table
 
     @property

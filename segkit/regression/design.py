@@ -112,13 +112,13 @@ def make_design(
     """Turn columns, or a formula's right side, into the matrix of a regression.
 
     Numbers enter as they are (``log``: as log(1 + x)), yes/no columns as 0 and 1, text by
-    treatment coding: one column a level against the commonest one, or the one in ``baselines``.
+    treatment coding: one column per level against the commonest one, or the one in ``baselines``.
     Rows with a gap (null or NaN) in a column that is used are left out and counted.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a unit of analysis.
+        One row per unit of analysis.
     outcome : str
         Numeric or yes/no column.
     predictors : sequence of str, or str
@@ -340,7 +340,7 @@ class Collinearity(Result):
     Attributes
     ----------
     predictors : polars.DataFrame
-        One row a predictor, as given: predictor, label, columns (of the matrix), vif (variance
+        One row per predictor, as given: predictor, label, columns (of the matrix), vif (variance
         inflation factor; for several columns the generalised one to the power 1/columns, on the
         same scale: Fox & Monette 1992), r2_others (share of its variance that the others explain;
         null for several columns).
@@ -355,7 +355,7 @@ class Collinearity(Result):
     n_rows: int
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a predictor."""
+        """Return one row per predictor."""
         return self.predictors
 
     @property
@@ -408,7 +408,7 @@ def measure_collinearity(
     Parameters
     ----------
     frame : polars.DataFrame or DriverTable
-        One row a unit of analysis; rows with gaps are left out.
+        One row per unit of analysis; rows with gaps are left out.
     predictors, log, labels
         As in `segkit.fit_drivers`.
 

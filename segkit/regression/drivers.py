@@ -27,7 +27,7 @@ _NAMED = 4
 
 
 def effects_of(fit: Fit, design: Design, vif: pl.DataFrame, level: float) -> pl.DataFrame:
-    """Return one row a column of the matrix, the strongest first (see `Drivers.effects`)."""
+    """Return one row per column of the matrix, the strongest first (see `Drivers.effects`)."""
     from scipy import stats
 
     sd = design.X.std(axis=0)
@@ -119,7 +119,7 @@ class Drivers(Result):
     Attributes
     ----------
     effects : polars.DataFrame
-        One row a column of the matrix, the strongest first: term, predictor, label, kind
+        One row per column of the matrix, the strongest first: term, predictor, label, kind
         (number, log, yes or no, level), contrast (what is compared), estimate (on the scale of
         logs or log odds, per unit), std_error, low, high, p_value, p_holm (over all columns),
         ratio, ratio_low, ratio_high (by which the mean outcome, or the odds, multiply per unit),
@@ -179,7 +179,7 @@ class Drivers(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a column of the matrix."""
+        """Return one row per column of the matrix."""
         return self.effects
 
     @property
@@ -307,7 +307,7 @@ def fit_drivers(
     Parameters
     ----------
     table : polars.DataFrame or DriverTable
-        One row a customer. A `DriverTable` says when predictors and outcome were measured.
+        One row per customer. A `DriverTable` says when predictors and outcome were measured.
     outcome : str
         Column of counts, positive amounts, or yes/no.
     predictors : sequence of str, or str

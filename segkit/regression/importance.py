@@ -164,7 +164,7 @@ class Importance(Result):
     Attributes
     ----------
     shares : polars.DataFrame
-        One row a predictor, the largest first: predictor, label, r2 (its share of the outcome's
+        One row per predictor, the largest first: predictor, label, r2 (its share of the outcome's
         variance: the gain in R squared averaged over all orders of entry), r2_low, r2_high, share
         (of what is explained), share_low, share_high, rank_low, rank_high (limits of its rank),
         alone (R squared of it alone), last (what it adds to all others), vif.
@@ -196,7 +196,7 @@ class Importance(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a predictor."""
+        """Return one row per predictor."""
         return self.shares
 
     @property
@@ -271,7 +271,7 @@ def measure_importance(
     Parameters
     ----------
     frame : polars.DataFrame or DriverTable
-        One row a unit of analysis; rows with gaps are left out and counted.
+        One row per unit of analysis; rows with gaps are left out and counted.
     outcome : str
         Numeric or yes/no column.
     predictors : sequence of str

@@ -64,7 +64,7 @@ class DriverTable(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        One row a customer known on the cut date: the features, then later_orders (orders with a
+        One row per customer known on the cut date: the features, then later_orders (orders with a
         sale), later_spend (net of returns), later_buyer and churned (1 or 0).
     features : tuple of str
         The features' names.
@@ -83,7 +83,7 @@ class DriverTable(Result):
     definitions: pl.DataFrame
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a customer."""
+        """Return one row per customer."""
         return self.frame
 
     @property

@@ -100,7 +100,7 @@ class PricePanel:
     Attributes
     ----------
     cells : polars.DataFrame
-        One row a product x stratum x price (x segment): product_id, category, stratum (code of
+        One row per product x stratum x price (x segment): product_id, category, stratum (code of
         the period and, within it, of promotion days), price, days (that the product was on sale
         at that price in the stratum), segment, lines (sale lines), units.
     first_day, last_day : datetime.date

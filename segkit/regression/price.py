@@ -173,7 +173,7 @@ class PriceResponse(Result):
     Attributes
     ----------
     elasticities : polars.DataFrame
-        One row for all customers, then one a segment: segment, elasticity (per cent more
+        One row for all customers, then one per segment: segment, elasticity (per cent more
         purchases for one per cent more price), std_error, low, high, p_value (against no
         response), change_10 (share by which purchases change at prices 10% higher), change_10_low,
         change_10_high, lines, products (with a sale), clusters (products that bear on the
@@ -214,7 +214,7 @@ class PriceResponse(Result):
     notes: tuple[str, ...]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row for all customers and one a segment."""
+        """Return one row for all customers and one per segment."""
         return self.elasticities
 
     @property

@@ -38,7 +38,7 @@ def find_natural_cuts(values: np.ndarray, bins: int) -> tuple[float, ...]:
     Parameters
     ----------
     values : numpy.ndarray
-        Finite values, one a customer.
+        Finite values, one per customer.
     bins : int
         Number of bins; with fewer distinct values, the spare bins stay empty at the top.
 
@@ -272,7 +272,7 @@ def find_quantile_cuts(values: np.ndarray, bins: int, ties: Ties = "down") -> tu
     Parameters
     ----------
     values : numpy.ndarray
-        Finite values, one a customer.
+        Finite values, one per customer.
     bins : int
         Number of bins, 2 to 20.
     ties : {"down", "up", "midrank", "rfm"}

@@ -42,7 +42,7 @@ class Customers:
     Attributes
     ----------
     table : polars.DataFrame
-        customer_id, recency_days, frequency, monetary; one row a customer, sorted.
+        customer_id, recency_days, frequency, monetary; one row per customer, sorted.
     as_of : date or None
         The day they stand at; None for a customer table that came without one.
     monetary : str
@@ -72,7 +72,7 @@ def last_day(orders: pl.DataFrame | pl.LazyFrame) -> date:
 def build_rfm_table(
     orders: pl.DataFrame | pl.LazyFrame, *, as_of: date, monetary: Monetary = "net"
 ) -> pl.DataFrame:
-    """Add up clean order lines to one row a customer, in one lazy pass.
+    """Add up clean order lines to one row per customer, in one lazy pass.
 
     An order is a distinct order id with at least one line that is not a return; two orders on
     one day are two. Returns neither are orders nor renew recency; they lower ``"net"``
@@ -183,7 +183,7 @@ def _check_table(table: pl.DataFrame) -> None:
         raise DataError("the customer table has no rows")
     twice = table.height - table["customer_id"].n_unique()
     if twice:
-        raise DataError(f"{twice:,} customers come more than once; one row a customer is expected")
+        raise DataError(f"{twice:,} customers come more than once; expected one row per customer")
     for name in TABLE[1:]:
         kind = table.schema[name]
         if not kind.is_numeric():
@@ -233,7 +233,7 @@ class RFM(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        One row a customer, sorted: customer_id, recency_days (days), frequency (orders),
+        One row per customer, sorted: customer_id, recency_days (days), frequency (orders),
         monetary (money), r, f, m (scores, 1 is worst), rfm (the scores in one text, as "543",
         with dashes where a score can exceed 9), segment; scores and segment are null for
         customers without a purchase.
@@ -242,11 +242,12 @@ class RFM(Result):
     rules : RuleSet
         The table of segments.
     segments : polars.DataFrame
-        One row a segment in the table's order (empty ones too): segment, customers, customer_share,
-        revenue (sum of monetary), revenue_share, and median recency_days, frequency and monetary,
-        each with _low and _high, an order-statistic interval of at least 95%.
+        One row per segment in the table's order (empty ones too): segment, customers,
+        customer_share, revenue (sum of monetary), revenue_share, and median recency_days,
+        frequency and monetary, each with _low and _high, an order-statistic interval of at
+        least 95%.
     bins : polars.DataFrame
-        One row a dimension and score: dimension, score, from_value, to_value (exclusive; null
+        One row per dimension and score: dimension, score, from_value, to_value (exclusive; null
         for none), customers, customer_share; a score that nobody can get has equal ends.
     as_of : date or None
         The day recency is counted to; None for a customer table that came without one.

@@ -124,14 +124,14 @@ class MicroSegments(Result):
     Attributes
     ----------
     segments : polars.DataFrame
-        One row a segment: segment, condition, customers, customer_share with _low and _high
+        One row per segment: segment, condition, customers, customer_share with _low and _high
         (Wilson, 95%), revenue, revenue_share (null without a value column), alone (customers
         in no other segment).
     overlap : polars.DataFrame
-        One row a pair, both ways and with itself: segment, other, customers (in both),
+        One row per pair, both ways and with itself: segment, other, customers (in both),
         share_of_segment (of the first one's customers; null for an empty one).
     members : polars.DataFrame
-        customer_id (where the frame has it) and one Boolean column a segment.
+        customer_id (where the frame has it) and one Boolean column per segment.
     rules : RuleSet
         The conditions.
     customers : int
@@ -215,7 +215,7 @@ def find_micro_segments(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a customer, with the columns that the conditions read.
+        One row per customer, with the columns that the conditions read.
     rules : RuleSet or mapping of str to str
         Conditions by name; they may overlap. A null meets no comparison.
     value : str or None
@@ -333,7 +333,7 @@ class Concentration(Result):
     negative: int
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a measure: measure, value, low, high."""
+        """Return one row per measure: measure, value, low, high."""
         return pl.DataFrame(
             {
                 "measure": [f"revenue share of the top {self.top:.0%}", "Gini coefficient"],
@@ -399,7 +399,7 @@ def measure_concentration(
     Parameters
     ----------
     table : polars.DataFrame
-        One row a customer.
+        One row per customer.
     value : str
         The column of revenue; nulls are left out, negative values count as zero.
     top : float

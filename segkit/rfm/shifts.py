@@ -41,13 +41,13 @@ class Sensitivity(Result):
     Attributes
     ----------
     shifts : polars.DataFrame
-        One row a variant: variant (what is changed), customers (scored in both), score_changed
+        One row per variant: variant (what is changed), customers (scored in both), score_changed
         and segment_changed (customers who move) and their shares; score_changed is null where
         the number of bins differs. For "cut-points redrawn" these are medians over bootstrap
         samples of customers, and low_share to high_share holds 95% of the samples' shares of
         changed segments.
     flows : polars.DataFrame
-        One row a variant and move: variant, from_segment, to_segment, customers (movers only;
+        One row per variant and move: variant, from_segment, to_segment, customers (movers only;
         the redrawn cut-points have none).
     baseline : str
         The scoring that is compared with.

@@ -320,7 +320,7 @@ class RuleCheck(Result):
     policy : str
         The rule set's policy.
     regions : polars.DataFrame
-        One row a region: problem ("gap" or "overlap"), rules (the names that match there),
+        One row per region: problem ("gap" or "overlap"), rules (the names that match there),
         where (the region in words), example (a point in it), points (how many values the
         region holds; null for infinitely many), customers (of the frame; null without one).
     gap_points, overlap_points : int or None

@@ -237,7 +237,7 @@ class RuleSet:
         return "\n".join(rule.text for rule in self.rules)
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a rule: segment, condition (in words that `parse` reads), priority."""
+        """Return one row per rule: segment, condition (in words that `parse` reads), priority."""
         return pl.DataFrame(
             [(rule.name, write(rule.condition), rule.priority) for rule in self.rules],
             schema={"segment": pl.String, "condition": pl.String, "priority": pl.Int64},
@@ -246,7 +246,7 @@ class RuleSet:
 
     @takes_frames
     def matches(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return one Boolean column a rule, rows as in ``frame``; unknown counts as false.
+        """Return one Boolean column per rule, rows as in ``frame``; unknown counts as false.
 
         Raises
         ------

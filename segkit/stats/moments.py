@@ -210,7 +210,7 @@ def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
     Parameters
     ----------
     pairs : list of PairOfMeans
-        One a stratum.
+        One per stratum.
     weights : array
         Customers of each stratum, over both groups.
 
