@@ -205,14 +205,24 @@ def stability_of(
     refit = METHODS[settings.method].refit
     if not refit:
         return compare_methods(
-            table, features=settings.features, k=settings.k, methods=[settings.method],
-            transform=found.model.transform, refits=refits, seed=settings.seed,
-        )  # fmt: skip
+            table,
+            features=settings.features,
+            k=settings.k,
+            methods=[settings.method],
+            transform=found.model.transform,
+            refits=refits,
+            seed=settings.seed,
+        )
     X = found.model.transform.apply(customer_rows(table, settings.features))
     return assess_stability(
-        X, k_range=[found.k], method=refit, n_boot=refits, n_splits=FEW_SPLITS,
-        segments=found.assignments["segment"], seed=settings.seed,
-    )  # fmt: skip
+        X,
+        k_range=[found.k],
+        method=refit,
+        n_boot=refits,
+        n_splits=FEW_SPLITS,
+        segments=found.assignments["segment"],
+        seed=settings.seed,
+    )
 
 
 def suggested(

@@ -18,9 +18,13 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
 WIDE = {"description_width": "initial"}
 PARTS = {
-    "segments": "Segments", "map": "Map", "profile": "Profile", "number": "How many?",
-    "stability": "Stability", "export": "Export",
-}  # fmt: skip
+    "segments": "Segments",
+    "map": "Map",
+    "profile": "Profile",
+    "number": "How many?",
+    "stability": "Stability",
+    "export": "Export",
+}
 ASK_NUMBER = "<p>Which number of segments do the criteria speak for?</p>"
 ASK_STABILITY = "<p>Do the segments come out again on other customers like these?</p>"
 # The picture for pages without a kernel stands in the output before; it goes while this is there.
@@ -109,12 +113,18 @@ class Panel:
         settings = self._explorer.settings
         self.method = widgets.Dropdown(
             options=[(each.words, name) for name, each in METHODS.items()],
-            value=settings.method, description="Method", style=WIDE,
-        )  # fmt: skip
+            value=settings.method,
+            description="Method",
+            style=WIDE,
+        )
         self.k = widgets.BoundedIntText(
-            value=settings.k, min=LEAST, max=MOST, description="Number of segments", style=WIDE,
+            value=settings.k,
+            min=LEAST,
+            max=MOST,
+            description="Number of segments",
+            style=WIDE,
             layout=widgets.Layout(width="17em"),
-        )  # fmt: skip
+        )
         row = widgets.Layout(width="auto", margin="0")
         self.features = {
             name: widgets.Checkbox(
@@ -123,9 +133,11 @@ class Panel:
             for name in self._explorer.usable
         }
         grid = widgets.Layout(
-            grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))", max_height="11em",
-            overflow="auto", width="100%",
-        )  # fmt: skip
+            grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))",
+            max_height="11em",
+            overflow="auto",
+            width="100%",
+        )
         self._count = widgets.HTML()
         for control in (self.method, self.k, *self.features.values()):
             control.observe(self._changed, "value")
@@ -135,15 +147,20 @@ class Panel:
     def _buttons(self) -> Any:
         explorer = self._explorer
         self.refits = widgets.BoundedIntText(
-            value=REFITS, min=4, max=500, description="Refits",
-            style=WIDE, layout=widgets.Layout(width="10em"),
-        )  # fmt: skip
+            value=REFITS,
+            min=4,
+            max=500,
+            description="Refits",
+            style=WIDE,
+            layout=widgets.Layout(width="10em"),
+        )
         self.stop = _button("Stop", "End what is being worked out", explorer.stop)
         self.refit = _button("Fit again", "Work out these settings once more", explorer.refit)
         self.assess = _button(
-            "Assess stability", "Repeat the segmentation on resampled customers",
+            "Assess stability",
+            "Repeat the segmentation on resampled customers",
             lambda: explorer.assess(self.refits.value),
-        )  # fmt: skip
+        )
         self.suggest = _button("Compare numbers", "Let every criterion vote", explorer.suggest)
         self.take = _button("Use that number", "Set the number suggested", self._take)
         self.measure = widgets.ToggleButtons(options=["mean", "median"], description="Values")
@@ -152,9 +169,11 @@ class Panel:
             description="File name", placeholder="made from the settings", style=WIDE
         )
         self.ending = widgets.Dropdown(
-            options=FILES, description="Assignments as", style=WIDE,
+            options=FILES,
+            description="Assignments as",
+            style=WIDE,
             layout=widgets.Layout(width="14em"),
-        )  # fmt: skip
+        )
         self.save = _button("Save model and assignments", "Write both files", self._save)
         self.code = widgets.Textarea(
             description="Code",

@@ -28,6 +28,7 @@ from segkit.plot.figure import (
     head,
     legend,
     name_axis,
+    note,
     number_axis,
     styles,
     words,
@@ -209,12 +210,11 @@ def _annotate_bars(
     for place, value, end in zip(at, values, ends, strict=True):
         away = 4 if value >= 0 else -4
         across, up = "left" if value >= 0 else "right", "bottom" if value >= 0 else "top"
-        axes.annotate(
+        note(
+            axes,
             write(float(value), in_percent),
             (end, place) if horizontal else (place, end),
             (away, 0) if horizontal else (0, away),
-            textcoords="offset points",
-            fontsize=9,
             ha=across if horizontal else "center",
             va="center" if horizontal else up,
             bbox=CLEAR,
@@ -297,9 +297,15 @@ def panel_bars(
         head(figure, title)
     shown = data.filter(pl.col(highlight)) if highlight else data
     text = alt or describe(
-        "Panels of bars", shown if shown.height else data, y, by=[panel, x], title=title,
-        percent=percent, label=y_label, left_out=frame.height - data.height,
-    )  # fmt: skip
+        "Panels of bars",
+        shown if shown.height else data,
+        y,
+        by=[panel, x],
+        title=title,
+        percent=percent,
+        label=y_label,
+        left_out=frame.height - data.height,
+    )
     if highlight and alt is None:
         text += f" {number(shown.height)} of {number(data.height)} bars are highlighted."
     return Figure(figure, text, data)

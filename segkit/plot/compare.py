@@ -23,6 +23,7 @@ from segkit.plot.figure import (
     head,
     legend,
     name_axis,
+    note,
     number_axis,
     styles,
     words,
@@ -119,9 +120,15 @@ def _draw_intervals(
     value, low, high = (part.get_column(c).cast(pl.Float64).to_numpy() for c in columns)
     reach = np.nan_to_num(np.clip(np.vstack([value - low, high - value]), 0.0, None))
     return axes.errorbar(
-        value, at, xerr=reach, fmt=style.marker, color=style.colour, markersize=6,
-        elinewidth=1.8, capsize=3,
-    )  # fmt: skip
+        value,
+        at,
+        xerr=reach,
+        fmt=style.marker,
+        color=style.colour,
+        markersize=6,
+        elinewidth=1.8,
+        capsize=3,
+    )
 
 
 def _told(row: tuple[float | None, ...], in_percent: bool) -> str:
@@ -134,10 +141,7 @@ def _write_intervals(
     axes: Axes, part: pl.DataFrame, columns: tuple[str, str, str], at: np.ndarray, in_percent: bool
 ) -> None:
     for row, y in zip(part.select(columns).iter_rows(), at, strict=True):
-        axes.annotate(
-            _told(row, in_percent), (1.0, y), (6, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=9,
-        )  # fmt: skip
+        note(axes, _told(row, in_percent), (1.0, y), (6, 0), edge="x")
 
 
 def _describe_intervals(
@@ -152,9 +156,15 @@ def _describe_intervals(
     keys = [key for key in by if key]
     if data.height > 2 * MOST_NAMED:
         return describe(
-            "Estimates with intervals", data, columns[0], by=keys, title=title,
-            percent=in_percent, label=label, left_out=left_out,
-        )  # fmt: skip
+            "Estimates with intervals",
+            data,
+            columns[0],
+            by=keys,
+            title=title,
+            percent=in_percent,
+            label=label,
+            left_out=left_out,
+        )
     told = "; ".join(
         f"{', '.join(str(row[k]) for k in keys)} "
         f"{_told(tuple(row[c] for c in columns), in_percent)}"
@@ -219,9 +229,15 @@ def stacked(
             width = np.zeros(len(names))
             width[[place[v] for v in rows.get_column(x)]] = rows.get_column(column).to_numpy()
             handle = axes.barh(
-                range(len(names)), width, 0.74, left=start, color=style.colour,
-                hatch=style.hatch, edgecolor="white", linewidth=0.8,
-            )  # fmt: skip
+                range(len(names)),
+                width,
+                0.74,
+                left=start,
+                color=style.colour,
+                hatch=style.hatch,
+                edgecolor="white",
+                linewidth=0.8,
+            )
             _write_parts(axes, start, width, float(wholes.get_column(value).max()), normalise)  # type: ignore[arg-type]
             handles.append(handle)
             start = start + width
@@ -234,9 +250,15 @@ def stacked(
         legend(axes, handles, parts, words(part))
         head(figure, title)
     text = alt or describe(
-        "Stacked bars", data, column, by=[x, part], title=title, percent=normalise,
-        label=y_label or default, left_out=frame.height - data.height,
-    )  # fmt: skip
+        "Stacked bars",
+        data,
+        column,
+        by=[x, part],
+        title=title,
+        percent=normalise,
+        label=y_label or default,
+        left_out=frame.height - data.height,
+    )
     return Figure(figure, text, data)
 
 
@@ -248,9 +270,14 @@ def _write_parts(
         if size / (1.0 if normalise else longest) < 0.09:
             continue
         axes.text(
-            left + size / 2, i, f"{size:.0%}" if normalise else write(float(size), False),
-            ha="center", va="center", fontsize=9, bbox={**CLEAR, "alpha": 0.85, "pad": 1.2},
-        )  # fmt: skip
+            left + size / 2,
+            i,
+            f"{size:.0%}" if normalise else write(float(size), False),
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox={**CLEAR, "alpha": 0.85, "pad": 1.2},
+        )
 
 
 def waterfall(
@@ -305,10 +332,13 @@ def waterfall(
             axes.plot([ends[i], ends[i]], [i - 0.35, i + 1.35], color=GREY, linewidth=0.8)
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
-            axes.annotate(
-                sign + write(float(value), in_percent), (max(left[i], left[i] + value), i), (4, 0),
-                textcoords="offset points", va="center", fontsize=9, bbox=CLEAR,
-            )  # fmt: skip
+            note(
+                axes,
+                sign + write(float(value), in_percent),
+                (max(left[i], left[i] + value), i),
+                (4, 0),
+                bbox=CLEAR,
+            )
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.margins(x=0.14)
         name_axis(axes.yaxis, places.tolist(), data.get_column(x).to_list(), 34)
@@ -317,9 +347,15 @@ def waterfall(
         number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
         head(figure, title)
     text = alt or describe(
-        "Waterfall", data, y, by=[x], title=title, percent=percent, label=y_label,
+        "Waterfall",
+        data,
+        y,
+        by=[x],
+        title=title,
+        percent=percent,
+        label=y_label,
         left_out=frame.height - steps.height,
-    )  # fmt: skip
+    )
     return Figure(figure, text, data)
 
 
@@ -401,8 +437,10 @@ def likert(
         axes.set_xticks(ticks, [f"{abs(tick) * 100:.0f}%" for tick in ticks])
         head(figure, title)
     below, above = grid[:, :half].sum(axis=1), grid[:, -half:].sum(axis=1)
-    told = [f"{name} {percent(a)} {low}, {percent(b)} {high}"
-            for name, a, b in zip(items, below, above, strict=True)]  # fmt: skip
+    told = [
+        f"{name} {percent(a)} {low}, {percent(b)} {high}"
+        for name, a, b in zip(items, below, above, strict=True)
+    ]
     start = f"{title.rstrip('.')}. " if title else ""
     ends = f"{steps[0]:g} to {steps[-1]:g}"
     scale = f"those given ({ends})" if answers is None else f"the scale from {ends}"
@@ -436,5 +474,10 @@ def _draw(
         axes.barh(places, grid[:, j], 0.78, left=start, color=colour, label=word)
         start = start + grid[:, j]
     axes.axvline(0, color=GREY, linewidth=0.9)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(answers),
-                columnspacing=1.2, handlelength=1.2)  # fmt: skip
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=len(answers),
+        columnspacing=1.2,
+        handlelength=1.2,
+    )

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
-from segkit.plot.figure import GREY, MAX_GROUPS, Figure, canvas, legend, styles
+from segkit.plot.figure import GREY, MAX_GROUPS, Figure, canvas, legend, note, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,8 +81,7 @@ def dendrogram(
         if cut is not None:
             axes.axhline(cut, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
             text = f"cut into {k}"
-            axes.annotate(text, (1, cut), (-2, 3), xycoords=("axes fraction", "data"),
-                          textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
+            note(axes, text, (1, cut), (-2, 3), edge="x", ha="right", va="baseline")
         _label_feet(axes, feet, n, unit)
         _label_groups(axes, feet, names, colours)
         axes.set_ylabel("height of the merge (Ward's distance)")
@@ -129,10 +128,18 @@ def _top(
         height = float(linkage[row, 2])
         nodes[n + row] = _Node((a.x + b.x) / 2, height, a.leaves + b.leaves, group)
         merges.append(
-            {"left": a.x, "right": b.x, "left_height": a.height, "right_height": b.height,
-             "height": height, "leaves": a.leaves + b.leaves, "group": group,
-             "left_group": a.group, "right_group": b.group}
-        )  # fmt: skip
+            {
+                "left": a.x,
+                "right": b.x,
+                "left_height": a.height,
+                "right_height": b.height,
+                "height": height,
+                "leaves": a.leaves + b.leaves,
+                "group": group,
+                "left_group": a.group,
+                "right_group": b.group,
+            }
+        )
     return feet, merges
 
 
@@ -150,10 +157,15 @@ def _draw(axes: Axes, merges: list[dict[str, float | int]], colours: list[str]) 
 
     for m in merges:
         for side in ("left", "right"):
-            axes.plot([m[side]] * 2, [m[f"{side}_height"], m["height"]],
-                      color=colour(m[f"{side}_group"]), linewidth=1.4)  # fmt: skip
-        axes.plot([m["left"], m["right"]], [m["height"]] * 2,
-                  color=colour(m["group"]), linewidth=1.4)  # fmt: skip
+            axes.plot(
+                [m[side]] * 2,
+                [m[f"{side}_height"], m["height"]],
+                color=colour(m[f"{side}_group"]),
+                linewidth=1.4,
+            )
+        axes.plot(
+            [m["left"], m["right"]], [m["height"]] * 2, color=colour(m["group"]), linewidth=1.4
+        )
 
 
 def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
@@ -162,9 +174,17 @@ def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
     if len(feet) < n:
         axes.set_xlabel(f"{unit} in each branch", labelpad=24)
         for foot in feet:
-            axes.annotate(f"{foot.leaves:,}", (foot.x, 0), (0, -3), textcoords="offset points",
-                          ha="center", va="top", rotation=90, fontsize=7,
-                          color=GREY)  # fmt: skip
+            note(
+                axes,
+                f"{foot.leaves:,}",
+                (foot.x, 0),
+                (0, -3),
+                ha="center",
+                va="top",
+                rotation=90,
+                fontsize=7,
+                color=GREY,
+            )
 
 
 def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: list[str]) -> None:

@@ -15,6 +15,7 @@ from segkit.plot.figure import (
     Figure,
     canvas,
     head,
+    note,
     number_axis,
     spread,
     wrap,
@@ -81,19 +82,29 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     above = int(over.argmin()) if not over.all() else len(over)
     axes.plot(rank, values, color=_AGREE, linewidth=1.6)
     axes.plot(rank, chance, color=GREY, linewidth=1.4, linestyle=(0, (4, 3)))
-    axes.plot(rank[above:], values[above:], "o", markersize=4.5, markerfacecolor="white",
-              color=_AGREE)  # fmt: skip
+    axes.plot(
+        rank[above:], values[above:], "o", markersize=4.5, markerfacecolor="white", color=_AGREE
+    )
     axes.plot(rank[:above], values[:above], "o", markersize=6.5, color=_REFUSE)
     at = min(len(rank) - 1, max(above + 1, len(rank) // 2))
-    axes.annotate(
+    note(
+        axes,
         f"{percent(percentile, places=0)} of chance\nlies below this line",
-        (rank[at], chance[at]), (0, 14), textcoords="offset points", fontsize=8.5, color=GREY,
-    )  # fmt: skip
+        (rank[at], chance[at]),
+        (0, 14),
+        fontsize=8.5,
+        color=GREY,
+        va="baseline",
+    )
     if above:
-        axes.annotate(
-            f"{above} above chance", (rank[above - 1], values[above - 1]), (8, 6),
-            textcoords="offset points", fontsize=9, color="#a34a00", va="bottom",
-        )  # fmt: skip
+        note(
+            axes,
+            f"{above} above chance",
+            (rank[above - 1], values[above - 1]),
+            (8, 6),
+            color="#a34a00",
+            va="bottom",
+        )
     number_axis(axes.xaxis, "Rank")
     number_axis(axes.yaxis, "Eigenvalue")
     axes.locator_params(axis="x", integer=True)
@@ -102,9 +113,12 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
 
 
 def paths(
-    loadings: pl.DataFrame, links: pl.DataFrame | None = None, *, least: float = 0.3,
+    loadings: pl.DataFrame,
+    links: pl.DataFrame | None = None,
+    *,
+    least: float = 0.3,
     title: str = "",
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Show which items hang on which factor, as a path diagram.
 
     Parameters
@@ -164,19 +178,39 @@ def _middle(part: pl.DataFrame, rows: dict[str, float]) -> float:
 
 def _path(axes: Axes, start: float, end: float, loading: float) -> None:
     colour = _AGREE if loading > 0 else _REFUSE
-    axes.plot([0.0, 1.0], [start, end], color=colour, linewidth=0.6 + 3.2 * abs(loading),
-              alpha=0.75, linestyle="-" if loading > 0 else (0, (3, 1.2)), zorder=1)  # fmt: skip
+    axes.plot(
+        [0.0, 1.0],
+        [start, end],
+        color=colour,
+        linewidth=0.6 + 3.2 * abs(loading),
+        alpha=0.75,
+        linestyle="-" if loading > 0 else (0, (3, 1.2)),
+        zorder=1,
+    )
     axes.text(
-        0.86, start + 0.86 * (end - start), f"{loading:.2f}", fontsize=7.5, ha="center",
-        va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=3,
-    )  # fmt: skip
+        0.86,
+        start + 0.86 * (end - start),
+        f"{loading:.2f}",
+        fontsize=7.5,
+        ha="center",
+        va="center",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        zorder=3,
+    )
 
 
 def _box(axes: Axes, x: float, y: float, text: str, style: str) -> None:
     axes.text(
-        x, y, text, ha="center", va="center", fontsize=9.5, fontweight="bold", zorder=4,
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        fontsize=9.5,
+        fontweight="bold",
+        zorder=4,
         bbox={"boxstyle": style, "facecolor": "white", "edgecolor": "#4d4d4d"},
-    )  # fmt: skip
+    )
 
 
 def _links(
@@ -194,13 +228,19 @@ def _links(
         top, bottom = sorted((height[one], height[other]), reverse=True)
         reach = 0.22 + 0.06 * (top - bottom)
         arc = FancyArrowPatch(
-            (-0.16, top), (-0.16, bottom), arrowstyle="<->", mutation_scale=9, color=GREY,
+            (-0.16, top),
+            (-0.16, bottom),
+            arrowstyle="<->",
+            mutation_scale=9,
+            color=GREY,
             connectionstyle=f"bar,fraction={-min(reach, 0.5) / max(top - bottom, 1e-9) * 0.4}",
-            linewidth=1.0, zorder=0,
-        )  # fmt: skip
+            linewidth=1.0,
+            zorder=0,
+        )
         axes.add_patch(arc)
-        axes.text(-0.42, (top + bottom) / 2, f"{r:.2f}", fontsize=8, color=GREY, va="center",
-                  ha="right")  # fmt: skip
+        axes.text(
+            -0.42, (top + bottom) / 2, f"{r:.2f}", fontsize=8, color=GREY, va="center", ha="right"
+        )
         drawn.append(f"{one} with {other} {number(r)}")
     return drawn
 

@@ -300,6 +300,35 @@ def legend(axes: Axes, handles: Sequence[Any], names: Sequence[object], title: s
     )
 
 
+def note(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    shift: tuple[float, float] = (0, 0),
+    *,
+    edge: str = "",
+    **look: Any,
+) -> None:
+    """Write a text beside a place on the axes.
+
+    Parameters
+    ----------
+    axes : Axes
+    text : str
+    at : (float, float)
+        The place, in the units of the data.
+    shift : (float, float)
+        Distance of the text from it, in points.
+    edge : {"", "x", "y", "xy"}
+        Coordinates of the place that count from 0 to 1 along the axes instead.
+    **look
+        Of matplotlib's text; by default size 9, centred vertically.
+    """
+    x, y = ("axes fraction" if name in edge else "data" for name in "xy")
+    style: dict[str, Any] = {"fontsize": 9, "va": "center"} | look
+    axes.annotate(text, at, shift, xycoords=(x, y), textcoords="offset points", **style)
+
+
 def spread(places: Sequence[float], gap: float) -> list[float]:
     """Move labels apart until none is nearer than ``gap`` to its neighbour, keeping their order.
 

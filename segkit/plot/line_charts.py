@@ -16,6 +16,7 @@ from segkit.plot.figure import (
     canvas,
     head,
     name_axis,
+    note,
     number_axis,
     spread,
     styles,
@@ -86,9 +87,15 @@ def lines(
             _name_lines(axes, data, y, group)
         head(figure, title)
     text = alt or describe_lines(
-        data, x, y, group=group, title=title, percent=percent, label=y_label,
+        data,
+        x,
+        y,
+        group=group,
+        title=title,
+        percent=percent,
+        label=y_label,
         left_out=frame.height - data.height,
-    )  # fmt: skip
+    )
     return Figure(figure, text, data)
 
 
@@ -114,9 +121,15 @@ def draw_lines(
         values = part.get_column(y).cast(pl.Float64).fill_null(float("nan")).to_numpy()
         mark = style.marker if (part.height <= 25 if markers is None else markers) else ""
         axes.plot(
-            at, values, color=style.colour, linestyle=style.dash, linewidth=1.8, marker=mark,
-            markersize=4.5, label=str(name),
-        )  # fmt: skip
+            at,
+            values,
+            color=style.colour,
+            linestyle=style.dash,
+            linewidth=1.8,
+            marker=mark,
+            markersize=4.5,
+            label=str(name),
+        )
         if band:
             low, high = (
                 part.get_column(c).cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in band
@@ -166,7 +179,4 @@ def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str) -> None:
     gap = (high - low) * 0.065
     lasts = [float(data.filter(pl.col(group) == name).get_column(y)[-1]) for name in groups]
     for name, style, at in zip(groups, styles(len(groups)), spread(lasts, gap), strict=True):
-        axes.annotate(
-            wrap(name, 40), (1.0, at), (6, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=9, color=style.ink,
-        )  # fmt: skip
+        note(axes, wrap(name, 40), (1.0, at), (6, 0), edge="x", color=style.ink)

@@ -84,9 +84,16 @@ def response(
             reach = np.nan_to_num(np.clip(np.vstack([up - low, high - up]), 0.0, None))
         few = data.height <= 40
         axes.errorbar(
-            across, up, yerr=reach, fmt="o", color=OKABE_ITO[0], markersize=6 if few else 3,
-            elinewidth=1.4, capsize=2.5 if few else 0, label="observed",
-        )  # fmt: skip
+            across,
+            up,
+            yerr=reach,
+            fmt="o",
+            color=OKABE_ITO[0],
+            markersize=6 if few else 3,
+            elinewidth=1.4,
+            capsize=2.5 if few else 0,
+            label="observed",
+        )
         number_axis(axes.xaxis, x_label or words(x), in_percent=in_percent)
         number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
         axes.legend(loc="best")

@@ -22,6 +22,7 @@ from segkit.plot.figure import (
     canvas,
     head,
     legend,
+    note,
     number_axis,
     spread,
     styles,
@@ -120,10 +121,7 @@ def points(
         number_axis(axes.yaxis, y_label or words(y), in_percent=as_percent(percent, y))
         if label:
             for row in data.iter_rows(named=True):
-                axes.annotate(
-                    wrap(row[label], 32), (row[x], row[y]), (6, 4), textcoords="offset points",
-                    fontsize=9,
-                )  # fmt: skip
+                note(axes, wrap(row[label], 32), (row[x], row[y]), (6, 4), va="baseline")
             axes.margins(0.12)
         if group:
             handles, found = axes.get_legend_handles_labels()
@@ -189,20 +187,29 @@ def clouds(
         for row, style in zip(middle.iter_rows(named=True), styles(len(names)), strict=True):
             part = data.filter(pl.col(group) == row[group])
             axes.scatter(
-                part.get_column(x), part.get_column(y), s=7, color=style.colour,
-                marker=style.marker, alpha=0.35, linewidths=0,
-            )  # fmt: skip
+                part.get_column(x),
+                part.get_column(y),
+                s=7,
+                color=style.colour,
+                marker=style.marker,
+                alpha=0.35,
+                linewidths=0,
+            )
             across, up = _ellipse(row, x, y)
             axes.plot(across, up, color=style.ink, linestyle=style.dash, linewidth=2.0)
         low, high = axes.get_ylim()
         heights = spread(middle.get_column(y).to_list(), (high - low) * 0.065)
         rows = zip(middle.iter_rows(named=True), styles(len(names)), heights, strict=True)
         for row, style, height in rows:
-            axes.annotate(
-                wrap(row[group], 40), (row[x], height), ha="center", va="center", fontsize=9,
-                color=style.ink, fontweight="bold",
+            note(
+                axes,
+                wrap(row[group], 40),
+                (row[x], height),
+                ha="center",
+                color=style.ink,
+                fontweight="bold",
                 bbox={"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9},
-            )  # fmt: skip
+            )
         number_axis(axes.xaxis, wrap(x_label or words(x), 80))
         number_axis(axes.yaxis, wrap(y_label or words(y), 52))
         head(figure, title)

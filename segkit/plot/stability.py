@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
-from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas, head, number_axis, wrap
+from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas, head, note, number_axis, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,10 +46,16 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
         axes.fill_between(ks, low, high, color=OKABE_ITO[0], alpha=0.18, linewidth=0)
         axes.plot(ks, data["rand"].to_numpy(), color=OKABE_ITO[0], marker="o", linewidth=1.8)
         axes.errorbar(
-            ks, data["replication"].to_numpy(), yerr=1.96 * data["replication_se"].to_numpy(),
-            color=OKABE_ITO[3], marker="s", markersize=4.5, linewidth=1.4, linestyle=(0, (4, 2)),
+            ks,
+            data["replication"].to_numpy(),
+            yerr=1.96 * data["replication_se"].to_numpy(),
+            color=OKABE_ITO[3],
+            marker="s",
+            markersize=4.5,
+            linewidth=1.4,
+            linestyle=(0, (4, 2)),
             capsize=2,
-        )  # fmt: skip
+        )
         _direct_labels(axes, data)
         axes.set_ylim(min(0.0, float(low.min())), 1.03)
         axes.locator_params(axis="x", integer=True)
@@ -73,10 +79,7 @@ def _direct_labels(axes: Axes, data: pl.DataFrame) -> None:
         (rand, sign * gap, "two refits\n(band: 10 to 90%)", OKABE_ITO[0]),
         (halves, -sign * gap, "split halves\n(bars: 95% interval)", OKABE_ITO[3]),
     ):
-        axes.annotate(
-            words, (float(data["k"][-1]), value + shift), (8, 0), textcoords="offset points",
-            va="center", fontsize=8.5, color=colour,
-        )  # fmt: skip
+        note(axes, words, (float(data["k"][-1]), value + shift), (8, 0), fontsize=8.5, color=colour)
 
 
 def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
@@ -108,7 +111,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         axes.hlines(at[known], low, high, color=OKABE_ITO[0], linewidth=2.2)
         axes.plot(mean, at[known], linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
         for place, row in zip(at[~known], data.filter(~pl.Series(known)).to_dicts(), strict=True):
-            axes.annotate(row["band"], (0.02, place), va="center", fontsize=8, color="#4d4d4d")
+            note(axes, row["band"], (0.02, place), fontsize=8, color="#4d4d4d")
         names = [f"segment {r['segment']} ({percent(r['share'])})" for r in data.to_dicts()]
         axes.set_yticks(at, labels=names)
         axes.set_ylim(-0.6, data.height - 0.4)
@@ -133,10 +136,17 @@ def _draw_bands(axes: Axes) -> None:
     words = [*(word for _, word in _BANDS), "highly stable"]
     for i, ((start, end), word) in enumerate(zip(pairwise(edges), words, strict=True)):
         axes.axvspan(start, end, color=GREY, alpha=0.22 - 0.055 * i, linewidth=0)
-        axes.annotate(
-            word, ((start + end) / 2, 1.0), (0, 3), xycoords=("data", "axes fraction"),
-            textcoords="offset points", ha="center", fontsize=7.5, color="#4d4d4d",
-        )  # fmt: skip
+        note(
+            axes,
+            word,
+            ((start + end) / 2, 1.0),
+            (0, 3),
+            edge="y",
+            ha="center",
+            fontsize=7.5,
+            color="#4d4d4d",
+            va="baseline",
+        )
 
 
 def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
@@ -173,10 +183,14 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
             left = places[row["k_from"], row["segment_from"]]
             right = places[row["k_to"], row["segment_to"]]
             axes.plot(
-                [row["k_from"], row["k_to"]], [left, right],
-                color=OKABE_ITO[0], alpha=0.18 + 0.5 * row["share"], linewidth=width,
-                solid_capstyle="butt", zorder=1,
-            )  # fmt: skip
+                [row["k_from"], row["k_to"]],
+                [left, right],
+                color=OKABE_ITO[0],
+                alpha=0.18 + 0.5 * row["share"],
+                linewidth=width,
+                solid_capstyle="butt",
+                zorder=1,
+            )
         for row in segments.iter_rows(named=True):
             _node(axes, row, places[row["k"], row["segment"]])
         axes.set_xticks(ks)
@@ -210,10 +224,14 @@ def _node(axes: Axes, row: dict[str, float], place: float) -> None:
     axes.plot(
         row["k"], place, marker="o", markersize=17, color=colour, markeredgecolor="white", zorder=2
     )
-    axes.annotate(
-        str(row["segment"]), (row["k"], place), ha="center", va="center", fontsize=9,
-        color="white" if shade > 0.7 else "black", zorder=3,
-    )  # fmt: skip
+    note(
+        axes,
+        str(row["segment"]),
+        (row["k"], place),
+        ha="center",
+        color="white" if shade > 0.7 else "black",
+        zorder=3,
+    )
 
 
 def _told(segments: pl.DataFrame, ks: list[int]) -> str:
@@ -264,17 +282,28 @@ def structure_over_k(
         left.plot(ks, data["valley_z"].to_numpy(), color=OKABE_ITO[0], marker="o", linewidth=1.8)
         left.set_ylim(0.0, 1.12 * max(threshold, float(data["valley_z"].to_numpy().max()), 1.0))
         left.set_title("Empty ground between segments?", fontsize=10)
-        left.annotate(
+        note(
+            left,
             "dashed: 5% of data without groups\nlie above it at some k; grey: 95% per k",
-            (1.0, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8,
+            (1.0, 0.98),
+            edge="xy",
+            ha="right",
+            va="top",
+            fontsize=8,
             color="#4d4d4d",
-        )  # fmt: skip
+        )
         number_axis(left.yaxis, "Shallowest valley (standard errors)")
         error = 1.96 * data["stability_se"].to_numpy()
         right.errorbar(
-            ks, data["stability"].to_numpy(), yerr=error, color=OKABE_ITO[3], marker="s",
-            markersize=4.5, linewidth=1.6, capsize=2,
-        )  # fmt: skip
+            ks,
+            data["stability"].to_numpy(),
+            yerr=error,
+            color=OKABE_ITO[3],
+            marker="s",
+            markersize=4.5,
+            linewidth=1.6,
+            capsize=2,
+        )
         right.axhline(0.8, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
         right.set_ylim(min(0.0, float((data["stability"].to_numpy() - error).min())), 1.04)
         right.set_title("Do the same segments come again?", fontsize=10)
@@ -352,15 +381,25 @@ def _panel(axes: Axes, part: pl.DataFrame, name: str, chosen: int) -> None:
     axes.plot(ks, values, color=OKABE_ITO[0], linewidth=1.6, marker="o", markersize=3)
     voted = part.filter("voted")
     axes.plot(
-        voted["k"].to_numpy(), voted["value"].to_numpy(), linestyle="", marker="o", markersize=9,
+        voted["k"].to_numpy(),
+        voted["value"].to_numpy(),
+        linestyle="",
+        marker="o",
+        markersize=9,
         color=OKABE_ITO[3],
-    )  # fmt: skip
+    )
     label = f"{name[:1].upper()}{name[1:]}"
     axes.set_title(wrap(label, 30), fontsize=9.5, pad=24)
-    axes.annotate(
-        wrap(part["rule"][0], 50), (0.0, 1.0), (0, 3), xycoords="axes fraction",
-        textcoords="offset points", fontsize=7, color="#4d4d4d", va="bottom",
-    )  # fmt: skip
+    note(
+        axes,
+        wrap(part["rule"][0], 50),
+        (0.0, 1.0),
+        (0, 3),
+        edge="xy",
+        fontsize=7,
+        color="#4d4d4d",
+        va="bottom",
+    )
     axes.locator_params(axis="x", integer=True)
     axes.locator_params(axis="y", nbins=5)
     number_axis(axes.xaxis, "Segments (k)")

@@ -153,9 +153,11 @@ class Accepts:
         return [
             part
             for part in self.alternatives
-            if CHOICE.fullmatch(part) and part not in KINDS and not RANGE.fullmatch(part)
+            if CHOICE.fullmatch(part)
+            and part not in KINDS
+            and not RANGE.fullmatch(part)
             and part != "empty"
-        ]  # fmt: skip
+        ]
 
     @property
     def is_path(self) -> bool:
