@@ -6,7 +6,6 @@ from collections.abc import Mapping as Map
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 import polars as pl
 
@@ -16,7 +15,7 @@ from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns
 from segkit.intake.dates import stated_offsets
-from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.questions import RIVALS, Finding
 from segkit.intake.readers import Gathered, gather
@@ -170,7 +169,7 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
         finding += f"{zone or 'UTC'}."
     if zone:
         return [Finding("info", table, name, finding)]
-    named = "/" in offsets[0] and offsets[0] in available_timezones()
+    named = "/" in offsets[0] and offsets[0] in list_time_zones()
     answer = f'timezone = "{offsets[0]}"' if named else example
     return [Finding("warn", table, name, finding, answer=answer)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field, replace
@@ -407,8 +408,14 @@ def _check_option(name: str, value: Any, where: str) -> None:
             )
 
 
+@functools.cache
+def list_time_zones() -> frozenset[str]:
+    """Return the names of all time zones, read once: the system keeps them in 600 files."""
+    return frozenset(available_timezones())
+
+
 def _check_zone(zone: str) -> None:
-    zones = available_timezones()
+    zones = list_time_zones()
     if zone not in zones:
         message = unknown("time zone", zone, sorted(zones))
         raise MappingError(message.split(" Available:")[0])
