@@ -6,7 +6,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -332,7 +332,7 @@ def audience(
         region=region or None,
         min_cell=min_cell,
     )
-    for path in made.write(out, formats=_words(formats)):
+    for path in made.write(out, formats=cast("list[Any]", _words(formats))):
         typer.echo(_near(path))
     typer.echo(made.text)
 

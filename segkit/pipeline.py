@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.cluster.refits import Method
 from segkit.display import counted, number, percent, table_html
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -313,7 +314,7 @@ def segment(
     as_of: date | None = None,
     variables: Sequence[str] = (),
     k: int | None = None,
-    method: str = "ward",
+    method: Method = "ward",
     calendar: str = "uk",
     seed: int = 0,
 ) -> CustomerSegments:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segkit.errors import ParameterError, WriteError, unknown
 from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["write_frame"]
 
 PARQUET = (".parquet", ".pq")
-FORMATS = ("csv", "xlsx", "parquet")
+Format = Literal["csv", "xlsx", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 OWNER_FILE, OWNER_FOLDER = 0o600, 0o700
 
 

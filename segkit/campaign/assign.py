@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,8 @@ from segkit.stats.hashing import unit_hash
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-METHODS = ("hash", "quota")
+Method = Literal["hash", "quota"]
+METHODS: tuple[Method, ...] = get_args(Method)
 BY_CUSTOMER = "by_customer"
 
 
@@ -36,7 +37,7 @@ def assign_arms(
     seed: int = 0,
     segment: str | None = "segment",
     offer: str = "offer",
-    method: str = "hash",
+    method: Method = "hash",
     eligibility: Eligibility | None = None,
     earlier: pl.DataFrame | None = None,
     covariates: Sequence[str] = (),
@@ -127,7 +128,7 @@ def assign_factors(
     segment: str | None = "segment",
     holdout: float = 0.0,
     offer: str = "",
-    method: str = "hash",
+    method: Method = "hash",
     eligibility: Eligibility | None = None,
     covariates: Sequence[str] = (),
 ) -> Assignment:
@@ -202,7 +203,12 @@ def assign_factors(
     for combination in product(*(shares.items() for shares in levels.values())):
         share = float(np.prod([part for _, part in combination])) * (1 - holdout)
         every[" + ".join(level for level, _ in combination)] = share
-    settings = {"seed": seed, "method": method, "stayed": 0, "factors": list(levels)}
+    settings: dict[str, object] = {
+        "seed": seed,
+        "method": method,
+        "stayed": 0,
+        "factors": list(levels),
+    }
     return _finish(some, campaign_id, at, segment, every, covariates, settings, eligibility)
 
 

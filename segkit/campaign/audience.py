@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import polars as pl
 
-from segkit.campaign.eligibility import CHANNELS, UNRECORDED, Consent
+from segkit.campaign.eligibility import CHANNELS, UNRECORDED, Channel, Consent, Unrecorded
 from segkit.campaign.platforms import (
     IDENTIFIERS,
+    PlatformName,
     find_platform,
     hash_identifiers,
     normalise_identifiers,
@@ -32,7 +33,7 @@ from segkit.errors import (
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
-from segkit.writing import check_format, private_folder, write_frame, write_whole
+from segkit.writing import Format, check_format, private_folder, write_frame, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class SegmentContract:
         return write_whole(path, text, private=True)
 
 
-KINDS = ("crm", "upload")
+ListKind = Literal["crm", "upload"]
+KINDS: tuple[ListKind, ...] = get_args(ListKind)
 NO_OFFER = "none"
 # Channels that need an e-mail address, and those that need a phone number.
 BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
@@ -216,7 +218,9 @@ class Audience(Result):
         )
         return " ".join(parts)
 
-    def write(self, folder: Path | str, *, formats: Sequence[str] = ("csv",)) -> tuple[Path, ...]:
+    def write(
+        self, folder: Path | str, *, formats: Sequence[Format] = ("csv",)
+    ) -> tuple[Path, ...]:
         """Write one file an offer and format, the counts, and the contract; return the paths.
 
         An upload's files hold the platform's columns alone, under its headers. The contract holds
@@ -273,17 +277,17 @@ def build_audience(
     customers: pl.DataFrame,
     *,
     contract: SegmentContract,
-    kind: str = "crm",
-    channel: str | None = None,
+    kind: ListKind = "crm",
+    channel: Channel | None = None,
     email: str = "email",
     phone: str = "phone",
     consent: str | None = "marketing_consent",
-    unrecorded: str | None = None,
+    unrecorded: Unrecorded | None = None,
     columns: Sequence[str] = (),
     optouts: pl.DataFrame | None = None,
     min_cell: int = 20,
     cell: Sequence[str] = ("segment", "offer"),
-    platform: str = "meta",
+    platform: PlatformName = "meta",
     region: str | None = None,
 ) -> Audience:
     """List the customers of each offer, and count who is left out for which reason.
@@ -470,8 +474,8 @@ def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent)
 
 
 def _normalised(
-    own: pl.DataFrame, kind: str, channel: str, emails: pl.Series | None, platform: str,
-    region: str | None,
+    own: pl.DataFrame, kind: str, channel: str, emails: pl.Series | None,
+    platform: PlatformName, region: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Return the identifiers that the list rests on, and those that could not be read."""
     if kind == "upload":
@@ -561,7 +565,7 @@ def _crm(listed: pl.DataFrame, columns: Sequence[str], email: str) -> pl.DataFra
     return listed.select("customer_id", *plain, "offer", "segment", *others)
 
 
-def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: str) -> pl.DataFrame:
+def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: PlatformName) -> pl.DataFrame:
     hashed = hash_identifiers(normal, platform=platform)
     made = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
     # Sorted by hash: the order of the rows tells nothing of the ids.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 import polars as pl
 
@@ -15,6 +15,7 @@ from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
 
+Channel = Literal["email", "sms", "phone", "post", "ads"]
 # Channel to how a sentence names it.
 CHANNELS = {
     "email": "e-mail",
@@ -23,7 +24,8 @@ CHANNELS = {
     "post": "post",
     "ads": "ads, by an upload to a platform",
 }
-UNRECORDED = ("refused", "granted")
+Unrecorded = Literal["refused", "granted"]
+UNRECORDED: tuple[Unrecorded, ...] = get_args(Unrecorded)
 
 
 @dataclass(frozen=True, slots=True)

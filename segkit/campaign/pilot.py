@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -213,7 +213,8 @@ def words(offer: str) -> str:
 
 
 SMALL_CELL = 30
-METHODS = ("shrunken", "mean")
+Method = Literal["shrunken", "mean"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @takes_frames
@@ -226,7 +227,7 @@ def read_pilot(
     name: str | None = None,
     offers: Mapping[str, float] | None = None,
     label: str = "",
-    method: str = "shrunken",
+    method: Method = "shrunken",
     folds: int = 5,
     repeats: int = 200,
     level: float = 0.95,

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -99,6 +100,7 @@ def _meta_zip(text: pl.Expr, country: pl.Expr) -> pl.Expr:
     return pl.when(american).then(plain.str.head(5)).otherwise(plain)
 
 
+PlatformName = Literal["meta", "google"]
 PLATFORMS = {
     "meta": Platform(
         "white space cut off, lower case",
@@ -173,7 +175,7 @@ def _clean(text: pl.Expr) -> pl.Expr:
 
 
 @takes_frames
-def normalise_emails(emails: pl.Series, *, platform: str = "meta") -> pl.Series:
+def normalise_emails(emails: pl.Series, *, platform: PlatformName = "meta") -> pl.Series:
     """Write e-mail addresses as a platform does before it hashes them; null for what is none.
 
     Parameters
@@ -274,7 +276,7 @@ def read_phones(
 
 @takes_frames
 def normalise_identifiers(
-    people: pl.DataFrame, *, platform: str = "meta", region: str | None = None
+    people: pl.DataFrame, *, platform: PlatformName = "meta", region: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Write customers' identifiers as a platform does before it hashes them.
 
@@ -354,7 +356,7 @@ def hash_texts(normalised: pl.Series) -> pl.Series:
 
 
 @takes_frames
-def hash_identifiers(normalised: pl.DataFrame, *, platform: str = "meta") -> pl.DataFrame:
+def hash_identifiers(normalised: pl.DataFrame, *, platform: PlatformName = "meta") -> pl.DataFrame:
     """Hash what the platform wants hashed, under the headers and in the order that it publishes.
 
     Examples

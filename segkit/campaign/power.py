@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,8 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-SIDES = ("two-sided", "one-sided")
+Sides = Literal["two-sided", "one-sided"]
+SIDES: tuple[Sides, ...] = get_args(Sides)
 MOST = 1e12  # customers: past it no test is called possible
 
 
@@ -247,7 +248,7 @@ def compute_sample_size(
     alpha: float = 0.05,
     shares: Mapping[str, float] | None = None,
     comparisons: int | None = None,
-    sides: str = "two-sided",
+    sides: Sides = "two-sided",
 ) -> Power:
     """Compute how many customers a test needs.
 
@@ -307,7 +308,7 @@ def compute_power(
     relative_effect: float | None = None,
     alpha: float = 0.05,
     comparisons: int | None = None,
-    sides: str = "two-sided",
+    sides: Sides = "two-sided",
 ) -> Power:
     """Compute the power of a test of given size for a given effect.
 
@@ -339,7 +340,7 @@ def find_smallest_effect(
     power: float = 0.8,
     alpha: float = 0.05,
     comparisons: int | None = None,
-    sides: str = "two-sided",
+    sides: Sides = "two-sided",
 ) -> Power:
     """Compute the smallest increase that a test of given size detects with the given power.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -19,6 +19,9 @@ from segkit.schema import fields
 
 if TYPE_CHECKING:
     from segkit.campaign import Audience
+    from segkit.campaign.audience import ListKind
+    from segkit.campaign.eligibility import Channel
+    from segkit.campaign.platforms import PlatformName
     from segkit.cluster.model import SegmentScorer
     from segkit.datasets import Source
     from segkit.intake import Intake
@@ -379,9 +382,11 @@ def build_run_audience(
     assumed = taken.mapping.option("customers", "consent_default")
     said = consent is None or taken.mapping.is_set("customers", "consent_default")
     return build_audience(
-        drawn, taken.customers, contract=contract, kind=kind, channel=channel, columns=columns,
-        platform=platform, region=region, min_cell=min_cell, optouts=_history(taken.events)[1],
-        consent=consent, unrecorded=assumed if said else "refused",
+        drawn, taken.customers, contract=contract, kind=cast("ListKind", kind),
+        channel=cast("Channel | None", channel), columns=columns,
+        platform=cast("PlatformName", platform), region=region, min_cell=min_cell,
+        optouts=_history(taken.events)[1], consent=consent,
+        unrecorded=assumed if said else "refused",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
-from segkit.cluster.refits import SharedRefits, check_method, partitions_of
+from segkit.cluster.refits import Method, SharedRefits, check_method, partitions_of
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
@@ -136,7 +136,7 @@ def choose_k(
     X: Any,
     *,
     k_range: Iterable[int] = range(2, 11),
-    method: str = "ward",
+    method: Method = "ward",
     linkage: Any = None,
     criteria: Sequence[str] = VOTERS,
     seed: int = 0,

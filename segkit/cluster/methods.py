@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ import polars as pl
 from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
 from segkit.cluster.gower import gower, learn_space, mean_silhouette
 from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
-from segkit.cluster.mixed import cluster_mixed
+from segkit.cluster.mixed import Way, cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.stability import LEAST_SEGMENT
@@ -287,9 +287,10 @@ def _fitter(
     """Return the method as a function of a table; a refit keeps what the first fit settled on."""
     options: dict[str, Any] = {"features": features, "k": k, "transform": transform, "seed": seed}
     if method in MIXED:
+        way = cast("Way", method)
         gamma = earlier.model.gamma if earlier is not None else None
         given = {**kinds, "numeric": features, "transform": transform, "k": k, "seed": seed}
-        return lambda table: cluster_mixed(table, **given, method=method, gamma=gamma, starts=5)
+        return lambda table: cluster_mixed(table, **given, method=way, gamma=gamma, starts=5)
     if method == "mixture":
         shapes = SHAPES if earlier is None else [earlier.model.shape]
         return lambda table: cluster_mixture(table, **options, shapes=shapes, starts=3)

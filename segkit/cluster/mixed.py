@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     pass
 
 
+Way = Literal["medoids", "hierarchical", "prototypes"]
 WAYS = {
     "medoids": "k-medoids by Gower's distance",
     "hierarchical": "average linkage by Gower's distance",
@@ -242,7 +243,7 @@ def cluster_mixed(
     ordinal: Mapping[str, Sequence[Any]] | None = None,
     asymmetric: Sequence[str] = (),
     k: int | None = None,
-    method: str = "medoids",
+    method: Way = "medoids",
     k_range: Sequence[int] = range(2, 9),
     gamma: float | None = None,
     transform: Transform | None = None,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     pass
 
 
-SHAPES = ("full", "tied", "diag", "spherical")
+Shape = Literal["full", "tied", "diag", "spherical"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 MAX_ROWS = 20_000
 # Variance that every component has at least in every direction, where all customers have one.
 FLOOR = 1e-4
@@ -248,7 +249,7 @@ def cluster_mixture(
     *,
     features: Sequence[str],
     k: int | None = None,
-    shapes: Sequence[str] = SHAPES,
+    shapes: Sequence[Shape] = SHAPES,
     k_range: Sequence[int] = range(1, 9),
     starts: int = 5,
     transform: Transform | None = None,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from segkit.live import steps
 
 T = TypeVar("T")
 
+Method = Literal["ward", "kmeans"]
+Repeats = Literal["once", "weighted"]
 METHOD_WORDS = {"ward": "Ward", "kmeans": "k-means"}
-METHODS = tuple(METHOD_WORDS)
+METHODS: tuple[Method, ...] = get_args(Method)
 STARTS_ROWS = 20_000
 SEEDING_ROWS = 1_000
 

@@ -30,6 +30,7 @@ from segkit.cluster.matrix import (
     fitted_transform,
 )
 from segkit.cluster.model import Segment, SegmentModel, reaches
+from segkit.cluster.refits import METHODS, Method
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
@@ -39,7 +40,6 @@ from segkit.frames import takes_frames
 from segkit.labels import label
 from segkit.transform import Transform
 
-METHODS = ("ward", "kmeans")
 EXACT_ROWS = 20_000
 
 
@@ -52,7 +52,7 @@ def cluster_customers(
     *,
     features: Sequence[str],
     k: int | None = None,
-    method: str = "ward",
+    method: Method = "ward",
     transform: Transform | None = None,
     seed: int = 0,
     reference: SegmentModel | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
@@ -18,8 +18,10 @@ from segkit.cluster.refits import (
     SEEDING_ROWS,
     Agreement,
     HalfScores,
+    Method,
     Refit,
     RefitPlan,
+    Repeats,
     check_method,
     compare_refits,
     partitions_of,
@@ -435,14 +437,14 @@ def assess_stability(
     X: Any,
     *,
     k_range: Iterable[int] = range(2, 9),
-    method: str = "kmeans",
+    method: Method = "kmeans",
     n_boot: int = 100,
     n_splits: int = 20,
     n_starts: int = 5,
     seed: int = 0,
     max_rows: int | None = None,
     seeding_rows: int = SEEDING_ROWS,
-    repeats: str = "once",
+    repeats: Repeats = "once",
     n_jobs: int = 1,
     settle_steps: int = SETTLE_STEPS,
     segments: Any = None,
@@ -461,7 +463,7 @@ def assess_stability(
         Customers by features, transformed and scaled.
     k_range : iterable of int
         Numbers of segments, each at least 2.
-    method : {"kmeans", "ward"}
+    method : {"ward", "kmeans"}
         For the adjusted Rand index every customer goes to the nearest centre, as new customers
         would.
     n_boot, n_splits : int
@@ -515,8 +517,8 @@ def assess_stability(
     """
     matrix = as_matrix(X, min_rows=4)
     check_method(method)
-    if repeats not in ("once", "weighted"):
-        raise ParameterError(unknown("way to count repeats", repeats, ("once", "weighted")))
+    if repeats not in get_args(Repeats):
+        raise ParameterError(unknown("way to count repeats", repeats, get_args(Repeats)))
     limit = MAX_ROWS[method] if max_rows is None else max_rows
     least = min(n_boot - 1, n_splits, n_starts, limit - 3, seeding_rows - 1, n_jobs)
     if least < 1 or settle_steps < 0:

@@ -14,6 +14,7 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.null import null_reference
 from segkit.cluster.refits import (
+    Method,
     RefitPlan,
     check_method,
     compare_refits,
@@ -296,7 +297,7 @@ def assess_structure(
     *,
     k: int | None = None,
     k_range: Iterable[int] = range(2, 9),
-    method: str = "ward",
+    method: Method = "ward",
     n_null: int = 99,
     n_boot: int = 40,
     n_starts: int = 5,

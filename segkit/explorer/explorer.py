@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, SegkitError, unknown
 from segkit.explorer import findings
-from segkit.explorer.findings import FILES, Settings
+from segkit.explorer.findings import FILES, Ending, MethodName, Settings
 from segkit.explorer.work import Job, Worker
 from segkit.frames import from_memory, takes_frames
 from segkit.live import is_watched
@@ -159,7 +159,7 @@ class Explorer:
         """Write the choice as code that finds the same segments again."""
         return self.settings.code(table, model=model, assignments=assignments)
 
-    def export(self, name: str = "", *, ending: str = "csv") -> tuple[Path, Path]:
+    def export(self, name: str = "", *, ending: Ending = "csv") -> tuple[Path, Path]:
         """Save the model as JSON and the assignments, and return both paths.
 
         Parameters
@@ -308,7 +308,7 @@ def explore_segments(
     *,
     features: Sequence[str] = (),
     k: int = 5,
-    method: str = "ward",
+    method: MethodName = "ward",
     start: Segmentation | None = None,
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
@@ -369,7 +369,8 @@ def explore_segments(
         frame, definitions, as_of = table.frame, definitions or known, as_of or table.as_of
     frame = from_memory(frame)
     if start is not None:
-        k, method, seed = start.k, _method_of(start), start.model.seed
+        k, seed = start.k, start.model.seed
+        method = cast("MethodName", _method_of(start))
         features = features or start.model.features
         definitions = definitions or start.model.definitions
         as_of = as_of or start.model.as_of

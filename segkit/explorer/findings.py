@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import polars as pl
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 LEAST, MOST = 2, 12  # segments: no picture tells more apart
-FILES = ("csv", "parquet")
+Ending = Literal["csv", "parquet"]
+FILES: tuple[Ending, ...] = get_args(Ending)
 SIZES = ("segment", "segment_name", "customers", "customer_share", "revenue_share", "marked_by")
 FEW_SPLITS = 2  # split halves say nothing that is shown here
 
@@ -40,9 +41,12 @@ class Method:
     words: str
     function: str
     options: Mapping[str, Any]
-    refit: str  # as `assess_stability` calls it; empty where it has no such method
+    refit: Literal[
+        "ward", "kmeans", ""
+    ]  # as `assess_stability` calls it; empty where it has no such method
 
 
+MethodName = Literal["ward", "two-step", "kmeans", "mixture"]
 METHODS = {
     "ward": Method("Ward (hierarchical)", "cluster_customers", {"method": "ward"}, "ward"),
     "two-step": Method(

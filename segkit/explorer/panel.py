@@ -11,7 +11,7 @@ import ipywidgets as widgets
 
 from segkit.display import number
 from segkit.errors import SegkitError
-from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, Settings
+from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, Ending, Settings
 from segkit.labels import label
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -78,7 +78,7 @@ class Choice(Protocol):
     def code(self, *, model: str = "", assignments: str = "") -> str:
         """Write the choice as code."""
 
-    def export(self, name: str = "", *, ending: str = "csv") -> tuple[Path, Path]:
+    def export(self, name: str = "", *, ending: Ending = "csv") -> tuple[Path, Path]:
         """Save the model and the assignments."""
 
 

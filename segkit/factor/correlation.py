@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 _BLOCK = 65_536  # rows at a time: the working set stays in the cache's reach
 _SINGULAR = 1e-10
-METHODS = ("pearson", "spearman", "polychoric", "mixed")
-MISSING = ("pairwise", "listwise")
+CorrelationMethod = Literal["pearson", "spearman", "polychoric", "mixed"]
+METHODS: tuple[CorrelationMethod, ...] = get_args(CorrelationMethod)
+Missing = Literal["pairwise", "listwise"]
+MISSING: tuple[Missing, ...] = get_args(Missing)
 MOST_CATEGORIES = 8  # with more distinct answers "mixed" takes an item as continuous
 FLOOR = 1e-6  # the smallest eigenvalue that smoothing leaves
 _TINY = 1e-8
@@ -358,8 +360,8 @@ def correlate_items(
     frame: pl.DataFrame,
     items: Sequence[str] | None = None,
     *,
-    method: str = "pearson",
-    missing: str = "pairwise",
+    method: CorrelationMethod = "pearson",
+    missing: Missing = "pairwise",
 ) -> Correlations:
     """Correlate items: one matrix that adequacy, number, fit and scores all use.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats
 from segkit.stats.threads import single_thread
 
-EXTRACTIONS = ("minres", "ml", "principal")
+ExtractionMethod = Literal["minres", "ml", "principal"]
+EXTRACTIONS: tuple[ExtractionMethod, ...] = get_args(ExtractionMethod)
 LOWEST = 0.005  # the smallest uniqueness that a fit may take, as in R's factanal and psych
 _ROUNDS = 2000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -12,13 +12,14 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.factor.answers import Floats, join
-from segkit.factor.correlation import Correlations, correlate_items
-from segkit.factor.extraction import Extraction, extract, fit_indices
+from segkit.factor.correlation import CorrelationMethod, Correlations, Missing, correlate_items
+from segkit.factor.extraction import Extraction, ExtractionMethod, extract, fit_indices
 from segkit.factor.model import FactorModel
 from segkit.factor.number import choose_factor_count
 from segkit.factor.rotation import (
     ORTHOGONAL,
     Rotated,
+    Rotation,
     align,
     congruence,
     factor_names,
@@ -171,10 +172,10 @@ def fit_factors(
     n_factors: int | None = None,
     items: Sequence[str] | None = None,
     *,
-    correlation: str = "pearson",
-    missing: str = "pairwise",
-    extraction: str = "minres",
-    rotation: str = "oblimin",
+    correlation: CorrelationMethod = "pearson",
+    missing: Missing = "pairwise",
+    extraction: ExtractionMethod = "minres",
+    rotation: Rotation = "oblimin",
     labels: Mapping[str, str] | None = None,
     like: FactorModel | None = None,
     seed: int = 0,
@@ -217,7 +218,7 @@ def fit_factors(
     >>> bool(np.allclose(model.loadings, np.sqrt(0.6)))
     True
     """
-    rotation = rotation_name(rotation)
+    full_rotation = rotation_name(rotation)
     if isinstance(data, pl.DataFrame):
         data = correlate_items(data, items, method=correlation, missing=missing)
     if n_factors is None:
@@ -226,10 +227,12 @@ def fit_factors(
             raise DataError(count.reason)
         n_factors = count.n_factors
     fitted = extract(data.matrix, n_factors, extraction)
-    rotated = rotate(fitted.loadings, rotation, seed=seed)
+    rotated = rotate(fitted.loadings, full_rotation, seed=seed)
     if like is not None:
         rotated = _alike(rotated, like, data)
-    return _model(data, fitted, rotated, (extraction, rotation), dict(labels or {}), like, seed)
+    return _model(
+        data, fitted, rotated, (extraction, full_rotation), dict(labels or {}), like, seed
+    )
 
 
 def _alike(rotated: Rotated, like: FactorModel, data: Correlations) -> Rotated:
@@ -413,12 +416,14 @@ def estimate_loading_intervals(
     random = np.random.default_rng(seed)
     chosen = frame.select(model.items)
     oblique = model.rotation not in (*ORTHOGONAL, "none")
+    method = cast("CorrelationMethod", model.method)
+    missing = cast("Missing", model.missing)
     refits: list[Floats] = []
     for _ in steps(range(repeats), "refits to resampled people"):
         rows = random.integers(0, chosen.height, chosen.height)
         try:
             correlations = correlate_items(
-                chosen[rows], model.items, method=model.method, missing=model.missing
+                chosen[rows], model.items, method=method, missing=missing
             )
         except DataError:
             continue

@@ -17,6 +17,7 @@ from segkit.factor.correlation import Coding, ScoreSide
 from segkit.factor.extraction import FitIndices
 from segkit.factor.rotation import Marker, markers, slug, variance
 from segkit.factor.scores import (
+    ScoreMethod,
     ScoreModel,
     Scores,
     apply_weights,
@@ -310,7 +311,7 @@ class FactorModel(StoredModel):
             )
         return self.side
 
-    def weights(self, method: str = "regression") -> Floats:
+    def weights(self, method: ScoreMethod = "regression") -> Floats:
         """Return the weight of each standardised answer in each factor's score.
 
         Raises
@@ -325,7 +326,7 @@ class FactorModel(StoredModel):
 
     @takes_frames
     def score(
-        self, frame: pl.DataFrame, *, method: str = "regression", least: int | None = None
+        self, frame: pl.DataFrame, *, method: ScoreMethod = "regression", least: int | None = None
     ) -> Scores:
         """Score each respondent on each factor.
 

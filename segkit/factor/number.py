@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,8 @@ from segkit.stats.threads import single_thread
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-REFERENCES = ("normal", "permutation")
+Reference = Literal["normal", "permutation"]
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
 _STEPS = 60
 MOST = 12  # factors fitted, where the items identify as many
 CLOSE_FIT = 0.05  # Browne & Cudeck (1993): an RMSEA up to here is a close fit
@@ -278,7 +279,7 @@ def choose_factor_count(
     *,
     draws: int = 100,
     percentile: float = 0.95,
-    reference: str = "normal",
+    reference: Reference = "normal",
     most: int | None = None,
     seed: int | np.random.Generator = 0,
 ) -> FactorCount:

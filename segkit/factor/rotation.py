@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,10 @@ ORTHOGONAL = ("varimax", "quartimax", "equamax", "oblimax", "geomin_ort")
 OBLIQUE = ("promax", "oblimin", "quartimin", "geomin_obl")
 ROTATIONS = ("none", *ORTHOGONAL, *OBLIQUE)
 _ALIASES = {"geomin": "geomin_obl"}
+Rotation = Literal[
+    "none", "varimax", "quartimax", "equamax", "oblimax", "geomin_ort",
+    "promax", "oblimin", "quartimin", "geomin_obl", "geomin",
+]  # fmt: skip
 _STARTS = {"geomin_obl": 10, "geomin_ort": 10}  # many local minima (Browne 2001)
 MARK = 0.4  # a loading from here on marks (Stevens 2002, for samples of 150 and more)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from segkit.stats.threads import single_thread
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-SCORES = ("regression", "bartlett", "tenberge")
+ScoreMethod = Literal["regression", "bartlett", "tenberge"]
+SCORES: tuple[ScoreMethod, ...] = get_args(ScoreMethod)
 MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its factor
 
 

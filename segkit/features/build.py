@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from segkit.features.calendar import Calendar, check_days, day_date, day_number,
 from segkit.features.definitions import Bound, Plan, bind
 from segkit.features.sources import (
     CUSTOMER,
+    Engine,
     Rows,
     collect,
     event_rows,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     from segkit.plot import Figure
+
+Monetary = Literal["net", "gross"]
+Population = Literal["buyers", "all"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,11 +186,11 @@ def build_features(
     as_of: date | None = None,
     windows: Sequence[int] = (),
     calendar: Calendar | str = "us",
-    monetary: Literal["net", "gross"] = "net",
+    monetary: Monetary = "net",
     features: Sequence[str] | None = None,
-    population: Literal["buyers", "all"] = "buyers",
+    population: Population = "buyers",
     trend_days: int = 90,
-    engine: Literal["polars", "duckdb"] = "polars",
+    engine: Engine = "polars",
     currency: str | None = None,
 ) -> CustomerTable:
     """Describe each customer as of a date, over one or several windows.
@@ -291,8 +295,8 @@ def build_features(
 
 def _check_options(monetary: str, population: str, as_of: Any) -> None:
     for name, got, known in (
-        ("monetary policy", monetary, ("net", "gross")),
-        ("population", population, ("buyers", "all")),
+        ("monetary policy", monetary, get_args(Monetary)),
+        ("population", population, get_args(Population)),
     ):
         if got not in known:
             raise ParameterError(unknown(name, got, known))

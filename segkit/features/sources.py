@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import narwhals as nw
 import polars as pl
@@ -32,7 +32,8 @@ from segkit.ids import EXACT, EXACT_32, MANGLED, ODD, WHOLE, mangled
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-ENGINES = ("polars", "duckdb")
+Engine = Literal["polars", "duckdb"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
 def open_lazy(source: IntoFrame | str | Path, engine: str, what: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Array = npt.NDArray[np.float64]
+Pair = Literal["conversion", "revenue", "orders"]
 PAIRS = {"conversion": ("converted", "share"), "revenue": ("revenue", "mean"),
          "orders": ("orders", "mean")}  # fmt: skip
 LABEL = "A description, not a lift"
@@ -111,7 +112,7 @@ def describe_change(
     *,
     contacted: str,
     others: str | None = None,
-    metric: str = "revenue",
+    metric: Pair = "revenue",
     days: float | None = None,
     level: float = 0.95,
 ) -> Change:

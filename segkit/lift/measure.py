@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,11 @@ from segkit.stats.group_effects import (
     shrink,
     shrink_counts,
 )
-from segkit.stats.intervals import RELATIVE_METHODS, Estimate, estimate
+from segkit.stats.intervals import RELATIVE_METHODS, Estimate, RelativeMethod, estimate
 from segkit.stats.two_part import EXPECTED_BUYERS, no_effect
 
-OVERALL = ("auto", "pooled", "stratified")
+Overall = Literal["auto", "pooled", "stratified"]
+OVERALL: tuple[Overall, ...] = get_args(Overall)
 _INNER = ("null_error", "variance_arm", "variance_control", "cases_arm", "cases_control")
 
 
@@ -50,8 +51,8 @@ def measure_lift(
     primary: str | None = None,
     segment: str | None = "segment",
     covariates: Sequence[str] = (),
-    overall: str = "auto",
-    relative: str = "log",
+    overall: Overall = "auto",
+    relative: RelativeMethod = "log",
     margins: Mapping[str, float] | None = None,
     level: float = 0.95,
     power: float = 0.8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.labels import label
-from segkit.lift.uplift_curves import UpliftCurve, compute_uplift_curve
+from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Learner = Literal["t", "x", "transformed"]
 LEARNERS = {
     "t": "two models, one for each arm, and their difference",
     "x": "X-learner (Künzel, Sekhon, Bickel & Yu 2019)",
@@ -211,10 +212,10 @@ def fit_uplift(
     treatment: str,
     control: str,
     arm: str = "arm",
-    learner: str = "t",
+    learner: Learner = "t",
     model: Any = None,
     folds: int = 5,
-    convention: str = "qini",
+    convention: Convention = "qini",
     repeats: int = 200,
     level: float = 0.95,
     seed: int = 0,

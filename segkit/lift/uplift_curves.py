@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Floats = npt.NDArray[np.float64]
+Convention = Literal["qini", "uplift"]
+Strategy = Literal["overall", "by_group"]
 CONVENTIONS = {
     "qini": "treated outcomes less the control's scaled to as many customers "
     "(Radcliffe 2007; scikit-uplift's qini_curve)",
@@ -121,7 +123,7 @@ def coefficient(
     score: npt.ArrayLike,
     treated: npt.ArrayLike,
     *,
-    convention: str = "qini",
+    convention: Convention = "qini",
     negative: bool = True,
 ) -> float:
     """Compute the area above random order as a share of a perfect score's.
@@ -161,7 +163,7 @@ def estimate_uplift_at(
     treated: npt.ArrayLike,
     *,
     share: float = 0.3,
-    strategy: str = "overall",
+    strategy: Strategy = "overall",
 ) -> float:
     """Estimate the effect among the customers with the highest scores.
 
@@ -194,7 +196,7 @@ def estimate_uplift_at(
         ours = y[t][: int(t.sum() * share)]
         theirs = y[~t][: int((~t).sum() * share)]
     else:
-        raise ParameterError(unknown("strategy", strategy, ["overall", "by_group"]))
+        raise ParameterError(unknown("strategy", strategy, get_args(Strategy)))
     if not len(ours) or not len(theirs):
         raise DataError(f"nobody of one arm is among the best {share:.0%}; take a larger share")
     return float(ours.mean() - theirs.mean())
@@ -326,7 +328,7 @@ def compute_uplift_curve(
     score: npt.ArrayLike,
     treated: npt.ArrayLike,
     *,
-    convention: str = "qini",
+    convention: Convention = "qini",
     repeats: int = 200,
     level: float = 0.95,
     seed: int | np.random.Generator = 0,

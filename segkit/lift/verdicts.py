@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -161,7 +161,8 @@ def guardrails(
     return pl.DataFrame(rows, schema=schema)
 
 
-SCALES = ("difference", "relative", "shrunk")
+Scale = Literal["difference", "relative", "shrunk"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,7 +346,7 @@ class Lift(Result):
         return " ".join(["Explored beside the declared figure:", *said])
 
     def plot(
-        self, metric: str | None = None, *, arm: str | None = None, scale: str = "difference"
+        self, metric: str | None = None, *, arm: str | None = None, scale: Scale = "difference"
     ) -> Figure:
         """Draw a forest plot of one figure by segment, all customers first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from segkit.errors import DataError, ParameterError, unknown
 from segkit.regression.design import Design, Floats
 from segkit.regression.families import (
     COUNTS,
-    FAMILIES,
+    Family,
     Fit,
     fit_family,
     standardise,
@@ -244,8 +244,8 @@ def choose(family: str, Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
     DataError
         If no family suits the outcome.
     """
-    if family not in (*FAMILIES, "auto", "counts"):
-        raise ParameterError(unknown("family", family, ("auto", "counts", *FAMILIES)))
+    if family not in get_args(Family):
+        raise ParameterError(unknown("family", family, get_args(Family)))
     kind = suited(design.y) if family == "auto" else family
     if kind == "counts":
         return _choose_counts(Z, design)

@@ -14,7 +14,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.regression import checks
 from segkit.regression.design import HIGH_VIF, Design, Floats, make_design, of_design
-from segkit.regression.families import COUNTS, Fit, standardise
+from segkit.regression.families import COUNTS, Family, Fit, standardise
 from segkit.regression.outcomes import LABELS, DriverTable
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
@@ -291,7 +291,7 @@ def fit_drivers(
     outcome: str,
     predictors: Sequence[str] | str,
     *,
-    family: str = "auto",
+    family: Family = "auto",
     log: Collection[str] = (),
     baselines: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,

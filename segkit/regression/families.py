@@ -5,13 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from segkit.errors import DataError
 from segkit.regression.design import Design, Floats, Ints
 
+Family = Literal[
+    "auto", "counts", "poisson", "negative binomial", "zero-inflated poisson",
+    "zero-inflated negative binomial", "gamma", "log-linear", "logistic",
+]  # fmt: skip
 COUNTS = (
     "poisson",
     "negative binomial",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _CELLS = 6_000_000  # numbers held at once
 _LEAST_PIVOT = 1e-10  # of a column's variance: below it the column follows from those before
 MOST_EXACT = 12
-SCALES = ("as it is", "log", "rank")
+Scale = Literal["as it is", "log", "rank"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 _BLOCKS = 4_000  # rows are bundled into so many blocks, which the bootstrap draws
 
 
@@ -253,7 +254,7 @@ def measure_importance(
     outcome: str,
     predictors: Sequence[str],
     *,
-    scale: str = "as it is",
+    scale: Scale = "as it is",
     log: Collection[str] = (),
     labels: Mapping[str, str] | None = None,
     clusters: str | None = None,

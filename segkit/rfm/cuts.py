@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -22,8 +22,8 @@ Method = Literal["quantile", "fixed", "natural"]
 Ties = Literal["down", "up", "midrank", "rfm"]
 DIMENSIONS = ("recency", "frequency", "monetary")
 COLUMNS = {"recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
-METHODS = ("quantile", "fixed", "natural")
-TIES = ("down", "up", "midrank", "rfm")
+METHODS: tuple[Method, ...] = get_args(Method)
+TIES: tuple[Ties, ...] = get_args(Ties)
 MAX_BINS = 20
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import polars as pl
 
@@ -111,8 +111,8 @@ def build_rfm_table(
     lazy = orders.lazy()
     names = lazy.collect_schema().names()
     require_columns(names, ORDERS, "orders")
-    if monetary not in ("net", "gross"):
-        raise ParameterError(unknown("monetary value", str(monetary), ("net", "gross")))
+    if monetary not in get_args(Monetary):
+        raise ParameterError(unknown("monetary value", str(monetary), get_args(Monetary)))
     returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
     bought = ~pl.col("_returned")
     amount = pl.col("amount") if monetary == "net" else pl.col("amount").filter(bought)

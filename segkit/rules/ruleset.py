@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import polars as pl
 
@@ -26,7 +26,7 @@ from segkit.rules.rule import Domain, Rule, prepare
 from segkit.writing import write_whole
 
 Policy = Literal["partition", "first", "many"]
-POLICIES = ("partition", "first", "many")
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True, slots=True)

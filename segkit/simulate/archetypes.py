@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Difficulty(NamedTuple):
     spread: float
 
 
+DifficultyName = Literal["easy", "medium", "hard"]
 DIFFICULTIES = {
     "easy": Difficulty(contrast=1.1, spread=0.45),
     "medium": Difficulty(contrast=0.95, spread=0.75),

@@ -18,12 +18,13 @@ from segkit import spreadsheets
 from segkit.errors import ParameterError
 from segkit.frames import takes_frames
 from segkit.live import steps
+from segkit.simulate.archetypes import DifficultyName
 from segkit.simulate.block import Block, make_block
 from segkit.simulate.catalogue import CURRENCY, ZONE
 from segkit.simulate.customers import items
 from segkit.simulate.engagement import newsletters
 from segkit.simulate.respond import Response, respond
-from segkit.simulate.world import BLOCK, NEEDED, PILOT_ID, World, planted
+from segkit.simulate.world import BLOCK, NEEDED, PILOT_ID, PlantedLift, Structure, World, planted
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
@@ -145,9 +146,9 @@ def simulate_retailer(
     n_customers: int = 20_000,
     *,
     seed: int | np.random.Generator = 0,
-    difficulty: str = "medium",
-    structure: str = "archetypes",
-    lift: str = "planted",
+    difficulty: DifficultyName = "medium",
+    structure: Structure = "archetypes",
+    lift: PlantedLift = "planted",
     start: date = START,
     months: int = MONTHS,
     dirty: bool = True,
@@ -269,9 +270,9 @@ def simulate_to_parquet(
     n_customers: int = 1_000_000,
     *,
     seed: int | np.random.Generator = 0,
-    difficulty: str = "medium",
-    structure: str = "archetypes",
-    lift: str = "planted",
+    difficulty: DifficultyName = "medium",
+    structure: Structure = "archetypes",
+    lift: PlantedLift = "planted",
     start: date = START,
     months: int = MONTHS,
     dirty: bool = True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -236,7 +237,9 @@ def saving_of(offers: Ints) -> Floats:
 
 BLOCK = 2_000  # customers made at a time, whatever the batch
 PILOT_ID, PILOT_DAYS = "PILOT", 42  # the pilot goes out so many days before the campaign
-STRUCTURES = ("archetypes", "none")
+Structure = Literal["archetypes", "none"]
+PlantedLift = Literal["planted", "none"]
+STRUCTURES: tuple[Structure, ...] = get_args(Structure)
 
 
 @dataclass(frozen=True)
@@ -277,10 +280,10 @@ class World:
     pilot_share: float
 
     def __post_init__(self) -> None:
-        choices = [
+        choices: list[tuple[str, object, list[str]]] = [
             ("difficulty", self.difficulty, list(DIFFICULTIES)),
             ("structure", self.structure, list(STRUCTURES)),
-            ("lift", self.lift, ["planted", "none"]),
+            ("lift", self.lift, list(get_args(PlantedLift))),
         ]
         for kind, got, known in choices:
             if got not in known:

@@ -7,7 +7,7 @@ whose fields have the same shape. Two-sided; ``level`` is the nominal coverage.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from segkit.errors import ParameterError, unknown
 
 Numbers = npt.ArrayLike
 Array = npt.NDArray[np.float64]
+RelativeMethod = Literal["log", "fieller", "delta"]
 RELATIVE_METHODS = {"log": "log ratio", "fieller": "Fieller", "delta": "delta"}
 
 

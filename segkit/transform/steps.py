@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SHAPES = ("none", "log1p", "signed_log", "sqrt", "arcsine", "yeo_johnson")
-SCALES = ("standard", "robust", "none")
+Shape = Literal["none", "log1p", "signed_log", "sqrt", "arcsine", "yeo_johnson"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+Scale = Literal["standard", "robust", "none"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 FILLS = ("median", "mean", "min", "max", "worst")
 # What the mean of transformed values is, once turned back into the column's own units.
 CENTRES = {

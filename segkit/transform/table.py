@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from segkit.result import Result, check_names, check_number
 from segkit.transform.steps import (
     CENTRES,
     Column,
+    Scale,
     fill_missing,
     fit_column,
     numbers,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+Constant = Literal["drop", "error"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +64,7 @@ class Transform(Result):
 
     @classmethod
     def of(
-        cls, shapes: Mapping[str, str] | Iterable[str], *, scale: str = "standard", **steps: Any
+        cls, shapes: Mapping[str, str] | Iterable[str], *, scale: Scale = "standard", **steps: Any
     ) -> Self:
         """Build a transform from shapes per column; ``steps`` are further fields of every column.
 
@@ -119,7 +122,7 @@ class Transform(Result):
         return tuple(column.name for column in self.columns)
 
     @takes_frames
-    def fit(self, frame: pl.DataFrame, *, constant: str = "drop") -> Self:
+    def fit(self, frame: pl.DataFrame, *, constant: Constant = "drop") -> Self:
         """Return a copy that has learnt its limits, centres and spreads from the frame.
 
         Parameters
@@ -136,9 +139,9 @@ class Transform(Result):
             If a value is infinite, is missing where no fill is stated, does not suit the shape,
             or if no column varies.
         """
-        if constant not in ("drop", "error"):
+        if constant not in get_args(Constant):
             raise ParameterError(
-                unknown("treatment of constant columns", constant, ["drop", "error"])
+                unknown("treatment of constant columns", constant, get_args(Constant))
             )
         require_columns(frame.columns, self.names, "the customer table")
         if frame.height == 0:
