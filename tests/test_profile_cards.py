@@ -6,7 +6,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.profile import OfferRule, Personas, personas, profile_segments
-from segkit.profile.phrases import GUESS
+from segkit.profile.cards import GUESS
 from tests.test_profile import CHOSEN, FOUND, FRAME, PEOPLE
 
 CARDS = personas(FOUND)

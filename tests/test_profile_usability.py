@@ -6,8 +6,8 @@ import pytest
 
 from segkit.errors import ColumnError
 from segkit.profile import Thresholds, Usability, profile_segments, usable
+from segkit.profile.composition import held_out_skill, predictability
 from segkit.profile.members import match_members
-from segkit.profile.prediction import held_out_skill, predictability
 from tests.test_profile import CHOSEN, FRAME, PEOPLE, customers_of
 
 KPI = FRAME.with_columns(
@@ -114,7 +114,7 @@ def test_held_out_skill_by_hand_and_over_seeds():
 def test_auc_is_that_of_scikit_learn():
     from sklearn.metrics import roc_auc_score
 
-    from segkit.profile.prediction import folds_of, held_out_scores, one_hot
+    from segkit.profile.composition import folds_of, held_out_scores, one_hot
 
     members = match_members(FRAME, CHOSEN)
     described = PEOPLE.select("gender", "region", "income_band")

@@ -1,12 +1,10 @@
 """Profiles: who the segments are, what marks each, and whether each is of use."""
 
-from segkit.profile.action import FirstStep, first_step
-from segkit.profile.cards import Persona, Personas, personas
-from segkit.profile.habits import OfferRule
-from segkit.profile.outcome import Profile
+from segkit.profile.cards import FirstStep, OfferRule, Persona, Personas, first_step, personas
 from segkit.profile.profile import profile_segments
-from segkit.profile.thresholds import MarkerRule, Thresholds
-from segkit.profile.usability import Usability, usable
+from segkit.profile.segment_profile import Profile
+from segkit.profile.usability import Thresholds, Usability, usable
+from segkit.profile.variables import MarkerRule
 
 __all__ = [
     "FirstStep",

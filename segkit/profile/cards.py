@@ -1,30 +1,247 @@
-"""Personas: one card a segment, every word and number of it from the profile."""
+"""Personas: a card a segment, every word and number of it from the profile, and the first step."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from segkit.errors import DataError
-from segkit.profile.habits import HABITS, OFFERS, OfferRule
-from segkit.profile.outcome import Profile
-from segkit.profile.phrases import (
-    Compared,
-    channels_words,
-    habits_words,
-    marks_words,
-    offer_words,
-    people_words,
-    size_words,
-    value_words,
-)
+from segkit.display import is_share, money, number, percent
+from segkit.errors import DataError, require_columns
+from segkit.frames import takes_frames
+from segkit.labels import LABELS, label, stem
+from segkit.profile.segment_profile import Profile
+from segkit.profile.variables import ARROWS
 from segkit.result import Result
+from segkit.schema import fields
 
+# What a card tells of, in this order.
+HABITS: dict[str, str] = {
+    name: LABELS[name]
+    for name in (
+        "recency_days",
+        "frequency",
+        "monetary",
+        "gap_days_mean",
+        "order_value_mean",
+        "discount_share",
+        "discounted_order_share",
+        "return_share",
+        "category_breadth",
+        "visits",
+        "abandonment_rate",
+        "open_rate",
+        "click_rate",
+        "engagement_recency_days",
+        "tenure_days",
+        "product_breadth",
+        "carts_abandoned",
+        "product_views",
+        "time_seconds",
+    )
+}
+
+
+MOST_MARKS = 5
+MOST_PEOPLE = 4
+MOST_HABITS = 9
+LEAST_SHARE = 0.1  # of a segment, for a trait to be told of it
+Compared = tuple[str, str, str]
+HEIGHT = {"above": "high", "below": "low"}
+CHANNELS = ("preferred_channel",)
+GUESS = "a guess from its marks, to be tested against a generic offer"
 UNMARKED = "nothing: it is close to the average customer"
 STACKED = "float:none;width:auto"  # JupyterLab puts a list's terms beside what they stand for
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRule:
+    """Which mark speaks for which offer.
+
+    Attributes
+    ----------
+    variable : str
+        A feature without its window; a trailing ``*`` stands for any ending.
+    direction : str
+        "above" or "below" the other customers.
+    offer : str
+        What to offer.
+    """
+
+    variable: str
+    direction: str
+    offer: str
+
+    def holds(self, variable: str, direction: str) -> bool:
+        """Tell whether a mark is the one that the rule names.
+
+        Examples
+        --------
+        >>> OfferRule("occasion_share_*", "above", "x").holds("occasion_share_easter", "above")
+        True
+        """
+        name = stem(variable)
+        same = (
+            name.startswith(self.variable[:-1])
+            if self.variable.endswith("*")
+            else name == self.variable
+        )
+        return same and direction == self.direction
+
+
+OFFERS: tuple[OfferRule, ...] = (
+    OfferRule("discount_share", "above", "flash sale"),
+    OfferRule("discounted_order_share", "above", "flash sale"),
+    OfferRule("time_seconds_sale", "above", "flash sale"),
+    OfferRule("monetary", "above", "early access"),
+    OfferRule("frequency", "above", "early access"),
+    OfferRule("open_rate", "above", "early access"),
+    OfferRule("discount_share", "below", "early access"),
+    OfferRule("recency_days", "above", "re-engagement"),
+    OfferRule("engagement_recency_days", "above", "re-engagement"),
+    OfferRule("orders_trend", "below", "re-engagement"),
+    OfferRule("abandonment_rate", "above", "style guide"),
+    OfferRule("carts_abandoned", "above", "style guide"),
+    OfferRule("product_views", "above", "style guide"),
+    OfferRule("time_seconds_lookbook", "above", "style guide"),
+    OfferRule("occasion_share_*", "above", "reminder before the occasion"),
+    OfferRule("season_share_*", "above", "reminder before the season"),
+)
+
+
+def habit(feature: str, known: Mapping[str, str] = HABITS) -> str:
+    """Name a feature in words, by a card's own or by those that all pictures use.
+
+    Examples
+    --------
+    >>> habit("frequency_365d"), habit("shoe_size")
+    ('orders (last 365 days)', 'shoe size')
+    """
+    name = stem(feature)
+    return label(feature).replace(label(name), known[name]) if name in known else label(feature)
+
+
+CONSENT = tuple(name for name in fields("customers") if name.endswith("_consent"))
+
+
+def size_words(row: dict[str, Any]) -> str:
+    """Say how many customers a segment has."""
+    if not row["customers"]:
+        return "no customers"
+    return f"{number(row['customers'])} customers, {percent(row['customer_share'])} of all"
+
+
+def value_words(row: dict[str, Any], profile: Profile) -> str:
+    """Say what a customer is worth, with the interval, and the share of revenue."""
+    worth = row.get("revenue_per_customer")
+    if worth is None:
+        return ""
+    said = f"{money(worth, profile.currency)} a customer"
+    if row["revenue_per_customer_low"] is not None:
+        low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
+        said += f" ({percent(profile.level, places=0)} interval {number(low)} to {number(high)})"
+    if row["revenue_share"] is not None:
+        index = row["revenue_share"] / row["customer_share"]
+        said += f", {number(index, digits=2)} times the average"
+        said += f"; {percent(row['revenue_share'])} of revenue"
+    return said
+
+
+def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]:
+    """Say the levels that are clearly more common here than among all, by the marker rule."""
+    rule = profile.rule
+    gap = pl.col("share") - pl.col("share_all")
+    rows = composition.filter(
+        ~pl.col("variable").is_in([*CHANNELS, *CONSENT])
+        & (pl.col("share_low") > pl.col("share_all"))
+        & (pl.col("share") >= LEAST_SHARE)
+        & ((gap >= rule.share_absolute) | (gap >= rule.share_relative * pl.col("share_all")))
+    ).sort(gap, descending=True, maintain_order=True)
+    return tuple(
+        f"{label(row['variable'])} {row['level']}: {percent(row['share'])} "
+        f"(all customers: {percent(row['share_all'])})"
+        for row in rows.head(MOST_PEOPLE).iter_rows(named=True)
+    )
+
+
+def _typical(row: dict[str, Any], key: str) -> str:
+    """Write a variable's median, or the share of a yes/no variable."""
+    if row["kind"] == "yes/no":
+        return percent(row["mean" + key])
+    value = row["median" + key]
+    return percent(value) if is_share(row["variable"]) else number(value)
+
+
+def _beside(row: dict[str, Any], words: str) -> Compared:
+    return (words, _typical(row, ""), _typical(row, "_all"))
+
+
+def habits_words(variables: pl.DataFrame, known: Mapping[str, str]) -> tuple[Compared, ...]:
+    """Give the typical value of each habit beside that of all customers."""
+    rows = [row for row in variables.iter_rows(named=True) if row["customers"] > 0]
+    said = [
+        _beside(row, habit(row["variable"], known))
+        for name in known
+        for row in rows
+        if stem(row["variable"]) == name
+    ]
+    return tuple(said[:MOST_HABITS])
+
+
+def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[str, ...]:
+    """Say the preferred channels, the channel bought by, and the consent."""
+    preferred = composition.filter(
+        pl.col("variable").is_in(list(CHANNELS)) & pl.col("share").is_not_null()
+    ).sort("share", descending=True, maintain_order=True)
+    said = [
+        f"{percent(row['share'])} prefer {row['level']} "
+        f"(all customers: {percent(row['share_all'])})"
+        for row in preferred.head(2).iter_rows(named=True)
+    ]
+    bought = variables.filter(
+        pl.col("variable").str.starts_with("channel_share_") & pl.col("mean").is_not_null()
+    ).sort("mean", descending=True, maintain_order=True)
+    for row in bought.head(1).iter_rows(named=True):
+        channel = stem(row["variable"]).removeprefix("channel_share_")
+        said.append(f"buys most by {channel}: {percent(row['mean'])} on average")
+    consent = composition.filter(
+        (pl.col("variable") == "marketing_consent") & (pl.col("level") == "yes")
+    ).drop_nulls("share")
+    said += [f"{percent(s)} consent to marketing" for s in consent.get_column("share")]
+    return tuple(said)
+
+
+def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
+    """Give what marks the segment, strongest first, beside all customers."""
+    rows = variables.filter(pl.col("marker")).sort(
+        pl.col("strength").abs(), descending=True, maintain_order=True
+    )
+    return tuple(
+        _beside(row, f"{ARROWS[row['direction']]} {habit(row['variable'])}")
+        for row in rows.head(MOST_MARKS).iter_rows(named=True)
+    )
+
+
+def offer_words(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> str:
+    """Name the offer that the strongest marks speak for, and why."""
+    marks = variables.filter(pl.col("marker"))
+    weight: dict[str, float] = {}
+    reasons: dict[str, list[tuple[float, str]]] = {}
+    for row in marks.iter_rows(named=True):
+        for rule in offers:
+            if rule.holds(row["variable"], row["direction"]):
+                size = abs(row["strength"])
+                weight[rule.offer] = weight.get(rule.offer, 0.0) + size
+                words = f"{HEIGHT[row['direction']]} {habit(row['variable'])}"
+                reasons.setdefault(rule.offer, []).append((size, words))
+    if not weight:
+        return "the generic offer: no mark speaks for another"
+    best = max(sorted(weight), key=lambda name: weight[name])
+    why = ", ".join(words for _, words in sorted(reasons[best], key=lambda pair: -pair[0])[:3])
+    return f"{best}, for {why}: {GUESS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +412,95 @@ def personas(
     if not cards:
         raise DataError("a profile without segments has no personas")
     return Personas(tuple(cards))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstStep(Result):
+    """The segment to begin with, and what to try on it.
+
+    Attributes
+    ----------
+    segment, segment_name : str
+        The segment that brings most revenue; the largest where revenue is not known.
+    offer, reason : str
+        What to try, and which marks speak for it ("" where none does).
+    customers : int
+    customer_share : float
+    revenue_share : float or None
+    """
+
+    segment: str
+    segment_name: str
+    offer: str
+    reason: str
+    customers: int
+    customer_share: float
+    revenue_share: float | None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row: the segment, its size and share of revenue, the offer and why."""
+        return pl.DataFrame({name: [getattr(self, name)] for name in self.__dataclass_fields__})
+
+    @property
+    def text(self) -> str:
+        """What to do first, on whom, and how to know whether it worked."""
+        worth = ""
+        if self.revenue_share is not None:
+            worth = f", and bring {percent(self.revenue_share)} of revenue"
+        why = f" What speaks for it: {self.reason}." if self.reason else ""
+        return (
+            f"Begin with {self.segment_name} ({self.segment}): try {self.offer} on them, and hold "
+            f"a random part of them back. They are {number(self.customers)} customers, "
+            f"{percent(self.customer_share)} of all{worth}.{why} The offer is a guess from the "
+            "segment's marks; only the difference to those held back shows what it earns."
+        )
+
+
+@takes_frames
+def first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
+    """Which segment comes first, and with which message?
+
+    Parameters
+    ----------
+    segments : polars.DataFrame
+        `Profile.segments`: segment, segment_name, customers, customer_share, revenue_share.
+    cards : polars.DataFrame
+        `Personas.to_frame`: segment, what_to_offer.
+
+    Returns
+    -------
+    FirstStep
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    DataError
+        If there is no segment with a customer.
+
+    Examples
+    --------
+    >>> segments = pl.DataFrame({"segment": ["S1"], "segment_name": ["Loyal"], "customers": [9],
+    ...                          "customer_share": [1.0], "revenue_share": [1.0]})
+    >>> cards = pl.DataFrame({"segment": ["S1"], "what_to_offer": ["early access, for orders: ?"]})
+    >>> first_step(segments, cards).offer
+    'early access'
+    """
+    needed = ["segment", "segment_name", "customers", "customer_share", "revenue_share"]
+    require_columns(segments.columns, needed, "segments")
+    require_columns(cards.columns, ["segment", "what_to_offer"], "cards")
+    there = segments.filter(pl.col("customers") > 0)
+    if there.is_empty():
+        raise DataError("no segment holds a customer, so there is nobody to begin with")
+    best = there.sort(
+        "revenue_share", "customers", descending=True, nulls_last=True, maintain_order=True
+    ).row(0, named=True)
+    said = cards.filter(segment=best["segment"])["what_to_offer"].to_list()
+    # The card's caveat follows its colon; the text has it in its own words.
+    told = (said[0] if said else "the generic offer").split(":")[0]
+    offer, _, reason = told.partition(", for ")
+    return FirstStep(
+        offer=offer,
+        reason=reason,
+        **{name: best[name] for name in needed},
+    )

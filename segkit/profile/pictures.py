@@ -9,7 +9,7 @@ from segkit.errors import DataError, unknown
 from segkit.labels import label
 from segkit.plot import Figure, bars, clouds, panel_bars, stacked
 from segkit.plot.bar_charts import bars_that_fit
-from segkit.profile.separation import Separation
+from segkit.profile.segment_profile import Separation
 
 HIDDEN = "hidden"
 

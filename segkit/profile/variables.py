@@ -1,4 +1,4 @@
-"""Each variable in each segment: means, medians, differences, marks; vectorised over both."""
+"""Variables of a profile: each segment against all customers, and which variables mark it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,129 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segkit.profile.dominance import dominance
-from segkit.profile.markers import mark
 from segkit.profile.members import Flags, Floats, Members
-from segkit.profile.thresholds import MarkerRule
 from segkit.stats import intervals
 from segkit.stats.effects import delta_limits
+
+ARROWS = {"above": "↑", "below": "↓"}
+SKEWED = 1.0  # absolute skewness from which differences are taken on logarithms
+
+
+def dominance(values: Floats, within: Flags) -> tuple[Floats, Floats]:
+    """Return Cliff's delta of each group against everyone outside it, and its variance.
+
+    Parameters
+    ----------
+    values : ndarray, shape (customers, variables)
+        NaN where unknown.
+    within : ndarray of bool, shape (groups, customers)
+
+    Returns
+    -------
+    (ndarray, ndarray), each of shape (groups, variables)
+        NaN where either side is empty (the variance: has fewer than two).
+
+    Notes
+    -----
+    Counts over each variable's distinct values instead of pairs: as `stats.effects.cliffs_delta`.
+
+    Examples
+    --------
+    >>> values = np.array([[3.0], [4.0], [5.0], [1.0], [2.0], [3.0]])
+    >>> delta, _ = dominance(values, np.array([[True, True, True, False, False, False]]))
+    >>> round(float(delta[0, 0]), 4)
+    0.8889
+    """
+    shape = (within.shape[0], values.shape[1])
+    delta, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+    for j in range(shape[1]):
+        known = ~np.isnan(values[:, j])
+        levels, codes = np.unique(values[known, j], return_inverse=True)
+        whole = np.bincount(codes, minlength=levels.size).astype(np.float64)
+        for i, inside in enumerate(within):
+            ours = np.bincount(codes[inside[known]], minlength=levels.size).astype(np.float64)
+            delta[i, j], variance[i, j] = _one(ours, whole - ours)
+    return delta, variance
+
+
+def _one(ours: Floats, theirs: Floats) -> tuple[float, float]:
+    """Return delta and its variance from both sides' counts over the distinct values."""
+    if not ours.any() or not theirs.any():
+        return np.nan, np.nan
+    win, lose = _wins(theirs), _wins(ours)
+    delta = float((ours * win).sum() / ours.sum())
+    if ours.sum() < 2 or theirs.sum() < 2:
+        return delta, np.nan
+    return delta, _spread(ours, win) + _spread(theirs, lose)
+
+
+def _wins(counts: Floats) -> Floats:
+    """Return, for each distinct value, the share of counts below it less the share above."""
+    upto = np.cumsum(counts)
+    return np.asarray((upto - counts - (upto[-1] - upto)) / upto[-1])
+
+
+def _spread(counts: Floats, placed: Floats) -> float:
+    n = counts.sum()
+    # No BLAS: products this small lose time to its threads.
+    mean = (counts * placed).sum() / n
+    return float((counts * (placed - mean) ** 2).sum() / (n - 1) / n)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerRule:
+    """When a variable marks a segment.
+
+    A mark must also be more than chance: the interval of the difference excludes zero.
+
+    Attributes
+    ----------
+    share_absolute : float
+        For yes/no variables: the segment's share deviates from that of all customers by at
+        least this much (Dolnicar, Grün & Leisch 2018, Market Segmentation Analysis, section 8.1:
+        0.25) ...
+    share_relative : float
+        ... or by at least this part of the share of all customers (there: 50%).
+    delta : float
+        For amounts, which are skewed: Cliff's delta against all customers outside the segment
+        is at least this in size. 0.33 ("medium" in Romano et al. 2006) means that a customer of
+        the segment exceeds one outside it with a chance of 66.5%.
+    smallest_segment : int
+        Segments with fewer customers get no marks.
+    """
+
+    share_absolute: float = 0.25
+    share_relative: float = 0.5
+    delta: float = 0.33
+    smallest_segment: int = 10
+
+
+def mark(found: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
+    """Add marker, direction and strength by the rule; strength is the measure that it limits.
+
+    The KPI is an outcome and marks nothing.
+    """
+    share, whole = pl.col("mean"), pl.col("mean_all")
+    gap = share - whole
+    beyond_chance = (pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)
+    yes = (gap.abs() >= rule.share_absolute) | (
+        (gap.abs() >= rule.share_relative * whole) & (whole > 0)
+    )
+    amount = (pl.col("delta").abs() >= rule.delta) & (
+        (pl.col("delta_low") > 0) | (pl.col("delta_high") < 0)
+    )
+    is_yes_no = pl.col("kind") == "yes/no"
+    passed = pl.when(is_yes_no).then(yes & beyond_chance).otherwise(amount)
+    enough = (pl.col("customers") >= rule.smallest_segment) & (pl.col("role") != "kpi")
+    strength = pl.when(is_yes_no).then(gap).otherwise(pl.col("delta"))
+    return found.with_columns(
+        marker=(passed & enough).fill_null(value=False), strength=strength
+    ).with_columns(
+        direction=pl.when(pl.col("marker")).then(
+            pl.when(pl.col("strength") > 0).then(pl.lit("above")).otherwise(pl.lit("below"))
+        )
+    )
+
 
 # Columns of the table of variables.
 TYPES: dict[Any, type[pl.DataType]] = {
@@ -28,7 +145,6 @@ TYPES: dict[Any, type[pl.DataType]] = {
     "marker": pl.Boolean,
     "direction": pl.String,
 }
-SKEWED = 1.0  # absolute skewness from which differences are taken on logarithms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
