@@ -53,7 +53,7 @@ HANDED = {
     "face": "runs, reports, courses",
 }
 # Drawing, in pixels: one band a floor, its packages side by side, what it hands on at the right.
-WIDTH, LEFT, RIGHT, BOX, GAP, LETTER = 860, 130, 190, 26, 8, 7.2
+WIDTH, LEFT, RIGHT, BOX, GAP, LETTER = 880, 144, 190, 26, 8, 7.2
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("drawing", Drawing)
     app.add_directive("packages", Packages)
     app.connect("config-inited", write_pages)
-    app.connect("config-inited", set_types)
+    app.connect("config-inited", set_types, priority=100)  # before numpydoc reads them
     app.connect("missing-reference", link_name)
     app.connect("autodoc-skip-member", skip_member)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
