@@ -29,3 +29,19 @@ def routines():
     for path in all_names():
         if inspect.isroutine(value := find(path)):
             yield path, value
+
+
+def exists(path):
+    """Tell whether a path such as ``segkit.Mapping.load`` leads to a module or to what it holds."""
+    value = segkit
+    for name in path.split(".")[1:]:
+        if inspect.ismodule(value) and not hasattr(value, name):
+            try:
+                value = importlib.import_module(f"{value.__name__}.{name}")
+            except ModuleNotFoundError:
+                return False
+        elif not hasattr(value, name):
+            return False
+        else:
+            value = getattr(value, name)
+    return True

@@ -61,6 +61,20 @@ def test_a_name_that_is_not_at_the_top_level_says_where_it_is():
                 getattr(segkit, name)
 
 
+def test_every_name_of_segkit_in_notebooks_and_pages_exists():
+    """A name of a package or module, or one that it holds, in code or in backticks."""
+    pages = [*ROOT.glob("notebooks/**/*.ipynb"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")]
+    lost = set()
+    for page in pages:
+        if page.name == "CHANGELOG.md":  # it says what was
+            continue
+        text = page.read_text(encoding="utf-8")
+        for name in set(re.findall(r"(?<![\w./])segkit(?:\.[a-zA-Z_]\w+){1,2}", text)):
+            if not public.exists(name):
+                lost.add(f"{page.relative_to(ROOT)}: {name}")
+    assert lost == set()
+
+
 def test_no_public_name_hides_a_module():
     modules = {path.stem for path in (ROOT / "segkit").iterdir()}
     assert not modules & set(segkit.__all__)

@@ -377,7 +377,7 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
                 "people",
                 "unlinked_identifier",
                 pl.col("__unlinked"),
-                change="identities (segkit.link_identifiers)",
+                change="identities (segkit.intake.link_identifiers)",
             )
         )
     rules.append(Rule("people", "missing_customer_id", who.is_null(), change="the source"))

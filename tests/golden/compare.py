@@ -26,12 +26,8 @@ class Renames:
         assert not unknown, f"renames.toml has sections that nothing reads: {sorted(unknown)}"
         self.sections = {name: dict(sections.get(name, {})) for name in SECTIONS}
         self.changed = self.sections["changed"]
-        columns = [self.sections[name] for name in ("parameters", "features", "columns")]
-        self._columns = {old: new for section in columns for old, new in section.items()}
-        values = [self.sections[name] for name in ("functions", "options")]
-        self._values = self._columns | {
-            old: new for section in values for old, new in section.items()
-        }
+        self._columns = self.sections["features"] | self.sections["columns"]
+        self._texts = self.sections["options"] | self._columns
 
     @classmethod
     def read(cls):
@@ -44,7 +40,7 @@ class Renames:
 
     def text(self, old):
         """Return a cell's text of today."""
-        return self._values.get(old, old)
+        return self._texts.get(old, old)
 
     def file(self, old):
         """Return the name of a run's file of today."""
