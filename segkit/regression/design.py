@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +41,6 @@ class Term:
     kind : {"number", "log", "yes or no", "level", "formula"}
     contrast : str
         What its coefficient compares: "one more", "against London" ...
-    sd : float
-        Standard deviation of the column, in its unit.
     """
 
     name: str
@@ -50,7 +48,6 @@ class Term:
     label: str
     kind: str
     contrast: str
-    sd: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,39 +238,33 @@ def _from_columns(
         label = labels.get(name, name.replace("_", " "))
         kind = frame.schema[name]
         if kind in (pl.String, pl.Categorical) or isinstance(kind, pl.Enum):
-            coding = _levels(frame.get_column(name).cast(pl.String), baselines.get(name), label)
-            columns += [values for _, values in coding[1]]
-            terms += [
-                Term(f"{name}: {level}", name, f"{label}: {level}", "level",
-                     f"against {coding[0]}", float(values.std()))
-                for level, values in coding[1]
-            ]  # fmt: skip
-            notes.append(f"{label} is compared with its level {coding[0]}")
+            column = frame.get_column(name).cast(pl.String)
+            base, others = _levels(column, baselines.get(name), label)
+            for level in others:
+                columns.append((column == level).cast(pl.Float64).to_numpy())
+                full_name, full_label = f"{name}: {level}", f"{label}: {level}"
+                terms.append(Term(full_name, name, full_label, "level", f"against {base}"))
+            notes.append(f"{label} is compared with its level {base}")
             continue
         values = _numbers(frame, name)
         if name in log:
             if (values <= -1).any():
                 raise DataError(f"log(1 + {name}) needs values above -1; got {values.min():g}")
-            term = Term(name, name, label, "log", "a step of one in log(1 + x)", 0.0)
             values = np.log1p(values)
+            coding = ("log", "a step of one in log(1 + x)")
         elif bool(np.isin(values, (0.0, 1.0)).all()):
-            term = Term(name, name, label, "yes or no", "yes against no", 0.0)
+            coding = ("yes or no", "yes against no")
         else:
-            term = Term(name, name, label, "number", "one more", 0.0)
+            coding = ("number", "one more")
         columns.append(values)
-        terms.append(_with_sd(term, values))
+        terms.append(Term(name, name, label, *coding))
     if not columns:
         return np.empty((frame.height, 0)), terms, notes
     return np.column_stack(columns), terms, notes
 
 
-def _with_sd(term: Term, values: Floats) -> Term:
-    return replace(term, sd=float(values.std()))
-
-
-def _levels(
-    column: pl.Series, baseline: str | None, label: str
-) -> tuple[str, list[tuple[str, Floats]]]:
+def _levels(column: pl.Series, baseline: str | None, label: str) -> tuple[str, list[str]]:
+    """Return the level that the others are compared with, and the others."""
     counts = column.value_counts(sort=True).sort(["count", column.name], descending=[True, False])
     levels = counts.get_column(column.name).to_list()
     if len(levels) > MOST_LEVELS:
@@ -285,8 +276,7 @@ def _levels(
     base = levels[0] if baseline is None else baseline
     if base not in levels:
         raise ParameterError(f"baseline {base!r} is no level of {label}: {', '.join(levels)}")
-    others = sorted(level for level in levels if level != base)
-    return base, [(level, (column == level).cast(pl.Float64).to_numpy()) for level in others]
+    return base, sorted(level for level in levels if level != base)
 
 
 def _from_formula(frame: pl.DataFrame, formula: str) -> tuple[Floats, list[Term]]:
@@ -303,7 +293,7 @@ def _from_formula(frame: pl.DataFrame, formula: str) -> tuple[Floats, list[Term]
         for k in range(place.start, place.stop):
             if term != "Intercept":
                 name = info.column_names[k]
-                terms.append(Term(name, term, name, "formula", "one more", float(X[:, k].std())))
+                terms.append(Term(name, term, name, "formula", "one more"))
     places = [info.column_names.index(term.name) for term in terms]
     return X[:, places], terms
 
@@ -320,7 +310,7 @@ def _exposure(frame: pl.DataFrame, name: str | None) -> Floats | None:
 def _check(X: Floats, y: Floats, terms: Sequence[Term], outcome: str) -> None:
     if not np.isfinite(X).all():
         raise DataError("a predictor is infinite or undefined after its transformation")
-    constant = [t.name for t in terms if t.sd <= 1e-12]
+    constant = [t.name for t, sd in zip(terms, X.std(axis=0), strict=True) if sd <= 1e-12]
     if constant:
         raise DataError(
             f"no variation in {', '.join(constant)} among the {len(y):,} complete rows: drop it"
