@@ -220,16 +220,15 @@ def run(
         notes += reading.columns.notes
         columns = replace(reading.columns, mapping=mapping, notes=notes)
         if name == "orders":
-            lines = clean_orders(columns, reading.frame, people, clean.get("fx"))
-            frame, settled, parts = lines.frame, lines.settled, lines.parts
+            cleaned = clean_orders(columns, reading.frame, people, clean.get("fx"))
         else:
             clean_rows = clean_events if name == "events" else clean_table
             cleaned = clean_rows(columns, reading.frame, people)
-            frame, settled = cleaned.frame, cleaned.settled
-            if name == "customers":
-                people = _with_customers(people, cleaned.frame, cleaned.refused)
-        clean[name], rejects[name] = validate(name, frame), settled.rejects
-        steps += settled.steps
+        if name == "customers":
+            people = _with_customers(people, cleaned.frame, cleaned.refused)
+        clean[name], rejects[name] = validate(name, cleaned.frame), cleaned.settled.rejects
+        steps += cleaned.settled.steps
+        parts += cleaned.parts
     _note_consent(clean, rejects, mapping, notes)
     if links is None and "links" in raw:
         notes.append(

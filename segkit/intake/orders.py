@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import polars as pl
 
 from segkit.display import counted
 from segkit.intake.cells import from_micro, is_text, product
 from segkit.intake.columns import Columns
-from segkit.intake.dates import DATE_LIKE
 from segkit.intake.ledger import Part, money_from_micro
 from segkit.intake.people import People, customers_of
 from segkit.intake.rejects import (
@@ -23,6 +21,7 @@ from segkit.intake.rejects import (
     repeats,
     settle,
 )
+from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 
 # "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
@@ -68,28 +67,9 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
 TEXTS = ("category", "currency", "channel")
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Order lines after intake.
-
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        Clean lines, as the contract has them.
-    settled : Settled
-        Rejected lines and the ledger's steps.
-    parts : tuple of Part
-        Sales and returns among the lines kept.
-    """
-
-    frame: pl.DataFrame
-    settled: Settled
-    parts: tuple[Part, ...]
-
-
 def clean_orders(
     columns: Columns, frame: pl.DataFrame, people: People, fx: pl.DataFrame | None
-) -> Lines:
+) -> Cleaned:
     """Clean order lines that were read by `read_orders`.
 
     Parameters
@@ -105,29 +85,18 @@ def clean_orders(
 
     Returns
     -------
-    Lines
+    Cleaned
     """
     parsed = _with_customers(columns, frame, people)
     _note_unread(columns, parsed)
     parsed = _convert(columns, parsed, fx)
     settled = settle(columns, parsed, order_rules(columns, people, parsed))
-    return Lines(*_finish(columns, settled))
+    return _finish(columns, settled)
 
 
 def read_orders(columns: Columns) -> pl.DataFrame:
     """Read every mapped column; helper columns start with two underscores."""
-    utc, day, _ = columns.time("order_time")
-    moment = columns.source("order_time")
-    raw_time = pl.col(moment).cast(pl.String) if moment else pl.lit("")
-    wanted: dict[str, pl.Expr] = {
-        "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
-        "order_time": utc,
-        "order_day": day,
-        "__no_time": columns.blank("order_time"),
-        "__like_time": raw_time.str.strip_chars().str.contains(DATE_LIKE)
-        if moment and is_text(columns.raw.schema[moment])
-        else pl.lit(value=False),
-    }
+    wanted = time_columns(columns, "order")
     if columns.has("order_id"):
         wanted["order_id"] = columns.id("order_id")
     if columns.has("product_id"):
@@ -154,15 +123,8 @@ def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl
     totals = total_lines(columns, who["customer_id"])
     if totals.any():  # "Total" is nobody's id
         who = who.with_columns(pl.when(~totals).then("customer_id"), __total=totals)
-    frame = pl.concat([who, frame], how="horizontal")
-    if people.births is not None:
-        frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
-    repeated = int(frame[REPEAT].sum())
-    if repeated and columns.option("duplicates") == "flag":
-        columns.notes.append(
-            f"orders: {_lines(repeated, 'repeats', 'repeat')} an earlier line "
-            'in every column; such lines are kept (duplicates = "drop" would remove them)'
-        )
+    frame = join_customers(frame, who, people)
+    note_repeats(columns, frame, "line")
     return frame
 
 
@@ -280,7 +242,7 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
     return joined.with_columns(pl.when(same).then(pl.col(MICROS)).otherwise(scaled).alias(MICROS))
 
 
-def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, tuple[Part, ...]]:
+def _finish(columns: Columns, settled: Settled) -> Cleaned:
     """Return the kept lines the contract's columns, and count sales and returns."""
     kept, rate = settled.kept, pl.col("__rate")
     has = columns.has
@@ -315,7 +277,7 @@ def _finish(columns: Columns, settled: Settled) -> tuple[pl.DataFrame, Settled, 
     wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
     frame = kept.lazy().select(**wanted).collect()
     counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")
-    return frame, settled, (_part(counted, "sale"), _part(counted, "return"))
+    return Cleaned(frame, settled, parts=(_part(counted, "sale"), _part(counted, "return")))
 
 
 def _lines(rows: int, one: str, many: str) -> str:

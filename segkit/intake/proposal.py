@@ -322,13 +322,10 @@ class Proposal:
         The columns and options proposed.
     rivals : dict of str to tuple of str
         Where several columns would do for one of the contract's: all of them, best first.
-    seen : dict of str to str
-        Columns found by their values instead of their names.
     """
 
     part: TableMapping
     rivals: dict[str, tuple[str, ...]]
-    seen: dict[str, str]
 
 
 def plain(name: str) -> str:
@@ -365,12 +362,11 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
     fixed = given.tables.get(table, TableMapping()).columns
     columns, rivals = _by_name(table, frame, names, fixed)
     taken = {*fixed.values(), *columns.values()}
-    seen: dict[str, str] = {}
     time = next((f.name for f in CONTRACTS[table] if f.kind == "time" and f.required), None)
     if time and time not in columns and time not in fixed:
         dated = [n for n in frame.columns if n not in taken and _is_dated(frame[n])]
         if len(dated) == 1:
-            columns[time] = seen[time] = dated[0]
+            columns[time] = dated[0]
     if table == "survey":
         columns = {
             ours: theirs
@@ -378,7 +374,7 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
             if ours in ("customer_id", "nps", "csat")
         }
     part = TableMapping(columns)
-    return Proposal(_with_values(table, frame, part), rivals, seen)
+    return Proposal(_with_values(table, frame, part), rivals)
 
 
 def _by_name(

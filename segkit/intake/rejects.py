@@ -264,7 +264,7 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
         *_price_rules(columns),
         *_currency_rules(columns, parsed),
         *_amount_rules(columns),
-        *_repeat_rules(columns),
+        *repeat_rules(columns),
         *consent_rules(people),
     ]
 
@@ -353,11 +353,11 @@ def _amount_rules(columns: Columns) -> list[Rule]:
     return rules
 
 
-def _repeat_rules(columns: Columns) -> list[Rule]:
+def repeat_rules(columns: Columns) -> list[Rule]:
     """Reject exact repeats, where that is asked for."""
     if columns.option("duplicates") != "drop":
         return []
-    change = '[orders] duplicates = "flag"'
+    change = f'[{columns.table}] duplicates = "flag"'
     return [Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), change)]
 
 

@@ -10,6 +10,7 @@ from segkit.display import counted, number
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import DATE_LIKE
+from segkit.intake.ledger import Part
 from segkit.intake.numbers import count_unreadable, read_item
 from segkit.intake.people import People, customers_of
 from segkit.intake.rejects import (
@@ -19,6 +20,7 @@ from segkit.intake.rejects import (
     consent_rules,
     date_rules,
     people_rules,
+    repeat_rules,
     repeats,
     settle,
 )
@@ -27,38 +29,64 @@ from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A table other than orders after intake.
+    """Clean table with its rejected rows.
 
     Attributes
     ----------
     frame : polars.DataFrame
-        Clean rows.
+        Clean rows, as the contract has them.
     settled : Settled
         Rejected rows and the ledger's steps.
     refused : polars.Series or None
         Customers without profiling consent (customers table only).
+    parts : tuple of Part
+        Sales and returns among the rows kept (orders only).
     """
 
     frame: pl.DataFrame
     settled: Settled
     refused: pl.Series | None = None
+    parts: tuple[Part, ...] = ()
+
+
+def time_columns(columns: Columns, name: str) -> dict[str, pl.Expr]:
+    """Read row number, time and day of orders or events (``name`` is "order" or "event")."""
+    utc, day, _ = columns.time(f"{name}_time")
+    raw_column = columns.source(f"{name}_time")
+    like = pl.lit(value=False)
+    if raw_column and is_text(columns.raw.schema[raw_column]):
+        like = pl.col(raw_column).cast(pl.String).str.strip_chars().str.contains(DATE_LIKE)
+    return {
+        "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
+        f"{name}_time": utc,
+        f"{name}_day": day,
+        "__no_time": columns.blank(f"{name}_time"),
+        "__like_time": like,
+    }
+
+
+def join_customers(frame: pl.DataFrame, customers: pl.DataFrame, people: People) -> pl.DataFrame:
+    """Add to each row its customer, and the customer's birth date where it is known."""
+    frame = pl.concat([customers, frame], how="horizontal")
+    if people.births is None:
+        return frame
+    return frame.join(people.births, on="customer_id", how="left", maintain_order="left")
+
+
+def note_repeats(columns: Columns, frame: pl.DataFrame, row: str) -> None:
+    """Note how many rows (or lines) repeat an earlier one and are kept."""
+    count = int(frame[REPEAT].sum())
+    if count and columns.option("duplicates") == "flag":
+        repeated = counted(count, f"{row} repeats", f"{row}s repeat")
+        columns.notes.append(
+            f"{columns.table}: {repeated} an earlier {row} in every column; such {row}s are kept "
+            '(duplicates = "drop" would remove them)'
+        )
 
 
 def read_events(columns: Columns) -> pl.DataFrame:
     """Read raw events; a duration that cannot be read is left empty."""
-    utc, day, _ = columns.time("event_time")
-    moment = columns.source("event_time")
-    like = pl.lit(value=False)
-    if moment and is_text(columns.raw.schema[moment]):
-        like = pl.col(moment).cast(pl.String).str.strip_chars().str.contains(DATE_LIKE)
-    wanted: dict[str, pl.Expr] = {
-        "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
-        "event_time": utc,
-        "event_day": day,
-        "__no_time": columns.blank("event_time"),
-        "__like_time": like,
-        "event_type": columns.text("event_type"),
-    }
+    wanted = {**time_columns(columns, "event"), "event_type": columns.text("event_type")}
     optional = [
         f
         for f in CONTRACTS["events"]
@@ -71,10 +99,8 @@ def read_events(columns: Columns) -> pl.DataFrame:
 
 def clean_events(columns: Columns, frame: pl.DataFrame, people: People) -> Cleaned:
     """Clean events that were read by `read_events`."""
-    frame = pl.concat([customers_of(columns, people.links), frame], how="horizontal")
-    if people.births is not None:
-        frame = frame.join(people.births, on="customer_id", how="left", maintain_order="left")
-    _note_repeats(columns, frame)
+    frame = join_customers(frame, customers_of(columns, people.links), people)
+    note_repeats(columns, frame, "row")
     is_known = pl.col("event_type").is_in(EVENT_TYPES)
     rules = [
         *people_rules(people, frame),
@@ -86,11 +112,8 @@ def clean_events(columns: Columns, frame: pl.DataFrame, people: People) -> Clean
             columns.shown("event_type"),
             "[events.values.event_type]",
         ),
+        *repeat_rules(columns),
     ]
-    if columns.option("duplicates") == "drop":
-        rules.append(
-            Rule("repeats", "exact_duplicate", pl.col(REPEAT), (), '[events] duplicates = "flag"')
-        )
     settled = settle(columns, frame, [*rules, *consent_rules(people)])
     return Cleaned(settled.kept.select(_names("events", settled.kept)), settled)
 
@@ -263,15 +286,6 @@ def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
         columns.notes.append(
             f"{columns.table}: {counted(lost, 'value')} of {field.name} cannot be read as "
             f"{DTYPES[field.kind]} and {'is' if lost == 1 else 'are'} left empty"
-        )
-
-
-def _note_repeats(columns: Columns, frame: pl.DataFrame) -> None:
-    count = int(frame[REPEAT].sum())
-    if count and columns.option("duplicates") == "flag":
-        columns.notes.append(
-            f"{columns.table}: {counted(count, 'row repeats', 'rows repeat')} an earlier row in "
-            'every column; such rows are kept (duplicates = "drop" would remove them)'
         )
 
 

@@ -221,11 +221,6 @@ class Transform(Result):
                 reasons[row] = _unfit_words(column, float(values[row]))
         return reasons
 
-    @takes_frames
-    def apply_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the transformed columns as a frame."""
-        return pl.DataFrame(self.apply(frame), schema=list(self.names))
-
     def invert(self, matrix: Floats) -> pl.DataFrame:
         """Return rows of the transformed matrix in original units.
 
