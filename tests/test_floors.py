@@ -13,7 +13,6 @@ FLOORS = {
             "display",
             "frames",
             "ids",
-            "labels",
             "lazy",
             "live",
             "result",

@@ -10,10 +10,10 @@ from polars.testing import assert_frame_equal
 from scipy.stats import binom, spearmanr
 from sklearn.metrics import mutual_info_score
 
+from segkit.display import label
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.features import Screening, build_features, screen_variables
 from segkit.features.screening import bins, spearman
-from segkit.labels import label
 from tests.features_by_hand import random_tables
 
 NOISE = [f"noise_{k}" for k in range(8)]

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import label, number
 from segkit.intake.privacy import fold_rare
-from segkit.labels import label
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
 

@@ -34,10 +34,9 @@ from segkit.cluster.refits import METHODS, Method
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.display import number, percent
+from segkit.display import label, number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.transform import Transform
 
 EXACT_ROWS = 20_000

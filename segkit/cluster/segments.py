@@ -10,9 +10,8 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.matrix import Floats, Ints
-from segkit.display import number, percent
+from segkit.display import label, number, percent, stem
 from segkit.errors import DataError, ParameterError
-from segkit.labels import label, stem
 from segkit.result import Result
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from segkit.cluster.matrix import customer_rows
 from segkit.cluster.methods import compare_methods
 from segkit.cluster.mixture import cluster_mixture
 from segkit.cluster.stability import assess_stability
-from segkit.display import cell, counted, number, table_html
+from segkit.display import cell, counted, label, number, table_html
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.labels import label
 from segkit.profile import Profile, profile_segments
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from segkit.display import number
+from segkit.display import label, number
 from segkit.errors import SegkitError
 from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, Ending, Settings
-from segkit.labels import label
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import label, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, unknown
 from segkit.features import CustomerTable
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL

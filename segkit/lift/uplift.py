@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import label, number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
 from segkit.result import Result
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import polars as pl
 
+from segkit.display import label
 from segkit.errors import ParameterError, unknown
-from segkit.labels import label
 from segkit.lift.effects import Kpi
 from segkit.lift.wording import arms_words, guardrail_words, segment_words, verdict_words
 from segkit.result import Result

@@ -13,9 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit.display import is_share, number, percent
+from segkit.display import is_share, label, number, percent
 from segkit.errors import DataError
-from segkit.labels import label
 from segkit.writing import write_whole
 
 if TYPE_CHECKING:
@@ -241,7 +240,7 @@ def words(column: str) -> str:
     Examples
     --------
     >>> words("order_value_mean"), words("shoe_size")
-    ('spend an order', 'shoe size')
+    ('average order value', 'shoe size')
     """
     return label(column)
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import is_share, money, number, percent
+from segkit.display import LABELS, is_share, label, money, number, percent, stem
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
-from segkit.labels import LABELS, label, stem
 from segkit.profile.segment_profile import Profile
 from segkit.profile.variables import ARROWS
 from segkit.result import Result

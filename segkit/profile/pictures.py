@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import label, number, percent
 from segkit.errors import DataError, unknown
-from segkit.labels import label
 from segkit.plot import Figure, bars, clouds, panel_bars, stacked
 from segkit.plot.bar_charts import bars_that_fit
 from segkit.profile.segment_profile import Separation

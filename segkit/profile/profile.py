@@ -8,9 +8,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from segkit.display import label
 from segkit.errors import ColumnError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.profile.composition import compare_descriptors, compose, read_descriptions
 from segkit.profile.members import Floats, Members, match_members
 from segkit.profile.segment_profile import Profile, separate

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import money, number, percent, table_html
+from segkit.display import label, money, number, percent, table_html
 from segkit.errors import DataError, unknown
-from segkit.labels import label
 from segkit.profile.members import Members
 from segkit.profile.variables import MarkerRule, Variables
 from segkit.result import Result

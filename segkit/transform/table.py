@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import label, number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.labels import label
 from segkit.result import Result, check_names, check_number
 from segkit.transform.steps import (
     CENTRES,

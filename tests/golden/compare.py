@@ -84,11 +84,18 @@ def table_differences(name, old, new, renames):
             continue
         if now not in new:
             yield f"column {now} is absent"
-        elif (found := new[now]) != (expected := renamed(short, renames)):
-            yield f"column {now}: {in_short(expected)} became {in_short(found)}"
+        elif not is_same(expected := renamed(short, renames), new[now]):
+            yield f"column {now}: {in_short(expected)} became {in_short(new[now])}"
     for extra in new.keys() - wanted:
         if not renames.why_changed(name, extra):
             yield f"column {extra} is new"
+
+
+def is_same(old, new):
+    """Tell whether two columns in short are alike; where sentences stood, only how many."""
+    if old.get("prose"):
+        return all(old[name] == new[name] for name in ("rows", "nulls")) and "sum" not in new
+    return old == new
 
 
 def renamed(short, renames):

@@ -3,9 +3,8 @@
 import polars as pl
 
 import segkit
-from segkit.display import table_html
+from segkit.display import in_words, is_known, label, stem, table_html
 from segkit.features import build_features
-from segkit.labels import in_words, is_known, label, stem
 from tests.features_by_hand import random_tables
 
 
