@@ -214,12 +214,12 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     has_tables = hasattr(source, "tables") or isinstance(source, Map | Audit)
     if not (has_tables or is_folder or names_files):
         return None
-    found = gather(source, mapping)
+    raw = gather(source, mapping)
     wanted = ("customers", "links")
-    tables = {name: frame for name, frame in found.raw.items() if name in wanted}
+    tables = {name: frame for name, frame in raw.raw.items() if name in wanted}
     if not tables:
         return None
-    used, _ = settle_mapping(tables, found.given)
+    used, _ = settle_mapping(tables, raw.given)
     parts = []
     for table, frame in tables.items():
         named = used.tables[table].columns
@@ -248,12 +248,12 @@ def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
     share = ledger.kept_share("orders")
     gaps = int((audit.coverage["rows"] == 0).sum())
     warned = sum(finding.severity == "warn" for finding in audit.findings)
-    told = f"{percent(share)} of order lines kept, {number(warned)} warnings, {number(gaps)} gaps"
+    counts = f"{percent(share)} of order lines kept, {number(warned)} warnings, {number(gaps)} gaps"
     if audit.blocked or share < POOR_KEPT:
-        return "poor", told
+        return "poor", counts
     if share < GOOD_KEPT or gaps or warned:
-        return "attention", told
-    return "good", told
+        return "attention", counts
+    return "good", counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,7 +378,7 @@ def segment(
     options: dict[str, Any] = {"as_of": as_of, "calendar": calendar, "currency": currency}
     table = build_features(taken.orders, taken.events, windows=WINDOWS, **options)
     chosen = choose_variables(table.frame, variables)
-    found = cluster_customers(
+    segmentation = cluster_customers(
         table.frame,
         features=chosen,
         k=k,
@@ -389,7 +389,7 @@ def segment(
     )
     profile = profile_segments(
         table.frame,
-        found.assignments,
+        segmentation.assignments,
         clustering_variables=chosen,
         orders=taken.orders,
         customers=taken.customers,
@@ -397,4 +397,4 @@ def segment(
         seed=seed,
         currency=currency,
     )
-    return CustomerSegments(taken, table, found, profile)
+    return CustomerSegments(taken, table, segmentation, profile)

@@ -265,8 +265,8 @@ FAULTS = [
     ),
     Fault(
         "campaign/assign.py",
-        "np.where(kept, old.to_numpy(), arm)",
-        "np.where(kept, arm, arm)",
+        "np.where(fixed, old.to_numpy(), arm)",
+        "np.where(fixed, arm, arm)",
         "test_experiment_assign",
         "who was assigned earlier stays",
     ),

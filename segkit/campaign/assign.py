@@ -103,12 +103,12 @@ def assign_arms(
     if method not in METHODS:
         raise ParameterError(unknown("method", method, METHODS))
     given = _offers(shares, offers)
-    some = _to_assign(customers, segment, eligibility)
-    draws = unit_hash(some.get_column("customer_id"), seed, campaign_id, "arm")
+    people = _to_assign(customers, segment, eligibility)
+    draws = unit_hash(people.get_column("customer_id"), seed, campaign_id, "arm")
     names = np.array(list(shares), dtype=object)
-    chosen = pick(draws, shares, _strata(some, segment) if method == "quota" else None)
-    arm, stayed = _keep_earlier(some, names[chosen], shares, earlier)
-    frame = some.with_columns(pl.Series("arm", arm, dtype=pl.String))
+    chosen = pick(draws, shares, _strata(people, segment) if method == "quota" else None)
+    arm, stayed = _keep_earlier(people, names[chosen], shares, earlier)
+    frame = people.with_columns(pl.Series("arm", arm, dtype=pl.String))
     frame = _with_offers(frame, given, offer)
     return _finish(
         frame, campaign_id, at, segment, shares, covariates,
@@ -174,29 +174,29 @@ def assign_factors(
     clash = set(levels) & {"customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"}
     if clash:
         raise ParameterError(f"a factor cannot be called {', '.join(sorted(clash))}")
-    some = _to_assign(customers, segment, eligibility)
-    ids = some.get_column("customer_id")
-    strata = _strata(some, segment) if method == "quota" else None
+    people = _to_assign(customers, segment, eligibility)
+    ids = people.get_column("customer_id")
+    strata = _strata(people, segment) if method == "quota" else None
     if method not in METHODS:
         raise ParameterError(unknown("method", method, METHODS))
-    kept = np.zeros(some.height, dtype=bool)
+    fixed = np.zeros(people.height, dtype=bool)
     if holdout:
         parts = {"holdout": holdout, "rest": 1 - holdout}
-        kept = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
+        fixed = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
     if strata is not None:  # exact shares among those who are contacted, too
-        strata = strata * 2 + kept
+        strata = strata * 2 + fixed
     for name, shares in levels.items():
         chosen = pick(unit_hash(ids, seed, campaign_id, "factor", name), shares, strata)
         drawn = np.array(list(shares), dtype=object)[chosen]
-        some = some.with_columns(pl.Series(name, drawn, dtype=pl.String))
+        people = people.with_columns(pl.Series(name, drawn, dtype=pl.String))
         if strata is not None:  # exact within the combinations so far, too
             strata = strata * len(shares) + chosen
-    blank = [pl.when(pl.Series(~kept)).then(pl.col(name)).alias(name) for name in levels]
-    some = some.with_columns(blank)
+    blank = [pl.when(pl.Series(~fixed)).then(pl.col(name)).alias(name) for name in levels]
+    people = people.with_columns(blank)
     joined = pl.concat_str(list(levels), separator=" + ")
-    some = some.with_columns(arm=pl.coalesce(joined, pl.lit("holdout")))
+    people = people.with_columns(arm=pl.coalesce(joined, pl.lit("holdout")))
     sent = pl.lit(offer) if offer else pl.col("arm")
-    some = some.with_columns(
+    people = people.with_columns(
         offer=pl.when(pl.col("arm") == "holdout").then(pl.lit(NO_OFFER)).otherwise(sent)
     )
     every = {"holdout": holdout} if holdout else {}
@@ -209,7 +209,7 @@ def assign_factors(
         "stayed": 0,
         "factors": list(levels),
     }
-    return _finish(some, campaign_id, at, segment, every, covariates, settings, eligibility)
+    return _finish(people, campaign_id, at, segment, every, covariates, settings, eligibility)
 
 
 def pick(
@@ -227,15 +227,15 @@ def pick(
     if strata is None:
         return np.asarray(np.searchsorted(edges, draws, side="right"), dtype=np.int64)
     order = np.lexsort((draws, strata))
-    found = np.empty(len(draws), dtype=np.int64)
+    chosen = np.empty(len(draws), dtype=np.int64)
     starts = np.flatnonzero(np.r_[True, np.diff(strata[order]) != 0])
     for first, last in zip(starts, np.r_[starts[1:], len(order)], strict=True):
         rows = order[first:last]
         size = last - first
         shift = float(np.modf(draws[rows].sum() * 997.0)[0])
         cuts = np.floor(np.r_[edges[:-1] * size, np.inf] + shift)
-        found[rows] = np.searchsorted(cuts, np.arange(size), side="right")
-    return found
+        chosen[rows] = np.searchsorted(cuts, np.arange(size), side="right")
+    return chosen
 
 
 def _levels(name: str, value: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
@@ -250,27 +250,27 @@ def _to_assign(
     customers: pl.DataFrame, segment: str | None, eligibility: Eligibility | None
 ) -> pl.DataFrame:
     check_customers(customers)
-    some = customers.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
+    people = customers.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     if eligibility is not None:
         ids = eligibility.customer_ids.to_frame()
-        some = some.join(ids, on="customer_id", how="semi", maintain_order="left")
-    if not some.height:
+        people = people.join(ids, on="customer_id", how="semi", maintain_order="left")
+    if not people.height:
         raise DataError("nobody is left to assign: no customer may be contacted")
     if segment is not None:
-        require_columns(some.columns, [segment], "customers")
-        lost = some.get_column(segment).null_count()
+        require_columns(people.columns, [segment], "customers")
+        lost = people.get_column(segment).null_count()
         if lost:
             raise DataError(
                 f"{number(lost)} customers have no {segment}; leave them out (eligible(..., "
                 f"segment={segment!r}) does and counts them) or give them one"
             )
-    return some
+    return people
 
 
-def _strata(some: pl.DataFrame, segment: str | None) -> npt.NDArray[np.int64]:
+def _strata(people: pl.DataFrame, segment: str | None) -> npt.NDArray[np.int64]:
     if segment is None:
-        return np.zeros(some.height, dtype=np.int64)
-    ranks = some.get_column(segment).cast(pl.String).rank("dense")
+        return np.zeros(people.height, dtype=np.int64)
+    ranks = people.get_column(segment).cast(pl.String).rank("dense")
     return ranks.cast(pl.Int64).to_numpy()
 
 
@@ -287,16 +287,16 @@ def _with_offers(frame: pl.DataFrame, given: Mapping[str, str], column: str) -> 
     own = [arm for arm, offer in given.items() if offer == BY_CUSTOMER]
     if own:
         require_columns(frame.columns, [column], "customers")
-    said = pl.col(column).fill_null(NO_OFFER) if own else pl.lit(NO_OFFER)
+    own_offer = pl.col(column).fill_null(NO_OFFER) if own else pl.lit(NO_OFFER)
     fixed = pl.col("arm").replace_strict(dict(given), return_dtype=pl.String)
-    offered = pl.when(pl.col("arm").is_in(own)).then(said).otherwise(fixed)
+    offered = pl.when(pl.col("arm").is_in(own)).then(own_offer).otherwise(fixed)
     return frame.with_columns(_offered=offered).drop("offer", strict=False).rename(
         {"_offered": "offer"}
     )  # fmt: skip
 
 
 def _keep_earlier(
-    some: pl.DataFrame, arm: npt.NDArray[np.object_], shares: Mapping[str, float],
+    people: pl.DataFrame, arm: npt.NDArray[np.object_], shares: Mapping[str, float],
     earlier: pl.DataFrame | None,
 ) -> tuple[npt.NDArray[np.object_], int]:  # fmt: skip
     if earlier is None:
@@ -307,12 +307,12 @@ def _keep_earlier(
         if name not in shares:
             raise ParameterError(unknown("arm among the earlier assignments", str(name), shares))
     before = earlier.select("customer_id", before="arm")
-    joined = some.select("customer_id").join(
+    joined = people.select("customer_id").join(
         before, on="customer_id", how="left", maintain_order="left"
     )
     old = joined.get_column("before")
-    kept = old.is_not_null().to_numpy()
-    return np.where(kept, old.to_numpy(), arm), int(kept.sum())
+    fixed = old.is_not_null().to_numpy()
+    return np.where(fixed, old.to_numpy(), arm), int(fixed.sum())
 
 
 def _finish(
@@ -388,13 +388,13 @@ def read_assignment(
     >>> read_assignment(given, shares={"none": 0.5, "mail": 0.5}).verdict
     'balanced'
     """
-    asked = check_shares(shares)
+    planned = check_shares(shares)
     check_customers(frame)
     need = ["campaign_id", "arm", "offer", segment, *covariates]
     require_columns(frame.columns, need, "the assignments")
     for name in frame.get_column("arm").unique().sort().to_list():
-        if name not in asked:
-            raise ParameterError(unknown("arm", str(name), asked))
+        if name not in planned:
+            raise ParameterError(unknown("arm", str(name), planned))
     time = pl.lit(None).cast(pl.Datetime("us", "UTC"))
     given = frame.with_columns(segment=pl.col(segment).cast(pl.String))
     if "assigned_at" not in given.columns:
@@ -403,10 +403,10 @@ def read_assignment(
         "customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"
     ).sort("customer_id")
     chosen = list(dict.fromkeys(covariates))
-    balance = check_balance(given.select("arm", "segment", *chosen), asked, chosen)
+    balance = check_balance(given.select("arm", "segment", *chosen), planned, chosen)
     counts = (
         contract.group_by("segment", "arm", "offer")
         .agg(customers=pl.len().cast(pl.Int64))
         .sort("segment", "arm", "offer")
     )
-    return Assignment(contract, counts, balance, asked, None, 0, "given", (), 0)
+    return Assignment(contract, counts, balance, planned, None, 0, "given", (), 0)

@@ -80,8 +80,8 @@ class Assignment(Result):
     @property
     def sizes(self) -> dict[str, int]:
         """Customers per arm."""
-        held = dict(self.frame.group_by("arm").len().iter_rows())
-        return {arm: int(held.get(arm, 0)) for arm in self.shares}
+        counts = dict(self.frame.group_by("arm").len().iter_rows())
+        return {arm: int(counts.get(arm, 0)) for arm in self.shares}
 
     @property
     def verdict(self) -> str:
@@ -97,11 +97,11 @@ class Assignment(Result):
     def text(self) -> str:
         """The finding in words."""
         sizes = self.sizes
-        told = ", ".join(f"{arm} {number(n)}" for arm, n in sizes.items())
+        arms = ", ".join(f"{arm} {number(n)}" for arm, n in sizes.items())
         segments = self.frame.get_column("segment").n_unique()
         how = "are said to be assigned" if self.method == "given" else "are assigned"
         first = f"{number(self.frame.height)} customers in {number(segments)} segments"
-        parts = [f"{first} {how} at random: {told}."]
+        parts = [f"{first} {how} at random: {arms}."]
         parts.append(self._balance_words())
         if self.stayed:
             parts.append(f"{number(self.stayed)} keep the arm that they had.")
@@ -202,18 +202,18 @@ def check_balance(
         return table
     tests = table.unique(["covariate", "level", "p_value"], maintain_order=True)
     # One Holm family for ratios, one for covariates: an unlucky covariate hides no broken split.
-    done = []
+    tested = []
     for is_ratio in (True, False):
         part = tests.filter((pl.col("covariate") == "sample ratio") == is_ratio)
         adjusted = adjust(part.get_column("p_value").fill_null(float("nan")).to_numpy())
-        done.append(
+        tested.append(
             part.select("covariate", "level", "p_value").with_columns(
                 p_adjusted=pl.Series(adjusted, dtype=pl.Float64).fill_nan(None)
             )
         )
     keys = ["covariate", "level", "p_value"]
     return table.drop("p_adjusted").join(
-        pl.concat(done), on=keys, how="left", nulls_equal=True, maintain_order="left"
+        pl.concat(tested), on=keys, how="left", nulls_equal=True, maintain_order="left"
     )
 
 
@@ -229,8 +229,8 @@ def _ratios(frame: pl.DataFrame, shares: Mapping[str, float]) -> list[tuple[obje
     expected = np.array(list(shares.values()))
     rows: list[tuple[object, ...]] = []
     for level, part in groups:
-        found = dict(part.group_by("arm").agg(pl.sum("len")).iter_rows())
-        counts = np.array([found.get(arm, 0) for arm in shares], dtype=np.float64)
+        sizes = dict(part.group_by("arm").agg(pl.sum("len")).iter_rows())
+        counts = np.array([sizes.get(arm, 0) for arm in shares], dtype=np.float64)
         n = counts.sum()
         chi = float(((counts - n * expected) ** 2 / (n * expected)).sum())
         p = float(chdtrc(len(counts) - 1, chi))
@@ -246,20 +246,20 @@ def _means(
 ) -> list[tuple[object, ...]]:
     from scipy.special import stdtr
 
-    known = np.isfinite(values)
-    spread = float(values[known].std()) if known.any() else 0.0
+    finite = np.isfinite(values)
+    spread = float(values[finite].std()) if finite.any() else 0.0
     rows: list[tuple[object, ...]] = []
     for arm in names:
-        mine, rest = values[known & (arms == arm)], values[known & (arms != arm)]
+        mine, rest = values[finite & (arms == arm)], values[finite & (arms != arm)]
         if len(mine) < 2 or len(rest) < 2 or spread == 0:
-            rows.append((name, "", arm, _mean(mine), _mean(values[known]), None, None, None))
+            rows.append((name, "", arm, _mean(mine), _mean(values[finite]), None, None, None))
             continue
         gap = mine.mean() - rest.mean()
         parts = mine.var(ddof=1) / len(mine), rest.var(ddof=1) / len(rest)
         error = float(np.sqrt(sum(parts)))
         freedom = error**4 / (parts[0] ** 2 / (len(mine) - 1) + parts[1] ** 2 / (len(rest) - 1))
         p = 2 * float(stdtr(freedom, -abs(gap) / error)) if error > 0 else None
-        rows.append((name, "", arm, _mean(mine), _mean(values[known]), gap / spread, p, None))
+        rows.append((name, "", arm, _mean(mine), _mean(values[finite]), gap / spread, p, None))
     return rows
 
 

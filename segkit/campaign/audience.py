@@ -192,25 +192,25 @@ class Audience(Result):
     def text(self) -> str:
         """The finding in words."""
         listed = self.frame.height
-        asked = int(self.counts.get_column("customers").sum())
+        customers = int(self.counts.get_column("customers").sum())
         lists = self.frame.get_column("offer").n_unique() if listed else 0
-        share = percent(listed / asked if asked else 0.0)
-        first = f"{number(listed)} of {number(asked)} assigned customers ({share}) are on"
+        share = percent(listed / customers if customers else 0.0)
+        first = f"{number(listed)} of {number(customers)} assigned customers ({share}) are on"
         parts = [f"{first} {number(lists)} lists."]
         out = self.counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
         if out.height:
-            told = "; ".join(
+            reasons = "; ".join(
                 f"{number(r['customers'])} {r['description']}" for r in out.iter_rows(named=True)
             )
-            parts.append(f"Left out: {told}.")
+            parts.append(f"Left out: {reasons}.")
         if self.consent:
             parts.append(self.consent)
         if self.identifiers.height:
-            told = "; ".join(
+            reasons = "; ".join(
                 f"{number(r['customers'])} {r['identifier'].replace('_', ' ')}: {r['description']}"
                 for r in self.identifiers.iter_rows(named=True)
             )
-            parts.append(f"Identifiers that could not be read: {told}.")
+            parts.append(f"Identifiers that could not be read: {reasons}.")
         parts += self.notes
         parts.append(
             f"No cell of fewer than {number(self.min_cell)} customers is handed out. Who is left "
@@ -360,36 +360,36 @@ def build_audience(
     """
     channel = channel or ("ads" if kind == "upload" else "email")
     unrecorded = unrecorded or ("granted" if consent is None else "refused")
-    for what, word, known in (
+    for option, word, choices in (
         ("kind of list", kind, KINDS),
         ("channel", channel, CHANNELS),
         ("value of unrecorded", unrecorded, UNRECORDED),
     ):
-        if word not in known:
-            raise ParameterError(unknown(what, word, known))
+        if word not in choices:
+            raise ParameterError(unknown(option, word, choices))
     find_platform(platform)
     if min_cell < 1:
         raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
     needed = _needed(kind, channel, customers.columns, email, phone)
     _check(assignments, customers, needed, consent, columns, kind)
     agreed = Consent.of(customers.columns, consent=consent, channel=channel, unrecorded=unrecorded)
-    some = _joined(assignments, customers, agreed)
-    own = some.rename({email: "email"} if email in some.columns else {})
+    people = _joined(assignments, customers, agreed)
+    own = people.rename({email: "email"} if email in people.columns else {})
     own = own.rename({phone: "phone"} if phone in own.columns and phone != "email" else {})
     emails = read_emails(own["email"]) if "email" in own.columns else None
     normal, rejected = _normalised(own, kind, channel, emails, platform, region)
     gone, notes = _opted_out(own, emails, optouts, channel)
     notes += _unknown_ids(assignments, customers, optouts)
-    some = some.with_columns(
+    people = people.with_columns(
         gone.alias("_gone"),
         *(pl.Series(f"_{name}", normal[name]) for name in normal.columns),
         *(own[name].cast(pl.String).alias(f"_raw_{name}") for name in needed.values()),
     )
     spelt = (pl.lit(None, pl.String) if emails is None else emails).alias("_address")
-    some = some.with_columns(spelt)
+    people = people.with_columns(spelt)
     refused = pl.any_horizontal(agreed.reasons().get(name, pl.lit(value=False))
                                 for name in ("no_consent", "no_channel_consent"))  # fmt: skip
-    bad = some.filter(refused | pl.col("_gone"))["_address"].drop_nulls().unique()
+    bad = people.filter(refused | pl.col("_gone"))["_address"].drop_nulls().unique()
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
     reasons = {
         "no_contact": held_out,
@@ -399,32 +399,34 @@ def build_audience(
         "address_refused": pl.col("_address").is_in(bad.implode()),
         **_unreachable(list(needed.values()), normal.columns),
     }
-    some = some.with_columns(_reason=_first(reasons))
+    people = people.with_columns(_reason=_first(reasons))
     free = pl.col("_reason").is_null()
     keys = [f"_{name}" for name in needed.values()]
     if keys:
         key = pl.coalesce(keys)
         again = free & ~(key.is_first_distinct().over(free))
-        some = some.with_columns(
+        people = people.with_columns(
             _reason=pl.when(again).then(pl.lit("same_email")).otherwise("_reason")
         )
-    kept = [name for name in cell if name in some.columns]
-    if len(kept) < len(tuple(cell)):
-        require_columns(some.columns, cell, "the list")
-    held = free.sum().over(kept) if kept else free.sum()
-    small = free & (held < min_cell)
-    some = some.with_columns(_reason=pl.when(small).then(pl.lit("small_cell")).otherwise("_reason"))
-    silent = some.filter(~held_out & pl.col("_known").is_not_null())
-    told = agreed.tell(silent.filter(agreed.silent()).height, silent.height)
-    listed = some.with_row_index("_row").filter(free)
+    cell_columns = [name for name in cell if name in people.columns]
+    if len(cell_columns) < len(tuple(cell)):
+        require_columns(people.columns, cell, "the list")
+    cell_sizes = free.sum().over(cell_columns) if cell_columns else free.sum()
+    small = free & (cell_sizes < min_cell)
+    people = people.with_columns(
+        _reason=pl.when(small).then(pl.lit("small_cell")).otherwise("_reason")
+    )
+    silent = people.filter(~held_out & pl.col("_known").is_not_null())
+    consent_note = agreed.tell(silent.filter(agreed.silent()).height, silent.height)
+    listed = people.with_row_index("_row").filter(free)
     cells = listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer")
     if kind == "crm":
         shaped = _crm(listed, columns, email)
     else:
         shaped = _upload(listed, normal[listed["_row"]], platform)
     return Audience(
-        shaped, _counts(some), cells, contract, kind, min_cell, platform, channel, told, rejected,
-        notes,
+        shaped, _counts(people), cells, contract, kind, min_cell, platform, channel, consent_note,
+        rejected, notes,
     )  # fmt: skip
 
 
@@ -518,11 +520,11 @@ def _opted_out(
         listed = read_emails(optouts.get_column("email")).drop_nulls().unique()
         gone = gone | emails.is_in(listed.implode()).fill_null(value=False)
     if optouts.height and not gone.any():
-        told = (
+        note = (
             f"None of the {number(optouts.height)} opt-outs matches a customer on the lists: "
             "check how ids and addresses are written."
         )
-        return gone, (told,)
+        return gone, (note,)
     return gone, ()
 
 
@@ -530,24 +532,24 @@ def _unknown_ids(
     assignments: pl.DataFrame, customers: pl.DataFrame, optouts: pl.DataFrame | None
 ) -> tuple[str, ...]:
     """Say how many assigned and opted-out ids are not among the customers."""
-    told = []
-    for what, frame in (("the assignments", assignments), ("the opt-outs", optouts)):
+    notes = []
+    for name, frame in (("the assignments", assignments), ("the opt-outs", optouts)):
         if frame is not None and "customer_id" in frame.columns:
             named = customers.get_column("customer_id")
-            told.append(unmatched(frame.get_column("customer_id"), named, what, "the customers"))
-    return tuple(f"{text[0].upper()}{text[1:]}." for text in told if text)
+            notes.append(unmatched(frame.get_column("customer_id"), named, name, "the customers"))
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in notes if text)
 
 
 def _unreachable(needed: list[str], there: Sequence[str]) -> dict[str, pl.Expr]:
     """Tell who has none of the identifiers that the list rests on, and which was at fault."""
-    found: dict[str, pl.Expr] = {}
+    reasons: dict[str, pl.Expr] = {}
     nothing = pl.all_horizontal(pl.col(f"_{name}").is_null() for name in needed if name in there)
     for name in needed:
         empty = pl.col(f"_raw_{name}").str.strip_chars().fill_null("") == ""
-        found[f"bad_{name}"] = nothing & ~empty
+        reasons[f"bad_{name}"] = nothing & ~empty
     for name in needed:
-        found[f"no_{name}"] = nothing
-    return found
+        reasons[f"no_{name}"] = nothing
+    return reasons
 
 
 def _first(reasons: dict[str, pl.Expr]) -> pl.Expr:
@@ -567,15 +569,15 @@ def _crm(listed: pl.DataFrame, columns: Sequence[str], email: str) -> pl.DataFra
 
 def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: PlatformName) -> pl.DataFrame:
     hashed = hash_identifiers(normal, platform=platform)
-    made = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
+    upload = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
     # Sorted by hash: the order of the rows tells nothing of the ids.
-    return made.sort(hashed.columns, nulls_last=True)
+    return upload.sort(hashed.columns, nulls_last=True)
 
 
-def _counts(some: pl.DataFrame) -> pl.DataFrame:
-    held = dict(some.group_by("_reason").len().iter_rows())
+def _counts(people: pl.DataFrame) -> pl.DataFrame:
+    held = dict(people.group_by("_reason").len().iter_rows())
     rows: list[tuple[str | None, str, int]] = [(None, "on a list", int(held.get(None, 0)))]
-    rows += [(name, told, int(held.get(name, 0))) for name, told in REASONS.items()]
+    rows += [(name, words, int(held.get(name, 0))) for name, words in REASONS.items()]
     schema = {"reason": pl.String, "description": pl.String, "customers": pl.Int64}
     counts = pl.DataFrame(rows, schema=schema, orient="row")
-    return counts.with_columns(customer_share=pl.col("customers") / max(1, some.height))
+    return counts.with_columns(customer_share=pl.col("customers") / max(1, people.height))

@@ -255,12 +255,12 @@ def estimate_pilot_gains(
     joint = "payoff_loading" in cells.columns
     shared = {"base_loading": "payoff_loading"} if joint else {}
     base = base.select("segment", base="payoff_shrunken", base_error="payoff_error", **shared)
-    some = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
-    names = some.get_column("offer").unique().to_list()
+    gains = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
+    names = gains.get_column("offer").unique().to_list()
     price = {name: costs[name] if isinstance(costs, Mapping) else float(costs) for name in names}
     cost = pl.col("offer").replace_strict(price, return_dtype=pl.Float64)
     size = pl.col("segment").replace_strict(dict(customers), default=0, return_dtype=pl.Int64)
-    found = some.select(
+    found = gains.select(
         "segment", *(["segment_name"] if "segment_name" in cells.columns else []), "offer",
         customers=size,
         gain=pl.col("payoff_shrunken") - pl.col("base") + (cost if paid else 0.0),
@@ -269,7 +269,7 @@ def estimate_pilot_gains(
     )  # fmt: skip
     if not joint:
         return found
-    with_, without = (np.array(some[c].to_list()) for c in ("payoff_loading", "base_loading"))
+    with_, without = (np.array(gains[c].to_list()) for c in ("payoff_loading", "base_loading"))
     loading = with_ - without
     return found.with_columns(
         error=pl.Series(np.linalg.norm(loading, axis=1)), loading=pl.Series(loading.tolist())
@@ -336,14 +336,14 @@ def _best(
     A, b = _constraints(table, budget, caps)
     useful = net > 0
     upper = np.where(useful, table.get_column("room").to_numpy(), 0)
-    found = milp(
+    solution = milp(
         -np.where(useful, net, 0.0), constraints=LinearConstraint(A, -np.inf, b),
         bounds=Bounds(0, upper), integrality=np.ones(len(net)),
         options={"mip_rel_gap": 1e-6, "time_limit": 20.0},
     )  # fmt: skip
-    if found.x is None:
-        raise DataError(f"no plan was found: {found.message}")
-    return np.asarray(np.round(found.x), dtype=np.float64)
+    if solution.x is None:
+        raise DataError(f"no plan was found: {solution.message}")
+    return np.asarray(np.round(solution.x), dtype=np.float64)
 
 
 def _relaxed(
@@ -354,8 +354,8 @@ def _relaxed(
     A, b = _constraints(table, budget, caps)
     upper = np.where(net > 0, table.get_column("room").to_numpy(), 0)
     bounds = np.column_stack([np.zeros(len(net)), upper])
-    found = linprog(-net, A_ub=A, b_ub=b, bounds=bounds, method="highs")
-    return np.asarray(found.x, dtype=np.float64)
+    solution = linprog(-net, A_ub=A, b_ub=b, bounds=bounds, method="highs")
+    return np.asarray(solution.x, dtype=np.float64)
 
 
 def _regret(

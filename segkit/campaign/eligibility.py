@@ -66,14 +66,14 @@ class Consent:
         A refusal of the purpose or of the channel always stands. Where neither is refused and not
         every column that the source has says yes, consent is not recorded.
         """
-        found: dict[str, pl.Expr] = {}
+        reasons: dict[str, pl.Expr] = {}
         if self.purpose_column is not None:
-            found["no_consent"] = ~pl.col(self.purpose_column).fill_null(value=True)
+            reasons["no_consent"] = ~pl.col(self.purpose_column).fill_null(value=True)
         if self.channel_column is not None:
-            found["no_channel_consent"] = ~pl.col(self.channel_column).fill_null(value=True)
+            reasons["no_channel_consent"] = ~pl.col(self.channel_column).fill_null(value=True)
         if self.unrecorded == "refused":
-            found["consent_not_recorded"] = self.silent()
-        return found
+            reasons["consent_not_recorded"] = self.silent()
+        return reasons
 
     def silent(self) -> pl.Expr:
         """Tell for each customer whether consent is neither refused nor recorded."""
@@ -83,17 +83,17 @@ class Consent:
         blank = pl.any_horizontal(pl.col(name).is_null() for name in self.columns)
         return blank & ~refused
 
-    def tell(self, silent: int, asked: int) -> str:
+    def tell(self, silent: int, customers: int) -> str:
         """Say how many customers have no consent recorded, what was assumed, how to change it."""
-        what = f"Consent to marketing by {CHANNELS[self.channel]}"
+        subject = f"Consent to marketing by {CHANNELS[self.channel]}"
         if not silent:
-            return f"{what} is recorded for all {number(asked)} customers."
+            return f"{subject} is recorded for all {number(customers)} customers."
         other = UNRECORDED[self.unrecorded == "refused"]
         where = "" if self.columns else " (the source has no column for it)"
         return (
-            f"{what} is not recorded for {number(silent)} of {number(asked)} customers{where}; it "
-            f'is taken as {self.unrecorded}. To change it: [customers] consent_default = "{other}" '
-            f'in the mapping, or unrecorded="{other}" in the call.'
+            f"{subject} is not recorded for {number(silent)} of {number(customers)} customers"
+            f"{where}; it is taken as {self.unrecorded}. To change it: [customers] "
+            f'consent_default = "{other}" in the mapping, or unrecorded="{other}" in the call.'
         )
 
 
@@ -143,18 +143,20 @@ class Eligibility(Result):
         """The finding in words."""
         free = len(self.customer_ids)
         share = free / self.frame.height if self.frame.height else 0.0
-        told = f"{number(free)} of {number(self.frame.height)} customers ({percent(share)}) may be "
-        told += "contacted."
+        sentence = (
+            f"{number(free)} of {number(self.frame.height)} customers ({percent(share)}) may be "
+        )
+        sentence += "contacted."
         out = self.counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
         if out.height:
             parts = [
                 f"{number(row['customers'])} {row['description']}"
                 for row in out.iter_rows(named=True)
             ]
-            told += f" Left out: {'; '.join(parts)}."
-        told += " A customer is counted under the first reason that holds."
+            sentence += f" Left out: {'; '.join(parts)}."
+        sentence += " A customer is counted under the first reason that holds."
         lists = self.rules.get("opt-outs", "")
-        return f"{told} {lists[0].upper()}{lists[1:]}." if lists else told
+        return f"{sentence} {lists[0].upper()}{lists[1:]}." if lists else sentence
 
 
 @takes_frames
@@ -223,7 +225,7 @@ def check_eligibility(
         )
     if segment is not None:
         require_columns(columns, [segment], "customers")
-    known = _history(customers.select("customer_id"), contacts, optouts, moment, within_days)
+    history = _history(customers.select("customer_id"), contacts, optouts, moment, within_days)
     reasons = {
         "no_consent": ~pl.col(consent) if consent else pl.lit(value=False),
         "consent_unknown": pl.col(consent).is_null() if consent else pl.lit(value=False),
@@ -239,7 +241,7 @@ def check_eligibility(
     ]
     frame = (
         customers.select(keep)
-        .join(known, on="customer_id", how="left")
+        .join(history, on="customer_id", how="left")
         .select("customer_id", reason=pl.coalesce(branches))
         .sort("customer_id")
     )
@@ -252,9 +254,9 @@ def check_eligibility(
     }
     if optouts is not None:
         named = customers.get_column("customer_id")
-        told = unmatched(optouts.get_column("customer_id"), named, "the opt-outs", "the customers")
-        if told:
-            rules["opt-outs"] = told
+        note = unmatched(optouts.get_column("customer_id"), named, "the opt-outs", "the customers")
+        if note:
+            rules["opt-outs"] = note
     return Eligibility(frame, _counts(frame), rules)
 
 
@@ -288,7 +290,7 @@ def _history(
     moment: datetime,
     within_days: int,
 ) -> pl.DataFrame:
-    known = ids
+    history = ids
     for name, frame in (("contacts", contacts), ("optouts", optouts)):
         if frame is None:
             frame = pl.DataFrame(schema=_HISTORY)
@@ -299,8 +301,10 @@ def _history(
             "contacts": [since.sum().alias("contacts"), pl.max("event_time").alias("last_contact")],
             "optouts": [pl.lit(value=True).alias("opted_out")],
         }[name]
-        known = known.join(past.group_by("customer_id").agg(found), on="customer_id", how="left")
-    return known
+        history = history.join(
+            past.group_by("customer_id").agg(found), on="customer_id", how="left"
+        )
+    return history
 
 
 def _counts(frame: pl.DataFrame) -> pl.DataFrame:

@@ -136,19 +136,19 @@ def follow_up(
     campaign = _campaign(assignments)
     until: datetime | None = None
     if name == "simulated":
-        held = clean if callable(source) else source
-        answer = _respond(held, assignments, settings, window_days)
+        simulated = clean if callable(source) else source
+        answer = _respond(simulated, assignments, settings, window_days)
         orders, events = _joined(orders, answer.orders), _joined(events, answer.events)
         last: Any = assignments["assigned_at"].max()
         until = last + timedelta(days=window_days)
     try:
-        found = derive_outcomes(
+        outcomes = derive_outcomes(
             assignments, orders, events, window_days=window_days, campaign_id=campaign,
             holdout=holdout or None, data_until=until,
         )  # fmt: skip
     except DataError as error:
         return FollowUp(None, f"The campaign cannot be measured yet: {error}.", "", ())
-    return FollowUp(found, "", holdout, _varying(found, assignments), _offers(assignments))
+    return FollowUp(outcomes, "", holdout, _varying(outcomes, assignments), _offers(assignments))
 
 
 def _offers(assignments: pl.DataFrame) -> dict[str, int]:
@@ -184,7 +184,7 @@ def _campaign(assignments: pl.DataFrame) -> str | None:
 
 
 def _respond(
-    held: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
+    simulated: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
 ) -> Any:
     """Let the simulated customers answer, and take their answer in as any raw data.
 
@@ -195,17 +195,17 @@ def _respond(
     from segkit.simulate.retailer import MONTHS, START, make_world
 
     usual = {"difficulty": "medium", "structure": "archetypes", "lift": "planted"}
-    asked = {name: str(settings.get(name, value)) for name, value in usual.items()}
+    wanted = {name: str(settings.get(name, value)) for name, value in usual.items()}
     world = make_world(
-        int(settings["customers"]), int(settings["seed"]), asked["difficulty"], asked["structure"],
-        asked["lift"], START, MONTHS, True, 0.4,
+        int(settings["customers"]), int(settings["seed"]), wanted["difficulty"],
+        wanted["structure"], wanted["lift"], START, MONTHS, True, 0.4,
     )  # fmt: skip
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
     answer = respond(world, assignments, weeks=weeks)
     tables = {"orders": answer.orders, "events": answer.events}
-    raw = held.raw if hasattr(held, "raw") else held.tables
+    raw = simulated.raw if hasattr(simulated, "raw") else simulated.tables
     tables |= {name: raw[name].lazy().collect() for name in sorted(WORLDWIDE & raw.keys())}
-    return clean_data(tables, held.mapping)
+    return clean_data(tables, simulated.mapping)
 
 
 def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataFrame | None:
@@ -218,7 +218,7 @@ def _varying(outcomes: Outcomes, assignments: pl.DataFrame) -> tuple[str, ...]:
     frame = outcomes.frame
     own = [name for name, kind in assignments.schema.items() if kind.is_numeric()
            and name not in PLAN]  # fmt: skip
-    known = [*own, *(name for name in BEFORE if name in frame.columns)]
+    columns = [*own, *(name for name in BEFORE if name in frame.columns)]
     return tuple(
-        name for name in known if frame[name].null_count() == 0 and frame[name].n_unique() > 1
+        name for name in columns if frame[name].null_count() == 0 and frame[name].n_unique() > 1
     )

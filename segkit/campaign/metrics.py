@@ -177,8 +177,8 @@ def measure_metric(
     if denominator is None:
         binary = bool(np.isin(y, (0.0, 1.0)).all())
         base = float(y.mean())
-        made = proportion(base, name=label) if binary else mean(base, float(y.std(ddof=1)))
-        made = replace(made, name=label)
+        metric = proportion(base, name=label) if binary else mean(base, float(y.std(ddof=1)))
+        metric = replace(metric, name=label)
         centred = y - base
     else:
         d = finite(frame, denominator)
@@ -188,8 +188,8 @@ def measure_metric(
             )
         value = float(y.mean() / d.mean())
         centred = (y - value * d) / d.mean()
-        made = Metric("ratio", value, float(centred.std(ddof=1)), 0, label)
-    return replace(made, r2=_r_squared(frame, covariates, centred))
+        metric = Metric("ratio", value, float(centred.std(ddof=1)), 0, label)
+    return replace(metric, r2=_r_squared(frame, covariates, centred))
 
 
 def finite(frame: pl.DataFrame, column: str) -> np.ndarray:

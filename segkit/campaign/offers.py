@@ -108,7 +108,7 @@ class OfferRules:
         RuleError
             With the line's number.
         """
-        found: list[TargetRule] = []
+        rules: list[TargetRule] = []
         for place, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
@@ -118,14 +118,14 @@ class OfferRules:
                     f"line {place}: expected 'IF condition THEN offer [PRIORITY n] [CAP n]', got "
                     f"{line.strip()!r}"
                 )
-            name = f"rule {len(found) + 1}"
+            name = f"rule {len(rules) + 1}"
             try:
                 rule = Rule(name, match["condition"], int(match["priority"] or 0))
             except RuleError as error:
                 raise RuleError(f"line {place}, {error}") from None
             cap = int(match["cap"].replace("_", "")) if match["cap"] else None
-            found.append(TargetRule(match["offer"].strip(), rule, cap))
-        return cls(tuple(found), dict(domains or {}))
+            rules.append(TargetRule(match["offer"].strip(), rule, cap))
+        return cls(tuple(rules), dict(domains or {}))
 
     @classmethod
     def of_policy(cls, policy: Mapping[str, str], *, column: str = "segment") -> Self:
@@ -204,8 +204,8 @@ class OfferRules:
         if rank_by is not None:
             require_columns(customers.columns, [rank_by], "customers")
         names = [one.rule.name for one in self.rules]
-        held = RuleSet(tuple(one.rule for one in self.rules), "many").matches(customers)
-        met = held.select(names).to_numpy()
+        matches = RuleSet(tuple(one.rule for one in self.rules), "many").matches(customers)
+        met = matches.select(names).to_numpy()
         draws = unit_hash(customers.get_column("customer_id"), seed, "cap")
         if rank_by is not None:
             worth = customers.get_column(rank_by).cast(pl.Float64).fill_null(-np.inf).to_numpy()

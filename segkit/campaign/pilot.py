@@ -118,7 +118,7 @@ class Pilot(Result):
             f"{gain} per customer ({percent(self.level, places=0)} interval "
             f"{self._words(self.gain_low)} to {self._words(self.gain_high)})"
         )
-        what = self.payoff.replace("_", " ")
+        payoff = self.payoff.replace("_", " ")
         against = f"{words(self.single)} to everyone"
         if self.gain == self.gain_low == self.gain_high == 0:
             first = (
@@ -128,17 +128,17 @@ class Pilot(Result):
         elif self.pays:
             first = (
                 f"The pilot shows that tailoring pays: the offer learnt for each segment brings "
-                f"{reach} more {what} than the best single offer."
+                f"{reach} more {payoff} than the best single offer."
             )
         elif self.gain_high < 0:
             first = (
                 f"The pilot speaks against tailoring: what was learnt for each segment brings "
-                f"{reach} of {what} against the best single offer."
+                f"{reach} of {payoff} against the best single offer."
             )
         else:
             first = (
                 f"The pilot does not show that tailoring pays: what was learnt for each segment "
-                f"differs from the best single offer by {reach} of {what}, which may be nothing."
+                f"differs from the best single offer by {reach} of {payoff}, which may be nothing."
             )
         parts = [first, self._interaction_words()]
         parts.append(
@@ -366,15 +366,15 @@ def make_trial(
             "leave them out and count them"
         )
     groups = sorted(frame.get_column(group).cast(pl.String).unique().to_list())
-    held = frame.get_column(option).cast(pl.String).unique().to_list()
-    found = sorted(held, key=lambda one: (one != NO_OFFER, one))  # no offer first
-    options = found if shares is None else [str(name) for name in shares]
-    for name in found:
+    offers = frame.get_column(option).cast(pl.String).unique().to_list()
+    ordered = sorted(offers, key=lambda one: (one != NO_OFFER, one))  # no offer first
+    options = ordered if shares is None else [str(name) for name in shares]
+    for name in ordered:
         if name not in options:
             raise ParameterError(unknown(f"{option} in the data", name, options))
-    absent = [name for name in options if name not in found]
+    absent = [name for name in options if name not in ordered]
     if absent:
-        raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(found)}")
+        raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(ordered)}")
     if len(options) < 2:
         raise DataError(f"one {option} alone compares with nothing: all got {options[0]!r}")
     code = _codes(frame.get_column(option), options)
@@ -408,8 +408,8 @@ def _values(
 ) -> pl.DataFrame:
     rows = []
     for policy, mine in scores.items():
-        found = value_of(mine, level=level, least=least_error(trial, given[policy]))
-        rows.append((policy, found.value, found.low, found.high))
+        value = value_of(mine, level=level, least=least_error(trial, given[policy]))
+        rows.append((policy, value.value, value.low, value.high))
     return pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row")
 
 

@@ -248,7 +248,7 @@ def read_phones(
         where = upper.set(~upper.is_in(list(known)), None)
     where = where.fill_null(region.upper()) if region else where
     text = phones.cast(pl.String).alias("text").to_frame().select(_clean(pl.col("text")))
-    asked = text.with_columns(where.alias("region"))
+    numbers = text.with_columns(where.alias("region"))
 
     def read(number: str, country: str | None) -> tuple[str | None, str | None]:
         try:
@@ -262,13 +262,13 @@ def read_phones(
             return None, "bad_phone"
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164), None
 
-    pairs = asked.filter(pl.col("text") != "").unique()
+    pairs = numbers.filter(pl.col("text") != "").unique()
     found = [read(number, country) for number, country in pairs.iter_rows()]
     table = pairs.with_columns(
         pl.Series("phone", [one for one, _ in found], dtype=pl.String),
         pl.Series("reason", [why for _, why in found], dtype=pl.String),
     )
-    joined = asked.join(
+    joined = numbers.join(
         table, on=["text", "region"], how="left", nulls_equal=True, maintain_order="left"
     )
     return joined.select("phone", "reason")
@@ -309,27 +309,27 @@ def normalise_identifiers(
         upper = text["country"].str.to_uppercase()
         code = upper.set(~upper.str.contains(r"^[A-Z]{2}$"), None)
     text = text.with_columns(code.alias("_code"))
-    made, why = {}, {}
+    normalised, why = {}, {}
     for name in given:
         reason = pl.Series([None] * people.height, dtype=pl.String)
         if name == "email":
-            made[name] = normalise_emails(text[name], platform=platform)
-            bad = made[name].is_null() & text[name].is_not_null()
+            normalised[name] = normalise_emails(text[name], platform=platform)
+            bad = normalised[name].is_null() & text[name].is_not_null()
             hashed = text[name].str.contains(_HASHED).fill_null(value=False)
             reason = reason.set(bad, "bad_email").set(bad & hashed, "hashed_email")
         elif name == "phone":
             read = read_phones(text[name], region=region, regions=code)
-            made[name], reason = (
+            normalised[name], reason = (
                 read.select(rule.phone(pl.col("phone"))).to_series(),
                 read["reason"],
             )
         elif name == "country":
-            made[name] = text.select(rule.country(pl.col("_code"))).to_series()
+            normalised[name] = text.select(rule.country(pl.col("_code"))).to_series()
             reason = reason.set(code.is_null() & text[name].is_not_null(), "bad_country")
         elif name == "zip":
-            made[name] = text.select(rule.zip(pl.col(name), pl.col("_code"))).to_series()
+            normalised[name] = text.select(rule.zip(pl.col(name), pl.col("_code"))).to_series()
         else:
-            made[name] = text.select(getattr(rule, name)(pl.col(name))).to_series()
+            normalised[name] = text.select(getattr(rule, name)(pl.col(name))).to_series()
         why[name] = reason.alias(name)
     rows = [
         (name, key, REJECTED[key], int(count))
@@ -338,7 +338,7 @@ def normalise_identifiers(
     ]
     schema = {"identifier": pl.String, "reason": pl.String, "description": pl.String}
     rejected = pl.DataFrame(rows, schema={**schema, "customers": pl.Int64}, orient="row")
-    return pl.DataFrame({name: column.alias(name) for name, column in made.items()}), rejected
+    return pl.DataFrame({name: column.alias(name) for name, column in normalised.items()}), rejected
 
 
 @takes_frames

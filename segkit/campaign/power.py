@@ -206,9 +206,9 @@ class Power(Result):
         for design, metric in designs.items():
             for k in range(points):
                 effect = top * k / (points - 1)
-                found = _least_power(metric, effect, self.n, self.comparison_alpha, self.sides)
+                attained = _least_power(metric, effect, self.n, self.comparison_alpha, self.sides)
                 share = effect / metric.base if metric.base > 0 else math.nan
-                rows.append((effect, share, found, design))
+                rows.append((effect, share, attained, design))
         return pl.DataFrame(
             rows, schema=["effect", "relative_effect", "power", "design"], orient="row"
         )
@@ -296,8 +296,8 @@ def compute_sample_size(
 
     total = solve(lacking, least, 100.0 + least, f"{percent(power)} power")
     n = {arm: share * total for arm, share in arms.items()}
-    found = _least_power(metric, size, n, level, sides)
-    return Power(metric, size, found, n, alpha, level, family, sides, "size")
+    attained = _least_power(metric, size, n, level, sides)
+    return Power(metric, size, attained, n, alpha, level, family, sides, "size")
 
 
 def compute_power(
@@ -329,8 +329,8 @@ def compute_power(
     """
     arms, level, family = _sizes(n, alpha, comparisons, sides)
     size = _effect(metric, effect, relative_effect)
-    found = _least_power(metric, size, arms, level, sides)
-    return Power(metric, size, found, arms, alpha, level, family, sides, "power")
+    attained = _least_power(metric, size, arms, level, sides)
+    return Power(metric, size, attained, arms, alpha, level, family, sides, "power")
 
 
 def find_smallest_effect(
@@ -435,16 +435,16 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     segkit.errors.ParameterError: shares of the arms sum to 0.900, not to 1: holdout 0.2, mail 0.7
     """
     arms = {str(arm): float(share) for arm, share in shares.items()}
-    told = ", ".join(f"{arm} {share:g}" for arm, share in arms.items())
+    listing = ", ".join(f"{arm} {share:g}" for arm, share in arms.items())
     if len(arms) < 2:
         raise ParameterError(
-            f"one arm compares with nothing: expected at least two, got {told or 'none'}"
+            f"one arm compares with nothing: expected at least two, got {listing or 'none'}"
         )
     if any(not share > 0 for share in arms.values()):
-        raise ParameterError(f"every arm needs a share above 0, got {told}")
+        raise ParameterError(f"every arm needs a share above 0, got {listing}")
     total = sum(arms.values())
     if abs(total - 1) > SUM_TOLERANCE:
-        raise ParameterError(f"shares of the arms sum to {number(total)}, not to 1: {told}")
+        raise ParameterError(f"shares of the arms sum to {number(total)}, not to 1: {listing}")
     return arms
 
 

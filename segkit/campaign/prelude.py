@@ -89,9 +89,9 @@ class Prelude(Result):
     @takes_frames
     def sizes_of(self, ids: pl.Series) -> dict[str, int]:
         """Return how many of some customers are in each segment."""
-        some = self.customers.filter(pl.col("customer_id").is_in(ids.implode()))
-        held = some.drop_nulls("segment").group_by("segment").len().sort("segment")
-        return {str(segment): int(n) for segment, n in held.iter_rows()}
+        customers = self.customers.filter(pl.col("customer_id").is_in(ids.implode()))
+        sizes = customers.drop_nulls("segment").group_by("segment").len().sort("segment")
+        return {str(segment): int(n) for segment, n in sizes.iter_rows()}
 
     @property
     def arms(self) -> dict[str, float]:
@@ -99,9 +99,9 @@ class Prelude(Result):
         if self.pilot is None or self.as_of is not None:
             return {}
         order = (pl.col("offer") == NO_OFFER).first().alias("nothing")
-        held = self.pilot.group_by("arm").agg(order, pl.len())
-        held = held.sort(["nothing", "arm"], descending=[True, False])
-        return {str(arm): n / self.pilot.height for arm, _, n in held.iter_rows()}
+        arms = self.pilot.group_by("arm").agg(order, pl.len())
+        arms = arms.sort(["nothing", "arm"], descending=[True, False])
+        return {str(arm): n / self.pilot.height for arm, _, n in arms.iter_rows()}
 
     @property
     def day_before_pilot(self) -> date | None:
@@ -131,18 +131,18 @@ class Prelude(Result):
     @property
     def text(self) -> str:
         """What there is to design on, in words."""
-        held = self.customers.filter(pl.col("segment").is_not_null())
-        groups = number(held.get_column("segment").n_unique())
-        first = f"{number(self.customers.height)} customers, {number(held.height)} of them in"
+        segmented = self.customers.filter(pl.col("segment").is_not_null())
+        groups = number(segmented.get_column("segment").n_unique())
+        first = f"{number(self.customers.height)} customers, {number(segmented.height)} of them in"
         parts = [f"{first} {groups} segments."]
         if self.pilot is None:
             parts.append("No earlier test with offers at random tells which offer works.")
         else:
             offers = self.pilot.get_column("offer").unique().to_list()
-            some = number(len([name for name in offers if name != NO_OFFER]))
+            count = number(len([name for name in offers if name != NO_OFFER]))
             none = ", or no offer," if NO_OFFER in offers else ""
             parts.append(
-                f"An earlier test gave one of {some} offers{none} at random to "
+                f"An earlier test gave one of {count} offers{none} at random to "
                 f"{number(self.pilot.height)} customers."
             )
         parts.append(
@@ -211,26 +211,28 @@ def collect_campaign_data(
         )
     else:
         traits = None
-    told = _terms(taken.campaigns, None if pilot_of is None else pilot_of["campaign_id"][0])
-    cost, margin = told.get("cost_per_contact", cost), told.get("margin", margin)
+    terms = _terms(taken.campaigns, None if pilot_of is None else pilot_of["campaign_id"][0])
+    cost, margin = terms.get("cost_per_contact", cost), terms.get("margin", margin)
     until = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
     pilot = None
     if pilot_of is not None:
         day = pilot_of.get_column("assigned_at").min().date()  # type: ignore[union-attr]
         placed = _placed(taken, model, day - timedelta(days=1), calendar, traits)
-        known = pilot_of.join(placed, on="customer_id", how="inner")
-        lost = pilot_of.height - known.height
+        assigned = pilot_of.join(placed, on="customer_id", how="inner")
+        lost = pilot_of.height - assigned.height
         if lost:
             notes.append(
                 f"{number(lost)} customers of the earlier test were in no segment the day before "
                 "it and are left out."
             )
-        found = derive_outcomes(known, taken.orders, window_days=window_days, data_until=until)
-        cut = known.height - found.frame.height
+        outcomes = derive_outcomes(
+            assigned, taken.orders, window_days=window_days, data_until=until
+        )
+        cut = assigned.height - outcomes.frame.height
         if cut:
             notes.append(f"{number(cut)} have no whole window of answers and are left out.")
-        if found.frame.height:
-            pilot = _paid(found.frame, cost, margin)
+        if outcomes.frame.height:
+            pilot = _paid(outcomes.frame, cost, margin)
     start = until - timedelta(days=window_days)
     placed = _placed(taken, model, start.date() - timedelta(days=1), calendar, traits)
     as_if = placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))
@@ -380,13 +382,13 @@ def build_run_audience(
     )  # fmt: skip
     consent = "marketing_consent" if "marketing_consent" in taken.customers.columns else None
     assumed = taken.mapping.option("customers", "consent_default")
-    said = consent is None or taken.mapping.is_set("customers", "consent_default")
+    recorded = consent is None or taken.mapping.is_set("customers", "consent_default")
     return build_audience(
         drawn, taken.customers, contract=contract, kind=cast("ListKind", kind),
         channel=cast("Channel | None", channel), columns=columns,
         platform=cast("PlatformName", platform), region=region, min_cell=min_cell,
         optouts=_history(taken.events)[1], consent=consent,
-        unrecorded=assumed if said else "refused",
+        unrecorded=assumed if recorded else "refused",
     )  # fmt: skip
 
 
@@ -421,14 +423,14 @@ def _pilot(taken: Intake) -> tuple[pl.DataFrame | None, list[str]]:
     if not several.height:
         return None, []
     chosen = several.get_column("campaign_id")[-1]
-    some = drawn.filter(pl.col("campaign_id") == chosen)
-    twice = some.height - some.get_column("customer_id").n_unique()
+    assigned = drawn.filter(pl.col("campaign_id") == chosen)
+    twice = assigned.height - assigned.get_column("customer_id").n_unique()
     notes = []
     if twice:
-        some = some.filter(~pl.col("customer_id").is_duplicated())
+        assigned = assigned.filter(~pl.col("customer_id").is_duplicated())
         notes.append(f"{number(twice)} assignments of persons assigned twice are left out.")
     keep = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
-    return some.select(keep).drop_nulls(["offer", "assigned_at"]), notes
+    return assigned.select(keep).drop_nulls(["offer", "assigned_at"]), notes
 
 
 def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, float]:

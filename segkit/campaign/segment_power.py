@@ -53,8 +53,8 @@ class SegmentPower(Result):
         """The finding in words."""
         whole = self.table.row(0, named=True)
         lift = percent(self.relative_effect, places=0)
-        some = self.table.filter(pl.col("segment") != "all")
-        enough = some.filter("enough")
+        segments = self.table.filter(pl.col("segment") != "all")
+        enough = segments.filter("enough")
         first = (
             f"A lift of {self.metric} by {lift} of its base is found with "
             f"{percent(self.power, places=0)} power if {number(whole['needed'])} customers are "
@@ -66,17 +66,17 @@ class SegmentPower(Result):
                 f"{percent(whole['smallest_lift_rate'])} of the base of "
                 f"{self._base(whole)}."
             )
-        if not some.height:
+        if not segments.height:
             return first
-        lacking = some.filter(~pl.col("enough")).get_column("segment_name").to_list()
-        told = "Every segment is large enough to show such a lift by itself."
+        lacking = segments.filter(~pl.col("enough")).get_column("segment_name").to_list()
+        sentence = "Every segment is large enough to show such a lift by itself."
         if not enough.height:
-            told = "No segment is large enough to show such a lift by itself."
+            sentence = "No segment is large enough to show such a lift by itself."
         elif lacking:
-            told = f"Too small to show such a lift by themselves: {', '.join(lacking)}."
+            sentence = f"Too small to show such a lift by themselves: {', '.join(lacking)}."
         return (
-            f"{first} {told} Over segments and arms the level of {percent(self.alpha, places=0)} "
-            "is shared (Bonferroni)."
+            f"{first} {sentence} Over segments and arms the level of "
+            f"{percent(self.alpha, places=0)} is shared (Bonferroni)."
         )
 
     def _base(self, row: Mapping[str, Any]) -> str:
@@ -167,8 +167,8 @@ def compute_segment_power(
     for group in groups:
         part = some.filter(pl.col(segment) == group)
         metric = _measured(part, outcome, covariates)
-        found = _row(metric, sizes[group], arms, relative_effect, power, alpha, per * len(groups))
-        rows.append((group, names[group], *found))
+        row = _row(metric, sizes[group], arms, relative_effect, power, alpha, per * len(groups))
+        rows.append((group, names[group], *row))
     schema = {
         "segment": pl.String, "segment_name": pl.String, "customers": pl.Int64,
         "base_rate" if whole.is_share else "base_mean": pl.Float64,
@@ -202,8 +202,8 @@ def _row(
         needed = None
     n = {arm: share * size for arm, share in arms.items()}
     try:
-        found = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
-        seen: tuple[float | None, float | None] = (found.effect, found.relative_effect)
+        smallest = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
+        seen: tuple[float | None, float | None] = (smallest.effect, smallest.relative_effect)
     except ParameterError:
         seen = (None, None)
     return size, metric.base, *seen, needed, needed is not None and size >= needed

@@ -69,17 +69,17 @@ class SegmentationTest(Result):
     def text(self) -> str:
         """The finding in words."""
         one, two = self.names
-        told = (
+        sentence = (
             f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
             f"per customer ({percent(self.level, places=0)} interval {number(self.low)} to "
             f"{number(self.high)})"
         )
         if self.low > 0:
-            first = f"The campaign tailored by {one} earns more than that by {two}: {told}."
+            first = f"The campaign tailored by {one} earns more than that by {two}: {sentence}."
         elif self.high < 0:
-            first = f"The campaign tailored by {one} earns less than that by {two}: {told}."
+            first = f"The campaign tailored by {one} earns less than that by {two}: {sentence}."
         else:
-            first = f"Neither {one} nor {two} is shown to earn more; they differ by {told}."
+            first = f"Neither {one} nor {two} is shown to earn more; they differ by {sentence}."
         how = {
             "arms": "Each was an arm of a randomised test.",
             "pilot": "Both are read from one pilot, before either was tried; the offers were "
@@ -161,14 +161,14 @@ def assign_segmentations(
     if not 0 <= holdout < 1:
         raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
     require_columns(customers.columns, [c for c, _ in segmentations.values()], "customers")
-    some = customers
+    people = customers
     for name, (column, policy) in segmentations.items():
-        held = customers.get_column(column).drop_nulls().cast(pl.String).unique().sort()
-        missing = [s for s in held if s not in policy]
+        offers = customers.get_column(column).drop_nulls().cast(pl.String).unique().sort()
+        missing = [s for s in offers if s not in policy]
         if missing:
             raise DataError(f"segmentation {name!r} has no offer for segment {', '.join(missing)}")
         offer = pl.col(column).cast(pl.String).replace_strict(dict(policy), default=NO_OFFER)
-        some = some.with_columns(offer.cast(pl.String).alias(f"offer_by_{name}"))
+        people = people.with_columns(offer.cast(pl.String).alias(f"offer_by_{name}"))
     pair = pl.concat_str([pl.col(c).cast(pl.String) for c, _ in segmentations.values()],
                          separator=" | ")  # fmt: skip
     given = dict(shares) if shares else {name: 1 / len(segmentations) for name in segmentations}
@@ -176,11 +176,11 @@ def assign_segmentations(
     if holdout:
         arms = {"holdout": holdout, **arms}
     drawn = assign_arms(
-        some.with_columns(_pair=pair), campaign_id=campaign_id, arms=arms, at=at, seed=seed,
+        people.with_columns(_pair=pair), campaign_id=campaign_id, arms=arms, at=at, seed=seed,
         segment="_pair", eligibility=eligibility,
     )  # fmt: skip
     by = [f"offer_by_{name}" for name in segmentations]
-    frame = drawn.frame.join(some.select("customer_id", *by), on="customer_id", how="left",
+    frame = drawn.frame.join(people.select("customer_id", *by), on="customer_id", how="left",
                              maintain_order="left")  # fmt: skip
     offer = pl.lit(NO_OFFER)
     for name in segmentations:
@@ -230,15 +230,17 @@ def read_segmentation_test(
     need = ["customer_id", "arm", f"offer_by_{one}", f"offer_by_{two}", outcome]
     require_columns(frame.columns, need, "the test")
     check_customers(frame)
-    some = frame.filter(pl.col("arm").is_in(list(names)))
+    customers = frame.filter(pl.col("arm").is_in(list(names)))
     for name in names:
-        if not (some.get_column("arm") == name).any():
+        if not (customers.get_column("arm") == name).any():
             raise DataError(f"nobody is in arm {name!r}; arms are "
                             f"{', '.join(map(str, frame['arm'].unique().sort()))}")  # fmt: skip
-    apart = (some.get_column(f"offer_by_{one}") != some.get_column(f"offer_by_{two}")).to_numpy()
+    apart = (
+        customers.get_column(f"offer_by_{one}") != customers.get_column(f"offer_by_{two}")
+    ).to_numpy()
     if not apart.any():
         raise DataError("both segmentations give every customer the same offer: nothing to compare")
-    y, arm = finite(some, outcome), some.get_column("arm").to_numpy()
+    y, arm = finite(customers, outcome), customers.get_column("arm").to_numpy()
     share = float(apart.mean())
     parts = [_moments(y[apart & (arm == name)]) for name in names]
     gap = mean_difference(*parts[0], *parts[1], level=level)
@@ -308,10 +310,10 @@ def compare_segmentations(
 
 def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
     """Return the option that each customer is valued with: learnt from earlier folds."""
-    found = np.empty(len(splits), dtype=np.int64)
-    for rest, held in rounds(splits):
-        found[held] = learn_best(trial, rest)[trial.group[held]]
-    return np.asarray(found[splits != splits.min()])
+    policy = np.empty(len(splits), dtype=np.int64)
+    for rest, test in rounds(splits):
+        policy[test] = learn_best(trial, rest)[trial.group[test]]
+    return np.asarray(policy[splits != splits.min()])
 
 
 def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:

@@ -59,10 +59,10 @@ class SampleRatio(Result):
         # The page's own colour, which fits its ground, light or dark; else that of its text.
         colour = f"var(--{self.level}, currentColor)"
         mark = "✓" if self.level == "good" else "✗"
-        said = "Sample ratio as planned" if self.level == "good" else "Sample-ratio mismatch"
+        title = "Sample ratio as planned" if self.level == "good" else "Sample-ratio mismatch"
         badge = (
             f'<p><strong style="border:2px solid {colour};color:{colour};border-radius:4px;'
-            f'padding:2px 8px">{mark} {said}</strong></p>'
+            f'padding:2px 8px">{mark} {title}</strong></p>'
         )
         return f"{badge}<p>{html.escape(self.text)}</p>"
 
@@ -192,9 +192,9 @@ class Balance(Result):
         size = self.table["standardised"].abs()
         most = self.table.row(int(size.fill_nan(0.0).arg_max() or 0), named=True)
         off = self.table.filter(pl.col("p_adjusted") <= self.alpha)
-        what = label(most["covariate"])
+        covariate_label = label(most["covariate"])
         start = (
-            f"Before the campaign the arms differ most in {what}: by "
+            f"Before the campaign the arms differ most in {covariate_label}: by "
             f"{number(abs(most['standardised']))} standard deviations ({most['arm']} against "
             f"{self.control})."
         )

@@ -67,20 +67,20 @@ class Change(Result):
         daily = row["change_per_day"]
         per_day = "" if daily is None else f"; {number(daily)} a day"
         days = number(self.days)
-        said = (
+        sentence = (
             f"{LABEL}: the contacted customers' {self.metric} changed by "
             f"{gap(row['change'], self.kind)} {who} from the {days} days before to the {days} days "
             f"after ({self._limits(row)}{per_day})."
         )
         if BEYOND in rows:
             before, beyond = rows[EARLIER], rows[BEYOND]
-            said += (
+            sentence += (
                 f" In the same weeks a year before it was {gap(before['change'], self.kind)}: "
                 f"{gap(beyond['change'], self.kind)} are beyond the season "
                 f"({self._limits(beyond)})."
             )
         else:
-            said += " The orders do not reach back a year, so the season is not taken out."
+            sentence += " The orders do not reach back a year, so the season is not taken out."
         why = (
             "It would be the campaign's doing only if both groups had gone the same way without "
             "it, which nothing here can show."
@@ -88,7 +88,7 @@ class Change(Result):
             else "Sales and customers' usual ups and downs change it too: whoever was chosen for a "
             "high or low figure falls back towards the mean."
         )
-        return f"{said} {why} To know, assign the next campaign at random."
+        return f"{sentence} {why} To know, assign the next campaign at random."
 
     def _limits(self, row: dict[str, Any]) -> str:
         level = percent(self.level, places=0)

@@ -78,14 +78,14 @@ class Layout:
             columns.append(distinct[CONTROL].is_null().cast(pl.Float64).to_numpy()[:, None])
             self.terms[()] = [1]
         for order in range(1, interactions + 1):
-            for some in combinations(factors, order):
-                coded = self.codes[some[0]]
-                for name in some[1:]:
+            for members in combinations(factors, order):
+                coded = self.codes[members[0]]
+                for name in members[1:]:
                     coded = (coded[:, :, None] * self.codes[name][:, None, :]).reshape(
                         distinct.height, -1
                     )
                 first = sum(part.shape[1] for part in columns)
-                self.terms[some] = list(range(first, first + coded.shape[1]))
+                self.terms[members] = list(range(first, first + coded.shape[1]))
                 columns.append(coded)
         self.needed = sum(part.shape[1] for part in columns)
         self.blocks: dict[str, list[int]] = {}
@@ -171,7 +171,7 @@ class Layout:
         """Return the levels' least-squares means with their intervals."""
         from scipy.special import stdtrit
 
-        some = np.bincount(self.groups, weights=buyers, minlength=len(self.size))
+        bought = np.bincount(self.groups, weights=buyers, minlength=len(self.size))
         reach = float(stdtrit(fit.freedom, (1 + level) / 2))
         rows = []
         for name, values in self.levels.items():
@@ -185,7 +185,7 @@ class Layout:
                 own = (self.distinct[name] == value).fill_null(value=False).to_numpy()
                 rows.append(
                     {"factor": name, "level": value, "customers": int(self.size[own].sum()),
-                     "buyers": int(some[own].sum()), "value": mean, "low": mean - reach * error,
+                     "buyers": int(bought[own].sum()), "value": mean, "low": mean - reach * error,
                      "high": mean + reach * error}
                 )  # fmt: skip
         return pl.DataFrame(rows)
@@ -262,14 +262,14 @@ class Factorial(Result):
         clear = [words for words in clear if words]
         label = f"{self.label[0].upper()}{self.label[1:]}"
         if self.table["p_value"].is_nan().all():
-            said = f"{label} does not vary beside the design, so no contrast can be tested."
+            sentence = f"{label} does not vary beside the design, so no contrast can be tested."
         elif clear:
             size = f"with {percent(self.level, places=0)} intervals"
             rest = "" if len(clear) == count else "; the others are undecided"
-            said = f"{label} differs by {'; '.join(clear)} ({size}{rest}; {how})."
+            sentence = f"{label} differs by {'; '.join(clear)} ({size}{rest}; {how})."
         else:
-            said = f"No contrast moves {self.label} by more than chance ({how})."
-        return " ".join([said, *self.notes])
+            sentence = f"No contrast moves {self.label} by more than chance ({how})."
+        return " ".join([sentence, *self.notes])
 
     def plot(self) -> Figure:
         """Draw the contrasts of one degree of freedom, or else the levels' means."""
@@ -387,10 +387,14 @@ def estimate_factorial_effects(
     parts = _split(frame, list(factors), control)
     layout = Layout(parts, list(factors), min(interactions, len(factors)), list(blocks))
     layout.refuse_aliased()
-    known = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
-    known = known - known.mean(axis=0) if known.size else np.zeros((frame.height, 0))
+    covariate_values = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
+    covariate_values = (
+        covariate_values - covariate_values.mean(axis=0)
+        if covariate_values.size
+        else np.zeros((frame.height, 0))
+    )
     outcome = frame[figure.column].cast(pl.Float64).to_numpy()
-    design = Design(layout.groups, layout.table, known)
+    design = Design(layout.groups, layout.table, covariate_values)
     fit = fit_least_squares(design, outcome, errors=errors, needed=layout.needed)
     buyers = outcome != 0
     rows = [

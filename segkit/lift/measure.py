@@ -114,12 +114,12 @@ def measure_lift(
     >>> found.effects.select("segment", "difference", "verdict").rows()[0]
     ('all customers', 0.15, 'higher')
     """
-    for name, value, known in (
+    for name, value, choices in (
         ("overall", overall, OVERALL),
         ("relative", relative, RELATIVE_METHODS),
     ):
-        if value not in known:
-            raise ParameterError(unknown(f"value of {name}", value, known))
+        if value not in choices:
+            raise ParameterError(unknown(f"value of {name}", value, choices))
     given = isinstance(outcomes, Outcomes)
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
     refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
@@ -195,12 +195,12 @@ def _all_rows(
             for group in groups:
                 covariates = () if metric.kind == "ratio" else options["covariates"]
                 weighted = strata and group is None and metric.causal
-                found = compare_arms(
+                effect = compare_arms(
                     metric, sums, group, (place, base),
                     **{**options, "covariates": covariates}, strata=weighted,
                 )  # fmt: skip
                 label = ALL if group is None else sums.segments[group]
-                rows.append(_row(metric, arm, sums.arms[base], label, found))
+                rows.append(_row(metric, arm, sums.arms[base], label, effect))
     if any(row["few"] and row["kind"] != "share" for row in rows):
         notes.append(
             f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, the interval of "
@@ -223,7 +223,7 @@ def _unmailed(sums: Sums, arms: tuple[int, int]) -> bool:
     )
 
 
-def _row(metric: Kpi, arm: str, control: str, segment: str, found: Any) -> dict[str, Any]:
+def _row(metric: Kpi, arm: str, control: str, segment: str, effect: Any) -> dict[str, Any]:
     return {
         "metric": metric.name,
         "label": metric.label,
@@ -232,23 +232,23 @@ def _row(metric: Kpi, arm: str, control: str, segment: str, found: Any) -> dict[
         "arm": arm,
         "control": control,
         "segment": segment,
-        "customers_arm": int(found.customers_arm),
-        "customers_control": int(found.customers_control),
-        "value_arm": found.value_arm,
-        "value_control": found.value_control,
-        "difference": found.difference.value,
-        "difference_low": found.difference.low,
-        "difference_high": found.difference.high,
-        "error": found.error,
-        "null_error": found.null_error,
-        "relative": found.relative.value,
-        "relative_low": found.relative.low,
-        "relative_high": found.relative.high,
-        "p_value": found.p_value,
-        "few": found.few,
-        "method": found.method,
-        **dict(zip(_INNER[1:], (*found.variances, *found.cases), strict=True)),
-        "relative_method": found.relative.method,
+        "customers_arm": int(effect.customers_arm),
+        "customers_control": int(effect.customers_control),
+        "value_arm": effect.value_arm,
+        "value_control": effect.value_control,
+        "difference": effect.difference.value,
+        "difference_low": effect.difference.low,
+        "difference_high": effect.difference.high,
+        "error": effect.error,
+        "null_error": effect.null_error,
+        "relative": effect.relative.value,
+        "relative_low": effect.relative.low,
+        "relative_high": effect.relative.high,
+        "p_value": effect.p_value,
+        "few": effect.few,
+        "method": effect.method,
+        **dict(zip(_INNER[1:], (*effect.variances, *effect.cases), strict=True)),
+        "relative_method": effect.relative.method,
     }
 
 
@@ -281,8 +281,8 @@ def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Esti
     cases = effective_cases(one, two)
     # An adjustment moves the totals, and leaves less of the variance that a case stands for.
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept = column["null_error"] / no_effect(one, two).error
-        phi = (one.total + two.total) / (cases[0] + cases[1]) * np.where(kept > 0, kept, 1) ** 2
+        ratio = column["null_error"] / no_effect(one, two).error
+        phi = (one.total + two.total) / (cases[0] + cases[1]) * np.where(ratio > 0, ratio, 1) ** 2
     customers = column["customers_arm"], column["customers_control"]
     totals = [
         n * column[name] for n, name in zip(customers, ("value_arm", "value_control"), strict=True)
@@ -302,30 +302,30 @@ def _between_segments(
     )
     for part in parts:
         d, s = part["difference"].to_numpy(), part["error"].to_numpy()
-        found = heterogeneity(d, s, equal_errors=_equal_errors(part, adjusted=adjusted))
-        moved = _shrunken(part, sums, named[part["metric"][0]], level)
+        test = heterogeneity(d, s, equal_errors=_equal_errors(part, adjusted=adjusted))
+        shrunken = _shrunken(part, sums, named[part["metric"][0]], level)
         tests.append(
             {
                 "metric": part["metric"][0],
                 "label": part["label"][0],
                 "arm": part["arm"][0],
-                "segments": found.groups,
+                "segments": test.groups,
                 "scale": "difference",
-                "q": found.q,
-                "freedom": found.freedom,
-                "p_value": found.p_value,
-                "i_squared": found.i_squared,
-                "q_crossing": found.q_crossing,
-                "p_crossing": found.p_crossing,
+                "q": test.q,
+                "freedom": test.freedom,
+                "p_value": test.p_value,
+                "i_squared": test.i_squared,
+                "q_crossing": test.q_crossing,
+                "p_crossing": test.p_crossing,
             }
         )
         shrunk.append(
             pl.DataFrame(
                 {
                     **{name: part[name] for name in ("metric", "arm", "segment")},
-                    "shrunk": moved.value,
-                    "shrunk_low": moved.low,
-                    "shrunk_high": moved.high,
+                    "shrunk": shrunken.value,
+                    "shrunk_low": shrunken.low,
+                    "shrunk_high": shrunken.high,
                 }
             )
         )

@@ -224,10 +224,10 @@ def measure_profit(
             DeprecationWarning,
             stacklevel=2,
         )
-    known = isinstance(outcomes, Outcomes)
+    given = isinstance(outcomes, Outcomes)
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
     refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
-    if not known:
+    if not given:
         refuse_twice(frame)
     refuse_later_segments(frame)
     require_columns(frame.columns, ["arm", "revenue"], "the outcomes")
@@ -290,8 +290,8 @@ def _row(
     (arm, base), (margin, fixed, level) = arms, terms
     n = sums.n[which, arm]
     weights, total = n / n.sum(), float(n.sum())
-    found = compare_means(REVENUE, sums, which, arms, n, level=level)
-    added = found.difference
+    effect = compare_means(REVENUE, sums, which, arms, n, level=level)
+    added = effect.difference
     cost = spent[which] / sums.n[which]
     added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / total
     # Equal costs differ by rounding alone; a return on that would be astronomical.
@@ -304,10 +304,10 @@ def _row(
         "control": sums.arms[base],
         "segment": name,
         "customers": int(total),
-        "buyers": int(found.cases[0]),
-        "buyers_control": int(found.cases[1]),
-        "revenue_arm": found.value_arm,
-        "revenue_control": found.value_control,
+        "buyers": int(effect.cases[0]),
+        "buyers_control": int(effect.cases[1]),
+        "revenue_arm": effect.value_arm,
+        "revenue_control": effect.value_control,
         **{f"added_revenue{end}": value for end, value in ends.items()},
         "added_cost": added_cost,
         **{f"added_profit{end}": value for end, value in profit.items()},
@@ -317,7 +317,7 @@ def _row(
         **{f"roi{end}": None if v is None or added_cost <= 0 else v / added_cost
            for end, v in profit.items()},
         "profit_chance": _chance(added, added_cost / margin) if margin > 0 else None,
-        "few": found.few,
+        "few": effect.few,
     }  # fmt: skip
 
 

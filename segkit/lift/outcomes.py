@@ -79,16 +79,16 @@ def settle_assignments(
             if label not in arms:
                 raise ParameterError(unknown("arm", label, arms))
     refuse_later_segments(mine)
-    kept, issues = _first_only(mine)
-    if kept.is_empty():
+    assigned, issues = _first_only(mine)
+    if assigned.is_empty():
         raise DataError("no customer was assigned to exactly one arm")
-    near = kept.select("customer_id", "assigned_at").join(
+    near = assigned.select("customer_id", "assigned_at").join(
         others.select("customer_id", other="assigned_at"), on="customer_id"
     )
     near = near.filter((pl.col("other") - pl.col("assigned_at")).abs() < window)
     count = near["customer_id"].n_unique()
     issues.append(("also in another campaign within the window", count, near.height, "kept"))
-    return kept, issues
+    return assigned, issues
 
 
 def _utc(frame: pl.DataFrame, column: str) -> pl.Expr:
@@ -103,16 +103,16 @@ def _one_campaign(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     if "campaign_id" not in frame.columns:
         return frame, frame.clear()
-    found = frame["campaign_id"].unique().drop_nulls().sort().to_list()
-    if campaign_id is None and len(found) > 1:
+    campaigns = frame["campaign_id"].unique().drop_nulls().sort().to_list()
+    if campaign_id is None and len(campaigns) > 1:
         raise ParameterError(
-            f"the assignments are of {len(found)} campaigns ({', '.join(map(str, found[:5]))}); "
-            "say which by campaign_id"
+            f"the assignments are of {len(campaigns)} campaigns "
+            f"({', '.join(map(str, campaigns[:5]))}); say which by campaign_id"
         )
     if campaign_id is None:
         return frame, frame.clear()
-    if campaign_id not in found:
-        raise ParameterError(unknown("campaign", campaign_id, map(str, found)))
+    if campaign_id not in campaigns:
+        raise ParameterError(unknown("campaign", campaign_id, map(str, campaigns)))
     own = pl.col("campaign_id").eq_missing(campaign_id)
     return frame.filter(own), frame.filter(~own)
 
@@ -130,14 +130,14 @@ def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
     changed = facts.filter((pl.col("arms") > 1) & (pl.col("at_once") == 1))
     doubly = facts.filter(pl.col("at_once") > 1)
     repeated = facts.filter((pl.col("arms") == 1) & (pl.col("rows") > 1))
-    kept = facts.filter(pl.col("at_once") == 1).unique(
+    firsts = facts.filter(pl.col("at_once") == 1).unique(
         "customer_id", keep="first", maintain_order=True
     )
 
     def issue(what: str, rows: pl.DataFrame, treatment: str) -> Issue:
         return what, rows["customer_id"].n_unique(), rows.height, treatment
 
-    return kept.drop("arms", "at_once", "rows"), [
+    return firsts.drop("arms", "at_once", "rows"), [
         issue("assigned to the same arm again", repeated, "first kept"),
         issue("arm changed later", changed, "kept in the first arm"),
         issue("in two arms at one time", doubly, "set apart"),
@@ -189,15 +189,15 @@ class Outcomes(Result):
     def text(self) -> str:
         """How many customers are measured, over which window, and what was set apart."""
         window = "" if self.window_days is None else f" over {number(self.window_days)} days"
-        found = self.issues.filter(pl.col("customers") > 0)
-        told = "; ".join(
+        issues = self.issues.filter(pl.col("customers") > 0)
+        counts = "; ".join(
             f"{row['issue']}: {number(row['customers'])} ({row['treatment']})"
-            for row in found.iter_rows(named=True)
+            for row in issues.iter_rows(named=True)
         )
         arms = self.frame["arm"].n_unique()
         return (
             f"{number(self.frame.height)} customers in {number(arms)} arms are measured{window} "
-            f"from their assignment. {f'Found: {told}.' if told else 'Nothing was amiss.'}"
+            f"from their assignment. {f'Found: {counts}.' if counts else 'Nothing was amiss.'}"
         )
 
 
@@ -350,29 +350,29 @@ def derive_outcomes(
     if orders is None and events is None:
         raise DataError("outcomes need orders or events; neither was given")
     window, before = timedelta(days=window_days), timedelta(days=pre_days)
-    kept, issues = settle_assignments(
+    assigned, issues = settle_assignments(
         assignments, campaign_id=campaign_id, arms=arms, window=window
     )
     until = data_until or _end(orders, events)
-    kept, censored = _censor(kept, window, until)
+    assigned, censored = _censor(assigned, window, until)
     issues.append(censored)
-    who = kept.select("customer_id", "assigned_at")
+    who = assigned.select("customer_id", "assigned_at")
     periods: dict[str, timedelta] = {}
     if orders is not None:
-        lines, found = _around(orders, "order_time", who, window, before)
-        issues += found
+        lines, unusable = _around(orders, "order_time", who, window, before)
+        issues += unusable
         data_from, periods = _periods(orders, who, window, data_from)
         sums = _from_orders(lines, periods, window)
-        kept = kept.join(sums, on="customer_id", how="left")
+        assigned = assigned.join(sums, on="customer_id", how="left")
     if events is not None:
-        lines, found = _around(events, "event_time", who, window, before)
-        issues += found
-        kept = kept.join(_from_events(lines, campaign_id), on="customer_id", how="left")
+        lines, unusable = _around(events, "event_time", who, window, before)
+        issues += unusable
+        assigned = assigned.join(_from_events(lines, campaign_id), on="customer_id", how="left")
     issues += _unmet(who["customer_id"], orders, events)
-    kept = _whole(kept, periods, orders is not None, events is not None)
-    issues += _contaminated(kept, holdout)
+    assigned = _whole(assigned, periods, orders is not None, events is not None)
+    issues += _contaminated(assigned, holdout)
     return Outcomes(
-        kept.sort("customer_id"), issue_table(issues), window_days, until, randomised, data_from
+        assigned.sort("customer_id"), issue_table(issues), window_days, until, randomised, data_from
     )
 
 
@@ -390,12 +390,14 @@ def _end(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> datetime:
     return datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def _censor(kept: pl.DataFrame, window: timedelta, until: datetime) -> tuple[pl.DataFrame, Issue]:
+def _censor(
+    assigned: pl.DataFrame, window: timedelta, until: datetime
+) -> tuple[pl.DataFrame, Issue]:
     end = until if until.tzinfo else until.replace(tzinfo=UTC)
-    seen = kept.filter(pl.col("assigned_at") + window <= end)
-    lost = kept.height - seen.height
+    seen = assigned.filter(pl.col("assigned_at") + window <= end)
+    lost = assigned.height - seen.height
     if seen.is_empty():
-        first = kept["assigned_at"].min()
+        first = assigned["assigned_at"].min()
         raise DataError(
             f"the data end on {end:%Y-%m-%d %H:%M}, before any window of {window.days} days is "
             f"over (first assignment {first!s}); wait, or shorten window_days"
@@ -408,14 +410,14 @@ def _unmet(
 ) -> list[Issue]:
     """Count the assigned customers whom no order line, or no event, ever names."""
     issues: list[Issue] = []
-    for what, table in (("order line", orders), ("event", events)):
+    for name, table in (("order line", orders), ("event", events)):
         if table is None:
             continue
-        known = table["customer_id"].unique()
-        without = int((~assigned.is_in(known.implode())).sum())
+        customers = table["customer_id"].unique()
+        without = int((~assigned.is_in(customers.implode())).sum())
         hint = ": are the ids of one kind?" if without == len(assigned) else ""
         if without:
-            issues.append((f"assigned, but named by no {what} at all{hint}", without, without,
+            issues.append((f"assigned, but named by no {name} at all{hint}", without, without,
                            "counted as without any"))  # fmt: skip
     return issues
 
@@ -424,9 +426,9 @@ def _around(
     table: pl.DataFrame, time: str, who: pl.DataFrame, window: timedelta, before: timedelta
 ) -> tuple[pl.DataFrame, list[Issue]]:
     """Keep an assigned customer's lines in or before the window; count the others."""
-    what = "orders" if time == "order_time" else "events"
-    need = ["order_id", "amount"] if what == "orders" else ["event_type"]
-    require_columns(table.columns, ["customer_id", time, *need], what)
+    name = "orders" if time == "order_time" else "events"
+    need = ["order_id", "amount"] if name == "orders" else ["event_type"]
+    require_columns(table.columns, ["customer_id", time, *need], name)
     zone = getattr(table.schema[time], "time_zone", None)
     utc = pl.col(time) if zone else pl.col(time).dt.replace_time_zone("UTC")
     lines = table.with_columns(utc.alias(time))
@@ -437,17 +439,17 @@ def _around(
         pre=(wait < timedelta(0)) & (wait >= -before),
         day=wait.dt.total_days() + 1,
     )
-    if what == "orders":
+    if name == "orders":
         wrong = lines.filter(~pl.col("amount").is_finite() | pl.col("amount").is_null()).height
         if wrong:
             raise DataError(f"{wrong:,} order lines have an amount that is not a finite number")
     early, late = lines.filter(wait < timedelta(0)), lines.filter(wait >= window)
     others = table.height - lines.height
     return lines, [
-        (f"{what} before the assignment", early["customer_id"].n_unique(), early.height,
+        (f"{name} before the assignment", early["customer_id"].n_unique(), early.height,
          "covariates only"),
-        (f"{what} after the window", late["customer_id"].n_unique(), late.height, "left out"),
-        (f"{what} of customers who are not measured", 0, others, "left out"),
+        (f"{name} after the window", late["customer_id"].n_unique(), late.height, "left out"),
+        (f"{name} of customers who are not measured", 0, others, "left out"),
     ]  # fmt: skip
 
 
@@ -517,9 +519,9 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
     counts += [
         ((kind == event) & after).any().cast(pl.Int64).alias(n) for event, n in FLAGS.items()
     ]
-    some = "session_id" in lines.columns
+    has_sessions = "session_id" in lines.columns
     for name, when in (("visits", after), ("pre_visits", pre)):
-        session = pl.col("session_id").filter(visit & when) if some else None
+        session = pl.col("session_id").filter(visit & when) if has_sessions else None
         days = pl.col("day").filter(visit & when)  # without sessions a visit is a day
         unit = days if session is None else session
         counts.append(unit.n_unique().cast(pl.Int64).alias(name))
@@ -527,13 +529,13 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
 
 
 def _whole(
-    kept: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
+    assigned: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
 ) -> pl.DataFrame:
     """Give whoever did nothing zeros, and derive the shares."""
     prefixes = ["", "pre_", *periods] if orders else []
-    sums = [f"{name}{what}" for name in prefixes for what in ("orders", "revenue")]
+    sums = [f"{name}{figure}" for name in prefixes for figure in ("orders", "revenue")]
     sums += [*MAIL.values(), *FLAGS.values(), "visits", "pre_visits"] if events else []
-    whole = kept.with_columns(pl.col(sums).fill_null(0))
+    whole = assigned.with_columns(pl.col(sums).fill_null(0))
     whole = whole.with_columns(
         **{f"{name}converted": (pl.col(f"{name}orders") > 0).cast(pl.Int64) for name in prefixes}
     )
@@ -548,17 +550,17 @@ def _whole(
     return whole
 
 
-def _contaminated(kept: pl.DataFrame, holdout: str | None) -> list[Issue]:
-    found: list[Issue] = []
-    if holdout is not None and "emails_sent" in kept.columns:
-        mailed = kept.filter((pl.col("arm") == holdout) & (pl.col("emails_sent") > 0))
+def _contaminated(assigned: pl.DataFrame, holdout: str | None) -> list[Issue]:
+    issues: list[Issue] = []
+    if holdout is not None and "emails_sent" in assigned.columns:
+        mailed = assigned.filter((pl.col("arm") == holdout) & (pl.col("emails_sent") > 0))
         n = mailed.height
-        found.append((f"in {holdout}, but got the campaign's mail (contaminated)", n, n, "kept"))
+        issues.append((f"in {holdout}, but got the campaign's mail (contaminated)", n, n, "kept"))
         others = pl.col("arm") != holdout
-        if kept.filter(others)["emails_sent"].sum():
-            n = kept.filter(others & (pl.col("emails_sent") == 0)).height
-            found.append((f"not in {holdout}, but got no mail", n, n, "kept"))
-    if "revenue" in kept.columns:
-        n = kept.filter(pl.col("revenue") < 0).height
-        found.append(("returned more than they bought", n, n, "kept, revenue below zero"))
-    return found
+        if assigned.filter(others)["emails_sent"].sum():
+            n = assigned.filter(others & (pl.col("emails_sent") == 0)).height
+            issues.append((f"not in {holdout}, but got no mail", n, n, "kept"))
+    if "revenue" in assigned.columns:
+        n = assigned.filter(pl.col("revenue") < 0).height
+        issues.append(("returned more than they bought", n, n, "kept, revenue below zero"))
+    return issues

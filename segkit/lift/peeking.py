@@ -155,12 +155,13 @@ def measure_daily_lift(
     p1, p2 = x1 / n1, x2 / n2
     error = np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
     planned = planned_rate * (1 - planned_rate) * (1 / n1 + 1 / n2)
-    found = always_valid(p1 - p2, error, information=error**2 / planned, level=level)
+    intervals = always_valid(p1 - p2, error, information=error**2 / planned, level=level)
     fixed = share_difference(x1, n1, x2, n2, level=level)
     table = pl.DataFrame(
         {
             "day": looks, "value_arm": p1, "value_control": p2, "difference": p1 - p2,
-            "low": found.low, "high": found.high, "fixed_low": fixed.low, "fixed_high": fixed.high,
+            "low": intervals.low, "high": intervals.high,
+            "fixed_low": fixed.low, "fixed_high": fixed.high,
         }
     )  # fmt: skip
     return DailyLift(table, arm, control, planned_rate, level)

@@ -81,14 +81,16 @@ class SegmentPolicy(Result):
         first += f", not in {', '.join(left)}." if left and chosen else "."
         parts = [first]
         for row in self.gains.iter_rows(named=True):
-            told = (
+            sentence = (
                 f"{number(row['gain'])} per customer ({percent(self.level, places=0)} interval "
                 f"{number(row['low'])} to {number(row['high'])})"
             )
             verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else (
                 "not shown to differ from"
             )  # fmt: skip
-            parts.append(f"Contacting by segment is {verdict} contacting {row['against']}: {told}.")
+            parts.append(
+                f"Contacting by segment is {verdict} contacting {row['against']}: {sentence}."
+            )
         parts.append("It was always learnt from other customers than it is valued on.")
         return " ".join(parts)
 
@@ -163,16 +165,18 @@ def value_segment_policy(
     """
     if not cost >= 0:
         raise DataError(f"the cost of a contact must be at least 0, got {cost}")
-    some = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
-    require_columns(some.columns, [segment], "the frame")
-    lost = some.get_column(segment).null_count()
+    customers = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
+    require_columns(customers.columns, [segment], "the frame")
+    lost = customers.get_column(segment).null_count()
     if lost:
         raise DataError(f"{number(lost)} customers have no {segment}; leave them out")
-    names = some.get_column(segment).cast(pl.String).unique().sort().to_list()
+    names = customers.get_column(segment).cast(pl.String).unique().sort().to_list()
     places = {name: k for k, name in enumerate(names)}
-    group = some.get_column(segment).cast(pl.String).replace_strict(places, return_dtype=pl.Int64)
-    option = (some.get_column(arm) == treatment).cast(pl.Int64).to_numpy()
-    y = some.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
+    group = (
+        customers.get_column(segment).cast(pl.String).replace_strict(places, return_dtype=pl.Int64)
+    )
+    option = (customers.get_column(arm) == treatment).cast(pl.Int64).to_numpy()
+    y = customers.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
     if not np.isfinite(y).all():
         raise DataError(
             f"{number(int((~np.isfinite(y)).sum()))} values of {outcome!r} are missing or infinite"
@@ -186,7 +190,7 @@ def value_segment_policy(
         "nobody": lambda rows: np.zeros(len(names), dtype=np.int64),  # noqa: ARG005
     }
     scores = honest_scores(trial, learners, split_folds(trial, folds, seed))
-    every = np.arange(some.height)
+    every = np.arange(customers.height)
     given = {name: learners[name](every) for name in POLICIES}
     rows = [
         (name, *_limits(scores[name], level, least_error(trial, given[name]))) for name in POLICIES
@@ -200,13 +204,13 @@ def value_segment_policy(
         _table(trial, names, cost, worth, level),
         pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row"),
         pl.DataFrame(against, schema=["against", "gain", "low", "high"], orient="row"),
-        cost, worth, outcome, treatment, control, folds, some.height, level,
+        cost, worth, outcome, treatment, control, folds, customers.height, level,
     )  # fmt: skip
 
 
 def _limits(scores: np.ndarray, level: float, least: float) -> tuple[float, float, float]:
-    found = value_of(scores, level=level, least=least)
-    return found.value, found.low, found.high
+    value = value_of(scores, level=level, least=least)
+    return value.value, value.low, value.high
 
 
 def _contact(trial: Trial, rows: np.ndarray) -> np.ndarray:

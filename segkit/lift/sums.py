@@ -80,8 +80,8 @@ class Sums:
         """Tell whether more than `RETURNS` of an arm's amounts other than zero are negative."""
         place = self.columns.index(column)
         which = slice(None) if rows is None else list(rows)
-        below, some = (t[which, arm, place].sum() for t in (self.negative, self.nonzero))
-        return bool(below > RETURNS * some)
+        below, nonzero = (t[which, arm, place].sum() for t in (self.negative, self.nonzero))
+        return bool(below > RETURNS * nonzero)
 
     def amounts(self, arm: int, column: str, rows: Sequence[int] | None = None) -> Amounts:
         """Return a column's amounts in one arm, an array with one entry per segment.
@@ -191,27 +191,27 @@ def _sums(
         real = pl.col(name).cast(pl.Float64)
         return real - shift[name] if shift[name] else real
 
-    found = [pl.len().alias("n")]
+    sums = [pl.len().alias("n")]
     for name in columns:
         column = pl.col(name)
-        found.append(column.count().alias(f"count {name}"))
+        sums.append(column.count().alias(f"count {name}"))
         if schema[name] == pl.Boolean:
-            found.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
+            sums.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
             continue
         real = away(name)
-        found.append(real.sum().alias(f"sum {name}"))
-        found.append((real * real).sum().alias(f"square {name}"))
+        sums.append(real.sum().alias(f"sum {name}"))
+        sums.append((real * real).sum().alias(f"square {name}"))
         if name not in shares:
-            found.append((real * real * real).sum().alias(f"cube {name} {name}"))
-            found.append((column < 0).sum().cast(pl.Float64).alias(f"below {name}"))
-        found.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
+            sums.append((real * real * real).sum().alias(f"cube {name} {name}"))
+            sums.append((column < 0).sum().cast(pl.Float64).alias(f"below {name}"))
+        sums.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
     for a, b in pairs:
         product = away(a) * away(b)
-        found.append(product.sum().alias(f"product {a} {b}"))
+        sums.append(product.sum().alias(f"product {a} {b}"))
         if (a, b) in ratios:
-            found.append((product * away(a)).sum().alias(f"cube {a} {b}"))
-            found.append((product * away(b)).sum().alias(f"cube {b} {a}"))
-    return found
+            sums.append((product * away(a)).sum().alias(f"cube {a} {b}"))
+            sums.append((product * away(b)).sum().alias(f"cube {b} {a}"))
+    return sums
 
 
 def _arrange(
@@ -384,15 +384,15 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
     if not {"segment_as_of", "assigned_at"} <= set(lazy.collect_schema().names()):
         return
     late = pl.col("segment_as_of").cast(pl.Date) > pl.col("assigned_at").dt.date()
-    found = lazy.select(
+    later = lazy.select(
         late.sum().alias("n"),
         pl.col("segment_as_of").filter(late).max().alias("seen"),
         pl.col("assigned_at").filter(late).min().alias("drawn"),
     ).collect()
-    if found["n"].item():
+    if later["n"].item():
         raise DataError(
-            f"the segments of {found['n'].item():,} customers rest on data up to "
-            f"{found['seen'].item()}, after their assignment ({found['drawn'].item():%Y-%m-%d}): "
+            f"the segments of {later['n'].item():,} customers rest on data up to "
+            f"{later['seen'].item()}, after their assignment ({later['drawn'].item():%Y-%m-%d}): "
             "the campaign may have moved them. Give the segments as they stood before it"
         )
 

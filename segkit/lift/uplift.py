@@ -273,24 +273,24 @@ def fit_uplift(
         raise ParameterError(unknown("learner", learner, LEARNERS))
     if folds < 2:
         raise ParameterError(f"folds must be at least 2, got {folds}")
-    some = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
-    y = some.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
+    customers = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
+    y = customers.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
     if not np.isfinite(y).all():
         raise DataError(
             f"{number(int((~np.isfinite(y)).sum()))} values of {outcome!r} are missing or infinite"
         )
-    treated = (some.get_column(arm) == treatment).to_numpy()
-    X = feature_matrix(some, features)
+    treated = (customers.get_column(arm) == treatment).to_numpy()
+    X = feature_matrix(customers, features)
     fold = _deal(treated, y, folds, seed)
     chance = float(treated.mean())
     score = np.zeros(len(y))
     for k in range(folds):
-        rest, held = fold != k, fold == k
+        rest, test = fold != k, fold == k
         predict = fit_effect(learner, model, X[rest], y[rest], treated[rest], chance, seed=seed)
-        score[held] = predict(X[held])
+        score[test] = predict(X[test])
     scored = pl.DataFrame(
         {
-            "customer_id": some.get_column("customer_id"),
+            "customer_id": customers.get_column("customer_id"),
             "uplift": score,
             "outcome": y,
             "treated": treated,
@@ -318,17 +318,17 @@ def two_arms(
         If a column, an arm or its label is missing, or a customer comes twice.
     """
     require_columns(frame.columns, [arm, *need], "the frame")
-    held = frame.get_column(arm).drop_nulls().unique().sort().cast(pl.String).to_list()
+    arms = frame.get_column(arm).drop_nulls().unique().sort().cast(pl.String).to_list()
     for name in (treatment, control):
-        if name not in held:
-            raise ParameterError(unknown("arm", name, held))
+        if name not in arms:
+            raise ParameterError(unknown("arm", name, arms))
     if treatment == control:
         raise ParameterError(f"treatment and control are both {treatment!r}")
-    some = frame.filter(pl.col(arm).is_in([treatment, control]))
-    twice = some.height - some.get_column("customer_id").n_unique()
+    customers = frame.filter(pl.col(arm).is_in([treatment, control]))
+    twice = customers.height - customers.get_column("customer_id").n_unique()
     if twice:
         raise DataError(f"{number(twice)} rows are of customers that come more than once")
-    return some
+    return customers
 
 
 def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -361,8 +361,8 @@ def _deal(
     rng = np.random.default_rng(seed)
     fold = np.empty(len(y), dtype=np.int64)
     for arm in (False, True):
-        for some in (False, True):
-            rows = np.flatnonzero((treated == arm) & ((y != 0) == some))
+        for treated_only in (False, True):
+            rows = np.flatnonzero((treated == arm) & ((y != 0) == treated_only))
             fold[rng.permutation(rows)] = np.arange(len(rows)) % folds
     return fold
 
@@ -378,11 +378,11 @@ def _calibrate(
     for k, part in enumerate(np.array_split(order, 5), start=1):
         ours, theirs = y[part][treated[part]], y[part][~treated[part]]
         if len(ours) > 1 and len(theirs) > 1:
-            found = mean_difference(
+            difference = mean_difference(
                 ours.mean(), ours.std(ddof=1), len(ours),
                 theirs.mean(), theirs.std(ddof=1), len(theirs), level=level,
             )  # fmt: skip
-            limits = (found.value, found.low, found.high)
+            limits = (difference.value, difference.low, difference.high)
         else:
             limits = (None, None, None)
         rows.append((k, len(part), float(score[part].mean()), *limits))

@@ -62,7 +62,7 @@ def sort_by_score(
     )
 
 
-def curve_points(found: Sorted, convention: str) -> tuple[Floats, Floats]:
+def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
     """Return the curve from (0, 0): customers contacted, and gain in outcomes.
 
     Raises
@@ -72,15 +72,15 @@ def curve_points(found: Sorted, convention: str) -> tuple[Floats, Floats]:
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         if convention == "qini":
-            scaled = np.where(found.control > 0, found.treated / found.control, 0.0)
-            gain = found.sum_treated - found.sum_control * scaled
+            scaled = np.where(ordered.control > 0, ordered.treated / ordered.control, 0.0)
+            gain = ordered.sum_treated - ordered.sum_control * scaled
         elif convention == "uplift":
-            ours = np.where(found.treated > 0, found.sum_treated / found.treated, 0.0)
-            theirs = np.where(found.control > 0, found.sum_control / found.control, 0.0)
-            gain = (ours - theirs) * found.contacted
+            ours = np.where(ordered.treated > 0, ordered.sum_treated / ordered.treated, 0.0)
+            theirs = np.where(ordered.control > 0, ordered.sum_control / ordered.control, 0.0)
+            gain = (ours - theirs) * ordered.contacted
         else:
             raise ParameterError(unknown("convention", convention, CONVENTIONS))
-    return np.r_[0.0, found.contacted], np.r_[0.0, gain]
+    return np.r_[0.0, ordered.contacted], np.r_[0.0, gain]
 
 
 def area(x: Floats, y: Floats) -> float:
@@ -285,17 +285,17 @@ class UpliftCurve(Result):
             False: "The scores are not shown to order customers better than chance",
         }[self.orders]
         level = percent(self.level, places=0)
-        told = (
+        sentence = (
             f"{number(self.coefficient)} ({level} interval {number(self.coefficient_low)} to "
             f"{number(self.coefficient_high)}; 1 for a perfect score, 0 for chance)"
             if self.is_share
             else f"{number(self.advantage)} per customer ({level} interval "
             f"{number(self.advantage_low)} to {number(self.advantage_high)}; 0 for chance)"
         )
-        what = "coefficient" if self.is_share else "area over chance"
+        measure = "coefficient" if self.is_share else "area over chance"
         return (
-            f"{verdict}: {self.convention.capitalize()} {what} of {self.name} {told}. Convention: "
-            f"{CONVENTIONS[self.convention]}."
+            f"{verdict}: {self.convention.capitalize()} {measure} of {self.name} {sentence}. "
+            f"Convention: {CONVENTIONS[self.convention]}."
         )
 
     def plot(self) -> Figure:
@@ -418,8 +418,8 @@ def compute_uplift_curve(
 
 
 def _limits(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:
-    known = values[np.isfinite(values)]
-    return np.quantile(known, tails) if len(known) else np.full(2, np.nan)
+    finite = values[np.isfinite(values)]
+    return np.quantile(finite, tails) if len(finite) else np.full(2, np.nan)
 
 
 def _trace(
@@ -439,14 +439,14 @@ def _at(
     """Return the effect among the first shares of customers already in order."""
     w = np.ones(len(y)) if weight is None else weight
     so_far = np.cumsum(w)
-    found = []
+    rows = []
     for share in SHARES:
         size = int(so_far[-1] * share)
         keep = w * (so_far <= size + 1e-9)
         ours, theirs = keep * t, keep * ~t
         with np.errstate(invalid="ignore", divide="ignore"):
-            found.append(float(ours @ y / ours.sum() - theirs @ y / theirs.sum()))
-    return found
+            rows.append(float(ours @ y / ours.sum() - theirs @ y / theirs.sum()))
+    return rows
 
 
 __all__ = ["UpliftCurve", "area", "compute_uplift_curve", "estimate_uplift_at"]

@@ -228,13 +228,13 @@ class Lift(Result):
         """
         wanted = {"metric": metric or self.primary, "segment": segment}
         wanted |= {"arm": arm} if arm else {}
-        found = self.effects
+        effects = self.effects
         for column, value in wanted.items():
-            if value not in found[column].to_list():
-                names = found[column].unique(maintain_order=True)
+            if value not in effects[column].to_list():
+                names = effects[column].unique(maintain_order=True)
                 raise ParameterError(unknown(column, value, names))
-            found = found.filter(pl.col(column) == value)
-        return found.row(0, named=True)
+            effects = effects.filter(pl.col(column) == value)
+        return effects.row(0, named=True)
 
     @property
     def verdicts(self) -> pl.DataFrame:
@@ -242,8 +242,8 @@ class Lift(Result):
 
         Differences of shares are in percentage points.
         """
-        some = self.effects.filter(pl.col("metric") == self.primary)
-        share = some["kind"].first() == "share"
+        effects = self.effects.filter(pl.col("metric") == self.primary)
+        share = effects["kind"].first() == "share"
         factor, unit = (100, "_points") if share else (1, "")
         rate = "_rate" if share else ""
         gaps = {
@@ -254,7 +254,7 @@ class Lift(Result):
             )
         }  # fmt: skip
         small = gaps.pop(f"smallest_visible{unit}")
-        return some.select(
+        return effects.select(
             "segment",
             "arm",
             "customers_arm",
@@ -295,30 +295,30 @@ class Lift(Result):
         """The primary figure in words, overall and by segment, with its caveats."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
         parts = self._by_segment()
-        said = [
+        sentences = [
             f"{verdict_words(row, self.level)} {parts.get(row['arm'], '')}".strip()
             for row in rows.iter_rows(named=True)
         ]
         if self.covariates:
-            said.append(
+            sentences.append(
                 "Adjusted (CUPED) for what was known beforehand: "
                 f"{', '.join(label(name) for name in self.covariates)}."
             )
         head = [] if rows.height < 2 else [arms_words(rows.to_dicts(), self.level)]
-        return "\n\n".join([" ".join([*head, *said[:1]]), *said[1:], *self.notes])
+        return "\n\n".join([" ".join([*head, *sentences[:1]]), *sentences[1:], *self.notes])
 
     def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():
             return {}
         own = pl.col("metric") == self.primary
         several = self.heterogeneity.filter(own).height > 1
-        said = {}
+        sentences = {}
         for tested in self.heterogeneity.filter(own).iter_rows(named=True):
             part = self.effects.filter(
                 own & (pl.col("segment") != ALL) & (pl.col("arm") == tested["arm"])
             )
-            said[tested["arm"]] = segment_words(part, tested, self.level, name_arm=several)
-        return said
+            sentences[tested["arm"]] = segment_words(part, tested, self.level, name_arm=several)
+        return sentences
 
     @property
     def guardrail_text(self) -> str:
@@ -338,12 +338,14 @@ class Lift(Result):
         if rows.is_empty():
             return ""
         sure = rows.filter(pl.col("verdict").is_in(["higher", "lower", "same"]))
-        said = [verdict_words(row, self.level) for row in sure.iter_rows(named=True)]
+        sentences = [verdict_words(row, self.level) for row in sure.iter_rows(named=True)]
         if sure.height < rows.height:
             rest = rows.filter(~pl.col("verdict").is_in(["higher", "lower", "same"]))
             names = ", ".join(rest["label"].unique(maintain_order=True))
-            said.append(f"Undecided, or not comparable: {names} (their intervals are tabulated).")
-        return " ".join(["Explored beside the declared figure:", *said])
+            sentences.append(
+                f"Undecided, or not comparable: {names} (their intervals are tabulated)."
+            )
+        return " ".join(["Explored beside the declared figure:", *sentences])
 
     def plot(
         self, metric: str | None = None, *, arm: str | None = None, scale: Scale = "difference"
@@ -376,20 +378,20 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
     """Draw effects by segment with their intervals, all customers first."""
     from segkit.plot import intervals
 
-    some = lift.effects.filter(pl.col("metric") == metric)
+    effects = lift.effects.filter(pl.col("metric") == metric)
     if arm is not None:
-        some = some.filter(pl.col("arm") == arm)
-    label, kind = some["label"][0], some["kind"][0]
+        effects = effects.filter(pl.col("arm") == arm)
+    label, kind = effects["label"][0], effects["kind"][0]
     share = kind == "share"
-    several = some["arm"].n_unique() > 1
+    several = effects["arm"].n_unique() > 1
     if scale == "shrunk":
-        data = _both(some)
+        data = _both(effects)
         group: str | None = "estimate"
         if several:
             data = data.with_columns(segment=pl.col("segment") + ", " + pl.col("arm"))
     else:
         columns = [scale, f"{scale}_low", f"{scale}_high"]
-        data = some.select("segment", "arm", *(pl.col(c).alias(n) for c, n in zip(
+        data = effects.select("segment", "arm", *(pl.col(c).alias(n) for c, n in zip(
             columns, ("effect", "low", "high"), strict=True)))  # fmt: skip
         group = "arm" if several else None
     factor = 100 if share and scale != "relative" else 1
@@ -397,8 +399,8 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
         pl.when(pl.col(name).is_finite()).then(factor * pl.col(name)).alias(name)
         for name in ("effect", "low", "high")
     ]
-    against = some["control"][0]
-    who = "" if several else f" of {some['arm'][0]}"
+    against = effects["control"][0]
+    who = "" if several else f" of {effects['arm'][0]}"
     unit = f"difference, {'percentage points' if share else 'per customer'}"
     if scale == "relative":
         unit = f"relative lift over {against}"
@@ -414,12 +416,12 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
     return intervals(data.with_columns(finite), "segment", "effect", **options)
 
 
-def _both(some: pl.DataFrame) -> pl.DataFrame:
-    own = some.select(
+def _both(effects: pl.DataFrame) -> pl.DataFrame:
+    own = effects.select(
         "segment", "arm", effect="difference", low="difference_low", high="difference_high",
         estimate=pl.lit("own data alone"),
     )  # fmt: skip
-    moved = some.filter(pl.col("segment") != ALL).select(
+    moved = effects.filter(pl.col("segment") != ALL).select(
         "segment", "arm", effect="shrunk", low="shrunk_low", high="shrunk_high",
         estimate=pl.lit("with strength from the others"),
     )  # fmt: skip

@@ -103,11 +103,11 @@ def limits_words(row: dict[str, Any], head: str = "") -> str:
 def verdict_words(row: dict[str, Any], level: float) -> str:
     """Write one effect over all customers as a finding."""
     kind, label = row["kind"], row["label"]
-    what = f"{label[0].upper()}{label[1:]}"
+    subject = f"{label[0].upper()}{label[1:]}"
     if row["verdict"] == "not measured":
-        return _unmeasured(row, what)
+        return _unmeasured(row, subject)
     size = (
-        f"{what} is {amount(row['value_arm'], kind)} under {row['arm']} and "
+        f"{subject} is {amount(row['value_arm'], kind)} under {row['arm']} and "
         f"{amount(row['value_control'], kind)} under {row['control']}"
     )
     limits = limits_words(row)
@@ -128,8 +128,9 @@ def verdict_words(row: dict[str, Any], level: float) -> str:
         "descriptive": "Its denominator follows the assignment, so this describes and proves "
         "nothing.",
     }[row["verdict"]]
-    told = ", which is undecided" if row["verdict"] == "undecided" else ""
-    return f"{size}{told}: {relative_words(row, level)}; {gap_words}. {verdict}{_few_words(row)}"
+    reservation = ", which is undecided" if row["verdict"] == "undecided" else ""
+    relative = relative_words(row, level)
+    return f"{size}{reservation}: {relative}; {gap_words}. {verdict}{_few_words(row)}"
 
 
 def _undecided(row: dict[str, Any]) -> str:
@@ -148,15 +149,15 @@ def _few_words(row: dict[str, Any]) -> str:
     if not row["few"]:
         return ""
     if limits_words(row) == "no interval":
-        said = row["verdict"] == "undecided"
-        return "" if said else " The smaller arm expects too few buyers to give an interval."
+        undecided = row["verdict"] == "undecided"
+        return "" if undecided else " The smaller arm expects too few buyers to give an interval."
     return (
         " Fewer than 10 customers of an arm are on one side (with or without the outcome), so the "
         "interval is not vouched for."
     )
 
 
-def _unmeasured(row: dict[str, Any], what: str) -> str:
+def _unmeasured(row: dict[str, Any], subject: str) -> str:
     """Say why there is no comparison."""
     arm, control = row["arm"], row["control"]
     nobody = [
@@ -174,7 +175,7 @@ def _unmeasured(row: dict[str, Any], what: str) -> str:
     if known(values[0]) and known(values[1]):
         one, two = (amount(value, row["kind"]) for value in values)
         size = f" ({one} and {two})"
-    return f"{what} under {arm} and {control}{size} cannot be compared: {why}."
+    return f"{subject} under {arm} and {control}{size} cannot be compared: {why}."
 
 
 def arms_words(rows: list[dict[str, Any]], level: float) -> str:
@@ -191,18 +192,18 @@ to 9), higher.'
     """
     first = rows[0]
     kind, label = first["kind"], first["label"]
-    said = []
+    sentences = []
     for row in rows:
         if row["verdict"] == "not measured":
-            said.append(f"{row['arm']} cannot be compared")
+            sentences.append(f"{row['arm']} cannot be compared")
             continue
-        limits = limits_words(row, "" if said else f"{percent(level, places=0)} interval ")
-        said.append(
+        limits = limits_words(row, "" if sentences else f"{percent(level, places=0)} interval ")
+        sentences.append(
             f"{row['arm']} {amount(row['value_arm'], kind)}, a difference of "
             f"{gap(row['difference'], kind)} ({limits}), {row['verdict']}"
         )
-    what = f"{label[0].upper()}{label[1:]} against {first['control']}"
-    return f"{what} ({amount(first['value_control'], kind)}): {'; '.join(said)}."
+    subject = f"{label[0].upper()}{label[1:]} against {first['control']}"
+    return f"{subject} ({amount(first['value_control'], kind)}): {'; '.join(sentences)}."
 
 
 def segment_words(
@@ -210,7 +211,7 @@ def segment_words(
 ) -> str:
     """Write what the segments' effects say: which differ, and whether they differ from another."""
     under = f" under {spread['arm']}" if name_arm else ""
-    said = []
+    sentences = []
     for verdict, words in (
         ("higher", "higher in"),
         ("lower", "lower in"),
@@ -221,10 +222,12 @@ def segment_words(
         names = part.filter(pl.col("verdict") == verdict)["segment"].to_list()
         if names:
             every = len(names) == part.height and len(names) > 1
-            said.append(f"{words} {f'all {number(len(names))}' if every else ', '.join(names)}")
+            sentences.append(
+                f"{words} {f'all {number(len(names))}' if every else ', '.join(names)}"
+            )
     tested = part.filter(pl.col("p_value").is_not_nan()).height
     holm = f" (Holm over {counted(tested, 'segment')})" if tested else ""
-    text = f"By segment{under} it is {'; '.join(said)}{holm}."
+    text = f"By segment{under} it is {'; '.join(sentences)}{holm}."
     few = part.filter("few")["segment"].to_list()
     if few:
         where = f"each of the {number(len(few))}" if len(few) == part.height > 1 else ", ".join(few)
@@ -236,13 +239,13 @@ def _spread(tested: dict[str, Any], level: float) -> str:
     p_value = tested["p_value"]
     if p_value is None or math.isnan(p_value):
         return "Whether segments' effects differ cannot be tested."
-    told = f"(Cochran's Q {number(tested['q'])}, {p_words(p_value)})"
+    test = f"(Cochran's Q {number(tested['q'])}, {p_words(p_value)})"
     if p_value > 1 - level:
         return (
-            f"The segments' effects differ by no more than chance would have it {told}: read the "
+            f"The segments' effects differ by no more than chance would have it {test}: read the "
             "figure over all customers, or the shrunken ones, not the segments' own."
         )
-    text = f"The segments' effects differ by more than chance {told}"
+    text = f"The segments' effects differ by more than chance {test}"
     crossing = tested["p_crossing"]
     if not known(crossing):
         return f"{text}."
@@ -263,9 +266,9 @@ def guardrail_words(row: dict[str, Any], kind: str, control: str, level: float) 
 does no harm is not shown, for the margin is 1.'
     """
     label = row["label"]
-    what = f"{label[0].upper()}{label[1:]} under {row['arm']} against {control}"
+    subject = f"{label[0].upper()}{label[1:]} under {row['arm']} against {control}"
     if not known(row["difference"]):
-        return f"{what}: cannot be compared."
+        return f"{subject}: cannot be compared."
     worst = "no limit can be given"
     if known(row["worst"]):
         worst = f"at worst {gap(row['worst'], kind)} ({percent(level, places=0)} one-sided)"
@@ -277,4 +280,4 @@ does no harm is not shown, for the margin is 1.'
         "no margin declared": "no margin was declared, so nothing is concluded",
     }[row["verdict"]]
     few = " (few cases)" if row["few"] else ""
-    return f"{what}: a difference of {gap(row['difference'], kind)}, {worst}; {verdict}{few}."
+    return f"{subject}: a difference of {gap(row['difference'], kind)}, {worst}; {verdict}{few}."

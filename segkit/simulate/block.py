@@ -269,7 +269,7 @@ def make_block(world: World, first: int) -> Block:
     mail = engagement.email_events(people, world.calendar, ids)
     trial = pilot_mail(world, people, ids, pilot)
     links, identities = _links(ids)
-    made = {
+    tables = {
         "orders": orders,
         "events": pl.concat([visits, mail, trial]).sort("event_time", maintain_order=True),
         "customers": _customers(world, people, ids),
@@ -280,11 +280,11 @@ def make_block(world: World, first: int) -> Block:
     defects = [pl.DataFrame(schema=DEFECTS)]
     if world.dirty:
         for name in ("orders", "events", "customers", "survey"):
-            made[name], found = soil(made[name], name, world.root, first, world.calendar)
+            tables[name], found = soil(tables[name], name, world.root, first, world.calendar)
             defects.append(found)
         defects.append(_shared_devices(people, ids, links))
     truth = _truth(world, people, ids, pilot)
-    return Block(made, truth, identities, pl.concat(defects))
+    return Block(tables, truth, identities, pl.concat(defects))
 
 
 def _history(
@@ -333,8 +333,8 @@ def written(
             (back, prefixes[1], "returned"),
         )
     ]
-    kept = lines.get_column("basket").unique(maintain_order=True).to_numpy()
-    sessions = engagement.buying(baskets, kept)
+    baskets_kept = lines.get_column("basket").unique(maintain_order=True).to_numpy()
+    sessions = engagement.buying(baskets, baskets_kept)
     visits = engagement.visit_events(people, calendar, catalogue, ids, sessions, prefixes[2])
     return pl.concat(both), visits
 
@@ -348,8 +348,8 @@ def _customers(world: World, people: People, ids: pl.DataFrame) -> pl.DataFrame:
 def _pilot(world: World, people: People) -> Ints:
     """Draw each customer's part in the pilot: place in OFFERS, 5 for the holdout, -1 for none."""
     day, draws = world.pilot_day, people.draws
-    known = writable(people, world.calendar, day + 1) & (people.active_from < day)
-    chosen = known & (draws.uniform("in pilot") < world.pilot_share)
+    reachable = writable(people, world.calendar, day + 1) & (people.active_from < day)
+    chosen = reachable & (draws.uniform("in pilot") < world.pilot_share)
     offer = draws.choice("pilot offer", np.ones(len(OFFERS) + 1))
     return np.where(chosen, offer, -1)
 
@@ -372,11 +372,11 @@ def _pilot_table(world: World, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
 def pilot_answers(world: World, people: People, pilot: Ints) -> Answers:
     """Draw the orders that the pilot's offers brought; persons count among those in the pilot."""
     rows = np.flatnonzero(pilot >= 0)
-    some = people.some(rows)
-    added = world.planted.added(some, np.ones(len(rows), dtype=bool))
+    members = people.some(rows)
+    added = world.planted.added(members, np.ones(len(rows), dtype=bool))
     day = np.full(len(rows), world.pilot_day)
     last = np.full(len(rows), world.calendar.days)
-    return answer(some, added, pilot[rows], day, last, "pilot")
+    return answer(members, added, pilot[rows], day, last, "pilot")
 
 
 def pilot_mail(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:

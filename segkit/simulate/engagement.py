@@ -83,8 +83,10 @@ def browsing(
     fills = draws.uniform("fills a cart") < people.traits["cart_probability"][person]
     app = draws.uniform("app") < people.traits["app_share"][person]
     none = np.zeros(len(person), dtype=bool)
-    known = app | (draws.uniform("signed in") < signed_in)
-    return Sessions(person, number, draws, day, second_of_day(draws), app, none, fills, known)
+    signed_in_visit = app | (draws.uniform("signed in") < signed_in)
+    return Sessions(
+        person, number, draws, day, second_of_day(draws), app, none, fills, signed_in_visit
+    )
 
 
 def buying(baskets: Baskets, kept: Ints) -> Sessions:
@@ -238,8 +240,8 @@ def email_events(people: People, calendar: Calendar, ids: pl.DataFrame) -> pl.Da
     parts = [np.ones_like(opens), opens, clicks, goes & ~complains, complains]
     sent = days[letter] * DAY + (9 * 3600 + 7000 * draws.uniform("sent")).astype(np.int64) * SECOND
     letters = newsletters(calendar)["campaign_id"].gather(letter)
-    known = draws.uniform("account known") < 0.85
-    return mail_table(calendar, ids, person, letters, sent, draws, parts, known=known)
+    has_account = draws.uniform("account known") < 0.85
+    return mail_table(calendar, ids, person, letters, sent, draws, parts, known=has_account)
 
 
 def campaign_mail(

@@ -102,8 +102,8 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
     guest = (code - 11) * _GUEST_INVERSE % purchases.GUESTS
     kind = text.str.slice(0, 1)
     number = (code - 1).zip_with(kind == "C", guest)
-    known = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
-    wrong = text.filter(~known.fill_null(value=False))
+    valid = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
+    wrong = text.filter(~valid.fill_null(value=False))
     if len(wrong):
         raise DataError(
             f"{len(wrong)} assigned customers are not this retailer's accounts (C0000001 to "

@@ -285,9 +285,9 @@ class World:
             ("structure", self.structure, list(STRUCTURES)),
             ("lift", self.lift, list(get_args(PlantedLift))),
         ]
-        for kind, got, known in choices:
-            if got not in known:
-                raise ParameterError(unknown(kind, str(got), known))
+        for kind, got, choices_of in choices:
+            if got not in choices_of:
+                raise ParameterError(unknown(kind, str(got), choices_of))
         if not 1 <= self.n_customers < 2**24:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:
