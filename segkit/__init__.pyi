@@ -31,9 +31,9 @@ from segkit.explorer import explore_segments as explore_segments
 from segkit.scoring import score_file as score_file
 
 # Profiles and drivers
-from segkit.profile import personas as personas
+from segkit.profile import write_personas as write_personas
 from segkit.profile import profile_segments as profile_segments
-from segkit.profile import usable as usable
+from segkit.profile import assess_usability as assess_usability
 from segkit.regression import build_driver_table as build_driver_table
 from segkit.regression import fit_drivers as fit_drivers
 from segkit.regression import measure_importance as measure_importance

@@ -5,7 +5,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
 from segkit.cluster.kmeans import fit_kmeans, nearest_centre, squared_distances, within_ss
-from segkit.cluster.twostep import two_step
+from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import DataError, ParameterError
 
@@ -101,7 +101,7 @@ def test_the_nearest_centre_by_products_is_the_nearest_by_differences(shift):
 
 def test_two_step_recovers_real_groups_as_exact_ward_does():
     X, truth = blobs(8000)
-    tree = two_step(X, micro=200, sample=2000)
+    tree = fit_two_step(X, micro=200, sample=2000)
     exact = cut_tree(ward_linkage(X), 5)
     for literal in (False, True):
         assert adjusted_rand_score(tree.assign(X, 5, literal=literal), exact) > 0.98
@@ -111,7 +111,7 @@ def test_two_step_recovers_real_groups_as_exact_ward_does():
 @pytest.mark.parametrize("seed", range(3))
 def test_two_step_is_never_looser_than_exact_ward_on_a_skewed_continuum(seed):
     X = np.exp(np.random.default_rng(seed).normal(size=(5000, 6)) * 0.6)
-    tree, exact = two_step(X, seed=seed), ward_linkage(X)
+    tree, exact = fit_two_step(X, seed=seed), ward_linkage(X)
     for k in range(3, 11):
         ward = within_ss(X, cut_tree(exact, k))
         assert within_ss(X, tree.assign(X, k)) <= ward
@@ -122,14 +122,14 @@ def test_two_step_is_never_looser_than_exact_ward_on_a_skewed_continuum(seed):
 def test_two_step_does_not_hang_on_the_order_of_the_rows():
     X, _ = blobs(3000, gap=2.0)
     p = np.random.default_rng(1).permutation(3000)
-    one, other = two_step(X, micro=50, sample=800), two_step(X[p], micro=50, sample=800)
+    one, other = fit_two_step(X, micro=50, sample=800), fit_two_step(X[p], micro=50, sample=800)
     assert np.array_equal(one.linkage, other.linkage)
     assert np.array_equal(one.assign(X, 4)[p], other.assign(X[p], 4))
 
 
 def test_micro_clusters_add_up():
     X, _ = blobs(3000)
-    tree = two_step(X, micro=60, sample=3000)
+    tree = fit_two_step(X, micro=60, sample=3000)
     assert tree.counts.sum() == 3000
     middle = (tree.counts[:, None] * tree.centres).sum(0) / 3000
     assert middle == pytest.approx(X.mean(0))
@@ -139,10 +139,10 @@ def test_micro_clusters_add_up():
 
 def test_two_step_with_few_distinct_rows_keeps_each_whole():
     X = np.repeat(np.arange(5.0)[:, None], 100, axis=0)
-    tree = two_step(X, micro=50, sample=400)
+    tree = fit_two_step(X, micro=50, sample=400)
     assert len(tree.counts) == 5
     assert tree.scatters.tolist() == [0.0] * 5
     with pytest.raises(DataError, match="all sampled rows are equal"):
-        two_step(np.ones((50, 2)), micro=5)
+        fit_two_step(np.ones((50, 2)), micro=5)
     with pytest.raises(ParameterError, match="between 2 and sample"):
-        two_step(X, micro=1)
+        fit_two_step(X, micro=1)

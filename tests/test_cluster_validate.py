@@ -9,7 +9,7 @@ from sklearn.metrics import silhouette_samples
 from segkit.cluster import cluster_customers
 from segkit.cluster.validate import assign_by_rules, validate_segments
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.profile import profile_segments, usable
+from segkit.profile import assess_usability, profile_segments
 from segkit.result import decode, encode
 from segkit.rules import Rule, RuleSet
 from segkit.transform import Transform
@@ -136,7 +136,7 @@ def test_rule_segments_are_profiled_and_tested_for_use():
         frame, by_median(frame), variables=["visits"], refit=by_median, refits=10
     )
     halves = profile_segments(frame, by_median(frame), clustering_variables=["visits"], kpi="spend")
-    judged = usable(halves, frame, by_median(frame), stability=checked.to_frame())
+    judged = assess_usability(halves, frame, by_median(frame), stability=checked.to_frame())
     assert judged.scores["stable"].to_list() == [True, True]
     assert judged.scores["relevant"].to_list() == [True, True]
     assert judged.plot().data.height == 2

@@ -13,8 +13,8 @@ from segkit.cluster.matrix import as_codes, as_matrix, fair_order
 from segkit.cluster.validity import (
     Validity,
     calinski_harabasz,
-    cluster_validity,
     davies_bouldin,
+    measure_validity,
     mixture_bic,
     silhouette,
     silhouette_samples,
@@ -41,20 +41,20 @@ def kmeans(k):
 
 @pytest.mark.parametrize("k", IRIS_KMEANS)
 def test_iris_kmeans_figures(k):
-    found = cluster_validity(IRIS, kmeans(k))
+    found = measure_validity(IRIS, kmeans(k))
     within, width = IRIS_KMEANS[k]
     assert found.within_ss == pytest.approx(within, abs=6e-4)
     assert found.silhouette == pytest.approx(width, abs=6e-5)
 
 
 def test_iris_kmeans_three_indices():
-    found = cluster_validity(IRIS, kmeans(3))
+    found = measure_validity(IRIS, kmeans(3))
     assert found.calinski_harabasz == pytest.approx(IRIS_KMEANS_3["calinski_harabasz"], abs=6e-4)
     assert found.davies_bouldin == pytest.approx(IRIS_KMEANS_3["davies_bouldin"], abs=6e-4)
 
 
 def test_iris_ward_figures():
-    found = cluster_validity(IRIS, cut_tree(ward_linkage(IRIS), 3))
+    found = measure_validity(IRIS, cut_tree(ward_linkage(IRIS), 3))
     assert tuple(sorted(found.sizes)) == IRIS_WARD_3["sizes"]
     assert found.silhouette == pytest.approx(IRIS_WARD_3["silhouette"], abs=6e-5)
     assert found.calinski_harabasz == pytest.approx(IRIS_WARD_3["calinski_harabasz"], abs=6e-3)
@@ -132,7 +132,7 @@ def test_indices_ignore_row_order_and_label_names(seed, k):
     labels = np.r_[np.arange(k), rng.integers(0, k, 40 - k)]
     order = rng.permutation(40)
     names = np.array([f"segment {9 - v}" for v in labels])
-    one, other = cluster_validity(X, labels), cluster_validity(X[order], names[order])
+    one, other = measure_validity(X, labels), measure_validity(X[order], names[order])
     assert one.to_frame()["value"].to_list() == pytest.approx(
         other.to_frame()["value"].to_list(), rel=1e-9, abs=1e-12
     )
@@ -140,7 +140,7 @@ def test_indices_ignore_row_order_and_label_names(seed, k):
 
 
 def test_one_segment_has_no_index_of_separation():
-    found = cluster_validity([[0.0], [1.0], [2.0]], [0, 0, 0])
+    found = measure_validity([[0.0], [1.0], [2.0]], [0, 0, 0])
     assert np.isnan([found.silhouette, found.davies_bouldin, found.calinski_harabasz]).all()
     assert found.within_ss == 2.0
     assert found.explained_share == 0.0
@@ -148,7 +148,7 @@ def test_one_segment_has_no_index_of_separation():
 
 
 def test_every_row_its_own_segment():
-    found = cluster_validity([[0.0], [1.0], [5.0]], [0, 1, 2])
+    found = measure_validity([[0.0], [1.0], [5.0]], [0, 1, 2])
     assert found.silhouette == 0.0
     assert found.within_ss == 0.0
     assert found.davies_bouldin == 0.0
@@ -179,9 +179,9 @@ def test_a_constant_column_changes_nothing(overlapping):
 
 def test_numbers_that_nobody_bears_are_dropped():
     X = [[0.0], [1.0], [10.0], [11.0]]
-    assert cluster_validity(X, [0, 0, 7, 7]).k == 2
-    assert cluster_validity(X, [-1, -1, 7, 7]).k == 2
-    assert cluster_validity(X, pl.Series(["b", "b", "a", "a"])).calinski_harabasz == 200.0
+    assert measure_validity(X, [0, 0, 7, 7]).k == 2
+    assert measure_validity(X, [-1, -1, 7, 7]).k == 2
+    assert measure_validity(X, pl.Series(["b", "b", "a", "a"])).calinski_harabasz == 200.0
     assert as_codes(np.array([3, 1, 3]), 3)[1] == [1, 3]
 
 
@@ -207,7 +207,7 @@ def test_large_blocks_of_memory_are_not_needed():
 )
 def test_bad_input_is_named(X, labels, words):
     with pytest.raises(DataError, match=words):
-        cluster_validity(X, labels)
+        measure_validity(X, labels)
 
 
 def test_a_frame_serves_as_data():
@@ -223,7 +223,7 @@ def test_too_small_a_sample_is_refused():
 
 
 def test_result_reads_and_returns_from_json():
-    found = cluster_validity(IRIS, kmeans(3))
+    found = measure_validity(IRIS, kmeans(3))
     again = Validity.from_dict(found.to_dict())
     assert again.to_frame().equals(found.to_frame())
     assert "reasonable structure" in found.text

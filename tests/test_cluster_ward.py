@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from segkit.cluster.estimators import Ward
-from segkit.cluster.ward import cut_tree, leaf_order, ward_linkage
+from segkit.cluster.ward import cut_tree, order_leaves, ward_linkage
 from segkit.errors import DataError, ParameterError
 
 
@@ -113,7 +113,7 @@ def test_the_cut_is_scipys_cut(k):
 
 def test_the_leaves_stand_in_scipys_order():
     tree = ward_linkage(np.random.default_rng(2).normal(size=(200, 3)))
-    assert np.array_equal(leaf_order(tree), leaves_list(tree))
+    assert np.array_equal(order_leaves(tree), leaves_list(tree))
 
 
 def test_iris_has_the_published_sizes():

@@ -52,7 +52,7 @@ def test_money_is_written_with_its_currency():
     chosen = lines.select("customer_id", segment=pl.Series(["S1", "S2"]))
     profile = segkit.profile_segments(known.frame, chosen, currency="GBP")
     assert "30 GBP" in profile.text
-    assert "30 GBP a customer" in segkit.personas(profile).cards[1].value
+    assert "30 GBP a customer" in segkit.write_personas(profile).cards[1].value
 
 
 def test_the_first_step_is_the_segment_that_brings_most():
@@ -67,7 +67,7 @@ def test_the_first_step_is_the_segment_that_brings_most():
     )
     offer = "early access, for high orders, low returns: a guess"
     cards = pl.DataFrame({"segment": ["S1", "S2"], "what_to_offer": ["x: y", offer]})
-    step = segkit.profile.first_step(profile, cards)
+    step = segkit.profile.suggest_first_step(profile, cards)
     assert (step.segment, step.offer, step.reason) == (
         "S2",
         "early access",
@@ -77,6 +77,6 @@ def test_the_first_step_is_the_segment_that_brings_most():
     assert "70.0% of revenue" in step.text
     assert step.to_frame()["customers"].item() == 10
     without = profile.with_columns(revenue_share=pl.lit(None, pl.Float64))
-    largest = segkit.profile.first_step(without, cards)
+    largest = segkit.profile.suggest_first_step(without, cards)
     assert largest.segment == "S1"
     assert "90.0% of all. " in largest.text

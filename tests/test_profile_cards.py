@@ -5,11 +5,11 @@ import re
 import polars as pl
 
 from segkit.display import number, percent
-from segkit.profile import OfferRule, Personas, personas, profile_segments
+from segkit.profile import OfferRule, Personas, profile_segments, write_personas
 from segkit.profile.cards import GUESS
 from tests.test_profile import CHOSEN, FOUND, FRAME, PEOPLE
 
-CARDS = personas(FOUND)
+CARDS = write_personas(FOUND)
 
 
 def test_a_card_for_each_segment_with_its_numbers():
@@ -37,13 +37,13 @@ def test_marks_and_offer_follow_from_each_other():
     assert "high orders" in many.offer
     assert few.offer.startswith("flash sale")
     assert GUESS in many.offer
-    chosen = personas(FOUND, offers=[OfferRule("frequency", "above", "a loyalty card")])
+    chosen = write_personas(FOUND, offers=[OfferRule("frequency", "above", "a loyalty card")])
     assert chosen.cards[2].offer.startswith("a loyalty card")
     assert chosen.cards[0].offer.startswith("the generic offer")
 
 
 def test_other_data_other_cards():
-    other = personas(profile_segments(FRAME.with_columns(pl.col("frequency") * 3), CHOSEN))
+    other = write_personas(profile_segments(FRAME.with_columns(pl.col("frequency") * 3), CHOSEN))
     assert other.cards[2].habits != CARDS.cards[2].habits
 
 
@@ -59,7 +59,7 @@ def test_no_number_of_a_card_is_made_up():
 
 def test_names_are_escaped():
     chosen = CHOSEN.with_columns(segment_name=pl.col("segment") + "<b>&")
-    page = personas(profile_segments(FRAME, chosen, customers=PEOPLE))._repr_html_()
+    page = write_personas(profile_segments(FRAME, chosen, customers=PEOPLE))._repr_html_()
     assert "<b>&</b>" not in page
     assert "S1&lt;b&gt;&amp;" in page
     assert page.count("<article") == page.count("</article>") == 3
@@ -68,11 +68,11 @@ def test_names_are_escaped():
 def test_a_segment_without_marks_or_customers():
     kind = pl.Enum(["S1", "S2"])
     chosen = FRAME.select("customer_id", segment=pl.lit("S1").cast(kind))
-    one, empty = personas(profile_segments(FRAME, chosen)).cards
+    one, empty = write_personas(profile_segments(FRAME, chosen)).cards
     assert one.marks == ()
     assert one.offer.startswith("the generic offer")
     assert (empty.size, empty.habits, empty.people) == ("no customers", (), ())
-    page = personas(profile_segments(FRAME, chosen))._repr_html_()
+    page = write_personas(profile_segments(FRAME, chosen))._repr_html_()
     assert "close to the average customer" in page
 
 

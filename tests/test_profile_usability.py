@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from segkit.errors import ColumnError
-from segkit.profile import Thresholds, Usability, profile_segments, usable
+from segkit.profile import Thresholds, Usability, assess_usability, profile_segments
 from segkit.profile.composition import held_out_skill, predictability
 from segkit.profile.members import match_members
 from tests.test_profile import CHOSEN, FRAME, PEOPLE, customers_of
@@ -15,7 +15,7 @@ KPI = FRAME.with_columns(
 )
 FOUND = profile_segments(KPI, CHOSEN, kpi="later", clustering_variables=["frequency"])
 STABLE = pl.DataFrame({"segment": ["S1", "S2", "S3"], "jaccard": [0.9, 0.7, 0.76]})
-RESULT = usable(FOUND, KPI, CHOSEN, customers=PEOPLE, stability=STABLE)
+RESULT = assess_usability(FOUND, KPI, CHOSEN, customers=PEOPLE, stability=STABLE)
 
 
 def trial(result, segment, measure):
@@ -43,15 +43,15 @@ def test_reach_is_the_share_with_consent():
 
 def test_stability_is_taken_as_given():
     assert RESULT.scores["stable"].to_list() == [True, False, True]
-    without = usable(FOUND, KPI, CHOSEN, customers=PEOPLE)
+    without = assess_usability(FOUND, KPI, CHOSEN, customers=PEOPLE)
     assert without.scores["stable"].to_list() == [None] * 3
     assert "Not tested for want of data: stable." in without.text
     with pytest.raises(ColumnError, match="lacks jaccard"):
-        usable(FOUND, KPI, CHOSEN, stability=STABLE.drop("jaccard"))
+        assess_usability(FOUND, KPI, CHOSEN, stability=STABLE.drop("jaccard"))
 
 
 def test_thresholds_are_data():
-    strict = usable(
+    strict = assess_usability(
         FOUND, KPI, CHOSEN, customers=PEOPLE, thresholds=Thresholds(customers=10_000, apart=50.0)
     )
     assert strict.scores["substantial"].to_list() == [False] * 3
@@ -63,17 +63,17 @@ def test_thresholds_are_data():
 def test_a_pass_needs_the_lower_limit():
     found = trial(RESULT, "S1", "customer_share")
     between = (found["low"] + found["value"]) / 2
-    tight = usable(FOUND, KPI, CHOSEN, thresholds=Thresholds(customer_share=between))
+    tight = assess_usability(FOUND, KPI, CHOSEN, thresholds=Thresholds(customer_share=between))
     assert trial(tight, "S1", "customer_share")["passed"] is False
 
 
 def test_a_kpi_that_built_the_segments_is_circular():
     built = profile_segments(KPI, CHOSEN, kpi="later", clustering_variables=["later"])
-    result = usable(built, KPI, CHOSEN)
+    result = assess_usability(built, KPI, CHOSEN)
     assert result.scores["relevant"].to_list() == [None] * 3
     assert "circular" in trial(result, "S1", "kpi_difference")["why"]
     assert "circular" in result.text
-    none = usable(profile_segments(FRAME, CHOSEN), FRAME, CHOSEN)
+    none = assess_usability(profile_segments(FRAME, CHOSEN), FRAME, CHOSEN)
     assert "No KPI was named" in none.text
 
 
@@ -86,7 +86,7 @@ def test_random_segments_are_neither_relevant_nor_predictable():
         random = np.random.default_rng(seed + 77).choice(["A", "B", "C"], 400)
         chosen = frame.select("customer_id", segment=pl.Series(random))
         found = profile_segments(frame, chosen, kpi="monetary")
-        result = usable(found, frame, chosen, customers=people, seed=seed)
+        result = assess_usability(found, frame, chosen, customers=people, seed=seed)
         made = result.trials.filter(pl.col("measure").is_in(["kpi_difference", "predictable_auc"]))
         relevant += int(made.filter(pl.col("test") == "relevant")["passed"].sum())
         accessible += int(made.filter(pl.col("test") == "accessible")["passed"].sum())
@@ -129,7 +129,7 @@ def test_empty_segment_and_no_customers_table():
     kind = pl.Enum(["S1", "S2", "S3", "S4"])
     chosen = CHOSEN.with_columns(pl.col("segment").cast(kind)).drop("segment_name")
     found = profile_segments(FRAME, chosen)
-    result = usable(found, FRAME, chosen)
+    result = assess_usability(found, FRAME, chosen)
     last = result.scores.row(3, named=True)
     assert (last["verdict"], last["substantial"]) == ("empty", False)
     assert result.scores["accessible"].to_list() == [None] * 4

@@ -1,4 +1,4 @@
-"""Groups among the customers: are there any, how many, and who belongs to which.
+"""Segmentation of customers: clustering, number of segments, stability, structure, models.
 
 Nothing is imported until it is asked for: scikit-learn loads with the first estimator.
 """

@@ -15,12 +15,12 @@ from segkit.cluster.segmentation import cluster_customers as cluster_customers
 from segkit.cluster.segments import Segmentation as Segmentation
 from segkit.cluster.stability import assess_stability as assess_stability
 from segkit.cluster.structure import assess_structure as assess_structure
-from segkit.cluster.twostep import two_step as two_step
+from segkit.cluster.twostep import fit_two_step as fit_two_step
 from segkit.cluster.validate import assign_by_rules as assign_by_rules
 from segkit.cluster.validate import validate_segments as validate_segments
-from segkit.cluster.validity import cluster_validity as cluster_validity
+from segkit.cluster.validity import measure_validity as measure_validity
 from segkit.cluster.ward import cut_tree as cut_tree
-from segkit.cluster.ward import leaf_order as leaf_order
+from segkit.cluster.ward import order_leaves as order_leaves
 from segkit.cluster.ward import ward_linkage as ward_linkage
 
 __all__: list[str]

@@ -1,4 +1,4 @@
-"""How far do two partitions of the same customers agree? As a whole, and segment by segment."""
+"""Agreement of two segmentations of the same customers, as a whole and segment by segment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from segkit.cluster.matrix import Floats, Ints
 
 
 def overlaps(first: Ints, second: Ints, rows: int, columns: int) -> Ints:
-    """Count the customers in every pair of segments, one of each partition.
+    """Count the customers in every pair of segments, one of each segmentation.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def overlaps(first: Ints, second: Ints, rows: int, columns: int) -> Ints:
 
 
 def adjusted_rand(table: Ints) -> float:
-    """How much better than chance do two partitions agree? Adjusted Rand index, at most 1.
+    """Return the adjusted Rand index: agreement beyond chance, at most 1.
 
     Hubert and Arabie (1985), "Comparing partitions", eq. 5, from the table of overlaps. Two
-    partitions that both put everyone in one segment agree perfectly.
+    segmentations that both put everyone in one segment agree perfectly.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def adjusted_rand(table: Ints) -> float:
 
 
 def jaccard(table: Ints) -> Floats:
-    """How much of each segment comes again in the second partition? Jaccard coefficients.
+    """Return each segment's largest Jaccard coefficient with the second segmentation.
 
     The largest Jaccard coefficient |A and B| / |A or B| with any segment of the second: Hennig
     (2007), "Cluster-wise assessment of cluster stability". NaN for an empty segment.
@@ -68,7 +68,7 @@ def jaccard(table: Ints) -> Floats:
 
 
 def prediction_strength(table: Ints) -> float:
-    """How well do the centres of others predict who belongs together? From 0 to 1.
+    """Return the prediction strength: how well others' centres predict who belongs together.
 
     The worst segment's share of pairs that the other customers' centres put together as well:
     Tibshirani and Walther (2005), "Cluster validation by prediction strength", their ps(k).
@@ -96,7 +96,7 @@ def prediction_strength(table: Ints) -> float:
 
 
 def matched(table: Ints) -> Ints:
-    """Which earlier segment does each segment continue? Hungarian assignment, sizes break ties.
+    """Match each segment with the earlier one that it continues.
 
     One to one, so that as many customers as possible stay in the segment of their number
     (Hungarian assignment); where that leaves a choice, segments of like size are paired.
@@ -128,7 +128,7 @@ def matched(table: Ints) -> Ints:
 
 
 def aligned(reference: Ints, codes: Ints) -> Ints:
-    """Renumber a partition so that its segments keep the numbers of those they continue.
+    """Renumber a segmentation so that its segments keep the numbers of those they continue.
 
     Segments that continue none get the next free numbers, the largest first.
 
@@ -147,7 +147,7 @@ def aligned(reference: Ints, codes: Ints) -> Ints:
 
 
 def by_size(codes: Ints) -> Ints:
-    """Renumber a partition by falling size, equal sizes by first appearance.
+    """Renumber a segmentation by falling size, equal sizes by first appearance.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def by_size(codes: Ints) -> Ints:
 
 
 def across(table: Ints) -> Floats:
-    """Is a segment all from one of the solution before? Stability across solutions, SLSa.
+    """Return each segment's stability across solutions (SLSa), from 0 to 1.
 
     Segment-level stability across solutions: one less the entropy of their origin, divided by the
     logarithm of the number of segments before. 1: all from one segment; 0: evenly from all.

@@ -1,4 +1,4 @@
-"""How many segments? Every criterion votes, the dissent is shown, the analyst decides."""
+"""Choice of the number of segments: criteria vote, dissent is shown, the analyst decides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
-from segkit.cluster.refits import Method, SharedRefits, check_method, partitions_of
+from segkit.cluster.refits import Method, SharedRefits, check_method, cluster_over_k
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
@@ -145,7 +145,7 @@ def choose_k(
     max_rows: int = MAX_ROWS,
     settle_steps: int = SETTLE_STEPS,
 ) -> KChoice:
-    """How many segments do the data speak for? Each criterion votes once.
+    """Recommend a number of segments: each criterion votes once.
 
     The k with most votes is recommended. In a tie the largest k of the range gives way, for its
     votes may only mean that the range ends there; then the criterion decides that stands first in
@@ -178,7 +178,7 @@ def choose_k(
         Of more rows a random sample of this size is used, the same for any order of rows.
     settle_steps : int
         Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
-        judges the literal cuts.
+        judges the literal cuts of the tree.
 
     Returns
     -------
@@ -218,8 +218,8 @@ def choose_k(
         how: Any = {
             "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
         }  # fmt: skip
-        cuts = partitions_of(used, ks, linkage=tree, **how)
-        table, refits, more = measure(used, cuts, names, n_boot=n_boot, **how)
+        segmentations = cluster_over_k(used, ks, linkage=tree, **how)
+        table, refits, more = measure(used, segmentations, names, n_boot=n_boot, **how)
     votes = _votes(table, names)
     recommended, reason = _recommend(votes, table)
     return KChoice(

@@ -13,8 +13,8 @@ from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.refits import (
     RefitPlan,
     SharedRefits,
+    cluster_over_k,
     compare_refits,
-    partitions_of,
     refit_samples,
     split_halves,
 )
@@ -123,7 +123,7 @@ def check_criteria(criteria: tuple[str, ...] | list[str]) -> tuple[str, ...]:
 
 
 def vote(criterion: Criterion, table: pl.DataFrame) -> int | None:
-    """For which k does a criterion vote? None where it has no value.
+    """Return the k that a criterion votes for; None where it has no value.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def gap_statistic(
     n_starts: int = 5,
     settle_steps: int = 0,
 ) -> pl.DataFrame:
-    """By how much are the segments tighter than in data without groups? The gap statistic.
+    """Compute the gap statistic: how much tighter segments are than in data without groups.
 
     Gap(k) = mean over references of log W*_k, less log W_k, W being the within sum of squares;
     its standard error is sd √(1 + 1/B). References are uniform over a box along the principal
@@ -210,10 +210,13 @@ def gap_statistic(
     rng = np.random.default_rng(seed)
 
     def log_within(Z: Floats) -> Floats:
-        cuts = partitions_of(
+        segmentations = cluster_over_k(
             Z, every, method=method, seed=seed, n_starts=n_starts, settle_steps=settle_steps
         )
-        within = [cluster_sums(Z, cuts[k], int(cuts[k].max()) + 1).within_ss for k in every]
+        within = [
+            cluster_sums(Z, segmentations[k], int(segmentations[k].max()) + 1).within_ss
+            for k in every
+        ]
         return np.log(np.maximum(within, np.finfo(np.float64).tiny))
 
     references = np.array(
@@ -233,7 +236,7 @@ def gap_statistic(
 
 def measure(
     X: Floats,
-    cuts: Mapping[int, Ints],
+    segmentations: Mapping[int, Ints],
     names: Sequence[str],
     *,
     method: str,
@@ -242,14 +245,14 @@ def measure(
     n_starts: int,
     settle_steps: int = 0,
 ) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
-    """Measure every criterion asked for over every partition.
+    """Measure every criterion asked for over every segmentation.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         In an order that does not depend on how the rows came in.
-    cuts : mapping of int to ndarray of shape (n,)
-        The partition for each k.
+    segmentations : mapping of int to ndarray of shape (n,)
+        The segmentation for each k.
     names : sequence of str
         Criteria.
     method, seed, n_boot, n_starts, settle_steps
@@ -273,10 +276,10 @@ def measure(
     [0.9]
     """
     notes: list[str] = []
-    table = _from_sums(X, cuts, names)
+    table = _from_sums(X, segmentations, names)
     if "silhouette" in names:
         rows = sampled_rows(X, None, seed)
-        values = silhouettes_of(X, np.stack(list(cuts.values()), axis=1), rows)
+        values = silhouettes_of(X, np.stack(list(segmentations.values()), axis=1), rows)
         pairs = [mean_and_se(column, len(X)) for column in values.T]
         table = table.with_columns(
             pl.Series("silhouette", [mean for mean, _ in pairs]),
@@ -285,7 +288,7 @@ def measure(
         if len(rows) < len(X):
             notes.append(f"Silhouettes of {number(len(rows))} customers, each against all")
     if "bic" in names:
-        whole = {1: np.zeros(len(X), np.int64), **cuts}
+        whole = {1: np.zeros(len(X), np.int64), **segmentations}
         bic = [mixture_bic(X, codes, seed=seed) for codes in whole.values()]
         table = _joined(table, pl.DataFrame({"k": list(whole), "bic": bic}))
     resampled = [name for name in names if name in ("gap", "prediction_strength", "stability")]
@@ -296,9 +299,9 @@ def measure(
     if resampled and len(few) < len(X):
         notes.append(f"Criteria that resample rest on {number(len(few))} of these customers")
     if "gap" in names:
-        gap = gap_statistic(few, list(cuts), n_references=n_boot, **how)
+        gap = gap_statistic(few, list(segmentations), n_references=n_boot, **how)
         table = _joined(table, gap)
-    plan = RefitPlan(tuple(cuts), method, n_starts, settle_steps=settle_steps)
+    plan = RefitPlan(tuple(segmentations), method, n_starts, settle_steps=settle_steps)
     refits = SharedRefits(
         few,
         plan,
@@ -309,7 +312,9 @@ def measure(
     if "prediction_strength" in names:
         table = _joined(table, _strength(refits))
     if "stability" in names:
-        some = cuts if len(few) == len(X) else partitions_of(few, list(cuts), **how)
+        some = (
+            segmentations if len(few) == len(X) else cluster_over_k(few, list(segmentations), **how)
+        )
         rand = compare_refits(refits.samples, some).rand
         stable = {
             "k": list(rand),
@@ -337,9 +342,9 @@ def _joined(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     return table.join(more, on="k", how="full", coalesce=True)
 
 
-def _from_sums(X: Floats, cuts: Mapping[int, Ints], names: Sequence[str]) -> pl.DataFrame:
+def _from_sums(X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str]) -> pl.DataFrame:
     rows = []
-    for k, codes in cuts.items():
+    for k, codes in segmentations.items():
         sums = cluster_sums(X, codes, int(codes.max()) + 1)
         smallest = int(sums.counts.min())
         row: dict[str, float] = {

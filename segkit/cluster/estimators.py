@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ward(ClusterMixin, BaseEstimator):  # type: ignore[misc]
-    """Which rows belong together? Exact Ward clustering in memory that grows with n, not n².
+    """Exact Ward clustering in memory that grows with n, not n².
 
     Parameters
     ----------

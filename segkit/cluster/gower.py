@@ -325,7 +325,7 @@ def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
 
 
 def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
-    """How unlike is each customer of the first set to each of the second? From 0 to 1.
+    """Return Gower's distance of each customer of the first set to each of the second, 0 to 1.
 
     The mean over the columns that both have of: for numbers and ranks the difference over the
     range at the fit (at most 1), for categories 0 if equal and else 1, for asymmetric marks 0 if
@@ -477,7 +477,7 @@ def _best_swap(distances: Floats, rows: Ints) -> tuple[float, int, int]:
 
 
 def mean_silhouette(distances: Floats, groups: Ints) -> float:
-    """How well does each row fit its group, by any distance? Mean silhouette, NaN for one group.
+    """Return the mean silhouette by any distance; NaN for one group.
 
     Rousseeuw (1987), s(i); zero for the only row of a group.
 

@@ -28,24 +28,24 @@ ROUNDS, LEAVES, RATE = 40, 7, 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crossing(Result):
-    """Two divisions of the same customers laid across each other.
+    """Two segmentations of the same customers laid across each other.
 
     Attributes
     ----------
     cells : polars.DataFrame
         One row a pair of segments: first, second, customers, first_share (share of the first
-        division's segment that lies in the second's).
+        segmentation's segment that lies in the second's).
     adjusted_rand, low, high : float
         Adjusted Rand index (1 the same, 0 chance) with a 95% percentile interval over resampled
-        customers, the two divisions held fixed.
+        customers, the two segmentations held fixed.
     customers : int
-        Customers in both divisions.
+        Customers in both segmentations.
     left_out : int
         Customers in one of them only, or without a segment.
     names : tuple of two str
-        What the divisions are called.
+        What the segmentations are called.
     oracle : float or None
-        The index that a classifier trained on the second division reaches on customers that it
+        The index that a classifier trained on the second segmentation reaches on customers that it
         has not seen; None where it was not asked for.
     """
 
@@ -55,7 +55,7 @@ class Crossing(Result):
     high: float
     customers: int
     left_out: int
-    names: tuple[str, str] = ("the first division", "the second")
+    names: tuple[str, str] = ("the first segmentation", "the second")
     oracle: float | None = None
 
     def to_frame(self) -> pl.DataFrame:
@@ -69,7 +69,7 @@ class Crossing(Result):
         told = (
             f"{first[:1].upper()}{first[1:]} and {second} agree at an adjusted Rand index of "
             f"{self.adjusted_rand:.2f} (95% interval {self.low:.2f} to {self.high:.2f}; 1 is the "
-            f"same division, 0 what chance would give), over {number(self.customers)} customers."
+            f"same, 0 what chance would give), over {number(self.customers)} customers."
         )
         if self.left_out:
             told += f" {number(self.left_out)} stand in only one of the two."
@@ -84,7 +84,7 @@ class Crossing(Result):
         )
 
     def plot(self) -> Figure:
-        """Draw where each segment of the first division lies in the second."""
+        """Draw where each segment of the first segmentation lies in the second."""
         from segkit.plot import heatmap
 
         first, second = self.names
@@ -105,17 +105,17 @@ def compare_assignments(
     first: pl.DataFrame,
     second: pl.DataFrame,
     *,
-    names: tuple[str, str] = ("the first division", "the second"),
+    names: tuple[str, str] = ("the first segmentation", "the second"),
     seed: int = 0,
 ) -> Crossing:
-    """Do two divisions of the same customers tell the same story?
+    """Compare two segmentations of the same customers.
 
     Parameters
     ----------
     first, second : polars.DataFrame
         ``customer_id`` and ``segment``, with ``segment_name`` where there is one.
     names : tuple of two str
-        What the divisions are called in words.
+        What the segmentations are called in words.
     seed : int
         For the interval.
 
@@ -170,7 +170,7 @@ def grade_segments(
     *,
     seed: int = 0,
 ) -> Crossing:
-    """How near do the segments come to the truth, and how near could these variables come?
+    """Compare segments with the true archetypes, beside what the same variables could reach.
 
     Beside the segments stands an oracle: the mean of a logistic regression's and of boosted trees'
     probabilities (Friedman 2001, "Greedy function approximation"), both shown the truth of four
@@ -246,20 +246,20 @@ def _oracle(seed: int) -> Any:
 
 
 def _both(first: pl.DataFrame, second: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Return the customers of both divisions with their labels, and how many are left out."""
+    """Return the customers of both segmentations with their labels, and how many are left out."""
     sides = []
     for frame, what in ((first, "first"), (second, "second")):
-        require_columns(frame.columns, ["customer_id", "segment"], f"the {what} division")
+        require_columns(frame.columns, ["customer_id", "segment"], f"the {what} segmentation")
         label = pl.col("segment").cast(pl.String)
         if "segment_name" in frame.columns:
             label = label + " " + pl.col("segment_name")
         side = frame.select("customer_id", label.alias(what)).drop_nulls()
         if side["customer_id"].n_unique() < side.height:
-            raise DataError(f"the {what} division names a customer twice")
+            raise DataError(f"the {what} segmentation names a customer twice")
         sides.append(side)
     both = sides[0].join(sides[1], on="customer_id", how="inner").sort("customer_id")
     if both.is_empty():
-        raise DataError("no customer stands in both divisions")
+        raise DataError("no customer stands in both segmentations")
     everyone = pl.concat([first["customer_id"], second["customer_id"]]).n_unique()
     return both, everyone - both.height
 
@@ -313,7 +313,7 @@ class StructureGrade(Result):
 
 @takes_frames
 def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade:
-    """Was the verdict on the structure right?
+    """Compare the verdict on the structure with what is planted.
 
     Parameters
     ----------

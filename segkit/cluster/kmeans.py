@@ -207,7 +207,7 @@ def _finder(X: Floats) -> Callable[[Floats], Ints]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KMeansFit(Result):
-    """A k-means partition and how it was found.
+    """A k-means segmentation and how it was found.
 
     Attributes
     ----------

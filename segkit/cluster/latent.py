@@ -255,7 +255,7 @@ class ClassFit:
 
 
 def fit_classes(answers: Floats, k: int, *, starts: int = 20, seed: int = 0) -> ClassFit:
-    """Which k types of answers explain the patterns seen best? EM over the distinct patterns.
+    """Fit k latent classes to yes/no answers by EM over their distinct patterns.
 
     Lazarsfeld and Henry (1968), "Latent structure analysis"; Goodman (1974), "Exploratory latent
     structure analysis using both identifiable and unidentifiable models", Biometrika 61, for the
@@ -408,7 +408,7 @@ def cluster_latent(
     classes = _classes(answers, fit, kept, words or {})
     model = _model(kept, classes, table.height, seed)
     compared = compared.with_columns(chosen=pl.col("k") == chosen)
-    return _division(table, model, compared, dropped, starts)
+    return _segmentation(table, model, compared, dropped, starts)
 
 
 def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -469,7 +469,7 @@ def _model(items: list[str], classes: tuple[LatentClass, ...], rows: int, seed: 
     return LatentModel(tuple(items), classes, rows, seed, __version__)
 
 
-def _division(
+def _segmentation(
     table: pl.DataFrame, model: LatentModel, compared: pl.DataFrame, dropped: list[str], starts: int
 ) -> Segmentation:
     result = model.score(table)

@@ -108,7 +108,7 @@ def as_codes(labels: ArrayLike, n: int) -> tuple[Ints, list[Any]]:
     return codes.astype(np.int64, copy=False), names.tolist()
 
 
-def as_partition(X: Any, labels: ArrayLike) -> tuple[Floats, Ints, int]:
+def as_segmentation(X: Any, labels: ArrayLike) -> tuple[Floats, Ints, int]:
     """Check data and labels together; return the matrix, the codes and the number of segments."""
     matrix = as_matrix(X)
     codes, names = as_codes(labels, len(matrix))

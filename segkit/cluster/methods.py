@@ -19,7 +19,7 @@ from segkit.cluster.mixed import Way, cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.stability import LEAST_SEGMENT
-from segkit.cluster.validity import cluster_validity
+from segkit.cluster.validity import measure_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -92,7 +92,7 @@ class MethodComparison(Result):
 
     @property
     def text(self) -> str:
-        """Whether the segments hang on the method, and which division comes out again best."""
+        """Whether the segments hang on the method, and which segmentation reproduces best."""
         n = self.assignments.height
         parts = [
             (
@@ -317,7 +317,7 @@ def _gower(
 
 
 def _quality(X: Floats, codes: Ints, near: Floats | None) -> dict[str, float | None]:
-    index = cluster_validity(X, codes, rows=len(X))
+    index = measure_validity(X, codes, rows=len(X))
     return {
         "silhouette": index.silhouette,
         "davies_bouldin": index.davies_bouldin,

@@ -346,7 +346,7 @@ def cluster_mixed(
         tried = [_fit(given, one, method, starts, seed) for one in ks if one <= distinct]
     best = max(tried, key=lambda one: (one["silhouette"], -one["k"]))
     model = _model(given, best["examples"], method, seed)
-    return _division(given, model, tried, best, starts)
+    return _segmentation(given, model, tried, best, starts)
 
 
 def _check(method: str, ks: list[int], gamma: float | None, sample: int, starts: int) -> None:
@@ -507,7 +507,7 @@ def _means(part: Floats, overall: Floats) -> Floats:
     return np.where(count > 0, sums / np.maximum(count, 1), overall)
 
 
-def _division(
+def _segmentation(
     given: _Given, model: MixedModel, tried: list[dict[str, Any]], best: dict[str, Any], starts: int
 ) -> Segmentation:
     compared = pl.DataFrame(

@@ -345,7 +345,7 @@ def cluster_mixture(
         fitted, components, chosen.shape, dict(definitions or {}), as_of, table.height,
         len(some), seed, _version(),
     )  # fmt: skip
-    return _division(table, model, tried, admitted, chosen, starts)
+    return _segmentation(table, model, tried, admitted, chosen, starts)
 
 
 def _check(
@@ -436,7 +436,7 @@ def _components(
     )  # fmt: skip
 
 
-def _division(
+def _segmentation(
     table: pl.DataFrame,
     model: MixtureModel,
     tried: list[Candidate],

@@ -1,4 +1,4 @@
-"""What would these data look like without groups? The same margins and ties, one cloud."""
+"""Reference data without groups: the same margins and correlations, one cloud."""
 
 from __future__ import annotations
 

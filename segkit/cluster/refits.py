@@ -39,7 +39,7 @@ def check_method(method: str) -> None:
         raise ParameterError(unknown("method", method, METHODS))
 
 
-def partitions_of(
+def cluster_over_k(
     X: Floats,
     ks: Sequence[int],
     *,
@@ -72,18 +72,18 @@ def partitions_of(
     Examples
     --------
     >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
-    >>> partitions_of(X, [2], method="ward", seed=0, n_starts=1)[2].tolist()
+    >>> cluster_over_k(X, [2], method="ward", seed=0, n_starts=1)[2].tolist()
     [0, 0, 1, 1]
     """
     if method == "ward":
         tree = ward_linkage(X) if linkage is None else linkage
-        cuts = {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
-        return {k: settled(X, codes, steps=settle_steps) for k, codes in cuts.items()}
+        segmentations = {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
+        return {k: settled(X, codes, steps=settle_steps) for k, codes in segmentations.items()}
     return {k: kmeans_codes(X, k, seed=seed + k, n_starts=n_starts) for k in ks}
 
 
 def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
-    """Let Lloyd's steps move the borders of a partition; 0 steps leave it as it is.
+    """Let Lloyd's steps move the borders of a segmentation; 0 steps leave it as it is.
 
     Examples
     --------
@@ -332,7 +332,7 @@ class Agreement:
     rand: Mapping[int, Floats]
 
 
-def compare_refits(refits: Iterable[Refit], cuts: Mapping[int, Ints]) -> Agreement:
+def compare_refits(refits: Iterable[Refit], segmentations: Mapping[int, Ints]) -> Agreement:
     """Compare refits with a segmentation, segment by segment, and with each other in pairs.
 
     Refits are taken two by two: the two of a pair rest on independent samples, and each labels
@@ -342,15 +342,15 @@ def compare_refits(refits: Iterable[Refit], cuts: Mapping[int, Ints]) -> Agreeme
     Parameters
     ----------
     refits : iterable of Refit
-    cuts : mapping of int to ndarray of shape (n,)
+    segmentations : mapping of int to ndarray of shape (n,)
         The segmentation for each k.
     """
-    jaccards: dict[int, list[Floats]] = {k: [] for k in cuts}
-    shares: dict[int, list[Floats]] = {k: [] for k in cuts}
-    rands: dict[int, list[float]] = {k: [] for k in cuts}
+    jaccards: dict[int, list[Floats]] = {k: [] for k in segmentations}
+    shares: dict[int, list[Floats]] = {k: [] for k in segmentations}
+    rands: dict[int, list[float]] = {k: [] for k in segmentations}
     first: Refit | None = None
     for refit in refits:
-        for k, codes in cuts.items():
+        for k, codes in segmentations.items():
             again = refit.literal.get(k)
             if again is None:
                 again = refit.nearest[k][refit.drawn]

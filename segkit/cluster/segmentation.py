@@ -32,7 +32,7 @@ from segkit.cluster.matrix import (
 from segkit.cluster.model import Segment, SegmentModel, reaches
 from segkit.cluster.refits import METHODS, Method
 from segkit.cluster.segments import Segmentation, name_segments
-from segkit.cluster.twostep import two_step
+from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.display import label, number, percent
 from segkit.errors import DataError, ParameterError, unknown
@@ -168,7 +168,7 @@ def _cluster(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) 
     if linkage is not None:
         groups = order_groups(X, cut_tree(linkage, k))
         return Groups(centres_of(X, groups), "exact", linkage, groups, "")
-    tree = two_step(X, seed=seed)
+    tree = fit_two_step(X, seed=seed)
     note = (
         f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random sample "
         f"of {number(tree.sample)} customers."

@@ -23,8 +23,8 @@ from segkit.cluster.refits import (
     RefitPlan,
     Repeats,
     check_method,
+    cluster_over_k,
     compare_refits,
-    partitions_of,
     refit_samples,
     split_halves,
 )
@@ -73,25 +73,25 @@ def band(jaccard: float) -> str:
     return "stable" if jaccard < HIGHLY else "highly stable"
 
 
-def numbered(cuts: Mapping[int, Ints]) -> dict[int, Ints]:
+def numbered(segmentations: Mapping[int, Ints]) -> dict[int, Ints]:
     """Give segments numbers that they keep from one k to the next.
 
     The smallest k is numbered by size; each further solution is matched with the one before.
     """
     named: dict[int, Ints] = {}
     before: Ints | None = None
-    for k in sorted(cuts):
-        before = by_size(cuts[k]) if before is None else aligned(before, cuts[k])
+    for k in sorted(segmentations):
+        before = by_size(segmentations[k]) if before is None else aligned(before, segmentations[k])
         named[k] = before
     return named
 
 
-def flows(cuts: Mapping[int, Ints]) -> pl.DataFrame:
+def flows(segmentations: Mapping[int, Ints]) -> pl.DataFrame:
     """Count the customers who go from each segment of one solution to each of the next.
 
     Parameters
     ----------
-    cuts : mapping of int to ndarray of shape (n,)
+    segmentations : mapping of int to ndarray of shape (n,)
         Partitions for rising k.
 
     Returns
@@ -105,10 +105,10 @@ def flows(cuts: Mapping[int, Ints]) -> pl.DataFrame:
     >>> flows({2: np.array([0, 0, 1]), 3: np.array([0, 2, 1])})["customers"].to_list()
     [1, 1, 1]
     """
-    ks = sorted(cuts)
+    ks = sorted(segmentations)
     rows = []
     for low, high in pairwise(ks):
-        table = overlaps(cuts[low], cuts[high], low, high)
+        table = overlaps(segmentations[low], segmentations[high], low, high)
         totals = table.sum(axis=0)
         for i, j in np.argwhere(table):
             count = int(table[i, j])
@@ -118,19 +118,23 @@ def flows(cuts: Mapping[int, Ints]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def segment_table(cuts: Mapping[int, Ints], again: Agreement) -> pl.DataFrame:
+def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.DataFrame:
     """Describe each segment of each solution: one row a k and segment.
 
     A segment of fewer than `LEAST_SEGMENT` customers has no figures of stability, and the band
     "too few to judge".
     """
-    ks = sorted(cuts)
+    ks = sorted(segmentations)
     parts = []
     for before, k in zip([None, *ks], ks, strict=False):
-        sizes = np.bincount(cuts[k], minlength=k)
+        sizes = np.bincount(segmentations[k], minlength=k)
         found = again.jaccard[k]
         means = np.nanmean(found, axis=0)
-        slsa = [None] * k if before is None else across(overlaps(cuts[before], cuts[k], before, k))
+        slsa = (
+            [None] * k
+            if before is None
+            else across(overlaps(segmentations[before], segmentations[k], before, k))
+        )
         parts.append(
             pl.DataFrame(
                 {
@@ -222,21 +226,23 @@ class Own:
     ids: tuple[str, ...]
     codes: Ints
 
-    def table(self, segments: pl.DataFrame, cuts: Mapping[int, Ints]) -> pl.DataFrame | None:
+    def table(
+        self, segments: pl.DataFrame, segmentations: Mapping[int, Ints]
+    ) -> pl.DataFrame | None:
         """Tell the segments by their ids: one row each; None if their k was left out.
 
         Parameters
         ----------
         segments : polars.DataFrame
             As made by `stability_tables.segment_table`.
-        cuts : mapping of int to ndarray of shape (rows,)
-            The numbered partitions, the one handed out among them.
+        segmentations : mapping of int to ndarray of shape (rows,)
+            The numbered segmentations, the one handed out among them.
         """
         k = len(self.ids)
-        if k not in cuts:
+        if k not in segmentations:
             return None
         first = [int(np.flatnonzero(self.codes == code)[0]) for code in range(k)]
-        numbers = pl.Series("number", cuts[k][first] + 1, dtype=pl.Int64)
+        numbers = pl.Series("number", segmentations[k][first] + 1, dtype=pl.Int64)
         rows = segments.filter(pl.col("k") == k).select(pl.col("segment").alias("number"), *_TOLD)
         named = pl.DataFrame({"segment": self.ids, "number": numbers})
         return named.join(rows, on="number", how="left", maintain_order="left")
@@ -450,7 +456,7 @@ def assess_stability(
     segments: Any = None,
     choice: KChoice | None = None,
 ) -> Stability:
-    """Would the same segments come out again? Refits to other customers like these.
+    """Measure how well segmentations and segments reproduce in refits to resampled customers.
 
     One set of bootstrap refits gives the adjusted Rand index over k (Dolnicar and Leisch 2010,
     "Evaluation of structure and reproducibility of cluster solutions using the bootstrap"), the
@@ -486,7 +492,7 @@ def assess_stability(
         Threads; the result does not depend on them.
     settle_steps : int
         Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; with 0
-        the Jaccard coefficients compare the literal cuts.
+        the Jaccard coefficients compare the literal cuts of the tree.
     segments : array-like of shape (n,), optional
         The segment of every row as it was handed out: it stands in the place of the solution with
         as many segments, which joins ``k_range``, and ``own`` tells its segments by their ids.
@@ -538,22 +544,22 @@ def assess_stability(
         "method": method, "seed": seed, "n_starts": 5 * n_starts, "settle_steps": settle_steps
     }  # fmt: skip
     with single_thread():
-        cuts = partitions_of(used, ks, **how)
-        if own is not None and len(own.ids) in cuts:
-            cuts[len(own.ids)] = own.codes
-        cuts = numbered(cuts)
+        segmentations = cluster_over_k(used, ks, **how)
+        if own is not None and len(own.ids) in segmentations:
+            segmentations[len(own.ids)] = own.codes
+        segmentations = numbered(segmentations)
         samples: tuple[Refit, ...] = ()
         halves: tuple[HalfScores, ...] = ()
         if choice is not None and choice.refits and choice.refits.serve(used, plan, seed):
             samples, halves = choice.refits.samples[:n_boot], choice.refits.halves[:n_splits]
         made: Any = {"seed": seed, "n_jobs": n_jobs}
         further = refit_samples(used, plan, range(len(samples), n_boot), **made)
-        again = compare_refits(chain(samples, further), cuts)
+        again = compare_refits(chain(samples, further), segmentations)
         halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **made))
-    flow = flows(cuts)
-    table = segment_table(cuts, again)
+    flow = flows(segmentations)
+    table = segment_table(segmentations, again)
     curve = curve_table(ks, again, halves, table)
-    mine = None if own is None else own.table(table, cuts)
+    mine = None if own is None else own.table(table, segmentations)
     return Stability(
         curve, table, refit_table(again), mine, flow, method, len(matrix), len(used), n_boot,
         n_splits, n_starts, plan.seeding_rows, seed, repeats, tuple(notes),

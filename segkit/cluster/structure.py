@@ -17,8 +17,8 @@ from segkit.cluster.refits import (
     Method,
     RefitPlan,
     check_method,
+    cluster_over_k,
     compare_refits,
-    partitions_of,
     refit_samples,
 )
 from segkit.cluster.stability import standard_error
@@ -65,7 +65,7 @@ class Valley:
 
 
 def shallowest_valley(X: Floats, codes: Ints, k: int) -> Valley:
-    """Which two neighbouring segments are set apart the least? The shallowest valley.
+    """Find the shallowest valley of density between two neighbouring segments.
 
     Two segments are neighbours if no other centre lies inside the sphere on their centres'
     distance (Gabriel and Sokal 1969). Their customers are projected on the direction that best
@@ -306,7 +306,7 @@ def assess_structure(
     max_rows: int = MAX_ROWS,
     settle_steps: int = SETTLE_STEPS,
 ) -> Structure:
-    """Are there natural groups? A test against data with the same margins but no groups.
+    """Test for natural groups against data with the same margins but no groups.
 
     Dolnicar and Leisch (2010), "Evaluation of structure and reproducibility of cluster solutions
     using the bootstrap", tell three cases apart. Here they are decided so. *Natural*: for some k
@@ -341,7 +341,7 @@ def assess_structure(
         Of more customers a random sample of this size is used, the same for any order of rows.
     settle_steps : int
         Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
-        judges the literal cuts.
+        judges the literal cuts of the tree.
 
     Returns
     -------
@@ -411,8 +411,8 @@ def assess_structure(
 
 def _valleys_over_k(X: Floats, ks: Sequence[int], **how: Any) -> list[Valley]:
     """Find the shallowest valley between neighbours for each number of segments."""
-    cuts = partitions_of(X, ks, **how)
-    return [shallowest_valley(X, cuts[k], int(cuts[k].max()) + 1) for k in ks]
+    segmentations = cluster_over_k(X, ks, **how)
+    return [shallowest_valley(X, segmentations[k], int(segmentations[k].max()) + 1) for k in ks]
 
 
 def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floats:
@@ -425,10 +425,10 @@ def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floa
 
 
 def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[int, Floats]:
-    cuts = partitions_of(X, ks, **how)
+    segmentations = cluster_over_k(X, ks, **how)
     plan = RefitPlan(tuple(ks), how["method"], how["n_starts"], settle_steps=how["settle_steps"])
     refits = refit_samples(X, plan, range(n_boot), seed=how["seed"])
-    return dict(compare_refits(refits, cuts).rand)
+    return dict(compare_refits(refits, segmentations).rand)
 
 
 def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:

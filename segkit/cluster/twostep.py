@@ -95,7 +95,7 @@ class TwoStep(Result):
         )
 
 
-def two_step(
+def fit_two_step(
     X: Any, *, micro: int = MICRO, sample: int = SAMPLE, iterations: int = ITERATIONS, seed: int = 0
 ) -> TwoStep:
     """Build Ward's tree for more rows than can be compared pair by pair.
@@ -124,7 +124,7 @@ def two_step(
 
     Examples
     --------
-    >>> tree = two_step(np.arange(60.0)[:, None] // 20, micro=10)
+    >>> tree = fit_two_step(np.arange(60.0)[:, None] // 20, micro=10)
     >>> tree.counts.tolist(), tree.assign(np.array([[0.1], [2.2]]), 3).tolist()
     ([20.0, 20.0, 20.0], [0, 2])
     """

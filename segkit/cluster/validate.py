@@ -1,4 +1,4 @@
-"""How good are segments that nobody clustered? Rules and micro-segments, judged as clusters are."""
+"""Validation of segments that rules or other sources gave, judged as clusters are."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SegmentValidity(Result):
     refits: int
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the segments, one row each; `segkit.usable` takes it as ``stability``."""
+        """Return the segments, one row each; for `segkit.assess_usability`."""
         return self.segments
 
     @property
@@ -109,14 +109,14 @@ class SegmentValidity(Result):
 
 @takes_frames
 def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> pl.DataFrame:
-    """Who meets which rule? Assignments as a clustering gives them.
+    """Assign customers to the rules that they meet, in the form that a clustering gives.
 
     Parameters
     ----------
     frame : polars.DataFrame
         One row a customer: ``customer_id`` and the columns that the rules read.
     rules : RuleSet or mapping of str to str
-        A partition gives everyone one segment at most; conditions by name may overlap, and give a
+        A rule set gives everyone one segment at most; conditions by name may overlap, and give a
         customer a row for each segment that it is in.
 
     Returns
@@ -162,7 +162,7 @@ def validate_segments(
     rows: int | None = None,
     seed: int = 0,
 ) -> SegmentValidity:
-    """How separate, and how stable, are segments that were given and not found?
+    """Measure how separate and how stable given segments are.
 
     Parameters
     ----------

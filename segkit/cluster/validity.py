@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from segkit.cluster.matrix import Floats, Ints, as_partition, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_segmentation, fair_order
 from segkit.display import number
 from segkit.errors import ParameterError
 from segkit.result import Result
@@ -91,12 +91,12 @@ def cluster_sums(X: Floats, codes: Ints, k: int) -> ClusterSums:
 
 
 def squared_silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
-    """How much nearer is each customer to its own segment? By SQUARED Euclidean distance.
+    """Return each customer's silhouette by SQUARED Euclidean distance.
 
     The silhouette of Rousseeuw (1987) in which squared distance takes the place of distance. The
     mean squared distance of a row x to segment C is |x - centre|² + scatter/count, so no pair of
     rows is ever formed: O(n k d). It is not the Euclidean silhouette and is larger as a rule (.274
-    against .163 on one and the same partition); compare it only with itself. Zero for the only
+    against .163 on one and the same segmentation); compare it only with itself. Zero for the only
     row of a segment and for k = n; NaN for k = 1.
 
     Returns
@@ -108,7 +108,7 @@ def squared_silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
     >>> squared_silhouette_samples([[0.0], [1.0], [9.0]], [0, 0, 1]).round(4).tolist()
     [0.9877, 0.9844, 0.0]
     """
-    matrix, codes, k = as_partition(X, labels)
+    matrix, codes, k = as_segmentation(X, labels)
     return squared_silhouettes(matrix, codes, cluster_sums(matrix, codes, k))
 
 
@@ -146,7 +146,7 @@ def _silhouettes(mean: Floats, own: Ints, counts: Floats) -> Floats:
 
 
 def silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
-    """How much nearer is each customer to its own segment than to the next? Euclidean, exact.
+    """Return each customer's Euclidean silhouette, exactly.
 
     s = (b - a) / max(a, b) with a the mean distance to the other members of the own segment and b
     the smallest mean distance to another segment: Rousseeuw (1987), "Silhouettes: a graphical aid
@@ -164,20 +164,20 @@ def silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
     >>> silhouette_samples([[0.0], [1.0], [9.0]], [0, 0, 1]).round(4).tolist()
     [0.8889, 0.875, 0.0]
     """
-    matrix, codes, _ = as_partition(X, labels)
+    matrix, codes, _ = as_segmentation(X, labels)
     return silhouettes_of(matrix, codes[:, None], np.arange(len(matrix)))[:, 0]
 
 
-def silhouettes_of(X: Floats, partitions: Ints, rows: Ints) -> Floats:
-    """Compute the exact Euclidean silhouettes of some rows under several partitions at once.
+def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
+    """Compute the exact Euclidean silhouettes of some rows under several segmentations at once.
 
-    Each distance is formed once and serves every partition.
+    Each distance is formed once and serves every segmentation.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-    partitions : ndarray of shape (n, p)
-        Codes 0 … k - 1 of each partition.
+    segmentations : ndarray of shape (n, p)
+        Codes 0 … k - 1 of each segmentation.
     rows : ndarray of shape (m,)
         Rows whose silhouettes are wanted, against all n.
 
@@ -194,17 +194,17 @@ def silhouettes_of(X: Floats, partitions: Ints, rows: Ints) -> Floats:
     from scipy.spatial.distance import cdist
 
     cell_of = np.zeros(len(X), dtype=np.int64)
-    for column in partitions.T:  # the common refinement: rows together in every partition
+    for column in segmentations.T:  # the common refinement: rows together in every segmentation
         combined = cell_of * (int(column.max()) + 1) + column
         _, first, cell_of = np.unique(combined, return_index=True, return_inverse=True)
-    cells = partitions[first]
+    cells = segmentations[first]
     order = np.argsort(cell_of, kind="stable")
     starts = np.searchsorted(cell_of[order], np.arange(len(cells)))
     ordered = X[order]
-    values = np.full((len(rows), partitions.shape[1]), np.nan)
+    values = np.full((len(rows), segmentations.shape[1]), np.nan)
     height = max(1, _CELLS // max(1, len(X)))
-    ks = partitions.max(axis=0) + 1
-    counts = [np.bincount(partitions[:, p], minlength=k) for p, k in enumerate(ks)]
+    ks = segmentations.max(axis=0) + 1
+    counts = [np.bincount(segmentations[:, p], minlength=k) for p, k in enumerate(ks)]
     into = [np.eye(k)[cells[:, p]] / counts[p] for p, k in enumerate(ks)]
     for start in range(0, len(rows), height):
         block = rows[start : start + height]
@@ -212,7 +212,7 @@ def silhouettes_of(X: Floats, partitions: Ints, rows: Ints) -> Floats:
         for p, k in enumerate(ks):
             if k > 1:
                 values[start : start + height, p] = _silhouettes(
-                    sums @ into[p], partitions[block, p], counts[p].astype(np.float64)
+                    sums @ into[p], segmentations[block, p], counts[p].astype(np.float64)
                 )
     return values
 
@@ -254,7 +254,7 @@ class Silhouette(Result):
 
 
 def silhouette(X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int = 0) -> Silhouette:
-    """How well do customers fit their segments on average? Euclidean silhouette.
+    """Compute the mean Euclidean silhouette.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def silhouette(X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int 
     >>> print(silhouette([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1]))
     Mean silhouette 0.900 over all 4 customers.
     """
-    matrix, codes, _ = as_partition(X, labels)
+    matrix, codes, _ = as_segmentation(X, labels)
     chosen = sampled_rows(matrix, rows, seed)
     values = silhouettes_of(matrix, codes[:, None], chosen)[:, 0]
     return Silhouette(*mean_and_se(values, len(matrix)), len(chosen), len(matrix))
@@ -304,7 +304,7 @@ def mean_and_se(values: Floats, n: int) -> tuple[float, float]:
 
 
 def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
-    """How far apart are the segments for their width ? Variance ratio, higher is better.
+    """Compute the Calinski-Harabasz index (variance ratio); higher is better.
 
     Between-segment variance over within-segment variance, B/(k - 1) / (W/(n - k)): Calinski and
     Harabasz (1974), "A dendrite method for cluster analysis". NaN for k = 1 or k = n,
@@ -315,7 +315,7 @@ def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
     >>> calinski_harabasz([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
     200.0
     """
-    matrix, codes, k = as_partition(X, labels)
+    matrix, codes, k = as_segmentation(X, labels)
     return calinski_harabasz_of(cluster_sums(matrix, codes, k), len(matrix))
 
 
@@ -329,7 +329,7 @@ def calinski_harabasz_of(sums: ClusterSums, n: int) -> float:
 
 
 def davies_bouldin(X: Any, labels: ArrayLike) -> float:
-    """How much does each segment overlap with its most similar one? Lower is better.
+    """Compute the Davies-Bouldin index: overlap with the most similar segment; lower is better.
 
     Mean over segments of the largest (s_i + s_j) / d_ij, s being the mean distance to the own
     centre and d that between centres: Davies and Bouldin (1979), "A cluster separation measure".
@@ -341,7 +341,7 @@ def davies_bouldin(X: Any, labels: ArrayLike) -> float:
     >>> davies_bouldin([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
     0.1
     """
-    matrix, codes, k = as_partition(X, labels)
+    matrix, codes, k = as_segmentation(X, labels)
     return davies_bouldin_of(cluster_sums(matrix, codes, k))
 
 
@@ -360,20 +360,20 @@ def davies_bouldin_of(sums: ClusterSums) -> float:
 
 
 def within_sum_of_squares(X: Any, labels: ArrayLike) -> float:
-    """How much of the variation lies inside the segments? Sum of squares about own centres.
+    """Compute the sum of squares about the segments' own centres.
 
     Examples
     --------
     >>> within_sum_of_squares([[0.0], [2.0], [7.0]], [0, 0, 1])
     2.0
     """
-    return cluster_sums(*as_partition(X, labels)).within_ss
+    return cluster_sums(*as_segmentation(X, labels)).within_ss
 
 
 def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: int = 0) -> float:
-    """Is a Gaussian mixture grown from this partition worth its size? BIC, lower is better.
+    """Compute the BIC of a Gaussian mixture started from a segmentation; lower is better.
 
-    EM starts from the partition's shares, means and covariances; of two shapes of covariance,
+    EM starts from the segmentation's shares, means and covariances; of two shapes of covariance,
     diagonal and full, each free per segment, the lower BIC = -2 log L + p log n counts: Schwarz
     (1978); Fraley and Raftery (2002), "Model-based clustering" (who write its
     negative). Lower is better; it holds only beside others on the same rows.
@@ -398,10 +398,10 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
     >>> mixture_bic(X, [0] * 50 + [1] * 50) < mixture_bic(X, [0] * 100)
     True
     """
-    matrix, codes, _ = as_partition(X, labels)
+    matrix, codes, _ = as_segmentation(X, labels)
     if len(matrix) > rows:
         kept = fair_order(matrix, seed)[:rows]
-        matrix, codes, _ = as_partition(matrix[kept], codes[kept])
+        matrix, codes, _ = as_segmentation(matrix[kept], codes[kept])
     scale = matrix.std(axis=0)
     used = scale > 0
     if not used.any():
@@ -445,7 +445,7 @@ def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validity(Result):
-    """How compact and how separate the segments of one partition are.
+    """How compact and how separate the segments of one segmentation are.
 
     Attributes
     ----------
@@ -507,10 +507,10 @@ class Validity(Result):
         )
 
 
-def cluster_validity(
+def measure_validity(
     X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int = 0
 ) -> Validity:
-    """How good is this partition? Every index that needs nothing but the partition.
+    """Measure the validity of a segmentation by every index that needs nothing else.
 
     Parameters
     ----------
@@ -533,10 +533,10 @@ def cluster_validity(
 
     Examples
     --------
-    >>> cluster_validity([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1]).calinski_harabasz
+    >>> measure_validity([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1]).calinski_harabasz
     200.0
     """
-    matrix, codes, k = as_partition(X, labels)
+    matrix, codes, k = as_segmentation(X, labels)
     sums = cluster_sums(matrix, codes, k)
     fit = silhouette(matrix, codes, rows=rows, seed=seed)
     total = sums.within_ss + sums.between

@@ -289,7 +289,7 @@ def first_seen(labels: Ints) -> Ints:
     return rank[inverse]
 
 
-def leaf_order(linkage: Floats) -> Ints:
+def order_leaves(linkage: Floats) -> Ints:
     """Return the order in which leaves stand under the tree, so that no branches cross.
 
     Returns
@@ -299,7 +299,7 @@ def leaf_order(linkage: Floats) -> Ints:
 
     Examples
     --------
-    >>> leaf_order(np.array([[1., 2., 1., 2.], [0., 3., 5., 3.]]))
+    >>> order_leaves(np.array([[1., 2., 1., 2.], [0., 3., 5., 3.]]))
     array([0, 1, 2])
     """
     leaves = linkage.shape[0] + 1
@@ -314,7 +314,7 @@ def leaf_order(linkage: Floats) -> Ints:
 
 
 def ward_linkage(X: Any, weights: Any = None) -> Floats:
-    """Which merges does Ward's method make, and at what heights? Exact, in O(n) memory.
+    """Build Ward's merge tree, exactly and in O(n) memory.
 
     Reciprocal nearest neighbours are merged in rounds. Ward's criterion is reducible (a merged
     cluster is never nearer to a third one than the nearer of its parts), so this yields the same

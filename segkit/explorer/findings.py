@@ -338,7 +338,7 @@ def stability(stable: Stability | MethodComparison) -> str:
     said = (
         f"Over {number(row['refits'])} refits to resampled customers the segments' mean Jaccard "
         f"coefficient is {number(row['jaccard'])}, that of the least stable "
-        f"{number(row['jaccard_least'])}; a refit agrees with the division with an adjusted Rand "
+        f"{number(row['jaccard_least'])}; a refit agrees with it with an adjusted Rand "
         f"index of {number(row['rand'])}."
     )
     return paragraph(" ".join([said, *getattr(stable, "notes", ())]))

@@ -1,9 +1,16 @@
-"""Profiles: who the segments are, what marks each, and whether each is of use."""
+"""Profiles of segments: description, marks, personas and usability."""
 
-from segkit.profile.cards import FirstStep, OfferRule, Persona, Personas, first_step, personas
+from segkit.profile.cards import (
+    FirstStep,
+    OfferRule,
+    Persona,
+    Personas,
+    suggest_first_step,
+    write_personas,
+)
 from segkit.profile.profile import profile_segments
 from segkit.profile.segment_profile import Profile
-from segkit.profile.usability import Thresholds, Usability, usable
+from segkit.profile.usability import Thresholds, Usability, assess_usability
 from segkit.profile.variables import MarkerRule
 
 __all__ = [
@@ -15,8 +22,8 @@ __all__ = [
     "Profile",
     "Thresholds",
     "Usability",
-    "first_step",
-    "personas",
+    "assess_usability",
     "profile_segments",
-    "usable",
+    "suggest_first_step",
+    "write_personas",
 ]

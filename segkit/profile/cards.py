@@ -364,7 +364,7 @@ def _table(compared: tuple[Compared, ...]) -> str:
     )
 
 
-def personas(
+def write_personas(
     profile: Profile,
     *,
     offers: Sequence[OfferRule] = OFFERS,
@@ -387,7 +387,7 @@ def personas(
     >>> from segkit.profile import profile_segments
     >>> table = pl.DataFrame({"customer_id": ["a", "b", "c"], "frequency": [1, 1, 7]})
     >>> chosen = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["S1", "S1", "S2"]})
-    >>> personas(profile_segments(table, chosen)).cards[0].habits
+    >>> write_personas(profile_segments(table, chosen)).cards[0].habits
     (('orders', '1', '1'),)
     """
     known = {**HABITS, **(habits or {})}
@@ -456,8 +456,8 @@ class FirstStep(Result):
 
 
 @takes_frames
-def first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
-    """Which segment comes first, and with which message?
+def suggest_first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
+    """Suggest the segment to begin with, and the message to try on it.
 
     Parameters
     ----------
@@ -482,7 +482,7 @@ def first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
     >>> segments = pl.DataFrame({"segment": ["S1"], "segment_name": ["Loyal"], "customers": [9],
     ...                          "customer_share": [1.0], "revenue_share": [1.0]})
     >>> cards = pl.DataFrame({"segment": ["S1"], "what_to_offer": ["early access, for orders: ?"]})
-    >>> first_step(segments, cards).offer
+    >>> suggest_first_step(segments, cards).offer
     'early access'
     """
     needed = ["segment", "segment_name", "customers", "customer_share", "revenue_share"]

@@ -319,7 +319,7 @@ class Usability(Result):
 
 
 @takes_frames
-def usable(
+def assess_usability(
     profile: Profile,
     frame: pl.DataFrame,
     assignments: pl.DataFrame,
@@ -370,7 +370,8 @@ def usable(
     >>> from segkit.profile import profile_segments
     >>> table = pl.DataFrame({"customer_id": [*"abcd"], "orders": [1, 2, 8, 9]})
     >>> chosen = pl.DataFrame({"customer_id": [*"abcd"], "segment": ["S1", "S1", "S2", "S2"]})
-    >>> usable(profile_segments(table, chosen), table, chosen).scores["substantial"].to_list()
+    >>> usability = assess_usability(profile_segments(table, chosen), table, chosen)
+    >>> usability.scores["substantial"].to_list()
     [False, False]
     """
     limits = thresholds or Thresholds()

@@ -94,13 +94,13 @@ def alone(n):
 
 
 def two(n, rounds, k=8):
-    from segkit.cluster.twostep import two_step
+    from segkit.cluster.twostep import fit_two_step
 
     X = data(n)
-    two_step(X[:2000], micro=50, sample=500)
+    fit_two_step(X[:2000], micro=50, sample=500)
     fits, assigns = [], []
     for _ in range(rounds):
-        took, tree = seconds(lambda: two_step(X))
+        took, tree = seconds(lambda: fit_two_step(X))
         fits.append(took)
         took, _ = seconds(lambda tree=tree: tree.assign(X, k))
         assigns.append(took)

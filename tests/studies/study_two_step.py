@@ -13,7 +13,7 @@ import polars as pl
 from sklearn.metrics import adjusted_rand_score
 
 from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups, within_ss
-from segkit.cluster.twostep import two_step
+from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
 from tests.studies._populations import continuum, mixture
 from tests.studies._study import arguments, over_seeds, publish, rate
@@ -37,7 +37,7 @@ def comparison(setting: str, seed: int, n: int) -> list[dict[str, object]]:
     X = population(setting, seed, n)
     moved = X + 0.01 * X.std(axis=0) * np.random.default_rng([seed, 9]).normal(size=X.shape)
     exact, again = ward_linkage(X), ward_linkage(moved)
-    tree = two_step(X, seed=seed)
+    tree = fit_two_step(X, seed=seed)
     plain = ward_linkage(tree.centres)
     rows = []
     for k in KS if setting == SETTINGS[0] else [5]:
