@@ -179,9 +179,9 @@ class PriceResponse(Result):
         change_10_high, lines, products (with a sale), clusters (products that bear on the
         slope, through their own price or the comparison).
     curve : polars.DataFrame
-        For all customers, tenths of the purchases by price: price_ratio (to the product's usual
-        price, freed from season), purchases_ratio (observed over expected at the usual price),
-        low, high (Poisson limits), expected_ratio (by the elasticity), lines.
+        For all customers, tenths of the purchases by price (no price is split): price_ratio (to
+        the product's usual price, freed from season), purchases_ratio (observed over expected at
+        the usual price), low, high (Poisson limits), expected_ratio (by the elasticity), lines.
     differ_statistic, differ_p : float or None
         Wald test that all segments have one elasticity (chi-square, segments - 1 degrees of
         freedom); None without segments.
@@ -472,7 +472,7 @@ def _curve(fit: _Fitted) -> pl.DataFrame:
     """Bundle cells by their price relative to the usual one; compare observed and expected.
 
     Cells at one relative price (a third of them: no price of their category moved) stay together:
-    what sets them apart is rounding, of which no bundle may depend.
+    what sets them apart is rounding, on which no bundle may depend.
     """
     from scipy.stats import chi2
 

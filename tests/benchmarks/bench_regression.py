@@ -1,4 +1,4 @@
-"""Shapley shares beside one regression a subset, and the price panel from ten million lines.
+"""Shapley shares beside one regression a subset, drivers of counts, the price panel of many lines.
 
 ``python -m tests.benchmarks.bench_regression``; ``--quick`` with fewer predictors and a million
 lines. The naive figure fits every subset once by least squares on the rows (200 draws are that
@@ -16,7 +16,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segkit.regression import build_price_panel, estimate_price_response, measure_importance
+from segkit.regression import (
+    build_price_panel,
+    estimate_price_response,
+    fit_drivers,
+    measure_importance,
+)
 from tests.benchmarks._common import peak_gib
 
 EPOCH = date(1970, 1, 1)
@@ -65,6 +70,23 @@ def importance(n, p, p_naive):
         f"{p_naive} predictors: {ours:.2f} s with 200 draws; a fit a subset {theirs:.2f} s without "
         f"any: equal shares, {200 * theirs / ours:,.0f} times faster for the same draws"
     )
+
+
+def drivers(n, p=12):
+    """Time the choice of a family for counts, five folds included (process time, one thread)."""
+    random = np.random.default_rng(2)
+    X = random.normal(size=(n, p))
+    mean = np.exp(-0.3 + X @ random.normal(0, 0.15, p))
+    names = [f"x{j}" for j in range(p)]
+    y = random.poisson(mean * random.gamma(5.0, 0.2, n))
+    frame = pl.DataFrame(dict(zip(names, X.T, strict=True)) | {"y": y})
+    fit_drivers(frame[:500], "y", names, family="counts")  # imports
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        found = fit_drivers(frame, "y", names, family="counts")
+        times.append(time.process_time() - started)
+    print(f"drivers of {n:,} counts, {p} predictors: {found.family}, {np.median(times):.2f} s")
 
 
 def write_lines(path, n, products, days):
@@ -118,6 +140,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    drivers(20_000)
     importance(20_000, 8 if options.quick else 12, 6 if options.quick else 10)
     panel(1_000_000 if options.quick else 10_000_000)
 
