@@ -55,8 +55,10 @@ def attach_stub(
 def read_stub(path: Path) -> dict[str, str]:
     """Return each name that a stub imports, with the module that it comes from."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: str(node.module) for node in found for alias in node.names if alias.asname}
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {
+        alias.name: str(node.module) for node in imports for alias in node.names if alias.asname
+    }
 
 
 def _unknown_name(package: str, name: str, listed: list[str]) -> str:

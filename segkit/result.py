@@ -40,11 +40,11 @@ class Result:
     @property
     @abstractmethod
     def text(self) -> str:
-        """The finding in a sentence or two, with its uncertainty and its caveat."""
+        """Finding in a sentence or two, with its uncertainty and its caveat."""
 
     @property
     def headline(self) -> str:
-        """The one sentence that stands for the result on an index."""
+        """First sentence of the text, for an index."""
         return first_sentence(self.text)
 
     def _repr_html_(self) -> str:
@@ -69,14 +69,14 @@ class Result:
             If the data were not written by this class.
         """
         try:
-            made = decode(data)
+            result = decode(data)
         except ModelError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the stored {cls.__name__} cannot be read: {error!r}") from error
-        if not isinstance(made, cls):
-            raise ModelError(f"expected a stored {cls.__name__}, got {type(made).__name__}")
-        return made
+        if not isinstance(result, cls):
+            raise ModelError(f"expected a stored {cls.__name__}, got {type(result).__name__}")
+        return result
 
 
 class StoredModel(Result):
@@ -298,22 +298,22 @@ def check_number(
     size = float(value)
     if not (least <= size <= most and above < size < below):
         limits = {"at least": least, "above": above, "at most": most, "below": below}
-        told = ", ".join(f"{word} {end:g}" for word, end in limits.items() if math.isfinite(end))
-        raise ModelError(f"{what} must be {told}; got {value!r}")
+        words = ", ".join(f"{word} {end:g}" for word, end in limits.items() if math.isfinite(end))
+        raise ModelError(f"{what} must be {words}; got {value!r}")
 
 
 def check_numbers(what: str, values: Any, length: int, **limits: float) -> None:
-    """Raise ``ModelError`` unless stored values are so many finite numbers within their limits."""
+    """Raise ``ModelError`` unless there are ``length`` finite numbers within the limits."""
     if not isinstance(values, list | tuple):
         raise ModelError(f"{what} must be a list of numbers; got {type(values).__name__}")
     if len(values) != length:
-        raise ModelError(f"{what} must be {length} numbers, one a column; got {len(values)}")
+        raise ModelError(f"{what} must be {length} numbers, one per column; got {len(values)}")
     for value in values:
         check_number(what, value, **limits)
 
 
 def check_names(what: str, names: Iterable[Any]) -> None:
-    """Raise ``ModelError`` unless there are names, each a text that is not blank, none twice."""
+    """Raise ``ModelError`` unless there are names, all different and none blank."""
     listed = list(names)
     if not listed:
         raise ModelError(f"the stored model has no {what}")
@@ -326,7 +326,7 @@ def check_names(what: str, names: Iterable[Any]) -> None:
 
 
 def check_customers(frame: pl.DataFrame) -> None:
-    """Raise ``DataError`` where a frame's ``customer_id`` comes twice or is missing."""
+    """Raise ``DataError`` if a ``customer_id`` is missing or repeated."""
     if "customer_id" not in frame.columns:
         return
     ids = frame.get_column("customer_id")

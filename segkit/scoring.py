@@ -1,4 +1,4 @@
-"""Which segment is each customer of this file in? A saved model, put to work."""
+"""Scoring of a file: the segment of each customer under a saved model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import polars as pl
 
@@ -25,7 +25,6 @@ __all__ = ["Scored", "score_file", "write_assignments"]
 
 WINDOW = re.compile(r"_(\d+)d$")
 CALENDAR = re.compile(r"calendar '(\w+)'")
-POLICIES: tuple[Literal["net"], Literal["gross"]] = ("net", "gross")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +57,7 @@ class Scored(Result):
 
     @property
     def text(self) -> str:
-        """How many customers are in which segment, and how many are unlike any."""
+        """Customers by segment, and the share who are unlike any segment."""
         each = "; ".join(
             f"{row['segment']} {row['segment_name']} {number(row['customers'])} "
             f"({percent(row['customer_share'])})"
@@ -67,19 +66,19 @@ class Scored(Result):
         odd = float(self.assignments["unlike_any"].mean() or 0)  # type: ignore[arg-type]
         without = self.assignments.drop_nulls("reason")
         assigned = self.assignments.height - without.height
-        told = (
+        text = (
             f"{counted(assigned, 'customer')} from {self.made_from} assigned: {each}. "
             f"{percent(odd)} are unlike any segment."
         )
         if without.height:
-            told += (
+            text += (
                 f" {counted(without.height, 'customer has', 'customers have')} no segment, such "
                 f"as one whose {without['reason'][0]}."
             )
         if "unseen" in self.assignments.columns and self.assignments["unseen"].sum():
             new = int((self.assignments["unseen"] > 0).sum())
-            told += f" {number(new)} have a category that was not there at the fit."
-        return f"{told} {self.about}"
+            text += f" {number(new)} have a category that was not there at the fit."
+        return f"{text} {self.about}"
 
 
 def score_file(
@@ -169,6 +168,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
 def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
     """Build the model's features from raw data, as the model defines them."""
     from segkit.features import build_features
+    from segkit.features.build import Monetary
     from segkit.intake import clean_data
 
     wanted: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
@@ -182,12 +182,12 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     taken = clean_data(path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
-    named = [CALENDAR.search(words) for words in wanted.values()]
-    calendar = next((found.group(1) for found in named if found), "uk")
-    windows = sorted({int(found.group(1)) for name in wanted if (found := WINDOW.search(name))})
+    calendars = [CALENDAR.search(definition) for definition in wanted.values()]
+    calendar = next((match.group(1) for match in calendars if match), "uk")
+    windows = sorted({int(match.group(1)) for name in wanted if (match := WINDOW.search(name))})
     stems = sorted({WINDOW.sub("", name) for name in wanted})
     differ: list[str] = []
-    for policy in POLICIES:
+    for policy in get_args(Monetary):
         table = build_features(
             taken.orders, taken.events, as_of=as_of, windows=windows, calendar=calendar,
             monetary=policy, features=stems,
@@ -203,7 +203,7 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
 
 
 def write_assignments(scored: Scored, out: Path | str) -> Path:
-    """Write the assignments as CSV or Parquet, by the ending; an existing file is left alone.
+    """Write the assignments as CSV or Parquet, by the ending; refuse an existing file.
 
     The file is readable by its owner alone; a CSV has its formulas defused
     (`segkit.spreadsheets`).
@@ -218,7 +218,7 @@ def write_assignments(scored: Scored, out: Path | str) -> Path:
 
 
 def check_out(out: Path | str) -> Path:
-    """Return the path of a file to write, which is refused before the work and not after it.
+    """Check the path of a file to write before the work begins, and return it.
 
     Raises
     ------

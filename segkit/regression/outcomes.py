@@ -24,7 +24,7 @@ LABELS = {
     "churned": "no purchase in the period after",
     "recency_days": "days since the last order",
     "frequency": "orders so far",
-    "orders_per_year": "orders a year",
+    "orders_per_year": "orders per year",
     "tenure_days": "days since the first order",
     "order_value_mean": "mean order value",
     "return_share": "share of value sent back",
