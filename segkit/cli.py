@@ -1,4 +1,4 @@
-"""The command line: run notebooks, check data, score customers, print summaries, and the like."""
+"""Command line: run notebooks, check data, score customers, write lists, build the course."""
 
 from __future__ import annotations
 
@@ -81,15 +81,22 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that one notebook may take", min=1)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run what has not changed too")] = False,
-    by: Annotated[str, typer.Option(help="Column of the orders: one run a market")] = "",
-    markets: Annotated[str, typer.Option(help="With --by: these markets only, by commas")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Run again what has not changed")] = False,
+    by: Annotated[
+        str, typer.Option(help="Column of the orders; one run for each of its values")
+    ] = "",
+    markets: Annotated[
+        str, typer.Option(help="With --by: only these markets, separated by commas")
+    ] = "",
     min_customers: Annotated[
-        int | None, typer.Option(help="With --by: smaller markets (than 50) are not run", min=1)
+        int | None,
+        typer.Option(
+            help="With --by: markets with fewer customers are not run (default 50)", min=1
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Notebooks (with --by: markets) at once", min=1)] = 1,
     day: Annotated[
-        str, typer.Option("--date", help="A folder for this day: an ISO date, or today")
+        str, typer.Option("--date", help="Give the run a folder of this day: an ISO date, or today")
     ] = "",
 ) -> None:
     """Run notebooks, with all that they depend on, and write their reports."""
@@ -106,16 +113,16 @@ def run(
         raise ParameterError(f"parameter {key!r} is given by --{key} and by -p")
     place = home()  # a working folder's own paths start there, also for who stands below it
     given = paths_from({**texts, **pairs}, Path.cwd(), place)
-    kept = {} if source or data else read_parameters(place)
-    asked: dict[str, Any] = {"parameters": kept, "texts": given, "force": force}
-    asked |= {"timeout": timeout, "jobs": jobs, "day": day, "folder": place}
+    parameters = {} if source or data else read_parameters(place)
+    request: dict[str, Any] = {"parameters": parameters, "texts": given, "force": force}
+    request |= {"timeout": timeout, "jobs": jobs, "day": day, "folder": place}
     if by:
         chosen = _words(markets)
         least = {} if min_customers is None else {"min_customers": min_customers}
-        _run_by(by, notebooks or [], asked, markets=chosen, **least)
+        _run_by(by, notebooks or [], request, markets=chosen, **least)
     if markets:
         raise ParameterError("--markets chooses among the values of a column: give --by too")
-    end = run_notebooks(notebooks or (), report=report, **asked)
+    end = run_notebooks(notebooks or (), report=report, **request)
     for each in end.notebooks:
         if not each.good:
             typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
@@ -123,12 +130,12 @@ def run(
     raise typer.Exit(end.exit_code)
 
 
-def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any) -> NoReturn:
+def _run_by(by: str, notebooks: list[str], request: dict[str, Any], **chosen: Any) -> NoReturn:
     """Run the notebooks for each market, and tell which did not come through."""
     from segkit import report
     from segkit.runner.batch import run_by
 
-    end = run_by(by, notebooks, report=report, **asked, **chosen)
+    end = run_by(by, notebooks, report=report, **request, **chosen)
     for each in end.bad:
         typer.echo(f"{each['market']}: {each['status']}: {each['message']}", err=True)
     typer.echo(_near(end.index))
@@ -139,9 +146,11 @@ def _run_by(by: str, notebooks: list[str], asked: dict[str, Any], **chosen: Any)
 def prune(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],
     keep: Annotated[int, typer.Option(help="Runs kept of each series and market", min=1)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed")
+    ] = False,
 ) -> None:
-    """Remove old runs: of each series and market the newest stay, and the newest good one."""
+    """Remove old runs; the newest of each series and market stay, and the newest good one."""
     from segkit.report.index import write_index
     from segkit.runner.earlier import prune as prune_runs
 
@@ -207,9 +216,9 @@ def _mapping_options() -> list[str]:
     lines = ["Options of the mapping file: at its top for every table, or under one, as [orders]"]
     for name, option in OPTIONS.items():
         default = "as seen or none" if option.default is None else repr(option.default)
-        told = f"  {name} = {default}  {option.about}"
-        told += f"; one of {', '.join(option.values)}" if option.values else ""
-        lines.append(told + (" ([orders] only)" if name in ORDERS_ONLY else ""))
+        line = f"  {name} = {default}  {option.about}"
+        line += f"; one of {', '.join(option.values)}" if option.values else ""
+        lines.append(line + (" ([orders] only)" if name in ORDERS_ONLY else ""))
     return lines
 
 
@@ -224,7 +233,7 @@ def check(
     mapping: Annotated[Path | None, typer.Option(help="A mapping to check the data by")] = None,
     save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
 ) -> None:
-    """Say whether data can be used, what was found in them, and propose a mapping."""
+    """Audit data: can they be used, what was found, and which mapping fits."""
     from segkit.runner.workspace import audit_files
 
     audit = audit_files(data, mapping)
@@ -264,9 +273,9 @@ def score(
     except ValueError:
         raise ParameterError(f"--as-of expects an ISO date, got {as_of!r}") from None
     check_out(out)
-    found = score_file(model, data, mapping=mapping, as_of=day)
-    typer.echo(str(found))
-    typer.echo(_near(write_assignments(found, out)))
+    assignment = score_file(model, data, mapping=mapping, as_of=day)
+    typer.echo(str(assignment))
+    typer.echo(_near(write_assignments(assignment, out)))
 
 
 @app.command(epilog=_examples("segkit new shop --data orders.csv"))
@@ -314,16 +323,20 @@ def audience(
     channel: Annotated[
         str, typer.Option(help="email, sms, phone, post, ads: whose consent counts")
     ] = "",
-    formats: Annotated[str, typer.Option(help="csv, xlsx, parquet; several with commas")] = "csv",
-    columns: Annotated[str, typer.Option(help="Further columns on a crm list, by commas")] = "",
+    formats: Annotated[
+        str, typer.Option(help="csv, xlsx, parquet; several separated by commas")
+    ] = "csv",
+    columns: Annotated[
+        str, typer.Option(help="Further columns on a crm list, separated by commas")
+    ] = "",
     platform: Annotated[str, typer.Option(help="Spelling before hashing: meta, google")] = "meta",
     region: Annotated[str, typer.Option(help="Country of phone numbers without one: GB")] = "",
-    min_cell: Annotated[int, typer.Option(help="Smaller groups are not handed out", min=1)] = 20,
+    min_cell: Annotated[int, typer.Option(help="Smaller groups are left out", min=1)] = 20,
 ) -> None:
     """Write the audience lists of a run's campaign, with what was left out and why."""
     from segkit.campaign.prelude import build_run_audience
 
-    made = build_run_audience(
+    lists = build_run_audience(
         run_folder,
         kind=kind,
         channel=channel or None,
@@ -332,9 +345,9 @@ def audience(
         region=region or None,
         min_cell=min_cell,
     )
-    for path in made.write(out, formats=cast("list[Any]", _words(formats))):
+    for path in lists.write(out, formats=cast("list[Any]", _words(formats))):
         typer.echo(_near(path))
-    typer.echo(made.text)
+    typer.echo(lists.text)
 
 
 def _words(text: str) -> list[str]:
@@ -357,27 +370,34 @@ def course_build(
         "course"
     ),
     variant: Annotated[
-        str, typer.Option(help="lesson, exercise, slides, solution, notes, nbgrader; by commas")
+        str,
+        typer.Option(
+            help="lesson, exercise, slides, solution, notes, nbgrader; separated by commas"
+        ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of the customers: each student's own")] = 11,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the simulated customers; each student's own")
+    ] = 11,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; only try every check")
     ] = False,
 ) -> None:
-    """Build the course, or (--check) only show what its checks say of right and wrong answers."""
+    """Build the course, or (--check) only try its checks on right and wrong answers."""
     if check:
         course_check(seed)
         return
     from segkit.course import VARIANTS, build_course
 
-    made = build_course(out, variants=_words(variant) or VARIANTS, seed=seed, tell=typer.echo)
-    typer.echo(made.matrix.text)
+    built = build_course(out, variants=_words(variant) or VARIANTS, seed=seed, tell=typer.echo)
+    typer.echo(built.matrix.text)
     typer.echo(_near(out / "index.html"))
 
 
 @course.command("check", epilog=_examples("segkit course check"))
 def course_check(
-    seed: Annotated[int, typer.Option(help="Of the customers: each student's own")] = 11,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the simulated customers; each student's own")
+    ] = 11,
 ) -> None:
     """Try every check on its solution, on the untouched exercise, and on common mistakes."""
     from segkit.course import check_course
@@ -436,8 +456,8 @@ def invoke(words: list[str], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
-        said, code = explain(error)
-        typer.echo(f"segkit: {said}", err=True)
+        message, code = explain(error)
+        typer.echo(f"segkit: {message}", err=True)
         return code
     return 0
 

@@ -1,4 +1,4 @@
-"""Is somebody watching, how far is the work, and shall it stop? Progress without a library."""
+"""Progress of long work for whoever watches, and the way to stop it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 
 
 def is_watched() -> bool:
-    """Tell whether the running cell was sent by a person: JupyterLab, not papermill or nbconvert.
+    """Return whether the running cell was sent by a person: JupyterLab, not papermill or nbconvert.
 
     Clients that execute notebooks in batch say that nobody can answer a question; people's can.
 

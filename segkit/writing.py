@@ -223,15 +223,15 @@ def sweep(target: Path) -> None:
     short = target.name.encode()[:180].decode(errors="ignore")
     left = re.compile(rf"\.{re.escape(short)}\.(\d+)-[0-9a-f]+\.new")
     with os.scandir(target.parent) as entries:
-        found = [(entry.path, m[1]) for entry in entries if (m := left.fullmatch(entry.name))]
-    for path, pid in found:
+        leftovers = [(entry.path, m[1]) for entry in entries if (m := left.fullmatch(entry.name))]
+    for path, pid in leftovers:
         if is_abandoned(Path(path), int(pid)):
             with contextlib.suppress(OSError):
                 Path(path).unlink()
 
 
 def is_abandoned(path: Path, pid: int) -> bool:
-    """Tell whether the process that made a file or folder has gone, and nobody holds its lock.
+    """Return whether the process that made a file or folder has gone, and nobody holds its lock.
 
     A process in another container has a number that says nothing here; its lock does.
     """
@@ -248,7 +248,7 @@ def is_abandoned(path: Path, pid: int) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether there is a process of a number."""
+    """Return whether there is a process of a number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -105,9 +105,9 @@ def test_the_code_finds_the_same_segments_to_the_byte(tmp_path, method):
 
 def test_a_change_gives_what_the_library_gives(explorer):
     explorer.change(k=4, method="kmeans", features=["frequency", "visits"])
-    assert explorer.found is None
+    assert explorer.segmentation is None
     assert explorer.profile is None
-    found = explorer.wait(60).found
+    found = explorer.wait(60).segmentation
     direct = segkit.cluster_customers(
         TABLE, features=["frequency", "visits"], k=4, method="kmeans", seed=0
     )
@@ -121,10 +121,10 @@ def test_a_change_gives_what_the_library_gives(explorer):
 
 def test_stability_and_suggestion_are_the_librarys(explorer):
     explorer.assess(refits=6).wait(60)
-    X = explorer.found.model.transform.apply(TABLE)
+    X = explorer.segmentation.model.transform.apply(TABLE)
     direct = segkit.assess_stability(
         X, k_range=[3], method="ward", n_boot=6, n_splits=2,
-        segments=explorer.found.assignments["segment"],
+        segments=explorer.segmentation.assignments["segment"],
     )  # fmt: skip
     assert explorer.stability.own.equals(direct.own)
     suggestion = explorer.suggest().wait(60).suggestion
@@ -139,7 +139,7 @@ def test_a_mixture_is_judged_by_its_own_refits_and_bic(explorer):
     explorer.assess(refits=4).wait(60)
     direct = segkit.compare_methods(
         TABLE, features=FEATURES, k=3, methods=["mixture"], refits=4,
-        transform=explorer.found.model.transform,
+        transform=explorer.segmentation.model.transform,
     )  # fmt: skip
     assert explorer.stability.methods.drop("seconds").equals(direct.methods.drop("seconds"))
     assert explorer.suggest().wait(60).suggestion.criterion == "bic"
@@ -149,7 +149,7 @@ def test_what_was_found_before_is_taken_over_without_a_fit(monkeypatch):
     before = segkit.cluster_customers(TABLE, features=FEATURES, k=4, method="kmeans", seed=2)
     monkeypatch.setattr(Settings, "fit", lambda *_: pytest.fail("it was fitted again"))
     made = segkit.explore_segments(TABLE, start=before)
-    assert made.found is before
+    assert made.segmentation is before
     assert made.settings == Settings(tuple(FEATURES), 4, "kmeans", 2)
     assert "4 segments" in made._repr_html_()
 
@@ -164,7 +164,7 @@ def test_a_customer_table_brings_its_definitions_and_its_day():
     made = segkit.explore_segments(table, k=2)
     assert made.settings.as_of == table.as_of
     known = dict(table.definitions.select("name", "description").iter_rows())
-    assert made.found.model.definitions == {f: known[f] for f in made.settings.features}
+    assert made.segmentation.model.definitions == {f: known[f] for f in made.settings.features}
 
 
 def test_a_pandas_frame_will_do():
@@ -172,7 +172,7 @@ def test_a_pandas_frame_will_do():
     frame = pandas.DataFrame(TABLE.to_dict(as_series=False))
     made = segkit.explore_segments(frame, features=FEATURES, k=3)
     direct = segkit.cluster_customers(TABLE, features=FEATURES, k=3)
-    assert made.found.assignments.equals(direct.assignments)
+    assert made.segmentation.assignments.equals(direct.assignments)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_table_without_numbers_is_refused():
 def test_saving_names_its_files_and_what_is_missing(explorer, tmp_path):
     model, rows = explorer.export(ending="parquet")
     assert (model.name, rows.name) == ("segments_ward_3.json", "segments_ward_3.parquet")
-    assert pl.read_parquet(rows).equals(explorer.found.assignments)
+    assert pl.read_parquet(rows).equals(explorer.segmentation.assignments)
     with pytest.raises(ParameterError, match="unknown kind of file 'xls'"):
         explorer.export(ending="xls")
     explorer.change(features=[]).wait(60)
@@ -215,7 +215,7 @@ def test_of_many_changes_the_last_alone_is_worked_out(explorer, panel, monkeypat
     monkeypatch.setattr(Settings, "fit", lambda s, table: fitted.append(s.k) or fit(s, table))
     for k in (4, 5, 6, 7):
         explorer.change(k=k)
-    assert explorer.wait(60).found.k == 7
+    assert explorer.wait(60).segmentation.k == 7
     assert fitted == [7]
 
 
@@ -231,12 +231,14 @@ def test_what_was_overtaken_is_never_shown(explorer, panel, monkeypatch):
 
     monkeypatch.setattr(Settings, "fit", slow)
     shown = []
-    monkeypatch.setattr(type(panel), "show", lambda self, parts: shown.append(explorer.found.k))
+    monkeypatch.setattr(
+        type(panel), "show", lambda self, parts: shown.append(explorer.segmentation.k)
+    )
     explorer.change(k=5)
     assert begun.wait(30)
     explorer.change(k=4)
     go_on.set()
-    assert explorer.wait(60).found.k == 4
+    assert explorer.wait(60).segmentation.k == 4
     assert set(shown) == {4}
 
 
@@ -274,7 +276,7 @@ def test_a_long_job_stops_at_its_next_step_and_leaves_what_was_there(explorer, p
     finally:
         module.BEAT = beat
     assert explorer.stability is None
-    assert explorer.found is not None
+    assert explorer.segmentation is not None
     assert "Stopped." in panel.status.value
     assert not panel.assess.disabled
     assert panel.stop.disabled
@@ -288,12 +290,12 @@ def test_an_error_is_told_in_place_and_the_next_change_mends_it(explorer, panel)
     assert explorer.error == "no variable is chosen; choose at least one"
     assert 'role="alert"' in panel.status.value
     assert explorer.error in panel.status.value
-    assert explorer.found is None
+    assert explorer.segmentation is None
     assert panel.assess.disabled
     panel.features["visits"].value = True
     explorer.wait(60)
     assert explorer.error == ""
-    assert explorer.found.model.features == ("visits",)
+    assert explorer.segmentation.model.features == ("visits",)
 
 
 def test_an_unforeseen_error_is_told_too(explorer, panel, monkeypatch):
@@ -301,7 +303,7 @@ def test_an_unforeseen_error_is_told_too(explorer, panel, monkeypatch):
     explorer.change(k=5).wait(60)
     assert "ZeroDivisionError: division by zero" in panel.status.value
     monkeypatch.undo()
-    assert explorer.refit().wait(60).found.k == 5
+    assert explorer.refit().wait(60).segmentation.k == 5
 
 
 def test_a_worker_does_the_newest_job_and_ends_when_idle():
@@ -415,8 +417,8 @@ def test_a_click_saves_and_says_where(panel, explorer, tmp_path):
     assert (
         f"Saved spring.json and spring.parquet in {tmp_path.name}/" in panel.parts["export"].value
     )
-    assert segkit.load_model(tmp_path / "spring.json").names == explorer.found.model.names
-    assert 'found.model.save("spring.json")' in panel.code.value
+    assert segkit.load_model(tmp_path / "spring.json").names == explorer.segmentation.model.names
+    assert 'segmentation.model.save("spring.json")' in panel.code.value
 
 
 # The house ---------------------------------------------------------------------------------

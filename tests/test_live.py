@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -315,5 +316,5 @@ def test_every_result_documents_its_attributes():
     assert len(found) > 40
     for kind in found:
         document = inspect.getdoc(kind)
-        missing = [f for f in kind.__dataclass_fields__ if f not in document]
+        missing = [f.name for f in fields(kind) if f.name not in document]
         assert not missing, f"{kind.__module__}.{kind.__name__}: {missing}"

@@ -49,7 +49,7 @@ class Explorer:
         Columns that may be chosen.
     folder : pathlib.Path
         Where `export` writes.
-    found : Segmentation, Segmentation or None
+    segmentation : Segmentation or None
         The segments of the settings in force; None until they are worked out, and where they
         cannot be.
     profile : Profile or None
@@ -74,12 +74,12 @@ class Explorer:
         self.settings = settings
         self.usable = usable
         self.folder = folder
-        self.found: Segmentation | None = start or settings.fit(table)
+        self.segmentation: Segmentation | None = start or settings.fit(table)
         self.profile: Profile | None = None
         self.stability: Stability | MethodComparison | None = None
         self.suggestion: KChoice | Segmentation | None = None
         self.error = ""
-        self._lock = threading.RLock()  # what is found and what is shown change together
+        self._lock = threading.RLock()  # results and what is shown of them change together
         self._panel: Panel | None = None
         self._picture: Any = None
         self._told = 0.0
@@ -118,7 +118,7 @@ class Explorer:
         """Work out the settings in force, once more if need be."""
         with self._lock:
             self._worker.stop()
-            self.found = self.profile = self.stability = None
+            self.segmentation = self.profile = self.stability = None
             if self._panel:
                 self._panel.clear()
             return self._begin(self._fit, "Working out the segments …", delay)
@@ -127,8 +127,8 @@ class Explorer:
         """Ask, in the background, whether the segments in force come out again."""
         with self._lock:
             self.stability = None
-            said = "Repeating the segmentation on resampled customers …"
-            return self._begin(lambda job: self._assess(job, refits), said)
+            message = "Repeating the segmentation on resampled customers …"
+            return self._begin(lambda job: self._assess(job, refits), message)
 
     def suggest(self) -> Explorer:
         """Ask, in the background, how many segments the data speak for."""
@@ -140,7 +140,7 @@ class Explorer:
         """End what runs in the background, at its next step."""
         with self._lock:
             if self._worker.stop():
-                self._say("Stopped." if self.found else "Stopped; there are no results yet.")
+                self._say("Stopped." if self.segmentation else "Stopped; there are no results yet.")
         return self
 
     def wait(self, timeout: float | None = None) -> Explorer:
@@ -175,21 +175,21 @@ class Explorer:
             If the ending is unknown, or there are no segments to save.
         """
         with self._lock:
-            found, stem = self.found, name or self.settings.stem
+            segmentation, stem = self.segmentation, name or self.settings.stem
         if ending not in FILES:
             raise ParameterError(unknown("kind of file", ending, FILES))
-        if found is None:
+        if segmentation is None:
             raise ParameterError("there are no segments to save; wait for them, or refit")
         self.folder.mkdir(parents=True, exist_ok=True)
-        model = found.model.save(self.folder / f"{stem}.json")
+        model = segmentation.model.save(self.folder / f"{stem}.json")
         rows = self.folder / f"{stem}.{ending}"
-        return model, write_frame(found.assignments, rows, private=True)
+        return model, write_frame(segmentation.assignments, rows, private=True)
 
     # In the background ---------------------------------------------------------------------
 
-    def _begin(self, task: Callable[[Job], None], said: str, delay: float = 0.0) -> Explorer:
+    def _begin(self, task: Callable[[Job], None], message: str, delay: float = 0.0) -> Explorer:
         self.error = ""
-        self._say(said, busy=True)
+        self._say(message, busy=True)
         self._worker.submit(lambda job: self._guarded(task, job), delay=delay)
         return self
 
@@ -204,29 +204,31 @@ class Explorer:
             job.check()
             self._say(self.error, failed=bool(self.error))
 
-    def _publish(self, job: Job, shown: Mapping[str, str] | None = None, **found: Any) -> None:
-        """Let what was found, and how it looks, stand; unless the job was overtaken."""
+    def _publish(self, job: Job, shown: Mapping[str, str] | None = None, **results: Any) -> None:
+        """Set results and show them, unless the job was overtaken by a newer one."""
         with self._lock:
             job.check()
-            for name, value in found.items():
+            for name, value in results.items():
                 setattr(self, name, value)
             if self._panel and shown:
                 self._panel.show(shown)
 
     def _fit(self, job: Job) -> None:
-        found = self.settings.fit(self.table)
-        self._publish(job, {"segments": findings.paragraph(found.headline)}, found=found)
-        self._describe(job, found)
+        segmentation = self.settings.fit(self.table)
+        self._publish(
+            job, {"segments": findings.paragraph(segmentation.headline)}, segmentation=segmentation
+        )
+        self._describe(job, segmentation)
 
-    def _describe(self, job: Job, found: Segmentation) -> None:
-        profile = findings.describe(self.table, found, self.settings)
-        self._publish(job, findings.segments(found, profile), profile=profile)
+    def _describe(self, job: Job, segmentation: Segmentation) -> None:
+        profile = findings.describe(self.table, segmentation, self.settings)
+        self._publish(job, findings.segments(segmentation, profile), profile=profile)
         if self._panel is None:
             return
         chart = findings.chart(profile)
         self._publish(job, {"map": chart})
         if self._picture:
-            still = findings.static(found, profile, chart, self.settings.words)
+            still = findings.static(segmentation, profile, chart, self.settings.words)
             with self._lock:
                 job.check()
                 self._picture.update(_html(still))
@@ -234,16 +236,16 @@ class Explorer:
         self._show_suggestion(job)
 
     def _assess(self, job: Job, refits: int) -> None:
-        if self.found is None:
+        if self.segmentation is None:
             raise ParameterError("there are no segments whose stability could be told")
-        stable = findings.stability_of(self.table, self.found, self.settings, refits)
+        stable = findings.stability_of(self.table, self.segmentation, self.settings, refits)
         self._publish(job, {"stability": findings.stability(stable)}, stability=stable)
 
     def _suggest(self, job: Job) -> None:
-        if self.found is None:
+        if self.segmentation is None:
             raise ParameterError("there are no segments to start from")
-        found = findings.suggested(self.table, self.found, self.settings)
-        self._publish(job, suggestion=found)
+        suggestion = findings.suggested(self.table, self.segmentation, self.settings)
+        self._publish(job, suggestion=suggestion)
         self._show_suggestion(job)
 
     def _show_suggestion(self, job: Job) -> None:
@@ -269,13 +271,15 @@ class Explorer:
     def _repr_html_(self) -> str:
         """Return the choice on view as a page that nobody can click shows it."""
         with self._lock:
-            found, profile = self.found, self.profile
-        if found is None:
+            segmentation, profile = self.segmentation, self.profile
+        if segmentation is None:
             return findings.paragraph(self.error or "The segments are being worked out.")
         if profile is None:  # quick: for a page nobody asks for more
-            profile = findings.describe(self.table, found, self.settings, self.settings.features)
+            profile = findings.describe(
+                self.table, segmentation, self.settings, self.settings.features
+            )
         note = f"{self.settings.words}. {STATIC}"
-        return findings.static(found, profile, findings.chart(profile), note)
+        return findings.static(segmentation, profile, findings.chart(profile), note)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -289,11 +293,11 @@ class Explorer:
         self._picture = display(_html(""), display_id=True)  # type: ignore[no-untyped-call]
         self._panel = self._panel or Panel(self)
         display(self._panel.bundle(), raw=True)  # type: ignore[no-untyped-call]
-        found = self.found
-        if found is None:
+        segmentation = self.segmentation
+        if segmentation is None:
             self.refit()
         else:
-            self._begin(lambda job: self._describe(job, found), "Describing the segments …")
+            self._begin(lambda job: self._describe(job, segmentation), "Describing the segments …")
 
 
 def _html(text: str) -> Any:
@@ -344,7 +348,7 @@ def explore_segments(
     Returns
     -------
     Explorer
-        Its ``found``, ``profile`` and ``code()`` are those of the choice on view.
+        Its ``segmentation``, ``profile`` and ``code()`` are those of the choice on view.
 
     Raises
     ------
@@ -358,15 +362,15 @@ def explore_segments(
     >>> rows = [(f"C{i}", i % 2 * 9 + i / 20, float(i % 3)) for i in range(20)]
     >>> table = pl.DataFrame(rows, schema=["customer_id", "frequency", "monetary"], orient="row")
     >>> chosen = explore_segments(table, features=["frequency"], k=2)
-    >>> chosen.found.segments["customers"].to_list()
+    >>> chosen.segmentation.segments["customers"].to_list()
     [10, 10]
-    >>> chosen.change(features=["frequency", "monetary"], k=3).wait().found.k
+    >>> chosen.change(features=["frequency", "monetary"], k=3).wait().segmentation.k
     3
     """
     frame = table
     if hasattr(table, "definitions") and hasattr(table, "frame"):
-        known = dict(table.definitions.select("name", "description").iter_rows())
-        frame, definitions, as_of = table.frame, definitions or known, as_of or table.as_of
+        descriptions = dict(table.definitions.select("name", "description").iter_rows())
+        frame, definitions, as_of = table.frame, definitions or descriptions, as_of or table.as_of
     frame = from_memory(frame)
     if start is not None:
         k, seed = start.k, start.model.seed
@@ -392,7 +396,7 @@ def numeric_columns(frame: pl.DataFrame) -> list[str]:
     DataError
         If there is none.
     """
-    found = [
+    columns = [
         name
         for name, kind in frame.schema.items()
         if name != "customer_id"
@@ -400,9 +404,9 @@ def numeric_columns(frame: pl.DataFrame) -> list[str]:
         and frame[name].null_count() <= frame.height / 2
         and frame[name].drop_nulls().n_unique() > 1
     ]
-    if not found:
+    if not columns:
         raise DataError("the table has no numeric column that varies, so nothing to segment by")
-    return found
+    return columns
 
 
 def _method_of(start: Segmentation) -> str:

@@ -101,8 +101,8 @@ class Settings:
     def words(self) -> str:
         """The settings in a line."""
         shaped = counted(len(self.features), "variable")
-        known = METHODS.get(self.method)
-        return f"{known.words if known else self.method}, {self.k} segments, {shaped}"
+        method = METHODS.get(self.method)
+        return f"{method.words if method else self.method}, {self.k} segments, {shaped}"
 
     @property
     def stem(self) -> str:
@@ -112,11 +112,11 @@ class Settings:
     @property
     def arguments(self) -> dict[str, Any]:
         """What the method's function is called with, after the table."""
-        known = {f: self.definitions[f] for f in self.features if f in self.definitions}
-        kept: dict[str, Any] = {"definitions": known} if known else {}
-        kept |= {"as_of": self.as_of} if self.as_of else {}
+        definitions = {f: self.definitions[f] for f in self.features if f in self.definitions}
+        extra: dict[str, Any] = {"definitions": definitions} if definitions else {}
+        extra |= {"as_of": self.as_of} if self.as_of else {}
         options = METHODS[self.method].options
-        return {"features": list(self.features), "k": self.k, **options, **kept, "seed": self.seed}
+        return {"features": list(self.features), "k": self.k, **options, **extra, "seed": self.seed}
 
     def fit(self, table: pl.DataFrame) -> Segmentation:
         """Divide the customers.
@@ -147,7 +147,7 @@ class Settings:
         >>> print(Settings(("frequency", "monetary"), 3, "kmeans").code())
         import segkit
         <BLANKLINE>
-        found = segkit.cluster.cluster_customers(
+        segmentation = segkit.cluster.cluster_customers(
             table,
             features=[
                 "frequency",
@@ -159,13 +159,15 @@ class Settings:
         )
         """
         named = [f"    {name}={_written(value)}," for name, value in self.arguments.items()]
-        call = f"found = segkit.cluster.{METHODS[self.method].function}("
+        call = f"segmentation = segkit.cluster.{METHODS[self.method].function}("
         lines = ["from datetime import date", ""] if self.as_of else []
         lines += ["import segkit", "", call, f"    {table},", *named, ")"]
         if model:
-            lines.append(f"found.model.save({_written(model)})")
+            lines.append(f"segmentation.model.save({_written(model)})")
         if assignments:
-            lines.append(f"segkit.writing.write_frame(found.assignments, {_written(assignments)})")
+            lines.append(
+                f"segkit.writing.write_frame(segmentation.assignments, {_written(assignments)})"
+            )
         return "\n".join(lines)
 
 
@@ -183,7 +185,7 @@ def _written(value: Any) -> str:
 
 def describe(
     table: pl.DataFrame,
-    found: Segmentation,
+    segmentation: Segmentation,
     settings: Settings,
     variables: Sequence[str] | None = None,
 ) -> Profile:
@@ -193,7 +195,7 @@ def describe(
     """
     return profile_segments(
         table,
-        found.assignments.select("customer_id", "segment", "segment_name"),
+        segmentation.assignments.select("customer_id", "segment", "segment_name"),
         variables=variables,
         clustering_variables=settings.features,
         as_of=settings.as_of,
@@ -202,7 +204,7 @@ def describe(
 
 
 def stability_of(
-    table: pl.DataFrame, found: Segmentation, settings: Settings, refits: int
+    table: pl.DataFrame, segmentation: Segmentation, settings: Settings, refits: int
 ) -> Stability | MethodComparison:
     """Ask whether the segments come out again: bootstrap refits by the same method."""
     refit = METHODS[settings.method].refit
@@ -212,30 +214,30 @@ def stability_of(
             features=settings.features,
             k=settings.k,
             methods=[settings.method],
-            transform=found.model.transform,
+            transform=segmentation.model.transform,
             refits=refits,
             seed=settings.seed,
         )
-    X = found.model.transform.apply(customer_rows(table, settings.features))
+    X = segmentation.model.transform.apply(customer_rows(table, settings.features))
     return assess_stability(
         X,
-        k_range=[found.k],
+        k_range=[segmentation.k],
         method=refit,
         n_boot=refits,
         n_splits=FEW_SPLITS,
-        segments=found.assignments["segment"],
+        segments=segmentation.assignments["segment"],
         seed=settings.seed,
     )
 
 
 def suggested(
-    table: pl.DataFrame, found: Segmentation, settings: Settings
+    table: pl.DataFrame, segmentation: Segmentation, settings: Settings
 ) -> KChoice | Segmentation:
     """Ask how many segments the data speak for, by the criteria that the method has."""
     refit = METHODS[settings.method].refit
     if not refit:
         return cluster_mixture(table, features=settings.features, seed=settings.seed)
-    X = found.model.transform.apply(customer_rows(table, settings.features))
+    X = segmentation.model.transform.apply(customer_rows(table, settings.features))
     return choose_k(X, method=refit, seed=settings.seed)
 
 
@@ -252,9 +254,9 @@ def picture(figure: Figure) -> str:
     return figure._repr_html_()
 
 
-def segments(found: Segmentation, profile: Profile) -> dict[str, str]:
+def segments(segmentation: Segmentation, profile: Profile) -> dict[str, str]:
     """Write what the segments are: the finding, and the table of names, sizes, worth, marks."""
-    return {"segments": paragraph(found.text) + sizes(profile)}
+    return {"segments": paragraph(segmentation.text) + sizes(profile)}
 
 
 def chart(profile: Profile) -> str:
@@ -273,12 +275,12 @@ def portraits(profile: Profile) -> dict[str, str]:
     return {"profile": marks, "mean": values(profile, "mean"), "median": values(profile, "median")}
 
 
-def suggestion(found: KChoice | Segmentation, k: int) -> str:
+def suggestion(suggested_: KChoice | Segmentation, k: int) -> str:
     """Write how many segments the criteria speak for, beside the ``k`` in force."""
-    drawn = found
-    if isinstance(found, KChoice) and k in found.table["k"]:
-        drawn = found.choose(k)
-    return paragraph(found.text) + picture(drawn.plot())
+    drawn = suggested_
+    if isinstance(suggested_, KChoice) and k in suggested_.table["k"]:
+        drawn = suggested_.choose(k)
+    return paragraph(suggested_.text) + picture(drawn.plot())
 
 
 def sizes(profile: Profile) -> str:
@@ -297,9 +299,9 @@ def values(profile: Profile, measure: str) -> str:
     profile : Profile
     measure : {"mean", "median"}
     """
-    known = profile.variables.drop_nulls(measure)
-    marks = known.filter(pl.col("marker"))["variable"].unique().to_list()
-    rows = known.filter((pl.col("role") == "clustering") | pl.col("variable").is_in(marks))
+    variables = profile.variables.drop_nulls(measure)
+    marks = variables.filter(pl.col("marker"))["variable"].unique().to_list()
+    rows = variables.filter((pl.col("role") == "clustering") | pl.col("variable").is_in(marks))
     names = profile.segments["segment_name"].to_list()
     order = rows.sort(pl.col("role") != "clustering", maintain_order=True)
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in [*names, "all"])
@@ -315,13 +317,13 @@ def values(profile: Profile, measure: str) -> str:
 
 
 def _row(rows: pl.DataFrame, variable: str, names: Sequence[str], measure: str) -> str:
-    found = {row["segment_name"]: row for row in rows.iter_rows(named=True)}
+    by_segment = {row["segment_name"]: row for row in rows.iter_rows(named=True)}
     cells = ""
     for name in names:
-        value = cell(found[name][measure] if name in found else None, variable)
-        strong = name in found and found[name]["marker"]
+        value = cell(by_segment[name][measure] if name in by_segment else None, variable)
+        strong = name in by_segment and by_segment[name]["marker"]
         cells += f"<td>{f'<strong>{value}</strong>' if strong else value}</td>"
-    everyone = next(iter(found.values()))[f"{measure}_all"]
+    everyone = next(iter(by_segment.values()))[f"{measure}_all"]
     return (
         f'<tr><th scope="row">{html.escape(label(variable))}</th>{cells}'
         f"<td>{cell(everyone, variable)}</td></tr>"
@@ -335,17 +337,17 @@ def stability(stable: Stability | MethodComparison) -> str:
         shown = own.select("segment", "size", "jaccard", "jaccard_low", "jaccard_high", "band")
         return paragraph(stable.text) + table_html(shown, caption="Stability over refits")
     row = stable.to_frame().row(0, named=True)
-    said = (
+    sentence = (
         f"Over {number(row['refits'])} refits to resampled customers the segments' mean Jaccard "
         f"coefficient is {number(row['jaccard'])}, that of the least stable "
         f"{number(row['jaccard_least'])}; a refit agrees with it with an adjusted Rand "
         f"index of {number(row['rand'])}."
     )
-    return paragraph(" ".join([said, *getattr(stable, "notes", ())]))
+    return paragraph(" ".join([sentence, *getattr(stable, "notes", ())]))
 
 
-def static(found: Segmentation, profile: Profile, chart: str, note: str) -> str:
+def static(segmentation: Segmentation, profile: Profile, chart: str, note: str) -> str:
     """Write a choice for a page that nobody can click: the sentence, the map, the table."""
     small = f"<p><small>{html.escape(note)}</small></p>"
-    parts = paragraph(found.headline) + chart + sizes(profile) + small
+    parts = paragraph(segmentation.headline) + chart + sizes(profile) + small
     return f'<div class="segkit-static">{parts}</div>'

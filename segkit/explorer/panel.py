@@ -50,7 +50,7 @@ class Choice(Protocol):
 
     settings: Settings
     usable: list[str]
-    found: Any
+    segmentation: Any
     suggestion: Any
 
     def change(
@@ -215,8 +215,8 @@ class Panel:
         except (SegkitError, OSError) as error:
             self.parts["export"].value = _said(str(error), failed=True)
             return
-        said = f"Saved {model.name} and {rows.name} in {model.resolve().parent.name}/."
-        self.parts["export"].value = _said(said)
+        message = f"Saved {model.name} and {rows.name} in {model.resolve().parent.name}/."
+        self.parts["export"].value = _said(message)
         self.code.value = self._explorer.code(model=model.name, assignments=rows.name)
 
     # Shown ---------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class Panel:
         """Say what is going on, or went wrong."""
         bar = "<progress aria-label='Working'></progress> " if busy else ""
         self.status.value = _said(text, failed=failed, bar=bar)
-        ready = self._explorer.found is not None and not busy
+        ready = self._explorer.segmentation is not None and not busy
         self.stop.disabled = not busy
         self.refit.disabled = busy
         for button in (self.assess, self.suggest, self.save):

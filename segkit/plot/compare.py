@@ -51,7 +51,7 @@ def intervals(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show estimates with their intervals, one below the other (a forest plot).
+    """Draw estimates with their intervals, one below the other (a forest plot).
 
     Parameters
     ----------
@@ -165,13 +165,15 @@ def _describe_intervals(
             label=label,
             left_out=left_out,
         )
-    told = "; ".join(
+    estimates = "; ".join(
         f"{', '.join(str(row[k]) for k in keys)} "
         f"{_told(tuple(row[c] for c in columns), in_percent)}"
         for row in data.iter_rows(named=True)
     )
     what = f"{label or words(columns[0])} by {' and '.join(words(k) for k in keys)}"
-    return finish(f"Estimates with intervals of {what}: {told}.", title=title, left_out=left_out)
+    return finish(
+        f"Estimates with intervals of {what}: {estimates}.", title=title, left_out=left_out
+    )
 
 
 def stacked(
@@ -186,7 +188,7 @@ def stacked(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how each category's whole is split into parts, as bars of shares.
+    """Draw the parts of each category's whole as stacked bars.
 
     Parameters
     ----------
@@ -292,7 +294,7 @@ def waterfall(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how steps up and down lead to a total.
+    """Draw a waterfall: steps up and down that lead to a total.
 
     Parameters
     ----------
@@ -374,7 +376,7 @@ def likert(
     title: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how answers spread, each item's bar laid out around its neutral middle.
+    """Draw how answers spread, each item's bar laid out around its neutral middle.
 
     Shares of answers below the scale's middle run to the left of zero, those above to the right;
     a middle answer is halved over zero.
@@ -437,14 +439,14 @@ def likert(
         axes.set_xticks(ticks, [f"{abs(tick) * 100:.0f}%" for tick in ticks])
         head(figure, title)
     below, above = grid[:, :half].sum(axis=1), grid[:, -half:].sum(axis=1)
-    told = [
+    shares = [
         f"{name} {percent(a)} {low}, {percent(b)} {high}"
         for name, a, b in zip(items, below, above, strict=True)
     ]
     start = f"{title.rstrip('.')}. " if title else ""
     ends = f"{steps[0]:g} to {steps[-1]:g}"
     scale = f"those given ({ends})" if answers is None else f"the scale from {ends}"
-    text = f"{start}Answers around the middle of {scale}: {'; '.join(told)}."
+    text = f"{start}Answers around the middle of {scale}: {'; '.join(shares)}."
     return Figure(figure, alt or text, data)
 
 

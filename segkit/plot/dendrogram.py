@@ -116,9 +116,9 @@ def _top(
             order.append(node)
     nodes: dict[int, _Node] = {}
     for x, node in enumerate(order):
-        made = node >= n
-        height = float(linkage[node - n, 2]) if made else 0.0
-        size = int(linkage[node - n, 3]) if made else 1
+        merged = node >= n
+        height = float(linkage[node - n, 2]) if merged else 0.0
+        size = int(linkage[node - n, 3]) if merged else 1
         nodes[node] = _Node(float(x), height, size, int(groups[leaf[node]]))
     feet = [nodes[node] for node in order]
     merges: list[dict[str, float | int]] = []
@@ -190,8 +190,9 @@ def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
 def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    seen = list(dict.fromkeys(foot.group for foot in feet))
+    shown = list(dict.fromkeys(foot.group for foot in feet))
     handles = [
-        Line2D([], [], color=colours[g % len(colours)], linewidth=2.2, label=names[g]) for g in seen
+        Line2D([], [], color=colours[g % len(colours)], linewidth=2.2, label=names[g])
+        for g in shown
     ]
-    legend(axes, handles, [names[g] for g in seen], "from left to right")
+    legend(axes, handles, [names[g] for g in shown], "from left to right")

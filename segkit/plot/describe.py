@@ -38,12 +38,12 @@ def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str
     require_columns(frame.columns, keep, "the frame to draw")
     some = frame.select(keep)
     floats = [name for name in keep if some.schema[name].is_float()]
-    kept = some.with_columns(pl.col(floats).fill_nan(None)).drop_nulls(list(need))
-    if kept.height == 0:
+    rows = some.with_columns(pl.col(floats).fill_nan(None)).drop_nulls(list(need))
+    if rows.height == 0:
         raise DataError(
             f"nothing to draw: {frame.height} rows, none with a value in {', '.join(need)}"
         )
-    return kept
+    return rows
 
 
 def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
@@ -53,8 +53,8 @@ def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
     """
     if column is None:
         return [None]
-    found = frame.get_column(column).unique(maintain_order=True)
-    return (found.sort() if isinstance(found.dtype, pl.Enum) else found).to_list()
+    names = frame.get_column(column).unique(maintain_order=True)
+    return (names.sort() if isinstance(names.dtype, pl.Enum) else names).to_list()
 
 
 def one_each(frame: pl.DataFrame, keys: list[str]) -> None:

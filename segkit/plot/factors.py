@@ -31,7 +31,7 @@ _AGREE, _REFUSE = OKABE_ITO[0], OKABE_ITO[3]
 def scree(
     frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95, title: str = ""
 ) -> Figure:
-    """Show eigenvalues by rank beside those that chance alone gives.
+    """Draw eigenvalues by rank beside those that chance alone gives.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ def scree(
     require_columns(frame.columns, need, "the frame to draw")
     if frame.is_empty():
         raise DataError("nothing to draw: there are no eigenvalues")
-    told = []
+    findings = []
     with canvas(8.4, 3.5, columns=2) as (figure, panels):
         for axes, (kind, name) in zip(panels, _KINDS.items(), strict=True):
             above = _scree_panel(axes, frame, kind, percentile)
             axes.set_title(name, fontsize=10)
-            told.append(f"of the {kind}s, {above} {'lies' if above == 1 else 'lie'} above")
+            findings.append(f"of the {kind}s, {above} {'lies' if above == 1 else 'lie'} above")
         plural = "factor" if n_factors == 1 else "factors"
         none = "No common factor stands out from chance"
-        said = f"{number(n_factors)} {plural} recommended: eigenvalues against chance"
-        head(figure, title or (said if n_factors else none))
+        recommendation = f"{number(n_factors)} {plural} recommended: eigenvalues against chance"
+        head(figure, title or (recommendation if n_factors else none))
     nth = f"{percentile * 100:g}th percentile of chance"
-    alt = f"Scree plot: {f' the {nth}; '.join(told)} it."
+    alt = f"Scree plot: {f' the {nth}; '.join(findings)} it."
     return Figure(figure, alt, frame.select(need))
 
 
@@ -119,7 +119,7 @@ def paths(
     least: float = 0.3,
     title: str = "",
 ) -> Figure:
-    """Show which items hang on which factor, as a path diagram.
+    """Draw the loadings of items on factors as a path diagram.
 
     Parameters
     ----------

@@ -252,7 +252,7 @@ def wrap(text: object, width: int = 26) -> str:
 
 
 def as_percent(percent_: bool | None, column: str) -> bool:
-    """Tell whether a column is written in percent: as told, or by its name."""
+    """Return whether a column is written in percent: as told, or by its name."""
     return is_share(column) if percent_ is None else percent_
 
 

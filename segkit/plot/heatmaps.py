@@ -251,13 +251,13 @@ def loading_map(
         _name_cells(axes, factors, items, 46)
         axes.xaxis.tick_top()
         head(figure, title)
-    told = [
+    strongest = [
         f"{factor} {item} {number(loading)}"
         for factor, item, loading in loadings.iter_rows()
         if abs(loading) >= strong
     ]
     alt = "Heatmap of loadings, blue where people agree, orange where they disagree"
-    return Figure(figure, f"{alt}: {'; '.join(told)}.", frame)
+    return Figure(figure, f"{alt}: {'; '.join(strongest)}.", frame)
 
 
 def _cells(data: pl.DataFrame, across: list[Any], down: list[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def lines(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how a value goes along an ordered axis (time, k, rank).
+    """Draw a value along an ordered axis (time, k, rank) as lines.
 
     Parameters
     ----------

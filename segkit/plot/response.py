@@ -38,7 +38,7 @@ def response(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show how an observed value goes with another, beside what a model says.
+    """Draw observed values against another column, beside what a model predicts.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _describe(
 ) -> str:
     x, y = columns
     shown = data if data.height <= 12 else data[:: max(1, data.height // 8)]
-    told = ", ".join(
+    places = ", ".join(
         f"({write(float(a), in_percent)}, {write(float(b), in_percent)})"
         for a, b in shown.select(x, y).iter_rows()
     )
@@ -122,7 +122,7 @@ def _describe(
     lines += "; line: the model" if line else ""
     return finish(
         f"Points of {labels[1] or words(y)} against {labels[0] or words(x)}, "
-        f"{data.height}{some}: {told}{lines}.",
+        f"{data.height}{some}: {places}{lines}.",
         title=title,
     )
 
@@ -137,7 +137,7 @@ def rootogram(
     x_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Show where a distribution of counts departs from the one expected.
+    """Draw where a distribution of counts departs from the one expected.
 
     Square roots of the expected frequencies are a curve from which bars of the square roots of
     the observed ones hang; a bar that ends above zero means too few rows, one that ends below
@@ -164,10 +164,10 @@ def rootogram(
     2
     """
     data = drawn(frame, [x, observed, expected], [x, observed, expected]).sort(x)
-    at, seen, due = (
+    at, counts, due = (
         data.get_column(c).cast(pl.Float64).to_numpy() for c in (x, observed, expected)
     )
-    root, length = np.sqrt(due), np.sqrt(seen)
+    root, length = np.sqrt(due), np.sqrt(counts)
     with canvas(7.2, 3.8) as (figure, (axes,)):
         axes.bar(at, length, 0.85, root - length, color=OKABE_ITO[5], label="observed, hanging")
         axes.plot(at, root, "o-", color=OKABE_ITO[3], markersize=4, label="expected")
@@ -180,13 +180,13 @@ def rootogram(
         head(figure, title)
     gap = np.abs(root - length)
     worst = int(gap.argmax())
-    told = "; ".join(
-        f"{number(at[k])}: {number(seen[k])} observed, {number(due[k])} expected"
+    first_counts = "; ".join(
+        f"{number(at[k])}: {number(counts[k])} observed, {number(due[k])} expected"
         for k in range(min(5, len(at)))
     )
     sentence = (
-        f"Hanging rootogram of {x_label or words(x)}, {number(len(at))} values. {told}; "
-        f"largest departure at {number(at[worst])}: {number(seen[worst])} observed, "
+        f"Hanging rootogram of {x_label or words(x)}, {number(len(at))} values. {first_counts}; "
+        f"largest departure at {number(at[worst])}: {number(counts[worst])} observed, "
         f"{number(due[worst])} expected."
     )
     return Figure(figure, alt or finish(sentence, title=title), data)

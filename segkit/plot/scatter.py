@@ -124,16 +124,18 @@ def points(
                 note(axes, wrap(row[label], 32), (row[x], row[y]), (6, 4), va="baseline")
             axes.margins(0.12)
         if group:
-            handles, found = axes.get_legend_handles_labels()
-            legend(axes, handles, found, words(group))
+            handles, labels = axes.get_legend_handles_labels()
+            legend(axes, handles, labels, words(group))
         head(figure, title)
     spans = ", ".join(_span(data, c, as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
     names = ""
     if label and data.height <= MOST_NAMED:
         y_percent = as_percent(percent, y)
-        told = (f"{row[label]} {write(float(row[y]), y_percent)}" for row in data.to_dicts())
-        names = f"; {words(y)} of {', '.join(told)}"
+        named_values = (
+            f"{row[label]} {write(float(row[y]), y_percent)}" for row in data.to_dicts()
+        )
+        names = f"; {words(y)} of {', '.join(named_values)}"
     sentence = (
         f"Scatter plot of {y_label or words(y)} against {x_label or words(x)}, "
         f"{data.height:,} points{drawn_of}: {spans}{names}."
@@ -285,7 +287,7 @@ def histograms(
     wide = min(across, len(columns))
     deep = math.ceil(len(columns) / wide)
     size = (max(4.0, 2.7 * wide), 2.1 * deep + 0.3)
-    tables, told = [], []
+    tables, findings = [], []
     with canvas(*size, rows=deep, columns=wide) as (figure, panels):
         for axes in panels[len(columns) :]:
             axes.set_visible(False)
@@ -304,14 +306,16 @@ def histograms(
             number_axis(axes.xaxis, wrap(label, 34) if label else "", in_percent=is_share(name))
             if name not in log:
                 axes.locator_params(axis="x", nbins=4)
-            told.append(
+            findings.append(
                 f"{words(name)} median {write(median, is_share(name))}, {_range(table, name)}"
             )
         figure.supylabel("rows", fontsize=9.5)
         figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
         head(figure, title)
-    more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
-    sentence = f"Histograms of {number(frame.height)} rows: {'; '.join(told[:MOST_NAMED])}{more}."
+    more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
+    sentence = (
+        f"Histograms of {number(frame.height)} rows: {'; '.join(findings[:MOST_NAMED])}{more}."
+    )
     return Figure(figure, alt or finish(sentence, title=title), pl.concat(tables))
 
 

@@ -19,7 +19,7 @@ _BANDS = ((0.5, "dissolved"), (0.6, "doubtful"), (0.75, "pattern"), (0.85, "stab
 
 
 def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
-    """Show over k how far two refits agree, and how well one half predicts the other.
+    """Draw over k how far two refits agree, and how well one half predicts the other.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
         number_axis(axes.yaxis, "Adjusted Rand index (1: the same)")
         axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
         head(figure, title or "How far do solutions agree that rest on different customers?")
-    told = "; ".join(
+    values = "; ".join(
         f"{number(r['rand'])} at k = {r['k']}, split halves {number(r['replication'])}"
         for r in data.to_dicts()
     )
-    text = f"Agreement over the number of segments: adjusted Rand index of two refits {told}."
+    text = f"Agreement over the number of segments: adjusted Rand index of two refits {values}."
     return Figure(figure, text, data)
 
 
@@ -83,7 +83,7 @@ def _direct_labels(axes: Axes, data: pl.DataFrame) -> None:
 
 
 def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
-    """Show each segment's Jaccard coefficient over refits, with Hennig's bands.
+    """Draw each segment's Jaccard coefficient over refits, with Hennig's bands.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     at = np.arange(data.height)[::-1]
     with canvas(7.2, 1.3 + 0.36 * data.height) as (figure, (axes,)):
         _draw_bands(axes)
-        known = data["jaccard"].is_not_null().to_numpy()
-        mean = data["jaccard"].to_numpy()[known]
-        low, high = (data[f"jaccard_{end}"].to_numpy()[known] for end in ("low", "high"))
-        axes.hlines(at[known], low, high, color=OKABE_ITO[0], linewidth=2.2)
-        axes.plot(mean, at[known], linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
-        for place, row in zip(at[~known], data.filter(~pl.Series(known)).to_dicts(), strict=True):
+        judged = data["jaccard"].is_not_null().to_numpy()
+        mean = data["jaccard"].to_numpy()[judged]
+        low, high = (data[f"jaccard_{end}"].to_numpy()[judged] for end in ("low", "high"))
+        axes.hlines(at[judged], low, high, color=OKABE_ITO[0], linewidth=2.2)
+        axes.plot(mean, at[judged], linestyle="", marker="o", markersize=7, color=OKABE_ITO[0])
+        for place, row in zip(at[~judged], data.filter(~pl.Series(judged)).to_dicts(), strict=True):
             note(axes, row["band"], (0.02, place), fontsize=8, color="#4d4d4d")
         names = [f"segment {r['segment']} ({percent(r['share'])})" for r in data.to_dicts()]
         axes.set_yticks(at, labels=names)
@@ -118,7 +118,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         axes.set_xlim(0.0, 1.01)
         number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
         head(figure, title or "Does each segment come out again?")
-    told = "; ".join(
+    values = "; ".join(
         f"segment {r['segment']} {r['band']}"
         if r["jaccard"] is None
         else f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})"
@@ -126,7 +126,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     )
     text = (
         f"Stability of {data.height} segments over bootstrap refits, mean Jaccard coefficient: "
-        f"{told}."
+        f"{values}."
     )
     return Figure(figure, text, data)
 
@@ -150,7 +150,7 @@ def _draw_bands(axes: Axes) -> None:
 
 
 def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
-    """Show how segments split and join as their number grows.
+    """Draw how segments split and join as their number grows.
 
     Parameters
     ----------
@@ -235,23 +235,23 @@ def _node(axes: Axes, row: dict[str, float], place: float) -> None:
 
 
 def _told(segments: pl.DataFrame, ks: list[int]) -> str:
-    known = segments.filter(pl.col("slsa").is_not_null()).sort("slsa", maintain_order=True)
+    stable = segments.filter(pl.col("slsa").is_not_null()).sort("slsa", maintain_order=True)
     start = f"Flow of customers between solutions with {ks[0]} to {ks[-1]} segments"
-    if known.is_empty():
+    if stable.is_empty():
         return f"{start}."
-    low = known.row(0, named=True)
-    pure = known.filter(pl.col("slsa") > 0.95).height
+    low = stable.row(0, named=True)
+    pure = stable.filter(pl.col("slsa") > 0.95).height
     return (
         f"{start}; the segment of the most mixed origin is segment {low['segment']} at k = "
         f"{low['k']} (stability across solutions {number(low['slsa'])}); {pure} of "
-        f"{known.height} come almost wholly from one segment."
+        f"{stable.height} come almost wholly from one segment."
     )
 
 
 def structure_over_k(
     frame: pl.DataFrame, *, verdict: str, threshold: float, title: str = ""
 ) -> Figure:
-    """Show over k how deep the valleys between segments are, and how stable the solutions.
+    """Draw over k how deep the valleys between segments are, and how stable the solutions.
 
     Parameters
     ----------
@@ -313,19 +313,19 @@ def structure_over_k(
             number_axis(axes.xaxis, "Segments (k)")
             axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
         head(figure, title or f"Verdict: {verdict} segments")
-    told = "; ".join(
+    values = "; ".join(
         f"{number(r['valley_z'])} at k = {r['k']} (stability {number(r['stability'])})"
         for r in data.to_dicts()
     )
     text = (
         f"Verdict: {verdict} segments. Shallowest valley between neighbours, in standard errors, "
-        f"against a threshold of {number(threshold)}: {told}."
+        f"against a threshold of {number(threshold)}: {values}."
     )
     return Figure(figure, text, data)
 
 
 def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Figure:
-    """Show each criterion over k in a panel of its own, the k it votes for marked.
+    """Draw each criterion over k in a panel of its own, the k it votes for marked.
 
     Parameters
     ----------
@@ -364,8 +364,10 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
             axes.set_visible(False)
         head(fig, title or f"Dot: where each criterion votes. Dashed: {chosen} segments, in force")
     votes = frame.filter("voted")
-    told = [f"{r['criterion']} votes for {r['k']} ({number(r['value'])})" for r in votes.to_dicts()]
-    text = f"Criteria over the number of segments, {chosen} in force: {'; '.join(told)}."
+    sentences = [
+        f"{r['criterion']} votes for {r['k']} ({number(r['value'])})" for r in votes.to_dicts()
+    ]
+    text = f"Criteria over the number of segments, {chosen} in force: {'; '.join(sentences)}."
     return Figure(fig, text, frame)
 
 

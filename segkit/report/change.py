@@ -41,14 +41,14 @@ def change(summary: Mapping[str, Any], previous: Mapping[str, Any] | None) -> li
     now = {"Headline": summary.get("headline", "")}
     was |= {row["question"]: row["answer"] for row in previous.get("answers", [])}
     now |= {row["question"]: row["answer"] for row in summary.get("answers", [])}
-    asked = [*now, *(question for question in was if question not in now)]
+    questions = [*now, *(question for question in was if question not in now)]
     return [
         {
             "what": question,
             "was": was.get(question, "not asked"),
             "now": now.get(question, "no longer answered"),
         }
-        for question in asked
+        for question in questions
         if was.get(question) != now.get(question)
     ]
 
@@ -86,13 +86,13 @@ def causes(
     by_hand = manifest.get("status") == "interactive" or previous.get("key") == ""
     if by_hand or previous.get("inputs") is None:
         return [_cause("unknown", "not recorded for this run")]
-    found = [
+    reasons = [
         *_of_inputs(manifest["inputs"], previous["inputs"], writers or {}),
         *_of_parameters(manifest["parameters"], previous.get("parameters") or {}),
         *_of_code(manifest, previous),
         *_of_customers(summary.get("rows") or {}, previous.get("rows") or {}),
     ]
-    return sorted(found, key=lambda one: KINDS.index(one["kind"]))
+    return sorted(reasons, key=lambda one: KINDS.index(one["kind"]))
 
 
 def _cause(kind: str, text: str) -> dict[str, str]:
@@ -165,7 +165,7 @@ def _of_customers(now: Mapping[str, Any], was: Mapping[str, Any]) -> Iterable[di
         yield _cause("customers", f"{number(before)} → {number(count)} ({count - before:+,})")
 
 
-def in_words(found: list[dict[str, str]], *, changed: bool = True) -> str:
+def in_words(reasons: list[dict[str, str]], *, changed: bool = True) -> str:
     """Say causes as one sentence; several are not told apart.
 
     Parameters
@@ -185,10 +185,10 @@ def in_words(found: list[dict[str, str]], *, changed: bool = True) -> str:
     'What differs: parameters (seed 0 → 1).'
     """
     texts: dict[str, list[str]] = {}
-    for one in found:
-        kept = texts.setdefault(one["kind"], [])
-        if one["text"] not in kept:
-            kept.append(one["text"])
+    for one in reasons:
+        details = texts.setdefault(one["kind"], [])
+        if one["text"] not in details:
+            details.append(one["text"])
     if not texts:
         none = "none recorded; data, parameters, code and customers are as before"
         return (
@@ -196,5 +196,5 @@ def in_words(found: list[dict[str, str]], *, changed: bool = True) -> str:
         )
     roots = texts.keys() - {"customers", "earlier reports"}
     many = "Causes, not told apart" if len(roots) > 1 else "Cause"
-    parts = ", ".join(f"{kind} ({'; '.join(kept)})" for kind, kept in texts.items())
+    parts = ", ".join(f"{kind} ({'; '.join(details)})" for kind, details in texts.items())
     return f"{many if changed else 'What differs'}: {parts}."

@@ -66,14 +66,14 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
         run["cells"] = [by_stem.get(stem) for stem in sorted(titles)]
     statuses = sorted({row["status"] for run in runs for row in run["rows"]})
     bad = sum(run["tone"] == "poor" for run in runs)
-    said = f"{counted(len(runs), 'run')}, {f'{bad} with a failure' if bad else 'none failed'}"
+    counts = f"{counted(len(runs), 'run')}, {f'{bad} with a failure' if bad else 'none failed'}"
     return {
         "runs": runs,
         "columns": [(stem, titles[stem]) for stem in sorted(titles)],
         "labels": sorted({run["label"] for run in runs}, key=str.casefold),
         "dates": sorted({run["date"] for run in runs}, reverse=True),
         "statuses": statuses,
-        "opening": f"{said}; the latest is of {runs[0]['date']}." if runs else "",
+        "opening": f"{counts}; the latest is of {runs[0]['date']}." if runs else "",
     }
 
 
@@ -166,7 +166,7 @@ def find_runs(out: Path) -> list[dict[str, Any]]:
 
 def find_batches(out: Path) -> list[dict[str, Any]]:
     """Describe every batch of markets below a folder, the latest first."""
-    found = []
+    batches = []
     for path in out.glob(f"*/{BATCH}"):
         record = read_json(path)
         markets = record.get("markets", [])
@@ -180,7 +180,7 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
         notes += [f"{counted(left, 'row')} without a market"] if left else []
         if shared:
             notes.append(f"{counted(shared, 'customer')} in two or more markets, seen in each")
-        found.append(
+        batches.append(
             {
                 "series": record.get("series", path.parent.name),
                 "by": str(record.get("by") or "market"),
@@ -190,7 +190,7 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
                 "bad": bool(bad),
             }
         )
-    return sorted(found, key=lambda batch: str(batch["finished"]), reverse=True)
+    return sorted(batches, key=lambda batch: str(batch["finished"]), reverse=True)
 
 
 def _run(folder: Path) -> dict[str, Any]:
@@ -234,12 +234,12 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the notebooks' summaries say of the data, and the run's own state."""
-    said = [row["summary"] for row in rows]
+    summaries = [row["summary"] for row in rows]
     used = record.get("parameters", {})
     source = Path(str(used["data"])).name if used.get("data") else used.get("source", "")
-    first: list[str] = next((s["period"] for s in said if s.get("period")), [])
+    first: list[str] = next((s["period"] for s in summaries if s.get("period")), [])
     counts: dict[str, int] = next(
-        (s["rows"] for s in said if (s.get("rows") or {}).get("customers")), {}
+        (s["rows"] for s in summaries if (s.get("rows") or {}).get("customers")), {}
     )
     status = record.get("status") or ("done" if all(row["good"] for row in rows) else "")
     tones = {row["tone"] for row in rows}
@@ -251,8 +251,8 @@ def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[st
     return {
         "source": source,
         "period": " to ".join(first),
-        "as_of": next((s["as_of"] for s in said if s.get("as_of")), ""),
-        "quality": next((s["quality"] for s in said if s.get("quality")), None),
+        "as_of": next((s["as_of"] for s in summaries if s.get("as_of")), ""),
+        "quality": next((s["quality"] for s in summaries if s.get("quality")), None),
         "customers": counts.get("customers") or record.get("customers"),
         "state": state,
         "tone": tone,
@@ -262,15 +262,17 @@ def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[st
 
 def _trouble(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     """List what went wrong in a run: its notebooks that failed, or the run as a whole."""
-    found = [
+    problems = [
         {"what": row["title"], "status": row["status"], "why": row["message"], "link": row["link"]}
         for row in rows
         if row["tone"] == "poor"
     ]
     words, tone = WORDS.get(str(record.get("status")), ("", ""))
-    if not found and tone == "poor":
-        found = [{"what": "", "status": words, "why": str(record.get("message") or ""), "link": ""}]
-    return found
+    if not problems and tone == "poor":
+        problems = [
+            {"what": "", "status": words, "why": str(record.get("message") or ""), "link": ""}
+        ]
+    return problems
 
 
 def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -286,11 +288,11 @@ def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
     count = len({tuple(one.values()) for row in fresh for one in row["change"]})
     every = [one for row in fresh for one in row["causes"]]
     why = [one for one in every if one["kind"] != "earlier reports"] or every
-    told = f"{counted(count, 'finding')} changed since" if count else "The same findings as on"
+    finding = f"{counted(count, 'finding')} changed since" if count else "The same findings as on"
     return {
         "count": count,
         "since": since,
-        "text": f"{told} {since}. {in_words(why, changed=bool(count))}",
+        "text": f"{finding} {since}. {in_words(why, changed=bool(count))}",
     }
 
 
@@ -298,15 +300,15 @@ def _writers(
     manifests: Mapping[str, Mapping[str, Any]], listed: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
     """Return, for each name of data and each notebook, the title of the report it comes from."""
-    found = {}
+    titles = {}
     for stem, manifest in manifests.items():
         title = str(manifest.get("title") or listed[stem].get("title", stem))
-        found[stem] = title
+        titles[stem] = title
         for output in manifest.get("outputs", []):
             folder, _, rest = str(output["path"]).partition("/")
             if folder == "data":
-                found[rest.split("/")[0].split(".")[0]] = title
-    return found
+                titles[rest.split("/")[0].split(".")[0]] = title
+    return titles
 
 
 def _row(
@@ -324,7 +326,7 @@ def _row(
     if status == "not run" and finished:
         message += f"; the report shown is of {finished}"
     good = status in GOOD
-    found = causes(manifest, summary, writers) if good else []
+    reasons = causes(manifest, summary, writers) if good else []
     news = change(summary, manifest.get("previous")) if good else []
     return {
         "stem": stem,
@@ -342,8 +344,8 @@ def _row(
         "finished": finished,
         "seconds": manifest.get("seconds", {}).get("execution"),
         "change": news,
-        "causes": found,
-        "why": in_words(found, changed=bool(news)),
+        "causes": reasons,
+        "why": in_words(reasons, changed=bool(news)),
         "compared": when((manifest.get("previous") or {}).get("finished", "")),
     }
 

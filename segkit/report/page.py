@@ -85,14 +85,14 @@ def words(evidence: str) -> str:
     """
     stem, _, name = evidence.rpartition("/")
     stem = re.sub(r"^\d+_", "", stem)
-    said = f"{stem}: {name}" if stem else name
-    said = SHORT.sub(lambda match: match[0].upper(), said.replace("_", " "))
-    return said[:1].upper() + said[1:]
+    text = f"{stem}: {name}" if stem else name
+    text = SHORT.sub(lambda match: match[0].upper(), text.replace("_", " "))
+    return text[:1].upper() + text[1:]
 
 
 def mark_tables(notebook: Any) -> None:
     """Give each output that shows a table or picture an anchor, and its link a full name."""
-    seen = set()
+    marked = set()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             shown = output.get("data", {}).get("text/html", "")
@@ -100,9 +100,9 @@ def mark_tables(notebook: Any) -> None:
             if not match:
                 continue
             name = unquote(match[2])
-            if name not in seen:
+            if name not in marked:
                 output.setdefault("metadata", {})["anchor"] = anchor(name)
-            seen.add(name)
+            marked.add(name)
             output["data"]["text/html"] = LINK.sub(_named, shown)
 
 
@@ -156,7 +156,7 @@ def linked(
 def files(folder: Path) -> list[dict[str, Any]]:
     """List the files of data in a report's folder, as groups, each with a name and a size."""
     groups = []
-    for part, said in MADE_FOR.items():
+    for part, purpose in MADE_FOR.items():
         found = sorted(
             path
             for path in (folder / part).rglob("*")
@@ -172,7 +172,7 @@ def files(folder: Path) -> list[dict[str, Any]]:
             for path in found
         ]
         if rows:
-            groups.append({"title": f"{counted(len(rows), 'file')}: {said}", "rows": rows})
+            groups.append({"title": f"{counted(len(rows), 'file')}: {purpose}", "rows": rows})
     return groups
 
 

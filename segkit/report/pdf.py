@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
 from segkit.errors import RunError, SourceError
-from segkit.report.index import PDF, find_runs
+from segkit.report.index import PDF, find_runs, write_index
 from segkit.writing import aside_of, sweep
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -49,8 +50,6 @@ def write_pdfs(folder: Path) -> list[Path]:
     RunError
         If no Chromium is installed, or it fails.
     """
-    from segkit.report.index import write_index
-
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
     whole = folder.resolve()
@@ -63,15 +62,13 @@ def write_pdfs(folder: Path) -> list[Path]:
             f"no run in {folder} has a finished summary to print: run its notebooks first"
         )
     browser = find_browser()
-    made = [print_page(page, page.parents[1] / PDF, browser) for page in ready]
+    pages = [print_page(page, page.parents[1] / PDF, browser) for page in ready]
     write_index(out)
-    return made
+    return pages
 
 
 def _page(link: str) -> str:
     """Return a link's path from the run's folder: its first part is the run."""
-    from urllib.parse import unquote
-
     return unquote(link.partition("/")[2])
 
 
@@ -83,14 +80,14 @@ def find_browser() -> str:
     RunError
         If there is none, with what can be done.
     """
-    found = [path for name in NAMES if (path := shutil.which(name))]
-    found += [place for place in PLACES if Path(place).is_file()]
-    if not found:
+    browsers = [path for name in NAMES if (path := shutil.which(name))]
+    browsers += [place for place in PLACES if Path(place).is_file()]
+    if not browsers:
         raise RunError(
             "a PDF is printed by Chromium or Chrome, and neither is installed here (looked for "
             f"{', '.join(NAMES)}); install one, or open the summary in any browser and print it"
         )
-    return found[0]
+    return browsers[0]
 
 
 def print_page(page: Path, target: Path, browser: str) -> Path:
@@ -102,14 +99,14 @@ def print_page(page: Path, target: Path, browser: str) -> Path:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         words = [*FLAGS, *root, f"--user-data-dir={profile}", f"--print-to-pdf={aside}"]
         try:
-            told = subprocess.run(
+            output = subprocess.run(
                 [browser, *words, page.resolve().as_uri()],
                 capture_output=True,
                 text=True,
                 timeout=SECONDS,
                 check=False,
             )
-            why = told.stderr.strip().splitlines()[-1:] or [f"exit code {told.returncode}"]
+            why = output.stderr.strip().splitlines()[-1:] or [f"exit code {output.returncode}"]
         except subprocess.TimeoutExpired:
             why = [f"no page within {SECONDS} seconds"]
         except OSError as error:

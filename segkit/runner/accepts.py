@@ -55,8 +55,8 @@ def plain_name(name: str) -> str:
     >>> plain_name('A "shop": #1')
     'A -shop- -1'
     """
-    kept = ODD.sub("-", "".join(letter if letter.isprintable() else "-" for letter in name))
-    return kept.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
+    plain = ODD.sub("-", "".join(letter if letter.isprintable() else "-" for letter in name))
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
 
 
 def _is_date(value: str) -> None:
@@ -172,28 +172,28 @@ class Accepts:
     @property
     def words(self) -> str:
         """All that is accepted, in words."""
-        found = [KINDS[part][0] if part in KINDS else part for part in self.alternatives]
+        meanings = [KINDS[part][0] if part in KINDS else part for part in self.alternatives]
         if self.choices == list(self.alternatives):
-            *first, last = found
-            said = f"{', '.join(first)} or {last}" if first else last
+            *first, last = meanings
+            text = f"{', '.join(first)} or {last}" if first else last
         else:
-            said = ", or ".join(["nothing" if part == "empty" else part for part in found])
+            text = ", or ".join(["nothing" if part == "empty" else part for part in meanings])
         if self.together:
-            said += f"; with {self.together[0]} below {self.together[1]:g}"
-        return said
+            text += f"; with {self.together[0]} below {self.together[1]:g}"
+        return text
 
     def refuse(self, value: Any) -> str | None:
         """Say why a value of the declared type is not accepted; None where it is."""
         why = []
         for part in self.alternatives:
-            told = _refuse(part, value)
-            if told is None:
+            reason = _refuse(part, value)
+            if reason is None:
                 return None
-            why.append(told)
+            why.append(reason)
         close = difflib.get_close_matches(str(value).lower(), self.choices, n=1)
         if close:
             return f"did you mean {close[0]!r}?"
-        return next((told for told in why if told), "")
+        return next((reason for reason in why if reason), "")
 
 
 def _refuse(part: str, value: Any) -> str | None:

@@ -16,11 +16,13 @@ from segkit.intake.privacy import mask_error, path_between
 from segkit.pipeline import LEAST_CUSTOMERS
 from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import Catalog, notebook_folder
+from segkit.runner.execute import all_held
 from segkit.runner.manifest import clean, locked, read_json, write_json
 from segkit.runner.market import Child, job_of
 from segkit.runner.markets import MAPPING, WITHOUT, Division, Market, choose, divide
+from segkit.runner.process import Pool
 from segkit.runner.progress import Progress
-from segkit.runner.run import Request, all_held, carry_out, plan
+from segkit.runner.run import Request, carry_out, plan
 from segkit.runner.state import RECORD, SCHEMA, Journal, State, now, write_bare
 from segkit.runner.stopping import STOPS, stop_code, stop_words
 
@@ -140,12 +142,12 @@ def _state(batch: Batch, division: Division, market: Market) -> State:
         customers=market.customers,
     )
     own = {"source": OWN_DATA, "data": data, "mapping": mapping}
-    asked = batch.whole.asked
+    request = batch.whole.asked
     return plan(
         batch.notebooks,
         catalog=batch.catalog,
-        parameters={**asked["parameters"], **own},
-        texts={name: text for name, text in asked["texts"].items() if name not in own},
+        parameters={**request["parameters"], **own},
+        texts={name: text for name, text in request["texts"].items() if name not in own},
         folder=place,
         force=batch.whole.force,
         timeout=batch.whole.timeout,
@@ -188,7 +190,7 @@ def _run_markets(batch: Batch, division: Division, large: list[Market], journal:
         raise
     finally:  # after Ctrl-C, or an error, the others end, and their threads with them
         pool.shutdown(wait=False, cancel_futures=True)
-        batch.end()
+        batch.pool.close()
         pool.shutdown()
 
 
@@ -196,7 +198,7 @@ def _in_process(batch: Batch, state: State, market: Market, journal: Journal) ->
     journal.begin(market.market)
     batch.progress.note(f"{market.market}  running …")
     began = now()
-    child = batch.take()
+    child = batch.pool.take()
     if batch.stopping:  # it was taken after the others had been ended
         child.end()
     try:
@@ -205,7 +207,7 @@ def _in_process(batch: Batch, state: State, market: Market, journal: Journal) ->
             lambda line: batch.progress.note(f"{market.market}  {line}"),
         )
     finally:
-        batch.give_back(child)
+        batch.pool.give_back(child)
     record = read_json(state.folder / RECORD)
     if record.get("status") == "running" or str(record.get("started", "")) < began:
         status, why = "killed", ended or "its run left no record"
@@ -282,32 +284,10 @@ class Batch:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stopping: bool = False
-    _idle: list[Child] = field(default_factory=list)
-    _active: list[Child] = field(default_factory=list)
+    pool: Pool[Child] = field(init=False)
 
-    def take(self) -> Child:
-        """Return a process for a market."""
-        with self.lock:
-            child = self._idle.pop() if self._idle else Child(self.whole.place)
-            self._active.append(child)
-            return child
-
-    def give_back(self, child: Child) -> None:
-        """Keep a process for the next market, or let it go if it can take none."""
-        with self.lock:
-            self._active.remove(child)
-            if child.usable:
-                self._idle.append(child)
-                return
-        child.close()
-
-    def end(self) -> None:
-        """End every process."""
-        with self.lock:
-            for child in self._active:
-                child.end()
-            while self._idle:
-                self._idle.pop().close()
+    def __post_init__(self) -> None:
+        self.pool = Pool(lambda: Child(self.whole.place))
 
 
 def keep_row(batch: Batch, state: State, market: Market) -> dict[str, Any]:

@@ -65,9 +65,9 @@ class Notebook:
 
     def without(self, reasons: Mapping[str, str]) -> Notebook:
         """Return the notebook without some of the names that it reads, and the reasons."""
-        kept = tuple(name for name in self.reads if name not in reasons)
+        reads = tuple(name for name in self.reads if name not in reasons)
         gone = {name: reasons[name] for name in self.reads if name in reasons}
-        return replace(self, reads=kept, dropped=self.dropped | gone)
+        return replace(self, reads=reads, dropped=self.dropped | gone)
 
 
 def load_notebook(path: Path) -> Notebook:
@@ -128,12 +128,12 @@ def source_of(cell: Mapping[str, Any]) -> str:
 
 
 def _digest(cells: list[dict[str, Any]], meta: Mapping[str, Any]) -> str:
-    kept = [
+    contents = [
         [cell.get("cell_type"), source_of(cell), _tags(cell)]
         for cell in cells
         if INJECTED not in _tags(cell)
     ]
-    return hashlib.sha256(json.dumps([kept, meta], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([contents, meta], sort_keys=True).encode()).hexdigest()
 
 
 def home(start: Path | None = None) -> Path:
@@ -216,12 +216,12 @@ class Catalog:
         kind = PARTIAL.get(source)
         if kind is None:
             return self
-        kept = [notebook for notebook in self.notebooks.values() if kind in notebook.carries]
-        written = {name for notebook in kept for name in notebook.writes}
+        suitable = [notebook for notebook in self.notebooks.values() if kind in notebook.carries]
+        written = {name for notebook in suitable for name in notebook.writes}
         why = "This source holds no purchases by date."
         return Catalog.of(
             notebook.without({name: why for name in notebook.reads if name not in written})
-            for notebook in kept
+            for notebook in suitable
         )
 
     def for_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> Catalog:
@@ -232,14 +232,14 @@ class Catalog:
         settings : mapping
             Notebook to its parameters with their values; for others their defaults count.
         """
-        made = []
+        notebooks = []
         for stem, notebook in self.notebooks.items():
             defaults = {name: each.default for name, each in notebook.parameters.items()}
             values = {**defaults, **settings.get(stem, {})}
             off = {name: by for name, by in notebook.reads_if.items() if not values[by]}
             reasons = {name: f"The parameter {by} is false." for name, by in off.items()}
-            made.append(notebook.without(reasons))
-        return Catalog.of(made)
+            notebooks.append(notebook.without(reasons))
+        return Catalog.of(notebooks)
 
     def writer(self, name: str) -> Notebook:
         """Return the notebook that writes a name."""
@@ -277,7 +277,7 @@ class Catalog:
         stem = Path(word).name.removesuffix(".ipynb")
         if stem in self.notebooks:
             return stem
-        close = [known for known in self.notebooks if known.split("_")[0] == stem]
+        close = [other for other in self.notebooks if other.split("_")[0] == stem]
         if len(close) == 1:
             return close[0]
         raise ParameterError(unknown("notebook", word, self.notebooks))
@@ -423,8 +423,8 @@ def run_name(settings: Mapping[str, Any]) -> str:
 
 def worst_quality(summaries: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
     """Return the worst verdict on the data among summaries, or None if none gives one."""
-    said = [summary["quality"] for summary in summaries if summary.get("quality")]
-    return min(said, key=lambda one: LEVELS.index(one["level"]), default=None)
+    verdicts = [summary["quality"] for summary in summaries if summary.get("quality")]
+    return min(verdicts, key=lambda one: LEVELS.index(one["level"]), default=None)
 
 
 def check_level(level: str) -> str:

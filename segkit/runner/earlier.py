@@ -35,13 +35,13 @@ NAMED = re.compile(r'<title>.*?</title>|<p class="kicker">.*?</p>', re.DOTALL)
 
 def same_series(out: Path, series: str, market: str | None) -> list[Path]:
     """List the folders of the runs of one series and market, the newest first."""
-    found = []
+    runs = []
     for path in out.glob(f"*/{RECORD}"):
         record = read_json(path)
         if record.get("series", record.get("name")) == series and record.get("market") == market:
             day = str(record.get("date") or str(record.get("started", ""))[:10])
-            found.append((day, str(record.get("started", "")), path.parent.name, path.parent))
-    return [item[-1] for item in sorted(found, reverse=True)]
+            runs.append((day, str(record.get("started", "")), path.parent.name, path.parent))
+    return [item[-1] for item in sorted(runs, reverse=True)]
 
 
 def find_earlier(out: Path, label: Label) -> Path | None:
@@ -70,8 +70,8 @@ def take_over(
                 write_whole(target, text)
             else:
                 _link(source / output["path"], target)
-        kept = {**manifest, "reused_from": source.parent.name, "previous": previous}
-        write_json(aside.path / NAME, {**kept, "outputs": list_outputs(aside.path)})
+        record = {**manifest, "reused_from": source.parent.name, "previous": previous}
+        write_json(aside.path / NAME, {**record, "outputs": list_outputs(aside.path)})
         aside.commit()
     finally:
         aside.discard()
@@ -138,18 +138,18 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
         record = read_json(path)
         kinds.add((str(record.get("series", record.get("name"))), record.get("market")))
     roots = {private_root(Path.cwd()).resolve()}.union(*map(roots_of, out.glob("*/")))
-    found = []
+    decisions = []
     for series, market in sorted(kinds, key=str):
         runs = same_series(out, series, market)
         good = next((run for run in runs if _is_good(run)), None)
         for place, run in enumerate(runs):
-            found.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
-    gone = [one.folder for one in found if one.gone]
+            decisions.append(_decide(run, place, keep, newest_good=run == good, rehearse=rehearse))
+    gone = [one.folder for one in decisions if one.gone]
     private: Counter[Path] = sum((free_with(root, gone) for root in roots), Counter())
     if not rehearse:
         for root in roots:
             settle_private(root)
-    return [replace(one, freed=one.freed + private[one.folder]) for one in found]
+    return [replace(one, freed=one.freed + private[one.folder]) for one in decisions]
 
 
 def _is_good(run: Path) -> bool:

@@ -32,26 +32,45 @@ GATES = (errors.DataError, errors.SourceError, errors.MappingError)
 _RENDERING = threading.Lock()  # nbconvert keeps one exporter; matplotlib is not in this process
 
 
+def all_held(state: State) -> bool:
+    """Return whether nothing has to be run; if so, every notebook's end is noted."""
+    ends: dict[str, NotebookEnd] = {}
+    for stem in state.order:
+        stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
+        if stopped:
+            ends[stem] = NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
+            continue
+        old = read_json(state.folder / stem / NAME)
+        if old.get("status") not in ("done", "gate"):
+            return False
+        inputs, key = key_now(state, state.catalog.notebooks[stem])
+        if not holds(state.folder / stem, old, inputs, key, also_gate=True):
+            return False
+        ends[stem] = settled(stem, old)
+    state.ends = ends
+    return True
+
+
 def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
     """Give a notebook its turn: leave it, use it again, or execute it and put it in place."""
     stem = notebook.stem
     state.progress.begin(number, len(state.order), stem)
     if state.journal:
         state.journal.begin(stem)
-    seen: dict[str, Any] = {}
+    usage: dict[str, Any] = {}
     try:
-        end, detail = _turn(state, notebook, seen)
+        end, detail = _turn(state, notebook, usage)
     except OSError as error:
         where = f" ({Path(str(error.filename)).name})" if error.filename else ""
         end = NotebookEnd(stem, "failed", f"could not be kept: {error.strerror or error}{where}")
         detail = ""
     state.progress.end(stem, end.status, end.message or detail)
     if state.journal:
-        state.journal.end(stem, end.status, message=end.message, **seen)
+        state.journal.end(stem, end.status, message=end.message, **usage)
     return end
 
 
-def _turn(state: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[NotebookEnd, str]:
+def _turn(state: State, notebook: Notebook, usage: dict[str, Any]) -> tuple[NotebookEnd, str]:
     stem = notebook.stem
     stopped = [s for s in state.catalog.upstream(stem) if not state.ends[s].good]
     if stopped:
@@ -77,7 +96,7 @@ def _turn(state: State, notebook: Notebook, seen: dict[str, Any]) -> tuple[Noteb
         aside.discard()
         settle_private(_root(state, stem), state.folder)
     message = str((manifest["error"] or {}).get("message", ""))
-    seen |= {"seconds": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
+    usage |= {"seconds": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
     peak = manifest["peak_memory_bytes"] / 2**20
     detail = f"report {manifest['seconds']['rendering']:.1f} s, peak {peak:,.0f} MiB"
     return NotebookEnd(stem, manifest["status"], message), detail
@@ -102,7 +121,7 @@ def holds(
     *,
     also_gate: bool = False,
 ) -> bool:
-    """Tell whether a notebook's folder is what running it now would give.
+    """Return whether a notebook's folder is what running it now would give.
 
     Data that cannot carry an analysis cannot the next time either; a notebook that failed in
     another way, or was killed, never holds.
@@ -235,9 +254,9 @@ def previous(folder: Path | None) -> dict[str, Any] | None:
     old = read_json(folder / NAME)
     if old.get("status") in ("done", "interactive"):
         summary = read_json(folder / "summary.json")
-        kept = ("finished", "key", "parameters", "inputs", "versions", "notebook_digest")
+        names = ("finished", "key", "parameters", "inputs", "versions", "notebook_digest")
         return {
-            **{name: old.get(name) for name in kept},
+            **{name: old.get(name) for name in names},
             "headline": summary.get("headline", ""),
             "answers": summary.get("answers", []),
             "rows": summary.get("rows", {}),

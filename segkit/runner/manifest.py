@@ -49,8 +49,8 @@ def file_digest(path: Path) -> str:
         for file in sorted(item for item in path.rglob("*") if item.is_file()):
             digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\0".encode())
         return digest.hexdigest()
-    known = path.stat()
-    return _digest_of(path, known.st_ino, known.st_size, known.st_mtime_ns)
+    status = path.stat()
+    return _digest_of(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
@@ -63,14 +63,14 @@ def _digest_of(path: Path, *_: int) -> str:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on, segkit's own source included."""
-    found = {"segkit": segkit.__version__, "segkit source": _source_digest()[:12]}
-    found["python"] = platform.python_version()
+    numbers = {"segkit": segkit.__version__, "segkit source": _source_digest()[:12]}
+    numbers["python"] = platform.python_version()
     for library in LIBRARIES:
         try:
-            found[library] = importlib.metadata.version(library)
+            numbers[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def _source_digest() -> str:
@@ -116,21 +116,21 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
         If a file is not there. An address such as ``sqlite:///shop.db`` cannot be hashed and
         counts as always new.
     """
-    found = {}
+    digests = {}
     for name in PATHS:
         value = str(parameters.get(name, ""))
         if not value:
             continue
         path = folder / value
         if path.exists():
-            found[f"{name} file"] = f"{file_digest(path)} {path.resolve().name}"
+            digests[f"{name} file"] = f"{file_digest(path)} {path.resolve().name}"
             if name.endswith("mapping"):
-                found |= _files_of_mapping(path)
+                digests |= _files_of_mapping(path)
         elif "://" in value:
-            found[f"{name} address"] = "not hashed"
+            digests[f"{name} address"] = "not hashed"
         else:
             raise SourceError(f"the {name} file {value!r} is not there (looked in {folder})")
-    return found
+    return digests
 
 
 def _files_of_mapping(path: Path) -> dict[str, str]:
@@ -141,15 +141,15 @@ def _files_of_mapping(path: Path) -> dict[str, str]:
         raise MappingError(f"{path.name} is not a valid TOML file: {error}") from error
     except IsADirectoryError as error:
         raise MappingError(f"expected a mapping file (TOML), got the folder {path}") from error
-    found = {}
+    digests = {}
     while waiting:
         table = waiting.pop()
         waiting += [value for value in table.values() if isinstance(value, dict)]
         for name in ("file", "database", "erase_file"):
             value = table.get(name)
             if isinstance(value, str) and (path.parent / value).exists():
-                found[f"{name} {value}"] = file_digest(path.parent / value)
-    return found
+                digests[f"{name} {value}"] = file_digest(path.parent / value)
+    return digests
 
 
 def list_outputs(folder: Path, skip: Iterable[str] = (NAME,)) -> list[dict[str, Any]]:
@@ -167,7 +167,7 @@ def list_outputs(folder: Path, skip: Iterable[str] = (NAME,)) -> list[dict[str, 
 
 
 def intact(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Tell whether every output that a manifest lists is there, unchanged."""
+    """Return whether every output that a manifest lists is there, unchanged."""
     for output in manifest.get("outputs", []):
         file = folder / output["path"]
         if not file.is_file() or file.stat().st_size != output["bytes"]:
@@ -231,7 +231,7 @@ def locked(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
 
 
 def held(run_folder: Path) -> bool:
-    """Tell whether a process is writing to a run's folder now."""
+    """Return whether a process is writing to a run's folder now."""
     try:
         handle = os.open(run_folder / WORK / "lock", os.O_RDWR)
     except OSError:
@@ -302,26 +302,28 @@ def clean(run_folder: Path) -> list[str]:
     list of str
         One sentence for each thing done.
     """
-    said = []
+    sentences = []
     for path in sorted((run_folder / WORK).glob("*.old.*")):
         target = run_folder / path.name.split(".old.")[0]
         if not target.exists():
             path.rename(target)
-            said.append(f"put back {target.name}, which a killed run was replacing")
+            sentences.append(f"put back {target.name}, which a killed run was replacing")
         else:
             shutil.rmtree(path, ignore_errors=True)
     for path in sorted((run_folder / WORK).glob("*.new.*")):
         if path.is_dir() and _abandoned(path):
             shutil.rmtree(path, ignore_errors=True)
             _lock_file(path).unlink(missing_ok=True)
-            said.append(f"removed a half-written {path.name.split('.new.')[0]} of a killed run")
+            sentences.append(
+                f"removed a half-written {path.name.split('.new.')[0]} of a killed run"
+            )
     for file in sorted((run_folder / WORK).glob("*.new.*.lock")):  # killed before its folder was
         path = file.with_suffix("")
         if not path.exists() and _abandoned(path):
             file.unlink(missing_ok=True)
     for left in (*run_folder.glob(".*.new"), *run_folder.glob("[!.]*/.*.new")):
         left.unlink(missing_ok=True)  # JSON or a page, killed before it stood in its place
-    return said
+    return sentences
 
 
 def _abandoned(path: Path) -> bool:

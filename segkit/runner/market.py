@@ -7,12 +7,10 @@ the batch that started it goes, it goes, and its notebooks' processes with it.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
 import queue
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,7 +22,7 @@ from typing import Any
 from segkit.errors import SegkitError
 from segkit.intake.privacy import mask_error
 from segkit.runner.catalog import Catalog
-from segkit.runner.process import Pool, died
+from segkit.runner.process import LineProcess, NotebookPool, died
 from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State, write_bare
 
@@ -51,15 +49,15 @@ def main() -> None:
     """Carry out jobs as they come; tell how each ended."""
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    pool: Pool | None = None
+    pool: NotebookPool | None = None
     while True:
         job = json.loads(jobs.get())
-        pool = pool or Pool(Path(job["folder"]))
+        pool = pool or NotebookPool(Path(job["folder"]))
         _carry_out(job, pool)
         print(ENDED, flush=True)  # noqa: T201 - the agreed channel
 
 
-def _carry_out(job: dict[str, Any], pool: Pool) -> None:
+def _carry_out(job: dict[str, Any], pool: NotebookPool) -> None:
     label = Label(**job["label"])
     place = Path(job["folder"])
     try:
@@ -89,7 +87,7 @@ def _listen(jobs: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-class Child:
+class Child(LineProcess):
     """A process that carries out markets' runs, one after the other.
 
     Parameters
@@ -99,57 +97,29 @@ class Child:
     """
 
     def __init__(self, cwd: Path) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by wait
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "segkit.runner.market"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=cwd,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the batch alone, which then ends it
-        )
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can take another market."""
-        return self._process.poll() is None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
+        super().__init__("segkit.runner.market", cwd=cwd, errors=self._errors)
 
     def carry_out(self, job: Mapping[str, Any], on_line: Callable[[str], None]) -> str:
-        """Hand over a market's job (see `segkit.runner.market.job_of`), and pass on what is told.
+        """Hand over a market's job (see `job_of`), and pass on the lines that come back.
 
         Returns
         -------
         str
             In words how the process ended; empty if it waits for the next job.
         """
-        assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
-        assert self._process.stdout is not None  # noqa: S101
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-        for line in self._process.stdout:
+        for line in self.answers(job):
             if line.rstrip("\n") == ENDED:
                 return ""
             on_line(line.rstrip("\n"))
         code = self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        return died("market's process", code) + (f": {said[-1]}" if said else "")
-
-    def end(self) -> None:
-        """End the process; those that it started see it go, and go too."""
-        if self._process.poll() is None:
-            self._process.kill()
+        words = self._errors.read().decode(errors="replace").strip().splitlines()
+        return died("market's process", code) + (f": {words[-1]}" if words else "")
 
     def close(self) -> None:
         """Let the process go: its input ends."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self._process.wait()
+        super().close()
         self._errors.close()
 
 

@@ -135,8 +135,8 @@ def divide(
     def lay_out(aside: Path) -> None:
         division = _divide(settings, by, place, aside, root / "parts", wanted)
         laid_out = [one.slug for one in choose(division.markets, wanted)]
-        told = {name: value for name, value in asdict(division).items() if name != "parts"}
-        record = {"key": key, "division": told, "laid_out": laid_out}
+        content = {name: value for name, value in asdict(division).items() if name != "parts"}
+        record = {"key": key, "division": content, "laid_out": laid_out}
         write_json(aside / RECORD, {**record, "outputs": list_outputs(aside)})
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,10 +148,10 @@ def divide(
 
 
 def _read_division(parts: Path) -> Division:
-    told = read_json(parts / RECORD)["division"]
-    markets = tuple(Market(**item) for item in told.pop("markets"))
+    content = read_json(parts / RECORD)["division"]
+    markets = tuple(Market(**item) for item in content.pop("markets"))
     return Division(
-        **{**told, "other_tables": tuple(told["other_tables"])}, markets=markets, parts=parts
+        **{**content, "other_tables": tuple(content["other_tables"])}, markets=markets, parts=parts
     )
 
 
@@ -164,11 +164,11 @@ def choose(markets: Iterable[Market], wanted: Iterable[str]) -> list[Market]:
         If there is no such market.
     """
     listed, words = list(markets), list(wanted)
-    known = {name: market for market in listed for name in (market.slug, market.market)}
+    by_name = {name: market for market in listed for name in (market.slug, market.market)}
     for name in words:
-        if name not in known:
-            raise ParameterError(f"--markets: {unknown('market', name, sorted(known))}")
-    slugs = {known[name].slug for name in words}
+        if name not in by_name:
+            raise ParameterError(f"--markets: {unknown('market', name, sorted(by_name))}")
+    slugs = {by_name[name].slug for name in words}
     return [market for market in listed if not words or market.slug in slugs]
 
 
@@ -241,14 +241,14 @@ def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
 
 def _mapped(raw: Map[str, pl.DataFrame], mapping: Mapping, by: str) -> dict[str, pl.DataFrame]:
     """Keep of the raw tables the mapped columns and the market's; a survey's items are mapped."""
-    kept = {}
+    tables = {}
     for table, frame in raw.items():
         part = mapping.tables.get(table)
         named = set() if part is None else set(part.columns.values())
         whole = part is None or table == "survey"
         wanted = {*named, by} if table == "orders" else named
-        kept[table] = frame if whole else frame.select(n for n in frame.columns if n in wanted)
-    return kept
+        tables[table] = frame if whole else frame.select(n for n in frame.columns if n in wanted)
+    return tables
 
 
 def _told(table: str, rows: int, without: int) -> str:
@@ -272,13 +272,13 @@ def gathered(
     """
     data, path = (str(settings.get(name, "")) for name in ("data", "mapping"))
     source = load_raw(str(settings.get("source", "")), place / data if data else None, settings)
-    found = gather(source, place / path if path else None)
-    mapping, asked = settle_mapping(found.raw, found.given)
-    blocking = [question for question in asked if question.severity == "block"]
+    gathering = gather(source, place / path if path else None)
+    mapping, questions = settle_mapping(gathering.raw, gathering.given)
+    blocking = [question for question in questions if question.severity == "block"]
     if blocking:
         answers = "; ".join(f"{q.finding} Answer with: {q.answer}" for q in blocking)
         raise DataError(f"the data gate is shut; {answers} (in a mapping file)")
-    return found.raw, mapping, found.base
+    return gathering.raw, mapping, gathering.base
 
 
 class Cut:
@@ -332,15 +332,15 @@ class Cut:
 
     def others(self) -> list[tuple[str, int, int]]:
         """List each further table, its rows, and those of nobody who bought (-1: goes whole)."""
-        told = []
+        tables = []
         for table, frame in self._raw.items():
             if table in self._followers:
                 bought = self._buyers["customer_id"].unique().implode()
-                found = self._followers[table].is_in(bought).fill_null(value=False)
-                told.append((table, frame.height, frame.height - int(found.sum())))
+                of_buyers = self._followers[table].is_in(bought).fill_null(value=False)
+                tables.append((table, frame.height, frame.height - int(of_buyers.sum())))
             elif table != "orders":
-                told.append((table, frame.height, -1))
-        return told
+                tables.append((table, frame.height, -1))
+        return tables
 
     def write(self, market: str | None, folder: Path, slug: str) -> int:
         """Write a market's tables, and beside them the rows of the whole that its orders are.
@@ -382,10 +382,10 @@ def slugs(markets: Iterable[str]) -> dict[str, str]:
     """
     listed = list(markets)
     plain = {market: _plain(market) for market in listed}
-    seen = Counter(plain.values())
+    counts = Counter(plain.values())
     return {
         market: slug
-        if slug and seen[slug] == 1 and not RESERVED.fullmatch(slug)
+        if slug and counts[slug] == 1 and not RESERVED.fullmatch(slug)
         else f"{slug or 'market'}-{hashlib.sha256(market.encode()).hexdigest()[:6]}"
         for market, slug in plain.items()
     }

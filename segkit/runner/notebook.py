@@ -101,8 +101,8 @@ class NotebookRun:
         self.data = self._path_of("data")
         self.mapping = self._path_of("mapping")
         text = str(context.settings.get("as_of", ""))
-        said = inherited["as_of"]
-        inherited_day = date.fromisoformat(said) if said else None
+        day = inherited["as_of"]
+        inherited_day = date.fromisoformat(day) if day else None
         try:
             self.as_of = date.fromisoformat(text) if text else inherited_day
         except ValueError as error:
@@ -125,7 +125,7 @@ class NotebookRun:
     # Reading -------------------------------------------------------------------------------
 
     def has(self, name: str) -> bool:
-        """Tell whether a name that this notebook reads was written, not left out upstream."""
+        """Return whether a name that this notebook reads was written, not left out upstream."""
         if name not in self._context.reads and name not in self._context.absent:
             names = [*self._context.reads, *self._context.absent]
             raise RunError(unknown("name among this notebook's reads", name, names))
@@ -392,19 +392,19 @@ def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict
     (['an…@…', 'Bob'], ['email'], {'who': 1})
     """
     left_out = personal_columns(frame.columns)
-    kept = frame.drop(left_out)
+    shown = frame.drop(left_out)
     masked: dict[str, int] = {}
-    for name, kind in kept.schema.items():
+    for name, kind in shown.schema.items():
         if kind not in (pl.String, pl.Categorical, pl.Enum):
             continue
-        cells, count = mask_column(kept[name].cast(pl.String))
+        cells, count = mask_column(shown[name].cast(pl.String))
         if count:
-            kept, masked[name] = kept.with_columns(cells.alias(name)), count
-    named = {name: mask_text(name) for name in kept.columns}
+            shown, masked[name] = shown.with_columns(cells.alias(name)), count
+    named = {name: mask_text(name) for name in shown.columns}
     renamed = {name: new for name, new in named.items() if new != name}
     if renamed and len(set(named.values())) == len(named):
-        kept = kept.rename(renamed)
-    return kept, left_out, masked
+        shown = shown.rename(renamed)
+    return shown, left_out, masked
 
 
 def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, str]:
@@ -424,8 +424,8 @@ def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, 
         )
     if personal:
         return frame, ""
-    kept, dropped, masked = without_personal(frame)
-    if frame.width and not kept.width:
+    shown, dropped, masked = without_personal(frame)
+    if frame.width and not shown.width:
         raise RunError(f"table {name!r} holds nothing but personal columns: {', '.join(dropped)}")
     notes = []
     if dropped:
@@ -434,8 +434,8 @@ def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, 
         cells = sum(masked.values())
         where = ", ".join(map(mask_text, masked))
         notes.append(f"{counted(cells, 'cell')} with personal data masked, in {where}.")
-    said = html.escape(" ".join(notes))
-    return kept, f"<p><small>{said}</small></p>" if notes else ""
+    text = html.escape(" ".join(notes))
+    return shown, f"<p><small>{text}</small></p>" if notes else ""
 
 
 def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
@@ -462,8 +462,8 @@ def guard_displays(*, personal: bool) -> None:
 
     def written(what: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 - IPython's terms
         text = isinstance(what, Result)
-        kept = mask_text(what.text) if text else fit_to_show(what, "", personal=False)[0]
-        printer.text(str(kept))
+        shown = mask_text(what.text) if text else fit_to_show(what, "", personal=False)[0]
+        printer.text(str(shown))
 
     for kind in (pl.DataFrame, Result):
         shell.display_formatter.formatters["text/html"].for_type(kind, as_html)

@@ -138,7 +138,7 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
 
 
 def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
-    """Tell whether what lies there was made with these parameters, from these files as they are."""
+    """Return whether a folder was made with these parameters, from these files as they are."""
     manifest = read_json(folder / NAME)
     used, read = manifest.get("parameters", {}), manifest.get("inputs", {})
     values = (name for name in settings if name in used and name not in PATHS)

@@ -168,18 +168,20 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
     except SyntaxError as error:
         raise ParameterError(f"{where}: line {error.lineno} is not Python: {error.msg}") from error
     comments = _comments(source)
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     before = 0
     for node in tree.body:
         last = node.end_lineno or 0
         within = _joined(comments, node.lineno, last)
         above = _joined(comments, before + 1, node.lineno - 1)
-        said = above if BRACKETS.search(above) and not BRACKETS.search(within) else within or above
-        made, before = _parameter(node, said, where), last
-        if made.name in found:
-            raise ParameterError(f"{where}: parameter {made.name!r} is declared twice")
-        found[made.name] = made
-    return found
+        comment = (
+            above if BRACKETS.search(above) and not BRACKETS.search(within) else within or above
+        )
+        parameter, before = _parameter(node, comment, where), last
+        if parameter.name in parameters:
+            raise ParameterError(f"{where}: parameter {parameter.name!r} is declared twice")
+        parameters[parameter.name] = parameter
+    return parameters
 
 
 def _joined(comments: Mapping[int, str], first: int, last: int) -> str:
@@ -254,10 +256,10 @@ def settle(
         If no notebook declares a name, or a value has the wrong type or is not accepted.
     """
     words = dict(texts or {})
-    known = sorted({name for parameters in declared.values() for name in parameters})
+    names = sorted({name for parameters in declared.values() for name in parameters})
     for name in [*given, *words]:
-        if name not in known:
-            raise ParameterError(unknown("parameter", name, known))
+        if name not in names:
+            raise ParameterError(unknown("parameter", name, names))
     settled: dict[str, dict[str, Any]] = {}
     for notebook, parameters in declared.items():
         mine = {name: parameters[name].check(given[name]) for name in given if name in parameters}
@@ -334,12 +336,12 @@ def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
     >>> split_pairs(["seed=7", "name=a=b"])
     {'seed': '7', 'name': 'a=b'}
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise ParameterError(f"expected key=value, got {pair!r}")
-        if name.strip() in found:
+        if name.strip() in values:
             raise ParameterError(f"parameter {name.strip()!r} is given twice")
-        found[name.strip()] = value
-    return found
+        values[name.strip()] = value
+    return values

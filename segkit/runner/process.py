@@ -18,9 +18,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Generic, TypeVar
 
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.manifest import make_scratch, read_json, remove_scratch, write_json
@@ -31,7 +31,143 @@ LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a f
 Event = Callable[[Mapping[str, int]], None]
 
 
-class Worker:
+class LineProcess:
+    """A Python process that takes jobs on standard input, one line each, and answers in lines.
+
+    Parameters
+    ----------
+    module : str
+        Run as ``python -m module``.
+    *words : str
+        Its arguments.
+    cwd : pathlib.Path
+        Its working folder.
+    errors : binary file
+        Takes its standard error.
+    environment : dict of str to str, optional
+        All its variables; those of this process by default.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *words: str,
+        cwd: Path,
+        errors: IO[bytes],
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=cwd,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.poll() is None
+
+    def answers(self, job: Mapping[str, Any]) -> Iterator[str]:
+        """Hand over a job, and yield the lines that come back until the process ends."""
+        assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
+        assert self._process.stdout is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        yield from iter(self._process.stdout.readline, "")  # the pipe stays open for the next job
+
+    def end(self) -> None:
+        """End the process; those that it started see it go, and go too."""
+        if self.usable:
+            self._process.kill()
+
+    def close(self) -> None:
+        """Let the process go: its input ends."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process.wait()
+
+
+P = TypeVar("P", bound=LineProcess)
+
+
+class Pool(Generic[P]):
+    """Processes that are kept for the next job: what they import takes longer than many a job.
+
+    Parameters
+    ----------
+    make : callable
+        Starts a process.
+    """
+
+    def __init__(self, make: Callable[[], P]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._idle: list[P] = []
+        self._active: list[P] = []
+
+    def take(self) -> P:
+        """Return a process for a job."""
+        with self._lock:
+            process = self._idle.pop() if self._idle else self._make()
+            self._active.append(process)
+            return process
+
+    def give_back(self, process: P) -> None:
+        """Keep a process for the next job, or close it if it can take none."""
+        with self._lock:
+            self._active.remove(process)
+            if process.usable:
+                self._idle.append(process)
+                return
+        process.close()
+
+    def stop(self) -> None:
+        """End the processes that are at work; who waits for them is told that they were killed."""
+        with self._lock:
+            for process in self._active:
+                process.end()
+
+    def close(self) -> None:
+        """End every process."""
+        self.stop()
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+
+class NotebookPool(Pool["Worker"]):
+    """Processes that execute notebooks, of a run or of several runs that follow one another.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+        Where relative paths start.
+    warm : bool
+        Whether kernels are forked from a process that has imported what they need, where the
+        system allows it; that process takes some seconds to come.
+    """
+
+    def __init__(self, place: Path, *, warm: bool = False) -> None:
+        self._nursery = Nursery(place) if warm and POSSIBLE else None
+        super().__init__(lambda: Worker(place, self._nursery.address if self._nursery else ""))
+
+    def close(self) -> None:
+        """End every process."""
+        super().close()
+        if self._nursery:
+            self._nursery.close()
+
+
+class Worker(LineProcess):
     """A process that executes notebooks one after the other, each in a kernel of its own.
 
     Parameters
@@ -47,23 +183,20 @@ class Worker:
         self.folder = make_scratch()
         self._kernel = 0
         self._late = False
-        environment = {CONTEXT: str(self.folder / "context.json"), ADDRESS: nursery}
+        variables = {CONTEXT: str(self.folder / "context.json"), ADDRESS: nursery}
         with (self.folder / "stderr.txt").open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "segkit.runner.process", str(self.folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+            super().__init__(
+                "segkit.runner.process",
+                str(self.folder),
                 cwd=cwd,
-                env=kernel_environment(**environment),
-                text=True,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
+                errors=errors,
+                environment=kernel_environment(**variables),
             )
 
     @property
     def usable(self) -> bool:
         """Whether it can take another notebook: it lives, and nothing went wrong."""
-        return self._process.poll() is None and not self._late
+        return super().usable and not self._late
 
     @property
     def executed(self) -> Path:
@@ -108,19 +241,14 @@ class Worker:
         timer = threading.Timer(timeout, self._too_late) if timeout else None
         if timer:
             timer.start()
-        cell = self._talk(json.dumps(job), on_event or (lambda _: None))
+        cell = self._talk(job, on_event or (lambda _: None))
         if timer:
             timer.cancel()
         return self._outcome(cell, timeout)
 
-    def _talk(self, job: str, on_event: Event) -> int:
-        assert self._process.stdin is not None  # noqa: S101 - opened as pipes above
-        assert self._process.stdout is not None  # noqa: S101
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(job + "\n")
-            self._process.stdin.flush()
+    def _talk(self, job: Mapping[str, Any], on_event: Event) -> int:
         cell = 0
-        for line in self._process.stdout:
+        for line in self.answers(job):
             try:
                 event = json.loads(line)
             except ValueError:
@@ -171,11 +299,7 @@ class Worker:
     def close(self) -> None:
         """End the process and remove its folder."""
         self.end()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self._process.wait()
+        super().close()
         remove_scratch(self.folder)
 
 
@@ -400,62 +524,6 @@ def _cells_seconds(executed: Path) -> float:
     cells = read_json(executed).get("cells", [])
     took = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
     return round(sum(took), 2)
-
-
-class Pool:
-    """Worker processes of a run, or of several runs that follow one another.
-
-    What they import takes longer than many a notebook; kept, they import it once.
-
-    Parameters
-    ----------
-    place : pathlib.Path
-        Where relative paths start.
-    warm : bool
-        Whether kernels are forked from a process that has imported what they need, where the
-        system allows it; that process takes some seconds to come.
-    """
-
-    def __init__(self, place: Path, *, warm: bool = False) -> None:
-        self._place = place
-        self._nursery = Nursery(place) if warm and POSSIBLE else None
-        self._lock = threading.Lock()
-        self._idle: list[Worker] = []
-        self._active: list[Worker] = []
-
-    def take(self) -> Worker:
-        """Return a process for a notebook."""
-        with self._lock:
-            worker = self._idle.pop() if self._idle else self._new()
-            self._active.append(worker)
-            return worker
-
-    def _new(self) -> Worker:
-        return Worker(self._place, self._nursery.address if self._nursery else "")
-
-    def give_back(self, worker: Worker) -> None:
-        """Keep a process for the next notebook, or close it if it can take none."""
-        with self._lock:
-            self._active.remove(worker)
-            if worker.usable:
-                self._idle.append(worker)
-                return
-        worker.close()
-
-    def stop(self) -> None:
-        """End the processes that are at work; who waits for them is told that they were killed."""
-        with self._lock:
-            for worker in self._active:
-                worker.end()
-
-    def close(self) -> None:
-        """End every process."""
-        self.stop()
-        with self._lock:
-            while self._idle:
-                self._idle.pop().close()
-        if self._nursery:
-            self._nursery.close()
 
 
 def import_nbformat() -> None:

@@ -87,8 +87,8 @@ class Progress:
     def _redraw(self) -> None:
         if self._live and self._turns:
             now = time.monotonic()
-            told = [f"{t.label}  {t.what}, {now - t.started:.0f} s" for t in self._turns.values()]
-            self._write(CLEAR + " · ".join(told))
+            labels = [f"{t.label}  {t.what}, {now - t.started:.0f} s" for t in self._turns.values()]
+            self._write(CLEAR + " · ".join(labels))
 
     def _write(self, text: str) -> None:
         if not self._quiet:

@@ -13,16 +13,15 @@ from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.accepts import OWN_DATA, SOURCES
 from segkit.runner.catalog import Catalog, notebook_folder, run_name
 from segkit.runner.earlier import find_earlier
-from segkit.runner.execute import go_through, holds, key_now, settled
-from segkit.runner.manifest import NAME, clean, data_inputs, locked, read_json
+from segkit.runner.execute import all_held, go_through
+from segkit.runner.manifest import clean, data_inputs, locked, read_json
 from segkit.runner.parameters import Parameter, settle
-from segkit.runner.process import Pool
+from segkit.runner.process import NotebookPool
 from segkit.runner.progress import Progress
 from segkit.runner.state import (
     RECORD,
     Journal,
     Label,
-    NotebookEnd,
     RunEnd,
     State,
     end_of,
@@ -192,17 +191,17 @@ def carry_out(
         before = read_json(state.folder / RECORD).get("status")
         state.journal = Journal(state.folder, state.folder.name, "notebooks", len(state.order))
         try:
-            held = not state.force and all_held(state)
-            if not held:
+            unchanged = not state.force and all_held(state)
+            if not unchanged:
                 write_record(state, "running")
                 with state.report.renderer_imported() if state.report else nullcontext():
                     _go_through(state, jobs)
-            for number, stem in enumerate(state.order if held else (), 1):
+            for number, stem in enumerate(state.order if unchanged else (), 1):
                 state.progress.begin(number, len(state.order), stem)
                 end = state.ends[stem]
                 state.progress.end(stem, end.status, end.message or "nothing has changed")
                 state.journal.end(stem, end.status, message=end.message)
-            _close(state, link=not held or before == "running", with_index=with_index)
+            _close(state, link=not unchanged or before == "running", with_index=with_index)
         except OSError as error:
             name = Path(str(error.filename or state.folder)).name
             why = f"the run's record could not be written: {error.strerror or error} ({name})"
@@ -220,30 +219,11 @@ def _go_through(state: State, jobs: int) -> None:
     if state.pool is not None:
         go_through(state, jobs)
         return
-    state.pool = Pool(state.place, warm=len(state.order) >= MANY)
+    state.pool = NotebookPool(state.place, warm=len(state.order) >= MANY)
     try:
         go_through(state, jobs)
     finally:
         state.pool.close()
-
-
-def all_held(state: State) -> bool:
-    """Tell whether nothing has to be run; if so, every notebook's end is noted."""
-    ends: dict[str, NotebookEnd] = {}
-    for stem in state.order:
-        stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
-        if stopped:
-            ends[stem] = NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
-            continue
-        old = read_json(state.folder / stem / NAME)
-        if old.get("status") not in ("done", "gate"):
-            return False
-        inputs, key = key_now(state, state.catalog.notebooks[stem])
-        if not holds(state.folder / stem, old, inputs, key, also_gate=True):
-            return False
-        ends[stem] = settled(stem, old)
-    state.ends = ends
-    return True
 
 
 def _close(state: State, *, link: bool, with_index: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from segkit.runner.catalog import Catalog
 from segkit.runner.manifest import NAME, read_json, versions, write_json
-from segkit.runner.process import Pool
+from segkit.runner.process import NotebookPool
 from segkit.runner.progress import Progress
 
 STATUS, LOG = "status.json", "log.jsonl"
@@ -96,8 +96,8 @@ class Journal:
 
     def log(self, event: str, **detail: Any) -> None:
         """Append one event to the log, and bring the state up to date."""
-        known = {name: value for name, value in detail.items() if value not in ("", None)}
-        row = {"time": now(), "run": self.state["run"], "event": event, **known}
+        details = {name: value for name, value in detail.items() if value not in ("", None)}
+        row = {"time": now(), "run": self.state["run"], "event": event, **details}
         with self._lock:
             self.state["updated"] = row["time"]
             try:
@@ -219,7 +219,7 @@ class State:
         Where to keep it for a scheduler.
     ends : dict of str to NotebookEnd
         How notebooks have ended so far.
-    pool : Pool or None
+    pool : NotebookPool or None
         The processes that execute its notebooks.
     report : module or None
         What writes its reports and their index (`segkit.report`); without it there are none.
@@ -243,7 +243,7 @@ class State:
     earlier: Path | None = None
     journal: Journal | None = None
     ends: dict[str, NotebookEnd] = field(default_factory=dict)
-    pool: Pool | None = None
+    pool: NotebookPool | None = None
     report: ModuleType | None = None
     stopping: bool = False
 

@@ -70,10 +70,10 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt if number == signal.SIGINT else StopSignal(number)
 
-    asked = [number for number in ASKED if signal.getsignal(number) is not signal.SIG_IGN]
+    numbers = [number for number in ASKED if signal.getsignal(number) is not signal.SIG_IGN]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        asked.append(signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in asked}
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
@@ -114,10 +114,10 @@ def end_family(pid: int) -> None:
 
 def children_of(pid: int) -> list[int]:
     """List the processes that a process has started, as Linux tells it; empty elsewhere."""
-    found = []
+    children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             # The name in brackets may hold blanks and brackets; the parent comes second after it.
             if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
-    return found
+                children.append(int(stat.parent.name))
+    return children

@@ -150,13 +150,13 @@ class WarmKernel:
             return
         self._line.settimeout(timeout)
         try:
-            told = self._line.recv(4096)
+            answer = self._line.recv(4096)
         except (BlockingIOError, TimeoutError):
             return
         except OSError:
-            told = b""
-        if told:
-            end = json.loads(told)
+            answer = b""
+        if answer:
+            end = json.loads(answer)
             self.returncode, self.peak = end["code"], end["peak"]
         else:  # the nursery was killed, and with it whoever could tell how the kernel ends
             end_group(self.pid)
@@ -183,18 +183,18 @@ def ask_for_kernel(
     if not address or LAUNCHER not in command:
         return None
     words = list(command[list(command).index(LAUNCHER) + 1 :])
-    asked = {"words": words, "environment": dict(environment), "folder": folder}
-    text = json.dumps(asked).encode()
+    request = {"words": words, "environment": dict(environment), "folder": folder}
+    text = json.dumps(request).encode()
     line = socket.socket(socket.AF_UNIX)
     try:
         line.settimeout(PATIENCE)
         line.connect(address)
         socket.send_fds(line, [f"{len(text):{HEADER}}".encode()], [2])
         line.sendall(text)
-        told = line.recv(4096)
+        answer = line.recv(4096)
     except OSError:
-        told = b""
-    pid = json.loads(told)["pid"] if told else None
+        answer = b""
+    pid = json.loads(answer)["pid"] if answer else None
     if pid is None:
         line.close()
         return None
@@ -208,9 +208,9 @@ def main(handle: int) -> None:
     import_all()
     gc.collect()
     gc.freeze()  # what is shared stays shared: no later collection writes into it
-    asked = Forks(listener).serve()
-    if asked is not None:  # this is the kernel
-        _become_kernel(asked)
+    request = Forks(listener).serve()
+    if request is not None:  # this is the kernel
+        _become_kernel(request)
 
 
 def import_all() -> None:
@@ -267,9 +267,9 @@ class Forks:
                         end_group(pid)
                     return None
                 if key.fileobj is self._listener:
-                    asked = self._fork(self._listener.accept()[0])
-                    if asked is not None:
-                        return asked
+                    request = self._fork(self._listener.accept()[0])
+                    if request is not None:
+                        return request
                 elif key.fileobj is self._wake:
                     self._wake.recv(4096)
                     self._tell_ends()
@@ -279,8 +279,8 @@ class Forks:
 
     def _fork(self, line: socket.socket) -> dict[str, Any] | None:
         """Fork a kernel, if that is safe; return in it, and there alone, what was asked."""
-        asked, errors = _read(line)
-        if asked is None or threads():
+        request, errors = _read(line)
+        if request is None or threads():
             line.close()
             if errors:
                 os.close(errors)
@@ -296,7 +296,7 @@ class Forks:
             return None
         self._forget()
         os.setsid()
-        asked["parent"] = nursery
+        request["parent"] = nursery
         with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
         for place in (1, 2):
@@ -304,7 +304,7 @@ class Forks:
         os.close(errors)
         line.sendall(json.dumps({"pid": os.getpid()}).encode())
         line.close()
-        return asked
+        return request
 
     def _forget(self) -> None:
         """Close in a kernel what belongs to the process that it comes from."""
@@ -342,21 +342,21 @@ def _read(line: socket.socket) -> tuple[dict[str, Any] | None, int]:
         return None, handles[0] if handles else 0
 
 
-def _become_kernel(asked: Mapping[str, Any]) -> None:
+def _become_kernel(request: Mapping[str, Any]) -> None:
     import numpy as np
 
     os.environ.clear()
-    os.environ.update({**asked["environment"], PARENT: str(asked["parent"])})
+    os.environ.update({**request["environment"], PARENT: str(request["parent"])})
     if sys.path and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]  # as ipykernel's launcher does
-    if asked["folder"]:
-        os.chdir(asked["folder"])
+    if request["folder"]:
+        os.chdir(request["folder"])
     np.random.seed(None)  # noqa: NPY002 - else every kernel would draw the same
     spec = importlib.util.find_spec(LAUNCHER)
-    sys.argv = [str(spec and spec.origin), *asked["words"]]
+    sys.argv = [str(spec and spec.origin), *request["words"]]
     from ipykernel.kernelapp import launch_new_instance
 
-    if os.getppid() != asked["parent"]:  # it was ended before this kernel could watch it
+    if os.getppid() != request["parent"]:  # it was ended before this kernel could watch it
         os._exit(1)
     launch_new_instance()
 

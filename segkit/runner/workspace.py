@@ -73,12 +73,12 @@ def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, 
     >>> paths_from({"data": "a.csv", "k": "4"}, Path("/shop/exports"), Path("/shop"))
     {'data': 'exports/a.csv', 'k': '4'}
     """
-    told = dict(texts)
-    for name in {"out", *PATHS} & told.keys():
-        value = told[name]
+    paths = dict(texts)
+    for name in {"out", *PATHS} & paths.keys():
+        value = paths[name]
         if value and "://" not in value and not Path(value).is_absolute() and start != place:
-            told[name] = Path(os.path.relpath(start / value, place)).as_posix()
-    return told
+            paths[name] = Path(os.path.relpath(start / value, place)).as_posix()
+    return paths
 
 
 def audit_files(data: Path, mapping: Path | None = None) -> Audit:
