@@ -25,26 +25,9 @@ FLOORS = {
     2: ["intake"],
     3: ["simulate", "datasets"],
     4: ["features"],
-    5: [
-        *(
-            "rfm",
-            "cohorts",
-            "cluster",
-            "profile",
-            "regression",
-        ),
-        *("factor", "lift"),
-    ],
-    6: [
-        "campaign",
-        "course",
-        "explorer",
-        "pipeline",
-        "runner",
-        "report",
-        "cli",
-        "scoring",
-    ],
+    5: ["rfm", "cohorts", "cluster", "factor", "regression", "lift"],
+    6: ["profile", "campaign", "pipeline", "scoring"],
+    7: ["cli", "runner", "report", "explorer", "course"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ONLY_IN = {"narwhals": {"features"}, "dataframely": {"schema", "intake"}}
