@@ -30,6 +30,7 @@ from segkit.course.variants import variant
 from segkit.datasets import load_source
 from segkit.errors import ParameterError
 from segkit.runner.catalog import notebook_folder, source_of
+from segkit.runner.needs import as_python
 from segkit.runner.workspace import lay_out
 from segkit.simulate.retailer import sample_retailer
 from tests.notebooks.runs import FILES, LOADED
@@ -38,6 +39,10 @@ COURSE = read_sessions()
 NUMBERS = [session.number for session in COURSE]
 each_session = pytest.mark.parametrize("session", COURSE, ids=[one.stem for one in COURSE])
 LONGEST = 20  # seconds of processor
+
+
+def names_of(code):
+    return assigned(code) + sorted(read(code))
 
 
 def code_of(cells):
@@ -73,7 +78,7 @@ def test_a_session_says_what_is_learnt_how_long_it_takes_and_what_to_read(sessio
 def test_course_cells_leave_the_analysis_alone(session):
     """Whatever a student assigns, no cell of the analysis reads or assigns."""
     plain = [cell for cell in code_of(session.cells) if not kind(cell)]
-    used = {name for cell in plain for name in (*assigned(source_of(cell)), *read(source_of(cell)))}
+    used = {name for cell in plain for name in names_of(as_python(source_of(cell)))}
     for cell in code_of(session.cells):
         if kind(cell):
             assert not used & set(assigned(source_of(cell))), exercise_of(cell)

@@ -76,8 +76,9 @@ def test_a_cell_whose_input_is_there_is_executed_and_shows_its_last_expression(c
 def test_what_a_cell_would_have_made_is_absent_too_for_the_same_reason(cells):
     cells('%%needs survey: Nobody was asked.\nmodel = 1\nrun.write("attitudes", model)')
     assert "attitudes" in cells.run.written
-    assert cells("%%needs model\nscores = model") == ("model", "Nobody was asked.")
-    assert cells("%%needs scores\n1") == ("scores", "Nobody was asked.")
+    assert cells("%%needs model\nscores = model") == ("", "Nobody was asked.")
+    assert cells("%%needs scores\n1") == ("", "Nobody was asked.")
+    assert cells("%%needs survey\n1") == ("survey", "Nobody was asked.")
     cells.shell.user_ns["survey"] = 1
     cells("%%needs survey\nmodel = 5")
     assert cells("%%needs model\nmodel") == 5
@@ -89,6 +90,12 @@ def test_a_cell_that_is_executed_again_without_its_input_leaves_nothing_stale(ce
     cells("%%needs answers\nmodel, k = 2, 4")
     assert "model" not in cells.shell.user_ns
     assert cells.shell.user_ns["k"] == 3, "it was there before any cell with needs"
+
+
+def test_a_variable_that_one_of_two_cells_makes_stays(cells):
+    cells("%%needs answers\nknown = 1")
+    assert cells("%%needs survey\nknown = 2") == ("survey", "There is no survey.")
+    assert cells("%%needs known\nknown") == 1
 
 
 def test_data_that_the_analysis_refuses_leave_the_cell_out(cells):

@@ -57,6 +57,11 @@ class FollowUp:
         others = tuple(arm for arm in self.arms if arm not in (against, self.holdout))
         return others if against in self.arms and against != self.holdout else ()
 
+    def compared(self, against: str) -> tuple[str, str]:
+        """Return the arm to watch and the one beside it: tailored if there is one, else holdout."""
+        tailored = self.beside(against)
+        return (tailored[0], against) if tailored else (self.arms[0], self.holdout)
+
     def tailors(self, against: str) -> bool:
         """Tell whether an arm beside ``against`` holds different offers for different customers."""
         return any(self.offers.get(arm, 1) > 1 for arm in self.beside(against))

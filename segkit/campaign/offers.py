@@ -128,8 +128,12 @@ class OfferRules:
         return cls(tuple(rules), dict(domains or {}))
 
     @classmethod
-    def of_policy(cls, policy: Mapping[str, str], *, column: str = "segment") -> Self:
-        """Turn segment -> offer into rules, one a segment."""
+    def of_policy(
+        cls, policy: Mapping[str, str], *, column: str = "segment", written: Sequence[str] = ()
+    ) -> Self:
+        """Turn segment -> offer into rules, one per segment; ``written`` ones replace them all."""
+        if written:
+            return cls.parse("\n".join(written))
         rules = []
         for segment, offer in policy.items():
             quoted = str(segment).replace("'", "''")

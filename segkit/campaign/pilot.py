@@ -102,6 +102,13 @@ class Pilot(Result):
         return self.cells.drop("payoff_loading")
 
     @property
+    def common_offer(self) -> str:
+        """What everybody gets who gets one offer for all: the generic one, else the best single."""
+        if "generic" in self.cells["offer"] or self.single == "none":
+            return "generic"
+        return self.single
+
+    @property
     def pays(self) -> bool:
         """Whether the pilot shows that tailoring by segment pays."""
         return self.gain_low > 0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NO_OFFER = "none"
 WINDOW_DAYS = 28
+BEFORE = ("pre_revenue", "pre_orders")  # measured before an earlier campaign
 # Hillstrom's arms are offers, but for the one that got nothing.
 _NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
 
@@ -102,6 +103,12 @@ class Prelude(Result):
         arms = self.pilot.group_by("arm").agg(order, pl.len())
         arms = arms.sort(["nothing", "arm"], descending=[True, False])
         return {str(arm): n / self.pilot.height for arm, _, n in arms.iter_rows()}
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Columns of ``past`` that were measured before it, and so can sharpen a comparison."""
+        columns = () if self.past is None else self.past.columns
+        return BEFORE if set(BEFORE) <= set(columns) else ()
 
     @property
     def day_before_pilot(self) -> date | None:

@@ -91,7 +91,7 @@ class KChoice(Result):
         Parameters
         ----------
         k : int
-            One of the numbers in the table.
+            One of the numbers in the table; 0 leaves the criteria's own in force.
         why : str
             The analyst's reason, kept with the result.
 
@@ -100,6 +100,8 @@ class KChoice(Result):
         ParameterError
             If the table has no such k.
         """
+        if k == 0:
+            return self
         known = [value for value in self.table["k"].to_list() if value >= 2]
         if k not in known:
             raise ParameterError(f"k = {k} was not examined; the table has k = {known}")

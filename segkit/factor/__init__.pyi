@@ -1,4 +1,5 @@
 from segkit.factor.answers import find_survey_items as find_survey_items
+from segkit.factor.answers import open_survey as open_survey
 from segkit.factor.answers import plot_answers as plot_answers
 from segkit.factor.answers import read_answer_ranges as read_answer_ranges
 from segkit.factor.answers import read_codebook as read_codebook

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from segkit.intake.numbers import doubted_answers
 from segkit.simulate import customers
 
 if TYPE_CHECKING:
+    from segkit.intake import Intake
     from segkit.plot.figure import Figure
 
 Floats = npt.NDArray[np.float64]
@@ -205,6 +206,53 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     if taken.survey is None:
         raise DataError(f"{Path(path).name} gave no survey table")
     return taken.survey
+
+
+class Survey(NamedTuple):
+    """A survey's answers with what is known of its items.
+
+    Attributes
+    ----------
+    answers : polars.DataFrame or None
+        The survey table; None where nobody was asked.
+    items : list of str
+        Its columns that are items on a rating scale.
+    labels : dict of str to str
+        Item to its statement, as far as a codebook holds it.
+    ranges : dict of str to (float, float)
+        Item to the lowest and the highest answer that could be given.
+    """
+
+    answers: pl.DataFrame | None
+    items: list[str]
+    labels: dict[str, str]
+    ranges: dict[str, tuple[float, float]]
+
+
+def open_survey(
+    taken: Intake, *, path: str = "", mapping: str = "", codebook: str = "", source: str = ""
+) -> Survey:
+    """Open the survey that clean data hold, or one in a file of its own, with its codebook.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean data.
+    path, mapping : str
+        The file, and its mapping file; empty takes the survey of the clean data.
+    codebook : str
+        A table of items and statements; empty takes the source's, for its own survey.
+    source : str
+        The source's name.
+
+    Returns
+    -------
+    Survey
+    """
+    answers = read_survey(path, mapping) if path else taken.survey
+    items = [] if answers is None else find_survey_items(answers)
+    book = codebook or ("" if path else source)
+    return Survey(answers, items, read_codebook(book), read_answer_ranges(book))
 
 
 def count_words(count: float, thing: str) -> str:

@@ -8,7 +8,7 @@ from segkit.profile.cards import (
     suggest_first_step,
     write_personas,
 )
-from segkit.profile.profile import profile_segments
+from segkit.profile.profile import choose_kpi, profile_segments
 from segkit.profile.segment_profile import Profile
 from segkit.profile.usability import Thresholds, Usability, assess_usability
 from segkit.profile.variables import MarkerRule
@@ -23,6 +23,7 @@ __all__ = [
     "Thresholds",
     "Usability",
     "assess_usability",
+    "choose_kpi",
     "profile_segments",
     "suggest_first_step",
     "write_personas",

@@ -228,6 +228,35 @@ def profile_segments(
     )
 
 
+@takes_frames
+def choose_kpi(frame: pl.DataFrame, wanted: str, leave_out: Collection[str]) -> str | None:
+    """Choose the KPI of a table that may lack the usual one, as a survey's does.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per customer.
+    wanted : str
+        Taken wherever no column is to be left out, or where the table has it.
+    leave_out : collection of str
+        Columns that are none, such as a survey's items.
+
+    Returns
+    -------
+    str or None
+        Else the first other numeric column; None without one.
+
+    Examples
+    --------
+    >>> choose_kpi(pl.DataFrame({"cheap": [1, 0], "age": [31, 54]}), "monetary", ["cheap"])
+    'age'
+    """
+    if not leave_out or wanted in frame.columns:
+        return wanted
+    numbers = frame.select(pl.selectors.numeric()).columns
+    return next((name for name in numbers if name not in leave_out), None)
+
+
 def _is_number(frame: pl.DataFrame, name: str) -> bool:
     kind = frame.schema[name]
     return kind.is_numeric() or kind in (pl.Boolean, pl.Null)

@@ -182,6 +182,12 @@ class Profile(Result):
         return f"<p>{html.escape(self.text)}</p>{table_html(self.segments.select(told))}"
 
     @property
+    def worth(self) -> list[str]:
+        """The columns of ``segments`` that say what a segment is worth: revenue, else the KPI."""
+        known = self.segments["revenue_share"].null_count() < self.segments.height
+        return ["revenue_share", "revenue_per_customer"] if known else ["kpi"]
+
+    @property
     def markers(self) -> pl.DataFrame:
         """The variables that mark each segment, strongest first."""
         return self.variables.filter(pl.col("marker")).sort(

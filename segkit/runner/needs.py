@@ -6,6 +6,7 @@ Its first line names what the cell needs, and may say what its absence means::
     %%needs taken.events answers.nps: Nobody was asked whether they would recommend the shop.
     %%needs pilot enough-data
 
+In the sentence braces stand for variables, as in ``{came.why}``.
 A word is a name that the notebook reads from those before it, or one of its variables; after a dot
 stands an attribute, a key or a column. It is absent where it was left out before, is None, False,
 zero or empty. ``enough-data`` leaves the cell out where the analysis refuses the data (DataError).
@@ -55,8 +56,9 @@ class Needs:
     def __init__(self, shell: Any, run: NotebookRun) -> None:
         self._shell, self._run = shell, run
         self._left_out: dict[str, str] = {}  # variable -> why the cell that makes it was left out
-        self._made: set[str] = set()  # variables that cells with needs have made
-        self._guarded: str | None = None  # the cell that the analysis may refuse
+        self._made: dict[str, str] = {}  # variable -> first line of the cell that has made it
+        self._sentences: dict[str, str] = {}  # word -> what was first said of its absence
+        self._guarded: tuple[str, str] | None = None  # line and cell that may be refused
 
     def register(self) -> None:
         """Register the magic, in place of the one of a notebook opened before in this kernel."""
@@ -70,30 +72,31 @@ class Needs:
 
     def __call__(self, line: str, cell: str) -> None:
         """Leave a cell out, in one sentence."""
-        absent = self._find_absent(line)
+        absent = self.find_absent(line)
         if absent is None:  # called by its name and not by a first line
             self._shell.run_cell(cell).raise_error()
         else:
-            self._leave_out(cell, *absent)
+            self._leave_out(line, cell, *absent)
 
     def prepare(self, lines: list[str]) -> list[str]:
         """Turn the first line into a comment where all is there; else leave it to the magic."""
         self._guarded = None
-        if not lines or lines[0].split(maxsplit=1)[:1] != [FIRST]:
+        comment = as_python("".join(lines[:1]))
+        if lines[:1] in ([], [comment]):
             return lines
         line = lines[0].removeprefix(FIRST)
         try:
-            absent = self._find_absent(line)
+            absent = self.find_absent(line)
         except RunError:
             return lines  # the magic raises it, where errors are shown
         if absent is not None:
             return lines
         body = "".join(lines[1:])
         known = self._shell.user_ns
-        self._made |= {name for name in _assigned(body) if name not in known}
+        self._made |= {name: line.strip() for name in _assigned(body) if name not in known}
         if ENOUGH_DATA in _words(line):
-            self._guarded = body
-        return [f"# {lines[0]}", *lines[1:]]
+            self._guarded = (line, body)
+        return [comment, *lines[1:]]
 
     def guard(self, tree: ast.Module) -> ast.Module:
         """Let the analysis in a cell with ``enough-data`` refuse the data."""
@@ -115,11 +118,16 @@ class Needs:
         """Leave out a cell whose analysis has refused the data; a wrong column is an error."""
         if isinstance(error, ColumnError) or self._guarded is None:
             raise error
-        names = _assigned(self._guarded)
-        self._leave_out(self._guarded, names[0] if names else "analysis", f"{error}.")
+        line, cell = self._guarded
+        names = _assigned(cell)
+        what = names[0].replace("_", " ") if names else "analysis"
+        self._leave_out(line, cell, what, f"{str(error).removesuffix('.')}.")
 
-    def _find_absent(self, line: str) -> tuple[str, str] | None:
-        """Return the first thing that is absent, and why; None where all is there."""
+    def find_absent(self, line: str) -> tuple[str, str] | None:
+        """Return the first thing that is absent, and why; None where all is there.
+
+        What is absent has no name where an earlier cell was left out for it, which named it.
+        """
         sentence = line.partition(":")[2].strip()
         words = _words(line)
         if not words:
@@ -128,9 +136,14 @@ class Needs:
             if word == ENOUGH_DATA:
                 continue
             reason = self._why_absent(word)
-            if reason is not None:
-                label = word.rpartition(".")[2]
-                return label, reason or sentence or f"There is no {label.replace('_', ' ')}."
+            if reason is None:
+                continue
+            label = word.rpartition(".")[2].replace("_", " ")
+            if "{" in sentence:
+                sentence = sentence.format_map(self._shell.user_ns)
+            reason = reason or sentence or self._sentences.get(word, f"There is no {label}.")
+            self._sentences.setdefault(word, reason)
+            return ("" if word.partition(".")[0] in self._left_out else label), reason
         return None
 
     def _why_absent(self, word: str) -> str | None:
@@ -149,10 +162,11 @@ class Needs:
             value = _part_of(value, part)
         return None if _is_there(value) else ""
 
-    def _leave_out(self, cell: str, what: str, why: str) -> None:
+    def _leave_out(self, line: str, cell: str, what: str, why: str) -> None:
         names = set(_assigned(cell))
-        for name in names & self._made:  # of an earlier execution of the same cell
-            self._shell.user_ns.pop(name, None)
+        for name in names:
+            if self._made.get(name) == line.strip():  # by an earlier execution of this cell
+                self._shell.user_ns.pop(name, None)
         self._left_out |= {name: why for name in names if name not in self._shell.user_ns}
         self._run.leave_out(what, why, written=_texts(cell))
 
@@ -176,6 +190,17 @@ class _Guard:
     def visit(self, tree: ast.Module) -> ast.Module:
         """Return the tree that is executed."""
         return self._needs.guard(tree)
+
+
+def as_python(text: str) -> str:
+    r"""Return a cell's text with its first line as a comment, if that is the magic's.
+
+    Examples
+    --------
+    >>> as_python("%%needs survey\nx = 1")
+    '# %%needs survey\nx = 1'
+    """
+    return f"# {text}" if text.split(maxsplit=1)[:1] == [FIRST] else text
 
 
 def _words(line: str) -> list[str]:

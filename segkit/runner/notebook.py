@@ -151,6 +151,17 @@ class NotebookRun:
         """Return the frame that another notebook wrote under a name."""
         return pl.read_parquet(self.read_path(name))
 
+    def read_customers(self, name: str) -> tuple[pl.DataFrame, list[str]]:
+        """Return the customer table and, of a source that holds a survey alone, its items.
+
+        Such a source has respondents and their answers in the customer table's place.
+        """
+        if self.has(name):
+            return self.read(name), []
+        from segkit.pipeline import build_answer_table
+
+        return build_answer_table(self.load())
+
     def read_json(self, name: str) -> Any:
         """Return the object (values, or a result) that another notebook wrote under a name."""
         return decode(json.loads(self.read_path(name).read_text(encoding="utf-8")))
@@ -273,6 +284,14 @@ class NotebookRun:
         answers = [old for old in self._summary["answers"] if old["question"] != question]
         self._summary["answers"] = [*answers, row]
 
+    def repeat_answers(self, chosen: Mapping[str, Sequence[str]]) -> None:
+        """Repeat answers of notebooks upstream: of each notebook, those to some questions."""
+        answers = {one["notebook"]: one["answers"] for one in self.summaries()}
+        for stem, questions in chosen.items():
+            for row in answers.get(stem, []):
+                if row["question"] in questions:
+                    self.answer(row["question"], row["answer"], f"{stem}/{row['evidence']}")
+
     def skip(self, what: str, why: str) -> None:
         """Say that a part, or a promised output, is left out, and why."""
         why = self._note_skip(what, why)
@@ -282,13 +301,15 @@ class NotebookRun:
     def leave_out(self, what: str, why: str, *, written: Iterable[str] = ()) -> None:
         """Say that a cell is left out for want of something, and why; a report drops the cell.
 
-        Of what it would have ``written`` what later notebooks were promised counts as skipped.
+        Where it would have ``written`` what later notebooks were promised, that counts as skipped.
         """
         from IPython.display import display
 
-        why = self._note_skip(what, why)
-        for name in sorted(set(self._context.writes) & set(written)):
-            self._note_skip(name, why)
+        promised = sorted(set(self._context.writes) & set(written))
+        for name in promised or [what]:
+            if name:  # else an earlier cell has named what is absent
+                self._note_skip(name, why)
+        why = self._fit(why)
         shown = f'<p class="segkit-skip {LEFT_OUT}"><em>Left out:</em> {html.escape(why)}</p>'
         shows = {"text/html": shown, "text/plain": f"Left out: {why}"}
         display(shows, raw=True)  # type: ignore[no-untyped-call]
@@ -303,6 +324,11 @@ class NotebookRun:
     def quality(self, level: str, text: str) -> None:
         """Set the verdict on the data (good, attention, poor) that every later report carries."""
         self._summary["quality"] = {"level": check_level(level), "text": self._fit(text)}
+
+    def worsen_quality(self, level: str, text: str) -> None:
+        """Set the verdict on the data where it is poor; a better one leaves the audit's alone."""
+        if check_level(level) == "poor":
+            self.quality(level, text)
 
     def describe(
         self,

@@ -22,8 +22,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from segkit.runner.catalog import CONTEXT, Catalog, build_context, notebook_folder
+from segkit.runner.needs import FIRST, Needs, as_python
 
 ME = "tests.benchmarks.bench_case_study"
 CHOSEN = {"k": 5, "why": "five campaigns are planned"}
@@ -71,7 +73,12 @@ def run_cells(path, settings, functions):
             if cell["cell_type"] != "code":
                 continue
             text = "".join(cell["source"])
-            tree = ast.fix_missing_locations(Steps().visit(ast.parse(text)))
+            first = text.partition("\n")[0]
+            if first.startswith(FIRST):
+                needs = Needs(SimpleNamespace(user_ns=names), names["run"])
+                if needs.find_absent(first.removeprefix(FIRST)):
+                    continue
+            tree = ast.fix_missing_locations(Steps().visit(ast.parse(as_python(text))))
             exec(compile(tree, f"{path.stem} cell {number}", "exec"), names)  # noqa: S102
             if "parameters" in cell["metadata"].get("tags", []):
                 names |= {name: settings[name] for name in settings if name in names}

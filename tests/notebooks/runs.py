@@ -131,20 +131,17 @@ def ledger(ran):
 
 # What a table of order lines alone lacks, by notebook and by the name under which that is said.
 LACKS = {
-    "01_data_audit": {"identities", "other tables", "truth"},
-    "02_customer_table": {"some variables"},
+    "01_data_audit": {"linked", "other tables", "truth"},
+    "02_customer_table": set(),
     "03_rfm_segments": {"recency_days < 31 and product_views_7d > 3"},
-    "04_attitudes": {
-        *("survey", "response", "recommendation", "satisfaction", "attitudes", "attitude_model"),
+    "04_attitudes": {"items", "attitudes", "attitude_model"},
+    "05_segments": {"attitudes"},
+    "06_profiles": {"demographics", "answers", "marketing consent"},
+    "07_drivers": {"events", "product id", "elasticities"},
+    "09_campaign_design": {
+        *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
     },
-    "05_segments": set(),
-    "06_profiles": {"demographics", "validation"},
-    "07_drivers": {"visits and mail", "elasticities"},
-    "09_campaign_design": {"pilot", "segmentations", "budget", "audiences"},
     # The campaign is assigned as of the last order: nothing has come of it yet.
-    "10_campaign_lift": {
-        *("campaign", "balance", "lift", "tailoring", "adjusted", "money", "daily looks"),
-        *("uplift", "outcomes"),
-    },
-    "12_summary": {"grade"},
+    "10_campaign_lift": {"outcomes", "lift"},
+    "12_summary": {"lift", "truth"},
 }

@@ -8,7 +8,7 @@ from tests.notebooks.runs import LACKS, STEMS, OneByOne, Ran, check_pages, ledge
 
 pytestmark = pytest.mark.slow
 # Online Retail names products and prices, but no discounts.
-PRICED = {"07_drivers": {"visits and mail", "promotions"}}
+PRICED = {"07_drivers": {"events", "promotion days"}}
 # The file, and the notebooks asked for; what they need runs too. All six run on one real source
 # (and on the simulated one and an export); of the others, those that the source could upset.
 REAL = {
@@ -56,6 +56,6 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
     path = str(shared_data("mcdonalds.csv"))
     done = OneByOne(tmp_path, source="fast-food", data=path, k=4, repeats=5)
     assert done.stems == ["05_segments", "06_profiles"]
-    assert done.skips("06_profiles") == {"validation"}
+    assert done.skips("06_profiles") == {"clean", "answers", "marketing consent"}
     answers = {row["question"]: row["answer"] for row in done.summary("05_segments")["answers"]}
     assert "no natural groups" in answers["Are there natural groups?"].casefold()
