@@ -172,14 +172,14 @@ class LatentModel(ProbabilityScorer):
         """Columns that a frame needs to be scored."""
         return self.items
 
-    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Leave nobody out: a missing answer says nothing.
 
         Without any answer the largest class is the most probable.
         """
         return pl.Series("reason", [None] * frame.height, dtype=pl.String)
 
-    def distances(self, frame: pl.DataFrame) -> Floats:
+    def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return -2 log(weight x probability of the answers) of each row, shape (n, k)."""
         weights = np.array([one.weight for one in self.classes])
         yes = np.array([[one.yes[item] for item in self.items] for one in self.classes])

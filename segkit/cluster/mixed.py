@@ -151,11 +151,11 @@ class MixedModel(SegmentScorer):
         """Columns that a frame needs to be scored."""
         return self.space.features
 
-    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, row by row, which value cannot be read; null where all can."""
         return self.space.find_unfit(frame)
 
-    def distances(self, frame: pl.DataFrame) -> Floats:
+    def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return each row's distance to each segment's example, shape (n, k)."""
         return distances_to(self.space.encode(frame), self.examples, self.method, self.gamma)
 

@@ -158,11 +158,11 @@ class MixtureModel(ProbabilityScorer):
         """Columns that a frame needs to be scored."""
         return self.transform.names
 
-    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, row by row, which value cannot be read; null where all can."""
         return self.transform.find_unfit(frame)
 
-    def distances(self, frame: pl.DataFrame) -> Floats:
+    def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return -2 log(weight x density) of each row in each segment, shape (n, k)."""
         return deviances(self.transform.apply(frame), self.components)
 

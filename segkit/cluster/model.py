@@ -78,11 +78,11 @@ class SegmentScorer(StoredModel):
         """Raise ``ModelError`` unless one segment's numbers fit the model's columns."""
 
     @abstractmethod
-    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, row by row, why it cannot be scored; null where it can."""
 
     @abstractmethod
-    def distances(self, frame: pl.DataFrame) -> Floats:
+    def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return each row's distance to each segment, in the model's own unit, shape (n, k)."""
 
     @abstractmethod
@@ -136,10 +136,10 @@ class SegmentScorer(StoredModel):
         DataError
             If a customer comes twice or has no id.
         """
-        return score_rows(frame, self.find_unfit(frame), self._score)
+        return score_rows(frame, self._find_unfit(frame), self._score)
 
     def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return self._scored(frame, self.distances(frame))
+        return self._scored(frame, self._distances(frame))
 
     def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
         return scored(frame, self.names, distances, [one.reach for one in self.parts])
@@ -196,7 +196,7 @@ class ProbabilityScorer(SegmentScorer):
         DataError
             If a customer has a value that cannot be read.
         """
-        shares = probabilities(self.distances(frame))
+        shares = probabilities(self._distances(frame))
         ids = frame.select("customer_id") if "customer_id" in frame.columns else pl.DataFrame()
         return ids.hstack([pl.Series(n, shares[:, j]) for j, n in enumerate(self.ids)])
 
@@ -401,11 +401,11 @@ class SegmentModel(SegmentScorer):
         """Columns that a frame needs to be scored."""
         return self.transform.names
 
-    def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
+    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, row by row, which value the transform cannot take; null where it takes all."""
         return self.transform.find_unfit(frame)
 
-    def distances(self, frame: pl.DataFrame) -> Floats:
+    def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return each row's distance to each centre, in units of the matrix, shape (n, k)."""
         points = np.array([segment.point for segment in self.segments])
         squared = squared_distances(self.transform.apply(frame), points)
