@@ -134,14 +134,14 @@ def _batches(lazy: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]
 
 def _sample(batches: Iterator[pl.DataFrame], size: int, seed: int) -> pl.DataFrame:
     """Keep the customers of the smallest hashes seen so far."""
-    kept: pl.DataFrame | None = None
+    chosen: pl.DataFrame | None = None
     for batch in batches:
         keyed = batch.with_columns(_key=_id_hash(batch.get_column("customer_id"), seed))
-        pool = keyed if kept is None else pl.concat([kept, keyed])
-        kept = pool.bottom_k(size, by=["_key", "customer_id"])
-    if kept is None:
+        pool = keyed if chosen is None else pl.concat([chosen, keyed])
+        chosen = pool.bottom_k(size, by=["_key", "customer_id"])
+    if chosen is None:
         raise DataError("the file has no customers")
-    return kept.drop("_key")
+    return chosen.drop("_key")
 
 
 def _id_hash(ids: pl.Series, seed: int) -> pl.Series:

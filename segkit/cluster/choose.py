@@ -102,9 +102,9 @@ class KChoice(Result):
         """
         if k == 0:
             return self
-        known = [value for value in self.table["k"].to_list() if value >= 2]
-        if k not in known:
-            raise ParameterError(f"k = {k} was not examined; the table has k = {known}")
+        examined = [value for value in self.table["k"].to_list() if value >= 2]
+        if k not in examined:
+            raise ParameterError(f"k = {k} was not examined; the table has k = {examined}")
         backers = self.votes.filter(pl.col("k") == k)["label"].to_list()
         backing = f"backed by {_join(backers)}" if backers else "which no criterion votes for"
         reason = f"The analyst chose {k} segments, {backing}{f': {why}' if why else ''}."

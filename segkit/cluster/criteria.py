@@ -138,13 +138,17 @@ def vote(criterion: Criterion, table: pl.DataFrame) -> int | None:
     3
     """
     error = f"{criterion.name}_se"
-    kept = table.select("k", criterion.name, *([error] if error in table.columns else []))
-    kept = kept.filter(pl.col(criterion.name).is_finite())
-    if kept.is_empty():
+    values_over_k = table.select("k", criterion.name, *([error] if error in table.columns else []))
+    values_over_k = values_over_k.filter(pl.col(criterion.name).is_finite())
+    if values_over_k.is_empty():
         return None
-    ks = kept["k"].to_numpy()
-    values = kept[criterion.name].to_numpy()
-    errors = kept[error].fill_null(0.0).to_numpy() if error in kept.columns else 0.0 * values
+    ks = values_over_k["k"].to_numpy()
+    values = values_over_k[criterion.name].to_numpy()
+    errors = (
+        values_over_k[error].fill_null(0.0).to_numpy()
+        if error in values_over_k.columns
+        else 0.0 * values
+    )
     return int(ks[_place(criterion.rule, values, errors)])
 
 

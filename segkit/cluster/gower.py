@@ -162,22 +162,22 @@ class Space:
         if self.transform is None:
             return pl.Series("reason", [None] * frame.height, dtype=pl.String)
         require_columns(frame.columns, self.features, "the customer table")
-        known = {name: numbers(frame, name, infinite=True) for name in self.numeric}
-        return self.transform.find_unfit(self._filled(known))
+        columns = {name: numbers(frame, name, infinite=True) for name in self.numeric}
+        return self.transform.find_unfit(self._filled(columns))
 
-    def _filled(self, known: Mapping[str, Floats]) -> pl.DataFrame:
+    def _filled(self, columns: Mapping[str, Floats]) -> pl.DataFrame:
         return pl.DataFrame(
-            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in known.items()}
+            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in columns.items()}
         )
 
     def _numbers(self, frame: pl.DataFrame) -> list[Floats]:
         if self.transform is None:
             return []
-        known = {name: numbers(frame, name) for name in self.numeric}
-        matrix = self.transform.apply(self._filled(known))
+        columns = {name: numbers(frame, name) for name in self.numeric}
+        matrix = self.transform.apply(self._filled(columns))
         return [
             np.where(np.isnan(values), np.nan, matrix[:, j])
-            for j, values in enumerate(known.values())
+            for j, values in enumerate(columns.values())
         ]
 
     def to_data(self) -> dict[str, Any]:
@@ -260,9 +260,9 @@ def learn_space(
     bare = Space(
         shaped, stand_in, levels, seen, tuple(asymmetric), (0.0,) * width, (1.0,) * width
     )  # fmt: skip
-    found = bare.encode(table)
-    _require_variety(bare, found)
-    ordered = np.sort(found.numbers, axis=0)  # so that sums do not depend on the order of rows
+    encoded = bare.encode(table)
+    _require_variety(bare, encoded)
+    ordered = np.sort(encoded.numbers, axis=0)  # so that sums do not depend on the order of rows
     low, high = np.nanmin(ordered, axis=0), np.nanmax(ordered, axis=0)
     if scale == "range":
         origin, unit = low, high - low
@@ -279,16 +279,16 @@ def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
     gaps = [name for name in transform.names if np.isnan(numbers(table, name)).all()]
     if gaps:
         raise DataError(f"no customer has a value of {', '.join(gaps)}")
-    known = {name: numbers(table, name) for name in transform.names}
-    filled = {n: np.where(np.isnan(v), np.nanmedian(v), v) for n, v in known.items()}
+    columns = {name: numbers(table, name) for name in transform.names}
+    filled = {n: np.where(np.isnan(v), np.nanmedian(v), v) for n, v in columns.items()}
     return transform.fit(pl.DataFrame(filled), constant="error")
 
 
-def _require_variety(space: Space, found: Encoded) -> None:
+def _require_variety(space: Space, encoded: Encoded) -> None:
     blocks = (
-        (space.number_names, found.numbers),
-        (tuple(space.categorical), np.where(found.codes < 0, np.nan, found.codes)),
-        (space.asymmetric, found.marks),
+        (space.number_names, encoded.numbers),
+        (tuple(space.categorical), np.where(encoded.codes < 0, np.nan, encoded.codes)),
+        (space.asymmetric, encoded.marks),
     )
     flat = [
         name
@@ -298,7 +298,7 @@ def _require_variety(space: Space, found: Encoded) -> None:
     ]
     if flat:
         raise DataError(
-            f"constant over all {len(found.unseen)} customers, so they tell nothing apart: "
+            f"constant over all {len(encoded.unseen)} customers, so they tell nothing apart: "
             f"{', '.join(flat)}; leave them out"
         )
     whole = np.column_stack([block for _, block in blocks])
@@ -319,8 +319,8 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
 def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
     places = {level: place for place, level in enumerate(levels)}
     texts = _texts(frame, name)
-    found = texts.replace_strict(places, default=UNSEEN, return_dtype=pl.Int64)
-    return np.asarray(pl.select(pl.when(texts.is_null()).then(MISSING).otherwise(found))
+    codes = texts.replace_strict(places, default=UNSEEN, return_dtype=pl.Int64)
+    return np.asarray(pl.select(pl.when(texts.is_null()).then(MISSING).otherwise(codes))
                       .to_series().to_numpy(), dtype=np.int64)  # fmt: skip
 
 
@@ -353,22 +353,22 @@ def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
     total, used = np.zeros(shape), np.zeros(shape)
     silent = np.zeros(shape, dtype=bool)
 
-    def add(value: Floats, told: Flags, known: Flags) -> None:
+    def add(value: Floats, informative: Flags, present: Flags) -> None:
         nonlocal total, used
-        counted = known & told
+        counted = present & informative
         total += np.where(counted, value, 0.0)
         used += counted
-        if expected and known.any() and not known.all():
-            total += np.where(known, 0.0, value[counted].sum() / known.sum())
-            used += np.where(known, 0.0, counted.sum() / known.sum())
+        if expected and present.any() and not present.all():
+            total += np.where(present, 0.0, value[counted].sum() / present.sum())
+            used += np.where(present, 0.0, counted.sum() / present.sum())
 
     always = np.ones(shape, dtype=bool)
     for a, b in zip(first.numbers.T, second.numbers.T, strict=True):
         gap = np.minimum(np.abs(a[:, None] - b), 1.0)
         add(gap, always, ~np.isnan(gap))
     for c, d in zip(first.codes.T, second.codes.T, strict=True):
-        known = (c != MISSING)[:, None] & (d != MISSING)
-        add((c[:, None] != d).astype(np.float64), always, known)
+        present = (c != MISSING)[:, None] & (d != MISSING)
+        add((c[:, None] != d).astype(np.float64), always, present)
     for a, b in zip(first.marks.T, second.marks.T, strict=True):
         both = a[:, None] + b
         add((both == 1).astype(np.float64), both >= 1, ~np.isnan(both))
@@ -422,8 +422,8 @@ def pam(distances: Floats, k: int) -> Medoids:
     Examples
     --------
     >>> x = np.array([0.0, 1.0, 2.0, 9.0, 10.0])
-    >>> found = pam(np.abs(x[:, None] - x), 2)
-    >>> found.rows.tolist(), found.groups.tolist()
+    >>> medoids = pam(np.abs(x[:, None] - x), 2)
+    >>> medoids.rows.tolist(), medoids.groups.tolist()
     ([1, 3], [0, 0, 0, 1, 1])
     """
     n = len(distances)

@@ -66,19 +66,19 @@ class Crossing(Result):
     def text(self) -> str:
         """How far the two agree, and, where it was asked for, how far they could."""
         first, second = self.names
-        told = (
+        agreement = (
             f"{first[:1].upper()}{first[1:]} and {second} agree at an adjusted Rand index of "
             f"{self.adjusted_rand:.2f} (95% interval {self.low:.2f} to {self.high:.2f}; 1 is the "
             f"same, 0 what chance would give), over {number(self.customers)} customers."
         )
         if self.left_out:
-            told += f" {number(self.left_out)} stand in only one of the two."
+            agreement += f" {number(self.left_out)} stand in only one of the two."
         if self.oracle is None:
-            return told
+            return agreement
         if self.oracle <= 0:
-            return f"{told} A classifier that was shown {second} does no better than chance."
+            return f"{agreement} A classifier that was shown {second} does no better than chance."
         return (
-            f"{told} A classifier that was shown {second}, with the same variables, reaches "
+            f"{agreement} A classifier that was shown {second}, with the same variables, reaches "
             f"{self.oracle:.2f} on customers that it has not seen: the segments, which were shown "
             f"nothing, get {percent(self.adjusted_rand / self.oracle, places=0)} of that."
         )
@@ -207,12 +207,14 @@ def grade_segments(
 
     require_columns(truth.columns, ["customer_id", "archetype"], "the truth")
     require_columns(table.columns, ["customer_id", *variables], "the customer table")
-    known = truth.select("customer_id", segment=pl.col("archetype"))
-    found = compare_assignments(
-        assignments, known, names=("the segments", "the true archetypes"), seed=seed
+    archetypes = truth.select("customer_id", segment=pl.col("archetype"))
+    crossing = compare_assignments(
+        assignments, archetypes, names=("the segments", "the true archetypes"), seed=seed
     )
     shown = (
-        table.select("customer_id", *variables).join(known, on="customer_id").sort("customer_id")
+        table.select("customer_id", *variables)
+        .join(archetypes, on="customer_id")
+        .sort("customer_id")
     )
     shown = shown.join(assignments.select("customer_id"), on="customer_id", maintain_order="left")
     X = shown.select(pl.col(name).cast(pl.Float64) for name in variables).to_numpy()
@@ -221,8 +223,8 @@ def grade_segments(
     with single_thread():
         guessed = pl.Series(cross_val_predict(_oracle(seed), X, y, cv=folds))
     ids = shown.select("customer_id")
-    ceiling = compare_assignments(ids.with_columns(segment=guessed), known, seed=seed)
-    return replace(found, oracle=ceiling.adjusted_rand)
+    ceiling = compare_assignments(ids.with_columns(segment=guessed), archetypes, seed=seed)
+    return replace(crossing, oracle=ceiling.adjusted_rand)
 
 
 def _oracle(seed: int) -> Any:
@@ -293,20 +295,20 @@ class StructureGrade(Result):
     @property
     def text(self) -> str:
         """Say whether the verdict was right, and what a wrong one means."""
-        found = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
+        seen = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
         if self.planted:
             start = f"Simulated with {self.planted} groups, and"
             if self.right:
-                return f"{start} the test sees natural groups: right {found}."
+                return f"{start} the test sees natural groups: right {seen}."
             return (
-                f"{start} the test does not see them {found}: they overlap so far that no valley "
+                f"{start} the test does not see them {seen}: they overlap so far that no valley "
                 "is left between them."
             )
         start = "Simulated without segments, along one continuum, and"
         if self.right:
-            return f"{start} the test sees no natural groups: right {found}."
+            return f"{start} the test sees no natural groups: right {seen}."
         return (
-            f"{start} the test calls segments natural all the same {found}: a false alarm, as at "
+            f"{start} the test calls segments natural all the same {seen}: a false alarm, as at "
             "a level of .05 about one data set in twenty gives."
         )
 
@@ -336,8 +338,8 @@ def grade_structure(structure: Structure, truth: pl.DataFrame) -> StructureGrade
     >>> import numpy as np
     >>> from segkit.cluster.structure import assess_structure
     >>> X = np.random.default_rng(0).normal(size=(60, 2))
-    >>> found = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
-    >>> grade_structure(found, pl.DataFrame({"archetype": [None] * 60})).right
+    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
+    >>> grade_structure(structure, pl.DataFrame({"archetype": [None] * 60})).right
     True
     """
     require_columns(truth.columns, ["archetype"], "the truth")

@@ -183,10 +183,10 @@ def settle(
     find = _finder(X)
     labels = None
     for step in range(steps):
-        found = find(centres)
-        if labels is not None and np.array_equal(found, labels):
+        nearest = find(centres)
+        if labels is not None and np.array_equal(nearest, labels):
             return centres, step
-        labels = found
+        labels = nearest
         centres = centres_of(X, labels, weights, empty=centres)
     return centres, steps
 
@@ -308,10 +308,10 @@ def fit_kmeans(
     with single_thread():
         if sampled:
             near = _from_sample(ordered, k, starts, max_iter, seed, sample)
-            found = _lloyd(ordered, near, 1, max_iter, seed, ENOUGH)
+            best = _lloyd(ordered, near, 1, max_iter, seed, ENOUGH)
         else:
-            found = _lloyd(ordered, k, starts, max_iter, seed, FINE)
-    grouped = order_groups(ordered, found.labels_.astype(np.int64))
+            best = _lloyd(ordered, k, starts, max_iter, seed, FINE)
+    grouped = order_groups(ordered, best.labels_.astype(np.int64))
     centres = centres_of(ordered, grouped)
     middle = ordered.mean(axis=0)
     total = float(np.square(ordered - middle).sum())

@@ -98,11 +98,11 @@ def answer_deviances(answers: Floats, weights: Floats, yes: Floats) -> Floats:
     array (n, k)
     """
     total = np.tile(-2 * np.log(weights), (len(answers), 1))
-    said, unsaid = -2 * np.log(yes), -2 * np.log1p(-yes)
+    yes_cost, no_cost = -2 * np.log(yes), -2 * np.log1p(-yes)
     for item, column in enumerate(np.ascontiguousarray(answers.T)):
         for group in range(len(weights)):
             total[:, group] += np.where(
-                column == 1, said[group, item], np.where(column == 0, unsaid[group, item], 0.0)
+                column == 1, yes_cost[group, item], np.where(column == 0, no_cost[group, item], 0.0)
             )
     return total
 
@@ -299,14 +299,16 @@ def _em(
 ) -> tuple[Floats, Floats, float]:
     """Run EM from one random start; return shares, probabilities, log-likelihood."""
     seen = ~np.isnan(patterns)
-    said = np.where(seen, patterns, 0.0)
-    known, ayes = seen * mass[:, None], said * mass[:, None]
-    overall = (ayes.sum(axis=0) + 0.5) / (known.sum(axis=0) + 1.0)
+    yes_answers = np.where(seen, patterns, 0.0)
+    answered, ayes = seen * mass[:, None], yes_answers * mass[:, None]
+    overall = (ayes.sum(axis=0) + 0.5) / (answered.sum(axis=0) + 1.0)
     weights = np.full(k, 1.0 / k)
     yes = np.clip(0.5 * overall + 0.5 * rng.uniform(size=(k, patterns.shape[1])), 0.02, 0.98)
     before = -np.inf
     for _ in range(MOST_STEPS):
-        log_joint = np.log(weights) + said @ np.log(yes).T + (seen - said) @ np.log1p(-yes).T
+        log_joint = (
+            np.log(weights) + yes_answers @ np.log(yes).T + (seen - yes_answers) @ np.log1p(-yes).T
+        )
         top = log_joint.max(axis=1)
         share = np.exp(log_joint - top[:, None])
         total = share.sum(axis=1)
@@ -314,8 +316,8 @@ def _em(
         share /= total[:, None]
         weights = np.maximum(mass @ share / mass.sum(), EDGE)
         weights /= weights.sum()
-        asked = share.T @ known
-        yes = (share.T @ ayes + EDGE * overall) / (asked + EDGE)
+        mass_answered = share.T @ answered
+        yes = (share.T @ ayes + EDGE * overall) / (mass_answered + EDGE)
         yes = np.clip(yes, EDGE, 1 - EDGE)
         if likelihood - before <= TOLERANCE * abs(likelihood):
             break
@@ -373,8 +375,8 @@ def cluster_latent(
     ...     "customer_id": [f"{i:02}" for i in range(40)],
     ...     **{item: ["yes"] * 30 + ["no"] * 10 for item in ("cheap", "fast", "tasty")},
     ... })
-    >>> found = cluster_latent(table, items=["cheap", "fast", "tasty"], k=2)
-    >>> found.segments["customers"].to_list()
+    >>> segmentation = cluster_latent(table, items=["cheap", "fast", "tasty"], k=2)
+    >>> segmentation.segments["customers"].to_list()
     [30, 10]
     """
     ks = sorted({int(one) for one in k_range}) if k is None else [k]
@@ -385,8 +387,8 @@ def cluster_latent(
         )
     table = feature_rows(frame, items)
     answers = read_answers(table, items)
-    kept, dropped = _telling(answers, items)
-    answers = answers[:, [items.index(item) for item in kept]]
+    used, dropped = _telling(answers, items)
+    answers = answers[:, [items.index(item) for item in used]]
     silent = int(np.isnan(answers).all(axis=1).sum())
     if silent:
         raise DataError(f"{silent} customers answer no item; drop them before fitting classes")
@@ -400,24 +402,24 @@ def cluster_latent(
     wanted = compared.filter("admitted", pl.col("k") >= 2)
     if wanted.is_empty():
         raise DataError(
-            f"{len(kept)} items cannot tell {', '.join(str(one) for one in ks)} classes apart: "
+            f"{len(used)} items cannot tell {', '.join(str(one) for one in ks)} classes apart: "
             "more parameters than patterns of answers, or classes that nobody is in"
         )
     chosen = int(wanted.sort("bic")["k"][0])
     fit = fits[chosen]
-    classes = _classes(answers, fit, kept, words or {})
-    model = _model(kept, classes, table.height, seed)
+    classes = _classes(answers, fit, used, words or {})
+    model = _model(used, classes, table.height, seed)
     compared = compared.with_columns(chosen=pl.col("k") == chosen)
     return _segmentation(table, model, compared, dropped, starts)
 
 
 def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part the items into those with both answers and the others."""
-    told = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
-    kept = [item for item, tells in zip(items, told, strict=True) if tells]
-    if not kept:
+    varies = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
+    used = [item for item, tells in zip(items, varies, strict=True) if tells]
+    if not used:
         raise DataError(f"everyone gives one answer to each of {', '.join(items)}")
-    return kept, [item for item in items if item not in kept]
+    return used, [item for item in items if item not in used]
 
 
 def _compared(answers: Floats, fits: Mapping[int, ClassFit]) -> pl.DataFrame:
@@ -476,8 +478,8 @@ def _segmentation(
     row = compared.filter("chosen").row(0, named=True)
     weights = np.array([one.weight for one in model.classes])
     yes = np.array([list(one.yes.values()) for one in model.classes])
-    found = probabilities(answer_deviances(read_answers(table, model.items), weights, yes))
-    sure = percent(float(np.mean(found.max(axis=1) >= 0.9)))
+    posterior = probabilities(answer_deviances(read_answers(table, model.items), weights, yes))
+    sure = percent(float(np.mean(posterior.max(axis=1) >= 0.9)))
     notes = [f"{sure} of customers are in their class with a probability of 90% or more."]
     if not compared.filter(pl.col("k") == 1, pl.col("bic") <= row["bic"]).is_empty():
         notes.append("One class has a lower BIC than any other number: no evidence of types.")

@@ -193,16 +193,16 @@ def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
         ks = []
     if not ks or ks[0] < 2 or len(ks) != len(set(k_range)):
         raise ParameterError(f"k_range needs whole numbers of at least 2, got {k_range!r}")
-    kept = [k for k in ks if k < distinct]
-    if not kept:
+    possible = [k for k in ks if k < distinct]
+    if not possible:
         raise DataError(
             f"{distinct} distinct rows cannot be cut into {ks[0]} or more segments; "
             f"at least {ks[0] + 1} are needed"
         )
-    if len(kept) == len(ks):
-        return kept, []
-    left = ", ".join(str(k) for k in ks if k not in kept)
-    return kept, [f"k = {left} left out: only {distinct} distinct rows"]
+    if len(possible) == len(ks):
+        return possible, []
+    left = ", ".join(str(k) for k in ks if k not in possible)
+    return possible, [f"k = {left} left out: only {distinct} distinct rows"]
 
 
 def fair_sample(X: Floats, size: int, seed: int) -> Ints:
@@ -241,8 +241,8 @@ def fair_sample(X: Floats, size: int, seed: int) -> Ints:
     wanted = ordered[_smallest(_told_apart(ordered), size)]
     chosen, copies = np.unique(wanted, return_counts=True)
     rows = _rows_with(keys, chosen)
-    held = keys[rows]
-    starts = np.searchsorted(held, chosen)
+    row_keys = keys[rows]
+    starts = np.searchsorted(row_keys, chosen)
     number = np.arange(rows.shape[0]) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
     return rows[number < np.repeat(copies, np.diff(np.append(starts, len(rows))))]
 
@@ -383,10 +383,10 @@ def fitted_transform(
     """
     if given is None:
         return Transform.propose(table, features).fit(table)
-    known = {*given.names, *(name for name, _ in given.dropped)}
-    if known != set(features):
+    columns = {*given.names, *(name for name, _ in given.dropped)}
+    if columns != set(features):
         raise ParameterError(
-            f"the transform's columns ({', '.join(sorted(known))}) are not the features "
+            f"the transform's columns ({', '.join(sorted(columns))}) are not the features "
             f"({', '.join(sorted(features))})"
         )
     return given if given.rows is not None else given.fit(table)

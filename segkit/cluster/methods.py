@@ -103,19 +103,19 @@ class MethodComparison(Result):
         pairs = self.agreement.filter(pl.col("first") < pl.col("second")).sort("adjusted_rand")
         if pairs.height:
             low, high = pairs.row(0, named=True), pairs.row(-1, named=True)
-            told = (
+            agreement = (
                 f"They agree most for {high['first']} and {high['second']} (adjusted Rand index "
                 f"{number(high['adjusted_rand'])})"
             )
             if pairs.height > 1:
-                told += (
+                agreement += (
                     f", least for {low['first']} and {low['second']} "
                     f"({number(low['adjusted_rand'])})"
                 )
-            parts.append(f"{told}.")
-        known = self.methods.drop_nulls("jaccard")
-        if known.height:
-            best = known.sort("jaccard", descending=True, maintain_order=True).row(0, named=True)
+            parts.append(f"{agreement}.")
+        refitted = self.methods.drop_nulls("jaccard")
+        if refitted.height:
+            best = refitted.sort("jaccard", descending=True, maintain_order=True).row(0, named=True)
             name = best["name"]
             parts.append(
                 f"{name[:1].upper()}{name[1:]} comes out again best over {number(best['refits'])} "
@@ -199,8 +199,8 @@ def compare_methods(
     >>> rng = np.random.default_rng(0)
     >>> x = np.concatenate([rng.normal(0, 1, 60), rng.normal(9, 1, 40)])
     >>> table = pl.DataFrame({"customer_id": [f"{i:03}" for i in range(100)], "visits": x})
-    >>> found = compare_methods(table, features=["visits"], k=2, refits=2)
-    >>> found.agreement["adjusted_rand"].min()
+    >>> comparison = compare_methods(table, features=["visits"], k=2, refits=2)
+    >>> comparison.agreement["adjusted_rand"].min()
     1.0
     """
     kinds = {
@@ -222,7 +222,7 @@ def compare_methods(
         )
     near = _gower(table, drawn, fitted, kinds) if others else None
     codes: dict[str, Ints] = {}
-    found: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     failed: DataError | None = None
     importlib.import_module("sklearn.mixture")  # takes seconds once, and is no method's time
     for method in chosen:
@@ -242,7 +242,7 @@ def compare_methods(
         codes[method] = by_size(own) if not codes else aligned(next(iter(codes.values())), own)
         again = _fitter(method, list(fitted.names), fitted, kinds, k, seed, segmentation)
         shares = np.bincount(codes[method]) / table.height
-        found.append(
+        measured.append(
             {
                 "method": method,
                 "smallest_share": float(shares.min()),
@@ -254,10 +254,12 @@ def compare_methods(
         )
     if failed is not None and not codes:
         raise failed
-    short = [f"{WORDS[r['method']]} {refits - r['refits']}" for r in found if r["refits"] < refits]
+    short = [
+        f"{WORDS[r['method']]} {refits - r['refits']}" for r in measured if r["refits"] < refits
+    ]
     if short:
         notes.append(f"Refits without a result: {', '.join(short)}.")
-    return _comparison(table, codes, found, k, sample.height, seed, tuple(notes))
+    return _comparison(table, codes, measured, k, sample.height, seed, tuple(notes))
 
 
 def _check(
@@ -362,7 +364,7 @@ def _refitted(
 def _comparison(
     table: pl.DataFrame,
     codes: Mapping[str, Ints],
-    found: list[dict[str, Any]],
+    measured: list[dict[str, Any]],
     k: int,
     rows: int,
     seed: int,
@@ -393,7 +395,7 @@ def _comparison(
     methods = pl.DataFrame(
         [
             {**row, "agreement": other, "name": WORDS[row["method"]]}
-            for row, other in zip(found, shared, strict=True)
+            for row, other in zip(measured, shared, strict=True)
         ],
         schema_overrides=dict.fromkeys(
             ["gower_silhouette", "jaccard", "jaccard_least", "rand", "agreement"], pl.Float64

@@ -67,7 +67,10 @@ class Example:
 
 
 def distances_to(
-    found: Encoded, examples: tuple[Example, ...] | list[Example], method: str, gamma: float | None
+    encoded: Encoded,
+    examples: tuple[Example, ...] | list[Example],
+    method: str,
+    gamma: float | None,
 ) -> Floats:
     """Return each row's distance to each example, shape (n, k).
 
@@ -76,7 +79,9 @@ def distances_to(
     """
     if method == "prototypes":
         points, modes = _stack(examples, "numbers"), np.array([e.codes for e in examples])
-        cost = costs(np.nan_to_num(found.numbers), joined_codes(found), points, modes, gamma or 0)
+        cost = costs(
+            np.nan_to_num(encoded.numbers), joined_codes(encoded), points, modes, gamma or 0
+        )
         return np.sqrt(cost, out=cost)
     other = Encoded(
         _stack(examples, "numbers"),
@@ -84,7 +89,7 @@ def distances_to(
         _stack(examples, "marks"),
         np.zeros(len(examples), dtype=np.int64),
     )
-    return gower(found, other)
+    return gower(encoded, other)
 
 
 def _stack(examples: tuple[Example, ...] | list[Example], what: str) -> Floats:
@@ -129,7 +134,7 @@ class MixedModel(SegmentScorer):
         if self.method not in WAYS:
             raise ModelError(unknown("method of a stored model", str(self.method), WAYS))
         space, joined = self.space, self.method == "prototypes"
-        levels = [len(known) for known in space.categorical.values()]
+        levels = [len(places) for places in space.categorical.values()]
         if joined:
             check_number("the weight of a mismatch", self.gamma, least=0)
             levels += [2] * len(space.asymmetric)
@@ -228,7 +233,7 @@ class _Given:
 
     table: pl.DataFrame
     space: Space
-    found: Encoded
+    encoded: Encoded
     some: Ints  # rows compared pair by pair
     distances: Floats  # Gower's, among them
     gamma: float | None
@@ -312,8 +317,8 @@ def cluster_mixed(
     ...     "visits": [1.0, 2.0, 2.0, 30.0, 31.0, 29.0],
     ...     "region": ["north", "north", "north", "south", "south", "south"],
     ... })
-    >>> found = cluster_mixed(table, numeric=["visits"], categorical=["region"], k=2)
-    >>> found.assignments["segment"].to_list()
+    >>> segmentation = cluster_mixed(table, numeric=["visits"], categorical=["region"], k=2)
+    >>> segmentation.assignments["segment"].to_list()
     ['S1', 'S1', 'S1', 'S2', 'S2', 'S2']
     """
     ranks = dict(ordinal or {})
@@ -337,12 +342,12 @@ def cluster_mixed(
         )
     with single_thread():
         distances = gower(near.rows(some), near.rows(some), expected=True)
-        space, found = ranged, near
+        space, encoded = ranged, near
         if method == "prototypes":
             space = learn_space(table, **kinds, scale="deviation")
-            found = space.encode(table)
-            gamma = default_gamma(np.nan_to_num(found.numbers)) if gamma is None else gamma
-        given = _Given(table, space, found, some, distances, gamma)
+            encoded = space.encode(table)
+            gamma = default_gamma(np.nan_to_num(encoded.numbers)) if gamma is None else gamma
+        given = _Given(table, space, encoded, some, distances, gamma)
         tried = [_fit(given, one, method, starts, seed) for one in ks if one <= distinct]
     best = max(tried, key=lambda one: (one["silhouette"], -one["k"]))
     model = _model(given, best["examples"], method, seed)
@@ -361,17 +366,17 @@ def _check(method: str, ks: list[int], gamma: float | None, sample: int, starts:
         raise ParameterError(f"gamma is the weight of k-prototypes; {method} has none")
 
 
-def _distinct(found: Encoded) -> int:
-    whole = np.column_stack([found.numbers, found.codes, found.marks])
+def _distinct(encoded: Encoded) -> int:
+    whole = np.column_stack([encoded.numbers, encoded.codes, encoded.marks])
     return len(np.unique(np.nan_to_num(whole, nan=-9.0), axis=0))
 
 
 def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str, Any]:
     """Find k segments; return their examples with the silhouette on the sample."""
-    found, some, reached = given.found, given.some, 1
+    encoded, some, reached = given.encoded, given.some, 1
     if method == "prototypes":
         fit = fit_prototypes(
-            np.nan_to_num(found.numbers), joined_codes(found), k,
+            np.nan_to_num(encoded.numbers), joined_codes(encoded), k,
             gamma=given.gamma or 0.0, starts=starts, seed=seed,
         )  # fmt: skip
         cost, reached = fit.cost, fit.reached
@@ -385,7 +390,7 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
         bare = [
             _medoid(given, int(some[row]), some[members == place]) for place, row in enumerate(rows)
         ]
-    groups = distances_to(found, bare, method, given.gamma).argmin(axis=1)
+    groups = distances_to(encoded, bare, method, given.gamma).argmin(axis=1)
     fair = mean_silhouette(given.distances, np.unique(groups[some], return_inverse=True)[1])
     return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
 
@@ -409,7 +414,7 @@ def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
 
 def _medoid(given: _Given, row: int, members: Ints) -> Example:
     """Return a customer as its segment's example; what it lacks is filled from the members."""
-    one, group = given.found.rows([row]), given.found.rows(members)
+    one, group = given.encoded.rows([row]), given.encoded.rows(members)
     raw = given.table.select(given.space.features).row(row, named=True)
     values = {name: None if value != value else value for name, value in raw.items()}  # NaN
     space = given.space
@@ -419,15 +424,19 @@ def _medoid(given: _Given, row: int, members: Ints) -> Example:
         (space.asymmetric, one.marks[0], group.marks),
     ):
         for place, name in enumerate(names):
-            known = theirs[:, place]
-            known = known[~np.isnan(known)] if known.dtype.kind == "f" else known[known >= 0]
-            lacks = np.isnan(own[place]) if known.dtype.kind == "f" else own[place] < 0
-            if not lacks or not known.size:
+            values_there = theirs[:, place]
+            values_there = (
+                values_there[~np.isnan(values_there)]
+                if values_there.dtype.kind == "f"
+                else values_there[values_there >= 0]
+            )
+            lacks = np.isnan(own[place]) if values_there.dtype.kind == "f" else own[place] < 0
+            if not lacks or not values_there.size:
                 continue
             # The lower median: a value that a member has, and one of the two for marks.
-            levels, counts = np.unique(known, return_counts=True)
+            levels, counts = np.unique(values_there, return_counts=True)
             typical = names is space.number_names
-            own[place] = np.sort(known)[(len(known) - 1) // 2] if typical else (
+            own[place] = np.sort(values_there)[(len(values_there) - 1) // 2] if typical else (
                 levels[counts.argmax()]
             )  # fmt: skip
             donor = members[int(np.flatnonzero(theirs[:, place] == own[place])[0])]
@@ -464,14 +473,14 @@ def _model(given: _Given, bare: list[Example], method: str, seed: int) -> MixedM
     """Order, name and measure the segments."""
     from segkit import __version__
 
-    groups = distances_to(given.found, bare, method, given.gamma).argmin(axis=1)
+    groups = distances_to(given.encoded, bare, method, given.gamma).argmin(axis=1)
     keys = np.array([[v or 0.0 for v in (*e.numbers, *e.codes, *e.marks)] for e in bare])
     order = by_size(groups, keys)
     bare = [bare[g] for g in order]
-    distances = distances_to(given.found, bare, method, given.gamma)
+    distances = distances_to(given.encoded, bare, method, given.gamma)
     groups = distances.argmin(axis=1)
     counts, reach = np.bincount(groups, minlength=len(bare)), reaches(distances.min(axis=1), groups)
-    names = _names(given.space, given.found, groups)
+    names = _names(given.space, given.encoded, groups)
     examples = tuple(
         Example(name, names[g], int(counts[g]), e.centre, e.numbers, e.codes, e.marks, reach[g])
         for g, (name, e) in enumerate(zip(segment_ids(len(bare)), bare, strict=True))
@@ -482,15 +491,15 @@ def _model(given: _Given, bare: list[Example], method: str, seed: int) -> MixedM
     )
 
 
-def _names(space: Space, found: Encoded, groups: Ints) -> list[str]:
+def _names(space: Space, encoded: Encoded, groups: Ints) -> list[str]:
     """Name segments by the numbers, ranks, categories and marks that set them apart most."""
-    columns = [found.numbers, found.marks]
+    columns = [encoded.numbers, encoded.marks]
     features = [*space.number_names, *space.asymmetric]
     words = {name: (name.replace("_", "-"), f"no-{name}") for name in space.asymmetric}
-    for (name, levels), codes in zip(space.categorical.items(), found.codes.T, strict=True):
-        known = np.where(codes >= 0, 1.0, np.nan)
+    for (name, levels), codes in zip(space.categorical.items(), encoded.codes.T, strict=True):
+        present = np.where(codes >= 0, 1.0, np.nan)
         for place, level in enumerate(levels):
-            columns.append(((codes == place) * known)[:, None])
+            columns.append(((codes == place) * present)[:, None])
             features.append(f"{name} {level}")
             words[f"{name} {level}"] = (f"{level}-{name}", f"non-{level}-{name}")
     whole = np.column_stack(columns)
@@ -501,9 +510,9 @@ def _names(space: Space, found: Encoded, groups: Ints) -> list[str]:
 
 
 def _means(part: Floats, overall: Floats) -> Floats:
-    known = ~np.isnan(part)
-    count = known.sum(axis=0)
-    sums = np.where(known, part, 0.0).sum(axis=0)
+    present = ~np.isnan(part)
+    count = present.sum(axis=0)
+    sums = np.where(present, part, 0.0).sum(axis=0)
     return np.where(count > 0, sums / np.maximum(count, 1), overall)
 
 
@@ -530,7 +539,7 @@ def _segmentation(
         how += f", found on {rows}"
     notes = [f"Mean silhouette by Gower's distance {number(best['silhouette'])}, on {rows}."]
     gaps = int(
-        np.isnan(given.found.numbers).any(axis=1).sum() + (given.found.codes < 0).any(1).sum()
+        np.isnan(given.encoded.numbers).any(axis=1).sum() + (given.encoded.codes < 0).any(1).sum()
     )
     if gaps:
         treated = (

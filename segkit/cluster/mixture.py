@@ -308,8 +308,9 @@ def cluster_mixture(
     >>> rng = np.random.default_rng(0)
     >>> x = np.concatenate([rng.normal(0, 1, 60), rng.normal(9, 1, 40)])
     >>> table = pl.DataFrame({"customer_id": [f"{i:03}" for i in range(100)], "visits": x})
-    >>> found = cluster_mixture(table, features=["visits"], transform=Transform.of(["visits"]))
-    >>> found.k, found.segments["customers"].to_list()
+    >>> plain = Transform.of(["visits"])
+    >>> segmentation = cluster_mixture(table, features=["visits"], transform=plain)
+    >>> segmentation.k, segmentation.segments["customers"].to_list()
     (2, [60, 40])
     """
     _check(k, shapes, k_range, starts, floor)
@@ -396,13 +397,13 @@ def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -
 
 def _factors(model: Any, d: int) -> list[Floats]:
     """Return each component's (d, d) factor of the inverse covariance, whatever the shape."""
-    found = model.precisions_cholesky_
+    factors = model.precisions_cholesky_
     shape = model.covariance_type
     if shape == "full":
-        return list(found)
+        return list(factors)
     if shape == "tied":
-        return [found] * model.n_components
-    return [np.diag(np.broadcast_to(one, (d,))) for one in found]
+        return [factors] * model.n_components
+    return [np.diag(np.broadcast_to(one, (d,))) for one in factors]
 
 
 def _components(

@@ -105,7 +105,7 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
     counted = np.add.reduceat(shares, np.r_[0, taken + 1])
     width = np.diff(edges)
     density = counted / width
-    best, found = np.inf, counted
+    best, nearest_fit = np.inf, counted
     for mode in range(len(width) + 1):
         rise = isotonic_regression(density[:mode], weights=width[:mode]).x if mode else []
         fall = (
@@ -116,8 +116,8 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
         fit = np.r_[rise, fall] * width
         away = np.abs(np.cumsum(fit - counted)).max()
         if away < best - 1e-12:
-            best, found = away, fit
-    return edges, found / found.sum()
+            best, nearest_fit = away, fit
+    return edges, nearest_fit / nearest_fit.sum()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,10 @@ def default_gamma(numbers: Floats) -> float:
     return float(numbers.std(axis=0).mean() / 2) if numbers.shape[1] else 1.0
 
 
-def joined_codes(found: Encoded) -> Ints:
+def joined_codes(encoded: Encoded) -> Ints:
     """Return categories and yes/no marks as codes side by side; a missing mark is -1."""
-    marks = np.where(np.isnan(found.marks), MISSING, found.marks).astype(np.int64)
-    return np.column_stack([found.codes, marks])
+    marks = np.where(np.isnan(encoded.marks), MISSING, encoded.marks).astype(np.int64)
+    return np.column_stack([encoded.codes, marks])
 
 
 def costs(numbers: Floats, codes: Ints, points: Floats, modes: Ints, gamma: float) -> Floats:
@@ -119,10 +119,10 @@ def _one(
     groups = np.full(len(numbers), -1)
     value = costs(numbers, codes, points, modes, gamma)
     for _ in range(MOST_STEPS):
-        found = value.argmin(axis=1)
-        if np.array_equal(found, groups):
+        nearest = value.argmin(axis=1)
+        if np.array_equal(nearest, groups):
             break
-        groups = found
+        groups = nearest
         for group in range(k):
             inside = groups == group
             if inside.any():

@@ -394,11 +394,11 @@ class SharedRefits:
 
     def serve(self, X: Floats, plan: RefitPlan, seed: int) -> bool:
         """Return whether the refits are those that the plan would make of these rows."""
-        mine, asked = replace(self.plan, ks=()), replace(plan, ks=())
+        mine, wanted = replace(self.plan, ks=()), replace(plan, ks=())
         if plan.method == "ward":  # has no starts
-            mine, asked = (replace(one, n_starts=1, seeding_rows=1) for one in (mine, asked))
+            mine, wanted = (replace(one, n_starts=1, seeding_rows=1) for one in (mine, wanted))
         return (
-            mine == asked
+            mine == wanted
             and seed == self.seed
             and set(plan.ks) <= set(self.plan.ks)
             and np.array_equal(X, self.rows)

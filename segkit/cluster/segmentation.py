@@ -121,10 +121,10 @@ def cluster_customers(
     ...     "customer_id": ["a", "b", "c", "d", "e"],
     ...     "frequency": [1.0, 2.0, 1.0, 30.0, 31.0],
     ... })
-    >>> found = cluster_customers(table, features=["frequency"], k=2)
-    >>> found.assignments["segment"].to_list()
+    >>> segmentation = cluster_customers(table, features=["frequency"], k=2)
+    >>> segmentation.assignments["segment"].to_list()
     ['S1', 'S1', 'S1', 'S2', 'S2']
-    >>> found.model.names
+    >>> segmentation.model.names
     {'S1': 'Infrequent customers', 'S2': 'Frequent customers'}
     """
     if method not in METHODS:
@@ -324,9 +324,11 @@ def _aligned(
     old = reference.score(table).get_column("segment").to_list()
     place = {name: i for i, name in enumerate(reference.ids)}
     shared = np.zeros((counts.shape[0], len(place)))
-    known = np.array([name is not None for name in old])  # the reference may not score everybody
+    scored_rows = np.array(
+        [name is not None for name in old]
+    )  # the reference may not score everybody
     there = np.array([place[name] for name in old if name is not None], dtype=np.int64)
-    np.add.at(shared, (groups[known], there), 1)
+    np.add.at(shared, (groups[scored_rows], there), 1)
     ids, named = [""] * counts.shape[0], list(names)
     for group, match in zip(*linear_sum_assignment(-shared), strict=True):
         if shared[group, match] > 0:

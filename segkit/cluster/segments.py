@@ -97,14 +97,14 @@ def marks(differences: NDArray[np.float64], features: Sequence[str]) -> list[tup
     [('visits', -2.0)]
     """
     taken: set[str] = set()
-    found = []
+    strongest = []
     for place in np.lexsort((np.arange(len(features)), -np.abs(differences))):
         name, size = features[place], float(differences[place])
         topic = next((t[0] for t in TOPICS if stem(name) in t), stem(name))
         if abs(size) >= MARKS and topic not in taken:
             taken.add(topic)
-            found.append((name, size))
-    return found
+            strongest.append((name, size))
+    return strongest
 
 
 def name_segments(
@@ -131,13 +131,13 @@ def name_segments(
     >>> name_segments(np.array([[2.0, -1.0], [-1.0, 0.1]]), ["frequency", "discount_share"])
     ['Frequent full-price customers', 'Infrequent customers']
     """
-    known = {**WORDS, **(words or {})}
-    found = [marks(row, features) for row in differences]
-    lengths = [WORDS_IN_NAME] * len(found)
+    vocabulary = {**WORDS, **(words or {})}
+    marks_of = [marks(row, features) for row in differences]
+    lengths = [WORDS_IN_NAME] * len(marks_of)
     while True:
-        names = [_phrase(m[:n], known) for m, n in zip(found, lengths, strict=True)]
+        names = [_phrase(m[:n], vocabulary) for m, n in zip(marks_of, lengths, strict=True)]
         clash = [i for i, name in enumerate(names) if names.count(name) > 1]
-        longer = [i for i in clash if lengths[i] < len(found[i])]
+        longer = [i for i in clash if lengths[i] < len(marks_of[i])]
         if not longer:
             break
         for i in longer:
@@ -149,15 +149,15 @@ def name_segments(
     return names
 
 
-def _phrase(found: list[tuple[str, float]], known: Mapping[str, tuple[str, str]]) -> str:
+def _phrase(strongest: list[tuple[str, float]], vocabulary: Mapping[str, tuple[str, str]]) -> str:
     before, after = [], []
-    for feature, size in found:
-        pair = known.get(stem(feature))
+    for feature, size in strongest:
+        pair = vocabulary.get(stem(feature))
         if pair is not None:
             before.append(pair[0] if size > 0 else pair[1])
         else:
             after.append(f"{'high' if size > 0 else 'low'} {label(feature)}")
-    if not found:
+    if not strongest:
         return "Average customers"
     name = " ".join([*before, "customers"])
     name += f" with {' and '.join(after)}" if after else ""
@@ -276,9 +276,9 @@ class Segmentation(Result):
         if self.map_points is not None:
             return self._draw_map(self.map_points)
         if self.compared is not None:
-            known = self.compared.drop_nulls(self.criterion).sort("k", maintain_order=True)
-            if known["k"].n_unique() > 1:
-                return self._draw_criterion(known)
+            candidates = self.compared.drop_nulls(self.criterion).sort("k", maintain_order=True)
+            if candidates["k"].n_unique() > 1:
+                return self._draw_criterion(candidates)
         from segkit.plot import bars
 
         return bars(
@@ -303,15 +303,19 @@ class Segmentation(Result):
             y_label=f"second component ({percent(second)} of the variation)",
         )
 
-    def _draw_criterion(self, known: pl.DataFrame) -> Figure:
+    def _draw_criterion(self, candidates: pl.DataFrame) -> Figure:
         from segkit.plot import lines
 
         name = {"bic": "BIC (lower is better)", "silhouette": "Mean silhouette (higher is better)"}
         return lines(
-            known, "k", self.criterion, group="shape" if "shape" in known.columns else None,
-            title="How many segments the criterion suggests", x_label="Segments",
+            candidates,
+            "k",
+            self.criterion,
+            group="shape" if "shape" in candidates.columns else None,
+            title="How many segments the criterion suggests",
+            x_label="Segments",
             y_label=name[self.criterion],
-        )  # fmt: skip
+        )
 
     def dendrogram(self, leaves: int = SHOWN_LEAVES) -> Figure:
         """Draw the top of Ward's tree, coloured by segment.

@@ -128,8 +128,8 @@ def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.Dat
     parts = []
     for before, k in zip([None, *ks], ks, strict=False):
         sizes = np.bincount(segmentations[k], minlength=k)
-        found = again.jaccard[k]
-        means = np.nanmean(found, axis=0)
+        coefficients = again.jaccard[k]
+        means = np.nanmean(coefficients, axis=0)
         slsa = (
             [None] * k
             if before is None
@@ -143,11 +143,11 @@ def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.Dat
                     "size": sizes,
                     "share": sizes / sizes.sum(),
                     "jaccard": means,
-                    "jaccard_low": np.nanquantile(found, 0.1, axis=0),
-                    "jaccard_high": np.nanquantile(found, 0.9, axis=0),
+                    "jaccard_low": np.nanquantile(coefficients, 0.1, axis=0),
+                    "jaccard_high": np.nanquantile(coefficients, 0.9, axis=0),
                     "band": [band(value) for value in means],
-                    "dissolved_share": np.nanmean(found <= DISSOLVED, axis=0),
-                    "recovered_share": np.nanmean(found > RECOVERED, axis=0),
+                    "dissolved_share": np.nanmean(coefficients <= DISSOLVED, axis=0),
+                    "recovered_share": np.nanmean(coefficients > RECOVERED, axis=0),
                     "kept_share": np.nanmean(again.kept[k], axis=0),
                     "slsa": pl.Series(slsa, dtype=pl.Float64),
                 }
@@ -167,13 +167,13 @@ def refit_table(again: Agreement) -> pl.DataFrame:
     return pl.concat(
         pl.DataFrame(
             {
-                "k": np.full(found.size, k),
-                "segment": np.tile(np.arange(1, k + 1), len(found)),
-                "refit": np.repeat(np.arange(len(found)), k),
-                "jaccard": found.ravel(),
+                "k": np.full(coefficients.size, k),
+                "segment": np.tile(np.arange(1, k + 1), len(coefficients)),
+                "refit": np.repeat(np.arange(len(coefficients)), k),
+                "jaccard": coefficients.ravel(),
             }
         )
-        for k, found in again.jaccard.items()
+        for k, coefficients in again.jaccard.items()
     )
 
 
@@ -517,8 +517,8 @@ def assess_stability(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
-    >>> found = assess_stability(X, k_range=[2, 3], n_boot=10, n_splits=2)
-    >>> found.of(3)["band"].to_list()
+    >>> stability = assess_stability(X, k_range=[2, 3], n_boot=10, n_splits=2)
+    >>> stability.of(3)["band"].to_list()
     ['highly stable', 'highly stable', 'highly stable']
     """
     matrix = as_matrix(X, min_rows=4)

@@ -358,8 +358,8 @@ def assess_structure(
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(m, 1.0, (60, 2)) for m in (0, 7)])
-    >>> found = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
-    >>> found.verdict, found.natural_k
+    >>> structure = assess_structure(X, k_range=[2, 3], n_null=19, n_boot=6)
+    >>> structure.verdict, structure.natural_k
     ('natural', 2)
     """
     matrix = as_matrix(X, min_rows=MIN_ROWS)
@@ -390,15 +390,15 @@ def assess_structure(
         how: Any = {
             "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
         }  # fmt: skip
-        found = _valleys_over_k(used, ks, **how)
+        valleys = _valleys_over_k(used, ks, **how)
         null = _null_valleys(used, ks, n_null, **how)
         stable = _stability(used, ks, n_boot, **how)
-    depth = np.array([valley.z for valley in found])
+    depth = np.array([valley.z for valley in valleys])
     highest = null.max(axis=1)
     p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
     threshold = float(np.quantile(highest, 0.95))
     above = [one for one, z in zip(ks, depth, strict=True) if z > threshold]
-    table = _table(ks, found, null, stable)
+    table = _table(ks, valleys, null, stable)
     judged = table if k is None else table.filter(pl.col("k") == k)
     natural = float(judged["p_value"].to_numpy().min()) <= alpha
     solid = bool((judged["stability"] >= REPRODUCIBLE).any())
@@ -437,17 +437,17 @@ def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:
 
 
 def _table(
-    ks: Sequence[int], found: Sequence[Valley], null: Floats, stable: dict[int, Floats]
+    ks: Sequence[int], valleys: Sequence[Valley], null: Floats, stable: dict[int, Floats]
 ) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "k": list(ks),
-            "valley_z": [valley.z for valley in found],
-            "valley_height": [valley.height for valley in found],
-            "first": [valley.first + 1 for valley in found],
-            "second": [valley.second + 1 for valley in found],
+            "valley_z": [valley.z for valley in valleys],
+            "valley_height": [valley.height for valley in valleys],
+            "first": [valley.first + 1 for valley in valleys],
+            "second": [valley.second + 1 for valley in valleys],
             "null_95": np.quantile(null, 0.95, axis=0),
-            "p_value": _p_values([valley.z for valley in found], null.max(axis=1)),
+            "p_value": _p_values([valley.z for valley in valleys], null.max(axis=1)),
             "stability": [stable[k].mean() for k in ks],
             "stability_se": [standard_error(stable[k]) for k in ks],
         }

@@ -155,5 +155,5 @@ def _micro_labels(X: Floats, micro: int, iterations: int, seed: int) -> Ints:
         n_clusters=micro, init=distinct[rows], n_init=1, max_iter=iterations, random_state=seed
     )
     with single_thread():
-        found = fit.fit(X).labels_
-    return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.int64)
+        micro_labels = fit.fit(X).labels_
+    return np.asarray(np.unique(micro_labels, return_inverse=True)[1], dtype=np.int64)

@@ -140,14 +140,16 @@ def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> 
     rules = RuleSet.take(rules)
     ids = pl.col("customer_id").cast(pl.String)
     if rules.policy != "many":
-        found = rules.apply(frame, column="segment").select(ids, "segment").drop_nulls("segment")
+        assignments = (
+            rules.apply(frame, column="segment").select(ids, "segment").drop_nulls("segment")
+        )
     else:
-        held = frame.select(ids).hstack(rules.matches(frame))
-        found = pl.concat(
-            held.filter(pl.col(name)).select("customer_id", pl.lit(name).alias("segment"))
+        flags = frame.select(ids).hstack(rules.matches(frame))
+        assignments = pl.concat(
+            flags.filter(pl.col(name)).select("customer_id", pl.lit(name).alias("segment"))
             for name in rules.names
         )
-    return found.with_columns(segment_name=pl.col("segment"))
+    return assignments.with_columns(segment_name=pl.col("segment"))
 
 
 @takes_frames
@@ -222,7 +224,7 @@ def validate_segments(
     )
     if refit is not None:
         stable = _stable(frame, table["customer_id"], within, refit, refits, seed)
-    found = pl.DataFrame(
+    table_of_segments = pl.DataFrame(
         {
             "segment": list(names),
             "segment_name": list(names.values()),
@@ -237,7 +239,7 @@ def validate_segments(
         },
     )  # fmt: skip
     return SegmentValidity(
-        found.with_columns(pl.selectors.float().fill_nan(None)),
+        table_of_segments.with_columns(pl.selectors.float().fill_nan(None)),
         table.height,
         int((~within.any(axis=0)).sum()),
         overlapping,
@@ -249,13 +251,13 @@ def validate_segments(
 def _within(ids: pl.Series, given: pl.DataFrame) -> tuple[dict[str, str], Flags]:
     """Return the segments' names by id, and who is in which, shape (segments, customers)."""
     require_columns(given.columns, ["customer_id", "segment"], "the assignments")
-    kept = given.drop_nulls("segment").with_columns(pl.col("segment").cast(pl.String))
-    name = "segment_name" if "segment_name" in kept.columns else "segment"
-    both = kept.select("segment", pl.col(name).cast(pl.String).alias("called"))
+    assigned = given.drop_nulls("segment").with_columns(pl.col("segment").cast(pl.String))
+    name = "segment_name" if "segment_name" in assigned.columns else "segment"
+    both = assigned.select("segment", pl.col(name).cast(pl.String).alias("called"))
     names = dict(both.unique().sort("segment").iter_rows())
     place = {key: row for row, key in enumerate(names)}
     where = pl.DataFrame({"customer_id": ids}).with_row_index("row")
-    pairs = kept.join(where, on="customer_id", how="inner")
+    pairs = assigned.join(where, on="customer_id", how="inner")
     within = np.zeros((len(names), len(ids)), dtype=np.bool_)
     within[[place[key] for key in pairs["segment"]], pairs["row"].to_numpy()] = True
     if not (within.sum(axis=1) > 1).any():
@@ -275,10 +277,10 @@ def _measured(
     centres = [X[part].mean(axis=0) if part.any() else None for part in sets]
     widths = [_width(X[part]) for part in sets]
     if not overlapping:
-        kept = np.flatnonzero(inside)
-        codes = np.unique(within[:, kept].argmax(axis=0), return_inverse=True)[1]
-        chosen = np.flatnonzero(np.isin(kept, sampled))
-        values = silhouettes_of(X[kept], codes[:, None].astype(np.int64), chosen)[:, 0]
+        members = np.flatnonzero(inside)
+        codes = np.unique(within[:, members].argmax(axis=0), return_inverse=True)[1]
+        chosen = np.flatnonzero(np.isin(members, sampled))
+        values = silhouettes_of(X[members], codes[:, None].astype(np.int64), chosen)[:, 0]
     for i, part in enumerate(sets):
         if not part.any() or part.all():
             continue
@@ -290,7 +292,7 @@ def _measured(
             apart[i] = _ratio(centres[i], rest.mean(axis=0), widths[i], _width(rest))
             nearest[i] = "all others"
         else:
-            own = values[part[kept[chosen]]]
+            own = values[part[members[chosen]]]
             others = [j for j in range(len(names)) if j != i and centres[j] is not None]
             ratios = [_ratio(centres[i], centres[j], widths[i], widths[j]) for j in others]
             if ratios:
@@ -317,7 +319,7 @@ def _stable(
 ) -> dict[str, Any]:
     """Make the segments anew from resamples; each one's largest Jaccard coefficient with any."""
     ordered = frame.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
-    found = np.full((refits, len(within)), np.nan)
+    coefficients = np.full((refits, len(within)), np.nan)
     drawings = np.random.SeedSequence([seed, 11]).spawn(refits)
     for turn, one in enumerate(steps(drawings, "refits to resampled customers")):
         rng = np.random.default_rng(one)
@@ -327,12 +329,12 @@ def _stable(
         shared = mine @ again.T
         union = mine.sum(axis=1)[:, None] + again.sum(axis=1) - shared
         best = (shared / np.maximum(union, 1)).max(axis=1)
-        found[turn] = np.where(mine.any(axis=1), best, np.nan)
+        coefficients[turn] = np.where(mine.any(axis=1), best, np.nan)
     few = within.sum(axis=1) < LEAST_SEGMENT
-    there = ~np.isnan(found).all(axis=0) & ~few
+    there = ~np.isnan(coefficients).all(axis=0) & ~few
     low, high, mean = (np.full(len(within), np.nan) for _ in range(3))
-    mean[there] = np.nanmean(found[:, there], axis=0)
-    low[there], high[there] = np.nanquantile(found[:, there], [0.1, 0.9], axis=0)
+    mean[there] = np.nanmean(coefficients[:, there], axis=0)
+    low[there], high[there] = np.nanquantile(coefficients[:, there], [0.1, 0.9], axis=0)
     return {
         "jaccard": mean,
         "jaccard_low": low,

@@ -400,8 +400,8 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
     """
     matrix, codes, _ = as_segmentation(X, labels)
     if len(matrix) > rows:
-        kept = fair_order(matrix, seed)[:rows]
-        matrix, codes, _ = as_segmentation(matrix[kept], codes[kept])
+        sampled = fair_order(matrix, seed)[:rows]
+        matrix, codes, _ = as_segmentation(matrix[sampled], codes[sampled])
     scale = matrix.std(axis=0)
     used = scale > 0
     if not used.any():

@@ -363,9 +363,9 @@ def ward_linkage(X: Any, weights: Any = None) -> Floats:
     centres = np.ascontiguousarray(points[order[firsts]].T)
     centres -= np.average(centres, axis=1, weights=merged)[:, None]
     with single_thread():
-        found = _merge(centres, merged, order[firsts])
-    left, right = np.concatenate([left, found[0]]), np.concatenate([right, found[1]])
-    return linkage_matrix(left, right, np.concatenate([heights, found[2]]), points.shape[0])
+        merges = _merge(centres, merged, order[firsts])
+    left, right = np.concatenate([left, merges[0]]), np.concatenate([right, merges[1]])
+    return linkage_matrix(left, right, np.concatenate([heights, merges[2]]), points.shape[0])
 
 
 def _checked(X: Any, weights: Any) -> tuple[Floats, Floats]:

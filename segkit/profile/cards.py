@@ -111,7 +111,7 @@ OFFERS: tuple[OfferRule, ...] = (
 )
 
 
-def habit(feature: str, known: Mapping[str, str] = HABITS) -> str:
+def habit(feature: str, words: Mapping[str, str] = HABITS) -> str:
     """Name a feature in words, by a card's own or by those that all pictures use.
 
     Examples
@@ -120,7 +120,7 @@ def habit(feature: str, known: Mapping[str, str] = HABITS) -> str:
     ('orders (last 365 days)', 'shoe size')
     """
     name = stem(feature)
-    return label(feature).replace(label(name), known[name]) if name in known else label(feature)
+    return label(feature).replace(label(name), words[name]) if name in words else label(feature)
 
 
 CONSENT = tuple(name for name in fields("customers") if name.endswith("_consent"))
@@ -138,15 +138,15 @@ def value_words(row: dict[str, Any], profile: Profile) -> str:
     worth = row.get("revenue_per_customer")
     if worth is None:
         return ""
-    said = f"{money(worth, profile.currency)} a customer"
+    words = f"{money(worth, profile.currency)} a customer"
     if row["revenue_per_customer_low"] is not None:
         low, high = row["revenue_per_customer_low"], row["revenue_per_customer_high"]
-        said += f" ({percent(profile.level, places=0)} interval {number(low)} to {number(high)})"
+        words += f" ({percent(profile.level, places=0)} interval {number(low)} to {number(high)})"
     if row["revenue_share"] is not None:
         index = row["revenue_share"] / row["customer_share"]
-        said += f", {number(index, digits=2)} times the average"
-        said += f"; {percent(row['revenue_share'])} of revenue"
-    return said
+        words += f", {number(index, digits=2)} times the average"
+        words += f"; {percent(row['revenue_share'])} of revenue"
+    return words
 
 
 def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]:
@@ -178,16 +178,16 @@ def _beside(row: dict[str, Any], words: str) -> Compared:
     return (words, _typical(row, ""), _typical(row, "_all"))
 
 
-def habits_words(variables: pl.DataFrame, known: Mapping[str, str]) -> tuple[Compared, ...]:
+def habits_words(variables: pl.DataFrame, words: Mapping[str, str]) -> tuple[Compared, ...]:
     """Give the typical value of each habit beside that of all customers."""
     rows = [row for row in variables.iter_rows(named=True) if row["customers"] > 0]
-    said = [
-        _beside(row, habit(row["variable"], known))
-        for name in known
+    rows_in_words = [
+        _beside(row, habit(row["variable"], words))
+        for name in words
         for row in rows
         if stem(row["variable"]) == name
     ]
-    return tuple(said[:MOST_HABITS])
+    return tuple(rows_in_words[:MOST_HABITS])
 
 
 def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[
     preferred = composition.filter(
         pl.col("variable").is_in(list(CHANNELS)) & pl.col("share").is_not_null()
     ).sort("share", descending=True, maintain_order=True)
-    said = [
+    lines = [
         f"{percent(row['share'])} prefer {row['level']} "
         f"(all customers: {percent(row['share_all'])})"
         for row in preferred.head(2).iter_rows(named=True)
@@ -205,12 +205,12 @@ def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[
     ).sort("mean", descending=True, maintain_order=True)
     for row in bought.head(1).iter_rows(named=True):
         channel = stem(row["variable"]).removeprefix("channel_share_")
-        said.append(f"buys most by {channel}: {percent(row['mean'])} on average")
+        lines.append(f"buys most by {channel}: {percent(row['mean'])} on average")
     consent = composition.filter(
         (pl.col("variable") == "marketing_consent") & (pl.col("level") == "yes")
     ).drop_nulls("share")
-    said += [f"{percent(s)} consent to marketing" for s in consent.get_column("share")]
-    return tuple(said)
+    lines += [f"{percent(s)} consent to marketing" for s in consent.get_column("share")]
+    return tuple(lines)
 
 
 def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
@@ -313,8 +313,8 @@ class Personas(Result):
     @property
     def text(self) -> str:
         """The cards in a sentence each."""
-        said = [f"{card.name}: {card.size}; {card.offer}." for card in self.cards]
-        return " ".join(said)
+        sentences = [f"{card.name}: {card.size}; {card.offer}." for card in self.cards]
+        return " ".join(sentences)
 
     def _repr_html_(self) -> str:
         return (
@@ -327,10 +327,10 @@ class Personas(Result):
 def _card(card: Persona) -> str:
     tables = {"Habits": card.habits, "What marks it": card.marks}
     parts = []
-    for heading, said in card.rows():
-        if not any(said):
+    for heading, lines in card.rows():
+        if not any(lines):
             continue
-        body = _table(tables[heading]) if tables.get(heading) else _list(said)
+        body = _table(tables[heading]) if tables.get(heading) else _list(lines)
         parts.append(
             f'<dt style="font-weight:600;margin-top:.5rem;{STACKED}">{heading}</dt>'
             f'<dd style="margin:0;{STACKED}">{body}</dd>'
@@ -342,10 +342,10 @@ def _card(card: Persona) -> str:
     )
 
 
-def _list(said: tuple[str, ...]) -> str:
-    if len(said) == 1:
-        return html.escape(said[0])
-    items = "".join(f"<li>{html.escape(item)}</li>" for item in said)
+def _list(lines: tuple[str, ...]) -> str:
+    if len(lines) == 1:
+        return html.escape(lines[0])
+    items = "".join(f"<li>{html.escape(item)}</li>" for item in lines)
     return f'<ul style="margin:0;padding-left:1.1rem">{items}</ul>'
 
 
@@ -390,7 +390,7 @@ def write_personas(
     >>> write_personas(profile_segments(table, chosen)).cards[0].habits
     (('orders', '1', '1'),)
     """
-    known = {**HABITS, **(habits or {})}
+    words = {**HABITS, **(habits or {})}
     cards = []
     for segment in profile.segments.get_column("segment"):
         mine = profile.of(segment)
@@ -402,7 +402,7 @@ def write_personas(
                 size=size_words(row),
                 value=value_words(row, profile),
                 people=people_words(mine["composition"], profile),
-                habits=habits_words(mine["variables"], known),
+                habits=habits_words(mine["variables"], words),
                 channels=channels_words(mine["composition"], mine["variables"]),
                 marks=marks_words(mine["variables"]),
                 offer=offer_words(mine["variables"], offers),
@@ -494,10 +494,10 @@ def suggest_first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep
     best = there.sort(
         "revenue_share", "customers", descending=True, nulls_last=True, maintain_order=True
     ).row(0, named=True)
-    said = cards.filter(segment=best["segment"])["what_to_offer"].to_list()
+    offers = cards.filter(segment=best["segment"])["what_to_offer"].to_list()
     # The card's caveat follows its colon; the text has it in its own words.
-    told = (said[0] if said else "the generic offer").split(":")[0]
-    offer, _, reason = told.partition(", for ")
+    offer_text = (offers[0] if offers else "the generic offer").split(":")[0]
+    offer, _, reason = offer_text.partition(", for ")
     return FirstStep(
         offer=offer,
         reason=reason,

@@ -54,40 +54,40 @@ def read_descriptions(
         The columns, and what was left out with the reason.
     """
     skipped: dict[str, str] = {}
-    found = {
+    descriptions = {
         name: table.get_column(name).cast(pl.String)
         for name, kind in table.schema.items()
         if kind in (pl.String, pl.Categorical, pl.Enum) and not personal_columns([name])
     }
     if customers is not None:
-        known = customers.unique("customer_id", keep="first", maintain_order=True)
+        one_row_each = customers.unique("customer_id", keep="first", maintain_order=True)
         joined = members.frame.select("customer_id").join(
-            known, on="customer_id", how="left", maintain_order="left"
+            one_row_each, on="customer_id", how="left", maintain_order="left"
         )
         for name, kind in joined.schema.items():
             if kind == pl.Boolean:
-                found[name] = joined.get_column(name).replace_strict(
+                descriptions[name] = joined.get_column(name).replace_strict(
                     {True: "yes", False: "no"}, default=None, return_dtype=pl.String
                 )
             elif kind in (pl.String, pl.Categorical, pl.Enum) and not personal_columns([name]):
-                found[name] = joined.get_column(name).cast(pl.String)
+                descriptions[name] = joined.get_column(name).cast(pl.String)
         if "birth_date" in joined.columns and as_of is not None:
-            found["age_band"] = _age_band(joined.get_column("birth_date"), as_of)
+            descriptions["age_band"] = _age_band(joined.get_column("birth_date"), as_of)
         elif "birth_date" in joined.columns:
             skipped["age_band"] = "no as_of date to take the age at"
-    for name in list(found):
-        column = found[name]
+    for name in list(descriptions):
+        column = descriptions[name]
         if column.null_count() == column.len():
             skipped[name] = "no customer has a value"
-            del found[name]
+            del descriptions[name]
         elif column.n_unique() > max(200, column.len() // 20):
             skipped[name] = f"{column.n_unique()} values: an identifier, not a description"
-            del found[name]
+            del descriptions[name]
         else:
-            found[name] = fold_rare(
+            descriptions[name] = fold_rare(
                 column, most=MOST_LEVELS, least=min(smallest_cell, LEAST_HOLDERS)
             )
-    return pl.DataFrame(found), skipped
+    return pl.DataFrame(descriptions), skipped
 
 
 def _age_band(born: pl.Series, as_of: date) -> pl.Series:
@@ -99,9 +99,9 @@ def _age_band(born: pl.Series, as_of: date) -> pl.Series:
     birthday_to_come = month * 100 + day > as_of.month * 100 + as_of.day
     age = as_of.year - pl.col("born").dt.year() - birthday_to_come.cast(pl.Int32)
     whole = frame.select(pl.when(age.is_between(0, IMPOSSIBLE_AGE)).then(age)).to_series()
-    known = whole.is_not_null().to_numpy()
+    present = whole.is_not_null().to_numpy()
     place = np.searchsorted(AGE_FROM[1:], whole.fill_null(0).to_numpy(), side="right")
-    bands = pl.DataFrame({"age_band": np.array(AGE_BANDS)[place], "known": known})
+    bands = pl.DataFrame({"age_band": np.array(AGE_BANDS)[place], "known": present})
     return bands.select(pl.when("known").then("age_band")).to_series()
 
 
@@ -146,9 +146,9 @@ def compose(
         column = described.get_column(name)
         levels, counts = count_levels(members, name, column)
         whole = np.array([int((column == value).sum()) for value in levels])
-        known = np.repeat(counts.sum(axis=1), len(levels))
+        known_customers = np.repeat(counts.sum(axis=1), len(levels))
         cells = counts.ravel()
-        share = wilson(cells, known, level=level)
+        share = wilson(cells, known_customers, level=level)
         hidden = hide(counts, smallest_cell).ravel()
         table = pl.DataFrame(
             {
@@ -157,10 +157,10 @@ def compose(
                 "variable": [name] * cells.size,
                 "level": levels * len(members.segments),
                 "customers": np.where(hidden, np.nan, cells),
-                "known": known,
+                "known": known_customers,
                 "share": np.where(hidden, np.nan, share.value),
-                "share_low": np.where(hidden | (known == 0), np.nan, share.low),
-                "share_high": np.where(hidden | (known == 0), np.nan, share.high),
+                "share_low": np.where(hidden | (known_customers == 0), np.nan, share.low),
+                "share_high": np.where(hidden | (known_customers == 0), np.nan, share.high),
                 "share_all": np.tile(whole / whole.sum(), len(members.segments)),
                 "hidden": hidden,
             }
@@ -227,9 +227,9 @@ def compare_descriptors(
         role = "kpi" if name == kpi else "clustering" if name in circular else "descriptor"
         column = variables.values[:, j]
         if variables.yes_no[j]:
-            known = ~np.isnan(column)
-            yes = np.array([(column[inside & known] == 1).sum() for inside in members.within])
-            sizes = np.array([(inside & known).sum() for inside in members.within])
+            present = ~np.isnan(column)
+            yes = np.array([(column[inside & present] == 1).sum() for inside in members.within])
+            sizes = np.array([(inside & present).sum() for inside in members.within])
             row = chi_square(np.column_stack([sizes - yes, yes]))
         else:
             row = kruskal(column, labels)
@@ -238,20 +238,20 @@ def compare_descriptors(
         _, counts = count_levels(members, name, described.get_column(name))
         role = "clustering" if name in circular else "descriptor"
         rows.append({"variable": name, "role": role, **chi_square(counts)})
-    found = (
+    table = (
         pl.DataFrame(rows, schema_overrides=TEST_TYPES) if rows else pl.DataFrame(schema=TEST_TYPES)
     )
     overlap = members.overlapping > 0
     withheld = pl.lit(value=True) if overlap else pl.col("role") == "clustering"
     if rows:
-        found = found.with_columns(
+        table = table.with_columns(
             *(pl.when(~withheld).then(c).alias(c) for c in ("statistic", "freedom", "p_value")),
             note=pl.when(withheld).then(pl.lit(OVERLAP if overlap else CIRCULAR)).otherwise("note"),
         )
-    p_values = found.get_column("p_value") if rows else pl.Series([], dtype=pl.Float64)
+    p_values = table.get_column("p_value") if rows else pl.Series([], dtype=pl.Float64)
     holm = adjust(p_values.fill_null(float("nan")).to_numpy())
-    found = found.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
-    return found.fill_nan(None).select(list(TEST_TYPES))
+    table = table.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
+    return table.fill_nan(None).select(list(TEST_TYPES))
 
 
 def kruskal(values: Floats, labels: np.ndarray) -> dict[str, object]:
@@ -261,15 +261,15 @@ def kruskal(values: Floats, labels: np.ndarray) -> dict[str, object]:
 
     Examples
     --------
-    >>> found = kruskal(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1]))
-    >>> round(found["statistic"], 2), found["freedom"]
+    >>> test = kruskal(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1]))
+    >>> round(test["statistic"], 2), test["freedom"]
     (2.4, 1)
     """
     from scipy.special import chdtrc
 
-    known = ~np.isnan(values)
-    levels, codes = np.unique(values[known], return_inverse=True)
-    groups, which = np.unique(labels[known], return_inverse=True)
+    present = ~np.isnan(values)
+    levels, codes = np.unique(values[present], return_inverse=True)
+    groups, which = np.unique(labels[present], return_inverse=True)
     name = {"test": "Kruskal-Wallis", "effect_name": "epsilon squared"}
     if groups.size < 2 or levels.size < 2:
         return {**name, **_nothing("fewer than two segments or values")}
@@ -380,9 +380,9 @@ def predictability(
         delta, variance = dominance(scores[:, i : i + 1].round(12), inside)
         low, high = delta_limits(delta, variance, level=level)
         enough = folds <= inside.sum() <= inside.size - folds
-        found = [(1 + float(v[0, 0])) / 2 if enough else None for v in (delta, low, high)]
+        areas = [(1 + float(v[0, 0])) / 2 if enough else None for v in (delta, low, high)]
         rows.append(
-            dict(zip(("segment", "auc", "auc_low", "auc_high"), [segment, *found], strict=True))
+            dict(zip(("segment", "auc", "auc_low", "auc_high"), [segment, *areas], strict=True))
         )
     types = {"segment": pl.String, **dict.fromkeys(("auc", "auc_low", "auc_high"), pl.Float64)}
     return pl.DataFrame(rows, schema=types)
@@ -402,10 +402,10 @@ def held_out_skill(kpi: Floats, within: Flags, *, folds: int, seed: int) -> Floa
     [0.99]
     """
     fold = folds_of(kpi.size, folds, seed)
-    known = np.isfinite(kpi)
+    present = np.isfinite(kpi)
     skill = np.full(within.shape[0], np.nan)
     for i, inside in enumerate(within):
-        own = inside & known
+        own = inside & present
         if own.sum() < folds:
             continue
         ours = theirs = 0.0
@@ -414,6 +414,6 @@ def held_out_skill(kpi: Floats, within: Flags, *, folds: int, seed: int) -> Floa
             if not train.any() or not test.any():
                 continue
             ours += float(((kpi[test] - kpi[train].mean()) ** 2).sum())
-            theirs += float(((kpi[test] - kpi[known & (fold != f)].mean()) ** 2).sum())
+            theirs += float(((kpi[test] - kpi[present & (fold != f)].mean()) ** 2).sum())
         skill[i] = 1 - ours / theirs if theirs > 0 else np.nan
     return skill

@@ -143,8 +143,8 @@ def _names(chosen: pl.DataFrame, levels: tuple[str, ...]) -> tuple[str, ...]:
     twice = named.filter(pl.col("segment").is_duplicated()).get_column("segment")
     if twice.len():
         raise DataError(f"segment {twice.sort()[0]!r} has several names in the assignments")
-    known = dict(named.iter_rows())
-    names = [known.get(level, level) for level in levels]
+    name_of = dict(named.iter_rows())
+    names = [name_of.get(level, level) for level in levels]
     return tuple(
         f"{name} ({level})" if names.count(name) > 1 else name
         for name, level in zip(names, levels, strict=True)

@@ -27,11 +27,11 @@ def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
     DataError
         If no variable varies between segments.
     """
-    known = variables.drop_nulls("difference")
-    if known.height == 0:
+    differing = variables.drop_nulls("difference")
+    if differing.height == 0:
         raise DataError("nothing to draw: no variable varies between segments")
-    ranked = _telling(known, bars_that_fit(known["segment"].n_unique(), most))
-    shown = known.filter(pl.col("variable").is_in(ranked))
+    ranked = _telling(differing, bars_that_fit(differing["segment"].n_unique(), most))
+    shown = differing.filter(pl.col("variable").is_in(ranked))
     return panel_bars(
         shown, "segment_name", "variable", "difference", highlight="marker",
         interval=("difference_low", "difference_high"),
@@ -41,10 +41,10 @@ def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
     )  # fmt: skip
 
 
-def _telling(known: pl.DataFrame, most: int) -> list[str]:
+def _telling(differing: pl.DataFrame, most: int) -> list[str]:
     """Return the variables to draw: each segment's strongest in turn, marks first."""
     turns = (
-        known.with_columns(reach=pl.col("difference").abs())
+        differing.with_columns(reach=pl.col("difference").abs())
         .sort("marker", "reach", descending=True, maintain_order=True)
         .with_columns(turn=pl.int_range(pl.len()).over("segment"))
         .sort("marker", "turn", "reach", descending=[True, False, True], maintain_order=True)
@@ -111,7 +111,7 @@ def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
     return ordered.sort("segment_name", "level")
 
 
-def draw_separation(found: Separation | None) -> Figure:
+def draw_separation(separation: Separation | None) -> Figure:
     """Draw the segments on two principal components, each with its centre and half of it.
 
     Raises
@@ -119,13 +119,15 @@ def draw_separation(found: Separation | None) -> Figure:
     DataError
         If fewer than two variables vary.
     """
-    if found is None:
+    if separation is None:
         raise DataError("a separation plot needs two variables that vary and three customers")
     labels = [
         f"{nth} component ({percent(share)} of the variance): {name}"
-        for nth, share, name in zip(("First", "Second"), found.shares, found.names, strict=True)
+        for nth, share, name in zip(
+            ("First", "Second"), separation.shares, separation.names, strict=True
+        )
     ]
     return clouds(
-        found.points, found.centres, "first", "second", "segment_name",
+        separation.points, separation.centres, "first", "second", "segment_name",
         title="How far apart the segments lie", x_label=labels[0], y_label=labels[1],
     )  # fmt: skip

@@ -33,10 +33,10 @@ def revenue_of(
     """
     if orders is not None:
         require_columns(orders.columns, ["customer_id", "amount", "order_day"], "orders")
-        kept = orders
+        lines = orders
         if as_of is not None:
-            kept = orders.filter(pl.col("order_day") <= (as_of - EPOCH).days)
-        sums = kept.group_by("customer_id").agg(pl.col("amount").sum())
+            lines = orders.filter(pl.col("order_day") <= (as_of - EPOCH).days)
+        sums = lines.group_by("customer_id").agg(pl.col("amount").sum())
         joined = members.frame.select("customer_id").join(
             sums, on="customer_id", how="left", maintain_order="left"
         )
@@ -98,18 +98,18 @@ def _revenue(within: Floats, revenue: Floats | None, level: float) -> dict[str, 
 
 
 def _per_customer(name: str, values: Floats, members: Members, level: float) -> dict[str, object]:
-    found = []
+    intervals = []
     for inside in members.within:
         own = values[inside]
         own = own[np.isfinite(own)]
         if own.size < 2:
-            found.append((own.mean() if own.size else np.nan, np.nan, np.nan))
+            intervals.append((own.mean() if own.size else np.nan, np.nan, np.nan))
             continue
         mean, sd = own.mean(), own.std(ddof=1)
         skewness = ((own - mean) ** 3).mean() / own.std() ** 3 if sd > 0 else 0.0
         interval = mean_skewed(mean, sd, own.size, skewness, level=level)
-        found.append((mean, interval.low, interval.high))
-    columns = np.array(found).reshape(-1, 3).T
+        intervals.append((mean, interval.low, interval.high))
+    columns = np.array(intervals).reshape(-1, 3).T
     return dict(zip((name, f"{name}_low", f"{name}_high"), columns, strict=True))
 
 
@@ -186,8 +186,8 @@ def profile_segments(
     --------
     >>> table = pl.DataFrame({"customer_id": ["a", "b", "c"], "monetary": [10.0, 20.0, 70.0]})
     >>> chosen = pl.DataFrame({"customer_id": ["a", "b", "c"], "segment": ["S1", "S1", "S2"]})
-    >>> found = profile_segments(table, chosen)
-    >>> found.segments.select("segment", "customers", "revenue_share").rows()
+    >>> profile = profile_segments(table, chosen)
+    >>> profile.segments.select("segment", "customers", "revenue_share").rows()
     [('S1', 2, 0.3), ('S2', 1, 0.7)]
     """
     if smallest_cell < 1:
@@ -284,7 +284,7 @@ def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame
     """Add to each segment what marks it, strongest first, in words."""
     arrow = pl.col("direction").replace(ARROWS)
     named = pl.col("variable").map_elements(label, return_dtype=pl.String)
-    said, more = (
+    strongest, more = (
         pl.format("{} {}", arrow, named).head(MARKS_SAID),
         pl.len().cast(pl.Int64) - MARKS_SAID,
     )
@@ -294,7 +294,7 @@ def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame
         .group_by("segment", maintain_order=True)
         .agg(
             marks=pl.len(),
-            marked_by=said.str.join(", ")
+            marked_by=strongest.str.join(", ")
             + pl.when(more > 0).then(pl.format(" and {} more", more)).otherwise(pl.lit("")),
         )
     )
@@ -304,12 +304,12 @@ def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame
 
 def _notes(members: Members, revenue_from: str, circular: frozenset[str]) -> tuple[str, ...]:
     notes = []
-    said = {
+    words = {
         "assignments_without_customer": "assigned customers are not in the customer table",
         "customers_without_segment": "customers of the table have no segment",
         "assignments_without_segment": "assignments name no segment",
     }
-    notes += [f"{n:,} {said[key]}" for key, n in members.counts.items() if n]
+    notes += [f"{n:,} {words[key]}" for key, n in members.counts.items() if n]
     empty = [
         name
         for name, inside in zip(members.names, members.within, strict=True)

@@ -178,8 +178,10 @@ class Profile(Result):
         return self.segments
 
     def _repr_html_(self) -> str:
-        told = [name for name in SHOWN if self.segments[name].null_count() < self.segments.height]
-        return f"<p>{html.escape(self.text)}</p>{table_html(self.segments.select(told))}"
+        columns = [
+            name for name in SHOWN if self.segments[name].null_count() < self.segments.height
+        ]
+        return f"<p>{html.escape(self.text)}</p>{table_html(self.segments.select(columns))}"
 
     @property
     def worth(self) -> list[str]:
@@ -200,14 +202,14 @@ class Profile(Result):
         largest = self.segments.sort("customers", descending=True, maintain_order=True).row(
             0, named=True
         )
-        said = (
+        sentence = (
             f"{number(self.segments.height)} segments of {number(self.counts['customers'])} "
             f"customers; the largest, {largest['segment_name']}, holds "
             f"{percent(largest['customer_share'])} of them"
         )
         if largest["revenue_share"] is not None:
-            said += f" and {percent(largest['revenue_share'])} of revenue"
-        parts = [said + ".", self._worth(), self._marks(), self._tested()]
+            sentence += f" and {percent(largest['revenue_share'])} of revenue"
+        parts = [sentence + ".", self._worth(), self._marks(), self._tested()]
         notes = "; ".join(self.notes)
         parts.append(f"{notes[0].upper()}{notes[1:]}." if notes else "")
         return " ".join(part for part in [*parts, CAVEAT] if part)
@@ -215,10 +217,10 @@ class Profile(Result):
     def _worth(self) -> str:
         if "revenue_per_customer" not in self.segments.columns:
             return ""
-        known = self.segments.drop_nulls("revenue_per_customer")
-        if known.height == 0:
+        valued = self.segments.drop_nulls("revenue_per_customer")
+        if valued.height == 0:
             return ""
-        best = known.sort("revenue_per_customer", descending=True, maintain_order=True).row(
+        best = valued.sort("revenue_per_customer", descending=True, maintain_order=True).row(
             0, named=True
         )
         limits = ""
@@ -246,26 +248,26 @@ class Profile(Result):
         )
         size = percent(top["strength"]) if top["kind"] == "yes/no" else number(top["strength"])
         what = "difference of shares" if top["kind"] == "yes/no" else "Cliff's delta"
-        said = (
+        sentence = (
             f"The clearest mark: {top['segment_name']} lies {top['direction']} the others on "
             f"{label(top['variable'])} ({what} {size})."
         )
         if without.height:
-            said += f" Nothing marks {', '.join(without.get_column('segment_name').to_list())}."
-        return said
+            sentence += f" Nothing marks {', '.join(without.get_column('segment_name').to_list())}."
+        return sentence
 
     def _tested(self) -> str:
         made = self.tests.drop_nulls("p_holm").filter(pl.col("role") != "clustering")
-        said = ""
+        sentence = ""
         if self.clustering_variables:
-            said = (
+            sentence = (
                 f"The {number(len(self.clustering_variables))} variables that built the segments "
                 "are not tested: that would be circular."
             )
         if made.height == 0:
-            return said
+            return sentence
         sure = made.filter(pl.col("p_holm") <= 0.05)
-        said += (
+        sentence += (
             f" Of {number(made.height)} other variables tested, {number(sure.height)} differ "
             "between segments at 5% after Holm's adjustment"
         )
@@ -273,10 +275,10 @@ class Profile(Result):
             top = sure.sort("effect", descending=True, nulls_last=True, maintain_order=True).row(
                 0, named=True
             )
-            said += (
+            sentence += (
                 f", most {label(top['variable'])} ({top['effect_name']} {number(top['effect'])})"
             )
-        return said.strip() + "."
+        return sentence.strip() + "."
 
     def plot(self, *, most: int = 15) -> Figure:
         """Draw the segment profile plot: each variable against all customers, marks in colour.

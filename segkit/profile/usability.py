@@ -134,8 +134,8 @@ def try_segment(
 
 
 def _measurable(segment: str, variables: pl.DataFrame, limits: Thresholds) -> Trial:
-    asked = variables.select((pl.col("customers") + pl.col("missing")).sum()).item()
-    share = float(variables.get_column("customers").sum()) / asked if asked else None
+    cells = variables.select((pl.col("customers") + pl.col("missing")).sum()).item()
+    share = float(variables.get_column("customers").sum()) / cells if cells else None
     return Trial(
         segment, "measurable", "known_share", share, None, None, limits.known_share,
         passed=None if share is None else share >= limits.known_share,
@@ -207,9 +207,9 @@ def _relevant(
 
 def _apart(segment: str, profile: Profile, limits: Thresholds) -> Trial:
     """Judge the distance from the nearest other segment on what sets the two apart most."""
-    known = profile.variables.filter(pl.col("role") != "kpi").drop_nulls("difference")
-    mine = known.filter(pl.col("segment") == segment).select("variable", own="difference")
-    pairs = known.filter(pl.col("segment") != segment).join(mine, on="variable")
+    differing = profile.variables.filter(pl.col("role") != "kpi").drop_nulls("difference")
+    mine = differing.filter(pl.col("segment") == segment).select("variable", own="difference")
+    pairs = differing.filter(pl.col("segment") != segment).join(mine, on="variable")
     far = (
         pairs.with_columns(apart=(pl.col("difference") - pl.col("own")).abs())
         .sort("apart", descending=True, maintain_order=True)
@@ -380,10 +380,10 @@ def assess_usability(
     evidence: dict[str, dict[str, Any]] = {segment: {} for segment in members.segments}
     described, _ = read_descriptions(members, customers, as_of or profile.as_of, pl.DataFrame())
     consents = [name for name in described.columns if name.endswith("_consent")]
-    found = predictability(
+    areas = predictability(
         members, described.drop(consents), folds=folds, seed=seed, level=profile.level
     )
-    for row in found.iter_rows(named=True) if found is not None else ():
+    for row in areas.iter_rows(named=True) if areas is not None else ():
         evidence[row["segment"]]["auc"] = (row["auc"], row["auc_low"], row["auc_high"])
     for i, segment in enumerate(members.segments):
         if "marketing_consent" in described.columns:

@@ -45,11 +45,11 @@ def dominance(values: Floats, within: Flags) -> tuple[Floats, Floats]:
     shape = (within.shape[0], values.shape[1])
     delta, variance = np.full(shape, np.nan), np.full(shape, np.nan)
     for j in range(shape[1]):
-        known = ~np.isnan(values[:, j])
-        levels, codes = np.unique(values[known, j], return_inverse=True)
+        present = ~np.isnan(values[:, j])
+        levels, codes = np.unique(values[present, j], return_inverse=True)
         whole = np.bincount(codes, minlength=levels.size).astype(np.float64)
         for i, inside in enumerate(within):
-            ours = np.bincount(codes[inside[known]], minlength=levels.size).astype(np.float64)
+            ours = np.bincount(codes[inside[present]], minlength=levels.size).astype(np.float64)
             delta[i, j], variance[i, j] = _one(ours, whole - ours)
     return delta, variance
 
@@ -106,7 +106,7 @@ class MarkerRule:
     smallest_segment: int = 10
 
 
-def mark(found: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
+def mark(table: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
     """Add marker, direction and strength by the rule; strength is the measure that it limits.
 
     The KPI is an outcome and marks nothing.
@@ -124,7 +124,7 @@ def mark(found: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
     passed = pl.when(is_yes_no).then(yes & beyond_chance).otherwise(amount)
     enough = (pl.col("customers") >= rule.smallest_segment) & (pl.col("role") != "kpi")
     strength = pl.when(is_yes_no).then(gap).otherwise(pl.col("delta"))
-    return found.with_columns(
+    return table.with_columns(
         marker=(passed & enough).fill_null(value=False), strength=strength
     ).with_columns(
         direction=pl.when(pl.col("marker")).then(
@@ -174,39 +174,41 @@ class Variables:
 
 def read_variables(frame: pl.DataFrame, names: list[str]) -> Variables:
     """Read numeric and yes/no columns into a matrix; infinite values count as unknown."""
-    skipped, kept = {}, []
+    skipped, columns = {}, []
     for name in names:
         column = frame.get_column(name).cast(pl.Float64).to_numpy()
         if np.isfinite(column).any():
-            kept.append((name, np.where(np.isfinite(column), column, np.nan)))
+            columns.append((name, np.where(np.isfinite(column), column, np.nan)))
         else:
             skipped[name] = "no customer has a value"
     values = (
-        np.column_stack([column for _, column in kept]) if kept else np.empty((frame.height, 0))
+        np.column_stack([column for _, column in columns])
+        if columns
+        else np.empty((frame.height, 0))
     )
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
+    present = ~np.isnan(values)
+    filled = np.where(present, values, 0.0)
     yes_no = ((filled == 0) | (filled == 1)).all(axis=0)
     share = (filled >= 0).all(axis=0) & (filled <= 1).all(axis=0)
     logged = (np.abs(_skewness(values)) > SKEWED) & ~share
     moved = np.where(logged, np.sign(values) * np.log1p(np.abs(values)), values)
-    n = known.sum(axis=0)
-    mean = np.where(known, moved, 0.0).sum(axis=0) / n
+    n = present.sum(axis=0)
+    mean = np.where(present, moved, 0.0).sum(axis=0) / n
     centred = moved - mean
-    sd = np.sqrt(np.where(known, centred**2, 0.0).sum(axis=0) / np.maximum(n - 1, 1))
+    sd = np.sqrt(np.where(present, centred**2, 0.0).sum(axis=0) / np.maximum(n - 1, 1))
     constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
     scaled = centred / np.where(constant, np.nan, sd)
-    return Variables([name for name, _ in kept], values, scaled, yes_no, logged, skipped)
+    return Variables([name for name, _ in columns], values, scaled, yes_no, logged, skipped)
 
 
 def _skewness(values: Floats) -> Floats:
     """Return each column's skewness (third central moment over the cubed deviation), 0 if flat."""
-    known = ~np.isnan(values)
-    n = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, values - np.where(known, values, 0.0).sum(axis=0) / n, 0.0)
+    present = ~np.isnan(values)
+    n = np.maximum(present.sum(axis=0), 1)
+    centred = np.where(present, values - np.where(present, values, 0.0).sum(axis=0) / n, 0.0)
     square = centred * centred  # a power of three is slow in NumPy
     second, third = square.sum(axis=0) / n, (square * centred).sum(axis=0) / n
-    size = np.where(known, np.abs(values), 0.0).max(axis=0, initial=1.0)
+    size = np.where(present, np.abs(values), 0.0).max(axis=0, initial=1.0)
     flat = second <= (1e-12 * size) ** 2
     return np.where(flat, 0.0, third / np.where(flat, 1.0, second) ** 1.5)
 
@@ -247,17 +249,17 @@ def profile_variables(
     columns |= {"variable": names * groups, "role": roles * groups}
     columns["kind"] = np.where(variables.yes_no, "yes/no", "amount").tolist() * groups
     columns["scale"] = np.where(variables.logged, "log", "raw").tolist() * groups
-    found = pl.DataFrame(columns).fill_nan(None)
-    return mark(found, rule).select(list(TYPES)).cast(TYPES)
+    table = pl.DataFrame(columns).fill_nan(None)
+    return mark(table, rule).select(list(TYPES)).cast(TYPES)
 
 
 def _centres(values: Floats, variables: Variables, level: float) -> dict[str, Floats]:
     """Return sizes, means and medians with intervals, one entry a variable."""
-    known = ~np.isnan(values)
-    n = known.sum(axis=0)
+    present = ~np.isnan(values)
+    n = present.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, values, 0.0).sum(axis=0) / n
-        spread = np.where(known, values - mean, 0.0)
+        mean = np.where(present, values, 0.0).sum(axis=0) / n
+        spread = np.where(present, values - mean, 0.0)
         sd = np.sqrt((spread**2).sum(axis=0) / np.where(n > 1, n - 1, np.nan))
     skewness = _skewness(values) if values.shape[0] else np.zeros(values.shape[1])
     amount = intervals.mean_skewed(mean, sd, n, skewness, level=level)
@@ -278,16 +280,16 @@ def _medians(values: Floats, n: Floats, level: float) -> dict[str, Floats]:
     """Return medians with order-statistic limits from one sort of the whole matrix."""
     ordered = np.sort(values, axis=0)  # NaN last
     width = values.shape[1]
-    found = {key: np.full(width, np.nan) for key in ("median", "median_low", "median_high")}
+    medians = {key: np.full(width, np.nan) for key in ("median", "median_low", "median_high")}
     for j in range(width):
         count = int(n[j])
         if count == 0:
             continue
-        found["median"][j] = (ordered[(count - 1) // 2, j] + ordered[count // 2, j]) / 2
+        medians["median"][j] = (ordered[(count - 1) // 2, j] + ordered[count // 2, j]) / 2
         low, high = intervals.median_ranks(count, level=level)
         if low:
-            found["median_low"][j], found["median_high"][j] = ordered[[low - 1, high - 1], j]
-    return found
+            medians["median_low"][j], medians["median_high"][j] = ordered[[low - 1, high - 1], j]
+    return medians
 
 
 def _differences(scaled: Floats, inside: Flags, level: float) -> dict[str, Floats]:
@@ -306,9 +308,9 @@ def _differences(scaled: Floats, inside: Flags, level: float) -> dict[str, Float
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
-    known = ~np.isnan(values)
-    n = known.sum(axis=0).astype(np.float64)
+    present = ~np.isnan(values)
+    n = present.sum(axis=0).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, values, 0.0).sum(axis=0) / n
-        second = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+        mean = np.where(present, values, 0.0).sum(axis=0) / n
+        second = np.where(present, (values - mean) ** 2, 0.0).sum(axis=0)
         return n, mean, np.sqrt(second / np.where(n > 1, n - 1, np.nan))
