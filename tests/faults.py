@@ -231,14 +231,14 @@ FAULTS = [
         "intake/ledger.py",
         "if step.money_in != step.money_kept + money:",
         "if step.money_in is None:",
-        "test_ledger",
+        "test_intake_ledger",
         "the ledger's money balances",
     ),
     Fault(
         "intake/graph.py",
         "np.bincount(edges[:, 1], minlength=size)",
         "np.bincount(edges[:, 0], minlength=size)",
-        "test_identity",
+        "test_intake_identity",
         "an identifier that too many share",
     ),
     Fault(
