@@ -52,6 +52,16 @@ def test_every_name_of_segkit_on_a_page_leads_somewhere(page):
         assert house.leads(name), f"{page.name}: {name}"
 
 
+def test_every_path_into_segkit_that_a_docstring_names_leads_somewhere():
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / "segkit").rglob("*.py"))
+        for name in re.findall(r"`(segkit(?:\.\w+)+)`", path.read_text("utf-8"))
+        if not house.leads(name)
+    ]
+    assert lost == []
+
+
 def test_every_name_that_is_said_to_stand_in_a_file_does():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+)` in\s+`([\w/]+\.py)`", text)
