@@ -97,7 +97,7 @@ class Explorer:
         k: int | None = None,
         method: str | None = None,
     ) -> Explorer:
-        """Put other settings in force; what belongs to the old ones is gone at once.
+        """Change the settings; results of the old ones are dropped at once.
 
         The work is done in the background, once no further change follows for a moment.
         """
@@ -124,7 +124,7 @@ class Explorer:
             return self._begin(self._fit, "Working out the segments …", delay)
 
     def assess(self, refits: int = 30) -> Explorer:
-        """Ask, in the background, whether the segments in force come out again."""
+        """Assess in the background how stable the current segments are."""
         with self._lock:
             self.stability = None
             message = "Repeating the segmentation on resampled customers …"

@@ -35,7 +35,7 @@ FEW_SPLITS = 2  # split halves say nothing that is shown here
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to divide customers: its name for people, its function, what it is told besides."""
+    """A clustering method: its label, its function, and further arguments."""
 
     words: str
     function: str
@@ -58,7 +58,7 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One choice of everything that makes the segments what they are.
+    """All settings that determine the segments.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Settings:
     as_of: date | None = None
 
     def check(self) -> None:
-        """Refuse what no method could do, in words for people.
+        """Check the settings.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Settings:
 
     @property
     def stem(self) -> str:
-        """A file's name for what these settings find."""
+        """File name for the segments of these settings."""
         return f"segments_{self.method}_{self.k}".replace("-", "_")
 
     @property
@@ -189,7 +189,7 @@ def describe(
     settings: Settings,
     variables: Sequence[str] | None = None,
 ) -> Profile:
-    """Say who the segments are: `segkit.profile_segments` on the same customers.
+    """Profile the segments by `segkit.profile_segments` on the same customers.
 
     ``variables`` are all columns by default.
     """
@@ -206,7 +206,7 @@ def describe(
 def stability_of(
     table: pl.DataFrame, segmentation: Segmentation, settings: Settings, refits: int
 ) -> Stability | MethodComparison:
-    """Ask whether the segments come out again: bootstrap refits by the same method."""
+    """Assess how stable the segments are, by bootstrap refits with the same method."""
     refit = METHODS[settings.method].refit
     if not refit:
         return compare_methods(
@@ -255,7 +255,7 @@ def picture(figure: Figure) -> str:
 
 
 def segments(segmentation: Segmentation, profile: Profile) -> dict[str, str]:
-    """Write what the segments are: the finding, and the table of names, sizes, worth, marks."""
+    """Write the finding, and the table of segments with size, value and markers."""
     return {"segments": paragraph(segmentation.text) + sizes(profile)}
 
 
@@ -267,7 +267,7 @@ def chart(profile: Profile) -> str:
 
 
 def portraits(profile: Profile) -> dict[str, str]:
-    """Write who the segments are: what marks them, drawn; means and medians, in tables."""
+    """Write the profile: markers as a picture, means and medians as tables."""
     try:
         marks = picture(profile.plot())
     except DataError as error:
@@ -331,7 +331,7 @@ def _row(rows: pl.DataFrame, variable: str, names: Sequence[str], measure: str) 
 
 
 def stability(stable: Stability | MethodComparison) -> str:
-    """Write how surely the segments come out again."""
+    """Write the stability of the segments."""
     own: Any = getattr(stable, "own", None)
     if own is not None:
         shown = own.select("segment", "size", "jaccard", "jaccard_low", "jaccard_high", "band")

@@ -82,7 +82,7 @@ class Choice(Protocol):
 
 
 class Panel:
-    """What the analyst sees and clicks; it asks the explorer, and shows what that hands it.
+    """Controls and results of an explorer, as widgets.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class Panel:
         self.values.value = self._values.get(self.measure.value, "")
 
     def say(self, text: str, *, busy: bool, failed: bool) -> None:
-        """Say what is going on, or went wrong."""
+        """Show a status or an error."""
         bar = "<progress aria-label='Working'></progress> " if busy else ""
         self.status.value = _said(text, failed=failed, bar=bar)
         ready = self._explorer.segmentation is not None and not busy
@@ -263,7 +263,7 @@ class Panel:
         self.take.disabled = busy or self._explorer.suggestion is None
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Say how far the work is."""
+        """Show the progress of the work."""
         span = f" max='{total}' value='{done}'" if total else ""
         of = f" of {number(total)}" if total else ""
         bar = f"<progress aria-label='Progress'{span}></progress> "

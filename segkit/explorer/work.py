@@ -78,7 +78,7 @@ class Worker:
         return job
 
     def stop(self) -> bool:
-        """Ask whatever runs or waits to end; tell whether there was anything."""
+        """Stop the running and the waiting job; return whether there was one."""
         with self._wake:
             there = [job for job in (self._now, self._next) if job is not None]
             for job in there:
@@ -88,7 +88,7 @@ class Worker:
         return bool(there)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing runs or waits; tell whether that came about."""
+        """Wait until no job runs or waits; return whether that happened in time."""
         with self._wake:
             return self._wake.wait_for(lambda: not self.busy, timeout)
 

@@ -77,7 +77,7 @@ def describe(
     label: str = "",
     left_out: int = 0,
 ) -> str:
-    """Say what a reader would see: which values, of what, between which extremes.
+    """Write the alternative text of a picture: the values drawn and their extremes.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def describe(
 
 
 def finish(sentence: str, *, title: str = "", left_out: int = 0) -> str:
-    """Set the title before an alt text, and after it what could not be drawn."""
+    """Return an alt text after its title, followed by the count of rows not drawn."""
     start = title.strip()
     if start and start[-1] not in ".?!":
         start += "."
@@ -150,7 +150,7 @@ def describe_lines(
     label: str = "",
     left_out: int = 0,
 ) -> str:
-    """Say where each line starts and ends, and the extremes.
+    """Write the alternative text of lines: first and last value of each, and the extremes.
 
     Examples
     --------

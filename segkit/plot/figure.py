@@ -59,7 +59,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figure:
-    """A figure with what a reader needs who cannot see it, or who doubts it.
+    """Figure with its alternative text and the data drawn.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ def _luminance(*rgb: float) -> float:
 
 
 def words(column: str) -> str:
-    """Write a column's name as people say it.
+    """Return a column's label.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def wrap(text: object, width: int = 26) -> str:
 
 
 def as_percent(percent_: bool | None, column: str) -> bool:
-    """Return whether a column is written in percent: as told, or by its name."""
+    """Return whether a column is written in percent: as given, or by its name."""
     return is_share(column) if percent_ is None else percent_
 
 

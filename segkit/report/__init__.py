@@ -25,7 +25,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
 
 @contextmanager
 def renderer_imported() -> Iterator[None]:
-    """Import what renders reports beside what runs within; the import has ended at the exit.
+    """Import the renderer of reports in the background; the import has ended at the exit.
 
     It takes seconds. Whoever changes filters of warnings afterwards must not meet an import.
     """

@@ -16,7 +16,7 @@ SOURCE = "segkit source"
 
 
 def change(summary: Mapping[str, Any], previous: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """List what a notebook says otherwise than it did the last time.
+    """List the findings of a notebook that differ from the run before.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _of_customers(now: Mapping[str, Any], was: Mapping[str, Any]) -> Iterable[di
 
 
 def in_words(reasons: list[dict[str, str]], *, changed: bool = True) -> str:
-    """Say causes as one sentence; several are not told apart.
+    """Write causes as one sentence; with several the share of each is not known.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def write_index(out: Path) -> Path:
 
 
 def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the index says over all runs: its choices, its columns and its first words."""
+    """Return the contents of the index over all runs: choices, columns, opening sentence."""
     titles: dict[str, str] = {}
     for row in (row for run in runs for row in run["rows"]):
         titles.setdefault(row["stem"], row["title"])
@@ -78,7 +78,7 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def link_reports(run_folder: Path) -> None:
-    """Write into each report of a run whose it is, and the links to the others that exist now."""
+    """Write into each report of a run its label and the links to the other reports."""
     record = read_json(run_folder / "run.json")
     reports = [
         (item["stem"], item.get("title", item["stem"]))
@@ -351,7 +351,7 @@ def _row(
 
 
 def when(text: str) -> str:
-    """Write a moment as a day and a minute; what is none stays as it is."""
+    """Write a timestamp to the minute; other text stays as it is."""
     try:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
     except ValueError:

@@ -114,7 +114,7 @@ def _named(match: re.Match[str]) -> str:
 def linked(
     answers: Sequence[Mapping[str, Any]], here: str, reports: Path, *, above: str = "../"
 ) -> list[dict[str, str]]:
-    """Return answers with where their evidence stands, and where its data lie.
+    """Return answers with links to their evidence and its data.
 
     Parameters
     ----------

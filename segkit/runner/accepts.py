@@ -48,7 +48,7 @@ def check_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return a name made of another, without what cannot stand in a folder's.
+    """Return a name without the characters that a folder's name cannot hold.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class Accepts:
 
     @classmethod
     def read(cls, text: str) -> Accepts:
-        """Read what stands in the brackets.
+        """Parse the text in the brackets.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Accepts:
 
     @property
     def is_slow(self) -> bool:
-        """Whether a check imports what takes long."""
+        """Whether a check imports slow libraries."""
         return any(part in SLOW for part in self.alternatives)
 
     @property
@@ -183,7 +183,7 @@ class Accepts:
         return text
 
     def refuse(self, value: Any) -> str | None:
-        """Say why a value of the declared type is not accepted; None where it is."""
+        """Return the reason why a value is not accepted; None where it is."""
         why = []
         for part in self.alternatives:
             reason = _refuse(part, value)
@@ -197,7 +197,7 @@ class Accepts:
 
 
 def _refuse(part: str, value: Any) -> str | None:
-    """Return None where an alternative accepts a value, else why not; often there is no more."""
+    """Return None where an alternative accepts a value, else the reason (often empty)."""
     if part == "empty":
         return None if value == "" else ""
     if part in KINDS and isinstance(value, str):

@@ -271,7 +271,7 @@ class BatchEnd:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch under way: the run that each market's is made from, and what was asked."""
+    """State of a batch: the run from which each market's is made, and its request."""
 
     whole: State
     notebooks: list[str]
@@ -291,7 +291,7 @@ class Batch:
 
 
 def keep_row(batch: Batch, state: State, market: Market) -> dict[str, Any]:
-    """Take up how a market's run ended from the run's own record."""
+    """Read from a market's run how it ended, and keep it as a row of the batch."""
     record = read_json(state.folder / RECORD)
     row = {
         "market": market.market,
@@ -311,7 +311,7 @@ def keep_row(batch: Batch, state: State, market: Market) -> dict[str, Any]:
 
 
 def write_batch(batch: Batch, division: Division, status: str, code: int | None) -> None:
-    """Write the batch's record, as far as it has come."""
+    """Write the batch's record in its current state."""
     lost = division.parts / WITHOUT / "orders.parquet"
     label = batch.whole.label
     with batch.lock:

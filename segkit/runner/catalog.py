@@ -64,14 +64,14 @@ class Notebook:
     dropped: dict[str, str] = field(default_factory=dict)
 
     def without(self, reasons: Mapping[str, str]) -> Notebook:
-        """Return the notebook without some of the names that it reads, and the reasons."""
+        """Return the notebook without some of its reads, with the reasons."""
         reads = tuple(name for name in self.reads if name not in reasons)
         gone = {name: reasons[name] for name in self.reads if name in reasons}
         return replace(self, reads=reads, dropped=self.dropped | gone)
 
 
 def load_notebook(path: Path) -> Notebook:
-    """Read what a notebook declares, and refuse one that declares it wrongly.
+    """Read and check the declarations of a notebook.
 
     Raises
     ------

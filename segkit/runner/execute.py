@@ -108,7 +108,7 @@ def _root(state: State, stem: str) -> Path:
 
 
 def key_now(state: State, notebook: Notebook) -> tuple[dict[str, str], str]:
-    """Return what a notebook reads, hashed, and the key under which its outputs serve again."""
+    """Return the hashed inputs of a notebook, and the key under which its outputs are reused."""
     inputs = _inputs(state, notebook)
     return inputs, key_of(notebook.digest, state.settings(notebook.stem), inputs)
 
@@ -121,7 +121,7 @@ def holds(
     *,
     also_gate: bool = False,
 ) -> bool:
-    """Return whether a notebook's folder is what running it now would give.
+    """Return whether running a notebook now would give the folder that is there.
 
     Data that cannot carry an analysis cannot the next time either; a notebook that failed in
     another way, or was killed, never holds.
@@ -222,7 +222,7 @@ def _finish(
 
 
 def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[str, Any]:
-    """Name the data gate, and do not call done what did not finish or keep its promises."""
+    """Return the outcome: the data gate named, and failed where promised outputs are missing."""
     if outcome["error"]:
         message = mask_error(outcome["error"]["message"], outcome["error"]["kind"])
         outcome = {**outcome, "error": {**outcome["error"], "message": message}}
@@ -248,7 +248,7 @@ def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[st
 
 
 def previous(folder: Path | None) -> dict[str, Any] | None:
-    """Keep what the last good run found, and from what, to be compared with this one."""
+    """Return findings and inputs of the last good run, for comparison with this one."""
     if folder is None:
         return None
     old = read_json(folder / NAME)

@@ -265,7 +265,7 @@ class Aside:
         private_folder(self.path / "data")
 
     def commit(self) -> Path:
-        """Put the folder in its place; an older one goes only once this one stands there.
+        """Move the folder to its target; an older one is removed afterwards.
 
         What it holds of single customers, its ``data``, is readable by its owner alone.
         """
@@ -282,7 +282,7 @@ class Aside:
         return self.target
 
     def discard(self) -> None:
-        """Remove what was written aside, if it was not committed."""
+        """Remove the folder if it was not committed."""
         shutil.rmtree(self.path, ignore_errors=True)
         _lock_file(self.path).unlink(missing_ok=True)
         if self._handle >= 0:

@@ -22,16 +22,17 @@ from typing import Any
 from segkit.errors import SegkitError
 from segkit.intake.privacy import mask_error
 from segkit.runner.catalog import Catalog
-from segkit.runner.process import LineProcess, NotebookPool, died
+from segkit.runner.process import LineProcess, NotebookPool
 from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State, write_bare
+from segkit.runner.stopping import died
 
 ENDED = "\x1e"  # a line of its own: the job is done
 PATIENCE = 15.0  # seconds to wait for the process of a batch that was killed to leave
 
 
 def job_of(state: State, notebooks: list[str], notebook_folder: Path) -> dict[str, Any]:
-    """Return what the process of a market needs to know, JSON-ready."""
+    """Return the job for the process of a market, JSON-ready."""
     return {
         "notebooks": notebooks,
         "notebook_folder": str(notebook_folder),
@@ -46,7 +47,7 @@ def job_of(state: State, notebooks: list[str], notebook_folder: Path) -> dict[st
 
 
 def main() -> None:
-    """Carry out jobs as they come; tell how each ended."""
+    """Carry out jobs as they arrive, and report the end of each."""
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     pool: NotebookPool | None = None

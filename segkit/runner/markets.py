@@ -98,7 +98,7 @@ def divide(
     folder: Path,
     wanted: Collection[str] = (),
 ) -> Division:
-    """Divide the data of a run by a column of the orders; what has not changed is not read.
+    """Divide the data of a run by a column of the orders; unchanged data are not read again.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ class Cut:
         return rows, self._buyers.filter(market=market).height
 
     def others(self) -> list[tuple[str, int, int]]:
-        """List each further table, its rows, and those of nobody who bought (-1: goes whole)."""
+        """List each further table, its rows, and those of no buyer (-1: not divided)."""
         tables = []
         for table, frame in self._raw.items():
             if table in self._followers:
@@ -343,7 +343,7 @@ class Cut:
         return tables
 
     def write(self, market: str | None, folder: Path, slug: str) -> int:
-        """Write a market's tables, and beside them the rows of the whole that its orders are.
+        """Write a market's tables, and the row numbers of its orders in the whole data.
 
         Returns
         -------

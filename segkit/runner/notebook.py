@@ -349,7 +349,7 @@ class NotebookRun:
             self._summary["rows"] = {**self._summary["rows"], **rows}
 
     def _fit(self, text: str) -> str:
-        """Mask what of a text must not be published."""
+        """Mask personal data in a text."""
         return text if self._personal else mask_text(text)
 
     def _link(self, path: str, text: str) -> str:
@@ -404,7 +404,7 @@ class NotebookRun:
 
 
 def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict[str, int]]:
-    """Return what of a frame may be shown, the columns left out, and the cells masked by column.
+    """Return a frame fit to be shown, the columns left out, and masked cells by column.
 
     Columns whose name says that they are personal are left out; e-mail addresses, phone, card and
     account numbers in any other column of texts are masked (`segkit.intake.privacy.mask_column`),
@@ -434,7 +434,7 @@ def without_personal(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], dict
 
 
 def fit_to_show(what: Any, name: str, *, personal: bool) -> tuple[pl.DataFrame, str]:
-    """Return what of a result or frame may be shown, and a note on what is not, as HTML.
+    """Return a frame fit to be shown, and a note (HTML) on what was left out or masked.
 
     Raises
     ------

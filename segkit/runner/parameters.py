@@ -234,7 +234,7 @@ def settle(
     given: Mapping[str, Any],
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Check what was given, and the defaults that stay, against what each notebook declares.
+    """Check given values, and the remaining defaults, against the notebooks' declarations.
 
     Parameters
     ----------

@@ -13,7 +13,6 @@ import json
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +23,14 @@ from typing import IO, Any, Generic, TypeVar
 
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.manifest import make_scratch, read_json, remove_scratch, write_json
-from segkit.runner.stopping import children_of, end_family, end_group
+from segkit.runner.stopping import (
+    children_of,
+    died,
+    end_family,
+    end_group,
+    peak_of,
+    peak_of_children,
+)
 from segkit.runner.warm import ADDRESS, POSSIBLE, Nursery, ask_for_kernel, kernel_environment
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
@@ -100,7 +106,7 @@ P = TypeVar("P", bound=LineProcess)
 
 
 class Pool(Generic[P]):
-    """Processes that are kept for the next job: what they import takes longer than many a job.
+    """Processes kept for the next job, since their imports often take longer than a job.
 
     Parameters
     ----------
@@ -131,7 +137,7 @@ class Pool(Generic[P]):
         process.close()
 
     def stop(self) -> None:
-        """End the processes that are at work; who waits for them is told that they were killed."""
+        """End the processes at work; their callers get the status killed."""
         with self._lock:
             for process in self._active:
                 process.end()
@@ -337,7 +343,7 @@ def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it was becomes the reported outcome
         outcome = _explain(error, engine)
     outcome["peak_memory_bytes"] = (
-        engine.peak or getattr(engine.kernel, "peak", 0) or _peak_memory()
+        engine.peak or getattr(engine.kernel, "peak", 0) or peak_of_children()
     )
     outcome["cells_seconds"] = _cells_seconds(folder / "executed.ipynb")
     write_json(folder / "outcome.json", outcome)
@@ -350,7 +356,7 @@ def tell(**event: Any) -> None:
 
 
 def _keep_progress_apart() -> None:
-    """Hand children another standard output, lest a kernel that outlives us keeps ours open."""
+    """Give children another standard output, so that a surviving kernel does not keep ours open."""
     sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -433,7 +439,7 @@ def _register_engine(folder: Path) -> Any:
 
 
 def _prefer_warm_kernels() -> None:
-    """Have kernels forked where there is a process to fork them from, else started."""
+    """Fork kernels where a process for that exists, else start them."""
     from jupyter_client.launcher import launch_kernel
     from jupyter_client.provisioning import local_provisioner
 
@@ -462,47 +468,6 @@ def _explain(error: Exception, engine: Any) -> dict[str, Any]:
     return {"status": "failed", "error": detail}
 
 
-def died(what: str, code: int | None) -> str:
-    """Say in words how a process ended.
-
-    Examples
-    --------
-    >>> died("kernel", -15)
-    'the kernel was ended by signal SIGTERM'
-    >>> died("kernel", 3)
-    'the kernel ended by itself with exit code 3'
-    """
-    if code is None:
-        return f"the {what} stopped answering"
-    if code >= 0:
-        return f"the {what} ended by itself with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = " (often the system, when memory runs out)" if name == "SIGKILL" else ""
-    return f"the {what} was ended by signal {name}{hint}"
-
-
-def peak_of(pid: int) -> int:
-    """Return the largest resident size that a living process has had, as Linux tells it, or 0."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(row.split()[1]) * 1024 for row in lines if row.startswith("VmHWM:")), 0)
-
-
-def _peak_memory() -> int:
-    """Return the largest resident size of this process's ended children.
-
-    Of the kernel, if it is the first; else it may be an earlier one's, and is an upper bound.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
-
-
 def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
     """Take jobs until the parent closes our input, as its end does; then leave nothing behind."""
     for line in sys.stdin:
@@ -520,7 +485,7 @@ def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
 
 
 def _cells_seconds(executed: Path) -> float:
-    """Sum what the cells took: the analysis itself, without starting, stopping and rendering."""
+    """Return the seconds that the cells took, without starting, stopping and rendering."""
     cells = read_json(executed).get("cells", [])
     took = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
     return round(sum(took), 2)

@@ -17,7 +17,7 @@ CLEAR = "\r\x1b[2K"
 
 @dataclass(slots=True)
 class Turn:
-    """A notebook whose turn it is: its label, when it began, what it is at."""
+    """A notebook under way: its label, its start, and its current step."""
 
     label: str
     started: float
@@ -48,7 +48,7 @@ class Progress:
         self._lock = threading.RLock()
 
     def begin(self, number: int, total: int, stem: str) -> None:
-        """Announce a notebook whose turn has come."""
+        """Announce the start of a notebook."""
         with self._lock:
             turn = Turn(f"[{number}/{total}] {stem}", time.monotonic())
             self._turns[stem] = turn
@@ -61,13 +61,13 @@ class Progress:
         self.step(stem, f"cell {event['cell']} of {event['cells']}")
 
     def step(self, stem: str, what: str) -> None:
-        """Announce what has begun in a notebook's turn."""
+        """Announce a step of a notebook."""
         with self._lock:
             self._turns[stem].what = what
             self._redraw()
 
     def end(self, stem: str, status: str, detail: str = "") -> None:
-        """Tell how a notebook ended."""
+        """Write how a notebook ended."""
         with self._lock:
             turn = self._turns.pop(stem)
             seconds = time.monotonic() - turn.started
@@ -116,11 +116,11 @@ class CellTerminal(io.StringIO):
         self._told = line
 
     def isatty(self) -> bool:
-        """Say that what is written can be redrawn."""
+        """Return True: text can be redrawn."""
         return True
 
     def write(self, text: str) -> int:
-        """Write what ends in a line's end for good, anything else until the next."""
+        """Print a complete line for good, and other text until the next."""
         words = text.replace(CLEAR, "")
         if words.endswith("\n"):
             sys.stdout.write(words)
@@ -129,11 +129,11 @@ class CellTerminal(io.StringIO):
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what stays."""
+        """Flush the complete lines."""
         sys.stdout.flush()
 
 
 def progress_here() -> Progress:
-    """Return what tells of a run where this cell is read: live for a person, lines in batch."""
+    """Return the progress display for this cell: live for a person, lines in batch."""
     line = live_line()
     return Progress(announce=True) if line is None else Progress(CellTerminal(line))

@@ -293,7 +293,7 @@ class RunEnd:
 
 
 def end_of(state: State) -> RunEnd:
-    """Return how a run stands, in running order."""
+    """Return the ends of a run's notebooks so far, in running order."""
     ends = tuple(state.ends[stem] for stem in state.order if stem in state.ends)
     return RunEnd(state.folder.name, state.folder, state.folder.parent / "index.html", ends)
 
@@ -343,7 +343,7 @@ def head(
     started: str,
     parameters: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what every record of a run begins with."""
+    """Return the first fields of a run's record."""
     going = status == "running"
     return {
         "schema": SCHEMA,
@@ -367,7 +367,7 @@ def head(
 def write_bare(
     folder: Path, label: Label, status: str, message: str, parameters: Mapping[str, Any]
 ) -> None:
-    """Write the record of a run in which no notebook could begin; what it had before stays."""
+    """Write the record of a run in which no notebook started; earlier entries stay."""
     before = read_json(folder / RECORD)
     folder.mkdir(parents=True, exist_ok=True)
     record = head(label, status, EXIT.get(status, 1), message, now(), parameters)

@@ -1,10 +1,11 @@
-"""Stopping of a run by signals, and ending of processes with all that they started."""
+"""Ends of processes: by signals, with all that they started, and what is known of them after."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +122,44 @@ def children_of(pid: int) -> list[int]:
             if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == pid:
                 children.append(int(stat.parent.name))
     return children
+
+
+def died(what: str, code: int | None) -> str:
+    """Say in words how a process ended.
+
+    Examples
+    --------
+    >>> died("kernel", -15)
+    'the kernel was ended by signal SIGTERM'
+    >>> died("kernel", 3)
+    'the kernel ended by itself with exit code 3'
+    """
+    if code is None:
+        return f"the {what} stopped answering"
+    if code >= 0:
+        return f"the {what} ended by itself with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (often the system, when memory runs out)" if name == "SIGKILL" else ""
+    return f"the {what} was ended by signal {name}{hint}"
+
+
+def peak_of(pid: int) -> int:
+    """Return the largest resident size that a living process has had, as Linux tells it, or 0."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(row.split()[1]) * 1024 for row in lines if row.startswith("VmHWM:")), 0)
+
+
+def peak_of_children() -> int:
+    """Return the largest resident size of this process's ended children.
+
+    Of the kernel, if it is the first; else it may be an earlier one's, and is an upper bound.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit

@@ -100,7 +100,7 @@ def kernel_environment(**more: str) -> dict[str, str]:
 
 
 class WarmKernel:
-    """A forked kernel, seen from whoever asked for it: what of `subprocess.Popen` is used.
+    """A forked kernel, with the part of `subprocess.Popen`'s interface that is used.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ def import_all() -> None:
 
 
 def threads() -> list[str]:
-    """Name the threads of this process that a fork would lose with what they hold."""
+    """List the threads of this process that make a fork unsafe."""
     names = []
     for task in Path("/proc/self/task").iterdir():
         if int(task.name) != os.getpid():
@@ -239,7 +239,7 @@ def threads() -> list[str]:
 
 
 class Forks:
-    """Forks a kernel for whoever connects, and tells how it ended.
+    """Server that forks a kernel for each connection, and reports how it ended.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ class Forks:
             self._selector.register(source, selectors.EVENT_READ)
 
     def serve(self) -> dict[str, Any] | None:
-        """Return in a new kernel what was asked of it, and None when standard input has closed."""
+        """Serve requests; return the request in a new kernel, None when standard input closes."""
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is sys.stdin:
@@ -278,7 +278,7 @@ class Forks:
                     self._selector.unregister(key.fileobj)
 
     def _fork(self, line: socket.socket) -> dict[str, Any] | None:
-        """Fork a kernel, if that is safe; return in it, and there alone, what was asked."""
+        """Fork a kernel if that is safe; return the request in the kernel, None in this process."""
         request, errors = _read(line)
         if request is None or threads():
             line.close()
@@ -307,7 +307,7 @@ class Forks:
         return request
 
     def _forget(self) -> None:
-        """Close in a kernel what belongs to the process that it comes from."""
+        """Close, in a kernel, handles of the process that it was forked from."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
@@ -329,7 +329,7 @@ class Forks:
 
 
 def _read(line: socket.socket) -> tuple[dict[str, Any] | None, int]:
-    """Read what is asked, and the handle for what the kernel prints; None where that is cut off."""
+    """Read a request and the handle for the kernel's output; None where the connection breaks."""
     handles: list[int] = []
     try:
         line.settimeout(10)

@@ -66,7 +66,7 @@ def read_parameters(folder: Path) -> dict[str, Any]:
 
 
 def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, str]:
-    """Return parameters as text, with the paths that start from one folder told from another.
+    """Return parameters as text, with paths relative to another folder.
 
     Examples
     --------
