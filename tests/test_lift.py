@@ -161,12 +161,12 @@ def test_refusals_say_what_can_be_done():
     with pytest.raises(DataError, match=r"one arm only.*describe_change"):
         segkit.measure_lift(one, control="mail")
     rows = campaign([("mail", "S1", 50, 5), ("none", "S2", 50, 5)])
-    with pytest.raises(DataError, match=r"each segment has one arm.*drawn at random"):
+    with pytest.raises(DataError, match=r"each segment has one arm.*assigned at random"):
         segkit.measure_lift(rows, control="none")
     both = campaign([("mail", "S", 50, 5), ("none", "S", 50, 5)])
     for call in (segkit.measure_lift, segkit.measure_profit):
         more = {"margin": 0.5, "cost_per_contact": 0.1} if call is segkit.measure_profit else {}
-        with pytest.raises(DataError, match=r"chosen, not drawn.*before/after"):
+        with pytest.raises(DataError, match=r"chosen, not assigned at random.*before/after"):
             call(both, control="none", randomised=False, **more)
         with pytest.raises(DataError, match="come twice"):
             call(pl.concat([both, both.head(3)]), control="none", **more)
@@ -315,7 +315,7 @@ def test_balance_finds_the_covariate_that_chose_the_arm(frame):
     found = segkit.lift.check_balance(known, ["age"], control="none")
     assert "the arms were alike" in found.text
     biased = segkit.lift.check_balance(known, ["age", "chosen"], control="none")
-    assert "doubt that the arms were drawn at random" in biased.text
+    assert "doubt that the arms were assigned at random" in biased.text
     assert biased.table.filter(covariate="chosen")["standardised"][0] > 1
     with pytest.raises(DataError, match="none was given"):
         segkit.lift.check_balance(known, [], control="none")

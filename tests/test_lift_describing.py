@@ -114,7 +114,7 @@ def test_given_outcomes_need_the_length_of_both_periods():
         + pl.Series(rng.normal(size=400)),
     )  # fmt: skip
     chosen = segkit.lift.read_outcomes(who, did, randomised=False)
-    with pytest.raises(DataError, match="chosen, not drawn"):
+    with pytest.raises(DataError, match="chosen, not assigned at random"):
         segkit.measure_lift(chosen, control="others")
     with pytest.raises(DataError, match="equal length"):
         segkit.lift.describe_change(chosen, contacted="mail", others="others")

@@ -199,7 +199,7 @@ def test_bad_input_is_refused():
         pl.DataFrame({"customer_id": ["x"], "arm": ["m"]}),
         pl.DataFrame({"customer_id": ["x"], "revenue": [1.0]}), randomised=False,
     )  # fmt: skip
-    with pytest.raises(DataError, match="chosen, not drawn"):
+    with pytest.raises(DataError, match="chosen, not assigned at random"):
         call(chosen, ["arm"], metric="revenue")
 
 

@@ -31,7 +31,7 @@ class FollowUp:
     why : str
         Why there are none; empty if there are.
     holdout : str
-        The arm that got nothing; empty if every arm got something, or nothing is known.
+        The arm without contact, the control; empty if there is none, or it is not known.
     covariates : tuple of str
         Numeric columns known before the assignment, which vary.
     offers : mapping of str to int
@@ -113,7 +113,7 @@ def follow_up(
     window_days : float
         The attribution window.
     control : str
-        The arm that got nothing; by default the one whose offer is "none", or is so called.
+        The arm without contact; by default the one whose offer is "none", or is so called.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def _offers(assignments: pl.DataFrame) -> dict[str, int]:
 
 
 def find_holdout(assignments: pl.DataFrame, control: str = "") -> str:
-    """Return the arm that got nothing: the one named, else by its offer, else by its name.
+    """Return the control: the arm named, else the arm without offer, else by its name.
 
     Examples
     --------

@@ -243,7 +243,7 @@ def read_pilot(
 ) -> Pilot:
     """Estimate the best offer for each segment, and whether tailoring pays.
 
-    Every customer's offer was drawn at random. Which offer is best in each segment is learnt from
+    Every customer's offer was assigned at random. The best offer of each segment is learnt from
     some customers and valued on others, against giving everyone the offer that is best for all
     together, learnt in the same way.
 

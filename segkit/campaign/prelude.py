@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NO_OFFER = "none"
 WINDOW_DAYS = 28
 BEFORE = ("pre_revenue", "pre_orders")  # measured before an earlier campaign
-# Hillstrom's arms are offers, but for the one that got nothing.
+# Hillstrom's arms are offers, except for the control.
 _NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
 
 
@@ -320,7 +320,7 @@ def read_given_campaign(
     covariates = tuple(c for c in ("recency", "history", "mens", "womens", "newbie", "zip_code",
                                    "channel") if c in people.columns)  # fmt: skip
     notes = (
-        "The campaign has taken place: its arms are read, not drawn again.",
+        "The campaign has taken place: its arms are read, not assigned again.",
         "Segments are made from what was known before the mail.",
     )
     return Prelude(

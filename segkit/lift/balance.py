@@ -203,7 +203,7 @@ class Balance(Result):
         names = ", ".join(label(name) for name in off["covariate"].unique().sort())
         return (
             f"{start} Chance does not explain the difference in {names}: doubt that the arms "
-            "were drawn at random."
+            "were assigned at random."
         )
 
     def plot(self) -> Figure:

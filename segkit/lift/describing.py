@@ -116,7 +116,7 @@ def describe_change(
     days: float | None = None,
     level: float = 0.95,
 ) -> Change:
-    """Describe the change around a campaign whose customers were chosen, not drawn.
+    """Describe the change around a campaign whose customers were chosen, not assigned at random.
 
     The window after the assignment is compared with the equally long period before it, customer by
     customer. Where the orders reach back, the same two periods 52 weeks earlier are beside it, and

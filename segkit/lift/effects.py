@@ -51,7 +51,7 @@ class Kpi:
         "share" (a 0/1 or Boolean column over customers), "mean" (an amount over customers) or
         "ratio" (a sum over another sum).
     column : str
-        The outcome above the line, one value a customer.
+        The outcome above the line, one value per customer.
     below : str
         The outcome below the line of a ratio; empty for customers assigned.
     denominator : str

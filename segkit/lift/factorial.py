@@ -335,7 +335,7 @@ def estimate_factorial_effects(
     covariates : sequence of str
         Numbers known before the assignment.
     control : str, optional
-        Label in ``arm`` of the customers that got nothing; by default those without levels.
+        Label in ``arm`` of the customers who were not contacted; by default those without levels.
     errors : {"classical", "hc2", "hc3"}
         "classical" assumes one variance in all combinations; "hc2" and "hc3" do not, and suit
         shares whose combinations differ much. All use t with the residual degrees of freedom.
@@ -445,7 +445,7 @@ def _checked(
 
 
 def _split(frame: pl.DataFrame, factors: list[str], control: str | None) -> pl.DataFrame:
-    """Return factors as strings, and in `CONTROL` the name of who got nothing (else null)."""
+    """Return factors as strings, and the control's name in `CONTROL` for its customers."""
     levels = frame.with_columns(pl.col(factors).cast(pl.String))
     missing = pl.sum_horizontal(pl.col(factors).is_null())
     if control is None:

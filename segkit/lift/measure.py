@@ -100,9 +100,9 @@ def measure_lift(
     Raises
     ------
     DataError
-        If nobody drew lots, there is one arm only, segments were computed after the assignment, a
-        customer comes twice, an outcome is missing or not finite, a share's is not 0 or 1,
-        or covariates tell an outcome without error.
+        If arms were not assigned at random, there is one arm only, segments were computed after
+        the assignment, a customer comes twice, an outcome is missing or not finite, a share's is
+        not 0 or 1, or covariates tell an outcome without error.
     ParameterError
         If an arm, metric, method or margin's metric is unknown.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 REVENUE = next(metric for metric in KPIS if metric.name == "revenue")
 MAYBE = ("added_revenue", "added_profit", "total_profit", "roi", "profit_chance")  # may be null
-ROUNDING = 1e-12  # of the cost a customer: a smaller difference of costs is none
+ROUNDING = 1e-12  # of the cost per customer: a smaller difference of costs is none
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,7 @@ def settle_assignments(
     """Reduce assignments to one row per customer, and count what was dropped.
 
     The first assignment counts, whatever came later (intention to treat): what a customer was
-    given first was drawn at random, a change may not have been. Two arms at one time leave no
+    given first was assigned at random, a change may not have been. Two arms at one time leave no
     first, and the customer is set apart.
 
     Parameters
@@ -164,7 +164,7 @@ class Outcomes(Result):
     data_until : datetime or None
         End of the data; windows that reach beyond are censored.
     randomised : bool
-        Whether arms were drawn at random, as far as was told.
+        Whether arms were assigned at random, as far as is known.
     data_from : datetime or None
         Start of the orders.
     """
@@ -220,7 +220,7 @@ def read_outcomes(
     names : dict of str to str, optional
         The source's outcome name to segkit's ({"spend": "revenue"}).
     randomised : bool
-        Whether arms were drawn at random.
+        Whether arms were assigned at random.
 
     Returns
     -------
@@ -320,7 +320,7 @@ def derive_outcomes(
     data_until : datetime, optional
         End of the data (UTC); by default the end of the day of the last order or event.
     randomised : bool
-        Whether arms were drawn at random.
+        Whether arms were assigned at random.
 
     Returns
     -------

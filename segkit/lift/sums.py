@@ -316,7 +316,7 @@ def refuse_no_share(sums: Sums, columns: Sequence[str]) -> None:
 
 
 OFFER = (
-    "lift needs an assignment drawn at random. describe_change(...) gives a before/after or "
+    "lift needs customers assigned at random. describe_change(...) gives a before/after or "
     "difference-in-differences description instead, labelled as such"
 )
 
@@ -398,14 +398,14 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
 
 
 def refuse_unrandomised(randomised: bool) -> None:
-    """Raise where it is known that nobody drew lots.
+    """Raise where the arms were not assigned at random.
 
     Raises
     ------
     DataError
     """
     if not randomised:
-        raise DataError(f"this campaign's customers were chosen, not drawn: {OFFER}")
+        raise DataError(f"this campaign's customers were chosen, not assigned at random: {OFFER}")
 
 
 def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int]:
