@@ -1,5 +1,7 @@
 """The course: every check is tried both ways; variants hold what they should, and nothing else."""
 
+import ast
+import builtins
 import json
 import re
 import shutil
@@ -83,6 +85,17 @@ def test_course_cells_leave_the_analysis_alone(session):
         if kind(cell):
             assert not used & set(assigned(source_of(cell))), exercise_of(cell)
             assert "run." not in source_of(cell)
+
+
+@each_session
+def test_course_cells_read_what_cells_before_them_assign(session):
+    known = {"display", *dir(builtins)}
+    for cell in code_of(session.cells):
+        code = as_python(source_of(cell))
+        nodes = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Import | ast.ImportFrom)]
+        known |= {(a.asname or a.name).split(".")[0] for node in nodes for a in node.names}
+        assert read(code) <= known | set(assigned(code)), cell["id"]
+        known |= set(assigned(code))
 
 
 @each_session
