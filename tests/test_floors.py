@@ -75,6 +75,12 @@ def test_imports_run_downward(path):
             assert FLOOR[there] != 5, f"analyses never meet: {here} imports {there} ({HOW})"
 
 
+def test_the_runner_is_handed_its_reports_and_imports_none():
+    for path in (PACKAGE / "runner").glob("*.py"):
+        taken = [name for name in imports(path) if name.startswith("segkit.report")]
+        assert not taken, f"{path.name} imports {taken}: a run is given what writes its reports"
+
+
 def test_every_room_named_here_exists():
     rooms = {room(path) for path in FILES}
     assert rooms == set(FLOOR), f"without a file: {set(FLOOR) - rooms}"
