@@ -17,8 +17,8 @@ from segkit.cluster.refits import (
     compare_refits,
     refit_samples,
     split_halves,
+    standard_error,
 )
-from segkit.cluster.stability import standard_error
 from segkit.cluster.validity import (
     calinski_harabasz_of,
     cluster_sums,

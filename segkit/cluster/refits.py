@@ -372,6 +372,11 @@ def compare_refits(refits: Iterable[Refit], segmentations: Mapping[int, Ints]) -
     )
 
 
+def standard_error(values: Floats) -> float:
+    """Return the standard error of a mean; 0 for a single value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedRefits:
     """Refits over all k, computed once for the choice of k and used again for the stability.

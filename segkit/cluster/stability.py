@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.cluster.agreement import across, aligned, by_size, overlaps
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Ints, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.refits import (
     METHOD_WORDS,
     SEEDING_ROWS,
@@ -27,6 +27,7 @@ from segkit.cluster.refits import (
     compare_refits,
     refit_samples,
     split_halves,
+    standard_error,
 )
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
@@ -204,11 +205,6 @@ def curve_table(
             "jaccard_least": least,
         }
     )
-
-
-def standard_error(values: Floats) -> float:
-    """Return the standard error of a mean; 0 for a single value."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from segkit.cluster.refits import (
     cluster_over_k,
     compare_refits,
     refit_samples,
+    standard_error,
 )
-from segkit.cluster.stability import standard_error
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
