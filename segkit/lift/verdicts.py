@@ -366,8 +366,6 @@ class Lift(Result):
         ParameterError
             If the metric, arm or scale is unknown.
         """
-        from segkit.lift.verdicts import forest
-
         if scale not in SCALES:
             raise ParameterError(unknown("scale", scale, SCALES))
         self.row(metric=metric or self.primary, arm=arm or "")

@@ -385,7 +385,7 @@ def test_an_explorer_is_turned_beside_a_mistake_and_an_interruption(shop, lab, p
 def interrupt_long_work(page):
     line = page.locator(".jp-OutputArea p:has(> small > progress)")
     line.wait_for(timeout=STARTING * 1000)
-    assert re.match(r"pairs of refits: \d+ of 50,000, \d+ s", line.inner_text().strip())
+    assert re.match(r"refits: \d+ of 100,000, \d+ s", line.inner_text().strip())
     execute(page, "notebook:interrupt-kernel")
     wait_for(page, f"() => ({CELLS})().slice(-1)[0].execution_count > 0")
     assert line.count() == 0, "its progress stands on"
@@ -440,7 +440,7 @@ def ask_for_stability_and_stop(page):
     panel(page).get_by_label("Refits").fill("500")
     panel(page).get_by_label("Refits").press("Enter")
     panel(page).get_by_role("button", name="Assess stability").click()
-    see(page, "pairs of refits: ")
+    see(page, "refits: ")
     panel(page).get_by_role("button", name="Stop").click()
     see(page, "Stopped.")
     assert panel(page).locator("progress").count() == 0
@@ -453,7 +453,7 @@ def save_the_choice(page, shop):
     panel(page).get_by_role("button", name="Save model and assignments").click()
     see(page, "Saved mine.json and mine.csv in chosen/.")
     code = panel(page).get_by_label("Code", exact=True).input_value()
-    assert 'found.model.save("mine.json")' in code
+    assert 'segmentation.model.save("mine.json")' in code
     rows = pl.read_csv(shop / "chosen" / "mine.csv")
     space: dict = {}
     exec(dedent(EXPLORED[0]), space)  # noqa: S102 - the notebook's first cell
