@@ -69,6 +69,32 @@ class OneByOne(Finished):
                 kernel.run([chosen])
 
 
+class ByPapermill(Finished):
+    """Every notebook executed by the plain ``papermill`` command, one after another."""
+
+    def __init__(self, place, **given):
+        self.place = place
+        lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
+        (place / "parameters.toml").write_text("\n".join(lines), encoding="utf-8")
+        (place / "executed").mkdir()
+        for stem, notebook in Catalog.open(NOTEBOOKS).notebooks.items():
+            own = [
+                word
+                for name, value in given.items()
+                if name in notebook.parameters
+                for word in ("-p", name, str(value))
+            ]
+            target = str(place / "executed" / f"{stem}.ipynb")
+            told = subprocess.run(
+                [sys.executable, "-m", "papermill", str(notebook.path), target, *own],
+                cwd=place,
+                capture_output=True,
+                text=True,
+            )
+            assert told.returncode == 0, told.stderr[-2000:]
+        assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
+
+
 class Ran(Finished):
     """A finished ``segkit run``: its exit code, what it said, and the folder of its run."""
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.notebooks.runs import OneByOne
+from tests.notebooks.runs import ByPapermill
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_retailer_without_segments_is_told_so(tmp_path):
     settings = {"customers": 300, "structure": "none", "repeats": 5, "references": 19}
-    done = OneByOne(tmp_path, source="simulated", **settings)
+    done = ByPapermill(tmp_path, source="simulated", **settings)
     graded = {row["question"]: row["answer"] for row in done.summary("12_summary")["answers"]}
     assert graded["How right was it?"].startswith("Simulated without segments")
     assert done.skips("12_summary") == {"planted"}
