@@ -494,6 +494,16 @@ def test_two_segmentations_as_arms():
     )
     assert found.low < 0.5 < found.high  # it differs for half, by 1
     assert found.differ_share == pytest.approx(0.5, abs=0.03)
+    one_buyer = pl.int_range(pl.len()) == int(
+        (frame["offer_by_one"] != frame["offer_by_two"]).arg_max()
+    )
+    few = read_segmentation_test(
+        frame.with_columns(revenue=pl.when(one_buyer).then(80.0).otherwise(0.0)),
+        "revenue",
+        names=("one", "two"),
+    )
+    assert np.isnan(few.low)
+    assert "too few buyers for an interval" in few.text
     same = frame.with_columns(offer_by_two=pl.col("offer_by_one"), profit=1.0)
     with pytest.raises(DataError, match="the same offer"):
         read_segmentation_test(same, "profit", names=("one", "two"))
@@ -508,6 +518,8 @@ def test_two_segmentations_as_arms():
             segmentations={"one": ("one", {"A": "x"}), "two": plans["two"]},
             at=date(2025, 3, 1),
         )
+    with pytest.raises(ParameterError, match="expected a date or a time, got '2025-03-01'"):
+        assign_segmentations(people, campaign_id="t", segmentations=plans, at="2025-03-01")
     with pytest.raises(ParameterError, match="two segmentations"):
         compare_segmentations(pilot(50), "profit", segmentations={"one": "segment"})
 

@@ -1,6 +1,7 @@
 """Uplift: published figures, learners that find planted effects, curves, honest policy values."""
 
 import csv
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from segkit.lift import (
     fit_uplift,
     value_segment_policy,
 )
+from segkit.lift.uplift import _calibrate
 from segkit.result import Result
 
 REFERENCE = Path(__file__).parent / "reference" / "uplift_figures.csv"
@@ -155,6 +157,28 @@ def test_any_scikit_learn_model_and_seed_are_taken():
 def test_an_arm_without_conversions_is_modelled_as_a_constant():
     frame = people(600).with_columns(y=pl.when(pl.col("arm") == "holdout").then(0.0).otherwise("y"))
     assert np.isfinite(fit(frame).frame["uplift"].to_numpy()).all()
+
+
+def test_a_fifth_without_an_arm_or_with_few_buyers_has_no_interval():
+    scores = np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], 40)
+    treated = np.tile([True, False], 100)
+    treated[:40] = True  # the highest fifth has no control
+    y = np.zeros(200)
+    y[41] = 80.0  # one buyer in the second
+    table = _calibrate(y, scores, treated, 0.95)
+    assert table["observed"].to_list()[0] is None
+    assert table.row(1)[3:] == (pytest.approx(-4.0), None, None)
+    bought = (y > 0).astype(float)
+    low, high = _calibrate(bought, scores, treated, 0.95).row(4)[4:]
+    assert low < -0.1 < 0.1 < high  # nobody of 20 and of 20: wide, not zero
+    frame = people(600)
+    found = fit(frame)
+    empty = found.calibration.with_columns(observed=pl.lit(None, pl.Float64))
+    assert "an unknown amount" in replace(found, calibration=empty).text
+    some = found.calibration.with_columns(
+        low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64)
+    )
+    assert "too few buyers for an interval" in replace(found, calibration=some).text
 
 
 def test_the_interval_covers_the_whole_curves_end():

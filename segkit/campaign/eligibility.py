@@ -278,6 +278,8 @@ def check_customers(customers: pl.DataFrame) -> None:
 
 def as_moment(at: datetime | date) -> datetime:
     """Return a time in UTC: a date's first moment; a time without a zone is taken as UTC."""
+    if not isinstance(at, date):  # a datetime is one, too
+        raise ParameterError(f"at: expected a date or a time, got {at!r}")
     if not isinstance(at, datetime):
         at = datetime(at.year, at.month, at.day, tzinfo=UTC)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

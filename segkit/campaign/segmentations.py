@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -19,8 +20,8 @@ from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
-from segkit.stats.intervals import mean_difference
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
+from segkit.stats.two_part import compare_outcomes
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -69,10 +70,15 @@ class SegmentationTest(Result):
     def text(self) -> str:
         """The finding in words."""
         one, two = self.names
+        interval = (
+            "too few buyers for an interval"
+            if math.isnan(self.low)
+            else f"{percent(self.level, places=0)} interval {number(self.low)} to "
+            f"{number(self.high)}"
+        )
         sentence = (
             f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
-            f"per customer ({percent(self.level, places=0)} interval {number(self.low)} to "
-            f"{number(self.high)})"
+            f"per customer ({interval})"
         )
         if self.low > 0:
             first = f"The campaign tailored by {one} earns more than that by {two}: {sentence}."
@@ -242,8 +248,10 @@ def read_segmentation_test(
         raise DataError("both segmentations give every customer the same offer: nothing to compare")
     y, arm = finite(customers, outcome), customers.get_column("arm").to_numpy()
     share = float(apart.mean())
-    parts = [_moments(y[apart & (arm == name)]) for name in names]
-    gap = mean_difference(*parts[0], *parts[1], level=level)
+    parts = [y[apart & (arm == name)] for name in names]
+    if min(map(len, parts)) < 2:
+        raise DataError("too few customers differ between the two: fewer than 2 in an arm")
+    gap = compare_outcomes(*parts, level=level)
     rows = []
     for name in names:
         mine = value_of(y[arm == name], level=level)
@@ -319,12 +327,6 @@ def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
 def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:
     learners = {"tailored": lambda rows: learn_best(trial, rows)}
     return honest_scores(trial, learners, splits)["tailored"]
-
-
-def _moments(y: np.ndarray) -> tuple[float, float, int]:
-    if len(y) < 2:
-        raise DataError("too few customers differ between the two: fewer than 2 in an arm")
-    return float(y.mean()), float(y.std(ddof=1)), len(y)
 
 
 def _frame(rows: list[tuple[str, int, float, float, float]]) -> pl.DataFrame:

@@ -146,7 +146,8 @@ class Uplift(Result):
     chance : float
         Share treated.
     calibration : polars.DataFrame
-        fifth (1 the highest scores), customers, predicted, observed with low and high.
+        fifth (1 the highest scores), customers, predicted, observed with low and high: null where
+        an arm has fewer than two customers, limits also where it has too few buyers.
     """
 
     frame: pl.DataFrame
@@ -170,16 +171,20 @@ class Uplift(Result):
         top, bottom = self.calibration.row(0, named=True), self.calibration.row(-1, named=True)
         share = self.curve.is_share
 
-        def told(row: dict[str, Any]) -> str:
+        def describe(row: dict[str, Any]) -> str:
+            if row["observed"] is None:
+                return "an unknown amount (an arm has fewer than two customers there)"
             value, low, high = (
-                number(100 * row[k] if share else row[k]) for k in ("observed", "low", "high")
+                "" if row[k] is None else number(100 * row[k] if share else row[k])
+                for k in ("observed", "low", "high")
             )
-            return f"{value} {'points ' if share else ''}({low} to {high})"
+            interval = f"{low} to {high}" if low else "too few buyers for an interval"
+            return f"{value} {'points ' if share else ''}({interval})"
 
         return (
             f"{self.curve.text} Among the fifth of the customers with the highest scores "
-            f"{self.treatment} changed {label(self.outcome)} by {told(top)} against "
-            f"{self.control}, among the fifth with the lowest by {told(bottom)}. Scores: "
+            f"{self.treatment} changed {label(self.outcome)} by {describe(top)} against "
+            f"{self.control}, among the fifth with the lowest by {describe(bottom)}. Scores: "
             f"{LEARNERS[self.learner]}, each customer scored by models that did not see it "
             f"({number(self.folds)} folds)."
         )
@@ -371,20 +376,16 @@ def _calibrate(
     y: npt.NDArray[np.float64], score: npt.NDArray[np.float64], treated: npt.NDArray[np.bool_],
     level: float,
 ) -> pl.DataFrame:  # fmt: skip
-    from segkit.stats.intervals import mean_difference
+    from segkit.stats.two_part import compare_outcomes
 
     order = np.argsort(-score, kind="stable")
     rows = []
     for k, part in enumerate(np.array_split(order, 5), start=1):
-        ours, theirs = y[part][treated[part]], y[part][~treated[part]]
-        if len(ours) > 1 and len(theirs) > 1:
-            difference = mean_difference(
-                ours.mean(), ours.std(ddof=1), len(ours),
-                theirs.mean(), theirs.std(ddof=1), len(theirs), level=level,
-            )  # fmt: skip
-            limits = (difference.value, difference.low, difference.high)
-        else:
-            limits = (None, None, None)
+        change = compare_outcomes(y[part][treated[part]], y[part][~treated[part]], level=level)
+        limits = (
+            float(v) if np.isfinite(v) else None for v in (change.value, change.low, change.high)
+        )
         rows.append((k, len(part), float(score[part].mean()), *limits))
-    schema = ["fifth", "customers", "predicted", "observed", "low", "high"]
+    numbers = ("predicted", "observed", "low", "high")
+    schema = {"fifth": pl.Int64, "customers": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
     return pl.DataFrame(rows, schema=schema, orient="row")

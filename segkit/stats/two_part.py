@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segkit.stats import intervals
 from segkit.stats.intervals import Estimate, estimate, wilson, z_value
 
 Array = npt.NDArray[np.float64]
@@ -501,3 +502,44 @@ def mean_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
         high = np.where(bought, high, np.where(np.isfinite(u2), np.inf, np.nan))
         value = np.where(bought | ~(np.asarray(one.mean) > 0), value, np.inf)
     return estimate(value, low, high, level, "log ratio")
+
+
+def compare_outcomes(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Estimate the difference of two arms' mean outcomes by the interval that suits the outcome.
+
+    Outcomes of 0 and 1 get Newcombe's interval, amounts without negative ones the two parts' (no
+    limits below `EXPECTED_BUYERS`), amounts of both signs Welch's.
+
+    Parameters
+    ----------
+    one, two : array-like of float
+        Outcome of each customer of an arm.
+
+    Returns
+    -------
+    Estimate
+        NaN where an arm has fewer than two customers.
+
+    Examples
+    --------
+    >>> round(compare_outcomes([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0]).low, 2)
+    -0.16
+    >>> compare_outcomes([50.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0]).low
+    nan
+    """
+    y1, y2 = (np.asarray(y, dtype=np.float64) for y in (one, two))
+    nan = float("nan")
+    if min(y1.size, y2.size) < 2:
+        return Estimate(nan, nan, nan, level, "none")
+    both = np.concatenate([y1, y2])
+    if np.isin(both, (0.0, 1.0)).all():
+        sums = (y1.sum(), y1.size, y2.sum(), y2.size)
+        return intervals.share_difference(*sums, level=level)
+    arms = Amounts.of(y1), Amounts.of(y2)
+    value = float(arms[0].mean - arms[1].mean)
+    if both.min() < 0:
+        parts = [(y.mean(), y.std(ddof=1), y.size) for y in (y1, y2)]
+        return intervals.mean_difference(*parts[0], *parts[1], level=level)
+    if expected_buyers(*arms) < EXPECTED_BUYERS:
+        return Estimate(value, nan, nan, level, "withheld: few buyers")
+    return mean_difference(*arm_means(*arms, level=level), level=level)
