@@ -96,6 +96,17 @@ def test_the_analyst_decides_and_it_stays_on_record():
         found.choose(20)
 
 
+def test_zero_leaves_the_votes_choice_in_force():
+    voted = choose_k(IRIS)
+    assert voted.choose(0, why="not said") is voted
+    assert (voted.k, voted.chosen_by) == (2, "votes")
+    analyst = voted.choose(3)
+    assert analyst.choose(0) is analyst
+    for wrong in (1, -1):
+        with pytest.raises(ParameterError, match=f"k = {wrong} was not examined"):
+            voted.choose(wrong)
+
+
 def test_a_given_linkage_gives_the_same_table():
     one, other = choose_k(IRIS), choose_k(IRIS, linkage=ward_linkage(IRIS))
     assert one.table["within_ss"].to_list() == pytest.approx(other.table["within_ss"].to_list())

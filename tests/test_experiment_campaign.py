@@ -1,6 +1,7 @@
 """What is known before a campaign, and the lists of a finished run, from the command line."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from types import SimpleNamespace
@@ -75,6 +76,14 @@ def test_a_source_without_a_test_says_so():
     assert known.pilot is None
     assert known.consent is None
     assert "No earlier test" in known.text
+
+
+def test_measured_before_are_the_columns_that_the_past_holds_in_full():
+    known = shop()[3]
+    assert known.measured == ("pre_revenue", "pre_orders")
+    assert set(known.measured) <= set(known.past.columns)
+    assert replace(known, past=known.past.drop("pre_orders")).measured == ()
+    assert replace(known, past=None).measured == ()
 
 
 def test_hillstrom_is_a_campaign_already(shared_data):

@@ -1,5 +1,6 @@
 """The pilot, its honest values, budgets, rules and segmentations: right, honest, and refusing."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -171,6 +172,15 @@ def test_row_order_and_labels_do_not_matter():
     assert one.cells.equals(two.cells)
     assert one.policy["offer"].to_list() == two.policy["offer"].to_list()
     assert Result.from_dict(one.to_dict()).text == one.text
+
+
+def test_one_offer_for_all_is_the_generic_one_else_the_best_single():
+    found = read_pilot(pilot(900), payoff="profit", repeats=1)
+    assert found.single == "sale" == found.common_offer
+    assert replace(found, single="none").common_offer == "generic", "no contact is no offer"
+    renamed = pilot(900).with_columns(offer=pl.col("offer").replace("guide", "generic"))
+    mixed = read_pilot(renamed, payoff="profit", repeats=1)
+    assert (mixed.single, mixed.common_offer) == ("sale", "generic")
 
 
 def test_small_cells_are_warned_of():
@@ -412,6 +422,18 @@ def test_rules_are_written_as_they_are_read():
     policy = OfferRules.of_policy({"O'Hara": "sale"})
     people = pl.DataFrame({"customer_id": ["a"], "segment": ["O'Hara"]})
     assert policy.apply(people).frame["offer"][0] == "sale"
+
+
+def test_written_rules_replace_those_of_a_policy():
+    written = ["IF spend >= 5 THEN guide PRIORITY 1", "IF spend < 5 THEN generic"]
+    rules = OfferRules.of_policy({"S1": "sale", "S2": "sale"}, written=written)
+    offers = dict(rules.apply(PEOPLE).frame.select("customer_id", "offer").iter_rows())
+    assert offers == {"p0": "generic", "p1": "guide", "p2": "guide"} | dict.fromkeys(
+        ("p3", "p4", "p5"), "generic"
+    )
+    assert OfferRules.of_policy({"S1": "sale"}, written=()).offers == ("sale",)
+    with pytest.raises(RuleError, match="line 2: expected 'IF condition"):
+        OfferRules.of_policy({"S1": "sale"}, written=[written[0], "guide for all"])
 
 
 def test_gaps_and_overlaps_are_proved_over_all_possible_customers():

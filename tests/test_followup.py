@@ -9,6 +9,7 @@ import pytest
 
 import segkit
 from segkit.campaign.follow_up import find_holdout, follow_up
+from segkit.errors import DataError
 from segkit.runner.catalog import Catalog, notebook_folder
 
 START = datetime(2024, 3, 1, 6, tzinfo=UTC)
@@ -51,6 +52,24 @@ def test_arms_with_one_offer_for_all_are_not_taken_for_tailoring():
     assert follow_up(None, who, settings={}, clean=clean).tailors("generic")
     same = who.with_columns(offer=pl.col("offer").replace("gift", "sale"))
     assert not follow_up(None, same, settings={}, clean=clean).tailors("generic")
+
+
+def test_a_tailored_arm_is_compared_with_the_generic_one_else_an_arm_with_the_holdout():
+    who = pl.DataFrame(
+        {"customer_id": list("abc"), "campaign_id": "C", "segment": "S1",
+         "arm": ["generic", "tailored", "holdout"], "offer": ["sale", "gift", "none"],
+         "assigned_at": [START] * 3}
+    )  # fmt: skip
+    clean = SimpleNamespace(orders=orders(30), events=None)
+    came = follow_up(None, who, settings={}, clean=clean)
+    assert came.compared("generic") == ("tailored", "generic")
+    assert came.compared("newsletter") == ("generic", "holdout")
+    two = follow_up(None, WHO, settings={}, clean=clean)
+    assert two.compared("mail") == ("mail", "left alone")
+    with pytest.raises(DataError, match=r"no two arms .*: No campaign was assigned\."):
+        follow_up(None, None, settings={}).compared("generic")
+    with pytest.raises(DataError, match="expected a holdout and another arm, got left alone, mail"):
+        replace(two, holdout="").compared("generic")
 
 
 def test_the_holdout_is_found_by_offer_then_by_name():

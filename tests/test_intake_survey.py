@@ -1,10 +1,12 @@
 """Answers to a survey: codes for no answer are asked about, words for no value are obeyed."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 
 import segkit
-from segkit.errors import ColumnError, DataError, MappingError, ParameterError
+from segkit.errors import ColumnError, DataError, MappingError, ParameterError, SegkitError
 from segkit.intake.numbers import doubted_answers
 
 WHO = {"survey": {"columns": {"customer_id": "customer_id"}}}
@@ -126,6 +128,35 @@ def test_items_are_reversed_by_the_range_that_was_offered():
         segkit.factor.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
     with pytest.raises(DataError, match="x runs from 1 to 3; 1 answers lie outside, such as 4"):
         segkit.factor.score_scales(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
+
+
+def test_a_survey_is_opened_from_clean_data_or_from_a_file_of_its_own(tmp_path):
+    answers = pl.DataFrame({"customer_id": ["a", "b", "c"], "loyal_3": [1, 5, 2]})
+    opened = segkit.factor.open_survey(SimpleNamespace(survey=answers), source="simulated")
+    assert opened.answers is answers
+    assert opened.items == ["loyal_3"]
+    assert opened.ranges["loyal_3"] == (1.0, 5.0)
+    assert "loyal_3" in opened.labels
+    nobody = segkit.factor.open_survey(SimpleNamespace(survey=None))
+    assert (nobody.answers, nobody.items, nobody.labels, nobody.ranges) == (None, [], {}, {})
+    file, book = tmp_path / "s.csv", tmp_path / "codebook.csv"
+    file.write_text("q1,q2\n1,2\n5,4\n2,\n", encoding="utf-8")
+    book.write_text("item,statement,low,high\nq1,I save,1,7\n", encoding="utf-8")
+    mapping = tmp_path / "m.toml"
+    mapping.write_text('[survey.columns]\ncustomer_id = "row"\nq1 = "q1"\nq2 = "q2"\n', "utf-8")
+    taken = SimpleNamespace(survey=answers)
+    own = segkit.factor.open_survey(
+        taken, path=str(file), mapping=str(mapping), codebook=str(book), source="simulated"
+    )
+    assert own.answers["q1"].to_list() == [1, 5, 2]
+    assert (own.items, own.labels) == (["q1", "q2"], {"q1": "I save"})
+    assert own.ranges == {"q1": (1.0, 7.0)}
+    plain = segkit.factor.open_survey(
+        taken, path=str(file), mapping=str(mapping), source="simulated"
+    )
+    assert plain.labels == {}, "the source's codebook is for its own survey"
+    with pytest.raises(SegkitError, match="absent"):
+        segkit.factor.open_survey(taken, path=str(tmp_path / "absent.csv"))
 
 
 def test_a_codebook_states_the_range(tmp_path):

@@ -1,6 +1,7 @@
 """The cell magic ``%%needs``: what is left out, why, and that other cells are as ever."""
 
 import re
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -108,6 +109,21 @@ def test_data_that_the_analysis_refuses_leave_the_cell_out(cells):
             cells(refused.replace("DataError", wrong))
     with pytest.raises(ValueError, match="Few"):
         cells(refused.replace("enough-data", "answers"))
+
+
+def test_the_lines_that_the_guide_shows_do_what_it_says(cells):
+    guide = Path(__file__).parents[1] / "docs" / "how-to" / "own-notebook.md"
+    lines = re.findall(r"^%%needs .*$", guide.read_text(encoding="utf-8"), re.M)
+    assert len(lines) > 3
+    known = cells.shell.user_ns
+    known |= {"segments": cells.shell.user_ns["answers"], "pilot": None}
+    for line in lines:
+        what, why = cells(f"{line}\n1")
+        assert why == (line.partition(": ")[2] or f"There is no {what}.")
+    known |= {"survey": pl.DataFrame({"nps": [9]}), "pilot": {"arms": 2}}
+    assert all(cells(f"{line}\n1") in (1, None) for line in lines)
+    assert cells("%%needs pilot.arms\n2") == 2
+    assert cells("%%needs pilot.why: It has {pilot[arms]} arms.\n2") == ("why", "It has 2 arms.")
 
 
 def test_an_unknown_name_and_an_empty_line_are_refused(cells):

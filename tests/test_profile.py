@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segkit.errors import ColumnError, DataError, ParameterError
-from segkit.profile import MarkerRule, Profile, profile_segments
+from segkit.profile import MarkerRule, Profile, choose_kpi, profile_segments
 from segkit.profile.composition import hide, levels_of
 from segkit.stats import effects, intervals
 
@@ -433,6 +433,24 @@ def test_kpi_is_described_but_marks_nothing():
     assert not of(found, "frequency")["marker"]
     assert found.segments["kpi"][2] == pytest.approx(values_of("frequency", "S3").mean())
     assert found.tests.filter(pl.col("role") == "kpi")["p_holm"][0] < 1e-10
+
+
+def test_the_kpi_is_the_one_wanted_or_the_first_number_that_is_no_answer():
+    survey = pl.DataFrame({"customer_id": ["a"], "cheap": [1], "age": [31], "visits": [2]})
+    assert choose_kpi(survey, "visits", ["cheap"]) == "visits"
+    assert choose_kpi(survey, "monetary", ["cheap"]) == "age"
+    assert choose_kpi(survey, "monetary", ["cheap", "age", "visits"]) is None
+    wanted = choose_kpi(FRAME, "income", [])
+    with pytest.raises(ParameterError, match="'income'"):  # and not another in its place
+        profile_segments(FRAME, CHOSEN, kpi=wanted)
+
+
+def test_a_segments_worth_is_its_revenue_or_else_the_kpi():
+    assert FOUND.worth == ["revenue_share", "revenue_per_customer"]
+    frame = FRAME.drop("monetary")
+    found = profile_segments(frame, CHOSEN, kpi="visits")
+    assert found.worth == ["kpi"]
+    assert found.segments.select(found.worth).null_count().item() == 0
 
 
 def test_errors_name_what_is_wrong():

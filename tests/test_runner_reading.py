@@ -1,10 +1,16 @@
 """What readers get of a run: short numbers in CSVs, a line as each notebook begins."""
 
 import io
+import json
 
 import polars as pl
+import pytest
 
-from segkit.runner.notebook import save_table
+from segkit.datasets import Source
+from segkit.errors import DataError, ParameterError, RunError
+from segkit.intake import Mapping
+from segkit.runner.catalog import Context
+from segkit.runner.notebook import NotebookRun, save_table
 from segkit.runner.progress import Progress
 
 
@@ -32,3 +38,76 @@ def test_a_line_is_written_as_a_notebook_begins_where_nothing_can_be_redrawn():
     plain = io.StringIO()
     Progress(plain).begin(1, 2, "01_orders")
     assert plain.getvalue() == ""
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Return what opens a notebook's run by hand, after one notebook upstream."""
+    upstream = {
+        "notebook": "01_orders",
+        "answers": [
+            {"question": "Who?", "answer": "Everybody.", "evidence": "who", "link": ""},
+            {"question": "When?", "answer": "In May.", "evidence": "days", "link": ""},
+        ],
+        "quality": {"level": "attention", "text": "3% of the rows are rejected."},
+    }
+    (tmp_path / "01_orders" / "tables").mkdir(parents=True)
+    (tmp_path / "01_orders" / "tables" / "who.csv").write_text("n\n1\n")
+    (tmp_path / "02_next").mkdir()
+    file = tmp_path / "01_orders" / "summary.json"
+    file.write_text(json.dumps(upstream), encoding="utf-8")
+
+    def open_run(**more):
+        folders = {"run_folder": str(tmp_path), "folder": str(tmp_path / "02_next")}
+        context = Context(
+            "02_next", "Next", "What next?", home=str(tmp_path), summaries=[str(file)],
+            **folders, **more,
+        )  # fmt: skip
+        return NotebookRun(context)
+
+    return open_run
+
+
+def test_answers_are_repeated_with_their_evidence_once_each(opened):
+    run = opened()
+    for _ in range(2):
+        run.repeat_answers({"01_orders": ["Who?", "Why?"], "09_other": ["When?"]})
+    (row,) = run._summary["answers"]
+    assert (row["question"], row["answer"]) == ("Who?", "Everybody.")
+    assert (row["evidence"], row["link"]) == ("01_orders/who", "01_orders/tables/who.csv")
+    run._open = False
+    with pytest.raises(RunError, match="is finished"):
+        run.repeat_answers({"01_orders": ["Who?"]})
+
+
+def test_only_a_poor_verdict_takes_the_place_of_the_audits(opened):
+    run = opened()
+    for level in ("good", "attention"):
+        run.worsen_quality(level, "The sample ratio is as planned.")
+        assert run._summary["quality"]["text"] == "3% of the rows are rejected."
+    run.worsen_quality("poor", "The sample ratio is off.")
+    assert run._summary["quality"] == {"level": "poor", "text": "The sample ratio is off."}
+    with pytest.raises(ParameterError, match="'bad'"):
+        run.worsen_quality("bad", "…")
+
+
+def test_customers_are_read_or_made_of_the_answers_of_a_survey(opened, tmp_path):
+    table = pl.DataFrame({"customer_id": ["a"], "frequency": [2]})
+    table.write_parquet(tmp_path / "customer_table.parquet")
+    run = opened(reads={"customer_table": str(tmp_path / "customer_table.parquet")})
+    frame, items = run.read_customers("customer_table")
+    assert frame.equals(table)
+    assert items == []
+    with pytest.raises(RunError, match="did you mean 'customer_table'"):
+        run.read_customers("customer_tabel")
+    run = opened(absent={"customer_table": "There are no orders."})
+    answers = pl.DataFrame({"customer_id": ["a", "b"], "cheap": ["Yes", "No"], "age": [31, 54]})
+    run.load = lambda: Source("mine", {"survey": answers}, Mapping())
+    frame, items = run.read_customers("customer_table")
+    assert items == ["cheap"]
+    assert frame.sort("customer_id").select("customer_id", "age", "cheap").rows() == [
+        ("a", 31, 1), ("b", 54, 0)
+    ]  # fmt: skip
+    run.load = lambda: Source("mine", {}, Mapping())
+    with pytest.raises(DataError, match="mine holds neither purchases nor a survey"):
+        run.read_customers("customer_table")

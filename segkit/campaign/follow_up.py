@@ -58,9 +58,21 @@ class FollowUp:
         return others if against in self.arms and against != self.holdout else ()
 
     def compared(self, against: str) -> tuple[str, str]:
-        """Return the arm to watch and the one beside it: tailored if there is one, else holdout."""
+        """Return an arm and the one to compare it with: tailored with ``against``, else holdout.
+
+        Raises
+        ------
+        DataError
+            If nothing was measured, or there are no two arms to compare.
+        """
         tailored = self.beside(against)
-        return (tailored[0], against) if tailored else (self.arms[0], self.holdout)
+        if tailored:
+            return tailored[0], against
+        if not self.holdout or len(self.arms) < 2:
+            arms = ", ".join(self.arms) or "none"
+            why = self.why or f"expected a holdout and another arm, got {arms}"
+            raise DataError(f"no two arms can be compared: {why}")
+        return self.arms[0], self.holdout
 
     def tailors(self, against: str) -> bool:
         """Tell whether an arm beside ``against`` holds different offers for different customers."""

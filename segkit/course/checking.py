@@ -27,7 +27,7 @@ def check(
     slips: Mapping[str, Any] | None = None,
     hint: str = "",
 ) -> None:
-    """Is this answer right? Says so, or ends with what is wrong.
+    """Check a student's answer: print that it is right, or raise an error that says what is wrong.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ def check_course(
     place: Path | None = None,
     tell: Tell | None = None,
 ) -> CheckMatrix:
-    """Do the checks check? Execute each session's lesson and solutions, and try every check.
+    """Execute each session's lesson and solutions, and test every check on right and wrong answers.
 
     Parameters
     ----------
