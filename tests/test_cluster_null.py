@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from segkit.cluster import structure
 from segkit.cluster.null import normal_scores, null_reference, unimodal_margin
-from segkit.cluster.structure import Structure, assess_structure, gabriel_pairs, shallowest_valley
+from segkit.cluster.structure import (
+    Structure,
+    Valley,
+    assess_structure,
+    gabriel_pairs,
+    shallowest_valley,
+)
 from segkit.errors import DataError, ParameterError
 from tests.studies._populations import continuum, mixture
 
@@ -128,6 +135,22 @@ def test_the_verdict_is_of_the_number_of_segments_in_force():
     assert right.text.startswith("Yes, natural groups: at k = 4, in force, every two")
     with pytest.raises(DataError, match="k = 9, in force, cannot be judged: k = 4, 9 left out"):
         assess_structure(np.repeat(np.arange(4.0), 20)[:, None], k=9, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("deeper", "alpha", "natural"), [(5, 0.05, None), (4, 0.05, 3), (9, 0.1, 3)]
+)
+def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, deeper, alpha, natural):
+    valley = Valley(0, 1, 0.5, 4.0)
+    references = np.zeros((99, 1))
+    references[:deeper] = 5.0
+    monkeypatch.setattr(structure, "_valleys_over_k", lambda *_, **__: [valley])
+    monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
+    X = np.random.default_rng(1).normal(size=(60, 2))
+    found = assess_structure(X, k=3, k_range=[3], n_null=99, n_boot=2, alpha=alpha)
+    assert found.natural_k == natural
+    assert (found.verdict == "natural") == (natural == 3)
+    assert ("would be natural" in found.text) is False
 
 
 def test_no_p_value_is_below_what_its_references_can_show():

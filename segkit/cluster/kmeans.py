@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,10 +14,6 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    pass
-
 
 BLOCK = 4096
 SHIFTED_ROWS = 50_000

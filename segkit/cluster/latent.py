@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -17,10 +17,6 @@ from segkit.errors import ColumnError, DataError, ModelError, ParameterError, re
 from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    pass
-
 
 ANSWERS = {"yes": 1.0, "y": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "n": 0.0, "false": 0.0, "0": 0.0}
 

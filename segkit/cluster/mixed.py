@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -20,10 +20,6 @@ from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
-
-if TYPE_CHECKING:
-    pass
-
 
 Way = Literal["medoids", "hierarchical", "prototypes"]
 WAYS = {

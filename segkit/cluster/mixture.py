@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -27,10 +27,6 @@ from segkit.live import steps
 from segkit.result import check_number, check_numbers
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform
-
-if TYPE_CHECKING:
-    pass
-
 
 Shape = Literal["full", "tied", "diag", "spherical"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)

@@ -397,14 +397,14 @@ def assess_structure(
     highest = null.max(axis=1)
     p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
     threshold = float(np.quantile(highest, 0.95))
-    above = [one for one, z in zip(ks, depth, strict=True) if z > threshold]
     table = _table(ks, valleys, null, stable)
+    clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()
     judged = table if k is None else table.filter(pl.col("k") == k)
     natural = float(judged["p_value"].to_numpy().min()) <= alpha
     solid = bool((judged["stability"] >= REPRODUCIBLE).any())
     verdict = "natural" if natural else "reproducible" if solid else "constructive"
     return Structure(
-        verdict, p_value, max(above) if p_value <= alpha and above else None, table, threshold,
+        verdict, p_value, max(clear, default=None), table, threshold,
         len(matrix), len(used), n_null, n_boot, n_starts, seed, alpha, method, tuple(notes), k,
     )  # fmt: skip
 

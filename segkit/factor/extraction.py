@@ -15,6 +15,7 @@ from segkit.stats.threads import single_thread
 ExtractionMethod = Literal["minres", "ml", "principal"]
 EXTRACTIONS: tuple[ExtractionMethod, ...] = get_args(ExtractionMethod)
 LOWEST = 0.005  # the smallest uniqueness that a fit may take, as in R's factanal and psych
+IMPROPER = LOWEST + 1e-4  # below it a uniqueness lies at the bound: an improper (Heywood) solution
 _ROUNDS = 2000
 
 

@@ -13,7 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.factor.answers import Floats, join
 from segkit.factor.correlation import CorrelationMethod, Correlations, Missing, correlate_items
-from segkit.factor.extraction import Extraction, ExtractionMethod, extract, fit_indices
+from segkit.factor.extraction import IMPROPER, Extraction, ExtractionMethod, extract, fit_indices
 from segkit.factor.model import FactorModel
 from segkit.factor.number import choose_factor_count
 from segkit.factor.rotation import (
@@ -289,7 +289,7 @@ def _warnings(
     notes = []
     if not fitted.converged:
         notes.append(f"The {method} fit did not converge: read nothing into it.")
-    improper = [i for i, u in zip(data.items, fitted.uniquenesses, strict=True) if u < 0.0051]
+    improper = [i for i, u in zip(data.items, fitted.uniquenesses, strict=True) if u < IMPROPER]
     if improper:
         notes.append(
             f"Improper solution (Heywood case): {join(improper)} would be explained in full; fewer "

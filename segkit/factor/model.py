@@ -14,7 +14,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join, read_answers
 from segkit.factor.correlation import Coding, ScoreSide
-from segkit.factor.extraction import FitIndices
+from segkit.factor.extraction import IMPROPER, FitIndices
 from segkit.factor.rotation import Marker, markers, slug, variance
 from segkit.factor.scores import (
     ScoreMethod,
@@ -163,7 +163,9 @@ class FactorModel(StoredModel):
     def heywood(self) -> tuple[str, ...]:
         """Items whose uniqueness lies at the border: an improper (Heywood) solution."""
         return tuple(
-            item for item, left in zip(self.items, self.uniquenesses, strict=True) if left < 0.0051
+            item
+            for item, left in zip(self.items, self.uniquenesses, strict=True)
+            if left < IMPROPER
         )
 
     @property

@@ -13,7 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.factor.answers import Floats, count_words, join
 from segkit.factor.correlation import Correlations, correlate_items
-from segkit.factor.extraction import degrees_of_freedom, extract, fit_indices
+from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
@@ -201,7 +201,7 @@ def fit_by_number(correlations: Correlations, most: int | None = None) -> pl.Dat
         implied = fitted.loadings @ fitted.loadings.T
         np.fill_diagonal(implied, 1.0)
         fit = fit_indices(correlations.matrix, implied, correlations.n, k)
-        heywood = int((fitted.uniquenesses < 0.0051).sum())
+        heywood = int((fitted.uniquenesses < IMPROPER).sum())
         rows.append((k, fit.chi_square, fit.degrees, fit.rmsea, fit.tli, fit.cfi, fit.srmr,
                      fit.bic, heywood))  # fmt: skip
     names = ["n_factors", "chi_square", "degrees", "rmsea", "tli", "cfi", "srmr", "bic", "heywood"]

@@ -240,6 +240,7 @@ TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 EXCEL_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 PARQUET_ENDINGS = (".parquet", ".pq")
 DATABASE_ENDINGS = (".sqlite", ".sqlite3", ".db", ".duckdb")
+FILE_ENDINGS = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS)  # of files that hold one table
 
 Given = Mapping | Map[str, Any] | Path | str | None
 
@@ -335,8 +336,7 @@ def _folder(folder: Path) -> dict[str, Any]:
     files = {}
     for file in sorted(folder.iterdir()):
         stem = file.name.split(".")[0].lower()
-        endings = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS)
-        if stem in CONTRACTS and file.name.lower().endswith(endings):
+        if stem in CONTRACTS and file.name.lower().endswith(FILE_ENDINGS):
             files[stem] = file
     if not files:
         raise SourceError(
@@ -403,6 +403,5 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
     if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):
         return read_query(path, mapping.option(table, "sql"), table)
     raise SourceError(
-        f"{path.name}: expected a file ending in "
-        + ", ".join((*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS, *DATABASE_ENDINGS))
+        f"{path.name}: expected a file ending in " + ", ".join((*FILE_ENDINGS, *DATABASE_ENDINGS))
     )
