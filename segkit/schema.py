@@ -303,7 +303,7 @@ def dictionary() -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row a column: table, column, type, required, about.
+        One row per column: table, column, type, required, about.
 
     Examples
     --------

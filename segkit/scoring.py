@@ -38,7 +38,7 @@ class Scored(Result):
         second_segment, margin, unlike_any, what its method adds, and reason: why a customer has
         no segment, null for all others.
     segments : polars.DataFrame
-        One row a segment of the model: segment, segment_name, customers, customer_share (of the
+        One row per segment of the model: segment, segment_name, customers, customer_share (of the
         customers with a segment).
     about : str
         The model in words.
@@ -52,7 +52,7 @@ class Scored(Result):
     made_from: str
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the assignments, one row a customer."""
+        """Return the assignments, one row per customer."""
         return self.assignments
 
     @property

@@ -54,7 +54,7 @@ class BatchSegmentation(Result):
     seconds: dict[str, float]
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a segment, sizes of all customers, centres in original units."""
+        """One row per segment, sizes of all customers, centres in original units."""
         return self.model.to_frame().drop("reach")
 
     @property

@@ -38,11 +38,11 @@ class KChoice(Result):
     reason : str
         Why, in words, with the dissent.
     table : polars.DataFrame
-        One row a k: ``k``, ``within_ss`` (squared units of the data), ``smallest`` (customers in
+        One row per k: ``k``, ``within_ss`` (squared units of the data), ``smallest`` (customers in
         the smallest segment), ``smallest_share``, then a column a criterion and, where it has
         one, its standard error ``…_se``. A row k = 1 stands there if a criterion judges it.
     votes : polars.DataFrame
-        One row a criterion, in order of trust: ``criterion``, ``label``, ``k`` voted for (1: no
+        One row per criterion, in order of trust: ``criterion``, ``label``, ``k`` voted for (1: no
         groups; null: no value), ``value`` there, ``rule``.
     method : str
         "ward" or "kmeans".

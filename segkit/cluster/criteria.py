@@ -198,7 +198,7 @@ def gap_statistic(
     Returns
     -------
     polars.DataFrame
-        One row a k, from 1: ``k``, ``gap``, ``gap_se``.
+        One row per k, from 1: ``k``, ``gap``, ``gap_se``.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def measure(
     Returns
     -------
     table : polars.DataFrame
-        One row a k.
+        One row per k.
     refits : SharedRefits
         Those that stability and prediction strength rest on, if they were asked for.
     notes : list of str

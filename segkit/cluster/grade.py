@@ -33,7 +33,7 @@ class Crossing(Result):
     Attributes
     ----------
     cells : polars.DataFrame
-        One row a pair of segments: first, second, customers, first_share (share of the first
+        One row per pair of segments: first, second, customers, first_share (share of the first
         segmentation's segment that lies in the second's).
     adjusted_rand, low, high : float
         Adjusted Rand index (1 the same, 0 chance) with a 95% percentile interval over resampled
@@ -59,7 +59,7 @@ class Crossing(Result):
     oracle: float | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """Return the crossing, one row a pair of segments."""
+        """Return the crossing, one row per pair of segments."""
         return self.cells
 
     @property

@@ -229,7 +229,7 @@ class KMeansFit(Result):
     seed: int
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a group: number, rows, and the centre's coordinates."""
+        """One row per group: number, rows, and the centre's coordinates."""
         sizes = np.bincount(self.labels, minlength=self.centres.shape[0])
         coordinates = {f"x{j}": self.centres[:, j] for j in range(self.centres.shape[1])}
         return pl.DataFrame({"group": np.arange(len(sizes)), "rows": sizes, **coordinates})

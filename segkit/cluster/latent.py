@@ -337,7 +337,7 @@ def cluster_latent(
     Parameters
     ----------
     frame : polars or pandas DataFrame
-        One row a customer: ``customer_id`` and the items, as yes/no, true/false or 1/0.
+        One row per customer: ``customer_id`` and the items, as yes/no, true/false or 1/0.
     items : sequence of str
         An item to which everyone gives one answer tells nothing apart and is left out, with a
         note. Missing answers are left out of the likelihood.
@@ -419,7 +419,7 @@ def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str
 
 
 def _compared(answers: Floats, fits: Mapping[int, ClassFit]) -> pl.DataFrame:
-    """Return one row a number of classes: BIC = -2 log L + p log n."""
+    """Return one row per number of classes: BIC = -2 log L + p log n."""
     n, items = answers.shape
     rows = []
     for k, fit in fits.items():

@@ -26,7 +26,7 @@ RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "rea
 
 
 def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:
-    """Check that the data are a finite numeric matrix, one row a customer.
+    """Check that the data are a finite numeric matrix, one row per customer.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:
     try:
         matrix = np.ascontiguousarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"clustering needs numbers, one row a customer: {error}") from None
+        raise DataError(f"clustering needs numbers, one row per customer: {error}") from None
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise DataError(
             f"expected a table of customers by features, got an array of shape {matrix.shape}"

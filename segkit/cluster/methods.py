@@ -55,7 +55,7 @@ class MethodComparison(Result):
     Attributes
     ----------
     methods : polars.DataFrame
-        One row a method: method; name; smallest_share and largest_share of the segments over all
+        One row per method: method; name; smallest_share and largest_share of the segments over all
         customers; and, on the sample that all methods were fitted to, silhouette, davies_bouldin,
         calinski_harabasz, explained_share (of the transformed numeric variables);
         gower_silhouette (on all columns; null without categories); jaccard and jaccard_least (mean
@@ -64,7 +64,7 @@ class MethodComparison(Result):
         segmentation); agreement (mean adjusted Rand index with the other methods, over all
         customers); refits; seconds.
     agreement : polars.DataFrame
-        One row a pair, both ways and with itself: first, second, adjusted_rand.
+        One row per pair, both ways and with itself: first, second, adjusted_rand.
     sizes : polars.DataFrame
         method, segment (numbered alike: a number continues the first method's), customers, share.
     assignments : polars.DataFrame
@@ -164,7 +164,7 @@ def compare_methods(
     Parameters
     ----------
     frame : polars or pandas DataFrame
-        One row a customer: ``customer_id`` and the columns.
+        One row per customer: ``customer_id`` and the columns.
     features : sequence of str
         Numeric columns; every method uses them, in the same transform (mixed methods divide
         them by their range, or standardise them, besides).

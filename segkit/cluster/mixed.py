@@ -270,7 +270,7 @@ def cluster_mixed(
     Parameters
     ----------
     frame : polars or pandas DataFrame
-        One row a customer: ``customer_id`` and the columns.
+        One row per customer: ``customer_id`` and the columns.
     numeric : sequence of str
         Skewed ones are put on logarithms first (``Transform.propose``).
     categorical : sequence of str

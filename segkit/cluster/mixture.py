@@ -267,7 +267,7 @@ def cluster_mixture(
     Parameters
     ----------
     frame : polars or pandas DataFrame
-        One row a customer: ``customer_id`` and numeric columns.
+        One row per customer: ``customer_id`` and numeric columns.
     features : sequence of str
     k : int, optional
         Number of segments; by default that of the lowest BIC among two and more of ``k_range``.

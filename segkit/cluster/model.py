@@ -162,7 +162,7 @@ class SegmentScorer(StoredModel):
         return replace(self, **{self.PARTS: parts})  # type: ignore[type-var]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a segment: id, name, size, share, and what it is like."""
+        """Return one row per segment: id, name, size, share, and what it is like."""
         return pl.DataFrame(
             [
                 {

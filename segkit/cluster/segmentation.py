@@ -79,7 +79,7 @@ def cluster_customers(
     Parameters
     ----------
     frame : polars or pandas DataFrame
-        One row a customer: ``customer_id`` and numeric columns.
+        One row per customer: ``customer_id`` and numeric columns.
     features : sequence of str
         Columns to cluster on.
     k : int, optional

@@ -120,7 +120,7 @@ def name_segments(
     Parameters
     ----------
     differences : array (k, d)
-        As for `marks`, one row a segment.
+        As for `marks`, one row per segment.
     features : sequence of str
     words : mapping, optional
         Feature, without its window, to the words for high and low; looked up before ``WORDS``.
@@ -171,12 +171,12 @@ class Segmentation(Result):
     Attributes
     ----------
     assignments : polars.DataFrame
-        One row a customer, by customer_id: customer_id, segment ("S1", …), segment_name, and
+        One row per customer, by customer_id: customer_id, segment ("S1", …), segment_name, and
         ``probability`` (posterior of the own segment) where the method gives one.
     model : SegmentModel, MixtureModel, LatentModel or MixedModel
         Assigns new customers; agrees with ``assignments`` on these ones.
     segments : polars.DataFrame
-        One row a segment: segment, segment_name, customers, customer_share, and what it is like
+        One row per segment: segment, segment_name, customers, customer_share, and what it is like
         (a centre is in original units; see ``model.transform.to_frame()`` for the kind of mean).
     method : str
         "ward", "kmeans", "mixture", "latent", "medoids", "hierarchical" or "prototypes".
@@ -208,7 +208,7 @@ class Segmentation(Result):
         customer_id and one column a segment: the probability of being in it (mixtures and latent
         classes).
     compared : polars.DataFrame or None
-        One row a candidate that was fitted, ``chosen`` marking the one taken; its criterion is
+        One row per candidate that was fitted, ``chosen`` marking the one taken; its criterion is
         in the column named by ``criterion`` (all methods but Ward and k-means).
     criterion : str
         "bic" (lower is better) or "silhouette" (higher is better).

@@ -120,7 +120,7 @@ def flows(segmentations: Mapping[int, Ints]) -> pl.DataFrame:
 
 
 def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.DataFrame:
-    """Describe each segment of each solution: one row a k and segment.
+    """Describe each segment of each solution: one row per k and segment.
 
     A segment of fewer than `LEAST_SEGMENT` customers has no figures of stability, and the band
     "too few to judge".
@@ -181,7 +181,7 @@ def refit_table(again: Agreement) -> pl.DataFrame:
 def curve_table(
     ks: Sequence[int], again: Agreement, halves: Sequence[HalfScores], segments: pl.DataFrame
 ) -> pl.DataFrame:
-    """Describe each solution as a whole: one row a k.
+    """Describe each solution as a whole: one row per k.
 
     ``jaccard_least`` is null where a segment is too small to be judged.
     """
@@ -288,13 +288,13 @@ class Stability(Result):
     Attributes
     ----------
     curve : polars.DataFrame
-        One row a k: ``k``; ``rand``, ``rand_se``, ``rand_low``, ``rand_high`` (mean, standard
+        One row per k: ``k``; ``rand``, ``rand_se``, ``rand_low``, ``rand_high`` (mean, standard
         error, 10% and 90% quantile of the adjusted Rand index over pairs of refits);
         ``replication``, ``replication_se`` (adjusted Rand index of split halves);
         ``prediction_strength``, ``prediction_strength_se``; ``jaccard_least`` (the least stable
         segment's mean Jaccard coefficient; null where a segment has fewer than 10 customers).
     segments : polars.DataFrame
-        One row a k and segment: ``k``, ``segment`` (numbered through, so that a segment keeps its
+        One row per k and segment: ``k``, ``segment`` (numbered through, so that a segment keeps its
         number over k), ``size``, ``share``; ``jaccard`` (mean, the clusterwise stability),
         ``jaccard_low``, ``jaccard_high`` (10% and 90%), ``band``, ``dissolved_share`` and
         ``recovered_share`` (refits with a coefficient of at most .5, and above .75),

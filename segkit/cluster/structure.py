@@ -184,7 +184,7 @@ class Structure(Result):
     k : int or None
         The number of segments in force.
     table : polars.DataFrame
-        One row a k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
+        One row per k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
         errors), ``valley_height`` (its density as a share of the lower peak), ``first``,
         ``second`` (the segments' numbers); ``null_95`` (95% quantile of ``valley_z`` in the
         references); ``p_value`` (share of data sets, these among them, with as deep valleys at

@@ -80,7 +80,7 @@ class TwoStep(Result):
             return nearest_centre(X, self.group_centres(k))
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a micro-cluster: sampled rows, scatter and coordinates."""
+        """One row per micro-cluster: sampled rows, scatter and coordinates."""
         columns = {f"x{j}": self.centres[:, j] for j in range(self.centres.shape[1])}
         return pl.DataFrame({"count": self.counts, "scatter": self.scatters, **columns})
 

@@ -37,7 +37,7 @@ class SegmentValidity(Result):
     Attributes
     ----------
     segments : polars.DataFrame
-        One row a segment: segment, segment_name, customers, customer_share (of all customers of
+        One row per segment: segment, segment_name, customers, customer_share (of all customers of
         the table), silhouette (mean of its members), separation (distance from its centre to that
         of the nearest other segment, over the sum of the two mean distances to the own centre; 1
         and more: apart), nearest; jaccard (mean over the refits), jaccard_low, jaccard_high (10%
@@ -114,7 +114,7 @@ def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> 
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a customer: ``customer_id`` and the columns that the rules read.
+        One row per customer: ``customer_id`` and the columns that the rules read.
     rules : RuleSet or mapping of str to str
         A rule set gives everyone one segment at most; conditions by name may overlap, and give a
         customer a row for each segment that it is in.

@@ -480,7 +480,7 @@ class Validity(Result):
     calinski_harabasz: float
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row a measure: measure, value, se, better ("higher" or "lower")."""
+        """Return one row per measure: measure, value, se, better ("higher" or "lower")."""
         rows = [
             ("silhouette", self.silhouette, self.silhouette_se, "higher"),
             ("squared_silhouette", self.squared_silhouette, None, "higher"),

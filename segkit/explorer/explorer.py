@@ -328,7 +328,7 @@ def explore_segments(
     Parameters
     ----------
     table : CustomerTable, polars or pandas DataFrame
-        One row a customer: ``customer_id`` and numeric columns, of which any may be chosen.
+        One row per customer: ``customer_id`` and numeric columns, of which any may be chosen.
     features : sequence of str
         Variables chosen at first; by default those of ``start``, else the usual ones.
     k : int

@@ -67,7 +67,7 @@ def bars(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a category (and group), in the order to be drawn.
+        One row per category (and group), in the order to be drawn.
     x, y : str
         The category column and the value column, whichever way the bars run.
     group : str, optional
@@ -245,7 +245,7 @@ def panel_bars(
     Parameters
     ----------
     frame : polars.DataFrame
-        Long: one row a panel and variable.
+        Long: one row per panel and variable.
     panel, x, y : str
         The panel's name, the variable, and its value (a difference from all, say).
     highlight : str, optional

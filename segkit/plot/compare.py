@@ -56,7 +56,7 @@ def intervals(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row an estimate, in the order to be drawn.
+        One row per estimate, in the order to be drawn.
     x, y : str
         The column that names an estimate, and the estimate.
     interval : (str, str)
@@ -193,7 +193,7 @@ def stacked(
     Parameters
     ----------
     frame : polars.DataFrame
-        Long: one row a category and part, in the order to be drawn; missing pairs are zero.
+        Long: one row per category and part, in the order to be drawn; missing pairs are zero.
     x, part, value : str
         The category, the part (up to 12 in all), and its amount, none negative.
     normalise : bool
@@ -299,7 +299,7 @@ def waterfall(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a step, in order; the first is the start.
+        One row per step, in order; the first is the start.
     x, y : str
         The step's name and its signed amount.
     total : str
@@ -384,7 +384,7 @@ def likert(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row an item and answer; items are drawn in order of first appearance.
+        One row per item and answer; items are drawn in order of first appearance.
     item, answer, share : str
         Columns: the item, its answer (a number, ascending from ``low`` to ``high``), the share of
         people who gave it.

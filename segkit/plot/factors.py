@@ -36,7 +36,7 @@ def scree(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a rank: ``rank``, ``component``, ``component_chance``, ``factor``,
+        One row per rank: ``rank``, ``component``, ``component_chance``, ``factor``,
         ``factor_chance``.
     n_factors : int
         The number recommended, told in the title.
@@ -124,10 +124,10 @@ def paths(
     Parameters
     ----------
     loadings : polars.DataFrame
-        One row an item and factor: ``item``, ``factor``, ``loading``; items and factors are drawn
+        One row per item and factor: ``item``, ``factor``, ``loading``; items and factors are drawn
         in order of first appearance.
     links : polars.DataFrame, optional
-        One row a pair of factors: ``factor``, ``other``, ``correlation``.
+        One row per pair of factors: ``factor``, ``other``, ``correlation``.
     least : float
         Loadings and correlations below are not drawn.
     title : str

@@ -57,7 +57,7 @@ def heatmap(
     Parameters
     ----------
     frame : polars.DataFrame
-        Long: one row a cell, categories in the order to be drawn; cells that are missing or
+        Long: one row per cell, categories in the order to be drawn; cells that are missing or
         without a value stay blank.
     x, y : str
         The columns of categories across and down.
@@ -136,7 +136,7 @@ def offer_map(
     Parameters
     ----------
     frame : polars.DataFrame
-        Long: one row a cell, in the order to be drawn.
+        Long: one row per cell, in the order to be drawn.
     x, y, value : str
         Columns across, down, and the number.
     interval : (str, str)
@@ -214,7 +214,7 @@ def loading_map(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row an item and factor: ``item``, ``factor``, ``loading``; drawn in order of first
+        One row per item and factor: ``item``, ``factor``, ``loading``; drawn in order of first
         appearance.
     least : float
         Smaller loadings are left unwritten.

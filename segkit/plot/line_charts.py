@@ -48,7 +48,7 @@ def lines(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a point; ``x`` is numeric, a date, or text in the order of the rows.
+        One row per point; ``x`` is numeric, a date, or text in the order of the rows.
     x, y : str
         The ordered column and the value column. A row without a value breaks the line.
     group : str, optional

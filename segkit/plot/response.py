@@ -43,7 +43,7 @@ def response(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a point.
+        One row per point.
     x, y : str
         Numeric columns.
     interval : (str, str), optional
@@ -146,7 +146,7 @@ def rootogram(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a count.
+        One row per count.
     x, observed, expected : str
         The count, and the numbers of rows.
     title, x_label, alt

@@ -59,7 +59,7 @@ def points(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a point.
+        One row per point.
     x, y : str
         Numeric columns.
     group : str, optional
@@ -167,9 +167,9 @@ def clouds(
     Parameters
     ----------
     points : polars.DataFrame
-        One row a point: ``x``, ``y``, ``group``.
+        One row per point: ``x``, ``y``, ``group``.
     centres : polars.DataFrame
-        One row a group: the group, ``x``, ``y``, ``<x>_variance``, ``<y>_variance``,
+        One row per group: the group, ``x``, ``y``, ``<x>_variance``, ``<y>_variance``,
         ``covariance``. The ellipse holds half of a normal cloud.
     x, y, group : str
         Columns.
@@ -253,7 +253,7 @@ def histograms(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a customer, say; nulls are left out and counted in the panel.
+        One row per customer, say; nulls are left out and counted in the panel.
     columns : sequence of str
         Numeric columns, one panel each.
     log : collection of str

@@ -24,7 +24,7 @@ def agreement_over_k(frame: pl.DataFrame, *, title: str = "") -> Figure:
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a k: ``k``, ``rand``, ``rand_low``, ``rand_high``, ``replication``,
+        One row per k: ``k``, ``rand``, ``rand_low``, ``rand_high``, ``replication``,
         ``replication_se``.
     title : str
 
@@ -88,7 +88,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high`` (null where
+        One row per segment: ``segment``, ``jaccard``, ``jaccard_low``, ``jaccard_high`` (null where
         it is too small to be judged), ``share``, ``band``.
     title : str
 
@@ -155,7 +155,7 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
     Parameters
     ----------
     segments : polars.DataFrame
-        One row a k and segment: ``k``, ``segment``, ``share``, ``slsa``.
+        One row per k and segment: ``k``, ``segment``, ``share``, ``slsa``.
     flow : polars.DataFrame
         ``k_from``, ``segment_from``, ``k_to``, ``segment_to``, ``customers``, ``share``.
     title : str
@@ -256,7 +256,7 @@ def structure_over_k(
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a k: ``k``, ``valley_z``, ``null_95``, ``stability``, ``stability_se``.
+        One row per k: ``k``, ``valley_z``, ``null_95``, ``stability``, ``stability_se``.
     verdict : str
         Written as the title unless ``title`` is given.
     threshold : float
@@ -330,7 +330,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a criterion and k: ``criterion``, ``k``, ``value``, ``se`` (may be null),
+        One row per criterion and k: ``criterion``, ``k``, ``value``, ``se`` (may be null),
         ``voted`` (Boolean), ``rule`` (how it votes, in words).
     chosen : int
         The number of segments in force, drawn as a dashed line.

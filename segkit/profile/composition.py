@@ -140,7 +140,7 @@ def count_levels(
 def compose(
     members: Members, described: pl.DataFrame, *, smallest_cell: int, level: float
 ) -> pl.DataFrame:
-    """Return one row a segment, description and value: see `Profile`'s ``composition``."""
+    """Return one row per segment, description and value: see `Profile`'s ``composition``."""
     tables = [pl.DataFrame(schema=TYPES)]
     for name in described.columns:
         column = described.get_column(name)

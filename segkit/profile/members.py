@@ -23,7 +23,7 @@ class Members:
     Attributes
     ----------
     frame : polars.DataFrame
-        The customer table of those in at least one segment, one row a customer, by customer_id.
+        The customer table of those in at least one segment, one row per customer, by customer_id.
     segments : tuple of str
         Segment ids in natural order ("S2" before "S10"), empty ones among them.
     names : tuple of str
@@ -50,7 +50,7 @@ class Members:
         return np.asarray(self.within.argmax(axis=0), dtype=np.int64)
 
     def keys(self) -> pl.DataFrame:
-        """Return segment and segment_name, one row a segment."""
+        """Return segment and segment_name, one row per segment."""
         return pl.DataFrame(
             {"segment": self.segments, "segment_name": self.names},
             schema={"segment": pl.String, "segment_name": pl.String},
@@ -63,7 +63,7 @@ def match_members(frame: pl.DataFrame, assignments: pl.DataFrame) -> Members:
     Parameters
     ----------
     frame : polars.DataFrame
-        One row a customer with customer_id.
+        One row per customer with customer_id.
     assignments : polars.DataFrame
         customer_id, segment and optionally segment_name; a customer may be in several segments,
         but in none twice. A null segment counts as none.
@@ -87,7 +87,7 @@ def match_members(frame: pl.DataFrame, assignments: pl.DataFrame) -> Members:
     require_columns(assignments.columns, ["customer_id", "segment"], "the assignments")
     frame, assignments = with_ids(frame, "the customer table"), with_ids(assignments, "assignments")
     if frame.get_column("customer_id").n_unique() < frame.height:
-        raise DataError("the customer table holds a customer twice; one row a customer is needed")
+        raise DataError("the customer table holds a customer twice; one row per customer is needed")
     levels = _levels(assignments.get_column("segment"))
     chosen = assignments.with_columns(pl.col("segment").cast(pl.String))
     without = chosen.get_column("segment").null_count()

@@ -59,7 +59,7 @@ def last_day(orders: pl.DataFrame | None) -> date | None:
 def weigh(
     members: Members, revenue: Floats | None, kpi: Floats | None, *, level: float
 ) -> pl.DataFrame:
-    """Return one row a segment: see `segkit.profile.Profile`'s ``segments``.
+    """Return one row per segment: see `segkit.profile.Profile`'s ``segments``.
 
     The share of revenue is a ratio of sums; its interval is the linearised one of Cochran (1977,
     Sampling Techniques, section 6.4), revenue of customers being skewed: read it as rough for
@@ -135,7 +135,7 @@ def profile_segments(
     Parameters
     ----------
     frame : polars.DataFrame
-        The customer table, one row a customer: customer_id and numeric, yes/no or text columns.
+        The customer table, one row per customer: customer_id and numeric, yes/no or text columns.
     assignments : polars.DataFrame
         customer_id, segment and optionally segment_name: of clusters, of a rule table, or of
         micro-segments, where a customer may be in several (no test is then made between them).

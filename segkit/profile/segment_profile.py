@@ -42,7 +42,7 @@ class Separation:
     points : polars.DataFrame
         Up to 2,000 customers chosen at random, without their ids: first, second, segment_name.
     centres : polars.DataFrame
-        One row a segment with at least two customers, from all of them: segment_name, first,
+        One row per segment with at least two customers, from all of them: segment_name, first,
         second, first_variance, second_variance, covariance.
     shares : tuple of float
         Share of the variance on each component.
@@ -120,21 +120,21 @@ class Profile(Result):
     Attributes
     ----------
     segments : polars.DataFrame
-        One row a segment: segment, segment_name, customers, customer_share (Wilson limits in
+        One row per segment: segment, segment_name, customers, customer_share (Wilson limits in
         _low, _high), revenue (reporting currency), revenue_share, revenue_per_customer, kpi (mean
         a customer), each with limits; marks (count) and marked_by (words, the strongest).
     variables : polars.DataFrame
-        One row a segment and numeric variable: kind ("yes/no", "amount"), role ("clustering",
+        One row per segment and numeric variable: kind ("yes/no", "amount"), role ("clustering",
         "descriptor", "kpi"), scale of the difference ("log", "raw"), customers (with a value),
         missing; mean, sd, median with limits, mean_all, median_all, sd_all, in original units;
         difference (segment mean less that of all customers, in standard deviations of all, on
         ``scale``) and delta (Cliff's, against customers outside the segment), with limits;
         strength (what the rule limits), marker, direction ("above", "below").
     composition : polars.DataFrame
-        One row a segment, description and level: customers, known (customers with a value),
+        One row per segment, description and level: customers, known (customers with a value),
         share of the known with Wilson limits, share_all; hidden cells are null.
     tests : polars.DataFrame
-        One row a variable: role, test, statistic, freedom, p_value, p_holm (adjusted over all
+        One row per variable: role, test, statistic, freedom, p_value, p_holm (adjusted over all
         tests made), effect, effect_name, note. Clustering variables carry no test.
     separation : Separation or None
         Two principal components; None where fewer than two variables vary.

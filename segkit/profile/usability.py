@@ -240,10 +240,10 @@ class Usability(Result):
     Attributes
     ----------
     trials : polars.DataFrame
-        One row a segment and measure: segment, segment_name, test, measure, value with limits,
+        One row per segment and measure: segment, segment_name, test, measure, value with limits,
         threshold, passed (null where not tested), why.
     scores : polars.DataFrame
-        One row a segment: customers, customer_share, revenue_share, revenue_index (revenue a
+        One row per segment: customers, customer_share, revenue_share, revenue_index (revenue a
         customer over that of all), one Boolean column a test (all its measures that could be
         taken passed; null if none could), passed, made (counts of tests), verdict.
     thresholds : Thresholds

@@ -222,7 +222,7 @@ def profile_variables(
     rule: MarkerRule,
     level: float,
 ) -> pl.DataFrame:
-    """Return one row a segment and variable: see `segkit.profile.Profile`'s ``variables``."""
+    """Return one row per segment and variable: see `segkit.profile.Profile`'s ``variables``."""
     names, groups = variables.names, len(members.segments)
     if not names:
         return pl.DataFrame(schema=TYPES)

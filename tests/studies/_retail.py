@@ -49,7 +49,7 @@ def customer_table(
     Returns
     -------
     table : polars.DataFrame
-        One row a customer.
+        One row per customer.
     variables : list of str
         What `choose_variables` takes to cluster on.
     truth : polars.DataFrame

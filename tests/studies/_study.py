@@ -35,7 +35,7 @@ def _alone(task: Callable[..., Any], arguments_: Sequence[Any]) -> Any:
 def over_seeds(
     task: Callable[..., dict[str, Any]], cells: Sequence[Sequence[Any]], *, jobs: int
 ) -> pl.DataFrame:
-    """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row a cell."""
+    """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row per cell."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(_alone, [task] * len(cells), cells, chunksize=1))
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -36,7 +36,7 @@ def choice(setting, criteria, seed):
 
 
 def main():
-    """Run the cells and write one row a setting and voter."""
+    """Run the cells and write one row per setting and voter."""
     options = arguments(__doc__, seeds=200, thin=4)
     cells = [
         (setting, criteria, seed)

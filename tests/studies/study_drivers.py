@@ -125,7 +125,7 @@ def run(kind, seed):
 
 
 def main():
-    """Run the cells and write one row a kind."""
+    """Run the cells and write one row per kind."""
     options = arguments(__doc__, seeds=200, thin=4)
     cells = [(kind, seed) for seed in range(options.seeds) for kind in TASKS]
     found = over_seeds(run, cells, jobs=options.jobs)

@@ -110,7 +110,7 @@ def recommended(promoters, detractors, n, seed):
 
 
 def attitudes_table(options):
-    """Write one row a setting: shares of data sets, and means over them."""
+    """Write one row per setting: shares of data sets, and means over them."""
     cells = [(n, seed) for n in SIZES for seed in range(options.seeds)]
     found = over_seeds(attitudes, cells, jobs=options.jobs)
     rows = []

@@ -60,7 +60,7 @@ def alarms(cell, bought, spent):
 
 
 def main():
-    """Publish one row a quantity and cell."""
+    """Publish one row per quantity and cell."""
     options = arguments(__doc__, seeds=2000, thin=200)
     found = over_seeds(once, [(seed,) for seed in range(options.seeds)], jobs=options.jobs)
     rows, short = [], []

@@ -148,7 +148,7 @@ def mismatch(repeats):
 
 
 def main():
-    """Run the campaigns and publish one row a quantity and setting."""
+    """Run the campaigns and publish one row per quantity and setting."""
     options = arguments(__doc__, seeds=400, thin=10)
     facts = {effect: [part.tolist() for part in truth(effect)] for effect in (0, 1)}
     cells = [

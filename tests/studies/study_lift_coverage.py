@@ -57,7 +57,7 @@ def campaign(p, expected, share, seed, repeats):
 
 
 def main():
-    """Run the cells, hold them to their level, and publish one row a cell and method."""
+    """Run the cells, hold them to their level, and publish one row per cell and method."""
     options = arguments(__doc__, seeds=2000, thin=200)
     cells = [
         (p, expected, share, 0, options.seeds)

@@ -83,7 +83,7 @@ def campaign(seed, lift, customers):
 
 
 def main():
-    """Run the campaigns and publish one row a setting and segment."""
+    """Run the campaigns and publish one row per setting and segment."""
     options = arguments(__doc__, seeds=200, thin=3)
     cells = [
         (seed, lift, CUSTOMERS) for lift in ("planted", "none") for seed in range(options.seeds)

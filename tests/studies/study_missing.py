@@ -63,7 +63,7 @@ def accuracy(seed, share, where):
 
 
 def main():
-    """Run the cells and write one row a kind of missingness, share and method."""
+    """Run the cells and write one row per kind of missingness, share and method."""
     options = arguments(__doc__, seeds=200, thin=2)
     kinds = [("nothing", 0.0), *((where, share) for where in WHERE for share in SHARES)]
     cells = [(seed, share, where) for seed in range(options.seeds) for where, share in kinds]

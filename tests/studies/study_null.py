@@ -44,7 +44,7 @@ def verdict(setting, seed):
 
 
 def main():
-    """Run the cells and write one row a setting."""
+    """Run the cells and write one row per setting."""
     options = arguments(__doc__, seeds=200, thin=2)
     cells = [(s, seed) for seed in range(options.seeds) for s in SETTINGS]
     found = over_seeds(verdict, cells, jobs=options.jobs)

@@ -114,7 +114,7 @@ def planned(found, segment, cell):
 
 
 def main():
-    """Run both settings; one row a setting and segmentation."""
+    """Run both settings; one row per setting and segmentation."""
     options = arguments(__doc__, seeds=200, thin=3)
     cells = [(lift, seed) for seed in range(options.seeds) for lift in ("planted", "none")]
     found = over_seeds(once, cells, jobs=options.jobs)

@@ -53,7 +53,7 @@ def _judged(name, row, truth):
 
 
 def main():
-    """Run the seeds; one row a kind of estimate, then the tests."""
+    """Run the seeds; one row per kind of estimate, then the tests."""
     options = arguments(__doc__, seeds=200, thin=3)
     found = over_seeds(one, [(seed,) for seed in range(options.seeds)], jobs=options.jobs)
     names = list(dict.fromkeys(c.split("|")[0] for c in found.columns if "|" in c))

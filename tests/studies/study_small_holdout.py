@@ -522,7 +522,7 @@ def misses(table):
 
 
 def main():
-    """Run the cells and publish one row a cell, metric and scope."""
+    """Run the cells and publish one row per cell, metric and scope."""
     options = arguments(__doc__, seeds=2000, thin=200)
     places = [0, 1, 15, 29] if options.thin else range(len(CELLS))
     found = over_seeds(cell, [(place, options.seeds) for place in places], jobs=options.jobs)
