@@ -30,7 +30,7 @@ def settle_assignments(
 
     The first assignment counts, whatever came later (intention to treat): what a customer was
     given first was assigned at random, a change may not have been. Two arms at one time leave no
-    first, and the customer is set apart.
+    first, and the customer is left out.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _one_campaign(
 
 
 def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
-    """Keep each customer's first assignment; set apart those who have two at once."""
+    """Keep each customer's first assignment; left out those who have two at once."""
     ordered = frame.sort("customer_id", "assigned_at", "arm", maintain_order=True)
     first = pl.col("assigned_at").min().over("customer_id")
     facts = ordered.with_columns(
@@ -140,7 +140,7 @@ def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
     return firsts.drop("arms", "at_once", "rows"), [
         issue("assigned to the same arm again", repeated, "first kept"),
         issue("arm changed later", changed, "kept in the first arm"),
-        issue("in two arms at one time", doubly, "set apart"),
+        issue("in two arms at one time", doubly, "left out"),
     ]
 
 
@@ -187,7 +187,7 @@ class Outcomes(Result):
 
     @property
     def text(self) -> str:
-        """How many customers are measured, over which window, and what was set apart."""
+        """How many customers are measured, over which window, and what was left out."""
         window = "" if self.window_days is None else f" over {number(self.window_days)} days"
         issues = self.issues.filter(pl.col("customers") > 0)
         counts = "; ".join(
@@ -225,7 +225,7 @@ def read_outcomes(
     Returns
     -------
     Outcomes
-        Of the assigned customers; whoever has no outcome is set apart and counted.
+        Of the assigned customers; whoever has no outcome is left out and counted.
 
     Raises
     ------
@@ -250,8 +250,8 @@ def read_outcomes(
     if joined.is_empty():
         raise DataError("no assigned customer has an outcome; are the ids of one kind?")
     rows = [
-        ("assigned, but without an outcome", without, without, "set apart"),
-        ("outcome of a customer who was not assigned", beyond, beyond, "set apart"),
+        ("assigned, but without an outcome", without, without, "left out"),
+        ("outcome of a customer who was not assigned", beyond, beyond, "left out"),
     ]
     return Outcomes(joined.sort("customer_id"), issue_table(rows), None, None, randomised)
 
@@ -289,7 +289,7 @@ def derive_outcomes(
 
     The window is ``[assigned_at, assigned_at + window_days)``, for every customer of every arm.
     What lies before feeds covariates (and `describe_change`) alone; a customer whose window reaches
-    beyond the data is censored: set apart and counted. Where the orders reach back far enough,
+    beyond the data is censored: left out and counted. Where the orders reach back far enough,
     what was ordered in the equally long period before the assignment (``before_``), in the window
     52 weeks earlier (``last_year_``) and in the period before that (``before_last_year_``) is given
     too.
@@ -402,7 +402,7 @@ def _censor(
             f"the data end on {end:%Y-%m-%d %H:%M}, before any window of {window.days} days is "
             f"over (first assignment {first!s}); wait, or shorten window_days"
         )
-    return seen, ("window reaches beyond the data (censored)", lost, lost, "set apart")
+    return seen, ("window reaches beyond the data (censored)", lost, lost, "left out")
 
 
 def _unmet(

@@ -277,7 +277,7 @@ def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
     if missing:
         raise DataError(
             f"outcome {name!r} is missing for {missing:,} customers; a customer who did nothing "
-            "has zero, one who was not watched is to be set apart"
+            "has zero, one who was not watched is to be left out"
         )
     if not np.isfinite(total).all():
         raise DataError(f"outcome {name!r} holds values that are infinite or not a number")

@@ -1,8 +1,8 @@
 """On the simulated retailer: do the intervals hold the planted lift, and how often is it found?
 
 ``python -m tests.studies.study_lift_retailer --seeds 200 --jobs 1``: every customer who may be
-written to is assigned by lot to the generic offer or to its archetype's own, within archetype (the
-right segmentation: how well one is found is another study's question). `follow_up`'s way: the
+written to is assigned at random to the generic offer or to its archetype's own, within archetype
+(the right segmentation: how well one is found is another study's question). `follow_up`'s way: the
 retailer answers, the intake reads, `derive_outcomes` and `measure_lift` measure. The truth is that
 of the planted expected conversions, which no analysis sees.
 """
