@@ -1,4 +1,4 @@
-"""Campaigns: what is known before, pilot, power, budget, assignment, audience lists, follow-up."""
+"""Campaigns: data before, pilot, power, budget, assignment, audience lists, outcomes."""
 
 from segkit.campaign.assign import BY_CUSTOMER, assign_arms, assign_factors, read_assignment
 from segkit.campaign.assignment import NO_OFFER, Assignment

@@ -49,14 +49,14 @@ def assign_arms(
     customers : DataFrame
         customer_id, the segment, further columns; one row per customer.
     campaign_id : str
-        Part of the hash's key: another campaign divides the customers afresh.
+        Part of the hash's key: each campaign assigns customers independently of the others.
     arms : mapping of str to float
         Arm to share; they sum to 1.
     at : datetime or date
         When the arms are drawn (UTC): segments are frozen as of it.
     offers : mapping of str to str, optional
         Arm to offer: a name, ``"none"`` (a holdout), or `BY_CUSTOMER` for what the customer's
-        column ``offer`` says (one's segment's own). By default an arm's offer is its name,
+        column ``offer`` says (the offer of the segment). By default an arm's offer is its name,
         "none" for an arm called "holdout" or "control".
     seed : int
     segment : str or None
@@ -64,14 +64,14 @@ def assign_arms(
     offer : str
         Column read for `BY_CUSTOMER`.
     method : {"hash", "quota"}
-        "hash": the arm hangs on seed, campaign and id alone, so that a customer stays in it
-        whoever comes or goes; shares hold up to chance. "quota": the customers of a segment are
-        ranked by their hash and cut at the exact shares; who is new may move others, so that
-        ``earlier`` should be given.
+        "hash": the arm depends only on seed, campaign and id, so that a customer keeps it when
+        other customers are added or removed; shares are exact only on average. "quota": the
+        customers of a segment are ranked by their hash and split at the exact shares. New customers
+        may then change others' arms, so that ``earlier`` should be given.
     eligibility : Eligibility, optional
         Only those who may be contacted are assigned, holdout included.
     earlier : DataFrame, optional
-        customer_id, arm of this campaign's assignments so far: they stay.
+        customer_id, arm: earlier assignments of this campaign, which are kept.
     covariates : sequence of str
         Columns known before, shown in the balance table.
 
@@ -88,8 +88,8 @@ def assign_arms(
 
     Notes
     -----
-    With ``method="hash"`` every segment is divided by the same independent draws, so that shares
-    hold within each up to chance; analyses stratify by the frozen segment.
+    With ``method="hash"`` each customer is drawn independently, so that the shares within a segment
+    vary by chance. Analyses stratify by the frozen segment.
 
     Examples
     --------
@@ -144,14 +144,15 @@ def assign_factors(
     factors : mapping
         Factor to its levels (equal shares), or to a mapping of level to share.
     holdout : float
-        Share that gets nothing.
+        Share of customers who are not contacted.
     offer : str
-        What is sent; by default the levels joined, which are also the arm's name.
+        Offer that is sent; by default the names of the levels joined, which are also the arm's
+        name.
 
     Returns
     -------
     Assignment
-        Its frame has one further column a factor (null for the holdout).
+        Its frame has one further column per factor (null for the holdout).
 
     Raises
     ------
@@ -183,13 +184,13 @@ def assign_factors(
     if holdout:
         parts = {"holdout": holdout, "rest": 1 - holdout}
         fixed = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
-    if strata is not None:  # exact shares among those who are contacted, too
+    if strata is not None:  # exact shares among the contacted customers too
         strata = strata * 2 + fixed
     for name, shares in levels.items():
         chosen = pick(unit_hash(ids, seed, campaign_id, "factor", name), shares, strata)
         drawn = np.array(list(shares), dtype=object)[chosen]
         people = people.with_columns(pl.Series(name, drawn, dtype=pl.String))
-        if strata is not None:  # exact within the combinations so far, too
+        if strata is not None:  # exact also within the combinations of earlier factors
             strata = strata * len(shares) + chosen
     blank = [pl.when(pl.Series(~fixed)).then(pl.col(name)).alias(name) for name in levels]
     people = people.with_columns(blank)
@@ -217,10 +218,10 @@ def pick(
     shares: Mapping[str, float],
     strata: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Turn numbers in [0, 1) into the place of an arm; with strata, exactly by rank in each.
+    """Turn numbers in [0, 1) into the index of an arm; with strata, exactly by rank within each.
 
-    Within a stratum of n the cuts lie at ``floor(n x cumulative share + u)`` with one ``u`` a
-    stratum, drawn from its customers: a remainder falls to no arm by preference.
+    In a stratum of n customers the limits are ``floor(n x cumulative share + u)``, with one random
+    ``u`` per stratum, so that rounding favours no arm.
     """
     edges = np.cumsum(list(shares.values()))
     edges[-1] = np.inf
@@ -368,7 +369,7 @@ def read_assignment(
         customer_id, campaign_id, arm, offer, the segment as of the assignment, the covariates;
         assigned_at where it is known.
     shares : mapping of str to float
-        Arm to the share asked for.
+        Planned share of each arm.
     segment : str
     covariates : sequence of str
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 NO_OFFER = "none"
-SRM_ALPHA = 0.001  # a ratio that chance gives once in a thousand is no chance
+SRM_ALPHA = 0.001  # p-value below which the sample ratio counts as different from the plan
 BALANCE_ALPHA = 0.01
 SMALL_ARM = 30
 _MISSING = "(missing)"
@@ -45,7 +45,7 @@ class Assignment(Result):
     ----------
     frame : polars.DataFrame
         The contract: customer_id, campaign_id, arm, offer ("none" for no contact), segment
-        (frozen), assigned_at (UTC), and a column a factor; sorted by customer_id.
+        (frozen), assigned_at (UTC), and one column per factor; sorted by customer_id.
     counts : polars.DataFrame
         segment, arm, offer, customers.
     balance : polars.DataFrame
@@ -55,7 +55,7 @@ class Assignment(Result):
     shares : dict of str to float
         Arm to the share asked for.
     left_out : polars.DataFrame or None
-        Who was not eligible, by reason.
+        Number of customers who were not eligible, by reason.
     seed : int
     method : str
     factors : tuple of str
@@ -201,7 +201,7 @@ def check_balance(
     if not table.height:
         return table
     tests = table.unique(["covariate", "level", "p_value"], maintain_order=True)
-    # One Holm family for ratios, one for covariates: an unlucky covariate hides no broken split.
+    # Separate Holm families, so that the covariates do not weaken the tests of the sample ratio.
     tested = []
     for is_ratio in (True, False):
         part = tests.filter((pl.col("covariate") == "sample ratio") == is_ratio)

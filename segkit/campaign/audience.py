@@ -46,18 +46,19 @@ class SegmentContract:
     as_of : str
         ISO date up to which the segments look.
     model_version, model_hash, method : str
-        Which segkit made the model, from which data (SHA-256), how.
+        Version of segkit that made the model, hash of its data (SHA-256), and its method.
     definitions : dict of str to str
         Segment id to what it means in words.
     cut_points : dict of str to dict of str to float
-        Segment id to its borders: for clusters the centre in original units (a customer belongs
-        to the nearest), for rules the rule's own cuts.
+        Definition of each segment: for clusters the centre in original units (a customer belongs to
+        the nearest), for rules their limits.
     features : dict of str to str
         Column to its definition.
     offers : dict of str to str
         Segment id to the offer that the policy gives it, or the rules' text under "rules".
     consent : str
-        What the lists assume of customers whose consent is not recorded; set as they are written.
+        What the lists assume for customers whose consent is not recorded; set when they are
+        written.
     """
 
     campaign_id: str
@@ -159,17 +160,17 @@ class Audience(Result):
     contract : SegmentContract
     kind : str
     min_cell : int
-        Fewest customers of a cell that is handed out.
+        Smallest number of customers that a combination on the list may have.
     platform : str
-        Whose spelling of identifiers.
+        Platform whose format the identifiers follow.
     channel : str
-        By which the list's customers are reached.
+        Channel by which the customers are contacted.
     consent : str
         How many customers had no consent recorded, what was assumed, and how to change it.
     identifiers : polars.DataFrame
         Identifiers that could not be read: identifier, reason, description, customers.
     notes : tuple of str
-        What else is worth a look, such as opt-outs that match nobody.
+        Further points to check, such as opt-outs that match nobody.
     """
 
     frame: pl.DataFrame
@@ -221,7 +222,7 @@ class Audience(Result):
     def write(
         self, folder: Path | str, *, formats: Sequence[Format] = ("csv",)
     ) -> tuple[Path, ...]:
-        """Write one file an offer and format, the counts, and the contract; return the paths.
+        """Write one file per offer and format, the counts and the contract; return the paths.
 
         An upload's files hold the platform's columns alone, under its headers. The contract holds
         what was assumed of customers whose consent is not recorded.
@@ -229,11 +230,11 @@ class Audience(Result):
         Parameters
         ----------
         folder : path
-            Made if it is not there, for its owner alone; files of the same name are replaced, and
-            readable by their owner alone.
+            Created if it does not exist, with access for its owner only. Files of the same name are
+            replaced and are readable only by their owner.
         formats : sequence of {"csv", "xlsx", "parquet"}
-            CSV and XLSX have formulas defused (`segkit.spreadsheets.defuse`); XLSX needs the extra
-            ``segkit[excel]``.
+            In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`); XLSX needs
+            the extra ``segkit[excel]``.
 
         Raises
         ------
@@ -301,13 +302,13 @@ def build_audience(
         customer_id, the address or number that the channel needs, consent, and ``columns``; one
         row per customer.
     contract : SegmentContract
-        Travels with every list.
+        It is written with every list.
     kind : {"crm", "upload"}
         "crm": customer_id, and the address in plain text if ``columns`` names it; "upload": the
         platform's columns, hashed as it publishes, and nothing else.
     channel : {"email", "sms", "phone", "post", "ads"}, optional
-        By which the list is used; "email" for a CRM, "ads" for an upload. E-mail needs an address
-        and text message or phone a number that can be read; an upload needs either.
+        Channel of the list; by default "email" for a CRM, "ads" for an upload. E-mail needs an
+        address and text message or phone a number that can be read; an upload needs either.
     email, phone : str
         Columns of e-mail addresses and of phone numbers.
     consent : str or None
@@ -316,7 +317,7 @@ def build_audience(
         sources without the column.
     unrecorded : {"refused", "granted"}, optional
         What is assumed of customers whose consent is not recorded: "refused", or "granted" with
-        ``consent=None``, which says that consent is ascertained elsewhere.
+        ``consent=None``, which means that consent is checked elsewhere.
     columns : sequence of str
         Further columns of ``customers`` on the list ("crm" only).
     optouts : DataFrame, optional
@@ -433,7 +434,7 @@ def build_audience(
 def _needed(
     kind: str, channel: str, there: Sequence[str], email: str, phone: str
 ) -> dict[str, str]:
-    """Name the columns of addresses that the list rests on, and what they are."""
+    """Return the columns of addresses that the list needs, and what they contain."""
     if kind == "upload":
         both = {email: "email", phone: "phone"}
         return {name: what for name, what in both.items() if name in there} or {email: "email"}
@@ -479,7 +480,7 @@ def _normalised(
     own: pl.DataFrame, kind: str, channel: str, emails: pl.Series | None,
     platform: PlatformName, region: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """Return the identifiers that the list rests on, and those that could not be read."""
+    """Return the identifiers that the list needs, and those that could not be read."""
     if kind == "upload":
         return normalise_identifiers(
             own.select(name for name in IDENTIFIERS if name in own.columns),
@@ -500,7 +501,7 @@ def _normalised(
 def _opted_out(
     own: pl.DataFrame, emails: pl.Series | None, optouts: pl.DataFrame | None, channel: str
 ) -> tuple[pl.Series, tuple[str, ...]]:
-    """Tell who opted out, by id or by address; a list that matches nobody is noted."""
+    """Return who opted out, by id or by address; note a list that matches nobody."""
     nobody = pl.Series("gone", [False] * own.height, dtype=pl.Boolean)
     if optouts is None:
         return nobody, ()
@@ -531,7 +532,7 @@ def _opted_out(
 def _unknown_ids(
     assignments: pl.DataFrame, customers: pl.DataFrame, optouts: pl.DataFrame | None
 ) -> tuple[str, ...]:
-    """Say how many assigned and opted-out ids are not among the customers."""
+    """Write how many assigned and opted-out ids are not among the customers."""
     notes = []
     for name, frame in (("the assignments", assignments), ("the opt-outs", optouts)):
         if frame is not None and "customer_id" in frame.columns:
@@ -541,7 +542,7 @@ def _unknown_ids(
 
 
 def _unreachable(needed: list[str], there: Sequence[str]) -> dict[str, pl.Expr]:
-    """Tell who has none of the identifiers that the list rests on, and which was at fault."""
+    """Return who has none of the identifiers that the list needs, and which one failed."""
     reasons: dict[str, pl.Expr] = {}
     nothing = pl.all_horizontal(pl.col(f"_{name}").is_null() for name in needed if name in there)
     for name in needed:
@@ -570,7 +571,7 @@ def _crm(listed: pl.DataFrame, columns: Sequence[str], email: str) -> pl.DataFra
 def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: PlatformName) -> pl.DataFrame:
     hashed = hash_identifiers(normal, platform=platform)
     upload = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
-    # Sorted by hash: the order of the rows tells nothing of the ids.
+    # Sorted by hash, so that the order of the rows reveals nothing about the ids.
     return upload.sort(hashed.columns, nulls_last=True)
 
 

@@ -34,18 +34,19 @@ class Budget(Result):
         cost, contacts, spend, profit (contacts times gain less cost), low, high (interval of the
         cell's profit), loss_share (chance that the contact earns less than it costs).
     spend, profit, low, high : float
-        Of the whole plan; the limits allow for the uncertainty of the gains, drawn together.
+        Totals of the plan; the limits include the uncertainty of the gains, with their correlation.
     budget : float or None
     caps : dict of str to int
         Most contacts of an offer.
     frontier : polars.DataFrame
-        budget, profit, low, high: the best plan's at other budgets.
+        budget, profit, low, high: profit of the best plan at other budgets.
     regret : float
-        Mean over the draws of what a plan that knew the gains would earn more.
+        Expected regret: mean over the draws of the added profit of a plan that knows the true
+        gains.
     draws : int
     level : float
     joint : bool
-        Whether the gains came with how their errors hang together; else they were drawn one by one.
+        Whether the correlation of the gains' errors was given; otherwise draws are independent.
     currency : str or None
     """
 
@@ -143,11 +144,11 @@ def plan_budget(
         whose root of summed squares is the error: a draw of the gain's error is its product with
         independent standard normals, the same for all rows), as `estimate_pilot_gains` gives it.
     budget : float, optional
-        Most that contacts may cost in all; none means no limit.
+        Largest total cost of contacts; None means no limit.
     caps : mapping of str to int, optional
         Offer to the most contacts that it may have (stock, vouchers).
     max_share : float
-        Most of a segment's customers that may be contacted: the rest is the holdout.
+        Largest share of a segment's customers that may be contacted: the rest is the holdout.
     draws : int
         Draws of the gains for intervals: normal, together by ``loading``, independent without it.
     level, seed
@@ -214,7 +215,7 @@ def estimate_pilot_gains(
     cells: pl.DataFrame, customers: Mapping[str, int], costs: Mapping[str, float] | float,
     *, nothing: str = "none", paid: bool = False,
 ) -> pl.DataFrame:  # fmt: skip
-    """Turn a pilot's cells into what `plan_budget` takes: gains against no contact.
+    """Compute the input of `plan_budget` from a pilot's cells: gains against no contact.
 
     Parameters
     ----------
@@ -225,9 +226,9 @@ def estimate_pilot_gains(
     costs : mapping of str to float, or float
         Of one contact, by offer.
     nothing : str
-        The offer that stands for no contact.
+        The offer that means no contact.
     paid : bool
-        Whether the pilot's payoff already has the cost taken off; it is then added again.
+        Whether the cost is already subtracted from the pilot's payoff; it is then added back.
 
     Returns
     -------
@@ -330,7 +331,7 @@ def _constraints(
 def _best(
     table: pl.DataFrame, net: Floats, budget: float | None, caps: Mapping[str, int]
 ) -> Floats:
-    """Solve for whole contacts; what would lose money gets none."""
+    """Solve for whole numbers of contacts; cells that would lose money get none."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     A, b = _constraints(table, budget, caps)
@@ -362,7 +363,7 @@ def _regret(
     table: pl.DataFrame, net: Floats, noise: Floats, contacts: Floats, budget: float | None,
     caps: Mapping[str, int],
 ) -> float:  # fmt: skip
-    """Mean gain of knowing the draw beforehand, over the first 100 draws."""
+    """Compute the mean gain of knowing the true gains, over the first 100 draws."""
     extra = []
     for drawn in (net + noise)[:100]:
         best = _relaxed(table, drawn, budget, caps)

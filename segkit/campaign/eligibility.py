@@ -16,7 +16,7 @@ from segkit.ids import unmatched
 from segkit.result import Result
 
 Channel = Literal["email", "sms", "phone", "post", "ads"]
-# Channel to how a sentence names it.
+# Name of each channel in sentences.
 CHANNELS = {
     "email": "e-mail",
     "sms": "text message",
@@ -37,7 +37,7 @@ class Consent:
     purpose, channel : str
         The purpose's column or None; the channel.
     unrecorded : {"refused", "granted"}
-        What silence is taken for.
+        What is assumed where consent is not recorded.
     purpose_column, channel_column : str or None
         Columns that record it; None where the source has none.
     """
@@ -61,10 +61,10 @@ class Consent:
         return [name for name in (self.purpose_column, self.channel_column) if name is not None]
 
     def reasons(self) -> dict[str, pl.Expr]:
-        """Tell for each customer why it may not be listed.
+        """Return the reason why each customer may not be listed.
 
-        A refusal of the purpose or of the channel always stands. Where neither is refused and not
-        every column that the source has says yes, consent is not recorded.
+        A refusal of the purpose or of the channel always counts. If neither is refused, but not
+        every consent column is true, consent is not recorded.
         """
         reasons: dict[str, pl.Expr] = {}
         if self.purpose_column is not None:
@@ -76,7 +76,7 @@ class Consent:
         return reasons
 
     def silent(self) -> pl.Expr:
-        """Tell for each customer whether consent is neither refused nor recorded."""
+        """Return whether each customer's consent is neither refused nor recorded."""
         if not self.columns:
             return pl.lit(value=True)
         refused = pl.any_horizontal(~pl.col(name).fill_null(value=True) for name in self.columns)
@@ -84,7 +84,7 @@ class Consent:
         return blank & ~refused
 
     def tell(self, silent: int, customers: int) -> str:
-        """Say how many customers have no consent recorded, what was assumed, how to change it."""
+        """Write how many customers lack recorded consent, and how they are treated."""
         subject = f"Consent to marketing by {CHANNELS[self.channel]}"
         if not silent:
             return f"{subject} is recorded for all {number(customers)} customers."
@@ -120,7 +120,8 @@ class Eligibility(Result):
     frame : polars.DataFrame
         customer_id, reason (a key of `REASONS`; null for those who may be contacted), sorted.
     counts : polars.DataFrame
-        reason, description, customers, customer_share: each customer under the first reason met.
+        reason, description, customers, customer_share: each customer counts under the first reason
+        that applies.
     rules : dict of str to str
         The rules as they were set, in words.
     """
@@ -179,17 +180,17 @@ def check_eligibility(
     customers : DataFrame
         customer_id, the consent column, and the segment's where asked for; one row per customer.
     at : datetime or date
-        The moment of assignment (UTC; a date stands for its first moment). Contacts and opt-outs
-        at or after it are not looked at.
+        The moment of assignment (UTC; a date stands for its first moment). Contacts and opt-outs at
+        or after it are ignored.
     contacts, optouts : DataFrame, optional
         customer_id, event_time: e-mails sent; unsubscriptions and complaints.
     consent : str or None
-        Boolean column; only true lets a customer in. None is for sources that record no consent
-        (their lists are then on the user's own responsibility, which the rules say).
+        Boolean column; only customers with true are eligible. None is for sources that record no
+        consent (their lists are then on the user's own responsibility, which the rules say).
     segment : str, optional
         Column that must not be missing.
     max_contacts, within_days : int
-        At most so many contacts in so many days before ``at``, this one included.
+        Largest number of contacts, including this one, within this number of days before ``at``.
     min_gap_days : int
         Days that must lie between the last contact and ``at``.
 
@@ -278,7 +279,7 @@ def check_customers(customers: pl.DataFrame) -> None:
 
 def as_moment(at: datetime | date) -> datetime:
     """Return a time in UTC: a date's first moment; a time without a zone is taken as UTC."""
-    if not isinstance(at, date):  # a datetime is one, too
+    if not isinstance(at, date):  # a datetime is also a date
         raise ParameterError(f"at: expected a date or a time, got {at!r}")
     if not isinstance(at, datetime):
         at = datetime(at.year, at.month, at.day, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Outcomes of a campaign's assigned customers, from whatever source they came."""
+"""Outcomes of a campaign's assigned customers, from any source."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from segkit.lift.effects import choose_metrics
 
 GIVEN = {"visit": "visited", "conversion": "converted", "spend": "revenue"}
 HOLDOUTS = ("holdout", "control", "none", "no e-mail", "no mail")
-WORLDWIDE = {"fx", "products", "prices"}  # raw tables that say nothing of single customers
-PLAN = ("planned_share",)  # of the arms, not of the customers
+WORLDWIDE = {"fx", "products", "prices"}  # raw tables without data per customer
+PLAN = ("planned_share",)  # columns that describe the arms, not the customers
 BEFORE = ("pre_converted", "pre_orders", "pre_revenue", "pre_visits")
 
 
@@ -53,12 +53,12 @@ class FollowUp:
         return (*(n for n in names if n != self.holdout), *(n for n in names if n == self.holdout))
 
     def beside(self, against: str) -> tuple[str, ...]:
-        """Return the arms that were sent something other than one arm was; none if it is absent."""
+        """Return the arms with other offers than the given arm; none if that arm is absent."""
         others = tuple(arm for arm in self.arms if arm not in (against, self.holdout))
         return others if against in self.arms and against != self.holdout else ()
 
     def compared(self, against: str) -> tuple[str, str]:
-        """Return an arm and the one to compare it with: tailored with ``against``, else holdout.
+        """Return an arm and its comparison: tailored against ``against``, or else the holdout.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class FollowUp:
         return self.arms[0], self.holdout
 
     def tailors(self, against: str) -> bool:
-        """Tell whether an arm beside ``against`` holds different offers for different customers."""
+        """Return whether an arm besides ``against`` gives customers different offers."""
         return any(self.offers.get(arm, 1) > 1 for arm in self.beside(against))
 
     def plan(self, **shares: float) -> dict[str, float] | None:
@@ -106,9 +106,9 @@ def follow_up(
 ) -> FollowUp:
     """Read or derive the outcomes of the assigned customers.
 
-    The simulated retailer answers the assignments; a source with outcomes per customer
-    (Hillstrom's) hands them over; any other source's clean orders and events are read, which hold
-    what came after the assignment only if the data were exported since.
+    For the simulated retailer the outcomes are simulated. A source with outcomes per customer
+    (Hillstrom) is read directly. From any other source the clean orders and events are used; they
+    contain the outcomes only if the data were exported after the campaign.
 
     Parameters
     ----------
@@ -116,16 +116,16 @@ def follow_up(
         What the notebook's ``run.load()`` gives, or ``run.load`` itself, which is called only if
         the source is needed: not for a simulated retailer whose raw tables ``clean`` still holds.
     assignments : DataFrame or None
-        customer_id, campaign_id, arm, offer, segment, assigned_at, covariates; a segment_name takes
-        the segment's place. None where there is no campaign.
+        customer_id, campaign_id, arm, offer, segment, assigned_at, covariates; segment_name is used
+        instead of segment if it exists. None where there is no campaign.
     settings : mapping
-        The run's parameters: those of the simulation.
+        The run's parameters for the simulation.
     clean : Intake, optional
-        Clean orders and events of history.
+        Clean orders and events from before the campaign.
     window_days : float
         The attribution window.
     control : str
-        The arm without contact; by default the one whose offer is "none", or is so called.
+        The arm without contact; by default the arm with the offer "none", or with such a name.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def _campaign(assignments: pl.DataFrame) -> str | None:
 def _respond(
     simulated: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
 ) -> Any:
-    """Let the simulated customers answer, and take their answer in as any raw data.
+    """Simulate the customers' responses, and read them like any raw data.
 
     ``held`` is the simulated source, or the intake that has kept its raw tables.
     """
@@ -231,7 +231,7 @@ def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataF
 
 
 def _varying(outcomes: Outcomes, assignments: pl.DataFrame) -> tuple[str, ...]:
-    """Name the numeric columns from before the assignment that vary."""
+    """Return the numeric columns from before the assignment that vary."""
     frame = outcomes.frame
     own = [name for name, kind in assignments.schema.items() if kind.is_numeric()
            and name not in PLAN]  # fmt: skip

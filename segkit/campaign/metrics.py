@@ -1,4 +1,4 @@
-"""Metrics that a test is planned for: mean and variance per customer before it."""
+"""Metrics for test planning: mean and variance per customer before the test."""
 
 from __future__ import annotations
 
@@ -212,6 +212,6 @@ def _r_squared(frame: pl.DataFrame, covariates: tuple[str, ...], y: np.ndarray) 
     X = np.column_stack([np.ones(len(y)), some.to_numpy()])
     left = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
     freedom = max(1, len(y) - X.shape[1])
-    # Adjusted: covariates of pure noise promise nothing.
+    # Adjusted R-squared: covariates without information give 0 on average.
     adjusted = 1 - (left @ left / freedom) / (y @ y / (len(y) - 1))
     return float(np.clip(adjusted, 0.0, 0.999))

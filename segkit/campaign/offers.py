@@ -63,8 +63,8 @@ class OfferRules:
     """Table of rules that gives customers their offers.
 
     The rule of the smallest priority that a customer meets decides; rules of one priority go in
-    the table's order. Where a rule's cap is reached, who is left falls to the next rule that it
-    meets, or gets no offer.
+    the table's order. If a rule's cap is reached, each remaining customer gets the offer of the
+    next matching rule, or none.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class OfferRules:
     def of_policy(
         cls, policy: Mapping[str, str], *, column: str = "segment", written: Sequence[str] = ()
     ) -> Self:
-        """Turn segment -> offer into rules, one per segment; ``written`` ones replace them all."""
+        """Turn segment -> offer into rules, one per segment; ``written`` replaces them all."""
         if written:
             return cls.parse("\n".join(written))
         rules = []
@@ -167,7 +167,7 @@ class OfferRules:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def prove(self) -> RuleCheck:
-        """Which possible customers meet no rule, or several? Proved over the columns' domains."""
+        """Find possible customers who meet no rule or several, over all values of the columns."""
         rules = tuple(one.rule for one in self.rules)
         return RuleSet(rules, "first", dict(self.domains)).check()
 
@@ -185,8 +185,8 @@ class OfferRules:
         offers : sequence of str, optional
             Offers that exist: a rule with another is an error.
         rank_by : str, optional
-            Column by which a cap chooses, highest first; by default the customers are chosen at
-            random (by hash of their id), so that no order of rows decides.
+            Column by which a cap chooses, highest first; by default at random (by hash of their
+            id), so that the order of rows has no influence.
         seed : int
 
         Returns

@@ -47,18 +47,18 @@ class Pilot(Result):
         One row per segment and offer: segment, segment_name, offer, customers, mean (of the
         outcome) with low and high (Wilson for 0/1 outcomes, else normal), payoff (its mean),
         payoff_shrunken (moved towards "every offer does the same everywhere") with payoff_error
-        and payoff_loading (list: how the cells' errors hang together, see
-        `segkit.stats.policy.joint_errors`), best (Boolean: what the policy gives).
+        and payoff_loading (list: correlation of the cells' errors, see
+        `segkit.stats.policy.joint_errors`), best (Boolean: the policy's offer).
     policy : polars.DataFrame
-        segment, segment_name, offer, offer_name, sure_share: the learnt policy, and in how many
-        bootstrap resamples of the pilot that offer came out best.
+        segment, segment_name, offer, offer_name, sure_share: the learnt policy, and the share of
+        bootstrap resamples of the pilot in which that offer is best.
     values : polars.DataFrame
         policy ("tailored by segment", "best single offer", and each offer to everyone), value
-        (mean payoff per customer) with low and high; honest: learnt without the customers that
-        it is valued on. What is valued is what a part of the pilot teaches, averaged over the
-        parts (the first fold, the first two, ...): `policy`, learnt from all, has learnt more.
+        (mean payoff per customer) with low and high, learnt and valued on different customers. The
+        value is that of policies learnt on part of the pilot (the first fold, the first two, ...),
+        averaged; `policy` itself is learnt from all customers.
     gain, gain_low, gain_high : float
-        Tailored less best single offer, per customer.
+        Value of the tailored policy less that of the best single offer, per customer.
     single : str
         The best single offer, learnt from all.
     interaction_p : float
@@ -66,7 +66,7 @@ class Pilot(Result):
     interaction_sd : float
         Estimated standard deviation of the true interaction, in the payoff's unit.
     outcome, payoff : str
-        What the cells show, and what the values count.
+        Columns of the outcome (cells) and of the payoff (values).
     is_share : bool
         Whether the outcome is 0/1.
     money : bool
@@ -103,7 +103,7 @@ class Pilot(Result):
 
     @property
     def common_offer(self) -> str:
-        """What everybody gets who gets one offer for all: the generic one, else the best single."""
+        """The one offer for all customers: the generic one, or else the best single one."""
         if "generic" in self.cells["offer"] or self.single == "none":
             return "generic"
         return self.single
@@ -196,7 +196,7 @@ class Pilot(Result):
 
 
 def steps(folds: int) -> str:
-    """Write in words how often a policy was learnt and valued.
+    """Write in words how often a policy was learnt and evaluated.
 
     Examples
     --------
@@ -262,12 +262,13 @@ def read_pilot(
     offers : mapping of str to float, optional
         Offer to the share that the design gave it; by default the shares observed.
     label : str
-        The outcome in words, for the picture.
+        The outcome in words, for the figure.
     method : {"shrunken", "mean"}
-        How a best offer is learnt: by cell means shrunken towards no interaction, or plain ones.
+        How the best offer is chosen: by cell means shrunken towards no interaction, or by plain
+        means.
     folds : int
-        Customers are dealt into so many parts; what the first teaches is valued on the second,
-        what these teach on the third, and so on. With 2: learnt on one half, valued on the other.
+        Number of parts of the customers. The policy learnt on the first part is valued on the
+        second, the policy learnt on the first two is valued on the third, and so on.
     repeats : int
         Bootstrap resamples for how sure each segment's best offer is.
     level : float
@@ -305,7 +306,7 @@ def read_pilot(
     require_columns(
         frame.columns, ["offer", segment, outcome, aim, *([name] if name else [])], "the pilot"
     )
-    frame = frame.sort("customer_id")  # neither sums nor folds hang on the order of rows
+    frame = frame.sort("customer_id")  # results must not depend on the row order
     trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
     every = np.arange(frame.height)
     splits = split_folds(trial, folds, seed)
@@ -461,13 +462,13 @@ def _cell_table(
 
 
 def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: int) -> list[float]:
-    """Return in how many resamples of the pilot each segment's best offer is found again."""
+    """Return the share of resamples of the pilot in which each segment's best offer stays best."""
     rng = np.random.default_rng(seed)
     n, mean, variance = cells(trial)
     same, lent = np.zeros(trial.n_groups), lent_customers(trial)
     error = cell_errors(n, mean, variance, lent)
     level = np.where(n > 0, mean, 0.0)
-    for _ in range(repeats):  # cell means are nearly normal: as good as drawing customers
+    for _ in range(repeats):  # cell means are nearly normal; no need to resample customers
         drawn = np.where(n > 0, level + error * rng.standard_normal(n.shape), np.nan)
         if method == "shrunken":
             drawn = shrink(n, drawn, variance, lent)[0]

@@ -1,4 +1,4 @@
-"""Identifiers as ad platforms want them: one normaliser per platform, then SHA-256.
+"""Identifiers in the format of ad platforms: normalised per platform, then SHA-256.
 
 Sources: Google, "Format user data" (Data Manager API), "OfflineUserAddressInfo" (Google Ads API)
 and the template of its Customer Match file; Meta, "Customer Information Parameters" (Conversions
@@ -36,7 +36,7 @@ REJECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """How one platform wants a customer's identifiers.
+    """Format of a customer's identifiers on one platform.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ def find_platform(name: str) -> Platform:
 
 @takes_frames
 def read_emails(emails: pl.Series) -> pl.Series:
-    """Read e-mail addresses: blanks and invisible characters cut off, lower case; null for others.
+    """Read e-mail addresses: trimmed, lower case, no invisible characters; null if not valid.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def _clean(text: pl.Expr) -> pl.Expr:
 
 @takes_frames
 def normalise_emails(emails: pl.Series, *, platform: PlatformName = "meta") -> pl.Series:
-    """Write e-mail addresses as a platform does before it hashes them; null for what is none.
+    """Normalise e-mail addresses for a platform before hashing; null if not valid.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def normalise_emails(emails: pl.Series, *, platform: PlatformName = "meta") -> p
     """
     rule = find_platform(platform)
     trimmed = emails.cast(pl.String)
-    if platform == "google":  # white space within goes before the shape is looked at
+    if platform == "google":  # white space inside is removed before the format is checked
         trimmed = trimmed.str.replace_all(r"\s+", "")
     read = read_emails(trimmed).alias("e").to_frame().select(rule.email(pl.col("e")))
     shaped = pl.when(pl.col("e").str.contains(_SHAPE)).then(pl.col("e"))
@@ -217,7 +217,7 @@ def read_phones(
     region : str, optional
         Country (ISO 3166-1 alpha-2) of numbers that are written without country code.
     regions : Series, optional
-        The same for each number; it goes before ``region``.
+        The same for each number; it takes precedence over ``region``.
 
     Returns
     -------
@@ -278,7 +278,7 @@ def read_phones(
 def normalise_identifiers(
     people: pl.DataFrame, *, platform: PlatformName = "meta", region: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Write customers' identifiers as a platform does before it hashes them.
+    """Normalise customers' identifiers for a platform before hashing.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def normalise_identifiers(
         Any of email, phone, first_name, last_name, country, zip.
     platform : {"meta", "google"}
     region : str, optional
-        Country of phone numbers without country code, where ``country`` does not tell.
+        Country of phone numbers without country code, where ``country`` is missing.
 
     Returns
     -------
@@ -357,7 +357,7 @@ def hash_texts(normalised: pl.Series) -> pl.Series:
 
 @takes_frames
 def hash_identifiers(normalised: pl.DataFrame, *, platform: PlatformName = "meta") -> pl.DataFrame:
-    """Hash what the platform wants hashed, under the headers and in the order that it publishes.
+    """Hash the identifiers that the platform requires, with its headers in its order.
 
     Examples
     --------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Sides = Literal["two-sided", "one-sided"]
 SIDES: tuple[Sides, ...] = get_args(Sides)
-MOST = 1e12  # customers: past it no test is called possible
+MOST = 1e12  # largest number of customers; above it no test counts as possible
 
 
 def power_of_comparison(
@@ -74,13 +74,13 @@ def _t_power(size: float, variance: float, a: float, b: float, tail: float) -> f
         return 0.0
     shift = size / np.sqrt(variance * (1 / a + 1 / b))
     cut = t.isf(tail, freedom)
-    if freedom > 1e5 or shift > 30:  # the noncentral t is normal there, and slow or not finite
+    if freedom > 1e5 or shift > 30:  # noncentral t: nearly normal here, slow or not finite
         return float(ndtr(shift - cut))
     return float(nct.sf(cut, freedom, shift))
 
 
 def solve(function: Callable[[float], float], low: float, high: float, what: str) -> float:
-    """Find where an increasing function crosses zero, widening the upper end as far as it may."""
+    """Find the zero of an increasing function, raising the upper bound up to its maximum."""
     from scipy.optimize import brentq
 
     if function(low) >= 0:
@@ -105,7 +105,7 @@ class Power(Result):
     effect : float
         The smallest true difference (every arm against the control) in the metric's unit.
     power : float
-        Chance to find it, for the arm with the least.
+        Power for the smallest difference, for the arm with the lowest power.
     n : dict of str to float
         Customers per arm, the control first; not rounded.
     alpha, comparison_alpha : float
@@ -114,7 +114,7 @@ class Power(Result):
         Comparisons in the family.
     sides : str
     solved : str
-        Which of "size", "power", "effect" was asked for.
+        Which of "size", "power", "effect" was computed.
     """
 
     metric: Metric
@@ -233,7 +233,7 @@ class Power(Result):
 
 
 def _chance(power: float) -> str:
-    """Write a power; what is not certain is not written as 0% or 100%."""
+    """Write a power; only exact values are written as 0% or 100%."""
     if 0.005 < power < 0.995:
         return percent(power, places=0)
     return "more than 99%" if power > 0.5 else "less than 1%"
@@ -265,7 +265,8 @@ def compute_sample_size(
     shares : mapping of str to float, optional
         Arm to share of the customers, the control first; half and half by default.
     comparisons : int, optional
-        Comparisons that share ``alpha`` (Bonferroni); by default one an arm beside the control.
+        Comparisons that share ``alpha`` (Bonferroni); by default one for each arm except the
+        control.
     sides : {"two-sided", "one-sided"}
 
     Returns
@@ -420,7 +421,7 @@ def _level(
 
 
 def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
-    """Return arms and shares as given, or say what is wrong with them.
+    """Return arms and shares as given, or raise an error if they are not valid.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Data to design a campaign on: customers, segments, past window, an earlier test of offers."""
+"""Data to plan a campaign with: customers, segments, past window, an earlier test of offers."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prelude(Result):
-    """Data that a campaign is designed on.
+    """Data for planning a campaign.
 
     Attributes
     ----------
     customers : polars.DataFrame
-        One row per customer: customer_id, segment, segment_name (null for those in none), what is
-        known of it, email and consents where the source has them.
+        One row per customer: customer_id, segment, segment_name (null without a segment), their
+        attributes, email and consents if the source has them.
     past : polars.DataFrame or None
-        The last ``window_days`` before the campaign, as if it had been one: customer_id,
+        The last ``window_days`` before the campaign, measured like a campaign: customer_id,
         segment, segment_name, converted, revenue, and pre_revenue, pre_orders before it.
     pilot : polars.DataFrame or None
         An earlier test with offers given at random: customer_id, segment (as of that test),
         segment_name, arm, offer, converted, revenue, profit (margin less the contact's cost),
-        expected_profit (each conversion at what conversions of its segment bring on average).
+        expected_profit (each conversion valued at its segment's mean margin).
     contacts, optouts : polars.DataFrame or None
         customer_id, event_time.
     cost, margin : float
         Of one contact; share of revenue that is profit.
     as_of : date or None
-        Last day of what is known.
+        Last day of the data used.
     first_day : date or None
         Day on which the campaign can begin: the one after the last order or event, unless an
-        earlier ``as_of`` leaves later orders out of sight.
+        earlier ``as_of`` excludes later orders.
     window_days : int
     consent : str or None
         The consent's column, None where the source records none.
@@ -96,7 +96,7 @@ class Prelude(Result):
 
     @property
     def arms(self) -> dict[str, float]:
-        """Arm to share where the campaign has taken place, the one without an offer first."""
+        """Share of each arm if the campaign has taken place, the arm without an offer first."""
         if self.pilot is None or self.as_of is not None:
             return {}
         order = (pl.col("offer") == NO_OFFER).first().alias("nothing")
@@ -106,13 +106,13 @@ class Prelude(Result):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Columns of ``past`` that were measured before it, and so can sharpen a comparison."""
+        """Columns of ``past`` measured before its window, which can serve as covariates."""
         columns = () if self.past is None else self.past.columns
         return BEFORE if set(BEFORE) <= set(columns) else ()
 
     @property
     def day_before_pilot(self) -> date | None:
-        """The last day that a segment of the earlier test may know."""
+        """The last day of data that segments of the earlier test may use."""
         if self.pilot is None or "assigned_at" not in self.pilot.columns:
             return None
         first: datetime = self.pilot.get_column("assigned_at").min()  # type: ignore[assignment]
@@ -120,7 +120,7 @@ class Prelude(Result):
 
     @property
     def tested(self) -> pl.DataFrame | None:
-        """The earlier test with the customers' covariates beside it."""
+        """The earlier test with the customers' covariates."""
         if self.pilot is None:
             return None
         more = [c for c in self.covariates if c not in self.pilot.columns]
@@ -137,7 +137,7 @@ class Prelude(Result):
 
     @property
     def text(self) -> str:
-        """What there is to design on, in words."""
+        """Finding: which data there are to plan with."""
         segmented = self.customers.filter(pl.col("segment").is_not_null())
         groups = number(segmented.get_column("segment").n_unique())
         first = f"{number(self.customers.height)} customers, {number(segmented.height)} of them in"
@@ -176,9 +176,9 @@ def collect_campaign_data(
 ) -> Prelude:
     """Collect what is known before a campaign from clean tables, segments and their model.
 
-    Segments of the earlier test's customers, and of the past window's, are those that the model
-    gives them on what was known the day before: a segment that saw the answers would flatter
-    every offer.
+    Segments of the earlier test's customers, and of the past window's, are computed by the model
+    from data up to the day before: segments that use the outcomes would make every offer look
+    better.
 
     Parameters
     ----------
@@ -196,10 +196,10 @@ def collect_campaign_data(
     calendar : str
         That of the customer table.
     cost, margin : float
-        Where the source's campaigns do not say.
+        Used if the source's campaigns do not contain them.
     traits : DataFrame, optional
         customer_id and columns that the model takes beside the customer table's, such as attitudes.
-        They are taken for as true on earlier days as now, which the notes say.
+        They are assumed to be the same on earlier days; the notes say so.
     currency : str, optional
         Of cost and revenue, for texts.
 
@@ -254,7 +254,7 @@ def collect_campaign_data(
 
 
 def _first_day(taken: Intake, as_of: date) -> date:
-    """Return the day after all that is known."""
+    """Return the day after the last day with data."""
     last = [as_of]
     for frame, column in ((taken.orders, "order_day"), (taken.events, "event_day")):
         if frame is not None and frame.height:
@@ -411,7 +411,7 @@ def _people(
     wanted = ["email", "region", "preferred_channel"]
     wanted += [name for name in fields("customers") if name.endswith("_consent")]
     more = [c for c in wanted if c in records.columns and c not in people.columns]
-    # Whoever never ordered is a customer, too: counted as in no segment, not forgotten.
+    # Customers without orders are kept, without a segment.
     people = people.join(
         records.select("customer_id", *more), on="customer_id", how="full", coalesce=True
     )
@@ -453,7 +453,7 @@ def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, fl
 def _placed(
     taken: Intake, model: SegmentScorer, day: date, calendar: str, traits: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """Return the segments that the model gives on what was known at the end of a day."""
+    """Return the segments that the model gives from data up to the end of a day."""
     from segkit.features import build_features
 
     if taken.orders is None:
@@ -476,7 +476,7 @@ def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
     bought = pl.col("converted").cast(pl.Float64)
     overall = pl.col("revenue").sum() / bought.sum()
-    # As if ten further conversions of the overall mean stood beside the segment's own.
+    # Shrinkage: ten conversions at the overall mean are added to the segment's own.
     own = (pl.col("revenue").sum() + 10 * overall).over("segment") / (bought.sum() + 10).over(
         "segment"
     )

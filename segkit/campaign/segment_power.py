@@ -85,7 +85,7 @@ class SegmentPower(Result):
         return number(row["base_mean"])
 
     def plot(self) -> Figure:
-        """Draw the smallest relative lift that each segment can show."""
+        """Draw the smallest detectable relative lift of each segment."""
         from segkit.plot import bars
 
         return bars(
@@ -123,7 +123,7 @@ def compute_segment_power(
     shares : mapping of str to float
         Arm to share, the control first.
     relative_effect : float
-        The lift hoped for, of the base.
+        The relative lift to be detected.
     segment, name : str
         Columns of the segment's id and, optionally, its name.
     label : str
@@ -131,7 +131,8 @@ def compute_segment_power(
     covariates : tuple of str
         Columns known before, for CUPED.
     power, alpha : float
-        Alpha is shared by all arms beside the control, and, for segments, by all segments.
+        Alpha is divided by the number of arms except the control and, for segments, by the number
+        of segments.
     customers : mapping of str to int, optional
         Segment to the customers that can be assigned; by default those of ``past``.
 
@@ -185,7 +186,7 @@ def _measured(part: pl.DataFrame, outcome: str, covariates: tuple[str, ...]) -> 
     try:
         return measure_metric(part, outcome, covariates=covariates)
     except (DataError, ParameterError):
-        return None  # nobody bought, or everybody did: nothing to plan on
+        return None  # nobody or everybody bought: the variance is zero, no plan is possible
 
 
 def _row(

@@ -40,8 +40,8 @@ class SegmentationTest(Result):
     difference, low, high : float
         First less second, per customer of all.
     differ_share : float
-        Share of the customers to whom the two would give different offers: the others cannot
-        tell them apart.
+        Share of the customers to whom the two would give different offers: the others give no
+        information on the difference.
     outcome : str
     method : str
         "arms": each segmentation was an arm; "pilot": both are valued on the same randomised
@@ -123,9 +123,9 @@ def assign_segmentations(
 ) -> Assignment:
     """Assign customers at random to two segmentations as arms of one test.
 
-    Each customer is given one of the segmentations at random and gets the offer that this one
-    holds ready for its segment. The frame also says what the other would have given (columns
-    ``offer_by_<name>``), so that the analysis can look where they differ.
+    Each customer is assigned to one of the segmentations at random and gets the offer of its
+    segment there. The frame also holds the other segmentation's offer (columns
+    ``offer_by_<name>``), so that the analysis can use the customers for whom the offers differ.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def assign_segmentations(
     at, seed, eligibility
         As in `assign_arms`.
     shares : mapping of str to float, optional
-        Name to share; equal by default. With a holdout, of those not held out.
+        Name to share; equal by default. With a holdout, shares of the contacted customers.
     holdout : float
         Share that gets nothing.
 
@@ -206,7 +206,7 @@ def assign_segmentations(
 def read_segmentation_test(
     frame: pl.DataFrame, outcome: str, *, names: tuple[str, str], level: float = 0.95
 ) -> SegmentationTest:
-    """Compare the profit of two segmentations in a test whose arms they were.
+    """Compare the profit of two segmentations that were the arms of a test.
 
     Customers to whom both give the same offer have no effect by design; only the others are
     compared (Welch), and the difference is counted per customer of all.
@@ -301,7 +301,7 @@ def compare_segmentations(
     one, two = segmentations
     pilot = pilot.sort("customer_id")
     trials = {name: make_trial(pilot, c, "offer", outcome)[0] for name, c in segmentations.items()}
-    # One dealing into folds for both, by offer alone: the same customers are held out.
+    # The same folds for both, stratified by offer: the same customers are held out.
     splits = split_folds(replace(trials[one], group=np.zeros_like(trials[one].group)), folds, seed)
     scores = {name: _tailored(trial, splits) for name, trial in trials.items()}
     gap = value_of(scores[one] - scores[two], level=level)
@@ -317,7 +317,7 @@ def compare_segmentations(
 
 
 def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
-    """Return the option that each customer is valued with: learnt from earlier folds."""
+    """Return each customer's offer under the policy learnt from earlier folds."""
     policy = np.empty(len(splits), dtype=np.int64)
     for rest, test in rounds(splits):
         policy[test] = learn_best(trial, rest)[trial.group[test]]

@@ -24,7 +24,7 @@ from segkit.stats.hypotheses import adjust, mean_t_test, planned_split
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-FAR = 0.1  # standardised difference from which a covariate is worth a look
+FAR = 0.1  # standardised difference from which a covariate should be inspected
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +35,12 @@ class SampleRatio(Result):
     ----------
     table : DataFrame
         One row per group ("all customers" first): segment, customers, chi_square, p_value,
-        p_adjusted (Holm over segments; the whole stands alone), as_planned, a count per arm.
+        p_adjusted (Holm over segments; the overall test is not adjusted), as_planned, a count per
+        arm.
     planned : dict of str to float
         Planned share of each arm.
     alpha : float
-        Below which p-value a split is called off plan.
+        P-value below which the split counts as different from the plan.
     """
 
     table: pl.DataFrame
@@ -56,7 +57,8 @@ class SampleRatio(Result):
         return "good" if self.table["as_planned"].all() else "poor"
 
     def _repr_html_(self) -> str:
-        # The page's own colour, which fits its ground, light or dark; else that of its text.
+        # Use the page's own colour for the level, which fits light and dark pages; else its text
+        # colour.
         colour = f"var(--{self.level}, currentColor)"
         mark = "✓" if self.level == "good" else "✗"
         title = "Sample ratio as planned" if self.level == "good" else "Sample-ratio mismatch"
@@ -68,7 +70,7 @@ class SampleRatio(Result):
 
     @property
     def text(self) -> str:
-        """Whether the split is as planned, and what it means if not."""
+        """Finding: whether the split is as planned, and what follows if it is not."""
         row = self.table.row(0, named=True)
         plan = ", ".join(f"{arm} {percent(share)}" for arm, share in self.planned.items())
         seen = ", ".join(f"{arm} {number(row[arm])}" for arm in self.planned)
@@ -103,10 +105,10 @@ def check_sample_ratio(
     outcomes : Outcomes or DataFrame
         One row per customer with arm, optionally segment.
     planned : mapping of str to float, optional
-        Planned weight of each arm; by default what a column planned_share says, else equal ones.
+        Planned weight of each arm; by default the column planned_share, else equal weights.
     segment : str or None
     alpha : float
-        Significance level; small, for a mismatch is rare and its alarm is final.
+        Significance level. It is small because a mismatch is rare and makes the results unusable.
 
     Returns
     -------
@@ -188,7 +190,7 @@ class Balance(Result):
 
     @property
     def text(self) -> str:
-        """The largest difference before the campaign, and whether chance explains it."""
+        """Finding: the largest difference before the campaign, and whether chance explains it."""
         size = self.table["standardised"].abs()
         most = self.table.row(int(size.fill_nan(0.0).arg_max() or 0), named=True)
         off = self.table.filter(pl.col("p_adjusted") <= self.alpha)
@@ -238,7 +240,7 @@ def check_balance(
     covariates : sequence of str
     control : str
     alpha : float
-        Adjusted p-value below which a difference is not put down to chance.
+        Adjusted p-value below which a difference is not explained by chance.
 
     Returns
     -------

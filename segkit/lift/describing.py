@@ -56,7 +56,7 @@ class Change(Result):
 
     @property
     def text(self) -> str:
-        """The change, that of the year before, and why neither is the campaign's effect."""
+        """Finding: the change, that of the year before, and why it is not the campaign's effect."""
         group = self.table["group"][-1]
         rows = {
             row["comparison"]: row
@@ -118,23 +118,25 @@ def describe_change(
 ) -> Change:
     """Describe the change around a campaign whose customers were chosen, not assigned at random.
 
-    The window after the assignment is compared with the equally long period before it, customer by
-    customer. Where the orders reach back, the same two periods 52 weeks earlier are beside it, and
-    the change beyond theirs. With ``others`` the difference of the two groups' mean changes
-    (difference in differences) is added.
+    For each customer, the window after the assignment is compared with an equally long period
+    before it. If the orders reach back far enough, the same two periods 52 weeks earlier are
+    compared too, and the difference of the two changes is given. With ``others`` the difference of
+    the two groups' mean changes (difference in differences) is added.
 
     Parameters
     ----------
     outcomes : Outcomes
-        See `derive_outcomes`. Of `read_outcomes` the metric's column and its ``pre_`` twin, of
-        periods of equal length (optionally ``last_year_`` and ``before_last_year_``).
+        See `derive_outcomes`. With `read_outcomes`: the metric's column and the same column with
+        the prefix ``pre_``, for periods of equal length (optionally ``last_year_`` and
+        ``before_last_year_``).
     contacted : str
         Arm of the contacted customers.
     others : str, optional
         Arm of customers who were not contacted.
     metric : {"conversion", "revenue", "orders"}
     days : float, optional
-        For given outcomes: the length of the period after and of the equal one before.
+        Only for outcomes from `read_outcomes`: the length of the period after and of the period
+        before.
     level : float
 
     Returns
@@ -244,7 +246,7 @@ def _values(part: pl.DataFrame, name: str, columns: list[str], kind: str) -> Arr
 
 
 def _periods(values: Array, place: int) -> tuple[Array, Array]:
-    """Return the earlier and the later figure of a comparison; of the third, both changes."""
+    """Return the earlier and the later value of a comparison; for the third, the two changes."""
     if place < 2:
         return values[:, 2 * place + 1], values[:, 2 * place]
     return values[:, 2] - values[:, 3], values[:, 0] - values[:, 1]

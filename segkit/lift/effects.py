@@ -51,19 +51,20 @@ class Kpi:
         "share" (a 0/1 or Boolean column over customers), "mean" (an amount over customers) or
         "ratio" (a sum over another sum).
     column : str
-        The outcome above the line, one value per customer.
+        The outcome in the numerator, one value per customer.
     below : str
-        The outcome below the line of a ratio; empty for customers assigned.
+        The outcome in the denominator of a ratio; empty if the denominator is assigned customers.
     denominator : str
-        What it is counted over, in words.
+        The denominator in words.
     definition : str
-        What counts above the line.
+        The numerator in words.
     better : str
         "up" or "down".
     guardrail : bool
-        Whether the question is that it does no harm.
+        Whether it is a guardrail: the campaign must not harm it.
     mailed : bool
-        Whether it exists only where mail was sent, so that a holdout cannot be compared.
+        Whether it exists only for customers who got mail, so that there is no comparison with a
+        holdout.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Kpi:
 
     @property
     def causal(self) -> bool:
-        """Whether its denominator was fixed by the assignment; else it only describes."""
+        """Whether the denominator is fixed by the assignment; otherwise it is descriptive."""
         return self.kind != "ratio"
 
     @property
@@ -142,7 +143,7 @@ KPIS: tuple[Kpi, ...] = (
 def choose_metrics(
     columns: Iterable[str], wanted: Sequence[str | Kpi] | None = None
 ) -> tuple[Kpi, ...]:
-    """Choose the figures that the outcomes can carry, or those asked for.
+    """Choose the wanted key figures, or all that can be computed from the outcomes.
 
     Raises
     ------
@@ -224,14 +225,14 @@ class Effect:
     error : float
         Standard error of the difference.
     null_error : float
-        The same if there were no effect: what a test can see depends on it.
+        Standard error if there were no effect; the smallest detectable effect depends on it.
     p_value : float
     few : bool
         For a share: fewer than `FEW` customers with (or without) the outcome in an arm. For a mean
         or ratio: fewer than `EXPECTED_BUYERS` buyers expected in the smaller arm; its interval is
         withheld.
     method : str
-        How the difference's limits were found.
+        Method of the confidence interval of the difference.
     variances : (float, float)
         Squared errors of the figure in the arm and the control, each from its own customers.
     cases : (float, float)
@@ -266,10 +267,11 @@ def compare_arms(
 ) -> Effect:
     """Compare a figure in two arms, of one segment or of all customers.
 
-    A share without covariates gets Newcombe's interval and `share_test`; a mean is compared by
-    its two parts and by what the arms share under no effect (`segkit.stats.two_part`); a ratio by
-    the delta method over customers. With covariates the mean (or share) is adjusted by CUPED; with
-    ``strata``, the segments' effects are combined by their size.
+    A share without covariates gets Newcombe's interval and `share_test`; a mean is compared by its
+    two parts, the share of buyers and the amount per buyer, with the variance pooled under no
+    effect (`segkit.stats.two_part`); a ratio by the delta method over customers. With covariates
+    the mean (or share) is adjusted by CUPED; with ``strata``, the segments' effects are combined by
+    their size.
 
     Parameters
     ----------
@@ -278,7 +280,7 @@ def compare_arms(
     segment : int or None
         Which segment; None for all.
     arms : (int, int)
-        Places of the arm and the control in ``sums.arms``.
+        Indices of the arm and the control in ``sums.arms``.
     covariates : sequence of str
         Columns known before the assignment, in ``sums``.
     strata : bool
@@ -331,7 +333,7 @@ def _shares(
     )
     (n1, x1), (n2, x2) = ((float(a.n[0]), float(a.total[0])) for a in (one, two))
     p1, p2 = x1 / n1, x2 / n2
-    # Nobody, or everybody, says nothing of the spread: half a case either way.
+    # With no case, or only cases, the variance would be zero: half a case is added or taken off.
     e1, e2 = (
         np.sqrt(p * (1 - p) / n) if 0 < p < 1 else np.sqrt(0.5 * (n + 0.5) / (n + 1) ** 2 / n)
         for p, n in ((p1, n1), (p2, n2))
@@ -365,7 +367,7 @@ def compare_means(
     metric : Kpi
     sums : Sums
     rows : sequence of int or None
-        Places of the segments; None for all customers as one group.
+        Indices of the segments; None for all customers as one group.
     arms : (int, int)
     sizes : array
         Weight of each segment; one number for all customers.
@@ -416,14 +418,14 @@ def _mean_effect(
     pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
     relative: str, level: float, *, signed: bool,
 ) -> Effect:  # fmt: skip
-    """Put an effect together.
+    """Build an effect from the two arms' means and errors.
 
-    Where amounts are often negative (``signed``: what is spent on each customer taken off, say) or
-    cannot all be positive, limits are normal; a relative lift whose sign the control could turn is
-    withheld then. A few returns among purchases leave the two parts as they are.
+    If amounts are often negative (``signed``; for example profit after costs), the interval is the
+    normal one. A relative lift is then not reported if the control's mean could be zero or
+    negative. A few returns among the purchases do not change the two-part method.
     """
     d = pair.difference
-    # What the adjusted means have in common does not show in their difference.
+    # The common part of the adjusted means cancels in their difference.
     own = float(pair.own_1), float(pair.own_2)
     difference = mean_difference(*limits, level=level)
     lift = mean_ratio(*limits, level=level)
@@ -434,7 +436,7 @@ def _mean_effect(
         errors = _signed_errors(own, customers)
         turns = not pair.mean_2 > z_value(level) * errors[1]
         reach = z_value(level) * float(np.hypot(*errors))
-        reach = reach if reach > 0 else np.nan  # nobody bought: nothing tells the spread
+        reach = reach if reach > 0 else np.nan  # nobody bought: the variance cannot be estimated
         difference = estimate(d, d - reach, d + reach, level, "normal")
         method = f"{method.removesuffix('two-part')}normal, amounts of both signs"
         relative = "fieller" if relative == "log" else relative
@@ -458,7 +460,7 @@ def _ratios(
     metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str,
     level: float,
 ) -> Effect:  # fmt: skip
-    """Compare ratios of sums; the linearised residuals ``y - R x`` play the buyers' amounts."""
+    """Compare ratios of sums; the residuals ``y - R x`` are used as amounts."""
     groups = [sums.moments(segment, arm, metric.columns) for arm in arms]
     (one, v1), (two, v2) = (ratio_of_sums(group) for group in groups)
     amounts = [_residuals(metric, sums, segment, arm) for arm in arms]
@@ -484,7 +486,7 @@ def _ratios(
 
 
 def _residuals(metric: Kpi, sums: Sums, segment: int | None, arm: int) -> Amounts:
-    """Sum the residuals of a ratio over one arm, as amounts of the customers above the line."""
+    """Sum the residuals of a ratio over one arm, as amounts of the customers with a numerator."""
     i, j = (sums.columns.index(column) for column in metric.columns)
     rows = slice(None) if segment is None else slice(segment, segment + 1)
     products, cubes = (t[rows, arm].sum(axis=0) for t in (sums.products, sums.cubes))
@@ -504,7 +506,7 @@ def _withheld(value: float, level: float) -> Estimate:
 
 
 def _signed_errors(own: tuple[float, float], customers: tuple[float, float]) -> tuple[float, float]:
-    """Return both means' errors where amounts have both signs: the larger of own and shared."""
+    """Return both means' errors for amounts of both signs: the larger of own and pooled error."""
     n1, n2 = customers
     with np.errstate(invalid="ignore", divide="ignore"):
         shared = (own[0] * n1 * (n1 - 1) + own[1] * n2 * (n2 - 1)) / (n1 + n2 - 2)

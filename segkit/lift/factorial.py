@@ -108,7 +108,7 @@ class Layout:
         return " with ".join(names)
 
     def refuse_aliased(self) -> None:
-        """Raise where a contrast cannot be told apart from others, and say from which."""
+        """Raise an error if a contrast is aliased with others, and name them."""
         rank = np.linalg.matrix_rank(self.table)
         for term, columns in reversed(self.terms.items()):  # interactions first
             rest = np.delete(self.table, columns, axis=1)
@@ -130,7 +130,7 @@ class Layout:
             )
 
     def _entangled(self, one: list[int], two: list[int]) -> bool:
-        """Tell whether a combination of columns that vanishes holds columns of both."""
+        """Return whether a linear combination that is zero contains columns of both contrasts."""
         _, sizes, rows = np.linalg.svd(self.table, full_matrices=True)
         none = rows[int((sizes > 1e-9 * sizes.max()).sum()) :]
         shared = none[:, one].T @ none[:, two]
@@ -153,7 +153,7 @@ class Layout:
         return f"no customer has {', or '.join(empty[:3])}{more}"
 
     def sides(self, term: tuple[str, ...]) -> Array:
-        """Return, for each distinct row, which side of a contrast it is on (-1: on none)."""
+        """Return, for each distinct row, its side of a contrast (-1: neither side)."""
         if not term:
             return np.where(self.distinct[CONTROL].is_null().to_numpy(), 1, 0)
         treated = self.distinct[CONTROL].is_null().to_numpy()
@@ -214,8 +214,8 @@ class Factorial(Result):
     ----------
     table : DataFrame
         One row per contrast: effect (words), factors, order (0 any treatment against the control, 1
-        main effect, 2 interaction of two factors, ...), freedom (of the test's numerator), value,
-        low, high, error (null where a factor has more than two levels), statistic (t for one
+        main effect, 2 interaction of two factors, ...), freedom (numerator degrees of freedom),
+        value, low, high, error (null where a factor has more than two levels), statistic (t for one
         degree of freedom, else F), p_value, p_adjusted (Holm over all rows), few, verdict
         ("higher", "lower", "differs", "undecided", "not measured").
 
@@ -233,7 +233,7 @@ class Factorial(Result):
     freedom : int
         Residual degrees of freedom.
     notes : tuple of str
-        What a reader must know beside the figures.
+        Caveats that a reader must know.
     """
 
     table: pl.DataFrame
@@ -254,7 +254,7 @@ class Factorial(Result):
 
     @property
     def text(self) -> str:
-        """Which contrasts are statistically clear, with their size."""
+        """Finding: which contrasts are statistically clear, with their size."""
         count = self.table.height
         tests = f"Holm over {number(count)} contrasts" if count > 1 else "one contrast"
         how = f"least squares, {self.errors} errors, type {self.sums}, {tests}"
@@ -317,8 +317,8 @@ def estimate_factorial_effects(
 
     Each contrast is tested once: a factor's main effect, and the interactions of up to
     ``interactions`` factors; higher ones are taken to be zero. Customers without a level in every
-    factor (the holdout of `assign_factors`) are the control: any treatment against none is a
-    contrast of its own, and the factors are compared among the treated.
+    factor (the holdout of `assign_factors`) are the control: any treatment against the control is a
+    separate contrast, and the factors are compared among the treated customers.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def estimate_factorial_effects(
     interactions : int
         Highest number of factors in an interaction; 1 gives main effects alone.
     blocks : sequence of str
-        Columns within which the draw was made (the segment): their differences are taken out.
+        Columns within which customers were randomised (the segment); their effects are removed.
     covariates : sequence of str
         Numbers known before the assignment.
     control : str, optional
@@ -353,8 +353,8 @@ def estimate_factorial_effects(
     ------
     DataError
         If a factor has one level, a contrast cannot be estimated (a combination without customers,
-        or a factor that goes with another or with a block), a value is missing, a share's outcome
-        is not 0 or 1, or customers were not assigned at random.
+        or a factor that is confounded with another or with a block), a value is missing, a share's
+        outcome is not 0 or 1, or customers were not assigned at random.
     ParameterError
         If a name or an option is unknown, or the metric is a ratio.
 
@@ -502,7 +502,7 @@ def _contrast(
 def _few(
     layout: Layout, term: tuple[str, ...], buyers: npt.NDArray[np.bool_], kind: str
 ) -> dict[str, Any]:
-    """Tell whether the smallest side of a contrast expects few buyers (of a share: or others)."""
+    """Return whether a contrast's smallest side expects few buyers or, for a share, others."""
     sides = layout.sides(term)
     sizes = [layout.size[sides == side].sum() for side in np.unique(sides[sides >= 0])]
     inside = (sides >= 0)[layout.groups]

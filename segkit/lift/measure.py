@@ -64,16 +64,17 @@ def measure_lift(
     ----------
     outcomes : Outcomes, DataFrame or LazyFrame
         One row per customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
-        columns), covariates; customer_id, assigned_at and segment_as_of are checked if there.
+        columns), covariates; customer_id, assigned_at and segment_as_of are checked if they exist.
         Zero stands for "nothing happened"; nulls are refused.
     control : str
         The arm that the others are compared with.
     arms : sequence of str, optional
         Arms to compare; by default all but the control.
     metrics : sequence of str or Kpi, optional
-        By default every known figure that the columns carry.
+        By default every key figure that can be computed from the columns.
     primary : str, optional
-        The figure that was declared to decide; by default the first. The others explore.
+        The figure on which the decision rests, declared beforehand; by default the first. The
+        others are exploratory.
     segment : str or None
         Column of the segments, frozen before the assignment; None measures all customers alone.
     covariates : sequence of str
@@ -84,14 +85,14 @@ def measure_lift(
     relative : {"log", "fieller", "delta"}
         Interval of the relative lift.
     margins : mapping of str to float, optional
-        Kpi name to the difference, in its unit, that does not matter: declared beforehand. With
-        it "same" can be a verdict, and a guardrail can pass.
+        For each key figure, the largest difference that is not relevant, in its unit, declared
+        beforehand. It is needed for the verdict "same" and for a guardrail to pass.
     level : float
         Nominal coverage; 1 - level is the error rate of each family of tests.
     power : float
-        Chance of detection that the smallest visible effect is given for.
+        Power for which the smallest detectable effect is computed.
     randomised : bool
-        False for a campaign whose customers were chosen: refused.
+        False means that customers were chosen, not randomised: an error is raised.
 
     Returns
     -------
@@ -101,8 +102,8 @@ def measure_lift(
     ------
     DataError
         If arms were not assigned at random, there is one arm only, segments were computed after
-        the assignment, a customer comes twice, an outcome is missing or not finite, a share's is
-        not 0 or 1, or covariates tell an outcome without error.
+        the assignment, a customer has two rows, an outcome is missing or not finite, the outcome of
+        a share is not 0 or 1, or covariates predict an outcome perfectly.
     ParameterError
         If an arm, metric, method or margin's metric is unknown.
 
@@ -266,7 +267,7 @@ def _equal_errors(part: pl.DataFrame, *, adjusted: bool) -> npt.NDArray[np.float
 
 
 def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Estimate:
-    """Shrink segments' effects: by counts, or by errors for ratios and amounts of both signs."""
+    """Shrink segments' effects, weighted by counts, or by errors for ratios and signed amounts."""
     column = {name: part[name].to_numpy() for name in part.columns if part[name].dtype.is_numeric()}
     if part.height == 1:
         low, high = column["difference_low"], column["difference_high"]
@@ -279,7 +280,7 @@ def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Esti
     if metric.kind == "ratio" or signed:
         return shrink(column["difference"], column["error"], level=level)
     cases = effective_cases(one, two)
-    # An adjustment moves the totals, and leaves less of the variance that a case stands for.
+    # CUPED shifts the totals and reduces the variance per case.
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = column["null_error"] / no_effect(one, two).error
         phi = (one.total + two.total) / (cases[0] + cases[1]) * np.where(ratio > 0, ratio, 1) ** 2

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 REVENUE = next(metric for metric in KPIS if metric.name == "revenue")
 MAYBE = ("added_revenue", "added_profit", "total_profit", "roi", "profit_chance")  # may be null
-ROUNDING = 1e-12  # of the cost per customer: a smaller difference of costs is none
+ROUNDING = 1e-12  # share of the cost per customer; a smaller difference counts as zero (rounding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +49,8 @@ class Money(Result):
         buyers and buyers_control (with revenue that is not zero), revenue_arm and revenue_control
         (per assigned customer), added_revenue, added_cost (per assigned customer), added_profit,
         each profit and revenue with _low and _high; total_revenue, total_cost, total_profit with
-        _low and _high (over the arm's customers), roi with _low and _high (null where nothing was
-        spent more), profit_chance (confidence that there was a profit, 0 to 1), and few (too few
+        _low and _high (over the arm's customers), roi with _low and _high (null if there was no
+        added cost), profit_chance (confidence that there was a profit, 0 to 1), and few (too few
         buyers: _low, _high and profit_chance are null).
     control : str
     margin : float
@@ -58,7 +58,7 @@ class Money(Result):
     cost_per_contact : dict of str to float
         By arm.
     fixed_cost : float
-        Of every arm but the control, over all its customers.
+        Fixed cost of each arm except the control, in total.
     level : float
     currency : str or None
     notes : tuple of str
@@ -80,7 +80,7 @@ class Money(Result):
 
     @property
     def text(self) -> str:
-        """What was earned per assigned customer and in all, with its uncertainty."""
+        """Finding: profit per assigned customer and in total, with its interval."""
         rows = self.table.filter(pl.col("segment") == ALL).to_dicts()
         each = "; ".join(_per_customer(row, self.currency) for row in rows)
         whole = "; ".join(_in_all(row, self.currency) for row in rows)
@@ -169,10 +169,10 @@ def measure_profit(
 
     Added revenue is the difference of the arms' mean revenue over *assigned* customers, buyers or
     not; over all customers segments are weighted by their size in the arm. Added profit is
-    ``margin x added revenue - added cost``, the return ``added profit / added cost``. Limits are
-    those of the difference in revenue, from its two parts (`segkit.stats.two_part`): how many
-    bought and how much a buyer spent. They are withheld (null) where the smaller arm expects fewer
-    than `EXPECTED_BUYERS` buyers.
+    ``margin x added revenue - added cost``, the return ``added profit / added cost``. The interval
+    is that of the difference in revenue, from its two parts (`segkit.stats.two_part`): the share of
+    buyers and the revenue per buyer. It is null if the smaller arm expects fewer than
+    `EXPECTED_BUYERS` buyers.
 
     Parameters
     ----------
@@ -183,10 +183,10 @@ def measure_profit(
     margin : float
         Share of revenue that is profit, from 0 to 1.
     cost_per_contact : float or mapping of str to float
-        Cost of one contact, for all arms or by arm. A single number is taken as 0 for the control,
-        unless emails_sent tells otherwise.
+        Cost of one contact, for all arms or by arm. With a single number the control costs 0,
+        unless emails_sent shows contacts.
     fixed_cost : float
-        Spent once on each arm but the control.
+        Cost that each arm except the control has once.
     arms : list of str, optional
         Arms to compare; by default all but the control.
     segment : str or None
@@ -255,7 +255,7 @@ def measure_profit(
         for name, which in groups:
             fixed = fixed_cost if name == ALL else 0.0
             rows.append(_row(sums, spent, (place, base), name, which, (margin, fixed, level)))
-    # Limits that are all withheld are numbers too, not a column of nothing.
+    # If all limits are null, the column still has to be numeric.
     maybe = {name: pl.Float64 for name in (rows[0] if rows else ()) if name.startswith(MAYBE)}
     table = pl.DataFrame(rows, schema_overrides=maybe, infer_schema_length=None)
     return Money(table, control, margin, costs, fixed_cost, level, currency, tuple(notes))
@@ -294,7 +294,7 @@ def _row(
     added = effect.difference
     cost = spent[which] / sums.n[which]
     added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / total
-    # Equal costs differ by rounding alone; a return on that would be astronomical.
+    # Costs that differ only by rounding count as equal; dividing by the difference is meaningless.
     added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost[:, [arm, base]].max() else added_cost
     ends = {"": added.value, "_low": added.low, "_high": added.high}
     ends = {end: None if np.isnan(value) else float(value) for end, value in ends.items()}
@@ -322,7 +322,7 @@ def _row(
 
 
 def _chance(added: Estimate, needed: float) -> float | None:
-    """Return the confidence that more was added than needed, read off the interval's reaches."""
+    """Return the confidence that the added amount exceeds a threshold, from the interval."""
     from scipy.special import ndtr
 
     away = added.value - needed

@@ -28,9 +28,8 @@ def settle_assignments(
 ) -> tuple[pl.DataFrame, list[Issue]]:
     """Reduce assignments to one row per customer, and count what was dropped.
 
-    The first assignment counts, whatever came later (intention to treat): what a customer was
-    given first was assigned at random, a change may not have been. Two arms at one time leave no
-    first, and the customer is left out.
+    The first assignment counts (intention to treat): it was random, a later change may not have
+    been. A customer with two arms at the same time has no first assignment and is left out.
 
     Parameters
     ----------
@@ -41,7 +40,8 @@ def settle_assignments(
     arms : sequence of str, optional
         The planned labels; another label is an error.
     window : timedelta
-        Within which another campaign's assignment of the same customer is counted.
+        Time around the assignment in which another campaign's assignment of the same customer is
+        counted.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def _one_campaign(
 
 
 def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
-    """Keep each customer's first assignment; left out those who have two at once."""
+    """Keep each customer's first assignment, and leave out customers with two at the same time."""
     ordered = frame.sort("customer_id", "assigned_at", "arm", maintain_order=True)
     first = pl.col("assigned_at").min().over("customer_id")
     facts = ordered.with_columns(
@@ -158,7 +158,7 @@ class Outcomes(Result):
         `describe_change` the same of orders under ``before_``, ``last_year_`` and
         ``before_last_year_``.
     issues : DataFrame
-        issue, customers, rows, treatment: what was found wrong and what was done about it.
+        issue, customers, rows, treatment: each problem and how it was handled.
     window_days : float or None
         Length of the window from each customer's assignment; None for outcomes as given.
     data_until : datetime or None
@@ -177,7 +177,7 @@ class Outcomes(Result):
     data_from: datetime | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """Return customers and the sums of what they did, by arm."""
+        """Return the number of customers and the sums of their outcomes, by arm."""
         sums = [name for name in ("converted", "orders", "revenue") if name in self.frame.columns]
         return (
             self.frame.group_by("arm")
@@ -187,7 +187,7 @@ class Outcomes(Result):
 
     @property
     def text(self) -> str:
-        """How many customers are measured, over which window, and what was left out."""
+        """Finding: how many customers are measured, over which window, and what was left out."""
         window = "" if self.window_days is None else f" over {number(self.window_days)} days"
         issues = self.issues.filter(pl.col("customers") > 0)
         counts = "; ".join(
@@ -225,7 +225,7 @@ def read_outcomes(
     Returns
     -------
     Outcomes
-        Of the assigned customers; whoever has no outcome is left out and counted.
+        Outcomes of the assigned customers. Customers without an outcome are left out and counted.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def read_outcomes(
 
 
 def issue_table(rows: list[tuple[str, int, int, str]]) -> pl.DataFrame:
-    """Frame what was found: issue, customers, rows, treatment."""
+    """Return the issues as a frame: issue, customers, rows, treatment."""
     schema: dict[str, Any] = {
         "issue": pl.String, "customers": pl.Int64, "rows": pl.Int64, "treatment": pl.String,
     }  # fmt: skip
@@ -288,11 +288,11 @@ def derive_outcomes(
     """Derive each assigned customer's outcomes in the window after the assignment.
 
     The window is ``[assigned_at, assigned_at + window_days)``, for every customer of every arm.
-    What lies before feeds covariates (and `describe_change`) alone; a customer whose window reaches
-    beyond the data is censored: left out and counted. Where the orders reach back far enough,
-    what was ordered in the equally long period before the assignment (``before_``), in the window
-    52 weeks earlier (``last_year_``) and in the period before that (``before_last_year_``) is given
-    too.
+    Data from before the assignment are used only for covariates and `describe_change`. A customer
+    whose window reaches beyond the data is censored: left out and counted. Where the orders reach
+    back far enough, what was ordered in the equally long period before the assignment
+    (``before_``), in the window 52 weeks earlier (``last_year_``) and in the period before that
+    (``before_last_year_``) is given too.
 
     Parameters
     ----------
@@ -310,11 +310,11 @@ def derive_outcomes(
     campaign_id : str, optional
         The campaign, where assignments or mails are of several.
     holdout : str, optional
-        The arm that was to get no mail; those who got one are counted as contaminated.
+        The arm without contact. Its customers who got mail are counted as contaminated.
     arms : sequence of str, optional
         The planned labels; another is an error.
     pre_days : float
-        How far the covariates look back.
+        Days before the assignment that the covariates cover.
     data_from : datetime, optional
         Start of the orders (UTC); by default the day of the first one.
     data_until : datetime, optional
@@ -408,7 +408,7 @@ def _censor(
 def _unmet(
     assigned: pl.Series, orders: pl.DataFrame | None, events: pl.DataFrame | None
 ) -> list[Issue]:
-    """Count the assigned customers whom no order line, or no event, ever names."""
+    """Count the assigned customers who have no order line, or no event."""
     issues: list[Issue] = []
     for name, table in (("order line", orders), ("event", events)):
         if table is None:
@@ -456,7 +456,7 @@ def _around(
 def _periods(
     orders: pl.DataFrame, who: pl.DataFrame, window: timedelta, data_from: datetime | None
 ) -> tuple[datetime | None, dict[str, timedelta]]:
-    """Return where the orders begin, and by prefix the start of each period that they cover.
+    """Return the start of the orders, and the start of each covered period by prefix.
 
     Starts are counted from the assignment; each period is as long as the window.
     """
@@ -475,7 +475,7 @@ def _periods(
 def _from_orders(
     lines: pl.DataFrame, periods: Mapping[str, timedelta], window: timedelta
 ) -> pl.DataFrame:
-    """Sum order lines to orders, and these to customers (no distinct counts)."""
+    """Sum order lines to orders, and orders to customers (no distinct counts)."""
     wait = pl.col("order_time") - pl.col("assigned_at")
     lines = lines.with_columns(
         **{name: (wait >= start) & (wait < start + window) for name, start in periods.items()}
@@ -483,7 +483,7 @@ def _from_orders(
     back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
     bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
     check_size(float(lines["amount"].abs().sum()), "amount", "orders")
-    # Whole millionths, whose sum does not hang on the order in which lines are added.
+    # Amounts as whole millionths: their sum does not depend on the order of the lines.
     millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
     whole = lines.group_by("customer_id", "order_id", "after", "pre", *periods).agg(
         amount=millionths.sum(), bought=bought.any(), day=pl.col("day").min()
@@ -522,7 +522,7 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
     has_sessions = "session_id" in lines.columns
     for name, when in (("visits", after), ("pre_visits", pre)):
         session = pl.col("session_id").filter(visit & when) if has_sessions else None
-        days = pl.col("day").filter(visit & when)  # without sessions a visit is a day
+        days = pl.col("day").filter(visit & when)  # without sessions, one visit per day
         unit = days if session is None else session
         counts.append(unit.n_unique().cast(pl.Int64).alias(name))
     return lines.group_by("customer_id").agg(counts)
@@ -531,7 +531,7 @@ def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
 def _whole(
     assigned: pl.DataFrame, periods: Mapping[str, timedelta], orders: bool, events: bool
 ) -> pl.DataFrame:
-    """Give whoever did nothing zeros, and derive the shares."""
+    """Fill zeros for customers without activity, and derive the 0/1 outcomes."""
     prefixes = ["", "pre_", *periods] if orders else []
     sums = [f"{name}{figure}" for name in prefixes for figure in ("orders", "revenue")]
     sums += [*MAIL.values(), *FLAGS.values(), "visits", "pre_visits"] if events else []

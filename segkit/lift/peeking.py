@@ -1,4 +1,4 @@
-"""Effects day by day, with confidence limits that hold at all looks together."""
+"""Effects day by day, with confidence limits that are valid at all looks together."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class DailyLift(Result):
     Attributes
     ----------
     table : DataFrame
-        day, value_arm, value_control (converted so far), difference, low, high (hold at all looks
-        together), fixed_low, fixed_high (hold at one look fixed beforehand).
+        day, value_arm, value_control (converted so far), difference, low, high (valid at all looks
+        together), fixed_low, fixed_high (valid only at one look that is fixed beforehand).
     arm, control : str
     planned_rate : float
-        Conversion foreseen for the end, which sets where the limits are narrowest.
+        Conversion expected at the end; the limits are narrowest near it.
     level : float
     """
 
@@ -47,14 +47,14 @@ class DailyLift(Result):
 
     @property
     def first_day(self) -> int | None:
-        """First day on which the always-valid limits exclude no difference; None if never."""
+        """First day on which the always-valid interval excludes zero; None if there is none."""
         limited = self.table.filter(pl.col("low").is_finite())  # a NaN is more than any number
         out = limited.filter((pl.col("low") > 0) | (pl.col("high") < 0))
         return None if out.is_empty() else int(out["day"][0])
 
     @property
     def text(self) -> str:
-        """When one could have stopped."""
+        """Finding: the first day on which the test could have been stopped."""
         last = self.table.row(-1, named=True)
         if not math.isfinite(last["low"]):
             return (
@@ -102,8 +102,9 @@ def measure_daily_lift(
 ) -> DailyLift:
     """Compute the difference in conversion day by day, with always-valid confidence limits.
 
-    All customers count from their assignment; each day shows who has converted so far. The limits
-    are Robbins' mixture (`segkit.stats.intervals.always_valid`): they hold at all days together.
+    All customers count from their assignment; each day counts the customers who have converted so
+    far. The limits are Robbins' mixture (`segkit.stats.intervals.always_valid`): they are valid for
+    all days together.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def measure_daily_lift(
         arm, conversion_day (1 is the first day; null without a conversion).
     arm, control : str
     planned_rate : float
-        Conversion foreseen at the end, in (0, 1); declared beforehand.
+        Conversion expected at the end, in (0, 1), declared beforehand.
     days : int, optional
         Number of looks; by default the window's days, or the last day with a conversion.
     level : float

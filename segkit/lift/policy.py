@@ -44,12 +44,12 @@ class SegmentPolicy(Result):
         (towards one effect for all), contact (Boolean: worth its cost, by the shrunken effect).
     values : polars.DataFrame
         policy ("these segments", "everyone", "nobody"), value per customer (outcome times worth
-        less cost) with low and high: learnt and valued on different customers (see
-        `segkit.stats.policy.honest_scores` for whose value it is).
+        less cost) with low and high, learnt and valued on different customers (see
+        `segkit.stats.policy.honest_scores`).
     gains : polars.DataFrame
         against ("everyone", "nobody"), gain of "these segments" per customer with low and high.
     cost, worth : float
-        Of one contact; of one unit of the outcome.
+        Cost of one contact; value of one unit of the outcome.
     outcome, treatment, control : str
     folds, customers : int
     level : float
@@ -133,12 +133,12 @@ def value_segment_policy(
     segment, arm : str
         Columns.
     cost : float
-        Of one contact, in money.
+        Cost of one contact, in money.
     worth : float
         Money for one unit of the outcome (margin of an order, or margin rate of revenue).
     folds : int
-        Parts of the customers: what the first teaches is valued on the second, what these teach
-        on the third, and so on.
+        Number of parts of the customers. The policy learnt on the first part is valued on the
+        second, the policy learnt on the first two is valued on the third, and so on.
     level, seed
 
     Returns

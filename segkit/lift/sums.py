@@ -1,4 +1,4 @@
-"""Counts and sums by segment and arm from one scan, and designs in which no lift is measured."""
+"""Counts and sums by segment and arm from one scan, and checks of the test's design."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from segkit.stats.two_part import Amounts
 Floats = npt.NDArray[np.float64]
 
 
-IN_ORDER = 30_000  # rows up to which sorting costs nothing to speak of
-SAMPLE = 1_000  # rows that tell whether a column lies far from zero beside its spread
-FAR = 100.0  # times its spread
-RETURNS = 0.5  # share of negative amounts (net returns) up to which a mean has its two parts
+IN_ORDER = 30_000  # rows up to which sorting takes negligible time
+SAMPLE = 1_000  # rows used to check whether a column's mean is far from zero relative to its spread
+FAR = 100.0  # standard deviations from zero
+RETURNS = 0.5  # share of negative amounts (net returns) up to which the two-part method is used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,16 +36,16 @@ class Sums:
     columns : tuple of str
         The summed columns.
     shift : array of shape (columns,)
-        What is taken off each value before it is multiplied: near the mean of a column that lies
-        far from zero beside its spread, zero else.
+        Constant subtracted from each value before multiplication, against rounding errors: close to
+        the mean if a column is far from zero relative to its spread, otherwise zero.
     n : array of shape (segments, arms)
         Customers.
     totals, nonzero, negative : array of shape (segments, arms, columns)
-        Each column's sum, in how many customers it is not zero, and in how many below zero.
+        Each column's sum, the customers with a value other than zero, and those below zero.
     deviations : array of shape (segments, arms, columns)
         Each shifted column's sum.
     products : array of shape (segments, arms, columns, columns)
-        Sums of products of the shifted columns; NaN for pairs that were not asked for.
+        Sums of products of the shifted columns; NaN for pairs that were not requested.
     cubes : array of shape (segments, arms, columns, columns)
         Sums of a shifted column's square times another (or itself); NaN as in ``products``.
     """
@@ -77,7 +77,7 @@ class Sums:
         return float(self.nonzero[rows, arm, self.columns.index(column)].sum())
 
     def often_negative(self, arm: int, column: str, rows: Sequence[int] | None = None) -> bool:
-        """Tell whether more than `RETURNS` of an arm's amounts other than zero are negative."""
+        """Return whether more than `RETURNS` of an arm's non-zero amounts are negative."""
         place = self.columns.index(column)
         which = slice(None) if rows is None else list(rows)
         below, nonzero = (t[which, arm, place].sum() for t in (self.negative, self.nonzero))
@@ -101,7 +101,7 @@ class Sums:
         )  # fmt: skip
         picked = [t[:, arm].sum(keepdims=True) if rows is None else t[rows, arm] for t in tables]
         n, buyers, *sums = picked
-        zeros = n - buyers  # leave the sums over buyers alone
+        zeros = n - buyers  # the sums over buyers stay unchanged
         first, square, cube = (s - zeros * (-c) ** k for k, s in enumerate(sums, start=1))
         away = first / np.maximum(buyers, 1.0)
         second = np.maximum(square - buyers * away**2, 0.0)
@@ -130,9 +130,9 @@ def sum_up(
     pairs : sequence of (str, str)
         Columns whose products are summed.
     ratios : sequence of (str, str)
-        Columns above and below the line of a ratio: squares times the other are summed too.
+        Numerator and denominator of each ratio; each one's square times the other is summed too.
     shares : sequence of str
-        Columns of 0 and 1, whose cubes need no sum of their own (`refuse_no_share` checks them).
+        Columns of 0 and 1, for which cubes equal the values (`refuse_no_share` checks them).
     segment, arm : str
         Group columns; without a segment all customers are one.
 
@@ -152,7 +152,8 @@ def sum_up(
     keys = [arm] if segment is None else [segment, arm]
     lazy = frame.lazy()
     if isinstance(frame, pl.DataFrame) and frame.height <= IN_ORDER and {*keys} <= {*frame.columns}:
-        # Groups that lie together are added up in one order: the same to the last bit every time.
+        # Rows sorted by group are added in a fixed order, so that results are identical in every
+        # run.
         lazy = lazy.sort(keys, maintain_order=True)
     schema = lazy.collect_schema()
     wanted = list(dict.fromkeys(columns))
@@ -168,7 +169,7 @@ def sum_up(
 
 
 def _shifts(sample: pl.DataFrame) -> dict[str, float]:
-    """Choose what to take off each column before squaring."""
+    """Choose the constant to subtract from each column before squaring."""
     shifts = {}
     for name in sample.columns:
         values = sample[name].cast(pl.Float64).drop_nulls().to_numpy()
@@ -284,15 +285,16 @@ def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
 
 
 def refuse_no_share(sums: Sums, columns: Sequence[str]) -> None:
-    """Raise where a column that a share counts is not 0 or 1 for every customer.
+    """Raise an error if the column of a share is not 0 or 1 for every customer.
 
-    It is where the sum, the sum of squares and the count of non-zeros agree in every cell: then
-    the squares of ``x - 1`` over the non-zeros sum to zero. No further scan is needed.
+    A column is 0 or 1 if its sum, its sum of squares and its count of non-zero values agree in
+    every cell: then ``(x - 1)**2`` sums to zero over the non-zero values. No further scan is
+    needed.
 
     Raises
     ------
     DataError
-        Naming the column.
+        The error names the column.
 
     Examples
     --------
@@ -344,7 +346,7 @@ def attach_segments(
     Raises
     ------
     DataError
-        If the segments rest on data of days after an assignment, or a customer stands in two.
+        If the segments use data from after an assignment, or a customer is in two segments.
 
     Examples
     --------
@@ -373,12 +375,12 @@ def attach_segments(
 
 
 def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Raise where segments rest on data that came with or after the assignment.
+    """Raise an error if segments use data from the day of the assignment or later.
 
     Raises
     ------
     DataError
-        Naming how many customers, and the two days.
+        The error gives the number of customers and the two days.
     """
     lazy = frame.lazy()
     if not {"segment_as_of", "assigned_at"} <= set(lazy.collect_schema().names()):
@@ -398,7 +400,7 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
 
 
 def refuse_unrandomised(randomised: bool) -> None:
-    """Raise where the arms were not assigned at random.
+    """Raise an error if the arms were not assigned at random.
 
     Raises
     ------
@@ -409,7 +411,7 @@ def refuse_unrandomised(randomised: bool) -> None:
 
 
 def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int]:
-    """Return the places of the arms to be compared with the control.
+    """Return the indices of the arms to be compared with the control.
 
     Raises
     ------
@@ -437,7 +439,7 @@ def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int
 
 
 def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Raise where a customer has two rows.
+    """Raise an error if a customer has two rows.
 
     Raises
     ------
@@ -456,7 +458,7 @@ def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
 
 
 def shares_differ(sums: Sums, arms: tuple[int, int]) -> bool:
-    """Tell whether two arms' split differs between segments (chi-square, p < 0.001)."""
+    """Return whether two arms' split differs between segments (chi-square, p < 0.001)."""
     from segkit.stats.hypotheses import count_table
 
     return bool(np.nan_to_num(count_table(sums.n[:, list(arms)]).p_value, nan=1.0) < 0.001)

@@ -52,7 +52,7 @@ class Probability:
 
 
 def default_model(*, binary: bool, seed: int) -> Any:
-    """Return a gradient boosting of shallow trees: it takes missing values and skewed columns."""
+    """Return a gradient boosting of shallow trees; it accepts missing values and skewed columns."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
@@ -135,8 +135,8 @@ class Uplift(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        customer_id, uplift (estimated effect on the outcome), outcome, treated, fold; one row a
-        customer, as given.
+        customer_id, uplift (estimated effect on the outcome), outcome, treated, fold; one row per
+        customer, in the order given.
     curve : UpliftCurve
         How well the scores order customers.
     learner, outcome, treatment, control : str
@@ -234,7 +234,7 @@ def fit_uplift(
     outcome : str
         0/1 or continuous.
     features : sequence of str
-        Numbers, Booleans, or text (one column each of its 20 commonest values).
+        Numbers, Booleans, or text (one 0/1 column for each of the 20 most frequent values).
     treatment, control : str
         Labels of the two arms.
     arm : str
@@ -337,7 +337,7 @@ def two_arms(
 
 
 def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return features as numbers: text as one column a common value, missing as NaN.
+    """Return features as numbers: text as one column per frequent value, missing as NaN.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[
 def _deal(
     treated: npt.NDArray[np.bool_], y: npt.NDArray[np.float64], folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Deal customers into folds, evenly by arm and by whether there is an outcome at all."""
+    """Split customers into folds, stratified by arm and by whether the outcome is zero."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(y), dtype=np.int64)
     for arm in (False, True):

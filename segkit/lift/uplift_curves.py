@@ -50,7 +50,7 @@ class Sorted:
 def sort_by_score(
     outcome: Floats, score: Floats, treated: npt.NDArray[np.bool_], weight: Floats | None = None
 ) -> Sorted:
-    """Count customers and outcomes down the list; customers of equal score come together."""
+    """Count customers and outcomes cumulatively by falling score; equal scores form one point."""
     order = np.argsort(score, kind="stable")[::-1]
     y, s = outcome[order], score[order]
     w = np.ones(len(y)) if weight is None else weight[order]
@@ -89,20 +89,20 @@ def area(x: Floats, y: Floats) -> float:
 
 
 def over_random(x: Floats, y: Floats) -> float:
-    """Return the area between a curve and the straight line to its end."""
+    """Return the area between a curve and the straight line to its last point."""
     return area(x, y) - float(x[-1] * y[-1] / 2)
 
 
 def perfect(
     outcome: Floats, treated: npt.NDArray[np.bool_], convention: str, *, negative: bool
 ) -> tuple[Floats, Floats]:
-    """Return the curve of a model that knows who would answer; for 0/1 outcomes only.
+    """Return the curve of a perfect model, which knows who would respond; for 0/1 outcomes only.
 
     Parameters
     ----------
     negative : bool
-        Qini only: whether a contact may put customers off (else the perfect curve goes straight
-        up to the total gain and stays).
+        Qini only: whether a contact may have a negative effect (otherwise the perfect curve rises
+        to the total gain and stays there).
     """
     t, y = treated.astype(np.float64), outcome
     if convention == "uplift":
@@ -177,7 +177,7 @@ def estimate_uplift_at(
     Raises
     ------
     DataError
-        If an arm has nobody in that share.
+        If an arm has no customers in that share.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def estimate_uplift_at(
 def checked(
     outcome: npt.ArrayLike, score: npt.ArrayLike, treated: npt.ArrayLike
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    """Return outcome, score and treatment as arrays, or say what is wrong with them.
+    """Return outcome, score and treatment as arrays, or raise an error if they are not valid.
 
     Raises
     ------
@@ -274,7 +274,7 @@ class UpliftCurve(Result):
 
     @property
     def orders(self) -> bool:
-        """Whether the scores order customers better than chance."""
+        """Whether the scores rank customers better than chance."""
         return self.advantage_low > 0
 
     @property
@@ -337,8 +337,8 @@ def compute_uplift_curve(
 ) -> UpliftCurve:
     """Compute the uplift or Qini curve of a score, with its confidence band.
 
-    The scores must come from models that did not see these customers' outcomes (`fit_uplift`
-    sees to it); the treatment must have been given at random.
+    The scores must come from models that were not fitted to these customers' outcomes (as in
+    `fit_uplift`); the treatment must have been assigned at random.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def compute_uplift_curve(
     name : str
         The outcome in words.
     strata : array (n,), optional
-        Drawn within, beside the arms (folds of cross-fitting).
+        Groups, besides the arms, within which customers are resampled (folds of cross-fitting).
 
     Returns
     -------
@@ -387,7 +387,7 @@ def compute_uplift_curve(
     gain, advantage = _trace(y, s, t, None, convention, grid, per)
     at = _at(y, t, None)
     own = coefficient(y, s, t, convention=convention) if binary else float("nan")
-    # The perfect curve is held fixed while resampling: the numerator carries the noise.
+    # The perfect curve stays fixed while resampling: nearly all variance is in the numerator.
     drawn_gain, drawn_area, drawn_at = [], [], []
     groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
     for _ in steps(range(repeats), "resamples of the customers"):
@@ -403,7 +403,7 @@ def compute_uplift_curve(
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(np.array(drawn_gain), tails, axis=0)
     area_low, area_high = np.quantile(drawn_area, tails)
-    # A share in which an arm has nobody has no effect; drawn rarely, it leaves the others' limits.
+    # If an arm is empty in a share, there is no effect. Such rare draws are ignored in the limits.
     at_low, at_high = np.array([_limits(column, tails) for column in np.array(drawn_at).T]).T
     scale = own / advantage if binary and advantage else float("nan")
     ends = sorted((area_low * scale, area_high * scale))

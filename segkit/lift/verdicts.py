@@ -31,17 +31,17 @@ def judge(
 
     A family holds the comparisons of one figure over all arms: those over all customers are one
     family, those by segment another. Within it p-values are adjusted by Holm; so are those of the
-    two one-sided tests of equivalence, where a margin was declared. A metric whose denominator
-    follows the assignment gets no verdict. A verdict agrees with the interval that is shown:
-    "higher" and "lower" need one that leaves zero out, "same" one that lies within the margin, and
-    a mean whose interval is withheld is undecided.
+    two one-sided tests of equivalence, where a margin was declared. A metric whose denominator is
+    known only after the assignment gets no verdict. A verdict agrees with the interval that is
+    shown: "higher" and "lower" need an interval that excludes zero, "same" an interval within the
+    margin. A mean without an interval is undecided.
 
     Parameters
     ----------
     effects : DataFrame
-        As `measure_lift` makes them.
+        Effects as computed by `measure_lift`.
     margins : mapping of str to float
-        Kpi to the difference that does not matter.
+        For each key figure, the largest difference that is not relevant.
     level, power : float
 
     Returns
@@ -79,7 +79,7 @@ def judge(
 
 
 def _equivalence(part: pl.DataFrame, margin: float, level: float) -> np.ndarray:
-    """Return the p-value of "at least the margin apart", read off each interval's two reaches."""
+    """Return the p-value of the test of equivalence, from each interval's two sides."""
     from scipy.special import ndtr
 
     d, low, high = (part[f"difference{end}"].to_numpy() for end in ("", "_low", "_high"))
@@ -113,8 +113,8 @@ def guardrails(
 ) -> pl.DataFrame:
     """Test whether each guardrail is worse by less than its margin.
 
-    Non-inferiority over all customers: the one-sided limit of the difference towards harm, at the
-    given level, must lie short of the margin. Without a declared margin nothing can be shown.
+    Non-inferiority over all customers: the one-sided confidence limit of the difference in the
+    harmful direction must be within the margin. Without a declared margin there is no test.
 
     Returns
     -------
@@ -188,7 +188,7 @@ class Lift(Result):
     guardrails : DataFrame
         metric, label, arm, difference, worst (one-sided limit towards harm), margin, verdict, few.
     control, primary : str
-        The arm compared with, and the metric that decides.
+        The control arm, and the primary metric.
     level : float
         Nominal coverage.
     relative_method : str
@@ -238,7 +238,7 @@ class Lift(Result):
 
     @property
     def verdicts(self) -> pl.DataFrame:
-        """The primary figure by arm and segment, with its verdict, for reading.
+        """The primary figure by arm and segment, with its verdict, as a table to read.
 
         Differences of shares are in percentage points.
         """
@@ -275,8 +275,8 @@ class Lift(Result):
         -------
         DataFrame
             label, arm, difference, low, high of this one, other_difference, other_low, other_high,
-            and narrower_share: by how much this one's interval is shorter. Figures with few cases
-            are left out, for their limits are not vouched for.
+            and narrower_share: by how much this interval is shorter. Figures with few cases are
+            left out because their limits are not reliable.
         """
         keys = ["metric", "arm"]
         names = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
@@ -292,7 +292,7 @@ class Lift(Result):
 
     @property
     def text(self) -> str:
-        """The primary figure in words, overall and by segment, with its caveats."""
+        """Finding: the primary figure, overall and by segment, with its caveats."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
         parts = self._by_segment()
         sentences = [
@@ -333,7 +333,7 @@ class Lift(Result):
 
     @property
     def secondary_text(self) -> str:
-        """The other causal figures over all customers, in words: explored, not decided on."""
+        """Finding: the other causal figures over all customers (exploratory)."""
         rows = self.overall.filter((pl.col("metric") != self.primary) & (pl.col("use") == "causal"))
         if rows.is_empty():
             return ""
@@ -357,7 +357,7 @@ class Lift(Result):
         metric : str, optional
             By default the primary one.
         arm : str, optional
-            One arm; by default all, told apart by colour.
+            One arm; by default all, in different colours.
         scale : {"difference", "relative", "shrunk"}
             "shrunk" draws the segments' shrunken differences beside the plain ones.
 

@@ -33,7 +33,7 @@ def gap(value: float, kind: str) -> str:
 
 
 def p_words(p_value: float) -> str:
-    """Write a p-value, a tiny one as a bound.
+    """Write a p-value; a very small one as "less than".
 
     Examples
     --------
@@ -48,7 +48,7 @@ def _bare(value: float, kind: str) -> str:
 
 
 def relative_words(row: dict[str, Any], level: float) -> str:
-    """Write a relative lift with its interval, and say so where there is none or it is unbounded.
+    """Write a relative lift with its interval, or that there is none or that it is unbounded.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def relative_words(row: dict[str, Any], level: float) -> str:
 
 
 def known(value: float | None) -> TypeGuard[float]:
-    """Tell whether a figure can be written: there, and finite.
+    """Return whether a figure is present and finite.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def known(value: float | None) -> TypeGuard[float]:
 
 
 def limits_words(row: dict[str, Any], head: str = "") -> str:
-    """Write the limits of a difference, or that there are none.
+    """Write the limits of a difference, or that it has none.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def _few_words(row: dict[str, Any]) -> str:
 
 
 def _unmeasured(row: dict[str, Any], subject: str) -> str:
-    """Say why there is no comparison."""
+    """Write why there is no comparison."""
     arm, control = row["arm"], row["control"]
     nobody = [
         name for name, n in ((arm, row["customers_arm"]), (control, row["customers_control"]))
@@ -209,7 +209,7 @@ to 9), higher.'
 def segment_words(
     part: pl.DataFrame, spread: dict[str, Any], level: float, *, name_arm: bool
 ) -> str:
-    """Write what the segments' effects say: which differ, and whether they differ from another."""
+    """Write which segments have a clear effect, and whether the effects differ between segments."""
     under = f" under {spread['arm']}" if name_arm else ""
     sentences = []
     for verdict, words in (
