@@ -1,6 +1,6 @@
-"""Attitudes behind the answers of a survey: factors, scales, scores, ratings, weights.
+"""Factor analysis of survey answers: factors, scales, scores, ratings and weights.
 
-Nothing is imported until it is asked for.
+Submodules are imported when they are first used.
 """
 
 from __future__ import annotations

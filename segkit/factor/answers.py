@@ -83,7 +83,7 @@ def find_survey_items(frame: pl.DataFrame) -> list[str]:
 def read_answers(
     frame: pl.DataFrame, items: Sequence[str] | None = None, *, check: bool = True
 ) -> Answers:
-    """Take the answers to some items out of a frame.
+    """Read the answers to survey items from a frame.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class Survey(NamedTuple):
     Attributes
     ----------
     answers : polars.DataFrame or None
-        The survey table; None where nobody was asked.
+        The survey table; None where there is no survey.
     items : list of str
         Its columns that are items on a rating scale.
     labels : dict of str to str
@@ -298,7 +298,7 @@ def plot_answers(
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     title: str = "What people answered",
 ) -> Figure:
-    """Draw what people answered as diverging stacked bars, one per item.
+    """Draw the answers as diverging stacked bars, one per item.
 
     Parameters
     ----------
@@ -310,7 +310,8 @@ def plot_answers(
         Item to its statement.
     answers : (float, float) or mapping of str to (float, float), optional
         Lowest and highest answer that was offered, of all items or of each (see
-        `read_answer_ranges`). The bars' middle is the scale's where all items have one range.
+        `read_answer_ranges`). If all items have the same range, the bars are centred on its
+        middle.
     title : str
 
     Raises
@@ -355,7 +356,8 @@ def read_codebook(source: Path | str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Item to statement, and the stem that items share to what they measure, where that is known.
+        Item to statement. A stem that items share ("conv" of "conv_1") also has an entry: what its
+        items measure, where that is known.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-_BLOCK = 65_536  # rows at a time: the working set stays in the cache's reach
+_BLOCK = 65_536  # rows at a time, so that they fit into the processor's cache
 _SINGULAR = 1e-10
 CorrelationMethod = Literal["pearson", "spearman", "polychoric", "mixed"]
 METHODS: tuple[CorrelationMethod, ...] = get_args(CorrelationMethod)
@@ -40,12 +40,12 @@ KIND = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """Counts, means and product moments of items, over the answers that are there.
+    """Counts, means and product moments of items, over the non-missing answers.
 
     Attributes
     ----------
     counts : ndarray of shape (items, items)
-        People who answered both items; on the diagonal, each.
+        Number of people who answered both items; on the diagonal, who answered the item.
     means, sds : ndarray of shape (items,)
         Over all who answered the item (divisor n - 1).
     covariance : ndarray of shape (items, items)
@@ -117,14 +117,14 @@ def _complete(values: Floats) -> Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coding:
-    """Per item, the numbers that stand for its answers.
+    """Numerical codes that replace the items' answers.
 
     Attributes
     ----------
     items : tuple of str
     tables : dict of str to (tuple of float, tuple of float)
-        Item to answers and codes; an item without a table stands for itself. An answer between
-        two known ones gets a code between theirs.
+        Item to its answers and their codes. An item without a table keeps its answers. An answer
+        between two listed ones gets a code interpolated between theirs.
     """
 
     items: tuple[str, ...]
@@ -138,7 +138,7 @@ class Coding:
         method: str,
         categories_of: Mapping[int, Categories],
     ) -> Coding:
-        """Choose codes: expected attitude behind a coarse answer, or mid-rank for Spearman."""
+        """Choose codes: the expected attitude for each coarse answer, or mid-ranks (Spearman)."""
         tables: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
         for j, one in categories_of.items():
             tables[items[j]] = (tuple(one.values.tolist()), tuple(one.codes.tolist()))
@@ -165,7 +165,11 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSide:
-    """What scoring needs to know of the coded answers, which may be coarser than the model's.
+    """Moments of the coded answers, for factor scores.
+
+    The factor model may describe finer variables than the answers. Example: a polychoric model
+    describes continuous attitudes, of which an answer from 1 to 5 is a rounded version. Scores
+    can use the rounded answers only, so their moments are stored here.
 
     Attributes
     ----------
@@ -175,8 +179,9 @@ class ScoreSide:
     correlation : ndarray of shape (items, items)
         Pearson's correlation of the coded answers.
     attenuation : ndarray of shape (items,)
-        Correlation of each coded answer with the attitude that the model has in its place: 1
-        where the model is one of the answers themselves.
+        Correlation of each coded answer with the variable that the model describes. Example:
+        about 0.95 for five answers to an item of a polychoric model, and exactly 1 for a Pearson
+        model, which describes the answers themselves.
     """
 
     coding: Coding
@@ -221,7 +226,7 @@ def answered_together(pairs: Moments, names: Sequence[str]) -> None:
 
 
 def refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
-    """Raise where an item follows from others exactly: then nothing can be inverted."""
+    """Raise where an item follows from others exactly: the matrix then has no inverse."""
     same = np.argwhere(np.triu(np.abs(r), 1) > 1 - _SINGULAR)
     if len(same):
         i, j = same[0]
@@ -239,7 +244,7 @@ def refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correlations(Result):
-    """A correlation matrix of items, with all that later steps must know of its making.
+    """Correlation matrix of items, with how it was computed.
 
     Attributes
     ----------
@@ -255,7 +260,7 @@ class Correlations(Result):
     missing : str
         "pairwise" or "listwise".
     product_moment : ndarray of shape (items, items)
-        Pearson's correlations of the same answers: what number-of-factors tests compare with.
+        Pearson's correlations of the same answers, for the tests of the number of factors.
     side : ScoreSide or None
         How answers turn into numbers for scores; None for a given matrix.
     smallest_eigenvalue : float
@@ -263,7 +268,7 @@ class Correlations(Result):
     smoothed : float or None
         Largest change of a correlation by smoothing; None where none was needed.
     notes : tuple of str
-        What was treated on the way, in sentences.
+        Corrections that were made, in sentences.
     """
 
     items: tuple[str, ...]
@@ -292,7 +297,7 @@ class Correlations(Result):
 
     @property
     def text(self) -> str:
-        """Say what was correlated, over whom, and what was treated."""
+        """State the items, the people, the kind of correlation and the corrections made."""
         off = self.matrix[np.triu_indices(len(self.items), 1)]
         start = (
             f"{KIND[self.method]} correlations of {number(len(self.items))} items over "
@@ -323,7 +328,7 @@ class Correlations(Result):
     def given(
         cls, matrix: npt.ArrayLike, n: int, items: Sequence[str] | None = None
     ) -> Correlations:
-        """Take a correlation matrix from elsewhere (a paper's table).
+        """Use a given correlation matrix, such as a published table.
 
         Parameters
         ----------

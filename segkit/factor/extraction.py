@@ -28,7 +28,7 @@ class Extraction:
     loadings : ndarray of shape (items, factors)
         In descending order of variance, each with a positive sum of cubes.
     uniquenesses : ndarray of shape (items,)
-        What the factors leave of each item's variance.
+        Share of each item's variance that the factors do not explain.
     converged : bool
     """
 
@@ -160,7 +160,7 @@ def _principal(r: Floats, factors: int, communalities: Floats) -> tuple[Floats, 
 
 
 def _settle(loadings: Floats) -> Floats:
-    """Put unrotated factors into one order with one sign, whatever the items' order."""
+    """Order unrotated factors and fix their signs, independently of the items' order."""
     order = np.argsort(-(loadings**2).sum(axis=0), kind="stable")
     ordered = loadings[:, order]
     return np.asarray(ordered * np.where((ordered**3).sum(axis=0) < 0, -1.0, 1.0))
@@ -185,7 +185,7 @@ class FitIndices:
     srmr : float
         Standardised root mean square residual, over the p (p + 1) / 2 distinct entries.
     rmsr : float
-        The same over the off-diagonal ones alone (psych's).
+        The same over the off-diagonal entries only, as in R's psych.
     bic : float
         ``chi_square - degrees * log(n)``.
     null_chi_square : float

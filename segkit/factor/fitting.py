@@ -1,4 +1,4 @@
-"""Fit of a factor model, with its adequacy before and its intervals after."""
+"""Fit of a factor model, with sampling adequacy and bootstrap intervals of loadings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WEAK = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adequacy(Result):
-    """Whether items share enough to look for common factors.
+    """Suitability of items for a factor analysis.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Adequacy(Result):
     bartlett_chi_square, bartlett_degrees, bartlett_p : float, int, float
         Bartlett's test that no items correlate.
     determinant : float
-        Of the correlation matrix: near 0, some item nearly follows from the others.
+        Of the correlation matrix. Near 0: an item is nearly a linear combination of others.
     adequate : bool
         KMO at least 0.5 and Bartlett's test below 0.05.
     n : int
@@ -89,7 +89,7 @@ class Adequacy(Result):
 
     @property
     def text(self) -> str:
-        """Give the verdict, the figures behind it, and the items that spoil it."""
+        """State the verdict, its figures, and the items with a low measure."""
         verdict = "can" if self.adequate else "cannot"
         p = "below 0.001" if self.bartlett_p < 0.001 else number(self.bartlett_p)
         parts = [
@@ -202,7 +202,7 @@ def fit_factors(
         An earlier model of the same items: factors keep its order, signs and names where they
         are congruent (Tucker's coefficient of 0.85 or more).
     seed : int
-        Of the number's reference draws and of a rotation's random starts.
+        Of the parallel analysis's random draws and the rotation's random starts.
 
     Raises
     ------
@@ -339,7 +339,7 @@ class LoadingIntervals(Result):
 
     @property
     def text(self) -> str:
-        """Say which markers are sure to mark their factor."""
+        """State which markers clearly load on their factor."""
         marks = self.table.filter("marks")
         sure = marks.filter((pl.col("low") > 0) | (pl.col("high") < 0))
         parts = [

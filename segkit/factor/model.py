@@ -52,7 +52,7 @@ class FactorModel(StoredModel):
     labels : dict of str to str
         Item to its statement, where known.
     names : tuple of str
-        The factors' names, from what marks each unless renamed; the ids are F1, F2, …
+        The factors' names, derived from their marker items unless renamed; the ids are F1, F2, …
     loadings : ndarray of shape (items, factors)
         Pattern; factors by variance explained, each with a positive sum of cubed loadings.
     phi : ndarray of shape (factors, factors)
@@ -69,7 +69,7 @@ class FactorModel(StoredModel):
     fit : FitIndices
     converged : bool
     notes : tuple of str
-        What should be known, in sentences.
+        Caveats, in sentences.
     seed : int
     version : str
         segkit's version at the fit.
@@ -97,7 +97,7 @@ class FactorModel(StoredModel):
     version: str
 
     def __post_init__(self) -> None:
-        """Check the model, however it came about: fitted, renamed or read.
+        """Validate the model, whether it was fitted, renamed or read from a file.
 
         One finite number for each item and factor; spreads that are not negative; per coded item
         as many codes as answers, the answers ascending.
@@ -161,7 +161,7 @@ class FactorModel(StoredModel):
 
     @property
     def heywood(self) -> tuple[str, ...]:
-        """Items whose uniqueness lies at the border: an improper (Heywood) solution."""
+        """Items whose uniqueness lies at its lower bound: an improper (Heywood) solution."""
         return tuple(
             item
             for item, left in zip(self.items, self.uniquenesses, strict=True)
@@ -177,7 +177,7 @@ class FactorModel(StoredModel):
 
     @property
     def residuals(self) -> Floats:
-        """What the model leaves of the correlations."""
+        """Residual correlations: the fitted matrix less the implied one."""
         return np.asarray(self.correlation - self.implied)
 
     def variance(self) -> pl.DataFrame:
@@ -301,7 +301,7 @@ class FactorModel(StoredModel):
     # Scoring -------------------------------------------------------------------------------
 
     def score_model(self) -> ScoreModel:
-        """Return what weights follow from."""
+        """Return the matrices from which score weights are computed."""
         side = self._side()
         return ScoreModel(self.loadings, self.phi, side.correlation, side.attenuation)
 
@@ -332,16 +332,16 @@ class FactorModel(StoredModel):
     ) -> Scores:
         """Score each respondent on each factor.
 
-        Missing answers: a person's score rests on the answers that are there, with the weights
-        that the model gives to those items alone; nothing is filled in. Who answered fewer than
-        ``least`` items gets null. A row alone gets what it gets in a batch.
+        Missing answers are not imputed: the weights are computed for the items that the person
+        answered. A person with fewer than ``least`` answers gets null. A score does not depend on
+        the other rows.
 
         Parameters
         ----------
         frame : polars.DataFrame
             With the model's items; ``customer_id`` is carried over if there.
         method : str
-            "regression" (best guess; the spread shrinks with what is known), "bartlett"
+            "regression" (best linear prediction, shrunk to the mean), "bartlett"
             (unbiased) or "tenberge" (correlate as the factors do).
         least : int, optional
             Answers needed; by default half of the items.

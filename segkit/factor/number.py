@@ -1,4 +1,4 @@
-"""Number of factors: parallel analysis, Velicer's criterion and fit vote, the dissent is shown."""
+"""Number of factors, by parallel analysis, Velicer's criterion and measures of fit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ VOTERS = {
     "fit": ("fit", f"fewest factors with an RMSEA of at most {CLOSE_FIT}"),
     "bic": ("BIC", "smallest BIC"),
 }
-# The scree's bend is shown, not counted: it cannot say "none", and finds one factor readily.
+# The bend of the scree plot is shown but has no vote: it cannot recommend zero factors, and it
+# often recommends one.
 _COUNTED = ("parallel_components", "parallel_factors", "map", "fit", "bic")
 
 
@@ -214,14 +215,14 @@ def fit_by_number(correlations: Correlations, most: int | None = None) -> pl.Dat
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactorCount(Result):
-    """How many common factors, by every rule, and why.
+    """Recommended number of common factors, with the result of every rule.
 
     Attributes
     ----------
     n_factors : int
         Recommended; 0 means no common factor.
     reason : str
-        Why, with the dissent.
+        The reason, and the rules that disagree.
     votes : polars.DataFrame
         One row per rule: ``rule``, ``label``, ``n_factors`` (null: no value), ``how``.
     eigenvalues : polars.DataFrame
@@ -261,7 +262,7 @@ class FactorCount(Result):
 
     @property
     def text(self) -> str:
-        """Say how many factors, who says so and who does not."""
+        """State the number of factors, and which rules agree and disagree."""
         return self.reason
 
     def plot(self) -> Figure:
@@ -286,11 +287,11 @@ def choose_factor_count(
     """Recommend the number of common factors behind the answers, or none.
 
     Parallel analysis compares the eigenvalues of Pearson's correlations with those of unrelated
-    items (Horn 1965; percentile instead of mean: Glorfeld 1995), also where the model itself
-    rests on polychoric ones, whose sampling spread the reference does not have. If not even the
-    first eigenvalue exceeds its percentile, the verdict is no common factor: wrong in at most
-    ``1 - percentile`` of data sets without one. Else the rules vote; a tie goes to the parallel
-    analysis of components.
+    items (Horn 1965; percentile instead of mean: Glorfeld 1995). This holds for polychoric models
+    too: their correlations vary more between samples than the reference's. If the first eigenvalue
+    does not exceed its percentile, the recommendation is no common factor. Where there is none, at
+    most ``1 - percentile`` of data sets get another recommendation. Otherwise the most frequent
+    result of the rules is recommended; in a tie, that of the parallel analysis of components.
 
     Parameters
     ----------

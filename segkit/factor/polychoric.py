@@ -11,14 +11,14 @@ from segkit.factor.answers import Floats
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _LIMIT = 0.9999
-_FAR = 8.0  # a threshold that nobody crosses, in standard deviations
+_FAR = 8.0  # stands for an infinite threshold, in standard deviations
 _BLOCK = 32_768
 _ROUNDS = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Categories:
-    """The ordered answers to one item, and where they cut the attitude behind it.
+    """The ordered answers to one item, with the thresholds of the latent attitude.
 
     Attributes
     ----------
@@ -166,8 +166,8 @@ def tables_of(values: Floats, items: list[Categories]) -> Floats:
 def polychoric_matrix(values: Floats, items: list[Categories]) -> tuple[Floats, int]:
     """Estimate all pairs' polychoric correlations.
 
-    In a two-by-two table with an empty cell, half a person is put there: the likelihood would
-    else run to one.
+    In a two-by-two table, 0.5 is added to an empty cell; otherwise the estimated correlation
+    would go to -1 or 1.
 
     Returns
     -------

@@ -45,9 +45,9 @@ class Response(Result):
     design_effect : float
         Factor by which weighting widens variances (Kish 1965).
     unreached : int
-        Customers in strata where nobody answered: no weight can speak for them.
+        Customers in strata where nobody answered: weighting cannot represent them.
     strangers : int
-        Respondents who are no customers of the population, left out.
+        Respondents who are not in the population table; they are left out.
     """
 
     table: pl.DataFrame
@@ -66,7 +66,7 @@ class Response(Result):
 
     @property
     def text(self) -> str:
-        """Say how many answered, whether groups differ, and what weights can and cannot mend."""
+        """State the response rate, whether strata differ, and what weighting can correct."""
         parts = [
             (
                 f"{percent(self.respondents / self.customers)} of {number(self.customers)} "

@@ -1,4 +1,4 @@
-"""Rotation of factors by factor-analyzer, its faults mended, and names for factors."""
+"""Rotation of factors by factor-analyzer (with corrections), and names of factors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rotate(loadings: Floats, name: str = "oblimin", *, seed: int = 0) -> Rotated
 
     Only the rotated pattern is taken from factor-analyzer. The transformation is solved from it,
     and phi and structure follow: the package hands out phi in another order than the loadings.
-    Also mended: a single factor (its varimax fails), equamax (its default is quartimax: here
+    Also corrected: a single factor (its varimax fails), equamax (its default is quartimax: here
     kappa = factors / (2 items), Crawford & Ferguson 1970), oblimax's sign, geomin's local minima
     (10 starts), its loose tolerance. Then order and sign are fixed: by variance explained, the sum
     of cubes positive.
@@ -205,7 +205,7 @@ def align(rotated: Rotated, target: Floats) -> Rotated:
 
 
 def procrustes(loadings: Floats, target: Floats, *, oblique: bool) -> Rotated:
-    """Turn unrotated loadings as near to a target pattern as they go.
+    """Rotate unrotated loadings as close to a target pattern as possible.
 
     Orthogonal: Schonemann (1966), Psychometrika 31. Oblique: least squares, columns rescaled to
     factors of unit variance (Hurley & Cattell 1962, "The Procrustes program").
@@ -246,7 +246,7 @@ def markers(
 ) -> list[Marker]:
     """List the items that load on a factor at 0.4 or more, and on no other as much.
 
-    The strongest first. Where none does, the strongest item alone.
+    The largest loading comes first. Without such an item, only the one with the largest loading.
 
     Examples
     --------

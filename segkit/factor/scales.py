@@ -88,7 +88,11 @@ def omega(r: Floats) -> tuple[float, float | None]:
 
 
 def _heads(phi: Floats) -> Floats:
-    """Signs that turn factors so that the first principal axis has them all on one side."""
+    """Return sign changes that make the factors point in one direction.
+
+    A factor is reversed where its weight in the first principal component of ``phi`` has the
+    other sign than the sum of all weights. Row 0 of the result holds the sign of each factor.
+    """
     axis = np.linalg.eigh(phi)[1][:, -1]
     signs = np.where(axis * np.sign(axis.sum() or 1.0) < 0, -1.0, 1.0)
     return np.asarray(np.outer(signs, signs) * signs[0])
@@ -219,7 +223,7 @@ def estimate_reliability(
     schema = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64, **kinds}
     item_schema = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean,
                    "item_rest_r": pl.Float64, "alpha_if_dropped": pl.Float64}  # fmt: skip
-    # Null where nothing can be computed: polars holds NaN to be above any limit.
+    # Null where nothing can be computed: polars sorts NaN above every number.
     return Reliability(
         pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None),
         pl.DataFrame(item_rows, schema=item_schema, orient="row").fill_nan(None),
@@ -288,9 +292,9 @@ def score_scales(
 ) -> pl.DataFrame:
     """Score each respondent on each scale, in units of the answers.
 
-    The mean of the answers that are there, reversed items as ``low + high - answer``; null for
-    who answered fewer than half of a scale's items. The range is the one that was offered: what
-    was answered does not show it, as nobody need have ticked the highest answer.
+    The score is the mean of the non-missing answers. Reversed items count as ``low + high -
+    answer``. A respondent with fewer than half of a scale's items gets null. ``low`` and ``high``
+    are the possible answers of the questionnaire; observed answers may not reach them.
 
     Parameters
     ----------
@@ -348,7 +352,7 @@ def _range(
     answers: tuple[float, float] | Mapping[str, tuple[float, float]] | None,
     turned: bool,
 ) -> tuple[float, float] | None:
-    """Return an item's stated lowest and highest answer; None where nothing hangs on them."""
+    """Return an item's stated lowest and highest answer; None where it is not needed."""
     stated = answers.get(item) if isinstance(answers, Mapping) else answers
     if stated is None:
         if turned:

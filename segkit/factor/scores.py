@@ -25,7 +25,7 @@ MOST_ERROR = 10.0  # variance of an unbiased score's error, in variances of its 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreModel:
-    """What the weights of standardised answers follow from.
+    """Matrices from which the weights of standardised answers are computed.
 
     Attributes
     ----------
@@ -34,7 +34,8 @@ class ScoreModel:
     correlation : ndarray of shape (items, items)
         Of the coded answers.
     attenuation : ndarray of shape (items,)
-        Correlation of each coded answer with what the loadings are about.
+        Correlation of each coded answer with the variable that the loadings describe (the latent
+        attitude in a polychoric model).
     """
 
     loadings: Floats
@@ -136,7 +137,7 @@ def apply_weights(
     *,
     least: int,
 ) -> tuple[Floats, int, int]:
-    """Score answers, each pattern of missing ones with weights of its own.
+    """Score answers, with separate weights for each pattern of missing answers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Validation of a profile: what it claims against what customers say of themselves."""
+"""Validation of a profile against a survey of its customers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIRECTIONS = ("high", "low")
 def derive_claims(
     markers: pl.DataFrame, pairs: Sequence[str], *, labels: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
-    """Derive what members of a segment should say of themselves if the profile is right.
+    """Derive the survey answers that a profile predicts for each segment.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def draw_validation_sample(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validation(Result):
-    """What a profile claims of segments, against what their members say.
+    """Comparison of a profile's claims with the survey answers of segment members.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class Validation(Result):
 
     @property
     def text(self) -> str:
-        """Say how far answers bear the profile out, and which claims they contradict."""
+        """State how far answers confirm the profile, and which claims they contradict."""
         rest = self.claims - self.confirmed - self.contradicted
         sure = "more" if self.low > 0.5 else "not surely more"
         parts = [
@@ -234,7 +234,7 @@ def validate_profile(
     Parameters
     ----------
     sample : polars.DataFrame
-        Whom we asked: ``customer_id``, ``segment`` (see `draw_validation_sample`).
+        The customers surveyed: ``customer_id``, ``segment`` (see `draw_validation_sample`).
     answers : polars.DataFrame
         ``customer_id`` and numeric items.
     claims : polars.DataFrame

@@ -23,7 +23,7 @@ from segkit.stats.intervals import wilson
 _MOST_COUNT = 60
 _QUANTILES = 99
 _LEVEL = 0.05
-_MANY = 2.0  # standard errors by which zeros exceed those expected
+_MANY = 2.0  # zeros are in excess if this many standard errors above the expected number
 _CLEARLY = 6.0  # a BIC lower by so much counts as clear (Kass & Raftery 1995: "strong")
 _TESTS = {"test": pl.String, "statistic": pl.Float64, "p_value": pl.Float64, "verdict": pl.String}
 Row = tuple[str, float, float | None, str]
@@ -90,7 +90,7 @@ def _steps(fit: Fit, y: Floats, mean: Floats) -> tuple[Floats, Floats]:
 
 
 def residual_quantiles(residuals: Floats) -> pl.DataFrame:
-    """Set the residuals' quantiles beside those of a normal variable: normal, residual."""
+    """Compare the residuals' quantiles with normal ones: normal, residual."""
     from scipy import stats
 
     share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
@@ -100,7 +100,7 @@ def residual_quantiles(residuals: Floats) -> pl.DataFrame:
 
 
 def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
-    """Bundle rows by prediction: predicted (mean), observed (mean), low, high (95%), rows."""
+    """Group rows by prediction: predicted (mean), observed (mean), low, high (95%), rows."""
     # Equal rows have equal predictions but for rounding, which must not order them.
     order = np.argsort(pl.Series(predicted).round_sig_figs(10).to_numpy(), kind="stable")
     binary = bool(np.isin(y, (0.0, 1.0)).all())
@@ -224,12 +224,17 @@ def _auc(y: Floats, mean: Floats) -> float:
 
 
 def choose(family: str, Z: Floats, design: Design) -> tuple[Fit, pl.DataFrame]:
-    """Fit the family asked for, or the one that the outcome asks for.
+    """Fit the given family, or choose one that suits the outcome.
 
     "auto": yes/no outcomes are logistic, whole numbers from zero counts, positive amounts gamma.
-    "counts": Poisson, unless the variance outgrows the mean (then negative binomial), with extra
-    zeros where the fit leaves too few, the likelihood rises with a share of extra zeros, and the
-    zero-inflated fit is clearly better (BIC).
+    Amounts in whole pounds are whole numbers too, so "auto" treats them as counts.
+
+    "counts" starts with Poisson. If the test of overdispersion is significant, the negative
+    binomial replaces it whatever its BIC: the test has already decided, and for alpha near 0 the
+    two families agree. A zero-inflated fit must meet three conditions: the observed
+    zeros exceed those that the same family without extra zeros expects, the likelihood rises with a
+    share of extra zeros, and BIC is clearly lower. So the Poisson's zeros are tested for the
+    zero-inflated Poisson, and the negative binomial's for the zero-inflated negative binomial.
 
     Returns
     -------
@@ -315,7 +320,7 @@ def _dispersion_row(alpha: float, t: float, p: float) -> Row:
 
 
 def _zeros(fit: Fit, design: Design, mean: Floats) -> tuple[Row, float]:
-    """Compare the zeros with those that the fit expects; z by the independence of rows."""
+    """Compare observed zeros with those that the fit expects; z assumes independent rows."""
     p = probability(fit, mean, 0)
     observed, expected = float((design.y == 0).sum()), float(p.sum())
     z = (observed - expected) / float(np.sqrt((p * (1 - p)).sum()) + 1e-12)

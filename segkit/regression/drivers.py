@@ -41,7 +41,7 @@ def effects_of(fit: Fit, design: Design, vif: pl.DataFrame, level: float) -> pl.
     p = 2 * (stats.norm.sf(score) if normal else stats.t.sf(score, fit.dof))
     low, high = beta - reach * error, beta + reach * error
     per_unit = np.array([term.kind in ("yes or no", "level") for term in design.terms])
-    factor = np.where(per_unit, 1 / sd, 1.0)  # a yes, or a level, is told whole
+    factor = np.where(per_unit, 1 / sd, 1.0)  # a yes or a level is reported per unit
     frame = pl.DataFrame(
         {
             "term": design.names,
@@ -114,7 +114,7 @@ def _share(value: float) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drivers(Result):
-    """A regression of behaviour on what may drive it.
+    """Regression of customer behaviour on possible drivers.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Drivers(Result):
     intercept : float
         Log (odds) of the mean outcome where every column is zero.
     extra : dict of str to float
-        alpha, share_of_zeros, scale: what the family has beside its effects.
+        Further parameters of the family: alpha, share_of_zeros, scale.
     errors : str
         How standard errors were found.
     condition_number : float
@@ -315,7 +315,8 @@ def fit_drivers(
         commonest level.
     family : str
         "auto", "counts", or one of poisson, negative binomial, zero-inflated poisson, zero-inflated
-        negative binomial, gamma, log-linear, logistic.
+        negative binomial, gamma, log-linear, logistic. "auto" chooses by the outcome's values:
+        spend in whole pounds counts as counts, so name "gamma" or "log-linear" for it.
     log : collection of str
         Columns that enter as log(1 + x).
     baselines : mapping of str to str, optional
@@ -330,7 +331,7 @@ def fit_drivers(
     randomised : sequence of str
         Predictors that were assigned at random: their effects may be read as causes.
     folds : int
-        Parts for the fit on held-out rows; 0 does without.
+        Folds of the cross-validation; 0 for none.
     level : float
     seed : int or numpy Generator
         Of folds and of residuals' random points.

@@ -89,7 +89,7 @@ def leverages(X: Floats, weights: Floats) -> Floats:
 
 
 def separating(X: Floats, y: Floats, *, binary: bool) -> list[int]:
-    """Return the columns of a direction along which the likelihood never stops growing.
+    """Return the columns that cause separation: the likelihood then has no maximum.
 
     A linear programme looks for a direction that never contradicts the outcome and agrees with it
     somewhere (Konis 2007, thesis, Oxford; for counts: Correia, Guimarães & Zylkin 2021, "zeros
@@ -146,7 +146,7 @@ def check_separation(X: Floats, y: Floats, names: Sequence[str], *, binary: bool
     places = separating(X, y, binary=binary)
     if not places:
         return
-    for k in list(places):  # name no more than it takes
+    for k in list(places):  # reduce to the fewest columns that separate
         fewer = [j for j in places if j != k]
         if fewer and separating(X[:, fewer], y, binary=binary):
             places = fewer

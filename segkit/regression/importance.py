@@ -160,7 +160,7 @@ def draw_orders(p: int, n: int, random: np.random.Generator) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Importance(Result):
-    """How explained variance is shared out among the predictors.
+    """Relative importance: shares of the explained variance by predictor.
 
     Attributes
     ----------

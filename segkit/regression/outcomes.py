@@ -39,7 +39,7 @@ LABELS = {
     "emails_opened": "e-mails opened",
     "emails_sent": "e-mails sent",
 }
-# What may drive behaviour, as far as a source has it; no two say the same by construction.
+# Default predictors, where a source has them; none is a function of the others by definition.
 USUAL = (
     "recency_days",
     "frequency",
@@ -59,7 +59,7 @@ _MOST_MISSING, _SKEWED = 0.2, 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DriverTable(Result):
-    """Features as of a day beside outcomes after it.
+    """Customers' features as of a cut date, with their later outcomes.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ def build_driver_table(
     customers: pl.DataFrame | None = None,
     traits: Sequence[str] = (),
 ) -> DriverTable:
-    """Set each customer's features as of a day beside the outcomes after it.
+    """Combine each customer's features as of a cut date with the outcomes after it.
 
     Parameters
     ----------

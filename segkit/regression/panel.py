@@ -74,8 +74,9 @@ def _promoted(sales: pl.LazyFrame, promotions: pl.DataFrame | str | None) -> pl.
 def find_promotions(sales: pl.LazyFrame) -> pl.Series:
     """Return the days on which far more lines than usual carry a discount.
 
-    "Far more": a share at least half as high again as that of the median day, and ten points
-    above it, within three days' moving window (so that a thin day decides nothing).
+    "Far more": in a moving window of three days the share is at least 1.5 times that of the median
+    day and at least 10 percentage points above it. The window keeps single days with few lines from
+    deciding.
     """
     shares = (
         sales.filter(pl.col("off").is_not_null())
@@ -316,10 +317,11 @@ def _price_grid(
 
 
 def _from_lines(daily: pl.DataFrame, strata: pl.DataFrame) -> pl.DataFrame:
-    """Read prices off the lines: the commonest of each period, a change dated midway.
+    """Infer prices from order lines: the most common price of each period.
 
-    Between the last line at the old price and the first at the new one nobody knows the price; to
-    date the change at the first line would lengthen the stretch without sales at the old one.
+    A price change is dated midway between the last line at the old price and the first at the new
+    one, as the price between them is unknown. Dating it at the first new line would add days
+    without sales to the old price.
     """
     usual = (
         daily.join(strata.select("day", "period"), on="day")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _MOST_STEPS, _MOST_SWEEPS = 100, 5_000
 _TOLERANCE = 1e-9
 _BINS = 10
-_SAME = 1e-9  # log prices so close are one price: rounding sets them apart
-_MANY_OFF = 0.1  # share of lines off the panel's price from which it is no price list
+_SAME = 1e-9  # log prices that differ by less are equal up to rounding
+_MANY_OFF = 0.1  # with more lines at other prices, the panel's prices are not called a list
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class FixedEffects:
         The columns freed from both sets of effects, weighted by the expected counts.
     information : ndarray, shape (columns, columns)
     used : ndarray of bool, shape (cells given,)
-        Cells that are of use: a unit or period without any count says nothing of the slopes.
+        Cells that inform the slopes; units and periods without any count do not.
     steps : int
         Newton steps.
     """
@@ -57,7 +57,7 @@ class FixedEffects:
 
 
 def absorb(columns: Floats, weights: Floats, first: Ints, second: Ints) -> Floats:
-    """Free columns from two sets of group means (weighted), by turns until nothing changes.
+    """Subtract two sets of weighted group means from columns, in turn, until they converge.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def _deviance(y: Floats, mu: Floats) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceResponse(Result):
-    """How purchase frequency moves with price.
+    """Price elasticities of purchase frequency.
 
     Attributes
     ----------
@@ -308,11 +308,14 @@ def estimate_price_response(
 
     Poisson regression of counts on the log price, with an effect of each product (in each
     segment) and of each period's ordinary and promotion days (by category, where known), the days
-    on sale as exposure. Errors are clustered by product, at which prices change. Customers'
-    effects, even one of each customer in each period, need no estimate: all customers of a segment
-    face the same prices, so these effects cancel from the comparison between products, and the
-    sums over customers hold all that the data say about the elasticity (multinomial factorisation
-    of the Poisson likelihood; compare Hausman, Hall & Griliches 1984, Econometrica 52).
+    on sale as exposure. Errors are clustered by product, as prices change by product.
+
+    The model may also contain an effect of each customer in each period; it need not be estimated.
+    Given a customer's total in a period, Poisson counts by product are multinomial, and the
+    customer's effect cancels from the multinomial shares. All customers of a segment face the same
+    prices, so their shares are equal, and the sums over customers are sufficient for the
+    elasticity. This is the Poisson-multinomial equivalence (Palmgren 1981, Biometrika 68; Baker
+    1994, The Statistician 43; compare Hausman, Hall & Griliches 1984, Econometrica 52).
 
     Parameters
     ----------
@@ -404,7 +407,7 @@ class _Fitted:
 
     @property
     def influence(self) -> Floats:
-        """Each product's pull on the slope, with the correction for few clusters."""
+        """Each product's influence on the slope, with the correction for few clusters."""
         return np.asarray(_correction(self.scores) * self.scores / self.model.information[0, 0])
 
 
@@ -455,7 +458,7 @@ def _row(name: str, fitted: _Fitted, cells: pl.DataFrame, level: float) -> dict[
 
 
 def _differ(fits: list[_Fitted]) -> tuple[float, float]:
-    """Test that all slopes are one; products are shared, so the errors go together."""
+    """Test that all slopes are equal; products are shared, so the errors are correlated."""
     from scipy.stats import chi2
 
     width = max(len(fit.scores) for fit in fits)
@@ -471,8 +474,8 @@ def _differ(fits: list[_Fitted]) -> tuple[float, float]:
 def _curve(fit: _Fitted) -> pl.DataFrame:
     """Bundle cells by their price relative to the usual one; compare observed and expected.
 
-    Cells at one relative price (a third of them: no price of their category moved) stay together:
-    what sets them apart is rounding, on which no bundle may depend.
+    Cells with equal relative prices stay in one group, as they differ by rounding only. (About a
+    third of cells are equal: no price of their category changed.)
     """
     from scipy.stats import chi2
 
