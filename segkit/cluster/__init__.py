@@ -1,6 +1,6 @@
 """Segmentation of customers: clustering, number of segments, stability, structure, models.
 
-Nothing is imported until it is asked for: scikit-learn loads with the first estimator.
+Submodules are imported on first use, so scikit-learn loads with the first estimator.
 """
 
 from __future__ import annotations

@@ -68,9 +68,10 @@ def jaccard(table: Ints) -> Floats:
 
 
 def prediction_strength(table: Ints) -> float:
-    """Return the prediction strength: how well others' centres predict who belongs together.
+    """Return the prediction strength: how well another sample's centres reproduce the segments.
 
-    The worst segment's share of pairs that the other customers' centres put together as well:
+    For each segment, the share of its customer pairs that the other sample's centres also put
+    together; the smallest of these shares:
     Tibshirani and Walther (2005), "Cluster validation by prediction strength", their ps(k).
 
     Parameters
@@ -81,7 +82,7 @@ def prediction_strength(table: Ints) -> float:
     Returns
     -------
     float
-        From 0 to 1; segments of one customer have no pairs and are left out (1 if no other is).
+        From 0 to 1. Segments of one customer have no pairs and are ignored; 1 if all are such.
 
     Examples
     --------
@@ -98,8 +99,8 @@ def prediction_strength(table: Ints) -> float:
 def matched(table: Ints) -> Ints:
     """Match each segment with the earlier one that it continues.
 
-    One to one, so that as many customers as possible stay in the segment of their number
-    (Hungarian assignment); where that leaves a choice, segments of like size are paired.
+    The matching is one to one and keeps as many customers as possible in their earlier segment
+    (Hungarian assignment). In a tie, segments of similar size are paired.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def matched(table: Ints) -> Ints:
     from scipy.optimize import linear_sum_assignment
 
     sizes = np.abs(table.sum(axis=1)[:, None] - table.sum(axis=0))
-    # All size terms together stay below one customer, so they only break ties.
+    # All size terms together sum to less than one customer, so they only break ties.
     gain = table + (1 - sizes / (table.sum() + 1)) / (min(table.shape) + 1)
     rows, columns = linear_sum_assignment(gain, maximize=True)
     owner = np.full(table.shape[1], -1, dtype=np.int64)
@@ -128,9 +129,9 @@ def matched(table: Ints) -> Ints:
 
 
 def aligned(reference: Ints, codes: Ints) -> Ints:
-    """Renumber a segmentation so that its segments keep the numbers of those they continue.
+    """Renumber a segmentation so that each segment keeps the number of the one it continues.
 
-    Segments that continue none get the next free numbers, the largest first.
+    Segments that continue none get the next free numbers, the largest segment first.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def aligned(reference: Ints, codes: Ints) -> Ints:
 
 
 def by_size(codes: Ints) -> Ints:
-    """Renumber a segmentation by falling size, equal sizes by first appearance.
+    """Renumber a segmentation by decreasing size; equal sizes by first appearance.
 
     Examples
     --------
@@ -163,8 +164,8 @@ def by_size(codes: Ints) -> Ints:
 def across(table: Ints) -> Floats:
     """Return each segment's stability across solutions (SLSa), from 0 to 1.
 
-    Segment-level stability across solutions: one less the entropy of their origin, divided by the
-    logarithm of the number of segments before. 1: all from one segment; 0: evenly from all.
+    One minus the entropy of the segment's origin over the earlier segments, divided by the
+    logarithm of their number. 1: all customers come from one segment; 0: evenly from all.
     Dolnicar and Leisch (2017), "Using segment level stability to select target segments in
     data-driven market segmentation studies".
 

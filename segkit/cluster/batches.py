@@ -59,7 +59,7 @@ class BatchSegmentation(Result):
 
     @property
     def text(self) -> str:
-        """How many were assigned by a model of how many."""
+        """Number of customers assigned, and number that the model was fitted on."""
         return (
             f"{number(self.rows)} customers assigned to {number(len(self.model.segments))} "
             f"segments by a model of a random sample of {number(self.sample)}; "
@@ -133,7 +133,7 @@ def _batches(lazy: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]
 
 
 def _sample(batches: Iterator[pl.DataFrame], size: int, seed: int) -> pl.DataFrame:
-    """Keep the customers of the smallest hashes seen so far."""
+    """Keep the customers with the smallest hashes seen so far."""
     chosen: pl.DataFrame | None = None
     for batch in batches:
         keyed = batch.with_columns(_key=_id_hash(batch.get_column("customer_id"), seed))

@@ -1,4 +1,4 @@
-"""Choice of the number of segments: criteria vote, dissent is shown, the analyst decides."""
+"""Choice of the number of segments: each criterion votes, and the analyst decides."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ _WEAK = 0.26  # Kaufman and Rousseeuw (1990): below it, no substantial structure
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KChoice(Result):
-    """How many segments to make, by every criterion asked, and why.
+    """Recommended number of segments, the votes of all criteria, and the reason.
 
     Attributes
     ----------
     k : int
-        The number of segments in force: the recommended one, or the analyst's.
+        The number of segments used: the recommended one, or the analyst's.
     recommended : int
-        The number that the votes give, at least 2.
+        The number with most votes, at least 2.
     reason : str
-        Why, in words, with the dissent.
+        Why, in words, with the criteria that disagree.
     table : polars.DataFrame
         One row per k: ``k``, ``within_ss`` (squared units of the data), ``smallest`` (customers in
-        the smallest segment), ``smallest_share``, then a column a criterion and, where it has
-        one, its standard error ``…_se``. A row k = 1 stands there if a criterion judges it.
+        the smallest segment), ``smallest_share``, then one column per criterion and, if it has
+        one, its standard error ``…_se``. Row k = 1 is present if a criterion evaluates it.
     votes : polars.DataFrame
         One row per criterion, in order of trust: ``criterion``, ``label``, ``k`` voted for (1: no
         groups; null: no value), ``value`` there, ``rule``.
     method : str
         "ward" or "kmeans".
     n, rows : int
-        Customers handed in, and those that the table rests on.
+        Customers in the input, and customers that the table is based on.
     n_boot, n_starts, seed : int
-        Resamples of the criteria that resample, starts of k-means, seed.
+        Number of resamples, starts of k-means, seed.
     chosen_by : str
         "votes" or "analyst".
     notes : tuple of str
@@ -79,19 +79,19 @@ class KChoice(Result):
 
     @property
     def text(self) -> str:
-        """Say how many segments, who voted for them and who did not."""
+        """Number of segments, the criteria that vote for it and those that do not."""
         start = self.reason
         if self.chosen_by == "analyst":
             start = f"{start} Recommended by the votes: {self.recommended}."
         return " ".join([start, *(f"{note}." for note in self.notes)])
 
     def choose(self, k: int, *, why: str = "") -> KChoice:
-        """Put the analyst's own number of segments in force; the votes stay on record.
+        """Use the analyst's own number of segments; the votes are kept.
 
         Parameters
         ----------
         k : int
-            One of the numbers in the table; 0 leaves the criteria's own in force.
+            One of the numbers in the table; 0 changes nothing.
         why : str
             The analyst's reason, kept with the result.
 
@@ -149,10 +149,10 @@ def choose_k(
 ) -> KChoice:
     """Recommend a number of segments: each criterion votes once.
 
-    The k with most votes is recommended. In a tie the largest k of the range gives way, for its
-    votes may only mean that the range ends there; then the criterion decides that stands first in
-    the order of trust: stability, prediction strength, gap, silhouette, Davies-Bouldin,
-    Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are told and do not count towards a k.
+    The k with most votes is recommended. In a tie, the largest k of the range is dropped, because
+    votes for it may only mean that the range is too short. Then the most trusted criterion decides,
+    in this order: stability, prediction strength, gap, silhouette, Davies-Bouldin,
+    Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are reported but do not count.
 
     Parameters
     ----------
@@ -162,10 +162,10 @@ def choose_k(
         Numbers of segments compared, each at least 2; those not below the number of distinct
         rows are left out, and a note says so.
     method : {"ward", "kmeans"}
-        Ward's tree is grown once and cut for every k.
+        Ward's tree is built once and cut for every k.
     linkage : array-like of shape (n - 1, 4), optional
-        Ward's tree of these very rows in scipy's format, if it is there already; then all rows
-        are used.
+        Ward's tree of exactly these rows in scipy's format, if already computed; then all
+        rows are used.
     criteria : sequence of str
         Of those that resample, "stability", "prediction_strength" and "gap", and the quick ones:
         "silhouette", "davies_bouldin", "calinski_harabasz", "bic", "squared_silhouette"; by
@@ -177,10 +177,10 @@ def choose_k(
     n_starts : int
         Starts of k-means.
     max_rows : int
-        Of more rows a random sample of this size is used, the same for any order of rows.
+        With more rows than this, a random sample of this size, independent of row order, is used.
     settle_steps : int
-        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
-        judges the literal cuts of the tree.
+        Maximum number of Lloyd's steps after the cut of Ward's tree, as in `cluster_customers`;
+        0 evaluates the tree's own groups.
 
     Returns
     -------

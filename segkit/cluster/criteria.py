@@ -45,7 +45,7 @@ class Criterion:
     Attributes
     ----------
     name, label : str
-        Column in the table, and the words for a reader.
+        Column in the table, and the name shown to the reader.
     rule : str
         How it votes: "highest", "lowest", "first_gap" (Tibshirani et al. 2001), "last_above"
         (Tibshirani and Walther 2005), "last_near_best".
@@ -59,8 +59,8 @@ class Criterion:
     words: str
 
 
-# In order of trust: where votes tie, the criterion named first decides. Whether segments come out
-# again stands first, for that is what makes them worth acting on.
+# In order of trust: in a tie the criterion named first decides. Stability comes first, because only
+# reproducible segments are worth acting on.
 CRITERIA = {
     c.name: c
     for c in (
@@ -179,7 +179,7 @@ def gap_statistic(
 ) -> pl.DataFrame:
     """Compute the gap statistic: how much tighter segments are than in data without groups.
 
-    Gap(k) = mean over references of log W*_k, less log W_k, W being the within sum of squares;
+    Gap(k) = mean over references of log W*_k minus log W_k, where W is the within sum of squares;
     its standard error is sd √(1 + 1/B). References are uniform over a box along the principal
     axes: Tibshirani, Walther and Hastie (2001), "Estimating the number of clusters in a data set
     via the gap statistic", with choice (b) of the reference.
@@ -249,12 +249,12 @@ def measure(
     n_starts: int,
     settle_steps: int = 0,
 ) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
-    """Measure every criterion asked for over every segmentation.
+    """Compute every requested criterion for every segmentation.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        In an order that does not depend on how the rows came in.
+        Rows in an order that does not depend on the input order.
     segmentations : mapping of int to ndarray of shape (n,)
         The segmentation for each k.
     names : sequence of str
@@ -267,9 +267,9 @@ def measure(
     table : polars.DataFrame
         One row per k.
     refits : SharedRefits
-        Those that stability and prediction strength rest on, if they were asked for.
+        Refits used by stability and prediction strength, if these were requested.
     notes : list of str
-        Samples drawn on the way.
+        Samples that were drawn.
 
     Examples
     --------
@@ -330,7 +330,7 @@ def measure(
 
 
 def _strength(refits: SharedRefits) -> pl.DataFrame:
-    """Return the prediction strength over k; one group predicts itself perfectly."""
+    """Return the prediction strength over k; for k = 1 it is 1 by definition."""
     ks = refits.plan.ks
     strengths = [np.array([half.strength[k] for half in refits.halves]) for k in ks]
     return pl.DataFrame(

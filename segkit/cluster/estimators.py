@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ward(ClusterMixin, BaseEstimator):  # type: ignore[misc]
-    """Exact Ward clustering in memory that grows with n, not n².
+    """Exact Ward clustering; memory grows with n, not n².
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Ward(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     labels_ : array (n,)
-        The literal cut of the tree: groups numbered by falling weight, then by centre.
+        Groups of the cut tree, without Lloyd's steps, by decreasing weight, then by centre.
     linkage_ : array (n - 1, 4)
         The full tree in scipy's linkage format, over the rows of positive weight.
     cluster_centers_ : array (n_clusters, d)

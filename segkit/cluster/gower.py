@@ -36,18 +36,18 @@ MOST_SWAPS = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Customers in comparable pieces.
+    """Customers' values as arrays, one array per kind of column.
 
     Attributes
     ----------
     numbers : array (n, p)
         Numeric and ordinal columns; NaN where missing.
     codes : array (n, q)
-        Categorical columns: place among the levels of the fit, -1 missing, -2 unseen then.
+        Categorical columns: index among the levels of the fit; -1 missing, -2 not seen at the fit.
     marks : array (n, r)
         Asymmetric yes/no columns: 1, 0 or NaN.
     unseen : array (n,)
-        Categorical and ordinal values of a row that were not there at the fit.
+        Number of categorical and ordinal values of each row that did not occur at the fit.
     """
 
     numbers: Floats
@@ -62,18 +62,18 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """How columns of each kind are read; learnt once, kept in the model.
+    """Encoding of the columns of each kind; learnt once, kept in the model.
 
     Attributes
     ----------
     transform : Transform or None
-        Shapes of the numeric columns (logs and the like) before they are compared.
+        Transform of the numeric columns (logarithms and the like) before they are compared.
     stand_in : dict of str to float
-        A value put in where a number is missing, so that the transform runs; then taken out.
+        Value inserted for a missing number so that the transform runs; removed afterwards.
     ordinal, categorical : dict of str to tuple of str
         Column to its levels: in rank order, and sorted.
     asymmetric : tuple of str
-        Yes/no columns in which two noes say nothing.
+        Yes/no columns in which a shared "no" carries no information.
     origin, unit : tuple of float
         Of each numeric and ordinal column: subtracted, then divided by.
     """
@@ -87,7 +87,7 @@ class Space:
     unit: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Check what the rows are read by.
+        """Check that columns are named once and their scaling is complete.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Space:
         return (*self.numeric, *self.ordinal, *self.categorical, *self.asymmetric)
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
-        """Read a frame's rows, each by itself.
+        """Encode a frame's rows; each row's result is independent of the others.
 
         A category not seen at the fit differs from every one that was; an ordinal level not
         seen has no place in the order and counts as missing. Both are counted in ``unseen``.
@@ -158,7 +158,7 @@ class Space:
         )
 
     def find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Say, row by row, which number cannot be read; null where all can (missing ones can)."""
+        """Return for each row which number cannot be read; null if all can (missing ones can)."""
         if self.transform is None:
             return pl.Series("reason", [None] * frame.height, dtype=pl.String)
         require_columns(frame.columns, self.features, "the customer table")
@@ -275,7 +275,7 @@ def learn_space(
 
 
 def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
-    """Fit a transform whose columns may have gaps (its median there); constants are an error."""
+    """Fit a transform whose columns have gaps (filled by the median); constants are an error."""
     gaps = [name for name in transform.names if np.isnan(numbers(table, name)).all()]
     if gaps:
         raise DataError(f"no customer has a value of {', '.join(gaps)}")
@@ -327,16 +327,16 @@ def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
 def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
     """Return Gower's distance of each customer of the first set to each of the second, 0 to 1.
 
-    The mean over the columns that both have of: for numbers and ranks the difference over the
-    range at the fit (at most 1), for categories 0 if equal and else 1, for asymmetric marks 0 if
-    both yes, 1 if one, and no account of two noes: Gower (1971), "A general coefficient of
-    similarity and some of its properties", Biometrics 27; ranks as in Kaufman and Rousseeuw
-    (1990), section 2.6. A pair with no column in common is at 1, one with noes alone at 0.
-    Elementwise, so that a pair has the same value in every company.
+    The mean over the columns known for both customers of: for numbers and ranks, the difference
+    over the range at the fit (at most 1); for categories, 0 if equal and else 1; for asymmetric
+    marks, 0 if both are yes, 1 if one is, and ignored if both are no: Gower (1971), "A general
+    coefficient of similarity and some of its properties", Biometrics 27; ranks as in Kaufman and
+    Rousseeuw (1990), section 2.6. A pair with no column in common has distance 1, one with only
+    noes 0. Computed elementwise, so a pair's value does not depend on the other rows.
 
-    A column that one of two lacks is left out of their distance. Who lacks the columns in which
-    customers differ most is then near to everybody, and would stand for all. To search for
-    medoids, ``expected`` counts such a column at the mean of the pairs that have it.
+    A column that is missing for one of two customers is left out of their distance. Customers who
+    lack the columns that differ most are then near to everybody and would be chosen as medoids.
+    To search for medoids, ``expected`` counts such a column at the mean of the pairs that have it.
 
     Parameters
     ----------
@@ -379,16 +379,16 @@ def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Medoids:
-    """Medoids and whose they are.
+    """Medoids and the group of each row.
 
     Attributes
     ----------
     rows : array (k,)
-        Rows that stand for their groups.
+        Rows that are the medoids of their groups.
     groups : array (n,)
-        Place of each row's nearest medoid.
+        Index of each row's nearest medoid.
     build_cost, cost : float
-        Mean distance to the nearest medoid after the first choice and at the end.
+        Mean distance to the nearest medoid after the BUILD step and at the end.
     swaps : int
     """
 
@@ -462,7 +462,7 @@ def _best_swap(distances: Floats, rows: Ints) -> tuple[float, int, int]:
     own, first = order[:, 0], to[here, order[:, 0]]
     second = to[here, order[:, 1]] if len(rows) > 1 else np.full(len(to), np.inf)
     gained = np.maximum(first[:, None] - distances, 0.0)
-    # Whoever loses its medoid goes to the second nearest or to the newcomer, whichever is nearer.
+    # A row that loses its medoid goes to its second nearest or the new medoid, whichever is nearer.
     if len(rows) == 1:
         falls = (first[:, None] - distances).sum(axis=0)[None]
     else:

@@ -17,14 +17,14 @@ from segkit.stats.threads import single_thread
 
 BLOCK = 4096
 SHIFTED_ROWS = 50_000
-SETTLE_STEPS = 100  # Lloyd's steps after Ward's cut, unless asked otherwise
+SETTLE_STEPS = 100  # default maximum of Lloyd's steps after the cut of Ward's tree
 
 
-# Shift of the centres, in variances of the columns, at which Lloyd's steps end: of starts on a
-# sample, of the run on all rows after them, and where all rows are in every start.
+# Lloyd's steps stop when the centres move less than this (in variances of the columns): NEAR in the
+# starts on a sample, ENOUGH in the run on all rows after them, FINE if every start uses all rows.
 NEAR, ENOUGH, FINE = 1e-3, 1e-4, 1e-6
-# The best starts of the sample go on with this many times its rows before one is chosen: on the
-# sample alone, optima that differ by a thousandth cannot be told apart.
+# The best FINALISTS starts continue on WIDER times as many rows before one is chosen: on the sample
+# alone, optima that differ by a thousandth cannot be distinguished.
 FINALISTS, WIDER = 3, 5
 
 
@@ -86,7 +86,7 @@ def nearest_centre(X: Floats, centres: Floats) -> Ints:
 
 
 def _nearest(X: Floats, rows: Floats, lengths: Floats, centres: Floats, middle: Floats) -> Ints:
-    """Decide for rows less ``middle``, whose squared lengths are known."""
+    """Find the nearest centre of rows less ``middle``, given their squared ``lengths``."""
     moved = centres - middle
     squares = np.einsum("ij,ij->i", moved, moved)
     value = (-2.0 * moved) @ rows.T + squares[:, None]
@@ -120,7 +120,7 @@ def centres_of(
 
 
 def order_groups(X: Floats, labels: Ints, weights: Floats | None = None) -> Ints:
-    """Renumber groups by falling weight, then by centre, so that row order changes nothing.
+    """Renumber groups by decreasing weight, then by centre, so row order changes nothing.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def within_ss(X: Floats, labels: Ints, weights: Floats | None = None) -> float:
 def settle(
     X: Floats, centres: Floats, *, steps: int, weights: Floats | None = None
 ) -> tuple[Floats, int]:
-    """Move centres to the means of the rows nearest to them, until nobody changes any more.
+    """Move centres to the means of the rows nearest to them, until no row changes its group.
 
     Lloyd (1982), "Least squares quantization in PCM". A centre that loses all its rows stays.
 
@@ -161,7 +161,7 @@ def settle(
     centres : array (k, d)
         Where to start.
     steps : int
-        Most steps to take; 0 leaves the centres as they are.
+        Maximum number of steps; 0 leaves the centres as they are.
     weights : array (n,), optional
         How much each row counts.
 
@@ -236,7 +236,7 @@ class KMeansFit(Result):
 
     @property
     def text(self) -> str:
-        """The share of the variation between the groups, and the search behind it."""
+        """Share of variation between groups, and how the solution was found."""
         between = 1 - self.within_ss / self.total_ss if self.total_ss else float("nan")
         rows = self.labels.shape[0]
         where = "all rows" if self.sample == rows else f"a sample of {number(self.sample)} rows"

@@ -21,10 +21,10 @@ from segkit.stats.threads import single_thread
 ANSWERS = {"yes": 1.0, "y": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "n": 0.0, "false": 0.0, "0": 0.0}
 
 
-EDGE = 1e-9  # probabilities stay so far from 0 and 1, that logarithms exist
+EDGE = 1e-9  # probabilities keep this distance from 0 and 1, so that logarithms are finite
 TOLERANCE = 1e-9  # of the log-likelihood, relative
 MOST_STEPS = 5_000
-SAME = 1e-3  # log-likelihoods nearer than this are one optimum
+SAME = 1e-3  # log-likelihoods closer than this count as the same optimum
 
 
 def read_answers(frame: pl.DataFrame, items: Sequence[str]) -> Floats:
@@ -80,7 +80,7 @@ def read_answers(frame: pl.DataFrame, items: Sequence[str]) -> Floats:
 def answer_deviances(answers: Floats, weights: Floats, yes: Floats) -> Floats:
     """Return -2 log(weight x probability of the answers) of every row under every class.
 
-    A missing answer says nothing. Elementwise, so that a row has the same bits in any company.
+    Missing answers are ignored. Computed elementwise: a row's value does not depend on other rows.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ class LatentClass:
     ----------
     id, name : str
     size : int
-        Customers whose most probable class it was at the fit.
+        Customers whose most probable class this was at the fit.
     weight : float
         Its share of the mixture.
     yes : dict of str to float
         Item to the probability of a yes.
     reach : float
-        Distance beyond which a customer is unlike any.
+        Distance beyond which a customer counts as unlike any segment.
     """
 
     id: str
@@ -130,7 +130,7 @@ class LatentClass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatentModel(ProbabilityScorer):
-    """What is needed to say how probable each latent class is for a customer's answers.
+    """Model that gives the probability of each latent class for a customer's answers.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class LatentModel(ProbabilityScorer):
         return self.items
 
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Leave nobody out: a missing answer says nothing.
+        """Return no reason for any row: missing answers are allowed.
 
         Without any answer the largest class is the most probable.
         """
@@ -236,7 +236,7 @@ class ClassFit:
     yes : array (k, items)
     log_likelihood : float
     reached : int
-        Starts that came to it.
+        Number of starts that reached this optimum.
     """
 
     weights: Floats
@@ -332,20 +332,20 @@ def cluster_latent(
     words: Mapping[str, tuple[str, str]] | None = None,
     seed: int = 0,
 ) -> Segmentation:
-    """Divide respondents by their yes/no answers, with each one's probability of each class.
+    """Segment respondents by their yes/no answers, with each one's probability of each class.
 
     Parameters
     ----------
     frame : polars or pandas DataFrame
         One row per customer: ``customer_id`` and the items, as yes/no, true/false or 1/0.
     items : sequence of str
-        An item to which everyone gives one answer tells nothing apart and is left out, with a
+        An item to which everyone gives the same answer is uninformative and is left out, with a
         note. Missing answers are left out of the likelihood.
     k : int, optional
         Number of classes; by default that of the lowest BIC among two and more of ``k_range``.
     k_range : sequence of int
     starts : int
-        Random starts of each, of which the likeliest is kept.
+        Random starts for each k; the one with the highest likelihood is kept.
     words : mapping, optional
         Item to the words for classes that say yes often and seldom.
     seed : int
@@ -354,8 +354,8 @@ def cluster_latent(
     -------
     Segmentation
         With ``posterior``; ``compared`` holds k, bic, log_likelihood, parameters, reached (starts
-        that came to the best), admitted (no more parameters than the patterns of answers can
-        tell, and no class without customers), chosen.
+        that reached the best optimum), admitted (no more parameters than the answer patterns can
+        identify, and no class without customers), chosen.
 
     Raises
     ------
@@ -410,7 +410,7 @@ def cluster_latent(
 
 
 def _telling(answers: Floats, items: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the items into those with both answers and the others."""
+    """Separate the items with both answers from the others."""
     varies = [bool({0.0, 1.0} <= set(column[~np.isnan(column)])) for column in answers.T]
     used = [item for item, tells in zip(items, varies, strict=True) if tells]
     if not used:

@@ -1,4 +1,4 @@
-"""Input of every clustering: rows by customer, a checked matrix, codes of labels, fair samples."""
+"""Input checks of every clustering: data matrix, label codes, samples independent of row order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Keys = NDArray[np.uint64]
 
 
 BLOCK = 16_384
-TABLE_BITS = 22
-# What tables of segments hold beside the features: one of these names would replace the other.
+TABLE_BITS = 22  # of a hash, used as index of a 4 MB look-up table that excludes most rows at once
+# Columns of segment tables beside the features: a feature of the same name would overwrite one.
 RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "reach", "weight")
 
 
@@ -72,7 +72,7 @@ def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:
 
 
 def as_codes(labels: ArrayLike, n: int) -> tuple[Ints, list[Any]]:
-    """Code the labels 0, 1, … in sorted order; numbers that nobody bears are dropped.
+    """Code the labels 0, 1, … in sorted order; unused numbers are dropped.
 
     Returns
     -------
@@ -116,10 +116,10 @@ def as_segmentation(X: Any, labels: ArrayLike) -> tuple[Floats, Ints, int]:
 
 
 def fair_order(X: Floats, seed: int) -> Ints:
-    """Give a random order of the rows that does not depend on the order they came in.
+    """Return a random order of the rows that does not depend on their input order.
 
     Each row is hashed from its own values and the seed, and rows are sorted by their hash; copies
-    of one row are told apart by a second hash of their running number. The first m rows of the
+    of one row get different hashes from their running number. The first m rows of the
     order are thus a simple random sample that is the same for a shuffled table.
 
     Parameters
@@ -166,7 +166,7 @@ def distinct_rows(X: Floats, enough: int) -> int:
 
 
 def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
-    """Check the numbers of segments asked for; those that the data cannot fill are left out.
+    """Check the requested numbers of segments; drop those above the number of distinct rows.
 
     Returns
     -------
@@ -306,7 +306,7 @@ def _rows_with(keys: Keys, chosen: Keys) -> Ints:
 
 
 def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Return `customer_rows` of what segments are made of.
+    """Return `customer_rows` for the clustering features.
 
     Raises
     ------

@@ -50,7 +50,7 @@ ROWS = 2_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodComparison(Result):
-    """The same customers in the same number of segments by several methods.
+    """Segmentations of the same customers by several methods, with the same number of segments.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class MethodComparison(Result):
     agreement : polars.DataFrame
         One row per pair, both ways and with itself: first, second, adjusted_rand.
     sizes : polars.DataFrame
-        method, segment (numbered alike: a number continues the first method's), customers, share.
+        method, segment (numbers matched to the first method's segments), customers, share.
     assignments : polars.DataFrame
         customer_id and one column a method: the segment's number.
     k : int
@@ -92,7 +92,7 @@ class MethodComparison(Result):
 
     @property
     def text(self) -> str:
-        """Whether the segments hang on the method, and which segmentation reproduces best."""
+        """Whether the segments depend on the method, and which segmentation reproduces best."""
         n = self.assignments.height
         parts = [
             (
@@ -130,7 +130,7 @@ class MethodComparison(Result):
         return " ".join(parts)
 
     def plot(self) -> Figure:
-        """Draw how far each pair of methods agrees."""
+        """Draw how well each pair of methods agrees."""
         from segkit.plot import heatmap
 
         return heatmap(
@@ -155,19 +155,19 @@ def compare_methods(
     rows: int = ROWS,
     seed: int = 0,
 ) -> MethodComparison:
-    """Cluster the same customers by several methods and set the segmentations side by side.
+    """Cluster the same customers by several methods and compare the segmentations.
 
-    Of more than ``rows`` customers a random sample of that size is drawn, the same for every
-    method: each is fitted to it, judged on it and refitted to resamples of it. Everyone else goes
-    to a segment by the model that the method gave.
+    If there are more than ``rows`` customers, a random sample of that size is drawn, the same for
+    every method: each is fitted to it, evaluated on it and refitted to resamples of it. All other
+    customers are assigned to a segment by the method's model.
 
     Parameters
     ----------
     frame : polars or pandas DataFrame
         One row per customer: ``customer_id`` and the columns.
     features : sequence of str
-        Numeric columns; every method uses them, in the same transform (mixed methods divide
-        them by their range, or standardise them, besides).
+        Numeric columns; every method uses them, in the same transform (the methods for mixed
+        columns also divide them by their range, or standardise them).
     k : int
         Number of segments, the same for all.
     categorical, ordinal, asymmetric
@@ -224,7 +224,7 @@ def compare_methods(
     codes: dict[str, Ints] = {}
     measured: list[dict[str, Any]] = []
     failed: DataError | None = None
-    importlib.import_module("sklearn.mixture")  # takes seconds once, and is no method's time
+    importlib.import_module("sklearn.mixture")  # takes seconds once; counts for no method
     for method in chosen:
         fit = _fitter(method, list(fitted.names), fitted, kinds, k, seed)
         start = time.perf_counter()
@@ -286,7 +286,7 @@ def _fitter(
     seed: int,
     earlier: Any = None,
 ) -> Fit:
-    """Return the method as a function of a table; a refit keeps what the first fit settled on."""
+    """Return the method as a function of a table; a refit keeps the settings of the first fit."""
     options: dict[str, Any] = {"features": features, "k": k, "transform": transform, "seed": seed}
     if method in MIXED:
         way = cast("Way", method)
@@ -349,7 +349,7 @@ def _refitted(
         rands.append(adjusted_rand(cells))
     if not jaccards:
         return {"jaccard": None, "jaccard_least": None, "rand": None, "refits": 0}
-    # A small segment may miss a resample altogether; a smaller one is not judged.
+    # A small segment may be absent from a resample; one below the minimum size is not evaluated.
     table = np.array(jaccards)
     judged = ~np.isnan(table).all(axis=0) & (np.bincount(codes, minlength=k) >= LEAST_SEGMENT)
     means = np.nanmean(table[:, judged], axis=0)

@@ -45,11 +45,10 @@ class Example:
     centre : dict
         Column to value: the medoid's own, or the prototype's (means turned back into original
         units, the most frequent category).
-    numbers, codes, marks : tuple
-        The same as it is compared: `segkit.cluster.gower.Encoded`, None where missing. A
-        prototype's marks stand among the codes.
+    The same as encoded by `segkit.cluster.gower.Encoded`, None if missing. A prototype's
+    marks are among the codes.
     reach : float
-        Distance beyond which a customer is unlike any.
+        Distance beyond which a customer counts as unlike any segment.
     """
 
     id: str
@@ -70,8 +69,9 @@ def distances_to(
 ) -> Floats:
     """Return each row's distance to each example, shape (n, k).
 
-    Gower's, or for prototypes the root of the squared distance plus gamma times the mismatches; a
-    missing number lies at the mean of all customers there, a missing category is one of its own.
+    Gower's distance; for prototypes the root of the squared distance plus gamma times the
+    mismatches. For prototypes a missing number is set to the mean, and a missing category is its
+    own category.
     """
     if method == "prototypes":
         points, modes = _stack(examples, "numbers"), np.array([e.codes for e in examples])
@@ -95,7 +95,7 @@ def _stack(examples: tuple[Example, ...] | list[Example], what: str) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MixedModel(SegmentScorer):
-    """What is needed to assign a customer by numbers, categories, ranks and yes/no marks.
+    """Model that assigns customers by numbers, categories, ranks and yes/no marks.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class MixedModel(SegmentScorer):
         "medoids", "hierarchical" or "prototypes".
     gamma : float or None
         Weight of a mismatch, for prototypes.
-    rows, fitted_rows : int
+    Customers of the fit, and customers that the segments were computed from.
         Customers of the fit, and those that the segments were found on.
     seed : int
     version : str
@@ -171,7 +171,7 @@ class MixedModel(SegmentScorer):
         return self._scored(frame, distances).with_columns(unseen=unseen)
 
     def describe(self, one: Example) -> dict[str, Any]:
-        """Return what a segment's example is like."""
+        """Return the centre of a segment's example."""
         return one.centre
 
     @property
@@ -225,7 +225,7 @@ class MixedModel(SegmentScorer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Given:
-    """The customers, as the search for segments needs them."""
+    """Input of the search for segments: customers, encoded and compared."""
 
     table: pl.DataFrame
     space: Space
@@ -252,20 +252,22 @@ def cluster_mixed(
     starts: int = STARTS,
     seed: int = 0,
 ) -> Segmentation:
-    """Divide customers by columns of several kinds.
+    """Segment customers by columns of several kinds.
 
-    "medoids": the k customers nearest to all others by Gower's distance (PAM, exact on at most
-    ``sample`` customers). "hierarchical": average linkage by the same distance, on the same
-    sample, each branch stood for by its medoid. "prototypes": k-prototypes on all customers, with
-    a stated weight of categories against numbers. Everyone goes to the nearest medoid or
-    prototype, so that the model scores old and new customers by one rule.
+    "medoids": the k customers with the least mean distance to their segment by Gower's distance
+    (PAM, exact on at most ``sample`` customers). "hierarchical": average linkage by the same
+    distance on the same sample; each branch is represented by its medoid. "prototypes":
+    k-prototypes on all customers; ``gamma`` weighs categories against numbers. Every customer is
+    assigned to the nearest medoid or prototype, so the model scores old and new customers by the
+    same rule.
 
-    Missing values: to find medoids and branches, a column that one of two customers lacks counts
-    at its mean over all pairs (left out, as Gower's coefficient has it, the customers who lack
-    most would be near to everybody and stand for all); what a medoid itself lacks is the median or
-    the most frequent value of its segment; a customer is then compared with the medoids by the
-    columns that it has. For prototypes a missing number lies at the mean and a missing category is
-    one of its own. How far this holds: tests/studies/study_missing.py.
+    Missing values. When medoids and branches are searched, a column missing for one of two
+    customers counts at its mean over all pairs. (If it were left out, as in Gower's coefficient,
+    the customers with most missing values would be near to everybody and become medoids.) A value
+    missing for a medoid is set to the median or the most frequent value of its segment. Customers
+    are then compared with the medoids by their known columns. For prototypes a missing number is
+    set to the mean and a missing category is a category of its own. Evidence:
+    tests/studies/study_missing.py.
 
     Parameters
     ----------
@@ -277,7 +279,7 @@ def cluster_mixed(
     ordinal : mapping of str to sequence
         Column to its levels from lowest to highest.
     asymmetric : sequence of str
-        Yes/no columns in which two noes say nothing (owns a boat).
+        Yes/no columns in which a shared "no" carries no information (owns a boat).
     k : int, optional
         Number of segments; by default that of ``k_range`` with the highest mean silhouette by
         Gower's distance (Kaufman and Rousseeuw 1990, section 2.2).
@@ -289,9 +291,9 @@ def cluster_mixed(
     transform : Transform, optional
         For the numeric columns.
     sample : int
-        Customers compared pair by pair, at most; drawn from them in the order of their ids.
+        Maximum number of customers compared in pairs, sampled in the order of their ids.
     starts, seed : int
-        Of k-prototypes; the sample's seed.
+        Starts of k-prototypes; seed of the sample.
 
     Returns
     -------
@@ -392,7 +394,7 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
 
 
 def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
-    """Cut the average-linkage tree and return each branch's medoid, and whose branch is whose."""
+    """Cut the average-linkage tree; return medoids, branches, mean distance to nearest medoid."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -429,7 +431,7 @@ def _medoid(given: _Given, row: int, members: Ints) -> Example:
             lacks = np.isnan(own[place]) if values_there.dtype.kind == "f" else own[place] < 0
             if not lacks or not values_there.size:
                 continue
-            # The lower median: a value that a member has, and one of the two for marks.
+            # The lower median is a value that occurs among the members, and is 0 or 1 for marks.
             levels, counts = np.unique(values_there, return_counts=True)
             typical = names is space.number_names
             own[place] = np.sort(values_there)[(len(values_there) - 1) // 2] if typical else (

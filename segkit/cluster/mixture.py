@@ -31,7 +31,7 @@ from segkit.transform import Transform
 Shape = Literal["full", "tied", "diag", "spherical"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 MAX_ROWS = 20_000
-# Variance that every component has at least in every direction, where all customers have one.
+# Minimum variance of every component in every direction; the variance of all customers is 1.
 FLOOR = 1e-4
 SAME = 1e-6
 
@@ -44,7 +44,7 @@ class Component:
     ----------
     id, name : str
     size : int
-        Customers whose most probable segment it was at the fit.
+        Customers whose most probable segment this was at the fit.
     weight : float
         Its share of the mixture.
     centre : dict of str to float
@@ -54,7 +54,7 @@ class Component:
     factor : tuple of d tuples of d floats
         Upper triangular F with F Fᵀ the inverse covariance: ``(x - mean) F`` has unit variance.
     reach : float
-        Distance beyond which a customer is unlike any.
+        Distance beyond which a customer counts as unlike any segment.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Component:
 def deviances(X: Floats, components: tuple[Component, ...] | list[Component]) -> Floats:
     """Return -2 log(weight x density) of every row under every component.
 
-    Summed column after column with elementwise operations alone, so that a row has the same bits
+    Computed column by column with elementwise operations, so a row gets exactly the same value
     alone and in a batch.
 
     Parameters
@@ -106,7 +106,7 @@ def deviances(X: Floats, components: tuple[Component, ...] | list[Component]) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MixtureModel(ProbabilityScorer):
-    """What is needed to say how probable each segment of a Gaussian mixture is for a customer.
+    """Model that gives the probability of each segment of a Gaussian mixture for a customer.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class MixtureModel(ProbabilityScorer):
         Feature to its definition, where the customer table gave one.
     as_of : date or None
     rows, fitted_rows : int
-        Customers of the fit, and those that EM ran on.
+        Customers of the fit, and customers that EM ran on.
     seed : int
     version : str
         segkit's version at the fit.
@@ -168,7 +168,7 @@ class MixtureModel(ProbabilityScorer):
 
     @property
     def text(self) -> str:
-        """What the model was fitted on, and what its flag means."""
+        """Data that the model was fitted on, and the meaning of its flag."""
         when = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         return (
             f"{number(len(self.components))} segments by a Gaussian mixture ({self.shape} "
@@ -179,7 +179,7 @@ class MixtureModel(ProbabilityScorer):
         )
 
     def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
+        """Return the model as plain JSON data that is also legible to people."""
         return {
             "segkit_model": self.KIND,
             "format": self.FORMAT,
@@ -256,13 +256,13 @@ def cluster_mixture(
     as_of: date | None = None,
     seed: int = 0,
 ) -> Segmentation:
-    """Divide customers by a mixture of normal clouds, with each one's probability of each segment.
+    """Segment customers by a Gaussian mixture, with each one's probability of each segment.
 
     Every number of segments is fitted with every shape of covariance, and the lowest BIC is taken:
     Schwarz (1978), "Estimating the dimension of a model"; Fraley and Raftery (2002), "Model-based
     clustering, discriminant analysis, and density estimation" (who write its negative). A
-    candidate with a segment of fewer than d + 1 customers is not admitted: its likelihood can be
-    as high as one likes.
+    candidate with a segment of fewer than d + 1 customers is not admitted: its covariance is
+    singular, so its likelihood is unbounded.
 
     Parameters
     ----------
@@ -272,17 +272,19 @@ def cluster_mixture(
     k : int, optional
         Number of segments; by default that of the lowest BIC among two and more of ``k_range``.
     shapes : sequence of {"full", "tied", "diag", "spherical"}
-        Of the covariances: free, one for all, without correlations, round.
+        Of the covariances: full, the same for all segments, diagonal, or a multiple of the
+        identity.
     k_range : sequence of int
     starts : int
-        Starts of each candidate, each from a k-means of its own, of which the likeliest is kept.
+        Starts of each candidate, each from its own k-means; the one with the highest likelihood is
+        kept.
     transform : Transform, optional
         Proposed and fitted here by default.
     floor : float
-        Least variance of a segment in every direction, in squared units of the matrix.
+        Minimum variance of a segment in every direction, in squared units of the matrix.
     max_rows : int
-        EM runs on a random sample of so many customers (drawn by their values, so row order does
-        not matter); everyone is assigned.
+        EM runs on a random sample of at most this many customers (chosen by their values, so row
+        order does not matter); all customers are assigned.
     words, definitions, as_of
         As for `segkit.cluster.cluster_customers`.
     seed : int

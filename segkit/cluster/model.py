@@ -1,4 +1,4 @@
-"""Segment models: fitted once, kept as legible JSON, applied to any customers."""
+"""Segment models: fitted once, stored as readable JSON, applied to any customers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from segkit.result import (
 )
 from segkit.transform import CENTRES, Transform
 
-# Share of the customers of the fit, per segment, that the flag "unlike any" leaves alone.
+# Share of each segment's customers at the fit that are not flagged as unlike any segment.
 ALIKE = 0.995
 KINDS: dict[str, tuple[str, str]] = {
     "segments": ("segkit.cluster.model", "SegmentModel"),
@@ -41,9 +41,9 @@ KINDS: dict[str, tuple[str, str]] = {
 class SegmentScorer(StoredModel):
     """Base of the models that assign customers to segments.
 
-    What stands for a segment (``parts``, in the field named by ``PARTS``) has an ``id``, a
+    Each segment's representative (in ``parts``, the field named by ``PARTS``) has an ``id``, a
     ``name``, a ``size`` (customers at the fit) and a ``reach`` (distance beyond which a customer
-    is unlike any).
+    counts as unlike any segment).
     """
 
     __slots__ = ()
@@ -51,12 +51,12 @@ class SegmentScorer(StoredModel):
     rows: int  # customers of the fit
 
     def __post_init__(self) -> None:
-        """Check the model, however it came about: fitted, renamed or read.
+        """Check the model, whether fitted, renamed or read from a file.
 
         Raises
         ------
         ModelError
-            If it could not score: no columns, a list of the wrong length, a number that is not
+            If it cannot score: no columns, a list of the wrong length, a number that is not
             finite, two segments of one id.
         """
         check_names("features", self.features)
@@ -79,7 +79,7 @@ class SegmentScorer(StoredModel):
 
     @abstractmethod
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Say, row by row, why it cannot be scored; null where it can."""
+        """Return for each row the reason why it cannot be scored; null if it can."""
 
     @abstractmethod
     def _distances(self, frame: pl.DataFrame) -> Floats:
@@ -87,11 +87,11 @@ class SegmentScorer(StoredModel):
 
     @abstractmethod
     def describe(self, one: Any) -> dict[str, Any]:
-        """Return what a segment is like, as further columns of `to_frame`."""
+        """Return the characteristics of a segment, as further columns of `to_frame`."""
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """What stands for each segment."""
+        """Each segment's representative: a centre, medoid, prototype, component or class."""
         parts: tuple[Any, ...] = getattr(self, self.PARTS)
         return parts
 
@@ -109,7 +109,7 @@ class SegmentScorer(StoredModel):
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Assign every customer of a frame to the nearest or most probable segment.
 
-        A row alone gets what it gets in a batch, to the last bit.
+        A row gets exactly the same result alone and in a batch.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class SegmentScorer(StoredModel):
         return replace(self, **{self.PARTS: parts})  # type: ignore[type-var]
 
     def to_frame(self) -> pl.DataFrame:
-        """Return one row per segment: id, name, size, share, and what it is like."""
+        """Return one row per segment: id, name, size, share, and its characteristics."""
         return pl.DataFrame(
             [
                 {
@@ -211,7 +211,7 @@ def probabilities(deviance: Floats) -> Floats:
     """
     share = np.exp((deviance.min(axis=1, keepdims=True) - deviance) / 2)
     total = np.zeros(len(share))
-    for column in share.T:  # column after column: the same bits in every company
+    for column in share.T:  # column by column: a row's sum does not depend on the other rows
         total += column
     return np.asarray(share / total[:, None])
 
@@ -219,7 +219,7 @@ def probabilities(deviance: Floats) -> Floats:
 def scored(
     frame: pl.DataFrame, names: Mapping[str, str], distances: Floats, reach: Sequence[float]
 ) -> pl.DataFrame:
-    """Turn distances to every segment into the frame that scoring hands back.
+    """Turn distances to every segment into the frame that `score` returns.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def scored(
 def score_rows(
     frame: pl.DataFrame, reasons: pl.Series, score: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> pl.DataFrame:
-    """Score the rows that can be scored, and keep the others with the reason why not.
+    """Score the rows that can be scored; the others get the reason why not.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def score_rows(
     reasons : polars.Series of str
         Why a row cannot be scored; null where it can.
     score : callable
-        From some rows to as many scored ones.
+        Takes some rows and returns as many scored ones.
 
     Returns
     -------
@@ -351,7 +351,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentModel(SegmentScorer):
-    """What is needed to assign a customer to a segment, and to know what that rests on.
+    """Model that assigns customers to the segment with the nearest centre.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ _DRAWS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """One feature's law without groups, as quantiles.
+    """Distribution of one feature without groups, as a quantile function.
 
     Attributes
     ----------
@@ -41,14 +41,14 @@ class Margin:
 
 
 def unimodal_margin(x: Floats) -> Margin:
-    """Give the law this feature would have with one hump: the unimodal law nearest to it.
+    """Return the unimodal distribution nearest to the feature's own.
 
-    Valleys between humps are filled and nothing else is smoothed: densities over bins of equal
-    count rise to a mode and fall after it (isotonic fits), the mode being the one that leaves the
-    distribution function nearest: the unimodal law of Hartigan and Hartigan (1985), "The dip test
-    of unimodality". A lowest or highest value that at least 5% of the customers share
-    (a spike at zero, a yes, the top of a scale) is no sign of a group and stays as it is; draws
-    from a feature of few values fall on those values.
+    Valleys between modes are filled and nothing else is smoothed. Densities over bins of equal
+    count rise to a mode and fall after it (isotonic fits); the mode is chosen so that the
+    distribution function stays nearest to the data's: the unimodal distribution of Hartigan and
+    Hartigan (1985), "The dip test of unimodality". A lowest or highest value shared by at least 5%
+    of the customers (a spike at zero, a yes, the top of a scale) does not count as a group and is
+    kept. Features with few distinct values are drawn from these values.
 
     Parameters
     ----------
@@ -122,12 +122,12 @@ def _one_hump(values: Floats, counts: Ints) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class NullReference:
-    """Data with the same margins and correlations but no groups, to be drawn again and again.
+    """Generator of data with the same margins and correlations but no groups.
 
     Attributes
     ----------
     margins : tuple of Margin
-        One a feature, each unimodal but for its spikes.
+        One per feature, each unimodal apart from its spikes.
     root : ndarray of shape (d, d)
         Square root of the correlation matrix of the Gaussian copula.
     """
@@ -141,7 +141,7 @@ class NullReference:
 
 
 def null_reference(X: Floats, *, seed: int = 0) -> NullReference:
-    """Give the law these data would have without groups: one cloud with their margins.
+    """Fit the reference distribution: the data's margins and correlations, but no groups.
 
     A Gaussian copula (one elliptical cloud) with the unimodal margin of each feature; its
     correlations are tuned until those of the normal scores of drawn data equal those of the data

@@ -1,4 +1,4 @@
-"""Mixed columns at k-means' speed: means of numbers, most frequent categories."""
+"""K-prototypes for mixed columns: means of numbers, most frequent categories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Prototypes:
-    """Prototypes and whose they are.
+    """Prototypes and the group of each row.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Prototypes:
     cost : float
         Sum over customers of squared distance plus gamma times the mismatches.
     reached : int
-        Starts that came to this cost.
+        Number of starts that reached this cost.
     """
 
     points: Floats
@@ -43,7 +43,7 @@ class Prototypes:
 
 
 def default_gamma(numbers: Floats) -> float:
-    """Return half the mean standard deviation of the numbers, Huang's rule of thumb; 1 without.
+    """Return half the mean standard deviation of the numbers (Huang 1998); 1 without numbers.
 
     Examples
     --------
@@ -62,8 +62,8 @@ def joined_codes(encoded: Encoded) -> Ints:
 def costs(numbers: Floats, codes: Ints, points: Floats, modes: Ints, gamma: float) -> Floats:
     """Return each row's squared distance to each prototype plus gamma times the mismatches.
 
-    Elementwise, so that a row has the same bits in any company. A category unseen at the fit
-    differs from every prototype's.
+    Computed elementwise, so a row's value does not depend on the other rows. A category not seen at
+    the fit differs from every prototype's.
 
     Returns
     -------

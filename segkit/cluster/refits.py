@@ -49,20 +49,20 @@ def cluster_over_k(
     linkage: Floats | None = None,
     settle_steps: int = 0,
 ) -> dict[int, Ints]:
-    """Cut the rows into each number of segments.
+    """Segment the rows into each number of segments.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     ks : sequence of int
     method : {"ward", "kmeans"}
-        Ward's tree is grown once and cut for every k.
+        Ward's tree is built once and cut for every k.
     seed, n_starts : int
         Used by k-means.
     linkage : ndarray of shape (n - 1, 4), optional
-        Ward's tree of these rows, if it is there already.
+        Ward's tree of these rows, if already computed.
     settle_steps : int
-        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`.
+        Maximum number of Lloyd's steps after a cut of Ward's tree, as in `cluster_customers`.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def cluster_over_k(
 
 
 def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
-    """Let Lloyd's steps move the borders of a segmentation; 0 steps leave it as it is.
+    """Improve a segmentation by Lloyd's steps; with 0 steps it stays unchanged.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
 
 
 def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
-    """Cut the rows into k segments by k-means; fewer where distinct rows are fewer."""
+    """Segment the rows into k segments by k-means; fewer if there are fewer distinct rows."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -114,7 +114,7 @@ def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class RefitPlan:
-    """How to refit, the same for every sample.
+    """Settings of the refits, the same for every sample.
 
     Attributes
     ----------
@@ -124,13 +124,13 @@ class RefitPlan:
     n_starts : int
         k-means++ starts of every refit.
     seeding_rows : int
-        k-means: the starts run on so many customers per segment, drawn from the resample, and one
-        weighted run of Lloyd's algorithm on all of it follows.
+        k-means: the starts run on this many customers per segment, drawn from the resample, and
+        one weighted run of Lloyd's algorithm on the whole resample follows.
     repeats : {"once", "weighted"}
-        A customer drawn several times counts once, as in R's fpc::clusterboot (copies of a row
-        make groups of their own), or as often as drawn.
+        A customer drawn several times counts once, as in R's fpc::clusterboot (because copies of
+        a row form groups of their own), or as often as drawn.
     settle_steps : int
-        Ward: most of Lloyd's steps that follow the cut, as in `cluster_customers`.
+        Ward: maximum number of Lloyd's steps after the cut, as in `cluster_customers`.
     """
 
     ks: tuple[int, ...]
@@ -141,7 +141,7 @@ class RefitPlan:
     settle_steps: int = 0
 
     def prepared(self, X: Floats) -> Floats:
-        """Make rows ready for refits: k-means runs in single precision, twice as fast.
+        """Prepare rows for refits: k-means runs in single precision, which is twice as fast.
 
         Rows are centred and scaled as a whole first, so nothing but the last digits changes.
         """
@@ -163,8 +163,8 @@ class RefitPlan:
         Returns
         -------
         dict
-            For each k the centres and, for a literal cut of Ward's tree, the codes of the drawn
-            rows in the cut itself (else None: they are those of the nearest centre).
+            For each k the centres and, if Ward's tree was cut without Lloyd's steps, the codes of
+            the drawn rows in the cut (else None: each row has the code of its nearest centre).
         """
         drawn = np.flatnonzero(counts)
         rows, weights = X[drawn], counts[drawn].astype(X.dtype)
@@ -219,7 +219,8 @@ class Refit:
     nearest : dict of int to ndarray of shape (n,)
         For each k the segment of every row: that of the nearest centre.
     literal : dict of int to ndarray of shape (m,)
-        For each k at which Ward's tree was cut literally, the segment of every drawn row.
+        For each k at which Ward's tree was cut without Lloyd's steps, the segment of each drawn
+        row.
     """
 
     drawn: Ints
@@ -254,8 +255,8 @@ def refit_samples(
     X : ndarray of shape (n, d)
     plan : RefitPlan
     numbers : range
-        Which refits: each draws from a generator of its own number, so that refit 7 is the same
-        whether it is asked for alone or among others.
+        Which refits: each has its own random generator, seeded by its number, so refit 7 is the
+        same alone or among others.
     seed : int
     n_jobs : int
         Threads; the result does not depend on them.
@@ -280,7 +281,7 @@ def refit_samples(
 def split_halves(
     X: Floats, plan: RefitPlan, numbers: range, *, seed: int, n_jobs: int = 1
 ) -> Iterator[HalfScores]:
-    """Segment two halves of the customers apart, and let one predict the other's segments.
+    """Cluster two halves of the customers separately; let one predict the other's segments.
 
     Replication analysis: McIntyre and Blashfield (1980), "A nearest-centroid technique for
     evaluating the minimum-variance clustering procedure"; Breckenridge (1989).
@@ -322,7 +323,7 @@ class Agreement:
     jaccard : dict of int to ndarray of shape (B, k)
         Each segment's largest Jaccard coefficient in each refit, over the customers drawn.
     kept : dict of int to ndarray of shape (B, k)
-        Share of each segment's drawn customers that fall into the segment matched with it.
+        Share of each segment's drawn customers who are in the matched segment of the refit.
     rand : dict of int to ndarray of shape (B // 2,)
         Adjusted Rand index of two refits, over all customers.
     """
@@ -398,7 +399,7 @@ class SharedRefits:
     halves: tuple[HalfScores, ...]
 
     def serve(self, X: Floats, plan: RefitPlan, seed: int) -> bool:
-        """Return whether the refits are those that the plan would make of these rows."""
+        """Return whether these refits are the ones that the plan would compute for these rows."""
         mine, wanted = replace(self.plan, ks=()), replace(plan, ks=())
         if plan.method == "ward":  # has no starts
             mine, wanted = (replace(one, n_starts=1, seeding_rows=1) for one in (mine, wanted))
@@ -428,5 +429,5 @@ def _mapped(task: Callable[[int], T], numbers: range, n_jobs: int, what: str) ->
         try:
             yield from steps(pool.map(task, numbers), what, len(numbers))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # an interruption does not wait for all the rest
+            pool.shutdown(cancel_futures=True)  # on interruption, do not wait for pending refits
             raise

@@ -1,4 +1,4 @@
-"""Segmentation of customers by Ward's method or k-means, chosen k included."""
+"""Segmentation of customers by Ward's method or k-means, including the choice of k."""
 
 from __future__ import annotations
 
@@ -64,17 +64,18 @@ def cluster_customers(
 ) -> Segmentation:
     """Cluster customers into segments of similar behaviour.
 
-    Features are transformed (`Transform.propose` unless given), Ward's tree is grown on every
-    customer (up to ``exact_rows``, beyond that on micro-clusters) and cut into k, and everyone
-    goes to the segment with the nearest centre, so that the model scores old and new customers by
-    one rule. The centres are those of the cut, settled by Lloyd's steps (k-means started from
-    Ward's centres: Hair et al. 2019, "Multivariate Data Analysis", chapter 4, combine the two so);
-    ``settle_steps=0`` keeps the cut's own centres. ``tree_agreement`` says how many customers the
-    literal cut would place alike.
+    Features are transformed (`Transform.propose` unless given). Ward's tree is built on every
+    customer (up to ``exact_rows``, beyond that on micro-clusters) and cut into k groups. Lloyd's
+    steps then move the groups' centres (k-means started from Ward's centres, a combination that
+    Hair et al. 2019, "Multivariate Data Analysis", chapter 4, recommend); ``settle_steps=0`` keeps
+    the centres of the cut. Every customer is assigned to the nearest centre, so the model scores
+    old and new customers by the same rule. ``tree_agreement`` is the share of customers who are in
+    the same segment in the literal cut: the cut of Ward's tree before Lloyd's steps and the
+    assignment.
 
-    Segments are numbered by falling size; given a ``reference`` model, each segment that shares
-    customers with one of its segments, matched one to one for the largest total overlap, keeps
-    that one's id and name.
+    Segments are numbered by decreasing size. With a ``reference`` model, segments are matched one
+    to one with its segments so that the total overlap is largest; a matched segment that shares
+    customers with its counterpart keeps that one's id and name.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def cluster_customers(
     transform : Transform, optional
         Its columns must be the features. Fitted here unless it is fitted already.
     seed : int
-        For sampling and starts; exact Ward uses none.
+        For sampling and starts; exact Ward is not random.
     reference : SegmentModel, optional
         An earlier model to keep ids and names from.
     k_range : sequence of int
@@ -96,7 +97,7 @@ def cluster_customers(
     exact_rows : int
         Customers up to which Ward is exact.
     settle_steps : int
-        Most of Lloyd's steps that move the centres of Ward's cut; k-means needs none.
+        Maximum number of Lloyd's steps after Ward's cut; not used by k-means.
     words : mapping, optional
         Further words for names, as in `segkit.cluster.segments.WORDS`.
     definitions : mapping, optional
@@ -145,8 +146,8 @@ def cluster_customers(
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        # Without the tree at hand: `choose_k` orders the rows by itself, so that the choice is the
-        # one that an analyst gets who calls it on the same matrix, whatever the order of its rows.
+        # The tree is not passed on: `choose_k` then orders the rows itself, so an analyst who calls
+        # it on the same matrix gets the same choice, whatever the row order.
         how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
         choice = choose_k(X, k_range=k_range, **how)
         k = choice.k
@@ -178,7 +179,7 @@ def _cluster(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Clustered customers before segments get ids: groups by falling size."""
+    """Clustered customers before segments get ids; groups by decreasing size."""
 
     centres: Floats
     route: str
@@ -190,7 +191,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is kept or used beside the groups themselves."""
+    """Further settings of the fit, and what the model stores of them."""
 
     method: str
     seed: int
@@ -208,7 +209,7 @@ def _assemble(
     choice: KChoice | None,
     options: Options,
 ) -> Segmentation:
-    """Give everyone a segment, and every segment an id, a name, a centre and a reach.
+    """Assign every customer to a segment; give each segment an id, name, centre and reach.
 
     Raises
     ------
@@ -217,7 +218,7 @@ def _assemble(
     """
     groups = nearest_centre(X, clustered.centres)
     segments, order = _segments(table, X, transform, clustered, groups, options)
-    place = np.argsort(order)
+    place = np.argsort(order)  # inverse permutation: from a group's number to its segment's place
     rows = place[groups]
     model = _model(table, transform, segments, clustered.route, options)
     agreement = None

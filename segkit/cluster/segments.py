@@ -1,4 +1,4 @@
-"""Segmentation of customers: assignments, model, names, pictures, caveats."""
+"""Result of a segmentation: assignments, model, segment names, figures, notes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "orders_trend": ("growing", "fading"),
     "visits_trend": ("warming", "cooling"),
 }
-# Features that say much the same: a name takes one of each set.
+# Features with similar meaning: a name uses at most one of each set.
 TOPICS: tuple[tuple[str, ...], ...] = (
     ("frequency", "orders_per_year", "gap_days_mean"),
     ("visits", "visits_per_year", "page_views", "product_views", "carts"),
@@ -64,7 +64,7 @@ TOPICS: tuple[tuple[str, ...], ...] = (
     ("abandonment_rate", "carts_abandoned"),
     ("order_value_mean", "order_value_std"),
 )
-# Standard deviations from the mean of all customers below which a feature marks nobody.
+# Minimum difference from the mean of all customers, in standard deviations, to mark a segment.
 MARKS = 0.4
 WORDS_IN_NAME = 2
 
@@ -114,8 +114,8 @@ def name_segments(
 ) -> list[str]:
     """Name each segment by the one or two features that mark it most; all names differ.
 
-    A name that two segments share grows by their next marks; where the marks are used up, a
-    number tells them apart.
+    Names that two segments share are extended by their next marks; if none are left, a number is
+    added.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _phrase(strongest: list[tuple[str, float]], vocabulary: Mapping[str, tuple[s
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation(Result):
-    """Which segment every customer is in, and what the segments rest on.
+    """Segment of every customer, and the fit that produced it.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Segmentation(Result):
         "ward", "kmeans", "mixture", "latent", "medoids", "hierarchical" or "prototypes".
     k : int
     notes : tuple of str
-        What the fit did that a reader should know.
+        Notes on the fit for the reader.
     found_by : str
         The method in words, with its search.
     route : str
@@ -194,9 +194,10 @@ class Segmentation(Result):
         Ward's tree in scipy's format: over customers by customer_id (exact) or over
         micro-clusters (two-step).
     leaf_groups : array (m,) or None
-        For each leaf of the tree the place of its literal cut's segment in ``segments``.
+        For each leaf of the tree, the index in ``segments`` of its segment in the literal cut (the
+        cut of Ward's tree before Lloyd's steps).
     tree_agreement : float or None
-        Share of customers (exact) whose segment is that of the literal cut of the tree.
+        Share of customers (exact) who are in the same segment in the literal cut of the tree.
     within_ss, total_ss : float or None
         Sums of squares of the transformed matrix, within segments and in all (Ward and k-means).
     map_points : polars.DataFrame or None
@@ -240,7 +241,7 @@ class Segmentation(Result):
 
     @property
     def text(self) -> str:
-        """Who the segments are, how they were found, and how far to trust them."""
+        """Description of the segments, the method, and the reliability of the result."""
         rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
         each = "; ".join(
             f"{r['segment']} {r['segment_name']} ({percent(r['customer_share'])})" for r in rows
@@ -255,7 +256,7 @@ class Segmentation(Result):
         return " ".join([*parts, *self.notes, CAVEAT])
 
     def rename(self, names: Mapping[str, str]) -> Self:
-        """Return a copy in which some segments bear other names.
+        """Return a copy with other names for some segments.
 
         Raises
         ------
@@ -335,14 +336,14 @@ class Segmentation(Result):
 
 
 def by_size(groups: Ints, keys: Floats) -> Ints:
-    """Order groups by falling size, ties by their keys; every group must have a customer.
+    """Order groups by decreasing size, ties by their keys; every group must have a customer.
 
     Parameters
     ----------
     groups : array (n,)
         Group 0 … k - 1 of every customer.
     keys : array (k, d)
-        What tells equal sizes apart.
+        Values that order groups of equal size.
 
     Returns
     -------

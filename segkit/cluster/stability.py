@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 
 DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
-# Customers that a segment needs to be judged: of fewer, one customer more or less moves the Jaccard
-# coefficient by a tenth or more, as wide as the bands; a segment of one is found whenever its
-# customer is drawn, and would always be "highly stable".
+# Minimum size of a segment to be evaluated: in a smaller one, a single customer changes the Jaccard
+# coefficient by a tenth or more, as wide as the bands. A segment of one customer is found whenever
+# the customer is drawn, and would always be "highly stable".
 LEAST_SEGMENT = 10
 TOO_FEW = "too few to judge"
 
@@ -75,7 +75,7 @@ def band(jaccard: float) -> str:
 
 
 def numbered(segmentations: Mapping[int, Ints]) -> dict[int, Ints]:
-    """Give segments numbers that they keep from one k to the next.
+    """Number segments so that they keep their numbers from one k to the next.
 
     The smallest k is numbered by size; each further solution is matched with the one before.
     """
@@ -93,13 +93,13 @@ def flows(segmentations: Mapping[int, Ints]) -> pl.DataFrame:
     Parameters
     ----------
     segmentations : mapping of int to ndarray of shape (n,)
-        Partitions for rising k.
+        Segmentations for increasing k.
 
     Returns
     -------
     polars.DataFrame
         ``k_from``, ``segment_from``, ``k_to``, ``segment_to`` (numbered from 1), ``customers``,
-        ``share`` of the segment they come to.
+        ``share`` of the later segment (``segment_to``).
 
     Examples
     --------
@@ -209,14 +209,14 @@ def curve_table(
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Segments handed out, as codes.
+    """The segments that were given for evaluation, as codes.
 
     Attributes
     ----------
     ids : tuple of str
         Their ids, in order.
     codes : ndarray of shape (rows,)
-        Place of each used row's segment in ``ids``.
+        Index in ``ids`` of the segment of each used row.
     """
 
     ids: tuple[str, ...]
@@ -225,14 +225,14 @@ class Own:
     def table(
         self, segments: pl.DataFrame, segmentations: Mapping[int, Ints]
     ) -> pl.DataFrame | None:
-        """Tell the segments by their ids: one row each; None if their k was left out.
+        """Return the given segments by their ids, one row each; None if their k was left out.
 
         Parameters
         ----------
         segments : polars.DataFrame
             As made by `stability_tables.segment_table`.
         segmentations : mapping of int to ndarray of shape (rows,)
-            The numbered segmentations, the one handed out among them.
+            The numbered segmentations, including the given one.
         """
         k = len(self.ids)
         if k not in segmentations:
@@ -245,7 +245,7 @@ class Own:
 
 
 def own_codes(segments: Any, order: Ints, rows: int) -> Own:
-    """Take the segments handed out for the rows that are used.
+    """Code the given segments for the rows that are used.
 
     Parameters
     ----------
@@ -258,8 +258,8 @@ def own_codes(segments: Any, order: Ints, rows: int) -> Own:
     Raises
     ------
     DataError
-        If there is not one segment a row, one is missing, fewer than two differ, or one has
-        nobody among the rows used.
+        If the number of labels differs from the rows, one is missing, fewer than two differ, or a
+        segment has no customer among the rows used.
 
     Examples
     --------
@@ -283,7 +283,7 @@ def own_codes(segments: Any, order: Ints, rows: int) -> Own:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stability(Result):
-    """How surely solutions and segments come out again.
+    """Stability of segmentations and of single segments in refits.
 
     Attributes
     ----------
@@ -294,8 +294,8 @@ class Stability(Result):
         ``prediction_strength``, ``prediction_strength_se``; ``jaccard_least`` (the least stable
         segment's mean Jaccard coefficient; null where a segment has fewer than 10 customers).
     segments : polars.DataFrame
-        One row per k and segment: ``k``, ``segment`` (numbered through, so that a segment keeps its
-        number over k), ``size``, ``share``; ``jaccard`` (mean, the clusterwise stability),
+        One row per k and segment: ``k``, ``segment`` (a segment keeps its number when k changes),
+        ``size``, ``share``; ``jaccard`` (mean, the clusterwise stability),
         ``jaccard_low``, ``jaccard_high`` (10% and 90%), ``band``, ``dissolved_share`` and
         ``recovered_share`` (refits with a coefficient of at most .5, and above .75),
         ``kept_share`` (customers who stay in the matched segment); ``slsa`` (stability across
@@ -305,16 +305,16 @@ class Stability(Result):
         ``k``, ``segment``, ``refit``, ``jaccard``: stability within solutions (SLSw), one row a
         segment and refit.
     own : polars.DataFrame or None
-        The segments handed out, if they were given: ``segment`` (their ids), ``number`` (in
+        The given segments, if any: ``segment`` (their ids), ``number`` (in
         ``segments``, at their k), ``size``, ``share``, ``jaccard``, ``jaccard_low``,
         ``jaccard_high``, ``band``, ``kept_share``, ``slsa``.
     flow : polars.DataFrame
         ``k_from``, ``segment_from``, ``k_to``, ``segment_to``, ``customers``,
-        ``share`` (of the segment they come to).
+        ``share`` (of the later segment, ``segment_to``).
     method : str
         "ward" or "kmeans".
     n, rows : int
-        Customers handed in, and those used.
+        Customers in the input, and customers used.
     n_boot, n_splits, n_starts, seeding_rows, seed : int
         Bootstrap refits, split halves, starts of k-means in every refit (they change the answer),
         customers per segment on which the starts run, seed.
@@ -346,7 +346,7 @@ class Stability(Result):
 
     @property
     def text(self) -> str:
-        """Say which numbers of segments come out again, and what that rests on."""
+        """Numbers of segments that are reproducible, and the basis of that finding."""
         best = self.curve.sort("rand", descending=True, maintain_order=True).row(0, named=True)
         worst = self.curve.sort("rand", maintain_order=True).row(0, named=True)
         sure = self.curve.filter(pl.col("jaccard_least") > RECOVERED)["k"].to_list()
@@ -369,7 +369,7 @@ class Stability(Result):
         )
 
     def _of_own(self) -> str:
-        """Say how surely the segments handed out come out again, themselves."""
+        """Return a sentence on the stability of the given segments."""
         if self.own is None:
             return ""
         k = self.own.height
@@ -413,7 +413,7 @@ class Stability(Result):
     def plot_segments(self, k: int | None = None) -> Figure:
         """Draw each segment's stability within the solution with ``k`` (SLSw).
 
-        Without ``k`` the segments are those handed out.
+        Without ``k`` the given segments are drawn.
 
         Raises
         ------
@@ -429,7 +429,7 @@ class Stability(Result):
         return segment_stability(self.own)
 
     def plot_flow(self) -> Figure:
-        """Draw how segments split and join from one k to the next (SLSa)."""
+        """Draw how customers move between segments from one k to the next (SLSa)."""
         from segkit.plot.stability import flow_over_k
 
         return flow_over_k(self.segments, self.flow)
@@ -466,36 +466,36 @@ def assess_stability(
     k_range : iterable of int
         Numbers of segments, each at least 2.
     method : {"ward", "kmeans"}
-        For the adjusted Rand index every customer goes to the nearest centre, as new customers
-        would.
+        For the adjusted Rand index every customer is assigned to the nearest centre, like a new
+        customer.
     n_boot, n_splits : int
         Bootstrap refits (an even number is used in full) and split halves.
     n_starts : int
-        k-means++ starts of every refit; the solution that is judged is the best of five times as
-        many. They change the answer (Jaccard .87 with one start, .98
-        with five on the same data), so they are reported.
+        k-means++ starts of every refit; the solution that is evaluated is the best of five times
+        this number. More starts raise the stability (Jaccard .87 with one start, .98 with five on
+        the same data), so the number is reported.
     seed : int
     max_rows : int, optional
-        Of more customers a random sample of this size is used, the same for any order of rows:
-        by default 100,000 for k-means and 2,000 for Ward. Stability is then that of a sample of
-        this size, a little below that of all.
+        With more customers, a random sample of this size, independent of row order, is used:
+        by default 100,000 for k-means and 2,000 for Ward. The stability is then that of a sample of
+        this size, which is slightly lower than that of all customers.
     seeding_rows : int
-        k-means: starts run on so many customers per segment, and one full run follows.
+        k-means: starts run on this many customers per segment; one run on all rows follows.
     repeats : {"once", "weighted"}
         Whether a customer drawn several times counts once, as in R's fpc::clusterboot, or as
         often as drawn, which gives somewhat lower figures.
     n_jobs : int
         Threads; the result does not depend on them.
     settle_steps : int
-        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; with 0
-        the Jaccard coefficients compare the literal cuts of the tree.
+        Maximum number of Lloyd's steps after a cut of Ward's tree, as in `cluster_customers`; with
+        0 the Jaccard coefficients compare the groups of the cut tree itself.
     segments : array-like of shape (n,), optional
-        The segment of every row as it was handed out: it stands in the place of the solution with
-        as many segments, which joins ``k_range``, and ``own`` tells its segments by their ids.
+        The segment of every row in an existing segmentation. It replaces the solution with as many
+        segments, its k is added to ``k_range``, and ``own`` lists its segments by their ids.
     choice : KChoice, optional
-        What `choose_k` gave for the same rows, method and seed: its refits are used again and only
-        further ones are computed. It saves time and changes no figure. Where its refits are
-        others (k-means of more than 2,000 customers, another k_range), it is not used.
+        Result of `choose_k` for the same rows, method and seed. Its refits are used again, which
+        saves time and changes no figure. It is ignored if its refits differ from those needed
+        (k-means of more than 2,000 customers, another k_range).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Test for natural groups: natural, reproducible or constructed segments."""
+"""Test for natural groups: natural, reproducible or constructive segments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REPRODUCIBLE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Valley:
-    """The ground between two neighbouring segments.
+    """Density valley between two neighbouring segments.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Valley:
         Density at the lowest point between them as a share of the lower of the two peaks; 1 where
         there is no valley.
     z : float
-        By how many standard errors the valley is deeper than level ground.
+        Depth of the valley in standard errors; 0 if the density has no minimum between the two.
     """
 
     first: int
@@ -67,11 +67,11 @@ class Valley:
 def shallowest_valley(X: Floats, codes: Ints, k: int) -> Valley:
     """Find the shallowest valley of density between two neighbouring segments.
 
-    Two segments are neighbours if no other centre lies inside the sphere on their centres'
-    distance (Gabriel and Sokal 1969). Their customers are projected on the direction that best
-    tells them apart, and the density between the centres is compared with the peaks to both sides.
-    A set of natural segments has a valley between every two neighbours; a cut through a continuum
-    has none.
+    Two segments are neighbours if no other centre lies inside the sphere that has the line between
+    their centres as diameter (Gabriel and Sokal 1969). Their customers are projected on the
+    direction that separates them best, and the density between the centres is compared with the
+    peaks on both sides. Natural segments have a valley between every two neighbours; segments of a
+    continuum do not.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _valley(X: Floats, rows: list[Ints], sums: ClusterSums, a: int, b: int) -> V
     direction = np.linalg.solve(scatter + max(ridge, 1e-12) * np.eye(len(gap)), gap)
     length = float(direction @ gap)
     along = np.concatenate([first, second]) @ direction
-    along = (along - sums.centres[a] @ direction) / length  # a's centre at 0, b's at 1
+    along = (along - sums.centres[a] @ direction) / length  # centre of a at 0, of b at 1
     spread = float(np.sqrt(direction @ scatter @ direction)) / length
     height, z = _depth(along, spread)
     return Valley(a, b, height, z)
@@ -145,8 +145,10 @@ def _valley(X: Floats, rows: list[Ints], sums: ClusterSums, a: int, b: int) -> V
 def _depth(along: Floats, spread: float) -> tuple[float, float]:
     """Return the valley's height as a share of the lower peak, and its depth in standard errors.
 
-    The root of a kernel density has the variance R(K) / (4 n h) everywhere, so the difference of
-    two roots far enough apart has twice that.
+    Parzen (1962): a kernel density f has variance f R(K) / (n h), where R(K) is the integral of the
+    squared kernel, n the sample size and h the bandwidth. By the delta method its square root has
+    variance R(K) / (4 n h), which does not depend on f. The difference of two square roots at
+    distant points has twice this variance.
     """
     n = len(along)
     band = max(1.06 * spread * n**-0.2, 1e-3)
@@ -169,31 +171,32 @@ def _depth(along: Floats, spread: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Structure(Result):
-    """Whether segments are natural, reproducible or constructed.
+    """Verdict: segments are natural, reproducible or constructive.
 
     Attributes
     ----------
     verdict : str
-        "natural", "reproducible" or "constructive": of the k in force, or of all k where none is.
+        "natural", "reproducible" or "constructive": for ``k`` if given, else for all k together.
     p_value : float
-        Share of data sets, these among them, whose deepest set of valleys over all k is at least
-        as deep. The least that B references can show is 1 / (B + 1).
+        Of the statistic that takes the minimum valley depth over neighbouring segments, then the
+        maximum over k: share of data sets (the references and the data) with at least the observed
+        value. With B references it is at least 1 / (B + 1).
     natural_k : int or None
-        The largest k at which every two neighbours are set apart by more than in 95% of the
-        references; None where no k has natural groups.
+        The largest k at which every two neighbours are separated by a deeper valley than in 95% of
+        the references; None if no k has natural groups.
     k : int or None
-        The number of segments in force.
+        The number of segments that the verdict is on, if given.
     table : polars.DataFrame
         One row per k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
         errors), ``valley_height`` (its density as a share of the lower peak), ``first``,
         ``second`` (the segments' numbers); ``null_95`` (95% quantile of ``valley_z`` in the
-        references); ``p_value`` (share of data sets, these among them, with as deep valleys at
-        this k or any other: it holds for all k together); ``stability``, ``stability_se``
+        references); ``p_value`` (share of data sets, including the data, with a valley at least as
+        deep at any k: it is adjusted for all k together); ``stability``, ``stability_se``
         (adjusted Rand index of two refits).
     threshold : float
         The references' 95% quantile of the largest ``valley_z`` over k.
     n, rows : int
-        Customers handed in, and those used.
+        Customers in the input, and customers used.
     n_null, n_boot, n_starts, seed : int
         References, refits, starts of k-means, seed.
     alpha : float
@@ -225,7 +228,7 @@ class Structure(Result):
 
     @property
     def text(self) -> str:
-        """Say in plain words what kind of segments these data can give, at the k in force."""
+        """Kind of segments that the data support, at ``k`` if given."""
         compared = (
             f"compared with {number(self.n_null)} data sets of the same distributions and "
             f"correlations but without groups ({self._p_words()})"
@@ -234,7 +237,7 @@ class Structure(Result):
         return f"{self._found(compared)}{self._elsewhere()}{notes}"
 
     def _p_words(self) -> str:
-        """Write the p-value; where no reference reaches the data, as the bound that it is."""
+        """Write the p-value; as an upper bound if no reference reaches the data."""
         p = self.p_value if self.k is None else self._row(self.k)["p_value"]
         least = 1 / (self.n_null + 1)
         if p > least + 1e-12:
@@ -309,26 +312,27 @@ def assess_structure(
     """Test for natural groups against data with the same margins but no groups.
 
     Dolnicar and Leisch (2010), "Evaluation of structure and reproducibility of cluster solutions
-    using the bootstrap", tell three cases apart. Here they are decided so. *Natural*: for some k
-    there is a valley of density between every two neighbouring segments, deeper than in data
-    without groups. The null is one cloud (a Gaussian copula) with each feature's distribution made
-    unimodal and the same correlations; the statistic, the shallowest valley between neighbours, is
-    taken at its deepest over k, in the data and in ``n_null`` references alike, so that the test
-    holds its level over all k together; a single k is compared with the same references' deepest
-    (Westfall and Young 1993, "Resampling-Based Multiple Testing", single-step maxT).
-    *Reproducible*: not natural, but for some k two bootstrap refits agree with an adjusted Rand
-    index of at least .8. *Constructive*: neither.
+    using the bootstrap", distinguish three cases. They are decided as follows. *Natural*: for some
+    k there is a density valley between every two neighbouring segments, deeper than in data without
+    groups. The null distribution is one cloud (a Gaussian copula) with the same correlations and
+    each feature's distribution made unimodal. The statistic for one k is the depth of the
+    shallowest valley between neighbours; the test statistic is its maximum over k, computed for the
+    data and for each of ``n_null`` references, so the test holds its level over all k together. A
+    single k is compared with the same maximum (Westfall and Young 1993, "Resampling-Based Multiple
+    Testing", single-step maxT). *Reproducible*: not natural, but for some k two bootstrap refits
+    agree with an adjusted Rand index of at least .8. *Constructive*: neither.
 
-    Groups that differ in spread or density alone, or that overlap so far that no valley is left,
-    are not called natural. A feature's spike at its lowest or highest value counts as no group.
+    Groups that differ only in spread or density, or that overlap so much that no valley is left,
+    are not called natural. A spike at a feature's lowest or highest value does not count as a
+    group.
 
     Parameters
     ----------
     X : array-like or frame of shape (n, d)
         Customers by features, transformed and scaled; constant features are left out.
     k : int, optional
-        The number of segments in force, of which the verdict is to be: it joins ``k_range``, and
-        its p-value holds for all k together. Without it the verdict is of all k.
+        The number of segments that the verdict is on: it is added to ``k_range``, and its p-value
+        is adjusted for all k together. Without it the verdict is on all k together.
     k_range : iterable of int
         Numbers of segments, each at least 2.
     method : {"ward", "kmeans"}
@@ -338,10 +342,10 @@ def assess_structure(
         Level of the test.
     seed : int
     max_rows : int
-        Of more customers a random sample of this size is used, the same for any order of rows.
+        With more customers, a random sample of this size, independent of row order, is used.
     settle_steps : int
-        Most of Lloyd's steps that follow a cut of Ward's tree, as in `cluster_customers`; 0
-        judges the literal cuts of the tree.
+        Maximum number of Lloyd's steps after a cut of Ward's tree, as in `cluster_customers`; 0
+        evaluates the groups of the cut tree itself.
 
     Returns
     -------
@@ -416,7 +420,7 @@ def _valleys_over_k(X: Floats, ks: Sequence[int], **how: Any) -> list[Valley]:
 
 
 def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floats:
-    """Depths in data without groups, shape (n_null, len(ks))."""
+    """Compute valley depths in data without groups, shape (n_null, len(ks))."""
     reference = null_reference(X, seed=how["seed"])
     rng = np.random.default_rng([how["seed"], 3])
     draws = steps(range(n_null), "data sets without groups")
@@ -432,7 +436,7 @@ def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[in
 
 
 def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:
-    """Return each k's p-value against the references' deepest of all k (single step, maxT)."""
+    """Return each k's p-value against the references' maximum over all k (single-step maxT)."""
     return [float((1 + (highest >= z).sum()) / (len(highest) + 1)) for z in depths]
 
 

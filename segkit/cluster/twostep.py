@@ -1,4 +1,4 @@
-"""Ward's clustering of millions: exact on micro-clusters that stand for everyone."""
+"""Ward's clustering of millions of rows: exact on micro-clusters of a sample."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ITERATIONS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TwoStep(Result):
-    """A Ward tree over micro-clusters of a sample, that assigns any number of rows.
+    """Ward's tree over micro-clusters of a sample, used to assign any number of rows.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class TwoStep(Result):
     seed: int
 
     def groups(self, k: int) -> Ints:
-        """Return each micro-cluster's group when the tree is cut into k, by falling weight."""
+        """Return each micro-cluster's group when the tree is cut into k, by decreasing weight."""
         return order_groups(self.centres, cut_tree(self.linkage, k), self.counts)
 
     def group_centres(self, k: int) -> Floats:
@@ -70,9 +70,9 @@ class TwoStep(Result):
         X : array (n, d)
         k : int
         literal : bool
-            False: the group with the nearest centre, which is a Lloyd step beyond the tree: rows
-            at a border may change sides, and the sum of squares falls. True: the cut of the tree
-            itself, through the nearest micro-cluster's membership.
+            False: the group with the nearest centre. This is one Lloyd's step after the cut: rows
+            at a border may change groups, and the sum of squares decreases. True: the group of the
+            nearest micro-cluster in the cut of the tree.
         """
         with single_thread():
             if literal:
@@ -86,7 +86,7 @@ class TwoStep(Result):
 
     @property
     def text(self) -> str:
-        """What was compressed into what, and what the assignment means."""
+        """Number of rows and micro-clusters, and how rows are assigned."""
         return (
             f"{number(self.rows)} rows stand behind {number(len(self.counts))} micro-clusters, "
             f"made from a random sample of {number(self.sample)}; Ward's method is exact on these. "

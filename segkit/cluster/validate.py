@@ -1,4 +1,4 @@
-"""Validation of segments that rules or other sources gave, judged as clusters are."""
+"""Validation of segments from rules or other sources, by the measures used for clusters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Refit = Callable[[pl.DataFrame], pl.DataFrame]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentValidity(Result):
-    """How separate and how stable each of some given segments is.
+    """Separation and stability of each given segment.
 
     Attributes
     ----------
@@ -40,18 +40,18 @@ class SegmentValidity(Result):
         One row per segment: segment, segment_name, customers, customer_share (of all customers of
         the table), silhouette (mean of its members), separation (distance from its centre to that
         of the nearest other segment, over the sum of the two mean distances to the own centre; 1
-        and more: apart), nearest; jaccard (mean over the refits), jaccard_low, jaccard_high (10%
-        and 90%), band (Hennig 2007); null where nothing was refitted.
+        at least 1: well separated), nearest; jaccard (mean over the refits), jaccard_low,
+        jaccard_high (10% and 90%), band (Hennig 2007); null where nothing was refitted.
     customers : int
         Customers of the table.
     outside : int
         Those in no segment.
     overlapping : bool
-        Whether customers are in several: each segment is then set against all outside it.
+        Whether customers are in several segments: each is then compared with all other customers.
     variables : tuple of str
-        What separation is judged on.
+        Variables that separation is computed from.
     refits : int
-        0 where the segments are fixed: nothing in them is learnt from the data.
+        0 if the segments are fixed, so that nothing in them is learnt from the data.
     """
 
     segments: pl.DataFrame
@@ -67,7 +67,7 @@ class SegmentValidity(Result):
 
     @property
     def text(self) -> str:
-        """Which segments are apart, which come out again, and what that rests on."""
+        """Segments that are well separated, segments that are stable, and the basis of both."""
         far = self.segments.filter(pl.col("separation") >= 1)["segment_name"].to_list()
         against = "all customers outside it" if self.overlapping else "the nearest other"
         parts = [
@@ -109,7 +109,7 @@ class SegmentValidity(Result):
 
 @takes_frames
 def assign_by_rules(frame: pl.DataFrame, rules: RuleSet | Mapping[str, str]) -> pl.DataFrame:
-    """Assign customers to the rules that they meet, in the form that a clustering gives.
+    """Assign customers to the rules that they meet, as a table like that of a clustering.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def validate_segments(
     rows: int | None = None,
     seed: int = 0,
 ) -> SegmentValidity:
-    """Measure how separate and how stable given segments are.
+    """Measure the separation and stability of given segments.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ def _ratio(first: Any, second: Any, width: float, other: float) -> float:
 def _stable(
     frame: pl.DataFrame, ids: pl.Series, within: Flags, refit: Refit, refits: int, seed: int
 ) -> dict[str, Any]:
-    """Make the segments anew from resamples; each one's largest Jaccard coefficient with any."""
+    """Rebuild the segments from resamples; return each one's largest Jaccard coefficient."""
     ordered = frame.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     coefficients = np.full((refits, len(within)), np.nan)
     drawings = np.random.SeedSequence([seed, 11]).spawn(refits)

@@ -29,7 +29,7 @@ _BANDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterSums:
-    """What one pass over the rows tells about each segment.
+    """Sums for each segment, from one pass over the rows.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class ClusterSums:
 
 
 def cluster_sums(X: Floats, codes: Ints, k: int) -> ClusterSums:
-    """Sum each segment up: count, centre, scatter, spread.
+    """Compute each segment's count, centre, scatter and spread.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def squared_silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
 
 
 def squared_silhouettes(X: Floats, codes: Ints, sums: ClusterSums) -> Floats:
-    """Return the squared-Euclidean silhouettes of rows whose segments are already summed up."""
+    """Return the squared-Euclidean silhouettes of rows, given their segments' sums."""
     k, n = len(sums.counts), len(X)
     middle = (sums.counts / n) @ sums.centres
     centres = sums.centres - middle
@@ -194,7 +194,7 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
     from scipy.spatial.distance import cdist
 
     cell_of = np.zeros(len(X), dtype=np.int64)
-    for column in segmentations.T:  # the common refinement: rows together in every segmentation
+    for column in segmentations.T:  # groups of rows that are together in every segmentation
         combined = cell_of * (int(column.max()) + 1) + column
         _, first, cell_of = np.unique(combined, return_index=True, return_inverse=True)
     cells = segmentations[first]
@@ -320,7 +320,7 @@ def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
 
 
 def calinski_harabasz_of(sums: ClusterSums, n: int) -> float:
-    """Return the Calinski-Harabasz index of segments that are already summed up."""
+    """Return the Calinski-Harabasz index from the segments' sums."""
     k = len(sums.counts)
     if k < 2 or k >= n:
         return float("nan")
@@ -346,7 +346,7 @@ def davies_bouldin(X: Any, labels: ArrayLike) -> float:
 
 
 def davies_bouldin_of(sums: ClusterSums) -> float:
-    """Return the Davies-Bouldin index of segments that are already summed up."""
+    """Return the Davies-Bouldin index from the segments' sums."""
     from scipy.spatial.distance import cdist
 
     if len(sums.counts) < 2:
@@ -423,7 +423,8 @@ def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
     for segment in range(k):
         part = Z[codes == segment]
         away = part - part.mean(axis=0)
-        # A ridge towards the overall (unit) variance keeps segments of few rows invertible.
+        # Shrinking towards the overall (unit) variance keeps covariances of small segments
+        # invertible.
         cov = (away.T @ away + np.eye(d)) / (len(part) + 1)
         start.append(1.0 / np.diag(cov) if shape == "diag" else np.linalg.inv(cov))
     model = GaussianMixture(
@@ -445,7 +446,7 @@ def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validity(Result):
-    """How compact and how separate the segments of one segmentation are.
+    """Compactness and separation of the segments of one segmentation.
 
     Attributes
     ----------
@@ -510,7 +511,7 @@ class Validity(Result):
 def measure_validity(
     X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int = 0
 ) -> Validity:
-    """Measure the validity of a segmentation by every index that needs nothing else.
+    """Compute all validity indices that need only the data and the labels.
 
     Parameters
     ----------

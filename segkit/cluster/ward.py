@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# A block of lower bounds is kept about as large as a processor's second-level cache.
+# The three constants affect speed only, not the result.
+# Bytes of a block of lower bounds: about a processor's second-level cache.
 BLOCK_BYTES = 2_500_000
-# Rows of one weight that are worth a right-hand side of their own.
+# Minimum number of rows of equal weight that get a matrix product of their own.
 SHARED_WEIGHT_ROWS = 8
-# Ambiguous pairs per row beyond which single precision costs more than it saves.
+# Pairs per row that single precision leaves undecided; with more, double precision is used.
 AMBIGUOUS_PER_ROW = 2.0
 
 
 def exact_ward(centres: Floats, weights: Floats, left: Ints, right: Ints) -> Floats:
     """Return Ward's squared height of each pair: 2 a b / (a + b) times the squared distance.
 
-    Written by differences, dimension after dimension, so that a pair has the same value to the
-    last bit whichever way round and in whatever company it is computed.
+    Computed from differences, dimension by dimension, so a pair has exactly the same value in
+    either order and with any other pairs.
 
     Parameters
     ----------
@@ -116,8 +117,8 @@ class _Side:
         self, centres: Floats, weights: Floats, shared: float | None, dtype: Any, dimensions: int
     ) -> None:
         self.centres, self.weights, self.shared, self.dtype = centres, weights, shared, dtype
-        # Rounding of inputs, products and sums, with room to spare: (d + 10) units each way,
-        # on (|x| + |y|)^2 <= 2 (|x|^2 + |y|^2).
+        # Bound on the rounding error of inputs, products and sums: (d + 10) units for each row, by
+        # (|x| + |y|)^2 <= 2 (|x|^2 + |y|^2).
         self.slack = 2.0 * (dimensions + 10) * float(np.finfo(dtype).eps)
         lengths = np.einsum("ij,ij->j", centres, centres)
         self.lengths = lengths
@@ -128,7 +129,7 @@ class _Side:
         self.right[-1] = (1.0 - self.slack) * lengths * factor
 
     def nearest(self, rows: Ints) -> tuple[Ints, Floats, int]:
-        """Return nearest index, squared height, and how many pairs needed a second look."""
+        """Return nearest index, squared height, and the number of pairs computed exactly."""
         here = np.arange(rows.shape[0])
         bound = self._bounds(rows)
         bound[here, rows] = np.inf
@@ -171,7 +172,7 @@ class _Side:
 
 
 def linkage_matrix(left: Ints, right: Ints, heights: Floats, leaves: int) -> Floats:
-    """Return scipy's linkage matrix from merges told by any one leaf of each side.
+    """Return scipy's linkage matrix from merges that name one leaf of each side.
 
     Parameters
     ----------
@@ -405,8 +406,9 @@ def _merge(centres: Floats, weights: Floats, leaf: Ints) -> tuple[Ints, Ints, Fl
         here = np.arange(weights.shape[0])
         left = here[(nearest[nearest] == here) & (here < nearest)]
         if left.shape[0] == 0:
-            # Rounding can bring a merged cluster a last bit nearer than its parts were and close
-            # a ring of old neighbours; neighbours all found afresh always hold one pair.
+            # Rounding can make a merged cluster slightly nearer than its parts were, and the stored
+            # neighbours can form a cycle without a reciprocal pair; a new search always finds a
+            # pair.
             stale = here
             continue
         right = nearest[left]
