@@ -1,4 +1,4 @@
-"""Cohorts of customers: retention, revenue, and how soon they buy again."""
+"""Cohorts of customers: retention, revenue and time to the next purchase."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def lines_until(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retention(Result):
-    """How many of each cohort buy again in later periods.
+    """Retention of each cohort in later periods.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Retention(Result):
         (who bought in that period), retention_rate with _low and _high (Wilson), revenue (net
         of returns, in that period), revenue_per_customer (cumulated to that period, per
         customer of the cohort). All but cohort, age and customers are null where the period
-        was not over by ``as_of``: not yet known is not zero.
+        was not over by ``as_of``, as they are not yet known.
     by_age : polars.DataFrame
         age, cohorts (known at that age), customers, active, retention_rate, _low, _high: all
         cohorts whose cell is known, pooled.
@@ -285,7 +285,7 @@ def _pooled(cells: pl.DataFrame, level: float) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepeatRate(Result):
-    """How many customers buy again, and after how long.
+    """Repeat purchase rate, and time to the next purchase.
 
     Attributes
     ----------
@@ -365,11 +365,11 @@ def estimate_repeat_rate(
 ) -> RepeatRate:
     """Estimate how many customers buy again, and after how long, with recent ones censored.
 
-    A customer who bought last 20 days before ``as_of`` has been watched for 20 days only;
-    the Kaplan-Meier estimate uses those days and no more. The interval is on the log-log
+    A customer whose last purchase was 20 days before ``as_of`` is censored after 20 days; the
+    Kaplan-Meier estimate uses these 20 days only. The interval is on the log-log
     scale with Greenwood's variance (Kalbfleisch and Prentice 2002, The Statistical Analysis
     of Failure Time Data, equation 1.12). A purchase is a day with at least one line that is
-    not a return: a second order on the same day is no return to the shop.
+    not a return; a second order on the same day is not a repeat purchase.
 
     Parameters
     ----------
@@ -465,7 +465,7 @@ def _kaplan_meier(steps: pl.DataFrame, level: float) -> pl.DataFrame:
 def _at_horizon(
     number_: int, steps: pl.DataFrame, curve: pl.DataFrame, horizon: int
 ) -> tuple[object, ...]:
-    """Read a curve at the horizon, where somebody is still watched or all have gone on."""
+    """Read a curve at the horizon, if customers are still at risk there or all have bought."""
     until = curve.filter(pl.col("days") <= horizon)
     watched = bool((steps["days"] >= horizon).any()) or curve["repeat_rate"][-1] == 1.0
     rates: list[float | None] = [None, None, None]

@@ -1,4 +1,4 @@
-"""Teaches segmentation from the same notebooks: lessons, exercises, slides, notes, checks."""
+"""Course on segmentation from the notebooks: lessons, exercises, slides, notes and checks."""
 
 from segkit.course.build import VARIANTS, Built, build_course
 from segkit.course.checking import CheckError, check

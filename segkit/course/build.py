@@ -30,7 +30,7 @@ class Built:
     paths : tuple of pathlib.Path
         What was written.
     matrix : CheckMatrix
-        What every check said of solutions, untouched exercises and common mistakes.
+        Results of every check on solutions, untouched exercises and common mistakes.
     """
 
     place: Path

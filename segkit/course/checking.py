@@ -1,4 +1,4 @@
-"""Is an answer right? If not, what is wrong with it, in plain words."""
+"""Checks of students' answers, with messages that explain what is wrong."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def check(
     Parameters
     ----------
     name : str
-        The answer's variable.
+        Name of the variable that holds the answer.
     answer : number, text, bool or a sequence of them
-        What the student has worked out.
+        The student's answer.
     expected : the same
-        What comes out of the student's own data by another way.
+        The right answer, computed from the student's own data in another way.
     within : float
         How far a number may be off: this share of the expected one, or of one if that is smaller.
     slips : mapping, optional
-        What comes out by a common mistake, by a sentence that says which it is.
+        Sentence that explains a common mistake, to the wrong answer that it gives.
     hint : str
         Said after any other wrong number.
 
@@ -134,7 +134,7 @@ def _same(found: Any, wanted: Any, within: float) -> bool:
 
 
 def _how_far(name: str, found: Any, wanted: Any) -> str:
-    """Say which way it is off, without giving the answer away."""
+    """State whether it is too high or too low, without revealing the answer."""
     if isinstance(wanted, list):
         pairs = zip(found, wanted, strict=True)
         wrong = [place for place, (one, other) in enumerate(pairs, 1) if not _same(one, other, 0.0)]

@@ -1,4 +1,4 @@
-"""One kernel for many notebooks: starting one takes longer than most lessons do."""
+"""One Jupyter kernel for many notebooks, as starting one takes longer than most lessons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the checks check? Each on the solution, on the untouched exercise, on common mistakes."""
+"""Tests of every check on the solution, the untouched exercise and common mistakes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """What one check said.
+    """Results of one check.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class CheckRow:
 
     @property
     def good(self) -> bool:
-        """Whether it passes on the solution and fails, by its own word, on everything else."""
+        """Whether it accepts the solution and rejects everything else with its own message."""
         others = [self.untouched, *(said for _, said in self.mistakes)]
         return not self.solution and all(said.startswith(REFUSED) for said in others)
 
@@ -75,7 +75,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckMatrix:
-    """What every check of the course said.
+    """Results of every check of the course.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ def _try_session(
 
 
 def _try_answers(kernel: Kernel, number: int, exercise: Exercise) -> CheckRow:
-    """Try a check on answers that are forgotten again."""
+    """Run a check on answers, and delete these variables afterwards."""
     check, solved = source_of(exercise.check), source_of(exercise.solution)
     wrong = [
         (words, REGION.sub(code.replace("\\", r"\\"), solved)) for words, code in exercise.mistakes

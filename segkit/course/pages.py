@@ -1,4 +1,4 @@
-"""What of the course is read without JupyterLab: lessons, slides, notes for teachers, syllabus."""
+"""HTML pages of the course: lessons, slides, notes for teachers and syllabus."""
 
 from __future__ import annotations
 

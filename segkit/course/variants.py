@@ -1,4 +1,4 @@
-"""Which cells does each kind of reader get? One notebook, several variants."""
+"""Variants of a session's notebook for students, teachers and nbgrader."""
 
 from __future__ import annotations
 

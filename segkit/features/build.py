@@ -220,15 +220,15 @@ def build_features(
     monetary : {"net", "gross"}
         Whether returns are deducted from ``monetary`` and the order values.
     features : sequence of str, optional
-        Names (without a window's ending) or groups; by default all that the tables allow. What is
-        not asked for is not read.
+        Names (without a window's suffix) or groups; by default all that the tables allow. Data for
+        other features are not read.
     population : {"buyers", "all"}
         Customers with a purchase up to ``as_of``, or also those known only from returns, events or
         ``customers``.
     trend_days : int
         Length of the periods that the unsuffixed trends compare.
     engine : {"polars", "duckdb"}
-        Who scans paths; frames stay with the engine that they belong to.
+        Engine that reads paths; frames keep their own engine.
     currency : str, optional
         Of the amounts, to be written beside them.
 
@@ -337,7 +337,7 @@ def _event_plan(rows: Rows, as_of: int, wanted_names: set[str] | None, notes: li
 
 
 def _asks(wanted_names: set[str] | None, group: str, prefix: str) -> bool:
-    """Return whether features named after values of the data are wanted, which costs a pass."""
+    """Return whether features named after data values are wanted (they need one more pass)."""
     return wanted_names is None or any(
         name == group or name.startswith(prefix) for name in wanted_names
     )
@@ -380,7 +380,7 @@ def _sums(
     for table in others:
         frame = frame.join(table, on=CUSTOMER, how="left", maintain_order="left")
     zeros = [name for plan in plans for name in plan.zeros(frame.columns)]
-    # Intake keeps money to a millionth; what returns leave below that is rounding, not money.
+    # Intake keeps money to a millionth; smaller remainders after returns are rounding errors.
     money = [name for name in frame.columns if name.startswith("orders.amount")]
     return frame.with_columns(pl.col(zeros).fill_null(0.0)).with_columns(pl.col(money).round(6))
 

@@ -51,7 +51,7 @@ class Window:
     until : int
         Day number of the last day.
     words : str
-        The window as a reader is told of it.
+        Description of the window for readers.
     """
 
     suffix: str

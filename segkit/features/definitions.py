@@ -1,7 +1,8 @@
 """Features as data, bound to windows, and the sums that they need.
 
-Large tables are added up in pieces of customers, so that memory stays bounded whatever their
-number: customers never meet in a sum, and comparing ids is what every engine can do alike.
+Large tables are summed for one part of the customers after another, so that memory stays bounded.
+This is possible as every sum belongs to one customer. Parts are ranges of ids, as all engines
+compare ids in the same way.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def counted(column: pl.Expr) -> pl.Expr:
     return column.round().cast(pl.Int64)
 
 
-# Added to the time a customer is known, so that a new one's rate does not run away.
+# Added to a customer's tenure, so that rates of new customers do not become extreme.
 CREDIT_DAYS = 60
 
 

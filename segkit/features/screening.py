@@ -28,7 +28,7 @@ MIN_ROWS = 30
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The KPI: its values (or ranks), its bins, and the score that suits it."""
+    """The KPI: its values (or ranks), its bins and its score metric."""
 
     values: NDArray[np.float64]
     codes: NDArray[np.int64]
@@ -65,7 +65,7 @@ def describe_values(values: pl.Series) -> dict[str, Any]:
 
 
 def bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Cut into quantile bins, as many as the rows bear (2 to 8).
+    """Divide into 2 to 8 quantile bins, more where there are more rows.
 
     A value that many rows share (zero, say) has a bin of its own, as missing has.
 
@@ -318,7 +318,7 @@ def screen_variables(
 
     A variable is *constant* if one value (missing is one) has at least ``near_constant`` of the
     rows; *noise* if its mutual information with the KPI is no larger than with the KPI's values
-    dealt out at random (permutation test at ``level``, each variable by itself); *redundant* if
+    permuted at random (permutation test at ``level``, each variable by itself); *redundant* if
     another variable of its cluster stands for it. Clusters are those of complete linkage, so every
     two of their variables correlate beyond ``redundancy``; the one with the best held-out score
     stays (then the one with fewer missing values).

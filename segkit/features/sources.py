@@ -1,7 +1,7 @@
 """Order lines and events as an engine holds them, checked before features are planned.
 
-Sums of money and seconds are made in whole millionths. Engines add up in parallel, and sums of
-floats depend on the order: a last bit that differs is enough to turn a tie in a tree.
+Money and seconds are summed in whole millionths. Engines sum in parallel, and sums of floats depend
+on the order; a difference in the last bit can change how a tree splits ties.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def micro(column: Any) -> Any:
 
 
 def check_size(size: float, column: str, what: str) -> None:
-    """Refuse a sum too large for whole millionths in 64 bits.
+    """Raise if a sum is too large for whole millionths in 64 bits.
 
     Raises
     ------

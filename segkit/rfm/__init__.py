@@ -1,4 +1,4 @@
-"""Who is valuable now: recency, frequency and monetary scores, segments and their robustness."""
+"""Recency, frequency and monetary (RFM) scores, segments and their robustness."""
 
 from segkit.rfm.cuts import Cuts, find_natural_cuts, find_quantile_cuts
 from segkit.rfm.scoring import RFM, build_rfm_table, score_rfm

@@ -123,11 +123,11 @@ def _fisher(means: np.ndarray, weights: np.ndarray, bins: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The cut-points of a scoring: saved once, they score anybody, alone or in a batch.
+    """Cut-points of RFM scores; they can be saved and used to score other customers.
 
     A value below the first cut is in the lowest bin; each cut reached adds one. A high
     frequency or monetary value scores high, a high recency (long ago) scores low. Where cuts
-    coincide the score between them is given to nobody.
+    are equal, no customer gets the score between them.
 
     Attributes
     ----------

@@ -91,8 +91,8 @@ def build_rfm_table(
     Returns
     -------
     polars.DataFrame
-        customer_id, recency_days (null for who only returned), frequency, monetary, sorted by
-        customer.
+        customer_id, recency_days (null for customers with returns only), frequency, monetary,
+        sorted by customer.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def is_orders(source: pl.DataFrame | pl.LazyFrame) -> bool:
 def read_customers(
     source: pl.DataFrame | pl.LazyFrame, *, as_of: date | None, monetary: Monetary
 ) -> Customers:
-    """Take order lines or a customer table.
+    """Read order lines or a customer table.
 
     Raises
     ------
@@ -248,7 +248,7 @@ class RFM(Result):
         least 95%.
     bins : polars.DataFrame
         One row per dimension and score: dimension, score, from_value, to_value (exclusive; null
-        for none), customers, customer_share; a score that nobody can get has equal ends.
+        for none), customers, customer_share; equal ends mark a score that no customer can get.
     as_of : date or None
         The day recency is counted to; None for a customer table that came without one.
     monetary : str
@@ -256,7 +256,7 @@ class RFM(Result):
     unscored : int
         Customers without a purchase on or before ``as_of``, who get no score.
     notes : tuple of str
-        What ties did to the bins.
+        Effects of ties on the bins.
     currency : str or None
         Of the monetary value, where it is known.
     """
@@ -468,7 +468,7 @@ def score_rfm(
 
 
 def checked(segments: RuleSet, cuts: Cuts) -> RuleSet:
-    """Give a table of segments the scores' domains, and refuse it where it leaves somebody out."""
+    """Add the scores' domains to a table of segments, and raise if scores lack a segment."""
     domains = {
         letter: Domain("integer", low=1, high=top, nullable=False)
         for letter, top in zip("rfm", cuts.bins, strict=True)

@@ -41,8 +41,8 @@ def build_rfm_segments(bins: int | tuple[int, int, int] = 5) -> RuleSet:
     """Name every combination of the scores r, f and m once, in the field's usual names.
 
     The table is written for scores of 1 to 5 and carried over to other numbers of bins by the
-    grade of each score, 1 + 4 (score - 1) / (bins - 1), halves up; where no score has a
-    grade, the segments that need it do not exist (with two or four bins no score is middling).
+    grade of each score, 1 + 4 (score - 1) / (bins - 1), with halves rounded up. Segments whose
+    grade no score has are left out (with two or four bins no score has grade 3).
 
     ===================== ============== ============ =======================================
     segment               r              f            m
@@ -119,7 +119,7 @@ def _grade(score: int, top: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MicroSegments(Result):
-    """Who meets which condition.
+    """Customers that meet each condition.
 
     Attributes
     ----------
@@ -210,7 +210,7 @@ def find_micro_segments(
     *,
     value: str | None = "monetary",
 ) -> MicroSegments:
-    """Size up groups of customers that conditions over any features pick out.
+    """Measure the segments of customers that meet given conditions on features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much scores and segments hang on choices: bins, method, ties, day, and the sample."""
+"""Sensitivity of scores and segments to bins, method, ties, date and sample."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DAY_SHIFT = 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sensitivity(Result):
-    """How many customers a change of the scoring moves.
+    """Number of customers whose score or segment changes with the scoring options.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ def measure_sensitivity(
     monetary: Monetary = "net",
     **options: Any,
 ) -> Sensitivity:
-    """Count the customers whose score or segment hangs on the cut-points.
+    """Count the customers whose score or segment changes with the cut-points.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def _moves(name: str, baseline: RFM, other: RFM) -> pl.DataFrame:
 
 
 def _redrawn(baseline: RFM, samples: int, rng: np.random.Generator) -> tuple[object, ...]:
-    """Redraw the cut-points from bootstrap samples of customers, and score all anew."""
+    """Estimate the cut-points from bootstrap samples of customers, and rescore all customers."""
     scored = baseline.frame.drop_nulls("segment").sort("customer_id")
     score, segment = [], []
     for _ in steps(range(samples), "resamples of the customers"):

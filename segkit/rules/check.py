@@ -117,7 +117,7 @@ class Axis:
     def _text_inside(self, values: pl.Series, example: str) -> pl.Series:
         if example != _OTHER:
             return values == example
-        # A column that is only asked for its nulls may be of any type.
+        # A column that rules use only in "is null" may have any type.
         present = values.is_not_null()
         return present & ~values.is_in(list(self.others)) if self.others else present
 
@@ -134,7 +134,7 @@ def _inside(values: pl.Series, cell: Cell) -> pl.Series:
 def make_axes(
     rules: Sequence[Rule], names: Iterable[str], domains: dict[str, Domain]
 ) -> tuple[Axis, ...]:
-    """Cut each column at the rules' constants into the fewest cells that tell the rules apart."""
+    """Divide each column at the rules' constants into the fewest cells that separate the rules."""
     axes = []
     for name in names:
         own = [atom for rule in rules for atom in atoms(rule.condition) if atom.column == name]
@@ -313,7 +313,7 @@ def _runs(indices: Sequence[int]) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RuleCheck(Result):
-    """What a rule table leaves out and what it claims twice.
+    """Gaps and overlaps of a rule table.
 
     Attributes
     ----------
@@ -360,7 +360,7 @@ class RuleCheck(Result):
 
     @property
     def ok(self) -> bool:
-        """Whether the table is what its policy promises.
+        """Whether the table meets its policy.
 
         A partition has neither gap nor overlap; "first" may overlap; "many" may do both.
         No rule may be impossible, and no row may lie outside the domains.
@@ -426,8 +426,8 @@ def check_rules(
 
     Every column is cut at the constants that the rules compare it with (each constant, the
     open intervals between, and the null unless the column is declared non-null); the rules'
-    truth is constant on each cell of the grid, so looking at one point a cell proves the
-    answer for all customers, seen or unseen.
+    result is constant within each cell of the grid. So testing one point per cell proves the answer
+    for all customers, also for new ones.
     """
     ready = None if frame is None else prepare(frame, rules)
     read = tuple(dict.fromkeys(name for rule in rules for name in columns(rule.condition)))
@@ -465,7 +465,7 @@ def _kind_of_column(dtype: pl.DataType) -> str:
 
 
 def _matched(rules: Sequence[Rule], axes: Sequence[Axis], shape: tuple[int, ...]) -> np.ndarray:
-    """Evaluate every rule at one point a cell: Boolean, cells x rules."""
+    """Evaluate every rule at one point per cell: Boolean, cells x rules."""
     size = math.prod(shape)
     places = np.indices(shape).reshape(len(shape), size) if shape else np.empty((0, 1), int)
     points = pl.DataFrame(

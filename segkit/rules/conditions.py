@@ -221,7 +221,7 @@ def expression(condition: Condition) -> pl.Expr:
 
 
 def _inside(column: str, values: tuple[Constant, ...]) -> pl.Expr:
-    """Tell whether a column's value is one of a list; a long list is looked up, not tried."""
+    """Tell whether a column's value is one of a list; a long list is a set lookup."""
     col = pl.col(column)
     kinds = {type(value) for value in values}
     numbers = kinds <= {int, float}

@@ -1,4 +1,4 @@
-"""Rules: a parser of conditions that runs no code of the text's, and named conditions."""
+"""Rules: named conditions, and a parser that never executes their text as code."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def find_missing_columns(text: str, available: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a column can hold; the narrower it is stated, the less a partition must cover.
+    """Possible values of a column; a partition must cover these values only.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from segkit.stats.intervals import Estimate, estimate, z_value
 from segkit.stats.two_part import Amounts
 
 Array = npt.NDArray[np.float64]
-LENT = 100.0  # cases at which an arm's own variance counts as much as the one that the others imply
+LENT = 100.0  # with this many cases an arm's own variance has half the weight, the implied one half
 _GRID = 128
 _SPREADS, _CENTRES, _NODES = 24, 25, 15  # of the quadrature over spread, common effect and effect
 MANY = 50.0  # effective cases in each arm of each group from which a normal likelihood serves
@@ -21,7 +21,7 @@ MANY = 50.0  # effective cases in each arm of each group from which a normal lik
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heterogeneity:
-    """Whether effects differ by more than chance.
+    """Tests of whether effects differ by more than chance.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def usable(
 def heterogeneity(
     effects: npt.ArrayLike, errors: npt.ArrayLike, *, equal_errors: npt.ArrayLike | None = None
 ) -> Heterogeneity:
-    """Test whether independent effects differ, and whether some help where others harm.
+    """Test whether independent effects differ, and whether they differ in sign.
 
     ``Q = sum w (d - d_w)^2`` with ``w = 1 / s^2`` has a chi-square distribution with k - 1
     degrees of freedom if all effects are equal. Gail and Simon: with Q+ and Q- the sums of
@@ -72,8 +72,8 @@ def heterogeneity(
         On one scale, with their standard errors.
     equal_errors : array of shape (groups,), optional
         The errors as estimated under equal effects (`segkit.stats.group_effects`), for Q: with few
-        cases in a group's arm, Q by the groups' own errors alarms too often. Gail and Simon's test
-        supposes no equal effects and keeps the groups' own.
+        cases in a group's arm, Q with the groups' own errors has too many false positives. Gail and
+        Simon's test does not assume equal effects and uses the groups' own errors.
 
     Returns
     -------
@@ -127,7 +127,8 @@ def share_errors(
 
     The common difference starts as Mantel and Haenszel's; each group's two shares are then their
     maximum likelihood estimates under it, and give the variances and, by these, the common
-    difference anew, until it stands. With these errors `heterogeneity`'s Q is the score statistic.
+    difference again, until it converges. With these errors `heterogeneity`'s Q is the score
+    statistic.
 
     Parameters
     ----------
@@ -197,12 +198,12 @@ def mean_errors(
     variance_1: npt.ArrayLike, n_1: npt.ArrayLike, cases_1: npt.ArrayLike,
     variance_2: npt.ArrayLike, n_2: npt.ArrayLike, cases_2: npt.ArrayLike,
 ) -> Array:  # fmt: skip
-    """Estimate the errors of differences of means, few cases leaning on the other arm.
+    """Estimate the errors of differences of means, stabilised where an arm has few cases.
 
-    The arms' spreads are taken to bear one ratio in all groups: that of the smaller arm to the
-    larger, averaged over groups by the smaller arm's customers. It says what spread either arm of
-    a group would have by the group's other customers; an arm's own spread is averaged with that as
-    if `LENT` further cases had shown it. With many cases the errors are Welch's.
+    The ratio of the smaller arm's spread to the larger arm's is assumed equal in all groups. It is
+    averaged over groups, weighted by the smaller arm's customers. With this ratio, all
+    customers of a group give a predicted spread of each arm. An arm's own spread is averaged with
+    its prediction, which counts as `LENT` cases. With many cases the errors are Welch's.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def mean_errors(
 
     Notes
     -----
-    The number lent is a choice: tests/studies/study_heterogeneity.py shows the test's size.
+    `LENT` is a chosen value: tests/studies/study_heterogeneity.py shows the test's size with it.
 
     Examples
     --------
@@ -252,13 +253,14 @@ def mean_errors(
 
 
 def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
-    """Estimate each group's effect with strength borrowed from the others.
+    """Estimate each group's effect, shrunk towards the mean of all groups (empirical Bayes).
 
     Effects are taken as normal about a common mean with spread tau; both have flat priors (with two
     groups ``B = s0^2 / (s0^2 + tau^2)`` has, ``s0^2`` the harmonic mean of the squared errors).
     The posterior is integrated over a grid of B, so that the limits allow for not knowing tau.
     Averaged over the groups, the intervals nearly cover their level (less where large effects have
-    large errors); a single odd group's may not, for it is drawn to the mean.
+    large errors). The interval of a single unusual group may not, as its estimate is shrunk to the
+    mean.
 
     Parameters
     ----------
@@ -345,7 +347,7 @@ def _quantiles(weight: Array, means: Array, sds: Array, p: Array) -> Array:
 
 
 def effective_cases(one: Amounts, two: Amounts) -> tuple[Array, Array]:
-    """Return both arms' effective numbers of cases by group: totals over the variance they carry.
+    """Return both arms' effective numbers of cases by group: totals over their dispersion.
 
     A total of amounts has variance ``phi`` times its expectation, ``phi = m (1 - p + c^2)`` with m
     the mean amount of a buyer, p the share of buyers, c the amounts' coefficient of variation (over
@@ -379,7 +381,7 @@ def shrink_counts(
     cases: Sequence[npt.ArrayLike], customers: Sequence[npt.ArrayLike],
     totals: Sequence[npt.ArrayLike], *, level: float = 0.95,
 ) -> Estimate:  # fmt: skip
-    """Estimate each group's difference of means with strength borrowed from the others.
+    """Estimate each group's difference of means, shrunk towards a common effect.
 
     Given both arms' cases together, the first arm's are binomial with odds ``n1 exp(delta) / n2``:
     a likelihood of the log ratio delta that stays right where an arm has no case. The deltas are

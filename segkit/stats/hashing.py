@@ -26,7 +26,7 @@ def hash_key(*parts: object) -> int:
 
 
 def unit_hash(ids: pl.Series, *parts: object) -> npt.NDArray[np.float64]:
-    """Map each customer to a number in [0, 1), whoever else is there.
+    """Map each customer to a number in [0, 1), independently of other customers.
 
     The id's UTF-8 bytes are mixed eight at a time into a key made of ``parts`` (the seed, the
     campaign's name), with the finaliser of SplitMix64. The number depends on the id and the key
@@ -72,7 +72,7 @@ def _hash(ids: pl.Series, key: np.uint64) -> npt.NDArray[np.uint64]:
         word = padded.bin.slice(_WORD * k, _WORD).bin.reinterpret(dtype=pl.UInt64)
         values = text.select(word).to_series().to_numpy()
         more = mix(state ^ values)
-        # A shorter id has no such word: its number must not hang on the longest id beside it.
+        # Shorter ids skip this step: their number must not depend on the longest id of the batch.
         state = np.where(size > _WORD * k, more, state)
     return mix(state)
 

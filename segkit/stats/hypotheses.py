@@ -67,7 +67,7 @@ def share_z(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Numbe
 
 
 def share_test(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Numbers) -> Tested:
-    """Test whether two shares are equal, exactly where an arm expects few cases.
+    """Test whether two shares are equal, with an exact test where an arm expects few cases.
 
     Where either arm expects fewer than `EXACT_BELOW` cases or non-cases under the pooled share,
     the p-value is the largest chance, over a 99.9999% interval of the common share, of a pooled
@@ -83,8 +83,8 @@ def share_test(successes_1: Numbers, n_1: Numbers, successes_2: Numbers, n_2: Nu
     -------
     Tested
         ``statistic`` is the pooled z (zero where nobody or everybody converted, with p-value 1);
-        NaN where an arm is empty. Two-sided: of a small arm against a large one, most of the
-        error rate lies on the small arm's upper side, where it can come out at all.
+        NaN where an arm is empty. Two-sided; with a small and a large arm, most false positives
+        are high shares in the small arm, as its low shares can rarely reach significance.
 
     Raises
     ------

@@ -57,7 +57,7 @@ class Estimate:
 
 
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
-    """Gather an `Estimate`, single numbers as plain floats."""
+    """Build an `Estimate`; single numbers become plain floats."""
     parts = (np.asarray(part, dtype=np.float64) for part in (value, low, high))
     plain = [part if part.ndim else float(part) for part in parts]
     return Estimate(plain[0], plain[1], plain[2], level, method)
@@ -377,7 +377,7 @@ def _fieller(m1: Array, s1: Array, m2: Array, s2: Array, c: Array, z: float) -> 
 def always_valid(
     effect: Numbers, error: Numbers, *, information: Numbers, level: float = 0.95
 ) -> Estimate:
-    """Estimate an effect with limits that hold at all looks together.
+    """Estimate an effect with limits that stay valid under repeated looks at the data.
 
     ``d +- s sqrt((1 + r) / r (log(1 + r) + 2 log(1 / alpha)))`` with the standard error s and ``r``
     proportional to the information at a look: Robbins' normal mixture boundary, narrowest where the
@@ -427,7 +427,7 @@ def always_valid(
 
 
 def mixture_multiple(information: Numbers, *, level: float = 0.95) -> Array:
-    """Return by how many standard errors an always-valid interval reaches out.
+    """Return an always-valid interval's half-width in standard errors.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _ALIKE = 1e-9  # share of a column's variation below which it repeats those befo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """A design matrix whose rows are a table's, picked by group, beside covariates of their own.
+    """Design matrix: each row is a row of a table, chosen by group, plus covariates of its own.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def fit_least_squares(
         "classical" takes one variance for all rows. "hc2" and "hc3" hold where it differs (as it
         does for shares): squared residuals divided by ``1 - h`` or ``(1 - h)**2``, h the leverage.
     needed : int
-        How many columns must enter; later ones that repeat others are left out.
+        The first ``needed`` columns must enter; later ones that are collinear are left out.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def fit_least_squares(
 
 
 def _distinct(gram: Array, needed: int) -> npt.NDArray[np.bool_]:
-    """Tell which columns add to those before them."""
+    """Return which columns are linearly independent of those before them."""
     used = np.zeros(len(gram), dtype=bool)
     for column in range(len(gram)):
         size = gram[column, column]

@@ -1,4 +1,4 @@
-"""Means from sums: of ratios, and of outcomes adjusted by what was known beforehand."""
+"""Means from sums: ratios, and outcomes adjusted for pre-period covariates (CUPED)."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     ``ybar_g - theta'(xbar_g - xbar)``, xbar over both. The variances are each group's own, of
     ``y - theta' x``; the covariance of the two means, which the common xbar brings about, is kept
     for ratios. A covariate that does not vary is left out by the pseudo-inverse. Where a group has
-    fewer than two members there is nothing to learn it from: `plain_means` answers, without an
-    interval.
+    fewer than two members, theta cannot be estimated; the result is that of `plain_means`, without
+    an interval.
 
     Parameters
     ----------

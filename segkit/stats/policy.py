@@ -14,13 +14,13 @@ from segkit.stats.intervals import Estimate, estimate, z_value
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Learner = Callable[[Ints, Ints, Floats], Ints]
-LENT = 30.0  # customers that a cell's variance borrows from all cells, were outcomes normal
+LENT = 30.0  # weight of the pooled variance in a cell's, in customers, for normal outcomes
 _GRID = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Randomised data in codes: who is in which group, got which option, did what.
+    """Randomised data as codes: each customer's group, option and outcome.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Trial:
 
 
 def lent_customers(trial: Trial) -> float:
-    """Return how many customers a cell's variance borrows from all cells.
+    """Return the weight of the pooled variance in a cell's variance, in customers.
 
     The variance of an outcome that is zero for most rests on its few buyers: relative to its
     square, a sample variance has variance ``(kurtosis - 1) / n``, where a normal outcome has
@@ -92,7 +92,7 @@ def cells(trial: Trial, rows: Ints | None = None) -> tuple[Floats, Floats, Float
 def shrink(
     n: Floats, mean: Floats, variance: Floats, lent: float = LENT
 ) -> tuple[Floats, Floats, float]:
-    """Shrink cell means towards "every option does the same for every group, up to a constant".
+    """Shrink cell means towards an additive model: group level plus option effect.
 
     The prior mean of a cell is its group's level plus its option's effect over all groups
     (weighted least squares); how far real cells lie from it is estimated by the method of
@@ -120,17 +120,17 @@ def shrink(
     if square > 0:  # the prior once more, with the weights that the interaction implies
         prior, _ = _additive(filled, np.where(filled_cells, 1 / (error**2 + square), 0.0))
     keep = np.where(filled_cells, square / (square + error**2), 0.0)
-    # Of a cell's level, its group's mean is known as well as all the group's customers tell it.
+    # The group's level has the precision of all the group's customers.
     common = np.sqrt(1 / np.maximum(w.sum(axis=0), 1 / error.max() ** 2))[None, :]
     left = np.sqrt(keep**2 * error**2 + (1 - keep) ** 2 * (np.minimum(common, error) ** 2 + square))
     return prior + keep * (filled - prior), left, float(np.sqrt(square))
 
 
 def cell_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) -> Floats:
-    """Return standard errors of cell means; a small cell's variance leans on all cells'.
+    """Return standard errors of cell means; small cells' variances are pooled with all cells'.
 
-    A cell without a single conversion is not known exactly: its variance is averaged with the
-    pooled one, as if ``lent`` further customers had that (`lent_customers`).
+    A cell without a conversion has a sample variance of zero, yet its mean is uncertain. So each
+    variance is averaged with the pooled one, which counts as ``lent`` customers (`lent_customers`).
     """
     used = n > 1
     own = np.where(used, variance, 0.0)
@@ -143,7 +143,7 @@ def cell_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) -
 
 
 def least_error(trial: Trial, policy: Ints, against: Ints | None = None) -> float:
-    """Return a standard error of a policy's value that no few buyers can make too small.
+    """Return a lower bound of the standard error of a policy's value, for few buyers.
 
     The value is a mean of cell means weighted by the groups' sizes; their errors are those of
     `cell_errors`. Against another policy only the groups count that it treats otherwise.
@@ -219,7 +219,7 @@ def learn_best(trial: Trial, rows: Ints, *, method: str = "shrunken") -> Ints:
 
 
 def split_folds(trial: Trial, folds: int, seed: int | np.random.Generator) -> Ints:
-    """Deal customers into folds at random, evenly within every group and option.
+    """Assign customers to folds at random, evenly within every group and option.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def split_folds(trial: Trial, folds: int, seed: int | np.random.Generator) -> In
 
 
 def rounds(folds: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Give, fold after fold, the rows of all earlier folds to learn on and its own to value on.
+    """Yield for each fold the rows of all earlier folds (to learn) and its own (to evaluate).
 
     Examples
     --------
@@ -255,19 +255,19 @@ def rounds(folds: Ints) -> Iterator[tuple[Ints, Ints]]:
 def honest_scores(
     trial: Trial, learners: Mapping[str, Callable[[Ints], Ints]], folds: Ints
 ) -> dict[str, Floats]:
-    """Return customers' contributions to each policy's value, learnt from earlier folds alone.
+    """Return customers' contributions to the value of policies learnt from earlier folds only.
 
     ``m(g, pi) + 1{got pi} / chance (y - m(g, pi))`` with the policy pi and the cell means m from
     the folds before the customer's: unbiased for the value of what was learnt there, whatever m
     is, because the chances are the design's. Their mean estimates the mean value of the policies
     learnt from the first, the first two, ... folds, weighted by the customers they are valued on.
 
-    Valuing each half with what the other taught would use every customer, but its two errors
-    belong together where options are nearly as good as one another: the noise that chose a half's
-    policy is the noise that the half values with. Two tied halves with six equal options have a
-    third more variance than the scores show. Learnt from the past alone, each fold's error has
-    mean zero given all before, so that the errors are uncorrelated and the scores' variance is
-    the estimate's, ties or not.
+    Two-fold cross-fitting (learn on each half, evaluate on the other) would use every customer. But
+    where options are nearly equal, the errors of its two halves are correlated, as the noise of a
+    half both chooses one policy and evaluates the other. With six equal options the variance is a
+    third larger than the scores show. When a policy is learnt from earlier folds only, each fold's
+    error has mean zero given all earlier folds. The errors are then uncorrelated, and the scores
+    give the right variance, also with equal options.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Looking through all loaded libraries takes 8 ms: done by the outermost block alone.
+# Searching all loaded libraries takes 8 ms, so only the outermost block does it.
 _held = False
 
 

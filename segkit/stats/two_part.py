@@ -1,11 +1,10 @@
 """Means with many zeros: a test and intervals that hold where an arm has few buyers.
 
 Revenue, orders and profit per customer are zero for most customers. With a small control a mean
-rests on a handful of buyers, and so does the standard error that the same handful gives: it is
-smallest just where the mean is lowest by chance, and zero without a buyer. Here the test uses what
-both arms share under no effect (their customers are exchangeable), and the interval is built from
-the mean's two parts, how many bought and how much a buyer spent, with the spread of spending taken
-from the buyers of both arms.
+rests on few buyers, and so does its standard error: it is too small when the mean is low by chance,
+and zero without a buyer. Here the test is a permutation test: without an effect the customers of
+both arms are exchangeable. The interval combines the two parts of the mean, the share of buyers and
+the spend per buyer. The spread of spending is estimated from the buyers of both arms.
 
 Every function takes numbers or arrays (NumPy's broadcasting rules).
 """
@@ -25,7 +24,7 @@ Array = npt.NDArray[np.float64]
 EXPECTED_BUYERS = 5.0
 """Buyers that the smaller arm must expect (by both arms' share of buyers) before a mean gets a
 verdict. Chosen by tests/studies/study_small_holdout.py."""
-_LENT = 200.0  # buyers at which an arm's own spread counts as much as that of both arms
+_LENT = 200.0  # with this many buyers an arm's own spread and the pooled one have equal weight
 _TINY = 1e-300
 
 
@@ -158,16 +157,17 @@ def pearson3_quantile(p: npt.ArrayLike, skewness: npt.ArrayLike) -> Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoEffect:
-    """How the second arm's mean is distributed if the arms' customers are exchangeable.
+    """Distribution of the second arm's mean if the arms' customers are exchangeable.
 
     Attributes
     ----------
     expected, variance, third : array
         Mean, variance and third central moment of the second arm's mean.
     to_difference : array
-        A deviation of the second mean by 1 is one of the difference by minus this number.
+        Change of the difference (first less second mean), with opposite sign, when the second mean
+        rises by 1.
     nobody, nobody_first : array
-        Chance that no buyer falls into the second arm, and into the first.
+        Probability that the second arm has no buyer, and that the first has none.
     to_zero : array
         Difference by which the second mean exceeds the first where the first is zero.
     """
@@ -239,9 +239,9 @@ def mean_test(difference: npt.ArrayLike, null: NoEffect) -> Array:
     The second mean under exchangeable arms is taken as Pearson type III with the permutation's
     mean, variance and skewness: exact moments, whatever the arms' sizes. For the lower tail the
     skewness is held to twice the coefficient of variation, so that the distribution reaches down
-    to zero: a single giant amount, which nearly always falls into the larger arm, would otherwise
-    make a low mean of the smaller look impossible. Nor is the lower tail of a mean of positive
-    amounts less than the chance that the arm has no buyer at all. The first arm's likewise.
+    to zero. Otherwise a single very large amount, which is nearly always in the larger arm, would
+    make a low mean of the smaller arm look impossible. If amounts are positive, the lower tail is
+    at least the probability that the arm has no buyer. The same holds for the first arm.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def arm_means(
     one: Amounts, two: Amounts, *, level: float = 0.95, means: tuple[Any, Any] | None = None,
     kept: npt.ArrayLike = 1.0,
 ) -> tuple[ArmMean, ArmMean]:  # fmt: skip
-    """Estimate both arms' means from their two parts: how many bought, how much a buyer spent.
+    """Estimate both arms' means from two parts: share of buyers and mean amount per buyer.
 
     The share of buyers gets Wilson's interval. The mean amount of k buyers, relative to its
     expectation, is taken as Pearson type III with variance ``c^2 / k`` and skewness ``g / sqrt(k)``

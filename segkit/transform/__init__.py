@@ -1,4 +1,4 @@
-"""Transform of a customer table: steps per column, stated, stored, invertible."""
+"""Transform of a customer table, by steps per column that can be stored and inverted."""
 
 from segkit.transform.steps import CENTRES, Column
 from segkit.transform.table import Transform

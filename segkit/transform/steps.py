@@ -279,7 +279,7 @@ def _location(column: Column, shaped: Floats) -> tuple[float, float]:
     low, middle, high = np.quantile(shaped, [0.25, 0.5, 0.75])
     spread = float(high - low) / 1.349
     if spread == 0:
-        spread = float(shaped.std())  # over half the values are equal; said in the docstring
+        spread = float(shaped.std())  # half of the values or more are equal: IQR 0
     return float(middle), spread
 
 
@@ -298,7 +298,7 @@ TAILS = (0.001, 0.999)
 
 
 def family(name: str) -> str | None:
-    """Return the whole that a column is one part of, by its name, or None.
+    """Return the name prefix of a column that is one part of a whole, or None.
 
     Examples
     --------

@@ -88,7 +88,7 @@ class Transform(Result):
         arcsine root. Never negative and skewness above 1: log1p. Negative values and skewness
         beyond 1 either way: signed log. Anything else as it is. Heavy tails that are left then
         (excess kurtosis above 3): winsorised at .001 and .999. Missing values: the worst value for
-        recency and gaps (who never did it is as far off as anyone), the median for the rest.
+        recency and gaps (as if the event were the longest ago), the median otherwise.
         Standard scale.
 
         Parameters
@@ -160,7 +160,7 @@ class Transform(Result):
 
     @takes_frames
     def apply(self, frame: pl.DataFrame) -> Floats:
-        """Return the transformed matrix (n, d); a row alone gets what it gets in a batch.
+        """Return the transformed matrix (n, d); each row is independent of the others.
 
         A share above 1 among later customers (more returned than bought) counts as 1: the arcsine
         is at its end there.
@@ -305,7 +305,7 @@ class Transform(Result):
         return transform
 
     def check(self) -> None:
-        """Raise ``ModelError`` where a stored transform cannot be what a fit gave.
+        """Raise ``ModelError`` if a stored transform is not a possible result of a fit.
 
         It needs columns of different names and, once fitted, finite numbers: a spread above zero,
         limits that rise, a power where the shape has one.
