@@ -151,7 +151,7 @@ def _id_hash(ids: pl.Series, seed: int) -> pl.Series:
 def _assign(
     model: SegmentModel, batches: Iterator[pl.DataFrame], out: Path
 ) -> tuple[dict[str, int], int]:
-    """Score batch by batch into one Parquet file; return sizes and how many are unlike any."""
+    """Score batch by batch into one Parquet file; return sizes and the unlike count."""
     counts: dict[str, int] = {}
     unlike = 0
 

@@ -208,7 +208,7 @@ class KMeansFit(Result):
     Attributes
     ----------
     labels : array (n,)
-        Groups numbered by falling size, then by centre.
+        Groups numbered by decreasing size, then by centre.
     centres : array (k, d)
         Means of the groups.
     within_ss, total_ss : float

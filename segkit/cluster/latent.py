@@ -441,7 +441,7 @@ def _compared(answers: Floats, fits: Mapping[int, ClassFit]) -> pl.DataFrame:
 def _classes(
     answers: Floats, fit: ClassFit, items: list[str], words: Mapping[str, tuple[str, str]]
 ) -> tuple[LatentClass, ...]:
-    """Return the classes by falling size, named by the answers that mark them."""
+    """Return the classes by decreasing size, named by their most distinctive answers."""
     order = by_size(answer_deviances(answers, fit.weights, fit.yes).argmin(axis=1), fit.yes)
     weights, yes = fit.weights[order], fit.yes[order]
     deviance = answer_deviances(answers, weights, yes)

@@ -407,7 +407,7 @@ def _factors(model: Any, d: int) -> list[Floats]:
 def _components(
     X: Floats, chosen: Candidate, transform: Transform, words: Mapping[str, tuple[str, str]]
 ) -> tuple[Component, ...]:
-    """Return the segments by falling size, named by what marks them."""
+    """Return the segments by decreasing size, named by their most distinctive features."""
     model = chosen.fitted
     original = transform.invert(model.means_).to_dicts()
     factors = _factors(model, X.shape[1])

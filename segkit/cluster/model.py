@@ -230,7 +230,7 @@ def scored(
     distances : array (n, k)
         In the model's own unit; overwritten. The lowest column wins an exact tie.
     reach : sequence of k floats
-        Distance beyond which a customer is unlike any.
+        Distance beyond which a customer counts as unlike any segment.
 
     Returns
     -------

@@ -418,7 +418,7 @@ class Stability(Result):
         Raises
         ------
         ParameterError
-            If ``k`` was not examined, or is left out and no segments were handed in.
+            If ``k`` was not examined, or is left out and no segments were given.
         """
         from segkit.plot.stability import segment_stability
 

@@ -518,7 +518,7 @@ def measure_validity(
     X : array-like of shape (n, d)
         The data that were clustered, transformed and scaled as they were then.
     labels : array-like of shape (n,)
-        Any labels; those that nobody bears do not count.
+        Any labels; labels without customers do not count.
     rows : int, optional
         Rows whose Euclidean silhouette is computed; see `silhouette`.
     seed : int

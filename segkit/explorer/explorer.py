@@ -1,4 +1,4 @@
-"""Explorer of segments: settings changed by hand, their results worked out in the background."""
+"""Interactive explorer of segments: settings are changed by hand, results run in the background."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ if TYPE_CHECKING:
     from segkit.explorer.panel import Panel
     from segkit.profile import Profile
 
-PAUSE = 0.4  # seconds without a further change before the work begins
+PAUSE = 0.4  # seconds without a further change before the computation begins
 STATIC = "In JupyterLab, with a running kernel, variables, method and number can be turned here."
 FIRST_FEW = 6
-BEAT = 0.15  # seconds between two signs of progress
+BEAT = 0.15  # seconds between two updates of the progress display
 
 
 class Explorer:
-    """A choice of segments that can be changed; made by `explore_segments`.
+    """Interactive choice of segments; created by `explore_segments`.
 
     Attributes
     ----------
     table : polars.DataFrame
         The customers.
     settings : Settings
-        Variables, k, method and seed in force.
+        Current variables, k, method and seed.
     usable : list of str
         Columns that may be chosen.
     folder : pathlib.Path
         Where `export` writes.
     segmentation : Segmentation or None
-        The segments of the settings in force; None until they are worked out, and where they
-        cannot be.
+        Segments for the current settings; None until they are computed, and if they cannot be.
     profile : Profile or None
-        Who they are, once that is on view.
+        Profile of the segments, once it is displayed.
     stability : Stability, MethodComparison or None
-        Whether they come out again, once asked for.
+        Stability of the segments, once requested.
     suggestion : KChoice, Segmentation or None
-        How many there should be, once asked for; kept for as long as variables and method are.
+        Suggested number of segments, once requested; kept until variables or method change.
     error : str
+        Reason why there is no result, if there is none.
         Why there is nothing, if so.
     """
 
@@ -79,7 +79,7 @@ class Explorer:
         self.stability: Stability | MethodComparison | None = None
         self.suggestion: KChoice | Segmentation | None = None
         self.error = ""
-        self._lock = threading.RLock()  # results and what is shown of them change together
+        self._lock = threading.RLock()  # results and their display change together
         self._panel: Panel | None = None
         self._picture: Any = None
         self._told = 0.0
@@ -88,7 +88,7 @@ class Explorer:
     def __repr__(self) -> str:
         return f"<Explorer: {self.settings.words}>"
 
-    # Asking --------------------------------------------------------------------------------
+    # Requests ------------------------------------------------------------------------------
 
     def change(
         self,
@@ -99,7 +99,7 @@ class Explorer:
     ) -> Explorer:
         """Change the settings; results of the old ones are dropped at once.
 
-        The work is done in the background, once no further change follows for a moment.
+        The computation runs in the background, after a moment without further changes.
         """
         with self._lock:
             self._worker.stop()
@@ -115,7 +115,7 @@ class Explorer:
             return self.refit(delay=PAUSE if self._panel else 0.0)
 
     def refit(self, *, delay: float = 0.0) -> Explorer:
-        """Work out the settings in force, once more if need be."""
+        """Compute the segments for the current settings, again if necessary."""
         with self._lock:
             self._worker.stop()
             self.segmentation = self.profile = self.stability = None
@@ -131,32 +131,32 @@ class Explorer:
             return self._begin(lambda job: self._assess(job, refits), message)
 
     def suggest(self) -> Explorer:
-        """Ask, in the background, how many segments the data speak for."""
+        """Compute, in the background, which number of segments the data support."""
         with self._lock:
             self.suggestion = None
             return self._begin(self._suggest, "Comparing numbers of segments …")
 
     def stop(self) -> Explorer:
-        """End what runs in the background, at its next step."""
+        """Stop the background computation at its next step."""
         with self._lock:
             if self._worker.stop():
                 self._say("Stopped." if self.segmentation else "Stopped; there are no results yet.")
         return self
 
     def wait(self, timeout: float | None = None) -> Explorer:
-        """Wait for what runs in the background."""
+        """Wait until the background computation ends."""
         self._worker.wait(timeout)
         return self
 
     @property
     def busy(self) -> bool:
-        """Whether something runs in the background."""
+        """Whether a background computation is running."""
         return self._worker.busy
 
-    # Taking away ---------------------------------------------------------------------------
+    # Export --------------------------------------------------------------------------------
 
     def code(self, table: str = "table", *, model: str = "", assignments: str = "") -> str:
-        """Write the choice as code that finds the same segments again."""
+        """Return code that reproduces the current segments."""
         return self.settings.code(table, model=model, assignments=assignments)
 
     def export(self, name: str = "", *, ending: Ending = "csv") -> tuple[Path, Path]:
@@ -165,9 +165,9 @@ class Explorer:
         Parameters
         ----------
         name : str
-            Of both files, without ending; by default made of the method and k.
+            Of both files, without extension; by default formed from the method and k.
         ending : {"csv", "parquet"}
-            Of the assignments.
+            File format of the assignments.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class Explorer:
             self._say(self.error, failed=bool(self.error))
 
     def _publish(self, job: Job, shown: Mapping[str, str] | None = None, **results: Any) -> None:
-        """Set results and show them, unless the job was overtaken by a newer one."""
+        """Store results and display them, unless a newer job has replaced this one."""
         with self._lock:
             job.check()
             for name, value in results.items():
@@ -253,7 +253,7 @@ class Explorer:
             drawn = findings.suggestion(self.suggestion, self.settings.k)
             self._publish(job, {"number": drawn})
 
-    # Showing -------------------------------------------------------------------------------
+    # Display -------------------------------------------------------------------------------
 
     def _say(self, text: str, *, busy: bool = False, failed: bool = False) -> None:
         if self._panel:
@@ -269,12 +269,12 @@ class Explorer:
             self._panel.progress(what, done, total)
 
     def _repr_html_(self) -> str:
-        """Return the choice on view as a page that nobody can click shows it."""
+        """Return the current choice as static HTML, for pages without controls."""
         with self._lock:
             segmentation, profile = self.segmentation, self.profile
         if segmentation is None:
             return findings.paragraph(self.error or "The segments are being worked out.")
-        if profile is None:  # quick: for a page nobody asks for more
+        if profile is None:  # compute it now: a static page cannot request it later
             profile = findings.describe(
                 self.table, segmentation, self.settings, self.settings.features
             )
@@ -289,7 +289,7 @@ class Explorer:
             return
         from segkit.explorer.panel import Panel
 
-        # Two outputs: a page without a kernel keeps the picture, which the controls hide.
+        # Two outputs: a page without a kernel shows the picture, which the controls otherwise hide.
         self._picture = display(_html(""), display_id=True)  # type: ignore[no-untyped-call]
         self._panel = self._panel or Panel(self)
         display(self._panel.bundle(), raw=True)  # type: ignore[no-untyped-call]
@@ -319,36 +319,36 @@ def explore_segments(
     seed: int = 0,
     folder: Path | str = ".",
 ) -> Explorer:
-    """Open an explorer of segments: choose variables, method and number, and see the results.
+    """Open an explorer of segments: choose variables, method and number, see the results.
 
-    In JupyterLab, as the last line of a cell, controls appear; changes are worked out in the
-    background. Where nobody can click (a report, another front end) the choice stands as a map
-    and a table. Nothing is computed here that `segkit.cluster` and `segkit.profile` do not.
+    In JupyterLab, controls appear if the call is the last line of a cell; results are computed in
+    the background. Where controls cannot be used (a report, another front end), a map and a table
+    are shown. All results come from `segkit.cluster` and `segkit.profile`.
 
     Parameters
     ----------
     table : CustomerTable, polars or pandas DataFrame
         One row per customer: ``customer_id`` and numeric columns, of which any may be chosen.
     features : sequence of str
-        Variables chosen at first; by default those of ``start``, else the usual ones.
+        Variables chosen at first; by default those of ``start``, else segkit's default features.
     k : int
         Number of segments at first, 2 to 12.
     method : {"ward", "two-step", "kmeans", "mixture"}
-        At first.
+        The method chosen at first.
     start : Segmentation, optional
-        Segments found before of this table: their settings are taken over, and the first view
-        needs no fit.
+        An existing segmentation of this table: its settings are used, and the first display needs
+        no fit.
     definitions, as_of
         As for `segkit.cluster_customers`; a CustomerTable brings its own.
     seed : int
-        Of everything random.
+        Of all random steps.
     folder : path
         Where the chosen model and assignments are saved.
 
     Returns
     -------
     Explorer
-        Its ``segmentation``, ``profile`` and ``code()`` are those of the choice on view.
+        Its ``segmentation``, ``profile`` and ``code()`` always refer to the current choice.
 
     Raises
     ------
@@ -389,7 +389,7 @@ def explore_segments(
 
 
 def numeric_columns(frame: pl.DataFrame) -> list[str]:
-    """Name the columns that may shape segments: numbers that vary, known for most customers.
+    """List the columns that can be clustered on: numbers that vary, known for most customers.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Settings of the explorer, what the library says of them, and its form as HTML."""
+"""Settings of the explorer, and the results for them as HTML."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from segkit.cluster.stability import Stability
     from segkit.plot import Figure
 
-LEAST, MOST = 2, 12  # segments: no picture tells more apart
+LEAST, MOST = 2, 12  # segments: figures cannot distinguish more than 12
 Ending = Literal["csv", "parquet"]
 FILES: tuple[Ending, ...] = get_args(Ending)
 SIZES = ("segment", "segment_name", "customers", "customer_share", "revenue_share", "marked_by")
-FEW_SPLITS = 2  # split halves say nothing that is shown here
+FEW_SPLITS = 2  # the fewest split halves: their result is not shown here
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class Settings:
     Attributes
     ----------
     features : tuple of str
-        Variables that shape the segments.
+        Variables to cluster on.
     k : int
         Number of segments.
     method : str
-        Of `METHODS`.
+        One of `METHODS`.
     seed : int
     definitions : dict of str to str
         What each feature means, kept in the model.
@@ -99,7 +99,7 @@ class Settings:
 
     @property
     def words(self) -> str:
-        """The settings in a line."""
+        """The settings in one line."""
         shaped = counted(len(self.features), "variable")
         method = METHODS.get(self.method)
         return f"{method.words if method else self.method}, {self.k} segments, {shaped}"
@@ -111,7 +111,7 @@ class Settings:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the method's function is called with, after the table."""
+        """Arguments of the method's function, after the table."""
         definitions = {f: self.definitions[f] for f in self.features if f in self.definitions}
         extra: dict[str, Any] = {"definitions": definitions} if definitions else {}
         extra |= {"as_of": self.as_of} if self.as_of else {}
@@ -119,7 +119,7 @@ class Settings:
         return {"features": list(self.features), "k": self.k, **options, **extra, "seed": self.seed}
 
     def fit(self, table: pl.DataFrame) -> Segmentation:
-        """Divide the customers.
+        """Cluster the customers.
 
         Raises
         ------
@@ -233,7 +233,7 @@ def stability_of(
 def suggested(
     table: pl.DataFrame, segmentation: Segmentation, settings: Settings
 ) -> KChoice | Segmentation:
-    """Ask how many segments the data speak for, by the criteria that the method has."""
+    """Suggest a number of segments by the criteria of the method."""
     refit = METHODS[settings.method].refit
     if not refit:
         return cluster_mixture(table, features=settings.features, seed=settings.seed)
@@ -241,7 +241,7 @@ def suggested(
     return choose_k(X, method=refit, seed=settings.seed)
 
 
-# Written ----------------------------------------------------------------------------------
+# HTML -------------------------------------------------------------------------------------
 
 
 def paragraph(text: str) -> str:
@@ -276,7 +276,7 @@ def portraits(profile: Profile) -> dict[str, str]:
 
 
 def suggestion(suggested_: KChoice | Segmentation, k: int) -> str:
-    """Write how many segments the criteria speak for, beside the ``k`` in force."""
+    """Write the number of segments that the criteria suggest, with the current ``k``."""
     drawn = suggested_
     if isinstance(suggested_, KChoice) and k in suggested_.table["k"]:
         drawn = suggested_.choose(k)
@@ -284,7 +284,7 @@ def suggestion(suggested_: KChoice | Segmentation, k: int) -> str:
 
 
 def sizes(profile: Profile) -> str:
-    """Write the table of segments: names, sizes, worth, marks."""
+    """Write the table of segments: names, sizes, value, marker variables."""
     shown = profile.segments.select(SIZES)
     if shown["revenue_share"].null_count() == shown.height:
         shown = shown.drop("revenue_share")
@@ -292,7 +292,7 @@ def sizes(profile: Profile) -> str:
 
 
 def values(profile: Profile, measure: str) -> str:
-    """Write each variable's mean or median by segment, marks in bold, what shapes them first.
+    """Write each variable's mean or median by segment, markers in bold, clustering variables first.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ def stability(stable: Stability | MethodComparison) -> str:
 
 
 def static(segmentation: Segmentation, profile: Profile, chart: str, note: str) -> str:
-    """Write a choice for a page that nobody can click: the sentence, the map, the table."""
+    """Write a choice as static HTML: the sentence, the map, the table."""
     small = f"<p><small>{html.escape(note)}</small></p>"
     parts = paragraph(segmentation.headline) + chart + sizes(profile) + small
     return f'<div class="segkit-static">{parts}</div>'

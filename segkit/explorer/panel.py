@@ -26,7 +26,7 @@ PARTS = {
 }
 ASK_NUMBER = "<p>Which number of segments do the criteria speak for?</p>"
 ASK_STABILITY = "<p>Do the segments come out again on other customers like these?</p>"
-# The picture for pages without a kernel stands in the output before; it goes while this is there.
+# The picture for pages without a kernel is in the previous output; this style hides it.
 STYLE = """<style>
 .jp-OutputArea:has(.segkit-explorer) .segkit-static { display: none }
 .segkit-explorer { color: var(--jp-content-font-color1, inherit) }
@@ -46,7 +46,7 @@ STYLE = """<style>
 
 
 class Choice(Protocol):
-    """What a panel needs of the explorer that it controls."""
+    """Interface of the explorer that a panel controls."""
 
     settings: Settings
     usable: list[str]
@@ -60,10 +60,10 @@ class Choice(Protocol):
         k: int | None = None,
         method: str | None = None,
     ) -> Any:
-        """Put other settings in force."""
+        """Change the settings."""
 
     def refit(self) -> Any:
-        """Work out the settings in force once more."""
+        """Compute the segments for the current settings once more."""
 
     def assess(self, refits: int = REFITS) -> Any:
         """Assess how stable the segments are."""
@@ -72,10 +72,10 @@ class Choice(Protocol):
         """Compare numbers of segments."""
 
     def stop(self) -> Any:
-        """End what runs in the background."""
+        """Stop the background computation."""
 
     def code(self, *, model: str = "", assignments: str = "") -> str:
-        """Write the choice as code."""
+        """Return the choice as code."""
 
     def export(self, name: str = "", *, ending: Ending = "csv") -> tuple[Path, Path]:
         """Save the model and the assignments."""
@@ -103,10 +103,10 @@ class Panel:
         self.clear()
 
     def bundle(self) -> dict[str, Any]:
-        """Return what is displayed: the widgets alone, with nothing that a page could keep."""
+        """Return the widgets for display, without a fallback that a page could store."""
         return {"text/plain": "", "text/html": "", VIEW: self.box._repr_mimebundle_()[VIEW]}
 
-    # Built ---------------------------------------------------------------------------------
+    # Layout --------------------------------------------------------------------------------
 
     def _controls(self) -> Any:
         settings = self._explorer.settings
@@ -197,7 +197,7 @@ class Panel:
         pages = [widgets.VBox(at.get(name, [self.parts[name]])) for name in PARTS]
         return widgets.Tab(children=pages, titles=tuple(PARTS.values()))
 
-    # Heard ---------------------------------------------------------------------------------
+    # Events --------------------------------------------------------------------------------
 
     def _changed(self, _: Any) -> None:
         if not self._heard:
@@ -219,10 +219,10 @@ class Panel:
         self.parts["export"].value = _said(message)
         self.code.value = self._explorer.code(model=model.name, assignments=rows.name)
 
-    # Shown ---------------------------------------------------------------------------------
+    # Display -------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Take away all results, and show the settings in force."""
+        """Remove all results, and show the current settings."""
         settings = self._explorer.settings
         self._heard = False
         self.method.value, self.k.value = settings.method, settings.k
@@ -238,7 +238,7 @@ class Panel:
             self.parts[name].value = text
 
     def show(self, shown: Mapping[str, str]) -> None:
-        """Show parts of the results, each with the settings that it belongs to."""
+        """Show parts of the results, each with the settings that it was computed for."""
         of = f'<p class="segkit-of">{html.escape(self._explorer.settings.words)}</p>'
         for name, text in shown.items():
             if name in self.parts:

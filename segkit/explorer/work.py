@@ -12,14 +12,14 @@ from segkit.live import Stopped, Watcher, watched_by
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A piece of work that was asked for.
+    """A requested computation.
 
     Attributes
     ----------
     task : callable
-        Called with the job; asks `check` between its parts.
+        Called with the job; calls `check` between its steps.
     due : float
-        Moment before which it does not begin: a newer wish may replace it until then.
+        Earliest time at which it starts; a newer request may replace it until then.
     """
 
     task: Callable[[Job], None]
@@ -28,11 +28,11 @@ class Job:
 
     @property
     def stopped(self) -> bool:
-        """Whether it is to end."""
+        """Whether the job was asked to stop."""
         return self._ended.is_set()
 
     def check(self) -> None:
-        """Raise `Stopped` if the job is to end."""
+        """Raise `Stopped` if the job was asked to stop."""
         if self.stopped:
             raise Stopped
 
@@ -45,12 +45,12 @@ Report = Callable[[Job, str, int, int | None], None]
 
 
 class Worker:
-    """Runs the newest job in a thread of its own; an older one is stopped and forgotten.
+    """Run the newest job in a separate thread; an older one is stopped and dropped.
 
     Parameters
     ----------
     on_progress : callable
-        Told of a job, what its steps are, how many are done, and of how many.
+        Called with a job, the name of its steps, the number of steps finished, and the total.
     """
 
     def __init__(self, on_progress: Report) -> None:
@@ -62,11 +62,11 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether anything runs or waits."""
+        """Whether a job is running or waiting."""
         return self._now is not None or self._next is not None
 
     def submit(self, task: Callable[[Job], None], *, delay: float = 0.0) -> Job:
-        """Have a task done after a delay, in place of whatever runs or waits."""
+        """Run a task after a delay; it replaces any running or waiting job."""
         job = Job(task, time.monotonic() + delay)
         with self._wake:
             self.stop()

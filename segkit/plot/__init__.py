@@ -1,4 +1,4 @@
-"""Pictures: a frame in, a figure with alternative text and its data out; no model is needed."""
+"""Figures from data frames, with alternative text and data; no fitted model is needed."""
 
 from segkit.plot.bar_charts import bars, panel_bars
 from segkit.plot.compare import intervals, stacked, waterfall

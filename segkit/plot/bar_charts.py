@@ -1,9 +1,9 @@
 """Bar charts: values of categories, or one panel of bars for each segment.
 
-All pictures share their options: ``title`` may be a whole sentence stating the finding;
-``x_label`` and ``y_label`` name the columns with their units (they follow the column, wherever
-it is drawn); ``percent`` writes values in percent (by default if the column's name says that it
-holds a share); ``alt`` replaces the alternative text that is else built from the data.
+All figures share these options. ``title`` may be a sentence that states the finding.
+``x_label`` and ``y_label`` are the labels of the columns ``x`` and ``y`` with their units, also
+if bars are horizontal. ``percent`` writes values in percent (by default if the column's name
+indicates a share). ``alt`` replaces the alternative text that is otherwise built from the data.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def bars(
 
 
 def _height(categories: int, groups: int) -> float:
-    """Return a bar chart's height: airy while that fits a screen, else as close as labels allow."""
+    """Return a bar chart's height: generous if that fits a screen, else the minimum."""
     bars_ = categories * groups
     close = 0.19 * bars_ + 0.08 * categories + 1.0
     airy = max(1.9, 0.3 * bars_ + 0.2 * categories + 1.0)
@@ -255,7 +255,7 @@ def panel_bars(
     across : int
         Panels in a row.
     highlight_label : str
-        What a full colour stands for, written below.
+        Meaning of the full colour, written below the figure.
     percent, title, y_label, alt
         See `segkit.plot.bars`.
 

@@ -62,7 +62,7 @@ def intervals(
     interval : (str, str)
         Columns with the lower and upper limit; a null limit draws the point alone.
     group : str, optional
-        Column told apart by colour and shape, up to 12 groups.
+        Column distinguished by colour and shape, up to 12 groups.
     reference : float, optional
         Value of no effect, drawn as a dashed line.
     annotate : bool
@@ -376,10 +376,10 @@ def likert(
     title: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Draw how answers spread, each item's bar laid out around its neutral middle.
+    """Draw the distribution of answers, each item's bar centred on the scale's middle.
 
     Shares of answers below the scale's middle run to the left of zero, those above to the right;
-    a middle answer is halved over zero.
+    the share of the middle answer is split equally between both sides.
 
     Parameters
     ----------
@@ -389,9 +389,9 @@ def likert(
         Columns: the item, its answer (a number, ascending from ``low`` to ``high``), the share of
         people who gave it.
     answers : (int, int), optional
-        Lowest and highest answer that was offered; its middle is the bars'. Without it the middle
-        is that of the answers given, and the description says so: where nobody ticked the highest
-        answer, that is another one.
+        Lowest and highest answer that was offered; they give the scale's middle. By default the
+        lowest and highest answers that occur are used, and the description says so: the middle
+        shifts if nobody gave the highest or the lowest answer.
     low, high : str
         Words for the ends of the scale.
     title, alt : str

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A branch's foot: where it stands, how high, of how many leaves, in which group (or -1)."""
+    """Lowest drawn node of a branch: position, height, number of leaves, group (or -1)."""
 
     x: float
     height: float
@@ -51,7 +51,7 @@ def dendrogram(
     names : sequence of str
         Name of each group.
     leaves : int
-        Branches at the foot of the drawing; at least as many as groups.
+        Number of branches drawn; at least as many as groups.
     unit : str
         What a leaf is, in the plural.
     title : str
@@ -99,7 +99,7 @@ def dendrogram(
 def _top(
     linkage: Floats, groups: Ints, shown: int
 ) -> tuple[list[_Node], list[dict[str, float | int]]]:
-    """Return the feet of the drawn part from left to right, and its merges from below."""
+    """Return the lowest drawn nodes from left to right, and the merges above them, lowest first."""
     n = linkage.shape[0] + 1
     first = n - shown
     children = linkage[:, :2].astype(np.int64)
@@ -169,7 +169,7 @@ def _draw(axes: Axes, merges: list[dict[str, float | int]], colours: list[str]) 
 
 
 def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
-    """Write under each branch how many leaves it gathers, where it gathers any."""
+    """Write the number of leaves under each branch, unless every branch is a single leaf."""
     axes.set_xticks([])
     if len(feet) < n:
         axes.set_xlabel(f"{unit} in each branch", labelpad=24)

@@ -58,7 +58,7 @@ def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
 
 
 def one_each(frame: pl.DataFrame, keys: list[str]) -> None:
-    """Raise ``DataError`` where two rows would be drawn on one spot."""
+    """Raise ``DataError`` if two rows have the same keys: they would overlap."""
     twice = frame.height - frame.select(keys).unique().height
     if twice:
         raise DataError(
@@ -101,7 +101,7 @@ def describe(
     Returns
     -------
     str
-        Up to six rows are told one by one; of more, the lowest and the highest.
+        Up to six rows are described one by one; of more, the lowest and the highest.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of factors: scree plot beside chance, and path diagram."""
+"""Figures of factors: scree plot with parallel analysis, and path diagram."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _AGREE, _REFUSE = OKABE_ITO[0], OKABE_ITO[3]
 def scree(
     frame: pl.DataFrame, *, n_factors: int, percentile: float = 0.95, title: str = ""
 ) -> Figure:
-    """Draw eigenvalues by rank beside those that chance alone gives.
+    """Draw eigenvalues by rank, with those of random data.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def scree(
         One row per rank: ``rank``, ``component``, ``component_chance``, ``factor``,
         ``factor_chance``.
     n_factors : int
-        The number recommended, told in the title.
+        The number recommended, stated in the title.
     percentile : float
-        That the chance columns hold, as a share.
+        Percentile of the random data in the chance columns, as a share.
     title : str
 
     Raises

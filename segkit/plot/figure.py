@@ -36,7 +36,7 @@ OKABE_ITO = (
     "#000000",
 )
 GREY = "#6b6b6b"
-# matplotlib's settings are the process's: two threads that draw would leave each other's behind.
+# matplotlib's settings are global to the process: two drawing threads would change each other's.
 _DRAWING = threading.RLock()
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
@@ -85,7 +85,7 @@ class Figure:
         return buffer.getvalue()
 
     def _settle(self) -> None:
-        """Fix the layout at its first drawing: each further pass would move it a little."""
+        """Fix the layout at the first drawing, because each further pass would move it a little."""
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         engine = self.figure.get_layout_engine()
@@ -102,7 +102,7 @@ class Figure:
         return self.html(self.png())
 
     def html(self, png: bytes) -> str:
-        """Return the element that shows an image of this figure drawn before, with its text."""
+        """Return the HTML element of this figure's image, with its alternative text."""
         image = base64.b64encode(png).decode("ascii")
         return (
             f'<figure style="margin:0"><img style="max-width:100%;height:auto" '
@@ -145,7 +145,7 @@ def canvas(
 # Yellow is too pale for a line on white; black is for text and reference lines.
 COLOURS = OKABE_ITO[:6]
 MAX_GROUPS = 12
-SCREEN = 7.0  # inches of height that a screen shows at once, of a picture of the usual width
+SCREEN = 7.0  # inches of height that fit a screen, for a figure of the usual width
 _DASHES = ("-", (0, (4, 2)))
 _HATCHES = ("", "///")
 _MARKERS = "osD^vPX*<>ph"

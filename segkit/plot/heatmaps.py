@@ -131,7 +131,7 @@ def offer_map(
     mark_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Draw a value over two categories with each cell's interval, some cells framed.
+    """Draw a value over two categories with each cell's interval; marked cells get a frame.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def loading_map(
         One row per item and factor: ``item``, ``factor``, ``loading``; drawn in order of first
         appearance.
     least : float
-        Smaller loadings are left unwritten.
+        Smaller loadings are coloured without a number.
     title : str
     strong : float
         Loadings from here on are written in bold and named in the alternative text.

@@ -139,9 +139,10 @@ def rootogram(
 ) -> Figure:
     """Draw where a distribution of counts departs from the one expected.
 
-    Square roots of the expected frequencies are a curve from which bars of the square roots of
-    the observed ones hang; a bar that ends above zero means too few rows, one that ends below
-    zero too many (Tukey 1977; Kleiber & Zeileis 2016, The American Statistician 70).
+    The square roots of the expected frequencies form a curve. Bars of the square roots of the
+    observed frequencies hang from it: a bar that ends above zero means fewer rows than expected,
+    one that ends below zero more (Tukey 1977; Kleiber & Zeileis 2016, The American Statistician
+    70).
 
     Parameters
     ----------

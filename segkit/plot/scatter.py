@@ -34,7 +34,7 @@ from segkit.plot.figure import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HALF = 1.3863  # chi-square with two degrees of freedom: the median, so half of a normal cloud
+HALF = 1.3863  # median of chi-square with 2 degrees of freedom: the ellipse holds half of a normal
 
 
 def points(
@@ -63,11 +63,12 @@ def points(
     x, y : str
         Numeric columns.
     group : str, optional
-        Column told apart by colour and shape, up to 12 groups.
+        Column distinguished by colour and shape, up to 12 groups.
     label : str, optional
         Column written beside each point (for a few points).
     sample : int or None
-        Points drawn at most, chosen at random (``seed``) and stated; ``None`` draws all.
+        Maximum number of points, chosen at random (``seed``); the figure says so. ``None`` draws
+        all.
     log_x, log_y : bool
         Logarithmic axes; rows that are not positive there are left out and counted.
     percent, title, x_label, y_label, alt
@@ -162,7 +163,7 @@ def clouds(
     y_label: str = "",
     alt: str | None = None,
 ) -> Figure:
-    """Draw groups as clouds of points, each with its centre and an ellipse around half of it.
+    """Draw groups as points, each group with its centre and an ellipse around half of it.
 
     Parameters
     ----------

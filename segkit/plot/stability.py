@@ -1,4 +1,4 @@
-"""Pictures over the number of segments: criteria, agreement, stability, flow and structure."""
+"""Figures over the number of segments: criteria, agreement, stability, flow and structure."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") 
 
 
 def _places(segments: pl.DataFrame, ks: list[int]) -> dict[tuple[int, int], float]:
-    """Spread each solution's segments over the height; new ones stand beside where they fit."""
+    """Return each segment's height by its number, the same for every k."""
     numbers = segments["segment"].unique().sort().to_list()
     places: dict[tuple[int, int], float] = {}
     for k in ks:
@@ -251,7 +251,7 @@ def _told(segments: pl.DataFrame, ks: list[int]) -> str:
 def structure_over_k(
     frame: pl.DataFrame, *, verdict: str, threshold: float, title: str = ""
 ) -> Figure:
-    """Draw over k how deep the valleys between segments are, and how stable the solutions.
+    """Draw the depth of the valleys between segments, and the stability of solutions, over k.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def structure_over_k(
 
 
 def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Figure:
-    """Draw each criterion over k in a panel of its own, the k it votes for marked.
+    """Draw each criterion over k in its own panel, and mark the k that it votes for.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
         One row per criterion and k: ``criterion``, ``k``, ``value``, ``se`` (may be null),
         ``voted`` (Boolean), ``rule`` (how it votes, in words).
     chosen : int
-        The number of segments in force, drawn as a dashed line.
+        The number of segments used, drawn as a dashed line.
     title : str
 
     Raises

@@ -1,4 +1,4 @@
-"""Profiles of segments: description, marks, personas and usability."""
+"""Profiles of segments: description, marker variables, personas and usability."""
 
 from segkit.profile.cards import (
     FirstStep,

@@ -1,4 +1,4 @@
-"""Personas: a card a segment, every word and number of it from the profile, and the first step."""
+"""Personas: one card per segment with words and numbers of its profile, and the first step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segkit.profile.variables import ARROWS
 from segkit.result import Result
 from segkit.schema import fields
 
-# What a card tells of, in this order.
+# The habits on a card, in this order.
 HABITS: dict[str, str] = {
     name: LABELS[name]
     for name in (
@@ -47,18 +47,18 @@ HABITS: dict[str, str] = {
 MOST_MARKS = 5
 MOST_PEOPLE = 4
 MOST_HABITS = 9
-LEAST_SHARE = 0.1  # of a segment, for a trait to be told of it
+LEAST_SHARE = 0.1  # of a segment: rarer traits are not mentioned
 Compared = tuple[str, str, str]
 HEIGHT = {"above": "high", "below": "low"}
 CHANNELS = ("preferred_channel",)
 GUESS = "a guess from its marks, to be tested against a generic offer"
 UNMARKED = "nothing: it is close to the average customer"
-STACKED = "float:none;width:auto"  # JupyterLab puts a list's terms beside what they stand for
+STACKED = "float:none;width:auto"  # else JupyterLab puts a list's terms beside their definitions
 
 
 @dataclass(frozen=True, slots=True)
 class OfferRule:
-    """Which mark speaks for which offer.
+    """Rule that assigns an offer to a marker variable.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class OfferRule:
     offer: str
 
     def holds(self, variable: str, direction: str) -> bool:
-        """Tell whether a mark is the one that the rule names.
+        """Return whether a marker variable and its direction match the rule.
 
         Examples
         --------
@@ -112,7 +112,7 @@ OFFERS: tuple[OfferRule, ...] = (
 
 
 def habit(feature: str, words: Mapping[str, str] = HABITS) -> str:
-    """Name a feature in words, by a card's own or by those that all pictures use.
+    """Return a feature's name in words: the card's own, or the one used in all figures.
 
     Examples
     --------
@@ -127,14 +127,14 @@ CONSENT = tuple(name for name in fields("customers") if name.endswith("_consent"
 
 
 def size_words(row: dict[str, Any]) -> str:
-    """Say how many customers a segment has."""
+    """Write a segment's number of customers."""
     if not row["customers"]:
         return "no customers"
     return f"{number(row['customers'])} customers, {percent(row['customer_share'])} of all"
 
 
 def value_words(row: dict[str, Any], profile: Profile) -> str:
-    """Say what a customer is worth, with the interval, and the share of revenue."""
+    """Write the value per customer, with its interval, and the share of revenue."""
     worth = row.get("revenue_per_customer")
     if worth is None:
         return ""
@@ -150,7 +150,7 @@ def value_words(row: dict[str, Any], profile: Profile) -> str:
 
 
 def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]:
-    """Say the levels that are clearly more common here than among all, by the marker rule."""
+    """List the levels that are clearly more common here than among all, by the marker rule."""
     rule = profile.rule
     gap = pl.col("share") - pl.col("share_all")
     rows = composition.filter(
@@ -191,7 +191,7 @@ def habits_words(variables: pl.DataFrame, words: Mapping[str, str]) -> tuple[Com
 
 
 def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[str, ...]:
-    """Say the preferred channels, the channel bought by, and the consent."""
+    """Write the preferred channels, the channel of purchase, and the consent."""
     preferred = composition.filter(
         pl.col("variable").is_in(list(CHANNELS)) & pl.col("share").is_not_null()
     ).sort("share", descending=True, maintain_order=True)
@@ -214,7 +214,7 @@ def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[
 
 
 def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
-    """Give what marks the segment, strongest first, beside all customers."""
+    """Return the segment's marker variables, strongest first, with values of all customers."""
     rows = variables.filter(pl.col("marker")).sort(
         pl.col("strength").abs(), descending=True, maintain_order=True
     )
@@ -225,7 +225,7 @@ def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
 
 
 def offer_words(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> str:
-    """Name the offer that the strongest marks speak for, and why."""
+    """Name the offer that the strongest marker variables support, and why."""
     marks = variables.filter(pl.col("marker"))
     weight: dict[str, float] = {}
     reasons: dict[str, list[tuple[float, str]]] = {}
@@ -251,14 +251,14 @@ class Persona:
     ----------
     segment, name : str
     size, value : str
-        How many, and what they are worth.
+        Number of customers, and their value.
     people, channels : tuple of str
-        Who they are more often than others, where they are reached.
+        Traits that are more common than among all customers; channels.
     habits, marks : tuple of (str, str, str)
-        What they do, what sets them apart: the habit, the segment's median (the share, for
-        yes/no variables), that of all customers.
+        Habits, and marker variables: the name, the segment's median (the share, for
+        yes/no variables), and that of all customers.
     offer : str
-        What to offer, and the marks that speak for it.
+        Suggested offer, and the marker variables that support it.
     """
 
     segment: str
@@ -272,7 +272,7 @@ class Persona:
     offer: str
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the card's headings with what stands under them, as text."""
+        """Return the card's headings and the text under each."""
         return [
             ("Size", (self.size,)),
             ("Value", (self.value,)),
@@ -312,7 +312,7 @@ class Personas(Result):
 
     @property
     def text(self) -> str:
-        """The cards in a sentence each."""
+        """One sentence per card."""
         sentences = [f"{card.name}: {card.size}; {card.offer}." for card in self.cards]
         return " ".join(sentences)
 
@@ -350,7 +350,7 @@ def _list(lines: tuple[str, ...]) -> str:
 
 
 def _table(compared: tuple[Compared, ...]) -> str:
-    """Render habits as a small table: what, here, all customers."""
+    """Render habits as a small table: name, this segment, all customers."""
     right = ' style="text-align:right;padding-left:.5rem"'
     rows = "".join(
         f'<tr><th scope="row" style="text-align:left;font-weight:400">{html.escape(what)}</th>'
@@ -377,8 +377,8 @@ def write_personas(
     profile : Profile
         From `profile_segments`.
     offers : sequence of OfferRule
-        Which mark speaks for which offer; the offer with the strongest marks in sum is named,
-        as a guess to be tested.
+        Rules from marker variables to offers. The offer whose marker variables have the largest
+        total strength is named; it is a hypothesis to be tested.
     habits : mapping of str to str, optional
         Feature, without its window, to its name in words; added to those that segkit knows.
 
@@ -415,14 +415,14 @@ def write_personas(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstStep(Result):
-    """The segment to begin with, and what to try on it.
+    """The segment to begin with, and the offer to test on it.
 
     Attributes
     ----------
     segment, segment_name : str
-        The segment that brings most revenue; the largest where revenue is not known.
+        The segment with the most revenue; the largest if revenue is not known.
     offer, reason : str
-        What to try, and which marks speak for it ("" where none does).
+        Offer to test, and the marker variables that support it ("" if none does).
     customers : int
     customer_share : float
     revenue_share : float or None
@@ -442,7 +442,7 @@ class FirstStep(Result):
 
     @property
     def text(self) -> str:
-        """What to do first, on whom, and how to know whether it worked."""
+        """First action, its target segment, and how to measure its effect."""
         worth = ""
         if self.revenue_share is not None:
             worth = f", and bring {percent(self.revenue_share)} of revenue"
@@ -495,7 +495,7 @@ def suggest_first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep
         "revenue_share", "customers", descending=True, nulls_last=True, maintain_order=True
     ).row(0, named=True)
     offers = cards.filter(segment=best["segment"])["what_to_offer"].to_list()
-    # The card's caveat follows its colon; the text has it in its own words.
+    # The card's caveat follows a colon; this text states the caveat itself.
     offer_text = (offers[0] if offers else "the generic offer").split(":")[0]
     offer, _, reason = offer_text.partition(", for ")
     return FirstStep(

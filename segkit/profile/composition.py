@@ -40,7 +40,7 @@ def read_descriptions(
     table: pl.DataFrame,
     smallest_cell: int = LEAST_HOLDERS,
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Gather the categorical columns that describe customers, as text, in the members' order.
+    """Return the categorical columns that describe customers, as text, in the members' order.
 
     Text and yes/no columns of the customer table come first, then those of ``customers``; birth
     dates become age bands as of ``as_of``; identifiers, names and addresses are never used.
@@ -123,7 +123,7 @@ def _amount_first(value: str) -> tuple[float, str]:
 def count_levels(
     members: Members, name: str, column: pl.Series
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Return a description's values and the counts of shape (segments, values)."""
+    """Return a description's values and their counts, shape (segments, values)."""
     levels = levels_of(name, column)
     codes = column.replace_strict(
         {level: i for i, level in enumerate(levels)}, default=-1, return_dtype=pl.Int64
@@ -170,10 +170,10 @@ def compose(
 
 
 def hide(counts: npt.NDArray[np.int64], smallest_cell: int) -> Flags:
-    """Tell which cells to hide, so that no count from 1 to ``smallest_cell - 1`` can be read.
+    """Return which cells to hide, so that no count from 1 to ``smallest_cell - 1`` can be read.
 
-    A lone hidden cell of a row or column could be worked out from the total, so the smallest
-    other cell that is not zero is hidden with it, until none is alone.
+    If only one cell of a row or column is hidden, its count follows from the total. The smallest
+    other non-zero cell is then hidden too, until no hidden cell is alone.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def compare_descriptors(
     Numeric variables by Kruskal and Wallis (1952), with epsilon squared ``H / (n - 1)`` (Tomczak
     & Tomczak 2014); yes/no variables and descriptions by Pearson's chi-square, with Cramér's V
     corrected for bias. Variables that built the segments differ by construction, so their rows
-    carry the effect size alone, no test. p-values are adjusted over all tests made (Holm 1979).
+    have only the effect size, no test. p-values are adjusted over all tests made (Holm 1979).
 
     Returns
     -------
@@ -327,13 +327,13 @@ def _nothing(why: str) -> dict[str, object]:
 
 
 def folds_of(customers: int, folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """Deal customers into folds of nearly equal size at random."""
+    """Assign customers to folds of nearly equal size at random."""
     dealt = np.arange(customers) % folds
     return np.random.default_rng(seed).permutation(dealt)
 
 
 def one_hot(described: pl.DataFrame) -> Floats:
-    """Return a column of ones and one for each value of each description, unknown ones apart."""
+    """Return an intercept and one indicator per value of each description, with one for unknown."""
     columns: list[Floats] = [np.ones(described.height)]
     for name in described.columns:
         codes = described.get_column(name).fill_null("(unknown)").rank("dense").to_numpy() - 1
@@ -342,10 +342,10 @@ def one_hot(described: pl.DataFrame) -> Floats:
 
 
 def held_out_scores(design: Floats, within: Flags, fold: npt.NDArray[np.int64]) -> Floats:
-    """Score every customer for every segment by a model that has not seen the customer.
+    """Score every customer for every segment by a model fitted without the customer.
 
-    Ridge regression (penalty 1) of membership on the descriptions: for ranking customers it is
-    the linear discriminant, in closed form for all segments at once.
+    Ridge regression (penalty 1) of membership on the descriptions. It ranks customers like the
+    linear discriminant, and has a closed form for all segments at once.
     """
     member = within.T.astype(np.float64)
     scores = np.empty_like(member)
@@ -360,7 +360,7 @@ def held_out_scores(design: Floats, within: Flags, fold: npt.NDArray[np.int64]) 
 def predictability(
     members: Members, described: pl.DataFrame, *, folds: int, seed: int, level: float
 ) -> pl.DataFrame | None:
-    """Measure how well descriptions tell each segment from the rest, cross-validated.
+    """Measure how well descriptions separate each segment from the rest, cross-validated.
 
     Returns
     -------
@@ -376,7 +376,7 @@ def predictability(
     rows = []
     for i, segment in enumerate(members.segments):
         inside = members.within[i : i + 1]
-        # Rounded, so that equal descriptions tie although folds' weights differ in the last bits.
+        # Rounded, so that equal descriptions tie although the folds' weights have rounding errors.
         delta, variance = dominance(scores[:, i : i + 1].round(12), inside)
         low, high = delta_limits(delta, variance, level=level)
         enough = folds <= inside.sum() <= inside.size - folds
@@ -389,10 +389,10 @@ def predictability(
 
 
 def held_out_skill(kpi: Floats, within: Flags, *, folds: int, seed: int) -> Floats:
-    """Measure how much better a segment's mean foretells its members' KPI than the mean of all.
+    """Measure how much better a segment's mean predicts its members' KPI than the overall mean.
 
     ``1 - SS(from the segment's mean) / SS(from the mean of all)`` over held-out members, means
-    taken from the other folds; at or below 0 the segment says nothing that lasts. NaN where a
+    taken from the other folds; at or below 0 the segment does not help to predict. NaN where a
     segment has fewer members with a value than folds.
 
     Examples

@@ -1,4 +1,4 @@
-"""Who is in which segment: customers matched with their table, what does not match counted."""
+"""Membership of segments: customers matched with their table, and counts of unmatched ones."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Members:
     segments : tuple of str
         Segment ids in natural order ("S2" before "S10"), empty ones among them.
     names : tuple of str
-        Their names; the id where no name is given, and beside it where two share a name.
+        Their names; the id if there is no name; name and id if two segments share a name.
     within : ndarray of bool, shape (segments, customers)
-        Who is in which segment.
+        Whether each customer is in each segment.
     counts : dict of str to int
         assignments_without_customer, customers_without_segment, assignments_without_segment.
     """
@@ -42,11 +42,11 @@ class Members:
 
     @property
     def overlapping(self) -> int:
-        """Customers who are in more than one segment (micro-segments may overlap)."""
+        """Number of customers in more than one segment (micro-segments may overlap)."""
         return int((self.within.sum(axis=0) > 1).sum())
 
     def labels(self) -> npt.NDArray[np.int64]:
-        """Return each customer's segment as its place in ``segments`` (the first, if several)."""
+        """Return the index in ``segments`` of each customer's segment (the first, if several)."""
         return np.asarray(self.within.argmax(axis=0), dtype=np.int64)
 
     def keys(self) -> pl.DataFrame:

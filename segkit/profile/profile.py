@@ -1,4 +1,4 @@
-"""Profiling of segments: size, worth, variables, composition, marks."""
+"""Profiling of segments: size, value, variables, composition, marker variables."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from segkit.stats.intervals import mean_skewed, wilson, z_value
 EPOCH = date(1970, 1, 1)
 
 
-MARKS_SAID = 6  # of what marks a segment, in its row; all stand in the table of variables
+MARKS_SAID = 6  # maximum number of marker variables in a segment's row; the table has all
 
 
 def revenue_of(
     members: Members, orders: pl.DataFrame | None, as_of: date | None
 ) -> tuple[Floats | None, str]:
-    """Return each customer's net revenue and where it comes from.
+    """Return each customer's net revenue and its source.
 
     From the order lines up to ``as_of``; without orders, from the table's ``monetary``; without
     that, ``None``. Customers without an order line have zero.
@@ -62,8 +62,8 @@ def weigh(
     """Return one row per segment: see `segkit.profile.Profile`'s ``segments``.
 
     The share of revenue is a ratio of sums; its interval is the linearised one of Cochran (1977,
-    Sampling Techniques, section 6.4), revenue of customers being skewed: read it as rough for
-    segments of a few dozen.
+    Sampling Techniques, section 6.4). Because revenue is skewed, the interval is approximate for
+    segments of a few dozen customers.
     """
     within = members.within
     n = within.shape[1]
@@ -130,15 +130,15 @@ def profile_segments(
     seed: int = 0,
     currency: str | None = None,
 ) -> Profile:
-    """Describe each segment: size, worth, habits, people, and what marks it.
+    """Describe each segment: size, value, habits, composition, and marker variables.
 
     Parameters
     ----------
     frame : polars.DataFrame
         The customer table, one row per customer: customer_id and numeric, yes/no or text columns.
     assignments : polars.DataFrame
-        customer_id, segment and optionally segment_name: of clusters, of a rule table, or of
-        micro-segments, where a customer may be in several (no test is then made between them).
+        customer_id, segment and optionally segment_name: from a clustering, a rule table, or
+        micro-segments. If customers are in several segments, differences are not tested.
     variables : sequence of str, optional
         Columns of ``frame`` to profile; by default all but customer_id.
     clustering_variables : collection of str
@@ -153,15 +153,15 @@ def profile_segments(
     as_of : datetime.date, optional
         Day up to which orders count and at which ages are taken; by default the last order day.
     rule : MarkerRule, optional
-        When a variable marks a segment.
+        Rule that decides when a variable marks a segment.
     smallest_cell : int
-        Counts of customers below it, and those from which they could be worked out, are hidden.
+        Counts below this, and counts from which they could be computed, are hidden.
     level : float
         Coverage of the intervals.
     seed : int
-        For the choice of the points of the separation plot.
+        For the random points of the separation plot.
     currency : str, optional
-        Of revenue, to be written beside it.
+        Of revenue, shown with it.
 
     Returns
     -------
@@ -230,21 +230,21 @@ def profile_segments(
 
 @takes_frames
 def choose_kpi(frame: pl.DataFrame, wanted: str, leave_out: Collection[str]) -> str | None:
-    """Choose the KPI of a table that may lack the usual one, as a survey's does.
+    """Choose the KPI of a table in which the usual one may be missing, as in a survey.
 
     Parameters
     ----------
     frame : DataFrame
         One row per customer.
     wanted : str
-        Taken wherever no column is to be left out, or where the table has it.
+        Used if the table has it, or if no column is to be left out.
     leave_out : collection of str
-        Columns that are none, such as a survey's items.
+        Columns that cannot be the KPI, such as a survey's items.
 
     Returns
     -------
     str or None
-        Else the first other numeric column; None without one.
+        Otherwise the first other numeric column; None if there is none.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def _choose(
 
 
 def _with_marks(segments: pl.DataFrame, variables: pl.DataFrame) -> pl.DataFrame:
-    """Add to each segment what marks it, strongest first, in words."""
+    """Add each segment's marker variables, strongest first, in words."""
     arrow = pl.col("direction").replace(ARROWS)
     named = pl.col("variable").map_elements(label, return_dtype=pl.String)
     strongest, more = (

@@ -1,4 +1,4 @@
-"""Profile of segments: its tables, its finding in words, its pictures."""
+"""Profile of segments: tables, finding in words, figures."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _loads(axis: np.ndarray, names: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile(Result):
-    """Who is in each segment, and what sets it apart.
+    """Description of each segment, and how it differs from all customers.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Profile(Result):
         missing; mean, sd, median with limits, mean_all, median_all, sd_all, in original units;
         difference (segment mean less that of all customers, in standard deviations of all, on
         ``scale``) and delta (Cliff's, against customers outside the segment), with limits;
-        strength (what the rule limits), marker, direction ("above", "below").
+        strength (the measure that the rule limits), marker, direction ("above", "below").
     composition : polars.DataFrame
         One row per segment, description and level: customers, known (customers with a value),
         share of the known with Wilson limits, share_all; hidden cells are null.
@@ -148,13 +148,13 @@ class Profile(Result):
     kpi : str or None
         Name of the KPI.
     clustering_variables : tuple of str
-        What built the segments.
+        Variables that built the segments.
     rule : MarkerRule
-        When a variable marks a segment.
+        Rule that decides when a variable marks a segment.
     level : float
         Coverage of the intervals.
     notes : tuple of str
-        What a reader must know: unmatched customers, empty or overlapping segments.
+        Notes for the reader: unmatched customers, empty or overlapping segments.
     currency : str or None
         Of revenue, where it is known.
     """
@@ -186,7 +186,7 @@ class Profile(Result):
 
     @property
     def worth(self) -> list[str]:
-        """The columns of ``segments`` that say what a segment is worth: revenue, else the KPI."""
+        """The columns of ``segments`` with a segment's value: revenue, else the KPI."""
         known = self.segments["revenue_share"].null_count() < self.segments.height
         return ["revenue_share", "revenue_per_customer"] if known else ["kpi"]
 
@@ -302,7 +302,7 @@ class Profile(Result):
         return draw_sizes(self.segments)
 
     def plot_composition(self, variable: str) -> Figure:
-        """Draw how each segment is made up on one description.
+        """Draw each segment's composition by one description.
 
         Raises
         ------
@@ -312,7 +312,7 @@ class Profile(Result):
         return draw_composition(self.composition, variable)
 
     def plot_separation(self) -> Figure:
-        """Draw the segments on two principal components, each with its centre and half of it.
+        """Draw the segments on two principal components, with centres and 50% ellipses.
 
         Raises
         ------
@@ -397,7 +397,7 @@ def draw_sizes(segments: pl.DataFrame) -> Figure:
 
 
 def draw_composition(composition: pl.DataFrame, variable: str) -> Figure:
-    """Draw how each segment is made up on one description.
+    """Draw each segment's composition by one description.
 
     Raises
     ------
@@ -422,7 +422,7 @@ def draw_composition(composition: pl.DataFrame, variable: str) -> Figure:
 
 
 def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
-    """Keep what may be shown; what a segment has beyond it stands in one part of its own."""
+    """Keep the visible cells; the hidden ones of a segment are combined in one part."""
     levels = rows.get_column("level").unique(maintain_order=True).to_list()
     names = rows.get_column("segment_name").unique(maintain_order=True).to_list()
     keep = ["segment_name", "level", "customers"]
@@ -438,7 +438,7 @@ def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw_separation(separation: Separation | None) -> Figure:
-    """Draw the segments on two principal components, each with its centre and half of it.
+    """Draw the segments on two principal components, with centres and 50% ellipses.
 
     Raises
     ------

@@ -41,7 +41,7 @@ SIGNS = {True: "✓ yes", False: "✗ no", None: "not tested"}
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When a segment passes each test of usability.
+    """Thresholds of each test of usability.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One measure of one segment against its threshold; ``passed`` is None where not taken."""
+    """One measure of one segment against its threshold; ``passed`` is None if not measured."""
 
     segment: str
     test: str
@@ -166,7 +166,7 @@ def _by_low(
     words: str,
     missing: str,
 ) -> Trial:
-    """Judge by the lower limit, so that a pass is not luck."""
+    """Compare the interval's lower limit with the threshold, so that chance rarely passes."""
     value, low, high = triple or (None, None, None)
     if value is None or low is None or high is None:
         return Trial(segment, test, measure, value, low, high, threshold, passed=None, why=missing)
@@ -206,7 +206,7 @@ def _relevant(
 
 
 def _apart(segment: str, profile: Profile, limits: Thresholds) -> Trial:
-    """Judge the distance from the nearest other segment on what sets the two apart most."""
+    """Test the difference from the nearest other segment on the variable that differs most."""
     differing = profile.variables.filter(pl.col("role") != "kpi").drop_nulls("difference")
     mine = differing.filter(pl.col("segment") == segment).select("variable", own="difference")
     pairs = differing.filter(pl.col("segment") != segment).join(mine, on="variable")
@@ -235,7 +235,7 @@ def _apart(segment: str, profile: Profile, limits: Thresholds) -> Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Usability(Result):
-    """Which segments can be acted on, and what stands in the way of the others.
+    """Usability of each segment, and the tests that it does not pass.
 
     Attributes
     ----------
@@ -243,9 +243,9 @@ class Usability(Result):
         One row per segment and measure: segment, segment_name, test, measure, value with limits,
         threshold, passed (null where not tested), why.
     scores : polars.DataFrame
-        One row per segment: customers, customer_share, revenue_share, revenue_index (revenue a
-        customer over that of all), one Boolean column a test (all its measures that could be
-        taken passed; null if none could), passed, made (counts of tests), verdict.
+        One row per segment: customers, customer_share, revenue_share, revenue_index (revenue per
+        customer over that of all), one Boolean column per test (all its measures that could be
+        computed passed; null if none could), passed, made (counts of tests), verdict.
     thresholds : Thresholds
         The limits.
     notes : tuple of str
@@ -282,9 +282,9 @@ class Usability(Result):
         return " ".join(parts)
 
     def plot(self) -> Figure:
-        """Draw the segment evaluation plot: size across, worth a customer up.
+        """Draw the segment evaluation plot: size on the x axis, value per customer on the y axis.
 
-        Without revenue, the share of tests passed stands for the worth.
+        Without revenue, the y axis shows the share of tests passed.
         """
         from segkit.plot import points
 
@@ -331,7 +331,7 @@ def assess_usability(
     folds: int = 5,
     seed: int = 0,
 ) -> Usability:
-    """Test each segment for use: measured, large enough, reached, of consequence, distinct, stable.
+    """Test whether each segment is measurable, substantial, accessible, relevant, distinct, stable.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def assess_usability(
     frame, assignments : polars.DataFrame
         As given to `profile_segments`.
     customers : polars.DataFrame, optional
-        The customers contract; without it nothing is known of consent, channel, descriptors.
+        The customers contract; without it consent, channel and descriptors are unknown.
     stability : polars.DataFrame, optional
         segment and jaccard (clusterwise stability); without it stability is not tested.
     thresholds : Thresholds, optional
@@ -350,7 +350,7 @@ def assess_usability(
     folds : int
         Folds of the cross-validations.
     seed : int
-        Deals customers into folds.
+        For the random folds.
 
     Returns
     -------
@@ -359,9 +359,9 @@ def assess_usability(
     Notes
     -----
     Measurable, substantial, accessible: Kotler & Keller (2016), Marketing Management, chapter 9.
-    Accessible also asks whether descriptors (never behaviour) tell members from others, by
-    cross-validated AUC. Relevant: a standardised difference on the KPI, its interval without
-    zero, and a gain in foretelling held-out members' KPI; a KPI that built the segments is
+    Accessible also tests whether descriptors (never behaviour) separate members from others, by
+    cross-validated AUC. Relevant: a standardised difference on the KPI whose interval excludes
+    zero, and a better prediction of held-out members' KPI; a KPI that built the segments is
     refused as circular. Differentiated: the largest standardised difference from the nearest
     other segment. Stable: Hennig (2007), "Cluster-wise assessment of cluster stability".
 

@@ -14,7 +14,7 @@ from segkit.stats import intervals
 from segkit.stats.effects import delta_limits
 
 ARROWS = {"above": "↑", "below": "↓"}
-SKEWED = 1.0  # absolute skewness from which differences are taken on logarithms
+SKEWED = 1.0  # absolute skewness above which differences are computed on logarithms
 
 
 def dominance(values: Floats, within: Flags) -> tuple[Floats, Floats]:
@@ -66,23 +66,23 @@ def _one(ours: Floats, theirs: Floats) -> tuple[float, float]:
 
 
 def _wins(counts: Floats) -> Floats:
-    """Return, for each distinct value, the share of counts below it less the share above."""
+    """Return, for each distinct value, the share of counts below it minus the share above."""
     upto = np.cumsum(counts)
     return np.asarray((upto - counts - (upto[-1] - upto)) / upto[-1])
 
 
 def _spread(counts: Floats, placed: Floats) -> float:
     n = counts.sum()
-    # No BLAS: products this small lose time to its threads.
+    # Computed without BLAS: its threads make products of this size slower.
     mean = (counts * placed).sum() / n
     return float((counts * (placed - mean) ** 2).sum() / (n - 1) / n)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerRule:
-    """When a variable marks a segment.
+    """Rule that decides when a variable marks a segment.
 
-    A mark must also be more than chance: the interval of the difference excludes zero.
+    The interval of the difference must also exclude zero, so that a mark is not due to chance.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class MarkerRule:
 
 
 def mark(table: pl.DataFrame, rule: MarkerRule) -> pl.DataFrame:
-    """Add marker, direction and strength by the rule; strength is the measure that it limits.
+    """Add marker, direction and strength by the rule; strength is the measure that the rule limits.
 
     The KPI is an outcome and marks nothing.
     """
@@ -254,7 +254,7 @@ def profile_variables(
 
 
 def _centres(values: Floats, variables: Variables, level: float) -> dict[str, Floats]:
-    """Return sizes, means and medians with intervals, one entry a variable."""
+    """Return sizes, means and medians with intervals, one entry per variable."""
     present = ~np.isnan(values)
     n = present.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
