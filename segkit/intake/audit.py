@@ -1,4 +1,4 @@
-"""Audit of raw tables: proposed mapping, findings, and what must be answered first."""
+"""Audit of raw tables: proposed mapping, findings, and questions to answer first."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so m
 
 
 def trial(gathered: Gathered, mapping: Mapping, readings: dict[str, Reading]) -> Intake | None:
-    """Run intake with the likeliest answers, so that findings can be counted.
+    """Run the intake with the likeliest answers, so that findings can be counted.
 
-    What the tables hold is added to ``readings``, for the intake to come.
+    The columns read are added to ``readings``, so that the intake need not read them again.
     """
     raw = gathered.raw
     if any(lacks(name, mapping.tables[name]) for name in raw):
@@ -61,7 +61,7 @@ def findings_of(
     questions: list[Finding],
     reading_notes: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
-    """Gather every finding, worst first."""
+    """Collect all findings, the most severe first."""
     findings = list(questions)
     findings += [
         Finding("block", name, "", f"{name} holds no rows.", 0, answer="another source")
@@ -92,13 +92,13 @@ def findings_of(
 
 
 def _table_of(note: str) -> str:
-    """Return the table that a note is about; those about consent concern the customers."""
+    """Return the table that a note is about; notes about consent belong to the customers table."""
     table = note.partition(":")[0]
     return table if table in CONTRACTS else "customers"
 
 
 def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
-    """Gather what the clean order lines show."""
+    """Collect the findings on the clean order lines."""
     lines = taken.orders
     if lines is None or not lines.height:
         return []
@@ -110,7 +110,7 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
 
 
 def _about_guests(lines: pl.DataFrame) -> list[Finding]:
-    """Point out an id that stands for many customers, or for all."""
+    """Report an id that many or all customers seem to share."""
     top = lines["customer_id"].value_counts(sort=True)
     if top.height == 1:
         alone = "All lines are of one customer: nothing to segment."
@@ -132,7 +132,7 @@ def _about_guests(lines: pl.DataFrame) -> list[Finding]:
 
 
 def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) -> list[Finding]:
-    """Say in which zone days are taken, and which offsets the times carry."""
+    """Report the time zone used for days, and the offsets in the times."""
     findings = []
     for table, name in (("orders", "order_time"), ("events", "event_time")):
         frame = taken.tables.get(table)
@@ -146,7 +146,7 @@ def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) 
 
 
 def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
-    """Ask for the zone of one table's times, or say how its offsets are used."""
+    """Ask for the time zone of one table, or report how its offsets are used."""
     table, zone = columns.table, columns.option("timezone")
     offsets, bare = stated_offsets(columns.cells(raw_column))
     if {"epoch_s", "epoch_ms"} & set(columns.clock(name).formats):
@@ -188,7 +188,7 @@ def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
 
 
 def _about_prefix(mapping: Mapping) -> list[Finding]:
-    """Say which order ids are read as returns."""
+    """Report which order ids are read as returns."""
     prefix = mapping.option("orders", "return_prefix")
     if not prefix:
         return []
@@ -198,7 +198,7 @@ def _about_prefix(mapping: Mapping) -> list[Finding]:
 
 
 def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
-    """Say which source columns are not used, and what is assumed where one is missing."""
+    """Report unused source columns, and what is assumed if a column is missing."""
     findings = []
     for table, frame in raw.items():
         used = mapping.tables[table].columns
@@ -250,16 +250,16 @@ class Audit(Result):
     Attributes
     ----------
     mapping : Mapping
-        The mapping given, completed by what names and values show.
+        The given mapping, completed from column names and values.
     findings : tuple of Finding
-        Worst first; those of severity "block" must be answered before intake.
+        The most severe first; those of severity "block" must be answered before intake.
     coverage : polars.DataFrame
         One row per calendar month between the first and the last order: ``month``, ``rows``,
         ``customers``, ``amount``; zero rows are gaps.
     rows : dict of str to int
         Raw rows by table.
     audited : Audited or None
-        The tables behind the audit, for `segkit.clean_data`; None where an audit was read back.
+        The audited tables, for `segkit.clean_data`; None if the audit was read from a file.
     """
 
     mapping: Mapping
@@ -274,9 +274,10 @@ class Audit(Result):
         return any(finding.severity == "block" for finding in self.findings)
 
     def save_mapping(self, path: Path | str) -> Path:
-        """Write the mapping; where several columns would do, the question stands in their place.
+        """Write the mapping; if several columns are possible, write the question instead.
 
-        So that a proposal is never taken for an answer: such a file is refused until it is given.
+        Such a file is rejected until the question is answered, so that no proposal counts as an
+        answer.
         """
         tables = dict(self.mapping.tables)
         for item in self.findings:
@@ -297,7 +298,7 @@ class Audit(Result):
 
     @property
     def text(self) -> str:
-        """The audit in words: what was read, what must be answered, what else was found."""
+        """The audit in words: tables read, questions to answer, other findings."""
         read = ", ".join(
             counted(rows, f"{table} row", f"{table} rows") for table, rows in self.rows.items()
         )
@@ -322,7 +323,7 @@ class Audit(Result):
 
     @property
     def headline(self) -> str:
-        """The verdict alone."""
+        """The verdict in one sentence."""
         blocks = len(self._of("block"))
         if blocks:
             verb = "is" if blocks == 1 else "are"
@@ -334,7 +335,7 @@ class Audit(Result):
         return [item for item in self.findings if item.severity == severity]
 
     def _look(self) -> str:
-        """Say how many findings deserve a look; nothing where none does."""
+        """Write how many findings should be checked; empty if there are none."""
         warned = len(self._of("warn"))
         verb = "deserves" if warned == 1 else "deserve"
         return f"{counted(warned, 'finding')} {verb} a look" if warned else ""
@@ -391,7 +392,7 @@ def audit_data(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None
     Raises
     ------
     SourceError, MappingError
-        If a file is not there or cannot be read, or the mapping names what does not exist.
+        If a file is missing or unreadable, or the mapping names something that does not exist.
 
     Examples
     --------
@@ -402,7 +403,7 @@ def audit_data(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None
     (False, 'Betrag')
     """
     gathered = gather(source, mapping)
-    # Copies of the frames, not of their columns: whoever changes a frame does not change these.
+    # Shallow copies of the frames: later changes to the user's frames do not affect them.
     raw = {name: frame.clone() for name, frame in gathered.raw.items()}
     used, questions = settle_mapping(raw, gathered.given)
     gathered = replace(gathered, raw=raw, given=used)
@@ -433,7 +434,7 @@ def _coverage(taken: Intake | None) -> pl.DataFrame:
     }
     if taken is None or taken.orders is None or not taken.orders.height:
         return pl.DataFrame(schema=schema)
-    # Whole millionths add up to the same sum in whatever order threads take the lines.
+    # Whole millionths: the sum does not depend on the order in which threads add the lines.
     micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
     by_month = (
         taken.orders.lazy()

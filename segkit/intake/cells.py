@@ -1,4 +1,4 @@
-"""Raw cells as values: texts, words for no value, ids, exact millionths, yes and no."""
+"""Raw cells as values: texts, missing values, ids, exact millionths, yes and no."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def null_numbers(nulls: Sequence[object]) -> list[float]:
 
 
 def present(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Expr:
-    """Turn what stands for 'no value' into null, in a column of any type.
+    """Replace codes for missing values by null, in a column of any type.
 
     Texts are trimmed; numbers and dates are compared with the words as such.
 
@@ -136,7 +136,7 @@ def product(left: pl.Expr, right: pl.Expr) -> pl.Expr:
 def flag(
     column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str], words: dict[str, Any]
 ) -> pl.Expr:
-    """Read yes and no in the usual words of five languages, or in the mapping's own."""
+    """Read yes and no in the usual words of five languages, or in the mapping's words."""
     if dtype == pl.Boolean:
         return column
     if dtype.is_numeric():
@@ -150,7 +150,7 @@ def flag(
 
 
 PERSONS = ("customer_id", "email", "device_id", "loyalty_id")
-# A mangled id of these makes one customer, or one order, of many.
+# If these ids are damaged, many customers or orders become one.
 DECISIVE = (*PERSONS, "order_id")
 MOST_NAMED = 4
 
@@ -158,12 +158,12 @@ MOST_NAMED = 4
 def read_column(
     cells: pl.Series, table: str, name: str, mapping: Mapping, notes: list[str]
 ) -> pl.Series:
-    """Read a raw column of ids; what is changed or taken for missing is noted with its count.
+    """Read a raw column of ids; note how many are changed or count as missing.
 
     Parameters
     ----------
     cells : polars.Series
-        The raw column, what means 'no value' being null.
+        The raw column, with null for missing values.
     table, name : str
         The contract's table and column.
     mapping : Mapping
@@ -206,7 +206,7 @@ def read_column(
 
 
 def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str]) -> None:
-    """Say that addresses are compared without case, where that joins or changes any."""
+    """Note that e-mail addresses are compared in lower case, if that joins or changes any."""
     emails = cells.filter(read.str.contains("@", literal=True)).unique()
     changed = int((emails != read_ids(emails)).sum())
     if changed:
@@ -220,10 +220,10 @@ def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str])
 def _without_nobody(
     read: pl.Series, name: str, what: str, mapping: Mapping, notes: list[str]
 ) -> pl.Series:
-    """Take ids that stand for no customer for missing, with their counts.
+    """Treat ids that mean "no customer" as missing, with their counts.
 
-    Where each id has one row (a survey, a list of customers), 0 is a number like the others, not
-    the account that holds all guests.
+    If each id has one row (a survey, a list of customers), 0 is an ordinary id, not a shared
+    account for guests.
     """
     words = mapping.option(what.partition(":")[0], "no_customer")
     empty = is_no_customer(read, words)
@@ -246,7 +246,7 @@ def _without_nobody(
 
 
 def _folded(read: pl.Series, what: str, notes: list[str]) -> pl.Series:
-    """Return ids one spelling, and say how many that joins."""
+    """Give ids one spelling, and note how many ids become the same."""
     spellings = read.drop_nulls().unique().alias("id").to_frame()
     table = spellings.with_columns(one=fold_ids(pl.col("id")))
     joined = table.height - table["one"].n_unique()

@@ -34,18 +34,18 @@ from segkit.result import Result
 from segkit.schema import CONTRACTS, fields, validate
 
 TABLES = tuple(CONTRACTS)
-# Orders and events come after what they are checked against.
+# Orders and events come after the tables that they are checked against.
 ORDER = ("fx", "customers", "products", "prices", "campaigns", "survey", "assignments", "events")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A raw table read column by column, before it is known whom its rows are about.
+    """A raw table read column by column, before its rows are matched to customers.
 
     Attributes
     ----------
     columns : Columns
-        The raw rows with their mapping; its notes say what was changed in reading.
+        The raw rows with their mapping; its notes list the changes made in reading.
     frame : polars.DataFrame
         One row per raw row: the contract's columns and helpers that rules ask for.
     """
@@ -61,7 +61,7 @@ def read_columns(
     columns = Columns(table, raw, mapping, first_line=first_line)
     frame = {"orders": read_orders, "events": read_events}.get(table, read_table)(columns)
     if "customer_id" in fields(table) and columns.has("customer_id"):
-        columns.id("customer_id")  # read once, and what it changes noted among the first
+        columns.id("customer_id")  # read once, so that its notes come first
     columns.release()
     return Reading(columns, frame)
 
@@ -75,9 +75,9 @@ class Audited:
     gathered : Gathered
         The raw tables, with the mapping as completed.
     questions : list of Finding
-        What was open.
+        Open questions.
     readings : dict of str to Reading
-        The columns as read; `segkit.clean_data` takes each out as it uses it, to free its memory.
+        The columns as read; `segkit.clean_data` removes each after use, to free memory.
     """
 
     gathered: Gathered
@@ -102,8 +102,8 @@ def clean_data(
         files named after their tables, or what `segkit.load_source` gives. None: the files that
         the mapping names. An `Audit`: what it has read, by its mapping, without reading it again.
     mapping : Mapping, dict, path or None
-        None proposes one from names and values. A mapping that lacks required columns is laid
-        over the proposal, so that one line can answer one question.
+        None proposes one from names and values. If the mapping lacks required columns, the proposal
+        completes it, so that one line is enough to answer one question.
     erase : iterable, frame or path, optional
         Customer ids to be erased from every table.
     identities : frame or result, optional
@@ -187,9 +187,9 @@ def run(
     said: tuple[str, ...] = (),
     readings: dict[str, Reading] | None = None,
 ) -> Intake:
-    """Clean raw tables by a complete mapping, without asking anything; see `intake`.
+    """Clean raw tables by a complete mapping, without questions; see `clean_data`.
 
-    Of ``readings``, what the tables hold as read already, each is taken out as it is used.
+    ``readings`` holds the columns read already; each is removed after use.
     """
     notes = list(said)
     links = links_from(identities)
@@ -239,7 +239,7 @@ def run(
     notes += match_lists(listed, people, clean, gone)
     clean, rejects = pseudonymised(clean, rejects, mapping, notes)
     ledger = Ledger(tuple(steps), parts, mapping.option("orders", "currency"), tuple(notes)).check()
-    # Links are not cleaned: they hold nothing but identifiers, and no row is traced to them.
+    # Links are not cleaned: they contain only identifiers, and are not part of the trace.
     cleaned_raw = {name: frame for name, frame in raw.items() if name in clean}
     keep_raw = None if mapping.options.get("pseudonymise") else cleaned_raw
     in_order = {name: clean[name] for name in TABLES if name in clean}
@@ -247,7 +247,7 @@ def run(
 
 
 def _folded(links: pl.DataFrame) -> pl.DataFrame:
-    """Return the customer ids of links the one spelling that the tables' ids are given."""
+    """Give the customer ids of links the same spelling as the ids of the tables."""
     ours = ~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False)
     one = pl.when(ours).then(fold_ids(pl.col("identifier"))).otherwise("identifier")
     return links.with_columns(fold_ids(pl.col("customer_id")), identifier=one)
@@ -258,7 +258,7 @@ def _enforced(mapping: Mapping) -> bool:
 
 
 def _with_customers(people: People, frame: pl.DataFrame, refused: pl.Series | None) -> People:
-    """Add what the customers table tells: who refused, who is allowed, when they were born."""
+    """Add data of the customers table: refusals and grants of consent, birth dates."""
     births = None
     if "birth_date" in frame.columns:
         births = frame.select("customer_id", "birth_date").drop_nulls()
@@ -275,7 +275,7 @@ def _note_consent(
     mapping: Mapping,
     notes: list[str],
 ) -> None:
-    """Say how many customers have no consent to profiling recorded, and what is assumed."""
+    """Note how many customers have no recorded consent to profiling, and what is assumed."""
     part = mapping.tables.get("customers")
     is_recorded = part is not None and "profiling_consent" in {**part.columns, **part.constants}
     customer_ids = [clean[name]["customer_id"] for name in ("orders", "events") if name in clean]
@@ -365,7 +365,7 @@ def count_customers(taken: Intake, linked: Any = None) -> CustomerCounts:
     taken : Intake
         Clean tables, with what was rejected.
     linked : Identities, optional
-        What `segkit.pipeline.link_source` gave to that intake.
+        The result of `segkit.pipeline.link_source` used in that intake.
 
     Returns
     -------

@@ -72,7 +72,7 @@ class Columns:
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
 
     def release(self) -> None:
-        """Forget the cells read so far, which are as large as the table, but for customer ids."""
+        """Free the memory of the cells read so far, except customer ids."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
         for read in (self._cells, self._ids, self._read):
             read.clear()
@@ -104,7 +104,7 @@ class Columns:
         return tuple(raw_column for n in names if (raw_column := self.source(n)) is not None)
 
     def cells(self, raw_column: str) -> pl.Series:
-        """Return a raw column with nulls for what means 'no value'; texts trimmed."""
+        """Return a raw column with texts trimmed and missing values as null."""
         if raw_column not in self._cells:
             dtype = self.raw.schema[raw_column]
             cell = present(pl.col(raw_column), dtype, self.nulls)
@@ -164,7 +164,7 @@ class Columns:
         return read if fixed is None else pl.coalesce(read, constant)
 
     def _micros(self, name: str) -> pl.Series:
-        """Read a column's cells as whole millionths; null where they are no such number."""
+        """Read a column's cells as whole millionths; null if a cell is not a valid number."""
         raw_column = str(self.source(name))
         if (name, raw_column) not in self._read:
             cells, dtype = self.cells(raw_column), self.raw.schema[raw_column]
@@ -190,7 +190,7 @@ class Columns:
         return tuple(name for name, item in fields(self.table).items() if item.kind == "money")
 
     def units(self, name: str) -> frozenset[str]:
-        """List what may stand beside a number in a column: currencies, where it is money."""
+        """List the units allowed next to a number: currencies, if the column is money."""
         if self._kind(name) != "money":
             return frozenset()
         home = self.option("currency")
@@ -200,7 +200,7 @@ class Columns:
         return CURRENCY_UNITS | {"%"} if percent else CURRENCY_UNITS
 
     def strange(self, name: str) -> pl.Expr:
-        """Return whether a cell is a number of something else, such as 3 PCS."""
+        """Return whether a cell has another unit, such as 3 PCS."""
         raw_column = self.source(name)
         if raw_column is None or not is_text(self.raw.schema[raw_column]):
             return pl.lit(value=False)
@@ -208,9 +208,9 @@ class Columns:
         return pl.lit(foreign_units(cells, self.units(name)))
 
     def stated_currency(self, *names: str, sure: bool = False) -> pl.Series | None:
-        """Return the currency that the amounts themselves state; None where none states any.
+        """Return the currency written in the amounts; None if there is none.
 
-        With ``sure``, a sign that several currencies share states none.
+        With ``sure``, a sign that several currencies share does not count.
         """
         home = self.option("currency")
         currency: pl.Series | None = None
@@ -233,7 +233,7 @@ class Columns:
         return from_micro(self.micro(name))
 
     def dialect(self, raw_column: str) -> Dialect:
-        """Return how a text column writes numbers, as set or as seen."""
+        """Return the number format of a text column, as set or as detected."""
         decimal, thousands = self.option("decimal"), self.option("thousands")
         seen, _ = seen_dialect(self.cells(raw_column).cast(pl.String))
         if decimal is None:
@@ -280,7 +280,7 @@ class Columns:
         )
 
     def day_order(self, name: str) -> DayOrder:
-        """Return the order of day, month and year in a text column, as set or as seen."""
+        """Return the order of day, month and year in a text column, as set or as detected."""
         cells = self.cells(str(self.source(name)))
         limits = LIMITS
         if self._kind(name) == "time":
@@ -311,7 +311,7 @@ class Columns:
         return utc, clock.day(utc), clock
 
     def _note_numbers(self, raw_column: str, clock: Clock) -> None:
-        """Say how numbers are read as dates."""
+        """Note how numbers are read as dates."""
         readings = {
             "excel": "days of Excel (45292 is 2024-01-01)",
             "epoch_s": "seconds since 1970 in UTC",
@@ -354,13 +354,13 @@ class Columns:
         if dtype == pl.Date:
             return cells
         clock = self.clock(name)
-        # A date without an offset is the day that it names; with one, the day in the zone.
+        # A date without an offset keeps its day; with an offset it is the day in the zone.
         local = clock.naive(cells, dtype).dt.date()
         local_day = clock.day(clock.utc(cells, dtype)).cast(pl.Date)
         return self._past(name, clock, pl.coalesce(local, local_day))
 
     def _past(self, name: str, clock: Clock, day: pl.Expr) -> pl.Expr:
-        """Take births that a year of two figures puts into the future a century earlier."""
+        """Move birth dates in the future, from years with two digits, back by a century."""
         if name != "birth_date" or not any("%y" in form for form in clock.formats):
             return day
         today = datetime.now(tz=UTC).date()

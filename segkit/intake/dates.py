@@ -30,7 +30,7 @@ NAMES: dict[str, str] = {
     "Dec": "december dezember dec dez decembre diciembre dic dicembre dezembro",
 }
 MONTHS = {name: short for short, names in NAMES.items() for name in names.split()}
-# What stands around a date and says nothing that it does not: weekdays, "de", "of", "le".
+# Words around a date without further information: weekdays, "de", "of", "le".
 _IDLE = (
     "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs "
     "fri sat sun montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag "
@@ -45,7 +45,7 @@ WORD = r"\p{L}{2,}"
 
 
 def date_words(values: pl.Series) -> dict[str, str]:
-    """Find the words of a text column of dates that a date format would not read.
+    """Find the words in a text column of dates that strptime cannot read.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def date_words(values: pl.Series) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Every word to what stands for it ("août" to "Aug", "lundi" to nothing); empty where the
-        column holds no months' names, or all are English already.
+        Replacement of each word ("août" by "Aug", "lundi" by nothing); empty if the column has no
+        names of months, or only English ones.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
     if not words:
         return cell
     longest = sorted(words, key=len, reverse=True)
-    # "mar. 5 mars": what stands before the day is a weekday, whatever else it may mean.
+    # "mar. 5 mars": a word before the day is read as a weekday ("mar." is Tuesday and March).
     bare = cell.str.replace(r"^\p{L}{2,10}[.,]*\s+(\d{1,2}[-. ]+(?:\p{L}{1,3} )?\p{L}{3,})", "${1}")
     put = bare.str.replace_many(longest, [words[word] for word in longest], leftmost=True)
     spaced = put.str.replace_all(r"\s+[àÀaeEA]\s+|\s+", " ")
@@ -100,7 +100,7 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
 
 
 def _read(word: str) -> str:
-    """Return what stands for a word: an English month, nothing, or the word itself."""
+    """Return the replacement of a word: an English month, nothing, or the word itself."""
     bare = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
     if bare in MONTHS:
         return MONTHS[bare]
@@ -113,7 +113,7 @@ def _english(word: str, meant: str) -> bool:
 
 
 _PARTS = r"^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)"
-# Day, month and year by their place among a date's three numbers.
+# Positions of day, month and year among a date's three numbers.
 ORDERS = {"dmy": ("1", "3", "4"), "mdy": ("3", "1", "4"), "ymd": ("4", "3", "1")}
 SHORT = {"dmy": ("%d", "%m", "%y"), "mdy": ("%m", "%d", "%y"), "ymd": ("%y", "%m", "%d")}
 LIMITS = (date(1900, 1, 1), date(2100, 1, 1))
@@ -129,9 +129,9 @@ class DayOrder:
         Cells with a year of four figures that can only be read one way (a first, or second,
         number above 12).
     either : int
-        Such cells that can be read both ways to different days.
+        Cells with a year of four digits that give different days in the two orders.
     dots : bool
-        Whether all cells part their numbers by dots, as day-first countries do.
+        Whether all cells separate numbers by dots, which is usual where the day comes first.
     short : tuple of str
         The orders that cells with a year of two figures can have ("dmy", "mdy", "ymd"), the
         likeliest first; empty where there are none. More than one is a question.
@@ -222,7 +222,7 @@ def _short_orders(
     best = [order for order, count in counts.items() if count == most]
     decided = "dmy" if seen.dots or seen.day_first > seen.month_first else ""
     decided = decided or ("mdy" if seen.month_first > seen.day_first else "")
-    # The same separators with years of four figures, or dots, settle what the cells leave open.
+    # Cells with the same separators and years of four digits, or with dots, decide the order.
     if decided in best:
         best = [decided]
     if len(best) > 1 and all(read[best[0]].equals(read[order]) for order in best[1:]):
@@ -277,7 +277,7 @@ def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]
     date_formats = dict.fromkeys(
         _format(shape, day_first=day_first, short=order) for shape in shapes
     )
-    # %b reads Apr, %B reads April; a shape does not tell them apart.
+    # %b reads Apr, %B reads April; both have the same shape, so both are tried.
     named = [f.replace("%b", "%B") for f in date_formats if f and "%b" in f]
     date_formats |= dict.fromkeys(named)
     texts = values.cast(pl.String).str.strip_chars()
@@ -320,7 +320,7 @@ def _format(shape: str, *, day_first: bool, short: str) -> str | None:
 
 
 def _clock(rest: str) -> str | None:
-    """Turn what follows the date in a shape into the rest of a strptime format."""
+    """Turn the part of a shape after the date into the rest of a strptime format."""
     if not rest:
         return ""
     match = re.match(
@@ -342,7 +342,7 @@ def _clock(rest: str) -> str | None:
 
 
 def numeric_format(values: pl.Series) -> str | None:
-    """Guess what numbers mean as dates: 20240131, Unix seconds or milliseconds, Excel days.
+    """Detect how numbers encode dates: 20240131, Unix seconds or milliseconds, Excel days.
 
     Examples
     --------
@@ -469,7 +469,7 @@ class Clock:
         """Count the times that the clock shows twice, and those that it skips."""
         if self.zone == "UTC":
             return 0, 0
-        # Clocks change in the small hours, everywhere.
+        # Clock changes happen at night in all zones, so only those times are checked.
         small = naive.drop_nulls().to_frame("t").filter(pl.col("t").dt.hour() < 4)
         local = self._localised(pl.col("t"), "earliest")
         twice = local != self._localised(pl.col("t"), "latest")
@@ -520,7 +520,7 @@ def _local(cell: pl.Expr, form: str) -> pl.Expr:
 
 
 def _numeric(number: pl.Expr, form: str) -> pl.Expr:
-    if form == "excel":  # days since 1899-12-30; 25569 is 1970-01-01
+    if form == "excel":  # Excel counts days from 1899-12-30; 25569 is 1970-01-01
         scaled = (number - 25569) * 86_400_000_000.0
     else:
         scaled = number * (1e6 if form == "epoch_s" else 1e3)

@@ -25,7 +25,7 @@ class Graph:
     codes : numpy.ndarray
         Rows of the links x columns: node number, -1 for no identifier.
     is_customer : numpy.ndarray
-        Nodes: whether a hub may not be cut, being a customer id.
+        Whether each node is a customer id, which is never cut as a hub.
     """
 
     nodes: pl.DataFrame
@@ -52,15 +52,15 @@ class Graph:
         return np.column_stack([unique // size, unique % size])
 
     def without(self, hubs: np.ndarray) -> Graph:
-        """Return the graph with some nodes taken out of every row."""
+        """Return the graph without some nodes."""
         gone = np.zeros(self.nodes.height + 1, dtype=bool)
-        gone[hubs] = True  # the last place stands for -1, no identifier
+        gone[hubs] = True  # the last index is used for -1, no identifier
         codes = np.where(gone[self.codes], _NONE, self.codes)
         return Graph(self.nodes, codes, self.is_customer)
 
 
 def tidy(column: pl.Series, kind: str) -> pl.Series:
-    """Read identifiers as every table does; those that stand for nobody become null."""
+    """Read identifiers as in all tables; those that mean "no customer" become null."""
     text = ids_of(column, f"the links' {kind}")
     # E-mail providers ignore case (and RFC 5321's case-sensitive local part is not used).
     ids = text.str.to_lowercase() if "mail" in kind else text
@@ -89,7 +89,7 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
             .to_series()
             .to_numpy()
         )
-        # The last place stands for -1, a row without an identifier.
+        # The last index is used for -1, a row without an identifier.
         row_codes = np.append(code, np.int32(_NONE))[place_of]
         codes[:, places] = row_codes.reshape(len(places), rows).T
         nodes.append(identifiers.select(pl.lit(kind).alias("identifier_type"), "identifier"))
@@ -99,12 +99,12 @@ def number_nodes(columns: Sequence[tuple[str, pl.Series]], customer: str) -> Gra
 
 
 def _as_text(column: pl.Series, kind: str) -> pl.Series:
-    """Leave texts for `tidy`, which reads each spelling once; read numbers as ids."""
+    """Read numbers as ids; leave texts to `tidy`, which reads each spelling once."""
     return column if column.dtype == pl.String else ids_of(column, f"the links' {kind}")
 
 
 def factorize(raw: pl.Series) -> tuple[np.ndarray, pl.Series]:
-    """Return each text's place among the distinct ones (-1 for null), and these.
+    """Return each text's index among the distinct texts (-1 for null), and the distinct texts.
 
     Texts are told apart by a 64-bit hash, which joins three times faster than text; every row
     is then compared with the text that it was taken for, and should two hashes ever collide
@@ -121,7 +121,7 @@ def factorize(raw: pl.Series) -> tuple[np.ndarray, pl.Series]:
 
 
 def _places(keys: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return each key's place among the distinct keys, and the first row of each."""
+    """Return each key's index among the distinct keys, and the first row of each."""
     distinct = keys.unique().with_row_index("place")
     joined = keys.lazy().join(
         distinct.lazy(), on="key", how="left", maintain_order="left", nulls_equal=True
@@ -133,7 +133,7 @@ def _places(keys: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def components(edges: np.ndarray, size: int) -> np.ndarray:
-    """Return the component of each node (numbers without meaning)."""
+    """Return the component of each node, as arbitrary numbers."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -144,13 +144,13 @@ def components(edges: np.ndarray, size: int) -> np.ndarray:
 
 
 def degrees(edges: np.ndarray, size: int) -> np.ndarray:
-    """Return how many distinct anchors (customers, as a rule) name each node."""
+    """Return the number of distinct anchors (usually customers) linked to each node."""
     return np.bincount(edges[:, 1], minlength=size)
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The identifier that holds a large component together.
+    """The identifier that connects the parts of a large component.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Bridge:
 
 
 def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> Bridge:
-    """Find the identifier without which a component falls apart most, among its five largest.
+    """Find, among a component's five largest hubs, the one whose removal splits it most.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def find_bridge(edges: np.ndarray, members: np.ndarray, counted: np.ndarray) -> 
     if not candidates.size:
         return Bridge(_NONE, 0, 1, int(counted.sum()))
     bridges = []
-    # The sort is stable and the members come sorted by their text: rows' order plays no part.
+    # Stable sort of members sorted by text: the order of the rows has no influence.
     for node in candidates[np.argsort(-degree[candidates], kind="stable")][:5]:
         labels = components(local[(local != node).all(axis=1)], len(members))
         rest = counted & (np.arange(len(members)) != node)
@@ -211,7 +211,7 @@ MAX_LARGE = 20
 def gather_claims(
     keys: pl.DataFrame, graph: Graph, labels: np.ndarray, single: Sequence[str]
 ) -> pl.LazyFrame:
-    """Gather what each component claims of keys that one person has one value of."""
+    """Collect each component's values of keys that have one value per person."""
     nodes = graph.nodes.lazy().with_columns(label=pl.Series(labels))
     claims = [
         nodes.filter(pl.col("identifier_type").is_in(list(single))).select(
@@ -231,7 +231,7 @@ def gather_claims(
 def find_conflicts(
     claims: pl.LazyFrame, graph: Graph, names: pl.Series, labels: np.ndarray
 ) -> pl.DataFrame:
-    """List the customers with several values of what one person has once."""
+    """List the customers with several values of a key that has one value per person."""
     contradicted = (
         claims.filter(pl.len().over("label", "key") > 1)
         .group_by("label", "key")
@@ -250,7 +250,7 @@ def find_conflicts(
 
 
 def list_hubs(graph: Graph, cut: np.ndarray) -> pl.DataFrame:
-    """List the identifiers that were cut, with how many they were seen with."""
+    """List the identifiers that were cut, with the number of their links."""
     degree = degrees(graph.edges(), graph.nodes.height) if len(cut) else np.empty(0, np.int64)
     nodes: pl.DataFrame = graph.nodes[cut.tolist()]
     hubs = nodes.with_columns(degree=pl.Series(degree[cut], dtype=pl.Int64))
@@ -260,7 +260,7 @@ def list_hubs(graph: Graph, cut: np.ndarray) -> pl.DataFrame:
 def describe_large(
     graph: Graph, names: pl.Series, edges: np.ndarray, labels: np.ndarray, plausible: int
 ) -> tuple[pl.DataFrame, int]:
-    """Describe the largest components and what holds them together."""
+    """Describe the largest components and the identifiers that connect them."""
     nodes, is_customer = graph.nodes, graph.is_customer
     counted = is_customer if is_customer.any() else np.ones(len(labels), dtype=bool)
     sizes = np.bincount(labels[counted], minlength=len(names))

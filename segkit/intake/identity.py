@@ -27,13 +27,13 @@ from segkit.result import Result
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identities(Result):
-    """Identifiers linked to customers, and where that is doubtful.
+    """Identifiers linked to customers, with the doubtful cases.
 
     Attributes
     ----------
     mapping : polars.DataFrame
-        identifier_type, identifier (tidied), customer_id (of the one customer): one row an
-        identifier, sorted; for intake. Identifiers cut as hubs are left out.
+        identifier_type, identifier (normalised), customer_id: one row per identifier, sorted; for
+        the intake. Identifiers cut as hubs are left out.
     customers : polars.DataFrame
         customer_id, identifiers (how many), customer_ids (how many of them customer ids);
         sorted.
@@ -49,7 +49,7 @@ class Identities(Result):
     links : int
         Rows given.
     empty : int
-        Cells of the identifier columns that said to be missing ("", "none", "n/a", …).
+        Cells of the identifier columns with a word for missing ("", "none", "n/a", …).
     customer_ids : int
         Distinct customer ids before linking.
     large_found : int
@@ -127,26 +127,26 @@ def link_identifiers(
 ) -> Identities:
     """Link identifiers that were seen together to one customer each.
 
-    Each row says that its identifiers belong to one person; what hangs together, directly or
-    through others, is one customer (connected components). The customer's id is the smallest
-    of its customer ids as text, or a hash of its smallest identifier where it has none: the
-    same whatever the order of the rows. Identifiers are read as in every table
-    (`segkit.ids.read_ids`), and what stands for nobody ("unknown", "0", "(not set)":
-    `segkit.ids.NO_CUSTOMER`) counts as missing; placeholders such as ``none@shop.com`` are not
-    guessed but show up as what bridges a large component.
+    Each row says that its identifiers belong to one person; identifiers connected directly or
+    through others are one customer (connected components). The customer's id is the smallest of its
+    customer ids as text, or a hash of its smallest identifier where it has none: the same whatever
+    the order of the rows. Identifiers are read as in every table (`segkit.ids.read_ids`), and words
+    for no customer ("unknown", "0", "(not set)": `segkit.ids.NO_CUSTOMER`) counts as missing;
+    placeholders such as ``none@shop.com`` are not detected, but appear as the bridge of a large
+    component.
 
     Parameters
     ----------
     links : polars.DataFrame
-        One column an identifier type (customer_id, email, device_id, loyalty_id, or as named
+        One column per identifier type (customer_id, email, device_id, loyalty_id, or as named
         in ``identifiers``), nulls allowed; or pairs: identifier_type, identifier, other_type,
         other.
     identifiers : sequence of str, optional
         The identifier columns, by default those of the four that the frame has.
     hard_keys : sequence of str, optional
-        Columns that one person has one value of; by default birth_date where the frame has it.
+        Columns with one value per person; by default birth_date if the frame has it.
     single : sequence of str
-        Identifier types that one person has one of.
+        Identifier types of which each person has only one.
     max_degree : int, optional
         An identifier, other than a customer id, seen with more customers than this (in rows
         without a customer id: with more of the row's first identifiers) is a hub and links
@@ -225,7 +225,7 @@ def _columns(links: pl.DataFrame, identifiers: Sequence[str] | None) -> list[tup
 
 
 def _from_pairs(links: pl.DataFrame) -> list[tuple[str, pl.Series]]:
-    """Spread pairs into one column a type; a pair of one type takes a second such column."""
+    """Turn pairs into one column per type; a pair of the same type gets a second column."""
     kinds = sorted(
         set(links["identifier_type"].drop_nulls()) | set(links["other_type"].drop_nulls()),
         key=lambda kind: (kind != "customer_id", kind),
@@ -244,7 +244,7 @@ def _from_pairs(links: pl.DataFrame) -> list[tuple[str, pl.Series]]:
 
 
 def _cut(graph: Graph, max_degree: int | None, weak: Sequence[str]) -> tuple[Graph, np.ndarray]:
-    """Take out identifiers seen with too many customers, and weak ones seen with several."""
+    """Remove identifiers seen with too many customers, and weak ones seen with several."""
     is_cut = np.zeros(graph.nodes.height, dtype=bool)
     if max_degree is not None:
         is_cut = (degrees(graph.edges(), graph.nodes.height) > max_degree) & ~graph.is_customer
@@ -270,7 +270,7 @@ def _name(graph: Graph, labels: np.ndarray) -> pl.Series:
     nodes = np.arange(len(labels))
     count = int(labels.max()) + 1
     customer, other = np.full(count, -1), np.full(count, -1)
-    # Nodes are sorted by text; written from last to first, the smallest stays.
+    # Nodes are sorted by text; assigned from last to first, so that the smallest is kept.
     for first, chosen in ((customer, graph.is_customer), (other, ~graph.is_customer)):
         first[labels[chosen][::-1]] = nodes[chosen][::-1]
     names = graph.nodes["identifier"].gather(np.where(customer < 0, 0, customer))

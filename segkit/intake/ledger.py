@@ -39,14 +39,14 @@ class Rejection:
     Attributes
     ----------
     reason : str
-        Why, in one word ("missing_customer_id").
+        Name of the reason ("missing_customer_id").
     rows, customers : int
-        How many rows, and how many known customers they name.
+        Number of rows, and of known customers in them.
     money : Decimal or None
         Their sum in the reporting currency (unreadable amounts count nothing); None where the
         table holds no money.
     examples : tuple of str
-        Up to three rows: row number and the values at fault; never a customer's id.
+        Up to three rows: row number and the invalid values; never a customer's id.
     change : str
         The mapping line that would change the decision.
     """
@@ -61,7 +61,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the account: what came in, what was kept, what was rejected.
+    """One step of the ledger: rows before, rows kept, rows rejected.
 
     Attributes
     ----------
@@ -130,12 +130,12 @@ class Ledger(Result):
     notes: tuple[str, ...] = ()
 
     def check(self) -> Ledger:
-        """Raise unless rows and money balance at every step; return the ledger itself.
+        """Check that rows and money balance at every step; return the ledger itself.
 
         Raises
         ------
         DataError
-            Naming the step that does not balance.
+            If a step does not balance; the error names it.
         """
         before: dict[str, Step] = {}
         for step in self.steps:
@@ -214,7 +214,7 @@ class Ledger(Result):
 
     @property
     def text(self) -> str:
-        """The account in a sentence or two."""
+        """The ledger in one or two sentences."""
         if not self.steps:
             return "No table was read."
         table = "orders" if "orders" in self.tables else self.tables[0]
@@ -297,7 +297,7 @@ def _entry(
 
 
 def _balance(step: Step) -> None:
-    """Raise unless the rows that came in are those kept plus those rejected."""
+    """Check that rows before equal rows kept plus rows rejected."""
     rejected = sum(item.rows for item in step.rejected)
     if step.rows_in != step.rows_kept + rejected:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Mapping file: which of a source's columns is which, constants, words and options."""
+"""Mapping file: meaning of a source's columns, constants, words and options."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Option:
     Attributes
     ----------
     default : value
-        What holds where the mapping is silent; None means "as seen in the data".
+        Value if the mapping does not set the option; None means "as detected in the data".
     kinds : tuple of type
         Types that a value may have.
     about : str
-        What it settles.
+        What the option controls.
     values : tuple of str
-        The words allowed, if there are only some.
+        The allowed words, if the option accepts only certain ones.
     """
 
     default: Any
@@ -42,7 +42,7 @@ class Option:
     values: tuple[str, ...] = ()
 
     def problem(self, value: Any) -> str:
-        """Say what is wrong with a value, or nothing."""
+        """Describe what is wrong with a value; empty if nothing is."""
         wrong_bool = isinstance(value, bool) and bool not in self.kinds
         if wrong_bool or not isinstance(value, self.kinds):
             names = " or ".join(kind.__name__ for kind in self.kinds)
@@ -198,14 +198,15 @@ class TableMapping:
     Attributes
     ----------
     columns : dict of str to str
-        The contract's column to the source's.
+        For each column of the contract, the column of the source.
     constants : dict of str to value
         Values for columns that the source lacks; where the source has the column, the constant
         fills its gaps.
     values : dict of str to dict
-        Column to a table of the source's words to ours (event types, channels, yes and no).
+        For each column, the source's words and their meaning here (event types, channels, yes and
+        no).
     options : dict of str to value
-        What holds for this table only; see ``segkit.intake.mapping.OPTIONS``.
+        Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
@@ -329,7 +330,7 @@ class Mapping:
         return replace(self, tables={**self.tables, table: part})
 
     def over(self, other: Mapping) -> Mapping:
-        """Return the other mapping with this one's settings laid over it."""
+        """Return the other mapping, with this mapping's settings taking precedence."""
         tables = dict(other.tables)
         for table, part in self.tables.items():
             below = tables.get(table, TableMapping())

@@ -1,6 +1,6 @@
 """Numbers, amounts of money and survey answers: dialects, units, exact reading.
 
-Every door that reads a number from text reads it here. A cell is a number only if it is written
+All functions that read numbers from text use this module. A cell is a number only if it is written
 as the column's dialect writes numbers: signs between thousands are accepted where they separate
 groups of three (or India's groups of two), and never dropped elsewhere.
 """
@@ -15,7 +15,7 @@ import polars as pl
 
 from segkit.intake.cells import is_text, null_numbers, text
 
-# Signs between thousands that no language takes for a decimal sign: spaces and apostrophes.
+# Thousands separators that are never a decimal sign: spaces and apostrophes.
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")
 APOSTROPHES = ("'", "’")
 _MINUS = r"[-\u2212\u2013]"
@@ -24,7 +24,7 @@ _GAPS = r"'’ \u00a0\u2009\u202f"
 _CELL = (
     rf"^(?P<open>\()?(?P<first>\+|{_MINUS})?\s*(?P<before>{_UNIT})?\s*(?P<second>\+|{_MINUS})?\s*"
     rf"(?P<core>[.,]?[0-9](?:[0-9.,{_GAPS}]*[0-9])?(?:[eE][+-]?[0-9]{{1,3}})?)"
-    # "12,-" is twelve without cents, no minus.
+    # "12,-" means twelve without cents; it is not negative.
     rf"(?:(?P<tail>[.,])(?:{_MINUS}|\u2014){{0,2}})?"
     rf"\s*(?P<third>{_MINUS})?\s*(?P<after>{_UNIT})?\s*(?P<fourth>{_MINUS})?(?P<close>\))?$"
 )
@@ -42,7 +42,7 @@ VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 ATS BEF CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE SIT SKK
 """
 CODES = frozenset(_CODES.split())
-# What else stands for a currency; where it may be several, the commonest comes first.
+# Other signs and words for currencies; if there are several, the most common comes first.
 SYMBOLS: dict[str, tuple[str, ...]] = {
     "€": ("EUR",),
     "euro": ("EUR",),
@@ -117,7 +117,7 @@ class Dialect:
 
     @property
     def pattern(self) -> str:
-        """A regular expression that every number of the dialect meets, and nothing else."""
+        """A regular expression that matches exactly the numbers of the dialect."""
         point = re.escape(self.decimal)
         groups = [rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+" for sign in self._signs()]
         if self.lakh and self.thousands:
@@ -143,7 +143,7 @@ class Dialect:
 
 
 def parts(texts: pl.Series) -> pl.DataFrame:
-    """Take cells apart: the digits with what parts them, the sign, the unit.
+    """Split cells into digits with separators, sign and unit.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def read_numbers(texts: pl.Series, dialect: Dialect, units: Collection[str] = ()
 
 
 def foreign_units(texts: pl.Series, units: Collection[str]) -> pl.Series:
-    """Mark numbers of something else: 20.25 PCS where money is wanted.
+    """Mark numbers with another unit: 20.25 PCS in a column of money.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def units_of(code: str) -> set[str]:
 
 
 def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
-    """Return each text what was read of it; null where nothing was."""
+    """Return the value read from each text; null if there is none."""
     table = pl.DataFrame({"text": once, "read": read})
     joined = (
         texts.alias("text").to_frame().join(table, on="text", how="left", maintain_order="left")
@@ -290,7 +290,7 @@ def seen_dialect(values: pl.Series) -> tuple[Dialect, bool]:
     Returns
     -------
     tuple of (Dialect, bool)
-        The likeliest dialect, and whether the texts leave no doubt about the decimal sign.
+        The likeliest dialect, and whether the decimal sign is certain.
 
     Examples
     --------
@@ -355,7 +355,7 @@ LOWEST_START, HIGHEST_START, MOST_ANSWERS = -5, 1, 11
 # Numbers that surveys write for "no answer", "don't know" and "does not apply".
 HIGH_CODES = (8, 9, *(11 * k for k in range(1, 10)), 96, 97, 98, *(111 * k for k in range(1, 10)))
 HIGH_CODES += (996, 997, 998, 9996, 9997, 9998, 9999)
-# Tops of scales with a middle that begin at 1: a 0 below them is rather a code than an answer.
+# Highest answers of scales from 1 with a middle: a 0 is then probably a code, not an answer.
 ODD_TOPS = (5, 7)
 
 
@@ -391,7 +391,7 @@ def _read_numbers(texts: pl.Series) -> pl.Series:
 
 
 def count_unreadable(item: pl.Series, read: pl.Series, nulls: Sequence[object]) -> int:
-    """Count the cells of a text item that hold something, and could not be read.
+    """Count the non-empty cells of a text item that could not be read.
 
     Examples
     --------

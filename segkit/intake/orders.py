@@ -30,20 +30,20 @@ _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-
 def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     """Mark the rows that are sums of other rows.
 
-    Such a row names no customer, or has the total's word where the customer should be and no
-    date: a customer that is called Total keeps its orders.
+    Such a row has no customer, or has a word for total as customer and no date. A customer named
+    Total keeps its orders.
 
     Parameters
     ----------
     columns : Columns
         The raw order lines, with their mapping.
     customers : polars.Series
-        Who each row is about, as far as it is known.
+        The customer of each row, if known.
 
     Returns
     -------
     polars.Series
-        Boolean, one a row.
+        Boolean, one value per row.
     """
     raw = columns.raw
     nobody = pl.Series("total", [False]).new_from_index(0, raw.height)
@@ -113,15 +113,15 @@ def read_orders(columns: Columns) -> pl.DataFrame:
     if columns.has("status"):
         wanted["__status"] = columns.text("status").str.to_lowercase()
     frame = columns.raw.lazy().select(**wanted).collect()
-    # Lazy, so that the exact product is worked out once.
+    # Lazy, so that the exact product is computed once.
     return frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns)).collect()
 
 
 def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl.DataFrame:
-    """Add who each line is about, and whether it is a line of totals."""
+    """Add each line's customer, and whether it is a line of totals."""
     who = customers_of(columns, people.links)
     totals = total_lines(columns, who["customer_id"])
-    if totals.any():  # "Total" is nobody's id
+    if totals.any():  # "Total" is not a customer id
         who = who.with_columns(pl.when(~totals).then("customer_id"), __total=totals)
     frame = join_customers(frame, who, people)
     note_repeats(columns, frame, "line")
@@ -145,7 +145,7 @@ def _note_unread(columns: Columns, parsed: pl.DataFrame) -> None:
 
 
 def _currency(columns: Columns) -> dict[str, pl.Expr]:
-    """Read the currency that the amounts themselves state, where no column gives it."""
+    """Read the currency written in the amounts, if there is no currency column."""
     if columns.has("currency"):
         sure = columns.stated_currency(*MONEY, sure=True)
         return {} if sure is None else {"__stated": pl.lit(sure)}
@@ -164,7 +164,7 @@ def _currency(columns: Columns) -> dict[str, pl.Expr]:
 
 
 def _sums(columns: Columns) -> list[pl.Expr]:
-    """Work out amount, discount and the return mark, in millionths."""
+    """Compute amount, discount and return flag, in millionths."""
     has = columns.has
     if has("quantity", "unit_price"):
         gross = product(pl.col("__quantity"), pl.col("__unit_price"))
@@ -243,7 +243,7 @@ def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) ->
 
 
 def _finish(columns: Columns, settled: Settled) -> Cleaned:
-    """Return the kept lines the contract's columns, and count sales and returns."""
+    """Select the contract's columns of the kept lines, and count sales and returns."""
     kept, rate = settled.kept, pl.col("__rate")
     has = columns.has
     grain = {

@@ -37,9 +37,9 @@ class People:
     births : polars.DataFrame or None
         ``customer_id``, ``birth_date``, where known.
     met : list of polars.Series
-        Collects the erased ids that the tables hold.
+        Collects the erased ids that occur in the tables.
     allowed : polars.Series or None
-        Where silence counts as refusal: the only customers who may be profiled.
+        The customers who may be profiled, if missing consent counts as refusal.
     """
 
     links: pl.DataFrame | None
@@ -84,7 +84,7 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
     Returns
     -------
     polars.DataFrame
-        ``customer_id`` and ``__unlinked``: whether only an unknown identifier is there.
+        ``customer_id`` and ``__unlinked``: whether the row has only an unknown identifier.
     """
     given = columns.id("customer_id") if columns.has("customer_id") else pl.lit(None, pl.String)
     frame = columns.raw.select(
@@ -113,7 +113,7 @@ def customers_of(columns: Columns, people_links: pl.DataFrame | None) -> pl.Data
 def _note_unlinked(
     columns: Columns, given: pl.Series, linked: pl.Series, links: pl.DataFrame
 ) -> None:
-    """Say how many ids the links do not know, where they know customer ids at all."""
+    """Note how many ids are not in the links, if the links contain customer ids."""
     linked_ids = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))[
         "identifier"
     ]
@@ -127,14 +127,14 @@ def _note_unlinked(
 def match_lists(
     listed: pl.DataFrame, people: People, clean: Map[str, pl.DataFrame], rejects: int
 ) -> list[str]:
-    """Say which lists and tables meet nobody, or only some.
+    """Note which lists and tables match no customer, or only some.
 
     Parameters
     ----------
     listed : polars.DataFrame
         The ids to be erased (``id``), and who each is after linking (``customer_id``).
     people : People
-        With the erased ids that were met.
+        With the erased ids that were found.
     clean : mapping of str to polars.DataFrame
         The clean tables.
     rejects : int
@@ -236,7 +236,7 @@ def pseudonymised(
     mapping: Mapping,
     notes: list[str],
 ) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
-    """Replace customer ids by keyed hashes and drop what else names a person."""
+    """Replace customer ids by keyed hashes, and drop other columns that identify a person."""
     variable = mapping.options.get("pseudonymise")
     if not variable:
         return clean, rejects

@@ -387,7 +387,7 @@ def compute_uplift_curve(
     gain, advantage = _trace(y, s, t, None, convention, grid, per)
     at = _at(y, t, None)
     own = coefficient(y, s, t, convention=convention) if binary else float("nan")
-    # The perfect curve stays fixed while resampling: nearly all variance is in the numerator.
+    # The perfect curve is not resampled: the interval covers the numerator's variance.
     drawn_gain, drawn_area, drawn_at = [], [], []
     groups = [np.flatnonzero((layer == k) & (t == a)) for k in np.unique(layer) for a in (0, 1)]
     for _ in steps(range(repeats), "resamples of the customers"):
