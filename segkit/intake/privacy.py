@@ -34,7 +34,7 @@ PHONE = (
 )
 CARD = r"(?<![\w.,])\d(?:[ -]?\d){13,18}(?![\w]|[.,]\d)"
 IBAN = r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)"
-# Columns whose name says that they hold ids or personal data. A statistic about one is none.
+# Names of columns with ids or personal data. A statistic on such a column is not personal.
 PERSONAL = re.compile(
     r"(^|_)(customer_ids?|email|e_mail|device_ids?|loyalty_ids?|session_ids?|phone|telephone|mobile"
     r"|first_name|last_name|surname|full_name|address|street|postcode|zip|zip_code|birth_date"
@@ -46,14 +46,14 @@ _ABOUT = re.compile(
 )
 # Numbers within a drawing are no phone or card numbers; pictures are no text.
 _DRAWN = re.compile(r"(base64,[\w+/=]+| (?:d|points|transform|viewBox)=\"[^\"]*\")")
-# What an error's message quotes is a name in code, or a cell: only the former is shown.
+# Quoted text in an error message is a name in code or a cell; only names are shown.
 _QUOTED = re.compile(r"(?<!\w)(['\"])(.+?)\1(?!\w)", re.DOTALL)
 _CODE = re.compile(r"[a-z_][a-z0-9_]*(?:[./-][a-z0-9_]+)*|NoneType|(?:Data|Lazy)Frame|Series")
 _NAMES = re.compile(r"(?<![\w./-])(?:[^\W\d_a-z][\w'’-]+)(?:,? [^\W\d_a-z][\w'’-]+)+")
 _COLOUR = r"(?:\x1b\[[\d;]*m)*"
 _TOLD = re.compile(rf"([A-Z]\w*(?:Error|Exception|Warning)){_COLOUR}(: )(.+)")
 _ANY = re.compile(f"(?P<email>{EMAIL})|(?P<iban>{IBAN})|(?P<phone>{PHONE})|(?P<card>{CARD})")
-# What a cell must hold for `mask_text` to look at it at all; polars runs it over whole columns.
+# Quick test in polars whether a cell needs `mask_text` at all.
 SUSPECT = r"@|\d(?:[ ()/.-]*\d){6}"
 LEAST_PHONE, MOST_PHONE = 7, 15
 # Short words that dates, times and amounts are written with; other short words can be names.
@@ -74,7 +74,7 @@ _NO_VALUE = frozenset(
 )
 _LETTERS = re.compile(r"[^\W\d_]+")
 LONGEST, LONGEST_CODE, LEAST_DIGITS = 30, 3, 3
-LEAST_HOLDERS = 5  # of a value that is shown as a kind, not as somebody's
+LEAST_HOLDERS = 5  # smallest number of cells with a value for it to be shown
 
 
 def personal_columns(names: list[str]) -> list[str]:
@@ -109,11 +109,11 @@ def mask_html(page: str) -> str:
 
 
 def mask_error(text: str, kind: str = "") -> str:
-    """Mask the message of an error or warning, which may quote the cell that it stumbled over.
+    """Mask the message of an error or warning, which may quote the cell that caused it.
 
-    segkit's own messages (`segkit.errors`) mask cells themselves, and keep their words. Of others,
-    what stands between quotes is shown if it can be a name in code, a type or a relative path, else
-    as by `mask_cell`; two capitalised words in a row are taken for somebody's name.
+    segkit's own messages (`segkit.errors`) mask cells themselves, and keep their words. In other
+    messages, quoted text is shown if it can be a name in code, a type or a relative path; otherwise
+    it is masked by `mask_cell`. Two capitalised words in a row are treated as a person's name.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _quoted(match: re.Match[str]) -> str:
 
 
 def mask_outputs(cells: Iterable[Any]) -> None:
-    """Mask what the cells of an executed notebook have put out, in place.
+    """Mask the outputs of an executed notebook's cells, in place.
 
     Of what was printed or shown, what `mask_text` finds; of errors, their tracebacks and warnings,
     the messages too (`mask_error`). Pictures stay, and so does the code: it is the author's.
@@ -174,14 +174,14 @@ def mask_outputs(cells: Iterable[Any]) -> None:
 
 
 def _mask_stream(text: str, *, told: bool) -> str:
-    """Mask what was printed; where it is told of errors or warnings, their messages too."""
+    """Mask printed text, including the messages of errors and warnings in it."""
     if told:
         text = _TOLD.sub(lambda m: m[0][: -len(m[3])] + mask_error(m[3], m[1]), text)
     return mask_text(text)
 
 
 def _mask_all(content: Any) -> Any:
-    """Mask every text within what a cell has shown, JSON included."""
+    """Mask every text in a cell's output, including JSON."""
     if isinstance(content, str):
         return mask_html(content)
     if isinstance(content, list):
@@ -218,11 +218,11 @@ def _is_iban(text: str) -> bool:
 
 
 def mask_cell(value: object) -> str:
-    """Return of an unreadable cell what helps to correct it, and nothing that names anyone.
+    """Return the part of an unreadable cell that helps to correct it, without personal data.
 
     A cell of at most 30 characters that holds digits is shown if its letters are codes: single
     letters, two or three capitals, or what dates, times and amounts are written with. One longer
-    word among three digits or more is replaced by "…". Any other text is told by its length.
+    word among three digits or more is replaced by "…". Of any other text only the length is given.
 
     Examples
     --------
@@ -262,7 +262,7 @@ def _is_code(word: str) -> bool:
 def mask_word(word: object, cells: pl.Series) -> str:
     """Show a word of a column of kinds (status, type) if many cells hold it; else `mask_cell`.
 
-    Many are five cells, or a fifth of a column of fewer than 25.
+    "Many" means five cells, or a fifth of the cells in a column of fewer than 25.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def mask_word(word: object, cells: pl.Series) -> str:
 
 
 def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.Series:
-    """Put the rare values of a column of texts into one, "other": one can be a name or a remark.
+    """Replace rare values in a column of texts by "other", since they can be personal.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.S
 
 
 def _few(rows: int) -> int:
-    """Return how many holders make a value common: five, or a fifth of fewer than 25 rows."""
+    """Return how many rows make a value common: five, or a fifth of fewer than 25 rows."""
     return min(LEAST_HOLDERS, max(1, rows // 5))
 
 
@@ -395,7 +395,7 @@ def keep_private(root: Path, owner: Path, fill: Callable[[Path], None]) -> dict[
                     aside.rename(store)
             try:
                 _refer(store, owner)
-            except FileNotFoundError:  # its last user let it go just now
+            except FileNotFoundError:  # its last user has just released it
                 continue
             return {"root": path_between(owner, root), "store": name}
     finally:
@@ -416,7 +416,7 @@ def find_private(folder: Path, pointer: dict[str, str]) -> Path | None:
 
 
 def settle_private(root: Path, owner: Path | None = None) -> int:
-    """Keep of the stores what runs point to, remove the others, and return how many went.
+    """Remove the stores that no run refers to, and return how many were removed.
 
     Parameters
     ----------
@@ -434,7 +434,7 @@ def settle_private(root: Path, owner: Path | None = None) -> int:
             continue
         for reference in (store / REFERENCES).iterdir():
             run = root / reference.read_text(encoding="utf-8")
-            if owner is None:  # a run that is just being written has its pointer not yet
+            if owner is None:  # a run that is being written has no pointer yet
                 ours = not run.is_dir() or time.time() - reference.stat().st_mtime > _YOUNG
             else:
                 ours = reference.name == _reference(root, owner)[0]
@@ -448,14 +448,14 @@ def settle_private(root: Path, owner: Path | None = None) -> int:
 
 
 def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
-    """Count the bytes of the stores that nobody needs without some runs, each under one of them.
+    """Count the bytes of the stores that become unused if some runs are removed, by run.
 
     Parameters
     ----------
     root : pathlib.Path
         Holds the stores.
     gone : collection of pathlib.Path
-        Runs that go, or have gone; of those that shared a store the first one listed frees it.
+        Runs that are or will be removed; a shared store counts for the first run listed.
     """
     freed: Counter[Path] = Counter()
     run_by_path = {run.resolve(): run for run in gone}
@@ -471,7 +471,7 @@ def free_with(root: Path, gone: Collection[Path]) -> Counter[Path]:
 
 
 def refer_again(root: Path, owner: Path) -> None:
-    """Leave references of a run whose folder took over what an earlier run had written."""
+    """Write references for a run whose folder reuses outputs of an earlier run."""
     for name in pointed_to(owner):
         with contextlib.suppress(OSError):  # it is not there: nothing to keep
             _refer(root / name, owner)
@@ -513,7 +513,7 @@ def _reference(root: Path, owner: Path) -> tuple[str, str]:
 
 
 def path_between(start: Path, end: Path) -> str:
-    """Return the path of one place as seen from another; whole, where they lie on two drives."""
+    """Return the relative path between two places; absolute if they are on two drives."""
     try:
         return Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
     except ValueError:  # another drive

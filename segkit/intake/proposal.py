@@ -1,4 +1,4 @@
-"""Proposal of a mapping from names and values, with what it leaves open.
+"""Proposal of a mapping from names and values, with the open questions.
 
 Names of columns are known in English, German, French, Spanish, Italian, Portuguese and Dutch.
 """
@@ -17,7 +17,7 @@ from segkit.intake.mapping import Mapping, TableMapping, lacks
 from segkit.intake.questions import RIVALS, Finding, about_ids, open_questions
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
-# Per table and contract column: names that say it outright, then names that only hint at it.
+# Per table and contract column: names that identify it, then names that only suggest it.
 # Written as `segkit.intake.proposal.plain` leaves them: lower case, no accents, underscores.
 Words = dict[str, tuple[str, str]]
 
@@ -321,7 +321,7 @@ class Proposal:
     part : TableMapping
         The columns and options proposed.
     rivals : dict of str to tuple of str
-        Where several columns would do for one of the contract's: all of them, best first.
+        If several columns are possible for one of the contract's: all of them, best first.
     """
 
     part: TableMapping
@@ -356,7 +356,7 @@ def squeezed(spelt: str) -> str:
 
 
 def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
-    """Propose columns, and what the values show, for one raw table."""
+    """Propose columns and options for one raw table, from its names and values."""
     # The second of two columns of one name is called "name (2)".
     names = {name: plain(re.sub(r" \(\d+\)$", "", name)) for name in frame.columns}
     fixed = given.tables.get(table, TableMapping()).columns
@@ -380,7 +380,7 @@ def propose_table(table: str, frame: pl.DataFrame, given: Mapping) -> Proposal:
 def _by_name(
     table: str, frame: pl.DataFrame, names: dict[str, str], fixed: dict[str, str]
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Find columns by what they are called, and those among which the name does not decide."""
+    """Find columns by their names, and those for which the name does not decide."""
     spelt: dict[str, list[str]] = {}
     for name, bare in names.items():
         spelt.setdefault(squeezed(bare), []).append(name)
@@ -426,7 +426,7 @@ def _is_dated(cells: pl.Series) -> bool:
 
 
 def _with_values(table: str, frame: pl.DataFrame, part: TableMapping) -> TableMapping:
-    """Add what the values show: a prefix of return orders, the words of events."""
+    """Add options detected from values: a prefix of return orders, the words of events."""
     options = dict(part.options)
     values = dict(part.values)
     if table == "orders":
@@ -452,7 +452,7 @@ def _event(word: str) -> str | None:
 
 
 def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
-    """Find the letters that mark return orders: numbers otherwise, and negative lines only.
+    """Find the prefix of return orders: other ids are numbers, and all its lines are negative.
 
     Examples
     --------
@@ -491,7 +491,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     Returns
     -------
     tuple of (Mapping, list of Finding)
-        The mapping to use, and what is open; what is of severity "block" bars its use.
+        The mapping to use, and the open questions; one of severity "block" prevents its use.
     """
     proposed: dict[str, TableMapping] = {}
     questions: list[Finding] = []
@@ -504,7 +504,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         proposal = propose_table(name, frame, given)
         proposed[name] = proposal.part
         questions += _rivals(name, proposal.rivals)
-    # With the likeliest of the rivals, so that what else is open is asked in the same breath.
+    # With the likeliest of the rivals, so that all other questions are asked at the same time.
     completed = given.over(Mapping(proposed))
     for name, frame in raw.items():
         completed.check_columns(name, frame)
@@ -513,7 +513,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
 
 
 def _rivals(table: str, rivals: dict[str, tuple[str, ...]]) -> list[Finding]:
-    """Return the questions that arise where several columns would do for one."""
+    """Return the questions for contract columns with several possible source columns."""
     findings = []
     for column, rival_columns in rivals.items():
         listed = ", ".join(repr(name) for name in rival_columns)

@@ -33,13 +33,13 @@ ORDER_WORDS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 # Numbers that systems write where they have no value.
 MINUS_WORDS = (-1, -999, -9_999, -99_999, -999_999, -9_999_999)
 NINES = (9_999, 99_999, 999_999, 9_999_999, 99_999_999)
-FAR = 10  # a row of nines is suspicious from so many times the next value on
-FEWEST = 2  # values beside it that a suspicion needs
+FAR = 10  # a number of nines only is suspicious from this multiple of the next value
+FEWEST = 2  # smallest number of other values for a suspicion
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that the audit found.
+    """One finding of the audit.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Finding:
     rows : int or None
         How many rows it concerns, where that can be counted.
     example : str
-        A value at fault; never a customer's id.
+        An invalid value; never a customer's id.
     answer : str
         The mapping line that settles it.
     """
@@ -67,7 +67,7 @@ class Finding:
 
 
 def about_dates(columns: Columns, name: str) -> list[Finding]:
-    """Ask how dates are written, where that cannot be seen."""
+    """Ask for the date format, if it cannot be detected."""
     raw_column, table = str(columns.source(name)), columns.table
     cells = columns.cells(raw_column).drop_nulls()
     if columns.option("date_format") is not None or cells.dtype.is_temporal() or not cells.len():
@@ -137,7 +137,7 @@ def _dated(cells: pl.Series, order: DayOrder) -> bool:
 
 
 def about_decimals(columns: Columns, name: str) -> list[Finding]:
-    """Ask which sign is the decimal sign, where the texts leave it open."""
+    """Ask for the decimal sign, if the texts do not show it."""
     raw_column, table = str(columns.source(name)), columns.table
     if columns.option("decimal") is not None or not is_text(columns.raw.schema[raw_column]):
         return []
@@ -157,7 +157,7 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
 
 
 def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
-    """Ask what is to become of amounts in several currencies."""
+    """Ask how to handle amounts in several currencies."""
     table, home = columns.table, columns.option("currency")
     if home is not None or (with_fx and table == "orders"):
         return []
@@ -234,8 +234,8 @@ def about_no_value(columns: Columns, name: str) -> list[Finding]:
 def suspicious(values: pl.Series) -> list[float]:
     """List the numbers that look like words for 'no value'.
 
-    Such are -1, -999 ... as the only negative number, and 9999, 99999 ... as the largest from ten
-    times the next on.
+    These are -1, -999 ... if it is the only negative number, and 9999, 99999 ... if it is the
+    largest number and at least ten times the next.
 
     Examples
     --------
@@ -259,7 +259,7 @@ def suspicious(values: pl.Series) -> list[float]:
 
 
 def _contradicted(columns: Columns) -> bool:
-    """Return whether quantities of -1 stand beside amounts that are not negative."""
+    """Return whether quantities of -1 occur with amounts that are not negative."""
     if columns.source("amount") is None or columns.has("is_return"):
         return False
     if columns.option("return_prefix"):
@@ -269,7 +269,7 @@ def _contradicted(columns: Columns) -> bool:
 
 
 def about_ids(raw: Map[str, pl.DataFrame], mapping: Mapping) -> list[Finding]:
-    """Ask about ids that a spreadsheet has mangled, and about those that differ slightly."""
+    """Ask about ids that a spreadsheet has damaged, and about ids that differ slightly."""
     questions: list[Finding] = []
     customer_ids: list[pl.Series] = []
     first = ""
@@ -314,7 +314,7 @@ def _about_mangled(table: str, name: str, cells: pl.Series, mapping: Mapping) ->
 
 
 def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
-    """Ask whether ids that differ in case, width, accents, invisible or like letters are one."""
+    """Ask whether ids that differ in case, width, accents or look-alike letters are the same."""
     table = ids.to_frame().with_columns(one=fold_ids(pl.col("id")))
     alike = table.filter(pl.len().over("one") > 1)
     if not alike.height:
@@ -347,7 +347,7 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
     ]
 
 
-# Words for a document that gives money back, in six languages.
+# Words for a credit note, in six languages.
 CREDIT = (
     r"\b(avoir|credit[ _-]?note|credit[ _-]?memo|refund|return|returned|retour|gutschrift|retoure"
     r"|storno|abono|devoluci[oó]n|reembolso|creditnota|nota di credito|reso)\b"
@@ -358,7 +358,7 @@ MOST_KINDS = 20
 def open_questions(
     table: str, frame: pl.DataFrame, mapping: Mapping, *, with_fx: bool
 ) -> list[Finding]:
-    """List what must be answered before this table's numbers can be trusted."""
+    """List the questions to answer before this table's numbers can be used."""
     part = mapping.tables[table]
     columns = Columns(table, frame, mapping)
     questions = [
@@ -400,7 +400,7 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
     for name in frame.columns:
         if name in contract or (named and name not in named):
             continue
-        # Where a scale is stated, only what looks like an item of it is held against it.
+        # If a scale is stated, only columns that look like its items are checked.
         item = read_item(frame[name], nulls)
         doubted = doubted_answers(item)
         if ends is not None:
@@ -433,7 +433,7 @@ def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
 
 
 def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
-    """Ask which words mean a return, where a column seems to say so and nothing reads it."""
+    """Ask which words mean a return, if an unused column seems to contain them."""
     part = mapping.tables["orders"]
     raw_column = part.columns.get("is_return")
     if raw_column is not None and is_text(frame.schema[raw_column]):
@@ -505,7 +505,7 @@ def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:
 
 
 def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:
-    """Ask for another column where this one's type cannot hold what is wanted."""
+    """Ask for another column if this one has an unsuitable type."""
     dtype = cells.dtype
     number_like = dtype.is_numeric() or is_text(dtype) or dtype == pl.Null
     fits = {

@@ -19,13 +19,13 @@ from segkit.intake.textfiles import SEARCHED, RawTable, distinct_names, header_p
 from segkit.schema import CONTRACTS
 
 ONE_SELECT = "expected one statement that selects rows from the file's own tables"
-# Functions that reach beyond the database, where an extension provides them.
+# Functions of extensions that access files outside the database.
 BARRED = ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer")
 
 
 @contextmanager
 def readable(path: Path, kind: str) -> Iterator[None]:
-    """Turn what a library raises on a damaged file into a `SourceError`."""
+    """Turn a library's errors on a damaged file into a `SourceError`."""
     try:
         yield
     except SegkitError:
@@ -43,7 +43,7 @@ def readable(path: Path, kind: str) -> Iterator[None]:
 
 
 def read_excel(path: Path, sheet: str | int | list[Any] | None, table: str) -> RawTable:
-    """Read a sheet of a workbook by name or by number from 1, or several below one another.
+    """Read a sheet of a workbook by name or by number from 1, or several, appended.
 
     Without a name the one sheet with a table is read. A column that holds numbers, dates and
     texts is read as text, whatever its first rows hold.
@@ -122,7 +122,7 @@ def _first_rows(book: Any, name: str) -> list[tuple[str | None, ...]]:
 
 
 def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
-    """Read one sheet below its header, every row looked at for the columns' types."""
+    """Read one sheet below its header; the types of columns follow from all rows."""
     rows = _first_rows(book, name)
     if not rows:
         raise SourceError(f"{path.name}: sheet {name!r} is empty; expected a header and rows")
@@ -145,8 +145,7 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
 def read_query(path: Path, sql: str | None, table: str) -> RawTable:
     """Read the result of a query on a SQLite or DuckDB file, opened for reading only.
 
-    The query can do no more than select from the file's own tables: it makes no file and reads no
-    other.
+    The query can only select from the file's own tables. It cannot write files or read other ones.
 
     Raises
     ------
@@ -215,7 +214,7 @@ def _read_sqlite(path: Path, sql: str) -> RawTable:
     allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 
     def authorise(action: int, *about: str | None) -> int:
-        """Let a statement read and compute; nothing else."""
+        """Allow a statement to read and compute only."""
         harmless = action == sqlite3.SQLITE_FUNCTION and str(about[1]).lower() not in BARRED
         return sqlite3.SQLITE_OK if action in allowed or harmless else sqlite3.SQLITE_DENY
 
@@ -260,7 +259,7 @@ class Gathered:
     first_lines : dict of str to int
         The line of the file on which a table's first row stands, where rows are lines.
     notes : tuple of str
-        What was seen and decided in reading the files.
+        Notes on how the files were read.
     """
 
     raw: dict[str, pl.DataFrame]
@@ -280,7 +279,7 @@ def gather(source: Any, mapping: Given) -> Gathered:
     Raises
     ------
     SourceError, MappingError
-        If something is not there, or is not named as a table of the contracts.
+        If a file is missing, or its name is not that of a table of the contracts.
     """
     base = Path(mapping).parent if isinstance(mapping, str | Path) else None
     given = _mapping(mapping)
@@ -314,7 +313,7 @@ def gather(source: Any, mapping: Given) -> Gathered:
 
 
 def _from_audit(audit: Any, given: Mapping, base: Path | None) -> Gathered:
-    """Take the raw tables that an audit has read, another mapping laid over its own."""
+    """Take the raw tables of an audit; a given mapping takes precedence over the audit's."""
     if audit.audited is None:
         raise SourceError("an audit that was read back from a file holds no rows; give the source")
     gathered: Gathered = audit.audited.gathered
@@ -360,7 +359,7 @@ def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) ->
 
 
 def read_table(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> RawTable:
-    """Read one raw table as `read` does, with what was seen in reading it."""
+    """Read one raw table as `read` does, with notes on the reading."""
     path = _file_of(source, mapping, table, base)
     if path is None:
         with readable(Path(table), "frame"):
@@ -380,7 +379,7 @@ def _file_of(source: Any, mapping: Mapping, table: str, base: Path | None) -> Pa
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether a file is there; a name that no file can have is none."""
+    """Return whether a file exists; False for a name that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):

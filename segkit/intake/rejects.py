@@ -17,7 +17,7 @@ from segkit.intake.people import WHO, People
 from segkit.intake.privacy import mask_cell, mask_word
 from segkit.schema import CONTRACTS
 
-# A row's helper columns while a table is being cleaned; none of them leaves intake.
+# Helper columns used during cleaning; they are not part of the result.
 CODE, MICROS, REPEAT = "__code", "__micro", "__repeat"
 HIDDEN = ("erased",)
 WORDS = ("cancelled", "total_words", "non_products")  # options that list words
@@ -34,7 +34,7 @@ class Rule:
     condition : polars.Expr
         Over the parsed table; null counts as false.
     show : tuple of str
-        Raw columns to quote in examples; never those that tell who the customer is.
+        Raw columns to quote in examples; never those that identify the customer.
     change : str
         The mapping line that would change the decision.
     """
@@ -66,7 +66,7 @@ class Settled:
 
 
 def settle(columns: Columns, parsed: pl.DataFrame, rules: Sequence[Rule]) -> Settled:
-    """Apply rules in their order: each row is kept, or rejected for its first reason.
+    """Apply rules in order: each row is kept, or rejected for the first reason that applies.
 
     Parameters
     ----------
@@ -191,9 +191,9 @@ def _rejection(
 
 
 def _shown(columns: Columns, name: str, value: object) -> str:
-    """Return of a cell what helps to correct it, and nothing that names anyone.
+    """Return the part of a cell that helps to correct it, without personal data.
 
-    Words of kinds (status, type, product code) are shown where they are many's or the mapping's.
+    Words for kinds (status, type, product code) are shown if many rows or the mapping have them.
     """
     part = columns.mapping.tables[columns.table]
     column = next((our for our, raw_column in part.columns.items() if raw_column == name), "")
@@ -209,7 +209,7 @@ def _shown(columns: Columns, name: str, value: object) -> str:
 
 
 def _place(row: int, first_line: int | None) -> str:
-    """Say where a row stands: counted from 0, and by the file's line where that is known."""
+    """Write a row's position: counted from 0, and the line of the file if known."""
     return f"row {row}" if first_line is None else f"row {row} (line {row + first_line})"
 
 
@@ -249,7 +249,7 @@ def day_limits(columns: Columns) -> tuple[int, int]:
 
 
 def discount_comes_off(columns: Columns) -> bool:
-    """Return whether the discount has still to be taken off the amount."""
+    """Return whether the discount must still be subtracted from the amount."""
     taken = columns.option("discount_taken")
     return columns.has("discount") and not (columns.has("amount") if taken is None else taken)
 
@@ -274,7 +274,7 @@ def _cash(columns: Columns) -> tuple[str, ...]:
 
 
 def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
-    """Reject sums of other rows, where there are any."""
+    """Reject rows that are totals of other rows."""
     if "__total" not in parsed.columns:
         return []
     shown = (*columns.shown("order_id", "order_time", "product_id"), *_cash(columns))
@@ -283,7 +283,7 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 
 
 def _line_rules(columns: Columns) -> list[Rule]:
-    """Reject lines that are void, or no goods where that is asked for."""
+    """Reject void lines and, if the mapping says so, lines that are not goods."""
     rules = []
     if columns.has("status"):
         words = [str(word).lower() for word in columns.option("cancelled")]
@@ -324,7 +324,7 @@ def _price_rules(columns: Columns) -> list[Rule]:
 
 
 def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
-    """Reject lines that cannot be turned into the reporting currency."""
+    """Reject lines that cannot be converted to the reporting currency."""
     if "currency" not in parsed.columns:
         return []
     rules = []
@@ -342,7 +342,7 @@ def _currency_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
 
 
 def _amount_rules(columns: Columns) -> list[Rule]:
-    """Reject lines whose amount is out of range, nothing, or (where asked for) negative."""
+    """Reject lines whose amount is out of range, zero, or (if set in the mapping) negative."""
     cash, amount = _cash(columns), pl.col(MICROS)
     rules = [Rule("money", "amount_out_of_range", amount.is_null(), cash, "the source")]
     if columns.option("zero") == "reject":
@@ -354,7 +354,7 @@ def _amount_rules(columns: Columns) -> list[Rule]:
 
 
 def repeat_rules(columns: Columns) -> list[Rule]:
-    """Reject exact repeats, where that is asked for."""
+    """Reject exact duplicates, if the mapping says so."""
     if columns.option("duplicates") != "drop":
         return []
     change = f'[{columns.table}] duplicates = "flag"'
@@ -362,7 +362,7 @@ def repeat_rules(columns: Columns) -> list[Rule]:
 
 
 def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
-    """List the reasons that have to do with who the customer is."""
+    """List the reasons that concern the customer."""
     who = pl.col("customer_id")
     rules = []
     if people.erased.len():
@@ -385,7 +385,7 @@ def people_rules(people: People, parsed: pl.DataFrame) -> list[Rule]:
 
 
 def consent_rules(people: People) -> list[Rule]:
-    """List the last reason: sound rows of customers who have not consented to profiling."""
+    """List the last reason: valid rows of customers without consent to profiling."""
     if people.allowed is not None:
         without = ~pl.col("customer_id").is_in(people.allowed.implode())
     elif people.refused.len():
@@ -396,7 +396,7 @@ def consent_rules(people: People) -> list[Rule]:
 
 
 def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> list[Rule]:
-    """List the reasons that have to do with dates."""
+    """List the reasons that concern dates."""
     shown = columns.shown(time)
     first, last = day_limits(columns)
     col = pl.col

@@ -35,13 +35,13 @@ class Intake:
     Attributes
     ----------
     tables : mapping of str to polars.DataFrame
-        The clean tables by name; `orders`, `events` ... give them, or None. After `open` each is
-        read when it is first asked for.
+        The clean tables by name; `orders`, `events` ... return them, or None. After `open` each is
+        read on first use.
     rejects : mapping of str to polars.DataFrame
         For each table the rejected rows: ``source_row``, ``reason``,
         ``resolved_customer_id`` and the raw columns (those of erased customers are blank).
     ledger : Ledger
-        Every row and every penny accounted for.
+        Account of all rows and amounts.
     mapping : Mapping
         The mapping as used.
     notes : tuple of str
@@ -131,7 +131,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace(Result):
-    """A customer's raw rows beside the clean ones, and totals that re-add to the features.
+    """A customer's raw and clean rows, with totals that reproduce the features.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Trace(Result):
         The customer.
     raw : dict of str to polars.DataFrame
         For each table the customer's raw rows: ``source_row``, ``reason`` (null: kept), then
-        the source's own columns. Where no raw table is at hand, rejected rows only.
+        the source's own columns. Without a raw table, rejected rows only.
     clean : dict of str to polars.DataFrame
         For each table the customer's clean rows.
     lines, returns, orders, events : int
@@ -279,7 +279,7 @@ def _totals(
 def save_intake(
     taken: Intake, folder: Path, *, private: Path | None = None, owner: Path | None = None
 ) -> Path:
-    """Write an intake aside, and rename it to ``folder`` when it is whole.
+    """Write an intake to a temporary folder, and rename it to ``folder`` when complete.
 
     All is readable by its owner alone. Of raw rows and rejects only mapped columns are kept.
 
@@ -348,7 +348,7 @@ def _mapped(taken: Intake, table: str) -> set[str]:
 
 
 def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) -> pl.LazyFrame:
-    """Blank the rows of erased customers, so that row numbers still hold."""
+    """Blank the rows of erased customers, so that row numbers do not change."""
     gone = rejects.filter(pl.col("reason") == "erased")["source_row"]
     frame = rows.lazy()
     if gone.is_empty():
@@ -358,7 +358,7 @@ def _without_erased(rows: pl.DataFrame | pl.LazyFrame, rejects: pl.DataFrame) ->
 
 
 class StoredTables(Map[str, pl.DataFrame]):
-    """Tables of a saved intake; each is read when it is first asked for.
+    """Tables of a saved intake; each is read on first use.
 
     Parameters
     ----------
@@ -393,10 +393,10 @@ class StoredTables(Map[str, pl.DataFrame]):
 
 
 def open_intake(folder: Path) -> Intake:
-    """Read back what `save_intake` wrote: a table when it is first asked for, raw ones scanned.
+    """Read what `save_intake` wrote: each table on first use, raw tables lazily.
 
-    Where raw rows and rejects are kept elsewhere and are not there, a note says so, and `trace`
-    refuses.
+    If raw rows and rejects are kept elsewhere and are missing, a note says so, and `trace` raises
+    an error.
 
     Raises
     ------

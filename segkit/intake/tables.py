@@ -142,7 +142,7 @@ def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleane
 
     Rows without the contract's required values are rejected; optional values that cannot be
     read are left empty and counted in the notes. Repeated customers are merged: the first value
-    that is there holds, and a refusal of consent outweighs a grant.
+    that is not missing is used, and a refusal of consent takes precedence over a grant.
     """
     table = columns.table
     rules: list[Rule] = []
@@ -173,7 +173,7 @@ def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleane
 
 
 def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> list[Rule]:
-    """Reject rows that lack what the contract needs; note optional values left empty."""
+    """Reject rows without the contract's required values; note optional values left empty."""
     rules = []
     for f in listed:
         shown, col = columns.shown(f.name), pl.col(f.name)
@@ -187,7 +187,7 @@ def _value_rules(columns: Columns, listed: list[Field], frame: pl.DataFrame) -> 
 
 
 def _refusals(columns: Columns, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-    """Mark customers who have not consented to profiling: one refusal, or nothing but blanks."""
+    """Mark customers without consent to profiling: at least one refusal, or only blanks."""
     if columns.option("consent") == "ignore":
         return frame, pl.Series("customer_id", [], dtype=pl.String)
     given = pl.col("profiling_consent").min().over("customer_id")
@@ -223,7 +223,7 @@ def _names(table: str, frame: pl.DataFrame) -> list[str]:
 
 
 def _extras(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """Keep columns beyond the contract: those mapped by name, or all where none is named."""
+    """Keep columns beyond the contract: those mapped by name, or all if none is named."""
     contract = {f.name for f in CONTRACTS[columns.table]}
     mapped = columns.mapping.tables[columns.table].columns
     used = set(mapped.values())
@@ -256,7 +256,7 @@ def _read_survey_item(columns: Columns, raw_column: str) -> pl.Series:
 
 
 def _uniqueness(columns: Columns, frame: pl.DataFrame) -> list[Rule]:
-    """Reject rows that repeat the key of a table that others look up."""
+    """Reject rows with a repeated key in a lookup table."""
     keys = {
         "customers": ["customer_id"],
         "products": ["product_id"],
@@ -290,7 +290,7 @@ def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
 
 
 def _merge(rows: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
-    """Fill the first row of each customer from its further rows; a refusal always stands."""
+    """Fill the first row of each customer from its further rows; a refusal is always kept."""
     if kept.height == rows.height:
         return kept
     names = [n for n in kept.columns if n not in ("customer_id", "source_row", "__unlinked")]

@@ -1,4 +1,4 @@
-"""Text files: encoding, line ends, delimiter and header as seen, every cell as text."""
+"""Text files: encoding, line ends, delimiter and header detected, every cell as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segkit.errors import SourceError
 from segkit.intake.mapping import Mapping
 from segkit.spreadsheets import restore
 
-# So many lines are searched for a header.
+# Number of lines searched for a header.
 SEARCHED = 50
 _VALUE = r"[\s\d.,:/+\-€$£¥%]*\d[\s\d.,:/+\-€$£¥%]*"
 
@@ -38,7 +38,7 @@ class RawTable:
     first_line : int or None
         The line of a text file on which row 0 stands; None where rows are not lines.
     notes : tuple of str
-        What was seen and decided in reading it.
+        Notes on how it was read.
     """
 
     frame: pl.DataFrame
@@ -50,7 +50,7 @@ def header_place(rows: Sequence[Row]) -> int:
     """Find the header: the first row, unless it is a title above a table.
 
     Titles are rows narrower than most; the row taken instead is as wide as most and holds names,
-    no numbers and no dates. Where that is not so, the first row is the header.
+    no numbers and no dates. Otherwise the first row is the header.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def header_place(rows: Sequence[Row]) -> int:
     Returns
     -------
     int
-        Its place, from 0.
+        Its index, from 0.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def header_place(rows: Sequence[Row]) -> int:
 
 
 def distinct_names(names: Row) -> tuple[list[str], list[str]]:
-    """Make names distinct: the second of two gets " (2)", an empty one its place.
+    """Make names distinct: the second of two gets " (2)", an empty name its position.
 
     Returns
     -------
@@ -123,7 +123,7 @@ _MARKS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"SQLite format 3": "a 
 
 
 def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
-    """Read a text file, every cell as text; delimiter, encoding and header as set or as seen.
+    """Read a text file, every cell as text; delimiter, encoding and header set or detected.
 
     The apostrophe that keeps a spreadsheet from running a cell is taken away
     (`segkit.spreadsheets.restore`), so that segkit reads its own files back.
@@ -196,7 +196,7 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _decoded(path: Path, data: bytes, encoding: str | None, notes: list[str]) -> str:
-    """Decode a file's bytes, in the encoding that is set or seen."""
+    """Decode a file's bytes, in the encoding that is set or detected."""
     chosen = encoding or seen_encoding(data)
     try:
         if chosen == "mixed":
@@ -267,7 +267,7 @@ def seen_encoding(data: bytes) -> str:
 
 
 def seen_delimiter(sample: str) -> str:
-    r"""Detect the delimiter: the sign that gives the most columns, evenly over the lines.
+    r"""Detect the delimiter: the sign that gives the most columns, equal over the lines.
 
     Examples
     --------
@@ -276,7 +276,7 @@ def seen_delimiter(sample: str) -> str:
     """
     lines = [line for line in sample.split("\n")[:SEARCHED] if line.strip()]
     widths = {sign: [len(row) for row in _parsed(lines, sign, '"')] for sign in DELIMITERS}
-    # From the first line on; else below titles, which are narrower than the table.
+    # From the first line, or else below titles, which have fewer cells than the table.
     for titles in (False, True):
         best, most = ",", 1
         for sign, found in widths.items():
@@ -293,7 +293,7 @@ def seen_delimiter(sample: str) -> str:
 
 
 def _parsed(lines: list[str], delimiter: str, quote: str | None) -> list[list[str]]:
-    """Split lines into cells; what a stray quote makes unreadable is left out."""
+    """Split lines into cells; rows that an unmatched quote makes unreadable are left out."""
     try:
         return list(_cells((f"{line.rstrip(chr(13))}\n" for line in lines), delimiter, quote))
     except (csv.Error, TypeError, ValueError):
@@ -331,7 +331,7 @@ def _squeezed(text: str) -> str:
 
 
 def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], int]:
-    """Read the names of the columns, and on how many lines they stand."""
+    """Read the names of the columns, and the number of lines that they take."""
     reader = _cells(io.StringIO(text, newline=""), delimiter, quote)
     try:
         for row in reader:
@@ -375,7 +375,7 @@ def _one_by_one(
     first_line: int,
     notes: list[str],
 ) -> pl.DataFrame:
-    """Read rows that the fast reader refuses: quotes within cells, and empty cells too many."""
+    """Read rows that the fast reader rejects: quotes within cells, or extra empty cells."""
     reader = _cells(io.StringIO(body, newline=""), delimiter, quote)
     width, line = len(names), first_line
     rows: list[list[str | None]] = []

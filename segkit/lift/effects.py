@@ -333,7 +333,7 @@ def _shares(
     )
     (n1, x1), (n2, x2) = ((float(a.n[0]), float(a.total[0])) for a in (one, two))
     p1, p2 = x1 / n1, x2 / n2
-    # With no case, or only cases, the variance would be zero: half a case is added or taken off.
+    # With no case, or only cases, the variance would be zero: half a case is added to each side.
     e1, e2 = (
         np.sqrt(p * (1 - p) / n) if 0 < p < 1 else np.sqrt(0.5 * (n + 0.5) / (n + 1) ** 2 / n)
         for p, n in ((p1, n1), (p2, n2))

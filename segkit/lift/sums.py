@@ -375,7 +375,7 @@ def attach_segments(
 
 
 def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Raise an error if segments use data from the day of the assignment or later.
+    """Raise an error if segments use data from a day after the assignment.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Reports of runs: a page for each notebook, links between them, and the index of all runs.
 
-This module is what a run is given to write its reports with (see `segkit.runner.run.plan`).
+This module is passed to a run, which writes its reports with it (see `segkit.runner.run.plan`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
 
 @contextmanager
 def renderer_imported() -> Iterator[None]:
-    """Import the renderer of reports in the background; the import has ended at the exit.
+    """Import the report renderer in the background; the import is complete at the exit.
 
-    It takes seconds. Whoever changes filters of warnings afterwards must not meet an import.
+    The import takes seconds. It must be complete before filters of warnings are changed.
     """
     thread = threading.Thread(target=_import_renderer, daemon=True)
     thread.start()

@@ -8,7 +8,7 @@ from typing import Any
 from segkit.display import number
 from segkit.runner.manifest import NOT_IN_KEY
 
-# Told apart by their digests, among the inputs, not by their paths.
+# Compared by their digests among the inputs, not by their paths.
 BY_DIGEST = ("data", "mapping")
 DATA_PARAMETERS = ("source",)
 KINDS = ("data", "parameters", "code", "customers", "earlier reports", "unknown")
@@ -173,7 +173,7 @@ def in_words(reasons: list[dict[str, str]], *, changed: bool = True) -> str:
     found : list of dict
         As `causes` returns them.
     changed : bool
-        Whether any finding changed: where none did, nothing was caused.
+        Whether any finding changed; if none did, no cause is named.
 
     Examples
     --------

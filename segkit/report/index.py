@@ -148,7 +148,7 @@ def _update_manifest(report: Path) -> None:
 
 
 def find_runs(out: Path) -> list[dict[str, Any]]:
-    """Describe every run below a folder, whether a runner or a notebook by hand wrote it.
+    """Describe every run below a folder, written by the runner or by a notebook run by hand.
 
     The latest comes first; of one day's markets the largest.
     """
@@ -195,7 +195,7 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
 
 def _run(folder: Path) -> dict[str, Any]:
     record = read_json(folder / "run.json")
-    items = record.get("notebooks")  # somebody else's run.json may hold anything
+    items = record.get("notebooks")  # a run.json of another program may contain anything
     listed = {
         item["stem"]: item
         for item in (items if isinstance(items, list) else [])
@@ -233,7 +233,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the notebooks' summaries say of the data, and the run's own state."""
+    """Return the description of the data in the notebooks' summaries, and the run's state."""
     summaries = [row["summary"] for row in rows]
     used = record.get("parameters", {})
     source = Path(str(used["data"])).name if used.get("data") else used.get("source", "")
@@ -276,7 +276,7 @@ def _trouble(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict
 
 
 def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up, over a run's notebooks, what has changed since the run before, and why."""
+    """Summarise the changes since the run before over a run's notebooks, with their causes."""
     compared = [row for row in rows if row["good"] and row["compared"]]
     if not compared:
         return {"count": 0, "since": "", "text": ""}
@@ -284,7 +284,7 @@ def _news(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not fresh:
         return {"count": 0, "since": "", "text": "Nothing has changed since the last run."}
     since = min(row["compared"] for row in fresh)
-    # the summary repeats what others found: each change counts once
+    # the summary repeats other notebooks' findings: each change counts once
     count = len({tuple(one.values()) for row in fresh for one in row["change"]})
     every = [one for row in fresh for one in row["causes"]]
     why = [one for one in every if one["kind"] != "earlier reports"] or every

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 LINK = re.compile(r'<a href="(tables/([^"]+)\.(?:csv|parquet))">([^<]*)</a>')
 SHORT = re.compile(r"\b(?:rfm|nps|csat|kpi|pdf)\b", re.IGNORECASE)
-SHOWN = 6  # answers shown at once; the rest is folded
+SHOWN = 6  # answers shown at first; the others are folded
 MADE_FOR = {"tables": "tables, as shown", "data": "data, for later notebooks"}
 ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
 LEFT_OUT = "[address left out]"
@@ -49,7 +49,7 @@ def page(template: str, **values: Any) -> str:
 
 
 def hide_addresses(text: str) -> str:
-    """Take e-mail addresses out of a page, wherever they came from: they name a person.
+    """Remove e-mail addresses from a page, because they are personal data.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def anchor(name: str) -> str:
 
 
 def words(evidence: str) -> str:
-    """Write the name of a table or picture as a person would.
+    """Write the name of a table or picture in words.
 
     Examples
     --------
@@ -123,9 +123,9 @@ def linked(
     here : str
         The report's own notebook; empty on the index.
     reports : pathlib.Path
-        The run's folder: evidence in a report that is not there is shown by its data alone.
+        The run's folder: if the report of an evidence is missing, only its data are linked.
     above : str
-        What leads from the page to the run's folder.
+        Relative path from the page to the run's folder.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Prints a run's summary as PDF, with the Chromium that this machine has."""
+"""Printing of a run's summary as PDF, with the installed Chromium."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def print_page(page: Path, target: Path, browser: str) -> Path:
     """Print a page from disk as PDF; the target appears whole or not at all."""
     sweep(target)
     aside = aside_of(target)
-    # Chromium's sandbox refuses the system's administrator, as whom containers often run.
+    # Chromium's sandbox does not work for the root user, whom containers often use.
     root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         words = [*FLAGS, *root, f"--user-data-dir={profile}", f"--print-to-pdf={aside}"]

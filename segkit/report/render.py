@@ -56,13 +56,13 @@ TROUBLE = {
 def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_name: str) -> Path:
     """Write ``report.html`` beside the executed notebook ``<stem>.ipynb``.
 
-    What the notebook's cells have put out is masked in both, unless it was opened for personal data
+    The outputs of the cells are masked in both, unless the notebook was opened for personal data
     (`segkit.intake.privacy.mask_outputs`).
 
     Parameters
     ----------
     folder : pathlib.Path
-        The notebook's folder, with ``summary.json`` if it got so far.
+        The notebook's folder, with ``summary.json`` if the notebook was completed.
     stem : str
         The notebook's name.
     manifest : mapping
@@ -117,7 +117,7 @@ def _exporter() -> HTMLExporter:
 
 
 def keep_offline(text: str) -> str:
-    """Take out whatever a browser would fetch from elsewhere, leaving a note in its place.
+    """Replace everything that a browser would load from other sites by a note.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tupl
     if summary.get("as_of"):
         facts.append(("As of", summary["as_of"]))
     rows = summary.get("rows") or {}
-    if rows:  # one fact, so that no lone count wraps to a line of its own
+    if rows:  # one item, so that a single count does not wrap to a separate line
         counts = (f"{number(value)} {name.replace('_', ' ')}" for name, value in rows.items())
         facts.append(("Money in", summary.get("currency") or "currency of the data"))
         facts.append(("Made from", ", ".join(counts)))
@@ -180,7 +180,7 @@ def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[tupl
 
 
 def _opening(notebook: Any) -> tuple[str, str]:
-    """Take the first heading, and the words under it, out of the notebook: the header has them."""
+    """Remove the first heading and its text from the notebook: the page's header shows them."""
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             first, _, rest = cell.source.strip().partition("\n")
@@ -213,7 +213,7 @@ def _is_left_out(cell: Any) -> bool:
 
 
 def _drop_bare_headings(cells: list[Any]) -> None:
-    """Take out a heading under which a reader would find nothing but folded code."""
+    """Remove headings with only folded code below them."""
     for place, cell in enumerate(cells):
         heading = LAST_HEADING.search(cell.source) if cell.cell_type == "markdown" else None
         below = list(takewhile(lambda other: other.cell_type == "code", cells[place + 1 :]))
