@@ -131,7 +131,7 @@ def run(
 
 
 def _run_by(by: str, notebooks: list[str], request: dict[str, Any], **chosen: Any) -> NoReturn:
-    """Run the notebooks for each market, and tell which did not come through."""
+    """Run the notebooks for each market, and report the markets that failed."""
     from segkit import report
     from segkit.runner.batch import run_by
 

@@ -40,10 +40,10 @@ class Source:
     mapping : Mapping
         How they are to be read.
     truth : dict of str to polars.DataFrame, or None
-        What is known to be true: planted truth of the simulated retailer; outcomes of
+        Known true values: of the simulated retailer, its simulation settings; outcomes of
         Hillstrom's test (``customer_id``, ``visit``, ``conversion``, ``spend``).
     notes : tuple of str
-        What should be known before the numbers are read.
+        Notes to read before using the data.
     """
 
     name: str

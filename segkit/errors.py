@@ -41,7 +41,7 @@ class MappingError(SegkitError):
 
 
 class DataError(SegkitError):
-    """The data cannot carry the analysis (no rows, one customer, a constant column)."""
+    """The data are not sufficient for the analysis (no rows, one customer, a constant column)."""
 
 
 class ColumnError(DataError):
@@ -114,7 +114,7 @@ def require_columns(have: Iterable[str], need: Iterable[str], what: str) -> None
     Raises
     ------
     ColumnError
-        Naming each missing column and those available.
+        The error names each missing column and those available.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Frames in memory: the one reader of polars and pandas frames."""
+"""Frames in memory: the shared reader of polars and pandas frames."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _kinds(annotation: str) -> frozenset[str]:
 
 
 def _check_kind(value: Any, name: str, kinds: frozenset[str]) -> None:
-    """Refuse what is neither a frame nor a mapping where nothing else is understood."""
+    """Raise an error for a value that is neither a frame nor a mapping."""
     got = type(value).__name__
     frames = {"pl.DataFrame", "pl.LazyFrame"}
     if kinds and kinds <= frames and not isinstance(value, pl.DataFrame | pl.LazyFrame):

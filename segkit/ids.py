@@ -1,4 +1,4 @@
-"""Ids of customers, products and campaigns: the one reader of every table and list."""
+"""Ids of customers, products and campaigns: the shared reader for all tables and lists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_CUSTOMER = (
 # A number as spreadsheets show it when it is too long: 1.23457E+12 stands for many numbers.
 MANGLED = r"^\s*-?\d(?:[.,]\d+)?[eE]\+\d+\s*$"
 WHOLE = r"^-?\d+\.0+$"
-# Beyond these, neighbouring whole numbers are one floating-point number.
+# Above these, neighbouring whole numbers have the same floating-point number.
 EXACT, EXACT_32 = 2.0**53, 2.0**24
 # Ids that the reader changes; all others stay as they are.
 ODD = rf"^$|^\s|\s$|{WHOLE}|\p{{Lu}}.*@|@.*\p{{Lu}}"
@@ -39,7 +39,7 @@ LOOK_ALIKE = dict(zip("".join((_CYRILLIC[0], _GREEK[0])), _CYRILLIC[1] + _GREEK[
 
 
 def read_ids(ids: pl.Series) -> pl.Series:
-    """Read ids as text, so that ``17850.0``, ``17850`` and ``" 17850 "`` meet.
+    """Read ids as text, so that ``17850.0``, ``17850`` and ``" 17850 "`` are the same.
 
     Whole numbers lose their decimals, texts the blanks around them; e-mail addresses are put in
     lower case, as those who send to them do. Empty ids are null.
@@ -141,7 +141,7 @@ def _series(values: list[Any]) -> pl.Series:
 
 
 def with_ids(frame: pl.DataFrame, what: str) -> pl.DataFrame:
-    """Read the ids by which a frame meets others; see `ids_of`.
+    """Read the ids by which a frame is joined with others; see `ids_of`.
 
     Examples
     --------

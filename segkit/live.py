@@ -1,4 +1,4 @@
-"""Progress of long work for whoever watches, and the way to stop it."""
+"""Progress of long computations, and a way to stop them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 Watcher = Callable[[str, int, int | None], None]
 
 PATIENCE = 1.0  # seconds of work before anything is shown
-PAUSE = 0.2  # seconds between two signs of life
+PAUSE = 0.2  # seconds between two updates
 
 
 class Stopped(KeyboardInterrupt):
-    """The work was asked to stop by whoever watches it; no result is left behind."""
+    """The computation was stopped by its observer; there is no result."""
 
 
 _watcher: ContextVar[Watcher | None] = ContextVar("segkit_watcher", default=None)
@@ -125,7 +125,7 @@ def written_error(error: BaseException) -> list[str]:
 
 
 def _fault(error: BaseException) -> list[str]:
-    """Point at the person's own line from which segkit was called."""
+    """Show the user's own line from which segkit was called."""
     here = str(Path(__file__).parent)
     own = None
     for frame in traceback.extract_tb(error.__traceback__):
@@ -164,7 +164,7 @@ class Line:
         self.tell(f"{what}: {done:,}{of}, {seconds}", bar=bar)
 
     def tell(self, words: str, *, bar: str = "") -> None:
-        """Write a sentence, unless the last one is too young or the work has hardly begun."""
+        """Write a sentence, unless the last one is recent or the work has just begun."""
         now = time.monotonic()
         if now - self._began < PATIENCE or now - self._told < PAUSE:
             return

@@ -121,7 +121,7 @@ def _is_yes_no(column: pl.Series) -> bool:
 
 
 def require_customers(customers: int) -> None:
-    """Raise ``DataError`` where there are too few customers to look for segments among."""
+    """Raise ``DataError`` if there are too few customers for a segmentation."""
     if customers < LEAST_CUSTOMERS:
         raise DataError(
             f"segments need at least {LEAST_CUSTOMERS} customers, so that several can each be "
@@ -131,7 +131,7 @@ def require_customers(customers: int) -> None:
 
 @takes_frames
 def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
-    """Choose the variables that shape the segments.
+    """Choose the variables for clustering.
 
     Parameters
     ----------
@@ -182,7 +182,8 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     """Link the identifiers of a source that belong to one customer.
 
     Its tables ``links`` (identifiers seen together) and ``customers`` are read as one. A device
-    joins nobody, for families share it: it leads to the one customer that it was seen with.
+    joins no customers, because families share devices: it is linked to a customer only if it was
+    seen with that one only.
 
     Parameters
     ----------
@@ -267,9 +268,9 @@ class CustomerSegments(Result):
     table : CustomerTable
         One row per customer.
     segmentation : Segmentation
-        Who is in which segment, and the model that scores others.
+        Segment of each customer, and the model that assigns other customers.
     profile : Profile
-        What each segment is like.
+        Profile of each segment.
     """
 
     intake: Intake

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what killed writers left behind."""
+"""Files written completely or not at all, and removal of temporary files after a crash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWNER_FILE, OWNER_FOLDER = 0o600, 0o700
 def write_whole(
     path: Path | str, content: str | bytes, *, overwrite: bool = True, private: bool = False
 ) -> Path:
-    """Write a file so that a reader sees the old one or the new one, never half.
+    """Write a file atomically: a reader sees the old one or the new one.
 
     It is written under another name beside its place and then renamed, so that a full disk, an
     error or a killed process leaves what there was.
@@ -166,7 +166,7 @@ def close_to_others(folder: Path) -> None:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Hand out a folder to be filled; what is in it stands at its place once all went well.
+    """Yield a temporary folder to fill; it is moved to its place if there is no error.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def aside_of(target: Path) -> Path:
 
 
 def _put(aside: Path, target: Path) -> None:
-    """Give a file its name unless that is taken."""
+    """Rename a file unless the name is in use."""
     try:
         os.link(aside, target)
     except FileExistsError:
@@ -254,7 +254,7 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it is somebody else's
+        return True  # the process belongs to another user
     return True
 
 

@@ -1,4 +1,4 @@
-"""Running of notebooks: parameters checked, one process each, folders whole or absent."""
+"""Running of notebooks: parameters checked, one process each, complete folders only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that a notebook's parameter accepts, as the brackets at the end of its comment say.
+"""Values that a notebook's parameter accepts, read from the brackets in its comment.
 
 Alternatives stand between bars: ``[easy | medium | hard]``, ``[0 | 2 or more]``,
 ``[empty | date]``, ``[above 0 and below 1]``. For a list they hold for each of its items.
@@ -93,7 +93,7 @@ def _is_text(value: str) -> None:
         raise ParameterError("it is empty")
 
 
-# Word in the brackets: what it means to a reader, and what refuses anything else.
+# Word in the brackets: its meaning in words, and the function that checks it.
 KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "date": ("a date such as 2024-01-31", _is_date),
     "path": ("the path of a file or folder", _is_text),
@@ -116,7 +116,7 @@ class Accepts:
     alternatives : tuple of str
         As written between the bars.
     together : tuple of (str, float), or None
-        Another parameter, and what the sum of both must stay below.
+        Another parameter, and the limit that the sum of both must stay below.
     """
 
     alternatives: tuple[str, ...]
@@ -171,7 +171,7 @@ class Accepts:
 
     @property
     def words(self) -> str:
-        """All that is accepted, in words."""
+        """The accepted values, in words."""
         meanings = [KINDS[part][0] if part in KINDS else part for part in self.alternatives]
         if self.choices == list(self.alternatives):
             *first, last = meanings

@@ -1,4 +1,4 @@
-"""Batches: one run for each market of the data, side by side, on record as a whole."""
+"""Batches: one run for each market of the data, in parallel, with one record."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _run(batch: Batch, by: str, wanted: list[str], least: int) -> BatchEnd:
         code = stop_code(error) if by_hand else 1
         why = stop_words(error) if by_hand else mask_error(str(error), type(error).__name__)
         journal.close("stopped", code, why)
-        with contextlib.suppress(OSError):  # a full disk: the first error is the one to tell
+        with contextlib.suppress(OSError):  # a full disk: the first error is reported
             write_batch(batch, division, "stopped", code)
         raise
     if batch.whole.report:
@@ -129,7 +129,7 @@ def _large(chosen: list[Market], least: int) -> list[Market]:
 
 
 def _state(batch: Batch, division: Division, market: Market) -> State:
-    """Plan a market's run: that of the whole, on the market's part of the data."""
+    """Plan a market's run: the same request, on the market's part of the data."""
     place = batch.whole.place
     data, mapping = (_from(place, division.parts / name) for name in (market.slug, MAPPING))
     label = replace(
@@ -169,7 +169,7 @@ def _skip(batch: Batch, state: State, market: Market, least: int, journal: Journ
 
 
 def _run_markets(batch: Batch, division: Division, large: list[Market], journal: Journal) -> None:
-    """Run the markets, the largest first; those in which nothing has changed need no process."""
+    """Run the markets, the largest first; markets without changes need no process."""
     waiting: list[tuple[State, Market]] = []
     for market in large:
         state = _state(batch, division, market)
@@ -291,7 +291,7 @@ class Batch:
 
 
 def keep_row(batch: Batch, state: State, market: Market) -> dict[str, Any]:
-    """Read from a market's run how it ended, and keep it as a row of the batch."""
+    """Read the result of a market's run, and add it as a row of the batch."""
     record = read_json(state.folder / RECORD)
     row = {
         "market": market.market,

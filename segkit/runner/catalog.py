@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 EVERYTHING = "*"
 LEVELS = ("poor", "attention", "good")  # worst first
 CONTEXT = "SEGKIT_CONTEXT"  # names the file in which the runner leaves the context for the kernel
-# Sources without purchases by date, and what they hold instead: the notebooks that say so run.
+# Sources without purchases by date, and their content; only notebooks that can use it run.
 PARTIAL = {"hillstrom": "campaign", "fast-food": "survey"}
 INJECTED = "injected-parameters"
 
@@ -39,12 +39,12 @@ class Notebook:
     reads, writes : tuple of str
         Names of data; reading ``"*"`` means the summaries of all the others.
     carries : tuple of str
-        What a source without purchases may hold ("campaign", "survey") for it to run all the same.
+        Content of sources without purchases with which the notebook can run ("campaign", "survey").
     reads_if : dict of str to str
         Names among ``reads`` that are read only where a parameter of the notebook is true, and
         that parameter.
     dropped : dict of str to str
-        Names that it would read, but does not in this run, and the reason.
+        Names that it does not read in this run, with the reason.
     parameters : dict of str to Parameter
         What its parameters cell declares.
     digest : str
@@ -212,7 +212,7 @@ class Catalog:
         return cls(order)
 
     def for_source(self, source: str) -> Catalog:
-        """Return the notebooks that a source can carry, with or without purchases."""
+        """Return the notebooks that can run on a source, with or without purchases."""
         kind = PARTIAL.get(source)
         if kind is None:
             return self
@@ -225,12 +225,12 @@ class Catalog:
         )
 
     def for_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> Catalog:
-        """Return the notebooks without the reads that their parameters do not ask for.
+        """Return the notebooks without the reads that their parameters switch off.
 
         Parameters
         ----------
         settings : mapping
-            Notebook to its parameters with their values; for others their defaults count.
+            Parameters of each notebook with their values; for others the defaults are used.
         """
         notebooks = []
         for stem, notebook in self.notebooks.items():
@@ -257,7 +257,7 @@ class Catalog:
         return [other for other in self.notebooks if other in needed]
 
     def closure(self, stems: Iterable[str]) -> list[str]:
-        """Return stems with all that they depend on, in running order."""
+        """Return stems with all their dependencies, in running order."""
         wanted = set(stems)
         waiting = list(wanted)
         while waiting:
@@ -294,7 +294,7 @@ def _needs(notebook: Notebook, by_stem: Mapping[str, Any], writers: Mapping[str,
 
 @dataclass(slots=True)
 class Context:
-    """What the helper in a notebook needs to know; JSON on its way into the kernel.
+    """Information for `open_notebook` in a notebook, passed to the kernel as JSON.
 
     Attributes
     ----------
@@ -336,7 +336,7 @@ class Context:
 
     @classmethod
     def given(cls) -> Context | None:
-        """Return the context that a runner left for this kernel, if one did."""
+        """Return the context that the runner wrote for this kernel, if there is one."""
         path = os.environ.get(CONTEXT, "")
         if not path:
             return None
@@ -349,7 +349,7 @@ class Context:
 def build_context(
     catalog: Catalog, notebook: Notebook, run_folder: Path, folder: str, home: Path, settings: Any
 ) -> Context:
-    """Build a notebook's context from what the notebooks upstream of it left in the run's folder.
+    """Build a notebook's context from the outputs of the notebooks that it depends on.
 
     Raises
     ------
@@ -422,7 +422,7 @@ def run_name(settings: Mapping[str, Any]) -> str:
 
 
 def worst_quality(summaries: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
-    """Return the worst verdict on the data among summaries, or None if none gives one."""
+    """Return the worst data quality among summaries, or None if there is none."""
     verdicts = [summary["quality"] for summary in summaries if summary.get("quality")]
     return min(verdicts, key=lambda one: LEVELS.index(one["level"]), default=None)
 

@@ -1,4 +1,4 @@
-"""Earlier runs: found by series and market, taken over where nothing has changed, pruned."""
+"""Earlier runs: found by series and market, reused if nothing has changed, pruned."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_earlier(out: Path, label: Label) -> Path | None:
 def take_over(
     source: Path, run_folder: Path, manifest: Mapping[str, Any], previous: Mapping[str, Any] | None
 ) -> None:
-    """Put a notebook's folder of an earlier run in its place in this one.
+    """Copy or link a notebook's folder of an earlier run into this run.
 
     Files are linked where the file system can (two names of one file: nothing is ever written
     into a file that stands in its place), else copied.
@@ -86,7 +86,7 @@ def _link(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of one run's folder.
+    """Result of pruning for one run's folder.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def prune(out: Path, keep: int, *, rehearse: bool = False) -> list[Pruned]:
     keep : int
         Runs kept of each series and market, the newest.
     rehearse : bool
-        Say what would go, and remove nothing.
+        Report what would be removed, without removing it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Execution of a run's notebooks: in which order, reused or anew, and how each ended."""
+"""Execution of a run's notebooks: order, reuse of earlier outputs, and status of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RENDERING = threading.Lock()  # nbconvert keeps one exporter; matplotlib is not
 
 
 def all_held(state: State) -> bool:
-    """Return whether nothing has to be run; if so, every notebook's end is noted."""
+    """Return whether no notebook has to be run; if so, record each notebook's status."""
     ends: dict[str, NotebookEnd] = {}
     for stem in state.order:
         stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
@@ -52,7 +52,7 @@ def all_held(state: State) -> bool:
 
 
 def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
-    """Give a notebook its turn: leave it, use it again, or execute it and put it in place."""
+    """Process one notebook: skip it, reuse its outputs, or execute it and store its outputs."""
     stem = notebook.stem
     state.progress.begin(number, len(state.order), stem)
     if state.journal:
@@ -121,7 +121,7 @@ def holds(
     *,
     also_gate: bool = False,
 ) -> bool:
-    """Return whether running a notebook now would give the folder that is there.
+    """Return whether running a notebook now would reproduce the existing folder.
 
     Data that cannot carry an analysis cannot the next time either; a notebook that failed in
     another way, or was killed, never holds.
@@ -132,7 +132,7 @@ def holds(
 
 
 def settled(stem: str, manifest: Mapping[str, Any]) -> NotebookEnd:
-    """Return the end of a notebook that holds: used again, or refused by its data as before."""
+    """Return the status of an unchanged notebook: reused, or stopped by the data gate as before."""
     if manifest["status"] == "done":
         return NotebookEnd(stem, "reused")
     return NotebookEnd(stem, "gate", str((manifest.get("error") or {}).get("message", "")))
@@ -222,7 +222,7 @@ def _finish(
 
 
 def _judge(outcome: dict[str, Any], notebook: Notebook, folder: Path) -> dict[str, Any]:
-    """Return the outcome: the data gate named, and failed where promised outputs are missing."""
+    """Return the outcome: "gate" for unsuitable data, "failed" if promised outputs are missing."""
     if outcome["error"]:
         message = mask_error(outcome["error"]["message"], outcome["error"]["kind"])
         outcome = {**outcome, "error": {**outcome["error"], "message": message}}
@@ -266,10 +266,10 @@ def previous(folder: Path | None) -> dict[str, Any] | None:
 
 
 def go_through(state: State, jobs: int) -> None:
-    """Give every notebook of a run its turn, at most ``jobs`` at once.
+    """Process every notebook of a run, at most ``jobs`` at the same time.
 
-    A notebook's result depends on what it reads, never on what runs beside it; where one fails,
-    those that need it are told so and the others go on.
+    A notebook's result depends only on what it reads. If one fails, the notebooks that need it do
+    not run, and the others continue.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Record and folder of a notebook's outputs: key, manifest, and a folder swapped in whole."""
+"""Record and folder of a notebook's outputs: key, manifest, atomic replacement."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIBRARIES = (
     "matplotlib",
     "factor-analyzer",
 )
-# Where a result is put, and what it is called there, changes nothing in it.
+# Parameters for the place and name of the outputs do not affect their content.
 NOT_IN_KEY = ("out", "name")
 # Parameters that name files: what is in the files counts, and what they are called.
 PATHS = ("data", "mapping", "survey", "survey_mapping", "codebook")
@@ -84,7 +84,7 @@ def _source_digest() -> str:
 
 
 def key_of(notebook_digest: str, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Return the key under which a notebook's outputs may be used again.
+    """Return the key under which a notebook's outputs may be reused.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object so that a reader sees the old file or the new one, never half."""
+    """Write a JSON object atomically: a reader sees the old file or the new one."""
     write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
 
 
@@ -243,7 +243,7 @@ def held(run_folder: Path) -> bool:
 
 
 class Aside:
-    """A folder written aside, on the file system of its target, and swapped in when whole.
+    """A temporary folder on the file system of its target, which it replaces when complete.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ class Aside:
         self.target = run_folder / stem
         self.path = run_folder / WORK / f"{stem}.new.{uuid.uuid4().hex[:8]}"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock tells a later run that this folder is not a leftover: it comes first.
+        # The lock is taken first: it shows a later run that this folder is in use.
         self._handle = os.open(_lock_file(self.path), os.O_RDWR | os.O_CREAT, 0o644)
         lock(self._handle)
         for part in PARTS:

@@ -1,8 +1,8 @@
-"""Process of markets' runs, from both sides: the batch that starts it, and the process itself.
+"""Process for markets' runs: the code of the batch that starts it, and of the process itself.
 
 ``python -m segkit.runner.market`` takes one market after the other from standard input. Its
-progress goes to standard output, line by line; how a run ended stands in its ``run.json``. When
-the batch that started it goes, it goes, and its notebooks' processes with it.
+progress goes to standard output, line by line; how a run ended stands in its ``run.json``. It ends
+when the batch that started it ends, together with its notebooks' processes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State, write_bare
 from segkit.runner.stopping import died
 
-ENDED = "\x1e"  # a line of its own: the job is done
+ENDED = "\x1e"  # a separate line: the job is done
 PATIENCE = 15.0  # seconds to wait for the process of a batch that was killed to leave
 
 
@@ -119,7 +119,7 @@ class Child(LineProcess):
         return died("market's process", code) + (f": {words[-1]}" if words else "")
 
     def close(self) -> None:
-        """Let the process go: its input ends."""
+        """End the process by closing its input."""
         super().close()
         self._errors.close()
 

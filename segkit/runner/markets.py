@@ -1,4 +1,4 @@
-"""Division of the data by market: every raw row goes to one market, or is counted as without.
+"""Split of the data by market: every raw row belongs to one market, or counts as without.
 
 Each market's part is a folder of raw tables, as Parquet, that a run reads like any data of the
 user's own. All parts lie in one store outside the reports (`segkit.intake.privacy`). The orders
@@ -64,7 +64,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """The data, divided.
+    """Result of splitting the data by market.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ def _divide(
 
 
 def find_column(by: str, columns: list[str], mapped: Map[str, str]) -> str:
-    """Return the raw column that a name means: itself, the one mapped to it, or but for its case.
+    """Return the raw column with a name: exactly, by mapping, or ignoring case.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def find_column(by: str, columns: list[str], mapped: Map[str, str]) -> str:
 
 
 def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
-    """Return the mapping for the parts: complete, and without the places of the whole data."""
+    """Return the mapping for the parts: complete, without the paths of the original data."""
     options = {name: value for name, value in mapping.options.items() if name not in WHERE}
     erase = options.get("erase_file")
     if erase:
@@ -240,7 +240,7 @@ def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
 
 
 def _mapped(raw: Map[str, pl.DataFrame], mapping: Mapping, by: str) -> dict[str, pl.DataFrame]:
-    """Keep of the raw tables the mapped columns and the market's; a survey's items are mapped."""
+    """Keep the mapped columns and the market column of raw tables (survey items are mapped)."""
     tables = {}
     for table, frame in raw.items():
         part = mapping.tables.get(table)
@@ -310,13 +310,13 @@ class Cut:
 
     @cached_property
     def _buyers(self) -> pl.DataFrame:
-        """Who bought in which market: one row each, customers without an id left out."""
+        """Customers by market: one row per pair, without rows that have no customer id."""
         pairs = pl.DataFrame({"market": self._market, "customer_id": self._who("orders")})
         return pairs.drop_nulls().unique().sort("market", "customer_id")
 
     @cached_property
     def _followers(self) -> dict[str, pl.Series]:
-        """The customer of each row of the tables, other than orders, that name customers."""
+        """The customer of each row, for all tables with customers except orders."""
         named = (t for t in self._raw if any(f.name == "customer_id" for f in CONTRACTS[t]))
         return {table: self._who(table) for table in named if table != "orders"}
 
@@ -331,7 +331,7 @@ class Cut:
         return rows, self._buyers.filter(market=market).height
 
     def others(self) -> list[tuple[str, int, int]]:
-        """List each further table, its rows, and those of no buyer (-1: not divided)."""
+        """List each further table, its rows, and its rows without a buyer (-1: not split)."""
         tables = []
         for table, frame in self._raw.items():
             if table in self._followers:

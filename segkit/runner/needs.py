@@ -1,4 +1,4 @@
-"""The cell magic ``%%needs``: a cell that is left out, in one sentence, where its input is absent.
+"""The cell magic ``%%needs``: it skips a cell, with one sentence, if its input is missing.
 
 Its first line names what the cell needs, and may say what its absence means::
 
@@ -41,7 +41,7 @@ DISPLAY = "get_ipython().displayhook(None)"
 
 
 class Needs:
-    """Run a cell only where what it needs is there.
+    """Run a cell only if its inputs exist.
 
     ``%%needs NAME [NAME ...] [: sentence said in its absence]``
 
@@ -57,7 +57,7 @@ class Needs:
         self._shell, self._run = shell, run
         self._left_out: dict[str, str] = {}  # variable -> why the cell that makes it was left out
         self._made: dict[str, str] = {}  # variable -> first line of the cell that has made it
-        self._sentences: dict[str, str] = {}  # word -> what was first said of its absence
+        self._sentences: dict[str, str] = {}  # word -> first sentence about its absence
         self._guarded: tuple[str, str] | None = None  # line and cell that may be refused
 
     def register(self) -> None:
@@ -71,7 +71,7 @@ class Needs:
         self._shell.register_magic_function(self, "cell", MAGIC)
 
     def __call__(self, line: str, cell: str) -> None:
-        """Leave a cell out, in one sentence."""
+        """Skip a cell and show one sentence."""
         absent = self.find_absent(line)
         if absent is None:  # called by its name and not by a first line
             self._shell.run_cell(cell).raise_error()
@@ -79,7 +79,7 @@ class Needs:
             self._leave_out(line, cell, *absent)
 
     def prepare(self, lines: list[str]) -> list[str]:
-        """Turn the first line into a comment where all is there; else leave it to the magic."""
+        """Turn the first line into a comment if all inputs exist; else leave it to the magic."""
         self._guarded = None
         comment = as_python("".join(lines[:1]))
         if lines[:1] in ([], [comment]):
@@ -99,7 +99,7 @@ class Needs:
         return [comment, *lines[1:]]
 
     def guard(self, tree: ast.Module) -> ast.Module:
-        """Let the analysis in a cell with ``enough-data`` refuse the data."""
+        """Handle a DataError in a cell with ``enough-data``."""
         if self._guarded is None or not tree.body:
             return tree
         last = tree.body[-1]
@@ -115,7 +115,7 @@ class Needs:
         return ast.fix_missing_locations(tree)
 
     def refuse(self, error: DataError) -> None:
-        """Leave out a cell whose analysis has refused the data; a wrong column is an error."""
+        """Skip a cell whose analysis raised a DataError; a missing column remains an error."""
         if isinstance(error, ColumnError) or self._guarded is None:
             raise error
         line, cell = self._guarded
@@ -124,7 +124,7 @@ class Needs:
         self._leave_out(line, cell, what, f"{str(error).removesuffix('.')}.")
 
     def find_absent(self, line: str) -> tuple[str, str] | None:
-        """Return the first thing that is absent, and why; None where all is there.
+        """Return the first missing input and the reason; None if nothing is missing.
 
         What is absent has no name where an earlier cell was left out for it, which named it.
         """
@@ -147,7 +147,7 @@ class Needs:
         return None
 
     def _why_absent(self, word: str) -> str | None:
-        """Return why something is absent, empty where nothing says it; None where it is there."""
+        """Return the reason for a missing input ("" if unknown); None if it exists."""
         name, *parts = word.split(".")
         variables, reads = self._shell.user_ns, self._run.declared_reads()
         if name in reads and (reads[name] is not None or name not in variables):

@@ -93,7 +93,7 @@ class NotebookRun:
             "figures": [],
             "settings": context.settings,
         }
-        if personal:  # whoever renders this leaves it as it is
+        if personal:  # the renderer does not change it
             self._summary["personal"] = True
         self.settings = dict(context.settings)
         self.currency: str | None = inherited["currency"]
@@ -125,7 +125,7 @@ class NotebookRun:
     # Reading -------------------------------------------------------------------------------
 
     def has(self, name: str) -> bool:
-        """Return whether a name that this notebook reads was written, not left out upstream."""
+        """Return whether an input of this notebook was written by an earlier notebook."""
         if name not in self._context.reads and name not in self._context.absent:
             names = [*self._context.reads, *self._context.absent]
             raise RunError(unknown("name among this notebook's reads", name, names))
@@ -152,7 +152,7 @@ class NotebookRun:
         return pl.read_parquet(self.read_path(name))
 
     def read_customers(self, name: str) -> tuple[pl.DataFrame, list[str]]:
-        """Return the customer table and, of a source that holds a survey alone, its items.
+        """Return the customer table and, for a source with only a survey, its items.
 
         Such a source has respondents and their answers in the customer table's place.
         """
@@ -173,7 +173,7 @@ class NotebookRun:
     # Writing -------------------------------------------------------------------------------
 
     def path(self, name: str) -> Path:
-        """Return the path at which to write a promised file or folder of one's own kind."""
+        """Return the path for a promised file or folder in any other format."""
         self._check_promised(name)
         return self._folder / "data" / name
 
@@ -253,17 +253,17 @@ class NotebookRun:
         )
 
     def say(self, what: Result | str) -> None:
-        """Show a sentence: a result's own, or one made from results."""
+        """Show a sentence: the text of a result, or one composed from results."""
         text = self._fit(what.text if isinstance(what, Result) else what)
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
         self._show(f'<div class="segkit-text">{paragraphs}</div>')
 
     def show(self, what: Result) -> None:
-        """Show a result in its own form: its text, and its table or cards."""
+        """Show a result: its text, and its table or cards."""
         self._show(as_html(what, personal=self._personal))
 
     def headline(self, what: Result | str) -> None:
-        """Set the finding that stands for this notebook on the index."""
+        """Set the finding that the index shows for this notebook."""
         self._check_open()
         self._summary["headline"] = self._fit(what.headline if isinstance(what, Result) else what)
 
@@ -293,13 +293,13 @@ class NotebookRun:
                     self.answer(row["question"], row["answer"], f"{stem}/{row['evidence']}")
 
     def skip(self, what: str, why: str) -> None:
-        """Say that a part, or a promised output, is left out, and why."""
+        """Record that a part, or a promised output, is left out, with the reason."""
         why = self._note_skip(what, why)
         shown = html.escape(f"{what.replace('_', ' ')}: {why}")
         self._show(f'<p class="segkit-skip"><em>Skipped:</em> {shown}</p>')
 
     def leave_out(self, what: str, why: str, *, written: Iterable[str] = ()) -> None:
-        """Say that a cell is left out for want of something, and why; a report drops the cell.
+        """Record that a cell is skipped for a missing input; the report omits the cell.
 
         Where it would have ``written`` what later notebooks were promised, that counts as skipped.
         """
@@ -322,11 +322,11 @@ class NotebookRun:
         return why
 
     def quality(self, level: str, text: str) -> None:
-        """Set the verdict on the data (good, attention, poor) that every later report carries."""
+        """Set the data quality (good, attention, poor) that every later report shows."""
         self._summary["quality"] = {"level": check_level(level), "text": self._fit(text)}
 
     def worsen_quality(self, level: str, text: str) -> None:
-        """Set the verdict on the data where it is poor; a better one leaves the audit's alone."""
+        """Set the data quality only if it is poor; otherwise keep the audit's."""
         if check_level(level) == "poor":
             self.quality(level, text)
 
@@ -475,7 +475,7 @@ def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
 
 
 def guard_displays(*, personal: bool) -> None:
-    """Leave personal columns out of frames and results that a cell shows as they are.
+    """Hide personal columns in frames and results that a cell displays.
 
     Changes how IPython shows polars frames and segkit's results in this kernel; ``print`` is
     not covered.

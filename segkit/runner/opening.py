@@ -1,4 +1,4 @@
-"""Opening of a notebook: its place in a run, and the run of what is missing upstream."""
+"""Opening of a notebook within a run; missing earlier notebooks are run first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segkit.runner.notebook import NotebookRun, guard_displays
 from segkit.runner.parameters import Parameter
 from segkit.runner.workspace import read_parameters
 
-# Imported by name: where a person opens a notebook, no command line hands it to the run.
+# Imported by name, because without the command line nothing passes it to the run.
 REPORT = "segkit.report"
 SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
 FILES = {"data file", "data address", "mapping file", "mapping address"}

@@ -1,4 +1,4 @@
-"""Parameters of notebooks: what they declare, and the check of what is given."""
+"""Parameters of notebooks: their declarations, and the check of given values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Parameter:
     accepts: Accepts | None = None
 
     def read(self, text: str) -> Any:
-        """Turn text (from a command line) into this parameter's type, guessing nothing.
+        """Convert text (from a command line) to this parameter's type, without guessing.
 
         A list is written with commas (``30,365``) or as JSON (``["a, b", "c"]``).
 
@@ -81,7 +81,7 @@ class Parameter:
         Raises
         ------
         ParameterError
-            Naming what was expected and what was got.
+            The error gives the expected and the actual value.
 
         Examples
         --------
@@ -284,7 +284,7 @@ def _check_others(parameters: Mapping[str, Parameter], given: Mapping[str, Any])
 
 
 def set_parameters(source: str, values: Mapping[str, Any]) -> str:
-    """Give the parameters of a cell other defaults; a name that it does not declare is passed over.
+    """Replace the defaults of a parameters cell; names that it does not declare are ignored.
 
     The cell is read as Python, so that it does not matter how it is laid out; all but the
     values stays as it is.

@@ -1,9 +1,9 @@
-"""Processes that execute notebooks, from both sides: the run that starts them, and they themselves.
+"""Processes that execute notebooks: the code of the run, and of the processes themselves.
 
 ``python -m segkit.runner.process FOLDER`` imports what takes long, and waits for jobs on standard
 input, one line each; every notebook gets a kernel of its own. The outcome is written to
-``outcome.json`` in FOLDER; progress goes to standard output, one JSON object a line. When its
-parent goes, it goes, and its kernel with it.
+``outcome.json`` in FOLDER; progress goes to standard output, one JSON object a line. It ends, with
+its kernel, when its parent ends.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class LineProcess:
         yield from iter(self._process.stdout.readline, "")  # the pipe stays open for the next job
 
     def end(self) -> None:
-        """End the process; those that it started see it go, and go too."""
+        """End the process; the processes that it started end too."""
         if self.usable:
             self._process.kill()
 
@@ -273,7 +273,7 @@ class Worker(LineProcess):
 
     def _outcome(self, cell: int, timeout: float | None) -> dict[str, Any]:
         code = self._process.poll()
-        if code is None:  # it waits for the next: what the kernel left goes
+        if code is None:  # it waits for the next job: files of the last kernel are removed
             self._end_kernel()
         outcome = read_json(self.folder / "outcome.json")
         if self._late:

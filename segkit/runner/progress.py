@@ -25,7 +25,7 @@ class Turn:
 
 
 class Progress:
-    """Writes how a run goes; several notebooks may be under way at once.
+    """Writes the progress of a run; several notebooks may run at the same time.
 
     Parameters
     ----------

@@ -30,11 +30,11 @@ from segkit.runner.state import (
 from segkit.runner.stopping import STOPS, stop_code, stop_words
 
 __all__ = ["RECORD", "RunEnd", "run"]
-MANY = 5  # so many kernels repay the imports of the process that they are forked from
+MANY = 5  # number of kernels from which a process to fork them saves time
 
 
 class Request(TypedDict, total=False):
-    """What may be asked of a run beside its notebooks; see `plan`."""
+    """Options of a run, besides its notebooks; see `plan`."""
 
     catalog: Catalog | None
     parameters: Mapping[str, Any] | None
@@ -85,7 +85,7 @@ def plan(
     day: str = "",
     label: Label | None = None,
 ) -> State:
-    """Check what is asked for and lay out a run of it; nothing is written.
+    """Check the request and plan its run; nothing is written.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def carry_out(
 
 
 def _go_through(state: State, jobs: int) -> None:
-    """Give the notebooks their turns; processes that were made for this run end with it."""
+    """Process all notebooks; processes started for this run end with it."""
     if state.pool is not None:
         go_through(state, jobs)
         return
@@ -227,7 +227,7 @@ def _go_through(state: State, jobs: int) -> None:
 
 
 def _close(state: State, *, link: bool, with_index: bool) -> None:
-    """Write how a run ended, link its reports to one another, and list it on the index."""
+    """Write the result of a run, link its reports, and list it on the index."""
     end = end_of(state)
     if link and state.report:
         write_record(state, "running")  # names the reports that there are
@@ -240,7 +240,7 @@ def _close(state: State, *, link: bool, with_index: bool) -> None:
 
 
 def _with_own_data(parameters: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Take data, or a mapping that names files, for the user's own if no source is named."""
+    """Treat data, or a mapping with files, as the user's own if no source is named."""
     names = {**parameters, **texts}
     if (names.get("data") or names.get("mapping")) and "source" not in names:
         return {**parameters, "source": OWN_DATA}
@@ -252,7 +252,7 @@ def _declared(catalog: Catalog, order: list[str]) -> dict[str, dict[str, Paramet
 
 
 def _check_source(shared: Mapping[str, Any], catalog: Catalog, order: list[str]) -> None:
-    """Refuse a source that nobody knows, and a file for one that takes none."""
+    """Raise an error for an unknown source, or for a file with a source that takes none."""
     source = str(shared.get("source", ""))
     declared = [catalog.notebooks[stem].parameters for stem in order]
     own = {parameters["source"].default for parameters in declared if "source" in parameters}

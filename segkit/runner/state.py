@@ -35,8 +35,8 @@ def now() -> str:
 class Journal:
     """Keeps a run's or a batch's state, and appends what happens to its log.
 
-    Both are for whoever watches. Should the disk be full or the folder not writable, the work
-    goes on without them: what counts is in ``manifest.json`` and ``run.json``.
+    Both are for monitoring only. If they cannot be written, the work continues without them: the
+    results are recorded in ``manifest.json`` and ``run.json``.
 
     Parameters
     ----------
@@ -181,13 +181,13 @@ class NotebookEnd:
 
     @property
     def good(self) -> bool:
-        """Whether its outputs can be built upon."""
+        """Whether later notebooks can use its outputs."""
         return self.status in ("done", "reused")
 
 
 @dataclass(slots=True)
 class State:
-    """A run under way.
+    """State of a run in progress.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class State:
     report : module or None
         What writes its reports and their index (`segkit.report`); without it there are none.
     stopping : bool
-        Whether what still runs is to be thrown away.
+        Whether notebooks that still run are to be discarded.
     """
 
     catalog: Catalog
@@ -287,7 +287,7 @@ class RunEnd:
 
     @property
     def message(self) -> str:
-        """Why it is not done: what the first notebook that stopped it said."""
+        """Reason why it is not done: the message of the first notebook that stopped it."""
         bad = [end for end in self.notebooks if not end.good and end.status != "not run"]
         return f"{bad[0].stem}: {bad[0].message}" if bad else ""
 

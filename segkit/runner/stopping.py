@@ -1,4 +1,4 @@
-"""Ends of processes: by signals, with all that they started, and what is known of them after."""
+"""Stopping of processes, by signals and with their children, and their exit status."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def end_family(pid: int) -> None:
             os.kill(pid, signal.SIGSTOP)
         for child in children_of(pid):
             end_family(child)
-    finally:  # whatever interrupts this, nobody stays halted for ever
+    finally:  # no process stays halted, even if this is interrupted
         end_group(pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)  # it may lead no group

@@ -1,4 +1,4 @@
-"""Kernels forked from one process that has imported what notebooks need, and so start at once.
+"""Kernels forked from a process that has imported all libraries, so that they start fast.
 
 ``python -m segkit.runner.warm FD`` imports, then waits on a listening socket. Who connects sends a
 kernel's command, and is told its process id and, when it ends, how. A kernel whose asker goes away
@@ -54,7 +54,7 @@ FACES = ("explorer", "course", "cli", "report", "runner")
 
 
 class Nursery:
-    """The process that kernels are forked from, seen from the run that starts it.
+    """The process that kernels are forked from, as used by the run that starts it.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class WarmKernel:
         if answer:
             end = json.loads(answer)
             self.returncode, self.peak = end["code"], end["peak"]
-        else:  # the nursery was killed, and with it whoever could tell how the kernel ends
+        else:  # the nursery was killed, so that the kernel's exit status is unknown
             end_group(self.pid)
             self.returncode = -int(signal.SIGKILL)
         self._line.close()
@@ -167,7 +167,7 @@ class WarmKernel:
 def ask_for_kernel(
     address: str, command: Sequence[str], environment: Mapping[str, str], folder: str | None
 ) -> WarmKernel | None:
-    """Have a kernel forked; None where that cannot be, and it has to be started cold.
+    """Request a forked kernel; None if that is not possible and it must be started normally.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def main(handle: int) -> None:
     os.environ[PARENT] = str(os.getpid())  # ipykernel reads it when it is imported
     import_all()
     gc.collect()
-    gc.freeze()  # what is shared stays shared: no later collection writes into it
+    gc.freeze()  # keeps memory shared: garbage collection does not write to it
     request = Forks(listener).serve()
     if request is not None:  # this is the kernel
         _become_kernel(request)

@@ -1,4 +1,4 @@
-"""A simulated fashion retailer whose truth is known."""
+"""A simulated fashion retailer with known true effects."""
 
 from segkit.simulate.archetypes import ARCHETYPES, GENERATOR_VERSION, NO_OFFER, OFFERS
 from segkit.simulate.respond import Response

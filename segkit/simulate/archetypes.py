@@ -16,14 +16,15 @@ SHARES = np.array([0.28, 0.20, 0.22, 0.16, 0.14])
 
 
 class Difficulty(NamedTuple):
-    """How far the archetypes stand apart.
+    """Separation of the archetypes.
 
     Within an archetype a trait varies by its own standard deviation (`TRAITS`) times ``spread``;
     the archetypes' centres lie at their distances times ``contrast``. A classifier trained on
     the truth (gradient boosting on the customer table's 51 features, 6,000 customers, half to
     train; the customers with an order) tells the archetype with an accuracy of about 0.95 (easy),
     0.90 (medium) and 0.77 (hard): adjusted Rand index 0.88, 0.76 and 0.50. The traits themselves,
-    which nobody sees, would tell it in 98% of the cases or more: what overlaps is behaviour.
+    which are not observed, would identify it in 98% of the cases or more: only the observed
+    behaviour overlaps.
 
     Attributes
     ----------

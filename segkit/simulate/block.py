@@ -27,7 +27,7 @@ from segkit.simulate.world import (
     saving_of,
 )
 
-# Share of the rows of a raw table that meets with each defect; no row meets with two.
+# Share of a raw table's rows with each defect; no row has two.
 RATES: dict[str, dict[str, float]] = {
     "orders": {
         "duplicate": 0.0040,
@@ -121,7 +121,7 @@ def pick(root: np.uint64, table: str, first: int, rows: int) -> tuple[list[str],
 def soil(
     frame: pl.DataFrame, table: str, root: np.uint64, first: int, calendar: Calendar
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Plant defects into one block of a raw table.
+    """Insert defects into one block of a raw table.
 
     Parameters
     ----------
@@ -370,7 +370,7 @@ def _pilot_table(world: World, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
 
 
 def pilot_answers(world: World, people: People, pilot: Ints) -> Answers:
-    """Draw the orders that the pilot's offers brought; persons count among those in the pilot."""
+    """Draw the orders caused by the pilot's offers; row numbers refer to customers in the pilot."""
     rows = np.flatnonzero(pilot >= 0)
     members = people.some(rows)
     added = world.planted.added(members, np.ones(len(rows), dtype=bool))
@@ -441,7 +441,7 @@ def _shared_devices(people: People, ids: pl.DataFrame, links: pl.DataFrame) -> p
 
 
 def _truth(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
-    """Return what is true of each customer, with the expected answers to the coming campaign."""
+    """Return each customer's true values, with the expected responses to the coming campaign."""
     days = world.calendar.days
     base = natural(people, world.calendar, world.catalogue, days, 7 * WINDOW_WEEKS)
     reached = writable(people, world.calendar, days)

@@ -15,7 +15,7 @@ from segkit.simulate.draws import Draws, Floats, Ints, spread_out
 ZONE = "Europe/London"
 HORIZON_DAYS = 26 * 7  # days after the campaign's date that can be simulated
 
-# How busy each month and weekday (from Monday) is, the mean being about one.
+# Relative number of orders per month and weekday (from Monday); the mean is about one.
 _MONTHS = np.array([0.85, 0.80, 0.95, 1.00, 1.05, 1.02, 0.96, 0.90, 1.05, 1.06, 1.20, 1.16])
 _WEEKDAYS = np.array([1.02, 0.94, 0.93, 0.98, 1.03, 1.07, 1.03])
 
@@ -183,7 +183,7 @@ class Catalogue:
     price : array, shape (products, days + HORIZON_DAYS)
         List price in pounds on each day.
     lowest : array, shape (products,)
-        The lowest list price of each product; demand is at its fullest there.
+        The lowest list price of each product; demand is highest there.
     first, size : arrays of int, shape (categories,)
         First product of each category and their number.
     rate : array, shape (days + HORIZON_DAYS,)

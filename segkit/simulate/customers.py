@@ -31,7 +31,7 @@ _LIFE_SHAPE = 4.0  # of the gamma time until a customer drops out
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Some customers and all that is true of them; every array has one entry per customer.
+    """Customers with their true values; every array has one entry per customer.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ def _centres_of(draws: Draws, difficulty: str, structure: str) -> tuple[Floats, 
 
 
 def _vary(draws: Draws, middle: Floats, difficulty: str) -> Floats:
-    """Add what is the customer's own: noise on every trait, and what the drivers do to it."""
+    """Add each customer's random deviation to every trait, and the effects of the drivers."""
     names, spread = list(TRAITS), spreads(difficulty)
     own = np.zeros_like(middle)
     for k, name in enumerate(names):
@@ -140,7 +140,7 @@ def _vary(draws: Draws, middle: Floats, difficulty: str) -> Floats:
 
 
 def leaving_day(people: People, calendar: Calendar) -> Ints:
-    """Day on which a customer unsubscribes or complains; far past history for most."""
+    """Day on which a customer unsubscribes or complains; for most long after the history."""
     draws, never = people.draws, calendar.days + 10**6
     leaves = draws.uniform("unsubscribes") < 0.16 - 0.14 * people.traits["open_probability"]
     span = np.maximum(calendar.days - people.active_from, 1)
@@ -180,7 +180,7 @@ def describe(people: People, calendar: Calendar) -> pl.DataFrame:
 
 
 def truth_of(people: People, calendar: Calendar) -> pl.DataFrame:
-    """Return what is true of the customers: archetype, traits, and when they dropped out."""
+    """Return the customers' true values: archetype, traits, and day of dropping out."""
     labels = pl.Series([*ARCHETYPES, None])
     gone = people.left < calendar.days
     left = np.datetime64(calendar.start) + np.where(gone, people.left, 0)

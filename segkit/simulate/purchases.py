@@ -128,7 +128,7 @@ def make_baskets(
 
 
 def with_offer(baskets: Baskets, saving: Floats) -> Baskets:
-    """Give orders an offer's saving where it is better than their own, and no sale price."""
+    """Apply an offer's discount if it is larger than the order's own, without the sale price."""
     none = np.zeros(len(saving), dtype=bool)
     offered = saving > 0
     return replace(
@@ -185,7 +185,7 @@ def make_lines(
 
 
 def send_back(people: People, catalogue: Catalogue, lines: pl.DataFrame, last: int) -> pl.DataFrame:
-    """Draw which lines come back, 4 to 30 days later and before day ``last``."""
+    """Draw which lines are returned, 4 to 30 days later and before day ``last``."""
     draws = Draws(lines.get_column("key").to_numpy())
     person, product = lines["person"].to_numpy(), lines["product"].to_numpy()
     factor = _RETURNS[catalogue.category[product]]

@@ -1,4 +1,4 @@
-"""Events and orders of a campaign's assigned customers, from planted answers."""
+"""Events and orders of a campaign's assigned customers, from the simulated effects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Response:
 
 
 def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEKS) -> Response:
-    """Answer a campaign with what these customers do in the weeks after their assignment.
+    """Simulate what customers do in the weeks after their assignment to a campaign.
 
     E-mails go out at seven in the morning, local time, after the assignment. Each customer's
     answer rests on its own random numbers alone: the same customer with the same offer does the
@@ -149,7 +149,7 @@ def _answered(
     last = day + 7 * weeks
     reached = writable(people, calendar, calendar.days)
     added = world.planted.added(people, reached)
-    # Whoever orders sooner or later has clicked, however few weeks are looked at.
+    # Customers who order at any time have clicked, even if few weeks are simulated.
     whole = answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
     by_offer = whole.before(last)
     anyway = stay(people, calendar, catalogue, day, last, "campaign")

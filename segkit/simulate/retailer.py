@@ -97,7 +97,7 @@ EXTRAS = ("links", "promotions", "survey_items")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retailer:
-    """A simulated retailer: what it exports, and, apart from it, what is true.
+    """A simulated retailer: its raw export and, separately, the true values.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ def simulate_retailer(
     dirty: bool = True,
     pilot_share: float = 0.4,
 ) -> Retailer:
-    """Simulate a fashion retailer whose truth is known.
+    """Simulate a fashion retailer with known true effects.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def simulate_retailer(
         A larger number keeps the customers of a smaller one and adds more.
     seed : int or numpy Generator
     difficulty : {"easy", "medium", "hard"}
-        How far the archetypes overlap (`archetypes.DIFFICULTIES`).
+        Overlap of the archetypes (`archetypes.DIFFICULTIES`).
     structure : {"archetypes", "none"}
         "none": one continuum with the same mean and covariance, without groups.
     lift : {"planted", "none"}
-        "none": no offer does anything.
+        "none": no offer has an effect.
     start : date
         First day of history.
     months : int
@@ -315,7 +315,7 @@ def simulate_to_parquet(
         raise ParameterError(f"batch must be at least 1, got {batch}")
     step = -(-batch // BLOCK) * BLOCK
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside, so that an interruption leaves nothing that looks like a simulation.
+    # Written to a temporary folder, so that an interruption leaves no incomplete simulation.
     aside = Path(tempfile.mkdtemp(prefix=".simulating-", dir=target.parent))
     try:
         _write_all(world, aside, step)

@@ -1,4 +1,4 @@
-"""The planted truth: the retailer's settings, answers to offers, drivers, elasticities, lifts."""
+"""True values of the simulation: settings, responses to offers, drivers, elasticities, lifts."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from segkit.simulate.draws import Draws, Floats, Ints, root_key, spread_out
 from segkit.simulate.purchases import kept_share, rates
 
 WINDOW_DAYS = 7.0 * WINDOW_WEEKS - 1  # an offer's orders begin on the day after it
-DECAY_DAYS = 10.0  # an offer's pull falls by a factor e in so many days
+DECAY_DAYS = 10.0  # days in which an offer's effect falls by a factor e
 _REFERENCE = 20_000  # customers on whom the gain is calibrated, the same for every seed
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """The planted answers to offers.
+    """The simulated responses to offers.
 
     Attributes
     ----------
     pull : array, shape (archetypes, offers)
         Orders that an offer adds per customer of average engagement over all time after it.
     kappa : float
-        Strength of the right offers, solved for the planted lift.
+        Strength of the right offers, solved for the lift set in the simulation.
     """
 
     pull: Floats
@@ -78,7 +78,7 @@ def natural(
 
 
 def pull_table(kappa: float) -> Floats:
-    """Spell the response table out for a strength of the right offers."""
+    """Compute the response table for a given strength of the right offers."""
     table = np.zeros((len(ARCHETYPES), len(OFFERS)))
     for row, name in enumerate(ARCHETYPES):
         entry = RESPONSE[name]
