@@ -107,3 +107,18 @@ def test_the_mapping_file_and_the_codebook_read_bfi(bfi, shared_data):
     assert read["customer_id"][0] == "0001"
     assert read.select(items).null_count().row(0) == bfi.select(items).null_count().row(0)
     assert set(segkit.factor.read_codebook(data / "codebooks" / "bfi.csv")) == set(items)
+
+
+@pytest.mark.parametrize("opposite", [0, 1, 2])
+def test_omega_hierarchical_by_hand_where_a_factor_points_the_other_way(opposite):
+    """Nine items load on one of three factors each, and these on a general one, one negatively."""
+    general = np.array([0.7, 0.6, 0.5])
+    general[opposite] *= -1
+    phi = np.outer(general, general)
+    np.fill_diagonal(phi, 1.0)
+    loadings = np.kron(np.eye(3), np.array([[0.8], [0.7], [0.6]]))
+    r = loadings @ phi @ loadings.T
+    np.fill_diagonal(r, 1.0)
+    by_hand = float((loadings @ general).sum()) ** 2 / float(r.sum())
+    _, hierarchical = omega(r)
+    assert hierarchical == pytest.approx(by_hand, abs=0.002)

@@ -80,22 +80,21 @@ def omega(r: Floats) -> tuple[float, float | None]:
         return 1 - float(unique.sum() / r.sum()), None
     fitted = extract(r, GROUPS)
     turned = rotate(fitted.loadings, "oblimin")
-    second = extract(turned.phi * _heads(turned.phi), 1).loadings[:, 0]
-    signs = _heads(turned.phi)[0]
+    signs = _signs(turned.phi)
+    second = extract(turned.phi * np.outer(signs, signs), 1).loadings[:, 0]
     general = (turned.loadings * signs) @ second
     total = float(r.sum())
     return 1 - float(fitted.uniquenesses.sum()) / total, float(general.sum()) ** 2 / total
 
 
-def _heads(phi: Floats) -> Floats:
-    """Return sign changes that make the factors point in one direction.
+def _signs(phi: Floats) -> Floats:
+    """Return the sign of each factor that makes the factors point in one direction.
 
     A factor is reversed where its weight in the first principal component of ``phi`` has the
-    other sign than the sum of all weights. Row 0 of the result holds the sign of each factor.
+    other sign than the sum of all weights.
     """
     axis = np.linalg.eigh(phi)[1][:, -1]
-    signs = np.where(axis * np.sign(axis.sum() or 1.0) < 0, -1.0, 1.0)
-    return np.asarray(np.outer(signs, signs) * signs[0])
+    return np.where(axis * np.sign(axis.sum() or 1.0) < 0, -1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
