@@ -82,7 +82,7 @@ def _tidy(text: pl.Series) -> pl.Series:
 
 
 def mangled_ids(ids: pl.Series) -> pl.Series:
-    """Mark ids that a spreadsheet or a floating-point number has made one of many.
+    """Mark ids that a spreadsheet or a floating-point number has rounded to the same text.
 
     Examples
     --------

@@ -50,7 +50,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield items and tell, before each and after the last, how many are done.
 
-    Nothing is told unless somebody watches: a `watched_by`, or a person in JupyterLab.
+    Progress is reported only inside `watched_by`, or to a person in JupyterLab.
 
     Parameters
     ----------

@@ -325,7 +325,7 @@ class Columns:
                 )
 
     def _note_clock(self, raw_column: str, clock: Clock) -> bool:
-        """Count the times that clock changes make doubtful; tell whether any does not exist."""
+        """Count the times that are ambiguous at clock changes; return if any do not exist."""
         if clock.zone == "UTC":
             return False
         local = clock.naive(pl.lit(self.cells(raw_column)), self.raw.schema[raw_column])

@@ -167,7 +167,7 @@ def match_lists(
 
 
 def _look_up(keys: pl.Series, links: pl.DataFrame, kind: str) -> pl.Series:
-    """Find the customers of identifiers of one kind; a card is never taken for a customer id."""
+    """Find the customers of identifiers of one kind (cards are not read as customer ids)."""
     if kind == "customer_id":
         ours = links.filter(~pl.col("kind").is_in(IDENTIFIERS).fill_null(value=False))
     else:

@@ -48,7 +48,7 @@ class DailyLift(Result):
     @property
     def first_day(self) -> int | None:
         """First day on which the always-valid interval excludes zero; None if there is none."""
-        limited = self.table.filter(pl.col("low").is_finite())  # a NaN is more than any number
+        limited = self.table.filter(pl.col("low").is_finite())  # NaN counts as large
         out = limited.filter((pl.col("low") > 0) | (pl.col("high") < 0))
         return None if out.is_empty() else int(out["day"][0])
 

@@ -192,7 +192,7 @@ def _opening(notebook: Any) -> tuple[str, str]:
 
 
 def _without_left_out(cells: list[Any]) -> list[Any]:
-    """Return the cells without those that say that they are left out, nor a section of these."""
+    """Return the cells without those left out, and without sections of only such cells."""
     sections: list[list[Any]] = [[]]
     for cell in cells:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):

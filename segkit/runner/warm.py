@@ -1,8 +1,8 @@
 """Kernels forked from a process that has imported all libraries, so that they start fast.
 
-``python -m segkit.runner.warm FD`` imports, then waits on a listening socket. Who connects sends a
-kernel's command, and is told its process id and, when it ends, how. A kernel whose asker goes away
-is ended; when the process that started all this goes, its kernels and the nursery end.
+``python -m segkit.runner.warm FD`` imports, then waits on a listening socket. A client sends a
+kernel's command, and gets its process id and, at the end, its exit status. A kernel ends when its
+client disconnects; the nursery and its kernels end when the process that started it ends.
 
 A fork takes over the thread that forks and no other: it is safe as long as no pool of threads has
 started. So nothing is computed here, BLAS is held to one thread, and before each fork the threads
