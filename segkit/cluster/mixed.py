@@ -106,8 +106,8 @@ class MixedModel(SegmentScorer):
         "medoids", "hierarchical" or "prototypes".
     gamma : float or None
         Weight of a mismatch, for prototypes.
-    Customers of the fit, and customers that the segments were computed from.
-        Customers of the fit, and those that the segments were found on.
+    rows, fitted_rows : int
+        Customers of the fit, and customers that the segments were computed from.
     seed : int
     version : str
         segkit's version at the fit.
