@@ -64,7 +64,7 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     return marks | raw.select(total_in_id.fill_null(value=False)).to_series()
 
 
-TEXTS = ("category", "currency", "channel")
+TEXTS = ("category", "brand", "currency", "channel", "country", "region", "company")
 
 
 def clean_orders(
@@ -265,7 +265,7 @@ def _finish(columns: Columns, settled: Settled) -> Cleaned:
         "order_day": pl.col("order_day"),
         "amount": from_micro(pl.col(MICROS)),
     }
-    wanted |= {name: pl.col(name) for name in ("product_id", "category") if has(name)}
+    wanted |= {name: pl.col(name) for name in ("product_id", "category", "brand") if has(name)}
     if has("quantity"):
         amount = from_micro(pl.col("__quantity"))
         wanted["quantity"] = pl.when(pl.col("is_return")).then(-amount.abs()).otherwise(amount)
@@ -273,7 +273,8 @@ def _finish(columns: Columns, settled: Settled) -> Cleaned:
         wanted["unit_price"] = from_micro(pl.col("__unit_price")) * rate
     if has("discount"):
         wanted["discount"] = from_micro(pl.col("__off")) * rate
-    wanted |= {name: pl.col(name) for name in ("currency", "channel") if name in kept.columns}
+    attributes = ("currency", "channel", "country", "region", "company")
+    wanted |= {name: pl.col(name) for name in attributes if name in kept.columns}
     wanted |= {"is_return": pl.col("is_return"), "source_row": pl.col("source_row")}
     frame = kept.lazy().select(**wanted).collect()
     counted = pl.concat([frame, kept.select(MICROS)], how="horizontal")

@@ -22,6 +22,8 @@ from segkit.intake.mapping import Mapping
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"
 IDENTIFIERS = ("email", "device_id", "loyalty_id")
+# Columns that name a person, or a home: not kept beside a pseudonym.
+IDENTIFYING = (*IDENTIFIERS, "phone", "company", "latitude", "longitude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +252,7 @@ def pseudonymised(
             continue
         joined = frame.join(table, on="customer_id", how="left", maintain_order="left")
         named = joined.with_columns(pl.col("pseudonym").alias("customer_id"))
-        kept_columns = [
-            n for n in frame.columns if n not in ("email", "phone", "device_id", "loyalty_id")
-        ]
+        kept_columns = [n for n in frame.columns if n not in IDENTIFYING]
         pseudonymised_tables[name] = named.select(kept_columns)
         if name == "orders":
             pseudonymised_tables[name] = _hide_made_ids(pseudonymised_tables[name], frame)

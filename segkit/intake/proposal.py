@@ -62,6 +62,31 @@ WHO: Words = {
         "card",
     ),
 }
+PLACES: Words = {
+    "country": (
+        " ".join(
+            (
+                _each("country billing_country shipping_country customer_country", "name code"),
+                "country billing_country shipping_country customer_country land pays pais paese",
+            )
+        ),
+        "nation",
+    ),
+    "region": (
+        (
+            "region customer_region billing_province shipping_province billing_state "
+            "shipping_state bundesland provincia provincie"
+        ),
+        "state province county",
+    ),
+    "company": (
+        (
+            "company company_name billing_company shipping_company customer_company firma "
+            "firmenname societe raison_sociale empresa azienda ragione_sociale bedrijf"
+        ),
+        "organisation organization",
+    ),
+}
 ORDERS: Words = {
     **WHO,
     "order_id": (
@@ -168,6 +193,7 @@ ORDERS: Words = {
         ),
         "group gruppe type_produit",
     ),
+    "brand": ("brand brand_name marke marque marca merk vendor hersteller", "manufacturer"),
     "currency": (
         "currency currency_code waehrung wahrung devise moneda divisa valuta moeda",
         "ccy",
@@ -179,6 +205,7 @@ ORDERS: Words = {
         ),
         "store_type medium",
     ),
+    **PLACES,
     "is_return": (
         (
             "is_return returned is_returned return_flag is_refund refunded retoure ist_retoure "
@@ -222,13 +249,10 @@ CUSTOMERS: Words = {
     ),
     "gender": ("gender sex geschlecht sexe genero sexo geslacht", ""),
     "income_band": (("income_band income income_group einkommen revenu ingresos inkomen"), ""),
-    "region": (
-        (
-            "region country state city zip_code postcode land bundesland pays pais provincie "
-            "provincia"
-        ),
-        "area",
-    ),
+    **PLACES,
+    "region": (f"{PLACES['region'][0]} state city zip_code postcode", "area"),
+    "latitude": ("latitude lat", ""),
+    "longitude": ("longitude lon lng", ""),
     "preferred_channel": ("preferred_channel channel_preference", "channel"),
     "industry": ("industry sector branche", ""),
     "company_size": ("company_size employees", ""),
@@ -247,6 +271,7 @@ TABLE_WORDS: dict[str, Words] = {
     "products": {
         "product_id": ORDERS["product_id"],
         "category": ORDERS["category"],
+        "brand": ORDERS["brand"],
         "name": ("name product_name description title bezeichnung libelle nombre", ""),
         "list_price": ("list_price price unit_price preis prix precio prijs", ""),
     },
