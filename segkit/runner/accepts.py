@@ -20,7 +20,7 @@ OWN_DATA = "file"  # the source's name when the data are the user's own
 # Known without importing what loads them; a test holds this against `segkit.datasets.LOADERS`.
 SOURCES = (
     *("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", "fast-food"),
-    OWN_DATA,
+    *("complete-journey", OWN_DATA),
 )
 ODD = re.compile(r'[/\\:*?"<>|{}#%]+')
 BRACKETS = re.compile(r"\s*\[([^\[\]]*)\]\s*$")

@@ -59,3 +59,15 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
     assert done.skips("06_profiles") == {"clean", "answers", "marketing consent"}
     answers = {row["question"]: row["answer"] for row in done.summary("05_segments")["answers"]}
     assert "no natural groups" in answers["Are there natural groups?"].casefold()
+
+
+def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_path):
+    """Complete Journey's layout, in made-up files: the real wheel is beside no checkout."""
+    from tests.made_journey import make_files
+
+    make_files(tmp_path / "journey")
+    done = OneByOne(
+        tmp_path, last="01", source="complete-journey", data=str(tmp_path / "journey"), repeats=5
+    )
+    assert done.stems == ["01_data_audit"]
+    assert done.skips("01_data_audit") == {"linked", "truth"}
