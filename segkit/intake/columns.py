@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import counted
+from segkit.display import counted, number
 from segkit.intake.cells import (
     MICRO,
     as_text,
@@ -42,6 +42,27 @@ from segkit.intake.numbers import (
 from segkit.schema import fields
 
 NUMBERS = ("money", "number")
+
+
+def is_header(cells: pl.Series, orders: pl.Series) -> bool:
+    """Return whether a column has a cell on one line of each order at most, and orders have more.
+
+    Examples
+    --------
+    >>> orders = pl.Series(["1", "1", "2"])
+    >>> is_header(pl.Series(["paid", None, "paid"]), orders)
+    True
+    >>> is_header(pl.Series([None, "x", "y"]), pl.Series(["1", "2", "2"]))
+    False
+    """
+    stated = cells.is_not_null() & orders.is_not_null()
+    once, lines = orders.filter(stated), orders.drop_nulls()
+    return (
+        once.len() > 0
+        and once.len() < lines.len()
+        and once.n_unique() == once.len()
+        and bool(lines.filter(lines.is_in(once.implode())).is_duplicated().any())
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +129,43 @@ class Columns:
         if raw_column not in self._cells:
             dtype = self.raw.schema[raw_column]
             cell = present(pl.col(raw_column), dtype, self.nulls)
-            self._cells[raw_column] = self.raw.select(cell.alias(raw_column)).to_series()
+            cells = self.raw.select(cell.alias(raw_column)).to_series()
+            self._cells[raw_column] = self._filled(cells)
         return self._cells[raw_column]
+
+    def _filled(self, cells: pl.Series) -> pl.Series:
+        """Fill what stands on one line of each order only (a header) on its other lines."""
+        if self.table != "orders" or not cells.null_count():
+            return cells
+        ours = [name for name in self.headers if self.source(name) == cells.name]
+        if not ours or not self.source("order_id") or self.source("order_id") == cells.name:
+            return cells
+        orders = self.id("order_id")
+        if not is_header(cells, self.raw.select(orders.alias("order")).to_series()):
+            return cells
+        filled = cells.drop_nulls().len()
+        whole = pl.DataFrame({"cell": cells}).with_columns(order=orders)
+        read = whole.select(
+            pl.when(pl.col("order").is_null())
+            .then("cell")
+            .otherwise(pl.col("cell").drop_nulls().first().over("order"))
+        ).to_series()
+        note = (
+            f"orders: {cells.name!r} stands on one line of each order ({number(filled)}); it holds "
+            f"for the {counted(read.drop_nulls().len() - filled, 'other line')} of these orders too"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+        return read.alias(cells.name)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The columns that may stand on an order's first line only."""
+        names = ["customer_id", "order_time", "currency", "channel", "status", "payment_status"]
+        names += ["cancelled_at", "email", "device_id", "loyalty_id"]
+        names += ["amount"] if self.option("amount_of") == "order" else []
+        names += ["refund"] if self.option("refund_of") != "line" else []
+        return tuple(names)
 
     def blank(self, name: str) -> pl.Expr:
         """Return whether the raw cell holds no value."""
@@ -146,9 +202,8 @@ class Columns:
         constant = pl.lit(self.constant(name), dtype=pl.String)
         if raw_column is None:
             return constant
-        dtype = self.raw.schema[raw_column]
-        cell = present(pl.col(raw_column), dtype, self.nulls)
-        read = as_text(cell, dtype, self.nulls)
+        cells = pl.lit(self.cells(raw_column))
+        read = as_text(cells, self.raw.schema[raw_column], self.nulls)
         words = self.mapping.tables[self.table].values.get(name)
         if words:
             read = read.replace({str(key): str(value) for key, value in words.items()})

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from segkit.errors import MappingError, SourceError, unknown
 from segkit.ids import NO_CUSTOMER
+from segkit.intake.statuses import ROW_KINDS, STATUSES
 from segkit.schema import CONTRACTS, OPEN, fields
 from segkit.writing import write_whole
 
@@ -52,24 +53,6 @@ class Option:
         return ""
 
 
-CANCELLED = (
-    "cancelled",
-    "canceled",
-    "cancel",
-    "void",
-    "voided",
-    "failed",
-    "storniert",
-    "annulé",
-    "annule",
-    "annulée",
-    "annulee",
-    "cancelado",
-    "cancelada",
-    "anulado",
-    "anulada",
-    "geannuleerd",
-)
 TOTALS = (
     *("total", "totals", "subtotal", "sub-total", "grand total", "sum", "totaux", "sous-total"),
     *("total général", "total general", "summe", "gesamt", "gesamtsumme", "gesamtbetrag"),
@@ -142,7 +125,18 @@ OPTIONS: dict[str, Option] = {
     ),
     "non_products": Option([], (list, tuple), "product codes that are no goods (postage, fees)"),
     "non_product_lines": Option("keep", (str,), "lines with these codes", ("keep", "set_apart")),
-    "cancelled": Option(list(CANCELLED), (list, tuple), "words of status that void a line"),
+    "cancelled": Option(
+        [], (list, tuple), "words of status that mean cancelled, beside those known"
+    ),
+    "amount_of": Option(
+        "line",
+        (str,),
+        "what amount is of: the line, or the whole order, on its first or on each of its lines",
+        ("line", "order"),
+    ),
+    "refund_of": Option(
+        None, (str,), "what refund is of: the line, or the whole order", ("line", "order")
+    ),
     "total_words": Option(list(TOTALS), (list, tuple), "words that mark a line of totals"),
     # people
     "consent": Option(
@@ -167,6 +161,8 @@ ORDERS_ONLY = {
     "non_product_lines",
     "cancelled",
     "total_words",
+    "amount_of",
+    "refund_of",
 }
 
 
@@ -188,6 +184,7 @@ def as_date(value: Any) -> date | None:
     return date.fromisoformat(str(value)[:10])
 
 
+STATUS_COLUMNS = ("status", "payment_status")
 SECTIONS = ("columns", "constants", "values", "questions")
 
 
@@ -204,7 +201,8 @@ class TableMapping:
         fills its gaps.
     values : dict of str to dict
         For each column, the source's words and their meaning here (event types, channels, yes and
-        no).
+        no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line" or
+        "total"). The word "" stands for an empty cell of a status or a kind of row.
     options : dict of str to value
         Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """
@@ -384,12 +382,25 @@ def _check_table(table: str, part: TableMapping) -> None:
     for name, value in part.columns.items():
         if not isinstance(value, str):
             raise MappingError(f"[{table}.columns] {name}: expected a column's name, got {value!r}")
+    _check_meanings(table, part)
     for name, value in part.options.items():
         if name in ORDERS_ONLY and table != "orders":
             raise MappingError(f"option {name!r} belongs to [orders], not to [{table}]")
         if name == "answers" and table != "survey":
             raise MappingError(f"option {name!r} belongs to [survey], not to [{table}]")
         _check_option(name, value, f"[{table}]")
+
+
+def _check_meanings(table: str, part: TableMapping) -> None:
+    """Check the meanings given to the words of statuses and of kinds of rows."""
+    for name in (*STATUS_COLUMNS, "row_kind") if table == "orders" else ():
+        meanings = ROW_KINDS if name == "row_kind" else STATUSES
+        for word, meaning in part.values.get(name, {}).items():
+            if meaning not in meanings:
+                raise MappingError(
+                    f"[orders.values.{name}] {word!r} = {meaning!r}: "
+                    f"expected one of {', '.join(meanings)}"
+                )
 
 
 def _check_option(name: str, value: Any, where: str) -> None:

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from segkit.display import counted
-from segkit.intake.cells import from_micro, is_text, product
+from segkit.intake.cells import MICRO, from_micro, is_text, product
 from segkit.intake.columns import Columns
 from segkit.intake.ledger import Part, money_from_micro
 from segkit.intake.people import People, customers_of
@@ -22,6 +22,7 @@ from segkit.intake.rejects import (
     settle,
 )
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
+from segkit.intake.whole_orders import settle_orders
 
 # "Total 2023", "Summe:", "Gesamt 01/2024", "Total HT": the word, then a period or a tax, no more.
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
@@ -110,17 +111,27 @@ def read_orders(columns: Columns) -> pl.DataFrame:
     if columns.has("is_return"):
         wanted["__flag"] = columns.flag("is_return")
     wanted |= _currency(columns)
-    if columns.has("status"):
-        wanted["__status"] = columns.text("status").str.to_lowercase()
+    if columns.has("refund"):
+        wanted["__refund"] = columns.micro("refund")
+        wanted["__no_refund"] = columns.blank("refund")
+    if columns.has("row_kind"):
+        kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
+        sums_up = [word for word, kind in kinds.items() if kind == "total" and word]
+        blank_sums_up = kinds.get("") == "total"
+        kind = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
+        wanted["__sums_up"] = kind.is_in(sums_up).fill_null(value=blank_sums_up)
     frame = columns.raw.lazy().select(**wanted).collect()
     # Lazy, so that the exact product is computed once.
-    return frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns)).collect()
+    summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
+    return settle_orders(columns, summed.collect())
 
 
 def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl.DataFrame:
     """Add each line's customer, and whether it is a line of totals."""
     who = customers_of(columns, people.links)
     totals = total_lines(columns, who["customer_id"])
+    if "__sums_up" in frame.columns:
+        totals = totals | frame["__sums_up"]
     if totals.any():  # "Total" is not a customer id
         who = who.with_columns(pl.when(~totals).then("customer_id"), __total=totals)
     frame = join_customers(frame, who, people)
@@ -133,6 +144,7 @@ def _note_unread(columns: Columns, parsed: pl.DataFrame) -> None:
     spare = ["quantity", "unit_price"] if columns.has("amount") else []
     if not discount_comes_off(columns):
         spare.append("discount")
+    spare.append("refund")
     for name in spare:
         if not columns.has(name):
             continue
@@ -175,12 +187,20 @@ def _sums(columns: Columns) -> list[pl.Expr]:
     if has("discount"):
         unit = columns.option("discount_unit")
         given = pl.col("__discount").abs().fill_null(0)
-        scale = {"share": 1, "percent": 100, "money": 1}[unit]
-        off = given if unit == "money" else product(gross.abs(), given // scale)
-        if discount_comes_off(columns):
+        rate = given // 100 if unit == "percent" else given
+        comes_off = discount_comes_off(columns)
+        if unit == "money":
+            off = given
+        elif comes_off or not has("amount"):
+            off = product(gross.abs(), rate)
+        else:  # the amount is net: a rate d took net x d / (1 - d) off
+            whole, left = amount.abs().cast(pl.Int128), (MICRO - rate).cast(pl.Int128)
+            before = pl.when(left > 0).then((2 * whole * rate + left) // (2 * left))
+            off = before.cast(pl.Int64, strict=False).fill_null(0)
+        if comes_off:
             amount = pl.when(amount < 0).then(amount + off).otherwise(amount - off)
     returned: pl.Expr = amount < 0
-    if has("quantity"):
+    if has("quantity") and columns.option("amount_of") == "line":
         returned = returned | (pl.col("__quantity") < 0)
     negative = returned.fill_null(value=False)
     prefix = columns.option("return_prefix")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted, money, number
 from segkit.ids import INVISIBLE, LOOK_ALIKE, fold_ids, mangled_ids, read_ids
 from segkit.intake.cells import DECISIVE, flag, is_text
 from segkit.intake.columns import Columns
@@ -23,9 +23,10 @@ from segkit.intake.dates import (
     formats,
     numeric_format,
 )
-from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word
+from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
 
 RIVALS = "Several columns could be"
@@ -166,9 +167,9 @@ def about_currencies(columns: Columns, *, with_fx: bool) -> list[Finding]:
         name = "currency"
         stated = columns.cells(str(columns.source(name))).cast(pl.String).str.to_uppercase()
     else:
-        money = [name for name in columns.money if columns.source(name)]
-        name = money[0] if money else ""
-        stated = columns.stated_currency(*money)
+        with_money = [name for name in columns.money if columns.source(name)]
+        name = with_money[0] if with_money else ""
+        stated = columns.stated_currency(*with_money)
     if stated is None:
         return []
     counts = stated.drop_nulls().alias("code").value_counts()
@@ -347,6 +348,57 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
     ]
 
 
+def about_statuses(columns: Columns) -> list[Finding]:
+    """Show the words of each status with their rows and money; ask what unknown words mean."""
+    findings = []
+    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
+    for name in STATUS_COLUMNS:
+        raw_column = columns.source(name)
+        if raw_column is None or not columns.raw.height:
+            continue
+        meanings = states_of(columns, name)
+        words = columns.cells(raw_column).cast(pl.String)
+        worth = columns.numbers(cash) if cash else pl.repeat(0.0, words.len(), eager=True)
+        table = (
+            pl.DataFrame({"word": words, "meaning": meanings, "money": worth})
+            .group_by("word", "meaning")
+            .agg(rows=pl.len(), money=pl.col("money").sum())
+            .sort("rows", "word", descending=[True, False])
+        )
+        unknown = table.filter(pl.col("meaning").is_null())
+        if unknown.height:
+            listed = ", ".join(
+                f"{mask_word(word, words)!r} ({counted(rows, 'row')}"
+                + (f", {money(worth_)})" if cash else ")")
+                for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
+            )
+            first = mask_word(unknown["word"][0], words)
+            findings.append(
+                Finding(
+                    "block",
+                    columns.table,
+                    name,
+                    f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
+                    "cancelled or refunded?",
+                    int(unknown["rows"].sum()),
+                    first,
+                    f'[orders.values.{name}] "{first}" = "sale" (or "unpaid", "cancelled", '
+                    '"refunded"; each other word likewise)',
+                )
+            )
+        listed = ", ".join(
+            f"{'empty' if word is None else repr(mask_word(word, words))} as {meaning} "
+            f"({counted(rows, 'row')}" + (f", {money(worth_)})" if cash else ")")
+            for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
+            if meaning is not None
+        )
+        if listed:
+            answer = f'[orders.values.{name}] "word" = "sale"'
+            text = f"{raw_column!r} is read as the state of the order: {listed}."
+            findings.append(Finding("info", columns.table, name, text, answer=answer))
+    return findings
+
+
 # Words for a credit note, in six languages.
 CREDIT = (
     r"\b(avoir|credit[ _-]?note|credit[ _-]?memo|refund|return|returned|retour|gutschrift|retoure"
@@ -385,7 +437,7 @@ def open_questions(
     if table == "survey":
         questions += _about_answers(frame, mapping)
     if table == "orders":
-        questions += _about_returns(frame, mapping)
+        questions += [*about_statuses(columns), *_about_returns(frame, mapping)]
     return questions + about_currencies(columns, with_fx=with_fx)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.intake.columns import Columns
 from segkit.intake.ledger import Rejection, Step, money_from_micro
-from segkit.intake.mapping import as_date
+from segkit.intake.mapping import STATUS_COLUMNS, as_date
 from segkit.intake.people import WHO, People
 from segkit.intake.privacy import mask_cell, mask_word
 from segkit.schema import CONTRACTS
@@ -236,7 +236,7 @@ def repeats(raw: pl.DataFrame) -> pl.Series:
     return index.is_in(marked.implode()).alias("repeat")
 
 
-MONEY = ("amount", "unit_price", "discount")
+MONEY = ("amount", "unit_price", "discount", "refund")
 EPOCH = date(1970, 1, 1)
 
 
@@ -260,8 +260,8 @@ def order_rules(columns: Columns, people: People, parsed: pl.DataFrame) -> list[
         *_total_rules(columns, parsed),
         *people_rules(people, parsed),
         *date_rules(columns, "order_time", "order_day", parsed),
-        *_line_rules(columns),
-        *_price_rules(columns),
+        *_line_rules(columns, parsed),
+        *_price_rules(columns, parsed),
         *_currency_rules(columns, parsed),
         *_amount_rules(columns),
         *repeat_rules(columns),
@@ -279,16 +279,25 @@ def _total_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         return []
     shown = (*columns.shown("order_id", "order_time", "product_id"), *_cash(columns))
     change = "[orders] total_words = []"
+    if columns.has("row_kind"):
+        change = f"{change}, or row_kind"
+        shown = (*columns.shown("row_kind"), *shown)
     return [Rule("totals", "total_line", pl.col("__total"), shown, change)]
 
 
-def _line_rules(columns: Columns) -> list[Rule]:
-    """Reject void lines and, if the mapping says so, lines that are not goods."""
+def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
+    """Reject lines that are no sale by their state and, if the mapping says so, no goods."""
     rules = []
-    if columns.has("status"):
-        words = [str(word).lower() for word in columns.option("cancelled")]
-        void, shown = pl.col("__status").is_in(words), columns.shown("status")
-        rules.append(Rule("lines", "cancelled", void, shown, "[orders] cancelled = [...]"))
+    if "__state" in parsed.columns:
+        shown, state = columns.shown(*STATUS_COLUMNS, "cancelled_at", "refund"), pl.col("__state")
+        own = next((name for name in STATUS_COLUMNS if columns.has(name)), "status")
+        change = f'[orders.values.{own}] "word" = "sale"'
+        takes_back = pl.col("is_return")  # a refund written as a line of its own stays a return
+        rules += [
+            Rule("lines", "cancelled", state == "cancelled", shown, change),
+            Rule("lines", "refunded", (state == "refunded") & ~takes_back, shown, change),
+            Rule("lines", "unpaid", state == "unpaid", shown, change),
+        ]
     codes = [str(code) for code in columns.option("non_products")]
     rejects = columns.option("non_product_lines") == "set_apart"
     if codes and columns.has("product_id") and rejects:
@@ -298,14 +307,18 @@ def _line_rules(columns: Columns) -> list[Rule]:
     return rules
 
 
-def _price_rules(columns: Columns) -> list[Rule]:
+def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     """Reject lines whose amount is missing, unreadable, or made from an impossible price."""
     cash = _cash(columns)
     needed = ("amount",) if columns.has("amount") else ("quantity", "unit_price")
     blank = pl.any_horizontal(pl.col(f"__no_{name}") for name in needed)
     unread = pl.any_horizontal(pl.col(f"__{name}").is_null() for name in needed)
     odd = pl.any_horizontal(pl.col(f"__unit_{name}") for name in needed)
-    rules = [
+    rules = [] if "__conflict" not in parsed.columns else [
+        Rule("money", "conflicting_totals", pl.col("__conflict"), cash,
+             '[orders] amount_of = "line"'),
+    ]  # fmt: skip
+    rules += [
         Rule("money", "missing_amount", blank, cash, "[orders.constants] or the source"),
         Rule("money", "unknown_unit", odd, cash, "the source (a number of something else)"),
         Rule("money", "bad_amount", unread, cash, '[orders] decimal = "," (or ".")'),

@@ -1,0 +1,156 @@
+"""Words for the state of an order, in the main trading languages, and what they mean."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping as Map
+
+import polars as pl
+
+# The worst first: where an order has two statuses, the first of these decides.
+STATUSES = ("cancelled", "refunded", "unpaid", "sale")
+ROW_KINDS = ("line", "total")
+
+# Stems by meaning, tried in this order; the first that matches decides. Written as `spelt` leaves
+# them: lower case, no accents, single blanks. Chinese, Japanese and Korean are matched anywhere,
+# the others at the beginning of a word.
+_ASKED = """
+refund pending|refund request|refund in progress|return request|partially paid|partial payment
+partially captured|partially ship|partially fulfil|partially cancel|partially return|disputed
+dispute$|teilbezahlt|teilweise bezahlt|partiellement paye|parcialmente pagad|退款中|部分付款
+"""
+_PART_REFUNDED = """
+partial refund|partially refund|partly refund|partial_refund|teilweise erstattet|teilerstattet
+partiellement rembours|partially returned|parcialmente reembols|reembolso parcial|parcialmente devol
+parzialmente rimbors|gedeeltelijk terugbetaald|czesciowo zwrocon|部分退款|一部返金
+"""
+_PAID_WAITING = """
+awaiting ship|awaiting fulfil|awaiting dispatch|awaiting pickup|awaiting collection
+awaiting delivery|pending ship|pending fulfil|pending delivery|ready|to ship|wartet auf versand
+en attente d expedition|pendiente de envio|aguardando envio|in attesa di spedizione
+oczekuje na wysylke|待发货|等待卖家发货|等待发货|待收货|等待买家确认收货|発送待ち|出荷待ち|出荷準備
+"""
+_REFUNDED = """
+refund|return|charge ?back|reversed|reversal|dispute lost|lost dispute|erstattet|ruckerstatt
+zuruckerstatt|rueckerstatt|zurueckerstatt|zuruckgegeben|retourniert|retoure|gutschrift|rembours
+retourn|reembols|devuelt|devolucion|devolvid|estornad|rimbors|resa$|reso$|restituit|terugbetaald
+geretourneerd|retour|zwrot|zwrocon|zrefund|退款|退货|返金|返品|환불|반품|возврат|возвращ
+"""
+_CANCELLED = """
+cancel|annul|void|fail|declin|reject|expir|abandon|lost|closed lost|denied|error|deleted|trash
+blocked|fraud|storn|abgebrochen|abgelehnt|fehlgeschlagen|geloscht|geloescht|abgelaufen|verloren
+echou|echec|refus|perdu|cancelad|anulad|rechazad|fallid|caducad|perdid|fracas|rifiutat|fallit
+scadut|perso$|respint|recusad|negad|falhou|falhad|perdida|rejeitad|geannuleerd|mislukt|afgewezen
+verlopen|geweigerd|verloren|anulowan|odrzucon|nieudan|przegran|wygasl|取消|关闭|已关闭|失败|作废|拒绝
+キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон|iptal
+"""
+_UNPAID = """
+unpaid|not paid|non paid|pending|await|waiting|on hold|onhold|hold$|overdue|past due|due$
+outstanding|draft|checkout draft|quote|quotation|proposal
+negotiat|qualif|prospect|open$|opened$|authori[sz]ed
+authori[sz]ation|uncaptured|not captured|requires|incomplete|payment due|to pay|in checkout|offen
+ausstehend|unbezahlt|nicht bezahlt|wartet|entwurf|angebot|zahlung erwartet|zahlung ausstehend
+uberfallig|ueberfaellig|en attente|impaye|non paye|a payer|brouillon|devis|pendient|impagad
+no pagad|por pagar|borrador|en espera|presupuesto|in attesa|non pagat|da pagare|bozza|insolut
+preventivo|pendente|aguard|nao pag|em aberto|rascunho|em analise|orcamento|in afwachting|openstaand
+onbetaald|niet betaald|wacht|concept|offerte|oczekuj|nieoplacon|niezaplacon|szkic|wstrzyman
+do zaplaty|未付|待付|待支付|等待买家付款|等待付款|待处理|未完成|未払|未入金|入金待ち|支払い待ち
+支払待ち|保留|下書き|미결제|미입금|결제 ?대기|대기|не оплач|неоплач|ожида|odenmedi|bekl
+"""
+_SALE = """
+paid|payment complete|payment received|complete|fulfil|ship|deliver|captur|succe|settle|process
+approv|sale|sold|closed won|won$|invoiced|billed|dispatch|finish|done|confirm|ok$|received
+accepted|accredited|charged|collected|purchase|payment$|unfulfil|partially fulfil|bezahlt
+abgeschlossen|versendet|versandt|geliefert|zugestellt|erledigt|fertig|verkauf|ausgeliefert
+fakturiert|berechnet|gewonnen|in bearbeitung|paye|regle|termine|expedie|livre|valide|complet|traite
+en cours de traitement|facture|accept|gagne|pagad|pagament|completad|enviad|entregad|finalizad
+aprobad|cobrad|facturad|acreditad|procesando|en proceso|ganad|pagat|completat|spedit|consegnat
+evas|approvat|conclus|fatturat|incassat|elaborazione|pago$|paga$|aprovad|conclu|entregue|faturad
+concretizad|enviado|processando|ganha|betaald|voltooid|afgerond|verzonden|geleverd|afgehandeld
+compleet|gefactureerd|gewonnen|verwerk|oplacon|zaplacon|zrealizowan|zakonczon|wyslan|dostarczon
+wygran|realizacji|已付|已支付|支付成功|付款成功|交易成功|已完成|完成|已发货|卖家已发货|已签收|已收货|成功
+支払済|支払い済|入金済|完了|発送済|出荷済|配達|配送済|売上|確定|완료|배송
+оплачен|выполнен|доставлен|отправлен|завершен|odendi|tamamlan
+"""
+_MEANINGS: tuple[tuple[str, str | None], ...] = (
+    (_ASKED, None),
+    (_PART_REFUNDED, "sale"),
+    (_PAID_WAITING, "sale"),
+    (_REFUNDED, "refunded"),
+    (_CANCELLED, "cancelled"),
+    (_UNPAID, "unpaid"),
+    (_SALE, "sale"),
+)
+
+
+def _pattern(stems: str) -> re.Pattern[str]:
+    listed = [stem for line in stems.split("\n") for stem in line.split("|") if stem]
+    return re.compile(
+        "|".join(rf"\b{stem}" if stem[0].isascii() else stem for stem in listed if stem)
+    )
+
+
+_PATTERNS = tuple((_pattern(stems), meaning) for stems, meaning in _MEANINGS)
+
+
+# "Not delivered" is no sale for certain.
+_NEGATED = re.compile(r"\b(?:not|non|no|nicht|nao|niet|nie|sin|senza|ohne|sem)\b|未|不|非|нет|не ")
+
+
+def spelt(word: object) -> str:
+    """Write a status word without case, accents and punctuation.
+
+    Examples
+    --------
+    >>> spelt("wc-on-hold"), spelt(" Annulée "), spelt("Partially_Refunded")
+    ('on hold', 'annulee', 'partially refunded')
+    """
+    text = unicodedata.normalize("NFKD", str(word).casefold().replace("ł", "l").replace("ß", "ss"))
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = unicodedata.normalize("NFC", text)
+    return re.sub(r"[\W_]+", " ", text).strip().removeprefix("wc ")
+
+
+def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str | None:
+    """Return what a status word means: a member of ``STATUSES``, or None where it is not known.
+
+    Parameters
+    ----------
+    word : str
+        A status as the source writes it.
+    own_words : mapping of str to str, optional
+        The mapping file's words and their meanings; they go first.
+
+    Examples
+    --------
+    >>> [status_meaning(word) for word in ("Pending Payment", "Recusado", "交易关闭")]
+    ['unpaid', 'cancelled', 'cancelled']
+    >>> status_meaning("partially_refunded"), status_meaning("completed"), status_meaning("Stage 7")
+    ('sale', 'sale', None)
+    """
+    text = spelt(word)
+    own = {spelt(own_word): meant for own_word, meant in (own_words or {}).items()}
+    if text in own:
+        return own[text]
+    meaning = next((known for pattern, known in _PATTERNS if pattern.search(text)), None)
+    return None if meaning == "sale" and _NEGATED.search(text) else meaning
+
+
+def read_statuses(
+    words: pl.Series, own_words: Map[str, str], *, blank: str | None = "sale"
+) -> pl.Series:
+    """Return the meaning of each status; null where it is not known.
+
+    Examples
+    --------
+    >>> read_statuses(pl.Series(["Paid", "n/k", None]), {"n/k": "unpaid"}).to_list()
+    ['sale', 'unpaid', 'sale']
+    """
+    unique = words.drop_nulls().unique()
+    meanings = {word: status_meaning(word, own_words) for word in unique.to_list()}
+    read = words.replace_strict(
+        list(meanings), list(meanings.values()), default=None, return_dtype=pl.String
+    )
+    return read.zip_with(words.is_not_null(), pl.Series([own_words.get("", blank)], dtype=pl.String)
+                         .new_from_index(0, words.len()))  # fmt: skip

@@ -1,0 +1,196 @@
+"""Money and states that belong to whole orders: totals shared over lines, refunds, statuses."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from segkit.display import counted, money
+from segkit.intake.cells import MICRO, product
+from segkit.intake.columns import Columns
+from segkit.intake.mapping import STATUS_COLUMNS
+from segkit.intake.rejects import MICROS
+from segkit.intake.statuses import STATUSES, read_statuses
+
+WIDE = pl.Int128
+
+
+def settle_orders(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Share totals over the lines of an order, take refunds off, and read each line's state.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw order lines, with their mapping.
+    parsed : polars.DataFrame
+        Their columns as `segkit.intake.orders.read_orders` reads them.
+
+    Returns
+    -------
+    polars.DataFrame
+        With ``__state`` (a status of ``STATUSES``) where states or refunds are mapped,
+        ``__conflict`` where amounts are of orders, and the amounts (``__micro``) as settled.
+    """
+    if columns.option("amount_of") == "order" and columns.has("amount"):
+        parsed = _share_totals(columns, parsed)
+    states = _states(columns)
+    if states:
+        worst = pl.min_horizontal(pl.lit(state) for state in states)
+        names = dict(enumerate(STATUSES))
+        parsed = parsed.with_columns(__state=worst.replace_strict(names, return_dtype=pl.String))
+    if columns.has("refund"):
+        parsed = _take_off_refunds(columns, parsed)
+    return parsed
+
+
+def _states(columns: Columns) -> list[pl.Series]:
+    """Read every mapped column of states as ranks in ``STATUSES``; unknown words are sales."""
+    ranks = {name: rank for rank, name in enumerate(STATUSES)}
+    states = []
+    for name in STATUS_COLUMNS:
+        if columns.has(name):
+            read = states_of(columns, name)
+            states.append(read.replace_strict(ranks, default=ranks["sale"], return_dtype=pl.Int8))
+    if columns.has("cancelled_at"):
+        cells = columns.raw.select(columns.text("cancelled_at").alias("c")).to_series()
+        low = cells.str.to_lowercase()
+        is_cancelled = cells.is_not_null() & ~low.is_in(["no", "false", "0", "n", "f"])
+        cancelled, sale = (pl.Series([ranks[n]], dtype=pl.Int8) for n in ("cancelled", "sale"))
+        states.append(
+            cancelled.new_from_index(0, cells.len()).zip_with(
+                is_cancelled.fill_null(value=False), sale.new_from_index(0, cells.len())
+            )
+        )
+    return states
+
+
+def states_of(columns: Columns, name: str) -> pl.Series:
+    """Return the meaning of a column's statuses; null where a word is not known."""
+    raw_column = columns.source(name)
+    words = columns.cells(raw_column).cast(pl.String) if raw_column else None
+    if words is None:
+        words = pl.Series([columns.constant(name)], dtype=pl.String).new_from_index(
+            0, columns.raw.height
+        )
+    own_words = {str(word): "cancelled" for word in columns.option("cancelled")}
+    own_words |= columns.mapping.tables[columns.table].values.get(name, {})
+    return read_statuses(words, own_words)
+
+
+def _share_totals(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Count the amount of an order once, and share it over the order's lines.
+
+    Shares are in proportion to quantity times unit price where both are known, else equal; they
+    add up to the total exactly.
+    """
+    if not columns.has("order_id"):
+        return parsed
+    has_values = columns.has("quantity", "unit_price")
+    value = product(pl.col("__quantity"), pl.col("__unit_price")) if has_values else pl.lit(1)
+    weight = pl.max_horizontal(value.cast(WIDE).fill_null(0), pl.lit(0, dtype=WIDE))
+    frame = parsed.select("order_id", MICROS).with_columns(weight=weight if not has_values else 0)
+    if has_values:
+        frame = frame.with_columns(weight=parsed.select(weight.alias("w")).to_series())
+    order = "order_id"
+    frame = frame.with_columns(
+        weight=pl.when(pl.col("weight").sum().over(order) == 0)
+        .then(pl.lit(1, dtype=WIDE))
+        .otherwise("weight")
+    )
+    shared = frame.select(
+        share=_share(pl.col(MICROS), pl.col("weight"), order),
+        conflict=pl.col(MICROS).drop_nulls().n_unique().over(order) > 1,
+        alone=pl.col(order).is_null(),
+        lines=pl.len().over(order),
+    )
+    parsed = parsed.with_columns(
+        pl.when(shared["alone"]).then(MICROS).otherwise(shared["share"]).alias(MICROS),
+        __conflict=shared["conflict"] & ~shared["alone"],
+    )
+    several = int((shared["lines"] > 1).sum())
+    if several:
+        how = "in proportion to quantity times price" if has_values else "equally"
+        columns.notes.append(
+            f"orders: amounts are of whole orders; each is counted once and shared over the "
+            f"order's lines {how} ({counted(several, 'line')})"
+        )
+    return parsed
+
+
+def _share(total: pl.Expr, weight: pl.Expr, order: str) -> pl.Expr:
+    """Share a total of millionths over an order's lines by weights, without a remainder."""
+    whole, upto = weight.sum().over(order), weight.cum_sum().over(order)
+    total = total.cast(WIDE)
+    return (total * upto // whole - total * (upto - weight) // whole).cast(pl.Int64)
+
+
+def _take_off_refunds(columns: Columns, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Take refunds off the amounts of sale lines; what is refunded as a whole gets that state."""
+    if "__state" not in parsed.columns:
+        parsed = parsed.with_columns(__state=pl.lit("sale"))
+    has_orders = columns.has("order_id")
+    is_sale = ~pl.col("is_return") & pl.col("__state").is_in(["sale", "refunded"])
+    frame = parsed.with_columns(
+        __back=pl.col("__refund").abs().fill_null(0).cast(WIDE),
+        __sold=pl.when(is_sale & (pl.col(MICROS) > 0)).then(MICROS).otherwise(0).cast(WIDE),
+    )
+    of_orders = has_orders and refund_of(columns, frame) == "order"
+    if of_orders:
+        alone = pl.col("order_id").is_null()
+        key = pl.when(alone).then(pl.concat_str(pl.lit("\0"), "source_row")).otherwise("order_id")
+        frame = frame.with_columns(__order=key)
+        # What stands alike on every line of an order is one refund; different ones add up.
+        alike = pl.col("__back").n_unique().over("__order") == 1
+        back = pl.when(alike).then("__back").otherwise(pl.col("__back").sum().over("__order"))
+        sold = pl.col("__sold").sum().over("__order")
+        off = _share(pl.min_horizontal(back, sold), pl.col("__sold"), "__order")
+    else:
+        back, sold = pl.col("__back"), pl.col("__sold")
+        off = pl.min_horizontal(back, sold).cast(pl.Int64)
+    partly = is_sale & (back > 0) & (sold > 0) & (back < sold)
+    whole = is_sale & (back > 0) & (back >= sold)
+    frame = frame.with_columns(
+        __partly=partly, __whole=whole, __off_sale=pl.when(partly).then(off).otherwise(0)
+    )
+    taken = frame.select(pl.col("__off_sale").cast(WIDE).sum()).item()
+    lines = int(frame["__partly"].sum())
+    if lines:
+        columns.notes.append(
+            f"orders: refunds of {money(taken / MICRO)} are taken off "
+            f"{counted(lines, 'line')} (refund)"
+        )
+    settled = frame.with_columns(
+        (pl.col(MICROS) - pl.col("__off_sale")).alias(MICROS),
+        __state=pl.when("__whole")
+        .then(pl.lit("refunded"))
+        .when("__partly")
+        .then(pl.lit("sale"))
+        .otherwise("__state"),
+    )
+    return settled.select(*parsed.columns)
+
+
+def refund_of(columns: Columns, frame: pl.DataFrame) -> str:
+    """Return whether refunds are of orders or of lines, as set or as seen in the data.
+
+    They are of orders if each stands on all lines of its order alike, or exceeds its line.
+    """
+    stated = columns.option("refund_of")
+    if stated:
+        return str(stated)
+    by_order = (
+        frame.lazy()
+        .filter(pl.col("order_id").is_not_null())
+        .group_by("order_id")
+        .agg(
+            lines=pl.len(),
+            kinds=pl.col("__back").n_unique(),
+            most=pl.col("__back").max(),
+            over=(pl.col("__back") > pl.col("__sold")).any(),
+        )
+        .filter((pl.col("lines") > 1) & (pl.col("most") > 0))
+        .collect()
+    )
+    if not by_order.height:
+        return "order"
+    of_orders = by_order.select((pl.col("kinds") == 1).all() | pl.col("over").any()).item()
+    return "order" if of_orders else "line"

@@ -1,0 +1,151 @@
+"""Statuses, refunds and totals of orders: nothing unpaid counts, and nothing counts twice."""
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError, MappingError
+from segkit.intake.statuses import status_meaning
+
+WORDS = {
+    "sale": "paid completed Shipped partially_refunded Bezahlt Payé Pagado Pagato Aprovado Betaald "
+    "Opłacone 交易成功 発送済み wc-processing 待发货 Captured",
+    "unpaid": "pending on-hold Offen impayée Pendiente Aguardando Openstaand Nieopłacone "
+    "等待买家付款 入金待ち unpaid authorized 未完成 nicht_bezahlt Pending_Payment",
+    "cancelled": "voided Failed Storniert Annulée Anulado Annullato Recusado Geannuleerd Anulowane "
+    "交易关闭 キャンセル Closed_Lost expired Abgelehnt",
+    "refunded": "Refunded Zurückerstattet Remboursé Reembolsado Rimborsato Devolvido Terugbetaald "
+    "Zwrócone 已退款 返金済み chargeback",
+}
+
+
+@pytest.mark.parametrize(("meaning", "words"), WORDS.items())
+def test_words_of_ten_languages(meaning, words):
+    assert {word: status_meaning(word) for word in words.split()} == dict.fromkeys(
+        words.split(), meaning
+    )
+
+
+@pytest.mark.parametrize("word", ["Stage 7", "closed", "not delivered", "refund requested", "x"])
+def test_words_that_can_mean_either_are_not_guessed(word):
+    assert status_meaning(word) is None
+
+
+LINES = pl.DataFrame(
+    [
+        ("1", "a", "2024-05-01", 2, 10.0, "paid", 30.0, 0.0, "p1"),
+        ("1", None, None, 1, 10.0, None, None, None, "p2"),
+        ("2", "b", "2024-05-02", 1, 10.0, "Pending", 10.0, 0.0, "p1"),
+        ("3", "b", "2024-05-03", 1, 5.0, "partially_refunded", 10.01, 3.34, "p1"),
+        ("3", None, None, 1, 5.0, None, None, None, "p2"),
+        ("4", "c", "2024-05-04", 3, 1.0, "refunded", 3.0, 3.0, "p3"),
+        ("5", "c", "2024-05-05", 3, 1.0, "storniert", 3.0, 0.0, "p3"),
+    ],
+    schema=["order", "customer_id", "day", "qty", "price", "status", "total", "refunded", "sku"],
+    orient="row",
+)
+MAPPING = {
+    "orders": {
+        "amount_of": "order",
+        "columns": {
+            "order_id": "order",
+            "customer_id": "customer_id",
+            "order_time": "day",
+            "quantity": "qty",
+            "unit_price": "price",
+            "amount": "total",
+            "refund": "refunded",
+            "status": "status",
+            "product_id": "sku",
+        },
+    }
+}
+
+
+def test_headers_on_the_first_line_hold_for_the_order_and_money_counts_once():
+    taken = segkit.clean_data(LINES, MAPPING)
+    assert taken.orders["customer_id"].to_list() == ["a", "a", "b", "b"]
+    assert taken.orders["amount"].to_list() == [20.0, 10.0, 3.335, 3.335]
+    assert taken.orders["is_return"].sum() == 0
+    assert taken.ledger.reasons() == {"cancelled": 1, "refunded": 1, "unpaid": 1}
+    money = {item.reason: float(item.money) for s in taken.ledger.steps for item in s.rejected}
+    assert money == {"cancelled": 3.0, "refunded": 3.0, "unpaid": 10.0}
+    assert any("refunds of 3.34 are taken off 2 lines" in note for note in taken.notes)
+
+
+def test_a_total_repeated_on_each_line_is_counted_once():
+    repeated = LINES.with_columns(pl.col("total", "refunded", "customer_id", "day", "status")
+                                  .fill_null(strategy="forward"))  # fmt: skip
+    taken = segkit.clean_data(repeated, MAPPING)
+    assert taken.orders["amount"].to_list() == [20.0, 10.0, 3.335, 3.335]
+    odd = repeated.with_columns(
+        total=pl.when(pl.int_range(pl.len()) == 1).then(31.0).otherwise("total")
+    )
+    assert segkit.clean_data(odd, MAPPING).ledger.reasons()["conflicting_totals"] == 2
+
+
+def test_thirds_of_a_total_add_up_to_it():
+    lines = pl.DataFrame(
+        {"customer_id": ["a"] * 3, "order_id": ["1"] * 3, "day": ["2024-05-01"] * 3,
+         "amount": ["10.00"] * 3}
+    )  # fmt: skip
+    taken = segkit.clean_data(lines, {"orders": {"amount_of": "order"}})
+    assert taken.ledger.part("sale").money == 10
+
+
+def test_refunds_of_lines_stay_on_their_lines():
+    lines = LINES.select("order", "day", "qty", sku="sku", customer_id=pl.lit("a")).with_columns(
+        day=pl.lit("2024-05-01"), amount=pl.lit(10.0),
+        refunded=pl.Series([2.5, 0, 0, 10, 0, 0, 0]),
+    )  # fmt: skip
+    columns = {"order_id": "order", "amount": "amount", "refund": "refunded", "order_time": "day"}
+    taken = segkit.clean_data(lines, {"orders": {"columns": columns}})
+    assert taken.orders["amount"].to_list() == [7.5, 10, 10, 10, 10, 10]
+    assert taken.ledger.reasons() == {"refunded": 1}
+    of_orders = {"orders": {"columns": columns, "refund_of": "order"}}
+    assert segkit.clean_data(lines, of_orders).orders["amount"].to_list() == [
+        *(8.75, 8.75, 10.0, 5.0, 5.0, 10.0, 10.0)
+    ]
+
+
+def test_an_unknown_status_is_asked_and_answered():
+    lines = LINES.with_columns(status=pl.col("status").replace({"Pending": "Stage 7"}))
+    with pytest.raises(DataError, match=r"'Stage 7' \(1 row, 10\) in 'status' mean"):
+        segkit.clean_data(lines, MAPPING)
+    values = {"values": {"status": {"stage 7": "sale"}}}
+    answered = {"orders": {**MAPPING["orders"], **values}}
+    assert segkit.clean_data(lines, answered).ledger.reasons() == {"cancelled": 1, "refunded": 1}
+    with pytest.raises(MappingError, match="expected one of cancelled, refunded, unpaid, sale"):
+        segkit.clean_data(lines, {"orders": {"values": {"status": {"Stage 7": "yes"}}}})
+
+
+def test_the_worse_of_two_statuses_decides():
+    lines = LINES.head(1).with_columns(payment=pl.lit("unpaid"), cancelled=pl.lit("2024-06-01"))
+    columns = {**MAPPING["orders"]["columns"], "payment_status": "payment"}
+    two = {"orders": {**MAPPING["orders"], "columns": columns}}
+    with pytest.raises(DataError, match="unpaid 1"):
+        segkit.clean_data(lines, two)
+    columns["cancelled_at"] = "cancelled"
+    with pytest.raises(DataError, match="cancelled 1"):
+        segkit.clean_data(lines, two)
+
+
+def test_rows_that_sum_up_others_are_rejected():
+    lines = pl.DataFrame(
+        {"customer_id": ["a"] * 3, "order_id": ["1"] * 3, "day": ["2024-05-01"] * 3,
+         "amount": [3.0, 1.0, 2.0], "type": ["Order", "Item", "Item"]}
+    )  # fmt: skip
+    part = {"columns": {"row_kind": "type"}, "values": {"row_kind": {"Order": "total"}}}
+    taken = segkit.clean_data(lines, {"orders": part})
+    assert taken.orders["amount"].to_list() == [1.0, 2.0]
+    assert taken.ledger.reasons() == {"total_line": 1}
+
+
+def test_a_rate_of_discount_applies_to_the_gross():
+    lines = pl.DataFrame(
+        {"customer_id": ["a"] * 2, "day": ["2024-05-01"] * 2, "amount": [80.0, 10.0],
+         "discount": [0.2, 0.0]}
+    )  # fmt: skip
+    taken = segkit.clean_data(lines, {"orders": {"discount_unit": "share"}})
+    assert taken.orders["amount"].to_list() == [80.0, 10.0]
+    assert taken.orders["discount"].to_list() == [20.0, 0.0]
