@@ -149,7 +149,7 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     """Ask for the time zone of one table, or report how its offsets are used."""
     table, zone = columns.table, columns.option("timezone")
     offsets, bare = stated_offsets(columns.cells(raw_column))
-    if {"epoch_s", "epoch_ms"} & set(columns.clock(name).formats):
+    if {"epoch_s", "epoch_ms", "epoch_us"} & set(columns.clock(name).formats):
         offsets, bare = ["UTC"], 0
     example = 'timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or "America/Chicago")'
     if not offsets:

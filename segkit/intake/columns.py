@@ -371,6 +371,7 @@ class Columns:
             "excel": "days of Excel (45292 is 2024-01-01)",
             "epoch_s": "seconds since 1970 in UTC",
             "epoch_ms": "milliseconds since 1970 in UTC",
+            "epoch_us": "microseconds since 1970 in UTC",
         }
         for form in clock.formats:
             if form in readings:

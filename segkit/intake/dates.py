@@ -342,7 +342,7 @@ def _clock(rest: str) -> str | None:
 
 
 def numeric_format(values: pl.Series) -> str | None:
-    """Detect how numbers encode dates: 20240131, Unix seconds or milliseconds, Excel days.
+    """Detect how numbers encode dates: 20240131, Unix seconds (or parts of them), Excel days.
 
     Examples
     --------
@@ -358,6 +358,7 @@ def numeric_format(values: pl.Series) -> str | None:
         (19000101, 21001231, "%Y%m%d"),
         (3e8, 4e9, "epoch_s"),
         (3e11, 4e12, "epoch_ms"),
+        (3e14, 4e15, "epoch_us"),
         (15000, 75000, "excel"),
     )
     return next((name for least, most, name in ranges if least <= low and high <= most), None)
@@ -367,7 +368,7 @@ DATE_LIKE = (
     r"^\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|^\d{8}(\D|$)|^\d{1,2}[-/. ]{0,2}\p{L}{3,10}"
     r"|^\p{L}{2,10}[.,]* \d{1,2}\D"
 )
-NUMERIC = ("epoch_s", "epoch_ms", "excel")
+NUMERIC = ("epoch_s", "epoch_ms", "epoch_us", "excel")
 # An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
 OFFSET = (
     r"\d:\d\d(?::\d\d)?(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)$"
@@ -523,5 +524,5 @@ def _numeric(number: pl.Expr, form: str) -> pl.Expr:
     if form == "excel":  # Excel counts days from 1899-12-30; 25569 is 1970-01-01
         scaled = (number - 25569) * 86_400_000_000.0
     else:
-        scaled = number * (1e6 if form == "epoch_s" else 1e3)
+        scaled = number * {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1.0}[form]
     return scaled.round(0).cast(pl.Int64, strict=False).cast(pl.Datetime("us"))

@@ -67,6 +67,7 @@ OPTIONS: dict[str, Option] = {
     "database": Option(None, (str,), "path of a SQLite or DuckDB file"),
     "sql": Option(None, (str,), "query whose result is the raw table; needs database"),
     "sheet": Option(None, (str, int, list), "Excel sheet by name, or by number from 1; or several"),
+    "explode": Option(None, (str,), "JSON: the list whose objects become rows; '' for none"),
     # how text is read
     "delimiter": Option(None, (str,), "what parts the cells; 'whitespace' for runs of blanks"),
     "encoding": Option(None, (str,), "utf-8, latin-1, cp1252, utf-16, ..."),
@@ -91,7 +92,7 @@ OPTIONS: dict[str, Option] = {
     "decimal": Option(None, (str,), "decimal sign", (".", ",")),
     "thousands": Option(None, (str,), "sign between thousands; '' for none"),
     "date_format": Option(
-        None, (str, list), "strptime format(s), or epoch_s, epoch_ms, excel for numbers"
+        None, (str, list), "strptime format(s), or epoch_s, epoch_ms, epoch_us, excel"
     ),
     "day_first": Option(None, (bool,), "whether 03/04/2024 is the third of April"),
     # time and money

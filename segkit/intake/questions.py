@@ -77,7 +77,7 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
         if not cells.dtype.is_numeric() or numeric_format(cells) is not None:
             return []
         finding = f"The numbers in {raw_column!r} are not recognised as dates."
-        answer = f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, excel)'
+        answer = f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, epoch_us, excel)'
         return [Finding("block", table, name, finding, example=mask_cell(cells[0]), answer=answer)]
     texts = cells.cast(pl.String)
     order = columns.day_order(name)

@@ -14,8 +14,17 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
+from segkit.intake.joined import join_times
+from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.mapping import Mapping
-from segkit.intake.textfiles import SEARCHED, RawTable, distinct_names, header_place, read_text
+from segkit.intake.textfiles import (
+    SEARCHED,
+    RawTable,
+    distinct_names,
+    header_place,
+    read_decoded,
+    read_text,
+)
 from segkit.schema import CONTRACTS
 
 ONE_SELECT = "expected one statement that selects rows from the file's own tables"
@@ -236,10 +245,16 @@ def _read_sqlite(path: Path, sql: str) -> RawTable:
 
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 EXCEL_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 PARQUET_ENDINGS = (".parquet", ".pq")
 DATABASE_ENDINGS = (".sqlite", ".sqlite3", ".db", ".duckdb")
-FILE_ENDINGS = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *EXCEL_ENDINGS)  # of files that hold one table
+FILE_ENDINGS = (
+    *TEXT_ENDINGS,
+    *JSON_ENDINGS,
+    *PARQUET_ENDINGS,
+    *EXCEL_ENDINGS,
+)  # of files that hold one table
 
 Given = Mapping | Map[str, Any] | Path | str | None
 
@@ -307,9 +322,20 @@ def gather(source: Any, mapping: Given) -> Gathered:
         if name not in CONTRACTS:
             raise SourceError(unknown("table", str(name), CONTRACTS))
     tables = {name: read_table(item, given, name, base) for name, item in sources.items()}
+    return _gathered(tables, given, base)
+
+
+def _gathered(tables: dict[str, RawTable], given: Mapping, base: Path | None) -> Gathered:
+    """Put the tables read together; join dates and times of day that stand in two columns."""
     lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
-    notes = tuple(f"{n}: {note}" for n, item in tables.items() for note in item.notes)
-    return Gathered({n: item.frame for n, item in tables.items()}, given, base, lines, notes)
+    notes = [f"{n}: {note}" for n, item in tables.items() for note in item.notes]
+    raw = {n: item.frame for n, item in tables.items()}
+    for name in ("orders", "events"):
+        if name in raw:
+            raw[name], zone, said = join_times(raw[name], given, name)
+            notes += said
+            given = given.over(Mapping(options={"timezone": zone})) if zone else given
+    return Gathered(raw, given, base, lines, tuple(notes))
 
 
 def _from_audit(audit: Any, given: Mapping, base: Path | None) -> Gathered:
@@ -399,6 +425,12 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
         return read_excel(path, mapping.option(table, "sheet"), table)
     if lower.endswith(TEXT_ENDINGS):
         return read_text(path, mapping, table)
+    if lower.endswith(JSON_ENDINGS):
+        notes: list[str] = []
+        text = read_decoded(path, mapping, table, notes)
+        with readable(path, "JSON file"):
+            read = read_json_lines(path, text, table, mapping.option(table, "explode"))
+        return replace(read, notes=(*notes, *read.notes))
     if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):
         return read_query(path, mapping.option(table, "sql"), table)
     raise SourceError(

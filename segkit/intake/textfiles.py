@@ -17,6 +17,7 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import SourceError
+from segkit.intake.encodings import SAMPLE, UTF8, older_encoding, seen_encoding
 from segkit.intake.mapping import Mapping
 from segkit.spreadsheets import restore
 
@@ -115,9 +116,6 @@ def distinct_names(names: Row) -> tuple[list[str], list[str]]:
 
 
 DELIMITERS = (",", ";", "\t", "|")
-UTF8 = ("utf-8", "utf8", "utf-8-sig")
-_SAMPLE = 1 << 20
-_NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _MARKS = {b"PK\x03\x04": "a ZIP archive or workbook", b"PAR1": "a Parquet file"}
 _MARKS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"SQLite format 3": "a SQLite file"}
 
@@ -135,7 +133,7 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
         where and names the options that help.
     """
     notes: list[str] = []
-    text = _decoded(path, _unpacked(path), mapping.option(table, "encoding"), notes)
+    text = read_decoded(path, mapping, table, notes)
     if not text.strip():
         raise SourceError(f"{path.name} is empty; expected a header and rows")
     if "\n" not in text and "\r" in text:
@@ -149,11 +147,11 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
         skip, delimiter = skip + 1, delimiter or stated[1]
         above = _after_lines(text, skip)
     quote = mapping.option(table, "quote")
-    sample = text[above : above + _SAMPLE]
+    sample = text[above : above + SAMPLE]
     delimiter = delimiter or seen_delimiter(sample)
     if delimiter == "whitespace":
         text, delimiter, above = _squeezed(text[above:]), "\t", 0
-        sample = text[:_SAMPLE]
+        sample = text[:SAMPLE]
     if not mapping.is_set(table, "skip_rows"):
         titles = _titles(sample, delimiter, quote)
         if titles:
@@ -162,7 +160,7 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
                 f"{path.name}: {counted(titles, 'line')} above the header "
                 f"{'is' if titles == 1 else 'are'} skipped (skip_rows = {skip})"
             )
-    names, lines = _header(text[above : above + _SAMPLE], delimiter, quote)
+    names, lines = _header(text[above : above + SAMPLE], delimiter, quote)
     columns, said = distinct_names(names)
     notes += [f"{path.name}: {line}" for line in said]
     body = text[_after_lines(text, lines, above) :]
@@ -195,17 +193,20 @@ def _unpacked(path: Path) -> bytes:
     return data
 
 
-def _decoded(path: Path, data: bytes, encoding: str | None, notes: list[str]) -> str:
-    """Decode a file's bytes, in the encoding that is set or detected."""
-    chosen = encoding or seen_encoding(data)
+def read_decoded(path: Path, mapping: Mapping, table: str, notes: list[str]) -> str:
+    """Read a file's text, unpacked, in the encoding that is set or detected."""
+    data, encoding = _unpacked(path), mapping.option(table, "encoding")
+    chosen = encoding or seen_encoding(data, path.name, table)
     try:
         if chosen == "mixed":
-            text, odd = _mixed(data)
+            text, odd, older = _mixed(data, path.name, table)
             notes.append(
                 f"{path.name}: {counted(odd, 'line')} not in UTF-8 as the rest "
-                f"{'is' if odd == 1 else 'are'} read as cp1252 (encoding)"
+                f"{'is' if odd == 1 else 'are'} read as {older} (encoding)"
             )
         else:
+            if not encoding and not chosen.startswith("utf"):
+                notes.append(f"{path.name}: not in Unicode; read as {chosen} (encoding)")
             text = data.decode("utf-8-sig" if chosen.lower().replace("_", "-") in UTF8 else chosen)
     except (LookupError, ValueError) as error:
         raise SourceError(
@@ -226,44 +227,20 @@ def _decoded(path: Path, data: bytes, encoding: str | None, notes: list[str]) ->
     return text.removeprefix("\ufeff")
 
 
-def _mixed(data: bytes) -> tuple[str, int]:
-    """Decode lines in UTF-8, and those that are not in cp1252; count the latter."""
-    decoded, odd = [], 0
+def _mixed(data: bytes, name: str, table: str) -> tuple[str, int, str]:
+    """Decode lines in UTF-8, and those that are not in an older encoding; count the latter."""
+    lines: list[str | bytes] = []
     for line in data.split(b"\n"):
         try:
-            decoded.append(line.decode("utf-8"))
+            lines.append(line.decode("utf-8"))
         except UnicodeDecodeError:
-            decoded.append(line.decode("cp1252", errors="replace"))
-            odd += 1
-    return "\n".join(decoded), odd
-
-
-def seen_encoding(data: bytes) -> str:
-    r"""Detect the encoding of a text: by its marks, UTF-8 if it decodes as such, or lines of both.
-
-    Examples
-    --------
-    >>> seen_encoding("Größe".encode("latin-1")), seen_encoding("Größe".encode())
-    ('cp1252', 'utf-8')
-    >>> seen_encoding("Größe\n".encode() + "Größe".encode("cp1252"))
-    'mixed'
-    """
-    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
-        return "utf-32"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    sample = data[:_SAMPLE]
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if even + odd > 0.3 * len(sample):
-        return "utf-16-be" if even > odd else "utf-16-le"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        if _NOT_ASCII.search(data.decode("utf-8", errors="surrogateescape")):
-            return "mixed"
-        undefined = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
-        return "latin-1" if any(byte in data for byte in undefined) else "cp1252"
-    return "utf-8"
+            lines.append(line)
+    odd = [line for line in lines if isinstance(line, bytes)]
+    older = older_encoding(b"\n".join(odd), name, table)
+    decoded = (
+        line if isinstance(line, str) else line.decode(older, errors="replace") for line in lines
+    )
+    return "\n".join(decoded), len(odd), older
 
 
 def seen_delimiter(sample: str) -> str:

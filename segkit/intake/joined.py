@@ -1,0 +1,170 @@
+"""Date and time of day in two columns, joined to one time."""
+
+from __future__ import annotations
+
+import re
+from datetime import time as time_of_day
+
+import polars as pl
+
+from segkit.intake.cells import is_text
+from segkit.intake.dates import DATE_LIKE, formats
+from segkit.intake.mapping import Mapping, TableMapping, list_time_zones
+
+TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)? ?([AaPp]\.?[Mm]\.?)?$"
+TIME_WORDS = (
+    r"(?i)time|zeit|uhr|heure|hora|\bora\b|orario|hour|tijd|\buur\b|tid|время|时间|時間|時刻|시간"
+)
+DATE_WORDS = r"(?i)date|datum|fecha|data|dato|day|tag|jour|дата|日期|日付|날짜"
+ZONE_WORDS = r"(?i)^(time ?_?zone|zeitzone|tz|fuseau( horaire)?|zona horaria|fuso orario|tijdzone)$"
+# Names of zones in Ruby on Rails, which shop systems show, beside those that name the zone's city.
+# Source: ActiveSupport::TimeZone::MAPPING, api.rubyonrails.org.
+RAILS = {
+    "Eastern Time (US & Canada)": "America/New_York",
+    "Central Time (US & Canada)": "America/Chicago",
+    "Mountain Time (US & Canada)": "America/Denver",
+    "Pacific Time (US & Canada)": "America/Los_Angeles",
+    "Atlantic Time (Canada)": "America/Halifax",
+    "Arizona": "America/Phoenix",
+    "Alaska": "America/Juneau",
+    "Hawaii": "Pacific/Honolulu",
+    "Indiana (East)": "America/Indiana/Indianapolis",
+    "Newfoundland": "America/St_Johns",
+    "Saskatchewan": "America/Regina",
+    "Edinburgh": "Europe/London",
+    "Osaka": "Asia/Tokyo",
+    "Canberra": "Australia/Melbourne",
+}
+
+
+def join_times(
+    frame: pl.DataFrame, mapping: Mapping, table: str
+) -> tuple[pl.DataFrame, str | None, list[str]]:
+    """Replace a column of dates and one of times of day by one column of times.
+
+    Nothing is joined if the mapping names one of the two columns itself.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Raw orders or events.
+    mapping : Mapping
+        The mapping as far as it is given.
+    table : str
+        "orders" or "events".
+
+    Returns
+    -------
+    tuple of (polars.DataFrame, str or None, list of str)
+        The frame, the time zone that a column of zones states for all rows, and notes.
+
+    Examples
+    --------
+    >>> till = pl.DataFrame({"Date": ["2024-05-01"], "Time": ["09:24"], "Time Zone": ["Tokyo"]})
+    >>> frame, zone, _ = join_times(till, Mapping(), "orders")
+    >>> frame.columns, frame["Date Time"][0], zone
+    (['Date Time', 'Time Zone'], '2024-05-01 09:24', 'Asia/Tokyo')
+    """
+    used = set(mapping.tables.get(table, TableMapping()).columns.values())
+    pair = _pair([name for name in frame.columns if name not in used], frame)
+    if pair is None:
+        return frame, None, []
+    date, time = pair
+    name = f"{date} {time}"
+    if name in frame.columns:
+        return frame, None, []
+    joined = pl.concat_str(_texts(frame, date), _texts(frame, time), separator=" ")
+    cells = frame.select(pl.coalesce(joined, _texts(frame, date)).alias(name)).to_series()
+    place = frame.columns.index(date)
+    whole = frame.drop(date, time).insert_column(min(place, frame.width - 2), cells)
+    note = f"{table}: {date!r} and {time!r} are read as one time, {name!r}"
+    note += " (to change it, map one of the two)"
+    zone, said = _zone(whole, table)
+    return whole, None if mapping.is_set(table, "timezone") else zone, [note, *said]
+
+
+def _texts(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """Write dates and times of day as text."""
+    dtype = frame.schema[name]
+    column = pl.col(name).dt.date() if isinstance(dtype, pl.Datetime) else pl.col(name)
+    text = column.cast(pl.String).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def _pair(names: list[str], frame: pl.DataFrame) -> tuple[str, str] | None:
+    """Find a column of times of day, and the column of dates that belongs to it."""
+    dates = [name for name in names if _holds_dates(frame[name])]
+    times = [
+        name
+        for name in names
+        if re.search(TIME_WORDS, name) and _holds_times(frame[name]) and name not in dates
+    ]
+    for time in times:
+        stem = re.sub(TIME_WORDS, "", time).strip(" _-.")
+        place = frame.columns.index(time)
+        for date in dates:
+            alike = re.sub(DATE_WORDS, "", date).strip(" _-.").lower() == stem.lower()
+            if alike or abs(frame.columns.index(date) - place) == 1 or len(dates) == 1:
+                return date, time
+    return None
+
+
+def _holds_times(cells: pl.Series) -> bool:
+    if cells.dtype == pl.Time:
+        return True
+    return is_text(cells.dtype) and _all_match(cells, TIME_OF_DAY)
+
+
+def _holds_dates(cells: pl.Series) -> bool:
+    """Return whether a column holds dates without a time of day."""
+    if isinstance(cells.dtype, pl.Datetime):
+        given = cells.drop_nulls()
+        return given.len() > 0 and given.dt.time().unique().to_list() == [time_of_day(0)]
+    if cells.dtype == pl.Date:
+        return True
+    if not is_text(cells.dtype) or not _all_match(cells, DATE_LIKE):
+        return False
+    sample = cells.cast(pl.String).drop_nulls().head(1000)
+    return bool(formats(sample, day_first=True)) and not sample.str.contains(r"\d:\d\d").any()
+
+
+def _all_match(cells: pl.Series, pattern: str) -> bool:
+    """Return whether nearly all cells that are not empty match a pattern."""
+    sample = cells.cast(pl.String).str.strip_chars().head(1000)
+    given = sample.filter(sample != "")
+    return given.len() > 0 and int(given.str.contains(pattern).sum()) >= 0.95 * given.len()
+
+
+def _zone(frame: pl.DataFrame, table: str) -> tuple[str | None, list[str]]:
+    """Return the zone that a column states, if it is one known zone for all rows."""
+    named = [name for name in frame.columns if re.match(ZONE_WORDS, name)]
+    if not named:
+        return None, []
+    cells = frame[named[0]].cast(pl.String).str.strip_chars()
+    stated = sorted(cells.filter(cells != "").unique().to_list())
+    zones = [known_zone(item) for item in stated]
+    if len(set(zones)) == 1 and zones[0]:
+        note = f"{table}: times are read in {zones[0]}, as {named[0]!r} says (timezone)"
+        return zones[0], [note]
+    if not stated:
+        return None, []
+    note = f"{table}: {named[0]!r} names {len(stated)} zones ({', '.join(stated[:4])}); "
+    return None, [note + "every time is read as the clock showed it (timezone)"]
+
+
+def known_zone(name: str) -> str | None:
+    """Find the IANA zone of a name as shop systems write it.
+
+    Examples
+    --------
+    >>> known_zone("Eastern Time (US & Canada)"), known_zone("Dublin"), known_zone("Atlantis")
+    ('America/New_York', 'Europe/Dublin', None)
+    """
+    zones = list_time_zones()
+    if name in zones:
+        return name
+    if name in RAILS:
+        return RAILS[name]
+    city = name.replace(" ", "_")
+    cities = [zone for zone in zones if zone.rpartition("/")[2] == city and "/" in zone]
+    return cities[0] if len(cities) == 1 else None

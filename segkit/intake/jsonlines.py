@@ -1,0 +1,174 @@
+"""JSON Lines: one object a line, nested objects flattened, lists of objects as rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import SourceError
+from segkit.intake.textfiles import RawTable, distinct_names
+
+Record = dict[str, Any]
+# Lists of a name and a value, as in GA4's event_params, are columns in disguise.
+PAIRS = ({"key", "value"}, {"name", "value"})
+
+
+def read_json_lines(path: Path, text: str, table: str, explode: str | None) -> RawTable:
+    """Read objects, one a line or as one list; every value as text, as it is written.
+
+    A nested object becomes columns with dotted names (``customer.email``), so does a list of keys
+    and values. One list of objects, such as the items of an order, makes a row of each object, with
+    the rest repeated. A list of plain values is joined by commas.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    text : str
+        Its text.
+    table : str
+        The contract's table.
+    explode : str or None
+        The list whose objects become rows; "" for none: then a list of one object is flattened,
+        and longer ones stay as text.
+
+    Raises
+    ------
+    SourceError
+        If a line is no object, or several lists of objects could become rows.
+    """
+    records = _records(path, text)
+    flat = [_flatten(record) for record in records]
+    lists = _lists(flat)
+    notes: list[str] = []
+    if explode is None and len(lists) > 1:
+        listed = " or ".join(f'"{name}"' for name in lists)
+        raise SourceError(
+            f"{path.name} holds {len(lists)} lists of objects; say which of them makes the rows: "
+            f'[{table}] explode = {listed}, or "" for none'
+        )
+    if explode and explode not in lists:
+        known = ", ".join(lists) or "none"
+        raise SourceError(
+            f"{path.name}: explode = {explode!r}: expected a list of objects, found: {known}"
+        )
+    rows_of = explode if explode is not None else next(iter(lists), "")
+    rows = flat
+    if rows_of:
+        rows = _exploded(flat, rows_of)
+        notes.append(
+            f"{path.name}: {counted(len(flat), 'object')} with {counted(len(rows), 'row')} of "
+            f"{rows_of!r}; what an object says once is repeated in each of its rows (explode)"
+        )
+    rows = [_settled(row) for row in rows]
+    columns, changes = distinct_names(list(dict.fromkeys(name for row in rows for name in row)))
+    notes += [f"{path.name}: {change}" for change in changes]
+    frame = pl.DataFrame(
+        [pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in columns]
+    )
+    return RawTable(frame, 1 if len(rows) == len(records) else None, tuple(notes))
+
+
+def _records(path: Path, text: str) -> list[Record]:
+    """Parse the objects, numbers as they are written."""
+    records: list[Any] = []
+    if text.lstrip().startswith("["):
+        try:
+            records = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{path.name} is not valid JSON: {error}") from error
+    else:
+        for place, line in enumerate(text.split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+            except (ValueError, RecursionError) as error:
+                raise SourceError(
+                    f"{path.name}: line {number(place)} is not valid JSON: {error}; expected one "
+                    "object a line"
+                ) from error
+            records.append(record)
+    for place, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise SourceError(
+                f"{path.name}: expected objects such as {{...}}, got {type(record).__name__} as "
+                f"number {number(place)}"
+            )
+    if not records:
+        raise SourceError(f"{path.name} holds no objects; expected one a line")
+    return records
+
+
+def _flatten(record: Record, prefix: str = "") -> Record:
+    """Flatten nested objects, and lists of keys and values, to dotted names."""
+    flat: Record = {}
+    for name, value in record.items():
+        key = prefix + name
+        if isinstance(value, list) and value and all(_is_pair(item) for item in value):
+            value = {str(item.get("key", item.get("name"))): item["value"] for item in value}
+            value = {name: _only(item) for name, item in value.items()}
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{key}.")
+        else:
+            flat[key] = value
+    return flat
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, dict) and any(pair == set(item) for pair in PAIRS)
+
+
+def _only(value: Any) -> Any:
+    """Return the one value of an object with a value for each type, as in GA4."""
+    if isinstance(value, dict) and all(name.endswith("_value") for name in value):
+        given = [item for item in value.values() if item is not None]
+        return given[0] if given else None
+    return value
+
+
+def _lists(flat: list[Record]) -> list[str]:
+    """List the columns that hold lists of objects."""
+    return list(
+        dict.fromkeys(
+            name
+            for record in flat
+            for name, value in record.items()
+            if isinstance(value, list) and any(isinstance(item, dict) for item in value)
+        )
+    )
+
+
+def _exploded(flat: list[Record], name: str) -> list[Record]:
+    """Make a row of each object in a list; an object without any keeps one row."""
+    rows = []
+    for record in flat:
+        rest = {key: value for key, value in record.items() if key != name}
+        items = [item for item in record.get(name) or [] if isinstance(item, dict)]
+        rows += [{**rest, **_flatten(item, f"{name}.")} for item in items] or [rest]
+    return rows
+
+
+def _settled(row: Record) -> dict[str, str | None]:
+    """Write the values of a row as text."""
+    settled: dict[str, str | None] = {}
+    for name, value in row.items():
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            settled |= _settled(_flatten(value[0], f"{name}."))
+        else:
+            settled[name] = _text(value)
+    return settled
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return ", ".join(str(item) for item in value if item is not None) or None
+    return json.dumps(value, ensure_ascii=False)
