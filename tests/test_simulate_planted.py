@@ -139,13 +139,14 @@ def test_returns_refund_what_was_paid(lines):
 def one_kind_of_people(number, elasticity, seed):
     """Customers who differ in nothing that matters to demand, for a year and a half."""
     calendar, root = make_calendar(make_date(), 18), root_key(seed, 99)
-    people = draw_people(root, np.arange(number), calendar, "medium", "archetypes")
+    catalogue = make_catalogue(root, calendar)
+    people = draw_people(root, np.arange(number), calendar, catalogue, "medium", "archetypes")
     fixed = {"price_elasticity": elasticity, "items_per_order": 2.0, "orders_per_year": 6.0}
     fixed |= {"price_tier": 1.0, "gift_taste": 0.1, "deal_proneness": 0.3, "occasion_share": 0.1}
     traits = people.traits | {name: np.full(number, value) for name, value in fixed.items()}
     everyone = np.zeros(number, dtype=np.int64)
     people = replace(people, traits=traits, active_from=everyone, left=everyone + 10**6)
-    return people, calendar, make_catalogue(root, calendar)
+    return people, calendar, catalogue
 
 
 def make_date():
@@ -160,7 +161,7 @@ def estimated_elasticity(people, calendar, catalogue):
     Conditional on a product's total the days are multinomial, so one Newton search is enough.
     Returns the estimate and its standard error.
     """
-    made = make_lines(people, calendar, catalogue, shop(people, calendar), sure=False)
+    made = make_lines(people, shop(people), sure=False)
     days, products = calendar.days, len(catalogue.ids)
     counts = np.zeros((products, days))
     np.add.at(counts, (made["product"].to_numpy(), made["day"].to_numpy()), 1)

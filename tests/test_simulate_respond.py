@@ -158,12 +158,7 @@ def test_wrong_assignments_are_named(shop):
 
 
 def world(seed, **other):
-    given = {"difficulty": "medium", "structure": "archetypes", "lift": "planted"} | other
-    from segkit.simulate.retailer import START
-
-    return World(
-        2500, seed, given["difficulty"], given["structure"], given["lift"], START, 36, False, 0.4
-    )
+    return World(2500, seed, dirty=False, **other)
 
 
 def outcome(made, places, weeks=4):
@@ -173,12 +168,12 @@ def outcome(made, places, weeks=4):
 
     days = made.calendar.days
     people = made.people(np.arange(made.n_customers))
-    people = people.some(np.flatnonzero(writable(people, made.calendar, days)))
+    people = people.some(np.flatnonzero(writable(people, days)))
     offers = places(people)
     everyone = np.ones(len(people), dtype=bool)
     added = made.planted.added(people, everyone) * world.realised(7.0 * weeks - 1)
     added = np.column_stack([added, np.zeros(len(people))])[np.arange(len(people)), offers]
-    base = world.natural(people, made.calendar, made.catalogue, days, 7 * weeks)
+    base = world.natural(people, days, 7 * weeks)
     names = np.array([*OFFERS, NO_OFFER])
     start = datetime.combine(made.calendar.campaign_date, datetime.min.time(), UTC)
     ids = [f"C{k + 1:07d}" for k in people.index]

@@ -209,14 +209,12 @@ def _respond(
     """
     from segkit.intake import clean_data
     from segkit.simulate.respond import respond
-    from segkit.simulate.retailer import MONTHS, START, make_world
+    from segkit.simulate.world import World
 
-    usual = {"difficulty": "medium", "structure": "archetypes", "lift": "planted"}
-    wanted = {name: str(settings.get(name, value)) for name, value in usual.items()}
-    world = make_world(
-        int(settings["customers"]), int(settings["seed"]), wanted["difficulty"],
-        wanted["structure"], wanted["lift"], START, MONTHS, True, 0.4,
-    )  # fmt: skip
+    given = {
+        name: settings[name] for name in ("difficulty", "structure", "lift") if name in settings
+    }
+    world = World(int(settings["customers"]), int(settings["seed"]), **given)
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
     answer = respond(world, assignments, weeks=weeks)
     tables = {"orders": answer.orders, "events": answer.events}

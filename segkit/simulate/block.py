@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -266,13 +265,13 @@ def make_block(world: World, first: int) -> Block:
     ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty)
     pilot = _pilot(world, people)
     orders, visits = _history(world, people, ids, pilot)
-    mail = engagement.email_events(people, world.calendar, ids)
+    mail = engagement.email_events(people, ids)
     trial = pilot_mail(world, people, ids, pilot)
     links, identities = _links(ids)
     tables = {
         "orders": orders,
         "events": pl.concat([visits, mail, trial]).sort("event_time", maintain_order=True),
-        "customers": _customers(world, people, ids),
+        "customers": ids.select(_IDENTIFIERS).hstack(describe(people)),
         "survey": customers.survey_table(people, ids["account_id"]),
         "links": links,
         "assignments": _pilot_table(world, ids, pilot),
@@ -291,64 +290,36 @@ def _history(
     world: World, people: People, ids: pl.DataFrame, pilot: Ints
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Orders and visits of history, the pilot's orders among them."""
-    calendar = world.calendar
-    baskets = purchases.shop(people, calendar)
-    ends: dict[str, Any] = {"last": calendar.days, "prefixes": ("W", "R", "S")}
-    usual = written(world, people, ids, baskets, sure=False, **ends)
-    offered = np.flatnonzero(pilot >= 0)
+    last = world.calendar.days
+    usual = written(people, ids, purchases.shop(people), sure=False, last=last)
     extra = pilot_answers(world, people, pilot)
-    person = offered[extra.person]
-    number, deal = _PILOT_NUMBERS + extra.number, np.zeros(len(person), dtype=bool)
-    trial = purchases.make_baskets(people, calendar, person, number, extra.day, deal, "pilot")
-    trial = purchases.with_offer(trial, saving_of(pilot[person]))
-    added = written(world, people, ids, trial, sure=True, **ends)
-    visits = engagement.visit_events(
-        people, calendar, world.catalogue, ids, engagement.browse(people, calendar), "S"
-    )
+    person, number = np.flatnonzero(pilot >= 0)[extra.person], _PILOT_NUMBERS + extra.number
+    saving = saving_of(pilot[person])
+    trial = purchases.make_baskets(people, "pilot", person, number, extra.day, saving=saving)
+    added = written(people, ids, trial, sure=True, last=last)
+    visits = engagement.visit_events(people, ids, engagement.browse(people))
     orders = pl.concat([usual[0], added[0]]).sort("ordered_at", "order_no", maintain_order=True)
     return orders, pl.concat([visits, usual[1], added[1]])
 
 
 def written(
-    world: World,
-    people: People,
-    ids: pl.DataFrame,
-    baskets: purchases.Baskets,
-    *,
-    sure: bool,
-    last: int,
-    prefixes: tuple[str, str, str],
+    people: People, ids: pl.DataFrame, baskets: purchases.Baskets, *, sure: bool, last: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Fill baskets and write them out; what comes back does so before day ``last``."""
-    calendar, catalogue = world.calendar, world.catalogue
-    lines = purchases.make_lines(people, calendar, catalogue, baskets, sure=sure)
-    back = purchases.send_back(people, catalogue, lines, last)
+    lines = purchases.make_lines(people, baskets, sure=sure)
+    back = purchases.send_back(people, lines, last)
     accounts = purchases.accounts_used(baskets.draws, ids, baskets.person)
-    both = [
-        purchases.order_table(
-            people, calendar, catalogue, accounts, baskets, part, prefix=prefix, status=status
-        )
-        for part, prefix, status in (
-            (lines, prefixes[0], "completed"),
-            (back, prefixes[1], "returned"),
-        )
-    ]
+    bought = purchases.order_table(people, accounts, baskets, lines, returned=False)
+    returned = purchases.order_table(people, accounts, baskets, back, returned=True)
     baskets_kept = lines.get_column("basket").unique(maintain_order=True).to_numpy()
-    sessions = engagement.buying(baskets, baskets_kept)
-    visits = engagement.visit_events(people, calendar, catalogue, ids, sessions, prefixes[2])
-    return pl.concat(both), visits
-
-
-def _customers(world: World, people: People, ids: pl.DataFrame) -> pl.DataFrame:
-    """Write the raw customers table, one row per main account."""
-    columns = ("account_id", "email", "device_id", "loyalty_id")
-    return ids.select(columns).hstack(describe(people, world.calendar))
+    visits = engagement.visit_events(people, ids, engagement.buying(baskets, baskets_kept))
+    return pl.concat([bought, returned]), visits
 
 
 def _pilot(world: World, people: People) -> Ints:
     """Draw each customer's part in the pilot: place in OFFERS, 5 for the holdout, -1 for none."""
     day, draws = world.pilot_day, people.draws
-    reachable = writable(people, world.calendar, day + 1) & (people.active_from < day)
+    reachable = writable(people, day + 1) & (people.active_from < day)
     chosen = reachable & (draws.uniform("in pilot") < world.pilot_share)
     offer = draws.choice("pilot offer", np.ones(len(OFFERS) + 1))
     return np.where(chosen, offer, -1)
@@ -361,7 +332,7 @@ def _pilot_table(world: World, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "account_id": ids["account_id"].gather(rows),
-            "campaign_id": pl.Series([PILOT_ID]).gather(np.zeros(len(rows), np.int64)),
+            "campaign_id": purchases.same(PILOT_ID, len(rows)),
             "arm": pl.Series(["offer", "holdout"]).gather(holdout * 1),
             "offer": names.gather(pilot[rows]),
             "assigned_at": purchases.local_time(world.calendar, sent),
@@ -382,18 +353,10 @@ def pilot_answers(world: World, people: People, pilot: Ints) -> Answers:
 def pilot_mail(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
     """Write the pilot's e-mails and what was done with them."""
     among = np.flatnonzero(pilot >= 0)
-    converted = among[pilot_answers(world, people, pilot).person]
+    buyers = among[pilot_answers(world, people, pilot).person]
     rows = among[pilot[among] < len(OFFERS)]
-    names = pl.Series([PILOT_ID]).gather(np.zeros(len(rows), np.int64))
-    return engagement.campaign_mail(
-        people.some(rows),
-        world.calendar,
-        ids[rows],
-        names,
-        np.full(len(rows), world.pilot_day),
-        np.flatnonzero(np.isin(rows, converted)),
-        "pilot",
-    )
+    campaigns, day = purchases.same(PILOT_ID, len(rows)), np.full(len(rows), world.pilot_day)
+    return engagement.campaign_mail(people, ids, rows, "pilot", campaigns, day, buyers)
 
 
 def _links(ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -443,12 +406,12 @@ def _shared_devices(people: People, ids: pl.DataFrame, links: pl.DataFrame) -> p
 def _truth(world: World, people: People, ids: pl.DataFrame, pilot: Ints) -> pl.DataFrame:
     """Return each customer's true values, with the expected responses to the coming campaign."""
     days = world.calendar.days
-    base = natural(people, world.calendar, world.catalogue, days, 7 * WINDOW_WEEKS)
-    reached = writable(people, world.calendar, days)
+    base = natural(people, days, 7 * WINDOW_WEEKS)
+    reached = writable(people, days)
     added = world.planted.added(people, reached) * realised(WINDOW_DAYS)
     offers = pl.Series(OFFERS)
     return pl.DataFrame({"customer_id": ids["account_id"]}).hstack(
-        truth_of(people, world.calendar).with_columns(
+        truth_of(people).with_columns(
             best_offer=offers.gather(best_offers(people)),
             writable=reached,
             in_pilot=pl.Series(pilot >= 0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -18,8 +18,8 @@ from segkit.simulate.archetypes import (
     from_scale,
     spreads,
 )
-from segkit.simulate.catalogue import Calendar
-from segkit.simulate.draws import Draws, Floats, Ints
+from segkit.simulate.catalogue import Calendar, Catalogue
+from segkit.simulate.draws import Draws, Floats, Ints, spread_out
 
 REGIONS = ("London", "South", "Midlands", "North", "Scotland", "Wales", "Ireland")
 _REGION_SHARES = np.array([0.19, 0.25, 0.17, 0.20, 0.07, 0.04, 0.08])
@@ -35,6 +35,8 @@ class People:
 
     Attributes
     ----------
+    calendar, catalogue : Calendar, Catalogue
+        The days on which they may shop, and what there is to buy.
     index : array of int
         Number of the customer, from 0.
     draws : Draws
@@ -49,6 +51,8 @@ class People:
         Day of joining (negative before history), first day in history, day of dropping out.
     """
 
+    calendar: Calendar
+    catalogue: Catalogue
     index: Ints
     draws: Draws
     archetype: Ints
@@ -67,17 +71,44 @@ class People:
 
     def some(self, rows: Ints) -> People:
         """Return the customers of some rows, in that order."""
-        traits = {name: values[rows] for name, values in self.traits.items()}
-        return People(
-            self.index[rows],
-            self.draws.rows(rows),
-            self.archetype[rows],
-            self.weights[rows],
-            traits,
-            self.joined[rows],
-            self.active_from[rows],
-            self.left[rows],
+        arrays = ("index", "archetype", "weights", "joined", "active_from", "left")
+        return replace(
+            self,
+            draws=self.draws.rows(rows),
+            traits={name: values[rows] for name, values in self.traits.items()},
+            **{name: getattr(self, name)[rows] for name in arrays},
         )
+
+    def happen(
+        self, purpose: str, each: str, part: int, kind: int, rate: Floats, first: Ints, last: Ints
+    ) -> tuple[Ints, Ints, Draws, Ints]:
+        """Draw what each customer does in a span of days: a Poisson process.
+
+        Parameters
+        ----------
+        purpose, each : str
+            Names of the random streams: of the customers, and of each thing done.
+        part : int
+            Number of the span among those with the same purpose.
+        kind : int
+            Rhythm of the calendar: everyday shopping, sales or gifts.
+        rate : array
+            How often a year.
+        first, last : arrays of int
+            First day, and the day after the last.
+
+        Returns
+        -------
+        tuple
+            For each thing done: row of the customer, number among the customer's own, random
+            numbers, day.
+        """
+        stream = self.draws.child(np.arange(len(self)), part, purpose)
+        counts = stream.poisson("count", rate * self.calendar.weight(kind, first, last))
+        person, number = spread_out(counts)
+        draws = stream.child(person, number, each)
+        day = self.calendar.day_at(kind, first[person], last[person], draws.uniform("day"))
+        return person, number, draws, day
 
     @property
     def abroad(self) -> NDArray[np.bool_]:
@@ -86,7 +117,12 @@ class People:
 
 
 def draw_people(
-    root: np.uint64, index: Ints, calendar: Calendar, difficulty: str, structure: str
+    root: np.uint64,
+    index: Ints,
+    calendar: Calendar,
+    catalogue: Catalogue,
+    difficulty: str,
+    structure: str,
 ) -> People:
     """Draw customers by number; the same number is the same customer in any batch."""
     draws = Draws.of(root, index)
@@ -105,7 +141,8 @@ def draw_people(
     active = np.maximum(joined, 0)
     years = traits["years_active"] * draws.gamma("life", _LIFE_SHAPE)
     left = active + np.maximum(1, years * 365.25).astype(np.int64)
-    return People(index, draws, archetype, weights, traits, joined, active, left)
+    shop = (calendar, catalogue)
+    return People(*shop, index, draws, archetype, weights, traits, joined, active, left)
 
 
 def _centres_of(draws: Draws, difficulty: str, structure: str) -> tuple[Floats, Ints, Floats]:
@@ -139,23 +176,23 @@ def _vary(draws: Draws, middle: Floats, difficulty: str) -> Floats:
     return np.asarray(middle + moved)
 
 
-def leaving_day(people: People, calendar: Calendar) -> Ints:
+def leaving_day(people: People) -> Ints:
     """Day on which a customer unsubscribes or complains; for most long after the history."""
-    draws, never = people.draws, calendar.days + 10**6
+    draws, days = people.draws, people.calendar.days
     leaves = draws.uniform("unsubscribes") < 0.16 - 0.14 * people.traits["open_probability"]
-    span = np.maximum(calendar.days - people.active_from, 1)
+    span = np.maximum(days - people.active_from, 1)
     day = people.active_from + 30 + (draws.uniform("unsubscribe day") * span).astype(np.int64)
-    return np.where(leaves & (day < calendar.days), day, never)
+    return np.where(leaves & (day < days), day, days + 10**6)
 
 
-def writable(people: People, calendar: Calendar, day: int) -> NDArray[np.bool_]:
+def writable(people: People, day: int) -> NDArray[np.bool_]:
     """Whether each customer has agreed to e-mail and not unsubscribed before a day."""
-    return np.asarray(people.flag("marketing_consent") & (leaving_day(people, calendar) >= day))
+    return np.asarray(people.flag("marketing_consent") & (leaving_day(people) >= day))
 
 
-def describe(people: People, calendar: Calendar) -> pl.DataFrame:
+def describe(people: People) -> pl.DataFrame:
     """Return the demographic columns of the raw customers table, in the customers' order."""
-    traits, draws = people.traits, people.draws
+    traits, draws, calendar = people.traits, people.draws, people.calendar
     age_days = (np.clip(traits["age"], 18, 85) + draws.uniform("birthday")) * 365.25
     born = (np.datetime64(calendar.campaign_date) - age_days.astype(np.int64)).astype(
         "datetime64[D]"
@@ -173,17 +210,17 @@ def describe(people: People, calendar: Calendar) -> pl.DataFrame:
             "region": pl.Series(REGIONS).gather(draws.choice("region", _REGION_SHARES)),
             "preferred_channel": pl.Series(["web", "app", "store"]).gather(preferred),
             "joined": pl.Series(joined).cast(pl.Date),
-            "marketing_consent": writable(people, calendar, calendar.days),
+            "marketing_consent": writable(people, calendar.days),
             "profiling_consent": draws.uniform("profiling consent") < 0.96,
         }
     )
 
 
-def truth_of(people: People, calendar: Calendar) -> pl.DataFrame:
+def truth_of(people: People) -> pl.DataFrame:
     """Return the customers' true values: archetype, traits, and day of dropping out."""
     labels = pl.Series([*ARCHETYPES, None])
-    gone = people.left < calendar.days
-    left = np.datetime64(calendar.start) + np.where(gone, people.left, 0)
+    gone = people.left < people.calendar.days
+    left = np.datetime64(people.calendar.start) + np.where(gone, people.left, 0)
     columns: dict[str, object] = {
         "archetype": labels.gather(people.archetype % (len(ARCHETYPES) + 1)),
         "left": pl.Series(left).cast(pl.Date).set(~pl.Series(gone), None),

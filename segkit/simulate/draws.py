@@ -35,10 +35,13 @@ def mix(keys: Keys) -> Keys:
     return keys ^ (keys >> np.uint64(31))
 
 
-def root_key(seed: int | np.random.Generator, version: int) -> np.uint64:
+def as_seed(seed: int | np.random.Generator) -> int:
+    """Return a whole number as seed; a Generator gives one."""
+    return int(seed.integers(2**31)) if isinstance(seed, np.random.Generator) else int(seed)
+
+
+def root_key(seed: int, version: int) -> np.uint64:
     """Turn a seed into the key that all streams of one simulation start from."""
-    if isinstance(seed, np.random.Generator):
-        seed = int(seed.integers(2**63))
     return np.uint64(np.random.SeedSequence([seed, version]).generate_state(1, np.uint64)[0])
 
 

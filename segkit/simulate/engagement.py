@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.simulate.catalogue import Calendar, Catalogue
+from segkit.simulate.catalogue import Calendar
 from segkit.simulate.customers import People, leaving_day
 from segkit.simulate.draws import Draws, Ints, spread_out
 from segkit.simulate.purchases import (
@@ -19,6 +19,7 @@ from segkit.simulate.purchases import (
     SECOND,
     Baskets,
     local_time,
+    same,
     scattered,
     second_of_day,
 )
@@ -57,20 +58,16 @@ class Sessions:
     known: NDArray[np.bool_]
 
 
-def browse(people: People, calendar: Calendar) -> Sessions:
+def browse(people: People) -> Sessions:
     """Draw the visits of history that end without an order; few after a customer dropped out."""
-    first = np.minimum(people.active_from, calendar.days)
-    turn = np.clip(people.left, first, calendar.days)
-    rate = people.traits["sessions_per_month"] * 12
-    every, parts = np.arange(len(people)), []
-    for part, (low, high, factor) in enumerate(
-        [(first, turn, 1.0), (turn, np.full_like(turn, calendar.days), FADE_VISITS)]
-    ):
-        stream = people.draws.child(every, part, "visits")
-        counts = stream.poisson("count", factor * rate * calendar.weight(0, low, high))
-        person, number = spread_out(counts)
-        draws = stream.child(person, number, "visit")
-        day = calendar.day_at(0, low[person], high[person], draws.uniform("day"))
+    days = people.calendar.days
+    first = np.minimum(people.active_from, days)
+    turn = np.clip(people.left, first, days)
+    spans = ((first, turn, 1.0), (turn, np.full_like(turn, days), FADE_VISITS))
+    parts = []
+    for part, (low, high, factor) in enumerate(spans):
+        rate = factor * (people.traits["sessions_per_month"] * 12)
+        person, number, draws, day = people.happen("visits", "visit", part, 0, rate, low, high)
         parts.append((person, number * 2 + part, draws.keys, day))
     person, number, keys, day = (np.concatenate(column) for column in zip(*parts, strict=True))
     return browsing(people, person, number, Draws(keys), day)
@@ -107,12 +104,7 @@ def buying(baskets: Baskets, kept: Ints) -> Sessions:
 
 
 def visit_events(
-    people: People,
-    calendar: Calendar,
-    catalogue: Catalogue,
-    ids: pl.DataFrame,
-    sessions: Sessions,
-    prefix: str,
+    people: People, ids: pl.DataFrame, sessions: Sessions, prefix: str = "S"
 ) -> pl.DataFrame:
     """Spell sessions out as raw events: the visit, pages, products, cart, checkout."""
     pages = sessions.draws.poisson("pages", np.full(len(sessions.day), 0.6))
@@ -129,7 +121,7 @@ def visit_events(
         at = sessions.second[row] if steps is None else begin[row] + (steps[row] + number) * _STEP
         person, nothing = sessions.person[row], np.full(len(row), -1)
         seen = _seen_pages(people, person, draws) if kind == 1 else nothing
-        shown = _seen_products(people, catalogue, person, draws) if kind in (2, 3) else nothing
+        shown = _seen_products(people, person, draws) if kind in (2, 3) else nothing
         seconds = 5.0 + np.round(50 * draws.uniform("seconds"), 1)
         time = sessions.day[row] * DAY + at * SECOND
         parts.append(
@@ -137,7 +129,7 @@ def visit_events(
             | {"product": shown, "seconds": np.where((kind == 1) | (kind == 2), seconds, np.nan)}
         )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _visit_table(people, calendar, catalogue, ids, sessions, columns, prefix)
+    return _visit_table(people, ids, sessions, columns, prefix)
 
 
 def _seen_pages(people: People, person: Ints, draws: Draws) -> Ints:
@@ -147,22 +139,16 @@ def _seen_pages(people: People, person: Ints, draws: Draws) -> Ints:
     return draws.choice("page", np.column_stack([one, 3 * deal, fashion, 0.3 * one, 0.2 * one]))
 
 
-def _seen_products(people: People, catalogue: Catalogue, person: Ints, draws: Draws) -> Ints:
-    tier = people.traits["price_tier"][person]
+def _seen_products(people: People, person: Ints, draws: Draws) -> Ints:
+    catalogue, tier = people.catalogue, people.traits["price_tier"][person]
     category = draws.choice("category", catalogue.size.astype(float))
     return catalogue.pick(category, draws.uniform("tier") ** (1 / tier**1.5))
 
 
 def _visit_table(
-    people: People,
-    calendar: Calendar,
-    catalogue: Catalogue,
-    ids: pl.DataFrame,
-    sessions: Sessions,
-    columns: dict[str, Any],
-    prefix: str,
+    people: People, ids: pl.DataFrame, sessions: Sessions, columns: dict[str, Any], prefix: str
 ) -> pl.DataFrame:
-    row = columns["row"]
+    row, products = columns["row"], people.catalogue.ids
     person, draws = sessions.person, sessions.draws
     second = (draws.uniform("on second device") < 0.35) & ~sessions.buys
     devices, tablets = ids["device_id"].gather(person), ids["second_device"].gather(person)
@@ -171,24 +157,27 @@ def _visit_table(
     session = scattered(prefix, people.index[person], sessions.number)
     channel = pl.Series(["web", "app"]).gather(sessions.app * 1)
     product, page = columns["product"], columns["page"]
-    return pl.DataFrame(
-        {
-            "event_time": local_time(calendar, columns["time"]),
-            "event_type": pl.Series(_TYPES).gather(columns["kind"]),
-            "account_id": account.gather(row),
-            "email": pl.Series([None], dtype=pl.String).gather(np.zeros(len(row), np.int64)),
-            "device_id": device.gather(row),
-            "session_id": session.gather(row),
-            "campaign_id": pl.Series([None], dtype=pl.String).gather(np.zeros(len(row), np.int64)),
-            "product_id": pl.concat([catalogue.ids, pl.Series([None], dtype=pl.String)]).gather(
-                np.where(product < 0, len(catalogue.ids), product)
-            ),
-            "page": pl.Series([*PAGES, None]).gather(np.where(page < 0, len(PAGES), page)),
-            "channel": channel.gather(row),
-            "duration_seconds": pl.Series(columns["seconds"]).fill_nan(None),
-        },
-        schema=EVENTS,
+    return _event_table(
+        event_time=local_time(people.calendar, columns["time"]),
+        event_type=pl.Series(_TYPES).gather(columns["kind"]),
+        account_id=account.gather(row),
+        device_id=device.gather(row),
+        session_id=session.gather(row),
+        product_id=_gather(products, product),
+        page=_gather(pl.Series(PAGES), page),
+        channel=channel.gather(row),
+        duration_seconds=pl.Series(columns["seconds"]).fill_nan(None),
     )
+
+
+def _gather(values: pl.Series, places: Ints) -> pl.Series:
+    """Return the values at places, null where the place is negative."""
+    return values.gather(np.maximum(places, 0)).set(pl.Series(places < 0), None)
+
+
+def _event_table(**columns: pl.Series) -> pl.DataFrame:
+    """Lay out raw events; columns that are not given are null."""
+    return pl.DataFrame({name: columns.get(name) for name in EVENTS}, schema=EVENTS)
 
 
 def newsletter_days(calendar: Calendar) -> Ints:
@@ -203,7 +192,7 @@ def newsletters(calendar: Calendar) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "campaign_id": [f"NL-{k:03d}" for k in range(1, len(days) + 1)],
-            "offer": pl.Series(["newsletter"]).gather(np.zeros(len(days), np.int64)),
+            "offer": ["newsletter"] * len(days),
             "starts": [calendar.start + timedelta(days=int(day)) for day in days],
             "cost_per_contact": [0.01] * len(days),
             "margin": [0.45] * len(days),
@@ -221,10 +210,9 @@ CAMPAIGNS = {
 }
 
 
-def email_events(people: People, calendar: Calendar, ids: pl.DataFrame) -> pl.DataFrame:
+def email_events(people: People, ids: pl.DataFrame) -> pl.DataFrame:
     """Send the newsletters of history and draw who opens, clicks, unsubscribes or complains."""
-    days = newsletter_days(calendar)
-    leaving = leaving_day(people, calendar)
+    days, leaving = newsletter_days(people.calendar), leaving_day(people)
     receives = people.flag("marketing_consent")[:, None] & (
         (days[None, :] >= people.active_from[:, None]) & (days[None, :] < leaving[:, None])
     )
@@ -235,49 +223,63 @@ def email_events(people: People, calendar: Calendar, ids: pl.DataFrame) -> pl.Da
     opens = draws.uniform("open") < opens_by
     clicks = opens & (draws.uniform("click") < people.traits["click_probability"][person])
     last = np.append(person[1:] != person[:-1], True) if len(person) else np.zeros(0, bool)
-    goes = last & (leaving[person] < calendar.days)
+    goes = last & (leaving[person] < people.calendar.days)
     complains = goes & (draws.uniform("complaint") < 0.08)
     parts = [np.ones_like(opens), opens, clicks, goes & ~complains, complains]
     sent = days[letter] * DAY + (9 * 3600 + 7000 * draws.uniform("sent")).astype(np.int64) * SECOND
-    letters = newsletters(calendar)["campaign_id"].gather(letter)
+    letters = newsletters(people.calendar)["campaign_id"].gather(letter)
     has_account = draws.uniform("account known") < 0.85
-    return mail_table(calendar, ids, person, letters, sent, draws, parts, known=has_account)
+    accounts = ids["account_id"].gather(person).set(~pl.Series(has_account), None)
+    return _mail_table(people, ids[person].with_columns(accounts), letters, sent, draws, parts)
 
 
 def campaign_mail(
     people: People,
-    calendar: Calendar,
     ids: pl.DataFrame,
-    names: pl.Series,
-    day: Ints,
-    converted: Ints,
+    rows: Ints,
     stage: str,
+    campaigns: pl.Series,
+    day: Ints,
+    buyers: Ints,
 ) -> pl.DataFrame:
-    """Write one campaign's e-mail to each of these customers; the rows ``converted`` clicked."""
-    every = np.arange(len(people))
-    draws = people.draws.child(every, 0, f"mail {stage}")
-    sure = np.isin(every, converted)
+    """Write one campaign's e-mail to the customers in some rows.
+
+    Parameters
+    ----------
+    people : People
+    ids : DataFrame
+        Their identifiers.
+    rows : array of int
+        Customers who get the e-mail.
+    stage : str
+        Name of the random streams.
+    campaigns : Series
+        Each e-mail's campaign.
+    day : array of int
+        Day on which each is sent.
+    buyers : array of int
+        Rows of customers who order, and so have clicked.
+    """
+    people, sure = people.some(rows), np.isin(rows, buyers)
+    draws = people.draws.child(np.arange(len(people)), 0, f"mail {stage}")
     opens = sure | (draws.uniform("open") < people.traits["open_probability"])
     clicks = sure | (opens & (draws.uniform("click") < people.traits["click_probability"]))
     goes = opens & ~sure & (draws.uniform("unsubscribe") < 0.004)
     sent = day * DAY + (7 * 3600 + 300 * draws.uniform("sent")).astype(np.int64) * SECOND
     parts = [np.ones_like(opens), opens, clicks, goes, np.zeros_like(opens)]
-    return mail_table(calendar, ids, every, names, sent, draws, parts, known=np.ones_like(opens))
+    return _mail_table(people, ids[rows], campaigns, sent, draws, parts)
 
 
 MAIL_TYPES = ("email_sent", "email_open", "email_click", "unsubscribe", "complaint")
 
 
-def mail_table(
-    calendar: Calendar,
-    ids: pl.DataFrame,
-    person: Ints,
-    campaign: pl.Series,
+def _mail_table(
+    people: People,
+    receivers: pl.DataFrame,
+    campaigns: pl.Series,
     sent: Ints,
     draws: Draws,
     parts: list[NDArray[np.bool_]],
-    *,
-    known: NDArray[np.bool_],
 ) -> pl.DataFrame:
     """Write e-mails and what was done with them as raw events.
 
@@ -289,22 +291,11 @@ def mail_table(
     row = np.concatenate([np.flatnonzero(part) for part in parts])
     kind = np.repeat(np.arange(len(parts)), [int(part.sum()) for part in parts])
     time = np.concatenate([t[part] for t, part in zip(times, parts, strict=True)])
-    account = ids["account_id"].gather(person).set(~pl.Series(known), None)
-    empty = np.zeros(len(row), np.int64)
-    nothing = pl.Series([None], dtype=pl.String).gather(empty)
-    return pl.DataFrame(
-        {
-            "event_time": local_time(calendar, time),
-            "event_type": pl.Series(MAIL_TYPES).gather(kind),
-            "account_id": account.gather(row),
-            "email": ids["email"].gather(person).gather(row),
-            "device_id": nothing,
-            "session_id": nothing,
-            "campaign_id": campaign.gather(row),
-            "product_id": nothing,
-            "page": nothing,
-            "channel": pl.Series(["email"]).gather(empty),
-            "duration_seconds": pl.Series([None], dtype=pl.Float64).gather(empty),
-        },
-        schema=EVENTS,
+    return _event_table(
+        event_time=local_time(people.calendar, time),
+        event_type=pl.Series(MAIL_TYPES).gather(kind),
+        account_id=receivers["account_id"].gather(row),
+        email=receivers["email"].gather(row),
+        campaign_id=campaigns.gather(row),
+        channel=same("email", len(row)),
     )

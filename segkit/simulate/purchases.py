@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segkit.simulate.archetypes import CATEGORIES
-from segkit.simulate.catalogue import CURRENCY, FOREIGN, Calendar, Catalogue
+from segkit.simulate.catalogue import CURRENCY, FOREIGN, Calendar
 from segkit.simulate.customers import People
 from segkit.simulate.draws import Draws, Floats, Ints, spread_out
 
@@ -70,9 +70,9 @@ def second_of_day(draws: Draws, hours: Floats = _HOURS) -> Ints:
     return np.asarray(hour * 3600 + (draws.uniform("second") * 3540).astype(np.int64))
 
 
-def kept_share(people: People, catalogue: Catalogue) -> tuple[Floats, Floats]:
+def kept_share(people: People) -> tuple[Floats, Floats]:
     """Return each customer's mean lines wanted per order, and share of orders not lost to price."""
-    keeping = catalogue.mean_keeping(people.traits["price_elasticity"])
+    keeping = people.catalogue.mean_keeping(people.traits["price_elasticity"])
     wanted = np.maximum(people.traits["items_per_order"] / keeping, 1.0)
     return wanted, 1 - (1 - keeping) * np.exp(-(wanted - 1) * keeping)
 
@@ -84,63 +84,60 @@ def rates(people: People) -> Floats:
     return np.asarray(people.traits["orders_per_year"] * np.vstack([1 - gift - sale, sale, gift]))
 
 
-def shop(people: People, calendar: Calendar) -> Baskets:
-    """Draw every shopping occasion of history: a Poisson process with the calendar's rhythm."""
-    first = np.minimum(people.active_from, calendar.days)
-    last = np.maximum(np.minimum(people.left, calendar.days), first)
-    every = np.arange(len(people))
-    persons, numbers, days, deals = [], [], [], []
+def shop(people: People) -> Baskets:
+    """Draw every shopping occasion of history."""
+    first = np.minimum(people.active_from, people.calendar.days)
+    last = np.maximum(np.minimum(people.left, people.calendar.days), first)
+    parts = []
     for kind, rate in enumerate(rates(people)):
-        stream = people.draws.child(every, kind, "shopping")
-        counts = stream.poisson("count", rate * calendar.weight(kind, first, last))
-        person, number = spread_out(counts)
-        level = stream.child(person, number, "occasion").uniform("day")
-        persons.append(person)
-        numbers.append(number * 3 + kind)
-        days.append(calendar.day_at(kind, first[person], last[person], level))
-        deals.append(np.full(len(person), kind == SALE))
-    person, number = np.concatenate(persons), np.concatenate(numbers)
-    deal = np.concatenate(deals)
-    return make_baskets(people, calendar, person, number, np.concatenate(days), deal, "history")
+        person, number, _, day = people.happen(
+            "shopping", "occasion", kind, kind, rate, first, last
+        )
+        parts.append((person, number * 3 + kind, day, np.full(len(person), kind == SALE)))
+    person, number, day, deal = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return make_baskets(people, "history", person, number, day, deal)
 
 
 def make_baskets(
     people: People,
-    calendar: Calendar,
+    stage: str,
     person: Ints,
     number: Ints,
     day: Ints,
-    deal: NDArray[np.bool_],
-    stage: str,
+    deal: NDArray[np.bool_] | None = None,
+    saving: Floats | None = None,
 ) -> Baskets:
-    """Give orders their time of day, channel, voucher, and share in the day's sale."""
+    """Give orders their time of day, channel, voucher, and share in the day's sale.
+
+    Parameters
+    ----------
+    people : People
+    stage : str
+        Name of the random streams.
+    person, number, day : arrays of int
+        The customer, the order's number among the customer's own, and its day.
+    deal : array of bool, optional
+        Orders that are made for the day's sale; none by default.
+    saving : array of float, optional
+        An offer's discount, which takes the place of a smaller one and of the sale price.
+    """
     draws = people.draws.child(person, number, f"order {stage}")
+    depth = people.calendar.depth[day]
     prone = people.traits["deal_proneness"][person]
     app, store = people.traits["app_share"][person], people.traits["store_share"][person]
     weights = np.column_stack([(1 - store) * (1 - app), (1 - store) * app, store])
     channel = draws.choice("channel", weights)
     second = np.where(channel == 2, second_of_day(draws, _OPENING), second_of_day(draws))
-    on_sale = calendar.depth[day] > 0
-    takes = on_sale & (deal | (draws.uniform("takes the sale") < 0.15 + 0.6 * prone))
+    wants = draws.uniform("takes the sale") < 0.15 + 0.6 * prone
+    takes = (depth > 0) & (wants if deal is None else deal | wants)
     voucher = ~takes & (draws.uniform("voucher") < 0.45 * prone)
-    saving = np.where(voucher, _VOUCHERS[draws.choice("voucher size", np.ones(3))], 0.0)
-    return Baskets(person, number, draws, day, second, channel, saving, takes)
+    off = np.where(voucher, _VOUCHERS[draws.choice("voucher size", np.ones(3))], 0.0)
+    if saving is not None:
+        off, takes = np.maximum(off, saving), takes & (saving <= 0)
+    return Baskets(person, number, draws, day, second, channel, off, takes)
 
 
-def with_offer(baskets: Baskets, saving: Floats) -> Baskets:
-    """Apply an offer's discount if it is larger than the order's own, without the sale price."""
-    none = np.zeros(len(saving), dtype=bool)
-    offered = saving > 0
-    return replace(
-        baskets,
-        saving=np.maximum(baskets.saving, saving),
-        deal=np.where(offered, none, baskets.deal),
-    )
-
-
-def make_lines(
-    people: People, calendar: Calendar, catalogue: Catalogue, baskets: Baskets, *, sure: bool
-) -> pl.DataFrame:
+def make_lines(people: People, baskets: Baskets, *, sure: bool) -> pl.DataFrame:
     """Fill the baskets: each line is kept with the probability that its price leaves.
 
     With ``sure``, the first line of each order is always kept (orders already counted as made).
@@ -151,7 +148,8 @@ def make_lines(
         basket (row), line, person, product, day, time, quantity, price (list price in pounds),
         share (money off), channel; one row per line.
     """
-    wanted, _ = kept_share(people, catalogue)
+    catalogue = people.catalogue
+    wanted, _ = kept_share(people)
     counts = 1 + baskets.draws.poisson("lines", wanted[baskets.person] - 1)
     basket, line = spread_out(counts)
     draws = baskets.draws.child(basket, line, "line")
@@ -165,7 +163,8 @@ def make_lines(
     keep = draws.uniform("keep") < left
     if sure:
         keep |= line == 0
-    share = np.where(baskets.deal[basket], calendar.depth[day], baskets.saving[basket])
+    depth = people.calendar.depth[day]
+    share = np.where(baskets.deal[basket], depth, baskets.saving[basket])
     frame = pl.DataFrame(
         {
             "basket": basket,
@@ -184,11 +183,11 @@ def make_lines(
     return frame.filter(pl.Series(keep))
 
 
-def send_back(people: People, catalogue: Catalogue, lines: pl.DataFrame, last: int) -> pl.DataFrame:
+def send_back(people: People, lines: pl.DataFrame, last: int) -> pl.DataFrame:
     """Draw which lines are returned, 4 to 30 days later and before day ``last``."""
     draws = Draws(lines.get_column("key").to_numpy())
     person, product = lines["person"].to_numpy(), lines["product"].to_numpy()
-    factor = _RETURNS[catalogue.category[product]]
+    factor = _RETURNS[people.catalogue.category[product]]
     chance = np.minimum(people.traits["return_probability"][person] * factor, 0.9)
     day = lines["day"].to_numpy() + 4 + (27 * draws.uniform("return day") ** 1.7).astype(np.int64)
     back = (draws.uniform("return") < chance) & (day < last)
@@ -205,7 +204,7 @@ def scattered(prefix: str, index: Ints, number: Ints) -> pl.Series:
         * np.uint64(_SCATTER)
     ) % np.uint64(2**36)
     digits = pl.Series(code).cast(pl.String).str.zfill(11)
-    return pl.Series([prefix], dtype=pl.String).gather(np.zeros(len(code), np.int64)) + digits
+    return same(prefix, len(code)) + digits
 
 
 def euros(amount: Floats, rate: Floats, abroad: NDArray[np.bool_]) -> Floats:
@@ -255,6 +254,16 @@ _LAST_NAMES = """
 smith jones taylor brown williams wilson johnson davies patel robinson wright thompson evans
 walker white roberts green hall wood jackson clarke khan singh murphy kelly byrne
 """.split()  # noqa: SIM905 - a list of words reads best as words
+
+
+def same(value: str | None, rows: int) -> pl.Series:
+    """Return a column of texts with the same value in every row."""
+    return pl.repeat(value, rows, dtype=pl.String, eager=True)
+
+
+def as_text(times: pl.Series) -> pl.Series:
+    """Write date-times as the shop's export does."""
+    return times.dt.to_string("%Y-%m-%d %H:%M:%S")
 
 
 def local_time(calendar: Calendar, time: Ints) -> pl.Series:
@@ -330,46 +339,36 @@ def identifiers(people: People, neighbours: Draws, *, share: bool) -> pl.DataFra
 
 
 def order_table(
-    people: People,
-    calendar: Calendar,
-    catalogue: Catalogue,
-    accounts: pl.Series,
-    baskets: Baskets,
-    lines: pl.DataFrame,
-    *,
-    prefix: str,
-    status: str,
+    people: People, accounts: pl.Series, baskets: Baskets, lines: pl.DataFrame, *, returned: bool
 ) -> pl.DataFrame:
     """Write order lines as the shop's raw export; returned lines have a negative quantity.
 
     ``accounts`` gives the account that each basket was paid from.
     """
-    basket, day = lines["basket"].to_numpy(), lines["day"].to_numpy()
-    product, sign = lines["product"].to_numpy(), -1 if status == "returned" else 1
+    catalogue = people.catalogue
+    basket, product = lines["basket"].to_numpy(), lines["product"].to_numpy()
     abroad = people.abroad[lines["person"].to_numpy()]
-    rate = catalogue.rate[day]
+    rate = catalogue.rate[lines["day"].to_numpy()]
     price, quantity = lines["price"].to_numpy(), lines["quantity"].to_numpy()
     off = price * lines["share"].to_numpy()
-    if status == "returned":  # the refund is of what was paid, so it carries no discount of its own
+    if returned:  # the refund is of what was paid, so it carries no discount of its own
         price, off = price - off, np.zeros_like(off)
     paid = pl.Series("p", euros(price, rate, abroad))
-    number = scattered(prefix, people.index[baskets.person], baskets.number)
+    number = scattered("R" if returned else "W", people.index[baskets.person], baskets.number)
     return pl.DataFrame(
         {
             "order_no": number.gather(basket),
             "line_no": lines["line"] + 1,
             "account_id": accounts.gather(basket),
-            "ordered_at": local_time(calendar, lines["time"].to_numpy()).dt.to_string(
-                "%Y-%m-%d %H:%M:%S"
-            ),
+            "ordered_at": as_text(local_time(people.calendar, lines["time"].to_numpy())),
             "product_id": catalogue.ids.gather(product),
             "category": catalogue.products["category"].gather(product),
-            "quantity": sign * quantity,
+            "quantity": -quantity if returned else quantity,
             "unit_price": paid.cast(pl.Decimal(12, 2)).cast(pl.String),
             "discount": euros(off * quantity, rate, abroad),
             "currency": currency_of(abroad),
             "channel": pl.Series(CHANNELS).gather(lines["channel"].to_numpy()),
-            "status": pl.Series([status]).gather(np.zeros(len(lines), np.int64)),
+            "status": same("returned" if returned else "completed", len(lines)),
         },
         schema=ORDERS,
     )

@@ -14,11 +14,12 @@ from segkit.simulate.archetypes import WINDOW_WEEKS
 from segkit.simulate.block import written
 from segkit.simulate.catalogue import HORIZON_DAYS, ZONE
 from segkit.simulate.customers import People, writable
-from segkit.simulate.draws import Ints, spread_out
+from segkit.simulate.draws import Ints
 from segkit.simulate.world import World, answer, offer_codes, saving_of, stay
 
 _CHUNK = 20_000  # customers answered for at a time
-_NATURAL_NUMBERS = 1500  # numbers of the orders made anyway; the offers' come before them
+# First numbers of a customer's orders that an offer brings, and of those made anyway.
+_OFFER_NUMBERS, _NATURAL_NUMBERS = 1200, 1500
 _GUEST_INVERSE = pow(purchases.GUEST_FACTOR, -1, purchases.GUESTS)
 
 
@@ -141,77 +142,57 @@ def _answered(
     world: World, some: pl.DataFrame, index: Ints, offers: Ints, day: Ints, weeks: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     people = world.people(index)
-    calendar, catalogue = world.calendar, world.catalogue
     ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
         account_id=some.get_column("customer_id").cast(pl.String),
         guest_id=pl.lit(None, pl.String),
     )
     last = day + 7 * weeks
-    reached = writable(people, calendar, calendar.days)
+    reached = writable(people, world.calendar.days)
     added = world.planted.added(people, reached)
     # Customers who order at any time have clicked, even if few weeks are simulated.
     whole = answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
     by_offer = whole.before(last)
-    anyway = stay(people, calendar, catalogue, day, last, "campaign")
-    mailed = np.flatnonzero(reached & (offers >= 0))
+    anyway = stay(people, day, last, "campaign")
+    rows = np.flatnonzero(reached & (offers >= 0))
+    campaigns = some.get_column("campaign_id").cast(pl.String).gather(rows)
     mail = engagement.campaign_mail(
-        people.some(mailed),
-        calendar,
-        ids[mailed],
-        some.get_column("campaign_id").cast(pl.String).gather(mailed),
-        day[mailed],
-        np.flatnonzero(np.isin(mailed, whole.person)),
-        "campaign",
+        people, ids, rows, "campaign", campaigns, day[rows], whole.person
     )
-    offered, shift = saving_of(offers), _NATURAL_NUMBERS - 300
     orders, visits = [], [mail]
-    for kind, answers, number in (
-        ("campaign offer", by_offer, shift + by_offer.number),
-        ("campaign anyway", anyway, _NATURAL_NUMBERS + anyway.number),
+    for kind, answers, start, saving in (
+        ("offer", by_offer, _OFFER_NUMBERS, saving_of(offers)[by_offer.person]),
+        ("anyway", anyway, _NATURAL_NUMBERS, None),
     ):
-        deal = np.zeros(len(answers.person), dtype=bool)
+        number = start + answers.number
         baskets = purchases.make_baskets(
-            people, calendar, answers.person, number, answers.day, deal, kind
+            people, f"campaign {kind}", answers.person, number, answers.day, saving=saving
         )
-        if answers is by_offer:
-            baskets = purchases.with_offer(baskets, offered[answers.person])
-        lines, seen = written(
-            world,
-            people,
-            ids,
-            baskets,
-            sure=True,
-            last=calendar.days + HORIZON_DAYS,
-            prefixes=("W", "R", "S"),
-        )
+        end = world.calendar.days + HORIZON_DAYS
+        lines, seen = written(people, ids, baskets, sure=True, last=end)
         orders.append(_within(world, lines, ids, last))
         visits.append(seen)
-    visits.append(_idle(world, people, ids, day, last))
+    visits.append(_idle(people, ids, day, last))
     return pl.concat(orders), pl.concat(visits)
 
 
 def _within(world: World, lines: pl.DataFrame, ids: pl.DataFrame, last: Ints) -> pl.DataFrame:
     """Drop the returns that come after a customer's weeks are over."""
     ends = purchases.local_time(world.calendar, last * purchases.DAY)
-    until = ids.select("account_id", ends=ends.dt.to_string("%Y-%m-%d %H:%M:%S"))
+    until = ids.select("account_id", ends=purchases.as_text(ends))
     joined = lines.join(until, on="account_id", how="left", maintain_order="left")
     return joined.filter(pl.col("ordered_at") < pl.col("ends")).drop("ends")
 
 
-def _idle(world: World, people: People, ids: pl.DataFrame, day: Ints, last: Ints) -> pl.DataFrame:
+def _idle(people: People, ids: pl.DataFrame, day: Ints, last: Ints) -> pl.DataFrame:
     """Draw the visits without an order, which no offer changes."""
-    calendar = world.calendar
-    begin = np.full(len(people), calendar.days)
-    end = np.full(len(people), calendar.days + HORIZON_DAYS)
-    fade = np.where(people.left <= calendar.days, engagement.FADE_VISITS, 1.0)
+    begin = np.full(len(people), people.calendar.days)
+    fade = np.where(people.left <= begin, engagement.FADE_VISITS, 1.0)
     rate = fade * people.traits["sessions_per_month"] * 12
-    stream = people.draws.child(np.arange(len(people)), 0, "visits campaign")
-    counts = stream.poisson("count", rate * calendar.weight(0, begin, end))
-    person, number = spread_out(counts)
-    draws = stream.child(person, number, "visit")
-    when = calendar.day_at(0, begin[person], end[person], draws.uniform("day"))
+    person, number, draws, when = people.happen(
+        "visits campaign", "visit", 0, 0, rate, begin, begin + HORIZON_DAYS
+    )
     keep = (when >= day[person]) & (when < last[person])
     sessions = engagement.browsing(
         people, person[keep], number[keep], draws.rows(keep), when[keep], 1.0
     )
-    return engagement.visit_events(people, calendar, world.catalogue, ids, sessions, "T")
+    return engagement.visit_events(people, ids, sessions, "T")

@@ -22,14 +22,29 @@ from segkit.simulate.archetypes import DifficultyName
 from segkit.simulate.block import Block, make_block
 from segkit.simulate.catalogue import CURRENCY, ZONE
 from segkit.simulate.customers import items
+from segkit.simulate.draws import as_seed
 from segkit.simulate.engagement import newsletters
 from segkit.simulate.respond import Response, respond
-from segkit.simulate.world import BLOCK, NEEDED, PILOT_ID, PlantedLift, Structure, World, planted
+from segkit.simulate.world import (
+    BLOCK,
+    MONTHS,
+    NEEDED,
+    PILOT_ID,
+    START,
+    PlantedLift,
+    Structure,
+    World,
+    planted,
+)
 
 if TYPE_CHECKING:
     from segkit.intake.mapping import Mapping
 
-_SAME = ("email", "device_id")
+
+def _columns(*same: str, **named: str) -> dict[str, dict[str, str]]:
+    """Map columns that are called as in the contract, and others by their names in the export."""
+    return {"columns": named | {name: name for name in same}}
+
 
 MAPPING: dict[str, Any] = {
     "timezone": ZONE,
@@ -41,56 +56,32 @@ MAPPING: dict[str, Any] = {
         "cancelled": ["cancelled"],
         "date_format": "%Y-%m-%d %H:%M:%S",
         "decimal": ".",
-        "columns": {
-            "customer_id": "account_id",
-            "order_id": "order_no",
-            "order_time": "ordered_at",
-            "product_id": "product_id",
-            "category": "category",
-            "quantity": "quantity",
-            "unit_price": "unit_price",
-            "discount": "discount",
-            "currency": "currency",
-            "channel": "channel",
-            "status": "status",
-        },
+        **_columns(
+            *("product_id", "category", "quantity", "unit_price", "discount", "currency"),
+            *("channel", "status"),
+            customer_id="account_id",
+            order_id="order_no",
+            order_time="ordered_at",
+        ),
     },
-    "events": {
-        "columns": {"customer_id": "account_id"}
-        | {
-            name: name
-            for name in (
-                *("event_time", "event_type", "session_id", "campaign_id", "product_id", "page"),
-                *("channel", "duration_seconds", *_SAME),
-            )
-        },
-    },
-    "customers": {
-        "columns": {"customer_id": "account_id"}
-        | {
-            name: name
-            for name in (
-                *("birth_date", "gender", "income_band", "region", "preferred_channel", *_SAME),
-                *("loyalty_id", "marketing_consent", "profiling_consent"),
-            )
-        },
-    },
-    "links": {"columns": {n: n for n in ("customer_id", "email", "device_id", "loyalty_id")}},
-    "products": {"columns": {n: n for n in ("product_id", "category", "name", "list_price")}},
-    "prices": {"columns": {n: n for n in ("product_id", "valid_from", "unit_price")}},
-    "fx": {"columns": {n: n for n in ("currency", "valid_from", "rate")}},
-    "campaigns": {
-        "columns": {n: n for n in ("campaign_id", "offer", "starts", "cost_per_contact", "margin")}
-    },
-    "survey": {"columns": {"customer_id": "account_id", "nps": "nps", "csat": "csat"}},
-    "assignments": {
-        "columns": {"customer_id": "account_id"}
-        | {n: n for n in ("campaign_id", "arm", "offer", "assigned_at")}
-    },
+    "events": _columns(
+        *("event_time", "event_type", "session_id", "campaign_id", "product_id", "page"),
+        *("channel", "duration_seconds", "email", "device_id"),
+        customer_id="account_id",
+    ),
+    "customers": _columns(
+        *("birth_date", "gender", "income_band", "region", "preferred_channel", "email"),
+        *("device_id", "loyalty_id", "marketing_consent", "profiling_consent"),
+        customer_id="account_id",
+    ),
+    "links": _columns("customer_id", "email", "device_id", "loyalty_id"),
+    "products": _columns("product_id", "category", "name", "list_price"),
+    "prices": _columns("product_id", "valid_from", "unit_price"),
+    "fx": _columns("currency", "valid_from", "rate"),
+    "campaigns": _columns("campaign_id", "offer", "starts", "cost_per_contact", "margin"),
+    "survey": _columns("nps", "csat", customer_id="account_id"),
+    "assignments": _columns("campaign_id", "arm", "offer", "assigned_at", customer_id="account_id"),
 }
-
-
-START, MONTHS = date(2022, 3, 1), 36
 PER_CUSTOMER = ("orders", "events", "customers", "survey", "links", "assignments")
 EXTRAS = ("links", "promotions", "survey_items")
 
@@ -191,39 +182,25 @@ def simulate_retailer(
     >>> shop.campaign_date, shop.truth["customers"].height
     (datetime.date(2022, 9, 1), 50)
     """
-    world = make_world(
-        n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+    world = World(
+        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty, pilot_share
     )
     firsts = steps(range(0, n_customers, BLOCK), f"blocks of {BLOCK:,} simulated customers")
     blocks = [make_block(world, first) for first in firsts]
     tables = {name: pl.concat([block.tables[name] for block in blocks]) for name in PER_CUSTOMER}
-    customers = pl.concat([block.customers for block in blocks])
-    facts = {
-        "customers": customers,
-        "identities": pl.concat([block.identities for block in blocks]),
-        "defects": pl.concat(list(numbered_defects(blocks))),
-    }
     tables |= shared_tables(world)
     extras = {name: tables.pop(name) for name in EXTRAS}
-    return Retailer(tables, extras, facts | planted(world, customers), world)
+    facts = _facts(blocks)
+    return Retailer(tables, extras, facts | planted(world, facts["customers"]), world)
 
 
-def make_world(
-    n_customers: int,
-    seed: int | np.random.Generator,
-    difficulty: str,
-    structure: str,
-    lift: str,
-    start: date,
-    months: int,
-    dirty: bool,
-    pilot_share: float,
-) -> World:
-    """Check the settings; a Generator gives one seed."""
-    number = int(seed.integers(2**31)) if isinstance(seed, np.random.Generator) else int(seed)
-    return World(
-        int(n_customers), number, difficulty, structure, lift, start, months, dirty, pilot_share
-    )
+def _facts(blocks: list[Block], before: dict[str, int] | None = None) -> dict[str, pl.DataFrame]:
+    """Return what is true of the customers of some blocks, of which some rows came before."""
+    return {
+        "customers": pl.concat([block.customers for block in blocks]),
+        "identities": pl.concat([block.identities for block in blocks]),
+        "defects": pl.concat(list(numbered_defects(blocks, before))),
+    }
 
 
 def numbered_defects(
@@ -305,8 +282,8 @@ def simulate_to_parquet(
     ParameterError
         If a setting is unknown or out of range, or the folder already holds orders.
     """
-    world = make_world(
-        n_customers, seed, difficulty, structure, lift, start, months, dirty, pilot_share
+    world = World(
+        n_customers, as_seed(seed), difficulty, structure, lift, start, months, dirty, pilot_share
     )
     target = Path(folder)
     if (target / "orders").exists():
@@ -345,12 +322,7 @@ def _write_part(
 ) -> dict[str, int]:
     """Write one batch of customers; return how many rows of each table there are so far."""
     blocks = [make_block(world, first) for first in firsts if first < world.n_customers]
-    facts = {
-        "customers": pl.concat([block.customers for block in blocks]),
-        "identities": pl.concat([block.identities for block in blocks]),
-        "defects": pl.concat(list(numbered_defects(blocks, before))),
-    }
-    for name, frame in facts.items():
+    for name, frame in _facts(blocks, before).items():
         _write(frame, target / "truth", name, part)
     rows = dict(before)
     for name in PER_CUSTOMER:

@@ -66,14 +66,12 @@ class Planted:
         return np.asarray((people.weights @ self.pull) * (own * reached)[:, None])
 
 
-def natural(
-    people: People, calendar: Calendar, catalogue: Catalogue, first: int, days: int
-) -> Floats:
+def natural(people: People, first: int, days: int) -> Floats:
     """Orders expected from each customer without any offer in so many days from day ``first``."""
-    _, kept = kept_share(people, catalogue)
+    _, kept = kept_share(people)
     begin = np.full(len(people), first)
     end = np.maximum(np.minimum(first + days, people.left), begin)
-    weights = np.vstack([calendar.weight(kind, begin, end) for kind in range(3)])
+    weights = np.vstack([people.calendar.weight(kind, begin, end) for kind in range(3)])
     return np.asarray(kept * (rates(people) * weights).sum(axis=0))
 
 
@@ -124,13 +122,10 @@ def plant(start: date, months: int, difficulty: str, structure: str, lift: str) 
     if lift != "planted":
         raise ParameterError(unknown("lift", lift, ["planted", "none"]))
     root, calendar = root_key(0, GENERATOR_VERSION), make_calendar(start, months)
-    people = draw_people(root, np.arange(_REFERENCE), calendar, difficulty, structure)
-    base = natural(
-        people, calendar, make_catalogue(root, calendar), calendar.days, 7 * WINDOW_WEEKS
-    )
-    chosen = best_offers(people)
-    reached = writable(people, calendar, calendar.days)
-    people, base, chosen = people.some(np.flatnonzero(reached)), base[reached], chosen[reached]
+    catalogue, index = make_catalogue(root, calendar), np.arange(_REFERENCE)
+    people = draw_people(root, index, calendar, catalogue, difficulty, structure)
+    people = people.some(np.flatnonzero(writable(people, calendar.days)))
+    base, chosen = natural(people, calendar.days, 7 * WINDOW_WEEKS), best_offers(people)
     low, high = 0.0, 50.0
     for _ in range(60):
         kappa = (low + high) / 2
@@ -184,12 +179,7 @@ class Answers:
 
 
 def answer(
-    people: People,
-    added: Floats,
-    offers: Ints,
-    day: Ints,
-    last: Ints,
-    stage: str,
+    people: People, added: Floats, offers: Ints, day: Ints, last: Ints, stage: str
 ) -> Answers:
     """Draw the orders that offers given on ``day`` bring before day ``last``.
 
@@ -207,26 +197,20 @@ def answer(
     return Answers(person[keep], number[keep], when[keep])
 
 
-def stay(
-    people: People, calendar: Calendar, catalogue: Catalogue, first: Ints, last: Ints, stage: str
-) -> Answers:
+def stay(people: People, first: Ints, last: Ints, stage: str) -> Answers:
     """Draw the orders that customers make anyway after history; the same under every offer."""
-    _, kept = kept_share(people, catalogue)
-    end = np.full(len(people), calendar.days + HORIZON_DAYS)
-    begin = np.full(len(people), calendar.days)
-    gone = np.clip(people.left, begin, end)
+    _, kept = kept_share(people)
+    begin = np.full(len(people), people.calendar.days)
+    gone = np.clip(people.left, begin, begin + HORIZON_DAYS)
     parts = []
     for kind, rate in enumerate(rates(people)):
-        stream = people.draws.child(np.arange(len(people)), kind, f"after {stage}")
-        counts = stream.poisson("count", kept * rate * calendar.weight(kind, begin, gone))
-        person, number = spread_out(counts)
-        level = stream.child(person, number, "order").uniform("day")
-        day = calendar.day_at(kind, begin[person], gone[person], level)
+        person, number, _, day = people.happen(
+            f"after {stage}", "order", kind, kind, kept * rate, begin, gone
+        )
         parts.append((person, number * 3 + kind, day))
     person, number, day = (np.concatenate(column) for column in zip(*parts, strict=True))
     keep = (day >= first[person]) & (day < last[person])
-    person, number, day = person[keep], number[keep], day[keep]
-    return Answers(person, number, day)
+    return Answers(person[keep], number[keep], day[keep])
 
 
 def saving_of(offers: Ints) -> Floats:
@@ -240,6 +224,7 @@ PILOT_ID, PILOT_DAYS = "PILOT", 42  # the pilot goes out so many days before the
 Structure = Literal["archetypes", "none"]
 PlantedLift = Literal["planted", "none"]
 STRUCTURES: tuple[Structure, ...] = get_args(Structure)
+START, MONTHS = date(2022, 3, 1), 36
 
 
 @dataclass(frozen=True)
@@ -271,23 +256,23 @@ class World:
 
     n_customers: int
     seed: int
-    difficulty: str
-    structure: str
-    lift: str
-    start: date
-    months: int
-    dirty: bool
-    pilot_share: float
+    difficulty: str = "medium"
+    structure: str = "archetypes"
+    lift: str = "planted"
+    start: date = START
+    months: int = MONTHS
+    dirty: bool = True
+    pilot_share: float = 0.4
 
     def __post_init__(self) -> None:
-        choices: list[tuple[str, object, list[str]]] = [
-            ("difficulty", self.difficulty, list(DIFFICULTIES)),
-            ("structure", self.structure, list(STRUCTURES)),
-            ("lift", self.lift, list(get_args(PlantedLift))),
-        ]
-        for kind, got, choices_of in choices:
-            if got not in choices_of:
-                raise ParameterError(unknown(kind, str(got), choices_of))
+        choices = {
+            "difficulty": tuple(DIFFICULTIES),
+            "structure": STRUCTURES,
+            "lift": get_args(PlantedLift),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ParameterError(unknown(name, str(getattr(self, name)), known))
         if not 1 <= self.n_customers < 2**24:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:
@@ -326,7 +311,8 @@ class World:
 
     def people(self, index: Ints) -> People:
         """Draw customers by number."""
-        return draw_people(self.root, index, self.calendar, self.difficulty, self.structure)
+        shop = (self.calendar, self.catalogue)
+        return draw_people(self.root, index, *shop, self.difficulty, self.structure)
 
 
 NEEDED = (
@@ -339,8 +325,6 @@ NEEDED = (
     "price_elasticity",
 )
 """Columns of the customers' truth that `planted` reads, beside those of the offers."""
-
-__all__ = ["NEEDED", "items", "lifts", "planted"]
 
 
 def planted(world: World, customers: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -8,15 +8,14 @@ import polars as pl
 import segkit
 from segkit.simulate import purchases
 from segkit.simulate.archetypes import ARCHETYPES
-from segkit.simulate.retailer import MONTHS, START, make_world
+from segkit.simulate.world import MONTHS, START, World
 
 
 def shop(seed, n, *, months=MONTHS):
     """Return the world, its people, and clean sale lines of n customers, without defects."""
-    world = make_world(n, seed, "medium", "archetypes", "none", START, months, False, 0.0)
+    world = World(n, seed, "medium", "archetypes", "none", START, months, False, 0.0)
     people = world.people(np.arange(n))
-    baskets = purchases.shop(people, world.calendar)
-    lines = purchases.make_lines(people, world.calendar, world.catalogue, baskets, sure=False)
+    lines = purchases.make_lines(people, purchases.shop(people), sure=False)
     first = (START - type(START)(1970, 1, 1)).days
     categories = world.catalogue.products.get_column("category")
     orders = lines.select(

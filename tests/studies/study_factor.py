@@ -11,7 +11,6 @@ from segkit.factor.response import nps_interval
 from segkit.factor.rotation import congruence
 from segkit.simulate.archetypes import ATTITUDES
 from segkit.simulate.customers import items, survey_table
-from segkit.simulate.retailer import MONTHS, START
 from segkit.simulate.world import World
 from tests.studies._study import arguments, over_seeds, publish, rate
 
@@ -56,7 +55,7 @@ def best_guess(answers, prior, loadings):
 
 def traits_of(customers, seed):
     """Draw the retailer's customers alone, without their orders; with their attitudes."""
-    world = World(customers, seed, "medium", "archetypes", "planted", START, MONTHS, False, 0.4)
+    world = World(customers, seed, dirty=False)
     people = world.people(np.arange(customers))
     return people, np.column_stack([people.traits[name] for name in ATTITUDES])
 

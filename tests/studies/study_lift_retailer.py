@@ -19,7 +19,6 @@ from segkit.simulate import world as planted
 from segkit.simulate.archetypes import ARCHETYPES, OFFERS
 from segkit.simulate.customers import writable
 from segkit.simulate.respond import respond
-from segkit.simulate.retailer import MONTHS, START, make_world
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 CUSTOMERS = 4_000
@@ -28,8 +27,7 @@ CUSTOMERS = 4_000
 def expected(world, people):
     """Each customer's expected conversion under the generic and under its own offer."""
     everybody = np.ones(len(people), dtype=bool)
-    calendar = world.calendar
-    base = planted.natural(people, calendar, world.catalogue, calendar.days, 28)
+    base = planted.natural(people, world.calendar.days, 28)
     added = world.planted.added(people, everybody) * planted.realised(planted.WINDOW_DAYS)
     best = planted.best_offers(people)
     own = added[np.arange(len(people)), best]
@@ -40,9 +38,9 @@ def expected(world, people):
 def campaign(seed, lift, customers):
     """One retailer's campaign: whether intervals hold the truth, and what is found."""
     warnings.simplefilter("error")
-    world = make_world(customers, seed, "medium", "archetypes", lift, START, MONTHS, False, 0.0)
+    world = planted.World(customers, seed, lift=lift, dirty=False, pilot_share=0.0)
     people = world.people(np.arange(customers))
-    reached = writable(people, world.calendar, world.calendar.days)
+    reached = writable(people, world.calendar.days)
     number = np.flatnonzero(reached)
     people = people.some(number)
     generic, own, best = expected(world, people)

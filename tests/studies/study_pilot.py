@@ -14,8 +14,7 @@ from segkit.campaign import estimate_pilot_gains, plan_budget, read_pilot
 from segkit.campaign.pilot import make_trial
 from segkit.simulate.archetypes import OFFERS
 from segkit.simulate.customers import writable
-from segkit.simulate.retailer import MONTHS, START, make_world
-from segkit.simulate.world import WINDOW_DAYS, conversion, natural, realised
+from segkit.simulate.world import WINDOW_DAYS, World, conversion, natural, realised
 from segkit.stats.policy import learn_best, rounds, split_folds
 from tests.studies._study import arguments, over_seeds, publish, rate
 
@@ -27,10 +26,10 @@ BLUR = {"archetypes": 0.0, "blurred": 0.25}
 
 def population(lift, seed):
     """Return each writable customer's archetype, and its chance to convert under every option."""
-    world = make_world(N, seed, "medium", "archetypes", lift, START, MONTHS, True, 0.4)
-    people, calendar = world.people(np.arange(N)), world.calendar
-    reached = writable(people, calendar, calendar.days)
-    base = natural(people, calendar, world.catalogue, calendar.days, 28)[reached]
+    world = World(N, seed, lift=lift)
+    people, days = world.people(np.arange(N)), world.calendar.days
+    reached = writable(people, days)
+    base = natural(people, days, 28)[reached]
     added = world.planted.added(people, reached)[reached] * realised(WINDOW_DAYS)
     chance = conversion(base[:, None], np.column_stack([np.zeros(len(base)), added]))
     return people.weights[reached].argmax(axis=1), chance
