@@ -292,6 +292,58 @@ def new(
     typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: {then}")
 
 
+@app.command(
+    epilog=_examples(
+        "segkit start orders.csv",
+        "segkit start --demo",
+        'segkit start orders.csv --answer "orders.day_first=true" --assume-consent',
+    )
+)
+def start(
+    data: Annotated[Path | None, typer.Argument(help="Orders, or a folder of tables")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Show a simulated retailer")] = False,
+    out: Annotated[Path | None, typer.Option(help="The folder to write")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="The mapping of an earlier look")] = None,
+    answer: Annotated[
+        list[str] | None, typer.Option(help="Answer to a question, as it says; may be repeated")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Ask nothing; stop at an open question")
+    ] = False,
+    assume_consent: Annotated[
+        bool, typer.Option("--assume-consent", help="List customers without recorded consent too")
+    ] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser")] = True,
+) -> None:
+    """Write one page, one workbook and mail lists about a shop's customers, in a minute."""
+    from segkit.start import start as start_shop
+
+    if (data is None) != demo:
+        raise ParameterError("give a file of orders (segkit start orders.csv), or --demo")
+    attended = sys.stdin.isatty() and sys.stdout.isatty()
+    made = start_shop(
+        data,
+        out=out,
+        mapping=mapping,
+        answers=answer or (),
+        ask=_ask if attended and not yes else None,
+        assume_consent=assume_consent,
+    )
+    for path in made.files:
+        typer.echo(_near(path))
+    typer.echo(made.outlook.text)
+    for notice in made.notices:
+        typer.echo(notice)
+    if browser and attended:
+        typer.launch(str(made.page.resolve()))
+
+
+def _ask(question: str, offered: str) -> str:
+    """Ask one question at the terminal."""
+    typer.echo(f"\n{question}\nEnter takes: {offered}")
+    return str(typer.prompt("Your answer", default="", show_default=False))
+
+
 @app.command(epilog=_examples("segkit index reports"))
 def index(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the runs")],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MOST_SHEET_ROWS = 1_048_575
+LONGEST_NAME = 31  # letters that the name of a sheet may have
+WIDEST = 60  # characters of a column
+_FORBIDDEN = re.compile(r"[\[\]:*?/\\]")
 # What a spreadsheet takes for the beginning of a formula, in ASCII and in full width; apostrophes
 # before it count too, so that `restore` gives back what `defuse` was given.
 _FORMULA = r"^'*\s*[=+\-@\t\r\n＝＋－＠]"
@@ -124,20 +130,29 @@ def need_xlsx() -> None:
 
 
 def as_xlsx(frame: pl.DataFrame, name: str) -> bytes:
-    """Return a frame as the bytes of a workbook, ids as text, its formulas defused.
+    """Return a frame as the bytes of a workbook of one sheet, as `as_workbook` does of several."""
+    return as_workbook({"list": frame}, name)
+
+
+def as_workbook(sheets: Mapping[str, pl.DataFrame], name: str) -> bytes:
+    """Return frames as the bytes of a workbook, ids as text, formulas defused.
+
+    The headings stay in view, and each column is as wide as its longest value.
 
     Parameters
     ----------
-    frame : polars.DataFrame
+    sheets : mapping of str to polars.DataFrame
+        Name of each sheet to its rows. Of a name, signs that no sheet may have are replaced, and
+        31 letters are kept.
     name : str
         Of the file, for errors.
 
     Raises
     ------
     ParameterError
-        If the library is not installed, or a sheet cannot hold so many rows.
+        If the library is not installed, a sheet cannot hold so many rows, or two names are alike.
     WriteError
-        If the sheet's temporary files cannot be written.
+        If the workbook's temporary files cannot be written.
     """
     need_xlsx()
     from xlsxwriter import Workbook  # type: ignore[import-untyped]
@@ -150,25 +165,40 @@ def as_xlsx(frame: pl.DataFrame, name: str) -> bytes:
         "constant_memory": True,
         "in_memory": False,
     }
-    if frame.height > MOST_SHEET_ROWS:
-        raise ParameterError(
-            f"a sheet holds {MOST_SHEET_ROWS:,} rows, the table {frame.height:,}; take csv"
-        )
-    buffer, safe = BytesIO(), defuse(frame)
+    names = [_FORBIDDEN.sub("-", title).strip("'")[:LONGEST_NAME] or "sheet" for title in sheets]
+    if len({title.casefold() for title in names}) < len(names):
+        raise ParameterError(f"sheets need different names, got {', '.join(names)}")
+    for frame in sheets.values():
+        if frame.height > MOST_SHEET_ROWS:
+            raise ParameterError(
+                f"a sheet holds {MOST_SHEET_ROWS:,} rows, the table {frame.height:,}; take csv"
+            )
+    buffer = BytesIO()
     try:
         with Workbook(buffer, options) as book:
-            sheet = book.add_worksheet("list")
-            text = book.add_format({"num_format": "@"})
-            for column, heading in enumerate(safe.columns):
-                sheet.write_string(0, column, heading)
-            for row, values in enumerate(safe.iter_rows(), start=1):
-                for column, value in enumerate(values):
-                    if isinstance(value, str):
-                        sheet.write_string(row, column, value, text)
-                    elif value is not None:
-                        sheet.write(row, column, value)
+            for title, frame in zip(names, sheets.values(), strict=True):
+                _fill(book, book.add_worksheet(title), defuse(frame))
     except FileCreateError as error:  # its temporary files: the sheet is made aside
         told = error.args[0] if error.args else error
         number, words = getattr(told, "errno", None), getattr(told, "strerror", None)
         raise WriteError(number, words or str(told), name) from error
     return buffer.getvalue()
+
+
+def _fill(book: Any, sheet: Any, frame: pl.DataFrame) -> None:
+    """Write headings and rows to a sheet, row by row."""
+    text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True})
+    day = book.add_format({"num_format": "yyyy-mm-dd"})
+    sheet.freeze_panes(1, 0)
+    for column, heading in enumerate(frame.columns):
+        lengths = frame[heading].cast(str, strict=False).str.len_chars().fill_null(0)
+        sheet.set_column(column, column, min(WIDEST, max(len(heading), *lengths) + 2))
+        sheet.write_string(0, column, heading, bold)
+    for row, values in enumerate(frame.iter_rows(), start=1):
+        for column, value in enumerate(values):
+            if isinstance(value, str):
+                sheet.write_string(row, column, value, text)
+            elif isinstance(value, date) and not isinstance(value, datetime):
+                sheet.write_datetime(row, column, value, day)
+            elif value is not None:
+                sheet.write(row, column, value)

@@ -19,6 +19,7 @@ TYPES: dict[str, str] = {
     "audience": "segkit.campaign.audience:Audience",
     "segment_contract": "segkit.campaign.audience:SegmentContract",
     "campaign_data": "segkit.campaign.prelude:Prelude",
+    "outlook": "segkit.campaign.outlook:Outlook",
     "batch_segmentation": "segkit.cluster.batches:BatchSegmentation",
     "k_choice": "segkit.cluster.choose:KChoice",
     "method_comparison": "segkit.cluster.methods:MethodComparison",

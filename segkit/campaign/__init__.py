@@ -8,8 +8,10 @@ from segkit.campaign.eligibility import CHANNELS, Eligibility, check_eligibility
 from segkit.campaign.follow_up import follow_up
 from segkit.campaign.metrics import Metric, mean, measure_metric, proportion, ratio
 from segkit.campaign.offers import Offered, OfferRules, TargetRule
+from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.pilot import Pilot, read_pilot
 from segkit.campaign.platforms import (
+    MAIL_TOOLS,
     PLATFORMS,
     hash_identifiers,
     hash_texts,
@@ -17,6 +19,7 @@ from segkit.campaign.platforms import (
     normalise_identifiers,
     read_emails,
     read_phones,
+    shape_mail_import,
 )
 from segkit.campaign.power import Power, compute_power, compute_sample_size, find_smallest_effect
 from segkit.campaign.prelude import Prelude, collect_campaign_data, read_given_campaign
@@ -31,6 +34,7 @@ from segkit.campaign.segmentations import (
 __all__ = [
     "BY_CUSTOMER",
     "CHANNELS",
+    "MAIL_TOOLS",
     "NO_OFFER",
     "PLATFORMS",
     "REASONS",
@@ -41,6 +45,7 @@ __all__ = [
     "Metric",
     "OfferRules",
     "Offered",
+    "Outlook",
     "Pilot",
     "Power",
     "Prelude",
@@ -52,6 +57,7 @@ __all__ = [
     "assign_factors",
     "assign_segmentations",
     "build_audience",
+    "build_outlook",
     "check_eligibility",
     "collect_campaign_data",
     "compare_segmentations",
@@ -76,4 +82,5 @@ __all__ = [
     "read_phones",
     "read_pilot",
     "read_segmentation_test",
+    "shape_mail_import",
 ]

@@ -2,7 +2,9 @@
 
 Sources: Google, "Format user data" (Data Manager API), "OfflineUserAddressInfo" (Google Ads API)
 and the template of its Customer Match file; Meta, "Customer Information Parameters" (Conversions
-API) and "How to format a customer list when creating a custom audience".
+API) and "How to format a customer list when creating a custom audience"; for mail tools, which take
+plain addresses, Klaviyo, "How to create and add subscribers to a new list", and Mailchimp, "Format
+guidelines for your import file".
 """
 
 from __future__ import annotations
@@ -140,6 +142,45 @@ PLATFORMS = {
         zip=_google_zip,
     ),
 }
+
+# Mail tool -> column of an audience to the header under which its import takes it.
+MAIL_TOOLS: dict[str, dict[str, str]] = {
+    "klaviyo": {"email": "Email Address", "segment": "Segment", "segment_date": "Segment Date"},
+    "mailchimp": {"email": "Email Address", "tag": "Tags"},
+}
+
+
+def shape_mail_import(audience: pl.DataFrame, tool: str, *, as_of: str) -> pl.DataFrame:
+    """Give an audience the columns that a mail tool's import takes: address, and segment or tag.
+
+    Klaviyo keeps the segment as a property of the profile, which the next import replaces.
+    Mailchimp adds a tag and removes none, so that its tag names the day too.
+
+    Parameters
+    ----------
+    audience : polars.DataFrame
+        email, segment: the customers who may be contacted.
+    tool : {"klaviyo", "mailchimp"}
+    as_of : str
+        The day of the segments (ISO date).
+
+    Raises
+    ------
+    ParameterError
+        If the tool is unknown.
+
+    Examples
+    --------
+    >>> listed = pl.DataFrame({"email": ["jo@x.org"], "segment": ["Loyal"]})
+    >>> shape_mail_import(listed, "mailchimp", as_of="2024-05-01").to_dicts()
+    [{'Email Address': 'jo@x.org', 'Tags': 'Loyal 2024-05-01'}]
+    """
+    if tool not in MAIL_TOOLS:
+        raise ParameterError(unknown("mail tool", tool, MAIL_TOOLS))
+    # A comma would part one tag into two.
+    tag = pl.concat_str(pl.col("segment").str.replace_all(",", " "), pl.lit(f" {as_of}"))
+    rows = audience.sort("email").with_columns(segment_date=pl.lit(as_of), tag=tag)
+    return rows.select(pl.col(name).alias(header) for name, header in MAIL_TOOLS[tool].items())
 
 
 def find_platform(name: str) -> Platform:

@@ -246,7 +246,7 @@ def collect_campaign_data(
     past = derive_outcomes(as_if, taken.orders, window_days=window_days, data_until=until).frame
     covariates = [c for c in ("recency_days", "frequency", "monetary", "open_rate", "region")
                   if c in customers.columns]  # fmt: skip
-    contacts, optouts = _history(taken.events)
+    contacts, optouts = contact_history(taken.events)
     return Prelude(
         customers, past, pilot, contacts, optouts, cost, margin, as_of, _first_day(taken, as_of),
         window_days, consent, tuple(covariates), tuple(notes), currency,
@@ -394,7 +394,7 @@ def build_run_audience(
         drawn, taken.customers, contract=contract, kind=cast("ListKind", kind),
         channel=cast("Channel | None", channel), columns=columns,
         platform=cast("PlatformName", platform), region=region, min_cell=min_cell,
-        optouts=_history(taken.events)[1], consent=consent,
+        optouts=contact_history(taken.events)[1], consent=consent,
         unrecorded=assumed if recorded else "refused",
     )  # fmt: skip
 
@@ -486,7 +486,10 @@ def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     )
 
 
-def _history(events: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+def contact_history(
+    events: pl.DataFrame | None,
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    """Return mails sent, and unsubscriptions with complaints; None without events."""
     if events is None:
         return None, None
     wanted = events.select("customer_id", "event_time", "event_type")

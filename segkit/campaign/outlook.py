@@ -1,0 +1,402 @@
+"""Customer segments of a shop in short: worth, customers slipping away, lists, possible tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.campaign.audience import Audience, SegmentContract, build_audience
+from segkit.campaign.eligibility import Consent, Unrecorded
+from segkit.campaign.metrics import measure_metric
+from segkit.campaign.platforms import read_emails
+from segkit.campaign.power import compute_sample_size
+from segkit.campaign.prelude import contact_history
+from segkit.campaign.segment_power import SegmentPower, compute_segment_power
+from segkit.display import counted, money, percent
+from segkit.errors import DataError, ParameterError
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.cohorts import RepeatRate
+    from segkit.intake import Intake
+
+# RFM segment -> what its customers do, and the action that it suggests.
+ACTIONS: dict[str, tuple[str, str]] = {
+    "Champions": (
+        "buy often, lately, for much",
+        "Show new products to them first, and ask for a review; no discount is needed.",
+    ),
+    "Loyal": ("buy often", "Recommend what goes with their last order."),
+    "Potential loyalists": (
+        "bought lately, several orders so far",
+        "Give a reason for the next order: a set, a refill, a membership.",
+    ),
+    "New": ("bought very lately, few orders so far", "Welcome them, and suggest the next order."),
+    "Promising": ("bought lately, few orders so far", "Remind them with your bestsellers."),
+    "Need attention": (
+        "bought several times, but not lately",
+        "Write with a choice that fits their last order, before they drift away.",
+    ),
+    "About to sleep": (
+        "few orders, the last a while ago",
+        "Send one offer with an end date for the next order.",
+    ),
+    "Can't lose": (
+        "bought often and for much, but not lately",
+        "Win them back in person: a call, or a note that is not a mailing.",
+    ),
+    "At risk": (
+        "bought often, but not lately",
+        "Ask what was missing, and make the strongest offer that you can afford.",
+    ),
+    "Hibernating": ("bought little, long ago", "Write at most once a season."),
+    "Lost": ("bought little, the longest ago", "Leave out of mailings: they cost reputation."),
+}
+SLIPPING = ("Can't lose", "At risk", "Need attention", "About to sleep")
+# In this order they are written to first: most is at stake, or the answer is likeliest.
+URGENT = ("Can't lose", "At risk", "New", "Need attention", "Champions", "About to sleep")
+HALVES = {"control": 0.5, "campaign": 0.5}
+LIFTS = (0.1, 0.2, 0.3)
+MONTH = 30  # days
+MOST_MONTHS = 12
+LEAST_PAST = 50  # customers from whom a rate of orders is measured
+LISTED = "yes"
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook(Result):
+    """Segments of a shop's customers, whom to contact, and which tests they allow.
+
+    Attributes
+    ----------
+    segments : polars.DataFrame
+        One row per RFM segment with customers: segment, description, action, slipping (Boolean),
+        customers, customer_share, revenue, revenue_share, orders_per_customer, recency_days
+        (median), listed (customers who may be contacted and have an address),
+        smallest_lift_rate (that a test of half against half detects; null where none is).
+    customers : polars.DataFrame
+        One row per customer: customer_id, email, segment, last_order, orders, revenue, contact
+        ("yes", or why not), action.
+    months : polars.DataFrame
+        One row per lift: lift_rate, months (of the shortest test that detects it; null where
+        none of ``months_tried`` does), customers_needed (in that test, or in the longest one).
+    months_tried : int
+        Months of the longest test that the past can describe; 0 where it is too short.
+    power : SegmentPower or None
+        Power of a test of one month in each segment; None where the past is too short.
+    repeat : RepeatRate
+        Share of customers who buy again.
+    audience : Audience
+        The customers who may be contacted, with the others counted by reason.
+    first_day, as_of : datetime.date
+        The day of the first order, and the last day used.
+    currency : str or None
+        Of revenue.
+    """
+
+    segments: pl.DataFrame
+    customers: pl.DataFrame
+    months: pl.DataFrame
+    months_tried: int
+    power: SegmentPower | None
+    repeat: RepeatRate
+    audience: Audience
+    first_day: date
+    as_of: date
+    currency: str | None = None
+
+    @property
+    def slipping(self) -> pl.DataFrame:
+        """The segments whose customers are slipping away."""
+        return self.segments.filter("slipping")
+
+    @property
+    def urgent(self) -> pl.DataFrame:
+        """The segments to write to first; those without a customer on the list are left out.
+
+        Where nobody is on the list, they are given nonetheless.
+        """
+        order = {name: place for place, name in enumerate(URGENT)}
+        place = pl.col("segment").replace_strict(order, default=None, return_dtype=pl.Int64)
+        urgent = self.segments.filter(place.is_not_null()).sort(place)
+        listed = urgent.filter(pl.col("listed") > 0)
+        return listed if self.audience.frame.height else urgent
+
+    @property
+    def unrecorded(self) -> int:
+        """Customers left out because their consent is not recorded."""
+        counts = self.audience.counts.filter(pl.col("reason") == "consent_not_recorded")
+        return int(counts["customers"].sum())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per segment."""
+        return self.segments
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        customers, revenue = self.customers.height, float(self.customers["revenue"].sum())
+        slipping = self.slipping
+        at_stake = float(slipping["revenue"].sum())
+        share = f", {percent(at_stake / revenue, places=0)} of revenue" if revenue > 0 else ""
+        return (
+            f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
+            f"{self.as_of}. {counted(int(slipping['customers'].sum()), 'customer')} who spent "
+            f"{money(at_stake, self.currency)}{share}, are slipping away. "
+            f"{counted(self.audience.frame.height, 'customer')} may be written to. "
+            f"{self.affordable}"
+        )
+
+    @property
+    def affordable(self) -> str:
+        """The tests that the number of customers allows, in words."""
+        if self.power is None:
+            return "The orders do not reach back far enough to plan a test."
+        smallest = self.power.table["smallest_lift_rate"][0]
+        first = "No test of one month would show any lift"
+        if smallest is not None:
+            first = (
+                "A test of one month, half of the list against the other half, shows a lift of "
+                f"orders of {percent(smallest, places=0)} or more (80% power)"
+            )
+        parts = [
+            f"{percent(row['lift_rate'], places=0)} in {counted(row['months'], 'month')}"
+            for row in self.months.drop_nulls("months").iter_rows(named=True)
+        ]
+        rest = f"; a smaller lift takes longer: {', '.join(parts)}" if parts else ""
+        return f"{first}{rest}."
+
+
+def build_outlook(
+    taken: Intake, *, as_of: date | None = None, unrecorded: Unrecorded = "refused"
+) -> Outlook:
+    """Describe a shop's customers in segments, and what can be done with each.
+
+    Segments are those of `segkit.rfm.score_rfm`. A test's power rests on how many customers of the
+    past ordered within as many days as the test lasts, half of the list being held back.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean tables: orders, and customers with addresses and consent where there are any. Without
+        an address there, an id that is an e-mail address is taken.
+    as_of : datetime.date, optional
+        The last day used; by default that of the last order.
+    unrecorded : {"refused", "granted"}
+        What is assumed where consent to marketing is not recorded.
+
+    Returns
+    -------
+    Outlook
+
+    Raises
+    ------
+    DataError
+        If there are no orders.
+
+    Examples
+    --------
+    >>> from segkit.intake import clean_data
+    >>> rows = [(f"c{k}@shop.example", f"2024-{m:02}-{1 + k % 28:02}", 10.0 + k)
+    ...         for k in range(60) for m in range(1, 13, 1 + k % 5)]
+    >>> lines = pl.DataFrame(rows, schema=["customer_id", "order_date", "amount"], orient="row")
+    >>> outlook = build_outlook(clean_data(lines))
+    >>> outlook.segments["customers"].sum(), outlook.audience.frame.height, outlook.unrecorded
+    (60, 0, 60)
+    """
+    from segkit.cohorts import estimate_repeat_rate
+    from segkit.rfm import score_rfm
+
+    orders = taken.orders
+    if orders is None:
+        raise DataError(f"an outlook needs orders; the source has {', '.join(taken.tables)}")
+    currency = taken.ledger.currency
+    rfm = score_rfm(orders, as_of=as_of, currency=currency)
+    assert rfm.as_of is not None  # noqa: S101 - given with order lines
+    day = rfm.as_of
+    scored = rfm.frame.drop_nulls("segment")
+    contacts = _contacts(taken, scored)
+    audience = _audience(taken, scored, contacts, day, unrecorded)
+    customers = _customers(scored, contacts, audience, day)
+    sizes = dict(customers.filter(_listed()).group_by("segment").len().iter_rows())
+    if not sizes:  # what a test could show if all customers may be contacted
+        sizes = dict(customers.group_by("segment").len().iter_rows())
+    power = _segment_power(orders, day, sizes)
+    months, tried = _months(orders, day, sum(sizes.values()))
+    return Outlook(
+        _segments(customers, scored, rfm.rules.names, power), customers, months, tried, power,
+        estimate_repeat_rate(orders, as_of=day), audience, _first_day(orders), day, currency,
+    )  # fmt: skip
+
+
+def _first_day(orders: pl.DataFrame) -> date:
+    first: date = orders.select(pl.col("order_day").min().cast(pl.Date)).item()
+    return first
+
+
+def _listed() -> pl.Expr:
+    return pl.col("contact") == LISTED
+
+
+def _contacts(taken: Intake, scored: pl.DataFrame) -> pl.DataFrame:
+    """Return each buyer's address and consent, as far as they are recorded."""
+    records = taken.customers
+    everybody = scored.select("customer_id")
+    if records is not None:
+        wanted = ("customer_id", "email", "marketing_consent", "email_consent")
+        have = records.select(name for name in wanted if name in records.columns)
+        everybody = everybody.join(have, on="customer_id", how="left", maintain_order="left")
+    own = read_emails(everybody["customer_id"])
+    if "email" in everybody.columns:
+        own = read_emails(everybody["email"]).fill_null(own)
+    return everybody.with_columns(own.alias("email"))
+
+
+def _audience(
+    taken: Intake, scored: pl.DataFrame, contacts: pl.DataFrame, day: date, unrecorded: Unrecorded
+) -> Audience:
+    definitions = {name: text for name, (text, _) in ACTIONS.items()}
+    contract = SegmentContract("start", day.isoformat(), "", "", "rfm", definitions)
+    assigned = scored.select("customer_id", "segment", offer="segment")
+    return build_audience(
+        assigned, contacts, contract=contract, columns=("email",), unrecorded=unrecorded,
+        consent="marketing_consent" if "marketing_consent" in contacts.columns else None,
+        optouts=contact_history(taken.events)[1], min_cell=1,
+    )  # fmt: skip
+
+
+def _customers(
+    scored: pl.DataFrame, contacts: pl.DataFrame, audience: Audience, day: date
+) -> pl.DataFrame:
+    """Return one row per customer, the best first within each segment."""
+    purpose = "marketing_consent" if "marketing_consent" in contacts.columns else None
+    agreed = Consent.of(contacts.columns, consent=purpose, channel="email", unrecorded="refused")
+    listed = pl.col("customer_id").is_in(audience.frame["customer_id"].implode())
+    contact = (
+        pl.when(listed)
+        .then(pl.lit(LISTED))
+        .when(pl.col("email").is_null())
+        .then(pl.lit("no address"))
+        .when(agreed.silent())
+        .then(pl.lit("consent not recorded"))
+        .otherwise(pl.lit("no"))
+    )
+    actions = {name: action for name, (_, action) in ACTIONS.items()}
+    return (
+        scored.join(contacts, on="customer_id", how="left")
+        .select(
+            "customer_id",
+            "email",
+            "segment",
+            last_order=pl.lit(day) - pl.duration(days=pl.col("recency_days")),
+            orders="frequency",
+            revenue="monetary",
+            contact=contact,
+            action=pl.col("segment").replace_strict(actions),
+        )
+        .sort("revenue", "customer_id", descending=[True, False])
+    )
+
+
+def _segments(
+    customers: pl.DataFrame, scored: pl.DataFrame, names: tuple[str, ...],
+    power: SegmentPower | None,
+) -> pl.DataFrame:  # fmt: skip
+    """Return one row per segment with customers, in the table's order."""
+    revenue = float(customers["revenue"].sum())
+    recency = scored.group_by("segment").agg(pl.col("recency_days").median())
+    found = power.table.select("segment", "smallest_lift_rate") if power is not None else None
+    empty = {"segment": pl.String(), "smallest_lift_rate": pl.Float64()}
+    place = {name: at for at, name in enumerate(names)}
+    return (
+        customers.group_by("segment")
+        .agg(
+            pl.len().alias("customers"),
+            pl.col("revenue").sum(),
+            pl.col("orders").mean().alias("orders_per_customer"),
+            _listed().sum().alias("listed"),
+        )
+        .join(recency, on="segment")
+        .join(pl.DataFrame(schema=empty) if found is None else found, on="segment", how="left")
+        .sort(pl.col("segment").replace_strict(place))
+        .select(
+            "segment",
+            pl.col("segment").replace_strict({k: v[0] for k, v in ACTIONS.items()})
+            .alias("description"),
+            pl.col("segment").replace_strict({k: v[1] for k, v in ACTIONS.items()})
+            .alias("action"),
+            pl.col("segment").is_in(SLIPPING).alias("slipping"),
+            "customers",
+            (pl.col("customers") / customers.height).alias("customer_share"),
+            "revenue",
+            (pl.col("revenue") / revenue if revenue > 0 else pl.lit(None, pl.Float64))
+            .alias("revenue_share"),
+            "orders_per_customer",
+            "recency_days",
+            "listed",
+            "smallest_lift_rate",
+        )
+    )  # fmt: skip
+
+
+def _past(orders: pl.DataFrame, day: date, window_days: int) -> pl.DataFrame | None:
+    """Return who had bought before the last days of the data, and who ordered within them.
+
+    None where the data do not begin as long before, or too few customers had bought by then.
+    """
+    from segkit.lift import derive_outcomes
+    from segkit.rfm import score_rfm
+
+    start = day - timedelta(days=window_days)
+    before = orders.filter(pl.col("order_day") <= (start - _EPOCH).days)
+    if (start - _first_day(orders)).days < window_days or not before.height:
+        return None
+    scored = score_rfm(before, as_of=start).frame.drop_nulls("segment")
+    if scored.height < LEAST_PAST:
+        return None
+    moment = datetime.combine(start + timedelta(days=1), time.min, tzinfo=UTC)
+    assigned = scored.select("customer_id", "segment", arm=pl.lit("past"), assigned_at=moment)
+    end = moment + timedelta(days=window_days)
+    return derive_outcomes(assigned, orders, window_days=window_days, data_until=end).frame
+
+
+def _segment_power(orders: pl.DataFrame, day: date, sizes: dict[str, int]) -> SegmentPower | None:
+    past = _past(orders, day, MONTH)
+    if past is None or past["converted"].n_unique() < 2:
+        return None
+    return compute_segment_power(
+        past, "converted", shares=HALVES, relative_effect=LIFTS[1], customers=sizes,
+        label="the share of customers who order within a month",
+    )  # fmt: skip
+
+
+def _months(orders: pl.DataFrame, day: date, customers: int) -> tuple[pl.DataFrame, int]:
+    """Find the shortest test that detects each lift: a longer one sees more customers order."""
+    found: dict[float, int] = {}
+    needed: dict[float, int | None] = dict.fromkeys(LIFTS)
+    tried = 0
+    for months in range(1, MOST_MONTHS + 1):
+        past = _past(orders, day, MONTH * months)
+        if past is None or len(found) == len(LIFTS):
+            break
+        tried = months
+        if past["converted"].n_unique() < 2:
+            continue
+        metric = measure_metric(past, "converted")
+        for lift in LIFTS:
+            if lift in found:
+                continue
+            try:
+                total = compute_sample_size(metric, relative_effect=lift, shares=HALVES).total
+            except ParameterError:  # beyond 100%
+                continue
+            needed[lift] = total
+            if total <= customers:
+                found[lift] = months
+    rows = [(lift, found.get(lift), needed[lift]) for lift in LIFTS]
+    schema = {"lift_rate": pl.Float64, "months": pl.Int64, "customers_needed": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row"), tried

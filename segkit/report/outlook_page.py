@@ -1,0 +1,215 @@
+"""Page of a shop's customer segments: worth, customers slipping away, lists, possible tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from segkit.display import counted, money, number, percent
+from segkit.report.page import hide_addresses, part, style
+
+if TYPE_CHECKING:
+    from segkit.campaign.outlook import Outlook
+
+CARDS = 3
+MOST_LIFT = 1.0  # a test that shows nothing below a doubling is of no use
+
+
+def write_outlook_page(
+    outlook: Outlook,
+    *,
+    source: str,
+    files: Mapping[str, str],
+    notices: Sequence[str] = (),
+    basis: Sequence[str] = (),
+) -> str:
+    """Return the page as HTML, complete in itself.
+
+    Parameters
+    ----------
+    outlook : Outlook
+    source : str
+        Name of the data.
+    files : mapping of str to str
+        Files that lie beside the page, and what they hold.
+    notices : sequence of str
+        What must be seen first.
+    basis : sequence of str
+        What was read, and what was assumed.
+    """
+    return hide_addresses(
+        part(
+            "start.html.j2",
+            css=style("style.css", "start.css"),
+            source=source,
+            first_day=outlook.first_day.isoformat(),
+            as_of=outlook.as_of.isoformat(),
+            lead=_lead(outlook),
+            figures=_figures(outlook),
+            cards=_cards(outlook),
+            rows=_rows(outlook),
+            contact="May be written to",
+            slipping=_slipping(outlook),
+            tests=_tests(outlook),
+            months=_months(outlook),
+            files=[{"name": name, "about": about} for name, about in files.items()],
+            notices=notices,
+            basis=basis,
+        )
+    )
+
+
+def _lead(outlook: Outlook) -> str:
+    best = outlook.segments.sort("revenue", descending=True).row(0, named=True)
+    slipping = outlook.slipping
+    revenue = float(outlook.customers["revenue"].sum())
+    first = (
+        f"{best['segment']} are {percent(best['customer_share'], places=0)} of your customers and "
+        f"bring {percent(best['revenue_share'], places=0)} of revenue."
+    )
+    if not slipping.height:
+        return f"{first} Nobody is slipping away."
+    at_stake = float(slipping["revenue"].sum())
+    share = f" ({percent(at_stake / revenue, places=0)} of revenue)" if revenue > 0 else ""
+    customers = int(slipping["customers"].sum())
+    return (
+        f"{first} {counted(customers, 'customer')} who spent {money(at_stake, outlook.currency)}"
+        f"{share} {'is' if customers == 1 else 'are'} slipping away."
+    )
+
+
+def _figures(outlook: Outlook) -> list[dict[str, str]]:
+    people = outlook.customers
+    listed = outlook.audience.frame.height
+    unknown = outlook.unrecorded
+    contact = number(listed) if listed or not unknown else "not known"
+    slipping = number(int(outlook.slipping["customers"].sum()))
+    revenue = money(float(people["revenue"].sum()), outlook.currency)
+    return [
+        {"name": "customers who bought", "value": number(people.height), "tone": ""},
+        {"name": "revenue, net of returns", "value": revenue, "tone": ""},
+        {"name": "customers slipping away", "value": slipping, "tone": "attention"},
+        {"name": "customers you may write to", "value": contact, "tone": ""},
+    ]
+
+
+def _contact(row: Mapping[str, Any], outlook: Outlook) -> str:
+    """Write how many of a segment may be written to, or why that is not known."""
+    if outlook.audience.frame.height:
+        return number(row["listed"])
+    return "not known" if outlook.unrecorded else "no address"
+
+
+def _cards(outlook: Outlook) -> list[dict[str, str]]:
+    cards = []
+    for row in outlook.urgent.head(CARDS).iter_rows(named=True):
+        size = counted(row["customers"], "customer")
+        if outlook.audience.frame.height:
+            size = f"{number(row['listed'])} of {size} may be written to"
+        cards.append(
+            {
+                "segment": row["segment"],
+                "size": size,
+                "action": row["action"],
+                "who": f"{row['description'][0].upper()}{row['description'][1:]}: "
+                f"{money(round(row['revenue']), outlook.currency)} so far, last order "
+                f"{number(round(row['recency_days']))} days ago (median).",
+            }
+        )
+    return cards
+
+
+def _rows(outlook: Outlook) -> list[dict[str, Any]]:
+    most = max(outlook.segments["revenue_share"].fill_null(0.0))
+    rows = []
+    for row in outlook.segments.iter_rows(named=True):
+        share = row["revenue_share"]
+        width = 100 * max(0.0, share) / most if share is not None and most > 0 else 0.0
+        rows.append(
+            {
+                "segment": row["segment"],
+                "description": row["description"],
+                "slipping": row["slipping"],
+                "customers": number(row["customers"]),
+                "customer_share": percent(row["customer_share"], places=0),
+                "revenue": money(round(row["revenue"])),
+                "revenue_share": percent(share, places=0),
+                "width": round(width, 1),
+                "orders": f"{row['orders_per_customer']:.1f}",
+                "recency": number(round(row["recency_days"])),
+                "contact": _contact(row, outlook),
+            }
+        )
+    return rows
+
+
+def _slipping(outlook: Outlook) -> list[str]:
+    """Write who is slipping away, the largest loss first, and how many new customers return."""
+    texts = [
+        f"{row['segment']}: {counted(row['customers'], 'customer')}, "
+        f"{money(round(row['revenue']), outlook.currency)} "
+        f"({percent(row['revenue_share'], places=0)} of revenue), last order "
+        f"{number(round(row['recency_days']))} days ago."
+        for row in outlook.slipping.sort("revenue", descending=True).iter_rows(named=True)
+    ]
+    if not texts:
+        texts.append("Nobody: no customer who ordered several times is late.")
+    first = outlook.repeat.by_order.row(0, named=True)
+    if first["repeat_rate"] is not None:
+        texts.append(
+            f"{percent(first['repeat_rate'], places=0)} of new customers order again within a "
+            f"year (95% interval {percent(first['repeat_rate_low'], places=0)} to "
+            f"{percent(first['repeat_rate_high'], places=0)})."
+        )
+    return texts
+
+
+def _tests(outlook: Outlook) -> list[str]:
+    """Write which lift a test of one month shows, and in which segments alone."""
+    if outlook.power is None:
+        text = (
+            "The orders do not reach back far enough: a test is planned from two months or more, "
+        )
+        return [f"{text}with 50 customers in the first."]
+    whole = outlook.power.table.row(0, named=True)
+    smallest = whole["smallest_lift_rate"]
+    size = counted(whole["customers"], "customer")
+    base = f"{percent(whole['base_rate'])} of customers order within a month"
+    if smallest is None or smallest > MOST_LIFT:
+        first = (
+            f"Do not test mails for a month: {base}, and with {size} even a doubling would often "
+            "go unseen. Write to all, and test over a longer time."
+        )
+    else:
+        first = (
+            f"Hold back a random half of the list for a month. {base[0].upper()}{base[1:]}; with "
+            f"{size} the smallest lift of orders that such a test shows is "
+            f"{percent(smallest, places=0)} (80% power, 5% level)."
+        )
+    alone = outlook.segments.filter(pl.col("smallest_lift_rate") <= MOST_LIFT)
+    names = ", ".join(
+        f"{row['segment']} ({percent(row['smallest_lift_rate'], places=0)})"
+        for row in alone.iter_rows(named=True)
+    )
+    second = f"Large enough to be tested alone: {names}." if names else ""
+    return [first, *([second] if second else ["No segment is large enough to be tested alone."])]
+
+
+def _months(outlook: Outlook) -> list[dict[str, str]]:
+    rows = []
+    for row in outlook.months.iter_rows(named=True):
+        if outlook.months_tried == 0:
+            break
+        if row["months"] is not None:
+            test = counted(row["months"], "month")
+        elif row["customers_needed"] is None:
+            test = f"none of up to {counted(outlook.months_tried, 'month')}"
+        else:
+            test = (
+                f"none: over {counted(outlook.months_tried, 'month')} it needs "
+                f"{counted(row['customers_needed'], 'customer')}"
+            )
+        rows.append({"lift": percent(row["lift_rate"], places=0), "test": test})
+    return rows

@@ -1,0 +1,326 @@
+"""First look at a shop's customers: questions, one page, one workbook, import files."""
+
+from __future__ import annotations
+
+import errno
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit.campaign.outlook import Outlook, build_outlook
+from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
+from segkit.display import counted
+from segkit.errors import DataError, ParameterError, SourceError, WriteError
+from segkit.intake import Mapping
+from segkit.report.outlook_page import write_outlook_page
+from segkit.spreadsheets import as_workbook
+from segkit.writing import private_folder, write_frame, write_whole
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from segkit.intake import Audit, Intake
+    from segkit.intake.questions import Finding
+
+PAGE, WORKBOOK, MAPPING = "customers.html", "segments.xlsx", "mapping.toml"
+MOST_QUESTIONS = 3
+DEMO_CUSTOMERS = 800
+HEADINGS = {
+    "customer_id": "Customer",
+    "email": "E-mail",
+    "segment": "Segment",
+    "last_order": "Last order",
+    "orders": "Orders",
+    "revenue": "Revenue",
+    "contact": "May be written to",
+    "action": "Suggested action",
+}
+# What an answer of the audit consists of: [table] option = value.
+_ANSWER = re.compile(
+    r'(\[[\w.]+\]\s*)?([\w.]+|"[^"]*")\s*=\s*("[^"]*"|\[[^\]]*\]|[^\s,;()]+)', re.ASCII
+)
+
+# Asks a question: its text and the answer offered; returns what was typed, empty for the offer.
+Ask = Callable[[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The files of a first look, and what they show.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    page : pathlib.Path
+    files : tuple of pathlib.Path
+        All files written, the page first.
+    outlook : Outlook
+    notices : tuple of str
+        What must be seen first, such as lists that were not written.
+    """
+
+    folder: Path
+    page: Path
+    files: tuple[Path, ...]
+    outlook: Outlook
+    notices: tuple[str, ...] = field(default=())
+
+
+def start(
+    data: Path | None,
+    *,
+    out: Path | None = None,
+    mapping: Path | None = None,
+    answers: Sequence[str] = (),
+    ask: Ask | None = None,
+    assume_consent: bool = False,
+) -> Start:
+    """Read a shop's orders, and write page, workbook and import files to one folder.
+
+    Parameters
+    ----------
+    data : pathlib.Path or None
+        A file of orders, or a folder of tables; None shows a simulated retailer.
+    out : pathlib.Path, optional
+        The folder; by default named after the data, in the working folder.
+    mapping : pathlib.Path, optional
+        A mapping of an earlier look, or one's own.
+    answers : sequence of str
+        Answers to questions, such as ``orders.day_first=true``.
+    ask : callable, optional
+        Asks at most `MOST_QUESTIONS` questions; without it an open question is an error.
+    assume_consent : bool
+        Write customers on the lists whose consent is not recorded, where it is not refused.
+
+    Raises
+    ------
+    DataError
+        If a question is open, with the option that answers it.
+    SourceError, MappingError, ParameterError, WriteError
+        If a file is missing, cannot be read or written, or an answer fits no option.
+    """
+    from segkit.intake import clean_data
+    from segkit.pipeline import link_source
+
+    source: Any
+    if data is None:
+        from segkit.datasets import load_source
+
+        name, source = "simulated retailer", load_source("simulated", n_customers=DEMO_CUSTOMERS)
+    else:
+        for path in (data, mapping):
+            if path is not None and not path.exists():
+                raise SourceError(f"there is no file {path}")
+        name = data.name or data.resolve().name
+        source = settle(data, Mapping.load(mapping) if mapping else Mapping(), answers, ask)
+    taken = clean_data(source, identities=link_source(source))
+    outlook = build_outlook(taken, unrecorded="granted" if assume_consent else "refused")
+    stem = name if data is None or data.is_dir() else Path(name).stem
+    folder = out or Path(re.sub(r"[^\w.-]+", "-", stem) + "-customers")
+    return _write(folder, name, taken, outlook, assume_consent=assume_consent)
+
+
+# Questions ------------------------------------------------------------------------------
+
+
+def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) -> Audit:
+    """Audit the data until no question is open, asking at most `MOST_QUESTIONS`.
+
+    Raises
+    ------
+    DataError
+        If a question stays open.
+    """
+    from segkit.intake import audit_data
+
+    mapping = given
+    for text in answers:
+        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
+    asked = 0
+    while True:
+        audit = audit_data(data, mapping)
+        questions = [one for one in audit.findings if one.severity == "block"]
+        if not questions:
+            return audit
+        if ask is None or asked == MOST_QUESTIONS:
+            raise DataError(_stop(questions, asked))
+        asked += 1
+        mapping = Mapping.from_dict(_reply(questions[0], ask)).over(mapping)
+
+
+def _reply(question: Finding, ask: Ask) -> dict[str, Any]:
+    """Ask one question, and return the answer as a mapping."""
+    offered = offered_answers(question)
+    example = f" For example: {question.example}." if question.example else ""
+    text = f"{question.finding}{example}"
+    first = offered[0] if offered else ""
+    typed = ask(text, first or question.answer).strip()
+    if not typed and first:
+        typed = first
+    if "=" not in typed and first:  # the value alone
+        typed = f"{first.partition('=')[0]}={typed}"
+    return read_answer(typed)
+
+
+def offered_answers(question: Finding) -> list[str]:
+    """Return the answers that a question offers, as ``orders.day_first=true``."""
+    found = []
+    for match in _ANSWER.finditer(question.answer):
+        table, key, value = (part or "" for part in match.groups())
+        if value.strip('"') not in ("...", ""):
+            where = table.strip().strip("[]")
+            found.append(f"{where}.{key}={value}" if where else f"{key}={value}")
+    return found
+
+
+def read_answer(text: str) -> dict[str, Any]:
+    """Read an answer: ``orders.columns.amount=Total``, or the line of a mapping file.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_answer("orders.day_first=true"), read_answer('[orders.columns] amount = "Net total"')
+    ({'orders': {'day_first': True}}, {'orders': {'columns': {'amount': 'Net total'}}})
+    >>> read_answer("orders.columns.amount=Net total")
+    {'orders': {'columns': {'amount': 'Net total'}}}
+    """
+    match = re.fullmatch(r"\s*(?:\[([^\]]+)\])?\s*([^=]+?)\s*=\s*(.*?)\s*", text, re.DOTALL)
+    if match is None:
+        raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
+    table, key, value = match.groups()
+    path = f"{table}.{key}" if table else key
+    for written in (value, _quoted(value)):
+        try:
+            return tomllib.loads(f"{path} = {written}")
+        except tomllib.TOMLDecodeError:
+            continue
+    raise ParameterError(f"expected an answer such as orders.day_first=true, got {text!r}")
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _stop(questions: Sequence[Finding], asked: int) -> str:
+    """Say which questions are open, and how each is answered on the command line."""
+    lines = [f"{counted(len(questions), 'question')} must be answered first:"]
+    if asked:
+        lines = [f"after {counted(asked, 'answer')} there are open questions still:"]
+    for question in questions:
+        options = " or ".join(f'--answer "{_shell(one)}"' for one in offered_answers(question))
+        lines.append(f"- {question.finding}\n  pass {options or question.answer}")
+    return "\n".join(lines)
+
+
+def _shell(answer: str) -> str:
+    """Write an answer without the quotes that a command line would take away."""
+    key, _, value = answer.partition("=")
+    bare = value[1:-1] if value[:1] == value[-1:] == '"' else value
+    return f"{key}={bare}"
+
+
+# Files ----------------------------------------------------------------------------------
+
+
+def _write(
+    folder: Path, name: str, taken: Intake, outlook: Outlook, *, assume_consent: bool
+) -> Start:
+    private_folder(folder)
+    listed = outlook.audience.frame.height
+    files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
+    notices = list(_notices(outlook, assume_consent=assume_consent))
+    for tool in MAIL_TOOLS:
+        path = folder / f"{tool}.csv"
+        if listed:
+            rows = shape_mail_import(outlook.audience.frame, tool, as_of=outlook.as_of.isoformat())
+            write_frame(rows, path, private=True)
+            files[path.name] = (
+                f"import file for {tool.capitalize()}: {counted(listed, 'customer')} with their "
+                "segment"
+            )
+        else:
+            path.unlink(missing_ok=True)  # of an earlier look, when consent was assumed
+    try:
+        write_whole(folder / WORKBOOK, as_workbook(_sheets(outlook), WORKBOOK), private=True)
+    except WriteError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise WriteError(
+                error.errno, "cannot be written; close it in the spreadsheet program", WORKBOOK
+            ) from error
+        raise
+    taken.mapping.save(folder / MAPPING)
+    files[MAPPING] = "how your file was read; pass it with --mapping next time"
+    page = write_whole(
+        folder / PAGE,
+        write_outlook_page(
+            outlook, source=name, files=files, notices=notices,
+            basis=_basis(taken, outlook),
+        ),
+    )  # fmt: skip
+    paths = (page, *(folder / file for file in files))
+    return Start(folder, page, paths, outlook, tuple(notices))
+
+
+def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
+    """Return a summary, and the customers of each segment."""
+    shares = ("customer_share", "revenue_share", "orders_per_customer")
+    summary = outlook.segments.select(
+        "segment", "customers", "customer_share", "revenue", "revenue_share",
+        "orders_per_customer", "recency_days", "listed", "description", "action",
+    ).with_columns(
+        *(outlook.segments[share].round(4) for share in shares),
+        outlook.segments["revenue"].round(2),
+    )  # fmt: skip
+    sheets = {"Summary": summary.rename(lambda column: column.replace("_", " ").capitalize())}
+    people = outlook.customers.with_columns(outlook.customers["revenue"].round(2))
+    if not people["email"].count():
+        people = people.drop("email")
+    headings = {column: HEADINGS[column] for column in people.columns}
+    for segment in outlook.segments["segment"]:
+        part = people.filter(people["segment"] == segment)
+        sheets[segment] = part.rename(headings)
+    return sheets
+
+
+def _notices(outlook: Outlook, *, assume_consent: bool) -> list[str]:
+    """Say which import files were not written, and on which assumption the others rest."""
+    listed, unknown = outlook.audience.frame.height, outlook.unrecorded
+    text = ""
+    if not outlook.customers["email"].count():
+        text = (
+            "The data hold no e-mail addresses, so no import files were written; the workbook "
+            "lists customers by their id."
+        )
+    elif assume_consent:
+        text = (
+            "Customers whose consent to marketing is not recorded are on the lists, as you asked: "
+            f"{outlook.audience.consent.partition('; ')[0]}."
+        )
+    elif unknown and not listed:
+        text = (
+            f"The data do not say who agreed to marketing ({counted(unknown, 'customer')}), so no "
+            "import files were written. If your mail tool keeps consent itself, as Klaviyo and "
+            "Mailchimp do, run again with --assume-consent: only customers who refused are then "
+            "left out."
+        )
+    return [text] if text else []
+
+
+def _basis(taken: Intake, outlook: Outlook) -> list[str]:
+    """Say what was read and rejected, and what the segments rest on."""
+    rests = (
+        "Segments score recency, number of orders and spend of each customer against your other "
+        f"customers (RFM, fifths), as of {outlook.as_of}, the last day with an order: they rank "
+        f"{counted(outlook.customers.height, 'customer')} and do not predict. How often a segment "
+        "answers a mail only a test can tell."
+    )
+    lists = outlook.audience.text.partition(" Consent to marketing by")[0]
+    return [taken.ledger.text, lists, rests]
