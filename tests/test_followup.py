@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import segkit
-from segkit.campaign.follow_up import find_holdout, follow_up
+from segkit.campaign.followup import find_holdout, follow_up
 from segkit.errors import DataError
 from segkit.runner.catalog import Catalog, notebook_folder
 

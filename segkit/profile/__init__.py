@@ -1,30 +1,10 @@
-"""Profiles of segments: description, marker variables, personas and usability."""
+"""Profiles of segments: description, marker variables, personas and usability.
 
-from segkit.profile.cards import (
-    FirstStep,
-    OfferRule,
-    Persona,
-    Personas,
-    suggest_first_step,
-    write_personas,
-)
-from segkit.profile.profile import choose_kpi, profile_segments
-from segkit.profile.segment_profile import Profile
-from segkit.profile.usability import Thresholds, Usability, assess_usability
-from segkit.profile.variables import MarkerRule
+Submodules are imported on first use; the names stand in ``__init__.pyi``.
+"""
 
-__all__ = [
-    "FirstStep",
-    "MarkerRule",
-    "OfferRule",
-    "Persona",
-    "Personas",
-    "Profile",
-    "Thresholds",
-    "Usability",
-    "assess_usability",
-    "choose_kpi",
-    "profile_segments",
-    "suggest_first_step",
-    "write_personas",
-]
+from __future__ import annotations
+
+from segkit.lazy import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

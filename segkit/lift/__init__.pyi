@@ -1,0 +1,33 @@
+from segkit.lift.balance import Balance as Balance
+from segkit.lift.balance import SampleRatio as SampleRatio
+from segkit.lift.balance import check_balance as check_balance
+from segkit.lift.balance import check_sample_ratio as check_sample_ratio
+from segkit.lift.describing import Change as Change
+from segkit.lift.describing import describe_change as describe_change
+from segkit.lift.effects import KPIS as KPIS
+from segkit.lift.effects import Kpi as Kpi
+from segkit.lift.effects import list_kpis as list_kpis
+from segkit.lift.factorial import Factorial as Factorial
+from segkit.lift.factorial import estimate_factorial_effects as estimate_factorial_effects
+from segkit.lift.measure import measure_lift as measure_lift
+from segkit.lift.money import Money as Money
+from segkit.lift.money import measure_profit as measure_profit
+from segkit.lift.outcomes import Outcomes as Outcomes
+from segkit.lift.outcomes import derive_outcomes as derive_outcomes
+from segkit.lift.outcomes import read_outcomes as read_outcomes
+from segkit.lift.peeking import DailyLift as DailyLift
+from segkit.lift.peeking import measure_daily_lift as measure_daily_lift
+from segkit.lift.policy import SegmentPolicy as SegmentPolicy
+from segkit.lift.policy import value_segment_policy as value_segment_policy
+from segkit.lift.sums import attach_segments as attach_segments
+from segkit.lift.uplift import LEARNERS as LEARNERS
+from segkit.lift.uplift import Uplift as Uplift
+from segkit.lift.uplift import fit_uplift as fit_uplift
+from segkit.lift.uplift_curves import CONVENTIONS as CONVENTIONS
+from segkit.lift.uplift_curves import UpliftCurve as UpliftCurve
+from segkit.lift.uplift_curves import coefficient as coefficient
+from segkit.lift.uplift_curves import compute_uplift_curve as compute_uplift_curve
+from segkit.lift.uplift_curves import estimate_uplift_at as estimate_uplift_at
+from segkit.lift.verdicts import Lift as Lift
+
+__all__: list[str]

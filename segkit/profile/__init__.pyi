@@ -1,0 +1,15 @@
+from segkit.profile.cards import FirstStep as FirstStep
+from segkit.profile.cards import OfferRule as OfferRule
+from segkit.profile.cards import Persona as Persona
+from segkit.profile.cards import Personas as Personas
+from segkit.profile.cards import suggest_first_step as suggest_first_step
+from segkit.profile.cards import write_personas as write_personas
+from segkit.profile.profile import choose_kpi as choose_kpi
+from segkit.profile.profile import profile_segments as profile_segments
+from segkit.profile.segment_profile import Profile as Profile
+from segkit.profile.usability import Thresholds as Thresholds
+from segkit.profile.usability import Usability as Usability
+from segkit.profile.usability import assess_usability as assess_usability
+from segkit.profile.variables import MarkerRule as MarkerRule
+
+__all__: list[str]
