@@ -144,13 +144,14 @@ PLATFORMS = {
 }
 
 # Mail tool -> column of an audience to the header under which its import takes it.
-MAIL_TOOLS: dict[str, dict[str, str]] = {
+MailTool = Literal["klaviyo", "mailchimp"]
+MAIL_TOOLS: dict[MailTool, dict[str, str]] = {
     "klaviyo": {"email": "Email Address", "segment": "Segment", "segment_date": "Segment Date"},
     "mailchimp": {"email": "Email Address", "tag": "Tags"},
 }
 
 
-def shape_mail_import(audience: pl.DataFrame, tool: str, *, as_of: str) -> pl.DataFrame:
+def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> pl.DataFrame:
     """Give an audience the columns that a mail tool's import takes: address, and segment or tag.
 
     Klaviyo keeps the segment as a property of the profile, which the next import replaces.
