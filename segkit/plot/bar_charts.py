@@ -15,19 +15,31 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
-from segkit.plot.describe import Interval, describe, drawn, names_of, one_each
+from segkit.plot.describe import (
+    Interval,
+    describe,
+    describe_rows,
+    drawn,
+    floats,
+    names_of,
+    one_each,
+    reach,
+)
 from segkit.plot.figure import (
+    CLEAR,
     EDGE,
     GREY,
     OKABE_ITO,
     SCREEN,
     Figure,
+    Look,
     Style,
     as_percent,
     canvas,
-    head,
     legend,
+    mark_reference,
     name_axis,
+    name_rows,
     note,
     number_axis,
     styles,
@@ -43,7 +55,6 @@ PALE = "#c9ced3"
 ACROSS = 3
 PANEL_BAR, PANEL_HEAD = 0.2, 0.65  # inches: of one bar, and of a panel's title and axis
 TALLEST = 9.4  # inches: a wide picture is scaled down to the page's width
-CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
 
 
 def bars(
@@ -99,55 +110,33 @@ def bars(
     categories, groups = names_of(data, x), names_of(data, group)
     looks = styles(len(groups))
     in_percent = as_percent(percent, y)
-    values = data.get_column(y).cast(pl.Float64).to_numpy()
+    values = ends = floats(data, y)
     category = np.array([categories.index(name) for name in data.get_column(x)])
     member = np.array([groups.index(name) for name in data.get_column(group)] if group else 0)
-    size = (7.2, _height(len(categories), len(groups)) if horizontal else 3.8)
-    with canvas(*size) as (figure, (axes,)):
+    height = _height(len(categories), len(groups)) if horizontal else 3.8
+    with canvas(7.2, height, title=title) as (figure, (axes,)):
         _draw_bars(axes, category, member + 0 * category, values, looks, horizontal)
         at = category + (member - (len(groups) - 1) / 2) * 0.8 / len(groups)
-        ends = values
         if interval:
-            reach = _reach(data, values, interval)
-            axes.errorbar(
-                values if horizontal else at,
-                at if horizontal else values,
-                xerr=reach if horizontal else None,
-                yerr=None if horizontal else reach,
-                fmt="none",
-                ecolor=EDGE,
-                elinewidth=1.2,
-                capsize=2.5,
-            )
-            ends = np.where(values < 0, values - reach[0], values + reach[1])
+            below, above = error = reach(data, y, interval)
+            places = (values, at) if horizontal else (at, values)
+            errors: Look = {"xerr" if horizontal else "yerr": error}
+            axes.errorbar(*places, **errors, fmt="none", ecolor=EDGE, elinewidth=1.2, capsize=2.5)
+            ends = np.where(values < 0, values - below, values + above)
         if annotate:
             _annotate_bars(axes, at, values, ends, horizontal, in_percent)
-        value_axis, category_axis = (
-            (axes.xaxis, axes.yaxis) if horizontal else (axes.yaxis, axes.xaxis)
-        )
-        width = 30 if horizontal else max(6, 84 // len(categories))
-        name_axis(category_axis, range(len(categories)), categories, width)
-        category_axis.set_label_text(x_label)
-        number_axis(value_axis, y_label or words(y), in_percent=in_percent)
         if horizontal:
-            axes.set_ylim(len(categories) - 0.45, -0.55)
-        line = axes.axvline if horizontal else axes.axhline
-        line(0, color=GREY, linewidth=0.8)
-        if reference is not None:
-            line(reference, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+            name_rows(axes, categories, x_label, 30, 0.55)
+        else:
+            name_axis(axes.xaxis, range(len(categories)), categories, max(6, 84 // len(categories)))
+            axes.set_xlabel(x_label)
+        value_axis = axes.xaxis if horizontal else axes.yaxis
+        number_axis(value_axis, y_label or words(y), in_percent=in_percent)
+        (axes.axvline if horizontal else axes.axhline)(0, color=GREY, linewidth=0.8)
+        mark_reference(axes, reference, vertical=horizontal)
         if group:
             legend(axes, axes.containers[: len(groups)], groups, words(group))
-        head(figure, title)
-    text = alt or describe(
-        "Bar chart",
-        data,
-        y,
-        by=[x, group],
-        title=title,
-        percent=percent,
-        label=y_label,
-        left_out=frame.height - data.height,
-    )
+    text = alt or describe_rows("Bar chart", (frame, data), y, [x, group], title, percent, y_label)
     return Figure(figure, text, data)
 
 
@@ -190,14 +179,6 @@ def _draw_bars(
             bar.set_linewidth(0.4)
 
 
-def _reach(data: pl.DataFrame, values: np.ndarray, interval: Interval) -> np.ndarray:
-    """Return how far an interval reaches below and above its values; 0 where it is not known."""
-    low, high = (data.get_column(column).cast(pl.Float64).to_numpy() for column in interval)
-    reach: np.ndarray = np.clip(np.vstack([values - low, high - values]), 0.0, None)
-    reach[np.isnan(reach)] = 0.0
-    return reach
-
-
 def _annotate_bars(
     axes: Axes,
     at: np.ndarray,
@@ -208,21 +189,14 @@ def _annotate_bars(
 ) -> None:
     """Write each value beyond its bar's end."""
     for place, value, end in zip(at, values, ends, strict=True):
-        away = 4 if value >= 0 else -4
-        across, up = "left" if value >= 0 else "right", "bottom" if value >= 0 else "top"
-        note(
-            axes,
-            write(float(value), in_percent),
-            (end, place) if horizontal else (place, end),
-            (away, 0) if horizontal else (0, away),
-            ha=across if horizontal else "center",
-            va="center" if horizontal else up,
-            bbox=CLEAR,
-        )
-    if horizontal:
-        axes.margins(x=0.14)
-    else:
-        axes.margins(y=0.14)
+        text, away = write(float(value), in_percent), 4 if value >= 0 else -4
+        if horizontal:
+            side = "left" if value >= 0 else "right"
+            note(axes, text, (end, place), (away, 0), ha=side, bbox=CLEAR)
+        else:
+            side = "bottom" if value >= 0 else "top"
+            note(axes, text, (place, end), (0, away), ha="center", va=side, bbox=CLEAR)
+    axes.margins(x=0.14 if horizontal else None, y=None if horizontal else 0.14)
 
 
 def panel_bars(
@@ -275,8 +249,11 @@ def panel_bars(
     panels, names = names_of(data, panel), names_of(data, x)
     wide = min(across, len(panels))
     deep = math.ceil(len(panels) / wide)
+    labels = [wrap(words(str(name)), 66) for name in names]
+    longest = max(len(line) for label in labels for line in label.split("\n"))
     tall = max(1.5, PANEL_BAR * len(names) + PANEL_HEAD) * deep + 0.5
-    with canvas(3.1 + 2.1 * wide, tall, rows=deep, columns=wide) as (figure, grid):
+    size = (max(3.1, 0.3 + 0.068 * longest) + 2.1 * wide, tall)
+    with canvas(*size, rows=deep, columns=wide, title=title) as (figure, grid):
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         for i, (axes, name) in enumerate(zip(grid, panels, strict=False)):
@@ -284,17 +261,14 @@ def panel_bars(
                 axes.sharex(grid[0])
             part = data.filter(pl.col(panel) == name)
             _panel(axes, part, names, (x, y, highlight), interval)
-            axes.set_title(wrap(name, 30), fontsize=9.5)
-            axes.set_yticks(range(len(names)), labels=[wrap(words(str(n)), 46) for n in names])
+            axes.set_title(wrap(name, 23), fontsize=9.5)
+            axes.set_yticks(range(len(names)), labels=labels)
             axes.tick_params(axis="y", length=0, labelleft=i % wide == 0)
             axes.set_ylim(len(names) - 0.4, -0.6)
             number_axis(axes.xaxis, "", in_percent=as_percent(percent, y))
             axes.locator_params(axis="x", nbins=5)
-        foot = y_label or words(y)
-        figure.supxlabel(
-            wrap(f"{foot}. {highlight_label}" if highlight_label else foot, 42 * wide), fontsize=9.5
-        )
-        head(figure, title)
+        foot = ". ".join(part for part in (y_label or words(y), highlight_label) if part)
+        figure.supxlabel(wrap(foot, 42 * wide), fontsize=9.5)
     shown = data.filter(pl.col(highlight)) if highlight else data
     text = alt or describe(
         "Panels of bars",
@@ -332,7 +306,7 @@ def _panel(
 ) -> None:
     x, y, highlight = columns
     at = [names.index(name) for name in part.get_column(x)]
-    values = part.get_column(y).cast(pl.Float64).to_numpy()
+    values = floats(part, y)
     full = part.get_column(highlight).to_list() if highlight else [True] * part.height
     colours = [
         PALE if not bright else OKABE_ITO[0] if value >= 0 else OKABE_ITO[3]
@@ -340,7 +314,7 @@ def _panel(
     ]
     axes.barh(at, values, 0.72, color=colours)
     if interval:
-        reach = _reach(part, values, interval)
-        axes.errorbar(values, at, xerr=reach, fmt="none", ecolor=EDGE, elinewidth=1.0)
+        error = reach(part, y, interval)
+        axes.errorbar(values, at, xerr=error, fmt="none", ecolor=EDGE, elinewidth=1.0)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.grid(axis="x", color="#e5e5e5", linewidth=0.8)
+    axes.grid(axis="x")

@@ -11,18 +11,31 @@ import numpy as np
 import polars as pl
 
 from segkit.display import percent
-from segkit.errors import DataError, require_columns
-from segkit.plot.bar_charts import CLEAR
-from segkit.plot.describe import MOST_NAMED, Interval, describe, drawn, finish, names_of, one_each
+from segkit.errors import DataError
+from segkit.plot.describe import (
+    MOST_NAMED,
+    Interval,
+    describe,
+    describe_rows,
+    drawn,
+    finish,
+    floats,
+    names_of,
+    one_each,
+    reach,
+)
 from segkit.plot.figure import (
+    CLEAR,
     GREY,
     OKABE_ITO,
     Figure,
+    Look,
+    Style,
     as_percent,
     canvas,
-    head,
     legend,
-    name_axis,
+    mark_reference,
+    name_rows,
     note,
     number_axis,
     styles,
@@ -87,93 +100,51 @@ def intervals(
     groups, names = names_of(data, group), names_of(data, x)
     place = {name: i for i, name in enumerate(names)}
     rows = len(names) * (1 if len(groups) == 1 else 0.55 * len(groups) + 0.3)
-    with canvas(7.2, max(1.7, 0.36 * rows + 1.0)) as (figure, (axes,)):
+    with canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
         handles = []
         for i, (name, style) in enumerate(zip(groups, styles(len(groups)), strict=True)):
             part = data.filter(pl.col(group) == name) if group else data
             shift = (i - (len(groups) - 1) / 2) * 0.8 / len(groups)
             at = np.array([place[v] for v in part.get_column(x)]) + shift
-            handles.append(_draw_intervals(axes, part, (y, *interval), at, style))
-            if annotate:
-                _write_intervals(axes, part, (y, *interval), at, in_percent)
-        if reference is not None:
-            axes.axvline(reference, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
-        name_axis(axes.yaxis, range(len(names)), names, 34)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_ylabel(x_label)
+            handles.append(_draw_intervals(axes, part, y, interval, at, style))
+            for row, height in zip(part.select(y, *interval).iter_rows(), at, strict=True):
+                if annotate:
+                    note(axes, _estimate(row, in_percent), (1.0, height), (6, 0), edge="x")
+        mark_reference(axes, reference, vertical=True)
+        name_rows(axes, names, x_label, 34, 0.6)
         number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
-        axes.grid(axis="x", color="#e5e5e5", linewidth=0.8)
+        axes.grid(axis="x")
         if group:
-            figure.legend(
-                handles, [str(name) for name in groups], loc="outside lower left", ncols=4
-            )
-        head(figure, title)
-    text = alt or _describe_intervals(
-        data, (x, group), (y, *interval), in_percent, y_label, title, frame.height - data.height
+            figure.legend(handles, list(map(str, groups)), loc="outside lower left", ncols=4)
+    kind, keys = "Estimates with intervals", [key for key in (x, group) if key]
+    if data.height > 2 * MOST_NAMED:
+        text = describe_rows(kind, (frame, data), y, keys, title, in_percent, y_label)
+        return Figure(figure, alt or text, data)
+    estimates = "; ".join(
+        f"{', '.join(map(str, name))} {_estimate(row, in_percent)}"
+        for name, row in zip(
+            data.select(keys).rows(), data.select(y, *interval).rows(), strict=True
+        )
     )
-    return Figure(figure, text, data)
+    what = f"{y_label or words(y)} by {' and '.join(words(key) for key in keys)}"
+    left_out = frame.height - data.height
+    text = finish(f"{kind} of {what}: {estimates}.", title=title, left_out=left_out)
+    return Figure(figure, alt or text, data)
 
 
 def _draw_intervals(
-    axes: Axes, part: pl.DataFrame, columns: tuple[str, str, str], at: np.ndarray, style: Any
+    axes: Axes, part: pl.DataFrame, y: str, interval: Interval, at: np.ndarray, style: Style
 ) -> Any:
-    value, low, high = (part.get_column(c).cast(pl.Float64).to_numpy() for c in columns)
-    reach = np.nan_to_num(np.clip(np.vstack([value - low, high - value]), 0.0, None))
-    return axes.errorbar(
-        value,
-        at,
-        xerr=reach,
-        fmt=style.marker,
-        color=style.colour,
-        markersize=6,
-        elinewidth=1.8,
-        capsize=3,
-    )
+    look: Look = {"markersize": 6, "elinewidth": 1.8, "capsize": 3}
+    error = reach(part, y, interval)
+    value = floats(part, y)
+    return axes.errorbar(value, at, xerr=error, fmt=style.marker, color=style.colour, **look)
 
 
-def _told(row: tuple[float | None, ...], in_percent: bool) -> str:
+def _estimate(row: tuple[float | None, ...], in_percent: bool) -> str:
     value, low, high = (None if v is None else write(float(v), in_percent) for v in row)
     limits = f" ({low} to {high})" if low is not None and high is not None else ""
     return f"{value}{limits}"
-
-
-def _write_intervals(
-    axes: Axes, part: pl.DataFrame, columns: tuple[str, str, str], at: np.ndarray, in_percent: bool
-) -> None:
-    for row, y in zip(part.select(columns).iter_rows(), at, strict=True):
-        note(axes, _told(row, in_percent), (1.0, y), (6, 0), edge="x")
-
-
-def _describe_intervals(
-    data: pl.DataFrame,
-    by: tuple[str, str | None],
-    columns: tuple[str, str, str],
-    in_percent: bool,
-    label: str,
-    title: str,
-    left_out: int,
-) -> str:
-    keys = [key for key in by if key]
-    if data.height > 2 * MOST_NAMED:
-        return describe(
-            "Estimates with intervals",
-            data,
-            columns[0],
-            by=keys,
-            title=title,
-            percent=in_percent,
-            label=label,
-            left_out=left_out,
-        )
-    estimates = "; ".join(
-        f"{', '.join(str(row[k]) for k in keys)} "
-        f"{_told(tuple(row[c] for c in columns), in_percent)}"
-        for row in data.iter_rows(named=True)
-    )
-    what = f"{label or words(columns[0])} by {' and '.join(words(k) for k in keys)}"
-    return finish(
-        f"Estimates with intervals of {what}: {estimates}.", title=title, left_out=left_out
-    )
 
 
 def stacked(
@@ -224,44 +195,26 @@ def stacked(
     names, parts = names_of(data, x), names_of(data, part)
     place = {name: i for i, name in enumerate(names)}
     start = np.zeros(len(names))
-    with canvas(7.2, max(1.9, 0.44 * len(names) + 1.1)) as (figure, (axes,)):
+    longest = 1.0 if normalise else float(floats(wholes, value).max())
+    label = y_label or (f"share of {words(value)}" if normalise else words(value))
+    with canvas(7.2, max(1.9, 0.44 * len(names) + 1.1), title=title) as (figure, (axes,)):
         handles = []
         for name, style in zip(parts, styles(len(parts)), strict=True):
             rows = data.filter(pl.col(part) == name)
             width = np.zeros(len(names))
             width[[place[v] for v in rows.get_column(x)]] = rows.get_column(column).to_numpy()
-            handle = axes.barh(
-                range(len(names)),
-                width,
-                0.74,
-                left=start,
-                color=style.colour,
-                hatch=style.hatch,
-                edgecolor="white",
-                linewidth=0.8,
-            )
-            _write_parts(axes, start, width, float(wholes.get_column(value).max()), normalise)  # type: ignore[arg-type]
-            handles.append(handle)
+            look: Look = {"color": style.colour, "hatch": style.hatch, "linewidth": 0.8}
+            places = range(len(names))
+            handles.append(axes.barh(places, width, 0.74, left=start, edgecolor="white", **look))
+            _write_parts(axes, start, width, longest, normalise)
             start = start + width
-        name_axis(axes.yaxis, range(len(names)), names, 30)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_ylabel(x_label)
-        default = f"share of {words(value)}" if normalise else words(value)
-        number_axis(axes.xaxis, y_label or default, in_percent=normalise)
+        name_rows(axes, names, x_label, 30, 0.5)
+        number_axis(axes.xaxis, label, in_percent=normalise)
         axes.margins(x=0)
         legend(axes, handles, parts, words(part))
-        head(figure, title)
-    text = alt or describe(
-        "Stacked bars",
-        data,
-        column,
-        by=[x, part],
-        title=title,
-        percent=normalise,
-        label=y_label or default,
-        left_out=frame.height - data.height,
-    )
-    return Figure(figure, text, data)
+    drawn_rows = (frame, data)
+    text = describe_rows("Stacked bars", drawn_rows, column, [x, part], title, normalise, label)
+    return Figure(figure, alt or text, data)
 
 
 def _write_parts(
@@ -269,17 +222,10 @@ def _write_parts(
 ) -> None:
     """Write each part's share inside it, where there is room."""
     for i, (left, size) in enumerate(zip(start, width, strict=True)):
-        if size / (1.0 if normalise else longest) < 0.09:
-            continue
-        axes.text(
-            left + size / 2,
-            i,
-            f"{size:.0%}" if normalise else write(float(size), False),
-            ha="center",
-            va="center",
-            fontsize=9,
-            bbox={**CLEAR, "alpha": 0.85, "pad": 1.2},
-        )
+        if size / longest >= 0.09:
+            text = f"{size:.0%}" if normalise else write(float(size), False)
+            box = {**CLEAR, "alpha": 0.85, "pad": 1.2}
+            note(axes, text, (left + size / 2, i), ha="center", bbox=box)
 
 
 def waterfall(
@@ -322,43 +268,27 @@ def waterfall(
     one_each(steps, [x])
     last = pl.DataFrame({x: [total], y: [steps.get_column(y).sum()]}, schema=steps.schema)
     data = pl.concat([steps, last])
-    values = data.get_column(y).cast(pl.Float64).to_numpy()
+    values = floats(data, y)
     left = np.concatenate([[0.0], np.cumsum(values[:-2]), [0.0]])
     colours = [TOTAL, *(RISE if v >= 0 else FALL for v in values[1:-1]), TOTAL]
     in_percent = as_percent(percent, y)
-    with canvas(7.2, max(1.8, 0.36 * data.height + 1.0)) as (figure, (axes,)):
-        places = np.arange(data.height)
-        axes.barh(places, values, 0.7, left=left, color=colours)
-        ends = np.append(np.cumsum(values[:-1]), values[-1])
-        for i in range(data.height - 1):
-            axes.plot([ends[i], ends[i]], [i - 0.35, i + 1.35], color=GREY, linewidth=0.8)
+    with canvas(7.2, max(1.8, 0.36 * data.height + 1.0), title=title) as (figure, (axes,)):
+        axes.barh(range(data.height), values, 0.7, left=left, color=colours)
+        for i, end in enumerate(np.cumsum(values[:-1])):
+            axes.plot([end, end], [i - 0.35, i + 1.35], color=GREY, linewidth=0.8)
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
-            note(
-                axes,
-                sign + write(float(value), in_percent),
-                (max(left[i], left[i] + value), i),
-                (4, 0),
-                bbox=CLEAR,
-            )
+            text = sign + write(float(value), in_percent)
+            note(axes, text, (max(left[i], left[i] + value), i), (4, 0), bbox=CLEAR)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.margins(x=0.14)
-        name_axis(axes.yaxis, places.tolist(), data.get_column(x).to_list(), 34)
-        axes.set_ylim(data.height - 0.45, -0.55)
-        axes.set_ylabel(x_label)
+        name_rows(axes, data.get_column(x).to_list(), x_label, 34, 0.55)
         number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
-        head(figure, title)
-    text = alt or describe(
-        "Waterfall",
-        data,
-        y,
-        by=[x],
-        title=title,
-        percent=percent,
-        label=y_label,
-        left_out=frame.height - steps.height,
+    left_out = frame.height - steps.height
+    text = describe(
+        "Waterfall", data, y, by=[x], title=title, percent=percent, label=y_label, left_out=left_out
     )
-    return Figure(figure, text, data)
+    return Figure(figure, alt or text, data)
 
 
 _LOW, _MIDDLE, _HIGH = OKABE_ITO[3], "#d9d9d9", OKABE_ITO[0]
@@ -411,8 +341,8 @@ def likert(
     >>> likert(frame).alt
     'Answers around the middle of those given (1 to 3): q 20.0% disagree, 50.0% agree.'
     """
-    require_columns(frame.columns, [item, answer, share], "the frame to draw")
-    data = frame.select(item, answer, share).drop_nulls()
+    columns = [item, answer, share]
+    data = drawn(frame, columns, columns)
     one_each(data, [item, answer])
     items, steps = names_of(data, item), sorted(data[answer].unique().to_list())
     if answers is not None:
@@ -430,24 +360,21 @@ def likert(
         grid[items.index(name), steps.index(value)] = part
     middle = len(steps) // 2 if len(steps) % 2 else None
     half = len(steps) // 2
-    with canvas(8.4, max(2.2, 0.32 * len(items) + 1.2)) as (figure, (axes,)):
+    with canvas(8.4, max(2.2, 0.32 * len(items) + 1.2), title=title) as (figure, (axes,)):
         _draw(axes, grid, steps, middle, (low, high))
-        name_axis(axes.yaxis, range(len(items)), items, 44)
-        axes.set_ylim(len(items) - 0.4, -0.6)
+        name_rows(axes, items, "", 44, 0.6)
         number_axis(axes.xaxis, f"Share of answers (left: {low}, right: {high})", in_percent=True)
         ticks = axes.get_xticks()
         axes.set_xticks(ticks, [f"{abs(tick) * 100:.0f}%" for tick in ticks])
-        head(figure, title)
     below, above = grid[:, :half].sum(axis=1), grid[:, -half:].sum(axis=1)
     shares = [
         f"{name} {percent(a)} {low}, {percent(b)} {high}"
         for name, a, b in zip(items, below, above, strict=True)
     ]
-    start = f"{title.rstrip('.')}. " if title else ""
     ends = f"{steps[0]:g} to {steps[-1]:g}"
     scale = f"those given ({ends})" if answers is None else f"the scale from {ends}"
-    text = f"{start}Answers around the middle of {scale}: {'; '.join(shares)}."
-    return Figure(figure, alt or text, data)
+    text = f"Answers around the middle of {scale}: {'; '.join(shares)}."
+    return Figure(figure, alt or finish(text, title=title), data)
 
 
 def _colours(count: int) -> list[str]:
@@ -476,10 +403,5 @@ def _draw(
         axes.barh(places, grid[:, j], 0.78, left=start, color=colour, label=word)
         start = start + grid[:, j]
     axes.axvline(0, color=GREY, linewidth=0.9)
-    axes.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=len(answers),
-        columnspacing=1.2,
-        handlelength=1.2,
-    )
+    place: Look = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axes.legend(ncols=len(answers), columnspacing=1.2, handlelength=1.2, **place)

@@ -11,7 +11,17 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError
-from segkit.plot.figure import GREY, MAX_GROUPS, Figure, canvas, legend, note, styles
+from segkit.plot.figure import (
+    GREY,
+    MAX_GROUPS,
+    Figure,
+    Look,
+    canvas,
+    legend,
+    mark_reference,
+    note,
+    styles,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,8 +88,8 @@ def dendrogram(
     with canvas(7.6, 4.6) as (figure, (axes,)):
         colours = [s.colour for s in styles(min(len(names), MAX_GROUPS))]
         _draw(axes, merges, colours)
+        mark_reference(axes, cut)
         if cut is not None:
-            axes.axhline(cut, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
             text = f"cut into {k}"
             note(axes, text, (1, cut), (-2, 3), edge="x", ha="right", va="baseline")
         _label_feet(axes, feet, n, unit)
@@ -173,18 +183,9 @@ def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
     axes.set_xticks([])
     if len(feet) < n:
         axes.set_xlabel(f"{unit} in each branch", labelpad=24)
+        look: Look = {"ha": "center", "va": "top", "rotation": 90, "fontsize": 7, "color": GREY}
         for foot in feet:
-            note(
-                axes,
-                f"{foot.leaves:,}",
-                (foot.x, 0),
-                (0, -3),
-                ha="center",
-                va="top",
-                rotation=90,
-                fontsize=7,
-                color=GREY,
-            )
+            note(axes, f"{foot.leaves:,}", (foot.x, 0), (0, -3), **look)
 
 
 def _label_groups(axes: Axes, feet: list[_Node], names: Sequence[str], colours: list[str]) -> None:

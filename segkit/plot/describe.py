@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.display import cell, number
 from segkit.errors import DataError, require_columns
@@ -13,6 +15,7 @@ from segkit.plot.figure import as_percent, words, write
 
 MOST_NAMED = 6
 Interval = tuple[str, str]  # columns with the lower and the upper limit
+Floats = NDArray[np.float64]
 
 
 def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str]) -> pl.DataFrame:
@@ -40,9 +43,8 @@ def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str
     floats = [name for name in keep if some.schema[name].is_float()]
     rows = some.with_columns(pl.col(floats).fill_nan(None)).drop_nulls(list(need))
     if rows.height == 0:
-        raise DataError(
-            f"nothing to draw: {frame.height} rows, none with a value in {', '.join(need)}"
-        )
+        missing = f", none with a value in {', '.join(need)}" if need else ""
+        raise DataError(f"nothing to draw: {frame.height} rows{missing}")
     return rows
 
 
@@ -55,6 +57,18 @@ def names_of(frame: pl.DataFrame, column: str | None) -> list[Any]:
         return [None]
     names = frame.get_column(column).unique(maintain_order=True)
     return (names.sort() if isinstance(names.dtype, pl.Enum) else names).to_list()
+
+
+def floats(frame: pl.DataFrame, column: str) -> Floats:
+    """Return a numeric column as floats; null becomes NaN."""
+    return frame.get_column(column).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def reach(frame: pl.DataFrame, value: str, interval: Interval) -> Floats:
+    """Return how far an interval reaches below and above its values; 0 where it is not known."""
+    middle = floats(frame, value)
+    low, high = (floats(frame, limit) for limit in interval)
+    return np.nan_to_num(np.clip(np.vstack([middle - low, high - middle]), 0.0, None))
 
 
 def one_each(frame: pl.DataFrame, keys: list[str]) -> None:
@@ -127,6 +141,23 @@ def describe(
         low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
         shown = f"{number(rows.height)} values, lowest {told(low)}, highest {told(high)}"
     return finish(f"{what}: {shown}.", title=title, left_out=left_out)
+
+
+def describe_rows(
+    kind: str,
+    rows: tuple[pl.DataFrame, pl.DataFrame],
+    value: str,
+    by: Sequence[str | None],
+    title: str,
+    percent: bool | None,
+    label: str,
+) -> str:
+    """Write the alternative text of a picture of a frame's rows: those given, and those drawn."""
+    given, shown = rows
+    left_out = given.height - shown.height
+    return describe(
+        kind, shown, value, by=by, title=title, percent=percent, label=label, left_out=left_out
+    )
 
 
 def finish(sentence: str, *, title: str = "", left_out: int = 0) -> str:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
+from segkit.plot.describe import drawn, names_of
 from segkit.plot.figure import (
+    DASHED,
+    EDGE,
     GREY,
     OKABE_ITO,
     Figure,
+    Look,
     canvas,
-    head,
     note,
     number_axis,
     spread,
@@ -57,22 +60,18 @@ def scree(
     'Scree plot: of the components, 1 lies above the 95th percent'
     """
     need = ["rank", *(name for kind in _KINDS for name in (kind, f"{kind}_chance"))]
-    require_columns(frame.columns, need, "the frame to draw")
-    if frame.is_empty():
-        raise DataError("nothing to draw: there are no eigenvalues")
+    data = drawn(frame, need, [])
+    advice = f"{counted(n_factors, 'factor')} recommended: eigenvalues against chance"
+    title = title or (advice if n_factors else "No common factor stands out from chance")
     findings = []
-    with canvas(8.4, 3.5, columns=2) as (figure, panels):
+    with canvas(8.4, 3.5, columns=2, title=title) as (figure, panels):
         for axes, (kind, name) in zip(panels, _KINDS.items(), strict=True):
             above = _scree_panel(axes, frame, kind, percentile)
             axes.set_title(name, fontsize=10)
             findings.append(f"of the {kind}s, {above} {'lies' if above == 1 else 'lie'} above")
-        plural = "factor" if n_factors == 1 else "factors"
-        none = "No common factor stands out from chance"
-        recommendation = f"{number(n_factors)} {plural} recommended: eigenvalues against chance"
-        head(figure, title or (recommendation if n_factors else none))
     nth = f"{percentile * 100:g}th percentile of chance"
     alt = f"Scree plot: {f' the {nth}; '.join(findings)} it."
-    return Figure(figure, alt, frame.select(need))
+    return Figure(figure, alt, data)
 
 
 def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) -> int:
@@ -81,34 +80,21 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     over = values > chance
     above = int(over.argmin()) if not over.all() else len(over)
     axes.plot(rank, values, color=_AGREE, linewidth=1.6)
-    axes.plot(rank, chance, color=GREY, linewidth=1.4, linestyle=(0, (4, 3)))
-    axes.plot(
-        rank[above:], values[above:], "o", markersize=4.5, markerfacecolor="white", color=_AGREE
-    )
+    axes.plot(rank, chance, color=GREY, linewidth=1.4, linestyle=DASHED)
+    hollow: Look = {"markersize": 4.5, "markerfacecolor": "white"}
+    axes.plot(rank[above:], values[above:], "o", color=_AGREE, **hollow)
     axes.plot(rank[:above], values[:above], "o", markersize=6.5, color=_REFUSE)
     at = min(len(rank) - 1, max(above + 1, len(rank) // 2))
-    note(
-        axes,
-        f"{percent(percentile, places=0)} of chance\nlies below this line",
-        (rank[at], chance[at]),
-        (0, 14),
-        fontsize=8.5,
-        color=GREY,
-        va="baseline",
-    )
+    text, place = f"{percent(percentile, places=0)} of chance", (rank[at], chance[at])
+    text += "\nlies below this line"
+    note(axes, text, place, (0, 14), fontsize=8.5, color=GREY, va="baseline")
     if above:
-        note(
-            axes,
-            f"{above} above chance",
-            (rank[above - 1], values[above - 1]),
-            (8, 6),
-            color="#a34a00",
-            va="bottom",
-        )
+        text, place = f"{above} above chance", (rank[above - 1], values[above - 1])
+        note(axes, text, place, (8, 6), color="#a34a00", va="bottom")
     number_axis(axes.xaxis, "Rank")
     number_axis(axes.yaxis, "Eigenvalue")
     axes.locator_params(axis="x", integer=True)
-    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+    axes.grid(axis="y")
     return above
 
 
@@ -147,25 +133,26 @@ def paths(
     shown = loadings.filter(pl.col("loading").abs() >= least)
     if shown.is_empty():
         raise DataError(f"nothing to draw: no loading reaches {least}")
-    items = loadings["item"].unique(maintain_order=True).to_list()
-    factors = loadings["factor"].unique(maintain_order=True).to_list()
+    items, factors = names_of(loadings, "item"), names_of(loadings, "factor")
+    title = title or "Which items hang on which factor (blue: agree, orange: disagree)"
     rows = {item: -float(i) for i, item in enumerate(items)}
     wanted = [_middle(shown.filter(pl.col("factor") == f), rows) for f in factors]
     gap = max(1.6, len(items) / max(len(factors), 1) * 0.6)
     height = dict(zip(factors, spread(wanted, gap), strict=True))
-    with canvas(8.4, max(2.6, 0.31 * len(items) + 0.9)) as (figure, (axes,)):
+    with canvas(8.4, max(2.6, 0.31 * len(items) + 0.9), title=title) as (figure, (axes,)):
         for item, factor, loading in shown.select("item", "factor", "loading").iter_rows():
             _path(axes, height[factor], rows[item], loading)
         for factor in factors:
-            _box(axes, 0.0, height[factor], wrap(factor, 20), "round,pad=0.5")
+            box: Look = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": EDGE}
+            look: Look = {"fontsize": 9.5, "fontweight": "bold", "zorder": 4, "bbox": box}
+            note(axes, wrap(factor, 20), (0.0, height[factor]), ha="center", **look)
         for item in items:
             axes.text(1.04, rows[item], wrap(item, 52), va="center", fontsize=8.5)
-        drawn = _links(axes, links, height, least)
-        axes.set_xlim(-0.75 if drawn else -0.3, 2.1)
+        linked = _links(axes, links, height, least)
+        axes.set_xlim(-0.75 if linked else -0.3, 2.1)
         axes.set_ylim(-len(items) + 0.3, 0.7)
         axes.set_axis_off()
-        head(figure, title or "Which items hang on which factor (blue: agree, orange: disagree)")
-    return Figure(figure, _told(shown, drawn, least), shown)
+    return Figure(figure, _describe_paths(shown, linked, least), shown)
 
 
 def _middle(part: pl.DataFrame, rows: dict[str, float]) -> float:
@@ -187,30 +174,9 @@ def _path(axes: Axes, start: float, end: float, loading: float) -> None:
         linestyle="-" if loading > 0 else (0, (3, 1.2)),
         zorder=1,
     )
-    axes.text(
-        0.86,
-        start + 0.86 * (end - start),
-        f"{loading:.2f}",
-        fontsize=7.5,
-        ha="center",
-        va="center",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        zorder=3,
-    )
-
-
-def _box(axes: Axes, x: float, y: float, text: str, style: str) -> None:
-    axes.text(
-        x,
-        y,
-        text,
-        ha="center",
-        va="center",
-        fontsize=9.5,
-        fontweight="bold",
-        zorder=4,
-        bbox={"boxstyle": style, "facecolor": "white", "edgecolor": "#4d4d4d"},
-    )
+    place = (0.86, start + 0.86 * (end - start))
+    box: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    note(axes, f"{loading:.2f}", place, fontsize=7.5, ha="center", bbox=box, zorder=3)
 
 
 def _links(
@@ -218,9 +184,9 @@ def _links(
 ) -> list[str]:
     from matplotlib.patches import FancyArrowPatch
 
-    drawn: list[str] = []
+    linked: list[str] = []
     if links is None:
-        return drawn
+        return linked
     require_columns(links.columns, ["factor", "other", "correlation"], "the links")
     for one, other, r in links.select("factor", "other", "correlation").iter_rows():
         if abs(r) < least:
@@ -238,17 +204,15 @@ def _links(
             zorder=0,
         )
         axes.add_patch(arc)
-        axes.text(
-            -0.42, (top + bottom) / 2, f"{r:.2f}", fontsize=8, color=GREY, va="center", ha="right"
-        )
-        drawn.append(f"{one} with {other} {number(r)}")
-    return drawn
+        note(axes, f"{r:.2f}", (-0.42, (top + bottom) / 2), fontsize=8, color=GREY, ha="right")
+        linked.append(f"{one} with {other} {number(r)}")
+    return linked
 
 
-def _told(shown: pl.DataFrame, drawn: list[str], least: float) -> str:
+def _describe_paths(shown: pl.DataFrame, linked: list[str], least: float) -> str:
     parts = []
-    for factor in shown["factor"].unique(maintain_order=True):
+    for factor in names_of(shown, "factor"):
         own = shown.filter(pl.col("factor") == factor).select("item", "loading").iter_rows()
         parts.append(f"{factor} to {', '.join(f'{item} {number(v)}' for item, v in own)}")
     text = f"Path diagram of loadings from {number(least)} on: {'; '.join(parts)}."
-    return f"{text} Correlated factors: {'; '.join(drawn)}." if drawn else text
+    return f"{text} Correlated factors: {'; '.join(linked)}." if linked else text

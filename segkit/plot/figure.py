@@ -6,7 +6,7 @@ import base64
 import html
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -47,6 +47,8 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 9.5,
     "axes.edgecolor": GREY,
     "axes.axisbelow": True,
+    "grid.color": "#e5e5e5",
+    "grid.linewidth": 0.8,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.frameon": False,
@@ -113,7 +115,7 @@ class Figure:
 
 @contextmanager
 def canvas(
-    width: float = 7.2, height: float = 3.8, *, rows: int = 1, columns: int = 1
+    width: float = 7.2, height: float = 3.8, *, rows: int = 1, columns: int = 1, title: str = ""
 ) -> Iterator[tuple[MatplotlibFigure, list[Axes]]]:
     """Yield a styled figure and its axes (row by row), outside pyplot's global state.
 
@@ -123,6 +125,8 @@ def canvas(
         Size in inches.
     rows, columns : int
         Grid of axes.
+    title : str
+        Written over the figure's full width; it may be a whole sentence.
 
     Examples
     --------
@@ -140,6 +144,9 @@ def canvas(
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False)
         yield figure, [axes for row in grid for axes in row]
+        if title:
+            broken = wrap(title, int(width * 11.5))
+            figure.suptitle(broken, x=0.0, ha="left", fontsize=11, fontweight="bold")
 
 
 # Yellow is too pale for a line on white; black is for text and reference lines.
@@ -150,6 +157,9 @@ _DASHES = ("-", (0, (4, 2)))
 _HATCHES = ("", "///")
 _MARKERS = "osD^vPX*<>ph"
 EDGE = "#4d4d4d"
+DASHED = (0, (4, 3))
+Look = dict[str, Any]  # further arguments of one of matplotlib's functions
+CLEAR: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,17 +282,24 @@ def number_axis(axis: Axis, label: str, *, in_percent: bool = False) -> None:
     axis.set_label_text(label)
 
 
-def name_axis(axis: Axis, places: Sequence[float], names: Sequence[object], width: int) -> None:
+def name_axis(axis: Axis, places: Iterable[float], names: Iterable[object], width: int) -> None:
     """Write names, wrapped, at their places on an axis."""
     axis.set_ticks(list(places), labels=[wrap(name, width) for name in names])
     axis.set_tick_params(length=0)
 
 
-def head(figure: MatplotlibFigure, title: str) -> None:
-    """Write the title, which may be a whole sentence, over the figure's full width."""
-    if title:
-        width = int(figure.get_figwidth() * 11.5)
-        figure.suptitle(wrap(title, width), x=0.0, ha="left", fontsize=11, fontweight="bold")
+def name_rows(axes: Axes, names: Sequence[object], label: str, width: int, room: float) -> None:
+    """Name the rows of a horizontal picture from top to bottom, with so much room at its ends."""
+    name_axis(axes.yaxis, range(len(names)), names, width)
+    axes.set_ylim(len(names) - 1 + room, -room)
+    axes.set_ylabel(label)
+
+
+def mark_reference(axes: Axes, value: float | None, *, vertical: bool = False) -> None:
+    """Draw a dashed line at a value, if there is one."""
+    if value is not None:
+        line = axes.axvline if vertical else axes.axhline
+        line(value, color="black", linewidth=1.0, linestyle=DASHED)
 
 
 def legend(axes: Axes, handles: Sequence[Any], names: Sequence[object], title: str = "") -> None:

@@ -5,20 +5,20 @@ Options are those of `segkit.plot.bars`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import DataError, require_columns
-from segkit.plot.describe import Interval, describe, drawn, names_of, one_each
+from segkit.plot.describe import Interval, describe_rows, drawn, names_of, one_each
 from segkit.plot.figure import (
     OKABE_ITO,
     Figure,
+    Look,
     as_percent,
     canvas,
-    head,
     ink_on,
     name_axis,
     number_axis,
@@ -29,7 +29,6 @@ from segkit.plot.figure import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as MatplotlibFigure
 
 BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
 RISING = ("#f2f7fb", BLUE, "#00304d")
@@ -87,32 +86,22 @@ def heatmap(
     one_each(data, [x, y])
     named = frame.drop_nulls([x, y])
     across, down = names_of(named, x), names_of(named, y)
-    grid, texts = _cells(data, across, down)
+    grid = _cells(data, across, down)
     in_percent = as_percent(percent, value)
     longest = max(len(part) for name in across for part in wrap(name, 14).split("\n"))
     width = min(14.0, max(4.5, 2.4 + len(across) * max(0.55, 0.085 * longest)))
-    if annotate and (width - 2.4) / len(across) >= 0.5:
-        for (i, j), cell in np.ndenumerate(grid):
-            texts[i, j] = write(float(cell), in_percent)
-    with canvas(width, max(2.2, 1.2 + 0.36 * len(down))) as (figure, (axes,)):
-        label = value_label or words(value)
+    written = annotate and (width - 2.4) / len(across) >= 0.5
+    texts = _texts(grid, lambda cell: write(cell, in_percent) if written else "")
+    height = max(2.2, 1.2 + 0.36 * len(down))
+    with canvas(width, height, title=title) as (figure, (axes,)):
         colours = BLUE_BELOW if diverging else RISING
-        _draw_cells(figure, axes, grid, texts, colours, _limits(grid, diverging), label, in_percent)
+        _draw_cells(axes, grid, texts, colours, _limits(grid, diverging))
+        _colour_bar(axes, value_label or words(value), in_percent)
         _name_cells(axes, across, down, 30)
         axes.set_xlabel(x_label or words(x))
         axes.set_ylabel(y_label or words(y))
-        head(figure, title)
-    text = alt or describe(
-        "Heatmap",
-        data,
-        value,
-        by=[y, x],
-        title=title,
-        percent=percent,
-        label=value_label,
-        left_out=frame.height - data.height,
-    )
-    return Figure(figure, text, data)
+    text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
+    return Figure(figure, alt or text, data)
 
 
 def offer_map(
@@ -165,45 +154,31 @@ def offer_map(
     data = drawn(frame, [x, y, value, *interval, mark], [x, y, value])
     one_each(data, [x, y])
     across, down = names_of(data, x), names_of(data, y)
-    grid, texts = _cells(data.select(x, y, value), across, down)
+    grid = _cells(data.select(x, y, value), across, down)
     in_percent = as_percent(percent, value)
-    framed = []
-    for row in data.iter_rows(named=True):
-        i, j = down.index(row[y]), across.index(row[x])
-        texts[i, j] = write(float(row[value]), in_percent)
-        limits = [row[limit] for limit in interval]
-        if None not in limits:
-            texts[i, j] += "\n" + " to ".join(write(float(limit), in_percent) for limit in limits)
-        if mark and row[mark]:
-            framed.append((i, j))
+    texts = _texts(grid, lambda cell: write(cell, in_percent))
+    framed = data.filter(pl.col(mark)) if mark else data.clear()
+    for row in data.drop_nulls(interval).iter_rows(named=True):
+        limits = " to ".join(write(float(row[limit]), in_percent) for limit in interval)
+        texts[down.index(row[y]), across.index(row[x])] += f"\n{limits}"
     width = min(14.0, 2.6 + 1.35 * len(across))
-    with canvas(width, max(2.4, 1.5 + 0.55 * len(down))) as (figure, (axes,)):
-        label = value_label or words(value)
-        _draw_cells(figure, axes, grid, texts, RISING, _limits(grid, False), label, in_percent)
-        for i, j in framed:
-            corner = (j + 0.02, i + 0.04)
-            axes.add_patch(
-                Rectangle(corner, 0.96, 0.92, fill=False, edgecolor=ORANGE, linewidth=2.4)
-            )
+    height = max(2.4, 1.5 + 0.55 * len(down))
+    with canvas(width, height, title=title) as (figure, (axes,)):
+        _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
+        _colour_bar(axes, value_label or words(value), in_percent)
+        for i, j in framed.select(y, x).iter_rows():
+            corner = (across.index(j) + 0.02, down.index(i) + 0.04)
+            look: Look = {"edgecolor": ORANGE, "linewidth": 2.4}
+            axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, **look))
         _name_cells(axes, across, down, 28)
         meaning = f" (framed: {mark_label})" if mark_label else ""
         axes.set_xlabel(wrap(f"{x_label or words(x)}{meaning}", int(11 * width)))
         axes.set_ylabel(y_label or words(y))
-        head(figure, title)
-    text = alt or describe(
-        "Heatmap",
-        data,
-        value,
-        by=[y, x],
-        title=title,
-        percent=percent,
-        label=value_label,
-        left_out=frame.height - data.height,
-    )
-    if mark and alt is None:
-        chosen = [f"{row[y]}, {row[x]}" for row in data.filter(pl.col(mark)).iter_rows(named=True)]
-        text += f" Framed: {'; '.join(chosen)}."
-    return Figure(figure, text, data)
+    text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
+    if mark:
+        named = "; ".join(f"{i}, {j}" for i, j in framed.select(y, x).iter_rows())
+        text += f" Framed: {named}."
+    return Figure(figure, alt or text, data)
 
 
 def loading_map(
@@ -233,41 +208,44 @@ def loading_map(
     >>> loading_map(frame).alt
     'Heatmap of loadings, blue where people agree, orange where they disagree: F a 0.800.'
     """
-    require_columns(frame.columns, ["item", "factor", "loading"], "the frame to draw")
-    if frame.is_empty():
-        raise DataError("nothing to draw: there are no loadings")
-    one_each(frame, ["item", "factor"])
+    columns = ["factor", "item", "loading"]
+    loadings = drawn(frame, columns, [])
+    one_each(loadings, ["item", "factor"])
     items, factors = names_of(frame, "item"), names_of(frame, "factor")
-    loadings = frame.select("factor", "item", "loading")
-    grid, texts = _cells(loadings, factors, items)
-    grid = np.nan_to_num(grid)
-    for (i, j), loading in np.ndenumerate(grid):
-        texts[i, j] = f"{loading:.2f}" if abs(loading) >= least else ""
-    with canvas(3.6 + 0.95 * len(factors), max(2.2, 0.31 * len(items) + 1.0)) as (figure, (axes,)):
-        label = f"Loading (unwritten: below {least})"
-        _draw_cells(figure, axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0), label, in_percent=False)
+    grid = np.nan_to_num(_cells(loadings, factors, items))
+    texts = _texts(grid, lambda loading: f"{loading:.2f}" if abs(loading) >= least else "")
+    size = (3.6 + 0.95 * len(factors), max(2.2, 0.31 * len(items) + 1.0))
+    with canvas(*size, title=title) as (figure, (axes,)):
+        _draw_cells(axes, grid, texts, ORANGE_BELOW, (-1.0, 1.0))
+        _colour_bar(axes, f"Loading (unwritten: below {least})", in_percent=False)
         for text, loading in zip(axes.texts, grid.flat, strict=True):
             text.set_fontweight("bold" if abs(loading) >= strong else "normal")
         _name_cells(axes, factors, items, 46)
         axes.xaxis.tick_top()
-        head(figure, title)
-    strongest = [
+    strongest = "; ".join(
         f"{factor} {item} {number(loading)}"
         for factor, item, loading in loadings.iter_rows()
-        if abs(loading) >= strong
-    ]
+        if loading is not None and abs(loading) >= strong
+    )
     alt = "Heatmap of loadings, blue where people agree, orange where they disagree"
-    return Figure(figure, f"{alt}: {'; '.join(strongest)}.", frame)
+    return Figure(figure, f"{alt}: {strongest}.", frame)
 
 
-def _cells(data: pl.DataFrame, across: list[Any], down: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a grid of a long frame's values (x, y, value), and one of empty texts."""
+def _cells(data: pl.DataFrame, across: list[Any], down: list[Any]) -> np.ndarray:
+    """Return a grid of a long frame's values (x, y, value)."""
     grid = np.full((len(down), len(across)), np.nan)
     column = {name: j for j, name in enumerate(across)}
     row = {name: i for i, name in enumerate(down)}
     for x, y, value in data.iter_rows():
         grid[row[y], column[x]] = value
-    return grid, np.full(grid.shape, "", dtype=object)
+    return grid
+
+
+def _texts(grid: np.ndarray, written: Callable[[float], str]) -> np.ndarray:
+    texts = np.full(grid.shape, "", dtype=object)
+    for place, value in np.ndenumerate(grid):
+        texts[place] = written(float(value))
+    return texts
 
 
 def _limits(grid: np.ndarray, diverging: bool) -> tuple[float, float]:
@@ -279,16 +257,13 @@ def _limits(grid: np.ndarray, diverging: bool) -> tuple[float, float]:
 
 
 def _draw_cells(
-    figure: MatplotlibFigure,
     axes: Axes,
     grid: np.ndarray,
     texts: np.ndarray,
     colours: tuple[str, str, str],
     limits: tuple[float, float],
-    label: str,
-    in_percent: bool,
 ) -> None:
-    """Draw coloured cells with their texts, and the bar that gives the colours' meaning."""
+    """Draw coloured cells with their texts."""
     import seaborn as sns
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -309,7 +284,11 @@ def _draw_cells(
     filled = ~np.ma.getmaskarray(mesh.get_array()).ravel()
     for text, colour in zip(axes.texts, mesh.get_facecolor()[filled], strict=True):
         text.set_color(ink_on(colour))
-    bar = figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.02)
+
+
+def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
+    """Draw the bar that gives the colours' meaning."""
+    bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, fraction=0.04, pad=0.02)
     bar.outline.set_visible(False)
     number_axis(bar.ax.yaxis, label, in_percent=in_percent)
 

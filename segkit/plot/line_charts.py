@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.plot.describe import Interval, describe_lines, drawn, names_of, one_each
+from segkit.plot.describe import Interval, describe_lines, drawn, floats, names_of, one_each
 from segkit.plot.figure import (
     Figure,
     as_percent,
     canvas,
-    head,
+    mark_reference,
     name_axis,
     note,
     number_axis,
@@ -78,15 +78,15 @@ def lines(
     if data.schema[x] not in (pl.String, pl.Categorical):
         data = data.sort(x, maintain_order=True)
     whole = frame.filter(pl.col(x).is_not_null())
-    with canvas(7.2, 3.6) as (figure, (axes,)):
-        draw_lines(axes, whole, x, y, group=group, band=band, markers=markers)
-        line_axes(axes, data, x, (x_label or words(x), y_label or words(y)), percent, y)
-        if reference is not None:
-            axes.axhline(reference, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+    with canvas(7.2, 3.6, title=title) as (figure, (axes,)):
+        _draw_lines(axes, whole, x, y, group, band, markers)
+        _order_axis(axes, data, x, x_label or words(x))
+        number_axis(axes.yaxis, y_label or words(y), in_percent=as_percent(percent, y))
+        axes.grid(axis="y")
+        mark_reference(axes, reference)
         if group:
             _name_lines(axes, data, y, group)
-        head(figure, title)
-    text = alt or describe_lines(
+    text = describe_lines(
         data,
         x,
         y,
@@ -96,20 +96,18 @@ def lines(
         label=y_label,
         left_out=frame.height - data.height,
     )
-    return Figure(figure, text, data)
+    return Figure(figure, alt or text, data)
 
 
-def draw_lines(
+def _draw_lines(
     axes: Axes,
     frame: pl.DataFrame,
     x: str,
     y: str,
-    *,
     group: str | None,
     band: Interval | None,
     markers: bool | None,
 ) -> None:
-    """Draw a frame's lines (and bands) on axes that exist already."""
     groups = names_of(frame.drop_nulls(y), group)
     text = frame.schema[x] in (pl.String, pl.Categorical)
     order = {name: i for i, name in enumerate(names_of(frame, x))}
@@ -118,58 +116,40 @@ def draw_lines(
         if not text:
             part = part.sort(x, maintain_order=True)
         at = [order[v] for v in part.get_column(x)] if text else part.get_column(x).to_list()
-        values = part.get_column(y).cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        mark = style.marker if (part.height <= 25 if markers is None else markers) else ""
+        marked = part.height <= 25 if markers is None else markers
         axes.plot(
             at,
-            values,
+            floats(part, y),
             color=style.colour,
             linestyle=style.dash,
             linewidth=1.8,
-            marker=mark,
+            marker=style.marker if marked else "",
             markersize=4.5,
             label=str(name),
         )
         if band:
-            low, high = (
-                part.get_column(c).cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in band
-            )
+            low, high = (floats(part, limit) for limit in band)
             axes.fill_between(at, low, high, color=style.colour, alpha=0.18, linewidth=0)
 
 
-def line_axes(
-    axes: Axes,
-    data: pl.DataFrame,
-    x: str,
-    labels: tuple[str, str],
-    percent: bool | None,
-    y: str,
-) -> None:
-    """Label the axes of a line chart by the type of its ordered column."""
+def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
+    """Label the horizontal axis by the type of its column."""
+    from matplotlib import dates
+
     kind = data.schema[x]
+    axes.set_xlabel(label)
     if kind in (pl.String, pl.Categorical):
         names = names_of(data, x)
         step = max(1, len(names) // 16)
-        name_axis(axes.xaxis, list(range(len(names)))[::step], names[::step], 12)
-        axes.set_xlabel(labels[0])
+        name_axis(axes.xaxis, range(0, len(names), step), names[::step], 12)
     elif kind.is_temporal():
-        _date_axis(axes)
-        axes.set_xlabel(labels[0])
+        untyped: Any = dates  # in matplotlib's stubs
+        locator = untyped.AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
     else:
-        if kind.is_integer():
-            axes.locator_params(axis="x", integer=True)
-        number_axis(axes.xaxis, labels[0])
-    number_axis(axes.yaxis, labels[1], in_percent=as_percent(percent, y))
-    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
-
-
-def _date_axis(axes: Axes) -> None:
-    from matplotlib import dates
-
-    kinds: Any = dates  # matplotlib's stubs leave these two untyped
-    locator = kinds.AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(kinds.ConciseDateFormatter(locator))
+        axes.locator_params(axis="x", integer=kind.is_integer())
+        number_axis(axes.xaxis, label)
 
 
 def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
-from segkit.plot.describe import Interval, drawn, finish
+from segkit.plot.describe import Interval, drawn, finish, floats, reach
 from segkit.plot.figure import (
+    DASHED,
     GREY,
     OKABE_ITO,
     Figure,
     as_percent,
     canvas,
-    head,
     number_axis,
     words,
     write,
@@ -68,25 +68,20 @@ def response(
     >>> response(frame, "said", "seen", diagonal=True, percent=True).alt
     'Points of seen against said, 2: (10.0%, 20.0%), (50.0%, 40.0%); dashed line: both equal.'
     """
-    columns = [x, y, *(interval or ()), *([line] if line else [])]
-    data = drawn(frame, columns, [x, y]).sort(x)
+    data = drawn(frame, [x, y, *(interval or ()), line], [x, y]).sort(x)
     in_percent = as_percent(percent, y)
-    across, up = (data.get_column(name).cast(pl.Float64).to_numpy() for name in (x, y))
-    with canvas(6.4, 4.2) as (figure, (axes,)):
+    across, up = floats(data, x), floats(data, y)
+    with canvas(6.4, 4.2, title=title) as (figure, (axes,)):
         if diagonal:
             ends = [min(across.min(), up.min()), max(across.max(), up.max())]
-            axes.plot(ends, ends, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, label="equal")
+            axes.plot(ends, ends, color=GREY, linestyle=DASHED, linewidth=1.0, label="equal")
         if line:
             axes.plot(across, data.get_column(line), color=OKABE_ITO[3], label=line_label)
-        reach = None
-        if interval:
-            low, high = (data.get_column(c).cast(pl.Float64).to_numpy() for c in interval)
-            reach = np.nan_to_num(np.clip(np.vstack([up - low, high - up]), 0.0, None))
         few = data.height <= 40
         axes.errorbar(
             across,
             up,
-            yerr=reach,
+            yerr=reach(data, y, interval) if interval else None,
             fmt="o",
             color=OKABE_ITO[0],
             markersize=6 if few else 3,
@@ -97,21 +92,6 @@ def response(
         number_axis(axes.xaxis, x_label or words(x), in_percent=in_percent)
         number_axis(axes.yaxis, y_label or words(y), in_percent=in_percent)
         axes.legend(loc="best")
-        head(figure, title)
-    text = alt or _describe(data, (x, y), in_percent, (x_label, y_label), title, line, diagonal)
-    return Figure(figure, text, data)
-
-
-def _describe(
-    data: pl.DataFrame,
-    columns: tuple[str, str],
-    in_percent: bool,
-    labels: tuple[str, str],
-    title: str,
-    line: str | None,
-    diagonal: bool,
-) -> str:
-    x, y = columns
     shown = data if data.height <= 12 else data[:: max(1, data.height // 8)]
     places = ", ".join(
         f"({write(float(a), in_percent)}, {write(float(b), in_percent)})"
@@ -120,11 +100,9 @@ def _describe(
     some = "" if shown.height == data.height else f", of which {shown.height} are"
     lines = "; dashed line: both equal" if diagonal else ""
     lines += "; line: the model" if line else ""
-    return finish(
-        f"Points of {labels[1] or words(y)} against {labels[0] or words(x)}, "
-        f"{data.height}{some}: {places}{lines}.",
-        title=title,
-    )
+    what = f"Points of {y_label or words(y)} against {x_label or words(x)}"
+    text = f"{what}, {data.height}{some}: {places}{lines}."
+    return Figure(figure, alt or finish(text, title=title), data)
 
 
 def rootogram(
@@ -165,11 +143,9 @@ def rootogram(
     2
     """
     data = drawn(frame, [x, observed, expected], [x, observed, expected]).sort(x)
-    at, counts, due = (
-        data.get_column(c).cast(pl.Float64).to_numpy() for c in (x, observed, expected)
-    )
+    at, counts, due = (floats(data, column) for column in (x, observed, expected))
     root, length = np.sqrt(due), np.sqrt(counts)
-    with canvas(7.2, 3.8) as (figure, (axes,)):
+    with canvas(7.2, 3.8, title=title) as (figure, (axes,)):
         axes.bar(at, length, 0.85, root - length, color=OKABE_ITO[5], label="observed, hanging")
         axes.plot(at, root, "o-", color=OKABE_ITO[3], markersize=4, label="expected")
         lowest = min(0.0, float((root - length).min()))
@@ -178,7 +154,6 @@ def rootogram(
         axes.set_xlabel(x_label or words(x))
         axes.set_ylabel("square root of the number of rows")
         axes.legend(loc="upper right")
-        head(figure, title)
     gap = np.abs(root - length)
     worst = int(gap.argmax())
     first_counts = "; ".join(

@@ -14,14 +14,14 @@ import polars as pl
 
 from segkit.display import is_share, number
 from segkit.errors import DataError, require_columns
-from segkit.plot.describe import MOST_NAMED, drawn, finish, names_of
+from segkit.plot.describe import MOST_NAMED, drawn, finish, floats, names_of
 from segkit.plot.figure import (
     COLOURS,
     Figure,
     as_percent,
     canvas,
-    head,
     legend,
+    mark_reference,
     note,
     number_axis,
     spread,
@@ -94,24 +94,24 @@ def points(
     complete = data.height
     if sample is not None and complete > sample:
         data = data.sample(sample, seed=seed)
-    with canvas(7.2, 4.4) as (figure, (axes,)):
-        groups = sorted(names_of(data, group), key=str)
-        looks = styles(len(groups))
-        named = [str(name) for name in data.get_column(group)] if group else None
-        few = data.height <= 200
+    groups = sorted(map(str, names_of(data, group)))
+    looks, few = styles(len(groups)), data.height <= 200
+    # Without a column all rows are of one group, that has the name "None".
+    named = data.get_column(group).cast(pl.String).to_list() if group else groups * data.height
+    with canvas(7.2, 4.4, title=title) as (figure, (axes,)):
         sns.scatterplot(
             x=data.get_column(x).to_numpy(),
             y=data.get_column(y).to_numpy(),
             hue=named,
             style=named,
-            hue_order=[str(name) for name in groups] if group else None,
-            style_order=[str(name) for name in groups] if group else None,
-            palette=[look.colour for look in looks] if group else None,
-            markers=[look.marker for look in looks] if group else True,
-            color=looks[0].colour,
+            hue_order=groups,
+            style_order=groups,
+            palette=[look.colour for look in looks],
+            markers=[look.marker for look in looks],
             s=34 if few else 10,
             alpha=0.85 if few else 0.5,
             linewidth=0,
+            legend=bool(group),
             ax=axes,
         )
         if log_x:
@@ -127,7 +127,6 @@ def points(
         if group:
             handles, labels = axes.get_legend_handles_labels()
             legend(axes, handles, labels, words(group))
-        head(figure, title)
     spans = ", ".join(_span(data, c, as_percent(p, c)) for c, p in ((x, None), (y, percent)))
     drawn_of = f", a sample of {complete:,}" if complete > data.height else ""
     names = ""
@@ -146,7 +145,7 @@ def points(
 
 
 def _span(data: pl.DataFrame, column: str, in_percent: bool) -> str:
-    values = data.get_column(column).cast(pl.Float64).to_numpy()
+    values = floats(data, column)
     low, high = (write(float(v), in_percent) for v in (values.min(), values.max()))
     return f"{words(column)} from {low} to {high}"
 
@@ -186,8 +185,9 @@ def clouds(
     data = drawn(points, need, need)
     middle = drawn(centres, [*need, f"{x}_variance", f"{y}_variance", "covariance"], need)
     names = names_of(middle, group)
-    with canvas(7.2, 4.8) as (figure, (axes,)):
-        for row, style in zip(middle.iter_rows(named=True), styles(len(names)), strict=True):
+    rows, looks = middle.to_dicts(), styles(len(names))
+    with canvas(7.2, 4.8, title=title) as (figure, (axes,)):
+        for row, style in zip(rows, looks, strict=True):
             part = data.filter(pl.col(group) == row[group])
             axes.scatter(
                 part.get_column(x),
@@ -202,24 +202,13 @@ def clouds(
             axes.plot(across, up, color=style.ink, linestyle=style.dash, linewidth=2.0)
         low, high = axes.get_ylim()
         heights = spread(middle.get_column(y).to_list(), (high - low) * 0.065)
-        rows = zip(middle.iter_rows(named=True), styles(len(names)), heights, strict=True)
-        for row, style, height in rows:
-            note(
-                axes,
-                wrap(row[group], 40),
-                (row[x], height),
-                ha="center",
-                color=style.ink,
-                fontweight="bold",
-                bbox={"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9},
-            )
+        for row, style, height in zip(rows, looks, heights, strict=True):
+            name, place = wrap(row[group], 40), (row[x], height)
+            box = {"facecolor": "white", "edgecolor": style.colour, "pad": 2, "alpha": 0.9}
+            note(axes, name, place, ha="center", color=style.ink, fontweight="bold", bbox=box)
         number_axis(axes.xaxis, wrap(x_label or words(x), 80))
         number_axis(axes.yaxis, wrap(y_label or words(y), 52))
-        head(figure, title)
-    at = "; ".join(
-        f"{row[group]} at {number(row[x])}, {number(row[y])}"
-        for row in middle.iter_rows(named=True)
-    )
+    at = "; ".join(f"{row[group]} at {number(row[x])}, {number(row[y])}" for row in rows)
     sentence = (
         f"Scatter plot of {number(data.height)} points with the centres of {number(len(names))} "
         f"groups on {x_label or words(x)} and {y_label or words(y)}: {at}."
@@ -289,7 +278,7 @@ def histograms(
     deep = math.ceil(len(columns) / wide)
     size = (max(4.0, 2.7 * wide), 2.1 * deep + 0.3)
     tables, findings = [], []
-    with canvas(*size, rows=deep, columns=wide) as (figure, panels):
+    with canvas(*size, rows=deep, columns=wide, title=title) as (figure, panels):
         for axes in panels[len(columns) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, columns, strict=False):
@@ -312,7 +301,6 @@ def histograms(
             )
         figure.supylabel("rows", fontsize=9.5)
         figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
-        head(figure, title)
     more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
     sentence = (
         f"Histograms of {number(frame.height)} rows: {'; '.join(findings[:MOST_NAMED])}{more}."
@@ -330,7 +318,7 @@ def _count(
     tuple or None
         The values drawn, the table of bins, the median and a note of what is left out.
     """
-    every = values.cast(pl.Float64).to_numpy()
+    every = floats(values.to_frame(), values.name)
     finite = every[np.isfinite(every)]
     shown = finite[finite > 0] if log else finite
     if shown.size == 0:
@@ -352,7 +340,7 @@ def _draw_histogram(axes: Axes, shown: np.ndarray, bins: int, median: float, log
 
     sns.histplot(x=shown, bins=bins, log_scale=log, color=COLOURS[0], alpha=1, linewidth=0, ax=axes)
     if median > 0 or not log:
-        axes.axvline(median, color="black", linewidth=1.0, linestyle=(0, (4, 3)))
+        mark_reference(axes, median, vertical=True)
     number_axis(axes.yaxis, "")
     axes.locator_params(axis="y", nbins=4)
 
