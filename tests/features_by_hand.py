@@ -1,5 +1,6 @@
 """Every feature once more, customer by customer in plain Python: the yardstick of the tests."""
 
+import math
 import random
 import statistics
 from collections import defaultdict
@@ -155,11 +156,79 @@ def from_events(events, as_of, pages, capped=True):
     return f
 
 
+def from_categories(lines, as_of, categories):
+    """Compute one customer's features by category, but for the affinity, from all the lines."""
+    back = [x["amount"] < 0 if x["is_return"] is None else x["is_return"] for x in lines]
+    buys = [x for x, b in zip(lines, back, strict=True) if not b and x["category"] is not None]
+    spend = {c: sum(x["amount"] for x in buys if x["category"] == c) for c in categories}
+    begun = sorted({(x["order_day"], x["category"]) for x in buys})
+    days = sorted({day for day, _ in begun})
+    new_days = {min(day for day, c in begun if c == level) for level in {c for _, c in begun}}
+    f = {
+        "favourite_category": min(spend, key=lambda c: (-round(spend[c], 2), c)) if buys else None,
+        "first_category": begun[0][1] if begun else None,
+        "category_new_rate": (len(new_days) - 1) / (len(days) - 1) if len(days) > 1 else None,
+    }
+    for c in categories:
+        own = [x["order_day"] for x in buys if x["category"] == c]
+        f[f"category_share_{c}"] = over(spend[c], sum(spend.values()))
+        f[f"category_recency_days_{c}"] = as_of - max(own) if own else None
+    f["lines"] = [sum(x["category"] == c for x in buys) for c in categories]
+    return f
+
+
+def add_affinities(table, categories):
+    """Add each customer's affinities: the Dirichlet-multinomial's posterior share, by moments."""
+    counts = {who: row.pop("lines") for who, row in table.items()}
+    n = {who: sum(own) for who, own in counts.items() if sum(own)}
+    total, m = sum(n.values()), len(n)
+    average = [over(sum(own[j] for own in counts.values()), total) for j in range(len(categories))]
+    weight = math.inf
+    if 1 < m < total:
+        between = within = 0.0
+        for who, size in n.items():
+            for j, mean in enumerate(average):
+                p = counts[who][j] / size
+                between += size * (p - mean) ** 2 / (m - 1)
+                within += size * p * (1 - p) / (total - m)
+        size = (total - sum(k * k for k in n.values()) / total) / (m - 1)
+        theta = over(between - within, between + (size - 1) * within) or 0.0
+        weight = (1 - theta) / theta if theta > 0 else math.inf
+    for who, row in table.items():
+        lines = sum(counts[who])
+        for c, own, mean in zip(categories, counts[who], average, strict=True):
+            affinity = None
+            if mean and lines + weight > 0:
+                share = mean if weight == math.inf else (own + weight * mean) / (lines + weight)
+                affinity = share / mean
+            row[f"category_affinity_{c}"] = affinity
+
+
+def from_visits(events):
+    """Compute one customer's steps within sessions, by the day."""
+    f = {}
+    for name, start, end in (
+        ("view_to_cart_rate", "product_view", "cart_add"),
+        ("cart_to_order_rate", "cart_add", "checkout"),
+        ("view_to_order_rate", "product_view", "checkout"),
+    ):
+        begun = followed = 0
+        for session in {x["session_id"] for x in events} - {None}:
+            own = [x for x in events if x["session_id"] == session]
+            starts = [x["event_day"] for x in own if x["event_type"] == start]
+            ends = [x["event_day"] for x in own if x["event_type"] == end]
+            begun += bool(starts)
+            followed += any(late >= early for early in starts for late in ends)
+        f[name] = over(followed, begun)
+    return f
+
+
 def by_hand(orders, events, *, as_of, windows=(), monetary="net", trend_days=90):
     """Give customer -> feature -> value for every buyer, from lists of rows."""
     orders = [x for x in orders if x["order_day"] <= as_of]
     events = [x for x in events if x["event_day"] <= as_of]
     channels = sorted({x["channel"] for x in orders} - {None})
+    categories = sorted({x["category"] for x in orders} - {None})
     pages = sorted({x["page"] for x in events} - {None})
     sends = any(x["event_type"] == "email_sent" for x in events)
     table = {}
@@ -181,7 +250,10 @@ def by_hand(orders, events, *, as_of, windows=(), monetary="net", trend_days=90)
         known = row["tenure_days"] + 60
         row["orders_per_year"] = row["frequency"] / known * 365
         row["visits_per_year"] = row["visits"] / known * 365
-        table[customer] = row
+        row |= from_visits(done)
+        table[customer] = row | (from_categories(lines, as_of, categories) if categories else {})
+    if categories:
+        add_affinities(table, categories)
     return table
 
 

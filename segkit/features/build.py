@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 
-from segkit.display import counted, money, number, percent
+from segkit.display import counted, money, number, percent, stem
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import events as from_events
 from segkit.features import orders as from_orders
 from segkit.features.calendar import Calendar, check_days, day_date, day_number, whole
 from segkit.features.definitions import Bound, Plan, bind
+from segkit.features.products import (
+    NO_ZERO,
+    PLURAL,
+    TEXT,
+    Levels,
+    add_products,
+    count_unlisted,
+    listed_columns,
+    product_blocks,
+    read_products,
+)
 from segkit.features.sources import (
     CUSTOMER,
     Engine,
@@ -27,7 +39,7 @@ from segkit.features.sources import (
     levels,
     open_lazy,
     order_rows,
-    with_customers,
+    with_ids,
 )
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -126,8 +138,12 @@ class CustomerTable(Result):
         """
         rows = []
         for name, unit, window in self.definitions.select("name", "unit", "window").iter_rows():
+            n = max(self.frame.height, 1)
+            if unit == TEXT:
+                missing = self.frame[name].null_count() / n
+                rows.append((name, unit, window, missing, *(None for _ in range(8))))
+                continue
             values = self.frame[name].cast(pl.Float64)
-            n = max(values.len(), 1)
             quartiles = [values.quantile(q, "linear") for q in _QUARTILES.values()]
             rows.append(
                 (name, unit, window, values.null_count() / n, (values == 0).sum() / n,
@@ -192,6 +208,7 @@ def build_features(
     trend_days: int = 90,
     engine: Engine = "polars",
     currency: str | None = None,
+    products: IntoFrame | str | Path | None = None,
 ) -> CustomerTable:
     """Describe each customer as of a date, over one or several windows.
 
@@ -203,10 +220,11 @@ def build_features(
     ----------
     orders : frame, str or Path
         Clean order lines: ``customer_id``, ``amount`` and ``order_day`` (or ``order_time``);
-        ``order_id``, ``is_return``, ``discount``, ``category``, ``product_id``, ``channel`` where
-        the source has them. A polars or pandas frame, lazy or not, a DuckDB relation, or the path
-        of a Parquet file or folder, which is streamed. Lazy input is run several times, once for
-        each kind of sum, and beyond 20 million rows for each piece of the customers.
+        ``order_id``, ``is_return``, ``discount``, ``category``, ``brand``, ``product_id``,
+        ``channel`` where the source has them. A polars or pandas frame, lazy or not, a DuckDB
+        relation, or the path of a Parquet file or folder, which is streamed. Lazy input is run
+        several times, once for each kind of sum, and beyond 20 million rows for each piece of the
+        customers.
     events : frame, str or Path, optional
         ``customer_id``, ``event_type`` and ``event_day`` (or ``event_time``).
     customers : frame, str or Path, optional
@@ -214,14 +232,16 @@ def build_features(
     as_of : date, optional
         The last day that is used, included; by default the day of the last order line.
     windows : sequence of int
-        Lengths in days; each adds every feature over the last so many days, ``as_of`` included.
+        Lengths in days; each adds every feature over the last so many days, ``as_of`` included,
+        but for those by category and brand.
     calendar : Calendar or str
         Seasons and occasions: a calendar of your own or a shipped one, see `Calendar.of`.
     monetary : {"net", "gross"}
         Whether returns are deducted from ``monetary`` and the order values.
     features : sequence of str, optional
-        Names (without a window's suffix) or groups; by default all that the tables allow. Data for
-        other features are not read.
+        Names or groups; by default all that the tables allow. Data for other features are not
+        read. A name with a window of any length ("page_views_7d") asks for that window alone, so
+        that the columns of a rule can be given as they are.
     population : {"buyers", "all"}
         Customers with a purchase up to ``as_of``, or also those known only from returns, events or
         ``customers``.
@@ -231,6 +251,9 @@ def build_features(
         Engine that reads paths; frames keep their own engine.
     currency : str, optional
         Of the amounts, to be written beside them.
+    products : frame, str or Path, optional
+        ``product_id`` and ``category`` or ``brand``, one row per product: joined to the order
+        lines, where these state none. Lines without such a product are counted in the notes.
 
     Returns
     -------
@@ -266,7 +289,10 @@ def build_features(
     day = lines.final if as_of is None else day_number(as_of)
     plans, notes = [], list[str]()
     wanted_names = None if features is None else set(features)
-    plans.append(_order_plan(lines, day, monetary, market, wanted_names, notes))
+    goods = None
+    if products is not None:
+        goods = read_products(open_lazy(products, engine, "products"), lines.frame)
+    plans.append(_order_plan(lines, day, monetary, market, wanted_names, notes, goods))
     if events is not None:
         acts = event_rows(open_lazy(events, engine, "events"), day)
         plans.append(_event_plan(acts, day, wanted_names, notes))
@@ -274,7 +300,7 @@ def build_features(
     if events is None:
         notes.append("no events were given: nothing on visits, mail and carts")
     firsts = {"orders": lines.first, "events": plans[-1].rows.first}
-    bound, short = bind(catalogue.choose(features), firsts, day, lengths, period)
+    bound, short = bind(catalogue.choose(features, lengths), firsts, day, period)
     listed = None if customers is None else _listed(customers, engine)
     sums = _sums(plans, bound, population, listed, day, notes)
     return CustomerTable(
@@ -311,15 +337,35 @@ def _order_plan(
     calendar: Calendar,
     wanted_names: set[str] | None,
     notes: list[str],
+    products: Any,
 ) -> Plan:
     named = _asks(wanted_names, "channels", "channel_share_")
     channels, left = levels(rows, "channel", as_of) if named else ({}, [])
-    facts = from_orders.OrderFacts(rows.columns, rows.first, as_of, monetary, channels, calendar)
+    columns = (*rows.columns, *(() if products is None else listed_columns(products)))
+    kinds = []
+    for column, group in PLURAL.items():
+        prefixes = tuple(f"{column}_{part}_" for part in ("share", "recency", "affinity", "new"))
+        if column in columns and _asks(
+            wanted_names, group, *prefixes, f"favourite_{column}", f"first_{column}"
+        ):
+            joined = replace(rows, frame=add_products(rows.frame, products), columns=columns)
+            names, more = levels(joined, column, as_of)
+            kinds += [Levels(column, names)] if names else []
+            left += more
+    if products is not None and (kinds or _asks(wanted_names, "breadth", "category_breadth")):
+        left += count_unlisted(rows.frame.filter(nw.col("day") <= as_of), products)
+    facts = from_orders.OrderFacts(
+        rows.columns, rows.first, as_of, monetary, channels, calendar, tuple(kinds), products
+    )
     notes += [*rows.notes, *left]
     if rows.n_later:
         notes.append(f"{number(rows.n_later)} order lines after {day_date(as_of)} are not used")
     return Plan(
-        rows, facts, from_orders.BLOCKS, from_orders.NO_ZERO, from_orders.order_catalogue(facts)
+        rows,
+        facts,
+        from_orders.BLOCKS | product_blocks(facts.kinds),
+        from_orders.NO_ZERO | NO_ZERO,
+        from_orders.order_catalogue(facts),
     )
 
 
@@ -336,10 +382,10 @@ def _event_plan(rows: Rows, as_of: int, wanted_names: set[str] | None, notes: li
     )
 
 
-def _asks(wanted_names: set[str] | None, group: str, prefix: str) -> bool:
+def _asks(wanted_names: set[str] | None, group: str, *prefixes: str) -> bool:
     """Return whether features named after data values are wanted (they need one more pass)."""
     return wanted_names is None or any(
-        name == group or name.startswith(prefix) for name in wanted_names
+        stem(name) == group or name.startswith(prefixes) for name in wanted_names
     )
 
 
@@ -388,7 +434,7 @@ def _sums(
 def _listed(customers: Any, engine: str) -> pl.Series:
     frame = open_lazy(customers, engine, "customers")
     require_columns(frame.collect_schema().names(), [CUSTOMER], "customers")
-    return collect(with_customers(frame, "customers").select(CUSTOMER))[CUSTOMER].drop_nulls()
+    return collect(with_ids(frame, "customers").select(CUSTOMER))[CUSTOMER].drop_nulls()
 
 
 def _definitions(bound: list[Bound]) -> pl.DataFrame:

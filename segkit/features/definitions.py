@@ -8,6 +8,7 @@ compare ids in the same way.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ class Feature:
         Whether it sets a window beside the one before, and so has a length of its own.
     whole_only : bool
         Whether it is made for the whole history alone: a rate over a customer's own time.
+    windowed : bool
+        Whether each window adds it; if not, only where it is asked for by name.
     """
 
     name: str
@@ -58,6 +61,12 @@ class Feature:
     value: Callable[[Pick], pl.Expr]
     trend: bool = False
     whole_only: bool = False
+    windowed: bool = True
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether each window adds the feature without being asked for it."""
+        return self.windowed and not self.whole_only
 
     def sums(self) -> set[str]:
         """Return the sums that the feature is made from."""
@@ -86,8 +95,13 @@ class Catalogue:
     def __add__(self, other: Catalogue) -> Catalogue:
         return Catalogue(self.features + other.features, self.skipped + other.skipped)
 
-    def choose(self, wanted: Sequence[str] | None) -> Catalogue:
-        """Keep the features asked for by name or by group.
+    def choose(
+        self, wanted: Sequence[str] | None, lengths: tuple[int, ...]
+    ) -> list[tuple[Feature, tuple[int, ...]]]:
+        """Return the features asked for by name or by group, each with its windows.
+
+        A name that ends in a window ("page_views_7d") asks for that window alone; one without
+        for the whole history (length 0) and for every window of the table.
 
         Raises
         ------
@@ -95,18 +109,34 @@ class Catalogue:
             If a name is neither a feature nor a group; says why where the source lacks it.
         """
         if wanted is None:
-            return self
+            return [(f, (0, *(lengths if f.is_windowed else ()))) for f in self.features]
         names = {feature.name for feature in self.features}
         groups = {feature.group for feature in self.features}
         reasons = dict(self.skipped)
+        asked: dict[str, set[int]] = {}
         for name in wanted:
-            if name in reasons:
-                raise ParameterError(f"feature {name!r} cannot be computed: {reasons[name]}")
-            if name not in names | groups:
+            ending = None if name in names | groups else WINDOW.search(name)
+            bare = name[: ending.start()] if ending else name
+            if bare in reasons:
+                raise ParameterError(f"feature {name!r} cannot be computed: {reasons[bare]}")
+            if bare not in names | groups or (ending and int(ending[1]) < 1):
                 available = [*sorted(groups), *(feature.name for feature in self.features)]
                 raise ParameterError(unknown("feature or group", name, available))
-        chosen = tuple(f for f in self.features if f.name in wanted or f.group in wanted)
-        return Catalogue(chosen, ())
+            own = {int(ending[1])} if ending else {0, *lengths}
+            asked[bare] = asked.get(bare, set()) | own
+        chosen = []
+        for feature in self.features:
+            own = asked.get(feature.name, set()) | asked.get(feature.group, set())
+            if feature.whole_only and own and 0 not in own:
+                raise ParameterError(
+                    f"{feature.name} is made for the whole history alone; it has no window"
+                )
+            if own:
+                chosen.append((feature, (0,) if feature.whole_only else tuple(sorted(own))))
+        return chosen
+
+
+WINDOW = re.compile(r"_(\d+)d$")
 
 
 def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
@@ -186,7 +216,7 @@ class Plan:
     blocks : mapping of str to callable
         Block name to the function from (rows, facts) to a lazy frame, one row per customer.
     no_zero : set of str
-        Sums that are unknown, not zero, without rows in the window.
+        Beginnings of the names of sums that are unknown, not zero, without rows in the window.
     catalogue : Catalogue
     """
 
@@ -212,16 +242,21 @@ class Plan:
             for rows in pieces(self.rows, window)
         )
         columns = [
-            _filled(pl.col(name), name not in self.no_zero).alias(f"{block}.{name}{window.suffix}")
+            _filled(pl.col(name), not self._is_unknown(name)).alias(
+                f"{block}.{name}{window.suffix}"
+            )
             for name in names
         ]
         return table.filter(pl.col(CUSTOMER).is_not_null()).select(CUSTOMER, *columns)
 
     def zeros(self, columns: Iterable[str]) -> list[str]:
         """Return the columns of sums in which no rows mean zero."""
-        empty = tuple(self.no_zero)
         own_columns = (c for c in columns if c.split(".")[0] in self.blocks)
-        return [c for c in own_columns if not c.split(".")[1].startswith(empty)]
+        return [c for c in own_columns if not self._is_unknown(c.split(".")[1])]
+
+    def _is_unknown(self, name: str) -> bool:
+        """Whether a sum is unknown, not zero, where there are no rows."""
+        return name.startswith(tuple(self.no_zero))
 
     def customers(self, as_of: int) -> pl.Series:
         """List who occurs in the table up to ``as_of``."""
@@ -235,22 +270,20 @@ def _filled(column: pl.Expr, zero: bool) -> pl.Expr:
 
 
 def bind(
-    catalogue: Catalogue,
+    chosen: Sequence[tuple[Feature, tuple[int, ...]]],
     firsts: Mapping[str, int],
     as_of: int,
-    lengths: tuple[int, ...],
     period: int,
 ) -> tuple[list[Bound], list[tuple[str, str]]]:
     """Bind features to windows; a trend that the history is too short for is skipped.
 
     Parameters
     ----------
-    catalogue : Catalogue
+    chosen : sequence of (Feature, tuple of int)
+        Each with the lengths of its windows in days; 0 is the whole history.
     firsts : mapping of str to int
         Table to the day number of its first row.
     as_of : int
-    lengths : tuple of int
-        Windows, in days.
     period : int
         Length of the unsuffixed trends' periods, in days.
 
@@ -261,10 +294,8 @@ def bind(
     """
     bound: list[Bound] = []
     skipped: list[tuple[str, str]] = []
-    for length in (0, *lengths):
-        for feature in catalogue.features:
-            if length and feature.whole_only:
-                continue
+    for length in sorted({length for _, lengths in chosen for length in lengths}):
+        for feature in (feature for feature, lengths in chosen if length in lengths):
             if not feature.trend:
                 window = last(length, as_of) if length else whole(as_of)
                 bound.append(Bound(feature, feature.name + window.suffix, window))

@@ -110,6 +110,36 @@ def cart_sums(events: Any, facts: EventFacts) -> Any:  # noqa: ARG001 - one sign
     )
 
 
+# A step of a visit: its event, the event that leads to it, and the feature's name.
+STEPS = (
+    ("view_to_cart_rate", "product_view", "cart_add"),
+    ("cart_to_order_rate", "cart_add", "checkout"),
+    ("view_to_order_rate", "product_view", "checkout"),
+)
+
+
+def step_sums(events: Any, facts: EventFacts) -> Any:
+    """Count the sessions that reach a step, and those in which the next one follows it."""
+    kind = nw.col("event_type")
+    time = nw.col("event_time" if "event_time" in facts.columns else "day")
+    types = sorted({event for _, *pair in STEPS for event in pair})
+    sessions = (
+        events.filter(kind.is_in(types) & ~nw.col("session_id").is_null())
+        .with_columns(**{event: nw.when(kind == event).then(time) for event in types})
+        .group_by(CUSTOMER, "session_id")
+        .agg(
+            *(nw.col(event).min().alias(f"{event}_first") for event in types),
+            *(nw.col(event).max().alias(f"{event}_last") for event in types),
+        )
+    )
+    counts: dict[str, Any] = {}
+    for name, start, end in STEPS:
+        begun = ~nw.col(f"{start}_first").is_null()
+        follows = nw.col(f"{end}_last") >= nw.col(f"{start}_first")
+        counts |= {f"{name}_begun": _one_if(begun), f"{name}_followed": _one_if(follows)}
+    return sessions.with_columns(**counts).group_by(CUSTOMER).agg(nw.col(*counts).sum())
+
+
 def _one_if(condition: Any) -> Any:
     return nw.when(condition).then(1).otherwise(0)
 
@@ -118,6 +148,7 @@ BLOCKS: dict[str, Callable[[Any, EventFacts], Any]] = {
     "events": event_sums,
     "mails": mail_sums,
     "sessions": cart_sums,
+    "steps": step_sums,
 }
 NO_ZERO = frozenset({"engaged_day"})
 
@@ -147,6 +178,8 @@ def event_catalogue(facts: EventFacts) -> Catalogue:
         offer([_answered(facts, done)], types=(f"email_{words}",))
         offer([_answer_rate(done, rate)], types=(f"email_{words}", "email_sent"))
     offer(_carts(), types=("cart_add",), column="session_id")
+    for name, start, end in STEPS:
+        offer([_step(name, start, end)], types=(start, end), column="session_id")
     offer([_engagement_recency(facts)])
     offer(_counts("complaints", group="email"), types=("complaint",))
     offer([_unsubscribed()], types=("unsubscribe",))
@@ -205,6 +238,17 @@ def _carts() -> list[Feature]:
                "null without a cart",
                lambda c: ratio(c("sessions.abandoned"), c("sessions.carts"))),
     ]  # fmt: skip
+
+
+def _step(name: str, start: str, end: str) -> Feature:
+    formula = (
+        f"sessions with a {start} and a {end} at the same time or later in it, over sessions with "
+        f"a {start}; by the day alone where the events have no time"
+    )
+    return Feature(
+        name, "sequences", "share", "events", formula, f"null without a session with a {start}",
+        lambda c: ratio(c(f"steps.{name}_followed"), c(f"steps.{name}_begun")), windowed=False,
+    )  # fmt: skip
 
 
 def _engagement_recency(facts: EventFacts) -> Feature:

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.features.calendar import Calendar
 from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
+from segkit.features.products import PLURAL, Levels, add_products, listed_columns, product_features
 from segkit.features.sources import CUSTOMER, MICRO, SQUARES, micro, spread, squares, within
 
 # A purchase line is one that is not a return; "gross" is what purchase lines add up to.
@@ -30,8 +31,10 @@ class OrderFacts:
     channels : mapping of str to list of str
         Feature ending to the channel's names in the data.
     calendar : Calendar
-    trend_days : tuple of int
-        Lengths of the periods that trends compare; the first one is the default's.
+    kinds : tuple of Levels
+        The categories and brands that have features of their own.
+    products : narwhals.LazyFrame or None
+        Product table to be joined, as `read_products` returns it.
     """
 
     columns: tuple[str, ...]
@@ -40,6 +43,17 @@ class OrderFacts:
     monetary: str
     channels: Mapping[str, list[str]]
     calendar: Calendar
+    kinds: tuple[Levels, ...] = ()
+    products: Any = None
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Columns of the lines and of the products joined to them."""
+        return (
+            self.columns
+            if self.products is None
+            else (*self.columns, *listed_columns(self.products))
+        )
 
 
 def order_sums(lines: Any, facts: OrderFacts) -> Any:
@@ -138,7 +152,8 @@ def spend_sums(lines: Any, facts: OrderFacts) -> Any:
 
 
 def _breadth(column: str) -> Callable[[Any, OrderFacts], Any]:
-    def sums(lines: Any, facts: OrderFacts) -> Any:  # noqa: ARG001 - one signature for all blocks
+    def sums(lines: Any, facts: OrderFacts) -> Any:
+        lines = lines if column == "product_id" else add_products(lines, facts.products)
         bought = lines.filter(~nw.col("is_return") & ~nw.col(column).is_null())
         pairs = bought.group_by(CUSTOMER, column).agg(nw.len().alias("n"))
         return pairs.group_by(CUSTOMER).agg(nw.len().alias("n"))
@@ -173,7 +188,7 @@ def order_catalogue(facts: OrderFacts) -> Catalogue:
         ("category_breadth", "category", "categories"),
         ("product_breadth", "product_id", "products"),
     ):
-        if column in facts.columns:
+        if column in facts.all_columns:
             features.append(_breadth_feature(name, column, what))
         else:
             skipped.append((name, f"orders have no column {column}"))
@@ -193,6 +208,13 @@ def order_catalogue(facts: OrderFacts) -> Catalogue:
         ]
     else:
         skipped.append(("channel_share", "orders have no column channel"))
+    for levels in facts.kinds:
+        features += product_features(levels, facts.as_of)
+    skipped += [
+        (group, f"orders have no column {column}")
+        for column, group in PLURAL.items()
+        if column not in facts.all_columns
+    ]
     features.append(trend("orders_trend", "trends", "orders", "orders", "orders.n_orders"))
     return Catalogue(tuple(features), tuple(skipped))
 

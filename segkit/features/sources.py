@@ -270,9 +270,11 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     order = nw.col("order_id") if "order_id" in columns else day
     if "order_id" not in columns:
         notes.append("without order ids, a customer's lines of one day are one order")
-    keep = [c for c in ("category", "product_id", "channel") if c in columns]
+    keep = [c for c in ("category", "brand", "product_id", "channel") if c in columns]
+    if "product_id" in columns and schema["product_id"] != nw.String:
+        lazy = with_ids(lazy, "orders", "product_id")
     discount = [nw.col("discount").cast(nw.Float64)] if "discount" in columns else []
-    frame = with_customers(lazy, "orders").select(
+    frame = with_ids(lazy, "orders").select(
         CUSTOMER, order.alias("order_id"), day.alias("day"), amount.alias("amount"),
         back.alias("is_return"), *discount, *keep,
     )  # fmt: skip
@@ -305,9 +307,9 @@ def event_rows(lazy: Any, as_of: int) -> Rows:
     time = "event_day" if "event_day" in columns else "event_time"
     require_columns(columns, [CUSTOMER, time, "event_type"], "events")
     day = _day(time, "event_day", notes)
-    optional = ("campaign_id", "session_id", "page", "duration_seconds")
+    optional = ("campaign_id", "session_id", "page", "duration_seconds", "event_time")
     keep = [c for c in optional if c in columns]
-    frame = with_customers(lazy, "events").select(CUSTOMER, day.alias("day"), "event_type", *keep)
+    frame = with_ids(lazy, "events").select(CUSTOMER, day.alias("day"), "event_type", *keep)
     bad = []
     if "duration_seconds" in columns:
         bad.append(is_infinite("duration_seconds"))
@@ -342,8 +344,8 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
     return dict(sorted(slugs(sorted(names[:MAX_LEVELS])).items())), notes
 
 
-def with_customers(lazy: Any, what: str) -> Any:
-    """Read the customers' ids as `segkit.ids.read_ids` does, in the frame's own engine.
+def with_ids(lazy: Any, what: str, column: str = CUSTOMER) -> Any:
+    """Read a column of ids as `segkit.ids.read_ids` does, in the frame's own engine.
 
     Texts are looked at first: the ids of clean tables stay as they are.
 
@@ -356,11 +358,11 @@ def with_customers(lazy: Any, what: str) -> Any:
     """
     read: Any
     text: Any
-    dtype, column = lazy.collect_schema()[CUSTOMER], nw.col(CUSTOMER)
+    dtype, ids = lazy.collect_schema()[column], nw.col(column)
     if dtype.is_nested() or dtype in (nw.Binary, nw.Object):
         raise ColumnError(f"{what}: expected ids as text or whole numbers, got {dtype}")
     if dtype.is_float():
-        decimal, most = column.cast(nw.Float64), EXACT if dtype == nw.Float64 else EXACT_32
+        decimal, most = ids.cast(nw.Float64), EXACT if dtype == nw.Float64 else EXACT_32
         size = decimal.abs()
         lost, odd = ~decimal.is_nan() & (size > most) & (size < math.inf), None
         fits = nw.when(~decimal.is_nan() & (decimal.abs() <= most)).then(decimal)
@@ -368,9 +370,9 @@ def with_customers(lazy: Any, what: str) -> Any:
         read = nw.when(fits == rounded).then(rounded.cast(nw.Int64).cast(nw.String))
         read = read.otherwise(fits.cast(nw.String))
     else:
-        read = column.cast(nw.String)
+        read = ids.cast(nw.String)
         if dtype.is_numeric():
-            return lazy.with_columns(read.alias(CUSTOMER))
+            return lazy.with_columns(read.alias(column))
         lost, odd = read.str.contains(MANGLED), read.str.contains(ODD)
         text = read.str.strip_chars()
         text = (
@@ -389,7 +391,7 @@ def with_customers(lazy: Any, what: str) -> Any:
         raise DataError(mangled(what, int(found["lost"])))
     if odd is not None and found["odd"]:
         read = tidy
-    return lazy.with_columns(read.alias(CUSTOMER))
+    return lazy.with_columns(read.alias(column))
 
 
 def _day(time: str, wanted: str, notes: list[str]) -> Any:

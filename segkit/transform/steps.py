@@ -305,7 +305,7 @@ def family(name: str) -> str | None:
     >>> family("season_share_winter_365d"), family("return_share"), family("time_seconds_home")
     ('season_share', None, 'time_seconds')
     """
-    for stem in ("_share_", "_seconds_"):
+    for stem in ("_share_", "_seconds_", "_affinity_", "_recency_days_"):
         if stem in name:
             tail = name.split(stem, 1)[1]
             window = tail[:-1].isdigit() and tail.endswith("d")
