@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from datetime import date
 from pathlib import Path
-from shlex import quote as shell_quote
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 import segkit
 from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
-from segkit.writing import WINDOWS
 
 if TYPE_CHECKING:
     from segkit.runner.parameters import Parameter
@@ -228,17 +226,21 @@ def _mapping_options() -> list[str]:
     epilog=_examples(
         "segkit check shop.csv",
         "segkit check shop.csv --save mapping.toml",
+        "segkit check exports --preset shopify",
     )
 )
 def check(
     data: Annotated[Path, typer.Argument(help="A data file, or a folder of tables")],
     mapping: Annotated[Path | None, typer.Option(help="A mapping to check the data by")] = None,
     save: Annotated[Path | None, typer.Option(help="Where to write the proposed mapping")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Layout of the export, such as shopify; or none")
+    ] = None,
 ) -> None:
     """Audit data: can they be used, what was found, and which mapping fits."""
     from segkit.runner.workspace import audit_files
 
-    audit = audit_files(data, mapping)
+    audit = audit_files(data, mapping, preset)
     typer.echo(str(audit))
     if save is not None:
         if save.exists():
@@ -246,7 +248,7 @@ def check(
         audit.save_mapping(save)
         typer.echo(
             f"Mapping written to {save}; look it over, then: "
-            f"segkit run --data {_quoted(data)} --mapping {_quoted(save)}"
+            f"segkit run --data {quote(str(data))} --mapping {quote(str(save))}"
         )
     if audit.blocked:
         raise typer.Exit(GATE)
@@ -290,8 +292,8 @@ def new(
 
     for path in lay_out(folder, data):
         typer.echo(_near(path))
-    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then:")
-    typer.echo(f"  cd {_quoted(folder)}\n  segkit run")
+    then = f"cd {quote(str(folder))} && segkit run"
+    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: {then}")
 
 
 @app.command(
@@ -477,28 +479,9 @@ def _near(path: Path) -> str:
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
 
 
-def _quoted(path: Path) -> str:
-    """Write a path for a command line: PowerShell and cmd know double quotes, other shells both."""
-    if not WINDOWS:
-        return shell_quote(str(path))
-    return f'"{path}"' if " " in str(path) else str(path)
-
-
-def print_anything() -> None:
-    """Let output hold signs that the terminal's encoding lacks, such as cp1252 an arrow.
-
-    They are written as question marks.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
 def main() -> NoReturn:
     """Run the command line; errors of segkit's own are one line and an exit code."""
     from segkit.runner.stopping import stopped_by_signals
-
-    print_anything()
 
     words = sys.argv[1:]
     with stopped_by_signals():

@@ -178,7 +178,9 @@ def choose_variables(frame: pl.DataFrame, wanted: Sequence[str] = ()) -> list[st
     return chosen
 
 
-def link_source(source: Any, mapping: Any = None) -> Identities | None:
+def link_source(
+    source: Any, mapping: Any = None, *, preset: str | None = None
+) -> Identities | None:
     """Link the identifiers of a source that belong to one customer.
 
     Its tables ``links`` (identifiers seen together) and ``customers`` are read as one. A device
@@ -192,6 +194,8 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
         named after them, or their audit. Of anything else there is no table to link.
     mapping : Mapping, dict or path, optional
         As for `segkit.clean_data`; by default the columns are recognised by their names.
+    preset : str, optional
+        As for `segkit.clean_data`.
 
     Returns
     -------
@@ -215,7 +219,7 @@ def link_source(source: Any, mapping: Any = None) -> Identities | None:
     has_tables = hasattr(source, "tables") or isinstance(source, Map | Audit)
     if not (has_tables or is_folder or names_files):
         return None
-    raw = gather(source, mapping)
+    raw = gather(source, mapping, preset)
     wanted = ("customers", "links")
     tables = {name: frame for name, frame in raw.raw.items() if name in wanted}
     if not tables:
@@ -312,6 +316,7 @@ def segment(
     source: Any,
     *,
     mapping: Any = None,
+    preset: str | None = None,
     as_of: date | None = None,
     variables: Sequence[str] = (),
     k: int | None = None,
@@ -333,6 +338,8 @@ def segment(
     mapping : Mapping, path or None
         As for `segkit.clean_data`; ``segkit.audit_data(source).mapping`` is the proposal, to be
         changed.
+    preset : str, optional
+        As for `segkit.clean_data`.
     as_of : datetime.date, optional
         The last day that is used; by default that of the last order.
     variables : sequence of str
@@ -371,7 +378,9 @@ def segment(
     taken = (
         source
         if isinstance(source, Intake)
-        else clean_data(source, mapping, identities=link_source(source, mapping))
+        else clean_data(
+            source, mapping, preset=preset, identities=link_source(source, mapping, preset=preset)
+        )
     )
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")

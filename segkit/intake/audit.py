@@ -374,12 +374,17 @@ class Audit(Result):
         return "\n".join(lines if self.findings else [*lines, "  none"])
 
 
-def audit_data(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None = None) -> Audit:
+def audit_data(
+    source: Any,
+    mapping: Mapping | Map[str, Any] | Path | str | None = None,
+    *,
+    preset: str | None = None,
+) -> Audit:
     """Audit raw tables: propose a mapping, find errors, and ask what must be answered first.
 
     Parameters
     ----------
-    source, mapping
+    source, mapping, preset
         As for `segkit.clean_data`.
 
     Returns
@@ -402,7 +407,7 @@ def audit_data(source: Any, mapping: Mapping | Map[str, Any] | Path | str | None
     >>> audit.blocked, audit.mapping.tables["orders"].columns["amount"]
     (False, 'Betrag')
     """
-    gathered = gather(source, mapping)
+    gathered = gather(source, mapping, preset)
     # Shallow copies of the frames: later changes to the user's frames do not affect them.
     raw = {name: frame.clone() for name, frame in gathered.raw.items()}
     used, questions = settle_mapping(raw, gathered.given)

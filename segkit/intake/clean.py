@@ -92,6 +92,7 @@ def clean_data(
     erase: Any = None,
     identities: Any = None,
     as_of: date | None = None,
+    preset: str | None = None,
 ) -> Intake:
     """Clean raw tables, and account for every row.
 
@@ -99,8 +100,9 @@ def clean_data(
     ----------
     source : frame, path, dict of str to (frame or path), or Source
         Order lines as a Polars or pandas frame or a file, several tables by name, a folder of
-        files named after their tables, or what `segkit.load_source` gives. None: the files that
-        the mapping names. An `Audit`: what it has read, by its mapping, without reading it again.
+        files named after their tables or exported by a system that a preset knows, or what
+        `segkit.load_source` gives. None: the files that the mapping names. An `Audit`: what it has
+        read, by its mapping, without reading it again.
     mapping : Mapping, dict, path or None
         None proposes one from names and values. If the mapping lacks required columns, the proposal
         completes it, so that one line is enough to answer one question.
@@ -110,6 +112,9 @@ def clean_data(
         ``identifier``, ``customer_id``: customers by e-mail address, device or card.
     as_of : datetime.date, optional
         Orders and events after this day are rejected.
+    preset : str, optional
+        The layout of the export ("shopify", "klaviyo", ...), else recognised by its header;
+        "none" recognises none.
 
     Returns
     -------
@@ -135,7 +140,7 @@ def clean_data(
     """
     from segkit.intake.proposal import settle_mapping
 
-    gathered = gather(source, mapping)
+    gathered = gather(source, mapping, preset)
     raw = gathered.raw
     audited: Audited | None = getattr(source, "audited", None) if mapping is None else None
     if audited is None:

@@ -42,7 +42,8 @@ def join_times(
 ) -> tuple[pl.DataFrame, str | None, list[str]]:
     """Replace a column of dates and one of times of day by one column of times.
 
-    Nothing is joined if the mapping names one of the two columns itself.
+    Nothing is joined if the mapping names one of the two columns itself. Times in a column whose
+    name ends in "(UTC)" are marked as such.
 
     Parameters
     ----------
@@ -65,6 +66,7 @@ def join_times(
     >>> frame.columns, frame["Date Time"][0], zone
     (['Date Time', 'Time Zone'], '2024-05-01 09:24', 'Asia/Tokyo')
     """
+    frame = _in_utc(frame)
     used = set(mapping.tables.get(table, TableMapping()).columns.values())
     pair = _pair([name for name in frame.columns if name not in used], frame)
     if pair is None:
@@ -81,6 +83,20 @@ def join_times(
     note += " (to change it, map one of the two)"
     zone, said = _zone(whole, table)
     return whole, None if mapping.is_set(table, "timezone") else zone, [note, *said]
+
+
+def _in_utc(frame: pl.DataFrame) -> pl.DataFrame:
+    """Write "UTC" behind the times of columns whose names say so, as in "Created (UTC)"."""
+    named = [
+        name
+        for name, dtype in frame.schema.items()
+        if name.endswith("(UTC)")
+        and is_text(dtype)
+        and _all_match(frame[name], r"\d:\d\d(:\d\d)?$")
+    ]
+    bare = pl.col(named).str.strip_chars()
+    ends = bare.str.contains(r"\d:\d\d$")
+    return frame.with_columns(pl.when(ends).then(bare + " UTC").otherwise(bare)) if named else frame
 
 
 def _texts(frame: pl.DataFrame, name: str) -> pl.Expr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ Record = dict[str, Any]
 PAIRS = ({"key", "value"}, {"name", "value"})
 
 
-def read_json_lines(path: Path, text: str, table: str, explode: str | None) -> RawTable:
+def read_json_lines(
+    path: Path,
+    text: str,
+    table: str,
+    explode: str | None,
+    default: Callable[[list[str]], str | None] = lambda _: None,
+) -> RawTable:
     """Read objects, one a line or as one list; every value as text, as it is written.
 
     A nested object becomes columns with dotted names (``customer.email``), so does a list of keys
@@ -35,6 +42,8 @@ def read_json_lines(path: Path, text: str, table: str, explode: str | None) -> R
     explode : str or None
         The list whose objects become rows; "" for none: then a list of one object is flattened,
         and longer ones stay as text.
+    default : callable
+        Gives ``explode``, where it is None, for the names of the columns.
 
     Raises
     ------
@@ -45,6 +54,8 @@ def read_json_lines(path: Path, text: str, table: str, explode: str | None) -> R
     flat = [_flatten(record) for record in records]
     lists = _lists(flat)
     notes: list[str] = []
+    if explode is None:
+        explode = default(list(dict.fromkeys(name for record in flat for name in record)))
     if explode is None and len(lists) > 1:
         listed = " or ".join(f'"{name}"' for name in lists)
         raise SourceError(

@@ -61,8 +61,14 @@ TOTALS = (
 )
 NULLS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "NaT")
 
+# Layouts of known exports, one file each in ``segkit/intake/presets``.
+PRESETS = ("ga4", "hubspot", "klaviyo", "mailchimp", "shopify", "square", "stripe", "woocommerce")
+
 OPTIONS: dict[str, Option] = {
     # where the rows are
+    "preset": Option(
+        None, (str,), "layout of the export; 'none' recognises none", (*PRESETS, "none")
+    ),
     "file": Option(None, (str,), "path of the raw table, relative to the mapping file or absolute"),
     "database": Option(None, (str,), "path of a SQLite or DuckDB file"),
     "sql": Option(None, (str,), "query whose result is the raw table; needs database"),

@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.dates import formats, numeric_format
+from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.mapping import Mapping, TableMapping, lacks
 from segkit.intake.questions import RIVALS, Finding, about_ids, open_questions
 from segkit.schema import CONTRACTS, EVENT_TYPES
@@ -520,6 +521,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     """
     proposed: dict[str, TableMapping] = {}
     questions: list[Finding] = []
+    own, given = given, given.over(preset_mapping(raw, given))
     for name, frame in raw.items():
         part = given.tables.get(name)
         if part is not None and part.columns and not lacks(name, part):
@@ -530,7 +532,7 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         proposed[name] = proposal.part
         questions += _rivals(name, proposal.rivals)
     # With the likeliest of the rivals, so that all other questions are asked at the same time.
-    completed = given.over(Mapping(proposed))
+    completed = match_customer_columns(raw, given.over(Mapping(proposed)), own)
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)

@@ -14,8 +14,10 @@ import polars as pl
 from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
+from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
 from segkit.intake.joined import join_times
 from segkit.intake.jsonlines import read_json_lines
+from segkit.intake.layouts import find_layout
 from segkit.intake.mapping import Mapping
 from segkit.intake.textfiles import (
     SEARCHED,
@@ -284,8 +286,15 @@ class Gathered:
     notes: tuple[str, ...] = ()
 
 
-def gather(source: Any, mapping: Given) -> Gathered:
+def gather(source: Any, mapping: Given, preset: str | None = None) -> Gathered:
     """Collect the raw tables, and the mapping as far as it is given.
+
+    Parameters
+    ----------
+    source, mapping
+        As for `segkit.clean_data`.
+    preset : str, optional
+        The layout of the export (see ``segkit params mapping``); "none" recognises none.
 
     Returns
     -------
@@ -298,38 +307,61 @@ def gather(source: Any, mapping: Given) -> Gathered:
     """
     base = Path(mapping).parent if isinstance(mapping, str | Path) else None
     given = _mapping(mapping)
+    if preset is not None:
+        given = given.with_option(None, "preset", preset)
     if hasattr(source, "audited"):
         return _from_audit(source, given, base)
     if hasattr(source, "tables") and hasattr(source, "mapping"):
         given = given.over(source.mapping)
         source = source.tables
-    sources: dict[str, Any]
+    parts = _parts(source, given, base)
+    tables, notes = put_together(parts, given)
+    for name in tables:
+        if name not in CONTRACTS:
+            raise SourceError(unknown("table", str(name), CONTRACTS))
+    return _gathered(tables, given, base, notes)
+
+
+def _parts(source: Any, given: Mapping, base: Path | None) -> list[Part]:
+    """Read the files and frames of a source, with the table that each is given as."""
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return _folder(Path(source), given)
+    if source is not None and not isinstance(source, Map):
+        return [Part(None, "orders", _name(source), read_table(source, given, "orders", base))]
+    sources: dict[str, Any] = dict(source or {})
     if source is None:
-        sources = {
-            n: None for n, t in given.tables.items() if {"file", "database"} & set(t.options)
-        }
+        with_file = {"file", "database"}
+        sources = {n: None for n, t in given.tables.items() if with_file & set(t.options)}
         if not sources:
             raise SourceError(
                 "expected a source, or a mapping whose tables name a file or database"
             )
-    elif isinstance(source, Map):
-        sources = dict(source)
-    elif isinstance(source, str | Path) and Path(source).is_dir():
-        sources = _folder(Path(source))
-    else:
-        sources = {"orders": source}
     for name in sources:
         if name not in CONTRACTS:
             raise SourceError(unknown("table", str(name), CONTRACTS))
-    tables = {name: read_table(item, given, name, base) for name, item in sources.items()}
-    return _gathered(tables, given, base)
+    return [
+        Part(name, name, _name(item), read_table(item, given, name, base))
+        for name, items in sources.items()
+        for item in (items if isinstance(items, list | tuple) and _are_files(items) else [items])
+    ]
 
 
-def _gathered(tables: dict[str, RawTable], given: Mapping, base: Path | None) -> Gathered:
+def _are_files(items: Any) -> bool:
+    return bool(items) and all(isinstance(item, str | Path) for item in items)
+
+
+def _name(source: Any) -> str:
+    return Path(source).name if isinstance(source, str | Path) else ""
+
+
+def _gathered(
+    tables: dict[str, RawTable], given: Mapping, base: Path | None, said: list[str]
+) -> Gathered:
     """Put the tables read together; join dates and times of day that stand in two columns."""
     lines = {n: item.first_line for n, item in tables.items() if item.first_line is not None}
     notes = [f"{n}: {note}" for n, item in tables.items() for note in item.notes]
     raw = {n: item.frame for n, item in tables.items()}
+    notes += said
     for name in ("orders", "events"):
         if name in raw:
             raw[name], zone, said = join_times(raw[name], given, name)
@@ -356,19 +388,24 @@ def _mapping(mapping: Given) -> Mapping:
     return Mapping.load(mapping)
 
 
-def _folder(folder: Path) -> dict[str, Any]:
-    """Find the files of a folder that are named after tables."""
-    files = {}
-    for file in sorted(folder.iterdir()):
-        stem = file.name.split(".")[0].lower()
-        if stem in CONTRACTS and file.name.lower().endswith(FILE_ENDINGS):
-            files[stem] = file
-    if not files:
+def _folder(folder: Path, given: Mapping) -> list[Part]:
+    """Read the files of a folder: those named after tables, and exports that tell their table."""
+    files = [file for file in sorted(folder.iterdir()) if is_file_of_table(file, FILE_ENDINGS)]
+    named = {file: file.name.split(".")[0].lower() for file in files}
+    parts = []
+    for file in files:
+        table = named[file] if named[file] in CONTRACTS else None
+        default = table or table_by_name(file.name)
+        if table is None and default in named.values():
+            continue
+        part = Part(table, default, file.name, read_table(file, given, default or "orders"))
+        parts.append(part)
+    if not any(part.default or find_layout(part.read.frame.columns, None) for part in parts):
         raise SourceError(
             f"expected files named after tables ({', '.join(CONTRACTS)}) in {folder.name}/, "
             "found none"
         )
-    return files
+    return parts
 
 
 def read(source: Any, mapping: Mapping, table: str, base: Path | None = None) -> pl.DataFrame:
@@ -412,6 +449,12 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _explode_of(names: list[str], preset: str | None, file: str) -> str | None:
+    """Return which list makes the rows, as the layout of a known export says."""
+    layout = find_layout(names, preset, file)
+    return None if layout is None else layout.options.get("explode")
+
+
 def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
     if not _is_file(path):
         near = path.parent if path.parent.is_dir() else None
@@ -429,7 +472,13 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
         notes: list[str] = []
         text = read_decoded(path, mapping, table, notes)
         with readable(path, "JSON file"):
-            read = read_json_lines(path, text, table, mapping.option(table, "explode"))
+            read = read_json_lines(
+                path,
+                text,
+                table,
+                mapping.option(table, "explode"),
+                lambda names: _explode_of(names, mapping.option(table, "preset"), path.name),
+            )
         return replace(read, notes=(*notes, *read.notes))
     if lower.endswith(DATABASE_ENDINGS) or mapping.is_set(table, "sql"):
         return read_query(path, mapping.option(table, "sql"), table)

@@ -26,6 +26,8 @@ from segkit.intake.rejects import (
 )
 from segkit.schema import CONTRACTS, DTYPES, EVENT_TYPES, OPEN, Field
 
+CHANNEL_CONSENTS = ("email_consent", "sms_consent", "phone_consent", "post_consent")
+
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
@@ -164,6 +166,7 @@ def clean_table(columns: Columns, frame: pl.DataFrame, people: People) -> Cleane
     kept_rows = settled.kept
     if table == "customers":
         kept_rows = _merge(frame, kept_rows)
+        kept_rows = _marketing_consent(columns, kept_rows)
     if table == "fx":
         kept_rows = kept_rows.with_columns(pl.col("currency").str.to_uppercase())
     extra = [
@@ -287,6 +290,21 @@ def _note_blanked(columns: Columns, field: Field, frame: pl.DataFrame) -> None:
             f"{columns.table}: {counted(lost, 'value')} of {field.name} cannot be read as "
             f"{DTYPES[field.kind]} and {'is' if lost == 1 else 'are'} left empty"
         )
+
+
+def _marketing_consent(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """Take consent to marketing from that by channel, where only that is recorded."""
+    by_channel = [name for name in CHANNEL_CONSENTS if name in frame.columns]
+    if not by_channel or "marketing_consent" in frame.columns:
+        return frame
+    columns.notes.append(
+        "customers: consent to marketing is taken as granted by those who have consented to a "
+        f"channel ({', '.join(by_channel)}); each list still needs that of its own channel"
+    )
+    any_channel = pl.max_horizontal(by_channel)
+    all_known = pl.all_horizontal(pl.col(by_channel).is_not_null())
+    given = pl.when(any_channel | all_known).then(any_channel)
+    return frame.with_columns(given.alias("marketing_consent"))
 
 
 def _merge(rows: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:

@@ -14,11 +14,6 @@ from segkit.report.index import PDF, find_runs, write_index
 from segkit.writing import aside_of, sweep
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-WINDOWS_PLACES = (
-    "Google/Chrome/Application/chrome.exe",
-    "Chromium/Application/chrome.exe",
-    "Microsoft/Edge/Application/msedge.exe",
-)
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -86,9 +81,7 @@ def find_browser() -> str:
         If there is none, with what can be done.
     """
     browsers = [path for name in NAMES if (path := shutil.which(name))]
-    homes = [os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)", "LOCALAPPDATA")]
-    programs = [f"{home}/{place}" for home in homes if home for place in WINDOWS_PLACES]
-    browsers += [place for place in (*PLACES, *programs) if Path(place).is_file()]
+    browsers += [place for place in PLACES if Path(place).is_file()]
     if not browsers:
         raise RunError(
             "a PDF is printed by Chromium or Chrome, and neither is installed here (looked for "
@@ -109,8 +102,7 @@ def print_page(page: Path, target: Path, browser: str) -> Path:
             output = subprocess.run(
                 [browser, *words, page.resolve().as_uri()],
                 capture_output=True,
-                encoding="utf-8",
-                errors="replace",
+                text=True,
                 timeout=SECONDS,
                 check=False,
             )

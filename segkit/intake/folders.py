@@ -1,0 +1,195 @@
+"""Several files: which table each holds, and one frame of those that hold the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from segkit.display import counted
+from segkit.errors import SourceError
+from segkit.intake.layouts import (
+    Layout,
+    describe_layout,
+    find_layout,
+    layout_mapping,
+    missing_layout,
+    preset_part,
+    second_table,
+    words_of,
+)
+from segkit.intake.mapping import Mapping
+from segkit.intake.textfiles import RawTable
+from segkit.schema import CONTRACTS
+
+# Words in a file's name that tell its table, in the languages of the columns' names.
+FILE_WORDS = {
+    "events": r"event|activit|click|session|page.?view|ereignis|evenement|evento",
+    "products": r"product|catalog|artikel|produkt|produit|producto|prodott|articul|sortiment|商品",
+    "customers": r"customer|contact|profile|subscri|member|audience|kunde|klant|client|kontakt"
+    r"|contatt|客户|顧客|会員|고객",
+    "orders": r"order|sale|transaction|invoice|payment|deal|receipt|bestell|auftr|rechnung|commande"
+    r"|vente|facture|pedido|venta|ordin|vendit|fattur|encomenda|bestelling|订单|注文|주문",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file or frame of a source.
+
+    Attributes
+    ----------
+    table : str or None
+        The contract's table, if it is given; None if the layout decides.
+    default : str or None
+        The table if no layout is recognised.
+    name : str
+        The file's name; empty for a frame.
+    read : RawTable
+        Its rows.
+    """
+
+    table: str | None
+    default: str | None
+    name: str
+    read: RawTable
+
+
+def table_by_name(name: str) -> str | None:
+    """Find the table that a file's name tells of: the word that stands first in it.
+
+    Examples
+    --------
+    >>> table_by_name("Kunden 2024.csv"), table_by_name("order_lines.xlsx"), table_by_name("a.csv")
+    ('customers', 'orders', None)
+    """
+    stem = name.split(".")[0].lower()
+    if stem in CONTRACTS:
+        return stem
+    found = {
+        table: match.start()
+        for table, words in FILE_WORDS.items()
+        if (match := re.search(words, stem))
+    }
+    return min(found, key=lambda table: found[table]) if found else None
+
+
+def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable], list[str]]:
+    """Tell the tables of several files, and append files that hold the same table.
+
+    Parameters
+    ----------
+    parts : list of Part
+        The files as read. One whose table is neither given nor told by its layout or name is left
+        out, with a note.
+    given : Mapping
+        The mapping as far as it is given.
+
+    Returns
+    -------
+    tuple of (dict of str to RawTable, list of str)
+        The tables, and notes.
+
+    Raises
+    ------
+    SourceError
+        If a preset is set and the file has none of its layouts.
+    """
+    notes: list[str] = []
+    by_table: dict[str, list[tuple[Part, Layout | None]]] = {}
+    for part in parts:
+        names = part.read.frame.columns
+        preset = given.option(part.table or "orders", "preset")
+        layout = find_layout(names, preset, part.name)
+        if layout is None and preset not in (None, "none") and part.table in (None, "orders"):
+            raise missing_layout(names, preset, part.name or "the frame")
+        if layout is not None and part.table not in (None, layout.table):
+            layout = None
+        table = part.table or (layout.table if layout else part.default)
+        if table is None:
+            notes.append(
+                f"{part.name} is not read: neither its columns nor its name tell which table it "
+                "holds (name it orders.csv, customers.csv, events.csv, products.csv, ...)"
+            )
+            continue
+        by_table.setdefault(table, []).append((part, layout))
+    tables = {table: _append(table, listed, notes) for table, listed in by_table.items()}
+    _add_second_tables(by_table, tables, given, notes)
+    return tables, notes
+
+
+def _append(table: str, listed: list[tuple[Part, Layout | None]], notes: list[str]) -> RawTable:
+    """Make one frame of the files of one table."""
+    if len(listed) == 1:
+        return listed[0][0].read
+    names = ", ".join(part.name for part, _ in listed)
+    notes.append(f"{table}: {counted(len(listed), 'file')} appended: {names}")
+    notes += [f"{table}: {note}" for part, _ in listed for note in part.read.notes]
+    headers = {frozenset(part.read.frame.columns) for part, _ in listed}
+    layouts = {layout.kind if layout else "" for _, layout in listed}
+    frames = [part.read.frame for part, _ in listed]
+    constants = any(layout and layout.constants for _, layout in listed)
+    if len(layouts) > 1 or constants:
+        frames = [_in_our_words(part, layout) for part, layout in listed]
+    elif len(headers) > 1 and not any(layouts):
+        shown = " and ".join(part.name for part, _ in listed[:2])
+        raise SourceError(
+            f"{table}: {shown} have different columns; expected files of one table to have the "
+            "same, or give one of them"
+        )
+    texts = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
+    same = all(frame.schema == frames[0].schema for frame in frames)
+    return RawTable(pl.concat(frames if same else texts, how="diagonal"))
+
+
+def _in_our_words(part: Part, layout: Layout | None) -> pl.DataFrame:
+    """Give a frame the contract's names and words, so that it can be appended to others."""
+    frame = part.read.frame
+    if layout is None:
+        return frame
+    mapped = layout_mapping(layout, frame)
+    columns = []
+    for ours, theirs in mapped.columns.items():
+        cells = pl.col(theirs).cast(pl.String)
+        words = words_of(mapped.values.get(ours, {}))
+        if words:
+            low = {word.lower(): meant for word, meant in words.items()}
+            cells = cells.str.strip_chars().str.to_lowercase().replace(low)
+        columns.append(cells.alias(ours))
+    constants = words_of(mapped.constants)
+    return frame.select(*columns, *(pl.lit(word).alias(n) for n, word in constants.items()))
+
+
+def _add_second_tables(
+    by_table: dict[str, list[tuple[Part, Layout | None]]],
+    tables: dict[str, RawTable],
+    given: Mapping,
+    notes: list[str],
+) -> None:
+    """Add tables that other files hold beside their own, and say what files were recognised as."""
+    for table, listed in by_table.items():
+        layout = listed[0][1]
+        if layout is None or any(other is not layout for _, other in listed):
+            for part, one in listed:
+                if one is not None:
+                    part_mapping = layout_mapping(one, part.read.frame)
+                    notes.append(f"{table}: {part.name}: {describe_layout(one, part_mapping)}")
+            continue
+        settled = preset_part(table, tables[table].frame, given, listed[0][0].name)
+        if settled is not None:
+            notes.append(f"{table}: {describe_layout(*settled)}")
+        second = second_table(layout, tables[table].frame)
+        if second is not None and second[0] not in by_table:
+            tables[second[0]] = RawTable(second[1])
+            notes.append(
+                f"{second[0]}: {counted(second[1].height, 'customer')} with what their latest "
+                f"order says of them ({', '.join(second[1].columns[1:])})"
+            )
+
+
+def is_file_of_table(path: Path, endings: tuple[str, ...]) -> bool:
+    """Return whether a folder's entry is a file that can hold a table."""
+    hidden = path.name.startswith((".", "~", "_"))
+    return path.is_file() and not hidden and path.name.lower().endswith(endings)

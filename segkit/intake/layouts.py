@@ -1,0 +1,280 @@
+"""Layouts of known exports (presets), recognised by their header.
+
+Each preset is a TOML file in ``presets/``: a shop or marketing system, with the layouts of its
+files. A layout names the columns that tell it, and what its columns mean.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.errors import SourceError
+from segkit.ids import NO_CUSTOMER, read_ids
+from segkit.intake.cells import is_text
+from segkit.intake.mapping import Mapping, TableMapping, lacks
+
+FOLDER = Path(__file__).with_name("presets")
+# A column is preferred to a fuller one if it has this share of its values.
+NEARLY = 0.9
+# The share of ids that two columns must have in common to be taken for the same ids.
+LEAST_MET = 0.2
+# What a sentence says of the columns that matter most.
+ROLES = {
+    "customer_id": "customers by",
+    "order_id": "orders by",
+    "amount": "amounts from",
+    "refund": "refunds from",
+    "event_type": "events by",
+    "product_id": "products by",
+    "email_consent": "consent to e-mail from",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One kind of file that a system exports.
+
+    Attributes
+    ----------
+    preset, title, kind : str
+        The preset's name, the system's name, and the kind of file ("order export").
+    table : str
+        The contract's table that it becomes.
+    header : tuple of str
+        Columns that all such files have.
+    file : tuple of str
+        How the file's name begins, where the header alone does not tell.
+    columns : dict of str to tuple of str
+        For each column of the contract, the source's columns, the preferred first.
+    constants, values, options : dict
+        As in a mapping.
+    also : dict or None
+        A second table that the file holds: ``table``, ``columns``, ``latest_by``.
+    """
+
+    preset: str
+    title: str
+    kind: str
+    table: str
+    header: tuple[str, ...]
+    file: tuple[str, ...] = ()
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    also: dict[str, Any] | None = None
+
+    def fits(self, names: Iterable[str], file: str = "") -> bool:
+        """Return whether a file with these columns and this name has the layout."""
+        named = not self.file or file.lower().startswith(self.file)
+        return named and set(self.header) <= set(names)
+
+
+@functools.cache
+def list_layouts() -> tuple[Layout, ...]:
+    """Read the layouts of all presets, those with the longest header first."""
+    layouts = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        for item in data["layouts"]:
+            for name in ("header", "file"):
+                item[name] = tuple(item.get(name, ()))
+            item["columns"] = {ours: tuple(names) for ours, names in item["columns"].items()}
+            layouts.append(Layout(path.stem, data["title"], **item))
+    return tuple(sorted(layouts, key=lambda one: (-len(one.header), not one.file)))
+
+
+def find_layout(names: Sequence[str], preset: str | None, file: str = "") -> Layout | None:
+    """Find the layout of a file by its columns.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Its columns.
+    preset : str or None
+        The preset to look in; "none" for none; None for all.
+    file : str
+        Its name.
+
+    Examples
+    --------
+    >>> layout = find_layout(["event_name", "event_timestamp", "user_pseudo_id", "platform"], None)
+    >>> layout.title, layout.table
+    ('Google Analytics 4', 'events')
+    """
+    if preset == "none":
+        return None
+    listed = (one for one in list_layouts() if preset in (None, one.preset))
+    return next((one for one in listed if one.fits(names, file)), None)
+
+
+def missing_layout(names: Sequence[str], preset: str, file: str) -> SourceError:
+    """Return the error for a file that has none of the layouts of the preset that is set."""
+    listed = [one for one in list_layouts() if one.preset == preset]
+    near = min(listed, key=lambda one: len(set(one.header) - set(names)))
+    lacking = ", ".join(name for name in near.header if name not in names) or "its name"
+    return SourceError(
+        f"{file}: preset = {preset!r}: expected a {near.title} {near.kind} or another of its "
+        f"exports; columns not found: {lacking} (preset = 'none' reads the file by its values)"
+    )
+
+
+def layout_mapping(layout: Layout, frame: pl.DataFrame) -> TableMapping:
+    """Choose a layout's columns in a frame.
+
+    Of several columns for one thing, the first that is nearly as full as the fullest is taken; an
+    empty one only where a table cannot be read without.
+    """
+    columns: dict[str, str] = {}
+    for ours, names in layout.columns.items():
+        present = [name for name in names if name in frame.columns]
+        if not present:
+            continue
+        filled = {name: _filled(frame[name], is_id=ours == "customer_id") for name in present}
+        most = max(filled.values())
+        if most or ours in layout.header or ours == "customer_id":
+            columns[ours] = next(n for n in present if filled[n] >= NEARLY * most)
+    used = set(columns)
+    values = {name: words for name, words in layout.values.items() if name in used}
+    return TableMapping(columns, dict(layout.constants), values, dict(layout.options))
+
+
+def _filled(cells: pl.Series, *, is_id: bool) -> int:
+    """Count the cells that hold something."""
+    if not is_text(cells.dtype):
+        return cells.len() - cells.null_count()
+    text = cells.cast(pl.String).str.strip_chars().str.to_lowercase()
+    empty = list(NO_CUSTOMER) if is_id else [""]
+    return int((text.is_not_null() & ~text.is_in(empty)).sum())
+
+
+def count_met(cells: pl.Series, ids: pl.Series) -> int:
+    """Count the distinct ids of a column that occur among other ids."""
+    if cells.dtype.is_nested():
+        return 0
+    own = read_ids(cells).drop_nulls().unique()
+    return int(own.is_in(ids.implode()).sum())
+
+
+def describe_layout(layout: Layout, part: TableMapping) -> str:
+    """Write what a file was recognised as, and by which columns it is read."""
+    article = "an" if layout.title[0] in "AEIOU" else "a"
+    said = [f"{text} {part.columns[n]!r}" for n, text in ROLES.items() if n in part.columns]
+    return (
+        f"This looks like {article} {layout.title} {layout.kind}: {', '.join(said)} "
+        '(preset = "none" reads it by its values instead)'
+    )
+
+
+def second_table(layout: Layout, frame: pl.DataFrame) -> tuple[str, pl.DataFrame] | None:
+    """Build the second table that a file holds: one row per customer, as last stated.
+
+    Its columns have the contract's names.
+    """
+    if layout.also is None:
+        return None
+    also = Layout(
+        layout.preset, layout.title, layout.also["kind"], layout.also["table"], (),
+        columns={"customer_id": tuple(layout.also["customer_id"])}
+        | {ours: tuple(names) for ours, names in layout.also["columns"].items()},
+    )  # fmt: skip
+    columns = layout_mapping(also, frame).columns
+    if set(columns) <= {"customer_id", "email"}:
+        return None
+    latest = layout.also["latest_by"]
+    rows = frame.select(
+        *(pl.col(theirs).alias(ours) for ours, theirs in columns.items() if ours != "customer_id"),
+        customer_id=pl.Series(read_ids(frame[columns["customer_id"]])),
+        __order=pl.col(latest).cast(pl.String),
+    ).drop_nulls("customer_id")
+    kept = [name for name in rows.columns if name not in ("customer_id", "__order")]
+    one_each = (
+        rows.sort("__order", maintain_order=True)
+        .group_by("customer_id", maintain_order=True)
+        .agg(pl.col(kept).drop_nulls().last())
+    )
+    return also.table, one_each
+
+
+def preset_part(
+    table: str, frame: pl.DataFrame, given: Mapping, file: str = ""
+) -> tuple[Layout, TableMapping] | None:
+    """Return the layout and the mapping that a preset gives a table.
+
+    None if no preset fits, or if the given mapping is complete and sets no preset.
+    """
+    preset = given.option(table, "preset")
+    own = given.tables.get(table, TableMapping())
+    if preset is None and own.columns and not lacks(table, own):
+        return None
+    layout = find_layout(frame.columns, preset, file)
+    if layout is None or layout.table != table:
+        return None
+    return layout, layout_mapping(layout, frame)
+
+
+def preset_mapping(
+    raw: Map[str, pl.DataFrame], given: Mapping, files: Map[str, str] | None = None
+) -> Mapping:
+    """Return what the presets say of raw tables, as a mapping under the given one."""
+    parts = {
+        name: preset_part(name, frame, given, (files or {}).get(name, ""))
+        for name, frame in raw.items()
+    }
+    return Mapping({name: part[1] for name, part in parts.items() if part is not None})
+
+
+def match_customer_columns(
+    raw: Map[str, pl.DataFrame], mapping: Mapping, given: Mapping
+) -> Mapping:
+    """Let customers and events be told by the column that holds the orders' customers.
+
+    Changed is only a column that the given mapping does not name and that meets none of them: a
+    contact's own id where orders go by e-mail address, or the reverse.
+    """
+    orders = mapping.tables.get("orders", TableMapping()).columns.get("customer_id")
+    if "orders" not in raw or orders is None or raw["orders"].schema[orders].is_nested():
+        return mapping
+    ids = read_ids(raw["orders"][orders]).drop_nulls().unique()
+    tables = dict(mapping.tables)
+    for table in ("customers", "events", "survey", "assignments"):
+        if table not in raw or "customer_id" in given.tables.get(table, TableMapping()).columns:
+            continue
+        part, frame = tables[table], raw[table]
+        now = part.columns.get("customer_id")
+        if now is not None and count_met(frame[now], ids):
+            continue
+        met = {name: count_met(frame[name], ids) for name in _id_columns(table, frame)}
+        best = max(met, key=lambda name: met[name], default=None)
+        if best is not None and met[best] >= LEAST_MET * min(ids.len(), frame[best].n_unique()):
+            columns = {**part.columns, "customer_id": best}
+            tables[table] = replace(part, columns=columns)
+    return replace(mapping, tables=tables)
+
+
+def _id_columns(table: str, frame: pl.DataFrame) -> list[str]:
+    """List the columns that could tell a customer: addresses, or distinct in nearly every row."""
+    names = []
+    for name, dtype in frame.schema.items():
+        if not (is_text(dtype) or dtype.is_integer()):
+            continue
+        cells = frame[name].drop_nulls()
+        told = table != "events" and cells.n_unique() >= NEARLY * max(cells.len(), 1)
+        addresses = is_text(dtype) and cells.head(100).cast(pl.String).str.contains("@").all()
+        if cells.len() and (told or addresses):
+            names.append(name)
+    return names
+
+
+def words_of(values: Map[str, Any]) -> dict[str, str]:
+    """Write the meanings of words as cells do ("true", "sale")."""
+    return {str(word): str(meant).lower() if isinstance(meant, bool) else str(meant)
+            for word, meant in values.items()}  # fmt: skip

@@ -1,0 +1,243 @@
+"""Exports of known systems are recognised by their header and read right."""
+
+import re
+import shutil
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.campaign.audience import SegmentContract, build_audience
+from segkit.errors import MappingError, SourceError
+from segkit.intake.folders import table_by_name
+from segkit.intake.layouts import FOLDER as PRESET_FILES
+from segkit.intake.layouts import list_layouts
+from segkit.intake.mapping import PRESETS, Mapping
+from segkit.schema import CONTRACTS, EVENT_TYPES, OPEN, fields
+from tests.export_files import (
+    CUSTOMERS,
+    FILES,
+    FOLDER,
+    GA4_EVENTS,
+    GA4_ORDERS,
+    KLAVIYO_EVENTS,
+    consents,
+    mail,
+    orders_truth,
+    shop,
+)
+
+
+def cents(frame):
+    return round(100 * frame["amount"].sum())
+
+
+def test_the_committed_files_are_what_their_generator_writes():
+    assert {path.name for path in FOLDER.iterdir()} == set(FILES)
+    for name, write in FILES.items():
+        assert (FOLDER / name).read_bytes() == write(), name
+
+
+def test_every_preset_is_data_that_the_contracts_allow():
+    assert {path.stem for path in PRESET_FILES.glob("*.toml")} == set(PRESETS)
+    for layout in list_layouts():
+        known = fields(layout.table)
+        for name in {**layout.columns, **layout.constants}:
+            assert name in known or layout.table in OPEN, (layout, name)
+        part = {"columns": {}, "values": layout.values, **layout.options}
+        Mapping.from_dict({layout.table: part})
+        assert set(layout.values.get("event_type", {}).values()) <= set(EVENT_TYPES)
+        assert layout.header
+        text = (PRESET_FILES / f"{layout.preset}.toml").read_text(encoding="utf-8")
+        assert re.search(r"\.com/|\.com\b", text), "each preset names its source"
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "with_refunds"),
+    [
+        ("shopify_orders.csv", "a Shopify order export", True),
+        ("woocommerce_orders.csv", "a WooCommerce order export", True),
+        ("stripe_payments.csv", "a Stripe payment export", True),
+        ("hubspot_deals.csv", "a HubSpot deal export", False),
+    ],
+)
+def test_orders_customers_and_revenue_are_right_without_a_mapping(name, system, with_refunds):
+    audit = segkit.audit_data(FOLDER / name)
+    assert not audit.blocked
+    assert any(f"This looks like {system}: " in item.finding for item in audit.findings)
+    orders = segkit.clean_data(audit).orders
+    whole = orders_truth(with_refunds=with_refunds)
+    assert orders["customer_id"].n_unique() == whole["customers"]
+    assert orders["order_id"].n_unique() == whole["orders"]
+    assert cents(orders) == whole["revenue"]
+
+
+def test_square_joins_date_and_time_and_subtracts_refunds():
+    taken = segkit.clean_data(FOLDER / "square_transactions.csv")
+    assert cents(taken.orders) == orders_truth()["revenue"]
+    assert taken.mapping.options["timezone"] == "Europe/Amsterdam"
+    sales = taken.orders.filter(~pl.col("is_return"))
+    assert sales["order_time"].dt.hour().n_unique() > 5
+    assert taken.orders.filter(pl.col("amount") < 0)["is_return"].all()
+
+
+def test_lines_of_a_shopify_order_add_up_to_what_was_paid():
+    taken = segkit.clean_data(FOLDER / "shopify_orders.csv")
+    paid = {f"#{o.number}": o.total - o.refund for o in shop()}
+    by_order = taken.orders.group_by("order_id").agg(pl.col("amount").sum(), lines=pl.len())
+    for order, amount, _ in by_order.iter_rows():
+        assert round(100 * amount) == paid[order]
+    lines = {f"#{o.number}": len(o.lines) for o in shop()}
+    assert all(lines[order] == count for order, _, count in by_order.iter_rows())
+
+
+def test_consent_in_an_order_export_is_that_of_the_latest_order():
+    taken = segkit.clean_data(FOLDER / "shopify_orders.csv")
+    told = dict(taken.customers.select("customer_id", "email_consent").iter_rows())
+    assert told == {mail(n): email for n, (email, _) in consents().items() if mail(n) in told}
+    assert len(told) == len({o.customer for o in shop()})
+
+
+@pytest.mark.parametrize(
+    ("names", "with_sms"),
+    [
+        (["shopify_customers.csv"], True),
+        (["klaviyo_profiles.csv"], True),
+        (["klaviyo_profiles.jsonl"], True),
+        (["hubspot_contacts.csv"], False),
+        ([name for name in FILES if "audience_export" in name], False),
+    ],
+)
+def test_contacts_join_the_orders_and_say_their_consent_by_channel(tmp_path, names, with_sms):
+    for name in ("woocommerce_orders.csv", *names):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    taken = segkit.clean_data(tmp_path)
+    contacts = taken.customers.sort("customer_id")
+    told = {row["customer_id"]: row for row in contacts.iter_rows(named=True)}
+    assert set(told) == {mail(n) for n in consents()}
+    for n, (email, sms) in consents().items():
+        assert told[mail(n)]["email_consent"] is email
+        if with_sms:
+            assert told[mail(n)]["sms_consent"] is sms
+    assert set(taken.orders["customer_id"]) <= set(told)
+
+
+def test_consent_by_channel_reaches_the_audiences(tmp_path):
+    for name in ("shopify_orders.csv", "klaviyo_profiles.csv"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    taken = segkit.clean_data(tmp_path)
+    given = taken.customers.select("customer_id", offer=pl.lit("sale"), segment=pl.lit("S1"))
+    terms = SegmentContract("c", "2025-02-28", "1", "", "ward", {"S1": "all"})
+    for channel, place in (("email", 0), ("sms", 1)):
+        made = build_audience(given, taken.customers, contract=terms, channel=channel, min_cell=1)
+        allowed = {mail(n) for n, consent in consents().items() if consent[place]}
+        assert set(made.frame["customer_id"]) == allowed
+
+
+def test_an_event_export_is_events_and_never_orders():
+    taken = segkit.clean_data(FOLDER / "ga4_events.jsonl")
+    assert taken.orders is None
+    known = [kind for kind in GA4_EVENTS if kind != "scroll"]
+    assert taken.events.height == len(known) * GA4_ORDERS
+    views = taken.events.filter(pl.col("event_type") == "product_view")
+    orders = shop()[:GA4_ORDERS]
+    assert views["product_id"].to_list() == [o.lines[0].sku for o in orders]
+    visits = taken.events.filter(pl.col("event_type") == "site_visit")
+    assert visits["event_time"].dt.replace_time_zone(None).to_list() == [o.time for o in orders]
+    assert visits["session_id"].to_list() == [str(o.number) for o in orders]
+
+
+@pytest.mark.parametrize("name", ["klaviyo_events.csv", "klaviyo_events.jsonl"])
+def test_klaviyo_events_are_told_by_their_metric(name):
+    taken = segkit.clean_data(FOLDER / name)
+    orders = shop() if name.endswith("csv") else shop()[:GA4_ORDERS]
+    counts = dict(taken.events["event_type"].value_counts().iter_rows())
+    kinds = ("email_sent", "email_open", "email_click", "product_view")
+    assert len(KLAVIYO_EVENTS) == len(kinds)
+    assert counts == dict.fromkeys(kinds, len(orders))
+    assert set(taken.events["customer_id"]) == {mail(o.customer) for o in orders}
+
+
+def test_events_go_by_the_column_that_holds_the_orders_customers(tmp_path):
+    for name in ("shopify_orders.csv", "ga4_events.jsonl", "shopify_products.csv"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    taken = segkit.clean_data(tmp_path)
+    assert set(taken.events["customer_id"]) <= {mail(n) for n in range(1, CUSTOMERS + 1)}
+    assert taken.products.height == 25
+    assert set(taken.orders["product_id"]) <= set(taken.products["product_id"])
+
+
+def test_deals_and_companies_meet_by_the_companys_id(tmp_path):
+    for name in ("hubspot_deals.csv", "hubspot_companies.csv"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    taken = segkit.clean_data(tmp_path)
+    assert set(taken.orders["customer_id"]) <= set(taken.customers["customer_id"])
+    assert taken.customers["industry"].n_unique() == 2
+
+
+def test_deals_and_contacts_meet_by_the_companys_id_of_the_contact(tmp_path):
+    for name in ("hubspot_deals.csv", "hubspot_contacts.csv"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    taken = segkit.clean_data(tmp_path)
+    assert set(taken.orders["customer_id"]) <= set(taken.customers["customer_id"])
+
+
+def test_a_preset_can_be_set_and_switched_off_at_every_door():
+    path = FOLDER / "stripe_payments.csv"
+    off = segkit.audit_data(path, preset="none")
+    assert not any("This looks like" in item.finding for item in off.findings)
+    assert "amount_of" not in off.mapping.tables["orders"].options
+    by_mapping = segkit.audit_data(path, {"preset": "none"})
+    assert by_mapping.mapping == off.mapping
+    on = segkit.clean_data(path, preset="stripe")
+    assert cents(on.orders) == orders_truth()["revenue"]
+    with pytest.raises(
+        SourceError, match=r"expected a Shopify .*columns not found: .*'none' reads"
+    ):
+        segkit.audit_data(path, preset="shopify")
+    with pytest.raises(MappingError, match="expected one of ga4, hubspot"):
+        segkit.audit_data(path, preset="magento")
+
+
+def test_ones_own_mapping_goes_before_the_preset(tmp_path):
+    path = FOLDER / "shopify_orders.csv"
+    answer = {"orders": {"columns": {"amount": "Subtotal"}}}
+    audit = segkit.audit_data(path, answer)
+    assert audit.mapping.tables["orders"].columns["amount"] == "Subtotal"
+    saved = audit.save_mapping(tmp_path / "mapping.toml")
+    again = segkit.clean_data(path, saved)
+    assert again.orders.equals(segkit.clean_data(path, answer).orders)
+
+
+def test_parts_of_one_export_are_appended(tmp_path):
+    whole = (FOLDER / "woocommerce_orders.csv").read_bytes()
+    header, *rows = whole.decode().replace("twice,\nplease", "twice").splitlines()
+    for place in (0, 1):
+        part = "\n".join([header, *rows[place::2]])
+        (tmp_path / f"wc-orders-{place}.csv").write_text(part, encoding="utf-8")
+    taken = segkit.clean_data(tmp_path)
+    assert cents(taken.orders) == orders_truth()["revenue"]
+    assert any("2 files appended: wc-orders-0.csv, wc-orders-1.csv" in n for n in taken.notes)
+    paths = sorted(tmp_path.iterdir())
+    assert segkit.clean_data({"orders": paths}).orders.equals(taken.orders)
+
+
+def test_files_of_a_folder_without_a_preset_are_told_by_their_names(tmp_path):
+    (tmp_path / "Bestellungen 2024.csv").write_text(
+        "Kundennummer;Bestelldatum;Betrag\nann@example.com;31.01.2024;10,50\n"
+    )
+    (tmp_path / "kontakte.csv").write_text("Nr,Email,Geschlecht\n1,Ann@example.com,f\n")
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    taken = segkit.clean_data(tmp_path)
+    assert taken.customers.select("customer_id", "gender").rows() == [("ann@example.com", "f")]
+    assert any("x.csv is not read" in note for note in taken.notes)
+    (tmp_path / "pedidos.csv").write_text("Cliente;Fecha;Importe\na;31.01.2024;1\n")
+    with pytest.raises(SourceError, match="have different columns"):
+        segkit.clean_data(tmp_path)
+
+
+def test_tables_are_known_by_the_first_word_of_a_file_that_tells_one():
+    names = {"customer_orders.csv": "customers", "orders_by_customer.csv": "orders",
+             "Produkte.xlsx": "products", "events.jsonl": "events", "notes.txt": None}  # fmt: skip
+    assert {name: table_by_name(name) for name in names} == names
+    assert set(names.values()) - {None} <= set(CONTRACTS)
