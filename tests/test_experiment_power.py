@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from segkit.campaign import (
     compute_power,
     compute_sample_size,
+    compute_segment_power,
     mean,
     measure_metric,
     proportion,
@@ -191,3 +192,19 @@ def test_a_plan_is_stored_drawn_and_told():
     picture = found.plot()
     assert picture.data["power"].max() <= 1
     assert found.to_frame()["customers"].to_list() == [3841, 3841]
+
+
+def test_a_lift_beyond_everybody_is_refused_by_the_data_and_said():
+    """Where 81% buy anyway, 30% more of them would be more than all."""
+    with pytest.raises(DataError, match="from 81.4% out of 0 to 100%"):
+        compute_sample_size(proportion(0.814), relative_effect=0.3)
+    with pytest.raises(ParameterError, match="out of 0 to 100%"):
+        compute_sample_size(proportion(0.814), effect=0.3)
+    past = pl.DataFrame({"segment": ["A", "B"] * 50, "bought": [1, 1, 1, 1, 0] * 20})
+    found = compute_segment_power(
+        past, "bought", shares={"control": 0.5, "mail": 0.5}, relative_effect=0.3
+    )
+    assert found.table["needed"].to_list() == [None] * 3
+    assert found.text.startswith(
+        "No number of customers shows a lift of bought by 30% of its base, for the base is 80.0%."
+    )

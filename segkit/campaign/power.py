@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.campaign.metrics import Metric
 from segkit.display import number, percent
-from segkit.errors import ParameterError
+from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -277,6 +277,8 @@ def compute_sample_size(
     ------
     ParameterError
         If a number is out of range, shares do not sum to 1, or the effect leads out of [0, 1].
+    DataError
+        If a relative effect leads the base out of [0, 1].
 
     Examples
     --------
@@ -471,8 +473,10 @@ def _effect(metric: Metric, effect: float | None, relative: float | None) -> flo
     if not math.isfinite(size):
         raise ParameterError(f"an effect must be a finite number, got {size}")
     if metric.kind == "proportion" and not 0 <= metric.base + size <= 1:
-        raise ParameterError(
+        message = (
             f"a change of {number(size)} leads {metric.name} from {percent(metric.base)} out of "
             "0 to 100%"
         )
+        # A relative effect fits or not by what the customers did before.
+        raise DataError(message) if effect is None else ParameterError(message)
     return size

@@ -60,6 +60,11 @@ class SegmentPower(Result):
             f"{percent(self.power, places=0)} power if {number(whole['needed'])} customers are "
             f"assigned; there are {number(whole['customers'])}."
         )
+        if whole["needed"] is None:
+            first = (
+                f"No number of customers shows a lift of {self.metric} by {lift} of its base"
+                f"{self._why_never(whole)}."
+            )
         if whole["smallest_lift_rate"] is not None:
             first += (
                 f" The smallest lift likely to be found in all together is "
@@ -78,6 +83,12 @@ class SegmentPower(Result):
             f"{first} {sentence} Over segments and arms the level of "
             f"{percent(self.alpha, places=0)} is shared (Bonferroni)."
         )
+
+    def _why_never(self, row: Mapping[str, Any]) -> str:
+        """Say why a rate cannot rise so far."""
+        if row["base_rate" if self.is_share else "base_mean"] is None:
+            return ", for there is no base"
+        return f", for the base is {self._base(row)}"
 
     def _base(self, row: Mapping[str, Any]) -> str:
         if self.is_share:
@@ -199,7 +210,7 @@ def _row(
     try:
         options = {"power": power, "alpha": alpha, "shares": arms, "comparisons": family}
         needed = compute_sample_size(metric, relative_effect=lift, **options).total  # type: ignore[arg-type]
-    except ParameterError:
+    except (DataError, ParameterError):
         needed = None
     n = {arm: share * size for arm, share in arms.items()}
     try:
