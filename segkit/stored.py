@@ -86,6 +86,7 @@ TYPES: dict[str, str] = {
     "sample_ratio": "segkit.lift.balance:SampleRatio",
     "described_change": "segkit.lift.describing:Change",
     "factorial": "segkit.lift.factorial:Factorial",
+    "group_time_effects": "segkit.lift.group_time:GroupTimeEffects",
     "campaign_profit": "segkit.lift.money:Money",
     "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
     "daily_lift": "segkit.lift.peeking:DailyLift",

@@ -33,7 +33,7 @@ def make_files(folder, seed=0):
     )
     lines, basket = [], 31_000_000_000
     for household in range(1, HOUSEHOLDS + 1):
-        gap = 4 + household % 17
+        gap = 4 + 3 * (household % 17)
         for day in range(int(rng.integers(gap)), DAYS, gap):
             basket += 1
             at = FIRST + timedelta(days=day, hours=int(rng.integers(8, 23)))

@@ -159,8 +159,6 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
             lambda: compute_power(mean(1, 1), {"a": 5, "b": 0}, effect=1),
             "every arm needs customers",
         ),
-        (lambda: find_smallest_effect(proportion(0.5), {"a": 1, "b": 5}), "too small"),
-        (lambda: find_smallest_effect(proportion(0.9), {"a": 5, "b": 5}), "too small"),
         (lambda: proportion(0.0), "between 0 and 1"),
         (lambda: mean(1.0, 0.0), "does not vary"),
         (lambda: mean(float("inf"), 1.0), "finite"),
@@ -171,6 +169,12 @@ def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
 def test_what_makes_no_sense_is_refused(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("base", "size"), [(0.5, 1), (0.9, 5)])
+def test_arms_too_small_for_any_increase_are_refused(base, size):
+    with pytest.raises(DataError, match="too small"):
+        find_smallest_effect(proportion(base), {"a": size, "b": 5})
 
 
 def test_past_outcomes_must_be_usable():
@@ -196,7 +200,7 @@ def test_a_plan_is_stored_drawn_and_told():
 
 def test_a_lift_beyond_everybody_is_refused_by_the_data_and_said():
     """Where 81% buy anyway, 30% more of them would be more than all."""
-    with pytest.raises(DataError, match="from 81.4% out of 0 to 100%"):
+    with pytest.raises(DataError, match=r"from 81\.4% out of 0 to 100%"):
         compute_sample_size(proportion(0.814), relative_effect=0.3)
     with pytest.raises(ParameterError, match="out of 0 to 100%"):
         compute_sample_size(proportion(0.814), effect=0.3)
@@ -208,3 +212,12 @@ def test_a_lift_beyond_everybody_is_refused_by_the_data_and_said():
     assert found.text.startswith(
         "No number of customers shows a lift of bought by 30% of its base, for the base is 80.0%."
     )
+
+
+@pytest.mark.parametrize(("bought", "share"), [([1, 1, 1], "100%"), ([0, 0, 0], "0%")])
+def test_an_outcome_that_is_the_same_for_all_cannot_be_planned(bought, share):
+    past = pl.DataFrame({"segment": ["A"] * 3, "bought": bought})
+    with pytest.raises(DataError, match=f"bought is {share} among past customers"):
+        measure_metric(past, "bought")
+    with pytest.raises(DataError, match="no change can be planned"):
+        compute_segment_power(past, "bought", shares={"a": 0.5, "b": 0.5}, relative_effect=0.3)

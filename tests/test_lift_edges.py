@@ -214,7 +214,7 @@ def test_power_at_its_edges_says_nothing_false():
         compute_sample_size(mean(-10, 5), relative_effect=0.2)
     with pytest.raises(ParameterError, match="finite"):
         compute_sample_size(mean(10, 5), effect=float("inf"))
-    with pytest.raises(ParameterError, match="too small to find any increase"):
+    with pytest.raises(DataError, match="too small to find any increase"):
         find_smallest_effect(proportion(0.999), sizes)
     for text in (below.text, find_smallest_effect(mean(0, 5), sizes).text):
         assert_readable(text)

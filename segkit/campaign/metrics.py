@@ -160,7 +160,8 @@ def measure_metric(
     Raises
     ------
     ColumnError, DataError
-        If a column is missing, a value missing or infinite, or fewer than two rows are there.
+        If a column is missing, a value missing or infinite, fewer than two rows are there, or a
+        0/1 outcome is the same for all.
 
     Examples
     --------
@@ -177,6 +178,9 @@ def measure_metric(
     if denominator is None:
         binary = bool(np.isin(y, (0.0, 1.0)).all())
         base = float(y.mean())
+        if binary and base in (0.0, 1.0):
+            share = percent(base, places=0)
+            raise DataError(f"{label} is {share} among past customers: no change can be planned")
         metric = proportion(base, name=label) if binary else mean(base, float(y.std(ddof=1)))
         metric = replace(metric, name=label)
         centred = y - base

@@ -358,6 +358,8 @@ def find_smallest_effect(
     Raises
     ------
     ParameterError
+        If a number is out of range.
+    DataError
         If the arms are so small that no increase could be found.
 
     Examples
@@ -376,7 +378,7 @@ def find_smallest_effect(
 
     small = ", ".join(f"{arm} {number(size)}" for arm, size in arms.items())
     if min(arms.values()) < 2 or (metric.kind == "proportion" and lacking(top) < 0):
-        raise ParameterError(f"arms of {small} customers are too small to find any increase")
+        raise DataError(f"arms of {small} customers are too small to find any increase")
     start = min(top, max(metric.sd, 1e-12))
     size = solve(lacking, 0.0, top if metric.kind == "proportion" else start, "the effect")
     return Power(metric, size, lacking(size) + power, arms, alpha, level, family, sides, "effect")

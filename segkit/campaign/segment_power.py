@@ -150,7 +150,7 @@ def compute_segment_power(
     Raises
     ------
     DataError
-        If no customer is there.
+        If no customer is there, or a 0/1 outcome is the same for all.
 
     Examples
     --------
@@ -216,6 +216,6 @@ def _row(
     try:
         smallest = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
         seen: tuple[float | None, float | None] = (smallest.effect, smallest.relative_effect)
-    except ParameterError:
+    except (DataError, ParameterError):
         seen = (None, None)
     return size, metric.base, *seen, needed, needed is not None and size >= needed

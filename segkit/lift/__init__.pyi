@@ -9,6 +9,10 @@ from segkit.lift.effects import Kpi as Kpi
 from segkit.lift.effects import list_kpis as list_kpis
 from segkit.lift.factorial import Factorial as Factorial
 from segkit.lift.factorial import estimate_factorial_effects as estimate_factorial_effects
+from segkit.lift.group_time import Contacts as Contacts
+from segkit.lift.group_time import GroupTimeEffects as GroupTimeEffects
+from segkit.lift.group_time import collect_contacts as collect_contacts
+from segkit.lift.group_time import estimate_group_time_effects as estimate_group_time_effects
 from segkit.lift.measure import measure_lift as measure_lift
 from segkit.lift.money import Money as Money
 from segkit.lift.money import measure_profit as measure_profit

@@ -168,6 +168,6 @@ LACKS = {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
-    "10_campaign_lift": {"outcomes", "lift"},
+    "10_campaign_lift": {"outcomes", "lift", "contacts"},
     "12_summary": {"lift", "truth"},
 }

@@ -1,0 +1,536 @@
+"""Group-time average effects of campaigns that were chosen, against customers not yet contacted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import counted, money, number, percent
+from segkit.errors import DataError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
+from segkit.lift.wording import p_words
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.intake import Intake
+    from segkit.plot import Figure
+
+Array = npt.NDArray[np.float64]
+LABEL = "Observational: campaigns were chosen, not randomised"
+# Outcome: its name, and the verb that goes with it.
+OUTCOMES = {"spend": ("spend", "was"), "orders": ("orders", "were"),
+            "redemptions": ("coupon redemptions", "were")}  # fmt: skip
+CHUNK = 100  # draws of the multiplier bootstrap at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contacts:
+    """First contacts of customers by campaigns that were not randomised, and what customers did.
+
+    Attributes
+    ----------
+    first : DataFrame
+        One row per customer: customer_id, first_contact (Date; null if never contacted).
+    activity : DataFrame
+        One row per customer and day with an order or a redemption: customer_id, day (Date), spend
+        (in the reporting currency), orders, and redemptions where the source records them (number
+        of campaigns whose first coupon the customer redeemed on that day).
+    data_from, data_until : date
+        First and last day with orders.
+    currency : str or None
+    """
+
+    first: pl.DataFrame
+    activity: pl.DataFrame
+    data_from: date
+    data_until: date
+    currency: str | None = None
+
+
+def collect_contacts(taken: Intake) -> Contacts | None:
+    """Collect customers' first contacts by campaigns without a control, with orders by day.
+
+    A campaign with one arm alone has no customers to compare with: whom it contacted was chosen.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean orders and assignments.
+
+    Returns
+    -------
+    Contacts or None
+        None if there are no orders, or no such campaign is recorded with its day.
+    """
+    orders, sent = taken.orders, taken.assignments
+    if orders is None or sent is None or not {"campaign_id", "assigned_at"} <= set(sent.columns):
+        return None
+    chosen = sent.filter(pl.col("arm").n_unique().over("campaign_id") == 1)
+    chosen = chosen.drop_nulls(["campaign_id", "assigned_at"])
+    if chosen.is_empty():
+        return None
+    zone = taken.mapping.option("orders", "timezone") or "UTC"
+    day = pl.col("assigned_at").dt.convert_time_zone(zone).dt.date()
+    contacted = chosen.group_by("customer_id").agg(first_contact=day.min())
+    first = orders.select("customer_id").unique().join(contacted, on="customer_id", how="left")
+    activity = orders.group_by("customer_id", day=pl.col("order_day").cast(pl.Date)).agg(
+        spend=pl.col("amount").sum(), orders=pl.col("order_id").n_unique().cast(pl.Float64)
+    )
+    if "first_redeemed" in chosen.columns:
+        redeemed = chosen.drop_nulls("first_redeemed").group_by(
+            "customer_id", day="first_redeemed"
+        ).agg(redemptions=pl.len().cast(pl.Float64))  # fmt: skip
+        activity = activity.join(redeemed, on=["customer_id", "day"], how="full", coalesce=True)
+        activity = activity.with_columns(pl.col("spend", "orders", "redemptions").fill_null(0.0))
+    days: Any = activity.filter(pl.col("orders") > 0)["day"]
+    return Contacts(
+        first.sort("customer_id"), activity.sort("customer_id", "day"), days.min(), days.max(),
+        taken.mapping.option("orders", "currency"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTimeEffects(Result):
+    """Average effects of a first contact by group and time, against customers not yet contacted.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per estimate: scope ("overall", "window" or "group"), group (day of the first
+        contact; null for all groups), window (0 is the first one after the contact, -1 the one
+        before it, with which all are compared; null for the overall effect), customers,
+        comparison (customers not yet contacted; the least over the groups), value (of the
+        contacted, per customer and window), expected (the value without the effect), effect, error,
+        low, high (pointwise), band_low, band_high (simultaneous over the scope).
+    outcome : str
+        What was counted.
+    window_days : int
+        Length of every window, in days.
+    windows : int
+        Windows after the contact, and as many before it.
+    pretrend_statistic, pretrend_p : float or None
+        Joint Wald test that all effects before the contact are zero; None with one window.
+    level : float
+    notes : tuple of str
+        Groups that were left out, and why.
+    currency : str or None
+        Of spend.
+    """
+
+    table: pl.DataFrame
+    outcome: str
+    window_days: int
+    windows: int
+    pretrend_statistic: float | None
+    pretrend_p: float | None
+    level: float
+    notes: tuple[str, ...] = ()
+    currency: str | None = None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return every estimate."""
+        return self.table
+
+    @property
+    def overall(self) -> dict[str, Any]:
+        """Mean effect over the windows after the contact."""
+        return self.table.filter(scope="overall").row(0, named=True)
+
+    @property
+    def by_window(self) -> pl.DataFrame:
+        """Effects over all groups by window before and after the contact."""
+        return self.table.filter(scope="window").drop("scope", "group")
+
+    @property
+    def by_group(self) -> pl.DataFrame:
+        """Effects by day of the first contact and window."""
+        return self.table.filter(scope="group").drop("scope")
+
+    @property
+    def text(self) -> str:
+        """Finding: the overall effect, and whether the groups went the same way before."""
+        return f"{self.headline} {self._pretrend()} This is no lift: to know it, assign at random."
+
+    @property
+    def headline(self) -> str:
+        """The label and the overall effect: one is never shown without the other."""
+        row, (name, verb) = self.overall, self._name()
+        higher = "higher" if row["effect"] >= 0 else "lower"
+        share = ""
+        if row["expected"] > 0:
+            share = f", {percent(abs(row['effect']) / row['expected'])} of what was expected"
+        unclear = row["low"] <= 0 <= row["high"]
+        limits = f"{self._amount(row['low'])} to {self._amount(row['high'])}"
+        return (
+            f"{LABEL}. Per {number(self.window_days)} days after the first contact, {name} {verb} "
+            f"{self._amount(abs(row['effect']))} {higher} per customer than among customers not "
+            f"yet contacted{share} ({percent(self.level, places=0)} CI {limits})"
+            f"{', undecided' if unclear else ''}."
+        )
+
+    def _name(self) -> tuple[str, str]:
+        return OUTCOMES.get(self.outcome, (self.outcome.replace("_", " "), "was"))
+
+    def _amount(self, value: float) -> str:
+        return money(value, self.currency) if self.outcome == "spend" else number(value)
+
+    def _pretrend(self) -> str:
+        if self.pretrend_p is None:
+            if self.windows > 1:
+                return "Before the contact nothing changed in either group."
+            return "Whether both had gone the same way before was not tested."
+        words = f"joint Wald test, {p_words(self.pretrend_p)}"
+        if self.pretrend_p < 1 - self.level:
+            return (
+                f"Already before the contact they had not gone the same way ({words}): the "
+                "difference after it is not the campaigns' doing alone."
+            )
+        return (
+            f"Before the contact no difference was found ({words}), which does not prove that "
+            "there would have been none after it."
+        )
+
+    def plot(self) -> Figure:
+        """Draw the effects by window, with limits that hold for all of them together."""
+        from segkit.plot import intervals
+
+        days = self.window_days
+        shown = self.by_window.with_columns(
+            days=pl.col("window").map_elements(
+                lambda k: f"day {k * days} to {(k + 1) * days - 1}", return_dtype=pl.String
+            )
+        )
+        per = f"per customer in {number(days)} days"
+        unit = f" ({self.currency})" if self.outcome == "spend" and self.currency else ""
+        return intervals(
+            shown, "days", "effect", interval=("band_low", "band_high"), percent=False,
+            title=f"{self._name()[0].capitalize()} of contacted customers beside those not yet "
+            "contacted",
+            x_label="days since the first contact", y_label=f"difference {per}{unit}",
+        )  # fmt: skip
+
+
+@takes_frames
+def estimate_group_time_effects(
+    contacts: Contacts,
+    *,
+    outcome: str = "spend",
+    window_days: int = 28,
+    windows: int = 3,
+    min_customers: int = 10,
+    level: float = 0.95,
+    draws: int = 1999,
+    seed: int = 0,
+) -> GroupTimeEffects:
+    r"""Estimate the effects of a first contact where the contacted were chosen, not randomised.
+
+    A group is the customers first contacted on the same day :math:`g`. The days around it are cut
+    into windows of equal length, as many before as after. Each group's change from the window
+    before the contact to another window is compared with that of the customers not yet contacted
+    by the end of both:
+
+    .. math:: ATT(g, e) = E[Y_e - Y_{-1} \mid G = g] - E[Y_e - Y_{-1} \mid G > \text{end of } e]
+
+    Effects by window are means over the groups, weighted by their customers; every group has all
+    windows, so that the groups are the same in each. The overall effect is the mean of the windows
+    after the contact. Later contacts are part of the effect: once contacted, a customer counts as
+    contacted. It is the campaigns' effect only if both would have gone the same way without them.
+
+    Parameters
+    ----------
+    contacts : Contacts
+        See `collect_contacts`.
+    outcome : str
+        A column of ``contacts.activity``: "spend", "orders" or "redemptions".
+    window_days : int
+        Length of a window, in days.
+    windows : int
+        Windows after the contact, and before it.
+    min_customers : int
+        A group with fewer customers, or with fewer to compare with, is left out (counted in the
+        notes).
+    level : float
+    draws : int
+        Of the multiplier bootstrap, for the simultaneous limits.
+    seed : int
+
+    Returns
+    -------
+    GroupTimeEffects
+
+    Raises
+    ------
+    ParameterError
+        If the outcome is unknown, or a number is out of range.
+    DataError
+        If no group has all its windows within the data and enough customers to compare with, or a
+        customer or value is missing or comes twice.
+
+    Notes
+    -----
+    Source: Callaway & Sant'Anna (2021), Difference-in-Differences with multiple time periods,
+    Journal of Econometrics 225, equations 2.4 and 3.1 (without covariates), 4.1 to 4.5; comparison
+    with customers not yet treated, universal base period. Errors come from the influence function
+    of each customer, so that a customer's windows may depend on each other.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> first = pl.DataFrame({"customer_id": list("abcd"),
+    ...     "first_contact": [date(2024, 1, 3)] * 2 + [None] * 2})
+    >>> activity = pl.DataFrame({"customer_id": list("abcdabcd"),
+    ...     "day": [date(2024, 1, 1)] * 4 + [date(2024, 1, 4)] * 4,
+    ...     "spend": [1.0, 3.0, 2.0, 2.0, 5.0, 8.0, 3.0, 4.0]})
+    >>> both = Contacts(first, activity, date(2024, 1, 1), date(2024, 1, 4))
+    >>> found = estimate_group_time_effects(both, window_days=2, windows=1, min_customers=2)
+    >>> found.overall["effect"]
+    3.0
+    """
+    _check(contacts, outcome, window_days, windows, min_customers, level, draws)
+    days = _days(contacts.first)
+    groups, notes = _usable(contacts, days, window_days, windows, min_customers)
+    index = {name: i for i, name in enumerate(contacts.first["customer_id"])}
+    panel = _Panel(contacts, outcome, index, window_days, windows)
+    places = [e for e in range(-windows, windows) if e != -1]
+    rows: list[dict[str, Any]] = []
+    influence: list[Array] = []
+    for group in groups:
+        sums = panel.sums(group)
+        base = sums[:, windows - 1]
+        own = days == group
+        for e in places:
+            end = group + (max(e, -1) + 1) * window_days  # first day after both windows
+            others = ~own & (days >= max(end, group + 1))
+            effect, each = _two_by_two(sums[:, e + windows] - base, own, others)
+            value = float(sums[own, e + windows].mean())
+            rows.append(
+                {"scope": "group", "group": date.fromordinal(group), "window": e,
+                 "customers": int(own.sum()), "comparison": int(others.sum()), "value": value,
+                 "expected": value - effect, "effect": effect}
+            )  # fmt: skip
+            influence.append(each)
+    found = pl.DataFrame(rows)
+    every = np.column_stack(influence)
+    by_window, of_windows = _aggregate(found, every, groups, days, places)
+    after = [places.index(e) for e in places if e >= 0]
+    overall = {
+        "scope": "overall", "group": None, "window": None,
+        **{name: by_window[name][after[0]] for name in ("customers", "comparison")},
+        **{name: float(by_window[name].gather(after).mean())  # type: ignore[arg-type]
+           for name in ("value", "expected", "effect")},
+        "comparison": int(by_window["comparison"].gather(after).min()),  # type: ignore[arg-type]
+    }  # fmt: skip
+    parts = []
+    of_overall = of_windows[:, after].mean(axis=1, keepdims=True)
+    for part, each in (
+        (pl.DataFrame([overall], schema=found.schema), of_overall),
+        (by_window, of_windows),
+        (found, every),
+    ):
+        parts.append(_with_limits(part, each, level, draws, seed))
+    statistic, p_value = _pretrend_test(by_window, of_windows, places)
+    return GroupTimeEffects(
+        pl.concat(parts), outcome, window_days, windows, statistic, p_value, level, tuple(notes),
+        contacts.currency,
+    )  # fmt: skip
+
+
+NEVER = date.max.toordinal()  # first contact of customers who were never contacted
+
+
+def _check(
+    contacts: Contacts, outcome: str, window_days: int, windows: int, least: int, level: float,
+    draws: int,
+) -> None:  # fmt: skip
+    require_columns(contacts.first.columns, ["customer_id", "first_contact"], "the contacts")
+    require_columns(contacts.activity.columns, ["customer_id", "day"], "the activity")
+    known = [name for name in contacts.activity.columns if name not in ("customer_id", "day")]
+    if outcome not in known:
+        raise ParameterError(unknown("outcome", outcome, known))
+    for name, value, low in (("window_days", window_days, 1), ("windows", windows, 1),
+                             ("min_customers", least, 2), ("draws", draws, 99)):  # fmt: skip
+        if value < low:
+            raise ParameterError(f"{name} must be at least {low}, got {value}")
+    if not 0 < level < 1:
+        raise ParameterError(f"level must lie between 0 and 1, got {level}")
+    ids = contacts.first["customer_id"]
+    if ids.null_count() or ids.n_unique() < len(ids):
+        raise DataError("the contacts hold a customer twice, or one without an id")
+    days = contacts.first["first_contact"].dtype
+    if days not in (pl.Date, pl.Null):
+        raise DataError(f"first_contact holds {days}, expected Date")
+    values = contacts.activity[outcome].cast(pl.Float64)
+    if values.null_count() or not values.is_finite().all():
+        raise DataError(f"the activity's {outcome} has missing or not finite values")
+
+
+def _days(first: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return each customer's first contact as a day's ordinal."""
+    shift = date(1970, 1, 1).toordinal()
+    day = pl.col("first_contact").cast(pl.Date).cast(pl.Int64) + shift
+    return first.select(day.fill_null(NEVER)).to_series().to_numpy()
+
+
+def _usable(
+    contacts: Contacts, days: npt.NDArray[np.int64], length: int, windows: int, least: int
+) -> tuple[list[int], list[str]]:
+    """Return the groups that have all windows and enough customers, and notes on the others."""
+    begin, end = contacts.data_from.toordinal(), contacts.data_until.toordinal()
+    reach = length * windows
+    usable: list[int] = []
+    left: dict[str, int] = {}
+    for group in np.unique(days[days < NEVER]):
+        own = int((days == group).sum())
+        others = int((days >= group + reach).sum())
+        if group - reach < begin:
+            why = f"contacted less than {reach} days after the data begin"
+        elif group + reach - 1 > end:
+            why = f"contacted less than {reach} days before they end"
+        elif own < least:
+            why = f"in groups of fewer than {least}"
+        elif others < least:
+            why = f"with fewer than {least} customers not yet contacted to compare with"
+        else:
+            usable.append(int(group))
+            continue
+        left[why] = left.get(why, 0) + own
+    listed = "; ".join(f"{number(n)} {why}" for why, n in left.items())
+    if not usable:
+        raise DataError(
+            f"no group of contacted customers can be compared over {windows} windows of {length} "
+            f"days before and after: {listed or 'nobody was contacted'}"
+        )
+    compared = int(np.isin(days, usable).sum())
+    first_note = (
+        f"{counted(compared, 'contacted customer')} in {counted(len(usable), 'group')} by day of "
+        f"first contact are compared; {number(int((days == NEVER).sum()))} were never contacted."
+    )
+    notes = [first_note]
+    if listed:
+        notes.append(f"Left out of the contacted: {listed}.")
+    return usable, notes
+
+
+class _Panel:
+    """Sums of an outcome per customer in the windows around a day."""
+
+    def __init__(
+        self, contacts: Contacts, outcome: str, index: dict[str, int], length: int, windows: int
+    ) -> None:
+        activity = contacts.activity.filter(pl.col("customer_id").is_in(list(index)))
+        ids = pl.Series(list(index), dtype=pl.String)
+        places = pl.DataFrame({"customer_id": ids, "place": range(len(index))})
+        joined = activity.join(places, on="customer_id")
+        self.place = joined["place"].to_numpy()
+        shift = date(1970, 1, 1).toordinal()
+        self.day = joined["day"].cast(pl.Date).cast(pl.Int64).to_numpy() + shift
+        self.value = joined[outcome].cast(pl.Float64).to_numpy()
+        self.n, self.length, self.windows = len(index), length, windows
+
+    def sums(self, group: int) -> Array:
+        """Return one row per customer, one column per window, the earliest first."""
+        window = (self.day - group) // self.length + self.windows
+        within = (window >= 0) & (window < 2 * self.windows)
+        cell = self.place[within] * (2 * self.windows) + window[within]
+        total = np.bincount(cell, self.value[within], minlength=self.n * 2 * self.windows)
+        return np.asarray(total.reshape(self.n, 2 * self.windows), dtype=np.float64)
+
+
+def _two_by_two(
+    change: Array, own: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]
+) -> tuple[float, Array]:
+    """Return the difference of two groups' mean changes, and each customer's influence on it."""
+    n = len(change)
+    influence = np.zeros(n)
+    means = []
+    for sign, some in ((1.0, own), (-1.0, others)):
+        size = int(some.sum())
+        mean = float(change[some].mean())
+        # Divided by one fewer, as in a sample's variance.
+        scale = n / size * np.sqrt(size / max(size - 1, 1))
+        influence[some] += sign * scale * (change[some] - mean)
+        means.append(mean)
+    return means[0] - means[1], influence
+
+
+def _aggregate(
+    found: pl.DataFrame, every: Array, groups: list[int], days: npt.NDArray[np.int64],
+    places: list[int],
+) -> tuple[pl.DataFrame, Array]:  # fmt: skip
+    """Average the effects over groups, weighted by their customers; the weights are estimated."""
+    member = np.column_stack([days == group for group in groups]).astype(float)
+    shares = member.mean(axis=0)
+    weight = shares / shares.sum()
+    of_weight = (member - shares - np.outer(member.sum(axis=1) - shares.sum(), weight)) / (
+        shares.sum()
+    )
+    rows, influence = [], []
+    for k, e in enumerate(places):
+        at = [g * len(places) + k for g in range(len(groups))]
+        part = found[at]
+        effects = part["effect"].to_numpy()
+        rows.append(
+            {"scope": "window", "group": None, "window": e,
+             "customers": int(part["customers"].sum()),
+             "comparison": int(part["comparison"].min()),  # type: ignore[arg-type]
+             **{name: float(weight @ part[name].to_numpy())
+                for name in ("value", "expected", "effect")}}
+        )  # fmt: skip
+        influence.append(every[:, at] @ weight + of_weight @ effects)
+    return pl.DataFrame(rows, schema=found.schema), np.column_stack(influence)
+
+
+def _with_limits(
+    part: pl.DataFrame, influence: Array, level: float, draws: int, seed: int
+) -> pl.DataFrame:
+    """Add errors, pointwise limits, and limits that hold for all rows together."""
+    from scipy.special import ndtri
+
+    n = len(influence)
+    error = np.sqrt((influence**2).sum(axis=0)) / n
+    point = float(ndtri((1 + level) / 2))
+    wide = point if part.height == 1 else max(point, _critical(influence, level, draws, seed))
+    limits = [
+        (pl.Series(part["effect"]) + sign * reach * pl.Series(error)).alias(name)
+        for name, sign, reach in (("low", -1, point), ("high", 1, point), ("band_low", -1, wide),
+                                  ("band_high", 1, wide))
+    ]  # fmt: skip
+    return part.with_columns(pl.Series("error", error), *limits)
+
+
+def _critical(influence: Array, level: float, draws: int, seed: int) -> float:
+    """Return the level's quantile of the largest t-value, by the multiplier bootstrap."""
+    norm = np.sqrt((influence**2).sum(axis=0))
+    scaled = influence[:, norm > 0] / norm[norm > 0]
+    if not scaled.size:
+        return 0.0
+    rng = np.random.default_rng([seed, 8])
+    largest = []
+    for start in range(0, draws, CHUNK):
+        signs = rng.integers(0, 2, size=(min(CHUNK, draws - start), len(scaled))) * 2.0 - 1.0
+        largest.append(np.abs(signs @ scaled).max(axis=1))
+    return float(np.quantile(np.concatenate(largest), level))
+
+
+def _pretrend_test(
+    by_window: pl.DataFrame, influence: Array, places: list[int]
+) -> tuple[float | None, float | None]:
+    """Test jointly that the effects before the contact are zero (Wald)."""
+    from scipy.special import chdtrc
+
+    before = [k for k, e in enumerate(places) if e < -1]
+    if not before:
+        return None, None
+    effects = by_window["effect"].to_numpy()[before]
+    part = influence[:, before]
+    covariance = part.T @ part / len(part) ** 2
+    rank = int(np.linalg.matrix_rank(covariance, hermitian=True))
+    if rank == 0:
+        return None, None
+    statistic = float(effects @ np.linalg.pinv(covariance, hermitian=True) @ effects)
+    return statistic, float(chdtrc(rank, statistic))
