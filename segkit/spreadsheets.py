@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -118,17 +117,6 @@ def as_csv(frame: pl.DataFrame, *, quote_text: bool = False, **options: Any) -> 
     return text.encode()
 
 
-def need_xlsx() -> None:
-    """Refuse XLSX before anything is written, where its library is not installed.
-
-    Raises
-    ------
-    ParameterError
-    """
-    if importlib.util.find_spec("xlsxwriter") is None:
-        raise ParameterError("XLSX needs xlsxwriter: install segkit[excel], or take csv or parquet")
-
-
 def as_xlsx(frame: pl.DataFrame, name: str) -> bytes:
     """Return a frame as the bytes of a workbook of one sheet, as `as_workbook` does of several."""
     return as_workbook({"list": frame}, name)
@@ -150,11 +138,10 @@ def as_workbook(sheets: Mapping[str, pl.DataFrame], name: str) -> bytes:
     Raises
     ------
     ParameterError
-        If the library is not installed, a sheet cannot hold so many rows, or two names are alike.
+        If a sheet cannot hold so many rows, or two names are alike.
     WriteError
         If the workbook's temporary files cannot be written.
     """
-    need_xlsx()
     from xlsxwriter import Workbook  # type: ignore[import-untyped]
     from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped]
 

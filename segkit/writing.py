@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segkit.errors import ParameterError, WriteError, unknown
-from segkit.spreadsheets import as_csv, as_xlsx, need_xlsx
+from segkit.spreadsheets import as_csv, as_xlsx
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,12 +138,10 @@ def check_format(kind: str) -> None:
     Raises
     ------
     ParameterError
-        If it is unknown, or XLSX and its library is not installed.
+        If it is unknown.
     """
     if kind not in FORMATS:
         raise ParameterError(unknown("format", kind, FORMATS))
-    if kind == "xlsx":
-        need_xlsx()
 
 
 def private_folder(path: Path) -> Path:

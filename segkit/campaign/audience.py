@@ -233,13 +233,12 @@ class Audience(Result):
             Created if it does not exist, with access for its owner only. Files of the same name are
             replaced and are readable only by their owner.
         formats : sequence of {"csv", "xlsx", "parquet"}
-            In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`); XLSX needs
-            the extra ``segkit[excel]``.
+            In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`).
 
         Raises
         ------
         ParameterError
-            If a format is unknown, or XLSX is asked for without its library.
+            If a format is unknown.
         """
         for kind in formats:
             check_format(kind)
