@@ -103,6 +103,7 @@ def start(
         If a file is missing, cannot be read or written, or an answer fits no option.
     """
     from segkit.intake import clean_data
+    from segkit.intake.contacts import add_contacts
     from segkit.pipeline import link_source
 
     source: Any
@@ -116,7 +117,7 @@ def start(
                 raise SourceError(f"there is no file {path}")
         name = data.name or data.resolve().name
         source = settle(data, Mapping.load(mapping) if mapping else Mapping(), answers, ask)
-    taken = clean_data(source, identities=link_source(source))
+    taken = add_contacts(clean_data(source, identities=link_source(source)))
     outlook = build_outlook(taken, unrecorded="granted" if assume_consent else "refused")
     stem = name if data is None or data.is_dir() else Path(name).stem
     folder = out or Path(re.sub(r"[^\w.-]+", "-", stem) + "-customers")

@@ -144,3 +144,19 @@ def test_the_command_names_what_it_wrote(shop, tmp_path, monkeypatch, capsys):
     assert cli.invoke(["start", "shop", "--demo"]) == cli.USAGE
     assert cli.invoke(["start", "none.csv"]) == cli.GATE
     assert "there is no file none.csv" in capsys.readouterr().err
+
+
+def test_addresses_and_consent_of_the_order_lines_are_used(tmp_path):
+    """The latest order speaks: c2 agreed at first and refuses with its last order."""
+    latest = pl.col("order_time") == pl.col("order_time").max().over("customer_id")
+    refuses = (pl.col("customer_id") == "c2") & latest
+    stated = lines().with_columns(
+        (pl.col("customer_id") + "@shop.example").alias("E-Mail"),
+        pl.when(refuses).then(pl.lit("nein")).otherwise(pl.lit("ja")).alias("Newsletter"),
+        pl.col("order_time").dt.strftime("%d.%m.%Y"),  # does not sort as text
+    )
+    stated.write_csv(tmp_path / "bestellungen.csv", separator=";")
+    made = start(tmp_path / "bestellungen.csv", out=tmp_path / "out")
+    listed = set(pl.read_csv(tmp_path / "out" / "klaviyo.csv")["Email Address"])
+    assert listed == {f"c{k}@shop.example" for k in range(90) if k != 2}
+    assert made.notices == ()

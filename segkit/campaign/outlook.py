@@ -165,7 +165,7 @@ class Outlook(Result):
             )
         parts = [
             f"{percent(row['lift_rate'], places=0)} in {counted(row['months'], 'month')}"
-            for row in self.months.drop_nulls("months").iter_rows(named=True)
+            for row in self.months.filter(pl.col("months") > 1).iter_rows(named=True)
         ]
         rest = f"; a smaller lift takes longer: {', '.join(parts)}" if parts else ""
         return f"{first}{rest}."
@@ -214,7 +214,7 @@ def build_outlook(
     orders = taken.orders
     if orders is None:
         raise DataError(f"an outlook needs orders; the source has {', '.join(taken.tables)}")
-    currency = taken.ledger.currency
+    currency = taken.ledger.currency or _only_currency(orders)
     rfm = score_rfm(orders, as_of=as_of, currency=currency)
     assert rfm.as_of is not None  # noqa: S101 - given with order lines
     day = rfm.as_of
@@ -231,6 +231,12 @@ def build_outlook(
         _segments(customers, scored, rfm.rules.names, power), customers, months, tried, power,
         estimate_repeat_rate(orders, as_of=day), audience, _first_day(orders), day, currency,
     )  # fmt: skip
+
+
+def _only_currency(orders: pl.DataFrame) -> str | None:
+    """Return the currency that every line states."""
+    stated = orders["currency"].unique().to_list() if "currency" in orders.columns else []
+    return stated[0] if len(stated) == 1 else None
 
 
 def _first_day(orders: pl.DataFrame) -> date:
