@@ -64,6 +64,7 @@ class Shape:
     customers: int = 0
     revenue: int = 0  # cents
     orders: int = 0
+    off: int | None = None  # cents of discount, where the file states one
     words: str = ""
     answer: dict = field(default_factory=dict)
 
@@ -123,6 +124,11 @@ def truth(orders, amount=None):
 def net_total(order):
     """Add up what an order costs after discounts."""
     return sum(line.net for line in order.lines)
+
+
+def discount(orders):
+    """Add up what discounts took off, in cents."""
+    return sum(line.gross - line.net for order in orders for line in order.lines)
 
 
 def money(cents, comma=False):
@@ -241,7 +247,7 @@ def rate_of_discount_with_total():
     header = ["customer_id", "order_id", "order_date", "sku", "quantity", "unit_price", "discount",
               "line_total"]  # fmt: skip
     return Shape("rate_of_discount_with_total.csv", table(header, rows), "right",
-                 **truth(orders, net_total))  # fmt: skip
+                 off=discount(orders), **truth(orders, net_total))  # fmt: skip
 
 
 def refund_column():
@@ -321,8 +327,9 @@ def unknown_states():
     ]
     header = ["customer_id", "order_id", "order_date", "amount", "order_status"]
     return Shape("unknown_states.csv", table(header, rows), "asked", words="amber",
-                 answer={"states": {"green": SOLD, "amber": UNPAID, "red": CANCELLED,
-                                    "violet": REFUNDED}, "column": "order_status"},
+                 answer={"orders": {"values": {"status": {
+                     "green": "sale", "amber": "unpaid", "red": "cancelled",
+                     "violet": "refunded"}}}},
                  **truth(orders))  # fmt: skip
 
 
@@ -335,7 +342,7 @@ def total_on_each_line():
     ]  # fmt: skip
     header = ["customer_id", "order_id", "order_date", "sku", "quantity", "order_total"]
     return Shape("total_on_each_line.csv", table(header, rows), "asked", words="order_total",
-                 answer={"repeated": True}, **truth(orders))  # fmt: skip
+                 answer={"orders": {"amount_of": "order"}}, **truth(orders))  # fmt: skip
 
 
 def row_per_customer():
@@ -436,7 +443,8 @@ def sale_rows_beside_lines():
         ]
     header = ["row_type", "order_id", "customer_id", "order_date", "sku", "quantity", "amount"]
     return Shape("sale_rows_beside_lines.csv", table(header, rows), "asked", words="row_type",
-                 answer={"drop": ("row_type", "order")}, **truth(orders))  # fmt: skip
+                 answer={"orders": {"columns": {"row_kind": "row_type"}, "values": {"row_kind": {
+                     "order": "total", "line": "line"}}}}, **truth(orders))  # fmt: skip
 
 
 def net_amount_and_rate():
@@ -449,7 +457,7 @@ def net_amount_and_rate():
     header = ["customer_id", "order_id", "order_date", "sku", "amount", "discount"]
     answer = {"orders": {"discount_unit": "share", "discount_taken": True}}
     return Shape("net_amount_and_rate.csv", table(header, rows), "asked", words="discount",
-                 answer=answer, **truth(orders, net_total))  # fmt: skip
+                 off=discount(orders), answer=answer, **truth(orders, net_total))  # fmt: skip
 
 
 def italian_company_headers():
@@ -497,7 +505,9 @@ def percent_signs():
     def exact(order):
         return sum(line.gross * (100 - line.rate) for line in order.lines)
 
-    return Shape("percent_signs.csv", table(header, rows), "right", **truth(orders, exact))
+    off = sum(line.gross * line.rate for order in orders for line in order.lines)
+    return Shape("percent_signs.csv", table(header, rows), "right", off=off,
+                 **truth(orders, exact))  # fmt: skip
 
 
 def korean_tabs():

@@ -115,6 +115,17 @@ def test_lines_that_make_no_table_are_named(tmp_path, text, words):
         segkit.audit_data(write(tmp_path, text))
 
 
+def test_a_second_table_below_the_first_is_refused_and_a_footer_is_not(tmp_path):
+    header = "order_id,customer_id,order_time,amount"
+    rows = [f"B{n},K{n % 7},2024-01-{1 + n % 28:02},{n}.50" for n in range(1, 60)]
+    other = ["customer_id,name,city,since", *(f"K{n},Ann,Leeds,2022-01-01" for n in range(7))]
+    with pytest.raises(SourceError, match=r"second table, with another header about line 6\d"):
+        segkit.audit_data(write(tmp_path, "\n".join([header, *rows, "", *other])))
+    for more in ([header, *rows], ["Made,by,the,shop"], ["Total,,,5000.00"]):
+        text = "\n".join([header, *rows, *more])
+        assert taken(write(tmp_path, text)).orders.height >= len(rows)
+
+
 def test_empty_cells_beyond_the_header_are_left_out(tmp_path):
     found = taken(write(tmp_path, "\n".join([HEADER, *(f"{row},," for row in ROWS)])))
     assert found.orders["amount"].to_list() == AMOUNTS

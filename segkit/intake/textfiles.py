@@ -23,6 +23,8 @@ from segkit.spreadsheets import restore
 
 # Number of lines searched for a header.
 SEARCHED = 50
+# Number of rows by which columns of figures are told.
+SAMPLE_ROWS = 1000
 _VALUE = r"[\s\d.,:/+\-€$£¥%]*\d[\s\d.,:/+\-€$£¥%]*"
 
 Row = Sequence[str | None]
@@ -165,9 +167,39 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     notes += [f"{path.name}: {line}" for line in said]
     body = text[_after_lines(text, lines, above) :]
     frame = _rows(path, body, columns, delimiter, quote, skip + lines + 1, notes)
+    _refuse_second_table(path, frame, columns, skip + lines + 1)
     rows = body.count("\n") + bool(body and not body.endswith("\n"))
     first = skip + lines + 1 if rows == frame.height else None
     return RawTable(restore(frame), first, tuple(notes))
+
+
+def _refuse_second_table(
+    path: Path, frame: pl.DataFrame, names: list[str], first_line: int
+) -> None:
+    """Raise if a second header stands among the rows: names in columns that hold figures."""
+    sample = frame.head(SAMPLE_ROWS)
+    figures = [
+        name
+        for name in names
+        if (sample[name].str.contains(r"\d").drop_nulls().mean() or 0) > 0.95  # type: ignore[operator]
+    ][:4]
+    if len(figures) < 3:
+        return
+    rows = frame.lazy().with_row_index("__row").select("__row", *names)
+    for name in figures:
+        rows = rows.filter(~pl.col(name).str.contains(r"\d"))
+    found = rows.filter(
+        ~pl.all_horizontal(pl.col(name).str.strip_chars() == name for name in figures),
+        pl.col("__row") < frame.height - 1,
+    ).head(1)
+    second = found.collect()
+    if second.height:
+        row, *cells = second.row(0)
+        listed = ", ".join(str(cell).strip() for cell in cells if cell)
+        raise SourceError(
+            f"{path.name} seems to hold a second table, with another header about line "
+            f"{number(first_line + row)} ({listed}); save each table in a file of its own"
+        )
 
 
 def _unpacked(path: Path) -> bytes:
