@@ -177,7 +177,7 @@ def _refuse_second_table(
     path: Path, frame: pl.DataFrame, names: list[str], first_line: int
 ) -> None:
     """Raise if a second header stands among the rows: names in columns that hold figures."""
-    sample = frame.head(SAMPLE_ROWS)
+    sample = frame.head(min(SAMPLE_ROWS, max(10, frame.height // 4)))
     figures = [
         name
         for name in names
