@@ -8,7 +8,7 @@ import pytest
 import segkit
 from segkit.errors import DataError, MappingError, SourceError
 from segkit.intake import Mapping
-from segkit.intake.proposal import plain
+from segkit.intake.headers import plain
 
 SHOP = """Kunden-Nr.;Belegnummer;Kaufdatum;Artikelnummer;Warengruppe;Menge;Einzelpreis;Filiale
 00012;R1;03.04.2024 09:15;4711;Schuhe;2;1.234,50;Köln

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import SegkitError
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
@@ -19,6 +19,7 @@ from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.questions import RIVALS, Finding
 from segkit.intake.readers import Gathered, gather
+from segkit.intake.sanity import doubt_orders
 from segkit.intake.store import Intake
 from segkit.result import Result
 from segkit.schema import CONTRACTS
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 RANK = {"block": 0, "warn": 1, "info": 2}
-GUEST_SHARE = 0.2
-GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
+MOST_ASKED = 3  # questions shown at a time, the costliest first
 
 
 def trial(gathered: Gathered, mapping: Mapping, readings: dict[str, Reading]) -> Intake | None:
@@ -103,31 +103,8 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
     if lines is None or not lines.height:
         return []
     return [
-        *_about_guests(lines),
         *_about_shared_orders(lines),
         *_about_prefix(mapping),
-    ]
-
-
-def _about_guests(lines: pl.DataFrame) -> list[Finding]:
-    """Report an id that many or all customers seem to share."""
-    top = lines["customer_id"].value_counts(sort=True)
-    if top.height == 1:
-        alone = "All lines are of one customer: nothing to segment."
-        return [Finding("warn", "orders", "customer_id", alone)]
-    share = top["count"][0] / lines.height
-    stands_out = top["count"][0] >= max(GUEST_TIMES * top["count"][1], GUEST_LINES)
-    if top.height <= 5 or not (share >= GUEST_SHARE or stands_out):
-        return []
-    return [
-        Finding(
-            "warn",
-            "orders",
-            "customer_id",
-            f"One customer id has {percent(share)} of the lines: a guest account?",
-            int(top["count"][0]),
-            answer="[orders] nulls = [..., that id] rejects it as missing",
-        )
     ]
 
 
@@ -260,6 +237,8 @@ class Audit(Result):
         Raw rows by table.
     audited : Audited or None
         The audited tables, for `segkit.clean_data`; None if the audit was read from a file.
+    understood : str
+        What the orders were understood to be, in three lines: columns, counts, what is left out.
     """
 
     mapping: Mapping
@@ -267,6 +246,7 @@ class Audit(Result):
     coverage: pl.DataFrame
     rows: dict[str, int]
     audited: Audited | None = field(default=None, repr=False, metadata={"stored": False})
+    understood: str = ""
 
     @property
     def blocked(self) -> bool:
@@ -305,8 +285,10 @@ class Audit(Result):
         blocks = self._of("block")
         if blocks:
             asked_answers = " ".join(
-                f"{item.finding} Answer with: {item.answer}." for item in blocks
+                f"{item.finding} Answer with: {item.answer}." for item in blocks[:MOST_ASKED]
             )
+            if len(blocks) > MOST_ASKED:
+                asked_answers += f" Then {number(len(blocks) - MOST_ASKED)} more."
             questions = counted(len(blocks), "question")
             verdict = f"Before they can be used, {questions} must be answered. {asked_answers}"
         else:
@@ -365,7 +347,9 @@ class Audit(Result):
         return f"{Result._repr_html_(self)}<pre>{toml}</pre>"
 
     def __str__(self) -> str:
-        lines = [self.text, "", "Proposed mapping:", "", self.mapping.to_toml(), "", "Findings:"]
+        understood = ["", *self.understood.splitlines()] if self.understood else []
+        mapping = ["", "Proposed mapping:", "", self.mapping.to_toml(), "", "Findings:"]
+        lines = [self.text, *understood, *mapping]
         for item in self.findings:
             count = f" ({counted(item.rows, 'row')})" if item.rows is not None else ""
             example = f" E.g. {item.example}." if item.example else ""
@@ -410,7 +394,8 @@ def audit_data(
     gathered = gather(source, mapping, preset)
     # Shallow copies of the frames: later changes to the user's frames do not affect them.
     raw = {name: frame.clone() for name, frame in gathered.raw.items()}
-    used, questions = settle_mapping(raw, gathered.given)
+    given = gathered.given
+    used, questions = settle_mapping(raw, given)
     gathered = replace(gathered, raw=raw, given=used)
     readings: dict[str, Reading] = {}
     trial_intake: Intake | None = None
@@ -419,6 +404,8 @@ def audit_data(
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise
+    if trial_intake is not None and "orders" in raw:
+        questions += doubt_orders(raw["orders"], given, used, trial_intake)
     findings = findings_of(raw, used, trial_intake, questions, gathered.notes)
     return Audit(
         used,
@@ -426,7 +413,53 @@ def audit_data(
         _coverage(trial_intake),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
+        understand(used, trial_intake),
     )
+
+
+def understand(mapping: Mapping, taken: Intake | None) -> str:
+    """Say in three lines what the orders were understood to be.
+
+    The first names the columns, the second counts people, orders and money, the third says what
+    is left out.
+    """
+    if taken is None or taken.orders is None or not taken.orders.height:
+        return ""
+    lines, part = taken.orders, mapping.tables["orders"].columns
+    named = ", ".join(
+        f"{word} by {part[name]!r}"
+        for word, name in (
+            ("customers", "customer_id"),
+            ("orders", "order_id"),
+            ("time", "order_time"),
+            ("state", "status"),
+        )
+        if name in part
+    )
+    cash = [repr(part[n]) for n in ("amount",) if n in part] or [
+        repr(part[n]) for n in ("quantity", "unit_price") if n in part
+    ]
+    worth = " x ".join(cash)
+    if mapping.option("orders", "amount_of") == "order":
+        worth += " of the whole order"
+    worth += f" less {part['refund']!r}" if "refund" in part else ""
+    sales = lines.filter(~pl.col("is_return"))
+    returns = lines.height - sales.height
+    currency = mapping.option("orders", "currency")
+    if currency is None and "currency" in lines.columns:
+        codes = lines["currency"].drop_nulls().unique()
+        currency = codes[0] if codes.len() == 1 else None
+    days = lines["order_day"].cast(pl.Date)
+    total = money(float(lines["amount"].sum()), currency)
+    net = " net of refunds" if returns or "refund" in part else ""
+    counts = (
+        f"{counted(lines['customer_id'].n_unique(), 'person', 'people')}, "
+        f"{counted(sales['order_id'].n_unique(), 'order')}, {total}{net}, "
+        f"{str(days.min())[:7]} to {str(days.max())[:7]}"
+    )
+    reasons = taken.ledger.reasons()
+    left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
+    return f"Read {named}; money is {worth}.\n{counts}.\nLeft out: {left_out or 'no row'}."
 
 
 def _coverage(taken: Intake | None) -> pl.DataFrame:

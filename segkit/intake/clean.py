@@ -147,15 +147,9 @@ def clean_data(
         settled_mapping, open_questions = settle_mapping(raw, gathered.given)
     else:
         settled_mapping, open_questions = gathered.given, audited.questions
-    questions = [question for question in open_questions if question.severity == "block"]
     if as_of is not None:
         settled_mapping = settled_mapping.with_option(None, "as_of", as_of.isoformat())
-    if questions:
-        raise DataError(
-            "the data quality gate is closed; "
-            + "; ".join(f"{q.finding} Answer with: {q.answer}" for q in questions)
-            + " (in a mapping file, or as mapping={...} in the call)"
-        )
+    _ask(open_questions)
     for name, frame in raw.items():
         settled_mapping.check_columns(name, frame)
         missing = lacks(name, settled_mapping.tables[name])
@@ -176,9 +170,24 @@ def clean_data(
         said=gathered.notes,
         readings=None if audited is None else audited.readings,
     )
+    if audited is None and "orders" in raw:
+        from segkit.intake.sanity import doubt_orders
+
+        _ask(doubt_orders(raw["orders"], gathered.given, settled_mapping, result))
     if result.orders is not None and not result.orders.height:
         raise DataError(f"no order line is left: {result.ledger.text}")
     return result
+
+
+def _ask(findings: list[Finding]) -> None:
+    """Raise ``DataError`` with the questions among the findings that must be answered."""
+    questions = [finding for finding in findings if finding.severity == "block"]
+    if questions:
+        raise DataError(
+            "the data quality gate is closed; "
+            + "; ".join(f"{q.finding} Answer with: {q.answer}" for q in questions)
+            + " (in a mapping file, or as mapping={...} in the call)"
+        )
 
 
 def run(

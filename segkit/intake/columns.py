@@ -290,12 +290,25 @@ class Columns:
     def dialect(self, raw_column: str) -> Dialect:
         """Return the number format of a text column, as set or as detected."""
         decimal, thousands = self.option("decimal"), self.option("thousands")
-        seen, _ = seen_dialect(self.cells(raw_column).cast(pl.String))
+        seen, sure = seen_dialect(self.cells(raw_column).cast(pl.String))
         if decimal is None:
-            decimal = seen.decimal
+            decimal = seen.decimal if sure else self.stated_decimal(raw_column) or seen.decimal
         if thousands is None:
             thousands = "." if decimal == "," else ","
         return Dialect(decimal, thousands, seen.lakh)
+
+    def stated_decimal(self, raw_column: str) -> str | None:
+        """Return the decimal sign that the other columns of money show; None if they show none."""
+        signs = set()
+        for name in self.money:
+            other = self.source(name)
+            if other in (None, raw_column) or not is_text(self.raw.schema[other]):
+                continue
+            cells = self.cells(str(other)).cast(pl.String)
+            seen, sure = seen_dialect(cells)
+            if sure and bool(cells.str.contains(r"[.,]").any()):
+                signs.add(seen.decimal)
+        return signs.pop() if len(signs) == 1 else None
 
     def flag(self, name: str) -> pl.Expr:
         """Read a column of yes and no."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 import polars as pl
 
 from segkit.errors import SegkitError
+from segkit.intake.lookups import propose_by_header
 from segkit.intake.mapping import Mapping, TableMapping
-from segkit.intake.proposal import propose_table
 from segkit.intake.store import Intake
 
 CONSENTS = ("marketing_consent", "email_consent", "sms_consent", "phone_consent", "post_consent")
@@ -45,7 +45,7 @@ def add_contacts(taken: Intake) -> Intake:
     if taken.customers is not None or taken.orders is None or raw is None:
         return taken
     frame = raw.lazy().collect()
-    columns = propose_table("customers", frame, Mapping()).part.columns
+    columns = propose_by_header("customers", frame, Mapping())[0].columns
     named = {ours: columns[ours] for ours in ("email", *CONSENTS) if ours in columns}
     mapped = taken.mapping.tables["orders"].columns.get("email")
     if mapped is not None:

@@ -26,6 +26,7 @@ from segkit.intake.dates import (
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word
+from segkit.intake.tried import best_format, best_numeric, other_dates, try_decimals
 from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
 
@@ -77,7 +78,9 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
         if not cells.dtype.is_numeric() or numeric_format(cells) is not None:
             return []
         finding = f"The numbers in {raw_column!r} are not recognised as dates."
-        answer = f'[{table}] date_format = "%Y%m%d" (or epoch_s, epoch_ms, epoch_us, excel)'
+        form = best_numeric(columns, cells)
+        answer = f'[{table}] date_format = "{form}"' if form else other_dates(columns, name)
+        answer = answer or f'[{table}.columns] {name} = "..." (a column of dates)'
         return [Finding("block", table, name, finding, example=mask_cell(cells[0]), answer=answer)]
     texts = cells.cast(pl.String)
     order = columns.day_order(name)
@@ -86,7 +89,9 @@ def about_dates(columns: Columns, name: str) -> list[Finding]:
             f"The texts in {raw_column!r} are not recognised as dates (names of months are read in "
             f"{LANGUAGES})."
         )
-        answer = f'[{table}] date_format = "%d/%m/%Y %H:%M"'
+        form, share = best_format(texts)
+        answer = f'[{table}] date_format = "{form}"' if share >= 0.5 else other_dates(columns, name)
+        answer = answer or f'[{table}.columns] {name} = "..." (a column of dates)'
         example = mask_cell(texts[0])
         return [Finding("block", table, name, finding, texts.len(), example, answer)]
     return _about_order(columns, name, order)
@@ -145,7 +150,10 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
     unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
     dialect, sure = seen_dialect(unique)
     # 1.234 alone is read as computers write it; 1,234 alone can be either.
-    if sure:
+    shares = try_decimals(columns, name, raw_column)
+    best, other = shares
+    is_better = shares[best] > shares[other]
+    if sure or columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
         return []
     doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
     example = mask_cell(doubtful.sort()[0] if doubtful.len() else unique[0])
@@ -153,7 +161,8 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
         f"It cannot be seen whether {dialect.decimal!r} in {raw_column!r} is the decimal sign or "
         "parts thousands."
     )
-    answer = f'[{table}] decimal = "," (or ".")'
+    answer = f'[{table}] decimal = "{best if is_better else ","}"'
+    answer += "" if is_better else ' (or ".")'
     return [Finding("block", table, name, finding, example=example, answer=answer)]
 
 
@@ -358,6 +367,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             continue
         meanings = states_of(columns, name)
         words = columns.cells(raw_column).cast(pl.String)
+        few = words.n_unique() <= MOST_STATUSES
         worth = columns.numbers(cash) if cash else pl.repeat(0.0, words.len(), eager=True)
         table = (
             pl.DataFrame({"word": words, "meaning": meanings, "money": worth})
@@ -368,11 +378,11 @@ def about_statuses(columns: Columns) -> list[Finding]:
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
             listed = ", ".join(
-                f"{mask_word(word, words)!r} ({counted(rows, 'row')}"
+                f"{_word(word, words, few=few)!r} ({counted(rows, 'row')}"
                 + (f", {money(worth_)})" if cash else ")")
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
-            first = mask_word(unknown["word"][0], words)
+            first = _word(unknown["word"][0], words, few=few)
             findings.append(
                 Finding(
                     "block",
@@ -387,7 +397,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 )
             )
         listed = ", ".join(
-            f"{'empty' if word is None else repr(mask_word(word, words))} as {meaning} "
+            f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
             f"({counted(rows, 'row')}" + (f", {money(worth_)})" if cash else ")")
             for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
             if meaning is not None
@@ -397,6 +407,14 @@ def about_statuses(columns: Columns) -> list[Finding]:
             text = f"{raw_column!r} is read as the state of the order: {listed}."
             findings.append(Finding("info", columns.table, name, text, answer=answer))
     return findings
+
+
+MOST_STATUSES = 40
+
+
+def _word(word: str, words: pl.Series, *, few: bool) -> str:
+    """Show a status; in a column of many different texts only as any other cell."""
+    return word if few and len(word) <= MOST_STATUSES else mask_word(word, words)
 
 
 # Words for a credit note, in six languages.
@@ -418,8 +436,8 @@ def open_questions(
             "block",
             table,
             name,
-            f"No column of {table} could be recognised as {name}; "
-            f"there are: {', '.join(frame.columns) or 'none'}.",
+            f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}.",
+            frame.height,
             answer=f'[{table}.columns] {name} = "{_likely(name, part, frame)}"',
         )
         for name in lacks(table, part)
@@ -439,6 +457,15 @@ def open_questions(
     if table == "orders":
         questions += [*about_statuses(columns), *_about_returns(frame, mapping)]
     return questions + about_currencies(columns, with_fx=with_fx)
+
+
+def _filled_columns(columns: Columns) -> str:
+    """List the columns that could be meant, and those that hold nothing."""
+    names = columns.raw.columns
+    empty = [n for n in names if columns.raw.height and not columns.cells(n).drop_nulls().len()]
+    filled = [name for name in names if name not in empty]
+    without = f"; without a value: {', '.join(empty)}" if empty else ""
+    return f"there are: {', '.join(filled) or 'none'}{without}"
 
 
 def _about_answers(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:

@@ -15,6 +15,7 @@ from segkit.intake.ledger import Rejection, Step, money_from_micro
 from segkit.intake.mapping import STATUS_COLUMNS, as_date
 from segkit.intake.people import WHO, People
 from segkit.intake.privacy import mask_cell, mask_word
+from segkit.intake.tried import better_dates, better_decimal
 from segkit.schema import CONTRACTS
 
 # Helper columns used during cleaning; they are not part of the result.
@@ -314,6 +315,8 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     blank = pl.any_horizontal(pl.col(f"__no_{name}") for name in needed)
     unread = pl.any_horizontal(pl.col(f"__{name}").is_null() for name in needed)
     odd = pl.any_horizontal(pl.col(f"__unit_{name}") for name in needed)
+    lost = parsed.select((unread & ~blank).any()).item()
+    sign = better_decimal(columns, *needed) if lost else ""
     rules = [] if "__conflict" not in parsed.columns else [
         Rule("money", "conflicting_totals", pl.col("__conflict"), cash,
              '[orders] amount_of = "line"'),
@@ -321,12 +324,12 @@ def _price_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     rules += [
         Rule("money", "missing_amount", blank, cash, "[orders.constants] or the source"),
         Rule("money", "unknown_unit", odd, cash, "the source (a number of something else)"),
-        Rule("money", "bad_amount", unread, cash, '[orders] decimal = "," (or ".")'),
+        Rule("money", "bad_amount", unread, cash, sign or "the source"),
     ]
     if discount_comes_off(columns):
         off = pl.col("__discount").is_null() & ~pl.col("__no_discount")
         shown = columns.shown("discount")
-        change = '[orders] discount_unit = "percent" (or decimal)'
+        change = better_decimal(columns, "discount") or '[orders] discount_unit = "percent"'
         rules.append(Rule("money", "bad_discount", off, shown, change))
     if columns.has("unit_price"):
         price = pl.col("__unit_price")
@@ -413,7 +416,8 @@ def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> l
     shown = columns.shown(time)
     first, last = day_limits(columns)
     col = pl.col
-    fix = f"[{columns.table}] date_format, or day_first"
+    lost = parsed.select((col(time).is_null() & ~col("__no_time")).any()).item()
+    fix = (better_dates(columns, time) if lost else "") or "the source"
     limits = f"[{columns.table}] earliest_date, latest_date"
     unread = col(time).is_null()
     outside = (col(day) < first) | (col(day) > last)

@@ -1,0 +1,182 @@
+"""Rows and amounts of a raw table that would count twice, and lines that are no products."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from segkit.display import counted, money
+from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
+from segkit.intake.evidence import sample
+from segkit.intake.headers import concepts
+from segkit.intake.mapping import TableMapping
+from segkit.intake.questions import Finding
+
+
+def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
+    """Find amounts that are an order's total on its lines, and rows that sum up others.
+
+    Returns
+    -------
+    tuple of (dict of str to value, list of Finding)
+        The section's additions (``amount_of``, or columns and values of ``row_kind``), and the
+        questions.
+    """
+    order, amount = columns.source("order_id"), columns.source("amount")
+    if order is None or amount is None or columns.mapping.is_set("orders", "amount_of"):
+        return {}, []
+    lines = pl.DataFrame({"order": frame[order], "amount": columns.numbers("amount")})
+    lines = lines.filter(pl.col("order").is_not_null())
+    several = (
+        lines.group_by("order")
+        .agg(
+            rows=pl.len(),
+            stated=pl.col("amount").count(),
+            kinds=pl.col("amount").drop_nulls().n_unique(),
+            first=pl.col("amount").drop_nulls().first(),
+        )
+        .filter(pl.col("rows") > 1)
+    )
+    if several.height < FEWEST_ORDERS:
+        return {}, []
+    on_first = several.filter(pl.col("stated") <= 1).height >= 0.98 * several.height
+    alike = several.filter(pl.col("kinds") <= 1).height >= 0.98 * several.height
+    varied = several["first"].drop_nulls().n_unique() >= 3
+    if not varied or not (on_first or alike):
+        return {}, []
+    explained = columns.has("quantity", "unit_price") and _explained(columns, lines)
+    if explained:
+        return {}, []
+    what = "on one line of each order only" if on_first else "alike on every line of an order"
+    text = (
+        f"{amount!r} stands {what} ({counted(several.height, 'order')} of several lines): it is "
+        "read as the order's total and counted once."
+    )
+    rows, answer = int(several["rows"].sum()), '[orders] amount_of = "order"'
+    sure = on_first or bool(concepts(amount)[0] & {"order", "total"})
+    severity = "info" if sure else "block"
+    answer += ' (or "line", if each line was worth that)'
+    return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
+    """Return whether quantity times price is the amount on nearly every line."""
+    gross = columns.numbers("quantity") * columns.numbers("unit_price")
+    fits = ((gross - columns.numbers("amount")).abs() <= 0.011).mean()
+    return lines.height > 0 and fits is not None and float(fits) >= 0.95  # type: ignore[arg-type]
+
+
+def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:
+    """Find the words or empty cells that mark rows which sum up the other rows of their order."""
+    order, amount = columns.source("order_id"), columns.source("amount")
+    priced = columns.has("quantity", "unit_price")
+    if order is None or not (amount or priced) or columns.has("row_kind"):
+        return TableMapping(), []
+    part = sample(frame).with_row_index("__row")
+    if part[order].null_count() or part[order].n_unique() > 0.7 * part.height:
+        return TableMapping(), []
+    worth = (
+        columns.numbers("amount")
+        if amount
+        else columns.numbers("quantity") * columns.numbers("unit_price")
+    )
+    worth = worth if part.height == frame.height else sample(worth.to_frame()).to_series()
+    product = columns.source("product_id")
+    for name, kind in part.schema.items():
+        if name in ("__row", order, amount) or not is_text(kind):
+            continue
+        cells = part[name].cast(pl.String).str.strip_chars().fill_null("")
+        if name == product:
+            cells = cells.replace_strict({"": ""}, default="\0")
+        if not 2 <= cells.n_unique() <= 8:
+            continue
+        word = _summing_word(part[order], cells, worth)
+        if word is None:
+            continue
+        rows = int((cells == word).sum())
+        values = {word: "total"}
+        shown = repr(word) if word else "an empty cell"
+        text = (
+            f"Rows with {shown} in {name!r} sum up the other rows of their order "
+            f"({counted(rows, 'row')}{' of a sample' if part.height < frame.height else ''}); "
+            "they are rejected, so that no money counts twice."
+        )
+        answer = f'[orders.columns] row_kind = "{name}", [orders.values.row_kind] "{word}" = "line"'
+        return (
+            TableMapping({"row_kind": name}, {}, {"row_kind": values}),
+            [Finding("warn", "orders", "row_kind", text, rows, answer=answer)],
+        )
+    return TableMapping(), []
+
+
+def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str | None:
+    """Return the word whose rows add up to the other rows of each order; None if there is none."""
+    sums = (
+        pl.DataFrame({"order": orders, "word": words, "worth": worth})
+        .group_by("order", "word")
+        .agg(pl.col("worth").sum(), rows=pl.len())
+        .with_columns(
+            whole=pl.col("worth").sum().over("order"), kinds=pl.len().over("order"),
+            most=pl.col("rows").max().over("order"),
+        )
+        .filter((pl.col("kinds") > 1) & (pl.col("whole").abs() > 0.01))
+    )  # fmt: skip
+    by_word = sums.group_by("word").agg(
+        orders=pl.len(),
+        fits=((pl.col("worth") * 2 - pl.col("whole")).abs() <= 0.02).mean(),
+        rows=pl.col("rows").mean(),
+    )
+    summing = by_word.filter(
+        (pl.col("orders") >= FEWEST_ORDERS) & (pl.col("fits") >= 0.95) & (pl.col("rows") <= 1)
+    ).sort("rows", "orders", descending=[False, True])
+    whole_orders = orders.n_unique()
+    if not summing.height or summing["orders"][0] < 0.5 * whole_orders:
+        return None
+    if summing.height > 1:  # one line beside one total: the word that says so
+        said = [w for w in summing["word"].to_list() if re.search(_SUMMING, w.lower()) or not w]
+        return said[0] if len(said) == 1 else None
+    return str(summing["word"][0])
+
+
+_SUMMING = r"order|total|sum|header|parent|invoice|bestell|auftrag|commande|pedido|ordine|订单|合计"
+FEWEST_ORDERS = 5
+
+# Codes and names of what is no product, as whole words.
+_NO_GOODS = re.compile(
+    r"(?:post(?:age)?|dot(?:com)?(?: ?postage)?|p ?(?:&|and) ?p|ship(?:ping)?|freight|carriage|"
+    r"delivery|handling|versand(?:kosten)?|porto|frais de port|frais|livraison|env[ií]o|"
+    r"gastos de env[ií]o|spedizione|spese di spedizione|frete|verzendkosten|przesy[łl]ka|"
+    r"fees?|bank ?charges?|amazon ?fee|commission|surcharge|service charge|tips?|trinkgeld|"
+    r"geb[uü]hr(?:en)?|adjust(?:ment)?s?|manual|discount|rabatt|remise|voucher|gift ?card|"
+    r"gutschein|donation|spende|tests?|samples?|cruk|pads|运费|邮费|送料)"
+    r"(?:[\W_\d].{0,20})?"
+)
+
+
+def about_non_products(columns: Columns) -> tuple[list[str], list[Finding]]:
+    """Find the product codes that stand for postage, fees, adjustments and tests."""
+    product = columns.source("product_id")
+    if product is None or columns.mapping.is_set("orders", "non_products"):
+        return [], []
+    codes = columns.cells(product).cast(pl.String)
+    once = codes.unique().drop_nulls()
+    listed = sorted(code for code in once if _NO_GOODS.fullmatch(code.lower().strip()))
+    if not listed or len(listed) > 0.5 * once.len():
+        return [], []
+    marked = codes.is_in(listed).fill_null(value=False)
+    worth = None
+    if columns.source("amount"):
+        worth = columns.numbers("amount")
+    elif columns.has("quantity", "unit_price"):
+        worth = columns.numbers("quantity") * columns.numbers("unit_price")
+    total = "" if worth is None else f", {money(float(worth.filter(marked).sum()))}"
+    rows = int(marked.sum())
+    text = (
+        f"Product codes that look like postage, fees, adjustments or tests: "
+        f"{', '.join(map(repr, listed[:8]))}{' ...' if len(listed) > 8 else ''} "
+        f"({counted(rows, 'line')}{total}); their money counts, as no product."
+    )
+    answer = '[orders] non_product_lines = "set_apart" (or non_products = [])'
+    return listed, [Finding("info", "orders", "product_id", text, rows, answer=answer)]

@@ -1,0 +1,225 @@
+"""Profiles of raw columns: what their values show, from a sample of whole blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from segkit.intake.cells import NO as NO_WORDS
+from segkit.intake.cells import YES, is_text, present
+from segkit.intake.dates import formats, numeric_format
+from segkit.intake.numbers import CODES, CURRENCY_UNITS, read_numbers, seen_dialect
+
+BLOCKS, BLOCK = 3, 4_000  # rows next to each other, so that orders stay whole
+FEW = 40  # a column of words has at most so many
+ENOUGH = 20  # from so many rows on, values weigh against a name
+_DATE = (
+    r"^\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}|^[^\d]{0,12}\d{1,2}[-. ]+\p{L}{2,10}"
+    r"|^\p{L}{3,10}\.? \d{1,2},? \d{2,4}"
+)
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a raw column's values show.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    cells : polars.Series
+        The sample's cells, trimmed, null where they hold no value.
+    filled : float
+        Share of the sample's rows with a value.
+    numbers : polars.Series or None
+        The cells as numbers, if most of them are.
+    dated, emails, codes : float
+        Share of the values that are dates, e-mail addresses, or codes (figures, perhaps with
+        letters, no blanks).
+    distinct : int
+        Number of different values.
+    words : tuple of str
+        All different values, if they are few texts.
+    """
+
+    name: str
+    cells: pl.Series
+    filled: float
+    numbers: pl.Series | None
+    dated: float
+    emails: float
+    codes: float
+    distinct: int
+    words: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of the sample's rows."""
+        return self.cells.len()
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the values are yes and no."""
+        if self.cells.dtype == pl.Boolean:
+            return True
+        return 0 < len(self.words) <= 2 and {w.lower() for w in self.words} <= _FLAGS
+
+    @property
+    def is_money(self) -> bool:
+        """Whether the values are numbers with decimals or signs of a currency."""
+        return self.numbers is not None and (self.share_whole < 0.98 or self._has_unit)
+
+    @property
+    def share_whole(self) -> float:
+        """Share of whole numbers among the numbers."""
+        values = None if self.numbers is None else self.numbers.drop_nulls()
+        return 0.0 if values is None or not values.len() else float((values % 1 == 0).mean())  # type: ignore[arg-type]
+
+    @property
+    def _has_unit(self) -> bool:
+        return bool(is_text(self.cells.dtype) and self.cells.head(50).str.contains(r"\p{Sc}").any())
+
+    @property
+    def currency(self) -> bool:
+        """Whether the values are codes of currencies."""
+        return bool(self.words) and {word.upper() for word in self.words} <= CODES
+
+
+def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, Profile]:
+    """Profile every column that holds a value; empty columns are left out, lists have no evidence.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Raw rows.
+    nulls : sequence of str
+        Words that mean 'no value'.
+    """
+    part = sample(frame)
+    usable = {
+        name: kind
+        for name, kind in part.schema.items()
+        if not kind.is_nested() and kind not in (pl.Binary, pl.Object)
+    }
+    cells = part.select(present(pl.col(n), kind, nulls).alias(n) for n, kind in usable.items())
+    empty = [name for name in cells.columns if cells[name].null_count() == cells.height]
+    if empty and frame.height > part.height:  # filled outside the sample only: look at those rows
+        full = frame.select(pl.col(name).drop_nulls().head(1).len() for name in empty).row(0)
+        empty = [name for name, rows in zip(empty, full, strict=True) if not rows]
+    counts = (
+        cells.select(pl.all().drop_nulls().n_unique()).row(0, named=True) if cells.width else {}
+    )
+    nothing = pl.Series([], dtype=pl.String)
+    return {
+        name: _profile(cells[name], counts[name])
+        if name in usable
+        else Profile(name, nothing.alias(name), 1.0, None, 0.0, 0.0, 0.0, 0, ())
+        for name in frame.columns
+        if name not in empty or not frame.height
+    }
+
+
+def sample(frame: pl.DataFrame) -> pl.DataFrame:
+    """Take blocks from the beginning, the middle and the end of a long table."""
+    if frame.height <= BLOCKS * BLOCK:
+        return frame
+    step = (frame.height - BLOCK) // (BLOCKS - 1)
+    return pl.concat([frame.slice(i * step, BLOCK) for i in range(BLOCKS)])
+
+
+def _profile(cells: pl.Series, distinct: int) -> Profile:
+    values = cells.drop_nulls()
+    filled = values.len() / cells.len() if cells.len() else 0.0
+    dated = emails = codes = 0.0
+    words: tuple[str, ...] = ()
+    numbers: pl.Series | None = None
+    if is_text(cells.dtype):
+        texts = values.cast(pl.String)
+        few = texts.unique(maintain_order=True).head(300)
+        dated = 1.0 if is_dated(few) else 0.0
+        emails = _share(few, _EMAIL)
+        codes = _share(few, r"^\S*\d\S*$")
+        if (
+            not dated
+            and _share(few, r"^[^\p{L}@]*\d[^\p{L}@]*$|^\D{0,4}\d[\d.,'’\s]*\D{0,4}$") > 0.5
+        ):
+            numbers = _numbers(cells.cast(pl.String))
+        if distinct <= FEW and numbers is None and not dated:
+            words = tuple(few.to_list())
+    elif cells.dtype.is_numeric():
+        numbers = cells.cast(pl.Float64)
+        codes = float((numbers.drop_nulls() % 1 == 0).mean() or 0.0)  # type: ignore[arg-type]
+        dated = 1.0 if is_dated(values) else 0.0
+    elif cells.dtype.is_temporal():
+        dated = 1.0
+    return Profile(cells.name, cells, filled, numbers, dated, emails, codes, distinct, words)
+
+
+def _share(values: pl.Series, pattern: str) -> float:
+    return float(values.str.contains(pattern).mean() or 0.0) if values.len() else 0.0  # type: ignore[arg-type]
+
+
+def _numbers(texts: pl.Series) -> pl.Series | None:
+    """Read texts as numbers in their dialect; None if fewer than six in ten are."""
+    read = read_numbers(texts, seen_dialect(texts)[0], CURRENCY_UNITS | {"%"})
+    values = texts.len() - texts.null_count()
+    if read.len() - read.null_count() < 0.6 * values:
+        return None
+    return read.cast(pl.Float64)
+
+
+def is_dated(cells: pl.Series) -> bool:
+    """Return whether a column's values are dates.
+
+    Examples
+    --------
+    >>> is_dated(pl.Series(["2024-01-31", "2024-02-29"])), is_dated(pl.Series(["12.5", "3.4"]))
+    (True, False)
+    """
+    if cells.dtype.is_temporal():
+        return cells.dtype != pl.Time
+    if not is_text(cells.dtype):
+        return cells.dtype.is_integer() and numeric_format(cells) == "%Y%m%d"
+    part = cells.drop_nulls().cast(pl.String).head(1000)
+    if not part.len() or not formats(part, day_first=True):
+        return False
+    return bool(part.str.contains(_DATE).sum() > 0.9 * part.len())
+
+
+def same_groups(frame: pl.DataFrame, one: str, other: str) -> bool:
+    """Return whether two columns part the rows in the same way.
+
+    Examples
+    --------
+    >>> same_groups(pl.DataFrame({"a": [1, 1, 2], "b": ["x", "x", "y"]}), "a", "b")
+    True
+    """
+    pairs = frame.select(a=one, b=other)
+    if pairs["a"].equals(pairs["b"]):
+        return True
+    if pairs["a"].null_count() != pairs["b"].null_count():
+        return False
+    together = pairs.unique().height
+    return bool(pairs["a"].n_unique() == together == pairs["b"].n_unique())
+
+
+def constant_within(keys: pl.Series, cells: pl.Series) -> float | None:
+    """Return the share of groups of several rows with one value only; None if there are none.
+
+    Examples
+    --------
+    >>> constant_within(pl.Series([1, 1, 2, 2]), pl.Series(["a", "a", "b", "c"]))
+    0.5
+    """
+    groups = (
+        pl.DataFrame({"key": keys, "cell": cells})
+        .drop_nulls()
+        .group_by("key")
+        .agg(rows=pl.len(), kinds=pl.col("cell").n_unique())
+        .filter(pl.col("rows") > 1)
+    )
+    return float((groups["kinds"] == 1).mean()) if groups.height else None  # type: ignore[arg-type]

@@ -1,0 +1,243 @@
+"""Meaning of column names: the concepts that a header names, in the main trading languages."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+# Words by concept, as `plain` leaves them; words of Chinese, Japanese and Korean stand in any
+# place of a header, the others are whole words or parts of a compound (Kundennummer).
+_WORDS = {
+    "id": """id ident identifiant identifier n no nr num numero number nummer code cod codigo
+        codice ref reference key uuid guid numer kod 编号 号码 单号 番号 コード 번호""",
+    "customer": """customer cust client buyer shopper user member household kunden kunde kd debitor
+        debitoren klant klanten relatie tiers acheteur adherent cliente comprador acquirente utente
+        socio compte account klient klienta nabywca patron subscriber contact person consumer
+        客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 клиент покупатель musteri""",
+    "email": """email emails mail correo courriel emailadres emailadresse epost 邮箱 邮件 メール
+        이메일 почта""",
+    "device": "device cookie visitor anonymous deviceid",
+    "loyalty": """loyalty kundenkarte fidelite fidelidad fidelidade fedelta klantenkaart stammkunde
+        bonuskarte tarjeta""",
+    "card": "card carta carte cartao karte kaart",
+    "order": """order orders invoice transaction transactions receipt basket bestell bestellung
+        auftrag rechnung beleg bon kassenbon vorgang commande facture piece ticket pedido factura
+        ordine fattura scontrino documento document encomenda fatura bestelling bestel factuur
+        transactie zamowienie zamowienia paragon faktura deal opportunity txn trans siparis fis
+        订单 交易 注文 受注 伝票 取引 주문 заказ""",
+    "buy": """purchase purchases kauf achat compra acquisto aankoop vente venta venda vendita sale
+        verkauf verkoop checkout zakup sprzedaz 购买 購入 下单""",
+    "date": """date datetime timestamp time datum zeit zeitpunkt tag jour fecha dia data giorno day
+        tarih when moment 时间 日期 日時 日付 날짜 일시 дата""",
+    "created": "created ordered purchased placed creation occurred happened bought",
+    "amount": """amount betrag montant importe monto importo valor bedrag kwota summe tutar
+        金额 金額 금액 сумма""",
+    "total": """total totale gesamt sum totaal somma suma razem toplam 合计 合計 总额 総額 총액
+        итого""",
+    "revenue": """revenue sales turnover umsatz ca chiffre affaires fatturato faturamento receita
+        omzet spend spent value wert montante ingreso collected totalprice obrot
+        销售额 売上 实付 매출""",
+    "net": "net netto ht neto nett",
+    "gross": "gross brutto ttc bruto lordo",
+    "price": """price preis prix px precio prezzo preco prijs cena fiyat pu 单价 价格 価格
+        単価 가격
+        цена""",
+    "unit": """unit unitaire unitario unidad unidade unite einzel stueck stuck stk
+        each per pro stuks
+        stuk eenheid eenheids piece_each pu jednostkowa 单价 単価""",
+    "quantity": """quantity qty units menge anzahl anz stueckzahl stuckzahl quantite qte nombre
+        cantidad cant unidades uds quantita qta pezzi quantidade qtd qtde aantal hoeveelheid count
+        pieces items ilosc sztuk adet nb 数量 個数 件数 수량 количество""",
+    "discount": """discount discounts rabatt remise rabais descuento dto sconto desconto korting
+        reduction nachlass promo coupon voucher rabat indirim off 折扣 割引 値引 优惠 할인
+        скидка""",
+    "percent": "percent pct prozent pourcent procent percentage rate ratio",
+    "product": """product products item article artikel produkt produit producto articulo prodotto
+        articolo produto artigo sku ean stock upc gtin barcode asin material art isbn urun
+        商品 产品 品番 상품 товар""",
+    "sku": "sku ean stockcode upc gtin asin isbn",
+    "line": """line lineitem position zeile regel ligne linea linha riga pos row rigo""",
+    "category": """category categories department kategorie categorie rayon famille
+        categoria familia
+        famiglia reparto warengruppe artikelgruppe produktgruppe productgroep artikelgroep
+        kategoria
+        类目 分类 类别 カテゴリ 분류""",
+    "group": "group gruppe groupe grupo gruppo groep",
+    "currency": """currency ccy waehrung wahrung devise moneda divisa valuta moeda waluta 币种 货币
+        通貨 통화""",
+    "channel": """channel kanal canal canale kanaal vertriebskanal verkoopkanaal
+        medium 渠道 チャネル
+        채널""",
+    "status": """status statut estado stato stage state zustand phase durum stan 状态
+        状態 ステータス
+        상태 статус""",
+    "refund": """refund refunds refunded return returned returns retoure retour
+        erstattung erstattet
+        rembourse remboursement reembolso reembolsado rimborso rimborsato devolucion reso devolucao
+        terugbetaling terugbetaald zwrot iade 退款 返金 환불 возврат""",
+    "payment": """payment paid zahlung paiement pago pagamento betaling platnosc financial captured
+        payed bezahlt paye pagado pagato betaald 付款 支付 支払 결제 оплата""",
+    "cancelled": "cancelled canceled cancel cancellation storniert annule annulation cancelado",
+    "tax": "tax taxes vat mwst ust tva iva btw steuer gst podatek 税 세금",
+    "shipping": """shipping freight delivery versand livraison envio spedizione
+        verzend postage porto
+        frete handling wysylka shipped ship fulfillment fulfilled fulfilment delivered 运费
+        送料 发货
+        配送 배송""",
+    "fee": "fee fees gebuehr gebuhr frais comision commission tip tips service surcharge",
+    "cost": "cost costs margin profit kosten cout costo custo ekpreis compare",
+    "subtotal": "subtotal zwischensumme soustotal 小计 小計",
+    "balance": "balance outstanding due gift cash points credit",
+    "converted": "converted settlement presentment local base original",
+    "name": """name names first last vorname nachname nom nome naam description bezeichnung libelle
+        title desc descripcion descrizione descricao omschrijving label nazwa 名称 姓名 名前
+        氏名""",
+    "place": """country city zip postcode postal region address street province
+        store branch location
+        filiale company adresse direccion indirizzo endereco adres land pays pais ville stadt
+        plz bundesland""",
+    "type": "type typ kind nature tipo art_type 类型 種類",
+    "updated": """updated modified changed expires expiry due_date birth registered
+        signup shipped_at
+        start end until valid from last_login""",
+    "first_last": "lifetime ltv recency frequency avg average mean",
+    "age": "age gender sex phone tel telefon",
+}
+# Words between the words that count, and letters that join compounds.
+SMALL = frozenset(
+    [
+        "d",
+        "de",
+        "del",
+        "dell",
+        "della",
+        "dello",
+        "der",
+        "des",
+        "di",
+        "do",
+        "da",
+        "du",
+        "dos",
+        "das",
+        "l",
+        "la",
+        "le",
+        "les",
+        "van",
+        "het",
+        "the",
+        "of",
+        "in",
+        "for",
+        "a",
+        "e",
+        "o",
+        "y",
+        "und",
+        "et",
+        "at",
+        "on",
+        "is",
+        "utc",
+        "gmt",
+        "my",
+        "billing",
+        "your",
+        "our",
+    ]
+)
+_JOINTS = ("", "s", "n", "en", "es", "e")
+_LATIN = re.compile(r"[a-z0-9_]+$")
+LEXICON: dict[str, frozenset[str]] = {}
+_WIDE: dict[str, frozenset[str]] = {}
+for _concept, _words in _WORDS.items():
+    for _word in _words.split():
+        _into = LEXICON if _LATIN.match(_word) else _WIDE
+        _into[_word] = _into.get(_word, frozenset()) | {_concept}
+_LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=True)
+_TAILS = ("nr", "no", "id", "num", "code")
+
+
+def plain(name: str) -> str:
+    """Write a column's name in lower case without accents, its words parted by underscores.
+
+    Examples
+    --------
+    >>> plain("InvoiceNo"), plain("Kunden-Nr."), plain("Quantité"), plain("订单号")
+    ('invoice_no', 'kunden_nr', 'quantite', '订单号')
+    """
+    text = name.replace("ß", "ss").replace("ł", "l").replace("№", "no")
+    for umlaut, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
+        text = text.replace(umlaut, letters).replace(umlaut.upper(), letters.capitalize())
+    text = unicodedata.normalize("NFKD", text)
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = unicodedata.normalize("NFC", text)
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    return re.sub(r"[\W_]+", "_", parted.lower()).strip("_")
+
+
+def without_number(header: str) -> str:
+    """Return a header as it was read: the second of two of one name is called "name (2)".
+
+    Examples
+    --------
+    >>> without_number("amount (2)")
+    'amount'
+    """
+    return re.sub(r" \(\d+\)$", "", header)
+
+
+@cache
+def concepts(header: str) -> tuple[frozenset[str], int]:
+    """Return the concepts that a header names, and how many of its words are not known.
+
+    Examples
+    --------
+    >>> sorted(concepts("Kundennummer")[0]), sorted(concepts("N° client")[0])
+    (['customer', 'id'], ['customer', 'id'])
+    >>> sorted(concepts("Total Foo")[0]), concepts("Total Foo")[1]
+    (['total'], 1)
+    >>> sorted(concepts("订单金额")[0])
+    ['amount', 'order']
+    """
+    tokens = plain(without_number(header)).split("_")
+    meant: set[str] = set()
+    unknown = 0
+    for token in tokens:
+        wide = [word for word in _WIDE if word in token]
+        if wide:
+            meant |= {item for word in wide for item in _WIDE[word]}
+        elif token in LEXICON:
+            meant |= LEXICON[token]
+        elif token not in SMALL:
+            parts = _compound(token)
+            meant |= parts or set()
+            unknown += parts is None
+    if "%" in header:
+        meant.add("percent")
+    if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
+        meant = (meant - {"id"}) | {"quantity"}
+    if "email" in meant:  # e-mail address
+        meant.discard("place")
+    return frozenset(meant), unknown
+
+
+def _compound(token: str) -> set[str] | None:
+    """Split a word that is made of known words only; None if it is not."""
+    for word in _LONG:
+        if not token.startswith(word):
+            continue
+        for joint in _JOINTS:
+            if not token.startswith(word + joint):
+                continue
+            rest = token[len(word) + len(joint) :]
+            if not rest:
+                return set(LEXICON[word])
+            if rest in _TAILS:
+                return {*LEXICON[word], "id"}
+            after = _compound(rest)
+            if after is not None:
+                return {*LEXICON[word], *after}
+    return None

@@ -1,0 +1,223 @@
+"""Proposal of a mapping for the tables other than orders, from their headers."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from segkit.intake.cells import is_text
+from segkit.intake.evidence import is_dated
+from segkit.intake.headers import SMALL, plain
+from segkit.intake.mapping import Mapping, TableMapping
+from segkit.intake.questions import RIVALS, Finding
+from segkit.intake.roles import (
+    CATEGORY,
+    CHANNEL,
+    CURRENCY,
+    EXACT,
+    LEAD,
+    LEAST,
+    PRICE,
+    PRODUCT,
+    WHO,
+    Named,
+    Scores,
+    name_score,
+)
+from segkit.schema import CONTRACTS, EVENT_TYPES
+
+# The other tables: roles above, and columns of their own by literal headers.
+_OWN_WORDS: dict[str, dict[str, str]] = {
+    "events": {
+        "event_time": "event_date event_timestamp event_datetime occurred_at happened_at timestamp "
+        "ereigniszeit time date datetime created_at datum",
+        "event_type": "event_name eventtype event action ereignis evenement type name",
+        "campaign_id": "campaign mailing_id kampagne campagne",
+        "session_id": "sessionid session visit_id visit",
+        "page": "page_name section url page_url path",
+        "duration_seconds": "duration seconds time_on_page dwell_seconds time_spent dauer",
+    },
+    "customers": {
+        "birth_date": "birthdate date_of_birth dob birthday geburtsdatum date_naissance "
+        "date_de_naissance fecha_nacimiento geboortedatum",
+        "gender": "sex geschlecht sexe genero sexo geslacht",
+        "income_band": "income income_group einkommen revenu ingresos inkomen",
+        "region": "country state city zip_code postcode land bundesland pays pais provincie "
+        "provincia area",
+        "preferred_channel": "channel_preference channel",
+        "industry": "sector branche",
+        "company_size": "employees",
+        "marketing_consent": "email_opt_in opt_in newsletter consent",
+        "email_consent": "accepts_email_marketing email_marketing_consent",
+        "sms_consent": "accepts_sms_marketing sms_marketing_consent sms_opt_in",
+        "phone_consent": "phone_opt_in",
+        "post_consent": "postal_consent direct_mail_consent",
+        "ads_consent": "ad_user_data_consent",
+        "profiling_consent": "consent_profiling profiling_opt_in",
+    },
+    "products": {
+        "name": "product_name description title bezeichnung libelle nombre",
+        "list_price": "price unit_price preis prix precio prijs",
+    },
+    "prices": {"valid_from": "from_date start_date since gueltig_ab date from"},
+    "fx": {
+        "valid_from": "from_date since rate_date date day",
+        "rate": "fx_rate exchange_rate kurs taux tipo koers",
+    },
+    "campaigns": {
+        "campaign_id": "campaign id",
+        "offer": "angebot offre oferta aanbod",
+        "starts": "start_date starts_on start date",
+        "cost_per_contact": "contact_cost cost",
+        "margin": "gross_margin marge",
+    },
+    "survey": {"nps": "recommend", "csat": "satisfaction"},
+    "assignments": {
+        "campaign_id": "campaign",
+        "arm": "group treatment variant segment",
+        "offer": "",
+        "assigned_at": "assigned assignment_date date",
+    },
+}
+_SHARED: dict[str, dict[str, tuple[Named, str]]] = {
+    "events": {**WHO, "product_id": PRODUCT, "channel": CHANNEL},
+    "customers": WHO,
+    "products": {"product_id": PRODUCT, "category": CATEGORY},
+    "prices": {"product_id": PRODUCT, "unit_price": PRICE},
+    "fx": {"currency": CURRENCY},
+    "survey": WHO,
+    "links": WHO,
+    "assignments": {"customer_id": WHO["customer_id"]},
+}
+EVENT_WORDS: dict[str, str] = {
+    word: meaning
+    for meaning, words in {
+        "email_sent": "sent email_delivered send",
+        "email_open": "open opened email_opened",
+        "email_click": "click clicked email_clicked",
+        "unsubscribe": "unsubscribed opt_out",
+        "complaint": "spam",
+        "site_visit": "visit session_start",
+        "page_view": "pageview view",
+        "product_view": "view_item view_product product_viewed",
+        "cart_add": "add_to_cart cart addtocart",
+        "checkout": "begin_checkout purchase",
+    }.items()
+    for word in words.split()
+}
+
+
+def propose_by_header(
+    table: str, frame: pl.DataFrame, given: Mapping
+) -> tuple[TableMapping, list[Finding]]:
+    """Propose the columns of a table other than orders from its headers and filled cells.
+
+    Parameters
+    ----------
+    table : str
+        The contract's table.
+    frame : polars.DataFrame
+        Its raw rows.
+    given : Mapping
+        The mapping as far as it is given.
+
+    Returns
+    -------
+    tuple of (TableMapping, list of Finding)
+        Columns and words, and the questions where several columns are possible.
+    """
+    fixed = given.tables.get(table, TableMapping()).columns
+    nulls = {"", *map(str, given.option(table, "nulls"))}
+    filled = [n for n in frame.columns if not frame.height or not _is_empty(frame[n], nulls)]
+    scores = _scores(table, filled)
+    used = set(fixed.values())
+    columns: dict[str, str] = {}
+    pairs = sorted(
+        ((-score, role, name) for role, ranked in scores.items() for name, score in ranked.items()),
+        key=lambda pair: pair[0],
+    )
+    for _, role, name in pairs:
+        if role not in columns and role not in fixed and name not in used:
+            columns[role] = name
+            used.add(name)
+    time = next((f.name for f in CONTRACTS[table] if f.kind == "time" and f.required), None)
+    if time and time not in {*columns, *fixed}:
+        dated = [n for n in filled if n not in used and is_dated(frame[n])]
+        if len(dated) == 1:
+            columns[time] = dated[0]
+    if table == "survey":
+        columns = {o: t for o, t in columns.items() if o in ("customer_id", "nps", "csat")}
+    questions = _ask_rivals(table, frame, columns, scores, used)
+    return TableMapping(columns, {}, _words(table, frame, columns)), questions
+
+
+def _scores(table: str, filled: list[str]) -> Scores:
+    """Score the filled columns for each role of the table by their headers."""
+    scores: Scores = {}
+    for role, named in _SHARED.get(table, {}).items():
+        scores[role] = {n: s for n in filled if (s := name_score(role, n, named)) >= LEAST}
+        if role == "customer_id" and not scores[role]:  # a list of customers may call it id alone
+            scores[role] = {n: 1.7 for n in filled if squeezed(plain(n)) == "id"}
+    for role, words in _OWN_WORDS.get(table, {}).items():
+        listed = [squeezed(word) for word in (role, *words.split())]
+        ranks = {n: listed.index(w) for n in filled if (w := squeezed(plain(n))) in listed}
+        scores[role] = {
+            n: EXACT if plain(n) == role else 3.4 - 0.1 * rank for n, rank in ranks.items()
+        }
+    return scores
+
+
+def _ask_rivals(
+    table: str, frame: pl.DataFrame, columns: dict[str, str], scores: Scores, used: set[str]
+) -> list[Finding]:
+    """Ask which column is meant where several headers fit a role alike."""
+    questions = []
+    for role, best in columns.items():
+        close = [
+            name
+            for name, score in scores.get(role, {}).items()
+            if name not in used
+            and score > scores[role].get(best, 0.0) - LEAD
+            and not frame[name].equals(frame[best])
+        ]
+        if close:
+            must = role in ("customer_id", "event_time", "event_type")
+            answer = f'[{table}.columns] {role} = "{best}"'
+            text = f"{RIVALS} {role}: {', '.join(repr(name) for name in (best, *close))}."
+            questions.append(Finding("block" if must else "warn", table, role, text, answer=answer))
+    return questions
+
+
+def _words(
+    table: str, frame: pl.DataFrame, columns: dict[str, str]
+) -> dict[str, dict[str, object]]:
+    """Return the meanings of the words of events that are known by another name."""
+    if table != "events" or "event_type" not in columns:
+        return {}
+    cells = frame[columns["event_type"]].drop_nulls().cast(pl.String).unique().to_list()
+    event_types = {cell: _event(cell) for cell in sorted(cells)}
+    words = {cell: word for cell, word in event_types.items() if word and word != cell}
+    return {"event_type": dict(words)} if words else {}
+
+
+def _is_empty(cells: pl.Series, nulls: set[str]) -> bool:
+    if cells.null_count() == cells.len():
+        return True
+    return is_text(cells.dtype) and bool(
+        cells.cast(pl.String).str.strip_chars().is_in(list(nulls)).fill_null(value=True).all()
+    )
+
+
+def squeezed(spelt: str) -> str:
+    """Drop underscores and small words, so that 'belegnr' is 'beleg_nr'.
+
+    Examples
+    --------
+    >>> squeezed("date_de_la_commande") == squeezed("date_commande")
+    True
+    """
+    return "".join(word for word in spelt.split("_") if word not in SMALL) or spelt
+
+
+def _event(word: str) -> str | None:
+    spelt = plain(word)
+    return spelt if spelt in EVENT_TYPES else EVENT_WORDS.get(spelt)

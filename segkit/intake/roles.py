@@ -1,0 +1,302 @@
+"""Scores of raw columns for the roles of order lines, from names, values and their fit.
+
+A role is a column of the contract. Its score per column comes from the concepts that the header
+names, from what the values show, and from whether they fit the other columns: an order has one
+customer and one time; quantity times price is the amount.
+"""
+
+from __future__ import annotations
+
+from segkit.intake.cells import is_text
+from segkit.intake.evidence import ENOUGH, Profile, constant_within
+from segkit.intake.headers import concepts, plain, without_number
+from segkit.intake.statuses import status_meaning
+
+# Per role: combinations of concepts in a header with their scores, and the concepts beside them
+# that take little away; every other concept means something else ("customer name").
+Named = tuple[tuple[str, float], ...]
+LEAST = 1.6  # smallest score of a column that is proposed
+LEAD = 0.5  # smallest lead over the runner-up; below it is asked
+EXACT = 9.0  # the contract's own name
+_FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
+
+WHO: dict[str, tuple[Named, str]] = {
+    "customer_id": (
+        (("customer id", 3.0), ("customer", 2.4), ("order customer id", 2.2), ("id", 0.6)),
+        "buy payment",
+    ),
+    "email": ((("email", 3.0),), "customer order buy line"),
+    "device_id": ((("device id", 3.0), ("device", 2.4)), ""),
+    "loyalty_id": (
+        (("loyalty card", 3.0), ("loyalty id", 3.0), ("loyalty", 2.4), ("card id", 2.4),
+         ("card", 1.8)),
+        "customer",
+    ),
+}  # fmt: skip
+PRODUCT: tuple[Named, str] = (
+    (("sku product", 3.1), ("product id", 3.0), ("product", 2.4), ("line name", 1.7)),
+    "line order id",
+)
+CATEGORY: tuple[Named, str] = (
+    (("category", 3.0), ("product group", 2.6), ("product type", 2.2), ("group", 1.8)),
+    "product line",
+)
+CURRENCY: tuple[Named, str] = ((("currency", 3.0),), "order payment id amount")
+CHANNEL: tuple[Named, str] = ((("channel", 3.0),), "order buy revenue")
+PRICE: tuple[Named, str] = (
+    (("unit price", 3.0), ("line price", 2.8), ("product price", 2.8), ("price", 2.5)),
+    "net gross buy revenue line",
+)
+TIME: tuple[Named, str] = (
+    (("order date", 3.0), ("buy date", 3.0), ("created", 2.8), ("date", 2.4)),
+    "order buy created date revenue line id",
+)
+ORDERS: dict[str, tuple[Named, str]] = {
+    **WHO,
+    "order_id": (
+        (("order id", 3.0), ("order", 2.3), ("payment id", 1.8), ("buy id", 2.6), ("id", 1.0),
+         ("name", 0.5)),
+        "buy payment product",
+    ),
+    "order_time": TIME,
+    "amount": (
+        (("amount total", 3.0), ("price total", 3.0), ("amount", 2.8), ("revenue", 2.8),
+         ("gross revenue", 2.7), ("total", 2.6), ("order payment", 1.8), ("net", 1.7),
+         ("gross", 1.7)),
+        "order line buy net gross amount revenue total price product payment",
+    ),
+    "quantity": ((("quantity", 3.0),), "line product order buy unit revenue total"),
+    "unit_price": PRICE,
+    "discount": (
+        (("discount", 2.8),),
+        "amount total percent line order price revenue",
+    ),
+    "product_id": PRODUCT,
+    "category": CATEGORY,
+    "currency": CURRENCY,
+    "channel": CHANNEL,
+    "status": (
+        (("payment status", 3.5), ("order status", 3.2), ("status", 3.0), ("line status", 2.8),
+         ("type", 1.0), ("order type", 1.2)),
+        "order payment buy",
+    ),
+    "refund": (
+        (("amount refund", 3.2), ("refund total", 3.2), ("refund revenue", 3.2), ("refund", 2.8)),
+        "order line total payment",
+    ),
+    "is_return": ((("refund", 2.8),), "order line"),
+    "cancelled_at": ((("cancelled", 2.8), ("cancelled date", 3.0)), "order"),
+}  # fmt: skip
+
+
+def name_score(role: str, header: str, named: tuple[Named, str]) -> float:
+    """Score a header for a role by the concepts that it names; zero if none fits.
+
+    Examples
+    --------
+    >>> name_score("amount", "Order total", ORDERS["amount"])
+    2.45
+    >>> name_score("amount", "Tax total", ORDERS["amount"])
+    1.0
+    """
+    if plain(without_number(header)) == role:
+        return EXACT
+    meant, unknown = concepts(header)
+    combinations, light = named
+    best = 0.0
+    for words, score in combinations:
+        wanted = frozenset(words.split())
+        if not wanted <= meant:
+            continue
+        beside = meant - wanted
+        foreign = len(beside - frozenset(light.split()))
+        score -= _LIGHT * (len(beside) - foreign) + _FOREIGN * foreign + _UNKNOWN * unknown
+        best = max(best, round(score, 3))
+    return best
+
+
+def _fits(role: str, header: str, shown: Profile) -> float | None:
+    """Return what a column's values add to its score for a role; None if they exclude it."""
+    enough = shown.rows >= ENOUGH
+    if not shown.distinct:  # a list, or a table without rows
+        return None if shown.filled else 0.0
+    if role in ("customer_id", "order_id", "product_id", "loyalty_id", "device_id"):
+        return _fits_id(role, header, shown)
+    if role in ("amount", "unit_price", "refund", "discount", "quantity"):
+        return _fits_number(role, shown)
+    if role == "email":
+        return 0.3 if shown.emails >= 0.8 else None if shown.emails < 0.3 else 0.0
+    if role == "order_time":
+        return 0.5 if shown.dated else -0.5
+    if role == "currency":
+        return 0.3 if shown.currency else None if enough or shown.numbers is not None else 0.0
+    if role == "status":
+        return _fits_status(header, shown)
+    if role == "is_return":
+        return 0.0 if shown.is_flag or 0 < len(shown.words) <= 3 else None
+    if role == "cancelled_at":
+        return 0.0 if shown.is_flag or (shown.dated and (shown.filled < 1 or not enough)) else None
+    return None if shown.is_money or shown.dated else 0.0
+
+
+def _fits_id(role: str, header: str, shown: Profile) -> float | None:
+    enough = shown.rows >= ENOUGH
+    if shown.dated or shown.is_money or (shown.is_flag and enough):
+        return None
+    if role == "product_id":
+        return 0.0
+    if enough and shown.distinct == 1 and role != "customer_id":
+        return None
+    score = 0.0
+    if enough and shown.filled < (0.9 if role == "order_id" else 0.3):
+        score -= 2.0
+    if role in ("loyalty_id", "device_id") and enough and shown.distinct == shown.rows:
+        score -= 1.0
+    meant = concepts(header)[0]
+    if role == "order_id" and not {"id", "order"} & meant:
+        score += 1.6 if shown.codes >= 0.9 else -2.0  # Shopify calls its number "Name"
+    if role == "order_id" and enough and shown.codes >= 0.9 and "id" in meant:
+        score += 0.7 if shown.distinct == shown.rows else 0.3
+    return score
+
+
+def _fits_number(role: str, shown: Profile) -> float | None:
+    if shown.numbers is None or (shown.dated and role != "quantity"):
+        return None
+    values = shown.numbers.drop_nulls()
+    if role == "quantity":
+        return None if shown.is_money and shown.share_whole < 0.5 else 0.0
+    if shown.rows >= ENOUGH and not (values != 0).any():
+        return -2.0 if role in ("amount", "unit_price") else -0.6
+    if role == "refund":
+        return None if shown.is_flag and shown.rows >= ENOUGH else 0.0
+    return 0.0
+
+
+def _fits_status(header: str, shown: Profile) -> float | None:
+    meant, _ = concepts(header)
+    if "shipping" in meant:
+        return None
+    if shown.is_flag:
+        return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None
+    if not shown.words:
+        return None
+    meanings = [status_meaning(word) for word in shown.words]
+    known = sum(meaning is not None for meaning in meanings) / len(meanings)
+    score = 0.5 if known >= 0.5 else -1.5
+    if any(meaning not in (None, "sale") for meaning in meanings):
+        score += 0.8
+        if known == 1 and len(meanings) > 1:
+            score += 1.0
+    return score
+
+
+Scores = dict[str, dict[str, float]]
+
+
+def score_columns(profiles: dict[str, Profile]) -> Scores:
+    """Score every column for every role of the orders by name and values."""
+    scores: Scores = {role: {} for role in ORDERS}
+    for header, shown in profiles.items():
+        for role, named in ORDERS.items():
+            by_name = name_score(role, header, named)
+            if role == "email" and shown.emails >= 0.9:
+                by_name = max(by_name, 2.3)
+            if role == "status" and len(shown.words) > 1:
+                by_name = max(by_name, 0.1)
+            if not by_name:
+                continue
+            fits = _fits(role, header, shown)
+            if by_name == EXACT:
+                fits = fits or 0.0
+            if fits is not None:
+                scores[role][header] = by_name + fits
+    _weigh_money(scores, profiles)
+    _weigh_orders(scores, profiles)
+    return scores
+
+
+def _weigh_money(scores: Scores, profiles: dict[str, Profile]) -> None:
+    """Favour the amount that is quantity times price; a whole "amount" beside a price is units."""
+    quantity, price = _best(scores, "quantity"), _best(scores, "unit_price")
+    if quantity and price:
+        units, prices = profiles[quantity].numbers, profiles[price].numbers
+        if units is None or prices is None:
+            return
+        for header in scores["amount"]:
+            amounts = profiles[header].numbers
+            if header in (quantity, price) or amounts is None or scores["amount"][header] < LEAST:
+                continue
+            fits = ((units * prices - amounts).abs() <= 0.011).mean()
+            scores["amount"][header] += 0.6 if fits is not None and fits >= 0.95 else 0.0  # type: ignore[operator]
+        return
+    amount = _best(scores, "amount")
+    if quantity or not price or not amount or amount == price:
+        return
+    shown, priced = profiles[amount], profiles[price]
+    if shown.rows < ENOUGH or shown.is_money or shown.numbers is None or priced.numbers is None:
+        return
+    said = concepts(amount)[0] & {"total", "revenue", "net", "gross", "order", "price"}
+    below = (shown.numbers.abs() < priced.numbers.abs()).mean() or 0.0
+    if not said and (priced.share_whole < 0.8 or below >= 0.5):  # type: ignore[operator]
+        scores["quantity"][amount] = scores["amount"].pop(amount)
+
+
+def _weigh_orders(scores: Scores, profiles: dict[str, Profile]) -> None:
+    """Favour an order id whose lines have one customer and one time."""
+    when = _best(scores, "order_time")
+    who = _best(scores, "customer_id") or _best(scores, "email")
+    for header, score in scores["order_id"].items():
+        if score < 1.0 or profiles[header].rows < ENOUGH:
+            continue
+        cells = profiles[header].cells
+        shares = [
+            share
+            for other in (when, who)
+            if other and other != header
+            and (share := constant_within(cells, profiles[other].cells)) is not None
+        ]  # fmt: skip
+        if shares and min(shares) < 0.7 and score < EXACT:
+            scores["order_id"][header] = score - 2.0
+        elif shares and min(shares) >= 0.98:
+            scores["order_id"][header] = score + 0.4
+
+
+def _best(scores: Scores, role: str) -> str | None:
+    """Return the column with the highest score for a role, if it is high enough."""
+    ranked = sorted(scores[role].items(), key=lambda item: -item[1])
+    return ranked[0][0] if ranked and ranked[0][1] >= LEAST else None
+
+
+def discount_unit(columns: dict[str, str], profiles: dict[str, Profile]) -> str | None:
+    """Return whether discounts are shares or percent, by header, sums and range."""
+    shown = profiles.get(columns.get("discount", ""))
+    if shown is None or shown.numbers is None:
+        return None
+    if "percent" in concepts(shown.name)[0]:
+        top = shown.numbers.abs().max()
+        return "share" if top is not None and top <= 1 and (shown.numbers != 0).any() else "percent"  # type: ignore[operator]
+    if is_text(shown.cells.dtype) and shown.cells.drop_nulls().str.contains("%").mean() > 0.5:  # type: ignore[operator]
+        return "percent"
+    named = [profiles.get(columns.get(n, "")) for n in ("quantity", "unit_price", "amount")]
+    rate = shown.numbers.abs().fill_null(0)
+    off = rate.filter(rate > 0)
+    if not off.len():
+        return None
+    if all(item is not None and item.numbers is not None for item in named):
+        units, prices, amounts = (item.numbers for item in named)  # type: ignore[union-attr]
+        gross = units * prices  # type: ignore[operator]
+        fits = {
+            unit: ((net - amounts).abs() <= 0.011).filter(rate > 0).mean() or 0.0
+            for unit, net in (
+                ("share", gross * (1 - rate)),
+                ("percent", gross * (1 - rate / 100)),
+                ("money", gross - rate),
+            )
+        }
+        unit = max(fits, key=lambda name: fits[name])
+        if fits[unit] >= 0.9:  # type: ignore[operator]
+            return None if unit == "money" else unit
+    priced = [item.numbers for item in named[1:] if item is not None and item.numbers is not None]
+    usual = max((float(values.abs().median() or 0) for values in priced), default=0.0)  # type: ignore[arg-type]
+    return "share" if off.len() >= 5 and float(off.max()) < 1 and usual >= 2 else None  # type: ignore[arg-type]

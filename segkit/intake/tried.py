@@ -1,0 +1,126 @@
+"""Answers tried on the data before they are offered: decimal signs, formats and order of dates."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from segkit.intake.cells import is_text
+from segkit.intake.columns import Columns
+from segkit.intake.dates import Clock
+from segkit.intake.evidence import is_dated
+from segkit.intake.numbers import Dialect, read_numbers
+
+_DAYS = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d.%m.%Y"),
+    *("%Y.%m.%d", "%Y%m%d", "%d%m%Y", "%d %b %Y", "%b %d, %Y", "%d-%b-%y", "%d/%m/%y"),
+    *("%m/%d/%y", "%y%m%d", "%Y年%m月%d日", "%d|%m|%Y", "%Y|%m|%d", "%Y_%m_%d", "%d_%m_%Y"),
+)
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", "%H%M", "%H%M%S", "_%H%M%S")
+_NUMERIC = ("%Y%m%d", "epoch_s", "epoch_ms", "epoch_us", "excel")
+SAMPLE = 1_000
+
+
+def try_decimals(columns: Columns, name: str, raw_column: str) -> dict[str, float]:
+    """Return the share of a column's cells that can be read with each decimal sign, best first.
+
+    Parameters
+    ----------
+    columns : Columns
+        The raw table with its mapping.
+    name, raw_column : str
+        The contract's column, and the column of text behind it.
+    """
+    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
+    units = columns.units(name)
+    seen = columns.dialect(raw_column)
+    shares = {}
+    for sign, other in ((".", ","), (",", ".")):
+        dialect = Dialect(sign, other, seen.lakh)
+        read = read_numbers(unique, dialect, units)
+        shares[sign] = 1 - read.null_count() / max(read.len(), 1)
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def better_decimal(columns: Columns, *names: str) -> str:
+    """Return the mapping line that makes more amounts readable; empty if none does."""
+    for name in names:
+        raw_column = columns.source(name)
+        if raw_column is None or not is_text(columns.raw.schema[raw_column]):
+            continue
+        shares = try_decimals(columns, name, raw_column)
+        sign = next(iter(shares))
+        if shares[sign] > shares[columns.dialect(raw_column).decimal] + 0.01:
+            return f'[{columns.table}] decimal = "{sign}"'
+    return ""
+
+
+def better_dates(columns: Columns, name: str) -> str:
+    """Return the mapping line that makes more dates of a column readable; empty if none does."""
+    raw_column = columns.source(name)
+    if raw_column is None or not is_text(columns.raw.schema[raw_column]):
+        return ""
+    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls().head(20 * SAMPLE)
+    now = _read(columns.clock(name), unique)
+    first = columns.day_order(name).guess
+    turned = columns.mapping.with_option(columns.table, "day_first", not first)
+    other = _read(replace(columns, mapping=turned).clock(name), unique)
+    if other > now + 0.01:
+        return f"[{columns.table}] day_first = {'false' if first else 'true'}"
+    form, share = best_format(unique)
+    if form and share > now + 0.01:
+        return f'[{columns.table}] date_format = "{form}"'
+    return ""
+
+
+def _read(clock: Clock, texts: pl.Series) -> float:
+    read = texts.to_frame("t").select(clock.utc(pl.col("t"), pl.String()).is_not_null().mean())
+    return float(read.item() or 0.0)
+
+
+def best_format(texts: pl.Series) -> tuple[str, float]:
+    """Return the format that reads most of the texts as possible dates, and the share it reads.
+
+    Examples
+    --------
+    >>> best_format(pl.Series(["31|01|2024", "28|02|2024"]))
+    ('%d|%m|%Y', 1.0)
+    """
+    part = texts.drop_nulls().cast(pl.String).str.strip_chars().head(SAMPLE)
+    best, most = "", 0.0
+    for form in ("".join(both) for both in itertools.product(_DAYS, _CLOCKS)):
+        read = part.str.to_datetime(form, strict=False, time_unit="us")
+        share = _plausible(read)
+        if share > most:
+            best, most = form, share
+    return best, most
+
+
+def best_numeric(columns: Columns, cells: pl.Series) -> str:
+    """Return the way to read numbers as dates that gives possible days; empty if none does."""
+    shares = {}
+    for form in _NUMERIC:
+        clock = Clock("UTC", (form,), columns.nulls, "earliest", "shift")
+        read = cells.head(SAMPLE).to_frame("c").select(clock.utc(pl.col("c"), cells.dtype))
+        shares[form] = _plausible(read.to_series().dt.replace_time_zone(None))
+    best = max(shares, key=lambda form: shares[form])
+    return best if shares[best] >= 0.5 else ""
+
+
+def _plausible(times: pl.Series) -> float:
+    """Return the share of times between 1990 and tomorrow."""
+    tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
+    inside = times.dt.date().is_between(date(1990, 1, 1), tomorrow).fill_null(value=False)
+    return float(inside.mean() or 0.0) if times.len() else 0.0  # type: ignore[arg-type]
+
+
+def other_dates(columns: Columns, name: str) -> str:
+    """Return the mapping line that takes another column, whose values are dates; empty if none."""
+    used = set(columns.mapping.tables[columns.table].columns.values())
+    for raw_column in columns.raw.columns:
+        if raw_column not in used and is_dated(columns.raw[raw_column]):
+            return f'[{columns.table}.columns] {name} = "{raw_column}"'
+    return ""
