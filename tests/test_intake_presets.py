@@ -11,7 +11,7 @@ from segkit.campaign.audience import SegmentContract, build_audience
 from segkit.errors import MappingError, SourceError
 from segkit.intake.folders import table_by_name
 from segkit.intake.layouts import FOLDER as PRESET_FILES
-from segkit.intake.layouts import list_layouts
+from segkit.intake.layouts import find_layout, layout_mapping, list_layouts
 from segkit.intake.mapping import PRESETS, Mapping
 from segkit.schema import CONTRACTS, EVENT_TYPES, OPEN, fields
 from tests.export_files import (
@@ -156,6 +156,25 @@ def test_klaviyo_events_are_told_by_their_metric(name):
     assert len(KLAVIYO_EVENTS) == len(kinds)
     assert counts == dict.fromkeys(kinds, len(orders))
     assert set(taken.events["customer_id"]) == {mail(o.customer) for o in orders}
+
+
+def test_of_several_ids_the_preferred_is_taken_unless_it_is_nearly_empty():
+    names = ["id", "Created date (UTC)", "Amount", "Amount Refunded", "Currency", "Status"]
+    base = pl.DataFrame(dict.fromkeys(names, ["x"] * 10))
+    layout = find_layout(base.columns, None)
+    for filled, chosen in ((10, "Customer Email"), (6, "Customer Email"), (1, "Customer ID")):
+        emails = [f"a{n}@example.com" if n < filled else " " for n in range(10)]
+        frame = base.with_columns(
+            pl.Series("Customer Email", emails),
+            pl.Series("Customer ID", [f"cus_{n}" for n in range(10)]),
+        )
+        assert layout_mapping(layout, frame).columns["customer_id"] == chosen
+    empty = base.with_columns(
+        pl.lit("").alias("Customer ID"), pl.lit(None).alias("Card Issue Country")
+    )
+    columns = layout_mapping(layout, empty).columns
+    assert columns["customer_id"] == "Customer ID"
+    assert "country" not in columns
 
 
 def test_events_go_by_the_column_that_holds_the_orders_customers(tmp_path):

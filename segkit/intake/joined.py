@@ -11,6 +11,8 @@ from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
 from segkit.intake.mapping import Mapping, TableMapping, list_time_zones
 
+# Number of rows by which a column's kind is told.
+SAMPLE_ROWS = 1000
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)? ?([AaPp]\.?[Mm]\.?)?$"
 TIME_WORDS = (
     r"(?i)time|zeit|uhr|heure|hora|\bora\b|orario|hour|tijd|\buur\b|tid|время|时间|時間|時刻|시간"
@@ -140,13 +142,13 @@ def _holds_dates(cells: pl.Series) -> bool:
         return True
     if not is_text(cells.dtype) or not _all_match(cells, DATE_LIKE):
         return False
-    sample = cells.cast(pl.String).drop_nulls().head(1000)
+    sample = cells.head(SAMPLE_ROWS).cast(pl.String).drop_nulls()
     return bool(formats(sample, day_first=True)) and not sample.str.contains(r"\d:\d\d").any()
 
 
 def _all_match(cells: pl.Series, pattern: str) -> bool:
     """Return whether nearly all cells that are not empty match a pattern."""
-    sample = cells.cast(pl.String).str.strip_chars().head(1000)
+    sample = cells.head(SAMPLE_ROWS).cast(pl.String).str.strip_chars()
     given = sample.filter(sample != "")
     return given.len() > 0 and int(given.str.contains(pattern).sum()) >= 0.95 * given.len()
 
@@ -156,7 +158,7 @@ def _zone(frame: pl.DataFrame, table: str) -> tuple[str | None, list[str]]:
     named = [name for name in frame.columns if re.match(ZONE_WORDS, name)]
     if not named:
         return None, []
-    cells = frame[named[0]].cast(pl.String).str.strip_chars()
+    cells = frame[named[0]].unique().cast(pl.String).str.strip_chars()
     stated = sorted(cells.filter(cells != "").unique().to_list())
     zones = [known_zone(item) for item in stated]
     if len(set(zones)) == 1 and zones[0]:

@@ -24,6 +24,8 @@ from segkit.intake.mapping import Mapping, TableMapping, lacks
 FOLDER = Path(__file__).with_name("presets")
 # A column is preferred to a fuller one if it has this share of its values.
 NEARLY = 0.9
+# Of orders, a column of customers is preferred to a fuller one if it has this share of its values.
+HALF = 0.5
 # The share of ids that two columns must have in common to be taken for the same ids.
 LEAST_MET = 0.2
 # What a sentence says of the columns that matter most.
@@ -130,8 +132,9 @@ def missing_layout(names: Sequence[str], preset: str, file: str) -> SourceError:
 def layout_mapping(layout: Layout, frame: pl.DataFrame) -> TableMapping:
     """Choose a layout's columns in a frame.
 
-    Of several columns for one thing, the first that is nearly as full as the fullest is taken; an
-    empty one only where a table cannot be read without.
+    Of several columns for one thing, the first that is nearly as full as the fullest is taken (for
+    the customers of orders, half as full: guests have no id); an empty one only where a table cannot be read
+    without.
     """
     columns: dict[str, str] = {}
     for ours, names in layout.columns.items():
@@ -141,7 +144,9 @@ def layout_mapping(layout: Layout, frame: pl.DataFrame) -> TableMapping:
         filled = {name: _filled(frame[name], is_id=ours == "customer_id") for name in present}
         most = max(filled.values())
         if most or ours in layout.header or ours == "customer_id":
-            columns[ours] = next(n for n in present if filled[n] >= NEARLY * most)
+            is_buyer = ours == "customer_id" and layout.table == "orders"
+            least = most * (HALF if is_buyer else NEARLY)
+            columns[ours] = next(name for name in present if filled[name] >= least)
     used = set(columns)
     values = {name: words for name, words in layout.values.items() if name in used}
     return TableMapping(columns, dict(layout.constants), values, dict(layout.options))

@@ -185,14 +185,11 @@ def _refuse_second_table(
     ][:4]
     if len(figures) < 3:
         return
-    rows = frame.lazy().with_row_index("__row").select("__row", *names)
+    rows = frame.with_row_index("__row").select("__row", *names)[:-1]
     for name in figures:
         rows = rows.filter(~pl.col(name).str.contains(r"\d"))
-    found = rows.filter(
-        ~pl.all_horizontal(pl.col(name).str.strip_chars() == name for name in figures),
-        pl.col("__row") < frame.height - 1,
-    ).head(1)
-    second = found.collect()
+    repeated = (pl.col(name).str.strip_chars() == name for name in figures)
+    second = rows.filter(~pl.all_horizontal(repeated)).head(1)
     if second.height:
         row, *cells = second.row(0)
         listed = ", ".join(str(cell).strip() for cell in cells if cell)
