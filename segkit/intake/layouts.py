@@ -133,8 +133,8 @@ def layout_mapping(layout: Layout, frame: pl.DataFrame) -> TableMapping:
     """Choose a layout's columns in a frame.
 
     Of several columns for one thing, the first that is nearly as full as the fullest is taken (for
-    the customers of orders, half as full: guests have no id); an empty one only where a table cannot be read
-    without.
+    the customers of orders, half as full: guests have no id); an empty one only where a table
+    cannot be read without.
     """
     columns: dict[str, str] = {}
     for ours, names in layout.columns.items():
