@@ -1,0 +1,153 @@
+"""Purchase histories: repeat purchases, their times in days and the mean spend, per customer."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
+
+EPOCH = date(1970, 1, 1)
+HISTORY = ("customer_id", "repeat_purchases", "last_purchase_day", "age_days")
+
+
+@takes_frames
+def count_purchases(orders: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+    """Summarise each customer's purchases as models of repeat buying need them.
+
+    All purchases of one day are one purchase, the convention of these models. Returns reduce what
+    a customer spends: mean spend is that of the repeat purchases times the customer's own share of
+    money kept.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Order lines of the contract: customer_id, order_day (days since 1970-01-01), amount,
+        and is_return where returns are marked (else lines below zero are returns).
+    as_of : date, optional
+        Last day of the observation, inclusive; by default the last day in the data.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per customer with a purchase: customer_id; repeat_purchases (days with a purchase
+        after the first); last_purchase_day (days from the first purchase to the last, 0 without a
+        repeat purchase); age_days (days from the first purchase to ``as_of``); mean_spend (per
+        repeat purchase, net of returns; null without a repeat purchase); first_spend (of the first
+        purchase day).
+
+    Raises
+    ------
+    DataError
+        If no purchase is left.
+
+    Examples
+    --------
+    >>> orders = pl.DataFrame({
+    ...     "customer_id": ["a", "a", "a", "b"],
+    ...     "order_day": [0, 10, 30, 20],
+    ...     "amount": [5.0, 20.0, 40.0, 7.0],
+    ... })
+    >>> count_purchases(orders, as_of=date(1970, 2, 10)).select(pl.exclude("first_spend"))
+    shape: (2, 5)
+    ┌─────────────┬──────────────────┬───────────────────┬──────────┬────────────┐
+    │ customer_id ┆ repeat_purchases ┆ last_purchase_day ┆ age_days ┆ mean_spend │
+    │ ---         ┆ ---              ┆ ---               ┆ ---      ┆ ---        │
+    │ str         ┆ i64              ┆ i64               ┆ i64      ┆ f64        │
+    ╞═════════════╪══════════════════╪═══════════════════╪══════════╪════════════╡
+    │ a           ┆ 2                ┆ 30                ┆ 40       ┆ 30.0       │
+    │ b           ┆ 0                ┆ 0                 ┆ 20       ┆ null       │
+    └─────────────┴──────────────────┴───────────────────┴──────────┴────────────┘
+    """
+    days = customer_days(orders, as_of)
+    purchases = days.filter("purchase")
+    if purchases.is_empty():
+        when = "" if as_of is None else f" on or before {as_of.isoformat()}"
+        raise DataError(f"orders hold no purchase{when}")
+    end = (as_of - EPOCH).days if as_of else int(days["order_day"].max())  # type: ignore[arg-type]
+    first = pl.col("order_day").min()
+    later = pl.col("order_day") > first
+    kept = days.group_by("customer_id").agg(returned=pl.col("returned").sum())
+    return (
+        purchases.group_by("customer_id")
+        .agg(
+            repeat_purchases=pl.len().cast(pl.Int64) - 1,
+            last_purchase_day=pl.col("order_day").max() - first,
+            age_days=end - first,
+            mean_spend=pl.col("bought").filter(later).mean(),
+            first_spend=pl.col("bought").filter(~later).sum(),
+            spent=pl.col("bought").sum(),
+        )
+        .join(kept, on="customer_id", how="left")
+        .with_columns(
+            pl.col("mean_spend")
+            * pl.when(pl.col("spent") > 0)
+            .then((1 - pl.col("returned") / pl.col("spent")).clip(0))
+            .otherwise(0.0)
+        )
+        .drop("spent", "returned")
+        .sort("customer_id")
+    )
+
+
+def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl.DataFrame:
+    """Sum up each customer's days: customer_id, order_day, bought, returned, purchase."""
+    lazy = orders.lazy()
+    names = lazy.collect_schema().names()
+    require_columns(names, ["customer_id", "order_day", "amount"], "orders")
+    returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    lazy = lazy.drop_nulls("customer_id")
+    if as_of is not None:
+        lazy = lazy.filter(pl.col("order_day") <= (as_of - EPOCH).days)
+    return (
+        lazy.select(
+            "customer_id",
+            pl.col("order_day").cast(pl.Int64),
+            bought=pl.when(~returned).then(pl.col("amount").cast(pl.Float64)),
+            returned=pl.when(returned).then(pl.col("amount").cast(pl.Float64).abs()),
+        )
+        .group_by("customer_id", "order_day")
+        .agg(pl.col("bought").sum(), pl.col("returned").sum(), purchase=pl.col("bought").count() > 0)
+        .collect()
+    )
+
+
+def check_as_of(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> date:
+    """Return the last day of the observation: the one asked for, else the last with a line."""
+    if as_of is not None:
+        return as_of
+    last = orders.lazy().select(pl.col("order_day").max()).collect().item()
+    if last is None:
+        raise DataError("orders hold no dated line")
+    return EPOCH + timedelta(days=int(last))
+
+
+def check_history(history: pl.DataFrame) -> pl.DataFrame:
+    """Return the history, or raise an error where its times or counts cannot be.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    ParameterError
+        If a count is negative, not whole or missing, or the times are out of order.
+    """
+    require_columns(history.columns, HISTORY[1:], "the purchase history")
+    x, last, age = (pl.col(name) for name in HISTORY[1:])
+    wrong = {
+        "repeat_purchases, last_purchase_day and age_days must be given": pl.any_horizontal(
+            *(one.is_null() | one.cast(pl.Float64).is_nan() for one in (x, last, age))
+        ),
+        "repeat_purchases must be whole numbers of 0 or more": (x < 0) | (x != x.floor()),
+        "last_purchase_day must lie between 0 and age_days": (last < 0) | (last > age),
+        "last_purchase_day must be 0 exactly where there is no repeat purchase": (
+            (last > 0) != (x > 0)
+        ),
+    }
+    for message, rows in wrong.items():
+        count = history.select(rows.fill_null(True)).to_series().sum()
+        if count:
+            raise ParameterError(f"{message}; {count} of {history.height} customers differ")
+    return history

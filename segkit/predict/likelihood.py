@@ -1,0 +1,303 @@
+"""Log-likelihoods of purchase histories, with their gradients and Hessians.
+
+Each model writes a history's likelihood as a sum of a few positive terms: the customer is still
+active, or became inactive at some moment after the last purchase. Every term is handed out as its
+logarithm with first and second derivatives, and one function adds them up. Parameters are taken as
+logarithms, so that they stay positive and covariates enter linearly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln, polygamma, psi
+
+Array = npt.NDArray[np.float64]
+Pair = tuple[int, int]
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
+FAR = 40.0  # the integrand is followed until it has fallen to exp(-40) of its start
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Distinct purchase histories and how many customers have each.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n,)
+        Repeat purchases (the first is not counted).
+    last : ndarray of shape (n,)
+        Time from the first to the last purchase; 0 where there was no second.
+    age : ndarray of shape (n,)
+        Time from the first purchase to the end of the observation.
+    customers : ndarray of shape (n,)
+        Customers with this history.
+    """
+
+    x: Array
+    last: Array
+    age: Array
+    customers: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Logarithms of a likelihood's terms, with their derivatives.
+
+    Arrays are of shape (terms, n) or broadcast to it; a derivative that is absent is zero.
+    """
+
+    logs: Array
+    first: dict[int, Array]
+    second: dict[Pair, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-likelihood of each history with derivatives by the logarithms of the parameters.
+
+    Attributes
+    ----------
+    value : ndarray of shape (n,)
+    gradient : ndarray of shape (p, n)
+    hessian : ndarray of shape (p, p, n)
+    active : ndarray of shape (n,)
+        Share of the first term: the probability that the customer is still active.
+    """
+
+    value: Array
+    gradient: Array
+    hessian: Array
+    active: Array
+
+
+Model = Callable[[tuple[Array, ...], Histories, bool], Likelihood]
+
+
+def _digammas(values: Array) -> tuple[Array, Array, Array]:
+    return gammaln(values), psi(values), polygamma(1, values)
+
+
+def _at_counts(parameter: Array, counts: Array) -> tuple[Array, Array, Array]:
+    """Return log-gamma, digamma and trigamma of parameter + count, once per distinct count."""
+    if parameter.size > 1:
+        return _digammas(parameter + counts)
+    distinct, place = np.unique(counts, return_inverse=True)
+    return tuple(values[place] for values in _digammas(parameter + distinct))  # type: ignore[return-value]
+
+
+def _combine(
+    parameters: tuple[Array, ...], common: Terms, terms: Terms, derivatives: bool
+) -> Likelihood:
+    """Add the terms of each history and turn derivatives into those by log-parameters."""
+    n = terms.logs.shape[1]
+    top = terms.logs.max(axis=0)
+    shares = np.exp(terms.logs - top)
+    total = shares.sum(axis=0)
+    shares /= total
+    value = common.logs + top + np.log(total)
+    size = len(parameters)
+    gradient = np.zeros((size, n))
+    hessian = np.zeros((size, size, n))
+    if not derivatives:
+        return Likelihood(value, gradient, hessian, shares[0])
+    shifted = {j: slope * shares for j, slope in terms.first.items()}
+    mean = {j: slope.sum(axis=0) for j, slope in shifted.items()}
+    for j in range(size):
+        gradient[j] = parameters[j] * (mean.get(j, 0.0) + common.first.get(j, 0.0))
+        for k in range(j, size):
+            curve = np.zeros(n) + common.second.get((j, k), 0.0)
+            if j in mean and k in mean:
+                curve += np.einsum("tn,tn->n", shifted[j], np.broadcast_to(terms.first[k], shares.shape))
+                curve -= mean[j] * mean[k]
+            if (j, k) in terms.second:
+                curve += np.einsum("tn,tn->n", shares, np.broadcast_to(terms.second[j, k], shares.shape))
+            curve *= parameters[j] * parameters[k]
+            if j == k:
+                curve += gradient[j]
+            hessian[j, k] = hessian[k, j] = curve
+    return Likelihood(value, gradient, hessian, shares[0])
+
+
+def _geometric(
+    parameters: tuple[Array, ...], histories: Histories, derivatives: bool, shift: int
+) -> Likelihood:
+    """Compute BG/NBD (shift 0) or MBG/NBD (shift 1).
+
+    Fader, Hardie and Lee (2005), equation 6; Batislam, Denizel and Filiztekin (2007).
+    """
+    r, alpha, a, b = parameters
+    x, shape = histories.x, r + histories.x
+    (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x)
+    (gab, dab, tab), (gb, db, tb) = _digammas(a + b), _digammas(b)
+    gbx, dbx, tbx = _at_counts(b, x + shift)
+    gabx, dabx, tabx = _at_counts(a + b, x + shift)
+    common = Terms(
+        gx - gr + r * np.log(alpha) + gab + gbx - gb - gabx,
+        {
+            0: dx - dr + np.log(alpha),
+            1: r / alpha,
+            2: dab - dabx,
+            3: dab + dbx - db - dabx,
+        },
+        {
+            (0, 0): tx - tr,
+            (0, 1): 1 / alpha,
+            (1, 1): -r / alpha**2,
+            (2, 2): tab - tabx,
+            (2, 3): tab - tabx,
+            (3, 3): tab + tbx - tb - tabx,
+        },
+    )
+    end, last = alpha + histories.age, alpha + histories.last
+    failed = b + x + shift - 1
+    possible = (x > 0) if shift == 0 else np.ones_like(x, dtype=bool)
+    failed = np.where(possible, failed, 1.0)
+    left = np.where(possible, np.log(a) - np.log(failed) - shape * np.log(last), -np.inf)
+    still = -shape * np.log(end)
+    zero = np.zeros_like(x)
+    terms = Terms(
+        np.stack([still, left]),
+        {
+            0: np.stack([-np.log(end), -np.log(last)]),
+            1: np.stack([-shape / end, -shape / last]),
+            2: np.stack([zero, zero + 1 / a]),
+            3: np.stack([zero, -1 / failed]),
+        },
+        {
+            (0, 1): np.stack([-1 / end, -1 / last]),
+            (1, 1): np.stack([shape / end**2, shape / last**2]),
+            (2, 2): np.stack([zero, zero - 1 / a**2]),
+            (3, 3): np.stack([zero, 1 / failed**2]),
+        },
+    )
+    return _combine(parameters, common, terms, derivatives)
+
+
+def bg_nbd(
+    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
+) -> Likelihood:
+    """Compute the BG/NBD: a customer may become inactive after each repeat purchase."""
+    return _geometric(parameters, histories, derivatives, 0)
+
+
+def mbg_nbd(
+    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
+) -> Likelihood:
+    """Compute the MBG/NBD: a customer may become inactive after the first purchase already."""
+    return _geometric(parameters, histories, derivatives, 1)
+
+
+def pareto_nbd(
+    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
+) -> Likelihood:
+    """Compute the Pareto/NBD: a customer becomes inactive at any moment.
+
+    Schmittlein, Morrison and Colombo (1987). The integral over the moment of becoming inactive is
+    taken by Gauss-Legendre quadrature on a logarithmic scale, where its integrand is smooth, in
+    place of the hypergeometric function, which overflows for large counts.
+    """
+    r, alpha, s, beta = parameters
+    x, shape = histories.x, r + histories.x
+    (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x)
+    common = Terms(
+        gx - gr + r * np.log(alpha) + s * np.log(beta),
+        {0: dx - dr + np.log(alpha), 1: r / alpha, 2: np.log(beta), 3: s / beta},
+        {
+            (0, 0): tx - tr,
+            (0, 1): 1 / alpha,
+            (1, 1): -r / alpha**2,
+            (2, 3): 1 / beta,
+            (3, 3): -s / beta**2,
+        },
+    )
+    span = np.log((alpha + histories.age) / (alpha + histories.last))
+    span = np.minimum(span, FAR / (shape - 0.5).clip(0.5))
+    step = (NODES[:, None] + 1) / 2 * span
+    moment = (alpha + histories.last) * np.exp(step) - alpha
+    moment = np.concatenate([histories.age[None, :], moment])
+    at_alpha, at_beta = np.log(alpha + moment), np.log(beta + moment)
+    with np.errstate(divide="ignore"):  # nobody can leave between two moments that are one
+        measure = np.log(WEIGHTS / 2)[:, None] + np.log(span) + at_alpha[1:] + np.log(s)
+    logs = -shape * at_alpha - (s + 1) * at_beta
+    logs[0] += at_beta[0]
+    logs[1:] += measure
+    power = np.full((len(moment), 1), 1.0) * (s + 1)
+    power[0] -= 1
+    by_s = -at_beta
+    by_s[1:] += 1 / s
+    with_s = np.zeros((len(moment), 1)) - 1 / s**2
+    with_s[0] = 0.0
+    one, two = 1 / (alpha + moment), 1 / (beta + moment)
+    terms = Terms(
+        logs,
+        {0: -at_alpha, 1: -shape * one, 2: by_s, 3: -power * two},
+        {
+            (0, 1): -one,
+            (1, 1): shape * one**2,
+            (2, 2): with_s,
+            (2, 3): -two,
+            (3, 3): power * two**2,
+        },
+    )
+    return _combine(parameters, common, terms, derivatives)
+
+
+def bg_bb(
+    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
+) -> Likelihood:
+    """Compute the BG/BB for occasions at which a customer buys or not.
+
+    ``last`` and ``age`` count occasions. Fader, Hardie and Shang (2010), equation 6.
+    """
+    alpha, beta, gamma, delta = parameters
+    x, last, age = histories.x, histories.last, histories.age
+    missed = np.arange(int((age - last).max(initial=0.0)))[:, None] * 1.0
+    possible = missed < age - last
+    until = np.concatenate([age[None, :], np.where(possible, last + missed, age)])
+    leaves = np.concatenate([np.zeros((1, len(x))), np.ones_like(possible, dtype=float)])
+    bought = [_digammas(one) for one in (alpha + x, beta + until - x, alpha + beta + until)]
+    stayed = [_digammas(one) for one in (gamma + leaves, delta + until)]
+    both = _digammas(gamma + delta + until + leaves)
+    logs = bought[0][0] + bought[1][0] - bought[2][0] + stayed[0][0] + stayed[1][0] - both[0]
+    logs[1:][~possible] = -np.inf
+    one, two, three, four = (_digammas(value) for value in parameters)
+    first, second = _digammas(alpha + beta), _digammas(gamma + delta)
+    common = Terms(
+        first[0] - one[0] - two[0] + second[0] - three[0] - four[0] + 0 * x,
+        {
+            0: first[1] - one[1],
+            1: first[1] - two[1],
+            2: second[1] - three[1],
+            3: second[1] - four[1],
+        },
+        {
+            (0, 0): first[2] - one[2],
+            (0, 1): first[2],
+            (1, 1): first[2] - two[2],
+            (2, 2): second[2] - three[2],
+            (2, 3): second[2],
+            (3, 3): second[2] - four[2],
+        },
+    )
+    terms = Terms(
+        logs,
+        {
+            0: bought[0][1] - bought[2][1],
+            1: bought[1][1] - bought[2][1],
+            2: stayed[0][1] - both[1],
+            3: stayed[1][1] - both[1],
+        },
+        {
+            (0, 0): bought[0][2] - bought[2][2],
+            (0, 1): -bought[2][2],
+            (1, 1): bought[1][2] - bought[2][2],
+            (2, 2): stayed[0][2] - both[2],
+            (2, 3): -both[2],
+            (3, 3): stayed[1][2] - both[2],
+        },
+    )
+    return _combine(parameters, common, terms, derivatives)

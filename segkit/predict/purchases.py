@@ -1,0 +1,494 @@
+"""Models of repeat buying: who is still active, and how many orders will follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+import polars as pl
+from scipy.linalg import eigh_tridiagonal
+from scipy.special import betaln
+
+from segkit.display import number
+from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.frames import takes_frames
+from segkit.predict import likelihood
+from segkit.predict.fitting import maximise
+from segkit.predict.histories import HISTORY, check_history
+from segkit.predict.likelihood import NODES, WEIGHTS, Array, Histories
+from segkit.result import StoredModel
+
+PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
+TITLES = {
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pareto_nbd": "Pareto/NBD",
+    "bg_bb": "BG/BB",
+}
+PARAMETERS: dict[str, tuple[str, str, str, str]] = {
+    "bg_nbd": ("r", "alpha", "a", "b"),
+    "mbg_nbd": ("r", "alpha", "a", "b"),
+    "pareto_nbd": ("r", "alpha", "s", "beta"),
+    "bg_bb": ("alpha", "beta", "gamma", "delta"),
+}
+# Starts, with times in units of the mean age.
+STARTS: dict[str, list[tuple[float, float, float, float]]] = {
+    "bg_nbd": [(0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0)],
+    "mbg_nbd": [(0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0)],
+    "pareto_nbd": [(0.5, 0.5, 0.6, 0.6), (1.5, 1.0, 1.5, 3.0)],
+    "bg_bb": [(1.0, 1.0, 1.0, 2.0), (0.3, 2.0, 0.3, 5.0)],
+}
+TIMED = {"bg_nbd": (1,), "mbg_nbd": (1,), "pareto_nbd": (1, 3), "bg_bb": ()}
+FEWEST_CUSTOMERS, FEWEST_REPEATERS = 100, 20
+JACOBI = 64
+PILOT = 10_000  # distinct histories on which a start is looked for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PurchaseModel(StoredModel):
+    """A fitted model of repeat buying.
+
+    Attributes
+    ----------
+    model : str
+        "bg_nbd", "mbg_nbd", "pareto_nbd" or "bg_bb".
+    parameters : dict of str to float
+        The model's four parameters; alpha (and beta of the Pareto/NBD) in the unit of the times
+        given, days as `count_purchases` counts them.
+    effects : dict of str to dict of str to float
+        Effect of each covariate on "purchase" (logarithm of the purchase rate per unit) and on
+        "dropout" (logarithm of both parameters of dropping out, Fader and Hardie 2007).
+    covariance : ndarray
+        Of the logarithms of the parameters, then of the effects on purchase and on dropout.
+    log_likelihood : float
+        At the maximum.
+    customers, repeaters : int
+        Customers fitted, and those of them with a repeat purchase.
+    gradient : float
+        Largest absolute slope per customer at the end.
+    converged : bool
+        False where the data do not determine all parameters; the text says so.
+    """
+
+    KIND: ClassVar[str] = "purchases"
+
+    model: str
+    parameters: dict[str, float]
+    effects: dict[str, dict[str, float]]
+    covariance: Array
+    log_likelihood: float
+    customers: int
+    repeaters: int
+    gradient: float
+    converged: bool
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {
+            "segkit_model": self.KIND,
+            "format": self.FORMAT,
+            "model": self.model,
+            "parameters": self.parameters,
+            "effects": self.effects,
+            "covariance": self.covariance.tolist(),
+            "log_likelihood": self.log_likelihood,
+            "customers": self.customers,
+            "repeaters": self.repeaters,
+            "gradient": self.gradient,
+            "converged": self.converged,
+        }
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        names = PARAMETERS[data["model"]]
+        parameters = {name: float(data["parameters"][name]) for name in names}
+        effects = {
+            part: {name: float(value) for name, value in data["effects"][part].items()}
+            for part in ("purchase", "dropout")
+        }
+        size = len(names) + sum(len(one) for one in effects.values())
+        covariance = np.asarray(data["covariance"], dtype=float)
+        if covariance.shape != (size, size) or min(parameters.values()) <= 0:
+            raise ModelError(f"the stored {data['model']} holds parameters that do not fit together")
+        return cls(
+            str(data["model"]),
+            parameters,
+            effects,
+            covariance,
+            float(data["log_likelihood"]),
+            int(data["customers"]),
+            int(data["repeaters"]),
+            float(data["gradient"]),
+            bool(data["converged"]),
+        )
+
+    @property
+    def point(self) -> Array:
+        """Logarithms of the parameters, then the effects on purchase and on dropout."""
+        effects = [*self.effects["purchase"].values(), *self.effects["dropout"].values()]
+        return np.array([*np.log(list(self.parameters.values())), *effects])
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per parameter and effect: estimate and standard error of its logarithm."""
+        names = [
+            *self.parameters,
+            *(f"{part}: {name}" for part, own in self.effects.items() for name in own),
+        ]
+        values = [*self.parameters.values(), *self.point[4:]]
+        return pl.DataFrame(
+            {
+                "parameter": names,
+                "estimate": values,
+                "standard_error": np.sqrt(np.diag(self.covariance)),
+                "on_log_scale": [True] * 4 + [False] * (len(names) - 4),
+            }
+        )
+
+    @property
+    def text(self) -> str:
+        """State what was fitted, and whether the data determine it."""
+        found = (
+            f"{TITLES[self.model]} fitted to {number(self.customers)} customers, "
+            f"{number(self.repeaters)} of them with a repeat purchase."
+        )
+        if self.converged:
+            return found
+        return (
+            f"{found} The data do not determine all its parameters: at least one runs to a limit. "
+            "Forecasts of the near future may stand, statements on who is still active do not."
+        )
+
+    def predict(self, history: pl.DataFrame, horizon: float) -> pl.DataFrame:
+        """Compute the probability of being active and the expected orders of each customer.
+
+        Parameters
+        ----------
+        history : polars.DataFrame
+            As `count_purchases` gives it, with the model's covariates.
+        horizon : float
+            Length of the future looked at, in the unit of the times (days; occasions for BG/BB).
+
+        Returns
+        -------
+        polars.DataFrame
+            customer_id (where given), p_alive (the customer has not become inactive), p_order (at
+            least one order within the horizon), expected_orders (within the horizon).
+        """
+        histories, parameters = self._apply(history)
+        check_horizon(horizon)
+        alive = _likelihood(self.model)(parameters, histories, False).active
+        computed = {
+            "p_alive": alive,
+            "p_order": alive * _any_order(self.model, parameters, histories, horizon),
+            "expected_orders": alive
+            * _expected_orders(self.model, parameters, histories, horizon),
+        }
+        given = [history["customer_id"]] if "customer_id" in history.columns else []
+        return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
+
+    def draw_points(self, draws: int, rng: np.random.Generator) -> Array:
+        """Draw parameters from the distribution of their estimate: (draws, p) points."""
+        return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
+
+    def simulate(
+        self,
+        history: pl.DataFrame,
+        horizon: float,
+        rng: np.random.Generator,
+        point: Array | None = None,
+    ) -> Array:
+        """Draw each customer's number of orders within the horizon once.
+
+        Parameters
+        ----------
+        history, horizon
+            As in `predict`.
+        rng : numpy.random.Generator
+        point : ndarray, optional
+            Parameters as `draw_points` gives them; by default the estimate.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        histories, parameters = self._apply(history, point)
+        alive = _likelihood(self.model)(parameters, histories, False).active
+        active = rng.random(len(alive)) < alive
+        return np.where(active, _draw_orders(self.model, parameters, histories, horizon, rng), 0.0)
+
+    def _apply(
+        self, history: pl.DataFrame, point: Array | None = None
+    ) -> tuple[Histories, tuple[Array, ...]]:
+        """Return the histories row by row, with each one's parameters."""
+        histories = _rows(check_history(history))
+        point = self.point if point is None else point
+        purchase, dropout = (list(self.effects[part]) for part in ("purchase", "dropout"))
+        design = _design(history, purchase), _design(history, dropout)
+        return histories, _parameters(point, *design)
+
+
+def check_horizon(horizon: float) -> None:
+    """Raise an error unless the horizon is a positive number."""
+    if isinstance(horizon, bool) or not 0 < horizon < float("inf"):
+        raise ParameterError(f"horizon must be a positive number, got {horizon!r}")
+
+
+def _likelihood(name: str) -> Callable[..., likelihood.Likelihood]:
+    return getattr(likelihood, name)  # type: ignore[no-any-return]
+
+
+def _rows(history: pl.DataFrame) -> Histories:
+    x, last, age = (history[name].cast(pl.Float64).to_numpy() for name in HISTORY[1:])
+    return Histories(x, last, age, np.ones(history.height))
+
+
+def _design(history: pl.DataFrame, names: Sequence[str]) -> Array:
+    """Return the covariates as columns, without a missing value."""
+    require_columns(history.columns, names, "the purchase history")
+    design = history.select(pl.col(name).cast(pl.Float64) for name in names).to_numpy()
+    if not np.isfinite(design).all():
+        lacking = [name for name in names if not np.isfinite(history[name].cast(pl.Float64)).all()]
+        raise DataError(f"covariates must be finite numbers; not so in {', '.join(lacking)}")
+    return design.reshape(history.height, len(names))
+
+
+def _parameters(point: Array, purchase: Array, dropout: Array) -> tuple[Array, ...]:
+    """Return the four parameters, one value each or one per customer.
+
+    A covariate z multiplies the purchase rate by exp(effect z), that is alpha by exp(-effect z),
+    and both parameters of dropping out by exp(effect z).
+    """
+    logs = [np.array([value]) for value in point[:4]]
+    split = 4 + purchase.shape[1]
+    if purchase.shape[1]:
+        logs[1] = logs[1] - purchase @ point[4:split]
+    if dropout.shape[1]:
+        shift = dropout @ point[split:]
+        logs[2], logs[3] = logs[2] + shift, logs[3] + shift
+    return tuple(np.exp(value) for value in logs)
+
+
+@takes_frames
+def fit_purchases(
+    history: pl.DataFrame,
+    *,
+    model: PurchaseModelName = "bg_nbd",
+    purchase_covariates: Sequence[str] = (),
+    dropout_covariates: Sequence[str] = (),
+) -> PurchaseModel:
+    """Fit a model of repeat buying by maximum likelihood.
+
+    Customers with the same history are counted, not repeated; gradient and Hessian are exact, so
+    that Newton's method ends in a few steps at any unit of time.
+
+    Parameters
+    ----------
+    history : polars or pandas frame
+        repeat_purchases, last_purchase_day, age_days, as `count_purchases` gives them (in any unit
+        of time; for ``"bg_bb"`` occasions: bought at, last bought at, passed).
+    model : str
+        "bg_nbd" (Fader, Hardie and Lee 2005: may become inactive after each repeat purchase),
+        "mbg_nbd" (Batislam, Denizel and Filiztekin 2007: after the first too), "pareto_nbd"
+        (Schmittlein, Morrison and Colombo 1987: at any moment), "bg_bb" (Fader, Hardie and Shang
+        2010: occasions at which one buys or not).
+    purchase_covariates, dropout_covariates : sequence of str
+        Columns of ``history`` that change the purchase rate, and dropping out; BG/NBD and MBG/NBD
+        only (Fader and Hardie 2007).
+
+    Returns
+    -------
+    PurchaseModel
+
+    Raises
+    ------
+    DataError
+        Below 100 customers or 20 repeat buyers: no forecast can rest on fewer.
+    ParameterError
+        If counts and times cannot be, or the model is unknown.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> age = rng.integers(100, 400, 500)
+    >>> x = rng.poisson(rng.gamma(1.0, 1 / 90, 500) * age)
+    >>> last = np.where(x > 0, (age * x / (x + 1)).round(), 0)
+    >>> history = pl.DataFrame(
+    ...     {"repeat_purchases": x, "last_purchase_day": last, "age_days": age}
+    ... )
+    >>> fitted = fit_purchases(history)
+    >>> print(fitted.text.split(".")[0])
+    BG/NBD fitted to 500 customers, 395 of them with a repeat purchase
+    """
+    if model not in get_args(PurchaseModelName):
+        raise ParameterError(unknown("model", model, get_args(PurchaseModelName)))
+    covariates = [*purchase_covariates, *dropout_covariates]
+    if covariates and model not in ("bg_nbd", "mbg_nbd"):
+        raise ParameterError(f"covariates are for bg_nbd and mbg_nbd, not for {model}")
+    check_history(history)
+    repeaters = int((history["repeat_purchases"] > 0).sum())
+    _check_size(history.height, repeaters)
+    keys = [*HISTORY[1:], *dict.fromkeys(covariates)]
+    grouped = history.select(keys).group_by(keys).len("customers").sort(keys)
+    purchase, dropout = _design(grouped, purchase_covariates), _design(grouped, dropout_covariates)
+    histories = _rows(grouped)
+    customers = grouped["customers"].cast(pl.Float64).to_numpy()
+    scale = float(histories.age @ customers / history.height) if TIMED[model] else 1.0
+    if scale <= 0:
+        raise DataError("all customers bought for the first time on the last day: nothing to learn")
+    scaled = Histories(histories.x, histories.last / scale, histories.age / scale, customers)
+    compute = _likelihood(model)
+    design = _log_parameters_by_point(purchase, dropout) if covariates else None
+
+    def evaluate(point: Array, every: int = 1) -> tuple[float, Array, Array]:
+        part = Histories(*(getattr(scaled, name)[::every] for name in Histories.__slots__))
+        parameters = _parameters(point, purchase[::every], dropout[::every])
+        result = compute(parameters, part, True)
+        if design is None:
+            gradient, hessian = result.gradient @ part.customers, result.hessian @ part.customers
+        else:
+            slope, curve = result.gradient * part.customers, result.hessian * part.customers
+            by_point = design[:, ::every]
+            gradient = np.einsum("jn,jnp->p", slope, by_point)
+            hessian = np.einsum("jkn,jnp,knq->pq", curve, by_point, by_point, optimize=True)
+        return float(result.value @ part.customers), gradient, hessian
+
+    rest = np.zeros(len(covariates))
+    starts = [np.concatenate([np.log(start), rest]) for start in STARTS[model]]
+    if (every := len(customers) // PILOT) > 1:
+        pilot = maximise(lambda point: evaluate(point, every), starts, customers[::every].sum())
+        starts = [pilot.point, *starts] if pilot.converged else starts
+    end = maximise(evaluate, starts, history.height)
+    point = end.point.copy()
+    point[list(TIMED[model])] += np.log(scale)
+    split = 4 + len(purchase_covariates)
+    return PurchaseModel(
+        model,
+        dict(zip(PARAMETERS[model], np.exp(point[:4]).tolist(), strict=True)),
+        {
+            "purchase": dict(zip(purchase_covariates, point[4:split].tolist(), strict=True)),
+            "dropout": dict(zip(dropout_covariates, point[split:].tolist(), strict=True)),
+        },
+        end.covariance,
+        end.log_likelihood - float(histories.x @ customers) * float(np.log(scale)),
+        history.height,
+        repeaters,
+        end.gradient,
+        end.converged,
+    )
+
+
+def _check_size(customers: int, repeaters: int) -> None:
+    if customers < FEWEST_CUSTOMERS or repeaters < FEWEST_REPEATERS:
+        raise DataError(
+            f"a model of repeat buying needs at least {FEWEST_CUSTOMERS} customers and "
+            f"{FEWEST_REPEATERS} who bought again; there are {customers} and {repeaters}"
+        )
+
+
+def _log_parameters_by_point(purchase: Array, dropout: Array) -> Array:
+    """Return the derivative of each customer's log-parameters by the point: (4, n, p)."""
+    split = 4 + purchase.shape[1]
+    design = np.zeros((4, len(purchase), split + dropout.shape[1]))
+    for place in range(4):
+        design[place, :, place] = 1.0
+    design[1, :, 4:split] = -purchase
+    design[2:, :, split:] = dropout
+    return design
+
+
+def _beta_rule(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return nodes and weights of Gauss quadrature for each Beta(a, b) distribution.
+
+    Golub and Welsch (1969): eigenvalues of the Jacobi matrix, without the constants that overflow.
+    """
+    k = np.arange(1.0, JACOBI)
+    nodes, weights = np.empty((JACOBI, len(a))), np.empty((JACOBI, len(a)))
+    for place, (left, right) in enumerate(zip(b - 1, a - 1, strict=True)):
+        total = 2 * k + left + right
+        middle = np.empty(JACOBI)
+        middle[0] = (right - left) / (left + right + 2)
+        middle[1:] = (right**2 - left**2) / (total * (total + 2))
+        beside = 4 * k * (k + left) * (k + right) * (k + left + right)
+        beside /= total**2 * (total + 1) * (total - 1)
+        beside[0] = 4 * (1 + left) * (1 + right) / ((2 + left + right) ** 2 * (3 + left + right))
+        values, vectors = eigh_tridiagonal(middle, np.sqrt(beside))
+        nodes[:, place], weights[:, place] = (values + 1) / 2, vectors[0] ** 2
+    return nodes, weights
+
+
+def _expected_orders(
+    model: str, parameters: tuple[Array, ...], histories: Histories, horizon: float
+) -> Array:
+    """Compute the expected orders within the horizon of customers who are still active."""
+    x, age = histories.x, histories.age
+    if model == "pareto_nbd":
+        r, alpha, s, beta = parameters
+        # The mean of the time left active within the horizon, by quadrature: no pole at s = 1.
+        moment = (NODES[:, None] + 1) / 2 * horizon
+        still = (1 + moment / (beta + age)) ** -s
+        return (r + x) / (alpha + age) * (WEIGHTS / 2 * horizon @ still)
+    if model == "bg_bb":
+        alpha, beta, gamma, delta = parameters
+        ahead = np.arange(1.0, np.floor(horizon) + 1)[:, None]
+        still = np.exp(betaln(gamma, delta + age + ahead) - betaln(gamma, delta + age))
+        return (alpha + x) / (alpha + beta + age) * still.sum(axis=0)
+    r, alpha, a, b = parameters
+    after = b + x + (model == "mbg_nbd")
+    pairs, place = np.unique(
+        np.stack(np.broadcast_arrays(a, after)), axis=1, return_inverse=True
+    )
+    nodes, weights = (rule[:, place.ravel()] for rule in _beta_rule(*pairs))
+    growth = np.log1p(nodes * (horizon / (alpha + age)))
+    return (weights * -np.expm1(-(r + x) * growth) / nodes).sum(axis=0)
+
+
+def _any_order(
+    model: str, parameters: tuple[Array, ...], histories: Histories, horizon: float
+) -> Array:
+    """Compute the probability of an order within the horizon of customers who are still active."""
+    x, age = histories.x, histories.age
+    if model == "bg_bb":
+        alpha, beta, gamma, delta = parameters
+        ahead = np.arange(1.0, np.floor(horizon) + 1)[:, None]
+        still = np.exp(betaln(gamma, delta + age + ahead) - betaln(gamma, delta + age))
+        none_yet = betaln(alpha + x + 1, beta + age - x + ahead - 1) - betaln(alpha + x, beta + age - x)
+        return (np.exp(none_yet) * still).sum(axis=0)
+    r, alpha = parameters[:2]
+    if model != "pareto_nbd":
+        return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + age)))
+    s, beta = parameters[2:]
+    far = np.log1p(horizon / (alpha + age))
+    step = (NODES[:, None] + 1) / 2 * far
+    moment = (alpha + age) * np.expm1(step)
+    density = (r + x) * np.exp(-(r + x) * step) * (1 + moment / (beta + age)) ** -s
+    return far * (WEIGHTS / 2 @ density)
+
+
+def _draw_orders(
+    model: str,
+    parameters: tuple[Array, ...],
+    histories: Histories,
+    horizon: float,
+    rng: np.random.Generator,
+) -> Array:
+    """Draw the orders within the horizon of customers who are still active."""
+    x, age = histories.x, histories.age
+    if model == "bg_bb":
+        alpha, beta, gamma, delta = parameters
+        buys = rng.beta(alpha + x, beta + age - x)
+        leaves = rng.beta(gamma, delta + age).clip(1e-12)
+        occasions = np.minimum(rng.geometric(leaves) - 1, int(horizon))
+        return rng.binomial(occasions, buys).astype(float)
+    r, alpha = parameters[:2]
+    rate = rng.gamma(r + x) / (alpha + age)
+    if model == "pareto_nbd":
+        s, beta = parameters[2:]
+        leaving = np.broadcast_to(rng.gamma(s, size=len(x)) / (beta + age), x.shape)
+        with np.errstate(divide="ignore"):
+            left = rng.exponential(size=len(x)) / leaving
+        return rng.poisson(rate * np.minimum(left, horizon)).astype(float)
+    a, b = parameters[2:]
+    leaves = rng.beta(a, b + x + (model == "mbg_nbd")).clip(1e-12)
+    return np.minimum(rng.poisson(rate * horizon), rng.geometric(leaves)).astype(float)

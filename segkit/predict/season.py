@@ -1,0 +1,71 @@
+"""Season of purchases by month, and days counted in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from segkit.predict.histories import EPOCH
+from segkit.predict.likelihood import Array
+
+MONTHS_NEEDED = 24
+CLEAR = 0.15  # a month that differs from the mean by less is no season to speak of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Season:
+    """Purchase intensity by month of the year, 1 on average.
+
+    Attributes
+    ----------
+    months : ndarray of shape (12,)
+        January to December.
+    seen : int
+        Whole months of data behind it; below 24 the months are all 1.
+    """
+
+    months: Array
+    seen: int
+
+    @property
+    def known(self) -> bool:
+        """Whether two whole years were seen."""
+        return self.seen >= MONTHS_NEEDED
+
+    def count_days(self, start: date, days: int) -> Array:
+        """Return the seasonal days passed from ``start`` after 0, 1, ..., ``days`` days."""
+        calendar = np.datetime64(start, "D") + np.arange(1, days + 1)
+        month = calendar.astype("datetime64[M]").astype(int) % 12
+        return np.concatenate([[0.0], np.cumsum(self.months[month])])
+
+
+def estimate_season(days: pl.Series, first: date, last: date) -> Season:
+    """Estimate the season from purchase days by ratios to a moving average of twelve months.
+
+    Parameters
+    ----------
+    days : polars.Series
+        Day (since 1970-01-01) of each purchase.
+    first, last : date
+        First and last day observed; only whole months between them count.
+    """
+    start = first if first.day == 1 else (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+    end = (last + timedelta(days=1)).replace(day=1)  # the month after the last whole one
+    length = (end.year - start.year) * 12 + end.month - start.month
+    flat = Season(np.ones(12), max(length, 0))
+    if length < MONTHS_NEEDED:
+        return flat
+    month = (np.datetime64(EPOCH, "D") + days.to_numpy()).astype("datetime64[M]")
+    place = (month - np.datetime64(start, "M")).astype(int)
+    counts = np.bincount(place[(place >= 0) & (place < length)], minlength=length).astype(float)
+    if (counts == 0).any():
+        return flat
+    weights = np.array([0.5, *[1.0] * 11, 0.5]) / 12
+    trend = np.convolve(counts, weights, "valid")
+    ratios = counts[6 : length - 6] / trend
+    of_year = (np.arange(6, length - 6) + start.month - 1) % 12
+    months = np.array([ratios[of_year == one].mean() for one in range(12)])
+    return Season(months / months.mean(), length)

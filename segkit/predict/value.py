@@ -1,0 +1,424 @@
+"""Customer value over a future horizon, with intervals for customers, segments and the firm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from segkit.display import money, number, percent
+from segkit.errors import DataError, ParameterError, require_columns
+from segkit.frames import takes_frames
+from segkit.predict.histories import check_as_of, count_purchases, customer_days
+from segkit.predict.likelihood import Array
+from segkit.predict.purchases import (
+    PurchaseModel,
+    PurchaseModelName,
+    check_horizon,
+    fit_purchases,
+)
+from segkit.predict.season import MONTHS_NEEDED, Season, estimate_season
+from segkit.predict.spend import SpendModel, fit_spend
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+SHORTEST = 90  # days of history below which nothing is forecast
+CHUNK = 20_000  # customers simulated at once, so that memory does not grow with their number
+TOP = 0.2
+STEPS = 6  # parts of the horizon between which discounting is interpolated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value(Result):
+    """Expected orders and value of each customer, segment and all, within a horizon.
+
+    Attributes
+    ----------
+    customers : polars.DataFrame
+        One row per customer: customer_id, segment (where given), p_alive (has not become
+        inactive), p_order (at least one order within the horizon), expected_orders,
+        spend_per_order, expected_value (discounted, times the margin), orders_low, orders_high,
+        value_low, value_high (limits of the prediction interval), p_top (probability of being among
+        the 20% of highest value).
+    segments : polars.DataFrame
+        One row per segment and one for all customers ("all"): segment, customers, active (expected
+        number), expected_orders, orders_low, orders_high, expected_value, value_low, value_high,
+        value_per_customer, share_of_value.
+    purchases : PurchaseModel
+    spend : SpendModel
+    season : tuple of float
+        Purchase intensity of January to December, 1 on average; all 1 where no season was used.
+    as_of : date
+        Last day of the observation, inclusive.
+    horizon_days : int
+    discount_rate : float
+        Per year.
+    margin : float
+        Share of revenue counted as value.
+    level : float
+        Nominal coverage of the intervals.
+    notes : tuple of str
+        Caveats.
+    """
+
+    customers: pl.DataFrame
+    segments: pl.DataFrame
+    purchases: PurchaseModel
+    spend: SpendModel
+    season: tuple[float, ...]
+    as_of: date
+    horizon_days: int
+    discount_rate: float
+    margin: float
+    level: float
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the segments and the total."""
+        return self.segments
+
+    @property
+    def text(self) -> str:
+        """State the total with its interval."""
+        total = self.segments.row(-1, named=True)
+        sentence = (
+            f"{number(total['customers'])} customers are expected to be worth "
+            f"{money(total['expected_value'])} in the {self.horizon_days} days after "
+            f"{self.as_of.isoformat()} ({percent(self.level, places=0)} interval "
+            f"{money(total['value_low'])} to {money(total['value_high'])}); "
+            f"{number(round(total['active']))} of them are expected to be still active."
+        )
+        return " ".join([sentence, *self.notes])
+
+    def plot(self) -> Figure:
+        """Draw the expected value of each segment with its interval."""
+        from segkit.plot import intervals
+
+        shown = self.segments.filter(pl.col("segment") != "all")
+        if shown.is_empty():
+            shown = self.segments
+        return intervals(
+            shown,
+            "segment",
+            "expected_value",
+            "value_low",
+            "value_high",
+            title=f"Expected value in the next {self.horizon_days} days",
+            x_label="value",
+        )
+
+
+@takes_frames
+def estimate_value(
+    orders: pl.DataFrame | pl.LazyFrame,
+    *,
+    as_of: date | None = None,
+    horizon_days: int = 365,
+    segments: pl.DataFrame | None = None,
+    model: PurchaseModelName = "bg_nbd",
+    season: bool = True,
+    discount_rate: float = 0.1,
+    margin: float = 1.0,
+    level: float = 0.9,
+    draws: int = 400,
+    seed: int = 1,
+) -> Value:
+    """Estimate what each customer, each segment and all are worth within a horizon.
+
+    Orders come from a model of repeat buying, spend per order from the gamma-gamma model. Intervals
+    hold the uncertainty of the parameters and of what customers do: parameters are drawn from the
+    distribution of their estimate, then activity, orders and spend of every customer.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Order lines, as `count_purchases` takes them.
+    as_of : date, optional
+        Last day of the observation, inclusive; by default the last day in the data.
+    horizon_days : int
+        Length of the future looked at.
+    segments : polars or pandas frame, optional
+        customer_id and segment.
+    model : str
+        See `fit_purchases`; "bg_bb" is not for dated orders.
+    season : bool
+        With two years of data and more, count days by the season's purchase intensity.
+    discount_rate : float
+        Per year; value is discounted to ``as_of``.
+    margin : float
+        Share of revenue that counts as value, above 0 and up to 1.
+    level : float
+        Nominal coverage of the intervals.
+    draws : int
+        Simulated futures.
+    seed : int
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    Value
+
+    Raises
+    ------
+    DataError
+        With under 90 days of history, under 100 customers, under 20 repeat customers of positive
+        spend, or a horizon of more than twice the history.
+    ParameterError
+        If an option is out of range.
+
+    Notes
+    -----
+    Fader, Hardie and Lee (2005), "Counting your customers the easy way"; Fader and Hardie (2013)
+    for spend. A customer's orders and spend are taken to be unrelated; returns reduce mean spend.
+
+    Examples
+    --------
+    >>> from segkit import load_source
+    >>> orders = load_source("simulated", n_customers=400).tables["orders"]  # doctest: +SKIP
+    """
+    _check_options(horizon_days, discount_rate, margin, level, draws)
+    if model == "bg_bb":
+        raise ParameterError("bg_bb counts occasions, not days; use fit_purchases for it")
+    end = check_as_of(orders, as_of)
+    history = count_purchases(orders, as_of=end)
+    span = int(history["age_days"].max())  # type: ignore[arg-type]
+    if span < SHORTEST or horizon_days > 2 * span:
+        raise DataError(
+            f"a forecast of {horizon_days} days needs a history of at least {SHORTEST} days and of "
+            f"half the horizon; purchases span {span} days"
+        )
+    found, notes = _season(orders, history, end, season)
+    timed, passed = in_season(history, found, end, horizon_days)
+    purchases, spend = fit_purchases(timed, model=model), fit_spend(history)
+    weight = _discount(purchases, timed, passed, horizon_days, discount_rate) * margin
+    expected = purchases.predict(timed, passed[-1]).with_columns(
+        spend_per_order=pl.Series(spend.predict(history)), weight=pl.Series(weight)
+    )
+    expected = expected.with_columns(
+        expected_value=pl.col("expected_orders") * pl.col("spend_per_order") * pl.col("weight")
+    )
+    names, place = _places(history, segments)
+    future = _simulate(
+        timed, passed[-1], weight, place, len(names), (purchases, spend), draws, level, seed
+    )
+    customers = expected.drop("weight").with_columns(
+        **{name: pl.Series(values) for name, values in future.customers.items()}
+    )
+    if segments is not None:
+        group = pl.Series("segment", [names[one] for one in place])
+        customers = customers.insert_column(1, group)
+    if not purchases.converged or not spend.converged:
+        notes.append("The data do not determine all parameters of the model; see its text.")
+    return Value(
+        customers,
+        _by_segment(customers, names, place, future, segments is not None),
+        purchases,
+        spend,
+        tuple(found.months.tolist()),
+        end,
+        horizon_days,
+        discount_rate,
+        margin,
+        level,
+        tuple(notes),
+    )
+
+
+def _check_options(
+    horizon_days: int, discount_rate: float, margin: float, level: float, draws: int
+) -> None:
+    check_horizon(horizon_days)
+    for name, value, low, high in (
+        ("discount_rate", discount_rate, 0.0, 10.0),
+        ("margin", margin, 1e-9, 1.0),
+        ("level", level, 0.5, 0.999),
+    ):
+        if not low <= value <= high:
+            raise ParameterError(f"{name} must lie between {low:g} and {high:g}, got {value!r}")
+    if draws < 100:
+        raise ParameterError(f"draws must be at least 100, got {draws}")
+
+
+def _season(
+    orders: pl.DataFrame | pl.LazyFrame, history: pl.DataFrame, end: date, wanted: bool
+) -> tuple[Season, list[str]]:
+    """Return the season to count days by, and what is to be said of it."""
+    first = end - timedelta(days=int(history["age_days"].max()))  # type: ignore[arg-type]
+    season = estimate_season(
+        customer_days(orders, end).filter("purchase")["order_day"], first, end
+    )
+    if not wanted:
+        return Season(np.ones(12), season.seen), []
+    if not season.known:
+        note = (
+            f"With {counted_months(season.seen)} of data, under {MONTHS_NEEDED}, a season can "
+            "neither be seen nor forecast."
+        )
+        return season, [note]
+    return season, []
+
+
+def counted_months(months: int) -> str:
+    """Word a number of whole months."""
+    return f"{months} whole month{'' if months == 1 else 's'}"
+
+
+def in_season(
+    history: pl.DataFrame, season: Season, end: date, horizon_days: int
+) -> tuple[pl.DataFrame, Array]:
+    """Return the history in seasonal days, and the seasonal days of the horizon's steps."""
+    steps = np.linspace(0, horizon_days, STEPS + 1)[1:].round().astype(int)
+    if np.ptp(season.months) == 0:
+        return history, steps.astype(float)
+    span = int(history["age_days"].max())  # type: ignore[arg-type]
+    clock = season.count_days(end - timedelta(days=span), span + horizon_days)
+    first = span - history["age_days"].to_numpy()
+    last = first + history["last_purchase_day"].to_numpy()
+    timed = history.with_columns(
+        last_purchase_day=pl.Series(clock[last] - clock[first]),
+        age_days=pl.Series(clock[span] - clock[first]),
+    )
+    return timed, clock[span + steps] - clock[span]
+
+
+def _discount(
+    purchases: PurchaseModel, timed: pl.DataFrame, passed: Array, horizon_days: int, rate: float
+) -> Array:
+    """Compute the mean discount factor of each customer's expected orders."""
+    if rate == 0:
+        return np.ones(timed.height)
+    orders = np.stack([purchases.predict(timed, one)["expected_orders"] for one in passed])
+    added = np.diff(orders, axis=0, prepend=0.0)
+    middle = (np.arange(STEPS) + 0.5) / STEPS * horizon_days / 365.25
+    factors = (1 + rate) ** -middle
+    return (factors @ added) / orders[-1].clip(1e-300)
+
+
+def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Array]:
+    """Return the segments' names, and each customer's place among them."""
+    if segments is None:
+        return ["all"], np.zeros(history.height, dtype=int)
+    require_columns(segments.columns, ["customer_id", "segment"], "segments")
+    if segments["customer_id"].is_duplicated().any():
+        raise DataError("segments name a customer twice")
+    joined = history.join(segments, on="customer_id", how="left", maintain_order="left")
+    label = joined["segment"].cast(pl.String).fill_null("no segment")
+    names = sorted(label.unique())
+    if names == ["no segment"]:
+        raise DataError("segments name none of the customers with a purchase")
+    return names, np.searchsorted(names, label.to_numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class _Future:
+    """Simulated futures: per customer the limits, per segment and draw the sums."""
+
+    customers: dict[str, Array]
+    orders: Array
+    values: Array
+    level: float
+
+
+def _simulate(
+    timed: pl.DataFrame,
+    horizon: float,
+    weight: Array,
+    place: Array,
+    groups: int,
+    models: tuple[PurchaseModel, SpendModel],
+    draws: int,
+    level: float,
+    seed: int,
+) -> _Future:
+    """Draw futures in chunks of customers, every chunk under the same drawn parameters."""
+    purchases, spend = models
+    rng = np.random.default_rng(seed)
+    points = purchases.draw_points(draws, rng), spend.draw_points(draws, rng)
+    chunks = list(_chunks(timed.height))
+    if len(chunks) > 1:  # shuffled, so that the first chunk may stand for all
+        order = rng.permutation(timed.height)
+    else:
+        order = np.arange(timed.height)
+    limits = {
+        name: np.empty(timed.height)
+        for name in ("orders_low", "orders_high", "value_low", "value_high", "p_top")
+    }
+    sums = np.zeros((2, groups, draws))
+    edges = [(1 - level) / 2, (1 + level) / 2]
+    top = np.empty(draws)
+    for number_, part in enumerate(chunks):
+        rows = order[part]
+        history = timed[rows]
+        orders, values = np.empty((draws, len(rows))), np.empty((draws, len(rows)))
+        for draw in range(draws):
+            orders[draw] = purchases.simulate(history, horizon, rng, points[0][draw])
+            values[draw] = spend.simulate(history, orders[draw], rng, points[1][draw])
+        values *= weight[rows]
+        if number_ == 0:
+            top = np.quantile(values, 1 - TOP, axis=1)
+        low, high = np.quantile(orders, edges, axis=0, method="inverted_cdf")
+        limits["orders_low"][rows], limits["orders_high"][rows] = low, high
+        limits["value_low"][rows], limits["value_high"][rows] = np.quantile(values, edges, axis=0)
+        limits["p_top"][rows] = ((values >= top[:, None]) & (values > 0)).mean(axis=0)
+        member = np.eye(groups)[place[rows]]
+        sums[0] += (orders @ member).T
+        sums[1] += (values @ member).T
+    return _Future(limits, sums[0], sums[1], level)
+
+
+def _chunks(customers: int) -> Iterator[slice]:
+    for start in range(0, customers, CHUNK):
+        yield slice(start, start + CHUNK)
+
+
+def _by_segment(
+    customers: pl.DataFrame, names: list[str], place: Array, future: _Future, grouped: bool
+) -> pl.DataFrame:
+    """Sum up customers by segment and over all, with the limits of the simulated sums."""
+    table = (
+        customers.select("p_alive", "expected_orders", "expected_value", place=pl.Series(place))
+        .group_by("place")
+        .agg(
+            customers=pl.len().cast(pl.Int64),
+            active=pl.col("p_alive").sum(),
+            expected_orders=pl.col("expected_orders").sum(),
+            expected_value=pl.col("expected_value").sum(),
+        )
+        .sort("place")
+        .with_columns(segment=pl.Series(names))
+        .drop("place")
+    )
+    orders, values = future.orders, future.values
+    if grouped:
+        total = table.select(segment=pl.lit("all"), **{
+            name: pl.col(name).sum() for name in table.columns if name != "segment"
+        })
+        table = pl.concat([table, total.select(table.columns)])
+        orders = np.vstack([orders, orders.sum(axis=0)])
+        values = np.vstack([values, values.sum(axis=0)])
+    edges = [(1 - future.level) / 2, (1 + future.level) / 2]
+    for name, sums in (("orders", orders), ("value", values)):
+        low, high = np.quantile(sums, edges, axis=1)
+        table = table.with_columns(
+            pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high)
+        )
+    return table.select(
+        "segment",
+        "customers",
+        "active",
+        "expected_orders",
+        "orders_low",
+        "orders_high",
+        "expected_value",
+        "value_low",
+        "value_high",
+        value_per_customer=pl.col("expected_value") / pl.col("customers"),
+        share_of_value=pl.col("expected_value") / pl.col("expected_value").last(),
+    )
+
