@@ -25,7 +25,7 @@ FLOORS = {
     2: ["intake"],
     3: ["simulate", "datasets"],
     4: ["features"],
-    5: ["rfm", "cohorts", "cluster", "factor", "regression", "lift"],
+    5: ["rfm", "cohorts", "cluster", "factor", "regression", "lift", "predict"],
     6: ["profile", "campaign", "pipeline", "scoring"],
     7: ["cli", "runner", "report", "explorer", "course", "start"],
 }

@@ -12,9 +12,9 @@ from scipy.stats import rankdata
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
-from segkit.predict.histories import EPOCH, check_as_of, customer_days
+from segkit.predict.histories import EPOCH, MICRO, check_as_of, customer_days
 from segkit.predict.likelihood import Array
-from segkit.predict.purchases import PurchaseModelName, TITLES
+from segkit.predict.purchases import TITLES, PurchaseModelName
 from segkit.predict.value import SHORTEST, TOP, Value, estimate_value
 from segkit.result import Result
 
@@ -139,9 +139,7 @@ def backtest_value(
     return ValueBacktest(pl.DataFrame(rows), horizon_days, level, model)
 
 
-def _judge(
-    value: Value, days: pl.DataFrame, origin: date, horizon: int
-) -> list[dict[str, object]]:
+def _judge(value: Value, days: pl.DataFrame, origin: date, horizon: int) -> list[dict[str, object]]:
     """Compare each forecast made at one origin with what came."""
     at = (origin - EPOCH).days
     customers = value.customers
@@ -191,9 +189,8 @@ def _within(
     joined = customers.select("customer_id").join(
         part, on="customer_id", how="left", maintain_order="left"
     )
-    return tuple(  # type: ignore[return-value]
-        joined[name].fill_null(0).cast(pl.Float64).to_numpy() for name in ("purchase", "spend")
-    )
+    bought, spent = (joined[name].fill_null(0).to_numpy() for name in ("purchase", "spend"))
+    return bought.astype(float), spent / MICRO
 
 
 def _top_share(predicted: Array, spent: Array) -> float | None:

@@ -10,11 +10,14 @@ from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 
 EPOCH = date(1970, 1, 1)
+MICRO = 1_000_000
 HISTORY = ("customer_id", "repeat_purchases", "last_purchase_day", "age_days")
 
 
 @takes_frames
-def count_purchases(orders: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def count_purchases(
+    orders: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None
+) -> pl.DataFrame:
     """Summarise each customer's purchases as models of repeat buying need them.
 
     All purchases of one day are one purchase, the convention of these models. Returns reduce what
@@ -76,28 +79,35 @@ def count_purchases(orders: pl.DataFrame | pl.LazyFrame, *, as_of: date | None =
             repeat_purchases=pl.len().cast(pl.Int64) - 1,
             last_purchase_day=pl.col("order_day").max() - first,
             age_days=end - first,
-            mean_spend=pl.col("bought").filter(later).mean(),
-            first_spend=pl.col("bought").filter(~later).sum(),
+            later_spend=pl.col("bought").filter(later).sum(),
+            first_spend=pl.col("bought").filter(~later).sum() / MICRO,
             spent=pl.col("bought").sum(),
         )
         .join(kept, on="customer_id", how="left")
         .with_columns(
-            pl.col("mean_spend")
-            * pl.when(pl.col("spent") > 0)
-            .then((1 - pl.col("returned") / pl.col("spent")).clip(0))
-            .otherwise(0.0)
+            mean_spend=pl.when(pl.col("repeat_purchases") > 0).then(
+                pl.col("later_spend")
+                / (MICRO * pl.col("repeat_purchases"))
+                * pl.when(pl.col("spent") > 0)
+                .then((1 - pl.col("returned") / pl.col("spent")).clip(0))
+                .otherwise(0.0)
+            )
         )
-        .drop("spent", "returned")
+        .select(*HISTORY, "mean_spend", "first_spend")
         .sort("customer_id")
     )
 
 
 def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl.DataFrame:
-    """Sum up each customer's days: customer_id, order_day, bought, returned, purchase."""
+    """Sum up each customer's days: customer_id, order_day, bought, returned, purchase.
+
+    Money is summed in whole millionths, so that the order of the lines cannot matter.
+    """
     lazy = orders.lazy()
     names = lazy.collect_schema().names()
     require_columns(names, ["customer_id", "order_day", "amount"], "orders")
     returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    money = (pl.col("amount").cast(pl.Float64) * MICRO).round().cast(pl.Int64)
     lazy = lazy.drop_nulls("customer_id")
     if as_of is not None:
         lazy = lazy.filter(pl.col("order_day") <= (as_of - EPOCH).days)
@@ -105,11 +115,14 @@ def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl
         lazy.select(
             "customer_id",
             pl.col("order_day").cast(pl.Int64),
-            bought=pl.when(~returned).then(pl.col("amount").cast(pl.Float64)),
-            returned=pl.when(returned).then(pl.col("amount").cast(pl.Float64).abs()),
+            bought=pl.when(~returned).then(money),
+            returned=pl.when(returned).then(money.abs()),
         )
         .group_by("customer_id", "order_day")
-        .agg(pl.col("bought").sum(), pl.col("returned").sum(), purchase=pl.col("bought").count() > 0)
+        .agg(
+            pl.col("bought").sum(), pl.col("returned").sum(), purchase=pl.col("bought").count() > 0
+        )
+        .sort("customer_id", "order_day")
         .collect()
     )
 
@@ -118,7 +131,9 @@ def check_as_of(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> date
     """Return the last day of the observation: the one asked for, else the last with a line."""
     if as_of is not None:
         return as_of
-    last = orders.lazy().select(pl.col("order_day").max()).collect().item()
+    lazy = orders.lazy()
+    require_columns(lazy.collect_schema().names(), ["order_day"], "orders")
+    last = lazy.select(pl.col("order_day").max()).collect().item()
     if last is None:
         raise DataError("orders hold no dated line")
     return EPOCH + timedelta(days=int(last))

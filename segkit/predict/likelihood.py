@@ -111,10 +111,14 @@ def _combine(
         for k in range(j, size):
             curve = np.zeros(n) + common.second.get((j, k), 0.0)
             if j in mean and k in mean:
-                curve += np.einsum("tn,tn->n", shifted[j], np.broadcast_to(terms.first[k], shares.shape))
+                curve += np.einsum(
+                    "tn,tn->n", shifted[j], np.broadcast_to(terms.first[k], shares.shape)
+                )
                 curve -= mean[j] * mean[k]
             if (j, k) in terms.second:
-                curve += np.einsum("tn,tn->n", shares, np.broadcast_to(terms.second[j, k], shares.shape))
+                curve += np.einsum(
+                    "tn,tn->n", shares, np.broadcast_to(terms.second[j, k], shares.shape)
+                )
             curve *= parameters[j] * parameters[k]
             if j == k:
                 curve += gradient[j]

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from segkit.display import money, number, percent
@@ -28,6 +29,7 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
+Places = npt.NDArray[np.int64]
 SHORTEST = 90  # days of history below which nothing is forecast
 CHUNK = 20_000  # customers simulated at once, so that memory does not grow with their number
 TOP = 0.2
@@ -107,10 +109,10 @@ class Value(Result):
             shown,
             "segment",
             "expected_value",
-            "value_low",
-            "value_high",
+            interval=("value_low", "value_high"),
+            reference=None,
             title=f"Expected value in the next {self.horizon_days} days",
-            x_label="value",
+            y_label="expected value",
         )
 
 
@@ -179,8 +181,20 @@ def estimate_value(
 
     Examples
     --------
-    >>> from segkit import load_source
-    >>> orders = load_source("simulated", n_customers=400).tables["orders"]  # doctest: +SKIP
+    >>> rng = np.random.default_rng(0)
+    >>> often = rng.gamma(2.0, 0.01, 300)
+    >>> bought = rng.random((300, 400)) < often[:, None]
+    >>> customer, day = np.nonzero(bought)
+    >>> orders = pl.DataFrame(
+    ...     {
+    ...         "customer_id": customer.astype(str),
+    ...         "order_day": day,
+    ...         "amount": rng.gamma(4.0, 10.0, len(day)),
+    ...     }
+    ... )
+    >>> value = estimate_value(orders, horizon_days=90)
+    >>> value.segments["customers"].item()
+    292
     """
     _check_options(horizon_days, discount_rate, margin, level, draws)
     if model == "bg_bb":
@@ -250,9 +264,7 @@ def _season(
 ) -> tuple[Season, list[str]]:
     """Return the season to count days by, and what is to be said of it."""
     first = end - timedelta(days=int(history["age_days"].max()))  # type: ignore[arg-type]
-    season = estimate_season(
-        customer_days(orders, end).filter("purchase")["order_day"], first, end
-    )
+    season = estimate_season(customer_days(orders, end).filter("purchase")["order_day"], first, end)
     if not wanted:
         return Season(np.ones(12), season.seen), []
     if not season.known:
@@ -297,10 +309,11 @@ def _discount(
     added = np.diff(orders, axis=0, prepend=0.0)
     middle = (np.arange(STEPS) + 0.5) / STEPS * horizon_days / 365.25
     factors = (1 + rate) ** -middle
-    return (factors @ added) / orders[-1].clip(1e-300)
+    weights: Array = (factors @ added) / orders[-1].clip(1e-300)
+    return weights
 
 
-def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Array]:
+def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Places]:
     """Return the segments' names, and each customer's place among them."""
     if segments is None:
         return ["all"], np.zeros(history.height, dtype=int)
@@ -329,7 +342,7 @@ def _simulate(
     timed: pl.DataFrame,
     horizon: float,
     weight: Array,
-    place: Array,
+    place: Places,
     groups: int,
     models: tuple[PurchaseModel, SpendModel],
     draws: int,
@@ -341,10 +354,9 @@ def _simulate(
     rng = np.random.default_rng(seed)
     points = purchases.draw_points(draws, rng), spend.draw_points(draws, rng)
     chunks = list(_chunks(timed.height))
-    if len(chunks) > 1:  # shuffled, so that the first chunk may stand for all
-        order = rng.permutation(timed.height)
-    else:
-        order = np.arange(timed.height)
+    order = np.arange(timed.height)
+    if len(chunks) > 1:
+        rng.shuffle(order)  # so that the first chunk may stand for all
     limits = {
         name: np.empty(timed.height)
         for name in ("orders_low", "orders_high", "value_low", "value_high", "p_top")
@@ -378,7 +390,7 @@ def _chunks(customers: int) -> Iterator[slice]:
 
 
 def _by_segment(
-    customers: pl.DataFrame, names: list[str], place: Array, future: _Future, grouped: bool
+    customers: pl.DataFrame, names: list[str], place: Places, future: _Future, grouped: bool
 ) -> pl.DataFrame:
     """Sum up customers by segment and over all, with the limits of the simulated sums."""
     table = (
@@ -396,18 +408,17 @@ def _by_segment(
     )
     orders, values = future.orders, future.values
     if grouped:
-        total = table.select(segment=pl.lit("all"), **{
-            name: pl.col(name).sum() for name in table.columns if name != "segment"
-        })
+        total = table.select(
+            segment=pl.lit("all"),
+            **{name: pl.col(name).sum() for name in table.columns if name != "segment"},
+        )
         table = pl.concat([table, total.select(table.columns)])
         orders = np.vstack([orders, orders.sum(axis=0)])
         values = np.vstack([values, values.sum(axis=0)])
     edges = [(1 - future.level) / 2, (1 + future.level) / 2]
     for name, sums in (("orders", orders), ("value", values)):
         low, high = np.quantile(sums, edges, axis=1)
-        table = table.with_columns(
-            pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high)
-        )
+        table = table.with_columns(pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high))
     return table.select(
         "segment",
         "customers",
@@ -421,4 +432,3 @@ def _by_segment(
         value_per_customer=pl.col("expected_value") / pl.col("customers"),
         share_of_value=pl.col("expected_value") / pl.col("expected_value").last(),
     )
-
