@@ -245,6 +245,12 @@ def test_wrong_input_is_refused(call, error, message):
         call()
 
 
+def test_a_list_for_the_post_needs_no_address_of_the_mailbox():
+    found = build(channel="post", min_cell=1)
+    consenting = people().filter("marketing_consent")["customer_id"].to_list()
+    assert set(found.frame["customer_id"]) == set(consenting)
+
+
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ParameterError, match="unknown format 'pdf'"):
         build().write(tmp_path, formats=("pdf",))

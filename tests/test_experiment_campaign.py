@@ -47,6 +47,16 @@ def test_segments_of_the_pilot_know_nothing_of_its_answers():
     assert (both["segment"] == both["own"]).all()
 
 
+def test_customers_come_in_one_order():
+    taken, table, found, known = shop()
+    again = collect_campaign_data(
+        taken, table.frame, found.assignments, found.model, as_of=table.as_of
+    )
+    assert known.customers.height > table.frame.height  # customers without orders follow
+    assert known.customers.equals(again.customers)
+    assert known.customers["customer_id"][: table.frame.height].equals(table.frame["customer_id"])
+
+
 def test_outcomes_and_money_are_those_of_the_orders():
     taken, _, _, known = shop()
     window = timedelta(days=known.window_days)

@@ -452,6 +452,7 @@ def test_gaps_and_overlaps_are_proved_over_all_possible_customers():
     [
         ("WHEN x > 1 THEN sale", "line 1: expected 'IF condition"),
         ("IF x > THEN sale", "line 1, rule 'rule 1'"),
+        ("IF x > 1 THEN sale CAP many", "line 1: expected .IF condition"),
         ("", "at least one rule"),
     ],
 )

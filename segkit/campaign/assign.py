@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assignment import NO_OFFER, Assignment, check_balance
+from segkit.campaign.assignment import CONTRACT, NO_OFFER, Assignment, build_assignment
 from segkit.campaign.eligibility import Eligibility, as_moment, check_customers
 from segkit.campaign.power import check_shares
 from segkit.display import number
@@ -100,21 +100,29 @@ def assign_arms(
     ['holdout', 'holdout', 'mail', 'mail']
     """
     shares = check_shares(arms)
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
     given = _offers(shares, offers)
-    people = _to_assign(customers, segment, eligibility)
+    people, strata = _to_assign(customers, segment, eligibility, method)
     draws = unit_hash(people.get_column("customer_id"), seed, campaign_id, "arm")
-    names = np.array(list(shares), dtype=object)
-    chosen = pick(draws, shares, _strata(people, segment) if method == "quota" else None)
-    arm, stayed = _keep_earlier(people, names[chosen], shares, earlier)
-    frame = people.with_columns(pl.Series("arm", arm, dtype=pl.String))
-    frame = _with_offers(frame, given, offer)
-    return _finish(
-        frame, campaign_id, at, segment, shares, covariates,
-        {"seed": seed, "method": method, "stayed": stayed, "factors": []},
-        eligibility,
-    )  # fmt: skip
+    chosen = np.array(list(shares), dtype=object)[pick(draws, shares, strata)]
+    arm, stayed = _keep_earlier(people, chosen, shares, earlier)
+    people = people.with_columns(pl.Series("arm", arm, dtype=pl.String))
+    by_customer = [arm for arm, name in given.items() if name == BY_CUSTOMER]
+    if by_customer:
+        require_columns(people.columns, [offer], "customers")
+    own = pl.col(offer).fill_null(NO_OFFER) if by_customer else pl.lit(NO_OFFER)
+    fixed = pl.col("arm").replace_strict(given, return_dtype=pl.String)
+    people = people.with_columns(
+        offer=pl.when(pl.col("arm").is_in(by_customer)).then(own).otherwise(fixed)
+    )
+    return build_assignment(
+        _freeze(people, campaign_id, at, segment),
+        shares,
+        covariates=covariates,
+        method=method,
+        seed=seed,
+        stayed=stayed,
+        left_out=None if eligibility is None else eligibility.counts,
+    )
 
 
 @takes_frames
@@ -172,45 +180,43 @@ def assign_factors(
     if not factors:
         raise ParameterError("a factorial design needs at least one factor")
     levels = {name: _levels(name, value) for name, value in factors.items()}
-    clash = set(levels) & {"customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"}
+    clash = set(levels) & set(CONTRACT)
     if clash:
         raise ParameterError(f"a factor cannot be called {', '.join(sorted(clash))}")
-    people = _to_assign(customers, segment, eligibility)
+    people, strata = _to_assign(customers, segment, eligibility, method)
     ids = people.get_column("customer_id")
-    strata = _strata(people, segment) if method == "quota" else None
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
-    fixed = np.zeros(people.height, dtype=bool)
+    held_out = np.zeros(people.height, dtype=bool)
     if holdout:
         parts = {"holdout": holdout, "rest": 1 - holdout}
-        fixed = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
+        held_out = pick(unit_hash(ids, seed, campaign_id, "holdout"), parts, strata) == 0
     if strata is not None:  # exact shares among the contacted customers too
-        strata = strata * 2 + fixed
+        strata = strata * 2 + held_out
     for name, shares in levels.items():
         chosen = pick(unit_hash(ids, seed, campaign_id, "factor", name), shares, strata)
         drawn = np.array(list(shares), dtype=object)[chosen]
+        drawn[held_out] = None
         people = people.with_columns(pl.Series(name, drawn, dtype=pl.String))
         if strata is not None:  # exact also within the combinations of earlier factors
             strata = strata * len(shares) + chosen
-    blank = [pl.when(pl.Series(~fixed)).then(pl.col(name)).alias(name) for name in levels]
-    people = people.with_columns(blank)
-    joined = pl.concat_str(list(levels), separator=" + ")
-    people = people.with_columns(arm=pl.coalesce(joined, pl.lit("holdout")))
-    sent = pl.lit(offer) if offer else pl.col("arm")
+    joined = pl.concat_str(list(levels), separator=" + ")  # null for the holdout
+    sent = pl.lit(offer) if offer else joined
     people = people.with_columns(
-        offer=pl.when(pl.col("arm") == "holdout").then(pl.lit(NO_OFFER)).otherwise(sent)
+        arm=joined.fill_null("holdout"),
+        offer=pl.when(joined.is_not_null()).then(sent).otherwise(pl.lit(NO_OFFER)),
     )
     every = {"holdout": holdout} if holdout else {}
     for combination in product(*(shares.items() for shares in levels.values())):
         share = float(np.prod([part for _, part in combination])) * (1 - holdout)
         every[" + ".join(level for level, _ in combination)] = share
-    settings: dict[str, object] = {
-        "seed": seed,
-        "method": method,
-        "stayed": 0,
-        "factors": list(levels),
-    }
-    return _finish(people, campaign_id, at, segment, every, covariates, settings, eligibility)
+    return build_assignment(
+        _freeze(people, campaign_id, at, segment),
+        every,
+        covariates=covariates,
+        method=method,
+        seed=seed,
+        factors=tuple(levels),
+        left_out=None if eligibility is None else eligibility.counts,
+    )
 
 
 def pick(
@@ -248,8 +254,11 @@ def _levels(name: str, value: Sequence[str] | Mapping[str, float]) -> dict[str, 
 
 
 def _to_assign(
-    customers: pl.DataFrame, segment: str | None, eligibility: Eligibility | None
-) -> pl.DataFrame:
+    customers: pl.DataFrame, segment: str | None, eligibility: Eligibility | None, method: str
+) -> tuple[pl.DataFrame, npt.NDArray[np.int64] | None]:
+    """Return those to assign, sorted by id, and for quotas the code of each one's stratum."""
+    if method not in METHODS:
+        raise ParameterError(unknown("method", method, METHODS))
     check_customers(customers)
     people = customers.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     if eligibility is not None:
@@ -257,22 +266,19 @@ def _to_assign(
         people = people.join(ids, on="customer_id", how="semi", maintain_order="left")
     if not people.height:
         raise DataError("nobody is left to assign: no customer may be contacted")
+    codes = np.zeros(people.height, dtype=np.int64)
     if segment is not None:
         require_columns(people.columns, [segment], "customers")
         lost = people.get_column(segment).null_count()
         if lost:
             raise DataError(
-                f"{number(lost)} customers have no {segment}; leave them out (eligible(..., "
-                f"segment={segment!r}) does and counts them) or give them one"
+                f"{number(lost)} customers have no {segment}; leave them out "
+                f"(check_eligibility(..., segment={segment!r}) does and counts them) or give them "
+                "one"
             )
-    return people
-
-
-def _strata(people: pl.DataFrame, segment: str | None) -> npt.NDArray[np.int64]:
-    if segment is None:
-        return np.zeros(people.height, dtype=np.int64)
-    ranks = people.get_column(segment).cast(pl.String).rank("dense")
-    return ranks.cast(pl.Int64).to_numpy()
+        ranks = people.get_column(segment).cast(pl.String).rank("dense")
+        codes = ranks.cast(pl.Int64).to_numpy()
+    return people, codes if method == "quota" else None
 
 
 def _offers(shares: Mapping[str, float], offers: Mapping[str, str] | None) -> dict[str, str]:
@@ -284,22 +290,12 @@ def _offers(shares: Mapping[str, float], offers: Mapping[str, str] | None) -> di
     return given
 
 
-def _with_offers(frame: pl.DataFrame, given: Mapping[str, str], column: str) -> pl.DataFrame:
-    own = [arm for arm, offer in given.items() if offer == BY_CUSTOMER]
-    if own:
-        require_columns(frame.columns, [column], "customers")
-    own_offer = pl.col(column).fill_null(NO_OFFER) if own else pl.lit(NO_OFFER)
-    fixed = pl.col("arm").replace_strict(dict(given), return_dtype=pl.String)
-    offered = pl.when(pl.col("arm").is_in(own)).then(own_offer).otherwise(fixed)
-    return frame.with_columns(_offered=offered).drop("offer", strict=False).rename(
-        {"_offered": "offer"}
-    )  # fmt: skip
-
-
 def _keep_earlier(
-    people: pl.DataFrame, arm: npt.NDArray[np.object_], shares: Mapping[str, float],
+    people: pl.DataFrame,
+    arm: npt.NDArray[np.object_],
+    shares: Mapping[str, float],
     earlier: pl.DataFrame | None,
-) -> tuple[npt.NDArray[np.object_], int]:  # fmt: skip
+) -> tuple[npt.NDArray[np.object_], int]:
     if earlier is None:
         return arm, 0
     require_columns(earlier.columns, ["customer_id", "arm"], "earlier assignments")
@@ -308,49 +304,22 @@ def _keep_earlier(
         if name not in shares:
             raise ParameterError(unknown("arm among the earlier assignments", str(name), shares))
     before = earlier.select("customer_id", before="arm")
-    joined = people.select("customer_id").join(
-        before, on="customer_id", how="left", maintain_order="left"
-    )
+    ids = people.select("customer_id")
+    joined = ids.join(before, on="customer_id", how="left", maintain_order="left")
     old = joined.get_column("before")
     fixed = old.is_not_null().to_numpy()
     return np.where(fixed, old.to_numpy(), arm), int(fixed.sum())
 
 
-def _finish(
-    frame: pl.DataFrame,
-    campaign_id: str,
-    at: datetime | date,
-    segment: str | None,
-    shares: Mapping[str, float],
-    covariates: Sequence[str],
-    settings: dict[str, object],
-    eligibility: Eligibility | None,
-) -> Assignment:
-    require_columns(frame.columns, covariates, "customers")
-    factors = tuple(str(name) for name in settings["factors"])  # type: ignore[attr-defined]
-    moment = as_moment(at)
-    frozen = pl.col(segment).cast(pl.String) if segment else pl.lit("all")
-    contract = frame.with_columns(segment=frozen).select(
-        "customer_id", "arm", "offer", "segment", *factors,
+def _freeze(
+    people: pl.DataFrame, campaign_id: str, at: datetime | date, segment: str | None
+) -> pl.DataFrame:
+    """Add the campaign, the moment, and the segment as of it."""
+    return people.with_columns(
         campaign_id=pl.lit(campaign_id),
-        assigned_at=pl.lit(moment).cast(pl.Datetime("us", "UTC")),
-    )  # fmt: skip
-    contract = contract.select(
-        "customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at", *factors
+        segment=pl.col(segment).cast(pl.String) if segment else pl.lit("all"),
+        assigned_at=pl.lit(as_moment(at)).cast(pl.Datetime("us", "UTC")),
     )
-    every = contract.select("customer_id", "arm", "segment")
-    chosen = list(dict.fromkeys(covariates))
-    balance = check_balance(every.hstack(frame.select(chosen)), shares, chosen)
-    counts = (
-        contract.group_by("segment", "arm", "offer")
-        .agg(customers=pl.len().cast(pl.Int64))
-        .sort("segment", "arm", "offer")
-    )
-    left_out = None if eligibility is None else eligibility.counts
-    return Assignment(
-        contract, counts, balance, dict(shares), left_out, int(str(settings["seed"])),
-        str(settings["method"]), factors, int(str(settings["stayed"])),
-    )  # fmt: skip
 
 
 @takes_frames
@@ -396,18 +365,7 @@ def read_assignment(
     for name in frame.get_column("arm").unique().sort().to_list():
         if name not in planned:
             raise ParameterError(unknown("arm", str(name), planned))
-    time = pl.lit(None).cast(pl.Datetime("us", "UTC"))
-    given = frame.with_columns(segment=pl.col(segment).cast(pl.String))
-    if "assigned_at" not in given.columns:
-        given = given.with_columns(assigned_at=time)
-    contract = given.select(
-        "customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at"
-    ).sort("customer_id")
-    chosen = list(dict.fromkeys(covariates))
-    balance = check_balance(given.select("arm", "segment", *chosen), planned, chosen)
-    counts = (
-        contract.group_by("segment", "arm", "offer")
-        .agg(customers=pl.len().cast(pl.Int64))
-        .sort("segment", "arm", "offer")
-    )
-    return Assignment(contract, counts, balance, planned, None, 0, "given", (), 0)
+    people = frame.sort("customer_id").with_columns(segment=pl.col(segment).cast(pl.String))
+    if "assigned_at" not in people.columns:
+        people = people.with_columns(assigned_at=pl.lit(None).cast(pl.Datetime("us", "UTC")))
+    return build_assignment(people, planned, covariates=covariates, method="given")

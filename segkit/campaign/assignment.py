@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from segkit.display import label, number
+from segkit.errors import require_columns
 from segkit.intake.privacy import fold_rare
 from segkit.result import Result
-from segkit.stats.hypotheses import adjust
+from segkit.stats.hypotheses import adjust, count_table, mean_t_test, planned_split
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from segkit.plot import Figure
 
 NO_OFFER = "none"
@@ -26,15 +26,13 @@ SMALL_ARM = 30
 _MISSING = "(missing)"
 _MOST_LEVELS = 12
 _BALANCE = {
-    "covariate": pl.String,
-    "level": pl.String,
-    "arm": pl.String,
-    "value": pl.Float64,
-    "value_all": pl.Float64,
-    "smd": pl.Float64,
-    "p_value": pl.Float64,
-    "p_adjusted": pl.Float64,
+    **dict.fromkeys(("covariate", "level", "arm"), pl.String),
+    **dict.fromkeys(("value", "value_all", "smd", "p_value"), pl.Float64),
 }
+Row = tuple[str, str, str, float | None, float | None, float | None, float | None]
+Floats = npt.NDArray[np.float64]
+RATIO = pl.col("covariate") == "sample ratio"
+CONTRACT = ("customer_id", "campaign_id", "arm", "offer", "segment", "assigned_at")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,26 +84,21 @@ class Assignment(Result):
     @property
     def verdict(self) -> str:
         """The badge: "balanced", or "look" where ratio or covariates are off beyond chance."""
-        tests = self.balance.unique(["covariate", "level"])
-        ratio = tests.filter(pl.col("covariate") == "sample ratio")
-        others = tests.filter(pl.col("covariate") != "sample ratio")
-        broken = (ratio.get_column("p_adjusted") < SRM_ALPHA).any()
-        apart = (others.get_column("p_adjusted") < BALANCE_ALPHA).any()
-        return "look" if broken or apart else "balanced"
+        broken = self.balance.filter(RATIO, pl.col("p_adjusted") < SRM_ALPHA)
+        apart = self.balance.filter(~RATIO, pl.col("p_adjusted") < BALANCE_ALPHA)
+        return "look" if broken.height or apart.height else "balanced"
 
     @property
     def text(self) -> str:
         """The finding in words."""
-        sizes = self.sizes
-        arms = ", ".join(f"{arm} {number(n)}" for arm, n in sizes.items())
-        segments = self.frame.get_column("segment").n_unique()
+        arms = ", ".join(f"{arm} {number(n)}" for arm, n in self.sizes.items())
+        segments = number(self.frame.get_column("segment").n_unique())
         how = "are said to be assigned" if self.method == "given" else "are assigned"
-        first = f"{number(self.frame.height)} customers in {number(segments)} segments"
-        parts = [f"{first} {how} at random: {arms}."]
-        parts.append(self._balance_words())
+        customers = f"{number(self.frame.height)} customers in {segments} segments"
+        parts = [f"{customers} {how} at random: {arms}.", self._balance_words()]
         if self.stayed:
             parts.append(f"{number(self.stayed)} keep the arm that they had.")
-        small = [arm for arm, n in sizes.items() if n < SMALL_ARM]
+        small = [arm for arm, n in self.sizes.items() if n < SMALL_ARM]
         if small:
             parts.append(
                 f"Warning: {', '.join(small)} with fewer than {number(SMALL_ARM)} customers can "
@@ -118,53 +111,100 @@ class Assignment(Result):
         return " ".join(parts)
 
     def _balance_words(self) -> str:
-        tested = self.balance.filter(
-            pl.col("covariate") != "sample ratio", pl.col("smd").is_finite()
+        tested = self.balance.filter(~RATIO, pl.col("smd").is_finite())
+        p = self.balance.filter(RATIO, level="all").get_column("p_value")[0]
+        planned = (
+            "NOT what was asked for"
+            if p is not None and p < SRM_ALPHA
+            else ("what was asked for up to chance")
         )
-        whole = self.balance.filter(
-            (pl.col("covariate") == "sample ratio") & (pl.col("level") == "all")
-        )
-        p = whole.get_column("p_value")[0]
-        first = f"Balance: {'fine' if self.verdict == 'balanced' else 'look into it'}"
-        ratio = f"the sample ratio is what was asked for up to chance (p = {number(p)})"
-        if p is not None and p < SRM_ALPHA:
-            ratio = f"the sample ratio is NOT what was asked for (p = {number(p)})"
+        badge = "fine" if self.verdict == "balanced" else "look into it"
+        first = f"Balance: {badge}; the sample ratio is {planned} (p = {number(p)})"
         if not tested.height:
-            return f"{first}; {ratio}."
+            return f"{first}."
         widest = float(tested.get_column("smd").abs().max() or 0.0)  # type: ignore[arg-type]
-        names = tested.get_column("covariate").n_unique()
+        names = number(tested.get_column("covariate").n_unique())
         return (
-            f"{first}; {ratio}; over {number(names)} covariates the largest standardised "
-            f"difference is {number(widest)}."
+            f"{first}; over {names} covariates the largest standardised difference is "
+            f"{number(widest)}."
         )
 
     def plot(self) -> Figure:
         """Draw the standardised differences of every covariate, arm by arm."""
         from segkit.plot import bars
 
-        data = self.balance.filter(pl.col("covariate") != "sample ratio", pl.col("smd").is_finite())
+        data = self.balance.filter(~RATIO, pl.col("smd").is_finite())
         if not data.height:
-            ratios = pl.col("covariate") == "sample ratio"
-            data = self.balance.filter(ratios, pl.col("level") != "all").with_columns(
-                smd=pl.col("value") - pl.col("value_all")
-            )
+            ratios = self.balance.filter(RATIO, pl.col("level") != "all")
             return bars(
-                data, "level", "smd", group="arm", annotate=False, percent=True,
+                ratios.with_columns(smd=pl.col("value") - pl.col("value_all")),
+                "level",
+                "smd",
+                group="arm",
+                annotate=False,
+                percent=True,
                 title=f"Share of each arm less the share asked for ({self.verdict})",
-                x_label="Segment", y_label="Difference, percentage points",
-            )  # fmt: skip
-        named = {name: label(name) for name in data["covariate"]}
-        words = pl.col("covariate").replace(named)
-        data = data.with_columns(
-            what=pl.when(pl.col("level") == "")
-            .then(words)
-            .otherwise(pl.concat_str(words, pl.lit(": "), "level"))
+                x_label="Segment",
+                y_label="Difference, percentage points",
+            )
+        words = pl.col("covariate").replace({name: label(name) for name in data["covariate"]})
+        level = (
+            pl.when(pl.col("level") != "").then(pl.format(": {}", "level")).otherwise(pl.lit(""))
         )
         return bars(
-            data, "what", "smd", group="arm", annotate=False,
+            data.with_columns(what=words + level),
+            "what",
+            "smd",
+            group="arm",
+            annotate=False,
             title=f"Arms against one another before the campaign ({self.verdict})",
-            x_label="Known before", y_label="Standardised difference from the other arms",
-        )  # fmt: skip
+            x_label="Known before",
+            y_label="Standardised difference from the other arms",
+        )
+
+
+def build_assignment(
+    people: pl.DataFrame,
+    shares: Mapping[str, float],
+    *,
+    covariates: Sequence[str],
+    method: str,
+    seed: int = 0,
+    factors: Sequence[str] = (),
+    stayed: int = 0,
+    left_out: pl.DataFrame | None = None,
+) -> Assignment:
+    """Build an assignment from customers with the columns of `CONTRACT` and the covariates."""
+    require_columns(people.columns, covariates, "customers")
+    names = list(dict.fromkeys(covariates))
+    contract = people.select(*CONTRACT, *factors)
+    balance = check_balance(people.select("arm", "segment", *names), shares, names)
+    return Assignment(
+        contract,
+        count_cells(contract),
+        balance,
+        dict(shares),
+        left_out,
+        seed,
+        method,
+        tuple(factors),
+        stayed,
+    )
+
+
+def count_cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """Count customers by segment, arm and offer."""
+    keys = ["segment", "arm", "offer"]
+    return frame.group_by(keys).agg(customers=pl.len().cast(pl.Int64)).sort(keys)
+
+
+def name_segments(frame: pl.DataFrame, segment: str, name: str | None) -> dict[str, str]:
+    """Return each segment's name by its id; the id where it has no name."""
+    pairs = frame.select(
+        id=pl.col(segment).cast(pl.String), name=pl.col(name or segment).cast(pl.String)
+    )
+    named = pairs.drop_nulls("id").unique("id", keep="first", maintain_order=True)
+    return {one: other or one for one, other in named.iter_rows()}
 
 
 def check_balance(
@@ -186,112 +226,79 @@ def check_balance(
     Ratios: Pearson's chi-square, overall and within each segment; means: Welch's t of an arm
     against the rest; levels of a text: Pearson's chi-square on arm x level. Holm over all.
     """
-    arms = frame.get_column("arm").to_numpy()
-    names = list(shares)
-    rows = _ratios(frame, shares)
+    arms, names = frame.get_column("arm").to_numpy(), list(shares)
+    rows: list[Row] = []
     for name in covariates:
         column = frame.get_column(name)
         if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            values = column.cast(pl.Float64).to_numpy()
-            rows += _means(name, values, arms, names)
+            rows += _means(name, column.cast(pl.Float64).to_numpy(), arms, names)
         else:
             folded = fold_rare(column.cast(pl.String), most=_MOST_LEVELS - 1)
             rows += _levels(name, folded.fill_null(_MISSING), arms, names)
-    table = pl.DataFrame(rows, schema=_BALANCE, orient="row")
-    if not table.height:
-        return table
-    tests = table.unique(["covariate", "level", "p_value"], maintain_order=True)
     # Separate Holm families, so that the covariates do not weaken the tests of the sample ratio.
-    tested = []
-    for is_ratio in (True, False):
-        part = tests.filter((pl.col("covariate") == "sample ratio") == is_ratio)
-        adjusted = adjust(part.get_column("p_value").fill_null(float("nan")).to_numpy())
-        tested.append(
-            part.select("covariate", "level", "p_value").with_columns(
-                p_adjusted=pl.Series(adjusted, dtype=pl.Float64).fill_nan(None)
-            )
-        )
+    return pl.concat([_adjusted(_ratios(frame, shares)), _adjusted(rows)])
+
+
+def _adjusted(rows: list[Row]) -> pl.DataFrame:
+    """Turn one family of tests into a table with adjusted p-values."""
+    table = pl.DataFrame(rows, schema=_BALANCE, orient="row")
     keys = ["covariate", "level", "p_value"]
-    return table.drop("p_adjusted").join(
-        pl.concat(tested), on=keys, how="left", nulls_equal=True, maintain_order="left"
-    )
+    tests = table.select(keys).unique(maintain_order=True)
+    adjusted = adjust(tests.get_column("p_value").fill_null(float("nan")).to_numpy())
+    tests = tests.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64).fill_nan(None))
+    return table.join(tests, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
-def _ratios(frame: pl.DataFrame, shares: Mapping[str, float]) -> list[tuple[object, ...]]:
-    from scipy.special import chdtrc
-
-    held = frame.group_by("segment", "arm").len()
-    groups = [("all", held)]
-    groups += [
-        (str(name), held.filter(pl.col("segment") == name))
-        for name in sorted(held.get_column("segment").unique().drop_nulls().to_list())
-    ]
-    expected = np.array(list(shares.values()))
-    rows: list[tuple[object, ...]] = []
+def _ratios(frame: pl.DataFrame, shares: Mapping[str, float]) -> list[Row]:
+    segments = frame.get_column("segment").unique().drop_nulls().sort().to_list()
+    groups = [("all", frame), *((str(s), frame.filter(segment=s)) for s in segments)]
+    rows: list[Row] = []
     for level, part in groups:
-        sizes = dict(part.group_by("arm").agg(pl.sum("len")).iter_rows())
-        counts = np.array([sizes.get(arm, 0) for arm in shares], dtype=np.float64)
-        n = counts.sum()
-        chi = float(((counts - n * expected) ** 2 / (n * expected)).sum())
-        p = float(chdtrc(len(counts) - 1, chi))
+        sizes = dict(part.group_by("arm").len().iter_rows())
+        counts = {arm: sizes.get(arm, 0) for arm in shares}
+        n = sum(counts.values())
+        p = planned_split(list(counts.values()), list(shares.values())).p_value if n else None
         rows += [
-            ("sample ratio", level, arm, count / n, share, None, p, None)
-            for (arm, share), count in zip(shares.items(), counts, strict=True)
+            ("sample ratio", level, arm, count / n if n else None, shares[arm], None, p)
+            for arm, count in counts.items()
         ]
     return rows
 
 
-def _means(
-    name: str, values: npt.NDArray[np.float64], arms: npt.NDArray[np.object_], names: list[str]
-) -> list[tuple[object, ...]]:
-    from scipy.special import stdtr
-
+def _means(name: str, values: Floats, arms: npt.NDArray[np.object_], names: list[str]) -> list[Row]:
     finite = np.isfinite(values)
+    whole = float(values[finite].mean()) if finite.any() else None
     spread = float(values[finite].std()) if finite.any() else 0.0
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     for arm in names:
-        mine, rest = values[finite & (arms == arm)], values[finite & (arms != arm)]
-        if len(mine) < 2 or len(rest) < 2 or spread == 0:
-            rows.append((name, "", arm, _mean(mine), _mean(values[finite]), None, None, None))
-            continue
-        gap = mine.mean() - rest.mean()
-        parts = mine.var(ddof=1) / len(mine), rest.var(ddof=1) / len(rest)
-        error = float(np.sqrt(sum(parts)))
-        freedom = error**4 / (parts[0] ** 2 / (len(mine) - 1) + parts[1] ** 2 / (len(rest) - 1))
-        p = 2 * float(stdtr(freedom, -abs(gap) / error)) if error > 0 else None
-        rows.append((name, "", arm, _mean(mine), _mean(values[finite]), gap / spread, p, None))
+        groups = values[finite & (arms == arm)], values[finite & (arms != arm)]
+        mean = float(groups[0].mean()) if len(groups[0]) else None
+        smd = p = None
+        if min(map(len, groups)) > 1 and spread > 0:
+            (m, s, n), rest = ((g.mean(), g.std(ddof=1), len(g)) for g in groups)
+            smd = float(m - rest[0]) / spread
+            p = mean_t_test(m, s, n, *rest).p_value
+        rows.append((name, "", arm, mean, whole, smd, None if p is None or np.isnan(p) else p))
     return rows
-
-
-def _mean(values: npt.NDArray[np.float64]) -> float | None:
-    return float(values.mean()) if len(values) else None
 
 
 def _levels(
     name: str, column: pl.Series, arms: npt.NDArray[np.object_], names: list[str]
-) -> list[tuple[object, ...]]:
-    from scipy.special import chdtrc
-
+) -> list[Row]:
     common = column.value_counts(sort=True).get_column(column.name).head(_MOST_LEVELS)
-    levels = sorted(common.to_list())
     values = column.to_numpy()
-    rows: list[tuple[object, ...]] = []
-    for level in levels:
-        is_level = values == level
-        share = float(is_level.mean())
-        counts = np.array([[is_level[arms == a].sum(), (arms == a).sum()] for a in names], float)
-        hits, sizes = counts.T
-        usable = sizes > 0
-        spread = np.sqrt(share * (1 - share))
-        p = None
-        if spread > 0 and usable.sum() > 1:
-            chi = float(((hits - sizes * share)[usable] ** 2 / (sizes[usable] * spread**2)).sum())
-            p = float(chdtrc(usable.sum() - 1, chi))
+    sizes = np.array([(arms == arm).sum() for arm in names], dtype=np.float64)
+    rows: list[Row] = []
+    for level in sorted(common.to_list()):
+        hits = np.array([((arms == arm) & (values == level)).sum() for arm in names], float)
+        whole = float((values == level).mean())
+        spread = np.sqrt(whole * (1 - whole))
+        test = count_table(np.column_stack([hits, sizes - hits]))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = hits / sizes
+            smd = (share - (hits.sum() - hits) / (sizes.sum() - sizes)) / spread
         for i, arm in enumerate(names):
-            mine = hits[i] / sizes[i] if sizes[i] else None
-            others = sizes.sum() - sizes[i]
-            smd = None
-            if mine is not None and others and spread > 0:
-                smd = (mine - (hits.sum() - hits[i]) / others) / spread
-            rows.append((name, level, arm, mine, share, smd, p, None))
+            cells = [None if not np.isfinite(v) else float(v) for v in (share[i], smd[i])]
+            p = None if np.isnan(test.p_value) else test.p_value
+            rows.append((name, level, arm, cells[0], whole, cells[1], p))
     return rows

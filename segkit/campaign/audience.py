@@ -11,11 +11,23 @@ from typing import Any, Literal, Self, get_args
 
 import polars as pl
 
-from segkit.campaign.eligibility import CHANNELS, UNRECORDED, Channel, Consent, Unrecorded
+from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.eligibility import (
+    CHANNELS,
+    UNRECORDED,
+    Channel,
+    Consent,
+    Unrecorded,
+    count_reasons,
+    first_reason,
+    name_left_out,
+    require_consent,
+)
 from segkit.campaign.platforms import (
     IDENTIFIERS,
+    PLATFORMS,
+    REJECTS,
     PlatformName,
-    find_platform,
     hash_identifiers,
     normalise_identifiers,
     read_emails,
@@ -86,23 +98,30 @@ class SegmentContract:
         segments = model.get("segments")
         if not segments:
             raise ModelError("the segment model holds no segments: no contract can be drawn up")
-        definitions = {
-            str(one["id"]): f"{one['name']}: nearest to its centre among {len(segments)} segments"
-            for one in segments
-        }
-        centres = {
-            str(one["id"]): {str(k): float(v) for k, v in dict(one.get("centre") or {}).items()}
-            for one in segments
-        }
-        features = {
-            str(one["name"]): str(one.get("definition") or one["name"])
-            for one in model.get("features") or ()
+        nearest = f"nearest to its centre among {len(segments)} segments"
+        stored = {
+            name: str(model.get(key) or "")
+            for name, key in (
+                ("as_of", "as_of"),
+                ("model_version", "segkit_version"),
+                ("model_hash", "data_hash"),
+                ("method", "method"),
+            )
         }
         return cls(
-            campaign_id, str(model.get("as_of") or ""), str(model.get("segkit_version") or ""),
-            str(model.get("data_hash") or ""), str(model.get("method") or ""), definitions,
-            centres, features, dict(offers or {}),
-        )  # fmt: skip
+            campaign_id,
+            **stored,
+            definitions={str(one["id"]): f"{one['name']}: {nearest}" for one in segments},
+            cut_points={
+                str(one["id"]): {str(k): float(v) for k, v in (one.get("centre") or {}).items()}
+                for one in segments
+            },
+            features={
+                str(one["name"]): str(one.get("definition") or one["name"])
+                for one in model.get("features") or ()
+            },
+            offers=dict(offers or {}),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready data."""
@@ -116,7 +135,6 @@ class SegmentContract:
 
 ListKind = Literal["crm", "upload"]
 KINDS: tuple[ListKind, ...] = get_args(ListKind)
-NO_OFFER = "none"
 # Channels that need an e-mail address, and those that need a phone number.
 BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
 REASONS = {
@@ -134,14 +152,7 @@ REASONS = {
     "same_email": "sharing an address with another customer on the lists",
     "small_cell": "in a cell too small to be handed out",
 }
-_NO_IDENTIFIERS = pl.DataFrame(
-    schema={
-        "identifier": pl.String,
-        "reason": pl.String,
-        "description": pl.String,
-        "customers": pl.Int64,
-    }
-)
+_NO_IDENTIFIERS = pl.DataFrame(schema=REJECTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,32 +203,25 @@ class Audience(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        listed = self.frame.height
         customers = int(self.counts.get_column("customers").sum())
-        lists = self.frame.get_column("offer").n_unique() if listed else 0
-        share = percent(listed / customers if customers else 0.0)
-        first = f"{number(listed)} of {number(customers)} assigned customers ({share}) are on"
-        parts = [f"{first} {number(lists)} lists."]
-        out = self.counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
-        if out.height:
-            reasons = "; ".join(
-                f"{number(r['customers'])} {r['description']}" for r in out.iter_rows(named=True)
-            )
-            parts.append(f"Left out: {reasons}.")
-        if self.consent:
-            parts.append(self.consent)
-        if self.identifiers.height:
-            reasons = "; ".join(
-                f"{number(r['customers'])} {r['identifier'].replace('_', ' ')}: {r['description']}"
-                for r in self.identifiers.iter_rows(named=True)
-            )
-            parts.append(f"Identifiers that could not be read: {reasons}.")
-        parts += self.notes
-        parts.append(
-            f"No cell of fewer than {number(self.min_cell)} customers is handed out. Who is left "
-            "out after the assignment stays in its arm for the analysis."
+        listed = number(self.frame.height)
+        share = percent(self.frame.height / customers if customers else 0.0)
+        lists = number(self.frame.get_column("offer").n_unique())
+        unread = "; ".join(
+            f"{number(row['customers'])} {row['identifier'].replace('_', ' ')}: "
+            f"{row['description']}"
+            for row in self.identifiers.iter_rows(named=True)
         )
-        return " ".join(parts)
+        sentences = (
+            f"{listed} of {number(customers)} assigned customers ({share}) are on {lists} lists.",
+            name_left_out(self.counts),
+            self.consent,
+            f"Identifiers that could not be read: {unread}." if unread else "",
+            *self.notes,
+            f"No cell of fewer than {number(self.min_cell)} customers is handed out.",
+            "Who is left out after the assignment stays in its arm for the analysis.",
+        )
+        return " ".join(sentence for sentence in sentences if sentence)
 
     def write(
         self, folder: Path | str, *, formats: Sequence[Format] = ("csv",)
@@ -364,70 +368,86 @@ def build_audience(
         ("kind of list", kind, KINDS),
         ("channel", channel, CHANNELS),
         ("value of unrecorded", unrecorded, UNRECORDED),
+        ("platform", platform, PLATFORMS),
     ):
         if word not in choices:
             raise ParameterError(unknown(option, word, choices))
-    find_platform(platform)
     if min_cell < 1:
         raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
+    if kind == "upload" and columns:
+        raise ParameterError(
+            "an upload to a platform holds the platform's columns alone; columns: "
+            f"{', '.join(columns)}"
+        )
     needed = _needed(kind, channel, customers.columns, email, phone)
-    _check(assignments, customers, needed, consent, columns, kind)
+    require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
+    require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
+    require_consent(customers.columns, consent)
+    for name, frame in (("assignments", assignments), ("customers", customers)):
+        repeated = frame.height - frame.get_column("customer_id").n_unique()
+        if repeated:
+            raise DataError(f"{name}: {number(repeated)} rows repeat a customer; give one row each")
     agreed = Consent.of(customers.columns, consent=consent, channel=channel, unrecorded=unrecorded)
     people = _joined(assignments, customers, agreed)
+    require_columns(people.columns, cell, "the list")
     own = people.rename({email: "email"} if email in people.columns else {})
     own = own.rename({phone: "phone"} if phone in own.columns and phone != "email" else {})
-    emails = read_emails(own["email"]) if "email" in own.columns else None
+    unknown_emails = pl.Series("email", [None] * own.height, dtype=pl.String)
+    emails = read_emails(own["email"]) if "email" in own.columns else unknown_emails
     normal, rejected = _normalised(own, kind, channel, emails, platform, region)
     gone, notes = _opted_out(own, emails, optouts, channel)
-    notes += _unknown_ids(assignments, customers, optouts)
     people = people.with_columns(
         gone.alias("_gone"),
-        *(pl.Series(f"_{name}", normal[name]) for name in normal.columns),
+        emails.alias("_address"),
+        *(normal[name].alias(f"_{name}") for name in normal.columns),
         *(own[name].cast(pl.String).alias(f"_raw_{name}") for name in needed.values()),
     )
-    spelt = (pl.lit(None, pl.String) if emails is None else emails).alias("_address")
-    people = people.with_columns(spelt)
-    refused = pl.any_horizontal(agreed.reasons().get(name, pl.lit(value=False))
-                                for name in ("no_consent", "no_channel_consent"))  # fmt: skip
-    bad = people.filter(refused | pl.col("_gone"))["_address"].drop_nulls().unique()
+    refusals = agreed.reasons()
+    refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
+    refusing = people.filter(pl.any_horizontal(*refused, "_gone"))["_address"].drop_nulls()
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
-    reasons = {
-        "no_contact": held_out,
-        "not_a_customer": pl.col("_known").is_null(),
-        **agreed.reasons(),
-        "opted_out": pl.col("_gone"),
-        "address_refused": pl.col("_address").is_in(bad.implode()),
-        **_unreachable(list(needed.values()), normal.columns),
-    }
-    people = people.with_columns(_reason=_first(reasons))
-    free = pl.col("_reason").is_null()
-    keys = [f"_{name}" for name in needed.values()]
-    if keys:
-        key = pl.coalesce(keys)
-        again = free & ~(key.is_first_distinct().over(free))
-        people = people.with_columns(
-            _reason=pl.when(again).then(pl.lit("same_email")).otherwise("_reason")
-        )
-    cell_columns = [name for name in cell if name in people.columns]
-    if len(cell_columns) < len(tuple(cell)):
-        require_columns(people.columns, cell, "the list")
-    cell_sizes = free.sum().over(cell_columns) if cell_columns else free.sum()
-    small = free & (cell_sizes < min_cell)
-    people = people.with_columns(
-        _reason=pl.when(small).then(pl.lit("small_cell")).otherwise("_reason")
+    reason = first_reason(
+        {
+            "no_contact": held_out,
+            "not_a_customer": pl.col("_known").is_null(),
+            **refusals,
+            "opted_out": pl.col("_gone"),
+            "address_refused": pl.col("_address").is_in(refusing.unique().implode()),
+            **_unreachable(list(needed.values()), normal.columns),
+        }
     )
-    silent = people.filter(~held_out & pl.col("_known").is_not_null())
-    consent_note = agreed.tell(silent.filter(agreed.silent()).height, silent.height)
+    people = people.with_columns(_reason=reason)
+    free = pl.col("_reason").is_null()
+    if needed:
+        key = pl.coalesce([f"_{name}" for name in needed.values()])
+        again = free & ~(key.is_first_distinct().over(free))
+        people = people.with_columns(_reason=_where(again, "same_email"))
+    cell_sizes = free.sum().over(list(cell)) if cell else free.sum()
+    people = people.with_columns(_reason=_where(free & (cell_sizes < min_cell), "small_cell"))
+    contacted = people.filter(~held_out & pl.col("_known").is_not_null())
     listed = people.with_row_index("_row").filter(free)
-    cells = listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer")
     if kind == "crm":
-        shaped = _crm(listed, columns, email)
+        address = [pl.col("_address").alias(email)] if email in columns else []
+        others = [name for name in dict.fromkeys(columns) if name != email]
+        frame = listed.select("customer_id", *address, "offer", "segment", *others)
     else:
-        shaped = _upload(listed, normal[listed["_row"]], platform)
+        hashed = hash_identifiers(normal[listed["_row"]], platform=platform)
+        frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
+        # Sorted by hash, so that the order of the rows reveals nothing about the ids.
+        frame = frame.sort(hashed.columns, nulls_last=True)
     return Audience(
-        shaped, _counts(people), cells, contract, kind, min_cell, platform, channel, consent_note,
-        rejected, notes,
-    )  # fmt: skip
+        frame=frame,
+        counts=count_reasons(people.get_column("_reason"), "on a list", REASONS),
+        cells=listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
+        contract=contract,
+        kind=kind,
+        min_cell=min_cell,
+        platform=platform,
+        channel=channel,
+        consent=agreed.tell(contacted.filter(agreed.silent()).height, contacted.height),
+        identifiers=rejected,
+        notes=notes + _unknown_ids(assignments, customers, optouts),
+    )
 
 
 def _needed(
@@ -442,90 +462,67 @@ def _needed(
     return {phone: "phone"} if channel in BY_PHONE else {}
 
 
-def _check(
-    assignments: pl.DataFrame, customers: pl.DataFrame, needed: dict[str, str],
-    consent: str | None, columns: Sequence[str], kind: str,
-) -> None:  # fmt: skip
-    require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
-    require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
-    if consent is not None and consent not in customers.columns:
-        raise ColumnError(
-            f"customers lacks the consent column {consent!r}; it has "
-            f"{', '.join(customers.columns)}. No list is made on a guess: name the column, or set "
-            "consent=None, and with unrecorded say what is assumed"
-        )
-    if kind == "upload" and columns:
-        raise ParameterError(
-            "an upload to a platform holds the platform's columns alone; columns: "
-            f"{', '.join(columns)}"
-        )
-    for name, frame in (("assignments", assignments), ("customers", customers)):
-        twice = frame.height - frame.get_column("customer_id").n_unique()
-        if twice:
-            raise DataError(f"{name}: {number(twice)} rows repeat a customer; give one row each")
-
-
 def _joined(assignments: pl.DataFrame, customers: pl.DataFrame, agreed: Consent) -> pl.DataFrame:
-    about = customers.with_columns(
-        *(pl.col(name).cast(pl.Boolean) for name in agreed.columns),
-        _known=pl.lit(value=True),
+    about = customers.drop("offer", "segment", strict=False).with_columns(
+        *(pl.col(name).cast(pl.Boolean) for name in agreed.columns), _known=pl.lit(value=True)
     )
-    about = about.drop("offer", "segment", strict=False)
     base = assignments.select("customer_id", "offer", "segment")
     return base.join(about, on="customer_id", how="left", maintain_order="left").sort("customer_id")
 
 
+def _where(condition: pl.Expr, reason: str) -> pl.Expr:
+    return pl.when(condition).then(pl.lit(reason)).otherwise("_reason")
+
+
 def _normalised(
-    own: pl.DataFrame, kind: str, channel: str, emails: pl.Series | None,
-    platform: PlatformName, region: str | None,
-) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    own: pl.DataFrame,
+    kind: str,
+    channel: str,
+    emails: pl.Series,
+    platform: PlatformName,
+    region: str | None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the identifiers that the list needs, and those that could not be read."""
     if kind == "upload":
-        return normalise_identifiers(
-            own.select(name for name in IDENTIFIERS if name in own.columns),
-            platform=platform, region=region,
-        )  # fmt: skip
-    if channel in BY_EMAIL and emails is not None:
+        identifiers = own.select(name for name in IDENTIFIERS if name in own.columns)
+        return normalise_identifiers(identifiers, platform=platform, region=region)
+    if channel in BY_EMAIL:
         return emails.alias("email").to_frame(), _NO_IDENTIFIERS
     if channel in BY_PHONE:
+        numbers = own.select(name for name in ("phone", "country") if name in own.columns)
         where = own["country"] if "country" in own.columns else None
+        _, rejected = normalise_identifiers(numbers, region=region)
         read = read_phones(own["phone"], region=region, regions=where)
-        _, rejected = normalise_identifiers(
-            own.select(name for name in ("phone", "country") if name in own.columns), region=region
-        )
         return read.select("phone"), rejected.filter(identifier="phone")
     return pl.DataFrame(), _NO_IDENTIFIERS
 
 
 def _opted_out(
-    own: pl.DataFrame, emails: pl.Series | None, optouts: pl.DataFrame | None, channel: str
+    own: pl.DataFrame, emails: pl.Series, optouts: pl.DataFrame | None, channel: str
 ) -> tuple[pl.Series, tuple[str, ...]]:
     """Return who opted out, by id or by address; note a list that matches nobody."""
-    nobody = pl.Series("gone", [False] * own.height, dtype=pl.Boolean)
+    gone = pl.repeat(False, own.height, dtype=pl.Boolean, eager=True)
     if optouts is None:
-        return nobody, ()
-    keys = [name for name in ("customer_id", "email") if name in optouts.columns]
-    if not keys:
+        return gone, ()
+    if not {"customer_id", "email"} & set(optouts.columns):
         raise ColumnError(
             "optouts expects a column customer_id or email; it has "
             f"{', '.join(optouts.columns) or 'none'}"
         )
     if "channel" in optouts.columns:
         optouts = optouts.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
-    gone = nobody
-    if "customer_id" in keys:
-        ids = optouts.get_column("customer_id").drop_nulls().unique()
-        gone = gone | own["customer_id"].is_in(ids.implode())
-    if "email" in keys and emails is not None:
-        listed = read_emails(optouts.get_column("email")).drop_nulls().unique()
-        gone = gone | emails.is_in(listed.implode()).fill_null(value=False)
-    if optouts.height and not gone.any():
-        note = (
-            f"None of the {number(optouts.height)} opt-outs matches a customer on the lists: "
-            "check how ids and addresses are written."
-        )
-        return gone, (note,)
-    return gone, ()
+    if "customer_id" in optouts.columns:
+        gone |= own["customer_id"].is_in(optouts["customer_id"].drop_nulls().unique().implode())
+    if "email" in optouts.columns:
+        refused = read_emails(optouts.get_column("email")).drop_nulls().unique()
+        gone |= emails.is_in(refused.implode()).fill_null(value=False)
+    if gone.any() or not optouts.height:
+        return gone, ()
+    note = (
+        f"None of the {number(optouts.height)} opt-outs matches a customer on the lists: "
+        "check how ids and addresses are written."
+    )
+    return gone, (note,)
 
 
 def _unknown_ids(
@@ -540,44 +537,11 @@ def _unknown_ids(
     return tuple(f"{text[0].upper()}{text[1:]}." for text in notes if text)
 
 
-def _unreachable(needed: list[str], there: Sequence[str]) -> dict[str, pl.Expr]:
+def _unreachable(needed: list[str], available: Sequence[str]) -> dict[str, pl.Expr]:
     """Return who has none of the identifiers that the list needs, and which one failed."""
-    reasons: dict[str, pl.Expr] = {}
-    nothing = pl.all_horizontal(pl.col(f"_{name}").is_null() for name in needed if name in there)
-    for name in needed:
-        empty = pl.col(f"_raw_{name}").str.strip_chars().fill_null("") == ""
-        reasons[f"bad_{name}"] = nothing & ~empty
-    for name in needed:
-        reasons[f"no_{name}"] = nothing
-    return reasons
-
-
-def _first(reasons: dict[str, pl.Expr]) -> pl.Expr:
-    return pl.coalesce(
-        [
-            pl.when(condition.fill_null(value=False)).then(pl.lit(name)).otherwise(None)
-            for name, condition in reasons.items()
-        ]
-    )
-
-
-def _crm(listed: pl.DataFrame, columns: Sequence[str], email: str) -> pl.DataFrame:
-    plain = [pl.col("_address").alias(email)] if email in columns else []
-    others = [name for name in dict.fromkeys(columns) if name != email]
-    return listed.select("customer_id", *plain, "offer", "segment", *others)
-
-
-def _upload(listed: pl.DataFrame, normal: pl.DataFrame, platform: PlatformName) -> pl.DataFrame:
-    hashed = hash_identifiers(normal, platform=platform)
-    upload = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
-    # Sorted by hash, so that the order of the rows reveals nothing about the ids.
-    return upload.sort(hashed.columns, nulls_last=True)
-
-
-def _counts(people: pl.DataFrame) -> pl.DataFrame:
-    held = dict(people.group_by("_reason").len().iter_rows())
-    rows: list[tuple[str | None, str, int]] = [(None, "on a list", int(held.get(None, 0)))]
-    rows += [(name, words, int(held.get(name, 0))) for name, words in REASONS.items()]
-    schema = {"reason": pl.String, "description": pl.String, "customers": pl.Int64}
-    counts = pl.DataFrame(rows, schema=schema, orient="row")
-    return counts.with_columns(customer_share=pl.col("customers") / max(1, people.height))
+    if not needed:
+        return {}
+    missing = pl.all_horizontal(pl.col(f"_{n}").is_null() for n in needed if n in available)
+    blank = {n: pl.col(f"_raw_{n}").str.strip_chars().fill_null("") == "" for n in needed}
+    bad = {f"bad_{name}": missing & ~empty for name, empty in blank.items()}
+    return bad | {f"no_{name}": missing for name in needed}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import money, number, percent
+from segkit.display import money, number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
+from segkit.stats.intervals import interval_words
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -76,46 +77,53 @@ class Budget(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
+        regret = money(self.regret, self.currency)
         if not self.contacts:
             return (
                 "No contact is expected to earn more than it costs, so that the best plan contacts "
-                "nobody. A plan that knew the true gains would earn "
-                f"{money(self.regret, self.currency)} more on average: that is what a larger "
-                "pilot could be worth."
+                f"nobody. A plan that knew the true gains would earn {regret} more on average: "
+                "that is what a larger pilot could be worth."
             )
         left = ""
         if self.budget is not None:
             left = f" of the budget of {money(self.budget, self.currency)}"
-        first = (
-            f"The best plan makes {number(self.contacts)} contacts, spends "
-            f"{money(self.spend, self.currency)}"
-            f"{left} and is expected to earn {money(self.profit, self.currency)} after costs "
-            f"({percent(self.level, places=0)} interval {number(self.low)} to {number(self.high)})."
+        spend, profit = money(self.spend, self.currency), money(self.profit, self.currency)
+        finding = (
+            f"The best plan makes {number(self.contacts)} contacts, spends {spend}{left} and is "
+            f"expected to earn {profit} after costs "
+            f"({interval_words(self.low, self.high, self.level)})."
         )
-        loss = "The interval includes a loss." if self.low < 0 else ""
-        cautious = (
-            "The gains come from a sample: as the plan picks what looked best, its expected profit "
-            "is likely to be too high unless the gains were shrunken. A plan that knew the true "
-            f"gains would earn {money(self.regret, self.currency)} more on average."
-        )
-        apart = ""
+        parts = [finding]
+        if self.low < 0:
+            parts.append("The interval includes a loss.")
         if not self.joint and self.to_frame().filter(pl.col("error") > 0).height > 1:
-            apart = (
+            parts.append(
                 "The gains' errors were taken as independent; what they share would widen the "
                 "interval."
             )
-        return " ".join(part for part in (first, loss, apart, cautious) if part)
+        parts.append(
+            "The gains come from a sample: as the plan picks what looked best, its expected profit "
+            "is likely to be too high unless the gains were shrunken. A plan that knew the true "
+            f"gains would earn {regret} more on average."
+        )
+        return " ".join(parts)
 
     def plot(self) -> Figure:
         """Draw the expected profit over the budget."""
         from segkit.plot import lines
 
         return lines(
-            self.frontier, "budget", "profit", band=("low", "high"), percent=False, markers=False,
-            reference=0.0, title="What a larger budget would earn",
-            x_label="Budget for contacts", y_label="Expected profit after costs"
-            + (f", {self.currency}" if self.currency else ""),
-        )  # fmt: skip
+            self.frontier,
+            "budget",
+            "profit",
+            band=("low", "high"),
+            percent=False,
+            markers=False,
+            reference=0.0,
+            title="What a larger budget would earn",
+            x_label="Budget for contacts",
+            y_label="Expected profit after costs" + (f", {self.currency}" if self.currency else ""),
+        )
 
 
 @takes_frames
@@ -178,43 +186,54 @@ def plan_budget(
         raise ParameterError(f"the budget must be at least 0, got {budget}")
     if not 0 < max_share <= 1:
         raise ParameterError(f"max_share must lie above 0 and at most at 1, got {max_share}")
-    table = _checked(gains)
-    limits = dict(caps or {})
+    table, limits = _checked(gains), dict(caps or {})
     offers = table.get_column("offer").unique().sort().to_list()
     for offer, cap in limits.items():
         if offer not in offers:
             raise ParameterError(unknown("offer", offer, offers))
         if cap < 0:
             raise ParameterError(f"the cap of {offer} must be at least 0, got {cap}")
-    room = (table.get_column("customers") * max_share + 1e-9).floor()
-    table = table.with_columns(room=room.cast(pl.Int64))
-    net = (table.get_column("gain") - table.get_column("cost")).to_numpy()
-    error = table.get_column("error").to_numpy()
-    contacts = _best(table, net, budget, limits)
-    rng = np.random.default_rng(seed)
+    programme = _Programme.of(table, limits, max_share)
+    gain, error = (table.get_column(name).to_numpy() for name in ("gain", "error"))
+    net = gain - programme.cost
     joint = "loading" in table.columns
     loading = np.array(table.get_column("loading").to_list()) if joint else np.diag(error)
-    noise = rng.standard_normal((draws, loading.shape[1])) @ loading.T
+    noise = np.random.default_rng(seed).standard_normal((draws, loading.shape[1])) @ loading.T
+    contacts = programme.solve(net, budget, whole=True)
     tails = [(1 - level) / 2, (1 + level) / 2]
     each = (net + noise) * contacts
-    low, high = np.quantile(each, tails, axis=0)
-    total = each.sum(axis=1)
-    regret = _regret(table, net, noise, contacts, budget, limits)
-    plan = _plan(table, net, error, contacts, low, high)
+    plan = _plan(table, net, contacts, np.quantile(each, tails, axis=0))
     spend = float(plan.get_column("spend").sum())
-    ends = np.quantile(total, tails)
+    low, high = np.quantile(each.sum(axis=1), tails)
+    # Regret: what knowing the true gains adds, over the first 100 draws.
+    drawn = (net + noise)[:100]
+    extra = [float(true @ (programme.solve(true, budget) - contacts)) for true in drawn]
     return Budget(
-        plan, spend, float(net @ contacts), float(ends[0]), float(ends[1]), budget, limits,
-        _frontier(table, net, noise, spend, budget, limits, level), regret, draws, level,
-        joint, currency,
-    )  # fmt: skip
+        plan=plan,
+        spend=spend,
+        profit=float(net @ contacts),
+        low=float(low),
+        high=float(high),
+        budget=budget,
+        caps=limits,
+        frontier=_frontier(programme, net, noise, max(1.2 * spend, budget or 0.0), tails),
+        regret=max(0.0, float(np.mean(extra))) if extra else 0.0,
+        draws=draws,
+        level=level,
+        joint=joint,
+        currency=currency,
+    )
 
 
 @takes_frames
 def estimate_pilot_gains(
-    cells: pl.DataFrame, customers: Mapping[str, int], costs: Mapping[str, float] | float,
-    *, nothing: str = "none", paid: bool = False,
-) -> pl.DataFrame:  # fmt: skip
+    cells: pl.DataFrame,
+    customers: Mapping[str, int],
+    costs: Mapping[str, float] | float,
+    *,
+    nothing: str = "none",
+    paid: bool = False,
+) -> pl.DataFrame:
     """Compute the input of `plan_budget` from a pilot's cells: gains against no contact.
 
     Parameters
@@ -254,25 +273,27 @@ def estimate_pilot_gains(
             "the pilot had no customers without an offer, so that it shows no gain over no contact"
         )
     joint = "payoff_loading" in cells.columns
-    shared = {"base_loading": "payoff_loading"} if joint else {}
-    base = base.select("segment", base="payoff_shrunken", base_error="payoff_error", **shared)
-    gains = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
-    names = gains.get_column("offer").unique().to_list()
+    values = [f"payoff_{name}" for name in ("shrunken", "error", *(["loading"] if joint else []))]
+    base = base.select("segment", pl.col(values).name.prefix("base_"))
+    offers = cells.filter(pl.col("offer") != nothing).join(base, on="segment", how="left")
+    names = offers.get_column("offer").unique().to_list()
     price = {name: costs[name] if isinstance(costs, Mapping) else float(costs) for name in names}
     cost = pl.col("offer").replace_strict(price, return_dtype=pl.Float64)
     size = pl.col("segment").replace_strict(dict(customers), default=0, return_dtype=pl.Int64)
-    found = gains.select(
-        "segment", *(["segment_name"] if "segment_name" in cells.columns else []), "offer",
+    gains = offers.select(
+        pl.col("segment", *(["segment_name"] if "segment_name" in cells.columns else []), "offer"),
         customers=size,
-        gain=pl.col("payoff_shrunken") - pl.col("base") + (cost if paid else 0.0),
-        error=(pl.col("payoff_error") ** 2 + pl.col("base_error") ** 2).sqrt(),
+        gain=pl.col("payoff_shrunken") - pl.col("base_payoff_shrunken") + (cost if paid else 0.0),
+        error=(pl.col("payoff_error") ** 2 + pl.col("base_payoff_error") ** 2).sqrt(),
         cost=cost,
-    )  # fmt: skip
+    )
     if not joint:
-        return found
-    with_, without = (np.array(gains[c].to_list()) for c in ("payoff_loading", "base_loading"))
-    loading = with_ - without
-    return found.with_columns(
+        return gains
+    with_offer, without = (
+        np.array(offers.get_column(f"{prefix}payoff_loading").to_list()) for prefix in ("", "base_")
+    )
+    loading = with_offer - without
+    return gains.with_columns(
         error=pl.Series(np.linalg.norm(loading, axis=1)), loading=pl.Series(loading.tolist())
     )
 
@@ -291,14 +312,13 @@ def _checked(gains: pl.DataFrame) -> pl.DataFrame:
             raise DataError(f"gains: {column!r} holds missing or infinite values")
         if column != "gain" and (values < 0).any():
             raise DataError(f"gains: {column!r} must be at least 0, got {values.min():g}")
-    twice = table.height - table.select("segment", "offer").unique().height
-    if twice:
-        raise DataError(f"gains: {number(twice)} cells of segment and offer come twice")
+    repeated = table.height - table.select("segment", "offer").unique().height
+    if repeated:
+        raise DataError(f"gains: {number(repeated)} cells of segment and offer come twice")
+    if (table.group_by("segment").agg(pl.col("customers").n_unique())["customers"] > 1).any():
+        raise DataError("gains: a segment has different numbers of customers in its rows")
     if "loading" in table.columns:
         _check_loading(table)
-    sizes = table.group_by("segment").agg(pl.col("customers").n_unique().alias("n"))
-    if (sizes.get_column("n") > 1).any():
-        raise DataError("gains: a segment has different numbers of customers in its rows")
     return table
 
 
@@ -312,96 +332,76 @@ def _check_loading(table: pl.DataFrame) -> None:
         raise DataError("gains: 'error' is not the root of the summed squares of 'loading'")
 
 
-def _constraints(
-    table: pl.DataFrame, budget: float | None, caps: Mapping[str, int]
-) -> tuple[Floats, Floats]:
-    segment = table.get_column("segment").to_numpy()
-    offer = table.get_column("offer").to_numpy()
-    room = table.get_column("room").to_numpy()
-    rows = [(segment == name, float(room[segment == name][0])) for name in np.unique(segment)]
-    rows += [(offer == name, float(cap)) for name, cap in caps.items()]
-    A = np.array([mask.astype(np.float64) for mask, _ in rows])
-    b = np.array([limit for _, limit in rows])
-    if budget is not None:
-        A = np.vstack([A, table.get_column("cost").to_numpy()])
-        b = np.append(b, budget)
-    return A, b
+@dataclass(frozen=True, slots=True, eq=False)
+class _Programme:
+    """The linear programme of a plan: most contacts by cell, segment and offer.
 
+    Attributes
+    ----------
+    rows, most : array of shape (limits, cells), (limits,)
+        Weights of the cells in each limit, and the limit.
+    room, cost : array of shape (cells,)
+        Most contacts, and cost of one.
+    """
 
-def _best(
-    table: pl.DataFrame, net: Floats, budget: float | None, caps: Mapping[str, int]
-) -> Floats:
-    """Solve for whole numbers of contacts; cells that would lose money get none."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
+    rows: Floats
+    most: Floats
+    room: Floats
+    cost: Floats
 
-    A, b = _constraints(table, budget, caps)
-    useful = net > 0
-    upper = np.where(useful, table.get_column("room").to_numpy(), 0)
-    solution = milp(
-        -np.where(useful, net, 0.0), constraints=LinearConstraint(A, -np.inf, b),
-        bounds=Bounds(0, upper), integrality=np.ones(len(net)),
-        options={"mip_rel_gap": 1e-6, "time_limit": 20.0},
-    )  # fmt: skip
-    if solution.x is None:
-        raise DataError(f"no plan was found: {solution.message}")
-    return np.asarray(np.round(solution.x), dtype=np.float64)
+    @classmethod
+    def of(cls, table: pl.DataFrame, caps: Mapping[str, int], max_share: float) -> Self:
+        segment, offer = (table.get_column(name).to_numpy() for name in ("segment", "offer"))
+        room = (table.get_column("customers") * max_share + 1e-9).floor().to_numpy()
+        limits = [(segment == name, room[segment == name][0]) for name in np.unique(segment)]
+        limits += [(offer == name, cap) for name, cap in caps.items()]
+        rows, most = zip(*limits, strict=True)
+        return cls(np.array(rows, float), np.array(most, float), room, table["cost"].to_numpy())
 
+    def solve(self, net: Floats, budget: float | None, *, whole: bool = False) -> Floats:
+        """Return the contacts that earn most; cells that would lose money get none."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
 
-def _relaxed(
-    table: pl.DataFrame, net: Floats, budget: float | None, caps: Mapping[str, int]
-) -> Floats:
-    from scipy.optimize import linprog
-
-    A, b = _constraints(table, budget, caps)
-    upper = np.where(net > 0, table.get_column("room").to_numpy(), 0)
-    bounds = np.column_stack([np.zeros(len(net)), upper])
-    solution = linprog(-net, A_ub=A, b_ub=b, bounds=bounds, method="highs")
-    return np.asarray(solution.x, dtype=np.float64)
-
-
-def _regret(
-    table: pl.DataFrame, net: Floats, noise: Floats, contacts: Floats, budget: float | None,
-    caps: Mapping[str, int],
-) -> float:  # fmt: skip
-    """Compute the mean gain of knowing the true gains, over the first 100 draws."""
-    extra = []
-    for drawn in (net + noise)[:100]:
-        best = _relaxed(table, drawn, budget, caps)
-        extra.append(float(drawn @ best - drawn @ contacts))
-    return max(0.0, float(np.mean(extra))) if extra else 0.0
+        rows, most = self.rows, self.most
+        if budget is not None:
+            rows, most = np.vstack([rows, self.cost]), np.append(most, budget)
+        solution = milp(
+            -np.maximum(net, 0.0),
+            constraints=LinearConstraint(rows, -np.inf, most),
+            bounds=Bounds(0, np.where(net > 0, self.room, 0)),
+            integrality=np.full(len(net), int(whole)),
+            options={"mip_rel_gap": 1e-6, "time_limit": 20.0},
+        )
+        if solution.x is None:
+            raise DataError(f"no plan was found: {solution.message}")
+        return np.asarray(np.round(solution.x) if whole else solution.x, dtype=np.float64)
 
 
 def _frontier(
-    table: pl.DataFrame, net: Floats, noise: Floats, spend: float, budget: float | None,
-    caps: Mapping[str, int], level: float,
-) -> pl.DataFrame:  # fmt: skip
-    cost = table.get_column("cost").to_numpy()
-    free = float(_relaxed(table, net, None, caps) @ cost)
-    top = max(1.2 * free, 1.2 * spend, budget or 0.0)
+    programme: _Programme, net: Floats, noise: Floats, top: float, tails: list[float]
+) -> pl.DataFrame:
+    free = float(programme.solve(net, None) @ programme.cost)
     rows = []
-    for value in np.linspace(0, top or 1.0, 21):
-        contacts = _relaxed(table, net, float(value), caps)
-        drawn = (net + noise) @ contacts
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    for value in np.linspace(0, max(1.2 * free, top) or 1.0, 21):
+        contacts = programme.solve(net, float(value))
+        low, high = np.quantile((net + noise) @ contacts, tails)
         rows.append((float(value), float(net @ contacts), float(low), float(high)))
     return pl.DataFrame(rows, schema=["budget", "profit", "low", "high"], orient="row")
 
 
-def _plan(
-    table: pl.DataFrame, net: Floats, error: Floats, contacts: Floats, low: Floats, high: Floats
-) -> pl.DataFrame:
+def _plan(table: pl.DataFrame, net: Floats, contacts: Floats, limits: Floats) -> pl.DataFrame:
     from scipy.special import ndtr
 
+    error = table.get_column("error").to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         loss = np.where(error > 0, ndtr(-net / error), (net < 0).astype(np.float64))
-    more: dict[str, Any] = {
-        "contacts": contacts.astype(np.int64),
-        "spend": contacts * table.get_column("cost").to_numpy(),
-        "profit": contacts * net,
-        "low": low,
-        "high": high,
-        "loss_share": loss,
-    }
     named = ["segment_name"] if "segment_name" in table.columns else []
-    kept = table.select("segment", *named, "offer", "gain", "error", "cost", available="customers")
-    return kept.with_columns(**{name: pl.Series(values) for name, values in more.items()})
+    cells = table.select("segment", *named, "offer", "gain", "error", "cost", available="customers")
+    return cells.with_columns(
+        contacts=pl.Series(contacts.astype(np.int64)),
+        spend=pl.col("cost") * pl.Series(contacts),
+        profit=pl.Series(contacts * net),
+        low=pl.Series(limits[0]),
+        high=pl.Series(limits[1]),
+        loss_share=pl.Series(loss),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -34,8 +34,7 @@ class Consent:
 
     Attributes
     ----------
-    purpose, channel : str
-        The purpose's column or None; the channel.
+    channel : str
     unrecorded : {"refused", "granted"}
         What is assumed where consent is not recorded.
     purpose_column, channel_column : str or None
@@ -142,22 +141,16 @@ class Eligibility(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        free = len(self.customer_ids)
-        share = free / self.frame.height if self.frame.height else 0.0
-        sentence = (
-            f"{number(free)} of {number(self.frame.height)} customers ({percent(share)}) may be "
-        )
-        sentence += "contacted."
-        out = self.counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
-        if out.height:
-            parts = [
-                f"{number(row['customers'])} {row['description']}"
-                for row in out.iter_rows(named=True)
-            ]
-            sentence += f" Left out: {'; '.join(parts)}."
-        sentence += " A customer is counted under the first reason that holds."
+        free, customers = len(self.customer_ids), self.frame.height
+        share = percent(free / customers if customers else 0.0)
         lists = self.rules.get("opt-outs", "")
-        return f"{sentence} {lists[0].upper()}{lists[1:]}." if lists else sentence
+        sentences = (
+            f"{number(free)} of {number(customers)} customers ({share}) may be contacted.",
+            name_left_out(self.counts),
+            "A customer is counted under the first reason that holds.",
+            f"{lists[0].upper()}{lists[1:]}." if lists else "",
+        )
+        return " ".join(sentence for sentence in sentences if sentence)
 
 
 @takes_frames
@@ -216,34 +209,30 @@ def check_eligibility(
         raise ParameterError(f"max_contacts must be at least 1, got {max_contacts}")
     if within_days < 1 or min_gap_days < 0:
         raise ParameterError("within_days must be at least 1 and min_gap_days at least 0")
+    require_consent(customers.columns, consent)
+    require_columns(customers.columns, [segment] if segment else [], "customers")
     moment = as_moment(at)
-    columns = customers.columns
-    if consent is not None and consent not in columns:
-        raise ColumnError(
-            f"customers lacks the consent column {consent!r}; it has {', '.join(columns)}. Nobody "
-            "is contacted on a guess: name the column, or set consent=None if consent is "
-            "ascertained elsewhere"
-        )
-    if segment is not None:
-        require_columns(columns, [segment], "customers")
-    history = _history(customers.select("customer_id"), contacts, optouts, moment, within_days)
+    gone = _before(optouts, "optouts", moment).get_column("customer_id").unique()
+    recent = pl.col("event_time") >= moment - timedelta(days=within_days)
+    mailed = (
+        _before(contacts, "contacts", moment)
+        .group_by("customer_id")
+        .agg(contacts=recent.sum(), last_contact=pl.max("event_time"))
+    )
+    never = pl.lit(value=False)
     reasons = {
-        "no_consent": ~pl.col(consent) if consent else pl.lit(value=False),
-        "consent_unknown": pl.col(consent).is_null() if consent else pl.lit(value=False),
-        "opted_out": pl.col("opted_out"),
-        "no_segment": pl.col(segment).is_null() if segment else pl.lit(value=False),
+        "no_consent": ~pl.col(consent) if consent else never,
+        "consent_unknown": pl.col(consent).is_null() if consent else never,
+        "opted_out": pl.col("customer_id").is_in(gone.implode()),
+        "no_segment": pl.col(segment).is_null() if segment else never,
         "too_recent": pl.col("last_contact") > moment - timedelta(days=min_gap_days),
-        "too_many": pl.col("contacts") >= (max_contacts if max_contacts is not None else 2**31),
+        "too_many": never if max_contacts is None else pl.col("contacts") >= max_contacts,
     }
-    keep = ["customer_id", *dict.fromkeys(c for c in (consent, segment) if c is not None)]
-    branches = [
-        pl.when(condition.fill_null(value=False)).then(pl.lit(name)).otherwise(None)
-        for name, condition in reasons.items()
-    ]
+    columns = dict.fromkeys(name for name in ("customer_id", consent, segment) if name)
     frame = (
-        customers.select(keep)
-        .join(history, on="customer_id", how="left")
-        .select("customer_id", reason=pl.coalesce(branches))
+        customers.select(*columns)
+        .join(mailed, on="customer_id", how="left")
+        .select("customer_id", reason=first_reason(reasons))
         .sort("customer_id")
     )
     rules = {
@@ -256,9 +245,9 @@ def check_eligibility(
     if optouts is not None:
         named = customers.get_column("customer_id")
         note = unmatched(optouts.get_column("customer_id"), named, "the opt-outs", "the customers")
-        if note:
-            rules["opt-outs"] = note
-    return Eligibility(frame, _counts(frame), rules)
+        rules |= {"opt-outs": note} if note else {}
+    counts = count_reasons(frame.get_column("reason"), "may be contacted", REASONS)
+    return Eligibility(frame, counts, rules)
 
 
 def check_customers(customers: pl.DataFrame) -> None:
@@ -269,11 +258,11 @@ def check_customers(customers: pl.DataFrame) -> None:
         raise DataError("expected customers, got no rows")
     if ids.null_count():
         raise DataError(f"{number(ids.null_count())} customers have no customer_id")
-    twice = ids.filter(ids.is_duplicated()).n_unique()
-    if twice:
+    repeated = ids.filter(ids.is_duplicated()).n_unique()
+    if repeated:
         raise DataError(
-            f"{number(twice)} customers come more than once; give one row per customer (link the "
-            "identifiers first)"
+            f"{number(repeated)} customers come more than once; give one row per customer (link "
+            "the identifiers first)"
         )
 
 
@@ -286,34 +275,53 @@ def as_moment(at: datetime | date) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _history(
-    ids: pl.DataFrame,
-    contacts: pl.DataFrame | None,
-    optouts: pl.DataFrame | None,
-    moment: datetime,
-    within_days: int,
-) -> pl.DataFrame:
-    history = ids
-    for name, frame in (("contacts", contacts), ("optouts", optouts)):
-        if frame is None:
-            frame = pl.DataFrame(schema=_HISTORY)
-        require_columns(frame.columns, ["customer_id", "event_time"], name)
-        past = frame.select("customer_id", "event_time").filter(pl.col("event_time") < moment)
-        since = pl.col("event_time") >= moment - timedelta(days=within_days)
-        found = {
-            "contacts": [since.sum().alias("contacts"), pl.max("event_time").alias("last_contact")],
-            "optouts": [pl.lit(value=True).alias("opted_out")],
-        }[name]
-        history = history.join(
-            past.group_by("customer_id").agg(found), on="customer_id", how="left"
+def _before(frame: pl.DataFrame | None, name: str, moment: datetime) -> pl.DataFrame:
+    """Return the events before a moment: customer_id, event_time; none without a frame."""
+    if frame is None:
+        return pl.DataFrame(schema=_HISTORY)
+    require_columns(frame.columns, _HISTORY, name)
+    return frame.select(list(_HISTORY)).filter(pl.col("event_time") < moment)
+
+
+def require_consent(columns: Sequence[str], consent: str | None) -> None:
+    """Raise ``ColumnError`` if the column of consent is named and absent."""
+    if consent is not None and consent not in columns:
+        raise ColumnError(
+            f"customers lacks the consent column {consent!r}; it has {', '.join(columns)}. Nobody "
+            "is contacted on a guess: name the column, or set consent=None if consent is "
+            "ascertained elsewhere"
         )
-    return history
 
 
-def _counts(frame: pl.DataFrame) -> pl.DataFrame:
-    held: Mapping[str | None, int] = dict(frame.group_by("reason").len().iter_rows())
-    rows = [(None, "may be contacted", held.get(None, 0))]
-    rows += [(name, words, held.get(name, 0)) for name, words in REASONS.items()]  # type: ignore[misc]
+def first_reason(reasons: Mapping[str, pl.Expr]) -> pl.Expr:
+    """Return the name of the first condition that holds for a row; null if none does."""
+    return pl.coalesce(
+        [
+            pl.when(condition.fill_null(value=False)).then(pl.lit(name))
+            for name, condition in reasons.items()
+        ]
+    )
+
+
+def count_reasons(reasons: pl.Series, free: str, descriptions: Mapping[str, str]) -> pl.DataFrame:
+    """Count customers by reason: reason (null first), description, customers, customer_share.
+
+    Examples
+    --------
+    >>> given = pl.Series([None, None, "opted_out"])
+    >>> count_reasons(given, "on the list", {"opted_out": "opted out"})["customers"].to_list()
+    [2, 1]
+    """
+    counts = dict(reasons.value_counts().iter_rows())
+    named = [(None, free), *descriptions.items()]
+    rows = [(name, text, counts.get(name, 0)) for name, text in named]
     schema = {"reason": pl.String, "description": pl.String, "customers": pl.Int64}
-    counts = pl.DataFrame(rows, schema=schema, orient="row")
-    return counts.with_columns(customer_share=pl.col("customers") / frame.height)
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return table.with_columns(customer_share=pl.col("customers") / max(1, len(reasons)))
+
+
+def name_left_out(counts: pl.DataFrame) -> str:
+    """Write how many customers are left out for which reason; empty if none is."""
+    out = counts.filter(pl.col("reason").is_not_null() & (pl.col("customers") > 0))
+    reasons = [f"{number(n)} {text}" for text, n in out.select("description", "customers").rows()]
+    return f"Left out: {'; '.join(reasons)}." if reasons else ""

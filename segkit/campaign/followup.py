@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.errors import DataError
 from segkit.frames import takes_frames
+from segkit.intake import clean_data
 from segkit.lift import Outcomes, derive_outcomes, read_outcomes
 from segkit.lift.effects import choose_metrics
 
@@ -49,8 +50,8 @@ class FollowUp:
         """The arms that were measured, the holdout last."""
         if self.outcomes is None:
             return ()
-        names = sorted(self.outcomes.frame["arm"].unique().to_list())
-        return (*(n for n in names if n != self.holdout), *(n for n in names if n == self.holdout))
+        names = self.outcomes.frame["arm"].unique().to_list()
+        return tuple(sorted(names, key=lambda name: (name == self.holdout, name)))
 
     def beside(self, against: str) -> tuple[str, ...]:
         """Return the arms with other offers than the given arm; none if that arm is absent."""
@@ -146,11 +147,10 @@ def follow_up(
     truth = getattr(source, "truth", None) or {}
     if "outcomes" in truth:
         given = read_outcomes(assignments, truth["outcomes"], names=GIVEN)
-        return FollowUp(given, "", holdout, _varying(given, assignments), _offers(assignments))
+        return _measured(given, assignments, holdout)
     if clean is None or (clean.orders is None and clean.events is None):
         return FollowUp(None, "The source holds neither orders nor events.", "", ())
     orders, events = clean.orders, clean.events
-    campaign = _campaign(assignments)
     until: datetime | None = None
     if name == "simulated":
         simulated = clean if callable(source) else source
@@ -158,20 +158,42 @@ def follow_up(
         orders, events = _joined(orders, answer.orders), _joined(events, answer.events)
         last: Any = assignments["assigned_at"].max()
         until = last + timedelta(days=window_days)
+    campaigns = (
+        assignments["campaign_id"].drop_nulls().unique().to_list()
+        if "campaign_id" in assignments.columns
+        else []
+    )
     try:
         outcomes = derive_outcomes(
-            assignments, orders, events, window_days=window_days, campaign_id=campaign,
-            holdout=holdout or None, data_until=until,
-        )  # fmt: skip
+            assignments,
+            orders,
+            events,
+            window_days=window_days,
+            campaign_id=str(campaigns[0]) if len(campaigns) == 1 else None,
+            holdout=holdout or None,
+            data_until=until,
+        )
     except DataError as error:
         return FollowUp(None, f"The campaign cannot be measured yet: {error}.", "", ())
-    return FollowUp(outcomes, "", holdout, _varying(outcomes, assignments), _offers(assignments))
+    return _measured(outcomes, assignments, holdout)
 
 
-def _offers(assignments: pl.DataFrame) -> dict[str, int]:
-    if "offer" not in assignments.columns:
-        return {}
-    return dict(assignments.group_by("arm").agg(pl.col("offer").n_unique()).iter_rows())
+def _measured(outcomes: Outcomes, assignments: pl.DataFrame, holdout: str) -> FollowUp:
+    """Add the covariates that vary, and the number of offers of each arm."""
+    frame = outcomes.frame
+    numeric = assignments.select(
+        pl.selectors.numeric() - pl.selectors.by_name(PLAN, require_all=False)
+    )
+    covariates = [
+        name
+        for name in (*numeric.columns, *(name for name in BEFORE if name in frame.columns))
+        if frame[name].null_count() == 0 and frame[name].n_unique() > 1
+    ]
+    offers: dict[str, int] = {}
+    if "offer" in assignments.columns:
+        counts = assignments.group_by("arm").agg(pl.col("offer").n_unique()).sort("arm")
+        offers = dict(counts.iter_rows())
+    return FollowUp(outcomes, "", holdout, tuple(covariates), offers)
 
 
 def find_holdout(assignments: pl.DataFrame, control: str = "") -> str:
@@ -193,21 +215,13 @@ def find_holdout(assignments: pl.DataFrame, control: str = "") -> str:
     return next((str(arm) for arm in named if str(arm).lower() in HOLDOUTS), "")
 
 
-def _campaign(assignments: pl.DataFrame) -> str | None:
-    if "campaign_id" not in assignments.columns:
-        return None
-    names = assignments["campaign_id"].drop_nulls().unique().sort()
-    return str(names[0]) if len(names) == 1 else None
-
-
 def _respond(
     simulated: Any, assignments: pl.DataFrame, settings: Mapping[str, Any], window_days: float
 ) -> Any:
     """Simulate the customers' responses, and read them like any raw data.
 
-    ``held`` is the simulated source, or the intake that has kept its raw tables.
+    ``simulated`` is the simulated source, or the intake that has kept its raw tables.
     """
-    from segkit.intake import clean_data
     from segkit.simulate.respond import respond
     from segkit.simulate.world import World
 
@@ -217,23 +231,12 @@ def _respond(
     world = World(int(settings["customers"]), int(settings["seed"]), **given)
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
     answer = respond(world, assignments, weeks=weeks)
-    tables = {"orders": answer.orders, "events": answer.events}
     raw = simulated.raw if hasattr(simulated, "raw") else simulated.tables
-    tables |= {name: raw[name].lazy().collect() for name in sorted(WORLDWIDE & raw.keys())}
+    tables = {name: raw[name].lazy().collect() for name in sorted(WORLDWIDE & raw.keys())}
+    tables |= {"orders": answer.orders, "events": answer.events}
     return clean_data(tables, simulated.mapping)
 
 
 def _joined(before: pl.DataFrame | None, after: pl.DataFrame | None) -> pl.DataFrame | None:
     parts = [part for part in (before, after) if part is not None]
     return pl.concat(parts, how="diagonal_relaxed") if parts else None
-
-
-def _varying(outcomes: Outcomes, assignments: pl.DataFrame) -> tuple[str, ...]:
-    """Return the numeric columns from before the assignment that vary."""
-    frame = outcomes.frame
-    own = [name for name, kind in assignments.schema.items() if kind.is_numeric()
-           and name not in PLAN]  # fmt: skip
-    columns = [*own, *(name for name in BEFORE if name in frame.columns)]
-    return tuple(
-        name for name in columns if frame[name].null_count() == 0 and frame[name].n_unique() > 1
-    )

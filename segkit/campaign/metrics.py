@@ -97,9 +97,14 @@ def mean(base: float, sd: float, *, name: str = "the mean") -> Metric:
 
 
 def ratio(
-    numerator: float, denominator: float, sd_numerator: float, sd_denominator: float,
-    correlation: float, *, name: str = "the ratio",
-) -> Metric:  # fmt: skip
+    numerator: float,
+    denominator: float,
+    sd_numerator: float,
+    sd_denominator: float,
+    correlation: float,
+    *,
+    name: str = "the ratio",
+) -> Metric:
     """Describe a ratio of two sums (clicks per visit): the delta method's variance per customer.
 
     ``(s_n^2 - 2 R rho s_n s_d + R^2 s_d^2) / m_d^2`` with ``R = m_n / m_d``. Source: Deng,
@@ -171,28 +176,25 @@ def measure_metric(
     """
     need = [outcome, *([denominator] if denominator else []), *covariates]
     require_columns(frame.columns, need, "the frame of past outcomes")
-    y = finite(frame, outcome)
+    y, label = finite(frame, outcome), name or outcome.replace("_", " ")
     if len(y) < 2:
         raise DataError(f"expected past outcomes of at least 2 customers, got {len(y)}")
-    label = name or outcome.replace("_", " ")
-    if denominator is None:
-        binary = bool(np.isin(y, (0.0, 1.0)).all())
-        base = float(y.mean())
-        if binary and base in (0.0, 1.0):
-            share = percent(base, places=0)
-            raise DataError(f"{label} is {share} among past customers: no change can be planned")
-        metric = proportion(base, name=label) if binary else mean(base, float(y.std(ddof=1)))
-        metric = replace(metric, name=label)
-        centred = y - base
-    else:
+    base, centred = float(y.mean()), y - y.mean()
+    if denominator is not None:
         d = finite(frame, denominator)
         if d.mean() <= 0:
-            raise DataError(
-                f"{denominator!r} sums to {number(float(d.sum()))}: no ratio is defined"
-            )
-        value = float(y.mean() / d.mean())
-        centred = (y - value * d) / d.mean()
-        metric = Metric("ratio", value, float(centred.std(ddof=1)), 0, label)
+            total = number(float(d.sum()))
+            raise DataError(f"{denominator!r} sums to {total}: no ratio is defined")
+        base = float(y.mean() / d.mean())
+        centred = (y - base * d) / d.mean()
+        metric = Metric("ratio", base, float(centred.std(ddof=1)), 0, label)
+    elif np.isin(y, (0.0, 1.0)).all():
+        if base in (0.0, 1.0):
+            share = percent(base, places=0)
+            raise DataError(f"{label} is {share} among past customers: no change can be planned")
+        metric = proportion(base, name=label)
+    else:
+        metric = mean(base, float(y.std(ddof=1)), name=label)
     return replace(metric, r2=_r_squared(frame, covariates, centred))
 
 

@@ -27,6 +27,9 @@ _LINE = re.compile(
 )
 
 
+_KEYWORD = re.compile(r"\b(PRIORITY|CAP)\b", re.IGNORECASE)  # left over from a malformed number
+
+
 @dataclass(frozen=True, slots=True)
 class TargetRule:
     """Rule that gives customers who meet a condition an offer.
@@ -92,9 +95,9 @@ class OfferRules:
             raise RuleError("a table of offers needs at least one rule")
         object.__setattr__(self, "rules", tuple(self.rules))
         names = [one.rule.name for one in self.rules]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise RuleError(f"rules named twice: {', '.join(twice)}")
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise RuleError(f"rules named twice: {', '.join(repeated)}")
 
     @classmethod
     def parse(cls, text: str, *, domains: Mapping[str, Domain] | None = None) -> Self:
@@ -113,7 +116,7 @@ class OfferRules:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             match = _LINE.match(line)
-            if match is None:
+            if match is None or _KEYWORD.search(match["offer"]):
                 raise RuleError(
                     f"line {place}: expected 'IF condition THEN offer [PRIORITY n] [CAP n]', got "
                     f"{line.strip()!r}"
@@ -161,9 +164,9 @@ class OfferRules:
             for one in self.rules
         ]
         schema = {
-            "rule": pl.String, "condition": pl.String, "offer": pl.String,
-            "priority": pl.Int64, "cap": pl.Int64,
-        }  # fmt: skip
+            **dict.fromkeys(("rule", "condition", "offer"), pl.String),
+            **dict.fromkeys(("priority", "cap"), pl.Int64),
+        }
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def prove(self) -> RuleCheck:
@@ -173,9 +176,13 @@ class OfferRules:
 
     @takes_frames
     def apply(
-        self, customers: pl.DataFrame, *, offers: Sequence[str] | None = None,
-        rank_by: str | None = None, seed: int = 0,
-    ) -> Offered:  # fmt: skip
+        self,
+        customers: pl.DataFrame,
+        *,
+        offers: Sequence[str] | None = None,
+        rank_by: str | None = None,
+        seed: int = 0,
+    ) -> Offered:
         """Apply the rules: each customer's offer, and who has none.
 
         Parameters
@@ -200,66 +207,49 @@ class OfferRules:
         """
         check_customers(customers)
         if offers is not None:
-            wrong = [name for name in self.offers if name not in (*offers, NO_OFFER)]
-            if wrong:
-                raise ParameterError(
-                    f"unknown offer {wrong[0]!r} in the rules. Available: {', '.join(offers)}"
-                )
-        if rank_by is not None:
-            require_columns(customers.columns, [rank_by], "customers")
+            for name in self.offers:
+                if name not in (*offers, NO_OFFER):
+                    raise ParameterError(
+                        f"unknown offer {name!r} in the rules. Available: {', '.join(offers)}"
+                    )
         names = [one.rule.name for one in self.rules]
         matches = RuleSet(tuple(one.rule for one in self.rules), "many").matches(customers)
         met = matches.select(names).to_numpy()
-        draws = unit_hash(customers.get_column("customer_id"), seed, "cap")
+        order = unit_hash(customers.get_column("customer_id"), seed, "cap").argsort(kind="stable")
         if rank_by is not None:
+            require_columns(customers.columns, [rank_by], "customers")
             worth = customers.get_column(rank_by).cast(pl.Float64).fill_null(-np.inf).to_numpy()
-            first = np.lexsort((draws, -worth))
-        else:
-            first = np.argsort(draws, kind="stable")
-        place = np.empty(len(first), dtype=np.int64)
-        place[first] = np.arange(len(first))
+            order = order[np.argsort(-worth[order], kind="stable")]
         chosen = np.full(customers.height, -1, dtype=np.int64)
-        turned_away = dict.fromkeys(names, 0)
-        order = sorted(range(len(names)), key=lambda k: self.rules[k].rule.priority)
-        for k in order:
-            want = np.flatnonzero(met[:, k] & (chosen == -1))
+        beyond = np.zeros(len(names), dtype=np.int64)
+        for k in sorted(range(len(names)), key=lambda k: self.rules[k].rule.priority):
+            want = order[(met[:, k] & (chosen == -1))[order]]
             cap = self.rules[k].cap
-            if cap is not None and len(want) > cap:
-                turned_away[names[k]] = len(want) - cap
-                want = want[np.argsort(place[want])][:cap]
-            chosen[want] = k
-        return self._offered(customers, met, chosen, turned_away)
-
-    def _offered(
-        self, customers: pl.DataFrame, met: np.ndarray, chosen: np.ndarray, away: dict[str, int]
-    ) -> Offered:
-        names = np.array([*(one.rule.name for one in self.rules), None], dtype=object)
-        offer = np.array([*(one.offer for one in self.rules), NO_OFFER], dtype=object)
+            beyond[k] = 0 if cap is None else max(0, len(want) - cap)
+            chosen[want[:cap]] = k
+        given = [None if k < 0 else self.rules[k] for k in chosen]
         frame = pl.DataFrame(
             {
                 "customer_id": customers.get_column("customer_id"),
-                "offer": pl.Series(offer[chosen].tolist(), dtype=pl.String),
-                "rule": pl.Series(names[chosen].tolist(), dtype=pl.String),
-            }
+                "offer": [NO_OFFER if one is None else one.offer for one in given],
+                "rule": [None if one is None else one.rule.name for one in given],
+            },
+            schema_overrides={"rule": pl.String},
         )
-        code = {name: k for k, name in enumerate(self.offers)}
-        of_rule = np.array([code[one.offer] for one in self.rules])
-        kinds = np.zeros((len(met), len(code)), dtype=bool)
-        for k, column in enumerate(of_rule):
-            kinds[:, column] |= met[:, k]
-        several = int((kinds.sum(axis=1) > 1).sum())
-        rows = [
-            (name, one.offer, int(met[:, k].sum()), int((chosen == k).sum()), away[name])
-            for k, (name, one) in enumerate(zip(names, self.rules, strict=False))
+        counts = self.to_frame().select(
+            "rule",
+            "offer",
+            met=pl.Series(met.sum(axis=0), dtype=pl.Int64),
+            given=pl.Series([(chosen == k).sum() for k in range(len(names))], dtype=pl.Int64),
+            beyond_cap=pl.Series(beyond),
+            condition="condition",
+        )
+        # Each customer's rules by offer: several offers need the priority.
+        kinds = [
+            met[:, [one.offer == name for one in self.rules]].any(axis=1) for name in self.offers
         ]
-        schema = {
-            "rule": pl.String, "offer": pl.String, "met": pl.Int64, "given": pl.Int64,
-            "beyond_cap": pl.Int64,
-        }  # fmt: skip
-        counts = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-            condition=pl.Series([write(one.rule.condition) for one in self.rules])
-        )
-        return Offered(frame, counts, several, int((~met.any(axis=1)).sum()))
+        overlap = int((np.sum(kinds, axis=0) > 1).sum())
+        return Offered(frame, counts, overlap, int((~met.any(axis=1)).sum()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
 from segkit.campaign.metrics import finite
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
-from segkit.stats.intervals import wilson, z_value
+from segkit.stats.intervals import interval_words, wilson, z_value
 from segkit.stats.policy import (
     Trial,
     cell_errors,
@@ -121,45 +121,41 @@ class Pilot(Result):
         """The finding in words."""
         unit = self.currency if self.money else None
         gain = money(self.gain, unit) if unit else self._words(self.gain)
-        reach = (
-            f"{gain} per customer ({percent(self.level, places=0)} interval "
-            f"{self._words(self.gain_low)} to {self._words(self.gain_high)})"
-        )
+        interval = interval_words(self.gain_low, self.gain_high, self.level, self._words)
+        reach = f"{gain} per customer ({interval})"
         payoff = self.payoff.replace("_", " ")
-        against = f"{words(self.single)} to everyone"
+        not_shown = "The pilot does not show that tailoring pays:"
         if self.gain == self.gain_low == self.gain_high == 0:
-            first = (
-                "The pilot does not show that tailoring pays: whichever part of the customers it "
-                "was learnt from, the best offer was the same one for every segment."
+            finding = (
+                f"{not_shown} whichever part of the customers it was learnt from, the best offer "
+                "was the same one for every segment."
             )
         elif self.pays:
-            first = (
-                f"The pilot shows that tailoring pays: the offer learnt for each segment brings "
+            finding = (
+                "The pilot shows that tailoring pays: the offer learnt for each segment brings "
                 f"{reach} more {payoff} than the best single offer."
             )
         elif self.gain_high < 0:
-            first = (
-                f"The pilot speaks against tailoring: what was learnt for each segment brings "
+            finding = (
+                "The pilot speaks against tailoring: what was learnt for each segment brings "
                 f"{reach} of {payoff} against the best single offer."
             )
         else:
-            first = (
-                f"The pilot does not show that tailoring pays: what was learnt for each segment "
-                f"differs from the best single offer by {reach} of {payoff}, which may be nothing."
+            finding = (
+                f"{not_shown} what was learnt for each segment differs from the best single offer "
+                f"by {reach} of {payoff}, which may be nothing."
             )
-        parts = [first, self._interaction_words()]
-        parts.append(
-            f"Over all {number(self.customers)} customers the best single choice is {against}. "
-            f"What is compared was always learnt from other customers than it is valued on, in "
-            f"{steps(self.folds)}."
+        single = (
+            f"Over all {number(self.customers)} customers the best single choice is "
+            f"{words(self.single)} to everyone. What is compared was always learnt from other "
+            f"customers than it is valued on, in {steps(self.folds)}."
         )
-        return " ".join([*parts, *self.notes])
+        return " ".join([finding, self._interaction_words(), single, *self.notes])
 
     def _interaction_words(self) -> str:
         if np.isnan(self.interaction_p):
             return "Whether offers work differently by segment cannot be tested here."
-        p = f"p = {number(self.interaction_p)}"
-        p = p if self.interaction_p >= 0.001 else "p below 0.001"
+        p = "p below 0.001" if self.interaction_p < 0.001 else f"p = {number(self.interaction_p)}"
         if self.interaction_p < 0.05:
             return f"Offers work differently by segment ({p})."
         return f"That offers work alike in all segments is not ruled out ({p})."
@@ -169,30 +165,36 @@ class Pilot(Result):
         from segkit.plot.heatmaps import offer_map
 
         return offer_map(
-            self.to_frame().with_columns(
-                offer=pl.col("offer").replace({o: words(o) for o in self.cells["offer"].unique()}),
-            ),
-            "offer", "segment_name", "mean", interval=("low", "high"), mark="best",
+            self.to_frame().with_columns(pl.col("offer").map_elements(words, pl.String)),
+            "offer",
+            "segment_name",
+            "mean",
+            interval=("low", "high"),
+            mark="best",
             percent=self.is_share,
             title="Tailoring pays" if self.pays else "Tailoring is not shown to pay",
-            x_label="Offer, given at random", y_label="Segment",
+            x_label="Offer, given at random",
+            y_label="Segment",
             value_label=self.outcome.replace("_", " "),
             mark_label="learnt for the segment",
-        )  # fmt: skip
+        )
 
     def plot_values(self) -> Figure:
         """Draw the value of each policy with its interval."""
         from segkit.plot import intervals
 
+        unit = f", {self.currency}" if self.currency and self.money else ""
         return intervals(
-            self.values.with_columns(policy=pl.col("policy").map_elements(words, pl.String)),
-            "policy", "value", interval=("low", "high"), reference=None,
+            self.values.with_columns(pl.col("policy").map_elements(words, pl.String)),
+            "policy",
+            "value",
+            interval=("low", "high"),
+            reference=None,
             percent=self.is_share and not self.money,
             title="What each policy would earn per customer",
-            y_label=f"{self.payoff.replace('_', ' ')} per customer"
-            + (f", {self.currency}" if self.currency and self.money else ""),
+            y_label=f"{self.payoff.replace('_', ' ')} per customer{unit}",
             x_label="Policy",
-        )  # fmt: skip
+        )
 
 
 def steps(folds: int) -> str:
@@ -303,50 +305,58 @@ def read_pilot(
         raise ParameterError(unknown("method", method, METHODS))
     check_customers(frame)
     aim = payoff or outcome
-    require_columns(
-        frame.columns, ["offer", segment, outcome, aim, *([name] if name else [])], "the pilot"
-    )
+    need = ["offer", segment, outcome, aim, *([name] if name else [])]
+    require_columns(frame.columns, need, "the pilot")
     frame = frame.sort("customer_id")  # results must not depend on the row order
     trial, segments, options = make_trial(frame, segment, "offer", aim, offers)
-    every = np.arange(frame.height)
-    splits = split_folds(trial, folds, seed)
     learners: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "tailored by segment": lambda rows: learn_best(trial, rows, method=method),
-        "best single offer": lambda rows: learn_best(trial, rows, method="single"),
+        "tailored by segment": partial(learn_best, trial, method=method),
+        "best single offer": partial(learn_best, trial, method="single"),
     }
-    fixed: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        option: partial(_always, np.full(trial.n_groups, k, dtype=np.int64))
-        for k, option in enumerate(options)
-    }
-    scores = honest_scores(trial, {**learners, **fixed}, splits)
-    given = {policy: learn(every) for policy, learn in {**learners, **fixed}.items()}
-    values = _values(trial, scores, given, level)
+    for k, option in enumerate(options):
+        learners[option] = partial(_always, np.full(trial.n_groups, k, dtype=np.int64))
+    scores = honest_scores(trial, learners, split_folds(trial, folds, seed))
+    given = {policy: learn(np.arange(frame.height)) for policy, learn in learners.items()}
     best, one = given["tailored by segment"], given["best single offer"]
     gain = value_of(
-        scores["tailored by segment"] - scores["best single offer"], level=level,
+        scores["tailored by segment"] - scores["best single offer"],
+        level=level,
         least=least_error(trial, best, one),
-    )  # fmt: skip
-    table, spread = _cell_table(frame, trial, segments, options, outcome, best, level)
-    names = _names(frame, segment, name)
-    sure = _how_sure(trial, best, method, repeats, seed)
+    )
+    shown = replace(trial, outcome=finite(frame, outcome))
+    is_share = bool(np.isin(shown.outcome, (0.0, 1.0)).all())
+    table, spread = _cell_table(trial, shown, segments, options, best, level)
+    names = name_segments(frame, segment, name)
+    learnt = [options[k] for k in best]
     policy = pl.DataFrame(
         {
             "segment": segments,
             "segment_name": [names[s] for s in segments],
-            "offer": [options[k] for k in best],
-            "offer_name": [words(options[k]) for k in best],
-            "sure_share": sure,
+            "offer": learnt,
+            "offer_name": [words(offer) for offer in learnt],
+            "sure_share": _how_sure(trial, best, method, repeats, seed),
         }
     )
-    shown = finite(frame, outcome)
-    is_share = bool(np.isin(shown, (0.0, 1.0)).all())
-    single = options[int(one[0])]
     return Pilot(
-        table.with_columns(segment_name=pl.col("segment").replace_strict(names)), policy, values,
-        gain.value, gain.low, gain.high, single, interaction_test(trial), spread, label or outcome,
-        aim, is_share, aim != outcome, folds, frame.height, level,
-        _notes(trial, names, segments, options), currency,
-    )  # fmt: skip
+        cells=table.with_columns(segment_name=pl.col("segment").replace_strict(names)),
+        policy=policy,
+        values=_values(trial, scores, given, level),
+        gain=gain.value,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        single=options[int(one[0])],
+        interaction_p=interaction_test(trial),
+        interaction_sd=spread,
+        outcome=label or outcome,
+        payoff=aim,
+        is_share=is_share,
+        money=aim != outcome,
+        folds=folds,
+        customers=frame.height,
+        level=level,
+        notes=_notes(trial, [names[s] for s in segments], options),
+        currency=currency,
+    )
 
 
 def _always(policy: np.ndarray, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
@@ -373,9 +383,9 @@ def make_trial(
             f"{number(lost[0])} customers have no {group} and {number(lost[1])} no {option}; "
             "leave them out and count them"
         )
-    groups = sorted(frame.get_column(group).cast(pl.String).unique().to_list())
-    offers = frame.get_column(option).cast(pl.String).unique().to_list()
-    ordered = sorted(offers, key=lambda one: (one != NO_OFFER, one))  # no offer first
+    columns = [frame.get_column(name).cast(pl.String) for name in (group, option)]
+    groups, observed = (sorted(column.unique().to_list()) for column in columns)
+    ordered = sorted(observed, key=lambda one: one != NO_OFFER)  # no offer first
     options = ordered if shares is None else [str(name) for name in shares]
     for name in ordered:
         if name not in options:
@@ -385,30 +395,17 @@ def make_trial(
         raise DataError(f"nobody got {', '.join(absent)}; the data hold {', '.join(ordered)}")
     if len(options) < 2:
         raise DataError(f"one {option} alone compares with nothing: all got {options[0]!r}")
-    code = _codes(frame.get_column(option), options)
-    if shares is None:
-        chance = np.bincount(code, minlength=len(options)) / len(code)
-    else:
+    group_code, code = (
+        column.replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
+        for column, names in zip(columns, (groups, options), strict=True)
+    )
+    chance = np.bincount(code, minlength=len(options)) / len(code)
+    if shares is not None:
         chance = np.array([float(shares[name]) for name in options])
         if abs(chance.sum() - 1) > 1e-6 or (chance <= 0).any():
             raise ParameterError(f"the offers' shares must be above 0 and sum to 1, got {shares}")
-    trial = Trial(
-        _codes(frame.get_column(group), groups), code, finite(frame, outcome), chance,
-        len(groups), len(options),
-    )  # fmt: skip
-    return trial, groups, options
-
-
-def _codes(column: pl.Series, names: list[str]) -> np.ndarray:
-    places = {name: k for k, name in enumerate(names)}
-    return column.cast(pl.String).replace_strict(places, return_dtype=pl.Int64).to_numpy()
-
-
-def _names(frame: pl.DataFrame, segment: str, name: str | None) -> dict[str, str]:
-    if name is None:
-        return {str(s): str(s) for s in frame.get_column(segment).unique()}
-    pairs = frame.select(pl.col(segment, name).cast(pl.String)).unique([segment])
-    return {one: other or one for one, other in pairs.iter_rows()}
+    y = finite(frame, outcome)
+    return Trial(group_code, code, y, chance, len(groups), len(options)), groups, options
 
 
 def _values(
@@ -422,13 +419,14 @@ def _values(
 
 
 def _cell_table(
-    frame: pl.DataFrame, trial: Trial, segments: list[str], options: list[str], outcome: str,
-    best: np.ndarray, level: float,
-) -> tuple[pl.DataFrame, float]:  # fmt: skip
-    shown = Trial(
-        trial.group, trial.option, finite(frame, outcome), trial.chance, trial.n_groups,
-        trial.n_options,
-    )  # fmt: skip
+    trial: Trial,
+    shown: Trial,
+    segments: list[str],
+    options: list[str],
+    best: np.ndarray,
+    level: float,
+) -> tuple[pl.DataFrame, float]:
+    """Return the cells of the outcome shown and of the payoff, and the interaction's spread."""
     n, mean, variance = cells(shown)
     if np.isin(shown.outcome, (0.0, 1.0)).all():
         limits = wilson(np.where(n > 0, mean, 0) * n, n, level=level)
@@ -438,10 +436,9 @@ def _cell_table(
             own = np.sqrt(variance / n)
         reach = z_value(level) * np.fmax(own, cell_errors(n, mean, variance, lent_customers(shown)))
         low, high = mean - reach, mean + reach
-    m, paid, spread_of = cells(trial)
-    lent = lent_customers(trial)
-    net, _, spread = shrink(m, paid, spread_of, lent)
-    loading = joint_errors(m, paid, spread_of, lent)
+    payoff, lent = cells(trial), lent_customers(trial)
+    shrunken, _, spread = shrink(*payoff, lent)
+    loading = joint_errors(*payoff, lent)
     rows, columns = np.divmod(np.arange(n.size), trial.n_options)
     table = pl.DataFrame(
         {
@@ -451,8 +448,8 @@ def _cell_table(
             "mean": mean.ravel(),
             "low": low.ravel(),
             "high": high.ravel(),
-            "payoff": paid.ravel(),
-            "payoff_shrunken": net.ravel(),
+            "payoff": payoff[1].ravel(),
+            "payoff_shrunken": shrunken.ravel(),
             "payoff_error": np.linalg.norm(loading, axis=1),
             "payoff_loading": loading.tolist(),
             "best": columns == best[rows],
@@ -477,18 +474,15 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
     return [float(share) for share in same / max(1, repeats)]
 
 
-def _notes(
-    trial: Trial, names: Mapping[str, str], segments: list[str], options: list[str]
-) -> tuple[str, ...]:
+def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, ...]:
     n = cells(trial)[0]
-    notes = []
     small = int((n < SMALL_CELL).sum())
-    if small:
-        least = np.unravel_index(int(n.argmin()), n.shape)
-        notes.append(
-            f"Warning: {number(small)} of {number(n.size)} cells hold fewer than "
-            f"{number(SMALL_CELL)} customers (the least, {names[segments[least[0]]]} with "
-            f"{words(options[least[1]])}: {number(int(n.min()))}); what is learnt there is mostly "
-            "noise."
-        )
-    return tuple(notes)
+    if not small:
+        return ()
+    row, column = np.unravel_index(int(n.argmin()), n.shape)
+    note = (
+        f"Warning: {number(small)} of {number(n.size)} cells hold fewer than "
+        f"{number(SMALL_CELL)} customers (the least, {segments[row]} with "
+        f"{words(options[column])}: {number(int(n.min()))}); what is learnt there is mostly noise."
+    )
+    return (note,)

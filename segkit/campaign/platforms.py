@@ -36,6 +36,15 @@ REJECTED = {
 }
 
 
+# Columns of the table of identifiers that could not be read.
+REJECTS = {
+    "identifier": pl.String,
+    "reason": pl.String,
+    "description": pl.String,
+    "customers": pl.Int64,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """Format of a customer's identifiers on one platform.
@@ -207,9 +216,8 @@ def read_emails(emails: pl.Series) -> pl.Series:
     ['jo.doe@gmail.com', 'jo@x.org', None]
     """
     text = _clean(pl.col("e")).str.replace(r"(?i)^mailto:", "").str.to_lowercase()
-    good = pl.when(text.str.contains(_SHAPE)).then(text)
-    name = emails.name
-    return emails.cast(pl.String).alias("e").to_frame().select(good.alias(name)).to_series()
+    read = pl.when(text.str.contains(_SHAPE)).then(text).alias(emails.name)
+    return emails.cast(pl.String).alias("e").to_frame().select(read).to_series()
 
 
 def _clean(text: pl.Expr) -> pl.Expr:
@@ -346,41 +354,44 @@ def normalise_identifiers(
     given = [name for name in IDENTIFIERS if name in people.columns]
     text = people.select(_clean(pl.col(name).cast(pl.String)).alias(name) for name in given)
     text = text.select(pl.when(pl.col(name) != "").then(pl.col(name)) for name in given)
-    code = pl.Series("code", [None] * people.height, dtype=pl.String)
+    code = pl.Series("_code", [None] * people.height, dtype=pl.String)
     if "country" in given:
         upper = text["country"].str.to_uppercase()
-        code = upper.set(~upper.str.contains(r"^[A-Z]{2}$"), None)
-    text = text.with_columns(code.alias("_code"))
-    normalised, why = {}, {}
+        code = upper.set(~upper.str.contains(r"^[A-Z]{2}$"), None).alias("_code")
+    text = text.with_columns(code)
+    normalised: dict[str, pl.Series] = {}
+    rejected: dict[str, pl.Series] = {}
     for name in given:
-        reason = pl.Series([None] * people.height, dtype=pl.String)
+        value = text[name]
         if name == "email":
-            normalised[name] = normalise_emails(text[name], platform=platform)
-            bad = normalised[name].is_null() & text[name].is_not_null()
-            hashed = text[name].str.contains(_HASHED).fill_null(value=False)
-            reason = reason.set(bad, "bad_email").set(bad & hashed, "hashed_email")
-        elif name == "phone":
-            read = read_phones(text[name], region=region, regions=code)
-            normalised[name], reason = (
-                read.select(rule.phone(pl.col("phone"))).to_series(),
-                read["reason"],
+            normalised[name] = normalise_emails(value, platform=platform)
+            hashed = value.str.contains(_HASHED).fill_null(value=False)
+            rejected[name] = _refused(value, normalised[name], "bad_email").set(
+                hashed & normalised[name].is_null(), "hashed_email"
             )
+        elif name == "phone":
+            read = read_phones(value, region=region, regions=code)
+            normalised[name] = read.select(rule.phone(pl.col("phone"))).to_series()
+            rejected[name] = read["reason"]
         elif name == "country":
             normalised[name] = text.select(rule.country(pl.col("_code"))).to_series()
-            reason = reason.set(code.is_null() & text[name].is_not_null(), "bad_country")
+            rejected[name] = _refused(value, code, "bad_country")
         elif name == "zip":
             normalised[name] = text.select(rule.zip(pl.col(name), pl.col("_code"))).to_series()
         else:
             normalised[name] = text.select(getattr(rule, name)(pl.col(name))).to_series()
-        why[name] = reason.alias(name)
     rows = [
         (name, key, REJECTED[key], int(count))
-        for name, reasons in why.items()
+        for name, reasons in rejected.items()
         for key, count in reasons.drop_nulls().value_counts(sort=True).iter_rows()
     ]
-    schema = {"identifier": pl.String, "reason": pl.String, "description": pl.String}
-    rejected = pl.DataFrame(rows, schema={**schema, "customers": pl.Int64}, orient="row")
-    return pl.DataFrame({name: column.alias(name) for name, column in normalised.items()}), rejected
+    return pl.DataFrame(normalised), pl.DataFrame(rows, schema=REJECTS, orient="row")
+
+
+def _refused(given: pl.Series, read: pl.Series, reason: str) -> pl.Series:
+    """Return the reason where something was given and nothing could be read."""
+    none = pl.Series([None] * len(given), dtype=pl.String)
+    return none.set(given.is_not_null() & read.is_null(), reason)
 
 
 @takes_frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -144,19 +144,14 @@ class Power(Result):
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per arm: arm, customers, and what the design can see."""
-        return pl.DataFrame(
-            {
-                "arm": list(self.n),
-                "customers": list(self.n_whole.values()),
-                "customers_exact": list(self.n.values()),
-            }
-        ).with_columns(
-            base=pl.lit(self.metric.base),
-            effect=pl.lit(self.effect),
+        sizes = {"arm": list(self.n), "customers": list(self.n_whole.values())}
+        return pl.DataFrame(sizes | {"customers_exact": list(self.n.values())}).with_columns(
+            base=self.metric.base,
+            effect=self.effect,
             relative_effect=pl.lit(self.relative_effect, pl.Float64).fill_nan(None),
-            power=pl.lit(self.power),
-            comparison_alpha=pl.lit(self.comparison_alpha),
-            r2=pl.lit(self.metric.r2),
+            power=self.power,
+            comparison_alpha=self.comparison_alpha,
+            r2=self.metric.r2,
         )
 
     @property
@@ -164,29 +159,23 @@ class Power(Result):
         """The finding in words."""
         m = self.metric
         sizes = ", ".join(f"{arm} {number(n)}" for arm, n in self.n_whole.items())
-        change = f"from {m.words(m.base)} to {m.words(m.base + self.effect)}"
         relative = f" ({percent(self.relative_effect)} of the base)" if m.base > 0 else ""
+        change = f"from {m.words(m.base)} to {m.words(m.base + self.effect)}{relative}"
         chance = f"{_chance(self.power)} power"
-        first = {
-            "size": f"To find a change of {m.name} {change}{relative} with {chance} "
-            f"takes {number(self.total)} customers: {sizes}.",
-            "power": f"With {sizes} customers a change of {m.name} {change}{relative} is found "
-            f"with {chance}.",
-            "effect": f"With {sizes} customers and {chance}, the smallest "
-            f"change of {m.name} that can be found is {change}{relative}.",
+        finding = {
+            "size": f"To find a change of {m.name} {change} with {chance} takes "
+            f"{number(self.total)} customers: {sizes}.",
+            "power": f"With {sizes} customers a change of {m.name} {change} is found with "
+            f"{chance}.",
+            "effect": f"With {sizes} customers and {chance}, the smallest change of {m.name} that "
+            f"can be found is {change}.",
         }[self.solved]
+        shared = f", shared by {number(self.comparisons)} comparisons (Bonferroni)"
         level = f"At a level of {percent(self.alpha, places=0)}, {self.sides}"
-        level += (
-            f", shared by {number(self.comparisons)} comparisons (Bonferroni)."
-            if self.comparisons > 1
-            else "."
-        )
-        saved = (
-            f" CUPED on what is known before saves {percent(m.r2)} of the customers."
-            if m.r2 > 0
-            else ""
-        )
-        return f"{first} {level}{saved} A smaller true effect is found less often."
+        level += f"{shared if self.comparisons > 1 else ''}."
+        if m.r2 > 0:
+            level += f" CUPED on what is known before saves {percent(m.r2)} of the customers."
+        return f"{finding} {level} A smaller true effect is found less often."
 
     def curve(self, *, points: int = 41) -> pl.DataFrame:
         """Return power over the size of the effect, with CUPED and without it.
@@ -196,40 +185,45 @@ class Power(Result):
         DataFrame
             effect, relative_effect, power, design ("plain", "with CUPED").
         """
-        designs = {"plain": Metric(self.metric.kind, self.metric.base, self.metric.sd)}
+        base = self.metric.base
+        designs = {"plain": replace(self.metric, r2=0.0)}
         if self.metric.r2 > 0:
             designs["with CUPED"] = self.metric
         top = 2.0 * self.effect
         if self.metric.kind == "proportion":
-            top = min(top, 1 - self.metric.base) if top > 0 else max(top, -self.metric.base)
-        rows = []
-        for design, metric in designs.items():
-            for k in range(points):
-                effect = top * k / (points - 1)
-                attained = _least_power(metric, effect, self.n, self.comparison_alpha, self.sides)
-                share = effect / metric.base if metric.base > 0 else math.nan
-                rows.append((effect, share, attained, design))
-        return pl.DataFrame(
-            rows, schema=["effect", "relative_effect", "power", "design"], orient="row"
-        )
+            top = min(top, 1 - base) if top > 0 else max(top, -base)
+        rows = [
+            (
+                effect,
+                effect / base if base > 0 else math.nan,
+                least_power(metric, effect, self.n, self.comparison_alpha, self.sides),
+                design,
+            )
+            for design, metric in designs.items()
+            for effect in np.linspace(0.0, top, points).tolist()
+        ]
+        schema = ["effect", "relative_effect", "power", "design"]
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def plot(self) -> Figure:
         """Draw the power curve."""
         from segkit.plot import lines
 
-        data = self.curve()
-        relative = self.metric.base > 0
+        data, relative = self.curve(), self.metric.base > 0
+        effect = percent(self.relative_effect) if relative else number(self.effect)
         x = "relative_effect" if relative else "effect"
         return lines(
-            data.with_columns((pl.col(x) * 100).alias(x)) if relative else data,
-            x, "power", group="design" if data["design"].n_unique() > 1 else None,
-            reference=self.power, percent=True, markers=False,
-            title=f"{_chance(self.power)} power reaches down to a change of "
-            f"{percent(self.relative_effect) if relative else number(self.effect)}",
-            x_label=f"True change of {self.metric.name}"
-            + (", % of the base" if relative else ""),
+            data.with_columns(pl.col(x) * (100 if relative else 1)),
+            x,
+            "power",
+            group="design" if data["design"].n_unique() > 1 else None,
+            reference=self.power,
+            percent=True,
+            markers=False,
+            title=f"{_chance(self.power)} power reaches down to a change of {effect}",
+            x_label=f"True change of {self.metric.name}{', % of the base' if relative else ''}",
             y_label="Chance to find it, in its direction",
-        )  # fmt: skip
+        )
 
 
 def _chance(power: float) -> str:
@@ -286,7 +280,8 @@ def compute_sample_size(
     >>> round(compute_sample_size(proportion(0.5), effect=0.25, power=0.9).n["control"], 4)
     76.7069
     """
-    arms, level, family = _design(shares, alpha, comparisons, sides)
+    arms = check_shares(shares if shares is not None else {"control": 0.5, "campaign": 0.5})
+    family = _count_comparisons(arms, alpha, comparisons, sides)
     _check(power=power)
     size = _effect(metric, effect, relative_effect)
     if size == 0:
@@ -295,12 +290,12 @@ def compute_sample_size(
 
     def lacking(total: float) -> float:
         n = {arm: share * total for arm, share in arms.items()}
-        return _least_power(metric, size, n, level, sides) - power
+        return least_power(metric, size, n, alpha / family, sides) - power
 
     total = solve(lacking, least, 100.0 + least, f"{percent(power)} power")
     n = {arm: share * total for arm, share in arms.items()}
-    attained = _least_power(metric, size, n, level, sides)
-    return Power(metric, size, attained, n, alpha, level, family, sides, "size")
+    attained = lacking(total) + power
+    return Power(metric, size, attained, n, alpha, alpha / family, family, sides, "size")
 
 
 def compute_power(
@@ -330,10 +325,11 @@ def compute_power(
     >>> round(found.power, 6)
     0.868953
     """
-    arms, level, family = _sizes(n, alpha, comparisons, sides)
+    arms = _sizes(n)
+    family = _count_comparisons(arms, alpha, comparisons, sides)
     size = _effect(metric, effect, relative_effect)
-    attained = _least_power(metric, size, arms, level, sides)
-    return Power(metric, size, attained, arms, alpha, level, family, sides, "power")
+    attained = least_power(metric, size, arms, alpha / family, sides)
+    return Power(metric, size, attained, arms, alpha, alpha / family, family, sides, "power")
 
 
 def find_smallest_effect(
@@ -369,59 +365,51 @@ def find_smallest_effect(
     >>> round(found.effect, 4)
     0.02
     """
-    arms, level, family = _sizes(n, alpha, comparisons, sides)
+    arms = _sizes(n)
+    family = _count_comparisons(arms, alpha, comparisons, sides)
     _check(power=power)
-    top = 1 - metric.base - 1e-12 if metric.kind == "proportion" else MOST
 
     def lacking(effect: float) -> float:
-        return _least_power(metric, effect, arms, level, sides) - power
+        return least_power(metric, effect, arms, alpha / family, sides) - power
 
-    small = ", ".join(f"{arm} {number(size)}" for arm, size in arms.items())
-    if min(arms.values()) < 2 or (metric.kind == "proportion" and lacking(top) < 0):
+    share = metric.kind == "proportion"
+    top = 1 - metric.base - 1e-12 if share else max(metric.sd, 1e-12)
+    if min(arms.values()) < 2 or (share and lacking(top) < 0):
+        small = ", ".join(f"{arm} {number(size)}" for arm, size in arms.items())
         raise DataError(f"arms of {small} customers are too small to find any increase")
-    start = min(top, max(metric.sd, 1e-12))
-    size = solve(lacking, 0.0, top if metric.kind == "proportion" else start, "the effect")
-    return Power(metric, size, lacking(size) + power, arms, alpha, level, family, sides, "effect")
+    size = solve(lacking, 0.0, top, "the effect")
+    attained = lacking(size) + power
+    return Power(metric, size, attained, arms, alpha, alpha / family, family, sides, "effect")
 
 
-def _least_power(
-    metric: Metric, effect: float, n: Mapping[str, float], level: float, sides: str
+def least_power(
+    metric: Metric, effect: float, n: Mapping[str, float], alpha: float, sides: str
 ) -> float:
+    """Return the power of the comparison with the control, the first arm, that has the least."""
     control, *others = n.values()
-    return min(power_of_comparison(metric, effect, control, m, level, sides) for m in others)
+    return min(power_of_comparison(metric, effect, control, m, alpha, sides) for m in others)
 
 
-def _design(
-    shares: Mapping[str, float] | None, alpha: float, comparisons: int | None, sides: str
-) -> tuple[dict[str, float], float, int]:
-    arms = check_shares(shares if shares is not None else {"control": 0.5, "campaign": 0.5})
-    level, family = _level(arms, alpha, comparisons, sides)
-    return arms, level, family
-
-
-def _sizes(
-    n: Mapping[str, float], alpha: float, comparisons: int | None, sides: str
-) -> tuple[dict[str, float], float, int]:
-    arms = {str(arm): float(size) for arm, size in n.items()}
-    if len(arms) < 2:
-        raise ParameterError(f"expected a control and at least one arm, got {list(arms)}")
-    bad = {arm: size for arm, size in arms.items() if not size > 0}
-    if bad:
-        raise ParameterError(f"every arm needs customers, got {bad}")
-    level, family = _level(arms, alpha, comparisons, sides)
-    return arms, level, family
-
-
-def _level(
+def _count_comparisons(
     arms: Mapping[str, float], alpha: float, comparisons: int | None, sides: str
-) -> tuple[float, int]:
+) -> int:
     _check(alpha=alpha)
     if sides not in SIDES:
         raise ParameterError(f"sides must be one of {', '.join(SIDES)}, got {sides!r}")
     family = len(arms) - 1 if comparisons is None else comparisons
     if family < 1:
         raise ParameterError(f"comparisons must be at least 1, got {family}")
-    return alpha / family, family
+    return family
+
+
+def _sizes(n: Mapping[str, float]) -> dict[str, float]:
+    arms = {str(arm): float(size) for arm, size in n.items()}
+    if len(arms) < 2:
+        raise ParameterError(f"expected a control and at least one arm, got {list(arms)}")
+    bad = {arm: size for arm, size in arms.items() if not size > 0}
+    if bad:
+        raise ParameterError(f"every arm needs customers, got {bad}")
+    return arms
 
 
 def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
@@ -470,8 +458,7 @@ def _effect(metric: Metric, effect: float | None, relative: float | None) -> flo
             "above 0; give effect"
         )
     else:
-        assert relative is not None  # noqa: S101 - narrows the type
-        size = float(relative) * metric.base
+        size = float(relative or 0.0) * metric.base
     if not math.isfinite(size):
         raise ParameterError(f"an effect must be a finite number, got {size}")
     if metric.kind == "proportion" and not 0 <= metric.base + size <= 1:

@@ -6,28 +6,34 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.campaign.assignment import NO_OFFER
+from segkit.campaign.audience import Audience, SegmentContract, build_audience
 from segkit.display import money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns
+from segkit.features import build_features
 from segkit.frames import takes_frames
+from segkit.intake import Intake
+from segkit.lift.outcomes import derive_outcomes
 from segkit.result import Result
+from segkit.rules import RuleSet
 from segkit.schema import fields
 
 if TYPE_CHECKING:
-    from segkit.campaign import Audience
-    from segkit.campaign.audience import ListKind
-    from segkit.campaign.eligibility import Channel
-    from segkit.campaign.platforms import PlatformName
     from segkit.cluster.model import SegmentScorer
     from segkit.datasets import Source
-    from segkit.intake import Intake
 
-NO_OFFER = "none"
 WINDOW_DAYS = 28
+EPOCH = date(1970, 1, 1)
+CONSENT = "marketing_consent"
+# Columns for the balance table: of a customer table, and of a campaign that is given.
+COVARIATES = ("recency_days", "frequency", "monetary", "open_rate", "region")
+GIVEN_COVARIATES = ("recency", "history", "mens", "womens", "newbie", "zip_code", "channel")
 BEFORE = ("pre_revenue", "pre_orders")  # measured before an earlier campaign
 # Hillstrom's arms are offers, except for the control.
 _NOTHING = ("no e-mail", "no email", "holdout", "control", "none")
@@ -99,9 +105,8 @@ class Prelude(Result):
         """Share of each arm if the campaign has taken place, the arm without an offer first."""
         if self.pilot is None or self.as_of is not None:
             return {}
-        order = (pl.col("offer") == NO_OFFER).first().alias("nothing")
-        arms = self.pilot.group_by("arm").agg(order, pl.len())
-        arms = arms.sort(["nothing", "arm"], descending=[True, False])
+        offered = (pl.col("offer") != NO_OFFER).first().alias("offered")
+        arms = self.pilot.group_by("arm").agg(offered, pl.len()).sort("offered", "arm")
         return {str(arm): n / self.pilot.height for arm, _, n in arms.iter_rows()}
 
     @property
@@ -138,25 +143,24 @@ class Prelude(Result):
     @property
     def text(self) -> str:
         """Finding: which data there are to plan with."""
-        segmented = self.customers.filter(pl.col("segment").is_not_null())
+        segmented = self.customers.drop_nulls("segment")
+        customers, assigned = number(self.customers.height), number(segmented.height)
         groups = number(segmented.get_column("segment").n_unique())
-        first = f"{number(self.customers.height)} customers, {number(segmented.height)} of them in"
-        parts = [f"{first} {groups} segments."]
-        if self.pilot is None:
-            parts.append("No earlier test with offers at random tells which offer works.")
-        else:
+        test = "No earlier test with offers at random tells which offer works."
+        if self.pilot is not None:
             offers = self.pilot.get_column("offer").unique().to_list()
-            count = number(len([name for name in offers if name != NO_OFFER]))
             none = ", or no offer," if NO_OFFER in offers else ""
-            parts.append(
+            count = number(len(offers) - (NO_OFFER in offers))
+            test = (
                 f"An earlier test gave one of {count} offers{none} at random to "
                 f"{number(self.pilot.height)} customers."
             )
-        parts.append(
+        terms = (
             f"A contact costs {money(self.cost, self.currency)}; "
             f"{percent(self.margin, places=0)} of revenue is margin."
         )
-        return " ".join([*parts, *self.notes])
+        size = f"{customers} customers, {assigned} of them in {groups} segments."
+        return " ".join([size, test, terms, *self.notes])
 
 
 @takes_frames
@@ -207,10 +211,8 @@ def collect_campaign_data(
     -------
     Prelude
     """
-    from segkit.lift import derive_outcomes
-
     customers, consent = _people(taken, table, segments)
-    pilot_of, notes = _pilot(taken)
+    drawn, notes = _pilot(taken)
     if traits is not None and set(traits.columns) & set(model.features):
         notes.append(
             "The segments rest on attitudes too: only respondents have one, and their answers are "
@@ -218,39 +220,50 @@ def collect_campaign_data(
         )
     else:
         traits = None
-    terms = _terms(taken.campaigns, None if pilot_of is None else pilot_of["campaign_id"][0])
+    terms = _terms(taken.campaigns, None if drawn is None else drawn["campaign_id"][0])
     cost, margin = terms.get("cost_per_contact", cost), terms.get("margin", margin)
     until = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
+    place = partial(_placed, taken, model, calendar=calendar, traits=traits)
+    observe = partial(
+        derive_outcomes, orders=taken.orders, window_days=window_days, data_until=until
+    )
     pilot = None
-    if pilot_of is not None:
-        day = pilot_of.get_column("assigned_at").min().date()  # type: ignore[union-attr]
-        placed = _placed(taken, model, day - timedelta(days=1), calendar, traits)
-        assigned = pilot_of.join(placed, on="customer_id", how="inner")
-        lost = pilot_of.height - assigned.height
+    if drawn is not None:
+        day = drawn.get_column("assigned_at").min().date()  # type: ignore[union-attr]
+        placed = place(day - timedelta(days=1))
+        assigned = drawn.join(placed, on="customer_id", how="inner", maintain_order="left")
+        lost = drawn.height - assigned.height
         if lost:
             notes.append(
                 f"{number(lost)} customers of the earlier test were in no segment the day before "
                 "it and are left out."
             )
-        outcomes = derive_outcomes(
-            assigned, taken.orders, window_days=window_days, data_until=until
-        )
-        cut = assigned.height - outcomes.frame.height
+        outcomes = observe(assigned).frame
+        cut = assigned.height - outcomes.height
         if cut:
             notes.append(f"{number(cut)} have no whole window of answers and are left out.")
-        if outcomes.frame.height:
-            pilot = _paid(outcomes.frame, cost, margin)
+        if outcomes.height:
+            pilot = _paid(outcomes, cost, margin)
     start = until - timedelta(days=window_days)
-    placed = _placed(taken, model, start.date() - timedelta(days=1), calendar, traits)
-    as_if = placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))
-    past = derive_outcomes(as_if, taken.orders, window_days=window_days, data_until=until).frame
-    covariates = [c for c in ("recency_days", "frequency", "monetary", "open_rate", "region")
-                  if c in customers.columns]  # fmt: skip
+    placed = place(start.date() - timedelta(days=1))
+    past = observe(placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))).frame
     contacts, optouts = contact_history(taken.events)
     return Prelude(
-        customers, past, pilot, contacts, optouts, cost, margin, as_of, _first_day(taken, as_of),
-        window_days, consent, tuple(covariates), tuple(notes), currency,
-    )  # fmt: skip
+        customers=customers,
+        past=past,
+        pilot=pilot,
+        contacts=contacts,
+        optouts=optouts,
+        cost=cost,
+        margin=margin,
+        as_of=as_of,
+        first_day=_first_day(taken, as_of),
+        window_days=window_days,
+        consent=consent,
+        covariates=tuple(name for name in COVARIATES if name in customers.columns),
+        notes=tuple(notes),
+        currency=currency,
+    )
 
 
 def _first_day(taken: Intake, as_of: date) -> date:
@@ -258,15 +271,19 @@ def _first_day(taken: Intake, as_of: date) -> date:
     last = [as_of]
     for frame, column in ((taken.orders, "order_day"), (taken.events, "event_day")):
         if frame is not None and frame.height:
-            last.append(date(1970, 1, 1) + timedelta(days=int(frame[column].max())))  # type: ignore[arg-type]
-    hidden = len(last) > 1 and last[1] > as_of
-    return (as_of if hidden else max(last)) + timedelta(days=1)
+            last.append(EPOCH + timedelta(days=int(frame[column].max())))  # type: ignore[arg-type]
+    later_orders_are_left_out = len(last) > 1 and last[1] > as_of
+    return (as_of if later_orders_are_left_out else max(last)) + timedelta(days=1)
 
 
 def read_given_campaign(
-    source: Source, rules: Sequence[str], *, cost: float = 0.05, margin: float = 0.45,
+    source: Source,
+    rules: Sequence[str],
+    *,
+    cost: float = 0.05,
+    margin: float = 0.45,
     currency: str | None = None,
-) -> Prelude:  # fmt: skip
+) -> Prelude:
     """Read a source that is a campaign already, with outcomes and no purchases by date.
 
     Parameters
@@ -293,83 +310,68 @@ def read_given_campaign(
     RuleError
         If a customer meets no rule, or several.
     """
-    from segkit.rules import RuleSet
-
     outcomes = (source.truth or {}).get("outcomes")
     if outcomes is None or "assignments" not in source.tables:
         raise DataError(f"{source.name} holds no campaign with outcomes")
     people = source.tables["customers"]
     table = RuleSet.parse("\n".join(rules))
-    names = {name: f"H{k}" for k, name in enumerate(table.names, start=1)}
     placed = table.apply(people, column="segment_name")
     lost = placed.get_column("segment_name").null_count()
     if lost:
         raise RuleError(f"{number(lost)} customers meet none of the rules {', '.join(table.names)}")
+    names = {name: f"H{k}" for k, name in enumerate(table.names, start=1)}
     placed = placed.with_columns(
         segment=pl.col("segment_name").replace_strict(names, return_dtype=pl.String)
     )
     drawn = source.tables["assignments"].rename({"segment": "arm"})
     nothing = pl.col("arm").str.to_lowercase().is_in(_NOTHING)
-    drawn = drawn.with_columns(
-        offer=pl.when(nothing).then(pl.lit(NO_OFFER)).otherwise(pl.col("arm"))
+    test = (
+        drawn.with_columns(offer=pl.when(nothing).then(pl.lit(NO_OFFER)).otherwise("arm"))
+        .join(placed.select("customer_id", "segment", "segment_name"), on="customer_id")
+        .join(
+            outcomes.rename({"conversion": "converted", "spend": "revenue", "visit": "visited"}),
+            on="customer_id",
+        )
     )
-    renamed = outcomes.rename({"conversion": "converted", "spend": "revenue", "visit": "visited"})
-    test = drawn.join(placed.select("customer_id", "segment", "segment_name"), on="customer_id")
-    test = _paid(test.join(renamed, on="customer_id"), cost, margin)
-    quiet = test.filter(pl.col("offer") == NO_OFFER)
-    covariates = tuple(c for c in ("recency", "history", "mens", "womens", "newbie", "zip_code",
-                                   "channel") if c in people.columns)  # fmt: skip
-    notes = (
-        "The campaign has taken place: its arms are read, not assigned again.",
-        "Segments are made from what was known before the mail.",
-    )
+    pilot = _paid(test, cost, margin)
     return Prelude(
-        placed,
-        quiet,
-        test,
-        None,
-        None,
-        cost,
-        margin,
-        None,
-        None,
-        14,
-        None,
-        covariates,
-        notes,
-        currency,
+        customers=placed,
+        past=pilot.filter(pl.col("offer") == NO_OFFER),
+        pilot=pilot,
+        contacts=None,
+        optouts=None,
+        cost=cost,
+        margin=margin,
+        as_of=None,
+        first_day=None,
+        window_days=14,
+        consent=None,
+        covariates=tuple(name for name in GIVEN_COVARIATES if name in people.columns),
+        notes=(
+            "The campaign has taken place: its arms are read, not assigned again.",
+            "Segments are made from what was known before the mail.",
+        ),
+        currency=currency,
     )
 
 
-def build_run_audience(
-    folder: Path | str,
-    *,
-    kind: str = "crm",
-    channel: str | None = None,
-    columns: Sequence[str] = (),
-    platform: str = "meta",
-    region: str | None = None,
-    min_cell: int = 20,
-) -> Audience:
+def build_run_audience(folder: Path | str, **options: Any) -> Audience:
     """Build the audience lists of a finished run.
 
     Parameters
     ----------
     folder : path
         The run's folder, in which notebooks 01, 05 and 09 have run.
-    kind, channel, columns, platform, region, min_cell
-        As in `segkit.campaign.build_audience`. Consent that is not recorded is taken as the
-        mapping's ``consent_default`` says, where the source has no column for it or the mapping
-        sets it; else as refused.
+    **options
+        kind, channel, columns, platform, region, min_cell of `segkit.campaign.build_audience`.
+        Consent that is not recorded is taken as the mapping's ``consent_default`` says, where the
+        source has no column for it or the mapping sets it; else as refused.
 
     Raises
     ------
     SourceError
         If the run holds no assignments, or no customers with addresses.
     """
-    from segkit.campaign import SegmentContract, build_audience
-    from segkit.intake import Intake
-
     place = Path(folder)
     design, clean = place / "09_campaign_design" / "data", place / "01_data_audit" / "data"
     model = place / "05_segments" / "data" / "segment_model.json"
@@ -384,19 +386,21 @@ def build_run_audience(
     drawn = pl.read_parquet(design / "assignments.parquet")
     policy = json.loads((design / "offer_policy.json").read_text(encoding="utf-8"))
     contract = SegmentContract.of_model(
-        str(drawn.get_column("campaign_id")[0]), json.loads(model.read_text(encoding="utf-8")),
+        str(drawn.get_column("campaign_id")[0]),
+        json.loads(model.read_text(encoding="utf-8")),
         offers=policy["policy"],
-    )  # fmt: skip
-    consent = "marketing_consent" if "marketing_consent" in taken.customers.columns else None
-    assumed = taken.mapping.option("customers", "consent_default")
-    recorded = consent is None or taken.mapping.is_set("customers", "consent_default")
+    )
+    consent = CONSENT if CONSENT in taken.customers.columns else None
+    assumed = consent is None or taken.mapping.is_set("customers", "consent_default")
     return build_audience(
-        drawn, taken.customers, contract=contract, kind=cast("ListKind", kind),
-        channel=cast("Channel | None", channel), columns=columns,
-        platform=cast("PlatformName", platform), region=region, min_cell=min_cell,
-        optouts=contact_history(taken.events)[1], consent=consent,
-        unrecorded=assumed if recorded else "refused",
-    )  # fmt: skip
+        drawn,
+        taken.customers,
+        contract=contract,
+        optouts=contact_history(taken.events)[1],
+        consent=consent,
+        unrecorded=taken.mapping.option("customers", "consent_default") if assumed else "refused",
+        **options,
+    )
 
 
 def _people(
@@ -404,18 +408,19 @@ def _people(
 ) -> tuple[pl.DataFrame, str | None]:
     """Return every customer with its segment, and the consent's column."""
     own = segments.select("customer_id", "segment", "segment_name")
-    people = table.join(own, on="customer_id", how="left")
+    people = table.join(own, on="customer_id", how="left", maintain_order="left")
     records = taken.customers
     if records is None:
         return people, None
-    wanted = ["email", "region", "preferred_channel"]
-    wanted += [name for name in fields("customers") if name.endswith("_consent")]
+    consents = [name for name in fields("customers") if name.endswith("_consent")]
+    wanted = ["email", "region", "preferred_channel", *consents]
     more = [c for c in wanted if c in records.columns and c not in people.columns]
+    about = records.select("customer_id", *more)
     # Customers without orders are kept, without a segment.
     people = people.join(
-        records.select("customer_id", *more), on="customer_id", how="full", coalesce=True
+        about, on="customer_id", how="full", coalesce=True, maintain_order="left_right"
     )
-    return people, "marketing_consent" if "marketing_consent" in people.columns else None
+    return people, CONSENT if CONSENT in people.columns else None
 
 
 def _pilot(taken: Intake) -> tuple[pl.DataFrame | None, list[str]]:
@@ -423,45 +428,42 @@ def _pilot(taken: Intake) -> tuple[pl.DataFrame | None, list[str]]:
     drawn = taken.assignments
     if drawn is None or not {"offer", "assigned_at", "campaign_id"} <= set(drawn.columns):
         return None, []
-    counts = drawn.group_by("campaign_id").agg(
-        pl.col("offer").n_unique().alias("offers"), pl.col("assigned_at").min().alias("at")
+    tests = (
+        drawn.group_by("campaign_id")
+        .agg(pl.col("offer").n_unique(), pl.col("assigned_at").min())
+        .filter(pl.col("offer") > 1, pl.col("assigned_at").is_not_null())
+        .sort("assigned_at")
     )
-    several = counts.filter((pl.col("offers") > 1) & pl.col("at").is_not_null()).sort("at")
-    if not several.height:
+    if not tests.height:
         return None, []
-    chosen = several.get_column("campaign_id")[-1]
-    assigned = drawn.filter(pl.col("campaign_id") == chosen)
-    twice = assigned.height - assigned.get_column("customer_id").n_unique()
+    assigned = drawn.filter(campaign_id=tests.get_column("campaign_id")[-1])
+    repeated = assigned.height - assigned.get_column("customer_id").n_unique()
     notes = []
-    if twice:
+    if repeated:
         assigned = assigned.filter(~pl.col("customer_id").is_duplicated())
-        notes.append(f"{number(twice)} assignments of persons assigned twice are left out.")
-    keep = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
-    return assigned.select(keep).drop_nulls(["offer", "assigned_at"]), notes
+        notes.append(f"{number(repeated)} assignments of persons assigned twice are left out.")
+    columns = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
+    return assigned.select(columns).drop_nulls(["offer", "assigned_at"]), notes
 
 
 def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, float]:
     if campaigns is None or campaign is None:
         return {}
-    row = campaigns.filter(pl.col("campaign_id") == campaign)
-    names = [c for c in ("cost_per_contact", "margin") if c in row.columns]
-    if not row.height:
-        return {}
-    return {name: float(row[name][0]) for name in names if row[name][0] is not None}
+    names = [c for c in ("cost_per_contact", "margin") if c in campaigns.columns]
+    rows = campaigns.filter(campaign_id=campaign).select(names).to_dicts()
+    return {name: float(value) for name, value in (*rows, {})[0].items() if value is not None}
 
 
 def _placed(
-    taken: Intake, model: SegmentScorer, day: date, calendar: str, traits: pl.DataFrame | None
+    taken: Intake, model: SegmentScorer, day: date, *, calendar: str, traits: pl.DataFrame | None
 ) -> pl.DataFrame:
     """Return the segments that the model gives from data up to the end of a day."""
-    from segkit.features import build_features
-
     if taken.orders is None:
         raise DataError("segments need orders, and the source has none")
     tails = [name.rpartition("_")[2] for name in model.features]
-    windows = {int(tail[:-1]) for tail in tails if tail.endswith("d") and tail[:-1].isdigit()}
+    windows = sorted({int(t[:-1]) for t in tails if t.endswith("d") and t[:-1].isdigit()})
     table = build_features(
-        taken.orders, taken.events, as_of=day, windows=tuple(sorted(windows)), calendar=calendar
+        taken.orders, taken.events, as_of=day, windows=tuple(windows), calendar=calendar
     ).frame
     if traits is not None:
         more = [name for name in traits.columns if name in model.features]
@@ -474,14 +476,12 @@ def _placed(
 def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     """Add profit, and expected profit: conversions at their segment's mean margin, less cost."""
     spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
-    bought = pl.col("converted").cast(pl.Float64)
-    overall = pl.col("revenue").sum() / bought.sum()
+    bought, revenue = pl.col("converted").cast(pl.Float64), pl.col("revenue")
     # Shrinkage: ten conversions at the overall mean are added to the segment's own.
-    own = (pl.col("revenue").sum() + 10 * overall).over("segment") / (bought.sum() + 10).over(
-        "segment"
-    )
+    prior = 10 * (revenue.sum() / bought.sum())
+    own = (revenue.sum() + prior).over("segment") / (bought.sum() + 10).over("segment")
     return frame.with_columns(
-        profit=pl.col("revenue") * margin - spent,
+        profit=revenue * margin - spent,
         expected_profit=(bought * own.fill_nan(0.0) * margin - spent).fill_nan(0.0),
     )
 

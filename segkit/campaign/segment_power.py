@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from segkit.campaign.assignment import name_segments
 from segkit.campaign.metrics import Metric, measure_metric
 from segkit.campaign.power import check_shares, compute_sample_size, find_smallest_effect
 from segkit.display import number, percent
@@ -51,61 +54,54 @@ class SegmentPower(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        whole = self.table.row(0, named=True)
-        lift = percent(self.relative_effect, places=0)
-        segments = self.table.filter(pl.col("segment") != "all")
-        enough = segments.filter("enough")
-        first = (
-            f"A lift of {self.metric} by {lift} of its base is found with "
-            f"{percent(self.power, places=0)} power if {number(whole['needed'])} customers are "
-            f"assigned; there are {number(whole['customers'])}."
+        whole, segments = self.table.row(0, named=True), self.table[1:]
+        lift, power = percent(self.relative_effect, places=0), percent(self.power, places=0)
+        value = whole["base_rate" if self.is_share else "base_mean"]
+        base = percent(value) if self.is_share else number(value)
+        text = (
+            f"A lift of {self.metric} by {lift} of its base is found with {power} power if "
+            f"{number(whole['needed'])} customers are assigned; there are "
+            f"{number(whole['customers'])}."
         )
         if whole["needed"] is None:
-            first = (
-                f"No number of customers shows a lift of {self.metric} by {lift} of its base"
-                f"{self._why_never(whole)}."
+            why = "there is no base" if value is None else f"the base is {base}"
+            text = (
+                f"No number of customers shows a lift of {self.metric} by {lift} of its base, for "
+                f"{why}."
             )
         if whole["smallest_lift_rate"] is not None:
-            first += (
-                f" The smallest lift likely to be found in all together is "
-                f"{percent(whole['smallest_lift_rate'])} of the base of "
-                f"{self._base(whole)}."
+            smallest = percent(whole["smallest_lift_rate"])
+            text += (
+                f" The smallest lift likely to be found in all together is {smallest} of the base "
+                f"of {base}."
             )
         if not segments.height:
-            return first
-        lacking = segments.filter(~pl.col("enough")).get_column("segment_name").to_list()
-        sentence = "Every segment is large enough to show such a lift by itself."
-        if not enough.height:
-            sentence = "No segment is large enough to show such a lift by itself."
-        elif lacking:
-            sentence = f"Too small to show such a lift by themselves: {', '.join(lacking)}."
+            return text
+        small = segments.filter(~pl.col("enough")).get_column("segment_name").to_list()
+        if 0 < len(small) < segments.height:
+            found = f"Too small to show such a lift by themselves: {', '.join(small)}."
+        else:
+            which = "No" if small else "Every"
+            found = f"{which} segment is large enough to show such a lift by itself."
         return (
-            f"{first} {sentence} Over segments and arms the level of "
+            f"{text} {found} Over segments and arms the level of "
             f"{percent(self.alpha, places=0)} is shared (Bonferroni)."
         )
-
-    def _why_never(self, row: Mapping[str, Any]) -> str:
-        """Say why a rate cannot rise so far."""
-        if row["base_rate" if self.is_share else "base_mean"] is None:
-            return ", for there is no base"
-        return f", for the base is {self._base(row)}"
-
-    def _base(self, row: Mapping[str, Any]) -> str:
-        if self.is_share:
-            return percent(row["base_rate"])
-        return number(row["base_mean"])
 
     def plot(self) -> Figure:
         """Draw the smallest detectable relative lift of each segment."""
         from segkit.plot import bars
 
         return bars(
-            self.table.drop_nulls("smallest_lift_rate"), "segment_name", "smallest_lift_rate",
-            percent=True, reference=self.relative_effect,
+            self.table.drop_nulls("smallest_lift_rate"),
+            "segment_name",
+            "smallest_lift_rate",
+            percent=True,
+            reference=self.relative_effect,
             title="The smallest lift that each segment is likely to show",
             x_label="Segment",
             y_label=f"Lift of {self.metric}, % of its base (line: hoped for)",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -162,60 +158,66 @@ def compute_segment_power(
     """
     require_columns(past.columns, [outcome, segment, *covariates], "the past outcomes")
     arms = check_shares(shares)
-    groups = past.get_column(segment).cast(pl.String).drop_nulls().unique().sort().to_list()
-    if not groups:
+    known = past.drop_nulls(segment).with_columns(pl.col(segment).cast(pl.String))
+    if not known.height:
         raise DataError("no customer of the past has a segment")
-    some = past.filter(pl.col(segment).is_not_null())
-    names = {g: g for g in groups}
-    if name is not None:
-        pairs = some.select(pl.col(segment, name).cast(pl.String)).unique([segment])
-        names |= {one: other or one for one, other in pairs.iter_rows()}
-    sizes = {g: int((some.get_column(segment) == g).sum()) for g in groups}
-    sizes = sizes if customers is None else {g: int(customers.get(g, 0)) for g in groups}
-    per = len(arms) - 1
-    whole = measure_metric(some, outcome, covariates=covariates, name=label)
-    everyone = _row(whole, sum(sizes.values()), arms, relative_effect, power, alpha, per)
-    rows = [("all", "All customers", *everyone)]
-    for group in groups:
-        part = some.filter(pl.col(segment) == group)
-        metric = _measured(part, outcome, covariates)
-        row = _row(metric, sizes[group], arms, relative_effect, power, alpha, per * len(groups))
-        rows.append((group, names[group], *row))
+    parts = {
+        str(key[0]): part for key, part in sorted(known.partition_by(segment, as_dict=True).items())
+    }
+    sizes = {group: part.height for group, part in parts.items()}
+    if customers is not None:
+        sizes = {group: int(customers.get(group, 0)) for group in parts}
+    plan = partial(_row, arms=arms, lift=relative_effect, power=power, alpha=alpha)
+    comparisons = len(arms) - 1
+    whole = measure_metric(known, outcome, covariates=covariates, name=label)
+    rows = [("all", "All customers", *plan(whole, sum(sizes.values()), comparisons))]
+    names = name_segments(known, segment, name)
+    for group, part in parts.items():
+        try:
+            metric = measure_metric(part, outcome, covariates=covariates)
+        except (DataError, ParameterError):
+            metric = None  # nobody or everybody bought: the variance is zero, no plan is possible
+        rows.append((group, names[group], *plan(metric, sizes[group], comparisons * len(parts))))
     schema = {
-        "segment": pl.String, "segment_name": pl.String, "customers": pl.Int64,
+        "segment": pl.String,
+        "segment_name": pl.String,
+        "customers": pl.Int64,
         "base_rate" if whole.is_share else "base_mean": pl.Float64,
-        "smallest_effect": pl.Float64, "smallest_lift_rate": pl.Float64,
-        "needed": pl.Int64, "enough": pl.Boolean,
-    }  # fmt: skip
-    return SegmentPower(
-        pl.DataFrame(rows, schema=schema, orient="row"), whole.name, whole.is_share,
-        relative_effect, power, alpha, arms,
-    )  # fmt: skip
-
-
-def _measured(part: pl.DataFrame, outcome: str, covariates: tuple[str, ...]) -> Metric | None:
-    try:
-        return measure_metric(part, outcome, covariates=covariates)
-    except (DataError, ParameterError):
-        return None  # nobody or everybody bought: the variance is zero, no plan is possible
+        "smallest_effect": pl.Float64,
+        "smallest_lift_rate": pl.Float64,
+        "needed": pl.Int64,
+        "enough": pl.Boolean,
+    }
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return SegmentPower(table, whole.name, whole.is_share, relative_effect, power, alpha, arms)
 
 
 def _row(
-    metric: Metric | None, size: int, arms: dict[str, float], lift: float, power: float,
-    alpha: float, family: int,
-) -> tuple[int, float | None, float | None, float | None, int | None, bool]:  # fmt: skip
+    metric: Metric | None,
+    size: int,
+    comparisons: int,
+    *,
+    arms: dict[str, float],
+    lift: float,
+    power: float,
+    alpha: float,
+) -> tuple[int, float | None, float | None, float | None, int | None, bool]:
     if metric is None:
         return size, None, None, None, None, False
-    needed: int | None
-    try:
-        options = {"power": power, "alpha": alpha, "shares": arms, "comparisons": family}
-        needed = compute_sample_size(metric, relative_effect=lift, **options).total  # type: ignore[arg-type]
-    except (DataError, ParameterError):
-        needed = None
-    n = {arm: share * size for arm, share in arms.items()}
-    try:
-        smallest = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=family)
-        seen: tuple[float | None, float | None] = (smallest.effect, smallest.relative_effect)
-    except (DataError, ParameterError):
-        seen = (None, None)
-    return size, metric.base, *seen, needed, needed is not None and size >= needed
+    needed: int | None = None
+    smallest: tuple[float | None, float | None] = (None, None)
+    # A size or an effect that no test reaches stays null.
+    with suppress(DataError, ParameterError):
+        needed = compute_sample_size(
+            metric,
+            relative_effect=lift,
+            power=power,
+            alpha=alpha,
+            shares=arms,
+            comparisons=comparisons,
+        ).total
+    with suppress(DataError, ParameterError):
+        n = {arm: share * size for arm, share in arms.items()}
+        found = find_smallest_effect(metric, n, power=power, alpha=alpha, comparisons=comparisons)
+        smallest = found.effect, found.relative_effect
+    return size, metric.base, *smallest, needed, needed is not None and size >= needed

@@ -6,20 +6,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from segkit.campaign.assign import assign_arms
-from segkit.campaign.assignment import NO_OFFER, Assignment
+from segkit.campaign.assignment import NO_OFFER, Assignment, count_cells
 from segkit.campaign.eligibility import Eligibility, check_customers
 from segkit.campaign.metrics import finite
 from segkit.campaign.pilot import make_trial
-from segkit.display import money, number, percent
+from segkit.display import money, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
+from segkit.stats.intervals import interval_words
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
 from segkit.stats.two_part import compare_outcomes
 
@@ -73,40 +75,42 @@ class SegmentationTest(Result):
         interval = (
             "too few buyers for an interval"
             if math.isnan(self.low)
-            else f"{percent(self.level, places=0)} interval {number(self.low)} to "
-            f"{number(self.high)}"
+            else interval_words(self.low, self.high, self.level)
         )
-        sentence = (
+        size = (
             f"{money(self.difference, self.currency)} of {self.outcome.replace('_', ' ')} "
             f"per customer ({interval})"
         )
-        if self.low > 0:
-            first = f"The campaign tailored by {one} earns more than that by {two}: {sentence}."
-        elif self.high < 0:
-            first = f"The campaign tailored by {one} earns less than that by {two}: {sentence}."
+        if self.low > 0 or self.high < 0:
+            more = "more" if self.low > 0 else "less"
+            finding = f"The campaign tailored by {one} earns {more} than that by {two}: {size}."
         else:
-            first = f"Neither {one} nor {two} is shown to earn more; they differ by {sentence}."
+            finding = f"Neither {one} nor {two} is shown to earn more; they differ by {size}."
         how = {
             "arms": "Each was an arm of a randomised test.",
             "pilot": "Both are read from one pilot, before either was tried; the offers were "
             "learnt and valued on different customers, so that what a small pilot learns by "
             "chance counts against it.",
         }[self.method]
-        share = (
-            f" Where they were compared they gave different offers to "
+        return (
+            f"{finding} {how} Where they were compared they gave different offers to "
             f"{percent(self.differ_share)} of the customers; only these can tell them apart."
         )
-        return f"{first} {how}{share}"
 
     def plot(self) -> Figure:
         """Draw the value of each."""
         from segkit.plot import intervals
 
         return intervals(
-            self.values, "segmentation", "value", interval=("low", "high"), reference=None,
-            title="What each segmentation's campaign earns", x_label="Segmentation",
+            self.values,
+            "segmentation",
+            "value",
+            interval=("low", "high"),
+            reference=None,
+            title="What each segmentation's campaign earns",
+            x_label="Segmentation",
             y_label=f"{self.outcome.replace('_', ' ')} per customer",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -166,40 +170,36 @@ def assign_segmentations(
         )
     if not 0 <= holdout < 1:
         raise ParameterError(f"holdout must lie in [0, 1), got {holdout}")
-    require_columns(customers.columns, [c for c, _ in segmentations.values()], "customers")
-    people = customers
+    columns = [column for column, _ in segmentations.values()]
+    require_columns(customers.columns, columns, "customers")
+    people = customers.with_columns(
+        _pair=pl.concat_str(pl.col(columns).cast(pl.String), separator=" | ")
+    )
+    offer = pl.lit(NO_OFFER)
     for name, (column, policy) in segmentations.items():
         offers = customers.get_column(column).drop_nulls().cast(pl.String).unique().sort()
         missing = [s for s in offers if s not in policy]
         if missing:
             raise DataError(f"segmentation {name!r} has no offer for segment {', '.join(missing)}")
-        offer = pl.col(column).cast(pl.String).replace_strict(dict(policy), default=NO_OFFER)
-        people = people.with_columns(offer.cast(pl.String).alias(f"offer_by_{name}"))
-    pair = pl.concat_str([pl.col(c).cast(pl.String) for c, _ in segmentations.values()],
-                         separator=" | ")  # fmt: skip
-    given = dict(shares) if shares else {name: 1 / len(segmentations) for name in segmentations}
-    arms = {name: share * (1 - holdout) for name, share in given.items()}
-    if holdout:
-        arms = {"holdout": holdout, **arms}
-    drawn = assign_arms(
-        people.with_columns(_pair=pair), campaign_id=campaign_id, arms=arms, at=at, seed=seed,
-        segment="_pair", eligibility=eligibility,
-    )  # fmt: skip
-    by = [f"offer_by_{name}" for name in segmentations]
-    frame = drawn.frame.join(people.select("customer_id", *by), on="customer_id", how="left",
-                             maintain_order="left")  # fmt: skip
-    offer = pl.lit(NO_OFFER)
-    for name in segmentations:
+        own = pl.col(column).cast(pl.String).replace_strict(dict(policy), default=NO_OFFER)
+        people = people.with_columns(own.cast(pl.String).alias(f"offer_by_{name}"))
         offer = pl.when(pl.col("arm") == name).then(pl.col(f"offer_by_{name}")).otherwise(offer)
+    given = dict(shares) if shares else {name: 1 / len(segmentations) for name in segmentations}
+    arms = {"holdout": holdout} if holdout else {}
+    arms |= {name: share * (1 - holdout) for name, share in given.items()}
+    drawn = assign_arms(
+        people,
+        campaign_id=campaign_id,
+        arms=arms,
+        at=at,
+        seed=seed,
+        segment="_pair",
+        eligibility=eligibility,
+    )
+    by = people.select("customer_id", *(f"offer_by_{name}" for name in segmentations))
+    frame = drawn.frame.join(by, on="customer_id", how="left", maintain_order="left")
     frame = frame.with_columns(offer=offer)
-    counts = (
-        frame.group_by("segment", "arm", "offer")
-        .agg(customers=pl.len().cast(pl.Int64))
-        .sort("segment", "arm", "offer")
-    )
-    return Assignment(
-        frame, counts, drawn.balance, drawn.shares, drawn.left_out, seed, drawn.method, (), 0
-    )
+    return replace(drawn, frame=frame, counts=count_cells(frame))
 
 
 @takes_frames
@@ -232,41 +232,46 @@ def read_segmentation_test(
     >>> read_segmentation_test(frame, "profit", names=("n", "o")).difference
     2.0
     """
-    one, two = names
-    need = ["customer_id", "arm", f"offer_by_{one}", f"offer_by_{two}", outcome]
+    by = [pl.col(f"offer_by_{name}") for name in names]
+    need = ["customer_id", "arm", *(f"offer_by_{name}" for name in names), outcome]
     require_columns(frame.columns, need, "the test")
     check_customers(frame)
-    customers = frame.filter(pl.col("arm").is_in(list(names)))
     for name in names:
-        if not (customers.get_column("arm") == name).any():
-            raise DataError(f"nobody is in arm {name!r}; arms are "
-                            f"{', '.join(map(str, frame['arm'].unique().sort()))}")  # fmt: skip
-    apart = (
-        customers.get_column(f"offer_by_{one}") != customers.get_column(f"offer_by_{two}")
-    ).to_numpy()
-    if not apart.any():
+        if not (frame.get_column("arm") == name).any():
+            arms = ", ".join(map(str, frame["arm"].unique().sort()))
+            raise DataError(f"nobody is in arm {name!r}; arms are {arms}")
+    customers = frame.filter(pl.col("arm").is_in(names)).with_columns(_apart=by[0] != by[1])
+    apart = customers.filter("_apart")
+    if not apart.height:
         raise DataError("both segmentations give every customer the same offer: nothing to compare")
-    y, arm = finite(customers, outcome), customers.get_column("arm").to_numpy()
-    share = float(apart.mean())
-    parts = [y[apart & (arm == name)] for name in names]
+    parts = [finite(apart.filter(arm=name), outcome) for name in names]
     if min(map(len, parts)) < 2:
         raise DataError("too few customers differ between the two: fewer than 2 in an arm")
-    gap = compare_outcomes(*parts, level=level)
-    rows = []
-    for name in names:
-        mine = value_of(y[arm == name], level=level)
-        rows.append((name, int((arm == name).sum()), mine.value, mine.low, mine.high))
+    gap, share = compare_outcomes(*parts, level=level), apart.height / customers.height
     return SegmentationTest(
-        names, _frame(rows), share * gap.value, share * gap.low, share * gap.high, share, outcome,
-        "arms", level,
-    )  # fmt: skip
+        names,
+        _valued({name: finite(customers.filter(arm=name), outcome) for name in names}, level),
+        share * gap.value,
+        share * gap.low,
+        share * gap.high,
+        share,
+        outcome,
+        "arms",
+        level,
+    )
 
 
 @takes_frames
 def compare_segmentations(
-    pilot: pl.DataFrame, outcome: str, *, segmentations: Mapping[str, str], folds: int = 5,
-    level: float = 0.95, seed: int = 0, currency: str | None = None,
-) -> SegmentationTest:  # fmt: skip
+    pilot: pl.DataFrame,
+    outcome: str,
+    *,
+    segmentations: Mapping[str, str],
+    folds: int = 5,
+    level: float = 0.95,
+    seed: int = 0,
+    currency: str | None = None,
+) -> SegmentationTest:
     """Estimate which of two segmentations would earn more, from one pilot with random offers.
 
     Parameters
@@ -303,20 +308,27 @@ def compare_segmentations(
     trials = {name: make_trial(pilot, c, "offer", outcome)[0] for name, c in segmentations.items()}
     # The same folds for both, stratified by offer: the same customers are held out.
     splits = split_folds(replace(trials[one], group=np.zeros_like(trials[one].group)), folds, seed)
-    scores = {name: _tailored(trial, splits) for name, trial in trials.items()}
+    scores = {
+        name: honest_scores(trial, {name: partial(learn_best, trial)}, splits)[name]
+        for name, trial in trials.items()
+    }
     gap = value_of(scores[one] - scores[two], level=level)
-    given = [_given(trial, splits) for trial in trials.values()]
-    rows = []
-    for name in segmentations:
-        mine = value_of(scores[name], level=level)
-        rows.append((name, len(scores[name]), mine.value, mine.low, mine.high))
+    offers = [_learnt_offers(trial, splits) for trial in trials.values()]
     return SegmentationTest(
-        (one, two), _frame(rows), gap.value, gap.low, gap.high,
-        float((given[0] != given[1]).mean()), outcome, "pilot", level, currency,
-    )  # fmt: skip
+        (one, two),
+        _valued(scores, level),
+        gap.value,
+        gap.low,
+        gap.high,
+        float((offers[0] != offers[1]).mean()),
+        outcome,
+        "pilot",
+        level,
+        currency,
+    )
 
 
-def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
+def _learnt_offers(trial: Trial, splits: np.ndarray) -> np.ndarray:
     """Return each customer's offer under the policy learnt from earlier folds."""
     policy = np.empty(len(splits), dtype=np.int64)
     for rest, test in rounds(splits):
@@ -324,11 +336,10 @@ def _given(trial: Trial, splits: np.ndarray) -> np.ndarray:
     return np.asarray(policy[splits != splits.min()])
 
 
-def _tailored(trial: Trial, splits: np.ndarray) -> np.ndarray:
-    learners = {"tailored": lambda rows: learn_best(trial, rows)}
-    return honest_scores(trial, learners, splits)["tailored"]
-
-
-def _frame(rows: list[tuple[str, int, float, float, float]]) -> pl.DataFrame:
+def _valued(outcomes: Mapping[str, np.ndarray], level: float) -> pl.DataFrame:
+    rows = []
+    for name, values in outcomes.items():
+        mean = value_of(values, level=level)
+        rows.append((name, len(values), mean.value, mean.low, mean.high))
     schema = ["segmentation", "customers", "value", "low", "high"]
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -6,6 +6,7 @@ whose fields have the same shape. Two-sided; ``level`` is the nominal coverage.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,11 +50,22 @@ class Estimate:
         >>> wilson(8, 10).words(share=True)
         '80.0% (95% interval 49.0% to 94.3%)'
         """
-        value, low, high = (
-            percent(float(v)) if share else number(float(v))
-            for v in (self.value, self.low, self.high)
-        )
-        return f"{value} ({percent(self.level, places=0)} interval {low} to {high})"
+        write = percent if share else number
+        interval = interval_words(float(self.low), float(self.high), self.level, write)
+        return f"{write(float(self.value))} ({interval})"
+
+
+def interval_words(
+    low: float, high: float, level: float, write: Callable[[float], str] = number
+) -> str:
+    """Write an interval with its level.
+
+    Examples
+    --------
+    >>> interval_words(1, 2, 0.95), interval_words(0.1, 0.2, 0.9, percent)
+    ('95% interval 1 to 2', '90% interval 10.0% to 20.0%')
+    """
+    return f"{percent(level, places=0)} interval {write(low)} to {write(high)}"
 
 
 def estimate(value: Numbers, low: Numbers, high: Numbers, level: float, method: str) -> Estimate:
