@@ -16,7 +16,7 @@ from segkit.campaign.power import compute_sample_size
 from segkit.campaign.prelude import contact_history
 from segkit.campaign.segment_power import SegmentPower, compute_segment_power
 from segkit.display import counted, money, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -398,7 +398,7 @@ def _months(orders: pl.DataFrame, day: date, customers: int) -> tuple[pl.DataFra
                 continue
             try:
                 total = compute_sample_size(metric, relative_effect=lift, shares=HALVES).total
-            except ParameterError:  # beyond 100%
+            except DataError:  # beyond 100%
                 continue
             needed[lift] = total
             if total <= customers:
