@@ -22,6 +22,7 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.cohorts import RepeatRate
     from segkit.intake import Intake
+    from segkit.rfm import Concentration
 
 # RFM segment -> what its customers do, and the action that it suggests.
 ACTIONS: dict[str, tuple[str, str]] = {
@@ -88,6 +89,8 @@ class Outlook(Result):
         Months of the longest test that the past can describe; 0 where it is too short.
     power : SegmentPower or None
         Power of a test of one month in each segment; None where the past is too short.
+    concentration : Concentration or None
+        Share of revenue that the best fifth of customers bring; None without positive revenue.
     repeat : RepeatRate
         Share of customers who buy again.
     audience : Audience
@@ -103,6 +106,7 @@ class Outlook(Result):
     months: pl.DataFrame
     months_tried: int
     power: SegmentPower | None
+    concentration: Concentration | None
     repeat: RepeatRate
     audience: Audience
     first_day: date
@@ -209,7 +213,7 @@ def build_outlook(
     (60, 0, 60)
     """
     from segkit.cohorts import estimate_repeat_rate
-    from segkit.rfm import score_rfm
+    from segkit.rfm import measure_concentration, score_rfm
 
     orders = taken.orders
     if orders is None:
@@ -227,10 +231,20 @@ def build_outlook(
         sizes = dict(customers.group_by("segment").len().iter_rows())
     power = _segment_power(orders, day, sizes)
     months, tried = _months(orders, day, sum(sizes.values()))
+    best = measure_concentration(scored) if (scored["monetary"] > 0).any() else None
     return Outlook(
-        _segments(customers, scored, rfm.rules.names, power), customers, months, tried, power,
-        estimate_repeat_rate(orders, as_of=day), audience, _first_day(orders), day, currency,
-    )  # fmt: skip
+        segments=_segments(customers, scored, rfm.rules.names, power),
+        customers=customers,
+        months=months,
+        months_tried=tried,
+        power=power,
+        concentration=best,
+        repeat=estimate_repeat_rate(orders, as_of=day),
+        audience=audience,
+        first_day=_first_day(orders),
+        as_of=day,
+        currency=currency,
+    )
 
 
 def _only_currency(orders: pl.DataFrame) -> str | None:

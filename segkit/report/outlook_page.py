@@ -62,20 +62,19 @@ def write_outlook_page(
 
 
 def _lead(outlook: Outlook) -> str:
-    best = outlook.segments.sort("revenue", descending=True).row(0, named=True)
-    slipping = outlook.slipping
+    slipping, best = outlook.slipping, outlook.concentration
     revenue = float(outlook.customers["revenue"].sum())
-    first = (
-        f"{best['segment']} are {percent(best['customer_share'], places=0)} of your customers and "
-        f"bring {percent(best['revenue_share'], places=0)} of revenue."
-    )
+    first = ""
+    if best is not None:
+        first = f"The best fifth of your customers bring {percent(best.top_share, places=0)} of "
+        first += "revenue. "
     if not slipping.height:
-        return f"{first} Nobody is slipping away."
+        return f"{first}Nobody is slipping away."
     at_stake = float(slipping["revenue"].sum())
     share = f" ({percent(at_stake / revenue, places=0)} of revenue)" if revenue > 0 else ""
     customers = int(slipping["customers"].sum())
     return (
-        f"{first} {counted(customers, 'customer')} who spent {money(at_stake, outlook.currency)}"
+        f"{first}{counted(customers, 'customer')} who spent {money(at_stake, outlook.currency)}"
         f"{share} {'is' if customers == 1 else 'are'} slipping away."
     )
 
@@ -107,7 +106,7 @@ def _cards(outlook: Outlook) -> list[dict[str, str]]:
     for row in outlook.urgent.head(CARDS).iter_rows(named=True):
         size = counted(row["customers"], "customer")
         if outlook.audience.frame.height:
-            size = f"{number(row['listed'])} of {size} may be written to"
+            size = f"You may write to {number(row['listed'])} of {size}."
         cards.append(
             {
                 "segment": row["segment"],
