@@ -126,7 +126,7 @@ def score_file(
     path = Path(data)
     if not path.exists():
         raise SourceError(f"there is no file {path.name}")
-    table = None if mapping is not None else _customer_table(path, scorer.features)
+    table = None if mapping is not None else _customer_table(path, scorer.columns)
     if table is not None:
         return _scored(scorer, table, "a customer table")
     built = _built(scorer, path, mapping, as_of)
@@ -185,7 +185,7 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     calendars = [CALENDAR.search(definition) for definition in wanted.values()]
     calendar = next((match.group(1) for match in calendars if match), "uk")
     windows = sorted({int(match.group(1)) for name in wanted if (match := WINDOW.search(name))})
-    stems = sorted({WINDOW.sub("", name) for name in wanted})
+    stems = sorted({WINDOW.sub("", name) for name in scorer.columns})
     differ: list[str] = []
     for policy in get_args(Monetary):
         table = build_features(

@@ -242,3 +242,56 @@ def test_all_values_missing():
     frame = pl.DataFrame({"x": [None, None]}, schema={"x": pl.Float64})
     with pytest.raises(DataError, match="all values were missing"):
         Transform.propose(frame, ["x"]).fit(frame)
+
+
+RATES = pl.DataFrame(
+    {
+        "abandonment_rate": [1.0, 0.0, 0.3, 0.5, None],
+        "carts": [1, 1, 10, 8, 0],
+        "visits": [1.0, 5.0, 2.0, 4.0, 9.0],
+    }
+)
+
+
+def test_rates_are_shrunk_to_the_average_by_what_they_rest_on():
+    fitted = Transform.propose(RATES, ["abandonment_rate", "visits"]).fit(RATES)
+    column = fitted.columns[0]
+    average = (1 + 0 + 3 + 4) / 20
+    # Weir and Hill's moments by hand: between and within mean squares of the four with carts.
+    between = (0.6**2 + 0.4**2 + 10 * 0.1**2 + 8 * 0.1**2) / 3
+    within = (10 * 0.3 * 0.7 + 8 * 0.5 * 0.5) / 16
+    size = (20 - (1 + 1 + 100 + 64) / 20) / 3
+    theta = (between - within) / (between + (size - 1) * within)
+    assert theta < 0, "these four do not differ beyond chance: the average weighs one cart, no more"
+    assert (column.average, column.average_weight) == (pytest.approx(average), 1.0)
+    own = [(1 + average) / 2, average / 2, (3 + average) / 11, (4 + average) / 9, average]
+    shaped = np.arcsin(np.sqrt(own))
+    z = (shaped - shaped.mean()) / shaped.std()
+    assert fitted.apply(RATES)[:, 0] == pytest.approx(z)
+    assert "shrunk to the average (0.400), which counts as 1 of carts" in column.steps
+    assert fitted.apply(RATES[4:])[0, 0] == pytest.approx(z[4]), "a row alone is as in the batch"
+    again = Transform.from_data(json.loads(json.dumps(fitted.to_data())))
+    assert np.array_equal(again.apply(RATES), fitted.apply(RATES))
+    assert fitted.find_unfit(RATES).null_count() == 5
+
+
+def test_rates_that_differ_surely_are_hardly_shrunk():
+    split = pl.DataFrame({"open_rate": [0.0, 1.0] * 20, "emails_sent": [30, 30] * 20})
+    column = Transform.propose(split, ["open_rate"]).fit(split).columns[0]
+    assert column.average_weight == 0.0, "everybody opens all or nothing: no doubt about anyone"
+    one = pl.DataFrame({"open_rate": [None, 1.0], "emails_sent": [0, 1]})
+    fitted = Transform.propose(split, ["open_rate"]).fit(split)
+    assert fitted.apply(one)[:, 0] == pytest.approx([0.0, 1.0])
+
+
+def test_a_rate_without_its_exposure_stays_as_it_is():
+    bare = RATES.drop("carts")
+    assert Transform.propose(bare, ["abandonment_rate"]).columns[0].exposure is None
+    assert Transform.propose(RATES, ["abandonment_rate"], shrink=False).columns[0].fill == "median"
+    fitted = Transform.propose(RATES, ["abandonment_rate"]).fit(RATES)
+    with pytest.raises(ColumnError, match="lacks carts"):
+        fitted.apply(bare)
+    lost = fitted.to_data()
+    lost["columns"][0]["average"] = None
+    with pytest.raises(ModelError, match="the average of abandonment_rate"):
+        Transform.from_data(lost)

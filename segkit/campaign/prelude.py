@@ -468,7 +468,7 @@ def _placed(
     if traits is not None:
         more = [name for name in traits.columns if name in model.features]
         table = table.join(traits.select("customer_id", *more).drop_nulls(), on="customer_id")
-    require_columns(table.columns, model.features, f"the customer table as of {day}")
+    require_columns(table.columns, model.columns, f"the customer table as of {day}")
     scored = model.score(table)
     return scored.select("customer_id", "segment", "segment_name").drop_nulls("segment")
 

@@ -163,18 +163,18 @@ class Space:
             return pl.Series("reason", [None] * frame.height, dtype=pl.String)
         require_columns(frame.columns, self.features, "the customer table")
         columns = {name: numbers(frame, name, infinite=True) for name in self.numeric}
-        return self.transform.find_unfit(self._filled(columns))
+        return self.transform.find_unfit(self._filled(frame, columns))
 
-    def _filled(self, columns: Mapping[str, Floats]) -> pl.DataFrame:
-        return pl.DataFrame(
-            {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in columns.items()}
-        )
+    def _filled(self, frame: pl.DataFrame, columns: Mapping[str, Floats]) -> pl.DataFrame:
+        needed = self.transform.needed if self.transform else ()
+        filled = {n: np.where(np.isnan(v), self.stand_in[n], v) for n, v in columns.items()}
+        return pl.DataFrame({name: frame[name] for name in needed if name not in filled} | filled)
 
     def _numbers(self, frame: pl.DataFrame) -> list[Floats]:
         if self.transform is None:
             return []
         columns = {name: numbers(frame, name) for name in self.numeric}
-        matrix = self.transform.apply(self._filled(columns))
+        matrix = self.transform.apply(self._filled(frame, columns))
         return [
             np.where(np.isnan(values), np.nan, matrix[:, j])
             for j, values in enumerate(columns.values())
@@ -237,7 +237,7 @@ def learn_space(
     """
     shaped = None
     if numeric:
-        shaped = transform or Transform.propose(table, numeric, families=False)
+        shaped = transform or Transform.propose(table, numeric, families=False, shrink=False)
         if set(shaped.names) != set(numeric):
             raise ParameterError(
                 f"the transform's columns ({', '.join(shaped.names)}) are not the numeric ones "
@@ -281,7 +281,8 @@ def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
         raise DataError(f"no customer has a value of {', '.join(gaps)}")
     columns = {name: numbers(table, name) for name in transform.names}
     filled = {n: np.where(np.isnan(v), np.nanmedian(v), v) for n, v in columns.items()}
-    return transform.fit(pl.DataFrame(filled), constant="error")
+    exposures = {name: table[name] for name in transform.needed if name not in filled}
+    return transform.fit(pl.DataFrame(exposures | filled), constant="error")
 
 
 def _require_variety(space: Space, encoded: Encoded) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import from_memory
 from segkit.ids import with_ids
-from segkit.transform import Transform
+from segkit.transform import Transform, exposure_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -330,6 +330,8 @@ def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:
 def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
     """Return ``customer_id`` and the needed columns as polars, ordered by customer.
 
+    The exposures of rates are kept too, where the frame has them (`segkit.transform.exposure_of`).
+
     Parameters
     ----------
     frame : polars or pandas DataFrame, or polars LazyFrame
@@ -367,7 +369,9 @@ def customer_rows(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
         )
     if frame.height < 2:
         raise DataError(f"segments need at least two customers; the table has {frame.height}")
-    table: pl.DataFrame = frame.select("customer_id", *columns)
+    exposures = [exposure_of(name) for name in columns]
+    counts = dict.fromkeys(n for n in exposures if n in frame.columns and n not in columns)
+    table: pl.DataFrame = frame.select("customer_id", *columns, *counts)
     return table.sort("customer_id")
 
 

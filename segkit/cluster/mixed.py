@@ -152,6 +152,12 @@ class MixedModel(SegmentScorer):
         """Columns that a frame needs to be scored."""
         return self.space.features
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored: the features, and what rates rest on."""
+        more = () if self.space.transform is None else self.space.transform.needed
+        return tuple(dict.fromkeys([*self.features, *more]))
+
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
         """Say, row by row, which value cannot be read; null where all can."""
         return self.space.find_unfit(frame)

@@ -71,7 +71,14 @@ class SegmentScorer(StoredModel):
     @property
     @abstractmethod
     def features(self) -> tuple[str, ...]:
-        """Columns that a frame needs to be scored."""
+        """Columns that the segments were made from."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a frame needs to be scored: the features, and what rates rest on."""
+        transform = getattr(self, "transform", None)
+        more = () if transform is None else transform.needed
+        return tuple(dict.fromkeys([*self.features, *more]))
 
     @abstractmethod
     def check_part(self, one: Any) -> None:

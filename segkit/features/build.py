@@ -43,6 +43,7 @@ from segkit.features.sources import (
 )
 from segkit.frames import takes_frames
 from segkit.result import Result
+from segkit.transform import exposure_of
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -63,7 +64,8 @@ class CustomerTable(Result):
         ``customer_id`` and one column a feature, sorted by ``customer_id``.
     definitions : polars.DataFrame
         One row per feature: name, group, unit, source, window, description (the formula in words),
-        empty (when it is null, when zero).
+        empty (when it is null, when zero), exposure (of a rate: the column that counts what it
+        rests on; `segkit.transform` shrinks the rate to the average by it before clustering).
     skipped : polars.DataFrame
         Features that the tables do not allow, with the reason.
     as_of : date
@@ -441,11 +443,12 @@ def _definitions(bound: list[Bound]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (b.name, b.feature.group, b.feature.unit, b.feature.source, b.words,
-             b.feature.formula, b.feature.empty)
+             b.feature.formula, b.feature.empty, exposure_of(b.name) or "")
             for b in bound
         ],
         schema=dict.fromkeys(
-            ("name", "group", "unit", "source", "window", "description", "empty"), pl.String
+            ("name", "group", "unit", "source", "window", "description", "empty", "exposure"),
+            pl.String,
         ),
         orient="row",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -35,7 +36,7 @@ CENTRES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column's steps, in the order in which they are done: fill, winsorise, shape, scale.
+    """One column's steps, in their order: shrink, fill, winsorise, shape, scale.
 
     Attributes
     ----------
@@ -57,6 +58,11 @@ class Column:
         Factor after scaling, on top of the topic's.
     why : str
         The reason for these steps.
+    exposure : str or None
+        For a rate: the column that counts what it rests on (orders, e-mails, carts). The rate is
+        shrunk to the average by it, see `shrink_rates`; without exposure it is the average.
+    average, average_weight : float or None
+        Fitted: the average rate, and as how many orders, e-mails or carts it counts.
     filled, fill_value, lower, upper, power, centre, spread, factor
         Fitted: missing values filled in the fitted data, by what; winsorising limits in original
         units; Yeo-Johnson's lambda; location and scale of the shaped values; final factor.
@@ -70,6 +76,9 @@ class Column:
     group: str | None = None
     weight: float = 1.0
     why: str = "stated by the user"
+    exposure: str | None = None
+    average: float | None = None
+    average_weight: float | None = None
     filled: int | None = None
     fill_value: float | None = None
     lower: float | None = None
@@ -102,6 +111,14 @@ class Column:
     def steps(self) -> str:
         """The steps in words."""
         parts = []
+        if self.exposure is not None:
+            value, weight = "", "one"
+            if self.average is not None and self.average_weight is not None:
+                value = f" ({number(self.average)})"
+                weight = number(self.average_weight)
+            parts.append(
+                f"shrunk to the average{value}, which counts as {weight} of {self.exposure}"
+            )
         if self.fill is not None:
             with_value = isinstance(self.fill, str) and self.fill_value is not None
             value = f" ({number(self.fill_value)})" if with_value else ""
@@ -247,8 +264,117 @@ def _fill_value(column: Column, values: Floats) -> float | None:
     return float(ways[rule](np.sort(present)))
 
 
-def fit_column(column: Column, raw: Floats) -> Column:
-    """Learn a column's fill, limits, power, centre and spread; a constant has spread 0."""
+MOST_WEIGHT = 1.0  # of the average, in units of exposure
+
+
+def exposure_of(name: str) -> str | None:
+    """Return the column that counts what a rate of the customer table rests on, or None.
+
+    Examples
+    --------
+    >>> exposure_of("open_rate_30d"), exposure_of("channel_share_web"), exposure_of("monetary")
+    ('emails_sent_30d', 'frequency', None)
+    """
+    window = re.search(r"(_\d+d)?$", name)
+    ending = window[0] if window else ""
+    bare = name.removesuffix(ending)
+    if bare in RATES:
+        return RATES[bare] + ending
+    return f"frequency{ending}" if bare.startswith(ORDER_SHARES) else None
+
+
+# Rates of the customer table, and the column that counts what each rests on.
+RATES = {
+    **dict.fromkeys(
+        ("discount_share", "discounted_order_share", "return_share", "return_order_share",
+         "gift_share", "weekend_share"),
+        "frequency",
+    ),
+    "open_rate": "emails_sent",
+    "click_rate": "emails_sent",
+    "abandonment_rate": "carts",
+}  # fmt: skip
+ORDER_SHARES = tuple(
+    f"{part}_share_" for part in ("season", "occasion", "channel", "category", "brand")
+)
+
+
+def learn_average(rates: Floats, exposure: Floats) -> tuple[float, float]:
+    """Return the average rate and its weight, for shrinkage by exposure.
+
+    The weight is ``(1 - theta) / theta``, theta being the intraclass correlation of a
+    beta-binomial by the method of moments: with mean squares S between customers and G within
+    (`p (1 - p)`), ``theta = (S - G) / (S + (c - 1) G)`` and ``c`` the mean exposure, corrected.
+    It is held to one unit of exposure: the average then says as much as one order (a unit
+    information prior). The moments alone give weights of 3 to 600 on simulated retailers, and pull
+    small groups with few orders (buyers of gifts) into the middle.
+
+    Sources: B. S. Weir and W. G. Hill (2002), Annual Review of Genetics 36; R. E. Kass and
+    L. Wasserman (1995), "A reference Bayesian test for nested hypotheses and its relationship to
+    the Schwarz criterion", JASA 90.
+
+    Parameters
+    ----------
+    rates, exposure : ndarray, shape (n,)
+        Rates without exposure are not used.
+
+    Returns
+    -------
+    (float, float)
+        NaN and the weight 1 where no customer has a rate.
+
+    Examples
+    --------
+    >>> learn_average(np.array([0.0, 1.0, 0.5]), np.array([1.0, 1.0, 2.0]))
+    (0.5, 1.0)
+    """
+    known = ~np.isnan(rates) & (exposure > 0)
+    p, n = np.clip(rates[known], 0.0, 1.0), exposure[known]
+    total, customers = float(np.sort(n).sum()), n.size
+    if not customers:
+        return float("nan"), MOST_WEIGHT
+    average = float(np.sort(n * p).sum()) / total
+    if customers < 2 or total <= customers:
+        return average, MOST_WEIGHT
+    between = float(np.sort(n * (p - average) ** 2).sum()) / (customers - 1)
+    within = float(np.sort(n * p * (1 - p)).sum()) / (total - customers)
+    size = (total - float(np.sort(n * n).sum()) / total) / (customers - 1)
+    bottom = between + (size - 1) * within
+    theta = (between - within) / bottom if bottom > 0 else 0.0
+    return average, MOST_WEIGHT if theta <= 0 else min((1 - theta) / theta, MOST_WEIGHT)
+
+
+def shrink_rates(column: Column, rates: Floats, exposure: Floats) -> Floats:
+    """Return rates shrunk to the average: ``(n rate + weight average) / (n + weight)``.
+
+    Without exposure (or a rate) it is the average itself.
+
+    Examples
+    --------
+    >>> column = Column("open_rate", exposure="emails_sent", average=0.2, average_weight=1.0)
+    >>> shrink_rates(column, np.array([1.0, 1.0, np.nan]), np.array([1.0, 9.0, 0.0])).tolist()
+    [0.6, 0.92, 0.2]
+    """
+    if column.average is None or column.average_weight is None:
+        return rates
+    known = ~np.isnan(rates) & (exposure > 0)
+    n = np.where(known, exposure, 0.0)
+    total = n + column.average_weight
+    own = np.where(known, rates, column.average)
+    # Where customers differ so much that the average has no weight, it stands for the unknown.
+    weight = np.divide(n, total, out=np.zeros_like(n), where=total > 0)
+    return np.asarray(weight * own + (1 - weight) * column.average)
+
+
+def fit_column(column: Column, raw: Floats, exposure: Floats | None = None) -> Column:
+    """Learn a column's average, fill, limits, power, centre and spread; a constant has spread 0."""
+    missing = int(np.isnan(raw).sum())
+    if exposure is not None:
+        average, weight = learn_average(raw, exposure)
+        if np.isnan(average):
+            average = 0.0
+        column = replace(column, average=average, average_weight=weight)
+        raw = shrink_rates(column, raw, exposure)
     fill = _fill_value(column, raw)
     values = fill_missing(column, raw, fill)
     lower, upper = -np.inf, np.inf
@@ -258,7 +384,7 @@ def fit_column(column: Column, raw: Floats) -> Column:
     power = yeo_johnson_power(column, values) if column.shape == "yeo_johnson" else None
     learnt = replace(
         column,
-        filled=int(np.isnan(raw).sum()),
+        filled=missing,
         fill_value=fill,
         lower=None if column.winsor is None else lower,
         upper=None if column.winsor is None else upper,
@@ -322,8 +448,25 @@ def _skewness(values: Floats) -> tuple[float, float]:
     return float(np.mean(gap**3)) / variance**1.5, float(np.mean(gap**4)) / variance**2 - 3.0
 
 
-def propose_column(name: str, raw: Floats, families: bool) -> Column:
+def propose_column(
+    name: str, raw: Floats, families: bool, exposure: Floats | None = None
+) -> Column:
     """Propose one column's steps and say why; see `Transform.propose` for the rule."""
+    if exposure is not None:
+        average, weight = learn_average(raw, exposure)
+        if np.isnan(average):
+            exposure = None
+        else:
+            known = Column(name, exposure="", average=average, average_weight=weight)
+            raw = shrink_rates(known, raw, exposure)
+    column = _propose_steps(name, raw, families)
+    if exposure is None:
+        return column
+    why = f"{column.why}; a rate of few cases is not sure"
+    return replace(column, exposure=exposure_of(name), why=why)
+
+
+def _propose_steps(name: str, raw: Floats, families: bool) -> Column:
     missing = np.isnan(raw)
     values = np.sort(raw[~missing])
     shape, why = _proposed_shape(name, values)

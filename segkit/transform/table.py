@@ -17,12 +17,14 @@ from segkit.transform.steps import (
     CENTRES,
     Column,
     Scale,
+    exposure_of,
     fill_missing,
     fit_column,
     numbers,
     propose_column,
     shape_values,
     share_topic_weights,
+    shrink_rates,
     unshape,
 )
 
@@ -80,7 +82,12 @@ class Transform(Result):
     @classmethod
     @takes_frames
     def propose(
-        cls, frame: pl.DataFrame, features: Sequence[str], *, families: bool = True
+        cls,
+        frame: pl.DataFrame,
+        features: Sequence[str],
+        *,
+        families: bool = True,
+        shrink: bool = True,
     ) -> Self:
         """Propose steps by a stated rule; each column says why.
 
@@ -88,7 +95,9 @@ class Transform(Result):
         arcsine root. Never negative and skewness above 1: log1p. Negative values and skewness
         beyond 1 either way: signed log. Anything else as it is. Heavy tails that are left then
         (excess kurtosis above 3): winsorised at .001 and .999. Missing values: the worst value for
-        recency and gaps (as if the event were the longest ago), the median otherwise.
+        recency and gaps (as if the event were the longest ago), the median otherwise. Rates of
+        the customer table whose exposure is a column of the frame (an open rate and the e-mails
+        sent) are shrunk to the average first, and where there is no exposure they are the average.
         Standard scale.
 
         Parameters
@@ -100,6 +109,8 @@ class Transform(Result):
         families : bool
             Whether columns that split one whole (``season_share_winter``, ``season_share_summer``)
             form a topic that weighs as one column.
+        shrink : bool
+            Whether rates are shrunk by their exposure.
 
         Raises
         ------
@@ -113,12 +124,29 @@ class Transform(Result):
         'never negative, skewness 1.50 is above 1'
         """
         require_columns(frame.columns, features, "the customer table")
-        return cls(tuple(propose_column(name, numbers(frame, name), families) for name in features))
+        exposures = {name: exposure_of(name) for name in features} if shrink else {}
+        counts = {
+            name: _counts(frame, column)
+            for name, column in exposures.items()
+            if column in frame.columns
+        }
+        return cls(
+            tuple(
+                propose_column(name, numbers(frame, name), families, counts.get(name))
+                for name in features
+            )
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns in the matrix's order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that a frame needs: the names, and what their rates rest on."""
+        exposures = (column.exposure for column in self.columns if column.exposure is not None)
+        return tuple(dict.fromkeys([*self.names, *exposures]))
 
     @takes_frames
     def fit(self, frame: pl.DataFrame, *, constant: Constant = "drop") -> Self:
@@ -142,10 +170,13 @@ class Transform(Result):
             raise ParameterError(
                 unknown("treatment of constant columns", constant, get_args(Constant))
             )
-        require_columns(frame.columns, self.names, "the customer table")
+        require_columns(frame.columns, self.needed, "the customer table")
         if frame.height == 0:
             raise DataError("a transform needs at least one row to be fitted; the frame has none")
-        fitted = [fit_column(column, numbers(frame, column.name)) for column in self.columns]
+        fitted = [
+            fit_column(column, numbers(frame, column.name), _exposure(frame, column))
+            for column in self.columns
+        ]
         constant_columns = [column.name for column in fitted if column.spread == 0]
         if constant_columns and (constant == "error" or len(constant_columns) == len(fitted)):
             raise DataError(f"constant over all {frame.height} rows: {', '.join(constant_columns)}")
@@ -171,10 +202,10 @@ class Transform(Result):
             As in `fit`; ModelError if the transform is not fitted.
         """
         self._require_fit()
-        require_columns(frame.columns, self.names, "the customer table")
+        require_columns(frame.columns, self.needed, "the customer table")
         matrix = np.empty((frame.height, len(self.columns)))
         for place, column in enumerate(self.columns):
-            values = fill_missing(column, numbers(frame, column.name), column.fill_value)
+            values = fill_missing(column, _shrunk(frame, column), column.fill_value)
             top = 1.0 if column.shape == "arcsine" and column.upper is None else column.upper
             shaped = shape_values(column, np.clip(values, column.lower, top))
             matrix[:, place] = (shaped - column.centre) / column.spread * column.total
@@ -208,11 +239,12 @@ class Transform(Result):
         [None, 'monetary is negative (-2), which log1p cannot take']
         """
         self._require_fit()
-        require_columns(frame.columns, self.names, "the customer table")
+        require_columns(frame.columns, self.needed, "the customer table")
         reasons = pl.Series("reason", [None] * frame.height, dtype=pl.String)
         for column in self.columns:
             values = numbers(frame, column.name, infinite=True)
-            missing = np.isnan(values) & (column.fill is None or column.fill_value is None)
+            unstated = column.fill is None or column.fill_value is None
+            missing = np.isnan(values) & (unstated and column.exposure is None)
             bad = np.isinf(values) | missing
             if column.lower is None and column.shape in ("log1p", "sqrt", "arcsine"):
                 bad |= values < 0
@@ -264,8 +296,14 @@ class Transform(Result):
         filled = [c for c in self.columns if c.filled]
         parts = [f"{number(len(self.columns))} columns transformed ({shapes})."]
         if filled:
-            each = ", ".join(f"{label(c.name)} {number(c.filled)} as {c.fill}" for c in filled)
+            each = ", ".join(
+                f"{label(c.name)} {number(c.filled)} as {'average' if c.exposure else c.fill}"
+                for c in filled
+            )
             parts.append(f"Missing values filled: {each}.")
+        rates = [label(column.name) for column in self.columns if column.exposure is not None]
+        if rates:
+            parts.append(f"Shrunk to the average by what they rest on: {', '.join(rates)}.")
         if self.dropped:
             parts.append(
                 f"Dropped: {', '.join(f'{label(name)} ({why})' for name, why in self.dropped)}."
@@ -316,15 +354,33 @@ class Transform(Result):
             for what in ("centre", "spread", "factor", "weight"):
                 above = -np.inf if what == "centre" else 0.0
                 check_number(f"the {what} {of}", getattr(column, what), above=above)
-            for what in ("fill_value", "lower", "upper", "power"):
+            for what in ("fill_value", "lower", "upper", "power", "average", "average_weight"):
                 if getattr(column, what) is not None:
                     check_number(f"{what} {of}", getattr(column, what))
             if column.lower is not None and column.upper is not None:
                 check_number(f"the upper limit {of}", column.upper, least=column.lower)
             if self.rows is not None and column.shape == "yeo_johnson" and column.power is None:
                 raise ModelError(f"the power {of} is missing")
+            if self.rows is not None and column.exposure is not None:
+                check_number(f"the average {of}", column.average)
+                check_number(f"the weight of the average {of}", column.average_weight, least=0)
         if self.rows is not None:
             check_number("the rows of the stored transform", self.rows, least=1)
+
+
+def _counts(frame: pl.DataFrame, name: str | None) -> Floats:
+    """Return a column of exposures; missing and negative ones count as none."""
+    counts = numbers(frame, name or "")
+    return np.where(counts > 0, counts, 0.0)
+
+
+def _exposure(frame: pl.DataFrame, column: Column) -> Floats | None:
+    return None if column.exposure is None else _counts(frame, column.exposure)
+
+
+def _shrunk(frame: pl.DataFrame, column: Column) -> Floats:
+    rates, exposure = numbers(frame, column.name), _exposure(frame, column)
+    return rates if exposure is None else shrink_rates(column, rates, exposure)
 
 
 def _unfit_words(column: Column, value: float) -> str:
