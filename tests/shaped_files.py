@@ -572,3 +572,170 @@ TEN = (
     refund_rows_without_sign, percent_signs, korean_tabs, nested_json, answers_of_a_survey,
     invoices,
 )  # fmt: skip
+
+
+# Ten more, made after the proposal ---------------------------------------------------------------
+
+
+def paypal_activity():
+    orders = make_shop(61)
+    for o in orders[::11]:
+        o.refund = o.total
+    rows = []
+    for n, o in enumerate(orders):
+        day, time = o.time.strftime("%m/%d/%Y"), o.time.strftime("%H:%M:%S")
+        who, shop = f"ann.{o.customer}@example.com", "till@shop.example"
+        rows.append([day, time, "PST", f"Ann {o.customer}", "Express Checkout Payment",
+                     "Completed", "USD", money(o.total), money(-o.total // 30),
+                     money(o.total - o.total // 30), who, shop, f"T{o.number}", ""])  # fmt: skip
+        if o.refund:
+            rows.append([day, time, "PST", f"Ann {o.customer}", "Payment Refund", "Completed",
+                         "USD", money(-o.refund), "0.00", money(-o.refund), shop, who,
+                         f"R{o.number}", f"T{o.number}"])  # fmt: skip
+        if n % 20 == 19:
+            rows.append([day, time, "PST", "", "General Withdrawal", "Completed", "USD",
+                         "-5000.00", "0.00", "-5000.00", shop, "", f"W{o.number}",
+                         ""])  # fmt: skip
+    header = ["Date", "Time", "TimeZone", "Name", "Type", "Status", "Currency", "Gross", "Fee",
+              "Net", "From Email Address", "To Email Address", "Transaction ID",
+              "Reference Txn ID"]  # fmt: skip
+    return Shape("paypal_activity.csv", table(header, rows), "asked", words="amount",
+                 **truth(orders))  # fmt: skip
+
+
+def several_totals():
+    orders = make_shop(62)
+    rows = [
+        [o.time.strftime("%m/%d/%y"), o.number, f"buyer{o.customer}", f"Ann {o.customer}",
+         len(o.lines), "Credit Card", money(o.total), "0.00", "4.95", money(o.total // 12),
+         money(o.total + 495 + o.total // 12), money(o.total + 495 - o.total // 30)]
+        for o in orders
+    ]  # fmt: skip
+    header = ["Sale Date", "Order ID", "Buyer User ID", "Full Name", "Number of Items",
+              "Payment Method", "Order Value", "Discount Amount", "Shipping", "Sales Tax",
+              "Order Total", "Order Net"]  # fmt: skip
+    answer = {"orders": {"columns": {"amount": "Order Value"}}}
+    return Shape("several_totals.csv", table(header, rows), "asked", words="Order Value",
+                 answer=answer, **truth(orders))  # fmt: skip
+
+
+def marketplace_with_footer():
+    orders = make_shop(63)
+    rows = [
+        [f"S{o.number}{n}", f"{o.number}-00", f"buyer_{o.customer}", line.sku, line.name,
+         line.quantity, f"${money(line.price)}", f"${money(line.gross)}",
+         o.time.strftime("%b-%d-%y")]
+        for o in orders for n, line in enumerate(o.lines)
+    ]  # fmt: skip
+    header = ["Sales record number", "Order number", "Buyer username", "Item number",
+              "Item title", "Quantity", "Sold for", "Total price", "Sale date"]  # fmt: skip
+    blank = [""] * len(header)
+    foot = [blank, [f"{len(rows)}", "record(s) downloaded", *[""] * 7],
+            ["Seller ID : shop", *[""] * 8]]  # fmt: skip
+    data = b"\n\n" + table(header, [blank, *rows, *foot])
+    answer = {"orders": {"columns": {"customer_id": "Buyer username"}}}
+    return Shape("marketplace_with_footer.csv", data, "asked", words="Buyer username",
+                 answer=answer, **truth(orders))  # fmt: skip
+
+
+def russian_lines():
+    orders = make_shop(64, states=True)
+    words = {SOLD: "Выполнен", UNPAID: "Не оплачен", CANCELLED: "Отменён", REFUNDED: "Возврат"}
+
+    def rubles(cents):
+        whole = f"{cents // 100:,}".replace(",", "\u00a0")
+        return f"{whole},{cents % 100:02}"
+
+    rows = [
+        [o.time.strftime("%d.%m.%Y %H:%M"), o.number, f"Клиент {o.customer}", line.sku,
+         line.quantity, rubles(line.price * 10), rubles(line.gross * 10), words[o.state]]
+        for o in orders for line in o.lines
+    ]  # fmt: skip
+    header = ["Дата", "Номер заказа", "Клиент", "Артикул", "Кол-во", "Цена", "Сумма", "Статус"]
+    whole = truth(orders)
+    return Shape("russian_lines.csv", table(header, rows, ";", "cp1251", "\r\n"), "right",
+                 **{**whole, "revenue": whole["revenue"] * 10})  # fmt: skip
+
+
+def polish_lines():
+    orders = make_shop(65, states=True)
+    words = {SOLD: "Zrealizowane", UNPAID: "Nieopłacone", CANCELLED: "Anulowane",
+             REFUNDED: "Zwrócone"}  # fmt: skip
+    rows = [
+        [f"ZAM-{o.number}", o.time.strftime("%Y-%m-%d"), f"klient{o.customer}@poczta.example",
+         line.name.replace("Article", "Żarówka"), line.quantity, money(line.price, comma=True),
+         money(line.gross, comma=True), words[o.state]]
+        for o in orders for line in o.lines
+    ]  # fmt: skip
+    header = ["Numer zamówienia", "Data zamówienia", "E-mail klienta", "Nazwa produktu", "Ilość",
+              "Cena jednostkowa", "Wartość", "Status"]  # fmt: skip
+    return Shape("polish_lines.csv", table(header, rows, ";", "cp1250"), "right",
+                 **truth(orders))  # fmt: skip
+
+
+def opportunities():
+    orders = make_shop(66, states=True)
+    words = {SOLD: "Closed Won", UNPAID: "Negotiation/Review", CANCELLED: "Closed Lost",
+             REFUNDED: "Closed Lost"}  # fmt: skip
+    chance = {SOLD: 100, UNPAID: 75, CANCELLED: 0, REFUNDED: 0}
+    rows = [
+        [f"006{o.number:012}", f"Deal {o.number}", f"Account {o.customer}", words[o.state],
+         chance[o.state], money(o.total), o.time.strftime("%m/%d/%Y")]
+        for o in orders
+    ]  # fmt: skip
+    header = ["Opportunity ID", "Opportunity Name", "Account Name", "Stage", "Probability (%)",
+              "Amount", "Close Date"]  # fmt: skip
+    answer = {"orders": {"columns": {"customer_id": "Account Name"}}}
+    return Shape("opportunities.csv", table(header, rows), "asked", words="Account Name",
+                 answer=answer, **truth(orders))  # fmt: skip
+
+
+def till_with_loyalty_cards():
+    orders = make_shop(67)
+    known = [o for o in orders if o.customer % 5 < 2]
+    rows = [
+        [o.number, o.time.strftime("%d/%m/%Y"), o.time.strftime("%H:%M"), "2",
+         f"LC{o.customer:06}" if o.customer % 5 < 2 else "", money(o.total + o.total // 5),
+         money(o.total // 5), money(o.total)]
+        for o in orders
+    ]  # fmt: skip
+    header = ["Receipt no", "Date", "Time", "Till", "Loyalty card", "Gross", "VAT", "Net"]
+    answer = {"orders": {"columns": {"customer_id": "Loyalty card", "amount": "Net"}}}
+    return Shape("till_with_loyalty_cards.csv", table(header, rows), "asked", words="Net",
+                 answer=answer, **truth(known))  # fmt: skip
+
+
+def column_per_month():
+    dice = dice_of(68)
+    months = [f"2023-{n:02}" for n in range(1, 13)]
+    rows = [[f"K{n}", *(money(dice.randrange(0, 9000)) for _ in months)] for n in range(1, 90)]
+    return Shape("column_per_month.csv", table(["customer_id", *months], rows), "refused",
+                 words="order_time")  # fmt: skip
+
+
+def stock_movements():
+    dice = dice_of(69)
+    rows = [
+        [o.time.strftime("%Y-%m-%d"), line.sku, f"W{dice.randrange(1, 4)}",
+         dice.choice(["in", "out", "move"]), line.quantity, money(line.price // 2)]
+        for o in make_shop(69) for line in o.lines
+    ]  # fmt: skip
+    header = ["date", "sku", "warehouse", "movement", "quantity", "unit_cost"]
+    return Shape("stock_movements.csv", table(header, rows), "refused", words="customer")
+
+
+def several_currencies():
+    orders = make_shop(70)
+    rows = [
+        [o.customer, o.number, o.time.strftime("%Y-%m-%d"), money(o.total),
+         ("EUR", "USD", "JPY")[o.number % 3]]
+        for o in orders
+    ]  # fmt: skip
+    header = ["Customer ID", "Order ID", "Order date", "Order total", "Currency"]
+    return Shape("several_currencies.csv", table(header, rows), "asked", words="JPY")
+
+
+LATER = (
+    paypal_activity, several_totals, marketplace_with_footer, russian_lines, polish_lines,
+    opportunities, till_with_loyalty_cards, column_per_month, stock_movements, several_currencies,
+)  # fmt: skip

@@ -256,6 +256,8 @@ def formats(values: pl.Series, *, day_first: bool, short: str = "") -> list[str]
     ['%y-%m-%d']
     >>> formats(pl.Series(["31.12.2024 5:07", "2024-12-31"]), day_first=True)
     ['%d.%m.%Y %H:%M', '%Y-%m-%d']
+    >>> formats(pl.Series(["Jan-31-24"]), day_first=True)[0]
+    '%b-%d-%y'
     >>> formats(pl.Series(["5 août 2024"]), day_first=True)
     ['%d %b %Y', '%d %B %Y']
     """
@@ -293,7 +295,7 @@ def _format(shape: str, *, day_first: bool, short: str) -> str | None:
     match = re.match(
         r"^(?:A,? )?(9999)([-/.])9{1,2}\2(9{1,2})(.*)$|^(?:A,? )?9{1,2}([-/.])9{1,2}\5(9{2,4})(.*)$"
         r"|^99999999(?=\D|$)((?!T9{4,6}).*)$|^9{1,2}([- .]+)A([- .]+)(9{4}|99)(.*)$"
-        r"|^A 9{1,2}(,?) 9999(.*)$",
+        r"|^A 9{1,2}(,?) 9999(.*)$|^A([-/])9{1,2}\15(9{4}|99)(.*)$",
         shape,
     )
     compact = re.match(r"^9{8}T?(9{4}|9{6})(Z|[+-]99:?99)?$", shape)
@@ -313,6 +315,8 @@ def _format(shape: str, *, day_first: bool, short: str) -> str | None:
         day, rest = "%Y%m%d", g[7]
     elif g[8]:
         day, rest = f"%d{g[8]}%b{g[9]}{'%Y' if len(g[10]) == 4 else '%y'}", g[11]
+    elif g[14]:  # Jan-31-24
+        day, rest = f"%b{g[14]}%d{g[14]}{'%Y' if len(g[15]) == 4 else '%y'}", g[16]
     else:
         day, rest = f"%b %d{g[12]} %Y", g[13]
     clock = _clock(rest or "")
@@ -366,7 +370,7 @@ def numeric_format(values: pl.Series) -> str | None:
 
 DATE_LIKE = (
     r"^\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|^\d{8}(\D|$)|^\d{1,2}[-/. ]{0,2}\p{L}{3,10}"
-    r"|^\p{L}{2,10}[.,]* \d{1,2}\D"
+    r"|^\p{L}{2,10}(?:[.,]* |[-/])\d{1,2}\D"
 )
 NUMERIC = ("epoch_s", "epoch_ms", "epoch_us", "excel")
 # An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
