@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from shlex import quote
@@ -342,10 +343,13 @@ def start(
         typer.launch(str(made.page.resolve()))
 
 
-def _ask(question: str, offered: str) -> str:
+def _ask(question: str, offered: Sequence[str]) -> str:
     """Ask one question at the terminal."""
-    typer.echo(f"\n{question}\nEnter takes: {offered}")
-    return str(typer.prompt("Your answer", default="", show_default=False))
+    typer.echo(f"\n{question}")
+    for place, answer in enumerate(offered, start=1):
+        typer.echo(f"  {place}. {answer}")
+    hint = "a number, a value or an answer of your own; Enter takes the first"
+    return str(typer.prompt(f"Your answer ({hint})", default="", show_default=False))
 
 
 @app.command(epilog=_examples("segkit index reports"))

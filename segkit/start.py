@@ -15,6 +15,7 @@ from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
 from segkit.display import counted
 from segkit.errors import DataError, ParameterError, SourceError, WriteError
 from segkit.intake import Mapping
+from segkit.intake.mapping import OPTIONS
 from segkit.report.outlook_page import write_outlook_page
 from segkit.spreadsheets import as_workbook
 from segkit.writing import private_folder, write_frame, write_whole
@@ -38,13 +39,16 @@ HEADINGS = {
     "contact": "May be written to",
     "action": "Suggested action",
 }
-# What an answer of the audit consists of: [table] option = value.
-_ANSWER = re.compile(
-    r'(\[[\w.]+\]\s*)?([\w.]+|"[^"]*")\s*=\s*("[^"]*"|\[[^\]]*\]|[^\s,;()]+)', re.ASCII
+# An assignment in an answer of the audit: [table] "word" = value.
+_ASSIGNED = re.compile(
+    r'(?:\[([\w.]+)\]\s*)?([\w.]+|"[^"]*")\s*=\s*("[^"]*"|\[[^\]]*\]|[^\s,;()]+)'
+    r"(\s*\(or [^)]*\))?"
 )
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
-# Asks a question: its text and the answer offered; returns what was typed, empty for the offer.
-Ask = Callable[[str, str], str]
+# Asks a question: its text and the answers offered, the best first; returns what was typed: empty
+# for the first, the number of one, a value, or an answer of one's own.
+Ask = Callable[[str, Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +141,7 @@ def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) 
     """
     from segkit.intake import audit_data
 
-    mapping = given
-    for text in answers:
-        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
+    mapping = _mapping_of(answers).over(given)
     asked = 0
     while True:
         audit = audit_data(data, mapping)
@@ -149,32 +151,74 @@ def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) 
         if ask is None or asked == MOST_QUESTIONS:
             raise DataError(_stop(questions, asked))
         asked += 1
-        mapping = Mapping.from_dict(_reply(questions[0], ask)).over(mapping)
+        mapping = _reply(questions[0], ask).over(mapping)
 
 
-def _reply(question: Finding, ask: Ask) -> dict[str, Any]:
+def _reply(question: Finding, ask: Ask) -> Mapping:
     """Ask one question, and return the answer as a mapping."""
-    offered = offered_answers(question)
     example = f" For example: {question.example}." if question.example else ""
-    text = f"{question.finding}{example}"
-    first = offered[0] if offered else ""
-    typed = ask(text, first or question.answer).strip()
-    if not typed and first:
-        typed = first
-    if "=" not in typed and first:  # the value alone
-        typed = f"{first.partition('=')[0]}={typed}"
-    return read_answer(typed)
+    offers = offered_answers(question.answer)
+    offered = [" and ".join(offer) for offer in offers if "..." not in offer[-1]]
+    typed = ask(f"{question.finding}{example}", offered or [question.answer]).strip()
+    if not typed and offered:
+        return _mapping_of(offers[0])
+    if typed.isdecimal() and 1 <= int(typed) <= len(offered):
+        return _mapping_of(offers[int(typed) - 1])
+    if "=" not in typed and offers:  # the value alone
+        typed = f"{offers[0][-1].rpartition('=')[0]}={typed}"
+    return _mapping_of([typed])
 
 
-def offered_answers(question: Finding) -> list[str]:
-    """Return the answers that a question offers, as ``orders.day_first=true``."""
-    found = []
-    for match in _ANSWER.finditer(question.answer):
-        table, key, value = (part or "" for part in match.groups())
-        if value.strip('"') not in ("...", ""):
-            where = table.strip().strip("[]")
-            found.append(f"{where}.{key}={value}" if where else f"{key}={value}")
-    return found
+def _mapping_of(answers: Sequence[str]) -> Mapping:
+    mapping = Mapping()
+    for text in answers:
+        mapping = Mapping.from_dict(read_answer(text)).over(mapping)
+    return mapping
+
+
+def offered_answers(text: str) -> list[list[str]]:
+    """Read the answers that a question offers, the best first.
+
+    Parameters
+    ----------
+    text : str
+        A `Finding`'s answer, such as ``[orders] day_first = true (or false)``.
+
+    Returns
+    -------
+    list of list of str
+        Each an answer, which may take several lines of a mapping; "..." where the audit knows no
+        value.
+
+    Examples
+    --------
+    >>> offered_answers("[orders] day_first = true (or false)")
+    [['orders.day_first=true'], ['orders.day_first=false']]
+    >>> offered_answers('[orders.columns] amount = "..."')
+    [['orders.columns.amount=...']]
+    """
+    values: dict[str, list[str]] = {}
+    for table, key, value, others in _ASSIGNED.findall(text):
+        if not table and key not in OPTIONS:
+            continue  # a word of the explanation
+        bare = key.strip('"')
+        last = bare if _BARE.fullmatch(bare) or not key.startswith('"') else f"'{bare}'"
+        path = f"{table}.{last}" if table else last
+        more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1]) if others else []
+        values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)
+    if not values:
+        return []
+    first, *rest = values
+    also = [f"{path}={values[path][0]}" for path in rest]
+    return [[f"{first}={value}", *also] for value in dict.fromkeys(values[first])]
+
+
+def _unquoted(value: str) -> str:
+    """Take quotes off a text, so that no command line does: it is read without them too."""
+    bare = value.strip()
+    if bare.startswith("["):
+        return bare.replace('"', "'")
+    return bare[1:-1] if len(bare) > 1 and bare[0] == bare[-1] == '"' else bare
 
 
 def read_answer(text: str) -> dict[str, Any]:
@@ -216,16 +260,10 @@ def _stop(questions: Sequence[Finding], asked: int) -> str:
     if asked:
         lines = [f"after {counted(asked, 'answer')} there are open questions still:"]
     for question in questions:
-        options = " or ".join(f'--answer "{_shell(one)}"' for one in offered_answers(question))
+        offers = offered_answers(question.answer)
+        options = " or ".join(" ".join(f'--answer "{one}"' for one in offer) for offer in offers)
         lines.append(f"- {question.finding}\n  pass {options or question.answer}")
     return "\n".join(lines)
-
-
-def _shell(answer: str) -> str:
-    """Write an answer without the quotes that a command line would take away."""
-    key, _, value = answer.partition("=")
-    bare = value[1:-1] if value[:1] == value[-1:] == '"' else value
-    return f"{key}={bare}"
 
 
 # Files ----------------------------------------------------------------------------------
