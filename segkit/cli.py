@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from shlex import quote
+from shlex import quote as shell_quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 import segkit
 from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
+from segkit.writing import WINDOWS
 
 if TYPE_CHECKING:
     from segkit.runner.parameters import Parameter
@@ -249,7 +251,7 @@ def check(
         audit.save_mapping(save)
         typer.echo(
             f"Mapping written to {save}; look it over, then: "
-            f"segkit run --data {quote(str(data))} --mapping {quote(str(save))}"
+            f"segkit run --data {_quoted(data)} --mapping {_quoted(save)}"
         )
     if audit.blocked:
         raise typer.Exit(GATE)
@@ -293,8 +295,8 @@ def new(
 
     for path in lay_out(folder, data):
         typer.echo(_near(path))
-    then = f"cd {quote(str(folder))} && segkit run"
-    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then: {then}")
+    typer.echo(f"Next: look over {_near(folder / 'README.md')}, then:")
+    typer.echo(f"  cd {_quoted(folder)}\n  segkit run")
 
 
 @app.command(
@@ -483,9 +485,28 @@ def _near(path: Path) -> str:
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
 
 
+def _quoted(path: Path) -> str:
+    """Write a path for a command line: PowerShell and cmd know double quotes, other shells both."""
+    if not WINDOWS:
+        return shell_quote(str(path))
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+def print_anything() -> None:
+    """Let output hold signs that the terminal's encoding lacks, such as cp1252 an arrow.
+
+    They are written as question marks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> NoReturn:
     """Run the command line; errors of segkit's own are one line and an exit code."""
     from segkit.runner.stopping import stopped_by_signals
+
+    print_anything()
 
     words = sys.argv[1:]
     with stopped_by_signals():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
 from segkit.display import counted
-from segkit.errors import DataError, ParameterError, SourceError, WriteError
+from segkit.errors import DataError, ParameterError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.mapping import OPTIONS
 from segkit.report.outlook_page import write_outlook_page
@@ -287,14 +286,7 @@ def _write(
             )
         else:
             path.unlink(missing_ok=True)  # of an earlier look, when consent was assumed
-    try:
-        write_whole(folder / WORKBOOK, as_workbook(_sheets(outlook), WORKBOOK), private=True)
-    except WriteError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise WriteError(
-                error.errno, "cannot be written; close it in the spreadsheet program", WORKBOOK
-            ) from error
-        raise
+    write_whole(folder / WORKBOOK, as_workbook(_sheets(outlook), WORKBOOK), private=True)
     taken.mapping.save(folder / MAPPING)
     files[MAPPING] = "how your file was read; pass it with --mapping next time"
     page = write_whole(

@@ -24,6 +24,7 @@ PARQUET = (".parquet", ".pq")
 Format = Literal["csv", "xlsx", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 OWNER_FILE, OWNER_FOLDER = 0o600, 0o700
+WINDOWS = os.name == "nt"
 
 
 def write_whole(
@@ -81,7 +82,10 @@ def write_whole(
         else:
             _put(aside, target)
     except OSError as error:
-        raise WriteError(error.errno, error.strerror or str(error), str(target)) from error
+        why = error.strerror or str(error)
+        if WINDOWS and isinstance(error, PermissionError):  # a file that is open is not replaced
+            why = f"{why}; close it if another program has it open"
+        raise WriteError(error.errno, why, str(target)) from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -233,7 +237,7 @@ def is_abandoned(path: Path, pid: int) -> bool:
 
     A process in another container has a number that says nothing here; its lock does.
     """
-    if os.name == "nt" or is_alive(pid):
+    if is_alive(pid):
         return False
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -246,7 +250,12 @@ def is_abandoned(path: Path, pid: int) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether there is a process of a number."""
+    """Return whether there is a process of a number; on Windows, which has no such question, True.
+
+    There a signal 0 would be Ctrl-C for the process.
+    """
+    if WINDOWS:
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -254,6 +263,22 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return True  # the process belongs to another user
     return True
+
+
+def relative_path(path: Path | str, start: Path | str) -> str:
+    """Return a path as seen from a folder, with slashes; absolute if no such path exists.
+
+    On Windows none leads from one drive to another.
+
+    Examples
+    --------
+    >>> relative_path("/shop/exports/a.csv", "/shop/work")
+    '../exports/a.csv'
+    """
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:
+        return Path(path).absolute().as_posix()
 
 
 def lock(handle: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from segkit.errors import RunError
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.process import import_nbformat
+from segkit.writing import WINDOWS
 
 LONGEST_CELL = 300  # seconds
 
@@ -115,7 +116,7 @@ def open_kernel() -> Iterator[Kernel]:
         manager = KernelManager(kernel_name="python3")
         manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
         manager.connection_file = f"{place}/kernel.json"
-        if os.name == "posix":
+        if not WINDOWS:
             manager.transport = "ipc"
         around = {name: value for name, value in os.environ.items() if name != CONTEXT}
         around = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **around}  # data are small

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit import errors
-from segkit.writing import close_to_others, private_folder, write_whole
+from segkit.writing import close_to_others, private_folder, relative_path, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -514,10 +514,7 @@ def _reference(root: Path, owner: Path) -> tuple[str, str]:
 
 def path_between(start: Path, end: Path) -> str:
     """Return the relative path between two places; absolute if they are on two drives."""
-    try:
-        return Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
-    except ValueError:  # another drive
-        return end.resolve().as_posix()
+    return relative_path(end.resolve(), start.resolve())
 
 
 def _digest(folder: Path) -> str:

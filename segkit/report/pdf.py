@@ -14,6 +14,11 @@ from segkit.report.index import PDF, find_runs, write_index
 from segkit.writing import aside_of, sweep
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WINDOWS_PLACES = (
+    "Google/Chrome/Application/chrome.exe",
+    "Chromium/Application/chrome.exe",
+    "Microsoft/Edge/Application/msedge.exe",
+)
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -81,7 +86,9 @@ def find_browser() -> str:
         If there is none, with what can be done.
     """
     browsers = [path for name in NAMES if (path := shutil.which(name))]
-    browsers += [place for place in PLACES if Path(place).is_file()]
+    homes = [os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)", "LOCALAPPDATA")]
+    programs = [f"{home}/{place}" for home in homes if home for place in WINDOWS_PLACES]
+    browsers += [place for place in (*PLACES, *programs) if Path(place).is_file()]
     if not browsers:
         raise RunError(
             "a PDF is printed by Chromium or Chrome, and neither is installed here (looked for "
@@ -102,7 +109,8 @@ def print_page(page: Path, target: Path, browser: str) -> Path:
             output = subprocess.run(
                 [browser, *words, page.resolve().as_uri()],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=SECONDS,
                 check=False,
             )

@@ -21,7 +21,7 @@ from typing import Any
 
 import segkit
 from segkit.errors import MappingError, RunError, SourceError
-from segkit.writing import close_to_others, is_abandoned, lock, private_folder, write_whole
+from segkit.writing import WINDOWS, close_to_others, is_abandoned, lock, private_folder, write_whole
 
 NAME = "manifest.json"
 LIBRARIES = (
@@ -284,10 +284,10 @@ class Aside:
     def discard(self) -> None:
         """Remove the folder if it was not committed."""
         shutil.rmtree(self.path, ignore_errors=True)
-        _lock_file(self.path).unlink(missing_ok=True)
-        if self._handle >= 0:
+        if self._handle >= 0:  # Windows removes no file that is open
             os.close(self._handle)
             self._handle = -1
+        _lock_file(self.path).unlink(missing_ok=True)
 
 
 def _lock_file(path: Path) -> Path:
@@ -350,7 +350,7 @@ def make_scratch() -> Path:
         if match and is_abandoned(left, int(match[1])):
             shutil.rmtree(left, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix=f"segkit-{os.getpid()}-"))
-    if os.name == "posix":
+    if not WINDOWS:
         _SCRATCH_LOCKS[path] = os.open(path, os.O_RDONLY)
         lock(_SCRATCH_LOCKS[path])
     return path

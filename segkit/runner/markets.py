@@ -9,7 +9,6 @@ none (products, prices, rates, campaigns) go to every market whole.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import unicodedata
@@ -42,6 +41,7 @@ from segkit.runner.manifest import (
 )
 from segkit.runner.workspace import load_raw
 from segkit.schema import CONTRACTS
+from segkit.writing import relative_path
 
 RECORD, MAPPING = "division.json", "mapping.toml"
 WITHOUT = "without-market"
@@ -231,7 +231,7 @@ def _settled(mapping: Any, base: Path | None, final: Path) -> Any:
     options = {name: value for name, value in mapping.options.items() if name not in WHERE}
     erase = options.get("erase_file")
     if erase:
-        options["erase_file"] = Path(os.path.relpath((base or Path()) / erase, final)).as_posix()
+        options["erase_file"] = relative_path((base or Path()) / erase, final)
     tables = {
         name: replace(part, options={k: v for k, v in part.options.items() if k not in WHERE})
         for name, part in mapping.tables.items()

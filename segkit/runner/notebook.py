@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -38,7 +37,7 @@ from segkit.runner.manifest import (
     write_json,
 )
 from segkit.runner.workspace import load_raw
-from segkit.writing import write_frame, write_whole
+from segkit.writing import relative_path, write_frame, write_whole
 
 if TYPE_CHECKING:
     from segkit.intake import Intake
@@ -355,7 +354,7 @@ class NotebookRun:
     def _link(self, path: str, text: str) -> str:
         target = path
         if self._aside:  # in JupyterLab links start at the notebook, not at its report
-            target = os.path.relpath(self._final / path, Path.cwd())
+            target = relative_path(self._final / path, Path.cwd())
         return f'<p class="segkit-link"><a href="{quote(Path(target).as_posix())}">{text}</a></p>'
 
     def _show(self, shown: str) -> None:
@@ -399,7 +398,7 @@ class NotebookRun:
         rows = self._summary["answers"]
         if rows:
             self._show(table_html(pl.DataFrame(rows).drop("link"), caption="Answers"))
-        shown = html.escape(os.path.relpath(self._final, Path.cwd()))
+        shown = html.escape(relative_path(self._final, Path.cwd()))
         self._show(f"<p><small>Written to {shown}.</small></p>")
 
 

@@ -24,6 +24,7 @@ from typing import IO, Any, Generic, TypeVar
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.manifest import make_scratch, read_json, remove_scratch, write_json
 from segkit.runner.stopping import (
+    apart,
     children_of,
     died,
     end_family,
@@ -32,6 +33,7 @@ from segkit.runner.stopping import (
     peak_of_children,
 )
 from segkit.runner.warm import ADDRESS, POSSIBLE, Nursery, ask_for_kernel, kernel_environment
+from segkit.writing import WINDOWS
 
 LONGEST_SOCKET_PATH = 80  # the system allows about 100 characters; ZMQ adds a few
 Event = Callable[[Mapping[str, int]], None]
@@ -71,7 +73,7 @@ class LineProcess:
             env=environment,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends it
+            **apart(),  # Ctrl-C reaches the parent alone, which then ends it
         )
 
     @property
@@ -381,7 +383,7 @@ def _register_engine(folder: Path) -> Any:
             self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
             Engine.kernels += 1
             self.connection_file = str(folder / f"k{Engine.kernels}.json")
-            if os.name == "posix" and len(self.connection_file) < LONGEST_SOCKET_PATH:
+            if not WINDOWS and len(self.connection_file) < LONGEST_SOCKET_PATH:
                 self.transport = "ipc"
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **settings: Any) -> None:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-ASKED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+from segkit.writing import WINDOWS
+
+# SIGBREAK is Windows' word for a console that is closed.
+_NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+ASKED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+
+
+def apart() -> dict[str, Any]:
+    """Return what `subprocess.Popen` takes to start a process that Ctrl-C does not reach."""
+    if WINDOWS:
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}
+    return {"start_new_session": True}
 
 
 class StopSignal(BaseException):
@@ -85,11 +98,12 @@ def stopped_by_signals() -> Iterator[None]:
 
 def end_group(pid: int) -> None:
     """End a kernel and the processes that it started: they share the group that it leads."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.name == "nt":
+    if WINDOWS:  # there are no groups; a process that has ended is any error of the system
+        with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGTERM)
-        else:
-            os.killpg(pid, signal.SIGKILL)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def end_family(pid: int) -> None:
@@ -99,7 +113,7 @@ def end_family(pid: int) -> None:
     from its birth: a kernel that has not told of itself yet, or that is halted, ends as well.
     Where the system does not tell of children (there is no ``/proc``), the group alone ends.
     """
-    if os.name == "nt":
+    if WINDOWS:
         end_group(pid)
         return
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from segkit.runner.accepts import OWN_DATA
 from segkit.runner.catalog import PACKAGE, run_name, source_of
 from segkit.runner.manifest import PATHS
 from segkit.runner.parameters import literal, set_parameters
-from segkit.writing import whole_folder, write_whole
+from segkit.writing import relative_path, whole_folder, write_whole
 
 if TYPE_CHECKING:
     from segkit.intake import Audit
@@ -77,7 +76,7 @@ def paths_from(texts: Mapping[str, str], start: Path, place: Path) -> dict[str, 
     for name in {"out", *PATHS} & paths.keys():
         value = paths[name]
         if value and "://" not in value and not Path(value).is_absolute() and start != place:
-            paths[name] = Path(os.path.relpath(start / value, place)).as_posix()
+            paths[name] = relative_path(start / value, place)
     return paths
 
 
@@ -139,7 +138,7 @@ def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
     audit = audit_files(data) if data else None
     values: dict[str, Any] = {"source": "simulated"}
     if data:
-        near = Path(os.path.relpath(data.resolve(), folder.resolve())).as_posix()
+        near = relative_path(data.resolve(), folder.resolve())
         values = {"source": OWN_DATA, "data": near, "mapping": "mapping.toml"}
         values["name"] = run_name({"data": near})
     with whole_folder(folder) as aside:

@@ -1,0 +1,5 @@
+"""The command line as ``python -m segkit``, for systems whose search path lacks the command."""
+
+from segkit.cli import main
+
+main()
