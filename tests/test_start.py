@@ -6,8 +6,13 @@ import pytest
 
 from segkit import cli
 from segkit.errors import DataError, ParameterError
-from segkit.start import PAGE, WORKBOOK, read_answer, start
+from segkit.start import PAGE, WORKBOOK, offered_answers, read_answer, start
 from tests.test_outlook import lines, people
+
+RETURNS = (
+    '[orders.columns] is_return = "Event Type" with [orders.values.is_return] "A refund" = true '
+    "(and each other word = true or false)"
+)
 
 
 @pytest.fixture
@@ -86,10 +91,12 @@ def test_a_question_is_asked_and_its_answer_used(unclear, tmp_path):
     replies = [""]
     first = start(unclear, out=tmp_path / "a", ask=ask)
     assert "day first or month first" in asked[0][0]
-    assert asked[0][1] == "orders.day_first=true"
+    assert asked[0][1] == ["orders.day_first=true", "orders.day_first=false"]
     replies = ["false"]  # the value alone
     second = start(unclear, out=tmp_path / "b", ask=ask)
     assert first.outlook.as_of != second.outlook.as_of
+    replies = ["2"]  # the number of the answer
+    assert start(unclear, out=tmp_path / "b", ask=ask).outlook.as_of == second.outlook.as_of
     again = start(unclear, out=tmp_path / "c", mapping=tmp_path / "b" / "mapping.toml")
     assert again.outlook.as_of == second.outlook.as_of
 
@@ -126,6 +133,39 @@ def test_no_more_than_three_questions_are_asked(unclear, tmp_path):
 )
 def test_answers_are_read_with_and_without_quotes(text, expected):
     assert read_answer(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'similar_ids = "join" if they are the same, similar_ids = "apart" if not',
+            [["similar_ids=join"], ["similar_ids=apart"]],
+        ),
+        (
+            RETURNS,
+            [["orders.columns.is_return=Event Type", "orders.values.is_return.'A refund'=true"]],
+        ),
+        (
+            '[orders] date_format = "%d-%m-%y" (or "%m-%d-%y", "%y-%m-%d")',
+            [[f"orders.date_format={form}"] for form in ("%d-%m-%y", "%m-%d-%y", "%y-%m-%d")],
+        ),
+        (
+            '[orders] nulls = ["", "NA", "-999"] (without, where it is a true value)',
+            [["orders.nulls=['', 'NA', '-999']"]],
+        ),
+        (
+            'a table fx (currency, valid_from, rate) and currency = "GBP"; currency alone rejects',
+            [["currency=GBP"]],
+        ),
+        ("the ids exported as text", []),
+    ],
+)
+def test_the_answers_of_the_audit_are_read_as_options(text, expected):
+    offers = offered_answers(text)
+    assert offers == expected
+    for answer in (one for offer in offers for one in offer):
+        assert read_answer(answer)
 
 
 @pytest.mark.parametrize("text", ["true", "", "[orders]", "= 3"])
