@@ -1,5 +1,6 @@
 """Group-time effects: by hand, beside an independent library, with known effects, and refusals."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -73,13 +74,15 @@ def test_who_is_contacted_later_is_compared_until_then():
     assert effects[4, -2] == (-7.0, 2)
 
 
-def test_effects_and_errors_are_those_of_csdid():
-    """Every group and period, by event time and overall; errors but for n - 1 in a group."""
+@pytest.mark.parametrize(("covariates", "rows", "most"), [((), 16, 1.03), (("x",), 10, 1 + 1e-6)])
+def test_effects_and_errors_are_those_of_csdid(covariates, rows, most):
+    """Every group and period, by event time and overall; without covariates errors take n - 1."""
     wide = pl.read_csv(REFERENCE / "group_time_panel.csv")
-    values = wide.drop("customer", "group").to_numpy().astype(float)
-    first = [None if g == 0 else g - 1 for g in wide["group"]]
+    values = wide.drop("customer", "group", "x").to_numpy().astype(float)
+    both = contacts(values, [None if g == 0 else g - 1 for g in wide["group"]])
+    both = replace(both, first=both.first.with_columns(wide["x"]))
     found = estimate_group_time_effects(
-        contacts(values, first), window_days=1, windows=3, min_customers=2
+        both, window_days=1, windows=3, min_customers=2, covariates=covariates
     )
     ours = {("overall", ""): found.overall}
     ours |= {("all", str(r["window"])): r for r in found.by_window.iter_rows(named=True)}
@@ -89,12 +92,37 @@ def test_effects_and_errors_are_those_of_csdid():
     theirs = pl.read_csv(
         REFERENCE / "group_time_effects.csv", comment_prefix="#",
         schema_overrides={"group": pl.String, "period": pl.String},
-    ).fill_null("")  # fmt: skip
-    assert theirs.height == len(ours) == 16
-    for group, period, effect, error in theirs.iter_rows():
+    ).fill_null("").filter(covariates=",".join(covariates) or "none")  # fmt: skip
+    assert theirs.height == rows <= len(ours) == 16
+    for _, group, period, effect, error in theirs.iter_rows():
         mine = ours[group, period]
-        assert mine["effect"] == pytest.approx(effect, abs=1e-9), (group, period)
-        assert 1 < mine["error"] / error < 1.03, (group, period)
+        assert mine["effect"] == pytest.approx(effect, abs=1e-8), (group, period)
+        assert 1 - 1e-6 < mine["error"] / error < most, (group, period)
+
+
+def test_covariates_take_out_a_trend_that_depends_on_them():
+    """Customers with a high x rise by themselves and are contacted more often."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=900)
+    own = rng.random(900) < 1 / (1 + np.exp(-x))
+    values = rng.gamma(2.0, 1.0, (900, 40)) + np.outer(x, np.arange(40) >= 20)
+    both = contacts(values, [20 if one else None for one in own])
+    both = replace(both, first=both.first.with_columns(x=pl.Series(x), same=pl.lit(1.0)))
+    options = {"window_days": 10, "windows": 2}
+    plain = estimate_group_time_effects(both, **options).overall
+    robust = estimate_group_time_effects(both, covariates=["x"], **options).overall
+    assert plain["low"] > 2
+    assert robust["low"] < 0 < robust["high"]
+    apart = replace(both, first=both.first.with_columns(x=pl.Series(own.astype(float))))
+    with pytest.raises(DataError, match="separate the contacted"):
+        estimate_group_time_effects(apart, covariates=["x"], **options)
+    with pytest.raises(DataError, match="same is the same for all"):
+        estimate_group_time_effects(both, covariates=["same"], **options)
+    with pytest.raises(ColumnError, match="age"):
+        estimate_group_time_effects(both, covariates=["age"], **options)
+    gone = replace(both, first=both.first.with_columns(x=pl.lit(None, pl.Float64)))
+    with pytest.raises(DataError, match="x: a value is missing"):
+        estimate_group_time_effects(gone, covariates=["x"], **options)
 
 
 @pytest.mark.parametrize("effect", [0.0, 40.0])
@@ -105,7 +133,7 @@ def test_a_known_effect_is_found_and_limits_are_simultaneous(effect):
     assert (row["low"] > 0) == (effect > 0)
     window = found.by_window
     wide = (window["band_high"] - window["band_low"]) / (window["high"] - window["low"])
-    assert 1.05 < wide.min() < wide.max() < 1.6
+    assert 1.05 < wide.min() <= wide.max() < 1.6
     again = estimate_group_time_effects(retailer(3, effect), window_days=28, windows=3, seed=1)
     assert again.table.equals(found.table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,11 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.wording import p_words
 from segkit.result import Result
+from segkit.stats.changes import (
+    difference_of_changes,
+    doubly_robust_difference,
+    simultaneous_limit,
+)
 
 if TYPE_CHECKING:
     from segkit.intake import Intake
@@ -25,7 +31,6 @@ LABEL = "Observational: campaigns were chosen, not randomised"
 # Outcome: its name, and the verb that goes with it.
 OUTCOMES = {"spend": ("spend", "was"), "orders": ("orders", "were"),
             "redemptions": ("coupon redemptions", "were")}  # fmt: skip
-CHUNK = 100  # draws of the multiplier bootstrap at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +40,8 @@ class Contacts:
     Attributes
     ----------
     first : DataFrame
-        One row per customer: customer_id, first_contact (Date; null if never contacted).
+        One row per customer: customer_id, first_contact (Date; null if never contacted), and
+        covariates that were known before every contact, if any.
     activity : DataFrame
         One row per customer and day with an order or a redemption: customer_id, day (Date), spend
         (in the reporting currency), orders, and redemptions where the source records them (number
@@ -222,6 +228,7 @@ def estimate_group_time_effects(
     outcome: str = "spend",
     window_days: int = 28,
     windows: int = 3,
+    covariates: Sequence[str] = (),
     min_customers: int = 10,
     level: float = 0.95,
     draws: int = 1999,
@@ -251,6 +258,11 @@ def estimate_group_time_effects(
         Length of a window, in days.
     windows : int
         Windows after the contact, and before it.
+    covariates : sequence of str
+        Numeric columns of ``contacts.first``. With them both would have gone the same way among
+        customers alike in them: changes are compared with those that a regression expects, and
+        customers are weighted by a logit of being contacted; one of the two models need be right
+        (doubly robust).
     min_customers : int
         A group with fewer customers, or with fewer to compare with, is left out (counted in the
         notes).
@@ -268,15 +280,18 @@ def estimate_group_time_effects(
     ParameterError
         If the outcome is unknown, or a number is out of range.
     DataError
-        If no group has all its windows within the data and enough customers to compare with, or a
-        customer or value is missing or comes twice.
+        If no group has all its windows within the data and enough customers to compare with, a
+        customer or value is missing or comes twice, or covariates separate the contacted from the
+        others.
 
     Notes
     -----
     Source: Callaway & Sant'Anna (2021), Difference-in-Differences with multiple time periods,
-    Journal of Econometrics 225, equations 2.4 and 3.1 (without covariates), 4.1 to 4.5; comparison
-    with customers not yet treated, universal base period. Errors come from the influence function
-    of each customer, so that a customer's windows may depend on each other.
+    Journal of Econometrics 225, equations 2.4 and 3.1 to 3.9; comparison with customers not yet
+    treated, universal base period. With covariates: Sant'Anna & Zhao (2020), Doubly robust
+    difference-in-differences estimators, Journal of Econometrics 219, equation 3.1. Errors come
+    from the influence function of each customer, so that a customer's windows may depend on each
+    other.
 
     Examples
     --------
@@ -292,8 +307,11 @@ def estimate_group_time_effects(
     3.0
     """
     _check(contacts, outcome, window_days, windows, min_customers, level, draws)
+    X = _design_of(contacts.first, covariates)
     days = _days(contacts.first)
     groups, notes = _usable(contacts, days, window_days, windows, min_customers)
+    if covariates:
+        notes.append(f"Compared among customers alike in {', '.join(covariates)}.")
     index = {name: i for i, name in enumerate(contacts.first["customer_id"])}
     panel = _Panel(contacts, outcome, index, window_days, windows)
     places = [e for e in range(-windows, windows) if e != -1]
@@ -306,7 +324,11 @@ def estimate_group_time_effects(
         for e in places:
             end = group + (max(e, -1) + 1) * window_days  # first day after both windows
             others = ~own & (days >= max(end, group + 1))
-            effect, each = _two_by_two(sums[:, e + windows] - base, own, others)
+            change = sums[:, e + windows] - base
+            if X is None:
+                effect, each = difference_of_changes(change, own, others)
+            else:
+                effect, each = doubly_robust_difference(change, own, others, X)
             value = float(sums[own, e + windows].mean())
             rows.append(
                 {"scope": "group", "group": date.fromordinal(group), "window": e,
@@ -441,21 +463,19 @@ class _Panel:
         return np.asarray(total.reshape(self.n, 2 * self.windows), dtype=np.float64)
 
 
-def _two_by_two(
-    change: Array, own: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]
-) -> tuple[float, Array]:
-    """Return the difference of two groups' mean changes, and each customer's influence on it."""
-    n = len(change)
-    influence = np.zeros(n)
-    means = []
-    for sign, some in ((1.0, own), (-1.0, others)):
-        size = int(some.sum())
-        mean = float(change[some].mean())
-        # Divided by one fewer, as in a sample's variance.
-        scale = n / size * np.sqrt(size / max(size - 1, 1))
-        influence[some] += sign * scale * (change[some] - mean)
-        means.append(mean)
-    return means[0] - means[1], influence
+def _design_of(first: pl.DataFrame, covariates: Sequence[str]) -> Array | None:
+    """Return an intercept and the standardised covariates; None without any."""
+    if not covariates:
+        return None
+    require_columns(first.columns, covariates, "the contacts")
+    values = first.select(pl.col(list(covariates)).cast(pl.Float64)).fill_null(float("nan"))
+    X = values.to_numpy()
+    if not np.isfinite(X).all():
+        raise DataError(f"{', '.join(covariates)}: a value is missing or not finite")
+    spread = X.std(axis=0)
+    if (spread == 0).any():
+        raise DataError(f"{covariates[int(spread.argmin())]} is the same for all customers")
+    return np.column_stack([np.ones(len(X)), (X - X.mean(axis=0)) / spread])
 
 
 def _aggregate(
@@ -494,27 +514,15 @@ def _with_limits(
     n = len(influence)
     error = np.sqrt((influence**2).sum(axis=0)) / n
     point = float(ndtri((1 + level) / 2))
-    wide = point if part.height == 1 else max(point, _critical(influence, level, draws, seed))
+    wide = (
+        point if part.height == 1 else max(point, simultaneous_limit(influence, level, draws, seed))
+    )
     limits = [
         (pl.Series(part["effect"]) + sign * reach * pl.Series(error)).alias(name)
         for name, sign, reach in (("low", -1, point), ("high", 1, point), ("band_low", -1, wide),
                                   ("band_high", 1, wide))
     ]  # fmt: skip
     return part.with_columns(pl.Series("error", error), *limits)
-
-
-def _critical(influence: Array, level: float, draws: int, seed: int) -> float:
-    """Return the level's quantile of the largest t-value, by the multiplier bootstrap."""
-    norm = np.sqrt((influence**2).sum(axis=0))
-    scaled = influence[:, norm > 0] / norm[norm > 0]
-    if not scaled.size:
-        return 0.0
-    rng = np.random.default_rng([seed, 8])
-    largest = []
-    for start in range(0, draws, CHUNK):
-        signs = rng.integers(0, 2, size=(min(CHUNK, draws - start), len(scaled))) * 2.0 - 1.0
-        largest.append(np.abs(signs @ scaled).max(axis=1))
-    return float(np.quantile(np.concatenate(largest), level))
 
 
 def _pretrend_test(

@@ -148,7 +148,9 @@ def earned(people, chances, rng, seed):
     at_best = np.array([best[name] for name in segment])
     everyone = np.arange(len(segment))
     single = int(profit.mean(axis=0).argmax())
-    common = OPTIONS.index(pilot.common_offer)
+    common = OPTIONS.index(pilot.single)
+    # Where the pilot says to contact nobody, the generic arm gets the first offer all the same.
+    generic = max(common, 1)
     told = {
         "none": profit[:, 0].mean(), "single": profit[:, single].mean(),
         "common": profit[:, common].mean(), "policy": profit[everyone, chosen].mean(),
@@ -159,13 +161,13 @@ def earned(people, chances, rng, seed):
         people.with_columns(offer=pl.Series([OPTIONS[k] for k in chosen])),
         campaign_id="campaign", arms={"holdout": 0.1, "generic": 0.45, "tailored": 0.45},
         at=date(2025, 3, 1), seed=seed,
-        offers={"holdout": "none", "generic": pilot.common_offer, "tailored": BY_CUSTOMER},
+        offers={"holdout": "none", "generic": OPTIONS[generic], "tailored": BY_CUSTOMER},
     ).frame  # fmt: skip
     made = people.select("customer_id").join(made, on="customer_id", maintain_order="left")
     answers = made.select("customer_id", converted=pl.Series(draw(made, chances, rng)))
     outcomes = read_outcomes(made, answers)
     true = {
-        "tailored": chances[everyone, chosen].mean(), "generic": chances[:, common].mean(),
+        "tailored": chances[everyone, chosen].mean(), "generic": chances[:, generic].mean(),
         "holdout": chances[:, 0].mean(),
     }  # fmt: skip
     for control, arms in (("holdout", ["tailored", "generic"]), ("generic", ["tailored"])):
