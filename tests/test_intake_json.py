@@ -8,6 +8,7 @@ import pytest
 
 import segkit
 from segkit.errors import SourceError
+from segkit.intake import jsonlines
 
 ORDERS = [
     {
@@ -107,6 +108,16 @@ def test_keys_with_values_of_one_of_several_types_are_columns(tmp_path):
     assert taken.events["event_time"].dt.strftime("%Y-%m-%dT%H:%M").to_list() == [
         "2024-05-01T08:00"
     ]
+
+
+def test_long_files_are_read_in_parts_and_come_out_as_one(tmp_path, monkeypatch):
+    late = [{"id": n, "customer": {"id": n}, "created_at": "2024-05-01"} for n in range(3)]
+    path = write(tmp_path, lines([*late, *ORDERS]))
+    whole = jsonlines.read_json_lines(path, path.read_text(), "orders", None)
+    monkeypatch.setattr(jsonlines, "CHUNK", 2)
+    parts = jsonlines.read_json_lines(path, path.read_text(), "orders", None)
+    assert parts.frame.equals(whole.frame.select(parts.frame.columns))
+    assert (parts.frame.height, parts.notes) == (6, whole.notes)
 
 
 def test_objects_without_a_name_that_others_have_are_empty_there(tmp_path):

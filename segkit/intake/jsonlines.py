@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from segkit.errors import SourceError
 from segkit.intake.textfiles import RawTable, distinct_names
 
 Record = dict[str, Any]
+# Number of objects that are read at a time.
+CHUNK = 20_000
 # Lists of a name and a value, as in GA4's event_params, are columns in disguise.
 PAIRS = ({"key", "value"}, {"name", "value"})
 
@@ -50,68 +53,88 @@ def read_json_lines(
     SourceError
         If a line is no object, or several lists of objects could become rows.
     """
-    records = _records(path, text)
-    flat = [_flatten(record) for record in records]
-    lists = _lists(flat)
     notes: list[str] = []
-    if explode is None:
-        explode = default(list(dict.fromkeys(name for record in flat for name in record)))
-    if explode is None and len(lists) > 1:
-        listed = " or ".join(f'"{name}"' for name in lists)
-        raise SourceError(
-            f"{path.name} holds {len(lists)} lists of objects; say which of them makes the rows: "
-            f'[{table}] explode = {listed}, or "" for none'
-        )
+    frames: list[pl.DataFrame] = []
+    lists: dict[str, None] = {}
+    objects = 0
+    for records in _chunks(path, text):
+        flat = [_flatten(record) for record in records]
+        objects += len(flat)
+        lists |= dict.fromkeys(_lists(flat))
+        if explode is None:
+            explode = default(list(dict.fromkeys(name for record in flat for name in record)))
+        if explode is None and len(lists) > 1:
+            listed = " or ".join(f'"{name}"' for name in lists)
+            raise SourceError(
+                f"{path.name} holds {len(lists)} lists of objects; say which of them makes the "
+                f'rows: [{table}] explode = {listed}, or "" for none'
+            )
+        # Objects read before the first list have none: they are one row each in any case.
+        rows_of = next(iter(lists), "") if explode is None else explode
+        rows = _exploded(flat, rows_of) if rows_of else flat
+        frames.append(_frame([_settled(row) for row in rows]))
+    if not frames:
+        raise SourceError(f"{path.name} holds no objects; expected one a line")
     if explode and explode not in lists:
         known = ", ".join(lists) or "none"
         raise SourceError(
             f"{path.name}: explode = {explode!r}: expected a list of objects, found: {known}"
         )
-    rows_of = explode if explode is not None else next(iter(lists), "")
-    rows = flat
+    frame = pl.concat(frames, how="diagonal")
+    columns, changes = distinct_names(frame.columns)
+    notes += [f"{path.name}: {change}" for change in changes]
     if rows_of:
-        rows = _exploded(flat, rows_of)
         notes.append(
-            f"{path.name}: {counted(len(flat), 'object')} with {counted(len(rows), 'row')} of "
+            f"{path.name}: {counted(objects, 'object')} with {counted(frame.height, 'row')} of "
             f"{rows_of!r}; what an object says once is repeated in each of its rows (explode)"
         )
-    rows = [_settled(row) for row in rows]
-    columns, changes = distinct_names(list(dict.fromkeys(name for row in rows for name in row)))
-    notes += [f"{path.name}: {change}" for change in changes]
-    frame = pl.DataFrame(
-        [pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in columns]
+    frame.columns = columns
+    return RawTable(frame, 1 if frame.height == objects else None, tuple(notes))
+
+
+def _frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame(
+        [pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in names]
     )
-    return RawTable(frame, 1 if len(rows) == len(records) else None, tuple(notes))
 
 
-def _records(path: Path, text: str) -> list[Record]:
-    """Parse the objects, numbers as they are written."""
-    records: list[Any] = []
+def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
+    """Parse the objects, numbers as they are written, some thousands at a time."""
     if text.lstrip().startswith("["):
         try:
-            records = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+            whole = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{path.name} is not valid JSON: {error}") from error
-    else:
-        for place, line in enumerate(text.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
-            except (ValueError, RecursionError) as error:
-                raise SourceError(
-                    f"{path.name}: line {number(place)} is not valid JSON: {error}; expected one "
-                    "object a line"
-                ) from error
-            records.append(record)
-    for place, record in enumerate(records, 1):
+        for start in range(0, len(whole), CHUNK):
+            yield _objects(path, whole[start : start + CHUNK], start)
+        return
+    chunk: list[Any] = []
+    read = 0
+    for place, line in enumerate(io.StringIO(text), 1):
+        if not line.strip():
+            continue
+        try:
+            chunk.append(json.loads(line, parse_float=str, parse_int=str, parse_constant=str))
+        except (ValueError, RecursionError) as error:
+            raise SourceError(
+                f"{path.name}: line {number(place)} is not valid JSON: {error}; expected one "
+                "object a line"
+            ) from error
+        if len(chunk) == CHUNK:
+            yield _objects(path, chunk, read)
+            read, chunk = read + CHUNK, []
+    if chunk:
+        yield _objects(path, chunk, read)
+
+
+def _objects(path: Path, records: list[Any], before: int) -> list[Record]:
+    for place, record in enumerate(records, before + 1):
         if not isinstance(record, dict):
             raise SourceError(
                 f"{path.name}: expected objects such as {{...}}, got {type(record).__name__} as "
                 f"number {number(place)}"
             )
-    if not records:
-        raise SourceError(f"{path.name} holds no objects; expected one a line")
     return records
 
 
