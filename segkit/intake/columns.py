@@ -328,7 +328,9 @@ class Columns:
         words: dict[str, str] = {}
         if raw_column is not None:
             dtype, cells = self.raw.schema[raw_column], self.cells(raw_column)
-            words = date_words(cells) if is_text(dtype) else {}
+            if is_text(dtype):
+                cells = self.spellings(raw_column)
+                words = date_words(cells)
             given = self.option("date_format")
             if given:
                 date_formats = (given,) if isinstance(given, str) else tuple(given)
@@ -347,9 +349,16 @@ class Columns:
             words=words,
         )
 
+    def spellings(self, raw_column: str) -> pl.Series:
+        """Return the different texts of a raw column, in the order in which they first occur."""
+        if ("", raw_column) not in self._read:
+            texts = self.cells(raw_column).cast(pl.String)
+            self._read["", raw_column] = texts.unique(maintain_order=True).drop_nulls()
+        return self._read["", raw_column]
+
     def day_order(self, name: str) -> DayOrder:
         """Return the order of day, month and year in a text column, as set or as detected."""
-        cells = self.cells(str(self.source(name)))
+        cells = self.spellings(str(self.source(name)))
         limits = LIMITS
         if self._kind(name) == "time":
             first = as_date(self.option("earliest_date")) or LIMITS[0]

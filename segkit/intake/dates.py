@@ -505,12 +505,11 @@ def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:
         return [dtype.time_zone], 0
     if not is_text(dtype):
         return [], full.len()
-    extracted = (
-        full.cast(pl.String)
-        .to_frame("t")
-        .select(pl.coalesce(pl.col("t").str.extract(OFFSET, 1), pl.col("t").str.extract(OFFSET, 2)))
-    )
-    offsets = extracted.to_series()
+    stated = pl.coalesce(pl.col("t").str.extract(OFFSET, 1), pl.col("t").str.extract(OFFSET, 2))
+    texts = full.cast(pl.String).to_frame("t")
+    if not texts.unique().select(stated.is_not_null().any()).item():
+        return [], full.len()
+    offsets = texts.select(stated).to_series()
     return sorted(offsets.drop_nulls().unique().to_list()), offsets.null_count()
 
 

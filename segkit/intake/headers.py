@@ -10,11 +10,12 @@ from functools import cache
 # place of a header, the others are whole words or parts of a compound (Kundennummer).
 _WORDS = {
     "id": """id ident identifiant identifier n no nr num numero number nummer code cod codigo
-        codice ref reference key uuid guid numer kod 编号 号码 单号 番号 コード 번호""",
+        codice ref reference key uuid guid numer kod 编号 号码 单号 番号 コード 번호 아이디""",
     "customer": """customer cust client buyer shopper user member household kunden kunde kd debitor
         debitoren klant klanten relatie tiers acheteur adherent cliente comprador acquirente utente
         socio compte account klient klienta nabywca patron subscriber contact person consumer
-        客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 клиент покупатель musteri""",
+        客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 회원 구매자 клиент
+        покупатель musteri""",
     "email": """email emails mail correo courriel emailadres emailadresse epost 邮箱 邮件 メール
         이메일 почта""",
     "device": "device cookie visitor anonymous deviceid",

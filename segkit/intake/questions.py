@@ -26,6 +26,7 @@ from segkit.intake.dates import (
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word
+from segkit.intake.statuses import CREDIT
 from segkit.intake.tried import best_format, best_numeric, other_dates, try_decimals
 from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
@@ -365,15 +366,16 @@ def about_statuses(columns: Columns) -> list[Finding]:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
             continue
-        meanings = states_of(columns, name)
         words = columns.cells(raw_column).cast(pl.String)
         few = words.n_unique() <= MOST_STATUSES
         worth = columns.numbers(cash) if cash else pl.repeat(0.0, words.len(), eager=True)
         table = (
-            pl.DataFrame({"word": words, "meaning": meanings, "money": worth})
-            .group_by("word", "meaning")
-            .agg(rows=pl.len(), money=pl.col("money").sum())
+            pl.DataFrame({"word": words, "money": worth})
+            .group_by("word")
+            .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
             .sort("rows", "word", descending=[True, False])
+            .with_columns(meaning=_meanings(columns, name))
+            .select("word", "meaning", "rows", "money")
         )
         unknown = table.filter(pl.col("meaning").is_null())
         if unknown.height:
@@ -412,16 +414,24 @@ def about_statuses(columns: Columns) -> list[Finding]:
 MOST_STATUSES = 40
 
 
+def _meanings(columns: Columns, name: str) -> pl.Expr:
+    """Read the meaning of each word; a positive "Refund" may be a row beside the sale: asked."""
+    own_words = columns.mapping.tables[columns.table].values.get(name, {})
+    low = pl.col("word").str.to_lowercase()
+    is_row = low.str.contains(CREDIT) & pl.col("positive") & ~low.is_in(
+        [str(word).lower() for word in own_words]
+    )  # fmt: skip
+    read = pl.col("word").map_batches(
+        lambda words: states_of(columns, name, words), return_dtype=pl.String
+    )
+    return pl.when(is_row.fill_null(value=False)).then(None).otherwise(read)
+
+
 def _word(word: str, words: pl.Series, *, few: bool) -> str:
     """Show a status; in a column of many different texts only as any other cell."""
     return word if few and len(word) <= MOST_STATUSES else mask_word(word, words)
 
 
-# Words for a credit note, in six languages.
-CREDIT = (
-    r"\b(avoir|credit[ _-]?note|credit[ _-]?memo|refund|return|returned|retour|gutschrift|retoure"
-    r"|storno|abono|devoluci[oó]n|reembolso|creditnota|nota di credito|reso)\b"
-)
 MOST_KINDS = 20
 
 

@@ -7,10 +7,12 @@ customer and one time; quantity times price is the amount.
 
 from __future__ import annotations
 
+import re
+
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, Profile, constant_within
 from segkit.intake.headers import concepts, plain, without_number
-from segkit.intake.statuses import status_meaning
+from segkit.intake.statuses import CREDIT, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
 # that take little away; every other concept means something else ("customer name").
@@ -181,6 +183,8 @@ def _fits_status(header: str, shown: Profile) -> float | None:
         return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None
     if not shown.words:
         return None
+    if "status" not in meant and any(re.search(CREDIT, word.lower()) for word in shown.words):
+        return None  # sales and refunds as rows of their own: a question of signs
     meanings = [status_meaning(word) for word in shown.words]
     known = sum(meaning is not None for meaning in meanings) / len(meanings)
     score = 0.5 if known >= 0.5 else -1.5

@@ -17,7 +17,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, is_dated
 from segkit.intake.headers import concepts, plain
 from segkit.intake.lookups import EVENT_WORDS
-from segkit.intake.mapping import Mapping, lacks
+from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
 from segkit.intake.tried import better_dates, better_decimal, other_dates
@@ -217,8 +217,10 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
         return []
     part = used.tables["orders"]
     events = _event_column(raw, part.columns)
-    if events and "order_id" not in part.columns and lacks("orders", part):
-        text = f"This is an export of events ({events}), not of orders: no column is an amount."
+    amount = part.columns.get("amount")
+    without = amount is None or 2 * Columns("orders", raw, used).cells(amount).count() < raw.height
+    if events and "order_id" not in part.columns and without:
+        text = f"This is an export of events ({events}), not of orders: most rows have no amount."
         return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("events"))]
     headers = [plain(name) for name in raw.columns]
     summed = [n for n, h in zip(raw.columns, headers, strict=True) if _search(h, _SUMMED_UP)]
@@ -239,7 +241,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("customers"))]
 
 
-_AS = 'give it as "{}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'
+_AS = 'give it as "{0}", beside a table of order lines: {{"orders": ..., "{0}": ...}}'
 
 
 def _search(header: str, pattern: str) -> bool:

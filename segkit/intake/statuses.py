@@ -46,8 +46,8 @@ verlopen|geweigerd|verloren|anulowan|odrzucon|nieudan|przegran|wygasl|取消|关
 キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон|iptal
 """
 _UNPAID = """
-unpaid|not paid|non paid|pending|await|waiting|on hold|onhold|hold$|overdue|past due|due$
-outstanding|draft|checkout draft|quote|quotation|proposal
+unpaid|uncollectib|not paid|non paid|pending|await|waiting|on hold|onhold|hold$|overdue|past due
+due$|outstanding|draft|checkout draft|quote|quotation|proposal
 negotiat|qualif|prospect|open$|opened$|authori[sz]ed
 authori[sz]ation|uncaptured|not captured|requires|incomplete|payment due|to pay|in checkout|offen
 ausstehend|unbezahlt|nicht bezahlt|wartet|entwurf|angebot|zahlung erwartet|zahlung ausstehend
@@ -81,6 +81,12 @@ _MEANINGS: tuple[tuple[str, str | None], ...] = (
     (_CANCELLED, "cancelled"),
     (_UNPAID, "unpaid"),
     (_SALE, "sale"),
+)
+
+# A refund or credit note as a row of its own, in the main trading languages.
+CREDIT = (
+    r"\b(avoir|credit[ _-]?note|credit[ _-]?memo|refund|return|returned|retour|gutschrift|retoure"
+    r"|storno|abono|devoluci[oó]n|reembolso|creditnota|nota di credito|reso)\b"
 )
 
 

@@ -63,10 +63,11 @@ def _states(columns: Columns) -> list[pl.Series]:
     return states
 
 
-def states_of(columns: Columns, name: str) -> pl.Series:
-    """Return the meaning of a column's statuses; null where a word is not known."""
+def states_of(columns: Columns, name: str, words: pl.Series | None = None) -> pl.Series:
+    """Return the meaning of statuses, of the whole column or of some words; null if not known."""
     raw_column = columns.source(name)
-    words = columns.cells(raw_column).cast(pl.String) if raw_column else None
+    if words is None and raw_column is not None:
+        words = columns.cells(raw_column).cast(pl.String)
     if words is None:
         words = pl.Series([columns.constant(name)], dtype=pl.String).new_from_index(
             0, columns.raw.height
