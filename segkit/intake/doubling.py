@@ -74,18 +74,18 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
     priced = columns.has("quantity", "unit_price")
     if order is None or not (amount or priced) or columns.has("row_kind"):
         return TableMapping(), []
-    part = sample(frame).with_row_index("__row")
+    part = sample(frame)
     if part[order].null_count() or part[order].n_unique() > 0.7 * part.height:
         return TableMapping(), []
+    columns = Columns("orders", part, columns.mapping)
     worth = (
         columns.numbers("amount")
         if amount
         else columns.numbers("quantity") * columns.numbers("unit_price")
     )
-    worth = worth if part.height == frame.height else sample(worth.to_frame()).to_series()
     product = columns.source("product_id")
     for name, kind in part.schema.items():
-        if name in ("__row", order, amount) or not is_text(kind):
+        if name in (order, amount) or not is_text(kind):
             continue
         cells = part[name].cast(pl.String).str.strip_chars().fill_null("")
         if name == product:

@@ -151,10 +151,12 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
     unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
     dialect, sure = seen_dialect(unique)
     # 1.234 alone is read as computers write it; 1,234 alone can be either.
+    if sure:
+        return []
     shares = try_decimals(columns, name, raw_column)
     best, other = shares
     is_better = shares[best] > shares[other]
-    if sure or columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
+    if columns.stated_decimal(raw_column) or (is_better and best == dialect.decimal):
         return []
     doubtful = unique.filter(unique.str.contains(r"\d[.,]\d{3}\D*$"))
     example = mask_cell(doubtful.sort()[0] if doubtful.len() else unique[0])
