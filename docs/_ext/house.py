@@ -107,7 +107,7 @@ def read_packages() -> list[Package]:
     homes = top_level()
     packages = []
     for floor, rooms in sorted(FLOORS.items(), key=lambda item: (item[0] < 2, item[0])):
-        for room in sorted(rooms):
+        for room in sorted(room for room in rooms if not room.startswith("_")):
             paths = files(room)
             about = ast.get_docstring(ast.parse(paths[0].read_text(encoding="utf-8"))) or ""
             module = importlib.import_module(f"segkit.{room}")
