@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Processes that run tests side by side share the cores (make test): pools of BLAS and OpenMP
@@ -14,6 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # of the time, so it is written even where the environment asks for none.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("segkit", deadline=None)
+hypothesis.settings.load_profile("segkit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Files of tests that take long, the longest first, as measured: handed out first, they leave short

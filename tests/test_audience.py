@@ -87,7 +87,7 @@ def test_addresses_are_written_as_platforms_ask(raw, meta, google):
     assert normalise_emails(one, platform="google")[0] == google
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=12), max_size=5))
 def test_normalising_twice_changes_nothing(texts):
     once = normalise_emails(pl.Series([f"{t}@x.org" for t in texts], dtype=pl.String))

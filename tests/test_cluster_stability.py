@@ -52,7 +52,7 @@ def test_clusterwise_jaccard_of_iris_is_that_of_fpc(iris_twice):
 codes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=4, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(codes)
 def test_agreement_equals_brute_force(pairs):
     first, second = np.array(pairs).T
@@ -74,7 +74,7 @@ def test_agreement_equals_brute_force(pairs):
     assert prediction_strength(table) == pytest.approx(min(shares, default=1.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4))
 def test_matching_is_best_of_all_assignments(seed, rows, columns):
     table = np.random.default_rng(seed).integers(0, 5, (rows, columns))

@@ -124,7 +124,7 @@ def test_fair_order_is_uniform_and_treats_copies_one_by_one():
     assert taken.var() == pytest.approx(20 * 0.2 * 0.8 * (1000 - 20) / 999, rel=0.05)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_indices_ignore_row_order_and_label_names(seed, k):
     rng = np.random.default_rng(seed)

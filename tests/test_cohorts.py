@@ -85,7 +85,7 @@ def month(day, months):
     return (when.year * 12 + when.month - 1) // months
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LINES, st.integers(0, 500), st.sampled_from([("month", 1), ("quarter", 3)]))
 def test_retention_equals_brute_force(rows, last, unit):
     period, months = unit

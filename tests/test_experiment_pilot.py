@@ -256,7 +256,7 @@ def brute(frame, budget, caps):
     return best
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.floats(0, 12), st.integers(0, 9), st.integers(0, 9))
 def test_the_plan_is_the_best_of_all_plans(budget, x, y):
     found = plan_budget(gains(), budget=budget, caps={"x": x, "y": y}, draws=50)

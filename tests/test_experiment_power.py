@@ -114,7 +114,7 @@ def test_measured_covariates_promise_nothing_when_they_are_noise():
     assert measure_metric(frame, "y", covariates=("z",)).r2 == pytest.approx(0.64, abs=0.03)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.005, 0.5), st.floats(0.05, 0.6), st.floats(0.1, 0.9))
 def test_more_customers_or_a_larger_effect_give_more_power(base, lift, share):
     n = {"control": 2000 * share, "mail": 2000 * (1 - share)}

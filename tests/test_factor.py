@@ -157,7 +157,7 @@ def test_procrustes_finds_a_turned_pattern_back():
 # Invariances --------------------------------------------------------------------------------
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.permutations(range(12)))
 def test_the_order_of_the_items_changes_nothing(order):
     frame = draw(400, 3)[0]

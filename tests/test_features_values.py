@@ -81,7 +81,7 @@ EVENTS = st.tuples(
 
 
 @given(st.lists(LINES, min_size=1, max_size=8), st.lists(EVENTS, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_small_cases_equal_the_computation_by_hand(lines, acts):
     # A spread of spend around zero would make ratios of rounding errors: keep purchases positive.
     lines = [(*x[:3], abs(x[3]) + 0.01 if x[4] is False else x[3], *x[4:]) for x in lines]

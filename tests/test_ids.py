@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import segkit
@@ -45,7 +45,6 @@ def test_spellings_of_one_id_meet(spelt):
 DIGITS = st.from_regex(r"-?\d{1,6}(\.0+)?", fullmatch=True)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -61,7 +60,6 @@ def test_reading_twice_is_reading_once(texts):
     assert all(item is None or item == item.strip() != "" for item in read.to_list())
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(st.none(), st.sampled_from(["A@b.C", " 7.00", "7", "", "x.0", "00.0", "É@x.Y"])),

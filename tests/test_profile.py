@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -276,7 +276,6 @@ def test_bands_are_in_reading_order():
     assert levels_of("income", bands) == ["under 25k", "25k-40k", "40k-60k", "over 60k", "other"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 12), min_size=3, max_size=3), min_size=2, max_size=4))
 def test_hidden_cells_cannot_be_worked_out(rows):
     counts = np.array(rows)

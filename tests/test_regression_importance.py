@@ -69,7 +69,7 @@ def test_every_subset_has_its_r2():
         assert found[chosen] == pytest.approx(brute_r2(S, np.flatnonzero(chosen)), abs=1e-10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_shares_sum_to_r2_and_follow_the_predictors_when_they_change_places(seed):
     S = covariance(seed, 4)

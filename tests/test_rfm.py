@@ -149,7 +149,7 @@ def test_lazy_and_eager_agree_and_the_last_day_is_the_default():
     assert "1 customers without a purchase" in result.text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(
@@ -211,7 +211,7 @@ def test_tie_policies_on_a_skewed_frequency(ties, cuts, scores):
     assert ours == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["down", "up", "midrank"]),
     st.sampled_from([100.0, 0.1, 0.01, 0.001, 1 / 3, 1e6]),
@@ -272,7 +272,7 @@ def brute_breaks(values, bins):
     return best
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 60), min_size=6, max_size=14), st.integers(2, 4))
 def test_natural_breaks_have_the_least_spread(values, bins):
     if len(set(values)) < bins:
@@ -294,7 +294,7 @@ def test_natural_breaks_on_many_values_are_near_the_exact_ones():
     assert find_natural_cuts(np.array([3.0, 3.0]), 3)[0] > 3.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["rfm", "down", "up", "midrank", "natural"]),
     st.integers(2, 12),

@@ -369,7 +369,7 @@ def truth(condition, row):
     raise AssertionError(condition)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CONDITIONS)
 def test_frames_follow_three_valued_logic_and_text_round_trips(condition):
     rules = RuleSet((Rule("A", condition),))
@@ -379,7 +379,7 @@ def test_frames_follow_three_valued_logic_and_text_round_trips(condition):
     assert again.matches(FRAME)["A"].to_list() == held
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_the_check_agrees_with_every_point(conditions):
     rules = RuleSet(tuple(Rule(f"R{i}", c) for i, c in enumerate(conditions)))
@@ -401,7 +401,7 @@ def database(tmp_path_factory):
     return connection
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_sql_gives_the_same_segments_in_duckdb(database, conditions):
     rules = RuleSet(

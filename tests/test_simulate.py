@@ -290,7 +290,7 @@ def test_draws_have_the_laws_they_claim():
     assert np.allclose(share, [0.25, 0.5, 0.25], atol=0.006)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5), max_size=20), st.integers(0, 2**31), st.floats(0.01, 30))
 def test_streams_belong_to_their_owner(counts, root, mean):
     parents, numbers = spread_out(np.array(counts, dtype=np.int64))

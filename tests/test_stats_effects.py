@@ -4,7 +4,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -14,7 +14,6 @@ from segkit.stats import effects
 from segkit.stats.hypotheses import adjust
 
 
-@settings(deadline=None)
 @mock.patch("gc.collect", int)  # statsmodels calls it each time, which is nearly all of the time
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_adjusted_p_values_equal_statsmodels(p):
@@ -64,7 +63,6 @@ def test_standardised_difference_of_shares():
     assert np.isnan(effects.standardised_difference(1.0, 0.0, 2.0, 0.0))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 8), min_size=1, max_size=25),
     st.lists(st.integers(0, 8), min_size=1, max_size=25),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -140,7 +140,6 @@ def test_median_ranks_are_the_tightest_that_hold(n):
     assert stats.binom.cdf(low - 1, n, 0.5) <= 0.025 < stats.binom.cdf(low, n, 0.5)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.data())
 def test_intervals_hold_their_value_and_mirror(n1, n2, data):
     x1, x2 = data.draw(st.integers(0, n1)), data.draw(st.integers(0, n2))

@@ -74,7 +74,7 @@ def test_every_shape_can_be_undone(shape, values, scale):
     assert back == pytest.approx(np.array(values), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=3, max_size=40).filter(
         lambda v: max(v) - min(v) > 1e-3

@@ -60,7 +60,7 @@ def test_curve_points_by_hand():
     assert found.points["random"][-1] == pytest.approx(found.points["gain"][-1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_figures_do_not_hang_on_row_order_or_the_scores_scale(seed):
     rng = np.random.default_rng(seed)
