@@ -193,10 +193,15 @@ def test_addresses_and_consent_of_the_order_lines_are_used(tmp_path):
     stated = lines().with_columns(
         (pl.col("customer_id") + "@shop.example").alias("E-Mail"),
         pl.when(refuses).then(pl.lit("nein")).otherwise(pl.lit("ja")).alias("Newsletter"),
-        pl.col("order_time").dt.strftime("%d.%m.%Y"),  # does not sort as text
+        pl.col("order_time").dt.strftime("%d.%m.%Y").alias("Bestelldatum"),  # no order as text
+        pl.format("{},00 €", pl.col("amount").cast(pl.Int64)).alias("Gesamtbetrag"),
+        pl.format("A{}", pl.int_range(pl.len()) + 1000).alias("Auftragsnummer"),
     )
+    stated = stated.rename({"customer_id": "Kundennr."}).drop("order_time", "amount")
     stated.write_csv(tmp_path / "bestellungen.csv", separator=";")
     made = start(tmp_path / "bestellungen.csv", out=tmp_path / "out")
     listed = set(pl.read_csv(tmp_path / "out" / "klaviyo.csv")["Email Address"])
     assert listed == {f"c{k}@shop.example" for k in range(90) if k != 2}
     assert made.notices == ()
+    assert made.outlook.currency == "EUR"
+    assert made.outlook.customers["revenue"].sum() == pytest.approx(lines()["amount"].sum())

@@ -61,6 +61,7 @@ SLIPPING = ("Can't lose", "At risk", "Need attention", "About to sleep")
 URGENT = ("Can't lose", "At risk", "New", "Need attention", "Champions", "About to sleep")
 HALVES = {"control": 0.5, "campaign": 0.5}
 LIFTS = (0.1, 0.2, 0.3)
+MOST_LIFT = 1.0  # a test that shows nothing below a doubling is of no use
 MONTH = 30  # days
 MOST_MONTHS = 12
 LEAST_PAST = 50  # customers from whom a rate of orders is measured
@@ -151,9 +152,16 @@ class Outlook(Result):
             f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
             f"{self.as_of}. {counted(int(slipping['customers'].sum()), 'customer')} who spent "
             f"{money(at_stake, self.currency)}{share}, are slipping away. "
-            f"{counted(self.audience.frame.height, 'customer')} may be written to. "
-            f"{self.affordable}"
+            f"{self.reachable} {self.affordable}"
         )
+
+    @property
+    def reachable(self) -> str:
+        """The number of customers who may be written to, in words."""
+        listed = self.audience.frame.height
+        if listed or not self.unrecorded:
+            return f"{counted(listed, 'customer')} may be written to."
+        return "Who may be written to is not recorded."
 
     @property
     def affordable(self) -> str:
@@ -161,8 +169,8 @@ class Outlook(Result):
         if self.power is None:
             return "The orders do not reach back far enough to plan a test."
         smallest = self.power.table["smallest_lift_rate"][0]
-        first = "No test of one month would show any lift"
-        if smallest is not None:
+        first = "A test of one month would often miss even a doubling of orders"
+        if smallest is not None and smallest <= MOST_LIFT:
             first = (
                 "A test of one month, half of the list against the other half, shows a lift of "
                 f"orders of {percent(smallest, places=0)} or more (80% power)"
@@ -171,7 +179,7 @@ class Outlook(Result):
             f"{percent(row['lift_rate'], places=0)} in {counted(row['months'], 'month')}"
             for row in self.months.filter(pl.col("months") > 1).iter_rows(named=True)
         ]
-        rest = f"; a smaller lift takes longer: {', '.join(parts)}" if parts else ""
+        rest = f"; a longer one shows {', '.join(parts)}" if parts else ""
         return f"{first}{rest}."
 
 

@@ -94,7 +94,8 @@ def _choose_customer(
     order = whole.get("order_id")
     if who is not None and scores["customer_id"][who] < EXACT:
         needed = [who, email, *([order] if order else [])]
-        rows = frame.select(dict.fromkeys(needed)).unique(order) if order else frame.select(needed)
+        rows = frame.select(list(dict.fromkeys(needed)))
+        rows = rows.unique(order) if order else rows
         orders = rows.height
         ids, emails = rows[who].drop_nulls(), rows[email].drop_nulls()
         addresses = emails.cast(pl.String).str.to_lowercase().n_unique()

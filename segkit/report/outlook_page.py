@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from segkit.campaign.outlook import MOST_LIFT
 from segkit.display import counted, money, number, percent
 from segkit.report.page import hide_addresses, part, style
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from segkit.campaign.outlook import Outlook
 
 CARDS = 3
-MOST_LIFT = 1.0  # a test that shows nothing below a doubling is of no use
 
 
 def write_outlook_page(
