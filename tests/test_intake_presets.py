@@ -239,6 +239,24 @@ def test_parts_of_one_export_are_appended(tmp_path):
     assert any("2 files appended: wc-orders-0.csv, wc-orders-1.csv" in n for n in taken.notes)
     paths = sorted(tmp_path.iterdir())
     assert segkit.clean_data({"orders": paths}).orders.equals(taken.orders)
+    overlap = "\n".join([header, *rows[1::2], *rows[:6]])
+    (tmp_path / "wc-orders-1.csv").write_text(overlap, encoding="utf-8")
+    again = segkit.clean_data(tmp_path)
+    assert cents(again.orders) == orders_truth()["revenue"]
+    assert any("3 rows of these files stand in an earlier one too" in n for n in again.notes)
+
+
+@pytest.mark.parametrize("other", ["stripe_payments.csv", "orders.csv"])
+def test_orders_in_two_layouts_are_refused_because_sales_could_count_twice(tmp_path, other):
+    shutil.copy(FOLDER / "shopify_orders.csv", tmp_path / "shopify orders.csv")
+    if other in FILES:
+        shutil.copy(FOLDER / other, tmp_path / other)
+    else:
+        (tmp_path / "Bestellungen.csv").write_text("Kunde,Datum,Betrag\na,2024-01-31,1.50\n")
+    with pytest.raises(SourceError, match="the same sales may stand in more than one"):
+        segkit.audit_data(tmp_path)
+    one = segkit.clean_data({"orders": tmp_path / "shopify orders.csv"})
+    assert cents(one.orders) == orders_truth()["revenue"]
 
 
 def test_files_of_a_folder_without_a_preset_are_told_by_their_names(tmp_path):
@@ -251,7 +269,11 @@ def test_files_of_a_folder_without_a_preset_are_told_by_their_names(tmp_path):
     assert taken.customers.select("customer_id", "gender").rows() == [("ann@example.com", "f")]
     assert any("x.csv is not read" in note for note in taken.notes)
     (tmp_path / "pedidos.csv").write_text("Cliente;Fecha;Importe\na;31.01.2024;1\n")
-    with pytest.raises(SourceError, match="have different columns"):
+    with pytest.raises(SourceError, match=r"Bestellungen 2024\.csv, pedidos\.csv have diff"):
+        segkit.clean_data(tmp_path)
+    (tmp_path / "pedidos.csv").unlink()
+    (tmp_path / "clients.csv").write_text("id,sex\n1,f\n")
+    with pytest.raises(SourceError, match="expected files of one table to have the same"):
         segkit.clean_data(tmp_path)
 
 

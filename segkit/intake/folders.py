@@ -95,7 +95,8 @@ def put_together(parts: list[Part], given: Mapping) -> tuple[dict[str, RawTable]
     Raises
     ------
     SourceError
-        If a preset is set and the file has none of its layouts.
+        If a preset is set and the file has none of its layouts, or if files of orders have
+        different layouts.
     """
     notes: list[str] = []
     by_table: dict[str, list[tuple[Part, Layout | None]]] = {}
@@ -128,27 +129,62 @@ def _append(table: str, listed: list[tuple[Part, Layout | None]], notes: list[st
     notes.append(f"{table}: {counted(len(listed), 'file')} appended: {names}")
     notes += [f"{table}: {note}" for part, _ in listed for note in part.read.notes]
     headers = {frozenset(part.read.frame.columns) for part, _ in listed}
-    layouts = {layout.kind if layout else "" for _, layout in listed}
+    layouts = {f"{layout.title} {layout.kind}" if layout else "" for _, layout in listed}
     frames = [part.read.frame for part, _ in listed]
     constants = any(layout and layout.constants for _, layout in listed)
-    if len(layouts) > 1 or constants:
-        frames = [_in_our_words(part, layout) for part, layout in listed]
-    elif len(headers) > 1 and not any(layouts):
+    if table == "orders" and (len(layouts) > 1 or (len(headers) > 1 and not any(layouts))):
+        raise _several_orders([part.name for part, _ in listed], [one for _, one in listed])
+    if all(layouts) and (len(layouts) > 1 or constants):
+        frames = [_in_our_words(part, layout) for part, layout in listed if layout is not None]
+    elif len(headers) > 1 and not all(layouts):
         shown = " and ".join(part.name for part, _ in listed[:2])
         raise SourceError(
             f"{table}: {shown} have different columns; expected files of one table to have the "
             "same, or give one of them"
         )
-    texts = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
-    same = all(frame.schema == frames[0].schema for frame in frames)
-    return RawTable(pl.concat(frames if same else texts, how="diagonal"))
+    if any(frame.schema != frames[0].schema for frame in frames):
+        frames = [frame.cast(dict.fromkeys(frame.columns, pl.String)) for frame in frames]
+    if len(headers) == 1 and table in ("orders", "events"):
+        frames, repeated = _without_overlap(frames)
+        if repeated:
+            notes.append(
+                f"{table}: {counted(repeated, 'row')} of these files "
+                f"{'stands' if repeated == 1 else 'stand'} in an earlier one too, equal in every "
+                "column; counted once"
+            )
+    return RawTable(pl.concat(frames, how="diagonal"))
 
 
-def _in_our_words(part: Part, layout: Layout | None) -> pl.DataFrame:
+def _without_overlap(frames: list[pl.DataFrame]) -> tuple[list[pl.DataFrame], int]:
+    """Leave out of each frame the rows that an earlier one has, as where two periods overlap."""
+    kept = [frames[0]]
+    repeated = 0
+    for frame in frames[1:]:
+        earlier = pl.concat(kept, how="diagonal").unique()
+        new = frame.join(
+            earlier, on=frame.columns, how="anti", nulls_equal=True, maintain_order="left"
+        )
+        repeated += frame.height - new.height
+        kept.append(new)
+    return kept, repeated
+
+
+def _several_orders(names: list[str], layouts: list[Layout | None]) -> SourceError:
+    """Return the error for orders in several layouts, which could hold the same sales twice."""
+    shown = ", ".join(
+        name if layout is None else f"{name} ({layout.title} {layout.kind})"
+        for name, layout in zip(names, layouts, strict=True)
+    )
+    return SourceError(
+        f"orders: {shown} have different columns, and the same sales may stand in more than one "
+        "of them; leave one file of orders in the folder, or files of the same layout, or say "
+        'which it is: {"orders": path, ...}'
+    )
+
+
+def _in_our_words(part: Part, layout: Layout) -> pl.DataFrame:
     """Give a frame the contract's names and words, so that it can be appended to others."""
     frame = part.read.frame
-    if layout is None:
-        return frame
     mapped = layout_mapping(layout, frame)
     columns = []
     for ours, theirs in mapped.columns.items():
