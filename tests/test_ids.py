@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import segkit
 from segkit.errors import DataError, MappingError
-from segkit.features.sources import with_customers
+from segkit.features.sources import with_ids
 from segkit.frames import from_memory, take_frame
 from segkit.ids import fold_ids, ids_of, read_ids, unmatched
 from tests import public
@@ -70,7 +70,7 @@ def test_features_read_ids_as_every_other_door_does(texts):
     import narwhals as nw
 
     frame = pl.DataFrame({"customer_id": pl.Series(texts, dtype=pl.String)})
-    lazily = nw.to_native(with_customers(nw.from_native(frame).lazy(), "orders")).collect()
+    lazily = nw.to_native(with_ids(nw.from_native(frame).lazy(), "orders")).collect()
     assert lazily["customer_id"].to_list() == read_ids(frame["customer_id"]).to_list()
 
 
