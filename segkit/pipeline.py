@@ -32,6 +32,7 @@ __all__ = [
     "CustomerSegments",
     "build_answer_table",
     "choose_variables",
+    "find_products",
     "judge_quality",
     "link_source",
     "segment",
@@ -239,6 +240,40 @@ def link_source(
     return link_identifiers(pl.concat(parts, how="diagonal_relaxed"), weak=("device_id",))
 
 
+def find_products(taken: Intake) -> pl.DataFrame | None:
+    """Return the product table, if it says more of the order lines than they state themselves.
+
+    Parameters
+    ----------
+    taken : Intake
+        As `segkit.clean_data` returns it.
+
+    Returns
+    -------
+    polars.DataFrame or None
+        None without a product table, without product ids in the order lines, or where these state
+        each category and brand that the table holds.
+
+    Examples
+    --------
+    >>> from segkit.intake import clean_data
+    >>> lines = {"customer_id": ["a"], "order_date": ["2024-05-01"], "amount": [9.5], "sku": ["7"]}
+    >>> goods = pl.DataFrame({"sku": ["7"], "category": ["Tea"]})
+    >>> find_products(clean_data({"orders": pl.DataFrame(lines), "products": goods})).height
+    1
+    """
+    orders, products = taken.orders, taken.products
+    if orders is None or products is None or "product_id" not in orders.columns:
+        return None
+    more = [
+        name
+        for name in ("category", "brand")
+        if name in products.columns
+        and (name not in orders.columns or orders[name].null_count() > 0)
+    ]
+    return products.select("product_id", *more) if more else None
+
+
 def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
     """Judge the data quality for a segmentation: good, attention or poor, with reasons.
 
@@ -321,7 +356,7 @@ def segment(
     variables: Sequence[str] = (),
     k: int | None = None,
     method: Method = "ward",
-    calendar: str = "uk",
+    calendar: str = "",
     seed: int = 0,
 ) -> CustomerSegments:
     """Segment customers from order lines in one call.
@@ -348,8 +383,8 @@ def segment(
         Number of segments; chosen if not given.
     method : {"ward", "kmeans"}
     calendar : str
-        Holidays and sales for the shares by occasion: "uk" (as in the notebooks), "us", "north" or
-        "south".
+        Seasons and sales for the shares by occasion ("uk", "us", "de", ...; "north" or "south" for
+        seasons alone); empty proposes it from the data's country, as in the notebooks.
     seed : int
 
     Returns
@@ -371,7 +406,7 @@ def segment(
     60
     """
     from segkit.cluster.segmentation import cluster_customers
-    from segkit.features import build_features
+    from segkit.features import build_features, choose_calendar
     from segkit.intake import Intake, clean_data
     from segkit.profile import profile_segments
 
@@ -385,7 +420,9 @@ def segment(
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
     currency = taken.ledger.currency
-    options: dict[str, Any] = {"as_of": as_of, "calendar": calendar, "currency": currency}
+    market = choose_calendar(taken, calendar)
+    options: dict[str, Any] = {"as_of": as_of, "calendar": market, "currency": currency}
+    options["products"] = find_products(taken)
     table = build_features(taken.orders, taken.events, windows=WINDOWS, **options)
     chosen = choose_variables(table.frame, variables)
     segmentation = cluster_customers(

@@ -183,7 +183,7 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
     calendars = [CALENDAR.search(definition) for definition in wanted.values()]
-    calendar = next((match.group(1) for match in calendars if match), "uk")
+    calendar = next((match.group(1) for match in calendars if match), "north")
     windows = sorted({int(match.group(1)) for name in wanted if (match := WINDOW.search(name))})
     stems = sorted({WINDOW.sub("", name) for name in scorer.columns})
     differ: list[str] = []

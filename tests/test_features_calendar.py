@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 from dateutil.easter import easter as dateutil_easter
 
+import segkit
 from segkit.errors import ParameterError, SourceError
-from segkit.features import Calendar, Occasion, build_features
+from segkit.features import Calendar, Occasion, build_features, choose_calendar
 from segkit.features.calendar import day_date, day_number, easter
+from segkit.intake.country import countries, propose_country
 
 
 def test_easter_of_four_centuries():
@@ -25,6 +27,16 @@ def test_easter_of_four_centuries():
         ("uk", "mothers_day", 2024, date(2024, 3, 3), date(2024, 3, 10)),
         ("us", "mothers_day", 2024, date(2024, 5, 5), date(2024, 5, 12)),
         ("us", "new_year_sales", 2023, date(2023, 12, 26), date(2024, 1, 15)),
+        # Chinese New Year 2024-02-10 and 2025-01-29, Diwali 2024-10-31, Eid al-Fitr 2024-04-10,
+        # Chuseok 2024-09-17, Mid-Autumn 2025-10-06; French Mother's Day 2024-05-26.
+        ("cn", "lunar_new_year", 2024, date(2024, 1, 20), date(2024, 2, 9)),
+        ("sg", "lunar_new_year", 2025, date(2025, 1, 8), date(2025, 1, 28)),
+        ("in", "diwali", 2024, date(2024, 10, 10), date(2024, 10, 31)),
+        ("ae", "ramadan", 2024, date(2024, 3, 12), date(2024, 4, 10)),
+        ("kr", "chuseok", 2024, date(2024, 9, 3), date(2024, 9, 16)),
+        ("tw", "mid_autumn", 2025, date(2025, 9, 22), date(2025, 10, 6)),
+        ("jp", "golden_week", 2024, date(2024, 4, 29), date(2024, 5, 5)),
+        ("fr", "mothers_day", 2024, date(2024, 5, 19), date(2024, 5, 26)),
     ],
 )
 def test_known_dates(region, name, year, first, final):
@@ -115,3 +127,81 @@ def test_wrong_calendars_are_refused(tmp_path):
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(SourceError, match="readable"):
         Calendar.load(tmp_path / "bad.toml")
+
+
+def test_every_shipped_calendar_knows_its_days():
+    known = [Calendar.of_country(code) for code in countries()]
+    assert {"uk", "de", "cn", "north", "south"} <= {calendar.name for calendar in known}
+    for calendar in known:
+        for occasion in calendar.occasions:
+            first, final = occasion.in_year(2024)
+            assert timedelta(0) <= final - first <= timedelta(61), (calendar.name, occasion.name)
+    assert Calendar.of_country("AU").seasons["summer"] == (12, 1, 2)
+    assert Calendar.of_country("SA").weekend == (4, 5)
+
+
+def test_a_holiday_whose_day_is_not_known_falls_on_no_day():
+    late = day_number(date(2200, 1, 1))
+    assert Calendar.of("cn").gift_days(late, late + 365) == []
+    with pytest.raises(ParameterError, match="needs its name and a country"):
+        Occasion("moon", "holiday", 0, 1)
+    with pytest.raises(ParameterError, match="no public holidays are known"):
+        Occasion("moon", "holiday", 0, 1, holiday="Moon", country="QQ").in_year(2024)
+
+
+def shop(headers=("customer_id", "order_date", "amount"), mapping=None, **more):
+    """Take in two order lines with further columns."""
+    who, day, amount = headers
+    lines = {who: ["a", "b"], day: ["2024-04-13", "2024-06-15"], amount: [9.5, 3.5], **more}
+    return segkit.clean_data({"orders": pl.DataFrame(lines)}, mapping)
+
+
+@pytest.mark.parametrize(
+    ("taken", "code", "why"),
+    [
+        (shop(country=["United Kingdom", "UK"]), "GB", "the country column (100% of the order"),
+        (shop(country=["Deutschland", None], currency=["EUR", "EUR"]), "DE", "the country column"),
+        (shop(country=["Atlantis", "Mu"], currency=["SGD", "SGD"]), "SG", "the currency SGD"),
+        (shop(country=["France", "Italy"]), None, "names no country mostly"),
+        (shop(currency=["INR", "INR"]), "IN", "the currency INR"),
+        (shop(currency=["EUR", "EUR"]), None, "the currency EUR alone leave several countries"),
+        (shop(("Kundennr", "Bestelldatum", "Betrag"), Waehrung=["EUR", "EUR"]), "DE",
+         "the language of the columns and the currency EUR"),
+        (shop(mapping={"timezone": "Asia/Tokyo"}), "JP", "the time zone Asia/Tokyo"),
+        (shop(mapping={"timezone": "Asia/Tokyo"}, currency=["GBP", "GBP"]), None, "contradict"),
+        (shop(), None, "no country, currency or time zone tells"),
+    ],
+)  # fmt: skip
+def test_the_country_is_what_the_data_tell(taken, code, why):
+    country = propose_country(taken)
+    assert country.code == code
+    assert why in country.why
+    calendar = choose_calendar(taken)
+    assert calendar.occasions if code else not calendar.occasions, "no gift season if unknown"
+    assert choose_calendar(taken, "us") is Calendar.of("us")
+    told = build_features(taken.orders, calendar=calendar, features=["core"]).text
+    assert country.why in told
+    assert "change with calendar=" in told
+
+
+def test_the_audit_says_whose_calendar_it_is():
+    lines = {"customer_id": ["a", "b"], "order_date": ["2024-04-13", "2024-06-15"],
+             "amount": [9.5, 3.5], "country": ["DE", "DE"]}  # fmt: skip
+    audit = segkit.audit_data({"orders": pl.DataFrame(lines)})
+    said = "Calendar: DE, proposed from the country column (100% of the order lines); change with"
+    assert said in audit.text
+    bare = segkit.audit_data({"orders": pl.DataFrame(lines).drop("country")})
+    assert "Calendar: seasons alone, no gift occasions: no country" in bare.text
+
+
+def test_asian_grocers_are_not_gift_buyers():
+    days = [date(2023, 12, 1) + timedelta(days=k) for k in range(24)]  # the UK's Christmas
+    lines = pl.DataFrame({
+        "customer_id": "a", "order_id": [str(day) for day in days], "amount": 1.0,
+        "order_day": [day_number(day) for day in days],
+    })  # fmt: skip
+    shares = {
+        name: build_features(lines, calendar=name).frame["gift_share"].item()
+        for name in ("uk", "cn", "in")
+    }
+    assert shares == {"uk": 1.0, "cn": 0.0, "in": 0.0}

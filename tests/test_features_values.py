@@ -4,6 +4,7 @@ import math
 import statistics
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import partial
 
 import hypothesis.strategies as st
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
 from segkit.errors import DataError
-from segkit.features import build_features
+from segkit.features import build_features as build
 from segkit.features.calendar import whole
 from segkit.features.definitions import pieces
 from segkit.features.sources import collect, open_lazy, order_rows
@@ -28,6 +29,7 @@ from tests.features_by_hand import (
     random_tables,
 )
 
+build_features = partial(build, calendar="us")  # the yardstick's occasions
 WINDOWS = (30, 200)
 AS_OF = 18_600
 

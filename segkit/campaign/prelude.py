@@ -27,6 +27,7 @@ from segkit.schema import fields
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentScorer
     from segkit.datasets import Source
+    from segkit.features import Calendar
 
 WINDOW_DAYS = 28
 EPOCH = date(1970, 1, 1)
@@ -172,7 +173,7 @@ def collect_campaign_data(
     *,
     as_of: date,
     window_days: int = WINDOW_DAYS,
-    calendar: str = "uk",
+    calendar: Calendar | str = "north",
     cost: float = 0.05,
     margin: float = 0.45,
     traits: pl.DataFrame | None = None,
@@ -455,7 +456,12 @@ def _terms(campaigns: pl.DataFrame | None, campaign: str | None) -> dict[str, fl
 
 
 def _placed(
-    taken: Intake, model: SegmentScorer, day: date, *, calendar: str, traits: pl.DataFrame | None
+    taken: Intake,
+    model: SegmentScorer,
+    day: date,
+    *,
+    calendar: Calendar | str,
+    traits: pl.DataFrame | None,
 ) -> pl.DataFrame:
     """Return the segments that the model gives from data up to the end of a day."""
     if taken.orders is None:

@@ -1,7 +1,7 @@
 """Customer table: one row per customer from clean order lines and events, screened for a KPI."""
 
 from segkit.features.build import CustomerTable, build_features, compute_later_spend
-from segkit.features.calendar import Calendar, Occasion
+from segkit.features.calendar import Calendar, Occasion, choose_calendar
 from segkit.features.screening import Screening, screen_variables
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Occasion",
     "Screening",
     "build_features",
+    "choose_calendar",
     "compute_later_spend",
     "screen_variables",
 ]

@@ -110,6 +110,7 @@ class CustomerTable(Result):
         policy = "net of returns" if self.monetary == "net" else "gross: returns are not deducted"
         unit = f"in {self.currency}" if self.currency else "in the currency of the data"
         parts.append(f"Money is {unit}, {policy}.")
+        parts.append(self._calendar_words())
         if self.skipped.height:
             names = ", ".join(self.skipped["feature"].to_list())
             parts.append(f"Not computed: {names} (reasons in .skipped).")
@@ -120,6 +121,14 @@ class CustomerTable(Result):
         """Write a feature's median, money with its currency."""
         value = _median(self.frame[name])
         return money(value, self.currency) if name == "monetary" else number(value)
+
+    def _calendar_words(self) -> str:
+        """Say whose seasons and occasions are meant, and what spoke for them."""
+        named = "Seasons and occasions" if self.calendar.occasions else "Seasons, no occasions,"
+        why = f", {self.calendar.source}" if self.calendar.source else ""
+        return (
+            f"{named} are those of the calendar {self.calendar.name!r}{why}; change with calendar=."
+        )
 
     def _concentration(self) -> list[str]:
         if "monetary" not in self.frame.columns or self.frame.height < 10:
@@ -203,7 +212,7 @@ def build_features(
     *,
     as_of: date | None = None,
     windows: Sequence[int] = (),
-    calendar: Calendar | str = "us",
+    calendar: Calendar | str = "north",
     monetary: Monetary = "net",
     features: Sequence[str] | None = None,
     population: Population = "buyers",
@@ -237,7 +246,8 @@ def build_features(
         Lengths in days; each adds every feature over the last so many days, ``as_of`` included,
         but for those by category and brand.
     calendar : Calendar or str
-        Seasons and occasions: a calendar of your own or a shipped one, see `Calendar.of`.
+        Seasons and occasions: a calendar of your own, a shipped one (`Calendar.of`), or what
+        `choose_calendar` proposes for clean data. "north" and "south" are seasons alone.
     monetary : {"net", "gross"}
         Whether returns are deducted from ``monetary`` and the order values.
     features : sequence of str, optional

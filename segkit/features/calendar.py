@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import calendar as _calendar
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError, unknown
+from segkit.intake.country import propose_country
+
+if TYPE_CHECKING:
+    from segkit.intake import Intake
 
 EPOCH = date(1970, 1, 1)
 
@@ -107,7 +113,7 @@ def check_days(days: Iterable[int], what: str) -> tuple[int, ...]:
     return tuple(sorted(set(lengths)))
 
 
-RULES = ("dates", "easter", "nth_weekday")
+RULES = ("dates", "easter", "nth_weekday", "holiday")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NORTH = {"winter": (12, 1, 2), "spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11)}
 SOUTH = {"winter": (6, 7, 8), "spring": (9, 10, 11), "summer": (12, 1, 2), "autumn": (3, 4, 5)}
@@ -156,7 +162,7 @@ class Occasion:
     ----------
     name : str
         Ends the feature's name: ``occasion_share_<name>``.
-    rule : {"dates", "easter", "nth_weekday"}
+    rule : {"dates", "easter", "nth_weekday", "holiday"}
         Fixed dates, or days counted from a movable one.
     start, end : str or int
         For "dates" month and day, "12-01"; a range whose end lies before its start runs over the
@@ -167,6 +173,9 @@ class Occasion:
         For "nth_weekday": "monday" to "sunday".
     gift : bool
         Whether people buy for others then; ``gift_share`` takes all such occasions together.
+    holiday, country : str
+        For "holiday": the English name of a public holiday in the library `holidays` (its first
+        day is meant), and the code of a country that keeps it.
     """
 
     name: str
@@ -177,6 +186,8 @@ class Occasion:
     nth: int = 1
     weekday: str = "sunday"
     gift: bool = False
+    holiday: str = ""
+    country: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -191,6 +202,8 @@ class Occasion:
             return
         if not (isinstance(self.start, int) and isinstance(self.end, int)):
             raise ParameterError(f"occasion {self.name}: {self.rule} takes days as start and end")
+        if self.rule == "holiday" and not (self.holiday and self.country):
+            raise ParameterError(f"occasion {self.name}: a holiday needs its name and a country")
         if self.start > self.end:
             raise ParameterError(f"occasion {self.name}: starts after its end")
         if not (1 <= self.month <= 12 and (1 <= self.nth <= 4 or -4 <= self.nth <= -1)):
@@ -199,8 +212,10 @@ class Occasion:
                 f"got {self.month} and {self.nth}"
             )
 
-    def in_year(self, year: int) -> tuple[date, date]:
+    def in_year(self, year: int) -> tuple[date, date] | None:
         """Return the first and the last day of the occasion that starts in (or belongs to) a year.
+
+        None for a holiday whose day is not known in that year.
 
         Examples
         --------
@@ -210,12 +225,42 @@ class Occasion:
         if self.rule == "dates":
             first, final = _month_day(self.start, self.name), _month_day(self.end, self.name)
             return _on(year, *first), _on(year + (final < first), *final)
-        day = (
-            easter(year)
-            if self.rule == "easter"
-            else nth_weekday(year, self.month, self.weekday, self.nth)
-        )
+        day: date | None
+        if self.rule == "easter":
+            day = easter(year)
+        elif self.rule == "holiday":
+            day = first_day_of(self.holiday, self.country, year)
+        else:
+            day = nth_weekday(year, self.month, self.weekday, self.nth)
+        if day is None:
+            return None
         return day + timedelta(days=int(self.start)), day + timedelta(days=int(self.end))
+
+
+@cache
+def first_day_of(holiday: str, country: str, year: int) -> date | None:
+    """Return the first day of a public holiday in a year; None where it is not known.
+
+    Source: the library `holidays`, which is imported only here.
+
+    Raises
+    ------
+    ParameterError
+        If the library has no such country.
+
+    Examples
+    --------
+    >>> first_day_of("Diwali", "IN", 2024)
+    datetime.date(2024, 10, 31)
+    """
+    import holidays
+
+    try:
+        days = holidays.country_holidays(country, years=year, language="en_US")
+    except NotImplementedError as error:
+        raise ParameterError(f"no public holidays are known of the country {country!r}") from error
+    names = {day: re.sub(r" \(estimated\)", "", name).split("; ") for day, name in days.items()}
+    return min((day for day, own in names.items() if holiday in own), default=None)
 
 
 def _month_day(text: str | int, name: str) -> tuple[int, int]:
@@ -246,12 +291,15 @@ class Calendar:
         Season to its months.
     weekend : tuple of int
         Days of the weekend, Monday = 0.
+    source : str
+        Why it is this one, such as what of the data speaks for it; empty where it was given.
     """
 
     name: str
     occasions: tuple[Occasion, ...]
     seasons: Mapping[str, tuple[int, ...]]
     weekend: tuple[int, ...] = (5, 6)
+    source: str = ""
 
     def __post_init__(self) -> None:
         names = [occasion.name for occasion in self.occasions]
@@ -265,17 +313,40 @@ class Calendar:
 
     @classmethod
     def of(cls, region: str) -> Calendar:
-        """Return the calendar of a region: "us", "uk", or "north" (seasons alone), "south".
+        """Return a shipped calendar: a country's, by its code of two letters, or seasons alone.
+
+        "uk" and "us", "de", "jp", ...; "north" and "south" are seasons without occasions.
 
         Examples
         --------
         >>> [occasion.name for occasion in Calendar.of("uk").occasions][:3]
         ['christmas', 'black_friday', 'valentines']
+        >>> [occasion.name for occasion in Calendar.of("cn").occasions if occasion.gift]
+        ['lunar_new_year', 'mid_autumn']
         """
         shipped = _shipped()
         if region not in shipped:
             raise ParameterError(unknown("calendar", region, shipped))
         return shipped[region]
+
+    @classmethod
+    def of_country(cls, code: str | None) -> Calendar:
+        """Return the calendar of a country; seasons alone where its occasions are not known.
+
+        Parameters
+        ----------
+        code : str or None
+            ISO 3166 code; None takes the seasons of the northern half of the earth.
+
+        Examples
+        --------
+        >>> [Calendar.of_country(code).name for code in ("GB", "CL", None)]
+        ['uk', 'south', 'north']
+        """
+        name = "uk" if code == "GB" else (code or "").lower()
+        if name in _shipped():
+            return _shipped()[name]
+        return _shipped()["south" if code in _data()["seasons"]["south"] else "north"]
 
     @classmethod
     def load(cls, path: str | Path) -> Calendar:
@@ -321,13 +392,16 @@ class Calendar:
     def occasion_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
         """Return each occasion's ranges of day numbers that touch ``first`` to ``final``."""
         years = range(day_date(first).year - 1, day_date(final).year + 2)
-        spans = {o.name: [o.in_year(year) for year in years] for o in self.occasions}
-        return {name: _clip(ranges, first, final) for name, ranges in spans.items()}
+        return {
+            o.name: _clip([span for year in years if (span := o.in_year(year))], first, final)
+            for o in self.occasions
+        }
 
     def gift_days(self, first: int, final: int) -> list[tuple[int, int]]:
         """Return the ranges of day numbers of all gift occasions, each day once."""
         years = range(day_date(first).year - 1, day_date(final).year + 2)
-        spans = [o.in_year(year) for o in self.occasions if o.gift for year in years]
+        gifts = [o for o in self.occasions if o.gift]
+        spans = [span for o in gifts for year in years if (span := o.in_year(year))]
         return _clip(spans, first, final)
 
     def season_days(self, first: int, final: int) -> dict[str, list[tuple[int, int]]]:
@@ -356,23 +430,52 @@ def _clip(spans: list[tuple[date, date]], first: int, final: int) -> list[tuple[
     return joined
 
 
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "calendars.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def _shipped() -> dict[str, Calendar]:
-    common = (
-        Occasion("christmas", start="12-01", end="12-24", gift=True),
-        Occasion("black_friday", "nth_weekday", 0, 4, month=11, nth=4, weekday="thursday"),
-        Occasion("valentines", start="02-01", end="02-14", gift=True),
-        Occasion("easter", "easter", -7, 0),
-        Occasion("new_year_sales", start="12-26", end="01-15"),
-        Occasion("summer_sales", start="07-01", end="07-31"),
-        Occasion("back_to_school", start="08-15", end="09-15"),
-    )
-    mothers = Occasion(
-        "mothers_day", "nth_weekday", -7, 0, month=5, nth=2, weekday="sunday", gift=True
-    )
-    mothering = Occasion("mothers_day", "easter", -28, -21, gift=True)
-    return {
-        "us": Calendar("us", (*common, mothers), NORTH),
-        "uk": Calendar("uk", (*common, mothering), NORTH),
+    data = _data()
+    calendars: dict[str, Calendar] = {}
+    for code, names in data["countries"].items():
+        entries = [{"name": name} | data["occasions"][name] for name in names]
+        name = "uk" if code == "GB" else code.lower()
+        calendars[name] = Calendar(
+            name,
+            tuple(Occasion(**entry) for entry in entries),
+            SOUTH if code in data["seasons"]["south"] else NORTH,
+            tuple(data["weekends"].get(code, (5, 6))),
+        )
+    return calendars | {
         "north": Calendar("north", (), NORTH),
         "south": Calendar("south", (), SOUTH),
     }
+
+
+def choose_calendar(taken: Intake, wanted: Calendar | str = "") -> Calendar:
+    """Choose the calendar of seasons and occasions for clean data.
+
+    Parameters
+    ----------
+    taken : Intake
+        As `segkit.clean_data` returns it.
+    wanted : Calendar or str
+        A calendar of your own or a shipped one (`Calendar.of`); empty proposes it from the country
+        that the data tell (`segkit.intake.country.propose_country`). Where they tell none it has
+        seasons alone, as no gift season is better than a wrong one.
+
+    Returns
+    -------
+    Calendar
+        Its ``source`` says what speaks for it.
+    """
+    if isinstance(wanted, Calendar):
+        return wanted
+    if wanted:
+        return Calendar.of(wanted)
+    country = propose_country(taken)
+    calendar = Calendar.of_country(country.code)
+    told = f"proposed from {country.why}" if country.code else f"as {country.why}"
+    return replace(calendar, source=told)

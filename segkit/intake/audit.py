@@ -14,6 +14,7 @@ from segkit.errors import SegkitError
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns
+from segkit.intake.country import propose_country
 from segkit.intake.dates import stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.proposal import settle_mapping
@@ -105,6 +106,7 @@ def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
     return [
         *_about_shared_orders(lines),
         *_about_prefix(mapping),
+        _about_country(taken),
     ]
 
 
@@ -162,6 +164,20 @@ def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
     return [
         Finding("warn", "orders", "order_id", f"{finding} to several customers.", answer=answer)
     ]
+
+
+CALENDAR = "Calendar: "
+
+
+def _about_country(taken: Intake) -> Finding:
+    """Report whose seasons and gift occasions will be assumed."""
+    country = propose_country(taken)
+    if country.code is None:
+        told = f"seasons alone, no gift occasions: {country.why}"
+    else:
+        told = f"{country.code}, proposed from {country.why}"
+    finding = f"{CALENDAR}{told}; change with calendar=."
+    return Finding("info", "orders", "", finding, answer='calendar = "uk" (us, de, jp, ...)')
 
 
 def _about_prefix(mapping: Mapping) -> list[Finding]:
@@ -300,6 +316,7 @@ class Audit(Result):
                 f"Read {read}. {verdict}",
                 *([f"{look[0].upper()}{look[1:]}."] if look else []),
                 *(f"{one[0].upper()}{one[1:]}." for one in consent),
+                *(item.finding for item in self.findings if item.finding.startswith(CALENDAR)),
             ]
         )
 

@@ -25,6 +25,16 @@ from segkit.intake.roles import (
 )
 from segkit.schema import CONTRACTS, EVENT_TYPES
 
+# Attributes of customers and products, in whatever table they stand.
+_PLACES = {
+    "country": "country_name country_code customer_country billing_country shipping_country land "
+    "pays pais paese nation",
+    "region": "customer_region billing_province shipping_province billing_state shipping_state "
+    "bundesland provincia provincie province state county",
+    "company": "company_name customer_company billing_company shipping_company firma firmenname "
+    "societe raison_sociale empresa azienda ragione_sociale bedrijf",
+}
+_BRAND = {"brand": "brand_name marke marque marca merk vendor hersteller manufacturer"}
 # The other tables: roles above, and columns of their own by literal headers.
 _OWN_WORDS: dict[str, dict[str, str]] = {
     "events": {
@@ -41,8 +51,10 @@ _OWN_WORDS: dict[str, dict[str, str]] = {
         "date_de_naissance fecha_nacimiento geboortedatum",
         "gender": "sex geschlecht sexe genero sexo geslacht",
         "income_band": "income income_group einkommen revenu ingresos inkomen",
-        "region": "country state city zip_code postcode land bundesland pays pais provincie "
-        "provincia area",
+        **_PLACES,
+        "region": f"{_PLACES['region']} city zip_code postcode area",
+        "latitude": "lat",
+        "longitude": "lon lng",
         "preferred_channel": "channel_preference channel",
         "industry": "sector branche",
         "company_size": "employees",
@@ -54,7 +66,9 @@ _OWN_WORDS: dict[str, dict[str, str]] = {
         "ads_consent": "ad_user_data_consent",
         "profiling_consent": "consent_profiling profiling_opt_in",
     },
+    "orders": {**_PLACES, **_BRAND},
     "products": {
+        **_BRAND,
         "name": "product_name description title bezeichnung libelle nombre",
         "list_price": "price unit_price preis prix precio prijs",
     },
@@ -164,6 +178,23 @@ def _scores(table: str, filled: list[str]) -> Scores:
             n: EXACT if plain(n) == role else 3.4 - 0.1 * rank for n, rank in ranks.items()
         }
     return scores
+
+
+def find_attributes(frame: pl.DataFrame, used: set[str]) -> dict[str, str]:
+    """Find the columns of order lines that state country, region, company or brand.
+
+    Examples
+    --------
+    >>> find_attributes(pl.DataFrame({"Billing Country": ["DE"], "Vendor": ["Leaf"]}), set())
+    {'country': 'Billing Country', 'brand': 'Vendor'}
+    """
+    filled = [n for n in frame.columns if n not in used and not _is_empty(frame[n], {""})]
+    columns: dict[str, str] = {}
+    for role, ranked in _scores("orders", filled).items():
+        left = {n: s for n, s in ranked.items() if n not in columns.values()}
+        if left:
+            columns[role] = max(left, key=lambda name: left[name])
+    return columns
 
 
 def _ask_rivals(

@@ -17,7 +17,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, Profile, profile_columns, same_groups
 from segkit.intake.layouts import match_customer_columns, preset_mapping
-from segkit.intake.lookups import propose_by_header
+from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.questions import RIVALS, Finding, about_ids, open_questions
 from segkit.intake.roles import (
@@ -74,6 +74,8 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     whole = {**columns, **part.columns}
     values, more = _words(columns, profiles, scores, {*taken, *columns.values()})
     columns.update(more)
+    found = find_attributes(frame, {*taken, *columns.values()})
+    columns.update({role: header for role, header in found.items() if role not in fixed})
     options: dict[str, object] = {}
     prefix = return_prefix(frame, TableMapping(whole))
     if prefix:

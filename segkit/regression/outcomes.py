@@ -147,7 +147,7 @@ def build_driver_table(
     *,
     days: int = 90,
     cut: date | None = None,
-    calendar: Calendar | str = "us",
+    calendar: Calendar | str = "north",
     features: Sequence[str] | None = None,
     customers: pl.DataFrame | None = None,
     traits: Sequence[str] = (),

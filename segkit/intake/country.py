@@ -1,0 +1,169 @@
+"""The country that customers live in, as their data tell it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.display import percent
+from segkit.intake.store import Intake
+
+MOST = 0.5  # of the order lines must be of one country for it to be the shop's
+EURO = "EUR"
+# Beginnings of words that columns are named with in one language alone.
+LANGUAGES = {
+    "de": ("kunde", "betrag", "bestell", "rechnung", "umsatz", "menge", "datum"),
+    "fr": ("montant", "commande", "facture", "quantité", "quantite"),
+    "es": ("importe", "pedido", "fecha", "factura", "cantidad"),
+    "it": ("importo", "ordine", "scontrino", "fattura", "quantità"),
+    "nl": ("klant", "bedrag", "bestelling", "factuur", "aantal"),
+    "pt": ("encomenda", "fatura", "quantidade"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """A country proposed from data.
+
+    Attributes
+    ----------
+    code : str or None
+        ISO 3166 code of two letters; None where the data do not tell one.
+    why : str
+        What tells it, or why nothing does.
+    """
+
+    code: str | None
+    why: str
+
+
+@cache
+def countries() -> dict[str, dict[str, Any]]:
+    """Return what is known of each country: names, currency, time zones, language."""
+    text = (Path(__file__).parent / "countries.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def country_code(name: str) -> str | None:
+    """Return the code of a country's name or code, in English or its own language.
+
+    Examples
+    --------
+    >>> country_code("Deutschland"), country_code("UK"), country_code("gb"), country_code("Mars")
+    ('DE', 'GB', 'GB', None)
+    """
+    word = name.strip().casefold()
+    return word.upper() if word.upper() in countries() else _by_name().get(word)
+
+
+@cache
+def _by_name() -> dict[str, str]:
+    return {name: code for code, item in countries().items() for name in item["names"]}
+
+
+def propose_country(taken: Intake) -> Country:
+    """Propose the country from the data: its country column, or currency, time zone and language.
+
+    A country column decides where more than half of the rows name one country. Otherwise the
+    currency, the time zone and the language of the column names must leave one country.
+
+    Parameters
+    ----------
+    taken : Intake
+        Clean tables with their mapping.
+
+    Returns
+    -------
+    Country
+
+    Examples
+    --------
+    >>> from segkit.intake import clean_data
+    >>> lines = pl.DataFrame({"Kundennummer": ["a", "b"], "Betrag": [9.5, 3.5],
+    ...     "Bestelldatum": ["13.04.2024", "15.06.2024"], "Waehrung": ["EUR", "EUR"]})
+    >>> propose_country(clean_data(lines))
+    Country(code='DE', why='the language of the columns and the currency EUR')
+    """
+    for table, frame in (("order lines", taken.orders), ("customers", taken.customers)):
+        if frame is not None and "country" in frame.columns:
+            stated = _of_column(frame["country"], table)
+            if stated is not None:
+                return stated
+    evidence = _evidence(taken)
+    if not evidence:
+        return Country(None, "no country, currency or time zone tells where the customers live")
+    words = " and ".join(what for what, _ in evidence)
+    left = set.intersection(*(codes for _, codes in evidence))
+    if len(left) == 1:
+        return Country(left.pop(), words)
+    if not left:
+        return Country(None, f"{words} contradict each other")
+    return Country(None, f"{words} alone leave several countries")
+
+
+def _of_column(names: pl.Series, table: str) -> Country | None:
+    """Return the country that most rows name; None where no row names one that is known."""
+    counts = names.drop_nulls().value_counts()
+    codes: dict[str | None, int] = {}
+    for name, n in counts.iter_rows():
+        code = country_code(str(name))
+        codes[code] = codes.get(code, 0) + n
+    if not set(codes) - {None}:
+        return None
+    total = sum(codes.values())
+    code, most = max(codes.items(), key=lambda pair: (pair[1], pair[0] or ""))
+    if code is None or most <= MOST * total:
+        return Country(None, f"the country column of the {table} names no country mostly")
+    return Country(code, f"the country column ({percent(most / total, places=0)} of the {table})")
+
+
+def _evidence(taken: Intake) -> list[tuple[str, set[str]]]:
+    """List what tells a country, each with the countries that it leaves."""
+    known = countries()
+    found: list[tuple[str, set[str]]] = []
+    headers = [source for part in taken.mapping.tables.values() for source in part.columns.values()]
+    language = _language(headers)
+    speakers = {
+        code for code, item in known.items() if language and item.get("language") == language
+    }
+    if speakers:
+        found.append(("the language of the columns", speakers))
+    currency = _currency(taken)
+    users = {code for code, item in known.items() if item["currency"] == currency}
+    if users:
+        found.append((f"the currency {currency}", users))
+    zone = taken.mapping.option("orders", "timezone")
+    there = {code for code, item in known.items() if zone in item["zones"]}
+    if there:
+        found.append((f"the time zone {zone}", there))
+    # German columns and euros are Germany's rather than Austria's, unless a time zone says so.
+    if language == "de" and currency == EURO and not there:
+        found[0] = (found[0][0], {"DE"})
+    return found
+
+
+def _currency(taken: Intake) -> str | None:
+    """Return the reporting currency, or else the one that all order lines state."""
+    if taken.ledger.currency or taken.orders is None or "currency" not in taken.orders.columns:
+        return taken.ledger.currency
+    stated = taken.orders["currency"].drop_nulls().unique()
+    return str(stated[0]) if stated.len() == 1 else None
+
+
+def _language(headers: Iterable[str]) -> str | None:
+    """Return the one language that columns are named in, if two or more of them show it."""
+    words = [word for name in headers for word in re.split(r"\W+|_", name.casefold()) if word]
+    hits = {
+        language: sum(word.startswith(starts) for word in words)
+        for language, starts in LANGUAGES.items()
+    }
+    best = max(hits, key=lambda language: hits[language])
+    alone = sum(n == hits[best] for n in hits.values()) == 1
+    return best if hits[best] >= 2 and alone else None
