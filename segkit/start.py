@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from segkit.campaign.outlook import Outlook, build_outlook
 from segkit.campaign.platforms import MAIL_TOOLS, shape_mail_import
-from segkit.display import counted
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.mapping import OPTIONS
@@ -20,13 +22,13 @@ from segkit.spreadsheets import as_workbook
 from segkit.writing import private_folder, write_frame, write_whole
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from segkit.intake import Audit, Intake
     from segkit.intake.questions import Finding
 
 PAGE, WORKBOOK, MAPPING = "customers.html", "segments.xlsx", "mapping.toml"
 MOST_QUESTIONS = 3
+MOST_USED = 0.9  # where fewer lines than this share are used, the page says so first
+MOST_REASONS = 3
 DEMO_CUSTOMERS = 800
 HEADINGS = {
     "customer_id": "Customer",
@@ -274,7 +276,7 @@ def _write(
     private_folder(folder)
     listed = outlook.audience.frame.height
     files = {WORKBOOK: "a sheet for each segment: customers, last order, orders, revenue, action"}
-    notices = list(_notices(outlook, assume_consent=assume_consent))
+    notices = _notices(taken, outlook, assume_consent=assume_consent)
     for tool in MAIL_TOOLS:
         path = folder / f"{tool}.csv"
         if listed:
@@ -312,7 +314,7 @@ def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
     )  # fmt: skip
     sheets = {"Summary": summary.rename(lambda column: column.replace("_", " ").capitalize())}
     people = outlook.customers.with_columns(outlook.customers["revenue"].round(2))
-    if not people["email"].count():
+    if not outlook.has_addresses:
         people = people.drop("email")
     headings = {column: HEADINGS[column] for column in people.columns}
     for segment in outlook.segments["segment"]:
@@ -321,11 +323,11 @@ def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
     return sheets
 
 
-def _notices(outlook: Outlook, *, assume_consent: bool) -> list[str]:
-    """Say which import files were not written, and on which assumption the others rest."""
+def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[str]:
+    """Say what is missing: many lines, import files, or recorded consent behind them."""
     listed, unknown = outlook.audience.frame.height, outlook.unrecorded
     text = ""
-    if not outlook.customers["email"].count():
+    if not outlook.has_addresses:
         text = (
             "The data hold no e-mail addresses, so no import files were written; the workbook "
             "lists customers by their id."
@@ -342,7 +344,16 @@ def _notices(outlook: Outlook, *, assume_consent: bool) -> list[str]:
             "Mailchimp do, run again with --assume-consent: only customers who refused are then "
             "left out."
         )
-    return [text] if text else []
+    used = taken.ledger.kept_share("orders")
+    lost = ""
+    if used < MOST_USED:
+        reasons = taken.ledger.reasons()
+        rows = ", ".join(
+            f"{reason.replace('_', ' ')} {number(reasons[reason])}"
+            for reason in sorted(reasons, key=lambda reason: -reasons[reason])[:MOST_REASONS]
+        )
+        lost = f"Only {percent(used, places=0)} of the lines of your file are used: {rows}."
+    return [notice for notice in (lost, text) if notice]
 
 
 def _basis(taken: Intake, outlook: Outlook) -> list[str]:
@@ -353,5 +364,15 @@ def _basis(taken: Intake, outlook: Outlook) -> list[str]:
         f"{counted(outlook.customers.height, 'customer')} and do not predict. How often a segment "
         "answers a mail only a test can tell."
     )
-    lists = outlook.audience.text.partition(" Consent to marketing by")[0]
-    return [taken.ledger.text, lists, rests]
+    counts = outlook.audience.counts.filter(
+        pl.col("reason").is_not_null() & (pl.col("customers") > 0)
+    )
+    out = "; ".join(
+        f"{number(row['customers'])} {row['description']}" for row in counts.iter_rows(named=True)
+    )
+    lists = (
+        f"{number(outlook.audience.frame.height)} of "
+        f"{counted(outlook.customers.height, 'customer')} are on the import files"
+    )
+    lists += f"; left out: {out}." if out else "."
+    return [taken.ledger.text, *([lists] if outlook.has_addresses else []), rests]

@@ -205,3 +205,13 @@ def test_addresses_and_consent_of_the_order_lines_are_used(tmp_path):
     assert made.notices == ()
     assert made.outlook.currency == "EUR"
     assert made.outlook.customers["revenue"].sum() == pytest.approx(lines()["amount"].sum())
+
+
+def test_a_page_says_first_that_many_lines_are_not_used_and_why(tmp_path):
+    guests = pl.when(pl.int_range(pl.len()) % 4 == 0).then(None).otherwise("customer_id")
+    lines().with_columns(guests.alias("customer_id")).write_csv(tmp_path / "orders.csv")
+    made = start(tmp_path / "orders.csv", out=tmp_path / "out", answers=["orders.zero=keep"])
+    lost = (lines().height + 3) // 4
+    assert f"Only 75% of the lines of your file are used: missing customer id {lost}." in (
+        made.page.read_text(encoding="utf-8")
+    )

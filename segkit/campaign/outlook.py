@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 # RFM segment -> what its customers do, and the action that it suggests.
 ACTIONS: dict[str, tuple[str, str]] = {
     "Champions": (
-        "buy often, lately, for much",
+        "many orders, high spend, among the latest",
         "Show new products to them first, and ask for a review; no discount is needed.",
     ),
-    "Loyal": ("buy often", "Recommend what goes with their last order."),
+    "Loyal": ("many orders", "Recommend what goes with their last order."),
     "Potential loyalists": (
-        "bought lately, several orders so far",
+        "several orders, among the latest",
         "Give a reason for the next order: a set, a refill, a membership.",
     ),
-    "New": ("bought very lately, few orders so far", "Welcome them, and suggest the next order."),
-    "Promising": ("bought lately, few orders so far", "Remind them with your bestsellers."),
+    "New": ("few orders, among the very latest", "Welcome them, and suggest the next order."),
+    "Promising": ("few orders, among the latest", "Remind them with your bestsellers."),
     "Need attention": (
-        "bought several times, but not lately",
+        "several orders, not among the latest",
         "Write with a choice that fits their last order, before they drift away.",
     ),
     "About to sleep": (
-        "few orders, the last a while ago",
+        "few orders, not among the latest",
         "Send one offer with an end date for the next order.",
     ),
     "Can't lose": (
-        "bought often and for much, but not lately",
+        "many orders, high spend, long ago",
         "Win them back in person: a call, or a note that is not a mailing.",
     ),
     "At risk": (
-        "bought often, but not lately",
+        "several or many orders, long ago",
         "Ask what was missing, and make the strongest offer that you can afford.",
     ),
-    "Hibernating": ("bought little, long ago", "Write at most once a season."),
-    "Lost": ("bought little, the longest ago", "Leave out of mailings: they cost reputation."),
+    "Hibernating": ("few orders, long ago", "Write at most once a season."),
+    "Lost": ("few orders, the longest ago", "Leave out of mailings: they cost reputation."),
 }
 SLIPPING = ("Can't lose", "At risk", "Need attention", "About to sleep")
 # In this order they are written to first: most is at stake, or the answer is likeliest.
@@ -156,9 +156,16 @@ class Outlook(Result):
         )
 
     @property
+    def has_addresses(self) -> bool:
+        """Whether an e-mail address of any customer is known."""
+        return bool(self.customers["email"].count())
+
+    @property
     def reachable(self) -> str:
         """The number of customers who may be written to, in words."""
         listed = self.audience.frame.height
+        if not self.has_addresses:
+            return "No e-mail address is known."
         if listed or not self.unrecorded:
             return f"{counted(listed, 'customer')} may be written to."
         return "Who may be written to is not recorded."

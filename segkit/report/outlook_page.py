@@ -50,7 +50,7 @@ def write_outlook_page(
             figures=_figures(outlook),
             cards=_cards(outlook),
             rows=_rows(outlook),
-            contact="May be written to",
+            contact="May be written to" if outlook.has_addresses else "",
             slipping=_slipping(outlook),
             tests=_tests(outlook),
             months=_months(outlook),
@@ -82,8 +82,9 @@ def _lead(outlook: Outlook) -> str:
 def _figures(outlook: Outlook) -> list[dict[str, str]]:
     people = outlook.customers
     listed = outlook.audience.frame.height
-    unknown = outlook.unrecorded
-    contact = number(listed) if listed or not unknown else "not known"
+    contact = number(listed) if listed or not outlook.unrecorded else "not known"
+    if not outlook.has_addresses:
+        contact = "no addresses"
     slipping = number(int(outlook.slipping["customers"].sum()))
     revenue = money(float(people["revenue"].sum()), outlook.currency)
     return [
@@ -95,10 +96,9 @@ def _figures(outlook: Outlook) -> list[dict[str, str]]:
 
 
 def _contact(row: Mapping[str, Any], outlook: Outlook) -> str:
-    """Write how many of a segment may be written to, or why that is not known."""
-    if outlook.audience.frame.height:
-        return number(row["listed"])
-    return "not known" if outlook.unrecorded else "no address"
+    """Write how many of a segment may be written to, or that it is not known."""
+    known = outlook.audience.frame.height or not outlook.unrecorded
+    return number(row["listed"]) if known else "not known"
 
 
 def _cards(outlook: Outlook) -> list[dict[str, str]]:
