@@ -38,6 +38,9 @@ def originals():
     FRAME.write_parquet(parquet)
     made["csv"], made["csv.gz"] = TEXT.encode(), gzip.compress(TEXT.encode())
     made["parquet"] = parquet.getvalue()
+    made["jsonl"] = FRAME.with_columns(pl.col("order_time").cast(pl.String)).write_ndjson().encode()
+    names = TEXT.replace("c1,", "王伟,").replace("c2,", "李娜,").replace(" €", "")
+    made["txt"] = names.encode("gbk")
     made["tsv"] = TEXT.replace('",', "\t").replace(',"', "\t").replace(",", "\t").encode("utf-16")
     try:
         book = io.BytesIO()
