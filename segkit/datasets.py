@@ -371,7 +371,8 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
         maintain_order="left",
     ).with_columns(pl.col("volume").fill_null(value=False))  # fmt: skip
     orders = sold.select(
-        "household_id", "basket_id", "product_id", "store_id", "sales_value",
+        "household_id", "basket_id", "product_id", "sales_value",
+        store=pl.format("store {}", "store_id"),
         sold_at=pl.col("transaction_timestamp").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
         quantity=units,
         unit_price=(pl.col("sales_value") + off) / units,
@@ -413,7 +414,7 @@ def load_complete_journey(path: Path | str | None = None) -> Source:
                     "unit_price": "unit_price",
                     "amount": "sales_value",
                     "discount": "discount",
-                    "channel": "store_id",
+                    "channel": "store",
                 },
             },
             "products": {
