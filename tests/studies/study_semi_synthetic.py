@@ -43,8 +43,14 @@ SOURCES = {
     "online-retail": SHARED / "online_retail_2010_2011.parquet",
     "complete-journey": Path(os.environ.get("COMPLETE_JOURNEY") or SHARED / "complete_journey"),
 }
-HERE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-KEPT = Path(tempfile.gettempdir()) / f"segkit-semi-synthetic-{HERE}"
+# What is kept of another edition of segkit, or of this study, is not taken.
+EDITION = hashlib.sha256(
+    b"".join(
+        path.read_bytes()
+        for path in [Path(__file__), *sorted(Path(segkit.__file__).parent.rglob("*.py"))]
+    )
+).hexdigest()[:12]
+KEPT = Path(tempfile.gettempdir()) / f"segkit-semi-synthetic-{EDITION}"
 SEGMENTATIONS = ("clusters", "rfm")
 SHOTS = (1, 10)  # customers to each history
 
