@@ -336,9 +336,10 @@ def start(
         ask=_ask if attended and not yes else None,
         assume_consent=assume_consent,
     )
+    typer.echo(made.understood)
+    typer.echo(made.outlook.text)
     for path in made.files:
         typer.echo(_near(path))
-    typer.echo(made.outlook.text)
     for notice in made.notices:
         typer.echo(notice)
     if browser and attended:

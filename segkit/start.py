@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,8 @@ class Start:
     files : tuple of pathlib.Path
         All files written, the page first.
     outlook : Outlook
+    understood : str
+        Which columns were read as what, how much they hold, and what is left out.
     notices : tuple of str
         What must be seen first, such as lists that were not written.
     """
@@ -71,7 +73,8 @@ class Start:
     page: Path
     files: tuple[Path, ...]
     outlook: Outlook
-    notices: tuple[str, ...] = field(default=())
+    understood: str
+    notices: tuple[str, ...] = ()
 
 
 def start(
@@ -205,7 +208,7 @@ def offered_answers(text: str) -> list[list[str]]:
         bare = key.strip('"')
         last = bare if _BARE.fullmatch(bare) or not key.startswith('"') else f"'{bare}'"
         path = f"{table}.{last}" if table else last
-        more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1]) if others else []
+        more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1].partition(";")[0]) if others else []
         values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)
     if not values:
         return []
@@ -299,7 +302,7 @@ def _write(
         ),
     )  # fmt: skip
     paths = (page, *(folder / file for file in files))
-    return Start(folder, page, paths, outlook, tuple(notices))
+    return Start(folder, page, paths, outlook, _understood(taken), tuple(notices))
 
 
 def _sheets(outlook: Outlook) -> dict[str, pl.DataFrame]:
@@ -356,6 +359,12 @@ def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[s
     return [notice for notice in (lost, text) if notice]
 
 
+def _understood(taken: Intake) -> str:
+    from segkit.intake.audit import understand
+
+    return understand(taken.mapping, taken).replace("\n", " ")
+
+
 def _basis(taken: Intake, outlook: Outlook) -> list[str]:
     """Say what was read and rejected, and what the segments rest on."""
     rests = (
@@ -375,4 +384,4 @@ def _basis(taken: Intake, outlook: Outlook) -> list[str]:
         f"{counted(outlook.customers.height, 'customer')} are on the import files"
     )
     lists += f"; left out: {out}." if out else "."
-    return [taken.ledger.text, *([lists] if outlook.has_addresses else []), rests]
+    return [_understood(taken), *([lists] if outlook.has_addresses else []), rests]

@@ -158,6 +158,10 @@ def test_answers_are_read_with_and_without_quotes(text, expected):
             'a table fx (currency, valid_from, rate) and currency = "GBP"; currency alone rejects',
             [["currency=GBP"]],
         ),
+        (
+            '[orders.values.status] "returned" = "sale" (or "unpaid", "refunded"; others too)',
+            [[f"orders.values.status.returned={word}"] for word in ("sale", "unpaid", "refunded")],
+        ),
         ("the ids exported as text", []),
     ],
 )
