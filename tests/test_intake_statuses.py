@@ -149,3 +149,18 @@ def test_a_rate_of_discount_applies_to_the_gross():
     taken = segkit.clean_data(lines, {"orders": {"discount_unit": "share"}})
     assert taken.orders["amount"].to_list() == [80.0, 10.0]
     assert taken.orders["discount"].to_list() == [20.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "asked"), [(-1, 20.0, False), (1, -20.0, False), (1, 20.0, True)]
+)
+def test_a_returned_line_of_negative_quantity_or_price_is_no_question(quantity, price, asked):
+    rows = [
+        {"customer": f"c{i % 7}", "order": f"o{i}", "date": f"2024-03-{i % 28 + 1:02d}"}
+        | {"quantity": 1, "unit price": 10.0 + i % 3, "status": "completed"}
+        for i in range(60)
+    ]
+    rows[50] |= {"quantity": quantity, "unit price": price, "status": "returned"}
+    findings = segkit.audit_data(pl.DataFrame(rows)).findings
+    blocked = [one.finding for one in findings if one.severity == "block"]
+    assert any("'returned' (1 row, 20" in text for text in blocked) == asked

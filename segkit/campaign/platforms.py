@@ -17,7 +17,7 @@ from typing import Literal
 
 import polars as pl
 
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 
 IDENTIFIERS = ("email", "phone", "first_name", "last_name", "country", "zip")
@@ -160,6 +160,7 @@ MAIL_TOOLS: dict[MailTool, dict[str, str]] = {
 }
 
 
+@takes_frames
 def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> pl.DataFrame:
     """Give an audience the columns that a mail tool's import takes: address, and segment or tag.
 
@@ -168,7 +169,7 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
 
     Parameters
     ----------
-    audience : polars.DataFrame
+    audience : polars or pandas frame
         email, segment: the customers who may be contacted.
     tool : {"klaviyo", "mailchimp"}
     as_of : str
@@ -178,6 +179,8 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
     ------
     ParameterError
         If the tool is unknown.
+    ColumnError
+        If a column is missing.
 
     Examples
     --------
@@ -187,6 +190,7 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
     """
     if tool not in MAIL_TOOLS:
         raise ParameterError(unknown("mail tool", tool, MAIL_TOOLS))
+    require_columns(audience.columns, ["email", "segment"], "the audience")
     # A comma would part one tag into two.
     tag = pl.concat_str(pl.col("segment").str.replace_all(",", " "), pl.lit(f" {as_of}"))
     rows = audience.sort("email").with_columns(segment_date=pl.lit(as_of), tag=tag)

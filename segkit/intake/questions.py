@@ -370,7 +370,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             continue
         words = columns.cells(raw_column).cast(pl.String)
         few = words.n_unique() <= MOST_STATUSES
-        worth = columns.numbers(cash) if cash else pl.repeat(0.0, words.len(), eager=True)
+        worth = _money(columns, cash) if cash else pl.repeat(0.0, words.len(), eager=True)
         table = (
             pl.DataFrame({"word": words, "money": worth})
             .group_by("word")
@@ -414,6 +414,17 @@ def about_statuses(columns: Columns) -> list[Finding]:
 
 
 MOST_STATUSES = 40
+
+
+def _money(columns: Columns, cash: str) -> pl.Series:
+    """Return the money of each line, negative where the amount or the quantity is."""
+    worth = columns.numbers(cash)
+    if columns.source("quantity") is None:
+        return worth
+    quantity = columns.numbers("quantity")
+    size = (worth * quantity if cash == "unit_price" else worth).abs()
+    returned = ((worth < 0) | (quantity < 0)).fill_null(value=False)
+    return pl.select(pl.when(returned).then(-size).otherwise(size)).to_series()
 
 
 def _meanings(columns: Columns, name: str) -> pl.Expr:
