@@ -12,6 +12,7 @@ from segkit.campaign.metrics import mean, proportion
 from segkit.campaign.power import compute_power, compute_sample_size, find_smallest_effect
 from segkit.errors import DataError, ParameterError
 from segkit.lift import Kpi
+from segkit.lift.effects import KPIS, compare_arms
 from segkit.lift.sums import sum_up
 from segkit.stats.intervals import relative_lift, wilson
 
@@ -159,6 +160,32 @@ def test_a_covariate_that_is_the_outcome_is_refused():
             rows.with_columns(pre_revenue=1 + 2 * pl.col("revenue")), control="hold",
             metrics=["revenue"], segment=None, covariates=["pre_revenue"],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ["straight", "in proportion"])
+def test_a_very_strong_covariate_keeps_the_tests_level(shape):
+    """With 3% as control, and a covariate that tells nearly all, 54% of these were significant."""
+    revenue = next(kpi for kpi in KPIS if kpi.name == "revenue")
+    rng, runs, size = np.random.default_rng(8), 150, 800
+    significant = detected = 0
+    for _ in range(runs):
+        before = rng.lognormal(3, 0.8, size)
+        noise = rng.normal(size=size)
+        if shape == "straight":
+            after = np.maximum(before + noise, 0.01)
+        else:
+            after = np.where(rng.random(size) < 0.4, before * np.exp(0.1 * noise), 0.0)
+            before = np.where(after > 0, before, 0.0)
+        arm = rng.permutation(np.repeat(["hold", "mail"], [24, size - 24]))
+        for lift in (0.0, 5.0):
+            revenues = np.where((after > 0) & (arm == "mail"), after + lift, after)
+            rows = pl.DataFrame({"arm": arm, "revenue": revenues, "x": before})
+            sums = sum_up(rows, ["revenue", "x"], pairs=[("revenue", "x")], segment=None)
+            p_value = compare_arms(revenue, sums, None, (1, 0), covariates=["x"]).p_value
+            significant += p_value < 0.05 and not lift
+            detected += p_value < 0.05 and bool(lift)
+    assert significant <= stats.binom.ppf(0.999, runs, 0.05)
+    assert detected > 0.8 * runs  # without the covariate it is 5% to 10%
 
 
 def test_a_segment_that_an_arm_does_not_reach_is_named():

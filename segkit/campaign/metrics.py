@@ -11,6 +11,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.lift.sums import finite_values
 
 KINDS = ("proportion", "mean", "ratio")
 
@@ -176,12 +177,12 @@ def measure_metric(
     """
     need = [outcome, *([denominator] if denominator else []), *covariates]
     require_columns(frame.columns, need, "the frame of past outcomes")
-    y, label = finite(frame, outcome), name or outcome.replace("_", " ")
+    y, label = finite_values(frame, outcome), name or outcome.replace("_", " ")
     if len(y) < 2:
         raise DataError(f"expected past outcomes of at least 2 customers, got {len(y)}")
     base, centred = float(y.mean()), y - y.mean()
     if denominator is not None:
-        d = finite(frame, denominator)
+        d = finite_values(frame, denominator)
         if d.mean() <= 0:
             total = number(float(d.sum()))
             raise DataError(f"{denominator!r} sums to {total}: no ratio is defined")
@@ -196,17 +197,6 @@ def measure_metric(
     else:
         metric = mean(base, float(y.std(ddof=1)), name=label)
     return replace(metric, r2=_r_squared(frame, covariates, centred))
-
-
-def finite(frame: pl.DataFrame, column: str) -> np.ndarray:
-    """Return a numeric column as floats; a missing or infinite value is an error."""
-    values = frame.get_column(column).cast(pl.Float64, strict=False).to_numpy()
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        raise DataError(
-            f"{number(bad)} of {number(len(values))} values of {column!r} are missing or infinite"
-        )
-    return np.asarray(values, dtype=np.float64)
 
 
 def _r_squared(frame: pl.DataFrame, covariates: tuple[str, ...], y: np.ndarray) -> float:

@@ -12,10 +12,10 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
-from segkit.campaign.metrics import finite
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.lift.sums import finite_values
 from segkit.result import Result
 from segkit.stats.intervals import interval_words, wilson, z_value
 from segkit.stats.policy import (
@@ -323,7 +323,7 @@ def read_pilot(
         level=level,
         least=least_error(trial, best, one),
     )
-    shown = replace(trial, outcome=finite(frame, outcome))
+    shown = replace(trial, outcome=finite_values(frame, outcome))
     is_share = bool(np.isin(shown.outcome, (0.0, 1.0)).all())
     table, spread = _cell_table(trial, shown, segments, options, best, level)
     names = name_segments(frame, segment, name)
@@ -404,7 +404,7 @@ def make_trial(
         chance = np.array([float(shares[name]) for name in options])
         if abs(chance.sum() - 1) > 1e-6 or (chance <= 0).any():
             raise ParameterError(f"the offers' shares must be above 0 and sum to 1, got {shares}")
-    y = finite(frame, outcome)
+    y = finite_values(frame, outcome)
     return Trial(group_code, code, y, chance, len(groups), len(options)), groups, options
 
 

@@ -15,11 +15,11 @@ import polars as pl
 from segkit.campaign.assign import assign_arms
 from segkit.campaign.assignment import NO_OFFER, Assignment, count_cells
 from segkit.campaign.eligibility import Eligibility, check_customers
-from segkit.campaign.metrics import finite
 from segkit.campaign.pilot import make_trial
 from segkit.display import money, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.lift.sums import finite_values
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of
@@ -244,13 +244,15 @@ def read_segmentation_test(
     apart = customers.filter("_apart")
     if not apart.height:
         raise DataError("both segmentations give every customer the same offer: nothing to compare")
-    parts = [finite(apart.filter(arm=name), outcome) for name in names]
+    parts = [finite_values(apart.filter(arm=name), outcome) for name in names]
     if min(map(len, parts)) < 2:
         raise DataError("too few customers differ between the two: fewer than 2 in an arm")
     gap, share = compare_outcomes(*parts, level=level), apart.height / customers.height
     return SegmentationTest(
         names,
-        _valued({name: finite(customers.filter(arm=name), outcome) for name in names}, level),
+        _valued(
+            {name: finite_values(customers.filter(arm=name), outcome) for name in names}, level
+        ),
         share * gap.value,
         share * gap.low,
         share * gap.high,

@@ -14,7 +14,7 @@ from segkit.display import label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import sum_up
+from segkit.lift.sums import frame_of, sum_up
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
 from segkit.result import Result
@@ -131,7 +131,7 @@ def check_sample_ratio(
     >>> check_sample_ratio(rows).level
     'good'
     """
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    frame = frame_of(outcomes)
     by = segment if segment in frame.columns else None
     sums = sum_up(frame, [], segment=by)
     plan = dict(planned or _told(frame) or dict.fromkeys(sums.arms, 1.0))
@@ -216,11 +216,15 @@ class Balance(Result):
         data = self.table.with_columns(pl.col("covariate").replace(named))
         several = data["arm"].n_unique() > 1
         return bars(
-            data, "covariate", "standardised", group="arm" if several else None, percent=False,
-            title=f"Differences from {self.control} before the campaign; "
-            f"{FAR} is worth a look",
-            x_label="", y_label="difference, standard deviations",
-        )  # fmt: skip
+            data,
+            "covariate",
+            "standardised",
+            group="arm" if several else None,
+            percent=False,
+            title=f"Differences from {self.control} before the campaign; {FAR} is worth a look",
+            x_label="",
+            y_label="difference, standard deviations",
+        )
 
 
 @takes_frames
@@ -259,7 +263,7 @@ def check_balance(
     >>> check_balance(rows, ["age"], control="b").table["standardised"].to_list()
     [0.0]
     """
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    frame = frame_of(outcomes)
     if not covariates:
         raise DataError("a balance needs a covariate known before the assignment; none was given")
     require_columns(frame.columns, covariates, "the outcomes")

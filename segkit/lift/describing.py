@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 Pair = Literal["conversion", "revenue", "orders"]
-PAIRS = {"conversion": ("converted", "share"), "revenue": ("revenue", "mean"),
-         "orders": ("orders", "mean")}  # fmt: skip
+PAIRS = {
+    "conversion": ("converted", "share"),
+    "revenue": ("revenue", "mean"),
+    "orders": ("orders", "mean"),
+}
 LABEL = "A description, not a lift"
 BOTH = "difference in differences"
 NOW, EARLIER, BEYOND = "before and after", "the same weeks a year before", "beyond the year before"
@@ -100,11 +103,16 @@ class Change(Result):
 
         several = self.table["comparison"].n_unique() > 1
         return intervals(
-            self.table, "group", "change", interval=("low", "high"), percent=self.kind == "share",
+            self.table,
+            "group",
+            "change",
+            interval=("low", "high"),
+            percent=self.kind == "share",
             group="comparison" if several else None,
-            title=f"{LABEL}: change in {self.metric} from before to after", x_label="",
+            title=f"{LABEL}: change in {self.metric} from before to after",
+            x_label="",
             y_label=f"change per customer in {number(self.days)} days",
-        )  # fmt: skip
+        )
 
 
 def describe_change(
@@ -275,12 +283,20 @@ def _row(
     reach = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
     before, after, change = (
         float(sum(sign * value for sign, value in zip(signs, of, strict=True)))
-        for of in ([p.before for p in parts], [p.after for p in parts],
-                   [p.own.mean() for p in parts])
-    )  # fmt: skip
+        for of in (
+            [p.before for p in parts],
+            [p.after for p in parts],
+            [p.own.mean() for p in parts],
+        )
+    )
     return {
-        "group": one.name if two is None else BOTH, "comparison": comparison,
-        "customers": sum(part.customers for part in parts), "before": before, "after": after,
-        "change": change, "low": change - reach, "high": change + reach,
+        "group": one.name if two is None else BOTH,
+        "comparison": comparison,
+        "customers": sum(part.customers for part in parts),
+        "before": before,
+        "after": after,
+        "change": change,
+        "low": change - reach,
+        "high": change + reach,
         "change_per_day": None if days is None else change / days,
-    }  # fmt: skip
+    }

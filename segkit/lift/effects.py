@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,11 @@ from segkit.stats.intervals import (
     share_difference,
     z_value,
 )
-from segkit.stats.moments import Moments, PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
+from segkit.stats.moments import PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
 from segkit.stats.two_part import (
     EXPECTED_BUYERS,
     Amounts,
     ArmMean,
-    NoEffect,
     arm_means,
     can_be_positive,
     combine_strata,
@@ -193,14 +192,26 @@ def list_kpis(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
     ['causal', 'descriptive']
     """
     rows = [
-        (m.name, m.label, m.definition, m.denominator, m.kind,
-         "causal" if m.causal else "descriptive", m.better)
+        (
+            m.name,
+            m.label,
+            m.definition,
+            m.denominator,
+            m.kind,
+            "causal" if m.causal else "descriptive",
+            m.better,
+        )
         for m in metrics
-    ]  # fmt: skip
+    ]
     roi = (
-        "roi", "return on investment", "added revenue x margin, less added cost", "added cost",
-        "ratio", "causal", "up",
-    )  # fmt: skip
+        "roi",
+        "return on investment",
+        "added revenue x margin, less added cost",
+        "added cost",
+        "ratio",
+        "causal",
+        "up",
+    )
     schema = ["metric", "label", "above", "below", "kind", "use", "better"]
     return pl.DataFrame([*rows, roi], schema=schema, orient="row")
 
@@ -297,11 +308,14 @@ def compare_arms(
     rows = None if segment is None else [segment]
     n1, n2 = (float(sums.n[slice(None) if rows is None else rows, arm].sum()) for arm in arms)
     if n1 == 0 or n2 == 0:
-        return _nothing(n1, n2, level)
+        nan = float("nan")
+        none, pair = Estimate(nan, nan, nan, level, "none"), (nan, nan)
+        return Effect(n1, n2, nan, nan, none, none, nan, nan, nan, True, "none", pair, pair)
     if metric.kind == "ratio":
         return _ratios(metric, sums, segment, arms, relative, level)
     if metric.kind == "share" and not covariates and not strata:
-        return _shares(metric, sums, segment, arms, relative, level)
+        one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
+        return _shares(one, two, relative, level)
     if strata and segment is None:
         rows = comparable(sums, arms) or None
     both = sums.n[:, arms[0]] + sums.n[:, arms[1]]
@@ -316,50 +330,49 @@ def comparable(sums: Sums, arms: tuple[int, int]) -> list[int]:
     return [i for i in range(len(sums.segments)) if all(sums.n[i, arm] >= 2 for arm in arms)]
 
 
-def _nothing(n1: float, n2: float, level: float) -> Effect:
-    nan = float("nan")
-    empty = Estimate(nan, nan, nan, level, "none")
-    return Effect(
-        n1, n2, nan, nan, empty, empty, nan, nan, nan, True, "none", (nan, nan), (nan, nan)
-    )
-
-
-def _shares(
-    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str,
-    level: float,
-) -> Effect:  # fmt: skip
-    one, two = (
-        sums.amounts(a, metric.column, None if segment is None else [segment]) for a in arms
-    )
+def _shares(one: Amounts, two: Amounts, relative: str, level: float) -> Effect:
     (n1, x1), (n2, x2) = ((float(a.n[0]), float(a.total[0])) for a in (one, two))
     p1, p2 = x1 / n1, x2 / n2
     # With no case, or only cases, the variance would be zero: half a case is added to each side.
     e1, e2 = (
-        np.sqrt(p * (1 - p) / n) if 0 < p < 1 else np.sqrt(0.5 * (n + 0.5) / (n + 1) ** 2 / n)
+        float(np.sqrt(p * (1 - p) / n if 0 < p < 1 else 0.5 * (n + 0.5) / (n + 1) ** 2 / n))
         for p, n in ((p1, n1), (p2, n2))
     )
     difference = share_difference(x1, n1, x2, n2, level=level)
     if relative == "log":
         lift = relative_lift(x1, n1, x2, n2, level=level)
-        if x2 == 0:
-            lift = Estimate(lift.value, lift.low, float("inf"), level, lift.method)
+        lift = replace(lift, high=float("inf")) if x2 == 0 else lift
     else:
         lift = relative_difference(p1, e1, p2, e2, method=relative, level=level)
     both = (x1 + x2) / (n1 + n2)
     return Effect(
-        n1, n2, p1, p2, difference, lift, float(np.hypot(e1, e2)),
-        float(np.sqrt(both * (1 - both) * (1 / n1 + 1 / n2))),
-        float(share_test(x1, n1, x2, n2).p_value),
-        min(x1, n1 - x1, x2, n2 - x2) < FEW, difference.method,
-        (float(e1**2), float(e2**2)), (x1, x2),
-    )  # fmt: skip
+        n1,
+        n2,
+        p1,
+        p2,
+        difference,
+        lift,
+        error=float(np.hypot(e1, e2)),
+        null_error=float(np.sqrt(both * (1 - both) * (1 / n1 + 1 / n2))),
+        p_value=float(share_test(x1, n1, x2, n2).p_value),
+        few=min(x1, n1 - x1, x2, n2 - x2) < FEW,
+        method=difference.method,
+        variances=(e1**2, e2**2),
+        cases=(x1, x2),
+    )
 
 
 def compare_means(
-    metric: Kpi, sums: Sums, rows: Sequence[int] | None, arms: tuple[int, int],
-    sizes: npt.ArrayLike, *, covariates: Sequence[str] = (), relative: str = "log",
+    metric: Kpi,
+    sums: Sums,
+    rows: Sequence[int] | None,
+    arms: tuple[int, int],
+    sizes: npt.ArrayLike,
+    *,
+    covariates: Sequence[str] = (),
+    relative: str = "log",
     level: float = 0.95,
-) -> Effect:  # fmt: skip
+) -> Effect:
     """Compare a mean (or share) in two arms over some segments, weighted by their sizes.
 
     Parameters
@@ -381,7 +394,8 @@ def compare_means(
     one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
     columns = [metric.column, *covariates]
     groups: list[int | None] = [None] if rows is None else list(rows)
-    pairs = [_adjusted([sums.moments(g, arm, columns) for arm in arms]) for g in groups]
+    compare = cuped if covariates else plain_means
+    pairs = [compare(*(sums.moments(g, arm, columns) for arm in arms)) for g in groups]
     pair = stratified(pairs, sizes)
     weights = np.asarray(sizes, dtype=np.float64) / np.sum(sizes)
     null = no_effect(one, two).combined(weights, np.array([each.kept for each in pairs]))
@@ -394,35 +408,50 @@ def compare_means(
             "have been known before the assignment; leave out what is made from the outcome"
         )
     limits = arm_means(
-        *whole, level=level, means=(pair.mean_1, pair.mean_2),
+        *whole,
+        level=level,
+        means=(pair.mean_1, pair.mean_2),
         kept=float(null.error) / plain if plain > 0 else 1.0,
-    )  # fmt: skip
+    )
     method = "CUPED, " if covariates else ""
     method += "post-stratified, " if len(groups) > 1 else ""
-    customers = float(one.n.sum()), float(two.n.sum())
-    cases = float(one.buyers.sum()), float(two.buyers.sum())
+    # Amounts that are often negative (profit after costs) get the normal interval; a few returns
+    # among the purchases do not change the two-part method.
     signed = any(sums.often_negative(arm, metric.column, rows) for arm in arms)
-    return _mean_effect(
-        whole, limits, null, pair, customers, cases, f"{method}two-part", relative, level,
-        signed=signed,
-    )  # fmt: skip
-
-
-def _adjusted(groups: list[Moments]) -> PairOfMeans:
-    compare = cuped if groups[0].mean.size > 1 else plain_means
-    return compare(groups[0], groups[1])
+    signed = signed or not all(can_be_positive(arm) for arm in whole)
+    customers = float(one.n.sum()), float(two.n.sum())
+    effect = _mean_effect(pair, limits, customers, method, relative, level, signed=signed)
+    few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
+    if few:
+        effect = replace(
+            effect,
+            difference=_withheld(effect.difference.value, level),
+            relative=_withheld(effect.relative.value, level),
+            method=WITHHELD,
+        )
+    return replace(
+        effect,
+        null_error=float(null.error),
+        p_value=float(mean_test(pair.difference, null)),
+        few=few,
+        cases=(float(one.buyers.sum()), float(two.buyers.sum())),
+    )
 
 
 def _mean_effect(
-    whole: tuple[Amounts, Amounts], limits: tuple[ArmMean, ArmMean], null: NoEffect,
-    pair: PairOfMeans, customers: tuple[float, float], cases: tuple[float, float], method: str,
-    relative: str, level: float, *, signed: bool,
-) -> Effect:  # fmt: skip
-    """Build an effect from the two arms' means and errors.
+    pair: PairOfMeans,
+    limits: tuple[ArmMean, ArmMean],
+    customers: tuple[float, float],
+    method: str,
+    relative: str,
+    level: float,
+    *,
+    signed: bool,
+) -> Effect:
+    """Build an effect from the two arms' means and limits.
 
-    If amounts are often negative (``signed``; for example profit after costs), the interval is the
-    normal one. A relative lift is then not reported if the control's mean could be zero or
-    negative. A few returns among the purchases do not change the two-part method.
+    For amounts of both signs (``signed``) a relative lift is not reported if the control's mean
+    could be zero or negative.
     """
     d = pair.difference
     # The common part of the adjusted means cancels in their difference.
@@ -430,8 +459,8 @@ def _mean_effect(
     difference = mean_difference(*limits, level=level)
     lift = mean_ratio(*limits, level=level)
     errors = float(limits[0].error), float(limits[1].error)
+    method = f"{method}two-part"
     turns = False
-    signed = signed or not all(can_be_positive(arm) for arm in whole)
     if signed or not np.isfinite(difference.low):
         errors = _signed_errors(own, customers)
         turns = not pair.mean_2 > z_value(level) * errors[1]
@@ -444,45 +473,61 @@ def _mean_effect(
         lift = relative_difference(
             pair.mean_1, errors[0], pair.mean_2, errors[1], method=relative, level=level
         )
-    if turns:
-        lift = _withheld(float("nan"), level)
-    few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
-    if few:
-        method = WITHHELD
-        difference, lift = _withheld(d, level), _withheld(float(lift.value), level)
     return Effect(
-        *customers, pair.mean_1, pair.mean_2, difference, lift, float(np.hypot(*errors)),
-        float(null.error), float(mean_test(d, null)), few, method, own, cases,
-    )  # fmt: skip
+        *customers,
+        pair.mean_1,
+        pair.mean_2,
+        difference,
+        relative=_withheld(float("nan"), level) if turns else lift,
+        error=float(np.hypot(*errors)),
+        null_error=float("nan"),
+        p_value=float("nan"),
+        few=False,
+        method=method,
+        variances=own,
+        cases=(0.0, 0.0),
+    )
 
 
 def _ratios(
-    metric: Kpi, sums: Sums, segment: int | None, arms: tuple[int, int], relative: str,
+    metric: Kpi,
+    sums: Sums,
+    segment: int | None,
+    arms: tuple[int, int],
+    relative: str,
     level: float,
-) -> Effect:  # fmt: skip
+) -> Effect:
     """Compare ratios of sums; the residuals ``y - R x`` are used as amounts."""
     groups = [sums.moments(segment, arm, metric.columns) for arm in arms]
     (one, v1), (two, v2) = (ratio_of_sums(group) for group in groups)
-    amounts = [_residuals(metric, sums, segment, arm) for arm in arms]
-    limits = arm_means(*amounts, level=level, means=(one, two))
+    residuals = [_residuals(metric, sums, segment, arm) for arm in arms]
+    limits = arm_means(*residuals, level=level, means=(one, two))
     difference, lift = mean_difference(*limits, level=level), mean_ratio(*limits, level=level)
+    e1, e2 = (float(limit.error) for limit in limits)
     if relative != "log":
-        lift = relative_difference(
-            one, float(limits[0].error), two, float(limits[1].error), method=relative, level=level
-        )
+        lift = relative_difference(one, e1, two, e2, method=relative, level=level)
     cases = [sums.buyers(segment, arm, metric.column) for arm in arms]
-    below = [sums.amounts(arm, metric.below, None if segment is None else [segment])
-             for arm in arms]  # fmt: skip
+    rows = None if segment is None else [segment]
+    below = [sums.amounts(arm, metric.below, rows) for arm in arms]
     few = min(float(expected_buyers(*below)[0]), *cases) < EXPECTED_BUYERS
     if few:
         difference, lift = _withheld(one - two, level), _withheld(float(lift.value), level)
-    error = float(np.hypot(limits[0].error, limits[1].error))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p_value = float(t_p_value((one - two) / error, np.inf)) if error > 0 else float("nan")
+    error = float(np.hypot(e1, e2))
     return Effect(
-        groups[0].n, groups[1].n, one, two, difference, lift, error, error, p_value, few,
-        WITHHELD if few else "delta method", (v1, v2), (cases[0], cases[1]),
-    )  # fmt: skip
+        groups[0].n,
+        groups[1].n,
+        one,
+        two,
+        difference,
+        lift,
+        error=error,
+        null_error=error,
+        p_value=float(t_p_value((one - two) / error, np.inf)) if error > 0 else float("nan"),
+        few=few,
+        method=WITHHELD if few else "delta method",
+        variances=(v1, v2),
+        cases=(cases[0], cases[1]),
+    )
 
 
 def _residuals(metric: Kpi, sums: Sums, segment: int | None, arm: int) -> Amounts:

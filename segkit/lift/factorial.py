@@ -17,7 +17,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import FEW, KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import refuse_twice, refuse_unrandomised
+from segkit.lift.sums import read_test
 from segkit.lift.wording import gap
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust, t_p_value
@@ -63,9 +63,12 @@ class Layout:
         kinds = parts.select(*factors, CONTROL, *(pl.col(b).alias(f"block {b}") for b in blocks))
         distinct = kinds.unique(maintain_order=True).sort(kinds.columns, nulls_last=True)
         keyed = kinds.join(
-            distinct.with_row_index("group"), on=kinds.columns, how="left", nulls_equal=True,
+            distinct.with_row_index("group"),
+            on=kinds.columns,
+            how="left",
+            nulls_equal=True,
             maintain_order="left",
-        )  # fmt: skip
+        )
         self.groups = keyed["group"].cast(pl.Int64).to_numpy()
         self.size = np.bincount(self.groups, minlength=distinct.height).astype(float)
         self.distinct, self.factors = distinct, factors
@@ -120,9 +123,10 @@ class Layout:
                 if other != term and self._entangled(columns, places)
             ]
             with_it += [
-                f"block {name}" for name, places in self.blocks.items()
+                f"block {name}"
+                for name, places in self.blocks.items()
                 if self._entangled(columns, places)
-            ]  # fmt: skip
+            ]
             raise DataError(
                 f"the contrast {self.words(term)!r} cannot be told apart from "
                 f"{', '.join(with_it)}: {self._missing()}. Assign every combination, or ask for "
@@ -184,10 +188,16 @@ class Layout:
                 error = math.sqrt(max(float(weights @ fit.covariance @ weights), 0.0))
                 own = (self.distinct[name] == value).fill_null(value=False).to_numpy()
                 rows.append(
-                    {"factor": name, "level": value, "customers": int(self.size[own].sum()),
-                     "buyers": int(bought[own].sum()), "value": mean, "low": mean - reach * error,
-                     "high": mean + reach * error}
-                )  # fmt: skip
+                    {
+                        "factor": name,
+                        "level": value,
+                        "customers": int(self.size[own].sum()),
+                        "buyers": int(bought[own].sum()),
+                        "value": mean,
+                        "low": mean - reach * error,
+                        "high": mean + reach * error,
+                    }
+                )
         return pl.DataFrame(rows)
 
 
@@ -279,14 +289,27 @@ class Factorial(Result):
         drawn = self.table.filter(pl.col("value").is_not_null())
         if not drawn.is_empty():
             return intervals(
-                drawn, "effect", "value", interval=("low", "high"), percent=share,
-                title=f"Effects on {self.label}", x_label="", y_label="difference",
-            )  # fmt: skip
+                drawn,
+                "effect",
+                "value",
+                interval=("low", "high"),
+                percent=share,
+                title=f"Effects on {self.label}",
+                x_label="",
+                y_label="difference",
+            )
         named = self.means.with_columns(effect=pl.format("{} {}", "factor", "level"))
         return intervals(
-            named, "effect", "value", interval=("low", "high"), percent=share, reference=None,
-            title=f"{self.label} by level", x_label="", y_label="mean",
-        )  # fmt: skip
+            named,
+            "effect",
+            "value",
+            interval=("low", "high"),
+            percent=share,
+            reference=None,
+            title=f"{self.label} by level",
+            x_label="",
+            y_label="mean",
+        )
 
 
 def _told(row: Mapping[str, Any], kind: str) -> str:
@@ -402,25 +425,35 @@ def estimate_factorial_effects(
         for name in layout.terms
     ]
     return Factorial(
-        _judged(rows, level), layout.means(fit, buyers, level),
-        _cells(parts, factors, buyers, outcome), figure.name, figure.label, figure.kind, level,
-        errors, sums, fit.freedom, _notes(layout, fit, covariates, rows, interactions),
-    )  # fmt: skip
+        _judged(rows, level),
+        layout.means(fit, buyers, level),
+        _cells(parts, factors, buyers, outcome),
+        figure.name,
+        figure.label,
+        figure.kind,
+        level,
+        errors,
+        sums,
+        fit.freedom,
+        _notes(layout, fit, covariates, rows, interactions),
+    )
 
 
 def _checked(
-    outcomes: Outcomes | pl.DataFrame, factors: Sequence[str], metric: str | Kpi,
-    blocks: Sequence[str], covariates: Sequence[str], control: str | None,
-) -> tuple[pl.DataFrame, Kpi]:  # fmt: skip
+    outcomes: Outcomes | pl.DataFrame,
+    factors: Sequence[str],
+    metric: str | Kpi,
+    blocks: Sequence[str],
+    covariates: Sequence[str],
+    control: str | None,
+) -> tuple[pl.DataFrame, Kpi]:
     named = {one.name: one for one in KPIS}
     if isinstance(metric, str) and metric not in named:
         raise ParameterError(unknown("metric", metric, named))
     figure = named[metric] if isinstance(metric, str) else metric
     if figure.kind == "ratio" or not factors:
         raise ParameterError("factorial effects are of a share or a mean, by one factor or more")
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
-    refuse_unrandomised(not isinstance(outcomes, Outcomes) or outcomes.randomised)
-    refuse_twice(frame)
+    frame = read_test(outcomes)
     arm = [] if control is None else ["arm"]
     needed = [*factors, figure.column, *blocks, *covariates, *arm]
     require_columns(frame.columns, needed, "the outcomes")
@@ -473,19 +506,28 @@ def _contrast(
 
     columns = layout.terms[term]
     beyond = [
-        column for other, places in layout.terms.items() for column in places
+        column
+        for other, places in layout.terms.items()
+        for column in places
         if len(other) > len(term) and set(term) <= set(other)
-    ]  # fmt: skip
+    ]
     if sums == "II":
         f, b, v = fit.without(columns, beyond)
     else:
         f, b = fit.wald(columns), fit.coefficients[columns]
         v = fit.covariance[np.ix_(columns, columns)]
     row: dict[str, Any] = {
-        "effect": layout.words(term), "factors": ", ".join(term), "order": len(term),
-        "freedom": len(columns), "value": None, "low": None, "high": None, "error": None,
-        "statistic": f, "p_value": float(fdtrc(len(columns), fit.freedom, f)),
-    }  # fmt: skip
+        "effect": layout.words(term),
+        "factors": ", ".join(term),
+        "order": len(term),
+        "freedom": len(columns),
+        "value": None,
+        "low": None,
+        "high": None,
+        "error": None,
+        "statistic": f,
+        "p_value": float(fdtrc(len(columns), fit.freedom, f)),
+    }
     if len(columns) > 1:
         return row
     scale = 2.0 ** len(term)
@@ -494,9 +536,13 @@ def _contrast(
     t = value / error if error > 0 and not math.isnan(f) else float("nan")
     limits = (value - reach, value + reach) if not math.isnan(t) else (None, None)
     return row | {
-        "value": value, "low": limits[0], "high": limits[1], "error": error, "statistic": t,
+        "value": value,
+        "low": limits[0],
+        "high": limits[1],
+        "error": error,
+        "statistic": t,
         "p_value": float(t_p_value(t, fit.freedom)),
-    }  # fmt: skip
+    }
 
 
 def _few(
@@ -517,12 +563,16 @@ def _judged(rows: list[dict[str, Any]], level: float) -> pl.DataFrame:
     table = table.with_columns(p_adjusted=pl.Series(adjust(table["p_value"].to_numpy())))
     clear = (pl.col("p_adjusted") <= 1 - level) & ~pl.col("few")
     verdict = (
-        pl.when(pl.col("p_adjusted").is_nan()).then(pl.lit("not measured"))
-        .when(~clear).then(pl.lit("undecided"))
-        .when(pl.col("value").is_null()).then(pl.lit("differs"))
-        .when(pl.col("value") > 0).then(pl.lit("higher"))
+        pl.when(pl.col("p_adjusted").is_nan())
+        .then(pl.lit("not measured"))
+        .when(~clear)
+        .then(pl.lit("undecided"))
+        .when(pl.col("value").is_null())
+        .then(pl.lit("differs"))
+        .when(pl.col("value") > 0)
+        .then(pl.lit("higher"))
         .otherwise(pl.lit("lower"))
-    )  # fmt: skip
+    )
     ordered = [name for name in table.columns if name not in ("few", "p_adjusted")]
     return table.select(*ordered, "p_adjusted", "few", verdict=verdict)
 

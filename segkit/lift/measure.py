@@ -17,10 +17,8 @@ from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import (
     Sums,
     check_arms,
-    refuse_later_segments,
+    read_test,
     refuse_no_share,
-    refuse_twice,
-    refuse_unrandomised,
     shares_differ,
     sum_up,
 )
@@ -39,6 +37,7 @@ from segkit.stats.two_part import EXPECTED_BUYERS, no_effect
 Overall = Literal["auto", "pooled", "stratified"]
 OVERALL: tuple[Overall, ...] = get_args(Overall)
 _INNER = ("null_error", "variance_arm", "variance_control", "cases_arm", "cases_control")
+_TESTS = ("q", "freedom", "p_value", "i_squared", "q_crossing", "p_crossing")
 
 
 @takes_frames
@@ -121,12 +120,7 @@ def measure_lift(
     ):
         if value not in choices:
             raise ParameterError(unknown(f"value of {name}", value, choices))
-    given = isinstance(outcomes, Outcomes)
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
-    refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
-    if not given:
-        refuse_twice(frame)
-    refuse_later_segments(frame)
+    frame = read_test(outcomes, randomised=randomised)
     names = frame.lazy().collect_schema().names()
     chosen = choose_metrics(names, metrics)
     first = primary or chosen[0].name
@@ -137,10 +131,13 @@ def measure_lift(
     mail = ["emails_sent"] if "emails_sent" in names else []
     shares = [metric.column for metric in chosen if metric.kind == "share"]
     sums = sum_up(
-        frame, [*(c for m in chosen for c in m.columns), *covariates, *mail],
-        pairs=_pairs(chosen, covariates), shares=shares, segment=by,
+        frame,
+        [*(c for m in chosen for c in m.columns), *covariates, *mail],
+        pairs=_pairs(chosen, covariates),
+        shares=shares,
+        segment=by,
         ratios=[(m.column, m.below) for m in chosen if m.below],
-    )  # fmt: skip
+    )
     refuse_no_share(sums, shares)
     places = check_arms(sums, control, arms, by is not None)
     options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
@@ -162,25 +159,31 @@ def _pairs(metrics: Sequence[Kpi], covariates: Sequence[str]) -> list[tuple[str,
 
 
 def _all_rows(
-    sums: Sums, metrics: Sequence[Kpi], places: list[int], base: int, overall: str,
+    sums: Sums,
+    metrics: Sequence[Kpi],
+    places: list[int],
+    base: int,
+    overall: str,
     options: dict[str, Any],
-) -> tuple[list[dict[str, Any]], list[str]]:  # fmt: skip
+) -> tuple[list[dict[str, Any]], list[str]]:
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     silent: list[str] = []
     segmented = len(sums.segments) > 1 or sums.segments != ("all",)
+    groups = [None, *range(len(sums.segments))] if segmented else [None]
+    control = sums.arms[base]
     for place in places:
         arm = sums.arms[place]
         strata = segmented and overall == "stratified"
         if segmented and overall == "auto" and shares_differ(sums, (place, base)):
             strata = True
             notes.append(
-                f"The split between {arm} and {sums.arms[base]} differs between segments, so the "
-                "figures over all customers weight the segments' effects."
+                f"The split between {arm} and {control} differs between segments, so the figures "
+                "over all customers weight the segments' effects."
             )
-        strata_of = comparable(sums, (place, base))
-        if strata and strata_of and len(strata_of) < len(sums.segments):
-            alone = [i for i in range(len(sums.segments)) if i not in strata_of]
+        compared = comparable(sums, (place, base))
+        if strata and compared and len(compared) < len(sums.segments):
+            alone = [i for i in range(len(sums.segments)) if i not in compared]
             lost = number(sums.n[alone][:, [place, base]].sum())
             names = ", ".join(sums.segments[i] for i in alone)
             notes.append(
@@ -191,17 +194,17 @@ def _all_rows(
             if metric.mailed and _unmailed(sums, (place, base)):
                 silent.append(metric.label)
                 continue
-            groups: list[int | None] = [None]
-            groups += list(range(len(sums.segments))) if segmented else []
             for group in groups:
-                covariates = () if metric.kind == "ratio" else options["covariates"]
-                weighted = strata and group is None and metric.causal
                 effect = compare_arms(
-                    metric, sums, group, (place, base),
-                    **{**options, "covariates": covariates}, strata=weighted,
-                )  # fmt: skip
+                    metric,
+                    sums,
+                    group,
+                    (place, base),
+                    strata=strata and group is None and metric.causal,
+                    **options | ({"covariates": ()} if metric.kind == "ratio" else {}),
+                )
                 label = ALL if group is None else sums.segments[group]
-                rows.append(_row(metric, arm, sums.arms[base], label, effect))
+                rows.append(_row(metric, arm, control, label, effect))
     if any(row["few"] and row["kind"] != "share" for row in rows):
         notes.append(
             f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, the interval of "
@@ -255,15 +258,13 @@ def _row(metric: Kpi, arm: str, control: str, segment: str, effect: Any) -> dict
 
 def _equal_errors(part: pl.DataFrame, *, adjusted: bool) -> npt.NDArray[np.float64]:
     """Return the segments' errors under equal effects, on the difference's scale."""
-    column = {name: part[name].to_numpy() for name in (*_INNER[1:], "customers_arm",
-              "customers_control")}  # fmt: skip
-    n1, n2 = column["customers_arm"], column["customers_control"]
+    arm, control = (
+        [part[f"{name}_{end}"].to_numpy() for name in ("variance", "customers", "cases")]
+        for end in ("arm", "control")
+    )
     if part["kind"][0] == "share" and not adjusted:
-        return share_errors(column["cases_arm"], n1, column["cases_control"], n2)
-    return mean_errors(
-        column["variance_arm"], n1, column["cases_arm"],
-        column["variance_control"], n2, column["cases_control"],
-    )  # fmt: skip
+        return share_errors(arm[2], arm[1], control[2], control[1])
+    return mean_errors(*arm, *control)
 
 
 def _shrunken(part: pl.DataFrame, sums: Sums, metric: Kpi, level: float) -> Estimate:
@@ -298,42 +299,23 @@ def _between_segments(
     """Test whether segments' effects differ, and shrink them."""
     tests, shrunk = [], []
     named = {metric.name: metric for metric in metrics}
-    parts = effects.filter(pl.col("segment") != ALL).partition_by(
-        "metric", "arm", maintain_order=True
-    )
-    for part in parts:
-        d, s = part["difference"].to_numpy(), part["error"].to_numpy()
-        test = heterogeneity(d, s, equal_errors=_equal_errors(part, adjusted=adjusted))
+    keys = ["metric", "arm", "segment"]
+    ends = {"shrunk": "value", "shrunk_low": "low", "shrunk_high": "high"}
+    segments = effects.filter(pl.col("segment") != ALL)
+    for part in segments.partition_by("metric", "arm", maintain_order=True):
+        test = heterogeneity(
+            part["difference"].to_numpy(),
+            part["error"].to_numpy(),
+            equal_errors=_equal_errors(part, adjusted=adjusted),
+        )
+        first = {name: part[name][0] for name in ("metric", "label", "arm")}
+        figures = {name: getattr(test, name) for name in _TESTS}
+        tests.append(first | {"segments": test.groups, "scale": "difference"} | figures)
         shrunken = _shrunken(part, sums, named[part["metric"][0]], level)
-        tests.append(
-            {
-                "metric": part["metric"][0],
-                "label": part["label"][0],
-                "arm": part["arm"][0],
-                "segments": test.groups,
-                "scale": "difference",
-                "q": test.q,
-                "freedom": test.freedom,
-                "p_value": test.p_value,
-                "i_squared": test.i_squared,
-                "q_crossing": test.q_crossing,
-                "p_crossing": test.p_crossing,
-            }
-        )
-        shrunk.append(
-            pl.DataFrame(
-                {
-                    **{name: part[name] for name in ("metric", "arm", "segment")},
-                    "shrunk": shrunken.value,
-                    "shrunk_low": shrunken.low,
-                    "shrunk_high": shrunken.high,
-                }
-            )
-        )
+        moved = {name: pl.Series(getattr(shrunken, end)) for name, end in ends.items()}
+        shrunk.append(part.select(keys).with_columns(**moved))
     if not tests:
-        blank = [pl.lit(None, pl.Float64).alias(f"shrunk{end}") for end in ("", "_low", "_high")]
+        blank = [pl.lit(None, pl.Float64).alias(name) for name in ends]
         return effects.with_columns(blank), pl.DataFrame()
-    joined = effects.join(
-        pl.concat(shrunk), on=["metric", "arm", "segment"], how="left", maintain_order="left"
-    )
+    joined = effects.join(pl.concat(shrunk), on=keys, how="left", maintain_order="left")
     return joined, pl.DataFrame(tests)

@@ -19,9 +19,7 @@ from segkit.lift.outcomes import Outcomes
 from segkit.lift.sums import (
     Sums,
     check_arms,
-    refuse_later_segments,
-    refuse_twice,
-    refuse_unrandomised,
+    read_test,
     sum_up,
 )
 from segkit.lift.verdicts import ALL
@@ -84,17 +82,14 @@ class Money(Result):
         rows = self.table.filter(pl.col("segment") == ALL).to_dicts()
         each = "; ".join(_per_customer(row, self.currency) for row in rows)
         whole = "; ".join(_in_all(row, self.currency) for row in rows)
-        head = (
-            f"Added profit per assigned customer against {self.control}, with its "
-            f"{percent(self.level, places=0)} interval: {each}."
-        )
         shown = any(not row["few"] for row in rows)
         limits = "; limits from the number of buyers and what a buyer spent" if shown else ""
-        terms = (
-            f"Revenue is net of returns within the window, {percent(self.margin)} of it "
-            f"profit{limits}."
+        sentences = (
+            f"Added profit per assigned customer against {self.control}, with its "
+            f"{percent(self.level, places=0)} interval: {each}. In all: {whole}. Revenue is net of "
+            f"returns within the window, {percent(self.margin)} of it profit{limits}."
         )
-        return " ".join([head, f"In all: {whole}.", terms, *self.notes])
+        return " ".join([sentences, *self.notes])
 
     def plot(self) -> Figure:
         """Draw the added profit per assigned customer by segment."""
@@ -224,12 +219,7 @@ def measure_profit(
             DeprecationWarning,
             stacklevel=2,
         )
-    given = isinstance(outcomes, Outcomes)
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
-    refuse_unrandomised(randomised and (not isinstance(outcomes, Outcomes) or outcomes.randomised))
-    if not given:
-        refuse_twice(frame)
-    refuse_later_segments(frame)
+    frame = read_test(outcomes, randomised=randomised)
     require_columns(frame.columns, ["arm", "revenue"], "the outcomes")
     by = segment if segment in frame.columns else None
     mailed = ["emails_sent"] if "emails_sent" in frame.columns else []
@@ -238,7 +228,8 @@ def measure_profit(
     costs = _costs(sums, control, cost_per_contact, bool(mailed))
     if not 0 <= margin <= 1 or fixed_cost < 0:
         raise ParameterError(f"expected a margin from 0 to 1 and costs >= 0, got {margin}")
-    spent = _spent(sums, costs, bool(mailed))
+    contacts = sums.totals[..., sums.columns.index("emails_sent")] if mailed else sums.n
+    spent = np.asarray(contacts * np.array([costs[name] for name in sums.arms]))
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for place in places:
@@ -270,23 +261,21 @@ def _costs(
                 raise ParameterError(unknown("arm", name, sums.arms))
         costs = {name: float(given.get(name, 0.0)) for name in sums.arms}
     else:
-        costs = {name: 0.0 if name == control and not mailed else float(given)
-                 for name in sums.arms}  # fmt: skip
+        costs = dict.fromkeys(sums.arms, float(given))
+        costs[control] = costs[control] if mailed else 0.0
     if min(costs.values()) < 0:
         raise ParameterError(f"a cost per contact is negative: {costs}")
     return costs
 
 
-def _spent(sums: Sums, costs: Mapping[str, float], mailed: bool) -> Floats:
-    """Return the cost of contacts by segment and arm."""
-    contacts = sums.totals[..., sums.columns.index("emails_sent")] if mailed else sums.n
-    return np.asarray(contacts * np.array([costs[name] for name in sums.arms]))
-
-
 def _row(
-    sums: Sums, spent: Floats, arms: tuple[int, int], name: str, which: list[int],
+    sums: Sums,
+    spent: Floats,
+    arms: tuple[int, int],
+    name: str,
+    which: list[int],
     terms: tuple[float, float, float],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     (arm, base), (margin, fixed, level) = arms, terms
     n = sums.n[which, arm]
     weights, total = n / n.sum(), float(n.sum())
@@ -297,8 +286,12 @@ def _row(
     # Costs that differ only by rounding count as equal; dividing by the difference is meaningless.
     added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost[:, [arm, base]].max() else added_cost
     ends = {"": added.value, "_low": added.low, "_high": added.high}
-    ends = {end: None if np.isnan(value) else float(value) for end, value in ends.items()}
-    profit = {end: None if v is None else margin * v - added_cost for end, v in ends.items()}
+    revenue = {end: None if np.isnan(v) else float(v) for end, v in ends.items()}
+    profit = {end: None if v is None else margin * v - added_cost for end, v in revenue.items()}
+    whole = {end: None if v is None else v * total for end, v in profit.items()}
+    paid_back = {
+        end: None if v is None or added_cost <= 0 else v / added_cost for end, v in profit.items()
+    }
     return {
         "arm": sums.arms[arm],
         "control": sums.arms[base],
@@ -308,17 +301,16 @@ def _row(
         "buyers_control": int(effect.cases[1]),
         "revenue_arm": effect.value_arm,
         "revenue_control": effect.value_control,
-        **{f"added_revenue{end}": value for end, value in ends.items()},
+        **{f"added_revenue{end}": value for end, value in revenue.items()},
         "added_cost": added_cost,
         **{f"added_profit{end}": value for end, value in profit.items()},
         "total_revenue": added.value * total,
         "total_cost": added_cost * total,
-        **{f"total_profit{end}": None if v is None else v * total for end, v in profit.items()},
-        **{f"roi{end}": None if v is None or added_cost <= 0 else v / added_cost
-           for end, v in profit.items()},
+        **{f"total_profit{end}": value for end, value in whole.items()},
+        **{f"roi{end}": value for end, value in paid_back.items()},
         "profit_chance": _chance(added, added_cost / margin) if margin > 0 else None,
         "few": effect.few,
-    }  # fmt: skip
+    }
 
 
 def _chance(added: Estimate, needed: float) -> float | None:

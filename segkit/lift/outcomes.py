@@ -13,7 +13,7 @@ from segkit.display import number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.features.sources import MICRO, check_size
 from segkit.frames import takes_frames
-from segkit.lift.sums import refuse_later_segments, refuse_twice
+from segkit.lift.sums import as_utc, refuse_later_segments, refuse_twice
 from segkit.result import Result
 
 Issue = tuple[str, int, int, str]
@@ -71,7 +71,8 @@ def settle_assignments(
         if missing:
             raise DataError(f"{missing:,} assignments have no {column}")
     frame = assignments.with_columns(
-        pl.col("customer_id", "arm").cast(pl.String), assigned_at=_utc(assignments, "assigned_at")
+        pl.col("customer_id", "arm").cast(pl.String),
+        assigned_at=as_utc(assignments.schema, "assigned_at"),
     )
     mine, others = _one_campaign(frame, campaign_id)
     if arms is not None:
@@ -89,13 +90,6 @@ def settle_assignments(
     count = near["customer_id"].n_unique()
     issues.append(("also in another campaign within the window", count, near.height, "kept"))
     return assigned, issues
-
-
-def _utc(frame: pl.DataFrame, column: str) -> pl.Expr:
-    kind = frame.schema[column]
-    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
-        return pl.col(column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    return pl.col(column).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
 
 
 def _one_campaign(
@@ -123,10 +117,9 @@ def _first_only(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Issue]]:
     first = pl.col("assigned_at").min().over("customer_id")
     facts = ordered.with_columns(
         arms=pl.col("arm").n_unique().over("customer_id"),
-        at_once=pl.col("arm").filter(pl.col("assigned_at") == first).n_unique()
-        .over("customer_id"),
+        at_once=pl.col("arm").filter(pl.col("assigned_at") == first).n_unique().over("customer_id"),
         rows=pl.len().over("customer_id"),
-    )  # fmt: skip
+    )
     changed = facts.filter((pl.col("arms") > 1) & (pl.col("at_once") == 1))
     doubly = facts.filter(pl.col("at_once") > 1)
     repeated = facts.filter((pl.col("arms") == 1) & (pl.col("rows") > 1))
@@ -259,8 +252,11 @@ def read_outcomes(
 def issue_table(rows: list[tuple[str, int, int, str]]) -> pl.DataFrame:
     """Return the issues as a frame: issue, customers, rows, treatment."""
     schema: dict[str, Any] = {
-        "issue": pl.String, "customers": pl.Int64, "rows": pl.Int64, "treatment": pl.String,
-    }  # fmt: skip
+        "issue": pl.String,
+        "customers": pl.Int64,
+        "rows": pl.Int64,
+        "treatment": pl.String,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -417,8 +413,14 @@ def _unmet(
         without = int((~assigned.is_in(customers.implode())).sum())
         hint = ": are the ids of one kind?" if without == len(assigned) else ""
         if without:
-            issues.append((f"assigned, but named by no {name} at all{hint}", without, without,
-                           "counted as without any"))  # fmt: skip
+            issues.append(
+                (
+                    f"assigned, but named by no {name} at all{hint}",
+                    without,
+                    without,
+                    "counted as without any",
+                )
+            )
     return issues
 
 
@@ -446,11 +448,15 @@ def _around(
     early, late = lines.filter(wait < timedelta(0)), lines.filter(wait >= window)
     others = table.height - lines.height
     return lines, [
-        (f"{name} before the assignment", early["customer_id"].n_unique(), early.height,
-         "covariates only"),
+        (
+            f"{name} before the assignment",
+            early["customer_id"].n_unique(),
+            early.height,
+            "covariates only",
+        ),
         (f"{name} after the window", late["customer_id"].n_unique(), late.height, "left out"),
         (f"{name} of customers who are not measured", 0, others, "left out"),
-    ]  # fmt: skip
+    ]
 
 
 def _periods(

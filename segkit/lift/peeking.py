@@ -13,6 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
+from segkit.lift.sums import frame_of
 from segkit.result import Result
 from segkit.stats.intervals import always_valid, share_difference
 
@@ -83,11 +84,17 @@ class DailyLift(Result):
         from segkit.plot import lines
 
         return lines(
-            self.table, "day", "difference", band=("low", "high"), percent=True, markers=False,
+            self.table,
+            "day",
+            "difference",
+            band=("low", "high"),
+            percent=True,
+            markers=False,
             title=f"Conversion of {self.arm} less {self.control}, with limits that hold at "
             "every look",
-            x_label="days since the assignment", y_label="difference in conversion",
-        )  # fmt: skip
+            x_label="days since the assignment",
+            y_label="difference in conversion",
+        )
 
 
 @takes_frames
@@ -135,7 +142,7 @@ def measure_daily_lift(
     >>> daily.table["difference"].to_list()
     [0.25, 0.5]
     """
-    frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
+    frame = frame_of(outcomes)
     require_columns(frame.columns, ["arm", "conversion_day"], "the outcomes")
     if not 0 < planned_rate < 1:
         raise ParameterError(f"planned_rate must lie between 0 and 1, got {planned_rate}")
@@ -160,9 +167,14 @@ def measure_daily_lift(
     fixed = share_difference(x1, n1, x2, n2, level=level)
     table = pl.DataFrame(
         {
-            "day": looks, "value_arm": p1, "value_control": p2, "difference": p1 - p2,
-            "low": intervals.low, "high": intervals.high,
-            "fixed_low": fixed.low, "fixed_high": fixed.high,
+            "day": looks,
+            "value_arm": p1,
+            "value_control": p2,
+            "difference": p1 - p2,
+            "low": intervals.low,
+            "high": intervals.high,
+            "fixed_low": fixed.low,
+            "fixed_high": fixed.high,
         }
-    )  # fmt: skip
+    )
     return DailyLift(table, arm, control, planned_rate, level)

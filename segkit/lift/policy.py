@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
-from segkit.errors import DataError, require_columns
+from segkit.display import number
+from segkit.errors import DataError
 from segkit.frames import takes_frames
+from segkit.lift.sums import finite_values
 from segkit.lift.uplift import two_arms
 from segkit.result import Result
-from segkit.stats.intervals import z_value
+from segkit.stats.intervals import interval_words, z_value
 from segkit.stats.policy import (
     Trial,
     cell_errors,
@@ -74,22 +75,24 @@ class SegmentPolicy(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        chosen = self.segments.filter("contact").get_column("segment").to_list()
-        left = self.segments.filter(~pl.col("contact")).get_column("segment").to_list()
-        who = "every segment" if not left else (f"{', '.join(chosen)}" if chosen else "no segment")
-        first = f"By what each segment's contact brings and costs, {self.treatment} pays in {who}"
-        first += f", not in {', '.join(left)}." if left and chosen else "."
-        parts = [first]
+        chosen, left = (
+            ", ".join(self.segments.filter(pl.col("contact") == worth)["segment"])
+            for worth in (True, False)
+        )
+        where = (
+            (f"{chosen}, not in {left}" if chosen else "no segment") if left else "every segment"
+        )
+        parts = [
+            f"By what each segment's contact brings and costs, {self.treatment} pays in {where}."
+        ]
         for row in self.gains.iter_rows(named=True):
-            sentence = (
-                f"{number(row['gain'])} per customer ({percent(self.level, places=0)} interval "
-                f"{number(row['low'])} to {number(row['high'])})"
-            )
-            verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else (
-                "not shown to differ from"
-            )  # fmt: skip
+            verdict = "not shown to differ from"
+            if row["low"] > 0 or row["high"] < 0:
+                verdict = "better than" if row["low"] > 0 else "worse than"
+            interval = interval_words(row["low"], row["high"], self.level)
             parts.append(
-                f"Contacting by segment is {verdict} contacting {row['against']}: {sentence}."
+                f"Contacting by segment is {verdict} contacting {row['against']}: "
+                f"{number(row['gain'])} per customer ({interval})."
             )
         parts.append("It was always learnt from other customers than it is valued on.")
         return " ".join(parts)
@@ -99,10 +102,15 @@ class SegmentPolicy(Result):
         from segkit.plot import intervals
 
         return intervals(
-            self.values, "policy", "value", interval=("low", "high"), reference=None,
+            self.values,
+            "policy",
+            "value",
+            interval=("low", "high"),
+            reference=None,
             title="What contacting these segments, everyone or nobody is worth",
-            x_label="Contacted", y_label="Value per customer",
-        )  # fmt: skip
+            x_label="Contacted",
+            y_label="Value per customer",
+        )
 
 
 @takes_frames
@@ -166,51 +174,45 @@ def value_segment_policy(
     if not cost >= 0:
         raise DataError(f"the cost of a contact must be at least 0, got {cost}")
     customers = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
-    require_columns(customers.columns, [segment], "the frame")
     lost = customers.get_column(segment).null_count()
     if lost:
         raise DataError(f"{number(lost)} customers have no {segment}; leave them out")
-    names = customers.get_column(segment).cast(pl.String).unique().sort().to_list()
-    places = {name: k for k, name in enumerate(names)}
-    group = (
-        customers.get_column(segment).cast(pl.String).replace_strict(places, return_dtype=pl.Int64)
+    names, group = np.unique(
+        customers.get_column(segment).cast(pl.String).to_numpy(), return_inverse=True
     )
     option = (customers.get_column(arm) == treatment).cast(pl.Int64).to_numpy()
-    y = customers.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
-    if not np.isfinite(y).all():
-        raise DataError(
-            f"{number(int((~np.isfinite(y)).sum()))} values of {outcome!r} are missing or infinite"
-        )
     chance = np.array([1 - option.mean(), option.mean()])
-    paid = y * worth - cost * option
-    trial = Trial(group.to_numpy(), option, paid, chance, len(names), 2)
+    paid = finite_values(customers, outcome) * worth - cost * option
+    trial = Trial(group, option, paid, chance, len(names), 2)
     learners: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "these segments": lambda rows: _contact(trial, rows),
         "everyone": lambda rows: np.ones(len(names), dtype=np.int64),  # noqa: ARG005
         "nobody": lambda rows: np.zeros(len(names), dtype=np.int64),  # noqa: ARG005
     }
     scores = honest_scores(trial, learners, split_folds(trial, folds, seed))
-    every = np.arange(customers.height)
-    given = {name: learners[name](every) for name in POLICIES}
-    rows = [
-        (name, *_limits(scores[name], level, least_error(trial, given[name]))) for name in POLICIES
-    ]
-    mine, own = scores["these segments"], given["these segments"]
-    against = [
-        (name, *_limits(mine - scores[name], level, least_error(trial, own, given[name])))
-        for name in POLICIES[1:]
-    ]
+    given = {name: learn(np.arange(customers.height)) for name, learn in learners.items()}
+    values, gains = [], []
+    own = "these segments"
+    for name in POLICIES:
+        value = value_of(scores[name], level=level, least=least_error(trial, given[name]))
+        values.append((name, value.value, value.low, value.high))
+        if name != own:
+            least = least_error(trial, given[own], given[name])
+            gain = value_of(scores[own] - scores[name], level=level, least=least)
+            gains.append((name, gain.value, gain.low, gain.high))
     return SegmentPolicy(
-        _table(trial, names, cost, worth, level),
-        pl.DataFrame(rows, schema=["policy", "value", "low", "high"], orient="row"),
-        pl.DataFrame(against, schema=["against", "gain", "low", "high"], orient="row"),
-        cost, worth, outcome, treatment, control, folds, customers.height, level,
-    )  # fmt: skip
-
-
-def _limits(scores: np.ndarray, level: float, least: float) -> tuple[float, float, float]:
-    value = value_of(scores, level=level, least=least)
-    return value.value, value.low, value.high
+        segments=_table(trial, names.tolist(), cost, worth, level),
+        values=pl.DataFrame(values, schema=["policy", "value", "low", "high"], orient="row"),
+        gains=pl.DataFrame(gains, schema=["against", "gain", "low", "high"], orient="row"),
+        cost=cost,
+        worth=worth,
+        outcome=outcome,
+        treatment=treatment,
+        control=control,
+        folds=folds,
+        customers=customers.height,
+        level=level,
+    )
 
 
 def _contact(trial: Trial, rows: np.ndarray) -> np.ndarray:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.stats.hypotheses import count_table
 from segkit.stats.moments import Moments
 from segkit.stats.two_part import Amounts
 
@@ -96,9 +98,12 @@ class Sums:
         place = self.columns.index(column)
         c = float(self.shift[place])
         tables = (
-            self.n, self.nonzero[..., place], self.deviations[..., place],
-            self.products[..., place, place], self.cubes[..., place, place],
-        )  # fmt: skip
+            self.n,
+            self.nonzero[..., place],
+            self.deviations[..., place],
+            self.products[..., place, place],
+            self.cubes[..., place, place],
+        )
         picked = [t[:, arm].sum(keepdims=True) if rows is None else t[rows, arm] for t in tables]
         n, buyers, *sums = picked
         zeros = n - buyers  # the sums over buyers stay unchanged
@@ -192,27 +197,26 @@ def _sums(
         real = pl.col(name).cast(pl.Float64)
         return real - shift[name] if shift[name] else real
 
-    sums = [pl.len().alias("n")]
+    sums = {"n": pl.len()}
     for name in columns:
-        column = pl.col(name)
-        sums.append(column.count().alias(f"count {name}"))
+        column, real = pl.col(name), away(name)
+        sums[f"count {name}"] = column.count()
         if schema[name] == pl.Boolean:
-            sums.append(column.sum().cast(pl.Float64).alias(f"sum {name}"))
+            sums[f"sum {name}"] = column.sum().cast(pl.Float64)
             continue
-        real = away(name)
-        sums.append(real.sum().alias(f"sum {name}"))
-        sums.append((real * real).sum().alias(f"square {name}"))
+        sums[f"sum {name}"] = real.sum()
+        sums[f"square {name}"] = (real * real).sum()
+        sums[f"some {name}"] = (column != 0).sum().cast(pl.Float64)
         if name not in shares:
-            sums.append((real * real * real).sum().alias(f"cube {name} {name}"))
-            sums.append((column < 0).sum().cast(pl.Float64).alias(f"below {name}"))
-        sums.append((column != 0).sum().cast(pl.Float64).alias(f"some {name}"))
+            sums[f"cube {name} {name}"] = (real * real * real).sum()
+            sums[f"below {name}"] = (column < 0).sum().cast(pl.Float64)
     for a, b in pairs:
         product = away(a) * away(b)
-        sums.append(product.sum().alias(f"product {a} {b}"))
+        sums[f"product {a} {b}"] = product.sum()
         if (a, b) in ratios:
-            sums.append((product * away(a)).sum().alias(f"cube {a} {b}"))
-            sums.append((product * away(b)).sum().alias(f"cube {b} {a}"))
-    return sums
+            sums[f"cube {a} {b}"] = (product * away(a)).sum()
+            sums[f"cube {b} {a}"] = (product * away(b)).sum()
+    return [expression.alias(name) for name, expression in sums.items()]
 
 
 def _arrange(
@@ -225,19 +229,18 @@ def _arrange(
 ) -> Sums:
     if grouped.is_empty():
         raise DataError("there is no customer to measure")
-    names = ["all"] if segment is None else _labels(grouped, segment, "segment")
-    arms = _labels(grouped, arm, "arm")
-    places = np.zeros(grouped.height, dtype=np.int64)
+    names, rows = ["all"], np.zeros(grouped.height, dtype=np.int64)
     if segment is not None:
-        at = {name: i for i, name in enumerate(names)}
-        places = np.array([at[name] for name in grouped[segment].cast(pl.String)])
-    column_of = {name: i for i, name in enumerate(arms)}
-    arm_places = np.array([column_of[name] for name in grouped[arm].cast(pl.String)])
+        names, rows = _labels(grouped, segment, "segment")
+    arms, places = _labels(grouped, arm, "arm")
     shape = (len(names), len(arms))
 
-    def spread(name: str) -> Floats:
+    def spread(name: str, instead: Floats | None = None) -> Floats:
+        """Return a sum by segment and arm; a column of 0 and 1 has others for it."""
+        if name not in grouped.columns and instead is not None:
+            return instead
         table = np.zeros(shape)
-        table[places, arm_places] = grouped[name].cast(pl.Float64).to_numpy()
+        table[rows, places] = grouped[name].cast(pl.Float64).to_numpy()
         return table
 
     n = spread("n")
@@ -245,32 +248,42 @@ def _arrange(
     products = np.full((*shape, len(columns), len(columns)), np.nan)
     cubes = products.copy()
     for i, name in enumerate(columns):
-        deviations[..., i] = spread(f"sum {name}")
-        plain = f"square {name}" not in grouped.columns
-        products[..., i, i] = deviations[..., i] if plain else spread(f"square {name}")
-        flat = f"cube {name} {name}" not in grouped.columns
-        cubes[..., i, i] = deviations[..., i] if flat else spread(f"cube {name} {name}")
-        some[..., i] = deviations[..., i] if plain else spread(f"some {name}")
-        if not flat:
-            below[..., i] = spread(f"below {name}")
-        _check(name, n, spread(f"count {name}"), deviations[..., i])
+        total = deviations[..., i] = spread(f"sum {name}")
+        products[..., i, i] = spread(f"square {name}", total)
+        cubes[..., i, i] = spread(f"cube {name} {name}", total)
+        some[..., i] = spread(f"some {name}", total)
+        below[..., i] = spread(f"below {name}", np.zeros(shape))
+        _check(name, n, spread(f"count {name}"), total)
     for a, b in pairs:
         i, j = columns.index(a), columns.index(b)
         products[..., i, j] = products[..., j, i] = spread(f"product {a} {b}")
-        if f"cube {a} {b}" in grouped.columns:
-            cubes[..., i, j], cubes[..., j, i] = spread(f"cube {a} {b}"), spread(f"cube {b} {a}")
+        cubes[..., i, j] = spread(f"cube {a} {b}", cubes[..., i, j])
+        cubes[..., j, i] = spread(f"cube {b} {a}", cubes[..., j, i])
     taken = np.array([shift[column] for column in columns])
     return Sums(
-        tuple(names), tuple(arms), tuple(columns), taken, n, deviations + n[..., None] * taken,
-        some, below, deviations, products, cubes,
-    )  # fmt: skip
+        segments=tuple(names),
+        arms=tuple(arms),
+        columns=tuple(columns),
+        shift=taken,
+        n=n,
+        totals=deviations + n[..., None] * taken,
+        nonzero=some,
+        negative=below,
+        deviations=deviations,
+        products=products,
+        cubes=cubes,
+    )
 
 
-def _labels(grouped: pl.DataFrame, column: str, what: str) -> list[str]:
+def _labels(
+    grouped: pl.DataFrame, column: str, what: str
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return a column's labels, sorted, and the place of each row's label."""
     missing = grouped.filter(pl.col(column).is_null())["n"].sum()
     if missing:
         raise DataError(f"{missing:,} customers have no {what}; set them apart, or name one")
-    return sorted(grouped[column].cast(pl.String).unique().to_list())
+    labels, places = np.unique(grouped[column].cast(pl.String).to_numpy(), return_inverse=True)
+    return [str(label) for label in labels], places
 
 
 def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
@@ -336,7 +349,7 @@ def attach_segments(
     segments : DataFrame
         customer_id, segment; one row per customer.
     as_of : date
-        The last day of data from which the segments were computed.
+        The last day of data from which the segments were computed, its orders included.
 
     Returns
     -------
@@ -346,7 +359,8 @@ def attach_segments(
     Raises
     ------
     DataError
-        If the segments use data from after an assignment, or a customer is in two segments.
+        If the segments use data from the day of an assignment or later, or a customer is in two
+        segments.
 
     Examples
     --------
@@ -375,7 +389,11 @@ def attach_segments(
 
 
 def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Raise an error if segments use data from a day after the assignment.
+    """Raise an error if segments may rest on data from after the assignment.
+
+    A date in segment_as_of is the last day of the data, whose orders up to midnight are in the
+    segments: it must be before the day of the assignment. A date-time is the moment before which
+    the data lie, and may be that of the assignment. Times without a zone are UTC.
 
     Raises
     ------
@@ -383,31 +401,35 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
         The error gives the number of customers and the two days.
     """
     lazy = frame.lazy()
-    if not {"segment_as_of", "assigned_at"} <= set(lazy.collect_schema().names()):
+    schema = lazy.collect_schema()
+    if not {"segment_as_of", "assigned_at"} <= set(schema.names()):
         return
-    late = pl.col("segment_as_of").cast(pl.Date) > pl.col("assigned_at").dt.date()
+    end = as_utc(schema, "segment_as_of")
+    if not isinstance(schema["segment_as_of"], pl.Datetime):
+        end = end + timedelta(days=1)
+    drawn = as_utc(schema, "assigned_at")
+    late = end > drawn
     later = lazy.select(
         late.sum().alias("n"),
         pl.col("segment_as_of").filter(late).max().alias("seen"),
-        pl.col("assigned_at").filter(late).min().alias("drawn"),
+        drawn.filter(late).min().alias("drawn"),
     ).collect()
-    if later["n"].item():
+    n, seen, first = later.row(0)
+    if n:
         raise DataError(
-            f"the segments of {later['n'].item():,} customers rest on data up to "
-            f"{later['seen'].item()}, after their assignment ({later['drawn'].item():%Y-%m-%d}): "
-            "the campaign may have moved them. Give the segments as they stood before it"
+            f"the segments of {n:,} customers rest on data up to {seen}, which is not before their "
+            f"assignment ({first:%Y-%m-%d}): the campaign may have moved them. Give the segments "
+            "as they stood before it"
         )
 
 
-def refuse_unrandomised(randomised: bool) -> None:
-    """Raise an error if the arms were not assigned at random.
-
-    Raises
-    ------
-    DataError
-    """
-    if not randomised:
-        raise DataError(f"this campaign's customers were chosen, not assigned at random: {OFFER}")
+def as_utc(schema: Mapping[str, pl.DataType], column: str) -> pl.Expr:
+    """Return a column of times in UTC; a date is its first moment."""
+    kind = schema[column]
+    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
+        return pl.col(column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    times = pl.col(column) if isinstance(kind, pl.Datetime) else pl.col(column).cast(pl.Date)
+    return times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
 def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int]:
@@ -438,27 +460,64 @@ def check_arms(sums: Sums, control: str, arms: Any, segmented: bool) -> list[int
     return [sums.arms.index(name) for name in chosen]
 
 
-def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Raise an error if a customer has two rows.
+def frame_of(outcomes: Any) -> Any:
+    """Return the frame of `Outcomes`, or the frame given."""
+    return getattr(outcomes, "frame", outcomes)
+
+
+def read_test(outcomes: Any, *, randomised: bool = True) -> Any:
+    """Return the frame of a randomised test: a row per customer, segments from before it.
+
+    Parameters
+    ----------
+    outcomes : Outcomes, DataFrame or LazyFrame
+    randomised : bool
+        False means that customers were chosen.
 
     Raises
     ------
     DataError
+        If the arms were not assigned at random, a customer has two rows, or segments were computed
+        after the assignment.
     """
+    frame = frame_of(outcomes)
+    if not (randomised and getattr(outcomes, "randomised", True)):
+        raise DataError(f"this campaign's customers were chosen, not assigned at random: {OFFER}")
+    refuse_twice(frame)
+    refuse_later_segments(frame)
+    return frame
+
+
+def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
+    """Raise ``DataError`` if a customer has two rows."""
     lazy = frame.lazy()
     if "customer_id" not in lazy.collect_schema().names():
         return
-    counted = lazy.select(pl.len().alias("rows"), n=pl.col("customer_id").n_unique()).collect()
-    twice = counted["rows"].item() - counted["n"].item()
-    if twice:
+    rows, customers = lazy.select(pl.len(), pl.col("customer_id").n_unique()).collect().row(0)
+    if rows > customers:
         raise DataError(
-            f"{twice:,} rows are of customers who come twice; lift needs one row per customer "
-            "(derive_outcomes says what to do with customers assigned twice)"
+            f"{rows - customers:,} rows are of customers who come twice; lift needs one row per "
+            "customer (derive_outcomes says what to do with customers assigned twice)"
         )
+
+
+def finite_values(frame: pl.DataFrame, column: str) -> Floats:
+    """Return a numeric column as floats; a missing or infinite value is an error.
+
+    Raises
+    ------
+    DataError
+        The error gives the number of such values.
+    """
+    values = frame.get_column(column).cast(pl.Float64, strict=False).to_numpy()
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise DataError(
+            f"{number(bad)} of {number(len(values))} values of {column!r} are missing or infinite"
+        )
+    return np.asarray(values, dtype=np.float64)
 
 
 def shares_differ(sums: Sums, arms: tuple[int, int]) -> bool:
     """Return whether two arms' split differs between segments (chi-square, p < 0.001)."""
-    from segkit.stats.hypotheses import count_table
-
     return bool(np.nan_to_num(count_table(sums.n[:, list(arms)]).p_value, nan=1.0) < 0.001)

@@ -13,8 +13,10 @@ import polars as pl
 from segkit.display import label, number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.lift.sums import finite_values
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
 from segkit.result import Result
+from segkit.stats.two_part import compare_outcomes
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -57,9 +59,13 @@ def default_model(*, binary: bool, seed: int) -> Any:
 
     kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
     return kind(
-        max_iter=60, max_leaf_nodes=8, learning_rate=0.08, min_samples_leaf=60,
-        l2_regularization=1.0, random_state=seed,
-    )  # fmt: skip
+        max_iter=60,
+        max_leaf_nodes=8,
+        learning_rate=0.08,
+        min_samples_leaf=60,
+        l2_regularization=1.0,
+        random_state=seed,
+    )
 
 
 def fit_outcome(model: Any, X: Floats, y: Floats, *, seed: int) -> Any:
@@ -96,11 +102,12 @@ def fit_effect(
     ParameterError
         If the learner is unknown.
     """
-    if learner == "transformed":
-        z = y * (treated - chance) / (chance * (1 - chance))
-        return _predictor(fit_outcome(_regressor(model), X, z, seed=seed))
     if learner not in LEARNERS:
         raise ParameterError(unknown("learner", learner, LEARNERS))
+    if learner == "transformed":
+        z = y * (treated - chance) / (chance * (1 - chance))
+        fitted = fit_outcome(_regressor(model), X, z, seed=seed)
+        return lambda new: np.asarray(fitted.predict(new), dtype=np.float64)
     ours = fit_outcome(model, X[treated], y[treated], seed=seed)
     theirs = fit_outcome(model, X[~treated], y[~treated], seed=seed)
     if learner == "t":
@@ -119,10 +126,6 @@ def _regressor(model: Any) -> Any:
     if model is None or is_classifier(model):
         return default_model(binary=False, seed=0)
     return model
-
-
-def _predictor(model: Any) -> Callable[[Floats], Floats]:
-    return lambda new: np.asarray(model.predict(new), dtype=np.float64)
 
 
 _MOST_LEVELS = 20
@@ -197,14 +200,16 @@ class Uplift(Result):
         """Draw the observed effect by fifth of the scores."""
         from segkit.plot import intervals
 
-        data = self.calibration.with_columns(
-            which=pl.format("fifth {}", "fifth"),
-        )
         return intervals(
-            data, "which", "observed", interval=("low", "high"), percent=self.curve.is_share,
+            self.calibration.with_columns(which=pl.format("fifth {}", "fifth")),
+            "which",
+            "observed",
+            interval=("low", "high"),
+            percent=self.curve.is_share,
             title="Observed effect by fifth of the scores, highest first",
-            y_label=f"Effect on {label(self.outcome)}", x_label="Customers by score",
-        )  # fmt: skip
+            y_label=f"Effect on {label(self.outcome)}",
+            x_label="Customers by score",
+        )
 
 
 @takes_frames
@@ -279,11 +284,7 @@ def fit_uplift(
     if folds < 2:
         raise ParameterError(f"folds must be at least 2, got {folds}")
     customers = two_arms(frame, arm, treatment, control, ["customer_id", outcome, *features])
-    y = customers.get_column(outcome).cast(pl.Float64, strict=False).to_numpy()
-    if not np.isfinite(y).all():
-        raise DataError(
-            f"{number(int((~np.isfinite(y)).sum()))} values of {outcome!r} are missing or infinite"
-        )
+    y = finite_values(customers, outcome)
     treated = (customers.get_column(arm) == treatment).to_numpy()
     X = feature_matrix(customers, features)
     fold = _deal(treated, y, folds, seed)
@@ -293,23 +294,35 @@ def fit_uplift(
         rest, test = fold != k, fold == k
         predict = fit_effect(learner, model, X[rest], y[rest], treated[rest], chance, seed=seed)
         score[test] = predict(X[test])
-    scored = pl.DataFrame(
-        {
-            "customer_id": customers.get_column("customer_id"),
-            "uplift": score,
-            "outcome": y,
-            "treated": treated,
-            "fold": fold,
-        }
-    )
+    ids = customers.select("customer_id")
     curve = compute_uplift_curve(
-        y, score, treated, convention=convention, repeats=repeats, level=level, seed=seed,
-        name=label(outcome), strata=fold,
-    )  # fmt: skip
+        y,
+        score,
+        treated,
+        convention=convention,
+        repeats=repeats,
+        level=level,
+        seed=seed,
+        name=label(outcome),
+        strata=fold,
+    )
     return Uplift(
-        scored, curve, learner, outcome, treatment, control, tuple(features), folds, chance,
-        _calibrate(y, score, treated, level),
-    )  # fmt: skip
+        frame=ids.with_columns(
+            uplift=pl.Series(score),
+            outcome=pl.Series(y),
+            treated=pl.Series(treated),
+            fold=pl.Series(fold),
+        ),
+        curve=curve,
+        learner=learner,
+        outcome=outcome,
+        treatment=treatment,
+        control=control,
+        features=tuple(features),
+        folds=folds,
+        chance=chance,
+        calibration=_calibrate(y, score, treated, level),
+    )
 
 
 def two_arms(
@@ -359,28 +372,20 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[
     return np.column_stack(columns).astype(np.float64)
 
 
-def _deal(
-    treated: npt.NDArray[np.bool_], y: npt.NDArray[np.float64], folds: int, seed: int
-) -> npt.NDArray[np.int64]:
+def _deal(treated: Flags, y: Floats, folds: int, seed: int) -> npt.NDArray[np.int64]:
     """Split customers into folds, stratified by arm and by whether the outcome is zero."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(y), dtype=np.int64)
     for arm in (False, True):
-        for treated_only in (False, True):
-            rows = np.flatnonzero((treated == arm) & ((y != 0) == treated_only))
+        for with_outcome in (False, True):
+            rows = np.flatnonzero((treated == arm) & ((y != 0) == with_outcome))
             fold[rng.permutation(rows)] = np.arange(len(rows)) % folds
     return fold
 
 
-def _calibrate(
-    y: npt.NDArray[np.float64], score: npt.NDArray[np.float64], treated: npt.NDArray[np.bool_],
-    level: float,
-) -> pl.DataFrame:  # fmt: skip
-    from segkit.stats.two_part import compare_outcomes
-
-    order = np.argsort(-score, kind="stable")
+def _calibrate(y: Floats, score: Floats, treated: Flags, level: float) -> pl.DataFrame:
     rows = []
-    for k, part in enumerate(np.array_split(order, 5), start=1):
+    for k, part in enumerate(np.array_split(np.argsort(-score, kind="stable"), 5), start=1):
         change = compare_outcomes(y[part][treated[part]], y[part][~treated[part]], level=level)
         limits = (
             float(v) if np.isfinite(v) else None for v in (change.value, change.low, change.high)

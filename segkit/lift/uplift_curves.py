@@ -314,13 +314,19 @@ class UpliftCurve(Result):
             for column, name in names.items()
         ]
         return lines(
-            pl.concat(parts), "contacted", "gain", group="order", band=("low", "high"),
-            percent=self.is_share, markers=False,
-            title="The scores order customers by effect" if self.orders
+            pl.concat(parts),
+            "contacted",
+            "gain",
+            group="order",
+            band=("low", "high"),
+            percent=self.is_share,
+            markers=False,
+            title="The scores order customers by effect"
+            if self.orders
             else "The scores order customers no better than chance",
             x_label="Contacted, % of the customers",
             y_label=f"Gain in {self.name} per customer of all",
-        )  # fmt: skip
+        )
 
 
 def compute_uplift_curve(
@@ -394,8 +400,9 @@ def compute_uplift_curve(
         weight = np.zeros(len(y))
         for rows in groups:
             if len(rows):
-                weight[rows] = np.bincount(rng.integers(len(rows), size=len(rows)),
-                                           minlength=len(rows))  # fmt: skip
+                weight[rows] = np.bincount(
+                    rng.integers(len(rows), size=len(rows)), minlength=len(rows)
+                )
         curve, extra = _trace(y, s, t, weight, convention, grid, per)
         drawn_gain.append(curve)
         drawn_area.append(extra)
@@ -412,9 +419,21 @@ def compute_uplift_curve(
     )
     ats = pl.DataFrame({"contacted_share": SHARES, "uplift": at, "low": at_low, "high": at_high})
     return UpliftCurve(
-        points, ats, own, float(ends[0]), float(ends[1]), advantage, float(area_low),
-        float(area_high), convention, name, binary, len(y), repeats, level,
-    )  # fmt: skip
+        points,
+        ats,
+        own,
+        float(ends[0]),
+        float(ends[1]),
+        advantage,
+        float(area_low),
+        float(area_high),
+        convention,
+        name,
+        binary,
+        len(y),
+        repeats,
+        level,
+    )
 
 
 def _limits(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:
@@ -423,10 +442,14 @@ def _limits(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[
 
 
 def _trace(
-    y: npt.NDArray[np.float64], s: npt.NDArray[np.float64], t: npt.NDArray[np.bool_],
-    weight: npt.NDArray[np.float64] | None, convention: str, grid: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    s: npt.NDArray[np.float64],
+    t: npt.NDArray[np.bool_],
+    weight: npt.NDArray[np.float64] | None,
+    convention: str,
+    grid: npt.NDArray[np.float64],
     per: float,
-) -> tuple[npt.NDArray[np.float64], float]:  # fmt: skip
+) -> tuple[npt.NDArray[np.float64], float]:
     """Return the gain on the grid, and the area over random, both per customer."""
     x, gain = curve_points(sort_by_score(y, s, t, weight), convention)
     scaled = gain / per

@@ -149,15 +149,26 @@ def guardrails(
             verdict = "harm" if harmed else "not shown"
         rows.append(
             {
-                "metric": row["metric"], "label": row["label"], "arm": row["arm"],
-                "difference": row["difference"], "worst": worst, "margin": margin,
-                "verdict": verdict, "few": row["few"],
+                "metric": row["metric"],
+                "label": row["label"],
+                "arm": row["arm"],
+                "difference": row["difference"],
+                "worst": worst,
+                "margin": margin,
+                "verdict": verdict,
+                "few": row["few"],
             }
-        )  # fmt: skip
+        )
     schema = {
-        "metric": pl.String, "label": pl.String, "arm": pl.String, "difference": pl.Float64,
-        "worst": pl.Float64, "margin": pl.Float64, "verdict": pl.String, "few": pl.Boolean,
-    }  # fmt: skip
+        "metric": pl.String,
+        "label": pl.String,
+        "arm": pl.String,
+        "difference": pl.Float64,
+        "worst": pl.Float64,
+        "margin": pl.Float64,
+        "verdict": pl.String,
+        "few": pl.Boolean,
+    }
     return pl.DataFrame(rows, schema=schema)
 
 
@@ -249,10 +260,12 @@ class Lift(Result):
         gaps = {
             f"{name}{unit}": factor * pl.col(column)
             for name, column in (
-                ("difference", "difference"), ("low", "difference_low"),
-                ("high", "difference_high"), ("smallest_visible", "smallest_effect"),
+                ("difference", "difference"),
+                ("low", "difference_low"),
+                ("high", "difference_high"),
+                ("smallest_visible", "smallest_effect"),
             )
-        }  # fmt: skip
+        }
         small = gaps.pop(f"smallest_visible{unit}")
         return effects.select(
             "segment",
@@ -389,8 +402,11 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
             data = data.with_columns(segment=pl.col("segment") + ", " + pl.col("arm"))
     else:
         columns = [scale, f"{scale}_low", f"{scale}_high"]
-        data = effects.select("segment", "arm", *(pl.col(c).alias(n) for c, n in zip(
-            columns, ("effect", "low", "high"), strict=True)))  # fmt: skip
+        data = effects.select(
+            "segment",
+            "arm",
+            *(pl.col(c).alias(n) for c, n in zip(columns, ("effect", "low", "high"), strict=True)),
+        )
         group = "arm" if several else None
     factor = 100 if share and scale != "relative" else 1
     finite = [
@@ -416,11 +432,19 @@ def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
 
 def _both(effects: pl.DataFrame) -> pl.DataFrame:
     own = effects.select(
-        "segment", "arm", effect="difference", low="difference_low", high="difference_high",
+        "segment",
+        "arm",
+        effect="difference",
+        low="difference_low",
+        high="difference_high",
         estimate=pl.lit("own data alone"),
-    )  # fmt: skip
+    )
     moved = effects.filter(pl.col("segment") != ALL).select(
-        "segment", "arm", effect="shrunk", low="shrunk_low", high="shrunk_high",
+        "segment",
+        "arm",
+        effect="shrunk",
+        low="shrunk_low",
+        high="shrunk_high",
         estimate=pl.lit("with strength from the others"),
-    )  # fmt: skip
+    )
     return pl.concat([own, moved])

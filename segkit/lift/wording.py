@@ -161,9 +161,10 @@ def _unmeasured(row: dict[str, Any], subject: str) -> str:
     """Write why there is no comparison."""
     arm, control = row["arm"], row["control"]
     nobody = [
-        name for name, n in ((arm, row["customers_arm"]), (control, row["customers_control"]))
+        name
+        for name, n in ((arm, row["customers_arm"]), (control, row["customers_control"]))
         if n == 0
-    ]  # fmt: skip
+    ]
     if nobody:
         why = f"there is no customer in {' and '.join(nobody)}"
     elif min(row["customers_arm"], row["customers_control"]) < 2:
