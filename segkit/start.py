@@ -17,6 +17,7 @@ from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.intake import Mapping
 from segkit.intake.mapping import OPTIONS
+from segkit.pipeline import LEAST_CUSTOMERS, link_source
 from segkit.report.outlook_page import write_outlook_page
 from segkit.spreadsheets import as_workbook
 from segkit.writing import private_folder, write_frame, write_whole
@@ -112,7 +113,6 @@ def start(
     """
     from segkit.intake import clean_data
     from segkit.intake.contacts import add_contacts
-    from segkit.pipeline import link_source
 
     source: Any
     if data is None:
@@ -356,7 +356,13 @@ def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[s
             for reason in sorted(reasons, key=lambda reason: -reasons[reason])[:MOST_REASONS]
         )
         lost = f"Only {percent(used, places=0)} of the lines of your file are used: {rows}."
-    return [notice for notice in (lost, text) if notice]
+    few = ""
+    if outlook.customers.height < LEAST_CUSTOMERS:
+        few = (
+            f"There are only {counted(outlook.customers.height, 'customer')}: a segment is a few "
+            f"people each, and says little below {LEAST_CUSTOMERS} customers."
+        )
+    return [notice for notice in (few, lost, text) if notice]
 
 
 def _understood(taken: Intake) -> str:

@@ -219,3 +219,13 @@ def test_a_page_says_first_that_many_lines_are_not_used_and_why(tmp_path):
     assert f"Only 75% of the lines of your file are used: missing customer id {lost}." in (
         made.page.read_text(encoding="utf-8")
     )
+
+
+def test_a_handful_of_customers_is_shown_with_a_warning(tmp_path):
+    few = pl.DataFrame(
+        {"customer": ["A", "B", "A"], "date": ["2024-01-02", "2024-02-03", "2024-03-04"]}
+    ).with_columns(amount=pl.Series([10.0, 20.0, 5.0]))
+    few.write_csv(tmp_path / "orders.csv")
+    made = start(tmp_path / "orders.csv", out=tmp_path / "out")
+    assert made.notices[0].startswith("There are only 2 customers")
+    assert "Nobody is slipping away." in made.page.read_text(encoding="utf-8")

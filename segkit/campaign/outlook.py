@@ -145,14 +145,22 @@ class Outlook(Result):
     def text(self) -> str:
         """The finding in words."""
         customers, revenue = self.customers.height, float(self.customers["revenue"].sum())
-        slipping = self.slipping
-        at_stake = float(slipping["revenue"].sum())
-        share = f", {percent(at_stake / revenue, places=0)} of revenue" if revenue > 0 else ""
         return (
             f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
-            f"{self.as_of}. {counted(int(slipping['customers'].sum()), 'customer')} who spent "
-            f"{money(at_stake, self.currency)}{share}, are slipping away. "
-            f"{self.reachable} {self.affordable}"
+            f"{self.as_of}. {self.at_stake} {self.reachable} {self.affordable}"
+        )
+
+    @property
+    def at_stake(self) -> str:
+        """How many customers are slipping away, and what they spent, in words."""
+        slipping, revenue = self.slipping, float(self.customers["revenue"].sum())
+        if not slipping.height:
+            return "Nobody is slipping away."
+        customers, spent = int(slipping["customers"].sum()), float(slipping["revenue"].sum())
+        share = f" ({percent(spent / revenue, places=0)} of revenue)" if revenue > 0 else ""
+        return (
+            f"{counted(customers, 'customer')} who spent {money(spent, self.currency)}{share} "
+            f"{'is' if customers == 1 else 'are'} slipping away."
         )
 
     @property

@@ -62,21 +62,11 @@ def write_outlook_page(
 
 
 def _lead(outlook: Outlook) -> str:
-    slipping, best = outlook.slipping, outlook.concentration
-    revenue = float(outlook.customers["revenue"].sum())
-    first = ""
-    if best is not None:
-        first = f"The best fifth of your customers bring {percent(best.top_share, places=0)} of "
-        first += "revenue. "
-    if not slipping.height:
-        return f"{first}Nobody is slipping away."
-    at_stake = float(slipping["revenue"].sum())
-    share = f" ({percent(at_stake / revenue, places=0)} of revenue)" if revenue > 0 else ""
-    customers = int(slipping["customers"].sum())
-    return (
-        f"{first}{counted(customers, 'customer')} who spent {money(at_stake, outlook.currency)}"
-        f"{share} {'is' if customers == 1 else 'are'} slipping away."
-    )
+    best = outlook.concentration
+    if best is None:
+        return outlook.at_stake
+    share = percent(best.top_share, places=0)
+    return f"The best fifth of your customers bring {share} of revenue. {outlook.at_stake}"
 
 
 def _figures(outlook: Outlook) -> list[dict[str, str]]:
