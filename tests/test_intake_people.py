@@ -87,6 +87,17 @@ def test_erasure_reaches_every_table_and_hides_the_id(tmp_path):
         segkit.clean_data(tables, erase=tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_an_erasure_list_is_read_in_its_encoding(tmp_path, encoding):
+    listed = tmp_path / "erase.txt"
+    listed.write_bytes("customer_id\r\nMüller\r\nSchäfer\r\n".encode(encoding))
+    lines = pl.DataFrame(
+        {"customer_id": ["Müller", "Weiß"], "order_time": ["2024-05-01"] * 2, "amount": [1.0, 2.0]}
+    )
+    taken = segkit.clean_data(lines, erase=listed)
+    assert taken.orders["customer_id"].to_list() == ["Weiß"]
+
+
 def test_a_saved_intake_reads_a_table_when_it_is_first_asked_for(tmp_path, monkeypatch):
     folder = segkit.clean_data({"orders": ORDERS, "customers": CUSTOMERS}).save(tmp_path / "kept")
     read, whole = [], pl.read_parquet

@@ -6,10 +6,11 @@ import pytest
 from segkit.errors import ParameterError, SourceError
 from segkit.runner.catalog import Catalog, home, load_notebook, notebook_folder, run_name
 from segkit.runner.execute import key_now
-from segkit.runner.manifest import file_digest
+from segkit.runner.manifest import data_inputs, file_digest
 from segkit.runner.opening import prepare_alone
 from segkit.runner.parameters import parse_parameters, settle, split_pairs
 from segkit.runner.run import RunEnd, plan
+from segkit.runner.workspace import read_parameters
 from tests.toy_notebooks import SHARED, write_chain, write_notebook
 
 CELL = """\
@@ -280,3 +281,14 @@ def test_run_names():
     for wrong in ("a/b", "..", "a:b"):
         with pytest.raises(ParameterError, match="cannot be a folder's"):
             run_name({"name": wrong})
+
+
+def test_files_of_settings_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "parameters.toml").write_bytes(
+        b'\xef\xbb\xbfseed = 3\r\nname = "M\xc3\xbcller"\r\n'
+    )
+    assert read_parameters(tmp_path) == {"seed": 3, "name": "Müller"}
+    (tmp_path / "orders.csv").write_bytes(b"a\n1\n")
+    mapping = b'\xef\xbb\xbf[orders]\r\nfile = "orders.csv"\r\n'
+    (tmp_path / "mapping.toml").write_bytes(mapping)
+    assert len(data_inputs({"mapping": "mapping.toml"}, tmp_path)) == 2

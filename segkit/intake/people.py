@@ -18,6 +18,7 @@ from segkit.frames import from_memory, take_frame
 from segkit.ids import ids_of, unmatched
 from segkit.intake.columns import Columns
 from segkit.intake.mapping import Mapping
+from segkit.intake.textfiles import read_decoded
 
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"
@@ -202,7 +203,7 @@ def erased_ids(erase: Any, file: str | None, base: Path | None = None) -> pl.Ser
         path = Path(file) if Path(file).is_absolute() or base is None else base / file
         if not path.is_file():
             raise SourceError(f"expected an erasure list (one customer id a line) at {path.name}")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_decoded(path, Mapping(), "customers", []).splitlines()
         cells = [line.split(",")[0].strip().strip('"') for line in lines]
         listed = [cell for cell in cells if cell and cell.lower() != "customer_id"]
         ids += ids_of(pl.Series(listed, dtype=pl.String), path.name).to_list()

@@ -136,7 +136,7 @@ def data_inputs(parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
 def _files_of_mapping(path: Path) -> dict[str, str]:
     """Hash the files and databases that a mapping names, the erasure list too."""
     try:
-        waiting: list[Any] = [tomllib.loads(path.read_text(encoding="utf-8"))]
+        waiting: list[Any] = [tomllib.loads(path.read_text(encoding="utf-8-sig"))]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path.name} is not a valid TOML file: {error}") from error
     except IsADirectoryError as error:
