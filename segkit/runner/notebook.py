@@ -74,6 +74,7 @@ class NotebookRun:
         self._final = Path(context.run_folder) / context.stem
         self._started = datetime.now().astimezone()
         self._open = True
+        self._shown: list[Result] = []  # results whose text has been shown
         before = [read_json(Path(path)) for path in context.summaries]
         inherited: dict[str, Any] = dict.fromkeys(("period", "as_of", "currency"))
         inherited["rows"] = {}
@@ -223,9 +224,11 @@ class NotebookRun:
     ) -> None:
         """Show a table, or some columns of it; save it whole as ``tables/<name>.csv``, linked.
 
-        Columns may be named in one text, with blanks between them.
+        A result's text stands above the first of its tables and figures. Columns may be named in
+        one text, with blanks between them.
         """
         self._check_open()
+        self._lead(what)
         frame, note = fit_to_show(what, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         self._summary["tables"].append(path)
@@ -238,9 +241,14 @@ class NotebookRun:
         shown = table_html(part, caption=caption, headings=headings, max_rows=max_rows)
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 
-    def figure(self, figure: Figure, name: str) -> None:
-        """Show a figure with its alternative text; save it as PNG, and its data as CSV."""
+    def figure(self, what: Figure | Result, name: str) -> None:
+        """Show a figure with its alternative text; save it as PNG, and its data as CSV.
+
+        A result's text stands above the first of its tables and figures.
+        """
         self._check_open()
+        self._lead(what)
+        figure: Figure = what.plot() if isinstance(what, Result) else what  # type: ignore[attr-defined]
         frame, note = fit_to_show(figure.data, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
         png = figure.png()  # drawn once, for the file and for the page
@@ -251,8 +259,15 @@ class NotebookRun:
             replace(figure, alt=alt).html(png) + self._link(path, "Data of the figure (csv)") + note
         )
 
+    def _lead(self, what: object) -> None:
+        """Show the text of a result that has not been shown."""
+        if isinstance(what, Result) and not any(what is one for one in self._shown):
+            self.say(what)
+
     def say(self, what: Result | str) -> None:
         """Show a sentence: the text of a result, or one composed from results."""
+        if isinstance(what, Result):
+            self._shown.append(what)
         text = self._fit(what.text if isinstance(what, Result) else what)
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
         self._show(f'<div class="segkit-text">{paragraphs}</div>')
