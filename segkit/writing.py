@@ -237,10 +237,13 @@ def is_abandoned(path: Path, pid: int) -> bool:
 
     A process in another container has a number that says nothing here; its lock does.
     """
-    if is_alive(pid):
-        return False
+    return not is_alive(pid) and is_free(path, os.O_RDONLY)
+
+
+def is_free(path: Path, flags: int) -> bool:
+    """Return whether a file or folder that can be opened is locked by nobody."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, flags, 0o644)
     except OSError:
         return False
     try:

@@ -192,7 +192,7 @@ def test_a_notebook_opened_alone_builds_on_what_was_made_with_its_own_switches(
         asked.append((plan(notebooks, catalog=catalog, parameters=typed), parameters))
         return RunEnd("toy", tmp_path, tmp_path, ())
 
-    monkeypatch.setattr("segkit.runner.run.run", note)
+    monkeypatch.setattr("segkit.runner.opening.run", note)
     declared = Catalog.open(tmp_path / "notebooks").notebooks["04_campaign"].parameters
     settings = {name: parameter.default for name, parameter in declared.items()}
     assert "tastes" in prepare_alone("04_campaign", settings).absent

@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import ParameterError, unknown
-from segkit.runner.catalog import load_notebook, notebook_folder, source_of
-from segkit.runner.workspace import shipped_notebooks
+from segkit.runner.catalog import load_notebook, notebook_folder, shipped_notebooks, source_of
 
 LESSON, SLIDE, NOTES = "course-lesson", "course-slide", "course-notes"
 TASK, SOLUTION, CHECK, MISTAKE = (

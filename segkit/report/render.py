@@ -156,7 +156,7 @@ def _page(
         "quality": summary.get("quality"),
         "facts": _facts(manifest, summary),
         "answers": summary.get("answers", []),
-        "skips": summary.get("skips", []),
+        "skips": [skip for skip in summary.get("skips", []) if skip.get("wanted", True)],
         "parameters": _parameters(notebook, manifest["parameters"]),
         "making": making,
         "signature": f"segkit {manifest['versions']['segkit']} · {manifest['notebook']} · "

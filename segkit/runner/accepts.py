@@ -22,6 +22,8 @@ SOURCES = (
     *("simulated", "online-retail", "cdnow", "rfm-demo", "hillstrom", "fast-food"),
     *("complete-journey", OWN_DATA),
 )
+# Parameters of the simulated retailer.
+SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
 ODD = re.compile(r'[/\\:*?"<>|{}#%]+')
 BRACKETS = re.compile(r"\s*\[([^\[\]]*)\]\s*$")
 NUMBER = r"-?\d+(?:\.\d+)?"

@@ -157,15 +157,22 @@ def notebook_folder(start: Path | None = None) -> Path:
     SourceError
         If there are none in any of the places.
     """
-    places = [
-        home(start) / "notebooks",
-        PACKAGE.parent / "notebooks",
-        PACKAGE / "_notebooks",
-    ]
-    for place in places:
+    own = home(start) / "notebooks"
+    return own if any(own.glob("*.ipynb")) else shipped_notebooks()
+
+
+def shipped_notebooks() -> Path:
+    """Return the folder of the notebooks that come with segkit.
+
+    Raises
+    ------
+    SourceError
+        If this installation has none.
+    """
+    for place in (PACKAGE.parent / "notebooks", PACKAGE / "_notebooks"):
         if any(place.glob("*.ipynb")):
             return place
-    raise SourceError(f"found no notebooks; looked in {', '.join(str(place) for place in places)}")
+    raise SourceError("this installation of segkit has no notebooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +317,8 @@ class Context:
         Name to the file that holds it.
     absent : dict of str to str
         Name to the reason for which the notebook that writes it left it out.
+    unwanted : list of str
+        Names that a parameter of the notebook switches off.
     writes : list of str
         Names promised.
     summaries : list of str
@@ -326,6 +335,7 @@ class Context:
     home: str
     reads: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    unwanted: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     summaries: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -363,6 +373,7 @@ def build_context(
         run_folder=str(run_folder),
         folder=folder,
         home=str(home),
+        unwanted=[name for name, by in notebook.reads_if.items() if not settings.get(by, True)],
         writes=list(notebook.writes),
         settings=dict(settings),
     )

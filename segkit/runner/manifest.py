@@ -21,7 +21,15 @@ from typing import Any
 
 import segkit
 from segkit.errors import MappingError, RunError, SourceError
-from segkit.writing import WINDOWS, close_to_others, is_abandoned, lock, private_folder, write_whole
+from segkit.writing import (
+    WINDOWS,
+    close_to_others,
+    is_abandoned,
+    is_free,
+    lock,
+    private_folder,
+    write_whole,
+)
 
 NAME = "manifest.json"
 LIBRARIES = (
@@ -232,14 +240,8 @@ def locked(run_folder: Path, *, patience: float = 0.5) -> Iterator[None]:
 
 def held(run_folder: Path) -> bool:
     """Return whether a process is writing to a run's folder now."""
-    try:
-        handle = os.open(run_folder / WORK / "lock", os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not lock(handle)
-    finally:
-        os.close(handle)
+    file = run_folder / WORK / "lock"
+    return file.exists() and not is_free(file, os.O_RDWR)
 
 
 class Aside:
@@ -327,11 +329,7 @@ def clean(run_folder: Path) -> list[str]:
 
 
 def _abandoned(path: Path) -> bool:
-    handle = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        return lock(handle)
-    finally:
-        os.close(handle)
+    return is_free(_lock_file(path), os.O_RDWR | os.O_CREAT)
 
 
 SCRATCH = re.compile(r"segkit-(\d+)-\w+")

@@ -31,6 +31,7 @@ from segkit.intake.privacy import POINTER, keep_private, private_root, settle_pr
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.readers import gather
 from segkit.pipeline import link_source
+from segkit.runner.accepts import SIMULATION
 from segkit.runner.manifest import (
     data_inputs,
     intact,
@@ -48,7 +49,7 @@ WITHOUT = "without-market"
 LONGEST = 40  # letters of a market in a folder's name
 # Names of a batch's own files, or a day.
 RESERVED = re.compile(r"markets|without-market|rows|mapping|\d{4}-\d\d-\d\d")
-USED = ("source", "data", "mapping", "seed", "customers", "difficulty", "structure", "lift")
+USED = ("source", "data", "mapping", *SIMULATION)
 WHERE = ("file", "database", "sql", "sheet")  # options that say where raw tables are
 
 

@@ -62,12 +62,11 @@ class Needs:
 
     def register(self) -> None:
         """Register the magic, in place of the one of a notebook opened before in this kernel."""
-        transformers = self._shell.input_transformers_cleanup
-        transformers[:] = [one for one in transformers if not isinstance(one, _Transform)]
-        transformers.append(_Transform(self))
-        guards = self._shell.ast_transformers
-        guards[:] = [one for one in guards if not isinstance(one, _Guard)]
-        guards.append(_Guard(self))
+        lines, trees = self._shell.input_transformers_cleanup, self._shell.ast_transformers
+        lines[:] = [one for one in lines if not isinstance(getattr(one, "__self__", None), Needs)]
+        trees[:] = [one for one in trees if not isinstance(one, Needs)]
+        lines.append(self.prepare)
+        trees.append(self)
         self._shell.register_magic_function(self, "cell", MAGIC)
 
     def __call__(self, line: str, cell: str) -> None:
@@ -79,7 +78,10 @@ class Needs:
             self._leave_out(line, cell, *absent)
 
     def prepare(self, lines: list[str]) -> list[str]:
-        """Turn the first line into a comment if all inputs exist; else leave it to the magic."""
+        """Turn the first line into a comment if all inputs exist; else leave it to the magic.
+
+        IPython calls it with each cell's lines before they are compiled.
+        """
         self._guarded = None
         comment = as_python("".join(lines[:1]))
         if lines[:1] in ([], [comment]):
@@ -92,14 +94,17 @@ class Needs:
         if absent is not None:
             return lines
         body = "".join(lines[1:])
-        known = self._shell.user_ns
-        self._made |= {name: line.strip() for name in _assigned(body) if name not in known}
+        new = (name for name in _assigned(body) if name not in self._shell.user_ns)
+        self._made |= dict.fromkeys(new, line.strip())
         if ENOUGH_DATA in _words(line):
             self._guarded = (line, body)
         return [comment, *lines[1:]]
 
-    def guard(self, tree: ast.Module) -> ast.Module:
-        """Handle a DataError in a cell with ``enough-data``."""
+    def visit(self, tree: ast.Module) -> ast.Module:
+        """Return the syntax tree to execute: with ``enough-data`` it handles a DataError.
+
+        IPython calls it with each cell's tree.
+        """
         if self._guarded is None or not tree.body:
             return tree
         last = tree.body[-1]
@@ -169,27 +174,6 @@ class Needs:
                 self._shell.user_ns.pop(name, None)
         self._left_out |= {name: why for name in names if name not in self._shell.user_ns}
         self._run.leave_out(what, why, written=_texts(cell))
-
-
-class _Transform:
-    """IPython calls it with each cell's lines before it is compiled."""
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
-    def __call__(self, lines: list[str]) -> list[str]:
-        return self._needs.prepare(lines)
-
-
-class _Guard:
-    """IPython calls it with each cell's syntax tree."""
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
-    def visit(self, tree: ast.Module) -> ast.Module:
-        """Return the tree that is executed."""
-        return self._needs.guard(tree)
 
 
 def as_python(text: str) -> str:

@@ -322,17 +322,18 @@ class NotebookRun:
         promised = sorted(set(self._context.writes) & set(written))
         for name in promised or [what]:
             if name:  # else an earlier cell has named what is absent
-                self._note_skip(name, why)
+                self._note_skip(name, why, wanted=name not in self._context.unwanted)
         why = self._fit(why)
         shown = f'<p class="segkit-skip {LEFT_OUT}"><em>Left out:</em> {html.escape(why)}</p>'
         shows = {"text/html": shown, "text/plain": f"Left out: {why}"}
         display(shows, raw=True)  # type: ignore[no-untyped-call]
 
-    def _note_skip(self, what: str, why: str) -> str:
+    def _note_skip(self, what: str, why: str, *, wanted: bool = True) -> str:
+        """Note what is left out; reports do not mention what the run's parameters switch off."""
         self._check_open()
         why = self._fit(why)
         skips = [old for old in self._summary["skips"] if old["what"] != what]
-        self._summary["skips"] = [*skips, {"what": what, "why": why}]
+        self._summary["skips"] = [*skips, {"what": what, "why": why, "wanted": wanted}]
         return why
 
     def quality(self, level: str, text: str) -> None:

@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import ParameterError, RunError, unknown
-from segkit.runner.catalog import Catalog, Context, build_context, home, notebook_folder, run_name
+from segkit.runner.accepts import SIMULATION
+from segkit.runner.catalog import (
+    Catalog,
+    Context,
+    Notebook,
+    build_context,
+    home,
+    notebook_folder,
+    run_name,
+)
 from segkit.runner.manifest import NAME, PATHS, data_inputs, intact, read_json
 from segkit.runner.needs import Needs
 from segkit.runner.notebook import NotebookRun, guard_displays
-from segkit.runner.parameters import Parameter
+from segkit.runner.progress import progress_here
+from segkit.runner.run import run
 from segkit.runner.workspace import read_parameters
 
 # Imported by name, because without the command line nothing passes it to the run.
 REPORT = "segkit.report"
-SIMULATION = ("seed", "customers", "difficulty", "structure", "lift")
 FILES = {"data file", "data address", "mapping file", "mapping address"}
 SHARED = ("source", "data", "mapping", "as_of", *SIMULATION)
 DEFAULTS: dict[str, Any] = {
@@ -66,41 +75,33 @@ def open_notebook(
     alone = context is None
     if context is not None and context.stem != stem:
         raise RunError(f"{context.stem} opens itself as {stem!r}; give it its own name")
-    file_values = read_parameters(home()) if alone else {}
-    cell_values: dict[str, Any] = {}
-    if namespace is not None and context is None:
-        declared = declared_parameters(stem)
-        cell_values = {n: one.check(namespace[n]) for n, one in declared.items() if n in namespace}
-    elif namespace is not None and context is not None:
-        cell_values = {name: namespace[name] for name in context.settings if name in namespace}
-    shared = {name: file_values[name] for name in DEFAULTS if name in file_values}
-    given = {**DEFAULTS, **shared, **cell_values, **settings}
+    cell = namespace or {}
     if context is None:
+        declared = _notebook(Catalog.open(notebook_folder()), stem).parameters
+        values = {name: one.check(cell[name]) for name, one in declared.items() if name in cell}
+        file_values = read_parameters(home())
+        shared = {name: file_values[name] for name in DEFAULTS if name in file_values}
+        given = {**DEFAULTS, **shared, **values, **settings}
         context = prepare_alone(stem, given)
+    else:
+        values = {name: cell[name] for name in context.settings if name in cell}
+        given = {**DEFAULTS, **values, **settings}
     context.settings.update(given)
     personal = bool(given.get("personal", False))
     guard_displays(personal=personal)
-    run = NotebookRun(context, personal=personal, alone=alone)
+    opened = NotebookRun(context, personal=personal, alone=alone)
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
     if shell is not None:
-        Needs(shell, run).register()
-    return run
+        Needs(shell, opened).register()
+    return opened
 
 
-def declared_parameters(stem: str) -> dict[str, Parameter]:
-    """Return the parameters that a notebook's own cell declares.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such notebook.
-    """
-    catalog = Catalog.open(notebook_folder())
+def _notebook(catalog: Catalog, stem: str) -> Notebook:
     if stem not in catalog.notebooks:
         raise ParameterError(unknown("notebook", stem, catalog.notebooks))
-    return catalog.notebooks[stem].parameters
+    return catalog.notebooks[stem]
 
 
 def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
@@ -121,20 +122,18 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
         If a notebook upstream fails.
     """
     whole = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
-    if stem not in whole.notebooks:
-        raise ParameterError(unknown("notebook", stem, whole.notebooks))
-    catalog = whole.for_settings({stem: settings})
-    shared = (*SHARED, *catalog.notebooks[stem].reads_if.values())
+    shared = (*SHARED, *_notebook(whole, stem).reads_if.values())
+    own = whole.for_settings({stem: settings})
     place = home()
     run_folder = place / str(settings["out"]) / run_name(settings)
-    upstream = catalog.upstream(stem)
     inputs = data_inputs(settings, place)
     same = {name: settings[name] for name in shared if name in settings}
+    upstream = own.upstream(stem)
     missing = [other for other in upstream if not _usable(run_folder / other, same, inputs)]
     if missing:
         where = {name: settings[name] for name in ("out", "name") if name in settings}
         _run_upstream(missing, whole, same | where, place)
-    return build_context(catalog, catalog.notebooks[stem], run_folder, "", place, settings)
+    return build_context(own, own.notebooks[stem], run_folder, "", place, settings)
 
 
 def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
@@ -151,10 +150,6 @@ def _usable(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]
 def _run_upstream(
     missing: list[str], catalog: Catalog, settings: Mapping[str, Any], place: Path
 ) -> None:
-    from segkit.errors import RunError
-    from segkit.runner.progress import progress_here
-    from segkit.runner.run import run
-
     switched = catalog.for_settings(dict.fromkeys(catalog.notebooks, settings))
     wanted = switched.closure(missing)
     print(f"First running what this notebook needs: {', '.join(wanted)}", flush=True)  # noqa: T201

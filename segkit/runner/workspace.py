@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import ParameterError, SourceError
-from segkit.runner.accepts import OWN_DATA
-from segkit.runner.catalog import PACKAGE, run_name, source_of
+from segkit.runner.accepts import OWN_DATA, SIMULATION
+from segkit.runner.catalog import run_name, shipped_notebooks, source_of
 from segkit.runner.manifest import PATHS
 from segkit.runner.parameters import literal, set_parameters
 from segkit.writing import relative_path, whole_folder, write_whole
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from segkit.intake import Audit
 
 PARAMETERS = "parameters.toml"
-SIMULATED = ("seed", "difficulty", "structure", "lift")
 README = """\
 # {title}
 
@@ -94,20 +93,6 @@ def audit_files(data: Path, mapping: Path | None = None, preset: str | None = No
     from segkit.intake import Mapping, audit_data
 
     return audit_data(data, Mapping.load(mapping) if mapping else None, preset=preset)
-
-
-def shipped_notebooks() -> Path:
-    """Return the folder of the notebooks that come with segkit.
-
-    Raises
-    ------
-    SourceError
-        If this installation has none.
-    """
-    for place in (PACKAGE.parent / "notebooks", PACKAGE / "_notebooks"):
-        if any(place.glob("*.ipynb")):
-            return place
-    raise SourceError("this installation of segkit has no notebooks")
 
 
 def lay_out(folder: Path, data: Path | None = None) -> list[Path]:
@@ -187,6 +172,6 @@ def load_raw(source: str, data: Path | None, settings: Mapping[str, Any]) -> Any
 
     options: dict[str, Any] = {}
     if source == "simulated":
-        options = {"n_customers": settings["customers"]}
-        options |= {name: settings[name] for name in SIMULATED if name in settings}
+        options = {name: settings[name] for name in SIMULATION if name in settings}
+        options["n_customers"] = options.pop("customers")
     return load_source(source, data, **options)
