@@ -17,7 +17,9 @@ from segkit.errors import DataError, MappingError, ParameterError, SegkitError, 
 from segkit.writing import WINDOWS
 
 if TYPE_CHECKING:
+    from segkit.runner.batch import BatchEnd
     from segkit.runner.parameters import Parameter
+    from segkit.runner.state import RunEnd
 
 FAILED, USAGE, GATE = 1, 2, 3
 
@@ -118,29 +120,19 @@ def run(
     given = paths_from({**texts, **pairs}, Path.cwd(), place)
     parameters = {} if source or data else read_parameters(place)
     request: dict[str, Any] = {"parameters": parameters, "texts": given, "force": force}
-    request |= {"timeout": timeout, "jobs": jobs, "day": day, "folder": place}
+    request |= {"timeout": timeout, "jobs": jobs, "day": day, "folder": place, "report": report}
+    end: RunEnd | BatchEnd
     if by:
-        chosen = _words(markets)
-        least = {} if min_customers is None else {"min_customers": min_customers}
-        _run_by(by, notebooks or [], request, markets=chosen, **least)
-    if markets:
+        from segkit.runner.batch import run_by
+
+        least: dict[str, Any] = {} if min_customers is None else {"min_customers": min_customers}
+        end = run_by(by, notebooks or (), markets=_words(markets), **least, **request)
+    elif markets:
         raise ParameterError("--markets chooses among the values of a column: give --by too")
-    end = run_notebooks(notebooks or (), report=report, **request)
-    for each in end.notebooks:
-        if not each.good:
-            typer.echo(f"{each.stem}: {each.status}: {each.message}", err=True)
-    typer.echo(_near(end.index))
-    raise typer.Exit(end.exit_code)
-
-
-def _run_by(by: str, notebooks: list[str], request: dict[str, Any], **chosen: Any) -> NoReturn:
-    """Run the notebooks for each market, and report the markets that failed."""
-    from segkit import report
-    from segkit.runner.batch import run_by
-
-    end = run_by(by, notebooks, report=report, **request, **chosen)
-    for each in end.bad:
-        typer.echo(f"{each['market']}: {each['status']}: {each['message']}", err=True)
+    else:
+        end = run_notebooks(notebooks or (), **request)
+    for line in end.failures:
+        typer.echo(line, err=True)
     typer.echo(_near(end.index))
     raise typer.Exit(end.exit_code)
 

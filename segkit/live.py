@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -99,8 +100,6 @@ def is_watched() -> bool:
 
 
 def _shell() -> Any:
-    import sys
-
     if "IPython" not in sys.modules:  # whoever runs under IPython has it loaded
         return None
     from IPython.core.getipython import get_ipython

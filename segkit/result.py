@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -279,9 +280,14 @@ def read_json(path: Path | str, what: str) -> Any:
 
 
 def check_number(
-    what: str, value: Any, *, least: float = -math.inf, above: float = -math.inf,
-    most: float = math.inf, below: float = math.inf,
-) -> None:  # fmt: skip
+    what: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> None:
     """Raise ``ModelError`` unless a stored value is a finite number within its limits.
 
     Examples
@@ -291,9 +297,7 @@ def check_number(
     Traceback (most recent call last):
     segkit.errors.ModelError: the weight of S1 must be a finite number; got nan
     """
-    import numbers
-
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ModelError(f"{what} must be a finite number; got {value!r}")
     size = float(value)
     if not (least <= size <= most and above < size < below):

@@ -189,9 +189,14 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     differ: list[str] = []
     for policy in get_args(Monetary):
         table = build_features(
-            taken.orders, taken.events, as_of=as_of, windows=windows, calendar=calendar,
-            monetary=policy, features=stems,
-        )  # fmt: skip
+            taken.orders,
+            taken.events,
+            as_of=as_of,
+            windows=windows,
+            calendar=calendar,
+            monetary=policy,
+            features=stems,
+        )
         own = dict(table.definitions.select("name", "description").iter_rows())
         differ = [name for name, words in wanted.items() if own.get(name) != words]
         if not differ:

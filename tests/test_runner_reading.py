@@ -1,11 +1,13 @@
 """What readers get of a run: short numbers in CSVs, a line as each notebook begins."""
 
+import html
 import io
 import json
 
 import polars as pl
 import pytest
 
+import segkit
 from segkit.datasets import Source
 from segkit.errors import DataError, ParameterError, RunError
 from segkit.intake import Mapping
@@ -78,6 +80,30 @@ def test_answers_are_repeated_with_their_evidence_once_each(opened):
     run._open = False
     with pytest.raises(RunError, match="is finished"):
         run.repeat_answers({"01_orders": ["Who?"]})
+
+
+def test_a_finding_stands_once_above_the_first_of_its_tables_and_figures(opened, tmp_path, monkeypatch):
+    run, shown = opened(), []
+    for part in ("tables", "figures"):
+        (tmp_path / "02_next" / part).mkdir()
+    monkeypatch.setattr(run, "_show", lambda text: shown.append(html.unescape(text)))
+    spend = pl.DataFrame({"customer_id": ["a", "b", "c"], "monetary": [1.0, 2.0, 7.0]})
+    share = segkit.rfm.measure_concentration(spend)
+    run.figure(share, "curve")
+    run.table(share, "shares")
+    run.table(share.to_frame(), "again")
+    assert [share.text in text for text in shown] == [True, False, False, False]
+    run.say(share)
+    assert share.text in shown[-1]
+
+
+def test_what_a_parameter_switches_off_is_told_from_what_is_missing(opened):
+    run = opened(absent={"tastes": "The parameter tastes is false."}, unwanted=["tastes"])
+    run.leave_out("tastes", "The parameter tastes is false.")
+    run.leave_out("events", "The source has no events.")
+    assert {one["what"]: one["wanted"] for one in run._summary["skips"]} == {
+        "tastes": False, "events": True
+    }  # fmt: skip
 
 
 def test_only_a_poor_verdict_takes_the_place_of_the_audits(opened):

@@ -50,10 +50,8 @@ class Kernel:
         notebook = nbformat.from_dict(  # type: ignore[no-untyped-call]
             {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
         )
-        runner = NotebookClient(
-            notebook, km=self._manager, timeout=LONGEST_CELL, allow_errors=True,
-            record_timing=False,
-        )  # fmt: skip
+        options = {"timeout": LONGEST_CELL, "allow_errors": True, "record_timing": False}
+        runner = NotebookClient(notebook, km=self._manager, **options)
         runner.kc = self._client
         runner.reset_execution_trackers()
         with runner.setup_kernel(cleanup_kc=False):
@@ -91,10 +89,8 @@ class Kernel:
 
 def code_cell(code: str) -> dict[str, Any]:
     """Return a code cell."""
-    return {
-        "cell_type": "code", "source": code, "metadata": {}, "outputs": [],
-        "execution_count": None, "id": "made",
-    }  # fmt: skip
+    empty: dict[str, Any] = {"metadata": {}, "outputs": [], "execution_count": None}
+    return {"cell_type": "code", "id": "made", "source": code, **empty}
 
 
 def error_of(cell: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from segkit.runner.process import import_nbformat
 
@@ -43,8 +44,6 @@ def mathml(formula: str, *, block: bool = False) -> str:
     >>> mathml("x")[:5]
     '<math'
     """
-    from html import escape
-
     from latex2mathml.converter import convert
 
     made = str(convert(formula.strip(), display="block" if block else "inline"))

@@ -102,9 +102,14 @@ def syllabus_page(sessions: list[Session], *, seed: int, variants: Iterable[str]
     }
     goals = {session.stem: [_html(to_html(one)) for one in session.goals] for session in sessions}
     return _fill(
-        "syllabus.html.j2", sessions=sessions, reading=reading, goals=goals, seed=seed,
-        variants=set(variants), hours=f"{total / 60:.0f}",
-    )  # fmt: skip
+        "syllabus.html.j2",
+        sessions=sessions,
+        reading=reading,
+        goals=goals,
+        seed=seed,
+        variants=set(variants),
+        hours=f"{total / 60:.0f}",
+    )
 
 
 def _html(text: str) -> Markup:

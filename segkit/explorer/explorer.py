@@ -59,7 +59,6 @@ class Explorer:
         Suggested number of segments, once requested; kept until variables or method change.
     error : str
         Reason why there is no result, if there is none.
-        Why there is nothing, if so.
     """
 
     def __init__(

@@ -40,9 +40,7 @@ class Method:
     words: str
     function: str
     options: Mapping[str, Any]
-    refit: Literal[
-        "ward", "kmeans", ""
-    ]  # as `assess_stability` calls it; empty where it has no such method
+    refit: Literal["ward", "kmeans", ""]  # name for `assess_stability`; empty where it has none
 
 
 MethodName = Literal["ward", "two-step", "kmeans", "mixture"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from segkit.display import label, number
 from segkit.errors import SegkitError
-from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, Ending, Settings
+from segkit.explorer.findings import FILES, LEAST, METHODS, MOST
+
+if TYPE_CHECKING:
+    from segkit.explorer.explorer import Explorer
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
@@ -45,42 +47,6 @@ STYLE = """<style>
 </style>"""
 
 
-class Choice(Protocol):
-    """Interface of the explorer that a panel controls."""
-
-    settings: Settings
-    usable: list[str]
-    segmentation: Any
-    suggestion: Any
-
-    def change(
-        self,
-        *,
-        features: Sequence[str] | None = None,
-        k: int | None = None,
-        method: str | None = None,
-    ) -> Any:
-        """Change the settings."""
-
-    def refit(self) -> Any:
-        """Compute the segments for the current settings once more."""
-
-    def assess(self, refits: int = REFITS) -> Any:
-        """Assess how stable the segments are."""
-
-    def suggest(self) -> Any:
-        """Compare numbers of segments."""
-
-    def stop(self) -> Any:
-        """Stop the background computation."""
-
-    def code(self, *, model: str = "", assignments: str = "") -> str:
-        """Return the choice as code."""
-
-    def export(self, name: str = "", *, ending: Ending = "csv") -> tuple[Path, Path]:
-        """Save the model and the assignments."""
-
-
 class Panel:
     """Controls and results of an explorer, as widgets.
 
@@ -89,7 +55,7 @@ class Panel:
     explorer : Explorer
     """
 
-    def __init__(self, explorer: Choice) -> None:
+    def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self._heard = True
         self.status = widgets.HTML()

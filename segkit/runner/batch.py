@@ -260,6 +260,11 @@ class BatchEnd:
         return [one for one in self.markets if one["status"] not in GOOD]
 
     @property
+    def failures(self) -> list[str]:
+        """A line for each market that failed."""
+        return [f"{one['market']}: {one['status']}: {one['message']}" for one in self.bad]
+
+    @property
     def exit_code(self) -> int:
         """0 none failed; 4 some failed; if all did: 3 by the data gate alone, else 1."""
         if not self.bad:

@@ -36,19 +36,32 @@ def all_held(state: State) -> bool:
     """Return whether no notebook has to be run; if so, record each notebook's status."""
     ends: dict[str, NotebookEnd] = {}
     for stem in state.order:
-        stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
-        if stopped:
-            ends[stem] = NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
-            continue
-        old = read_json(state.folder / stem / NAME)
-        if old.get("status") not in ("done", "gate"):
+        end = _settled(state, stem, ends)
+        if end is None:
             return False
-        inputs, key = key_now(state, state.catalog.notebooks[stem])
-        if not holds(state.folder / stem, old, inputs, key, also_gate=True):
-            return False
-        ends[stem] = settled(stem, old)
+        ends[stem] = end
     state.ends = ends
     return True
+
+
+def _settled(state: State, stem: str, ends: Mapping[str, NotebookEnd]) -> NotebookEnd | None:
+    """Return the status of a notebook that need not be run; None if it has to be.
+
+    One upstream was stopped, or running it would give what is there: its outputs, or the same
+    refusal by the data gate.
+    """
+    stopped = [other for other in state.catalog.upstream(stem) if not ends[other].good]
+    if stopped:
+        return NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}")
+    old = read_json(state.folder / stem / NAME)
+    if state.force or old.get("status") not in ("done", "gate"):
+        return None
+    inputs, key = key_now(state, state.catalog.notebooks[stem])
+    if not holds(state.folder / stem, old, inputs, key, also_gate=True):
+        return None
+    if old["status"] == "done":
+        return NotebookEnd(stem, "reused")
+    return NotebookEnd(stem, "gate", str((old.get("error") or {}).get("message", "")))
 
 
 def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
@@ -72,14 +85,11 @@ def run_one(state: State, number: int, notebook: Notebook) -> NotebookEnd:
 
 def _turn(state: State, notebook: Notebook, usage: dict[str, Any]) -> tuple[NotebookEnd, str]:
     stem = notebook.stem
-    stopped = [s for s in state.catalog.upstream(stem) if not state.ends[s].good]
-    if stopped:
-        return NotebookEnd(stem, "not run", f"needs {', '.join(stopped)}"), ""
+    end = _settled(state, stem, state.ends)
+    if end is not None:
+        finished = read_json(state.folder / stem / NAME).get("finished")
+        return end, f"nothing has changed since {finished}"
     inputs, key = key_now(state, notebook)
-    target = state.folder / stem
-    old = read_json(target / NAME)
-    if not state.force and holds(target, old, inputs, key, also_gate=True):
-        return settled(stem, old), f"nothing has changed since {old['finished']}"
     if not state.force and state.earlier is not None:
         before = read_json(state.earlier / stem / NAME)
         if holds(state.earlier / stem, before, inputs, key):
@@ -129,13 +139,6 @@ def holds(
     same = manifest.get("key") == key and "not hashed" not in inputs.values()
     fit = manifest.get("status") in (("done", "gate") if also_gate else ("done",))
     return same and fit and intact(folder, manifest)
-
-
-def settled(stem: str, manifest: Mapping[str, Any]) -> NotebookEnd:
-    """Return the status of an unchanged notebook: reused, or stopped by the data gate as before."""
-    if manifest["status"] == "done":
-        return NotebookEnd(stem, "reused")
-    return NotebookEnd(stem, "gate", str((manifest.get("error") or {}).get("message", "")))
 
 
 def _inputs(state: State, notebook: Notebook) -> dict[str, str]:

@@ -8,12 +8,7 @@ when the batch that started it ends, together with its notebooks' processes.
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import queue
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +17,7 @@ from typing import Any
 from segkit.errors import SegkitError
 from segkit.intake.privacy import mask_error
 from segkit.runner.catalog import Catalog
-from segkit.runner.process import LineProcess, NotebookPool
+from segkit.runner.process import LineProcess, NotebookPool, serve
 from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State, write_bare
 from segkit.runner.stopping import died
@@ -48,14 +43,15 @@ def job_of(state: State, notebooks: list[str], notebook_folder: Path) -> dict[st
 
 def main() -> None:
     """Carry out jobs as they arrive, and report the end of each."""
-    jobs: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    pool: NotebookPool | None = None
-    while True:
-        job = json.loads(jobs.get())
-        pool = pool or NotebookPool(Path(job["folder"]))
-        _carry_out(job, pool)
+    pools: dict[str, NotebookPool] = {}
+
+    def carry_out_job(job: dict[str, Any]) -> None:
+        if job["folder"] not in pools:
+            pools[job["folder"]] = NotebookPool(Path(job["folder"]))
+        _carry_out(job, pools[job["folder"]])
         print(ENDED, flush=True)  # noqa: T201 - the agreed channel
+
+    serve(carry_out_job)
 
 
 def _carry_out(job: dict[str, Any], pool: NotebookPool) -> None:
@@ -79,13 +75,6 @@ def _carry_out(job: dict[str, Any], pool: NotebookPool) -> None:
         why = mask_error(str(error), type(error).__name__)
         print(f"stopped: {why}", flush=True)  # noqa: T201 - the agreed channel
         write_bare(Path(job["run_folder"]), label, "stopped", why, job["parameters"])
-
-
-def _listen(jobs: queue.Queue[str]) -> None:
-    """Take jobs until the batch closes our input, as its end does; those we started see us go."""
-    for line in sys.stdin:
-        jobs.put(line)
-    os._exit(0)
 
 
 class Child(LineProcess):

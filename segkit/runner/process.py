@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, Generic, NoReturn, TypeVar
 
 from segkit.runner.catalog import CONTEXT
 from segkit.runner.manifest import make_scratch, read_json, remove_scratch, write_json
@@ -311,17 +311,36 @@ class Worker(LineProcess):
         remove_scratch(self.folder)
 
 
+def serve(
+    carry_out: Callable[[dict[str, Any]], None], leave: Callable[[], None] = lambda: None
+) -> NoReturn:
+    """Carry out the jobs that arrive on standard input, one line each.
+
+    Its end is that of the parent: then ``leave`` is called, and this process ends at once.
+    """
+    jobs: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            jobs.put(line)
+        leave()
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        carry_out(json.loads(jobs.get()))
+
+
 def main(folder: Path) -> None:
     """Wait for jobs, and execute their notebooks one after the other."""
     import_nbformat()
     import papermill  # noqa: F401 - takes long, and is needed at once when a job comes
 
-    _keep_progress_apart()
+    # Children get another standard output, so that a surviving kernel does not keep ours open.
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     engine = _register_engine(folder)
-    jobs: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(jobs, engine, folder), daemon=True).start()
-    while True:
-        _carry_out(json.loads(jobs.get()), folder, engine)
+    serve(lambda job: _carry_out(job, folder, engine), lambda: _leave(engine, folder))
 
 
 def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
@@ -355,12 +374,6 @@ def _carry_out(job: dict[str, Any], folder: Path, engine: Any) -> None:
 def tell(**event: Any) -> None:
     """Write one line of progress for the parent."""
     print(json.dumps(event), flush=True)  # noqa: T201 - the agreed channel
-
-
-def _keep_progress_apart() -> None:
-    """Give children another standard output, so that a surviving kernel does not keep ours open."""
-    sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
 
 
 def _register_engine(folder: Path) -> Any:
@@ -470,10 +483,8 @@ def _explain(error: Exception, engine: Any) -> dict[str, Any]:
     return {"status": "failed", "error": detail}
 
 
-def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
-    """Take jobs until the parent closes our input, as its end does; then leave nothing behind."""
-    for line in sys.stdin:
-        jobs.put(line)
+def _leave(engine: Any, folder: Path) -> None:
+    """Leave nothing behind: neither a kernel nor files."""
     for child in children_of(os.getpid()):  # a kernel that is just starting too
         end_family(child)
     if engine.kernel is not None:
@@ -483,7 +494,6 @@ def _listen(jobs: queue.Queue[str], engine: Any, folder: Path) -> None:
         if not folder.exists():
             break
         time.sleep(0.02)
-    os._exit(0)
 
 
 def _cells_seconds(executed: Path) -> float:

@@ -273,6 +273,12 @@ class RunEnd:
     notebooks: tuple[NotebookEnd, ...]
 
     @property
+    def failures(self) -> list[str]:
+        """A line for each notebook whose outputs cannot be used."""
+        bad = (end for end in self.notebooks if not end.good)
+        return [f"{end.stem}: {end.status}: {end.message}" for end in bad]
+
+    @property
     def status(self) -> str:
         """Done; else what stopped it: gate (the data alone), failed, or killed."""
         bad = {end.status for end in self.notebooks if not end.good} - {"not run"}
