@@ -62,16 +62,16 @@ def check(
     """
     if answer is OPEN:
         raise CheckError(f"{name} is still open: put your answer in the place of the dots (...).")
-    found, wanted = _plain(answer), _plain(expected)
-    _check_kind(name, found, wanted)
-    if _same(found, wanted, within):
+    answer, expected = _plain(answer), _plain(expected)
+    _check_kind(name, answer, expected)
+    if _same(answer, expected, within):
         print(f"Right: {name}.")  # noqa: T201 - said to the student, in the notebook
         return
     for sentence, value in (slips or {}).items():
         slip = _plain(value)
-        if not _same(slip, wanted, within) and _same(found, slip, within):
-            raise CheckError(f"{name} is {_shown(found)}. {sentence}")
-    raise CheckError(" ".join(part for part in (_how_far(name, found, wanted), hint) if part))
+        if not _same(slip, expected, within) and _same(answer, slip, within):
+            raise CheckError(f"{name} is {_shown(answer)}. {sentence}")
+    raise CheckError(" ".join(part for part in (_how_far(name, answer, expected), hint) if part))
 
 
 def _plain(value: Any) -> Any:
@@ -94,19 +94,19 @@ def _plain(value: Any) -> Any:
     return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _check_kind(name: str, found: Any, wanted: Any) -> None:
-    if isinstance(wanted, list):
-        if not isinstance(found, list):
-            raise CheckError(f"{name} should be {len(wanted)} values; it is {_kind(found)}.")
-        if len(found) != len(wanted):
-            raise CheckError(f"{name} should be {len(wanted)} values; it has {len(found)}.")
-        for place, (one, other) in enumerate(zip(found, wanted, strict=True), 1):
+def _check_kind(name: str, answer: Any, expected: Any) -> None:
+    if isinstance(expected, list):
+        if not isinstance(answer, list):
+            raise CheckError(f"{name} should be {len(expected)} values; it is {_kind(answer)}.")
+        if len(answer) != len(expected):
+            raise CheckError(f"{name} should be {len(expected)} values; it has {len(answer)}.")
+        for place, (one, other) in enumerate(zip(answer, expected, strict=True), 1):
             _check_kind(f"{name}, value {place},", one, other)
         return
-    if _kind(found) != _kind(wanted):
-        raise CheckError(f"{name} should be {_kind(wanted)}; it is {_kind(found)}.")
-    if isinstance(found, int | float) and not math.isfinite(found):
-        raise CheckError(f"{name} is {found}: a division by zero, or a missing value?")
+    if _kind(answer) != _kind(expected):
+        raise CheckError(f"{name} should be {_kind(expected)}; it is {_kind(answer)}.")
+    if isinstance(answer, int | float) and not math.isfinite(answer):
+        raise CheckError(f"{name} is {answer}: a division by zero, or a missing value?")
 
 
 def _kind(value: Any) -> str:
@@ -121,34 +121,34 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _same(found: Any, wanted: Any, within: float) -> bool:
-    if isinstance(wanted, list):
-        if not isinstance(found, list) or len(found) != len(wanted):
+def _same(answer: Any, expected: Any, within: float) -> bool:
+    if isinstance(expected, list):
+        if not isinstance(answer, list) or len(answer) != len(expected):
             return False
-        return all(_same(*pair, within) for pair in zip(found, wanted, strict=True))
-    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-        return bool(found == wanted)
-    if not isinstance(found, int | float):
+        return all(_same(*pair, within) for pair in zip(answer, expected, strict=True))
+    if isinstance(expected, bool) or not isinstance(expected, int | float):
+        return bool(answer == expected)
+    if not isinstance(answer, int | float):
         return False
-    return math.isfinite(wanted) and abs(found - wanted) <= within * max(1.0, abs(wanted))
+    return math.isfinite(expected) and abs(answer - expected) <= within * max(1.0, abs(expected))
 
 
-def _how_far(name: str, found: Any, wanted: Any) -> str:
+def _how_far(name: str, answer: Any, expected: Any) -> str:
     """State whether it is too high or too low, without revealing the answer."""
-    if isinstance(wanted, list):
-        pairs = zip(found, wanted, strict=True)
+    if isinstance(expected, list):
+        pairs = zip(answer, expected, strict=True)
         wrong = [place for place, (one, other) in enumerate(pairs, 1) if not _same(one, other, 0.0)]
-        if sorted(map(str, found)) == sorted(map(str, wanted)):
+        if sorted(map(str, answer)) == sorted(map(str, expected)):
             return f"{name} holds the right values in another order."
         return f"{name} differs in value {', '.join(map(str, wrong[:3]))}."
-    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-        return f"{name} is {_shown(found)}, which is not it."
-    side = "too large" if found > wanted else "too small"
-    if found and math.isclose(found, -wanted, rel_tol=1e-6):
-        return f"{name} is {_shown(found)}: it has the wrong sign."
-    if found and math.isclose(found, 100 * wanted, rel_tol=1e-6):
-        return f"{name} is {_shown(found)}: give a share, not per cent."
-    return f"{name} is {_shown(found)}: that is {side}."
+    if isinstance(expected, bool) or not isinstance(expected, int | float):
+        return f"{name} is {_shown(answer)}, which is not it."
+    side = "too large" if answer > expected else "too small"
+    if answer and math.isclose(answer, -expected, rel_tol=1e-6):
+        return f"{name} is {_shown(answer)}: it has the wrong sign."
+    if answer and math.isclose(answer, 100 * expected, rel_tol=1e-6):
+        return f"{name} is {_shown(answer)}: give a share, not per cent."
+    return f"{name} is {_shown(answer)}: that is {side}."
 
 
 def _shown(value: Any) -> str:

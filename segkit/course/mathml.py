@@ -25,15 +25,15 @@ def to_html(text: str) -> str:
 
     formulae: list[str] = []
 
-    def keep(found: re.Match[str]) -> str:
-        if found["code"]:
-            return found[0]
-        formulae.append(mathml(found["block"] or found["inline"], block=bool(found["block"])))
+    def keep(match: re.Match[str]) -> str:
+        if match["code"]:
+            return match[0]
+        formulae.append(mathml(match["block"] or match["inline"], block=bool(match["block"])))
         return f"MATH{len(formulae) - 1}HTAM"
 
-    made = str(markdown2html(MATH.sub(keep, text)))
-    made = ANCHOR.sub("", made)
-    return re.sub(r"MATH(\d+)HTAM", lambda found: formulae[int(found[1])], made)
+    page = str(markdown2html(MATH.sub(keep, text)))
+    page = ANCHOR.sub("", page)
+    return re.sub(r"MATH(\d+)HTAM", lambda match: formulae[int(match[1])], page)
 
 
 def mathml(formula: str, *, block: bool = False) -> str:
@@ -46,5 +46,5 @@ def mathml(formula: str, *, block: bool = False) -> str:
     """
     from latex2mathml.converter import convert
 
-    made = str(convert(formula.strip(), display="block" if block else "inline"))
-    return made.replace("<math ", f'<math alttext="{escape(formula.strip())}" ', 1)
+    page = str(convert(formula.strip(), display="block" if block else "inline"))
+    return page.replace("<math ", f'<math alttext="{escape(formula.strip())}" ', 1)

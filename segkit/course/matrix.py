@@ -107,8 +107,8 @@ class CheckMatrix:
             others = [("untouched", row.untouched), *row.mistakes]
             for words, said in others:
                 if not said.startswith(REFUSED):
-                    told = f"broke: {said}" if said else "passed"
-                    lines.append(f"{row.exercise}: {words!r} {told}")
+                    outcome = f"broke: {said}" if said else "passed"
+                    lines.append(f"{row.exercise}: {words!r} {outcome}")
         took = ", ".join(f"{stem} {seconds:.1f} s" for stem, seconds in self.seconds.items())
         good = sum(row.good for row in self.rows)
         return "\n".join([*lines, f"{good} of {len(self.rows)} checks are good. {took}."])

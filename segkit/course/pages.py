@@ -69,7 +69,7 @@ def slides_page(session: Session, run_folder: Path | None) -> str:
 
 def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
     """Return the teacher's notes: a plan by minutes, what to ask, solutions, common mistakes."""
-    said = {row.exercise: dict(row.mistakes) for row in rows}
+    refused = {row.exercise: dict(row.mistakes) for row in rows}
     plan = [
         {
             "minutes": int(cell["metadata"]["segkit"]["minutes"]),
@@ -85,7 +85,11 @@ def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:
             "task": _html(to_html(source_of(one.task).partition("\n")[2])),
             "solution": _code(_bare(source_of(one.solution))),
             "mistakes": [
-                (words, _code(code), said.get(one.name, {}).get(words, "").removeprefix(REFUSED))
+                (
+                    words,
+                    _code(code),
+                    refused.get(one.name, {}).get(words, "").removeprefix(REFUSED),
+                )
                 for words, code in one.mistakes
             ],
         }
@@ -170,13 +174,13 @@ def _highlighter() -> Any:
 
 
 def _bare(text: str) -> str:
-    return REGION.sub(lambda found: "\n".join(found[0].splitlines()[1:-1]), text)
+    return REGION.sub(lambda region: "\n".join(region[0].splitlines()[1:-1]), text)
 
 
 def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     heading = re.compile(r'<h2[^>]*\bid="([^"]+)"[^>]*>(.*?)</h2>', re.DOTALL)
-    found = [each for part in parts for each in heading.findall(str(part["html"]))]
-    return [(anchor, html.unescape(re.sub("<[^>]+>", "", words))) for anchor, words in found]
+    headings = [each for part in parts for each in heading.findall(str(part["html"]))]
+    return [(anchor, html.unescape(re.sub("<[^>]+>", "", words))) for anchor, words in headings]
 
 
 def _figure(run_folder: Path | None, stem: str, name: str) -> dict[str, str] | None:
@@ -186,7 +190,7 @@ def _figure(run_folder: Path | None, stem: str, name: str) -> dict[str, str] | N
     path = run_folder / stem / "figures" / f"{name}.png"
     if not path.is_file():
         return None
-    told = read_json(run_folder / stem / "summary.json").get("figures", [])
-    alts = {Path(each["path"]).stem: each["alt"] for each in told}
+    figures = read_json(run_folder / stem / "summary.json").get("figures", [])
+    alts = {Path(each["path"]).stem: each["alt"] for each in figures}
     data = base64.b64encode(path.read_bytes()).decode()
     return {"src": f"data:image/png;base64,{data}", "alt": alts.get(name, "")}

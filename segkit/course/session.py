@@ -81,9 +81,9 @@ class Exercise:
     @property
     def answers(self) -> list[str]:
         """The names that the student has to fill in."""
-        asked = read(source_of(self.check))
+        checked = read(source_of(self.check))
         solved = [name for part in _regions(self.solution) for name in assigned(part)]
-        return [name for name in dict.fromkeys(solved) if name in asked]
+        return [name for name in dict.fromkeys(solved) if name in checked]
 
     @property
     def stub(self) -> str:
@@ -265,14 +265,14 @@ def _exercises(stem: str, cells: list[Cell]) -> list[Exercise]:
         name = exercise_of(cell)
         if name:
             by_name.setdefault(name, {}).setdefault(kind(cell), []).append(cell)
-    made = []
+    exercises = []
     for name, parts in by_name.items():
         for tag in (TASK, SOLUTION, CHECK):
             if len(parts.get(tag, [])) != 1:
                 raise ParameterError(f"{stem}: exercise {name!r} needs exactly one cell {tag!r}")
         (task,), (solution,), (check,) = parts[TASK], parts[SOLUTION], parts[CHECK]
         first = source_of(task).splitlines()[0]
-        made.append(
+        exercises.append(
             Exercise(
                 name=name,
                 title=first.lstrip("# ").removeprefix("Exercise: "),
@@ -283,7 +283,7 @@ def _exercises(stem: str, cells: list[Cell]) -> list[Exercise]:
                 mistakes=tuple(_mistake(source_of(one)) for one in parts.get(MISTAKE, [])),
             )
         )
-    return made
+    return exercises
 
 
 def _mistake(text: str) -> tuple[str, str]:

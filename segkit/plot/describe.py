@@ -127,7 +127,7 @@ def describe(
     in_percent = as_percent(percent, value)
     rows = frame.drop_nulls(value)
 
-    def told(row: dict[str, object]) -> str:
+    def describe_one(row: dict[str, object]) -> str:
         name = ", ".join(cell(row[key], key) for key in keys)
         amount = write(float(str(row[value])), in_percent)
         return f"{name} {amount}".strip()
@@ -135,11 +135,12 @@ def describe(
     what = f"{kind} of {label or words(value)}"
     what += f" by {' and '.join(words(key) for key in keys)}" if keys else ""
     if rows.height <= MOST_NAMED:
-        shown = "; ".join(told(row) for row in rows.iter_rows(named=True))
+        shown = "; ".join(describe_one(row) for row in rows.iter_rows(named=True))
     else:
         ordered = rows.sort(value, maintain_order=True)
         low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
-        shown = f"{number(rows.height)} values, lowest {told(low)}, highest {told(high)}"
+        lowest, highest = describe_one(low), describe_one(high)
+        shown = f"{number(rows.height)} values, lowest {lowest}, highest {highest}"
     return finish(f"{what}: {shown}.", title=title, left_out=left_out)
 
 
@@ -193,13 +194,13 @@ def describe_lines(
     start, end = frame.get_column(x)[0], frame.get_column(x)[-1]
     parts = frame.partition_by(group, maintain_order=True) if group else [frame]
 
-    def told(part: pl.DataFrame) -> str:
+    def describe_one(part: pl.DataFrame) -> str:
         values = part.get_column(y)
         first, last = (write(float(values[i]), in_percent) for i in (0, -1))
         name = f"{cell(part.get_column(group)[0], group)} " if group else ""
         return f"{name}from {first} to {last}"
 
-    named = "; ".join(told(part) for part in parts[:MOST_NAMED])
+    named = "; ".join(describe_one(part) for part in parts[:MOST_NAMED])
     more = len(parts) - MOST_NAMED
     named += f"; and {number(more)} more" if more > 0 else ""
     values = frame.get_column(y).cast(pl.Float64)

@@ -67,8 +67,9 @@ def points(
     label : str, optional
         Column written beside each point (for a few points).
     sample : int or None
-        Maximum number of points, chosen at random (``seed``); the figure says so. ``None`` draws
-        all.
+        Maximum number of points, chosen at random; the figure says so. ``None`` draws all.
+    seed : int
+        Of the sample.
     log_x, log_y : bool
         Logarithmic axes; rows that are not positive there are left out and counted.
     percent, title, x_label, y_label, alt

@@ -170,7 +170,7 @@ def in_words(reasons: list[dict[str, str]], *, changed: bool = True) -> str:
 
     Parameters
     ----------
-    found : list of dict
+    reasons : list of dict
         As `causes` returns them.
     changed : bool
         Whether any finding changed; if none did, no cause is named.

@@ -157,7 +157,7 @@ def files(folder: Path) -> list[dict[str, Any]]:
     """List the files of data in a report's folder, as groups, each with a name and a size."""
     groups = []
     for part, purpose in MADE_FOR.items():
-        found = sorted(
+        paths = sorted(
             path
             for path in (folder / part).rglob("*")
             if path.is_file() and path.suffix in (".csv", ".parquet")
@@ -169,7 +169,7 @@ def files(folder: Path) -> list[dict[str, Any]]:
                 "kind": path.suffix[1:].upper() if path.suffix == ".csv" else "Parquet",
                 "size": size(path.stat().st_size),
             }
-            for path in found
+            for path in paths
         ]
         if rows:
             groups.append({"title": f"{counted(len(rows), 'file')}: {purpose}", "rows": rows})

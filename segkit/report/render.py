@@ -198,13 +198,13 @@ def _without_left_out(cells: list[Any]) -> list[Any]:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             sections.append([])
         sections[-1].append(cell)
-    kept = []
+    shown = []
     for section in sections:
         code = [cell for cell in section if cell.cell_type == "code"]
         left_out = [cell for cell in code if _is_left_out(cell)]
         if not code or len(left_out) < len(code):
-            kept += [cell for cell in section if cell not in left_out]
-    return kept
+            shown += [cell for cell in section if cell not in left_out]
+    return shown
 
 
 def _is_left_out(cell: Any) -> bool:

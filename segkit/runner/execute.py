@@ -276,7 +276,7 @@ def go_through(state: State, jobs: int) -> None:
 
     Parameters
     ----------
-    this : State
+    state : State
         The run.
     jobs : int
         Notebooks at once; each is a process of its own.

@@ -202,7 +202,7 @@ def _divide(
         raw["orders"].height,
         without,
         cut.shared_customers,
-        tuple(_told(*item) for item in cut.others()),
+        tuple(_describe_table(*item) for item in cut.others()),
         folder,
     )
 
@@ -252,7 +252,7 @@ def _mapped(raw: Map[str, pl.DataFrame], mapping: Mapping, by: str) -> dict[str,
     return tables
 
 
-def _told(table: str, rows: int, without: int) -> str:
+def _describe_table(table: str, rows: int, without: int) -> str:
     if without < 0:
         return f"{table.capitalize()}: {counted(rows, 'row')}, the same for every market."
     return (

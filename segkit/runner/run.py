@@ -174,7 +174,7 @@ def carry_out(
 
     Parameters
     ----------
-    this : State
+    state : State
         What `plan` laid out.
     jobs : int
         Notebooks at once.

@@ -279,8 +279,8 @@ def make_block(world: World, first: int) -> Block:
     defects = [pl.DataFrame(schema=DEFECTS)]
     if world.dirty:
         for name in ("orders", "events", "customers", "survey"):
-            tables[name], found = soil(tables[name], name, world.root, first, world.calendar)
-            defects.append(found)
+            tables[name], planted = soil(tables[name], name, world.root, first, world.calendar)
+            defects.append(planted)
         defects.append(_shared_devices(people, ids, links))
     truth = _truth(world, people, ids, pilot)
     return Block(tables, truth, identities, pl.concat(defects))
