@@ -24,7 +24,7 @@ from segkit.course.session import (
     Session,
     kind,
 )
-from segkit.report.page import style
+from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
 from segkit.runner.manifest import read_json
 
@@ -121,17 +121,9 @@ def _html(text: str) -> Markup:
 
 
 def _fill(template: str, **values: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    place = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     own = (TEMPLATES / "course.css").read_text(encoding="utf-8")
-    return place.get_template(template).render(css=_html(style("style.css") + own), **values)
+    page = templates(TEMPLATES).get_template(template)
+    return page.render(css=_html(style("style.css") + own), **values)
 
 
 def _plain(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,12 @@ LEFT_OUT = "[address left out]"
 
 
 @cache
-def _environment() -> Environment:
+def templates(folder: Path = TEMPLATES) -> Environment:
+    """Return the templates of a folder; what they are filled with is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,7 +40,7 @@ def _environment() -> Environment:
 
 def part(template: str, **values: Any) -> str:
     """Fill a template that is a part of a page; all values are escaped."""
-    return _environment().get_template(template).render(**values)
+    return templates().get_template(template).render(**values)
 
 
 def page(template: str, **values: Any) -> str:

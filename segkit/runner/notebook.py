@@ -333,7 +333,8 @@ class NotebookRun:
         self._check_open()
         why = self._fit(why)
         skips = [old for old in self._summary["skips"] if old["what"] != what]
-        self._summary["skips"] = [*skips, {"what": what, "why": why, "wanted": wanted}]
+        row = {"what": what, "why": why} | ({} if wanted else {"wanted": False})
+        self._summary["skips"] = [*skips, row]
         return why
 
     def quality(self, level: str, text: str) -> None:
