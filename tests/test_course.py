@@ -22,7 +22,6 @@ from segkit.course.session import (
     SLIDE,
     SOLUTION,
     TASK,
-    assigned,
     exercise_of,
     kind,
     read,
@@ -32,7 +31,7 @@ from segkit.course.variants import variant
 from segkit.datasets import load_source
 from segkit.errors import ParameterError
 from segkit.runner.catalog import notebook_folder, source_of
-from segkit.runner.needs import as_python
+from segkit.runner.needs import as_python, assigned_names
 from segkit.runner.workspace import lay_out
 from segkit.simulate.retailer import sample_retailer
 from tests.notebooks.runs import FILES, LOADED
@@ -44,7 +43,7 @@ LONGEST = 20  # seconds of processor
 
 
 def names_of(code):
-    return assigned(code) + sorted(read(code))
+    return assigned_names(code) + sorted(read(code))
 
 
 def code_of(cells):
@@ -83,7 +82,7 @@ def test_course_cells_leave_the_analysis_alone(session):
     used = {name for cell in plain for name in names_of(as_python(source_of(cell)))}
     for cell in code_of(session.cells):
         if kind(cell):
-            assert not used & set(assigned(source_of(cell))), exercise_of(cell)
+            assert not used & set(assigned_names(source_of(cell))), exercise_of(cell)
             assert "run." not in source_of(cell)
 
 
@@ -94,8 +93,8 @@ def test_course_cells_read_what_cells_before_them_assign(session):
         code = as_python(source_of(cell))
         nodes = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Import | ast.ImportFrom)]
         known |= {(a.asname or a.name).split(".")[0] for node in nodes for a in node.names}
-        assert read(code) <= known | set(assigned(code)), cell["id"]
-        known |= set(assigned(code))
+        assert read(code) <= known | set(assigned_names(code)), cell["id"]
+        known |= set(assigned_names(code))
 
 
 @each_session

@@ -1,4 +1,4 @@
-"""Builds the course: every session's notebooks and pages, all from the one notebook."""
+"""Build of the course: every session's notebooks and pages, from one notebook each."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def to_html(text: str) -> str:
 
 
 def mathml(formula: str, *, block: bool = False) -> str:
-    """Turn a LaTeX formula into MathML, with the LaTeX as what a copy or a reader may fall back on.
+    """Turn a LaTeX formula into MathML; the LaTeX is kept as its alternative text.
 
     Examples
     --------

@@ -48,7 +48,7 @@ def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
 
 
 def slides_page(session: Session, run_folder: Path | None) -> str:
-    """Return a session's slides as one page that a few lines of its own script turn.
+    """Return a session's slides as one page with a small script that turns them.
 
     reveal.js is not used: nbconvert's slides load it, and its fonts, from a network address.
 

@@ -32,6 +32,7 @@ from typing import Any
 
 from segkit.errors import ParameterError, unknown
 from segkit.runner.catalog import load_notebook, notebook_folder, shipped_notebooks, source_of
+from segkit.runner.needs import assigned_names
 
 LESSON, SLIDE, NOTES = "course-lesson", "course-slide", "course-notes"
 TASK, SOLUTION, CHECK, MISTAKE = (
@@ -82,7 +83,7 @@ class Exercise:
     def answers(self) -> list[str]:
         """The names that the student has to fill in."""
         checked = read(source_of(self.check))
-        solved = [name for part in _regions(self.solution) for name in assigned(part)]
+        solved = [name for part in _regions(self.solution) for name in assigned_names(part)]
         return [name for name in dict.fromkeys(solved) if name in checked]
 
     @property
@@ -300,23 +301,6 @@ def kind(cell: Cell) -> str:
 def exercise_of(cell: Cell) -> str:
     """Return the id of the exercise that a cell belongs to; empty for none."""
     return str(cell["metadata"].get("segkit", {}).get("exercise", ""))
-
-
-def assigned(code: str) -> list[str]:
-    r"""Return the names that code assigns, in order.
-
-    Examples
-    --------
-    >>> assigned("a, b = 1, 2\nfor c in (3,):\n    d = c")
-    ['a', 'b', 'c', 'd']
-    """
-    names = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    ]
-    names.sort(key=lambda node: (node.lineno, node.col_offset))
-    return list(dict.fromkeys(node.id for node in names))
 
 
 def read(code: str) -> set[str]:

@@ -150,7 +150,7 @@ def home(start: Path | None = None) -> Path:
 
 
 def notebook_folder(start: Path | None = None) -> Path:
-    """Find the notebooks: those of the working folder, else the ones that come with segkit.
+    """Return the folder of notebooks: the working folder's, else the one that comes with segkit.
 
     Raises
     ------

@@ -91,7 +91,7 @@ class Child(LineProcess):
         super().__init__("segkit.runner.market", cwd=cwd, errors=self._errors)
 
     def carry_out(self, job: Mapping[str, Any], on_line: Callable[[str], None]) -> str:
-        """Hand over a market's job (see `job_of`), and pass on the lines that come back.
+        """Run a market in this process (see `job_of`), and pass on its lines of progress.
 
         Returns
         -------

@@ -94,7 +94,7 @@ class Needs:
         if absent is not None:
             return lines
         body = "".join(lines[1:])
-        new = (name for name in _assigned(body) if name not in self._shell.user_ns)
+        new = (name for name in assigned_names(body) if name not in self._shell.user_ns)
         self._made |= dict.fromkeys(new, line.strip())
         if ENOUGH_DATA in _words(line):
             self._guarded = (line, body)
@@ -124,7 +124,7 @@ class Needs:
         if isinstance(error, ColumnError) or self._guarded is None:
             raise error
         line, cell = self._guarded
-        names = _assigned(cell)
+        names = assigned_names(cell)
         what = names[0].replace("_", " ") if names else "analysis"
         self._leave_out(line, cell, what, f"{str(error).removesuffix('.')}.")
 
@@ -168,7 +168,7 @@ class Needs:
         return None if _is_there(value) else ""
 
     def _leave_out(self, line: str, cell: str, what: str, why: str) -> None:
-        names = set(_assigned(cell))
+        names = set(assigned_names(cell))
         for name in names:
             if self._made.get(name) == line.strip():  # by an earlier execution of this cell
                 self._shell.user_ns.pop(name, None)
@@ -214,13 +214,21 @@ def _nodes(cell: str) -> list[ast.AST]:
         return []
 
 
-def _assigned(cell: str) -> list[str]:
+def assigned_names(code: str) -> list[str]:
+    r"""Return the names that code assigns, in order; none where it is not plain Python.
+
+    Examples
+    --------
+    >>> assigned_names("a, b = 1, 2\nfor c in (3,):\n    d = c")
+    ['a', 'b', 'c', 'd']
+    """
     names = [
         node
-        for node in _nodes(cell)
+        for node in _nodes(code)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     ]
-    return [node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))]
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return list(dict.fromkeys(node.id for node in names))
 
 
 def _texts(cell: str) -> set[str]:

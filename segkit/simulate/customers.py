@@ -177,7 +177,7 @@ def _vary(draws: Draws, middle: Floats, difficulty: str) -> Floats:
 
 
 def leaving_day(people: People) -> Ints:
-    """Day on which a customer unsubscribes or complains; for most long after the history."""
+    """Return the day on which each customer unsubscribes; for most long after the history."""
     draws, days = people.draws, people.calendar.days
     leaves = draws.uniform("unsubscribes") < 0.16 - 0.14 * people.traits["open_probability"]
     span = np.maximum(days - people.active_from, 1)
@@ -186,7 +186,7 @@ def leaving_day(people: People) -> Ints:
 
 
 def writable(people: People, day: int) -> NDArray[np.bool_]:
-    """Whether each customer has agreed to e-mail and not unsubscribed before a day."""
+    """Return whether each customer has agreed to e-mail and not unsubscribed before a day."""
     return np.asarray(people.flag("marketing_consent") & (leaving_day(people) >= day))
 
 

@@ -138,7 +138,7 @@ def make_baskets(
 
 
 def make_lines(people: People, baskets: Baskets, *, sure: bool) -> pl.DataFrame:
-    """Fill the baskets: each line is kept with the probability that its price leaves.
+    """Draw the lines of each order; at a higher price fewer of the wanted lines are bought.
 
     With ``sure``, the first line of each order is always kept (orders already counted as made).
 
@@ -198,7 +198,7 @@ def send_back(people: People, lines: pl.DataFrame, last: int) -> pl.DataFrame:
 
 
 def scattered(prefix: str, index: Ints, number: Ints) -> pl.Series:
-    """Name a customer's order or session so that no two share a name and none shows its owner."""
+    """Return names of orders or sessions: all different, and none shows the customer's number."""
     code = (
         (index.astype(np.uint64) * np.uint64(_STRIDE) + number.astype(np.uint64))
         * np.uint64(_SCATTER)
@@ -280,7 +280,7 @@ def account_ids(people: People) -> pl.Series:
 
 
 def shares_device(people: People) -> NDArray[np.bool_]:
-    """Whether a customer's second device is a neighbour's: planted contradictions."""
+    """Return whether a customer's second device is a neighbour's: a planted contradiction."""
     odd = people.index % 2 == 1
     return np.asarray(odd & (people.draws.uniform("shares a device") < _SHARING))
 
@@ -375,7 +375,7 @@ def order_table(
 
 
 def accounts_used(draws: Draws, ids: pl.DataFrame, person: Ints) -> pl.Series:
-    """Return the account of each order: now and then the customer's second one, if there is one."""
+    """Return the account of each order: for some orders the customer's second one."""
     second = pl.Series(draws.uniform("second account") < 0.4)
     main, guest = ids["account_id"].gather(person), ids["guest_id"].gather(person)
     return main.zip_with(~second | guest.is_null(), guest)

@@ -120,7 +120,7 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
 
 
 def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
-    """Day of each e-mail: that of the first seven in the morning after the assignment."""
+    """Return the day of each e-mail: it is sent at the first 7:00 after the assignment."""
     utc = assigned.cast(pl.Datetime("us", getattr(assigned.dtype, "time_zone", None)))
     if getattr(utc.dtype, "time_zone", None) is None:
         utc = utc.dt.replace_time_zone("UTC")

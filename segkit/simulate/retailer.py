@@ -195,7 +195,7 @@ def simulate_retailer(
 
 
 def _facts(blocks: list[Block], before: dict[str, int] | None = None) -> dict[str, pl.DataFrame]:
-    """Return what is true of the customers of some blocks, of which some rows came before."""
+    """Return the truth about some blocks of customers; ``before`` counts the rows before them."""
     return {
         "customers": pl.concat([block.customers for block in blocks]),
         "identities": pl.concat([block.identities for block in blocks]),
@@ -206,7 +206,7 @@ def _facts(blocks: list[Block], before: dict[str, int] | None = None) -> dict[st
 def numbered_defects(
     blocks: list[Block], before: dict[str, int] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Give the defects' rows their numbers in the whole tables, of which some rows came before."""
+    """Number the defects' rows as in the whole tables; ``before`` counts the rows before them."""
     counts = dict.fromkeys(PER_CUSTOMER, 0) if before is None else dict(before)
     for block in blocks:
         shift = pl.col("table").replace_strict(counts, return_dtype=pl.Int64)

@@ -67,7 +67,7 @@ class Planted:
 
 
 def natural(people: People, first: int, days: int) -> Floats:
-    """Orders expected from each customer without any offer in so many days from day ``first``."""
+    """Compute the orders expected of each customer without an offer in some days from ``first``."""
     _, kept = kept_share(people)
     begin = np.full(len(people), first)
     end = np.maximum(np.minimum(first + days, people.left), begin)
@@ -89,17 +89,17 @@ def pull_table(kappa: float) -> Floats:
 
 
 def realised(days: Floats | float) -> Floats:
-    """Share of an offer's orders that have come so many days after it."""
+    """Compute the share of an offer's orders that come within some days after it."""
     return np.asarray(1 - np.exp(-np.asarray(days) / DECAY_DAYS))
 
 
 def conversion(base: Floats, added: Floats) -> Floats:
-    """Probability of at least one order, of expected natural and added ones."""
+    """Compute the probability of an order from the expected natural and added orders."""
     return np.asarray(1 - np.exp(-(base + added)))
 
 
 def best_offers(people: People) -> Ints:
-    """Place in `OFFERS` of the offer meant for each customer: the archetype's own."""
+    """Return the place in `OFFERS` of the offer made for each customer's archetype."""
     best = np.array([OFFERS.index(RESPONSE[name]["best"]) for name in ARCHETYPES])
     return np.asarray(best[people.weights.argmax(axis=1)])
 
@@ -198,7 +198,7 @@ def answer(
 
 
 def stay(people: People, first: Ints, last: Ints, stage: str) -> Answers:
-    """Draw the orders that customers make anyway after history; the same under every offer."""
+    """Draw the orders after history that no offer brings; they are the same under every offer."""
     _, kept = kept_share(people)
     begin = np.full(len(people), people.calendar.days)
     gone = np.clip(people.left, begin, begin + HORIZON_DAYS)
@@ -214,7 +214,7 @@ def stay(people: People, first: Ints, last: Ints, stage: str) -> Answers:
 
 
 def saving_of(offers: Ints) -> Floats:
-    """Money off as a share that each offer gives on its orders."""
+    """Return the discount rate of each offer."""
     table = np.array([*(DISCOUNT_OF_OFFER.get(name, 0.0) for name in OFFERS), 0.0])
     return np.asarray(table[offers])
 
