@@ -373,7 +373,9 @@ def _understood(taken: Intake) -> str:
 
 def _basis(taken: Intake, outlook: Outlook) -> list[str]:
     """Say what was read and rejected, and what the segments rest on."""
-    rests = (
+    alone = counted(outlook.unscored, "person", "people")
+    rests = f"{alone} with returns alone are in no segment. " if outlook.unscored else ""
+    rests += (
         "Segments score recency, number of orders and spend of each customer against your other "
         f"customers (RFM, fifths), as of {outlook.as_of}, the last day with an order: they rank "
         f"{counted(outlook.customers.height, 'customer')} and do not predict. How often a segment "

@@ -162,3 +162,11 @@ def test_lists_have_the_headers_that_the_mail_tools_take(outlook):
     assert pairs == set(listed.select("email", "segment").iter_rows())
     with pytest.raises(ParameterError, match=r"unknown mail tool 'mailchump'.*mailchimp"):
         shape_mail_import(listed, "mailchump", as_of="2025-02-01")
+
+
+def test_customers_with_returns_alone_are_counted_apart():
+    back = pl.DataFrame({"customer_id": ["r"], "order_time": [DAY], "amount": [-9.0]})
+    outlook = build_outlook(clean_data({"orders": pl.concat([lines(), back])}))
+    assert outlook.unscored == 1
+    assert outlook.customers.height == 90
+    assert outlook.customers["revenue"].sum() == pytest.approx(lines()["amount"].sum())

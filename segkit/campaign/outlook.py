@@ -96,6 +96,8 @@ class Outlook(Result):
         Share of customers who buy again.
     audience : Audience
         The customers who may be contacted, with the others counted by reason.
+    unscored : int
+        Customers who only returned, and are in no segment.
     first_day, as_of : datetime.date
         The day of the first order, and the last day used.
     currency : str or None
@@ -110,6 +112,7 @@ class Outlook(Result):
     concentration: Concentration | None
     repeat: RepeatRate
     audience: Audience
+    unscored: int
     first_day: date
     as_of: date
     currency: str | None = None
@@ -145,9 +148,12 @@ class Outlook(Result):
     def text(self) -> str:
         """The finding in words."""
         customers, revenue = self.customers.height, float(self.customers["revenue"].sum())
+        apart = ""
+        if self.unscored:
+            apart = f"; {counted(self.unscored, 'person', 'people')} more only returned"
         return (
             f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
-            f"{self.as_of}. {self.at_stake} {self.reachable} {self.affordable}"
+            f"{self.as_of}{apart}. {self.at_stake} {self.reachable} {self.affordable}"
         )
 
     @property
@@ -264,6 +270,7 @@ def build_outlook(
         concentration=best,
         repeat=estimate_repeat_rate(orders, as_of=day),
         audience=audience,
+        unscored=rfm.unscored,
         first_day=_first_day(orders),
         as_of=day,
         currency=currency,
