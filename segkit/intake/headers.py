@@ -10,10 +10,12 @@ from functools import cache
 # place of a header, the others are whole words or parts of a compound (Kundennummer).
 _WORDS = {
     "id": """id ident identifiant identifier n no nr num numero number nummer code cod codigo
-        codice ref reference key uuid guid numer kod 编号 号码 单号 番号 コード 번호 아이디""",
-    "customer": """customer cust client buyer shopper user member household kunden kunde kd debitor
-        debitoren klant klanten relatie tiers acheteur adherent cliente comprador acquirente utente
-        socio compte account klient klienta nabywca patron subscriber contact person consumer
+        username nickname login userid codice ref reference key uuid guid numer kod
+        编号 号码 单号 番号 コード 번호 아이디""",
+    "customer": """customer cust client buyer shopper user member household kunden kunde kd
+        username nickname login userid debitor debitoren klant klanten relatie tiers
+        acheteur adherent cliente comprador acquirente utente socio compte account
+        klient klienta nabywca patron subscriber contact person consumer
         客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 회원 구매자 клиент
         покупатель musteri""",
     "email": """email emails mail correo courriel emailadres emailadresse epost 邮箱 邮件 メール
@@ -38,7 +40,7 @@ _WORDS = {
         итого""",
     "revenue": """revenue sales turnover umsatz ca chiffre affaires fatturato faturamento receita
         omzet spend spent value wert montante ingreso collected totalprice obrot
-        销售额 売上 实付 매출""",
+        销售额 売上 实付 实际支付 매출""",
     "net": "net netto ht neto nett",
     "gross": "gross brutto ttc bruto lordo",
     "price": """price preis prix px precio prezzo preco prijs cena fiyat pu 单价 价格 価格
@@ -78,7 +80,7 @@ _WORDS = {
         rembourse remboursement reembolso reembolsado rimborso rimborsato devolucion reso devolucao
         terugbetaling terugbetaald zwrot iade 退款 返金 환불 возврат""",
     "payment": """payment paid zahlung paiement pago pagamento betaling platnosc financial captured
-        payed bezahlt paye pagado pagato betaald 付款 支付 支払 결제 оплата""",
+        payed bezahlt paye pagado pagato betaald 付款 应付 支付 支払 결제 оплата""",
     "cancelled": "cancelled canceled cancel cancellation storniert annule annulation cancelado",
     "tax": "tax taxes vat mwst ust tva iva btw steuer gst podatek 税 세금",
     "shipping": """shipping freight delivery versand livraison envio spedizione
@@ -94,10 +96,14 @@ _WORDS = {
     "name": """name names first last vorname nachname nom nome naam description bezeichnung libelle
         title desc descripcion descrizione descricao omschrijving label nazwa 名称 姓名 名前
         氏名""",
-    "place": """country city zip postcode postal region address street province
-        store branch location
-        filiale company adresse direccion indirizzo endereco adres land pays pais ville stadt
-        plz bundesland""",
+    "country": "country land pays pais paese nation kraj ulke 国家 国",
+    "region": """region state province provincia provincie bundesland county canton departement
+        地区 省份""",
+    "company": """company organisation organization firma firmenname societe raison sociale empresa
+        azienda ragione bedrijf unternehmen 公司 会社""",
+    "brand": "brand marke marque marca merk vendor hersteller manufacturer 品牌 ブランド",
+    "place": """city zip postcode postal address street store branch location filiale adresse
+        direccion indirizzo endereco adres ville stadt plz ort""",
     "type": "type typ kind nature tipo art_type 类型 種類",
     "updated": """updated modified changed expires expiry due_date birth registered
         signup shipped_at
@@ -158,6 +164,8 @@ for _concept, _words in _WORDS.items():
         _into = LEXICON if _LATIN.match(_word) else _WIDE
         _into[_word] = _into.get(_word, frozenset()) | {_concept}
 _LONG = sorted((word for word in LEXICON if len(word) >= 3), key=len, reverse=True)
+_WITH_TAX = frozenset(["inc", "incl", "including", "included", "inkl", "mit", "avec", "con", "com"])
+_WITHOUT_TAX = frozenset(["ex", "exc", "excl", "excluding", "exkl", "ohne", "hors", "sin", "sem"])
 _TAILS = ("nr", "no", "id", "num", "code")
 
 
@@ -218,6 +226,8 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
             unknown += parts is None
     if "%" in header:
         meant.add("percent")
+    if "tax" in meant and (_WITH_TAX | _WITHOUT_TAX) & set(tokens):  # "total incl. tax" is no tax
+        meant = (meant - {"tax"}) | {"gross" if _WITH_TAX & set(tokens) else "net"}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
         meant = (meant - {"id"}) | {"quantity"}
     if "email" in meant:  # e-mail address

@@ -16,6 +16,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, Profile, profile_columns, same_groups
+from segkit.intake.headers import concepts
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
@@ -71,6 +72,7 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     if "customer_id" not in fixed:
         _choose_customer(frame, columns, whole, scores)
     questions += _rivals(frame, columns, scores, taken, profiles)
+    questions += _note_money(columns)
     whole = {**columns, **part.columns}
     values, more = _words(columns, profiles, scores, {*taken, *columns.values()})
     columns.update(more)
@@ -166,6 +168,22 @@ def _rivals(
             )
         )
     return questions
+
+
+def _note_money(columns: dict[str, str]) -> list[Finding]:
+    """Say where the values overrule a header: units named amount, a price that is the line's."""
+    findings = []
+    for role, concept, text in (
+        ("quantity", "amount", "holds whole numbers beside a price; it is read as the quantity"),
+        ("amount", "price", "grows with the quantity; it is read as the amount of the line"),
+    ):
+        meant = concepts(columns[role])[0] if role in columns else frozenset()
+        if concept in meant and "total" not in meant:
+            answer = f"[orders.columns] {'amount' if role == 'quantity' else 'unit_price'}"
+            answer += f' = "{columns[role]}", if it is not'
+            text = f"{columns[role]!r} {text}."
+            findings.append(Finding("info", "orders", role, text, answer=answer))
+    return findings
 
 
 def _is_same(

@@ -27,7 +27,14 @@ from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word
 from segkit.intake.statuses import CREDIT
-from segkit.intake.tried import best_format, best_numeric, other_dates, try_decimals
+from segkit.intake.tried import (
+    best_format,
+    best_numeric,
+    likely_amount,
+    other_customers,
+    other_dates,
+    try_decimals,
+)
 from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
 
@@ -461,7 +468,7 @@ def open_questions(
             name,
             f"No column of {table} could be recognised as {name}; {_filled_columns(columns)}.",
             frame.height,
-            answer=f'[{table}.columns] {name} = "{_likely(name, part, frame)}"',
+            answer=f'[{table}.columns] {name} = "{_likely(name, columns)}"',
         )
         for name in lacks(table, part)
     ]
@@ -595,15 +602,16 @@ def _some(words: pl.Series) -> str:
     return ", ".join(repr(mask_word(word, words)) for word in words_shown)
 
 
-def _likely(name: str, part: TableMapping, frame: pl.DataFrame) -> str:
-    """Return the column that could be the missing one: a price, or the only unused number."""
-    if name != "amount":
+def _likely(name: str, columns: Columns) -> str:
+    """Return the column that could be the missing one, by its values; "..." if none could."""
+    used = columns.mapping.tables[columns.table].columns
+    if columns.table != "orders" or not columns.raw.height:
         return "..."
-    if "unit_price" in part.columns:
-        return part.columns["unit_price"]
-    free = [n for n in frame.columns if n not in part.columns.values()]
-    numbers = [n for n in free if frame.schema[n].is_numeric()]
-    return numbers[0] if len(numbers) == 1 else "..."
+    if name == "customer_id":
+        return next((n for n, _ in other_customers(columns, columns.raw.height)), "...")
+    if name == "amount":
+        return used.get("unit_price") or likely_amount(columns) or "..."
+    return "..."
 
 
 def _about_type(table: str, field: Field, cells: pl.Series) -> list[Finding]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
+
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, Profile, constant_within
 from segkit.intake.headers import concepts, plain, without_number
@@ -65,7 +67,7 @@ ORDERS: dict[str, tuple[Named, str]] = {
         (("amount total", 3.0), ("price total", 3.0), ("amount", 2.8), ("revenue", 2.8),
          ("gross revenue", 2.7), ("total", 2.6), ("order payment", 1.8), ("net", 1.7),
          ("gross", 1.7)),
-        "order line buy net gross amount revenue total price product payment",
+        "order line buy net gross amount revenue total price product payment converted",
     ),
     "quantity": ((("quantity", 3.0),), "line product order buy unit revenue total"),
     "unit_price": PRICE,
@@ -122,16 +124,17 @@ def _fits(role: str, header: str, shown: Profile) -> float | None:
     enough = shown.rows >= ENOUGH
     if not shown.distinct:  # a list, or a table without rows
         return None if shown.filled else 0.0
-    if role in ("customer_id", "order_id", "product_id", "loyalty_id", "device_id"):
+    if role.endswith("_id"):
         return _fits_id(role, header, shown)
     if role in ("amount", "unit_price", "refund", "discount", "quantity"):
         return _fits_number(role, shown)
     if role == "email":
-        return 0.3 if shown.emails >= 0.8 else None if shown.emails < 0.3 else 0.0
+        is_one = enough and shown.distinct == 1
+        return None if is_one or shown.emails < 0.3 else 0.3 if shown.emails >= 0.8 else 0.0
     if role == "order_time":
         return 0.5 if shown.dated else -0.5
-    if role == "currency":
-        return 0.3 if shown.currency else None if enough or shown.numbers is not None else 0.0
+    if role == "currency" and not shown.currency:
+        return None if enough or shown.numbers is not None else 0.0
     if role == "status":
         return _fits_status(header, shown)
     if role == "is_return":
@@ -149,7 +152,7 @@ def _fits_id(role: str, header: str, shown: Profile) -> float | None:
         return 0.0
     if enough and shown.distinct == 1 and role != "customer_id":
         return None
-    score = 0.0
+    score = -2.0 if enough and shown.distinct == 1 else 0.0
     if enough and shown.filled < (0.9 if role == "order_id" else 0.3):
         score -= 2.0
     if role in ("loyalty_id", "device_id") and enough and shown.distinct == shown.rows:
@@ -221,29 +224,63 @@ def score_columns(profiles: dict[str, Profile]) -> Scores:
 
 
 def _weigh_money(scores: Scores, profiles: dict[str, Profile]) -> None:
-    """Favour the amount that is quantity times price; a whole "amount" beside a price is units."""
-    quantity, price = _best(scores, "quantity"), _best(scores, "unit_price")
-    if quantity and price:
-        units, prices = profiles[quantity].numbers, profiles[price].numbers
+    """Weigh amounts, prices and quantities by their fit.
+
+    The amount that is quantity times price is favoured. A price that grows with the quantity is
+    the line's amount, and a whole "amount" beside a price is the quantity.
+    """
+    quantity, price, amount = (_best(scores, n) for n in ("quantity", "unit_price", "amount"))
+    if price is None:
+        return
+    prices = profiles[price].numbers
+    if quantity is not None:
+        units = profiles[quantity].numbers
+        product = _best(scores, "product_id")
         if units is None or prices is None:
             return
-        for header in scores["amount"]:
+        for header, score in scores["amount"].items():
             amounts = profiles[header].numbers
-            if header in (quantity, price) or amounts is None or scores["amount"][header] < LEAST:
-                continue
-            fits = ((units * prices - amounts).abs() <= 0.011).mean()
-            scores["amount"][header] += 0.6 if fits is not None and fits >= 0.95 else 0.0  # type: ignore[operator]
+            if header not in (quantity, price) and amounts is not None and score >= LEAST:
+                fits = ((units * prices - amounts).abs() <= 0.011).mean()
+                scores["amount"][header] += 0.6 if float(fits or 0) >= 0.95 else 0.0  # type: ignore[arg-type]
+        if amount is None and product and _grows(profiles[product].cells, units, prices):
+            scores["amount"][price] = scores["unit_price"].pop(price)
         return
-    amount = _best(scores, "amount")
-    if quantity or not price or not amount or amount == price:
+    if amount is None or amount == price or prices is None:
         return
-    shown, priced = profiles[amount], profiles[price]
-    if shown.rows < ENOUGH or shown.is_money or shown.numbers is None or priced.numbers is None:
-        return
+    shown = profiles[amount]
     said = concepts(amount)[0] & {"total", "revenue", "net", "gross", "order", "price"}
-    below = (shown.numbers.abs() < priced.numbers.abs()).mean() or 0.0
-    if not said and (priced.share_whole < 0.8 or below >= 0.5):  # type: ignore[operator]
+    if said or shown.rows < ENOUGH or shown.is_money or shown.numbers is None:
+        return
+    below = float((shown.numbers.abs() < prices.abs()).mean() or 0.0)  # type: ignore[arg-type]
+    if profiles[price].share_whole < 0.8 or below >= 0.5:
         scores["quantity"][amount] = scores["amount"].pop(amount)
+
+
+def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:
+    """Return whether the price of a product is in proportion to the quantity on nearly all lines.
+
+    Examples
+    --------
+    >>> products, units = pl.Series(list("aabbccddee")), pl.Series([1.0, 2.0] * 5)
+    >>> _grows(products, units, units * 3.5), _grows(products, units, units * 0 + 3.5)
+    (True, False)
+    """
+    by_product = (
+        pl.DataFrame({"product": products, "units": units, "price": prices})
+        .filter((pl.col("units") > 0) & (pl.col("price") > 0))
+        .with_columns(each=pl.col("price") / pl.col("units"))
+        .group_by("product")
+        .agg(
+            pl.col("units").n_unique(),
+            price=(pl.col("price").max() / pl.col("price").min() < 1.02),
+            each=(pl.col("each").max() / pl.col("each").min() < 1.02),
+        )
+        .filter(pl.col("units") > 1)
+    )
+    if by_product.height < 5:
+        return False
+    return bool(by_product["each"].mean() >= 0.8 and by_product["price"].mean() <= 0.3)  # type: ignore[operator]
 
 
 def _weigh_orders(scores: Scores, profiles: dict[str, Profile]) -> None:

@@ -14,13 +14,13 @@ import polars as pl
 from segkit.display import counted, money, number, percent
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import ENOUGH, is_dated
-from segkit.intake.headers import concepts, plain
+from segkit.intake.evidence import ENOUGH
+from segkit.intake.headers import plain
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
 from segkit.intake.store import Intake
-from segkit.intake.tried import better_dates, better_decimal, other_dates
+from segkit.intake.tried import better_dates, better_decimal, other_customers, other_dates
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
@@ -66,7 +66,7 @@ def doubt_orders(raw: pl.DataFrame, given: Mapping, used: Mapping, taken: Intake
     lines = taken.orders
     if findings or lines is None or not lines.height:
         return findings
-    if not _is_named(columns, given, "customer_id"):
+    if not _is_given(given, "customer_id"):
         findings += _doubt_single_orders(columns, lines)
         findings += _doubt_missing(columns, taken)
     is_given = _is_given(given, "customer_id") or used.is_set("orders", "no_customer")
@@ -78,11 +78,6 @@ def _is_given(given: Mapping, name: str) -> bool:
     """Return whether the mapping file itself names a column for the contract's."""
     part = given.tables.get("orders")
     return part is not None and name in {**part.columns, **part.constants}
-
-
-def _is_named(columns: Columns, given: Mapping, name: str) -> bool:
-    """Return whether a column is given by the mapping file, or has the contract's own name."""
-    return _is_given(given, name) or plain(columns.source(name) or "") == name
 
 
 def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Finding]:
@@ -137,33 +132,15 @@ def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]
         "the order?"
     )
     answer = f'[orders.columns] customer_id = "{raw_column}", if nobody did buy twice'
-    others = _other_customers(columns, orders)
+    others = other_customers(columns, orders)
+    if plain(raw_column or "") == "customer_id" and not others:
+        return []
     if others:
         name, people = others[0]
         answer = (
             f'[orders.columns] customer_id = "{name}" ({counted(people, "customer")}); or {answer}'
         )
     return [Finding("block", "orders", "customer_id", text, lines.height, answer=answer)]
-
-
-def _other_customers(columns: Columns, orders: int) -> list[tuple[str, int]]:
-    """List the columns that could be customers and whose values repeat, e-mail addresses first."""
-    raw = columns.raw
-    ranked = []
-    for name, kind in raw.schema.items():
-        meant, _ = concepts(name)
-        rank = next((i for i, c in enumerate(("email", "customer", "loyalty", "name"))
-                     if c in meant), None)  # fmt: skip
-        if rank is None or not (is_text(kind) or kind.is_integer()) or "product" in meant:
-            continue
-        if name == columns.source("customer_id") or {"line", "date", "status"} & meant:
-            continue
-        cells = columns.cells(name)
-        values = cells.drop_nulls()
-        people = values.cast(pl.String).str.to_lowercase().n_unique()
-        if values.len() >= 0.5 * cells.len() and 1 < people < 0.9 * orders and not is_dated(cells):
-            ranked.append((rank, name, people))
-    return [(name, people) for _, name, people in sorted(ranked)]
 
 
 def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
@@ -173,6 +150,8 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     if rows < ENOUGH or lost <= 0.5 * rows:
         return []
     raw_column = columns.source("customer_id")
+    if plain(raw_column or "") == "customer_id":
+        return []
     text = (
         f"{percent(lost / rows)} of the rows have no customer in {raw_column!r}; they are left out."
     )

@@ -11,7 +11,8 @@ import polars as pl
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
-from segkit.intake.evidence import is_dated
+from segkit.intake.evidence import is_dated, profile_columns
+from segkit.intake.headers import concepts
 from segkit.intake.numbers import Dialect, read_numbers
 
 _DAYS = (
@@ -124,3 +125,40 @@ def other_dates(columns: Columns, name: str) -> str:
         if raw_column not in used and is_dated(columns.raw[raw_column]):
             return f'[{columns.table}.columns] {name} = "{raw_column}"'
     return ""
+
+
+def other_customers(columns: Columns, orders: int) -> list[tuple[str, int]]:
+    """List the columns that could be customers and whose values repeat, e-mail addresses first."""
+    raw = columns.raw
+    ranked = []
+    for name, kind in raw.schema.items():
+        meant, _ = concepts(name)
+        rank = next((i for i, c in enumerate(("email", "customer", "loyalty", "name"))
+                     if c in meant), None)  # fmt: skip
+        if rank is None or not (is_text(kind) or kind.is_integer()) or "product" in meant:
+            continue
+        if name == columns.source("customer_id") or {"line", "date", "status"} & meant:
+            continue
+        cells = columns.cells(name)
+        values = cells.drop_nulls()
+        people = values.cast(pl.String).str.to_lowercase().n_unique()
+        if values.len() >= 0.5 * cells.len() and 1 < people < 0.9 * orders and not is_dated(cells):
+            ranked.append((rank, name, people))
+    return [(name, people) for _, name, people in sorted(ranked)]
+
+
+def likely_amount(columns: Columns) -> str:
+    """Return the unused column of numbers that could be the amount; empty if none could."""
+    used = set(columns.mapping.tables[columns.table].columns.values())
+    sums = {}
+    for name in columns.raw.columns:
+        if name in used or _NO_AMOUNT & concepts(name)[0]:
+            continue
+        shown = profile_columns(columns.raw.select(name), columns.nulls).get(name)
+        if shown is not None and shown.numbers is not None and not shown.dated:
+            worth = float(shown.numbers.sum())
+            sums[name] = (shown.is_money, worth)
+    return max(sums, key=lambda name: sums[name]) if sums else ""
+
+
+_NO_AMOUNT = {"id", "tax", "shipping", "fee", "discount", "refund", "cost", "percent", "quantity"}
