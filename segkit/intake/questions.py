@@ -370,16 +370,16 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     findings = []
-    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
+    worth = _worth(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
             continue
         words = columns.cells(raw_column).cast(pl.String)
         few = words.n_unique() <= MOST_STATUSES
-        worth = _money(columns, cash) if cash else pl.repeat(0.0, words.len(), eager=True)
         table = (
-            pl.DataFrame({"word": words, "money": worth})
+            pl.DataFrame({"word": words})
+            .with_columns(money=pl.lit(worth, dtype=pl.Float64))
             .group_by("word")
             .agg(rows=pl.len(), money=pl.col("money").sum(), positive=(pl.col("money") > 0).any())
             .sort("rows", "word", descending=[True, False])
@@ -390,7 +390,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
         if unknown.height:
             listed = ", ".join(
                 f"{_word(word, words, few=few)!r} ({counted(rows, 'row')}"
-                + (f", {money(worth_)})" if cash else ")")
+                + (")" if worth is None else f", {money(worth_)})")
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             first = _word(unknown["word"][0], words, few=few)
@@ -409,7 +409,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
             )
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
-            f"({counted(rows, 'row')}" + (f", {money(worth_)})" if cash else ")")
+            f"({counted(rows, 'row')}" + (")" if worth is None else f", {money(worth_)})")
             for word, meaning, rows, worth_ in table.head(MOST_KINDS).iter_rows()
             if meaning is not None
         )
@@ -423,8 +423,11 @@ def about_statuses(columns: Columns) -> list[Finding]:
 MOST_STATUSES = 40
 
 
-def _money(columns: Columns, cash: str) -> pl.Series:
-    """Return the money of each line, negative where the amount or the quantity is."""
+def _worth(columns: Columns) -> pl.Series | None:
+    """Return the money of each line, negative where amount or quantity is; None without any."""
+    cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
+    if cash is None:
+        return None
     worth = columns.numbers(cash)
     if columns.source("quantity") is None:
         return worth
