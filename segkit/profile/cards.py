@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import polars as pl
@@ -21,25 +22,10 @@ from segkit.schema import fields
 HABITS: dict[str, str] = {
     name: LABELS[name]
     for name in (
-        "recency_days",
-        "frequency",
-        "monetary",
-        "gap_days_mean",
-        "order_value_mean",
-        "discount_share",
-        "discounted_order_share",
-        "return_share",
-        "category_breadth",
-        "visits",
-        "abandonment_rate",
-        "open_rate",
-        "click_rate",
-        "engagement_recency_days",
-        "tenure_days",
-        "product_breadth",
-        "carts_abandoned",
-        "product_views",
-        "time_seconds",
+        *("recency_days", "frequency", "monetary", "gap_days_mean", "order_value_mean"),
+        *("discount_share", "discounted_order_share", "return_share", "category_breadth"),
+        *("visits", "abandonment_rate", "open_rate", "click_rate", "engagement_recency_days"),
+        *("tenure_days", "product_breadth", "carts_abandoned", "product_views", "time_seconds"),
     )
 }
 
@@ -82,13 +68,7 @@ class OfferRule:
         >>> OfferRule("occasion_share_*", "above", "x").holds("occasion_share_easter", "above")
         True
         """
-        name = stem(variable)
-        same = (
-            name.startswith(self.variable[:-1])
-            if self.variable.endswith("*")
-            else name == self.variable
-        )
-        return same and direction == self.direction
+        return direction == self.direction and fnmatchcase(stem(variable), self.variable)
 
 
 OFFERS: tuple[OfferRule, ...] = (
@@ -180,14 +160,14 @@ def _beside(row: dict[str, Any], words: str) -> Compared:
 
 def habits_words(variables: pl.DataFrame, words: Mapping[str, str]) -> tuple[Compared, ...]:
     """Give the typical value of each habit beside that of all customers."""
-    rows = [row for row in variables.iter_rows(named=True) if row["customers"] > 0]
-    rows_in_words = [
+    rows = variables.filter(pl.col("customers") > 0).to_dicts()
+    habits = [
         _beside(row, habit(row["variable"], words))
         for name in words
         for row in rows
         if stem(row["variable"]) == name
     ]
-    return tuple(rows_in_words[:MOST_HABITS])
+    return tuple(habits[:MOST_HABITS])
 
 
 def channels_words(composition: pl.DataFrame, variables: pl.DataFrame) -> tuple[str, ...]:
@@ -226,21 +206,17 @@ def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
 
 def offer_words(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> str:
     """Name the offer that the strongest marker variables support, and why."""
-    marks = variables.filter(pl.col("marker"))
-    weight: dict[str, float] = {}
     reasons: dict[str, list[tuple[float, str]]] = {}
-    for row in marks.iter_rows(named=True):
+    for row in variables.filter(pl.col("marker")).iter_rows(named=True):
+        words = f"{HEIGHT[row['direction']]} {habit(row['variable'])}"
         for rule in offers:
             if rule.holds(row["variable"], row["direction"]):
-                size = abs(row["strength"])
-                weight[rule.offer] = weight.get(rule.offer, 0.0) + size
-                words = f"{HEIGHT[row['direction']]} {habit(row['variable'])}"
-                reasons.setdefault(rule.offer, []).append((size, words))
-    if not weight:
+                reasons.setdefault(rule.offer, []).append((abs(row["strength"]), words))
+    if not reasons:
         return "the generic offer: no mark speaks for another"
-    best = max(sorted(weight), key=lambda name: weight[name])
-    why = ", ".join(words for _, words in sorted(reasons[best], key=lambda pair: -pair[0])[:3])
-    return f"{best}, for {why}: {GUESS}"
+    best = max(sorted(reasons), key=lambda offer: sum(size for size, _ in reasons[offer]))
+    strongest = sorted(reasons[best], key=lambda pair: -pair[0])[:3]
+    return f"{best}, for {', '.join(words for _, words in strongest)}: {GUESS}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,7 @@ from segkit.intake.privacy import LEAST_HOLDERS, fold_rare, personal_columns
 from segkit.profile.members import Flags, Floats, Members
 from segkit.profile.variables import Variables, dominance
 from segkit.stats.effects import cramers_v, delta_limits
-from segkit.stats.hypotheses import adjust
+from segkit.stats.hypotheses import adjust, count_table
 from segkit.stats.intervals import wilson
 
 AGE_FROM = (0, 18, 25, 35, 45, 55, 65)
@@ -224,32 +224,28 @@ def compare_descriptors(
     rows = []
     labels = members.labels()
     for j, name in enumerate(variables.names):
-        role = "kpi" if name == kpi else "clustering" if name in circular else "descriptor"
         column = variables.values[:, j]
         if variables.yes_no[j]:
-            present = ~np.isnan(column)
-            yes = np.array([(column[inside & present] == 1).sum() for inside in members.within])
-            sizes = np.array([(inside & present).sum() for inside in members.within])
-            row = chi_square(np.column_stack([sizes - yes, yes]))
+            counts = [[(column[w] == value).sum() for value in (0, 1)] for w in members.within]
+            row = chi_square(np.array(counts))
         else:
             row = kruskal(column, labels)
-        rows.append({"variable": name, "role": role, **row})
+        rows.append({"variable": name, **row})
     for name in described.columns:
-        _, counts = count_levels(members, name, described.get_column(name))
-        role = "clustering" if name in circular else "descriptor"
-        rows.append({"variable": name, "role": role, **chi_square(counts)})
-    table = (
-        pl.DataFrame(rows, schema_overrides=TEST_TYPES) if rows else pl.DataFrame(schema=TEST_TYPES)
+        _, counted = count_levels(members, name, described.get_column(name))
+        rows.append({"variable": name, **chi_square(counted)})
+    roles = dict.fromkeys(circular, "clustering") | ({kpi: "kpi"} if kpi else {})
+    columns = [name for name in TEST_TYPES if name not in ("role", "p_holm")]
+    table = pl.DataFrame(rows, schema={name: TEST_TYPES[name] for name in columns}).with_columns(
+        role=pl.col("variable").replace_strict(roles, default="descriptor", return_dtype=pl.String)
     )
     overlap = members.overlapping > 0
     withheld = pl.lit(value=True) if overlap else pl.col("role") == "clustering"
-    if rows:
-        table = table.with_columns(
-            *(pl.when(~withheld).then(c).alias(c) for c in ("statistic", "freedom", "p_value")),
-            note=pl.when(withheld).then(pl.lit(OVERLAP if overlap else CIRCULAR)).otherwise("note"),
-        )
-    p_values = table.get_column("p_value") if rows else pl.Series([], dtype=pl.Float64)
-    holm = adjust(p_values.fill_null(float("nan")).to_numpy())
+    table = table.with_columns(
+        *(pl.when(~withheld).then(c).alias(c) for c in ("statistic", "freedom", "p_value")),
+        note=pl.when(withheld).then(pl.lit(OVERLAP if overlap else CIRCULAR)).otherwise("note"),
+    )
+    holm = adjust(table.get_column("p_value").fill_null(float("nan")).to_numpy())
     table = table.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
     return table.fill_nan(None).select(list(TEST_TYPES))
 
@@ -270,25 +266,17 @@ def kruskal(values: Floats, labels: np.ndarray) -> dict[str, object]:
     present = ~np.isnan(values)
     levels, codes = np.unique(values[present], return_inverse=True)
     groups, which = np.unique(labels[present], return_inverse=True)
-    name = {"test": "Kruskal-Wallis", "effect_name": "epsilon squared"}
     if groups.size < 2 or levels.size < 2:
-        return {**name, **_nothing("fewer than two segments or values")}
+        return _tested("Kruskal-Wallis", "epsilon squared")
     counts = np.bincount(codes)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[codes]
-    n = ranks.size
     sizes = np.bincount(which)
     means = np.bincount(which, weights=ranks) / sizes
-    middle = (n + 1) / 2
+    middle = (ranks.size + 1) / 2
     share = float((sizes * (means - middle) ** 2).sum() / ((ranks - middle) ** 2).sum())
-    h, freedom = (n - 1) * share, groups.size - 1
-    return {
-        **name,
-        "statistic": h,
-        "freedom": freedom,
-        "p_value": float(chdtrc(freedom, h)),
-        "effect": share,
-        "note": "",
-    }
+    h, freedom = (ranks.size - 1) * share, groups.size - 1
+    p = float(chdtrc(freedom, h))
+    return _tested("Kruskal-Wallis", "epsilon squared", (h, freedom, p, share), "")
 
 
 def chi_square(counts: np.ndarray) -> dict[str, object]:
@@ -302,28 +290,26 @@ def chi_square(counts: np.ndarray) -> dict[str, object]:
     >>> round(chi_square(np.array([[30, 10], [10, 30]]))["statistic"], 1)
     20.0
     """
-    from scipy.special import chdtrc
-
-    table = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0].astype(np.float64)
-    name = {"test": "chi-square", "effect_name": "Cramér's V"}
-    if min(table.shape) < 2:
-        return {**name, **_nothing("fewer than two segments or values")}
+    test = count_table(counts)
+    if np.isnan(test.p_value):
+        return _tested("chi-square", "Cramér's V")
+    table = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    statistic = float(((table - expected) ** 2 / expected).sum())
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
     doubtful = (expected < 5).mean() > 0.2 or (expected < 1).any()
-    return {
-        **name,
-        "statistic": statistic,
-        "freedom": freedom,
-        "p_value": float(chdtrc(freedom, statistic)),
-        "effect": cramers_v(table),
-        "note": "few expected counts: doubtful" if doubtful else "",
-    }
+    figures = (test.statistic, test.freedom, test.p_value, cramers_v(table))
+    note = "few expected counts: doubtful" if doubtful else ""
+    return _tested("chi-square", "Cramér's V", figures, note)
 
 
-def _nothing(why: str) -> dict[str, object]:
-    return {"statistic": None, "freedom": None, "p_value": None, "effect": None, "note": why}
+def _tested(
+    test: str,
+    effect_name: str,
+    figures: Sequence[float | None] = (None, None, None, None),
+    note: str = "fewer than two segments or values",
+) -> dict[str, object]:
+    names = ("statistic", "freedom", "p_value", "effect")
+    row = dict(zip(names, figures, strict=True))
+    return {"test": test, "effect_name": effect_name, **row, "note": note}
 
 
 def folds_of(customers: int, folds: int, seed: int) -> npt.NDArray[np.int64]:
@@ -370,22 +356,20 @@ def predictability(
     """
     if described.width == 0 or members.frame.height < 2 * folds:
         return None
-    scores = held_out_scores(
-        one_hot(described), members.within, folds_of(members.frame.height, folds, seed)
-    )
-    rows = []
-    for i, segment in enumerate(members.segments):
-        inside = members.within[i : i + 1]
+    fold = folds_of(members.frame.height, folds, seed)
+    scores = held_out_scores(one_hot(described), members.within, fold)
+    rows: list[tuple[str, float | None, float | None, float | None]] = []
+    for segment, inside, score in zip(members.segments, members.within, scores.T, strict=True):
+        if not folds <= inside.sum() <= inside.size - folds:
+            rows.append((segment, None, None, None))
+            continue
         # Rounded, so that equal descriptions tie although the folds' weights have rounding errors.
-        delta, variance = dominance(scores[:, i : i + 1].round(12), inside)
+        delta, variance = dominance(score[:, None].round(12), inside[None])
         low, high = delta_limits(delta, variance, level=level)
-        enough = folds <= inside.sum() <= inside.size - folds
-        areas = [(1 + float(v[0, 0])) / 2 if enough else None for v in (delta, low, high)]
-        rows.append(
-            dict(zip(("segment", "auc", "auc_low", "auc_high"), [segment, *areas], strict=True))
-        )
+        areas = [(1 + float(value[0, 0])) / 2 for value in (delta, low, high)]
+        rows.append((segment, areas[0], areas[1], areas[2]))
     types = {"segment": pl.String, **dict.fromkeys(("auc", "auc_low", "auc_high"), pl.Float64)}
-    return pl.DataFrame(rows, schema=types)
+    return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def held_out_skill(kpi: Floats, within: Flags, *, folds: int, seed: int) -> Floats:

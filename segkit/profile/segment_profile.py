@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from segkit.errors import DataError, unknown
 from segkit.profile.members import Members
 from segkit.profile.variables import MarkerRule, Variables
 from segkit.result import Result
+from segkit.stats.intervals import interval_words
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -27,9 +28,9 @@ STRONGEST = 3
 
 HIDDEN = "hidden"
 SHOWN = (
-    "segment", "segment_name", "customers", "customer_share", "revenue_share",
-    "revenue_per_customer", "marked_by",
-)  # fmt: skip
+    *("segment", "segment_name", "customers", "customer_share"),
+    *("revenue_share", "revenue_per_customer", "marked_by"),
+)
 CAVEAT = "A profile describes; it does not say why, nor what an offer would do."
 
 
@@ -102,10 +103,13 @@ def _centre(scores: np.ndarray, name: str) -> dict[str, object]:
     spread = np.cov(scores, rowvar=False)
     first, second = scores.mean(axis=0)
     return {
-        "segment_name": name, "first": float(first), "second": float(second),
-        "first_variance": float(spread[0, 0]), "second_variance": float(spread[1, 1]),
+        "segment_name": name,
+        "first": float(first),
+        "second": float(second),
+        "first_variance": float(spread[0, 0]),
+        "second_variance": float(spread[1, 1]),
         "covariance": float(spread[0, 1]),
-    }  # fmt: skip
+    }
 
 
 def _loads(axis: np.ndarray, names: list[str]) -> str:
@@ -200,20 +204,19 @@ class Profile(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        largest = self.segments.sort("customers", descending=True, maintain_order=True).row(
-            0, named=True
-        )
-        sentence = (
+        largest = _top(self.segments, "customers")
+        revenue = ""
+        if largest["revenue_share"] is not None:
+            revenue = f" and {percent(largest['revenue_share'])} of revenue"
+        size = (
             f"{number(self.segments.height)} segments of {number(self.counts['customers'])} "
             f"customers; the largest, {largest['segment_name']}, holds "
-            f"{percent(largest['customer_share'])} of them"
+            f"{percent(largest['customer_share'])} of them{revenue}."
         )
-        if largest["revenue_share"] is not None:
-            sentence += f" and {percent(largest['revenue_share'])} of revenue"
-        parts = [sentence + ".", self._worth(), self._marks(), self._tested()]
         notes = "; ".join(self.notes)
-        parts.append(f"{notes[0].upper()}{notes[1:]}." if notes else "")
-        return " ".join(part for part in [*parts, CAVEAT] if part)
+        notes = f"{notes[0].upper()}{notes[1:]}." if notes else ""
+        parts = (size, self._worth(), self._marks(), self._tested(), notes, CAVEAT)
+        return " ".join(part for part in parts if part)
 
     def _worth(self) -> str:
         if "revenue_per_customer" not in self.segments.columns:
@@ -221,65 +224,51 @@ class Profile(Result):
         valued = self.segments.drop_nulls("revenue_per_customer")
         if valued.height == 0:
             return ""
-        best = valued.sort("revenue_per_customer", descending=True, maintain_order=True).row(
-            0, named=True
-        )
-        limits = ""
-        if best["revenue_per_customer_low"] is not None:
-            limits = (
-                f" ({percent(self.level, places=0)} interval "
-                f"{number(best['revenue_per_customer_low'])} to "
-                f"{number(best['revenue_per_customer_high'])})"
-            )
+        best = _top(valued, "revenue_per_customer")
+        low, high = (best[f"revenue_per_customer_{end}"] for end in ("low", "high"))
+        interval = "" if low is None else f" ({interval_words(low, high, self.level)})"
         return (
             f"A customer is worth most in {best['segment_name']}: "
-            f"{money(best['revenue_per_customer'], self.currency)}{limits}"
+            f"{money(best['revenue_per_customer'], self.currency)}{interval}"
             f"{'' if self.currency else ', in the currency of the data'}."
         )
 
     def _marks(self) -> str:
-        if self.segments.filter(pl.col("customers") > 0).height < 2:
+        filled = self.segments.filter(pl.col("customers") > 0)
+        if filled.height < 2:
             return "With one segment there is nothing to compare it with."
-        without = self.segments.filter((pl.col("marks") == 0) & (pl.col("customers") > 0))
-        marks = self.markers
-        if marks.height == 0:
+        if self.markers.height == 0:
             return "No variable marks any segment: they hardly differ."
-        top = marks.sort(pl.col("strength").abs(), descending=True, maintain_order=True).row(
-            0, named=True
-        )
-        size = percent(top["strength"]) if top["kind"] == "yes/no" else number(top["strength"])
-        what = "difference of shares" if top["kind"] == "yes/no" else "Cliff's delta"
+        top = _top(self.markers, pl.col("strength").abs())
+        size = f"Cliff's delta {number(top['strength'])}"
+        if top["kind"] == "yes/no":
+            size = f"difference of shares {percent(top['strength'])}"
         sentence = (
             f"The clearest mark: {top['segment_name']} lies {top['direction']} the others on "
-            f"{label(top['variable'])} ({what} {size})."
+            f"{label(top['variable'])} ({size})."
         )
-        if without.height:
-            sentence += f" Nothing marks {', '.join(without.get_column('segment_name').to_list())}."
-        return sentence
+        without = filled.filter(pl.col("marks") == 0).get_column("segment_name").to_list()
+        return f"{sentence} Nothing marks {', '.join(without)}." if without else sentence
 
     def _tested(self) -> str:
         made = self.tests.drop_nulls("p_holm").filter(pl.col("role") != "clustering")
-        sentence = ""
+        sentences = []
         if self.clustering_variables:
-            sentence = (
+            sentences.append(
                 f"The {number(len(self.clustering_variables))} variables that built the segments "
                 "are not tested: that would be circular."
             )
-        if made.height == 0:
-            return sentence
-        sure = made.filter(pl.col("p_holm") <= 0.05)
-        sentence += (
-            f" Of {number(made.height)} other variables tested, {number(sure.height)} differ "
-            "between segments at 5% after Holm's adjustment"
-        )
-        if sure.height:
-            top = sure.sort("effect", descending=True, nulls_last=True, maintain_order=True).row(
-                0, named=True
+        if made.height:
+            sure, most = made.filter(pl.col("p_holm") <= 0.05), ""
+            if sure.height:
+                top = _top(sure, "effect")
+                effect = f"{top['effect_name']} {number(top['effect'])}"
+                most = f", most {label(top['variable'])} ({effect})"
+            sentences.append(
+                f"Of {number(made.height)} other variables tested, {number(sure.height)} differ "
+                f"between segments at 5% after Holm's adjustment{most}."
             )
-            sentence += (
-                f", most {label(top['variable'])} ({top['effect_name']} {number(top['effect'])})"
-            )
-        return sentence.strip() + "."
+        return " ".join(sentences)
 
     def plot(self, *, most: int = 15) -> Figure:
         """Draw the segment profile plot: each variable against all customers, marks in colour.
@@ -295,11 +284,51 @@ class Profile(Result):
         DataError
             If no variable varies between segments.
         """
-        return draw_profile(self.variables, most)
+        from segkit.plot import panel_bars
+        from segkit.plot.bar_charts import bars_that_fit
+
+        differing = self.variables.drop_nulls("difference")
+        if differing.height == 0:
+            raise DataError("nothing to draw: no variable varies between segments")
+        ranked = _telling(differing, bars_that_fit(differing["segment"].n_unique(), most))
+        return panel_bars(
+            differing.filter(pl.col("variable").is_in(ranked)),
+            "segment_name",
+            "variable",
+            "difference",
+            highlight="marker",
+            interval=("difference_low", "difference_high"),
+            percent=False,
+            title="What marks each segment",
+            y_label="Difference from all customers (standard deviations)",
+            highlight_label="Full colour: marks the segment by the stated rule",
+        )
 
     def plot_sizes(self) -> Figure:
         """Draw each segment's share of customers beside its share of revenue."""
-        return draw_sizes(self.segments)
+        from segkit.plot import bars
+
+        names = {"customer_share": "customers", "revenue_share": "revenue"}
+        tables = [
+            self.segments.select(
+                "segment_name",
+                share_of=pl.lit(name),
+                share=column,
+                low=f"{column}_low",
+                high=f"{column}_high",
+            )
+            for column, name in names.items()
+            if not self.segments[column].is_null().all()
+        ]
+        return bars(
+            pl.concat(tables),
+            "segment_name",
+            "share",
+            group="share_of",
+            interval=("low", "high"),
+            title="How large each segment is, and what it brings",
+            y_label="Share of all",
+        )
 
     def plot_composition(self, variable: str) -> Figure:
         """Draw each segment's composition by one description.
@@ -309,7 +338,24 @@ class Profile(Result):
         DataError
             If there is no such description, or every cell is hidden.
         """
-        return draw_composition(self.composition, variable)
+        from segkit.plot import stacked
+
+        rows = self.composition.filter(pl.col("variable") == variable)
+        if rows.height == 0:
+            there = self.composition.get_column("variable").unique(maintain_order=True).to_list()
+            raise DataError(unknown("description", variable, there))
+        hidden = int(rows.get_column("hidden").sum())
+        title = f"Segments by {label(variable)}"
+        if hidden:
+            title += f" ({number(hidden)} small cells hidden, drawn as one)"
+        return stacked(
+            _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0)),
+            "segment_name",
+            "level",
+            "customers",
+            title=title,
+            y_label="Share of customers with a known value",
+        )
 
     def plot_separation(self) -> Figure:
         """Draw the segments on two principal components, with centres and 50% ellipses.
@@ -319,7 +365,25 @@ class Profile(Result):
         DataError
             If fewer than two variables vary.
         """
-        return draw_separation(self.separation)
+        from segkit.plot import clouds
+
+        if self.separation is None:
+            raise DataError("a separation plot needs two variables that vary and three customers")
+        shares, names = self.separation.shares, self.separation.names
+        labels = [
+            f"{nth} component ({percent(share)} of the variance): {name}"
+            for nth, share, name in zip(("First", "Second"), shares, names, strict=True)
+        ]
+        return clouds(
+            self.separation.points,
+            self.separation.centres,
+            "first",
+            "second",
+            "segment_name",
+            title="How far apart the segments lie",
+            x_label=labels[0],
+            y_label=labels[1],
+        )
 
     def of(self, segment: str) -> dict[str, pl.DataFrame]:
         """Return one segment's rows of every table (by its id or its name)."""
@@ -332,35 +396,10 @@ class Profile(Result):
         return {name: getattr(self, name).filter(mine) for name in tables}
 
 
-def draw_profile(variables: pl.DataFrame, most: int) -> Figure:
-    """Draw the segment profile plot: each variable against all customers, marks in colour.
-
-    Parameters
-    ----------
-    most : int
-        Variables drawn at most: those that set some segment apart most; fewer where the panels
-        of many segments would not fit a screen.
-
-    Raises
-    ------
-    DataError
-        If no variable varies between segments.
-    """
-    from segkit.plot import panel_bars
-    from segkit.plot.bar_charts import bars_that_fit
-
-    differing = variables.drop_nulls("difference")
-    if differing.height == 0:
-        raise DataError("nothing to draw: no variable varies between segments")
-    ranked = _telling(differing, bars_that_fit(differing["segment"].n_unique(), most))
-    shown = differing.filter(pl.col("variable").is_in(ranked))
-    return panel_bars(
-        shown, "segment_name", "variable", "difference", highlight="marker",
-        interval=("difference_low", "difference_high"),
-        percent=False, title="What marks each segment",
-        y_label="Difference from all customers (standard deviations)",
-        highlight_label="Full colour: marks the segment by the stated rule",
-    )  # fmt: skip
+def _top(frame: pl.DataFrame, by: str | pl.Expr) -> dict[str, Any]:
+    """Return the row with the largest value, the first of equal ones."""
+    ordered = frame.sort(by, descending=True, nulls_last=True, maintain_order=True)
+    return ordered.row(0, named=True)
 
 
 def _telling(differing: pl.DataFrame, most: int) -> list[str]:
@@ -372,53 +411,6 @@ def _telling(differing: pl.DataFrame, most: int) -> list[str]:
         .sort("marker", "turn", "reach", descending=[True, False, True], maintain_order=True)
     )
     return turns.get_column("variable").unique(maintain_order=True).head(most).to_list()
-
-
-def draw_sizes(segments: pl.DataFrame) -> Figure:
-    """Draw each segment's share of customers beside its share of revenue."""
-    from segkit.plot import bars
-
-    names = {"customer_share": "customers", "revenue_share": "revenue"}
-    tables = [
-        segments.select(
-            "segment_name",
-            pl.lit(name).alias("share_of"),
-            pl.col(column).alias("share"),
-            pl.col(f"{column}_low").alias("low"),
-            pl.col(f"{column}_high").alias("high"),
-        )
-        for column, name in names.items()
-        if segments.get_column(column).null_count() < segments.height
-    ]
-    return bars(
-        pl.concat(tables), "segment_name", "share", group="share_of", interval=("low", "high"),
-        title="How large each segment is, and what it brings", y_label="Share of all",
-    )  # fmt: skip
-
-
-def draw_composition(composition: pl.DataFrame, variable: str) -> Figure:
-    """Draw each segment's composition by one description.
-
-    Raises
-    ------
-    DataError
-        If there is no such description, or every cell is hidden.
-    """
-    from segkit.plot import stacked
-
-    rows = composition.filter(pl.col("variable") == variable)
-    if rows.height == 0:
-        there = composition.get_column("variable").unique(maintain_order=True).to_list()
-        raise DataError(unknown("description", variable, there))
-    shown = _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0))
-    hidden = int(rows.get_column("hidden").sum())
-    title = f"Segments by {label(variable)}"
-    if hidden:
-        title += f" ({number(hidden)} small cells hidden, drawn as one)"
-    return stacked(
-        shown, "segment_name", "level", "customers", title=title,
-        y_label="Share of customers with a known value",
-    )  # fmt: skip
 
 
 def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -435,27 +427,3 @@ def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("level").cast(pl.Enum([*levels, HIDDEN])),
     )
     return ordered.sort("segment_name", "level")
-
-
-def draw_separation(separation: Separation | None) -> Figure:
-    """Draw the segments on two principal components, with centres and 50% ellipses.
-
-    Raises
-    ------
-    DataError
-        If fewer than two variables vary.
-    """
-    from segkit.plot import clouds
-
-    if separation is None:
-        raise DataError("a separation plot needs two variables that vary and three customers")
-    labels = [
-        f"{nth} component ({percent(share)} of the variance): {name}"
-        for nth, share, name in zip(
-            ("First", "Second"), separation.shares, separation.names, strict=True
-        )
-    ]
-    return clouds(
-        separation.points, separation.centres, "first", "second", "segment_name",
-        title="How far apart the segments lie", x_label=labels[0], y_label=labels[1],
-    )  # fmt: skip

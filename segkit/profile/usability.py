@@ -31,7 +31,6 @@ TYPES: dict[str, type[pl.DataType]] = {
     "passed": pl.Boolean,
     "why": pl.String,
 }
-Triple = tuple[float | None, float | None, float | None]
 
 
 TESTS = ("measurable", "substantial", "accessible", "relevant", "differentiated", "stable")
@@ -76,161 +75,136 @@ class Thresholds:
     jaccard: float = 0.75
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One measure of one segment against its threshold; ``passed`` is None if not measured."""
+Row = dict[str, Any]
 
-    segment: str
-    test: str
-    measure: str
-    value: float | None
-    low: float | None
-    high: float | None
-    threshold: float
-    passed: bool | None
-    why: str
 
-    def row(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """Return the trial as a row of the table."""
-        return {
-            "segment": self.segment, "segment_name": names[self.segment], "test": self.test,
-            "measure": self.measure, "value": self.value, "low": self.low, "high": self.high,
-            "threshold": self.threshold, "passed": self.passed, "why": self.why,
-        }  # fmt: skip
+def _trial(
+    test: str,
+    measure: str,
+    threshold: float,
+    why: str,
+    value: float | None = None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    passed: bool | None = None,
+) -> Row:
+    """Return one measure against its threshold; ``passed`` is None if it was not measured."""
+    return {
+        "test": test,
+        "measure": measure,
+        "value": value,
+        "low": low,
+        "high": high,
+        "threshold": threshold,
+        "passed": passed,
+        "why": why,
+    }
 
 
 def try_segment(
     profile: Profile, segment: str, evidence: Mapping[str, Any], limits: Thresholds
-) -> Iterator[Trial]:
+) -> Iterator[Row]:
     """Yield every measure of one segment."""
-    mine = profile.of(segment)
-    row = mine["segments"].row(0, named=True)
-    if row["customers"] == 0:
-        yield Trial(
-            segment, "substantial", "customers", 0.0, None, None, float(limits.customers),
-            passed=False, why="the segment is empty",
-        )  # fmt: skip
-        return
-    yield _measurable(segment, mine["variables"], limits)
-    yield from _substantial(segment, row, limits)
-    yield _by_low(
-        segment, "accessible", "reachable_share", evidence.get("reach"), limits.reachable_share,
-        "have consent and a known channel", "no marketing_consent is recorded",
-    )  # fmt: skip
-    yield _by_low(
-        segment, "accessible", "predictable_auc", evidence.get("auc"), limits.predictable_auc,
-        "area under the ROC curve of descriptors, held out", "no descriptors, or too few customers",
-    )  # fmt: skip
-    yield _relevant(segment, profile, mine["variables"], evidence.get("skill"), limits)
-    yield _apart(segment, profile, limits)
-    value = evidence.get("jaccard")
-    yield Trial(
-        segment, "stable", "jaccard", value, None, None, limits.jaccard,
-        passed=None if value is None else value >= limits.jaccard,
-        why="no stability was given, or too few customers to judge it"
-        if value is None
-        else f"Jaccard index {number(value)}",
-    )  # fmt: skip
-
-
-def _measurable(segment: str, variables: pl.DataFrame, limits: Thresholds) -> Trial:
-    cells = variables.select((pl.col("customers") + pl.col("missing")).sum()).item()
-    share = float(variables.get_column("customers").sum()) / cells if cells else None
-    return Trial(
-        segment, "measurable", "known_share", share, None, None, limits.known_share,
-        passed=None if share is None else share >= limits.known_share,
-        why=f"{percent(share)} of the variables' values are known",
-    )  # fmt: skip
-
-
-def _substantial(segment: str, row: Mapping[str, Any], limits: Thresholds) -> Iterator[Trial]:
+    tables = profile.of(segment)
+    row, variables = tables["segments"].row(0, named=True), tables["variables"]
     count = float(row["customers"])
-    yield Trial(
-        segment, "substantial", "customers", count, None, None, float(limits.customers),
-        passed=count >= limits.customers, why=f"{number(count)} customers",
-    )  # fmt: skip
+    if not count:
+        why = "the segment is empty"
+        yield _trial("substantial", "customers", limits.customers, why, 0.0, passed=False)
+        return
+    yield _measurable(variables, limits.known_share)
+    enough, why = count >= limits.customers, f"{number(count)} customers"
+    yield _trial("substantial", "customers", limits.customers, why, count, passed=enough)
     for name in ("customer_share", "revenue_share"):
         triple = (row[name], row[f"{name}_low"], row[f"{name}_high"])
-        words = f"of {'customers' if name == 'customer_share' else 'revenue'}"
-        yield _by_low(
-            segment, "substantial", name, triple, getattr(limits, name), words, "no revenue known"
-        )
+        words = f"of {name.removesuffix('_share').replace('customer', 'customers')}"
+        least = getattr(limits, name)
+        yield _by_low("substantial", name, triple, least, words, "no revenue known")
+    yield _by_low(
+        "accessible",
+        "reachable_share",
+        evidence.get("reach"),
+        limits.reachable_share,
+        "have consent and a known channel",
+        "no marketing_consent is recorded",
+    )
+    yield _by_low(
+        "accessible",
+        "predictable_auc",
+        evidence.get("auc"),
+        limits.predictable_auc,
+        "area under the ROC curve of descriptors, held out",
+        "no descriptors, or too few customers",
+    )
+    yield _relevant(profile, variables, evidence.get("skill"), limits.relevant_difference)
+    yield _apart(profile, segment, limits.apart)
+    value, why = evidence.get("jaccard"), "no stability was given, or too few customers to judge it"
+    passed = None
+    if value is not None:
+        passed, why = value >= limits.jaccard, f"Jaccard index {number(value)}"
+    yield _trial("stable", "jaccard", limits.jaccard, why, value, passed=passed)
+
+
+def _measurable(variables: pl.DataFrame, least: float) -> Row:
+    known, missing = variables.select(pl.col("customers", "missing").sum()).row(0)
+    share = float(known) / (known + missing) if known + missing else None
+    passed = None if share is None else share >= least
+    why = f"{percent(share)} of the variables' values are known"
+    return _trial("measurable", "known_share", least, why, share, passed=passed)
 
 
 def _by_low(
-    segment: str,
     test: str,
     measure: str,
-    triple: Triple | None,
+    triple: tuple[float | None, float | None, float | None] | None,
     threshold: float,
     words: str,
     missing: str,
-) -> Trial:
+) -> Row:
     """Compare the interval's lower limit with the threshold, so that chance rarely passes."""
     value, low, high = triple or (None, None, None)
     if value is None or low is None or high is None:
-        return Trial(segment, test, measure, value, low, high, threshold, passed=None, why=missing)
+        return _trial(test, measure, threshold, missing, value, low=low, high=high)
     write = number if measure.endswith("auc") else percent
-    return Trial(
-        segment, test, measure, value, low, high, threshold, passed=low >= threshold,
-        why=f"{write(value)} {words} (at least {write(low)})",
-    )  # fmt: skip
+    why = f"{write(value)} {words} (at least {write(low)})"
+    return _trial(test, measure, threshold, why, value, low=low, high=high, passed=low >= threshold)
 
 
-def _relevant(
-    segment: str,
-    profile: Profile,
-    variables: pl.DataFrame,
-    skill: float | None,
-    limits: Thresholds,
-) -> Trial:
-    rows = variables.filter(pl.col("variable") == (profile.kpi or ""))
-    row = rows.row(0, named=True) if rows.height else None
+def _relevant(profile: Profile, variables: pl.DataFrame, skill: float | None, least: float) -> Row:
+    rows = variables.filter(pl.col("variable") == (profile.kpi or "")).to_dicts()
     circular = profile.kpi in profile.clustering_variables
-    if row is None or circular or row["difference_low"] is None or skill is None:
+    if not rows or circular or rows[0]["difference_low"] is None or skill is None:
         why = "the KPI built the segments: circular" if circular else "no KPI to judge by"
-        return Trial(
-            segment, "relevant", "kpi_difference", None, None, None, limits.relevant_difference,
-            passed=None, why=why,
-        )  # fmt: skip
-    value, low, high = (row[f"difference{end}"] for end in ("", "_low", "_high"))
-    passed = abs(value) >= limits.relevant_difference and (low > 0 or high < 0) and skill > 0
-    return Trial(
-        segment, "relevant", "kpi_difference", value, low, high, limits.relevant_difference,
-        passed=passed,
-        why=(
-            f"{number(value)} standard deviations from all on {profile.kpi}; the segment's mean "
-            f"foretells held-out members {percent(skill)} better than that of all"
-        ),
-    )  # fmt: skip
+        return _trial("relevant", "kpi_difference", least, why)
+    value, low, high = (rows[0][f"difference{end}"] for end in ("", "_low", "_high"))
+    passed = abs(value) >= least and (low > 0 or high < 0) and skill > 0
+    why = (
+        f"{number(value)} standard deviations from all on {profile.kpi}; the segment's mean "
+        f"foretells held-out members {percent(skill)} better than that of all"
+    )
+    return _trial(
+        "relevant", "kpi_difference", least, why, value, low=low, high=high, passed=passed
+    )
 
 
-def _apart(segment: str, profile: Profile, limits: Thresholds) -> Trial:
+def _apart(profile: Profile, segment: str, least: float) -> Row:
     """Test the difference from the nearest other segment on the variable that differs most."""
     differing = profile.variables.filter(pl.col("role") != "kpi").drop_nulls("difference")
     mine = differing.filter(pl.col("segment") == segment).select("variable", own="difference")
     pairs = differing.filter(pl.col("segment") != segment).join(mine, on="variable")
-    far = (
+    nearest = (
         pairs.with_columns(apart=(pl.col("difference") - pl.col("own")).abs())
         .sort("apart", descending=True, maintain_order=True)
         .group_by("segment", maintain_order=True)
         .first()
         .sort("apart", maintain_order=True)
-    )
-    if far.height == 0:
-        return Trial(
-            segment, "differentiated", "apart", None, None, None, limits.apart, passed=None,
-            why="there is no other segment to compare with",
-        )  # fmt: skip
-    row = far.row(0, named=True)
-    return Trial(
-        segment, "differentiated", "apart", row["apart"], None, None, limits.apart,
-        passed=row["apart"] >= limits.apart,
-        why=(
-            f"{number(row['apart'])} standard deviations from {row['segment_name']}, the nearest, "
-            f"on {row['variable']}"
-        ),
-    )  # fmt: skip
+    ).head(1)
+    for row in nearest.iter_rows(named=True):
+        value, where = row["apart"], f"{row['segment_name']}, the nearest, on {row['variable']}"
+        why = f"{number(value)} standard deviations from {where}"
+        return _trial("differentiated", "apart", least, why, value, passed=value >= least)
+    return _trial("differentiated", "apart", least, "there is no other segment to compare with")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,18 +237,15 @@ class Usability(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        good = self.scores.filter(pl.col("verdict") == "usable").get_column("segment_name")
-        parts = [
-            f"{number(good.len())} of {number(self.scores.height)} segments pass every test made"
-        ]
-        parts[0] += f": {', '.join(good.to_list())}." if good.len() else "."
+        usable = self.scores.filter(pl.col("verdict") == "usable")["segment_name"].to_list()
+        passing = f"{number(len(usable))} of {number(self.scores.height)} segments"
+        names = f": {', '.join(usable)}" if usable else ""
+        parts = [f"{passing} pass every test made{names}."]
         for row in self.scores.iter_rows(named=True):
             failed = [test for test in TESTS if row[test] is False]
             if failed:
                 parts.append(f"{row['segment_name']} fails: {', '.join(failed)}.")
-        untested = [
-            t for t in TESTS if self.scores.get_column(t).null_count() == self.scores.height
-        ]
+        untested = [test for test in TESTS if self.scores[test].is_null().all()]
         if untested:
             parts.append(f"Not tested for want of data: {', '.join(untested)}.")
         parts += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
@@ -289,17 +260,20 @@ class Usability(Result):
         from segkit.plot import points
 
         by_worth = self.scores.get_column("revenue_index").null_count() == 0
-        y = "revenue_index" if by_worth else "passed_share"
         data = self.scores.filter(pl.col("customers") > 0).with_columns(
             passed_share=pl.col("passed") / pl.col("made"),
             label=pl.format("{}: {}/{} tests", "segment_name", "passed", "made"),
-        )  # fmt: skip
+        )
         return points(
-            data, "customer_share", y, label="label", percent=not by_worth,
+            data,
+            "customer_share",
+            "revenue_index" if by_worth else "passed_share",
+            label="label",
+            percent=not by_worth,
             title="Which segments are large, which are worth most",
             x_label="Share of customers",
             y_label="Revenue a customer (all customers = 1)" if by_worth else "Tests passed",
-        )  # fmt: skip
+        )
 
     def _repr_html_(self) -> str:
         head = "".join(
@@ -376,7 +350,6 @@ def assess_usability(
     """
     limits = thresholds or Thresholds()
     members = match_members(frame, assignments)
-    named = dict(zip(members.segments, members.names, strict=True))
     evidence: dict[str, dict[str, Any]] = {segment: {} for segment in members.segments}
     described, _ = read_descriptions(members, customers, as_of or profile.as_of, pl.DataFrame())
     consents = [name for name in described.columns if name.endswith("_consent")]
@@ -400,11 +373,11 @@ def assess_usability(
             if segment in evidence:
                 evidence[segment]["jaccard"] = value
     trials = [
-        trial
-        for segment in members.segments
+        {"segment": segment, "segment_name": name, **trial}
+        for segment, name in zip(members.segments, members.names, strict=True)
         for trial in try_segment(profile, segment, evidence[segment], limits)
     ]
-    table = pl.DataFrame([t.row(named) for t in trials], schema=TYPES)
+    table = pl.DataFrame(trials, schema=TYPES)
     return Usability(table, _scores(profile, table), limits, _notes(profile))
 
 
@@ -420,23 +393,16 @@ def _reach(described: pl.DataFrame, inside: np.ndarray, level: float) -> tuple[f
 
 def _scores(profile: Profile, trials: pl.DataFrame) -> pl.DataFrame:
     made = trials.drop_nulls("passed")
-    by_test = made.group_by("segment", "test").agg(pl.col("passed").all())
-    wide = profile.segments.select(
+    passed = made.group_by("segment", "test").agg(pl.col("passed").all())
+    scores = profile.segments.select(
         "segment", "segment_name", "customers", "customer_share", "revenue_share"
     )
     for test in TESTS:
-        column = by_test.filter(pl.col("test") == test).select(
-            "segment", pl.col("passed").alias(test)
-        )
-        wide = wide.join(column, on="segment", how="left", maintain_order="left")
-    tests = [pl.col(test).cast(pl.Int64) for test in TESTS]
+        column = passed.filter(test=test).select("segment", pl.col("passed").alias(test))
+        scores = scores.join(column, on="segment", how="left", maintain_order="left")
     basic_failed = pl.any_horizontal(~pl.col(test) for test in BASIC).fill_null(value=False)
-    return wide.with_columns(
-        revenue_index=pl.col("revenue_share") / pl.col("customer_share"),
-        passed=pl.sum_horizontal(tests),
-        made=pl.sum_horizontal(pl.col(test).is_not_null().cast(pl.Int64) for test in TESTS),
-    ).with_columns(
-        verdict=pl.when(pl.col("customers") == 0)
+    verdict = (
+        pl.when(pl.col("customers") == 0)
         .then(pl.lit("empty"))
         .when(pl.col("passed") == pl.col("made"))
         .then(pl.lit("usable"))
@@ -444,6 +410,11 @@ def _scores(profile: Profile, trials: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("not usable yet"))
         .otherwise(pl.lit("usable with care"))
     )
+    return scores.with_columns(
+        revenue_index=pl.col("revenue_share") / pl.col("customer_share"),
+        passed=pl.sum_horizontal(pl.col(TESTS).cast(pl.Int64)),
+        made=pl.sum_horizontal(pl.col(TESTS).is_not_null().cast(pl.Int64)),
+    ).with_columns(verdict=verdict)
 
 
 def _notes(profile: Profile) -> tuple[str, ...]:

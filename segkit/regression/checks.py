@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -137,33 +138,26 @@ def held_out(
         clusters = int(design.clusters.max()) + 1
         fold = (random.permutation(clusters) % folds)[design.clusters]
     predicted, flat = np.empty(n), np.empty(n)
+    exposure = np.ones(n) if design.exposure is None else design.exposure
     for k in range(folds):
         train, test = fold != k, fold == k
         if not test.any() or not train.any():
             continue
-        part = _rows(design, train)
+        part = replace(
+            design,
+            X=design.X[train],
+            y=design.y[train],
+            exposure=None if design.exposure is None else exposure[train],
+            clusters=None,
+        )
         Z, mean, sd = standardise(part)
         if (sd <= 1e-12).any():
             raise DataError("a predictor does not vary in a fold")
-        exposure = None if design.exposure is None else design.exposure[test]
         clipped = np.clip(design.X[test], part.X.min(axis=0), part.X.max(axis=0))
         part_fit = fit_family(fit.family, Z, part, start=fit if fit.family in COUNTS else None)
-        predicted[test] = part_fit.mean((clipped - mean) / sd, exposure)
-        rate = part.y.sum() / (len(part.y) if part.exposure is None else part.exposure.sum())
-        flat[test] = rate * (1.0 if exposure is None else exposure)
+        predicted[test] = part_fit.mean((clipped - mean) / sd, exposure[test])
+        flat[test] = part.y.sum() / exposure[train].sum() * exposure[test]
     return predicted, flat
-
-
-def _rows(design: Design, keep: np.ndarray) -> Design:
-    return Design(
-        design.X[keep],
-        design.y[keep],
-        design.terms,
-        None if design.exposure is None else design.exposure[keep],
-        None,
-        design.n_given,
-        (),
-    )
 
 
 def deviance(family: str, y: Floats, mean: Floats) -> float:
@@ -183,24 +177,27 @@ def fit_measures(
     family: str, y: Floats, fitted: Floats, predicted: Floats | None, flat: Floats | None
 ) -> pl.DataFrame:
     """Measure the fit on the rows fitted, and on rows held out: measure, fitted, held_out."""
-    mean = np.full(len(y), y.mean())
-    rows: list[tuple[str, float | None, float | None]] = [
-        (
-            "deviance explained",
-            1 - deviance(family, y, fitted) / deviance(family, y, mean),
-            None
-            if predicted is None or flat is None
-            else 1 - deviance(family, y, predicted) / deviance(family, y, flat),
-        )
-    ]
-    measures: list[tuple[str, Any]] = [("mean absolute error", _mae), ("correlation", _correlation)]
+
+    def explained(mean: Floats, plain: Floats) -> float:
+        return 1 - deviance(family, y, mean) / deviance(family, y, plain)
+
+    measures: dict[str, Any] = {"mean absolute error": _mae, "correlation": _correlation}
     if family == "logistic":
-        measures = [("AUC", _auc), ("Brier score", _brier)]
-    rows += [
-        (name, f(y, fitted), None if predicted is None else f(y, predicted)) for name, f in measures
+        measures = {"AUC": _auc, "Brier score": _brier}
+    columns = [
+        [explained(fitted, np.full(len(y), y.mean())), *(f(y, fitted) for f in measures.values())]
     ]
-    schema = {"measure": pl.String, "fitted": pl.Float64, "held_out": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    if predicted is None or flat is None:
+        columns.append([None] * len(columns[0]))
+    else:
+        columns.append([explained(predicted, flat), *(f(y, predicted) for f in measures.values())])
+    return pl.DataFrame(
+        {
+            "measure": ["deviance explained", *measures],
+            "fitted": pl.Series(columns[0], dtype=pl.Float64),
+            "held_out": pl.Series(columns[1], dtype=pl.Float64),
+        }
+    )
 
 
 def _mae(y: Floats, mean: Floats) -> float:
@@ -311,11 +308,9 @@ def dispersion(y: Floats, mean: Floats) -> tuple[float, float, float]:
 
 
 def _dispersion_row(alpha: float, t: float, p: float) -> Row:
-    verdict = (
-        f"the variance outgrows the mean (excess {number(alpha)} times the squared mean)"
-        if p < _LEVEL
-        else "no sign that the variance outgrows the mean"
-    )
+    verdict = "no sign that the variance outgrows the mean"
+    if p < _LEVEL:
+        verdict = f"the variance outgrows the mean (excess {number(alpha)} times the squared mean)"
     return ("dispersion (Cameron-Trivedi)", t, p, verdict)
 
 

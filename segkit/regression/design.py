@@ -24,6 +24,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 MOST_LEVELS = 30
 HIGH_VIF, HIGH_CONDITION = 10.0, 30.0
+_COLLINEAR = {
+    **dict.fromkeys(("predictor", "label"), pl.String),
+    "columns": pl.Int64,
+    **dict.fromkeys(("vif", "r2_others"), pl.Float64),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,27 +356,23 @@ class Collinearity(Result):
     @property
     def text(self) -> str:
         """State whether the predictors' effects can be separated."""
-        high = self.predictors.filter(pl.col("vif") > HIGH_VIF).sort("vif", descending=True)
         condition = f"the condition number is {number(self.condition_number)}"
-        top = self.predictors.sort("vif", descending=True).row(0, named=True)
-        if high.height:
-            named = ", ".join(
-                f"{row['label']} ({number(row['vif'])})" for row in high.head(5).to_dicts()
-            )
+        ordered = self.predictors.sort("vif", descending=True).to_dicts()
+        high = [f"{r['label']} ({number(r['vif'])})" for r in ordered if r["vif"] > HIGH_VIF]
+        count = number(len(ordered))
+        if high:
             return (
-                f"{number(high.height)} of {number(self.predictors.height)} predictors repeat the "
-                f"others so closely that their effects can hardly be separated: variance "
-                f"inflation above {number(HIGH_VIF)} for {named}; {condition}."
+                f"{number(len(high))} of {count} predictors repeat the others so closely that "
+                "their effects can hardly be separated: variance inflation above "
+                f"{number(HIGH_VIF)} for {', '.join(high[:5])}; {condition}."
             )
-        far = (
-            " (above 30: partly because levels lie far from zero, which does no harm here)"
-            if self.condition_number > HIGH_CONDITION
-            else ""
-        )
+        if self.condition_number > HIGH_CONDITION:
+            condition += (
+                " (above 30: partly because levels lie far from zero, which does no harm here)"
+            )
         return (
-            f"The effects of {number(self.predictors.height)} predictors can be separated: the "
-            f"highest variance inflation is {number(top['vif'])} ({top['label']}); "
-            f"{condition}{far}."
+            f"The effects of {count} predictors can be separated: the highest variance inflation "
+            f"is {number(ordered[0]['vif'])} ({ordered[0]['label']}); {condition}."
         )
 
     def plot(self) -> Figure:
@@ -380,9 +381,13 @@ class Collinearity(Result):
 
         rows = self.predictors.sort("vif", descending=True).head(25)
         return bars(
-            rows, "label", "vif", reference=HIGH_VIF, y_label="variance inflation factor",
+            rows,
+            "label",
+            "vif",
+            reference=HIGH_VIF,
+            y_label="variance inflation factor",
             title="How closely each predictor follows from the others",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -429,35 +434,22 @@ def of_design(design: Design) -> Collinearity:
     check_rank(design)
     scaled = (design.X - design.X.mean(axis=0)) / design.X.std(axis=0)
     R = scaled.T @ scaled / len(scaled)
-    inverse = np.linalg.inv(R)
-    rows = []
+    inverse, whole = np.linalg.inv(R), np.linalg.slogdet(R)[1]
+    labels = design.labels()
+    rows: list[tuple[str, str, int, float, float | None]] = []
     for name, places in design.groups.items():
-        others = [k for k in range(R.shape[0]) if k not in places]
+        others = [k for k in range(len(R)) if k not in places]
         if len(places) == 1:
             vif = float(inverse[places[0], places[0]])
-        elif others:
-            inside = np.linalg.slogdet(R[np.ix_(places, places)])[1]
-            outside = np.linalg.slogdet(R[np.ix_(others, others)])[1]
-            vif = float(np.exp((inside + outside - np.linalg.slogdet(R)[1]) / len(places)))
         else:
-            vif = 1.0
-        rows.append(
-            {
-                "predictor": name,
-                "label": design.labels()[name],
-                "columns": len(places),
-                "vif": vif,
-                "r2_others": 1 - 1 / vif if len(places) == 1 else None,
-            }
-        )
+            apart = sum(np.linalg.slogdet(R[np.ix_(p, p)])[1] for p in (places, others) if len(p))
+            vif = float(np.exp((apart - whole) / len(places)))
+        r2_others = 1 - 1 / vif if len(places) == 1 else None
+        rows.append((name, labels[name], len(places), vif, r2_others))
     full = np.column_stack([np.ones(len(design.X)), design.X])
     values = np.linalg.svd(full / np.linalg.norm(full, axis=0), compute_uv=False)
-    schema = {"predictor": pl.String, "label": pl.String, "columns": pl.Int64}
-    return Collinearity(
-        pl.DataFrame(rows, schema=schema | {"vif": pl.Float64, "r2_others": pl.Float64}),
-        float(values[0] / values[-1]),
-        len(design.X),
-    )
+    table = pl.DataFrame(rows, schema=_COLLINEAR, orient="row")
+    return Collinearity(table, float(values[0] / values[-1]), len(design.X))
 
 
 def check_rank(design: Design) -> None:

@@ -33,49 +33,41 @@ def effects_of(fit: Fit, design: Design, vif: pl.DataFrame, level: float) -> pl.
     sd = design.X.std(axis=0)
     beta = fit.params[1:]
     error = np.sqrt(np.diagonal(fit.covariance)[1:])
-    normal = np.isinf(fit.dof)
-    reach = float(
-        stats.norm.ppf((1 + level) / 2) if normal else stats.t.ppf((1 + level) / 2, fit.dof)
-    )
+    spread = stats.norm() if np.isinf(fit.dof) else stats.t(fit.dof)
+    reach = float(spread.ppf((1 + level) / 2)) * error
     score = np.abs(beta / error)
-    p = 2 * (stats.norm.sf(score) if normal else stats.t.sf(score, fit.dof))
-    low, high = beta - reach * error, beta + reach * error
+    p = 2 * spread.sf(score)
+    ends = {"": beta, "_low": beta - reach, "_high": beta + reach}
+    # A yes or a level is shown per unit, all else per standard deviation.
     per_unit = np.array([term.kind in ("yes or no", "level") for term in design.terms])
-    factor = np.where(per_unit, 1 / sd, 1.0)  # a yes or a level is reported per unit
+    scales = {"ratio": 1 / sd, "ratio_sd": np.ones_like(sd), "shown": np.where(per_unit, 1 / sd, 1)}
+    ratios = {
+        f"{name}{end}": np.exp(np.clip(value * scale, -700, 700))
+        for name, scale in scales.items()
+        for end, value in ends.items()
+    }
     frame = pl.DataFrame(
         {
             "term": design.names,
-            "predictor": [term.predictor for term in design.terms],
-            "label": [term.label for term in design.terms],
-            "kind": [term.kind for term in design.terms],
-            "contrast": [term.contrast for term in design.terms],
+            **{
+                name: [getattr(term, name) for term in design.terms]
+                for name in ("predictor", "label", "kind", "contrast")
+            },
             "estimate": beta / sd,
             "std_error": error / sd,
-            "low": low / sd,
-            "high": high / sd,
+            "low": ends["_low"] / sd,
+            "high": ends["_high"] / sd,
             "p_value": p,
             "p_holm": adjust(p),
-            "ratio": _exp(beta / sd),
-            "ratio_low": _exp(low / sd),
-            "ratio_high": _exp(high / sd),
-            "ratio_sd": _exp(beta),
-            "ratio_sd_low": _exp(low),
-            "ratio_sd_high": _exp(high),
-            "shown": _exp(beta * factor),
-            "shown_low": _exp(low * factor),
-            "shown_high": _exp(high * factor),
+            **ratios,
             "sd": sd,
-            "score": score,
         }
     )
     named = vif.select("predictor", "vif")
-    return frame.join(named, on="predictor", how="left", maintain_order="left").sort(
-        pl.col("score"), descending=True, maintain_order=True
-    ).drop("score")  # fmt: skip
-
-
-def _exp(values: np.ndarray) -> np.ndarray:
-    return np.asarray(np.exp(np.clip(values, -700, 700)))
+    strongest = pl.Series(np.argsort(-score, kind="stable"))
+    return frame.join(named, on="predictor", how="left", maintain_order="left").select(
+        pl.all().gather(strongest)
+    )
 
 
 def sentence(row: dict[str, Any], *, odds: bool, interval: str = "") -> str:
@@ -231,18 +223,23 @@ class Drivers(Result):
         """Draw the effects of one standard deviation (or of yes, or of a level)."""
         from segkit.plot import intervals
 
-        rows = self.effects.head(25).with_columns(
-            name=pl.when(pl.col("kind").is_in(["number", "log", "formula"]))
-            .then(pl.format("{} (+1 sd)", "label"))
-            .otherwise(pl.format("{} ({})", "label", "contrast")),
-            value=pl.col("shown"),
-        )
-        what = "odds of" if self.family == "logistic" else ""
+        per_sd = pl.col("kind").is_in(["number", "log", "formula"])
+        what = "odds of " if self.family == "logistic" else ""
         return intervals(
-            rows, "name", "value", interval=("shown_low", "shown_high"), reference=1.0,
-            percent=False, title=f"Drivers of {self.outcome}",
-            y_label=f"factor on the {what} {self.outcome}".replace("  ", " "),
-        )  # fmt: skip
+            self.effects.head(25).with_columns(
+                name=pl.when(per_sd)
+                .then(pl.format("{} (+1 sd)", "label"))
+                .otherwise(pl.format("{} ({})", "label", "contrast")),
+                value=pl.col("shown"),
+            ),
+            "name",
+            "value",
+            interval=("shown_low", "shown_high"),
+            reference=1.0,
+            percent=False,
+            title=f"Drivers of {self.outcome}",
+            y_label=f"factor on the {what}{self.outcome}",
+        )
 
     def plot_rootogram(self) -> Figure:
         """Draw observed and expected counts.
@@ -257,9 +254,13 @@ class Drivers(Result):
         if not self.counts.height:
             raise DataError(f"a rootogram needs counts; {self.outcome} was fitted as {self.family}")
         return rootogram(
-            self.counts, "count", "observed", "expected", x_label=self.outcome,
+            self.counts,
+            "count",
+            "observed",
+            "expected",
+            x_label=self.outcome,
             title=f"How the {self.family} fits the counts",
-        )  # fmt: skip
+        )
 
     def plot_calibration(self) -> Figure:
         """Draw observed against predicted outcomes, by tenths of the prediction."""
@@ -268,20 +269,31 @@ class Drivers(Result):
         kind = "on held-out rows" if self.folds else "on the rows fitted"
         shares = self.family == "logistic"
         return response(
-            self.calibration, "predicted", "observed", interval=("low", "high"), diagonal=True,
-            percent=shares, title=f"Predicted and observed {self.outcome}, {kind}",
-            x_label=f"predicted {self.outcome}", y_label=f"observed {self.outcome}",
-        )  # fmt: skip
+            self.calibration,
+            "predicted",
+            "observed",
+            interval=("low", "high"),
+            diagonal=True,
+            percent=shares,
+            title=f"Predicted and observed {self.outcome}, {kind}",
+            x_label=f"predicted {self.outcome}",
+            y_label=f"observed {self.outcome}",
+        )
 
     def plot_residuals(self) -> Figure:
         """Draw the quantile residuals against normal ones."""
         from segkit.plot.response import response
 
         return response(
-            self.residuals, "normal", "residual", diagonal=True, percent=False,
+            self.residuals,
+            "normal",
+            "residual",
+            diagonal=True,
+            percent=False,
             title="Residuals: on the line where the model's distribution is right",
-            x_label="normal quantile", y_label="quantile residual",
-        )  # fmt: skip
+            x_label="normal quantile",
+            y_label="quantile residual",
+        )
 
 
 @takes_frames
@@ -367,9 +379,15 @@ def fit_drivers(
     else:
         frame, timing = table, ""
     design = make_design(
-        frame, outcome, predictors, log=log, baselines=baselines, labels=labels,
-        exposure=exposure, clusters=clusters,
-    )  # fmt: skip
+        frame,
+        outcome,
+        predictors,
+        log=log,
+        baselines=baselines,
+        labels=labels,
+        exposure=exposure,
+        clusters=clusters,
+    )
     collinear = of_design(design)
     Z, centre, sd = standardise(design)
     fit, tests = checks.choose(family, Z, design)

@@ -13,9 +13,16 @@ from segkit.errors import DataError
 from segkit.regression.design import Design, Floats, Ints
 
 Family = Literal[
-    "auto", "counts", "poisson", "negative binomial", "zero-inflated poisson",
-    "zero-inflated negative binomial", "gamma", "log-linear", "logistic",
-]  # fmt: skip
+    "auto",
+    "counts",
+    "poisson",
+    "negative binomial",
+    "zero-inflated poisson",
+    "zero-inflated negative binomial",
+    "gamma",
+    "log-linear",
+    "logistic",
+]
 COUNTS = (
     "poisson",
     "negative binomial",
@@ -362,9 +369,15 @@ def _counts(family: str, X: Floats, y: Floats, design: Design, start: Fit | None
         leverage = leverages(X, mu / (1 + extra.get("alpha", 0.0) * mu))
     covariance, errors, dof = _covariance(scores, bread, leverage, design)
     return Fit(
-        family, params[mean_params], covariance[mean_params, mean_params], dof, errors, extra,
-        float(fitted.llf), len(params),
-    )  # fmt: skip
+        family,
+        params[mean_params],
+        covariance[mean_params, mean_params],
+        dof,
+        errors,
+        extra,
+        float(fitted.llf),
+        len(params),
+    )
 
 
 def _log_mean(X: Floats, params: Floats, design: Design) -> Floats:

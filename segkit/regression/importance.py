@@ -242,10 +242,14 @@ class Importance(Result):
         rows = self.shares.head(25)
         first = rows.row(0, named=True)
         return intervals(
-            rows, "label", "r2", interval=("r2_low", "r2_high"), percent=True,
+            rows,
+            "label",
+            "r2",
+            interval=("r2_low", "r2_high"),
+            percent=True,
             title=f"Largest share of explained variance: {first['label']}",
             y_label=f"share of the variance of {self.outcome}",
-        )  # fmt: skip
+        )
 
 
 @takes_frames

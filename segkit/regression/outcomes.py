@@ -41,18 +41,9 @@ LABELS = {
 }
 # Default predictors, where a source has them; none is a function of the others by definition.
 USUAL = (
-    "recency_days",
-    "frequency",
-    "tenure_days",
-    "order_value_mean",
-    "return_share",
-    "discount_share",
-    "gift_share",
-    "weekend_share",
-    "channel_share_store",
-    "visits",
-    "carts_abandoned",
-    "emails_opened",
+    *("recency_days", "frequency", "tenure_days", "order_value_mean", "return_share"),
+    *("discount_share", "gift_share", "weekend_share", "channel_share_store", "visits"),
+    *("carts_abandoned", "emails_opened"),
 )
 _MOST_MISSING, _SKEWED = 0.2, 2.0
 
@@ -121,14 +112,14 @@ class DriverTable(Result):
 
     def skewed(self, names: Sequence[str]) -> list[str]:
         """Name the columns that go better as log(1 + x): none below zero, with a long upper end."""
-        return [
-            name
-            for name in names
-            if self.frame.schema[name].is_numeric()
-            and not (is_share(name) and (self.frame.get_column(name).drop_nulls() <= 1).all())
-            and (self.frame.get_column(name).drop_nulls() >= 0).all()
-            and (self.frame.get_column(name).cast(pl.Float64).skew() or 0.0) > _SKEWED
-        ]
+        skewed = []
+        for name in names:
+            if self.frame.schema[name].is_numeric():
+                values = self.frame.get_column(name).drop_nulls().cast(pl.Float64)
+                share = is_share(name) and (values <= 1).all()
+                if not share and (values >= 0).all() and (values.skew() or 0.0) > _SKEWED:
+                    skewed.append(name)
+        return skewed
 
     @property
     def text(self) -> str:

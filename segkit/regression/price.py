@@ -279,11 +279,14 @@ class PriceResponse(Result):
         rows = self.elasticities.drop_nulls("elasticity")
         first = rows.row(0, named=True)
         return intervals(
-            rows, "segment", "elasticity", interval=("low", "high"),
+            rows,
+            "segment",
+            "elasticity",
+            interval=("low", "high"),
             title=f"At a price 10% higher, {percent(abs(first['change_10']))} "
             f"{'fewer' if first['change_10'] < 0 else 'more'} purchases",
             y_label="price elasticity (per cent more purchases for one per cent more price)",
-        )  # fmt: skip
+        )
 
     def plot_curve(self) -> Figure:
         """Draw purchases against price, both relative to the product's usual level."""
@@ -291,14 +294,17 @@ class PriceResponse(Result):
 
         row = self.elasticities.row(0, named=True)
         return response(
-            self.curve, "price_ratio", "purchases_ratio", interval=("low", "high"),
+            self.curve,
+            "price_ratio",
+            "purchases_ratio",
+            interval=("low", "high"),
             line="expected_ratio",
             title=f"Purchases fall with price: elasticity {number(row['elasticity'])}"
             if row["high"] < 0
             else f"Purchases and price: elasticity {number(row['elasticity'])}",
             x_label="price, as a multiple of the product's usual price",
             y_label="purchases, as a multiple of those at the usual price",
-        )  # fmt: skip
+        )
 
 
 def estimate_price_response(

@@ -195,9 +195,13 @@ def restricted_share(x1: Array, n1: Array, x2: Array, n2: Array, difference: flo
 
 
 def mean_errors(
-    variance_1: npt.ArrayLike, n_1: npt.ArrayLike, cases_1: npt.ArrayLike,
-    variance_2: npt.ArrayLike, n_2: npt.ArrayLike, cases_2: npt.ArrayLike,
-) -> Array:  # fmt: skip
+    variance_1: npt.ArrayLike,
+    n_1: npt.ArrayLike,
+    cases_1: npt.ArrayLike,
+    variance_2: npt.ArrayLike,
+    n_2: npt.ArrayLike,
+    cases_2: npt.ArrayLike,
+) -> Array:
     """Estimate the errors of differences of means, stabilised where an arm has few cases.
 
     The ratio of the smaller arm's spread to the larger arm's is assumed equal in all groups. It is
@@ -303,12 +307,20 @@ def shrink(effects: npt.ArrayLike, errors: npt.ArrayLike, *, level: float = 0.95
     return estimate(parts[0], parts[1], parts[2], level, name)
 
 
+def _spreads(errors: Array, points: int) -> tuple[Array, Array]:
+    """Return squared spreads of the effects on a grid, and the log prior of each.
+
+    The prior is flat on the spread, in terms of the grid; with two groups, for which it has no
+    proper posterior, on the grid itself.
+    """
+    grid = (np.arange(points) + 0.5) / points
+    tau2 = errors.size / (1 / errors**2).sum() * (1 / grid - 1)
+    flat = -2 * np.log(grid) - 0.5 * np.log(1 / grid - 1)
+    return tau2, flat if errors.size > 2 else np.zeros(points)
+
+
 def _posterior(d: Array, s: Array, level: float) -> tuple[Array, Array, Array]:
-    grid = (np.arange(_GRID) + 0.5) / _GRID
-    harmonic = d.size / (1 / s**2).sum()
-    tau2 = harmonic * (1 / grid - 1)
-    # A flat prior on tau, in terms of the grid; with two groups it has no proper posterior.
-    flat = -2 * np.log(grid) - 0.5 * np.log(1 / grid - 1) if d.size > 2 else 0.0
+    tau2, flat = _spreads(s, _GRID)
     w = 1 / (s**2 + tau2[:, None])  # (grid, groups)
     total = w.sum(axis=1)
     middle = (w * d).sum(axis=1) / total
@@ -369,8 +381,9 @@ def effective_cases(one: Amounts, two: Amounts) -> tuple[Array, Array]:
     k, total = one.buyers + two.buyers, one.total + two.total
     with np.errstate(invalid="ignore", divide="ignore"):
         m = np.asarray(total / np.where(k > 0, k, np.nan))
-        away = sum(np.nan_to_num((a.second + a.buyers * (a.amount - m) ** 2) / m**2)
-                   for a in (one, two))  # fmt: skip
+        away = sum(
+            np.nan_to_num((a.second + a.buyers * (a.amount - m) ** 2) / m**2) for a in (one, two)
+        )
         spread2 = float(np.sum(away)) / max(float(np.sum(k)) - 1, 1.0)
         phi = m * (1 - k / (one.n + two.n) + spread2)
         cases = [np.where(phi > 0, arm.total / phi, np.nan) for arm in (one, two)]
@@ -378,9 +391,12 @@ def effective_cases(one: Amounts, two: Amounts) -> tuple[Array, Array]:
 
 
 def shrink_counts(
-    cases: Sequence[npt.ArrayLike], customers: Sequence[npt.ArrayLike],
-    totals: Sequence[npt.ArrayLike], *, level: float = 0.95,
-) -> Estimate:  # fmt: skip
+    cases: Sequence[npt.ArrayLike],
+    customers: Sequence[npt.ArrayLike],
+    totals: Sequence[npt.ArrayLike],
+    *,
+    level: float = 0.95,
+) -> Estimate:
     """Estimate each group's difference of means, shrunk towards a common effect.
 
     Given both arms' cases together, the first arm's are binomial with odds ``n1 exp(delta) / n2``:
@@ -444,9 +460,7 @@ def shrink_counts(
 def _by_quadrature(
     x1: Array, x2: Array, offset: Array, guess: Array, error: Array, level: float
 ) -> tuple[Array, Array, Array]:
-    grid = (np.arange(_SPREADS) + 0.5) / _SPREADS
-    tau2 = guess.size / (1 / error**2).sum() * (1 / grid - 1)
-    flat = -2 * np.log(grid) - 0.5 * np.log(1 / grid - 1) if guess.size > 2 else np.zeros(_SPREADS)
+    tau2, flat = _spreads(error, _SPREADS)
     w = 1 / (error**2 + tau2[:, None])
     steps = np.linspace(-4.5, 4.5, _CENTRES)
     scale = 1 / np.sqrt(w.sum(axis=1))

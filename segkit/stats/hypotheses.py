@@ -209,9 +209,15 @@ def _largest(tables: Array, shares: Array, first: Array, last: Array) -> Array:
 
 
 def mean_t_test(
-    mean_1: Numbers, sd_1: Numbers, n_1: Numbers,
-    mean_2: Numbers, sd_2: Numbers, n_2: Numbers, *, pooled: bool = False,
-) -> Tested:  # fmt: skip
+    mean_1: Numbers,
+    sd_1: Numbers,
+    n_1: Numbers,
+    mean_2: Numbers,
+    sd_2: Numbers,
+    n_2: Numbers,
+    *,
+    pooled: bool = False,
+) -> Tested:
     """Test whether two means are equal, with Welch's t test or the one that pools the variances.
 
     Standard deviations have the divisor n - 1. Source: Welch (1947), Biometrika 34; Student

@@ -220,9 +220,15 @@ def mean_skewed(
 
 
 def mean_difference(
-    mean_1: Numbers, sd_1: Numbers, n_1: Numbers,
-    mean_2: Numbers, sd_2: Numbers, n_2: Numbers, *, level: float = 0.95,
-) -> Estimate:  # fmt: skip
+    mean_1: Numbers,
+    sd_1: Numbers,
+    n_1: Numbers,
+    mean_2: Numbers,
+    sd_2: Numbers,
+    n_2: Numbers,
+    *,
+    level: float = 0.95,
+) -> Estimate:
     """Estimate a difference of two independent means with Welch's interval.
 
     Degrees of freedom by Welch and Satterthwaite; NaN limits where a group has fewer than two.
@@ -261,12 +267,9 @@ def median(values: Numbers, *, level: float = 0.95) -> Estimate:
     ordered = np.sort(_floats(values)[0])
     ordered = ordered[~np.isnan(ordered)]
     low, high = median_ranks(ordered.size, level=level)
-    if ordered.size == 0:
-        return estimate(np.nan, np.nan, np.nan, level, "order statistics")
-    value = np.median(ordered)
-    if low == 0:
-        return estimate(value, np.nan, np.nan, level, "order statistics")
-    return estimate(value, ordered[low - 1], ordered[high - 1], level, "order statistics")
+    value = np.median(ordered) if ordered.size else np.nan
+    below, above = (ordered[low - 1], ordered[high - 1]) if low else (np.nan, np.nan)
+    return estimate(value, below, above, level, "order statistics")
 
 
 def median_ranks(n: int, *, level: float = 0.95) -> tuple[int, int]:

@@ -195,9 +195,16 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
         parts.append((mean, max(left, 0.0) / group.n, tied))
     (m1, own_1, tied_1), (m2, own_2, tied_2) = parts
     return PairOfMeans(
-        m1, own_1 + 2 * tied_1 + shared, m2, own_2 + 2 * tied_2 + shared,
-        tied_1 + tied_2 + shared, own_1, own_2, theta, kept,
-    )  # fmt: skip
+        m1,
+        own_1 + 2 * tied_1 + shared,
+        m2,
+        own_2 + 2 * tied_2 + shared,
+        tied_1 + tied_2 + shared,
+        own_1,
+        own_2,
+        theta,
+        kept,
+    )
 
 
 def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
@@ -229,12 +236,10 @@ def stratified(pairs: list[PairOfMeans], weights: npt.ArrayLike) -> PairOfMeans:
     if not pairs or w.sum() <= 0:
         raise DataError("post-stratification needs at least one stratum with both groups")
     w = w / w.sum()
-    table = np.array(
-        [
-            [p.mean_1, p.variance_1, p.mean_2, p.variance_2, p.covariance, p.own_1, p.own_2]
-            for p in pairs
-        ]
-    )
-    m1, m2 = w @ table[:, 0], w @ table[:, 2]
-    v1, v2, c, *own = (float(w**2 @ table[:, place]) for place in (1, 3, 4, 5, 6))
-    return PairOfMeans(float(m1), v1, float(m2), v2, c, own[0], own[1], np.zeros(0))
+
+    def total(name: str, weight: Array) -> float:
+        return float(weight @ np.array([getattr(pair, name) for pair in pairs]))
+
+    means = {name: total(name, w) for name in ("mean_1", "mean_2")}
+    names = ("variance_1", "variance_2", "covariance", "own_1", "own_2")
+    return PairOfMeans(**means, **{name: total(name, w**2) for name in names}, weights=np.zeros(0))

@@ -175,16 +175,11 @@ def interaction_test(trial: Trial) -> float:
 
 def _additive(mean: Floats, w: Floats) -> tuple[Floats, float]:
     """Fit group level + option effect by weighted least squares; also tr((X'WX)^- X'W^2X)."""
-    groups, options = mean.shape
-    rows, columns = np.divmod(np.arange(groups * options), options)
-    X = np.zeros((groups * options, groups + options))
-    X[np.arange(len(rows)), rows] = 1
-    X[np.arange(len(rows)), groups + columns] = 1
-    flat = w.ravel()
+    X, flat = _design(*mean.shape), w.ravel()
     inverse = np.linalg.pinv((X * flat[:, None]).T @ X, hermitian=True)
-    levels = inverse @ (X.T @ (flat * mean.ravel()))
+    fitted = X @ (inverse @ (X.T @ (flat * mean.ravel())))
     removed = float(np.trace(inverse @ ((X * flat[:, None] ** 2).T @ X)))
-    return np.asarray((X @ levels).reshape(groups, options)), removed
+    return np.asarray(fitted.reshape(mean.shape)), removed
 
 
 def learn_best(trial: Trial, rows: Ints, *, method: str = "shrunken") -> Ints:
@@ -390,10 +385,7 @@ def joint_errors(n: Floats, mean: Floats, variance: Floats, lent: float = LENT) 
 def _design(groups: int, options: int) -> Floats:
     """Return the columns of each group's level and of each option but the first."""
     rows, columns = np.divmod(np.arange(groups * options), options)
-    X = np.zeros((groups * options, groups + options))
-    X[np.arange(len(rows)), rows] = 1
-    X[np.arange(len(rows)), groups + columns] = 1
-    return np.delete(X, groups, axis=1)
+    return np.hstack([np.eye(groups)[rows], np.eye(options)[columns, 1:]])
 
 
 def _given(

@@ -350,9 +350,13 @@ class ArmMean:
 
 
 def arm_means(
-    one: Amounts, two: Amounts, *, level: float = 0.95, means: tuple[Any, Any] | None = None,
+    one: Amounts,
+    two: Amounts,
+    *,
+    level: float = 0.95,
+    means: tuple[Any, Any] | None = None,
     kept: npt.ArrayLike = 1.0,
-) -> tuple[ArmMean, ArmMean]:  # fmt: skip
+) -> tuple[ArmMean, ArmMean]:
     """Estimate both arms' means from two parts: share of buyers and mean amount per buyer.
 
     The share of buyers gets Wilson's interval. The mean amount of k buyers, relative to its
@@ -425,9 +429,15 @@ def _shapes(one: Amounts, two: Amounts) -> tuple[list[tuple[Array, Array]], Arra
 
 
 def _arm_mean(
-    arm: Amounts, other: Amounts, spread2: Array, third: Array, count: Array, level: float,
-    mean: Array, kept: npt.ArrayLike,
-) -> ArmMean:  # fmt: skip
+    arm: Amounts,
+    other: Amounts,
+    spread2: Array,
+    third: Array,
+    count: Array,
+    level: float,
+    mean: Array,
+    kept: npt.ArrayLike,
+) -> ArmMean:
     from scipy.special import stdtrit
 
     n, k, left = (np.asarray(v, dtype=np.float64) for v in (arm.n, arm.buyers, kept))
