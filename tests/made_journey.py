@@ -68,14 +68,14 @@ def make_files(folder, seed=0):
         "products": products,
         "demographics": pl.DataFrame(
             {
-                "household_id": range(1, 31),
-                "age": ["25-34", "45-54", "65+"] * 10,
-                "income": ["35-49K", "50-74K"] * 15,
-                "home_ownership": ["Homeowner", None] * 15,
-                "marital_status": ["Married", "Unmarried", None] * 10,
-                "household_size": ["1", "2", "5+"] * 10,
-                "household_comp": ["1 Adult No Kids", "2 Adults Kids"] * 15,
-                "kids_count": ["0", "1", "3+"] * 10,
+                "household_id": range(1, 49),
+                "age": ["25-34", "45-54", "65+"] * 16,
+                "income": ["35-49K", "50-74K"] * 24,
+                "home_ownership": ["Homeowner", None] * 24,
+                "marital_status": ["Married", "Unmarried", None] * 16,
+                "household_size": ["1", "2", "5+"] * 16,
+                "household_comp": ["1 Adult No Kids", "2 Adults Kids"] * 24,
+                "kids_count": ["0", "1", "3+"] * 16,
             }
         ),
         "campaigns": pl.DataFrame(campaigns, schema=["campaign_id", "household_id"], orient="row"),

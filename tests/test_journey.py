@@ -69,7 +69,7 @@ def test_contacts_hold_each_household_and_its_first_redemption(made):
     assert row["first_redeemed"] == first["redemption_date"].date()
     assert row["ends"] == date(2017, 5, 14)
     assert taken.products.filter(product_id="101").row(0, named=True)["department"] == "GROCERY"
-    assert taken.customers.height == 30
+    assert taken.customers.height == 48
 
 
 def test_notes_quote_both_sayings(made):

@@ -67,6 +67,7 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
 # checkout. Demographics are known, products have prices, and every campaign was sent to some.
 JOURNEY = LACKS | {
     "01_data_audit": {"linked", "truth"},
+    "06_profiles": {"answers", "marketing consent"},
     # With 60 households all but a few of whom buy in any 90 days, nothing goes with staying away,
     # and no lift could be shown.
     "07_drivers": {"events", "staying away"},
