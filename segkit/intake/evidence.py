@@ -24,7 +24,7 @@ _FLAGS = frozenset((*YES, *NO_WORDS)) - {"0.0", "1.0", "x"}
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ColumnProfile:
     """What a raw column's values show.
 
     Attributes
@@ -89,7 +89,7 @@ class Profile:
         return bool(self.words) and {word.upper() for word in self.words} <= CODES
 
 
-def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, Profile]:
+def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, ColumnProfile]:
     """Profile every column that holds a value; empty columns are left out, lists have no evidence.
 
     Parameters
@@ -117,7 +117,7 @@ def profile_columns(frame: pl.DataFrame, nulls: Sequence[str]) -> dict[str, Prof
     return {
         name: _profile(cells[name], counts[name])
         if name in usable
-        else Profile(name, nothing.alias(name), 1.0, None, 0.0, 0.0, 0.0, 0, ())
+        else ColumnProfile(name, nothing.alias(name), 1.0, None, 0.0, 0.0, 0.0, 0, ())
         for name in frame.columns
         if name not in empty or not frame.height
     }
@@ -131,7 +131,7 @@ def sample(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.slice(i * step, BLOCK) for i in range(BLOCKS)])
 
 
-def _profile(cells: pl.Series, distinct: int) -> Profile:
+def _profile(cells: pl.Series, distinct: int) -> ColumnProfile:
     values = cells.drop_nulls()
     filled = values.len() / cells.len() if cells.len() else 0.0
     dated = emails = codes = 0.0
@@ -156,7 +156,7 @@ def _profile(cells: pl.Series, distinct: int) -> Profile:
         dated = 1.0 if is_dated(values) else 0.0
     elif cells.dtype.is_temporal():
         dated = 1.0
-    return Profile(cells.name, cells, filled, numbers, dated, emails, codes, distinct, words)
+    return ColumnProfile(cells.name, cells, filled, numbers, dated, emails, codes, distinct, words)
 
 
 def _share(values: pl.Series, pattern: str) -> float:

@@ -15,7 +15,7 @@ from segkit.display import counted, money, percent
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
-from segkit.intake.evidence import ENOUGH, Profile, profile_columns, same_groups
+from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.headers import concepts
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
@@ -112,7 +112,7 @@ def _choose_customer(
 
 
 def _words(
-    columns: dict[str, str], profiles: dict[str, Profile], scores: Scores, used: set[str]
+    columns: dict[str, str], profiles: dict[str, ColumnProfile], scores: Scores, used: set[str]
 ) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
     """Give the meaning of yes and no in a status, and find a second status."""
     more: dict[str, str] = {}
@@ -138,7 +138,7 @@ def _rivals(
     columns: dict[str, str],
     scores: Scores,
     taken: set[str],
-    profiles: dict[str, Profile],
+    profiles: dict[str, ColumnProfile],
 ) -> list[Finding]:
     """Ask which column is meant where the lead of the best is too small, with what each gives."""
     questions = []
@@ -187,7 +187,7 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
 
 
 def _is_same(
-    frame: pl.DataFrame, role: str, one: str, other: str, profiles: dict[str, Profile]
+    frame: pl.DataFrame, role: str, one: str, other: str, profiles: dict[str, ColumnProfile]
 ) -> bool:
     """Return whether two columns say the same: equal numbers, or the same groups of rows."""
     numbers = profiles[one].numbers, profiles[other].numbers
@@ -197,7 +197,7 @@ def _is_same(
     return numbers[0] is not None and numbers[1] is not None and numbers[0].equals(numbers[1])
 
 
-def _yield_of(frame: pl.DataFrame, role: str, name: str, profiles: dict[str, Profile]) -> str:
+def _yield_of(frame: pl.DataFrame, role: str, name: str, profiles: dict[str, ColumnProfile]) -> str:
     """Say in brackets what a column would give, tried on the data."""
     shown = profiles[name]
     if role == "customer_id":

@@ -12,7 +12,7 @@ import re
 import polars as pl
 
 from segkit.intake.cells import is_text
-from segkit.intake.evidence import ENOUGH, Profile, constant_within
+from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
 from segkit.intake.headers import concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, status_meaning
 
@@ -119,7 +119,7 @@ def name_score(role: str, header: str, named: tuple[Named, str]) -> float:
     return best
 
 
-def _fits(role: str, header: str, shown: Profile) -> float | None:
+def _fits(role: str, header: str, shown: ColumnProfile) -> float | None:
     """Return what a column's values add to its score for a role; None if they exclude it."""
     enough = shown.rows >= ENOUGH
     if not shown.distinct:  # a list, or a table without rows
@@ -144,7 +144,7 @@ def _fits(role: str, header: str, shown: Profile) -> float | None:
     return None if shown.is_money or shown.dated else 0.0
 
 
-def _fits_id(role: str, header: str, shown: Profile) -> float | None:
+def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     enough = shown.rows >= ENOUGH
     if shown.dated or shown.is_money or (shown.is_flag and enough):
         return None
@@ -165,7 +165,7 @@ def _fits_id(role: str, header: str, shown: Profile) -> float | None:
     return score
 
 
-def _fits_number(role: str, shown: Profile) -> float | None:
+def _fits_number(role: str, shown: ColumnProfile) -> float | None:
     if shown.numbers is None or (shown.dated and role != "quantity"):
         return None
     values = shown.numbers.drop_nulls()
@@ -178,7 +178,7 @@ def _fits_number(role: str, shown: Profile) -> float | None:
     return 0.0
 
 
-def _fits_status(header: str, shown: Profile) -> float | None:
+def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     meant, _ = concepts(header)
     if "shipping" in meant:
         return None
@@ -201,7 +201,7 @@ def _fits_status(header: str, shown: Profile) -> float | None:
 Scores = dict[str, dict[str, float]]
 
 
-def score_columns(profiles: dict[str, Profile]) -> Scores:
+def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
     """Score every column for every role of the orders by name and values."""
     scores: Scores = {role: {} for role in ORDERS}
     for header, shown in profiles.items():
@@ -223,7 +223,7 @@ def score_columns(profiles: dict[str, Profile]) -> Scores:
     return scores
 
 
-def _weigh_money(scores: Scores, profiles: dict[str, Profile]) -> None:
+def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     """Weigh amounts, prices and quantities by their fit.
 
     The amount that is quantity times price is favoured. A price that grows with the quantity is
@@ -283,7 +283,7 @@ def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:
     return bool(by_product["each"].mean() >= 0.8 and by_product["price"].mean() <= 0.3)  # type: ignore[operator]
 
 
-def _weigh_orders(scores: Scores, profiles: dict[str, Profile]) -> None:
+def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     """Favour an order id whose lines have one customer and one time."""
     when = _best(scores, "order_time")
     who = _best(scores, "customer_id") or _best(scores, "email")
@@ -309,7 +309,7 @@ def _best(scores: Scores, role: str) -> str | None:
     return ranked[0][0] if ranked and ranked[0][1] >= LEAST else None
 
 
-def discount_unit(columns: dict[str, str], profiles: dict[str, Profile]) -> str | None:
+def discount_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> str | None:
     """Return whether discounts are shares or percent, by header, sums and range."""
     shown = profiles.get(columns.get("discount", ""))
     if shown is None or shown.numbers is None:
