@@ -128,7 +128,7 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
         Field(
             "row_kind",
             "text",
-            "kind of the row: lines, or totals of other rows, which are rejected",
+            "kind of the row: a line, or what is rejected: a total of other rows, a charge, a test",
             clean=False,
         ),
         *WHO,

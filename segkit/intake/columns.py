@@ -231,6 +231,9 @@ class Columns:
             if cells.dtype.is_numeric():
                 read = micro(pl.col("cell"), cells.dtype)
             micros = cells.to_frame("cell").with_columns(read.alias("micro"))["micro"]
+            is_rate = name == "discount" and self.option("discount_unit") != "money"
+            if self.option("minor_units") and self._kind(name) == "money" and not is_rate:
+                micros = micros // 100
             self._read[name, raw_column] = micros
         return self._read[name, raw_column]
 

@@ -127,6 +127,7 @@ OPTIONS: dict[str, Option] = {
     ),
     "zero": Option("reject", (str,), "lines worth nothing", ("reject", "keep")),
     "discount_unit": Option("money", (str,), "unit of discount", ("money", "share", "percent")),
+    "minor_units": Option(False, (bool,), "amounts are in cents: hundredths of the currency"),
     "discount_taken": Option(
         None, (bool,), "amount (or unit_price) already has the discount taken off"
     ),
@@ -164,6 +165,7 @@ ORDERS_ONLY = {
     "zero",
     "discount_unit",
     "discount_taken",
+    "minor_units",
     "non_products",
     "non_product_lines",
     "cancelled",
@@ -208,8 +210,9 @@ class TableMapping:
         fills its gaps.
     values : dict of str to dict
         For each column, the source's words and their meaning here (event types, channels, yes and
-        no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line" or
-        "total"). The word "" stands for an empty cell of a status or a kind of row.
+        no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line",
+        "total", "charge" or "test"). The word "" stands for an empty cell of a status or a kind of
+        row.
     options : dict of str to value
         Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """

@@ -120,6 +120,9 @@ def read_orders(columns: Columns) -> pl.DataFrame:
         blank_sums_up = kinds.get("") == "total"
         kind = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
         wanted["__sums_up"] = kind.is_in(sums_up).fill_null(value=blank_sums_up)
+        for extra in ("charge", "test"):
+            words = [word for word, meant in kinds.items() if meant == extra]
+            wanted[f"__{extra}"] = kind.is_in(words).fill_null(value="" in words)
     frame = columns.raw.lazy().select(**wanted).collect()
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))

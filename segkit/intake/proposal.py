@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import counted, money, percent
 from segkit.intake.cells import is_text
+from segkit.intake.charges import about_kinds, about_minor_units
 from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
@@ -291,6 +292,12 @@ def _complete_orders(frame: pl.DataFrame, mapping: Mapping) -> tuple[Mapping, li
     if not summaries.columns:
         options, more = about_totals(frame, columns)
         questions += more
+        if not questions and not options:
+            summaries, more = about_kinds(frame, columns)
+            questions += more
+    minor, more = about_minor_units(columns)
+    options |= minor
+    questions += more
     codes, more = about_non_products(columns)
     if codes:
         options["non_products"] = codes

@@ -299,6 +299,12 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
             Rule("lines", "refunded", (state == "refunded") & ~takes_back, shown, change),
             Rule("lines", "unpaid", state == "unpaid", shown, change),
         ]
+    if columns.has("row_kind"):
+        change = '[orders.values.row_kind] "word" = "line"'
+        rules += [
+            Rule("lines", f"{kind}_line", pl.col(f"__{kind}"), columns.shown("row_kind"), change)
+            for kind in ("charge", "test")
+        ]
     codes = [str(code) for code in columns.option("non_products")]
     rejects = columns.option("non_product_lines") == "set_apart"
     if codes and columns.has("product_id") and rejects:
