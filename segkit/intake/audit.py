@@ -422,7 +422,10 @@ def audit_data(
         if not any(item.severity == "block" for item in questions):
             raise
     if trial_intake is not None and "orders" in raw:
-        questions += doubt_orders(raw["orders"], given, used, trial_intake)
+        asked = {item.column for item in questions if item.severity == "block"}
+        doubts = doubt_orders(raw["orders"], given, used, trial_intake)
+        # A doubt about what is asked already, or about rows that are refused, says nothing more.
+        questions += [item for item in doubts if not {"", item.column} & asked]
     findings = findings_of(raw, used, trial_intake, questions, gathered.notes)
     return Audit(
         used,

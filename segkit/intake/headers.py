@@ -32,7 +32,8 @@ _WORDS = {
     "buy": """purchase purchases kauf achat compra acquisto aankoop vente venta venda vendita sale
         verkauf verkoop checkout zakup sprzedaz 购买 購入 下单""",
     "date": """date datetime timestamp time datum zeit zeitpunkt tag jour fecha dia data giorno day
-        tarih when moment 时间 日期 日時 日付 날짜 일시 дата""",
+        tarih when moment 时间 日期 日時 日付 날짜 일시 дата
+        注文日 受注日 購入日 売上日 販売日 取引日 주문일 구매일""",
     "created": "created ordered purchased placed creation occurred happened bought",
     "amount": """amount betrag montant importe monto importo valor bedrag kwota summe tutar
         金额 金額 금액 сумма""",

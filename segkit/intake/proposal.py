@@ -12,6 +12,7 @@ from functools import partial
 import polars as pl
 
 from segkit.display import counted, money, percent
+from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.charges import about_kinds, about_minor_units
 from segkit.intake.columns import Columns
@@ -97,16 +98,17 @@ def _choose_customer(
     if email is None:
         return
     order = whole.get("order_id")
-    if who is not None and scores["customer_id"][who] < EXACT:
-        needed = [who, email, *([order] if order else [])]
-        rows = frame.select(list(dict.fromkeys(needed)))
+    if who is not None:
+        rows = frame.select(list(dict.fromkeys([who, email, *([order] if order else [])])))
         rows = rows.unique(order) if order else rows
-        orders = rows.height
-        ids, emails = rows[who].drop_nulls(), rows[email].drop_nulls()
-        addresses = emails.cast(pl.String).str.to_lowercase().n_unique()
-        once = ids.n_unique() >= 0.98 * ids.len()
-        again = addresses < 0.9 * emails.len()
-        if orders >= ENOUGH and ((once and again) or ids.len() < 0.5 * emails.len()):
+        emails = read_ids(rows[email]).drop_nulls()
+        ids = read_ids(rows[who]).drop_nulls()
+        ids = ids.filter(~is_no_customer(ids))
+        named = scores["customer_id"][who] >= EXACT
+        once = ids.n_unique() >= 0.98 * ids.len() and not named
+        again = emails.n_unique() < 0.9 * emails.len()
+        fewer = ids.len() < 0.8 * emails.len()
+        if rows.height >= ENOUGH and ((once and again) or fewer):
             who = None
     if who is None:
         columns["customer_id"] = columns.pop("email")

@@ -1,0 +1,260 @@
+"""The proposal weighs names, values and fit; what looks wrong as a whole is asked."""
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError
+from segkit.intake.headers import concepts
+from segkit.intake.mapping import Mapping
+from segkit.intake.proposal import propose_orders
+from tests.export_files import FOLDER
+
+DAYS = [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(400)]
+
+
+def proposed(**columns):
+    frame = pl.DataFrame(columns)
+    return propose_orders(frame, Mapping())[0]
+
+
+def asked(frame, mapping=None):
+    """Return the questions of an audit, and check that the intake refuses as well."""
+    audit = segkit.audit_data(frame, mapping)
+    blocks = [item for item in audit.findings if item.severity == "block"]
+    if blocks:
+        with pytest.raises(DataError):
+            segkit.clean_data(frame, mapping)
+    return blocks
+
+
+def shop(customers=30, orders=4, lines=2):
+    """Give plain order lines with a customer, an order, two products and whole cents."""
+    n = customers * orders * lines
+    order = [i // lines for i in range(n)]
+    return pl.DataFrame(
+        {
+            "Order No": [f"A{o:05}" for o in order],
+            "Client": [f"K{o % customers:03}" for o in order],
+            "Order date": [DAYS[o % 400] for o in order],
+            "SKU": [f"P{(i * 7) % 40:02}" for i in range(n)],
+            "Amount": [round(3.5 + (i * 37 % 911) / 100, 2) for i in range(n)],
+        }
+    )
+
+
+# The four exports, without their presets ------------------------------------------------------
+
+
+def decimals(name):
+    return pl.col(name).cast(pl.Decimal(18, 2)).abs().fill_null(0)
+
+
+@pytest.mark.parametrize(
+    ("file", "who", "order", "total", "refund", "sold"),
+    [
+        ("shopify_orders.csv", "Email", "Name", "Total", "Refunded Amount",
+         pl.col("Financial Status").is_in(["paid", "partially_refunded"])),
+        ("woocommerce_orders.csv", "billing_email", "order_id", "order_total", "refunded_total",
+         pl.col("status").is_in(["completed", "processing"])),
+    ],
+)  # fmt: skip
+def test_exports_are_right_by_the_proposal_alone(file, who, order, total, refund, sold):
+    raw = pl.read_csv(FOLDER / file, infer_schema=False).filter(sold)
+    taken = segkit.clean_data(FOLDER / file, preset="none")
+    sales = taken.orders.filter(~pl.col("is_return"))
+    assert taken.orders["customer_id"].n_unique() == raw[who].str.to_lowercase().n_unique()
+    assert sales["order_id"].n_unique() == raw[order].n_unique()
+    net = raw.select((decimals(total) - decimals(refund)).sum()).item()
+    assert sum(part.money for part in taken.ledger.parts) == net
+
+
+def test_stripe_without_its_preset_asks_for_rates_and_takes_the_address():
+    blocks = asked(FOLDER / "stripe_payments.csv", {"preset": "none"})
+    assert [item.column for item in blocks] == ["currency"]
+    part = segkit.audit_data(FOLDER / "stripe_payments.csv", preset="none").mapping.tables["orders"]
+    assert part.columns["customer_id"] == "Customer Email"
+    assert part.columns["refund"] == "Amount Refunded"
+
+
+def test_the_audit_says_in_three_lines_what_it_understood():
+    lines = segkit.audit_data(FOLDER / "shopify_orders.csv", preset="none").understood.split("\n")
+    assert lines[0].startswith("Read customers by 'Email', orders by 'Name', time by 'Created at'")
+    assert lines[0].endswith("money is 'Total' of the whole order less 'Refunded Amount'.")
+    assert lines[1] == "12 people, 31 orders, 6,555 EUR net of refunds, 2023-01 to 2024-11."
+    assert lines[2] == "Left out: cancelled 13, refunded 5, unpaid 16."
+
+
+# Names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ("Kundennummer", "customer id"),
+        ("订单金额", "order amount"),
+        ("注文日", "order date"),
+        ("Amount Refunded", "amount refund"),
+        ("Order Total (inc tax)", "order total gross"),
+        ("Discount %", "discount percent"),
+        ("Customer Email", "customer email"),
+        ("Zamówienie nr", "order id"),
+    ],
+)
+def test_headers_name_concepts_in_any_script(header, meant):
+    assert concepts(header)[0] == set(meant.split())
+
+
+def test_what_else_a_header_names_rules_it_out():
+    part = proposed(
+        **{"Tax total": [1.5, 2.5], "Order total": [9.5, 8.5], "Shipping amount": [1.0, 1.5],
+           "Customer name": ["a", "b"], "Customer no": ["1", "2"], "Ship date": ["2024-01-02"] * 2,
+           "Order date": ["2024-01-01"] * 2}
+    )  # fmt: skip
+    assert part.columns["amount"] == "Order total"
+    assert part.columns["customer_id"] == "Customer no"
+    assert part.columns["order_time"] == "Order date"
+
+
+# Values and fit -------------------------------------------------------------------------------
+
+
+def test_an_empty_column_is_never_proposed():
+    frame = shop().with_columns(pl.lit("").alias("Customer ID"), email=pl.col("Client") + "@x.org")
+    columns = segkit.audit_data(frame.drop("Client")).mapping.tables["orders"].columns
+    assert columns["customer_id"] == "email"
+
+
+def test_guests_without_an_account_are_known_by_their_address():
+    frame = shop().with_columns(
+        customer_id=pl.Series([7, 0, 0] * 80),
+        email=pl.col("Client").str.to_uppercase() + "@X.org",
+    )  # fmt: skip
+    taken = segkit.clean_data(frame.drop("Client"))
+    assert taken.orders["customer_id"].n_unique() == 30
+    assert taken.orders["customer_id"].str.ends_with("@x.org").all()
+
+
+def test_whole_numbers_named_amount_beside_a_price_are_units():
+    units = [1 + i % 5 for i in range(240)]
+    frame = shop().with_columns(amount=pl.Series(units), price=pl.col("Amount")).drop("Amount")
+    taken = segkit.clean_data(frame)
+    assert taken.mapping.tables["orders"].columns["quantity"] == "amount"
+    assert taken.orders["amount"].sum() == pytest.approx((frame["amount"] * frame["price"]).sum())
+
+
+def test_a_price_that_grows_with_the_quantity_is_the_lines_amount():
+    each = 4.25 + pl.col("SKU").str.slice(1).cast(pl.Int32)
+    frame = shop().drop("Amount").with_columns(qty=pl.int_range(pl.len()) * 5 // 3 % 4 + 1)
+    by_line = frame.with_columns(price=pl.col("qty") * each)
+    taken = segkit.clean_data(by_line)
+    assert taken.orders["amount"].sum() == pytest.approx(by_line["price"].sum())
+    by_unit = frame.with_columns(price=each)
+    both = by_unit.select((pl.col("qty") * pl.col("price")).sum()).item()
+    assert segkit.clean_data(by_unit).orders["amount"].sum() == pytest.approx(both)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("share", 1), ("percent", 100), ("money", None)])
+def test_the_unit_of_a_discount_is_the_one_that_makes_the_amount(unit, scale):
+    rate = pl.int_range(pl.len()) % 5 / 10
+    frame = shop().with_columns(qty=pl.lit(2), price=pl.lit(15.0)).with_columns(rate=rate)
+    given = pl.col("rate") * (scale or 30)
+    frame = frame.with_columns(discount=given, Amount=30 * (1 - pl.col("rate"))).drop("rate")
+    taken = segkit.clean_data(frame)
+    assert taken.mapping.option("orders", "discount_unit") == unit
+    assert taken.orders["discount"].sum() == pytest.approx(30 * 240 - frame["Amount"].sum())
+
+
+def test_the_same_money_on_each_line_of_an_order_is_asked_about():
+    frame = shop().with_columns(Amount=pl.col("Amount").first().over("Order No"))
+    blocks = asked(frame)
+    assert [item.column for item in blocks] == ["amount"]
+    assert blocks[0].answer.startswith('[orders] amount_of = "order"')
+    whole = segkit.clean_data(frame, {"orders": {"amount_of": "order"}})
+    assert 2 * whole.orders["amount"].sum() == pytest.approx(frame["Amount"].sum())
+
+
+def test_rows_that_sum_up_their_order_count_once():
+    lines = shop().with_columns(kind=pl.lit("Item"))
+    sums = lines.group_by("Order No", maintain_order=True).agg(
+        pl.col("Client", "Order date").first(), pl.lit("").alias("SKU"), pl.col("Amount").sum(),
+        kind=pl.lit("Sale"),
+    )  # fmt: skip
+    both = pl.concat([lines, sums.select(lines.columns)]).sort("Order No", maintain_order=True)
+    for frame in (both, both.drop("kind")):  # told by a word, or by the missing product
+        taken = segkit.clean_data(frame)
+        assert taken.ledger.reasons() == {"total_line": 120}
+        assert taken.orders["amount"].sum() == pytest.approx(lines["Amount"].sum())
+
+
+def test_postage_and_tests_are_proposed_as_no_products_with_their_money():
+    code = pl.when(pl.int_range(pl.len()) % 20 == 0).then(pl.lit("POSTAGE")).otherwise("SKU")
+    audit = segkit.audit_data(shop().with_columns(SKU=code))
+    assert audit.mapping.option("orders", "non_products") == ["POSTAGE"]
+    worth = shop().filter(pl.int_range(pl.len()) % 20 == 0)["Amount"].sum()
+    told = next(item for item in audit.findings if "'POSTAGE' (12 lines" in item.finding)
+    assert f"{worth:,.0f}"[:2] in told.finding
+    assert not audit.blocked
+
+
+def test_close_candidates_are_asked_about_with_what_each_gives():
+    frame = shop().rename({"Amount": "Net sales"})
+    frame = frame.with_columns((pl.col("Net sales") * 1.2).round(2).alias("Gross sales"))
+    (question,) = asked(frame)
+    assert f"{frame['Net sales'].sum():,.0f}" in question.finding
+    assert f"{frame['Gross sales'].sum():,.0f}" in question.finding
+
+
+# The whole ------------------------------------------------------------------------------------
+
+
+def test_an_order_number_taken_for_the_customer_is_doubted():
+    frame = shop(lines=1).rename({"Client": "customer_unique_id", "Order No": "customer_id"})
+    (question,) = asked(frame)
+    assert question.finding.startswith("Nobody bought twice: 120 orders of 120 customers")
+    assert question.answer.startswith('[orders.columns] customer_id = "customer_unique_id" (30 cus')
+    answered = {"orders": {"columns": {"customer_id": "customer_unique_id"}}}
+    assert segkit.clean_data(frame, answered).orders["customer_id"].n_unique() == 30
+    kept = {"orders": {"columns": {"customer_id": "customer_id"}}}
+    assert segkit.clean_data(frame, kept).orders["customer_id"].n_unique() == 120
+
+
+def test_an_id_with_a_large_part_of_the_lines_may_be_guests():
+    frame = shop(customers=60)
+    till = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("K999")).otherwise("Client")
+    (question,) = asked(frame.with_columns(Client=till))
+    assert "a guest account?" in question.finding
+    assert question.rows == 160
+
+
+def test_a_column_that_is_mostly_unreadable_is_asked_about_with_what_reads_more():
+    bad = pl.when(pl.int_range(pl.len()) % 4 == 0).then(pl.lit("n.v.")).otherwise(
+        pl.col("Amount").cast(pl.String))  # fmt: skip
+    (question,) = asked(shop().with_columns(Amount=bad))
+    assert question.finding.startswith("25.0% of the rows have no amount that can be read")
+    assert "decimal" not in question.answer  # 24.00 stands beside: a comma would ruin it
+    swapped = {"orders": {"decimal": ","}}
+    (question,) = asked(shop().with_columns(pl.col("Amount").cast(pl.String)), swapped)
+    assert question.answer == '[orders] decimal = "."'
+
+
+def test_a_strange_date_is_offered_the_format_that_reads_it():
+    frame = shop().with_columns(pl.col("Order date").str.replace_all("-", "_"))
+    (question,) = asked(frame)
+    assert question.answer == '[orders] date_format = "%Y_%m_%d"'
+    read = segkit.clean_data(frame, {"orders": {"date_format": "%Y_%m_%d"}})
+    assert read.orders["order_time"].dt.date().cast(pl.String)[0] == DAYS[0]
+
+
+def test_lists_of_customers_and_exports_of_events_are_refused():
+    customers = shop(lines=1).group_by("Client").agg(
+        pl.col("Order date").max().alias("Last order"), pl.len().alias("Orders count"),
+        pl.col("Amount").sum().alias("Total spent"),
+    )  # fmt: skip
+    (refusal,) = asked(customers)
+    assert refusal.finding.startswith("This is a list of customers, not of orders")
+    events = shop().select("Client", "Order date").with_columns(
+        event=pl.Series(["Opened Email", "Clicked Email", "page_view"] * 80)
+    )  # fmt: skip
+    (refusal,) = asked(events)
+    assert refusal.finding.startswith("This is an export of events ('event': Clicked Email")
