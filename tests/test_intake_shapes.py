@@ -5,6 +5,7 @@ import pytest
 import segkit
 from segkit.errors import SegkitError
 from tests.shaped_files import LATER, TEN, TWENTY
+from tests.shaped_harder import TWELVE
 
 MOST_QUESTIONS = 3
 
@@ -25,7 +26,7 @@ def agrees(got, shape, lines):
     return near and got == [shape.customers, shape.orders, shape.revenue]
 
 
-@pytest.mark.parametrize("make", [*TWENTY, *TEN, *LATER], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [*TWENTY, *TEN, *LATER, *TWELVE], ids=lambda make: make.__name__)
 def test_no_file_is_read_wrong_in_silence(tmp_path, make):
     shape = make()
     path = tmp_path / shape.name
