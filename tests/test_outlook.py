@@ -160,6 +160,9 @@ def test_lists_have_the_headers_that_the_mail_tools_take(outlook):
     assert not chimp["Tags"].str.contains(",").any()  # a comma would part one tag into two
     pairs = set(zip(klaviyo["Email Address"], klaviyo["Segment"], strict=True))
     assert pairs == set(listed.select("email", "segment").iter_rows())
+    wild = pl.DataFrame({"email": ["+jo@x.org", "jo+sale@x.org"], "segment": ["New", "New"]})
+    safe = shape_mail_import(wild, "klaviyo", as_of="2025-02-01")
+    assert safe["Email Address"].to_list() == ["jo+sale@x.org"]
     with pytest.raises(ParameterError, match=r"unknown mail tool 'mailchump'.*mailchimp"):
         shape_mail_import(listed, "mailchump", as_of="2025-02-01")
 

@@ -184,6 +184,9 @@ def test_the_command_names_what_it_wrote(shop, tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "shop-customers" in shown
     assert "90 customers spent" in shown
+    monkeypatch.setattr("segkit.start.DEMO_CUSTOMERS", 120)
+    assert cli.invoke(["start", "--demo"]) == 0
+    assert (tmp_path / "simulated-retailer-customers" / PAGE).exists()
     assert cli.invoke(["start"]) == cli.USAGE
     assert cli.invoke(["start", "shop", "--demo"]) == cli.USAGE
     assert cli.invoke(["start", "none.csv"]) == cli.GATE

@@ -19,6 +19,7 @@ import polars as pl
 
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
+from segkit.spreadsheets import defuse
 
 IDENTIFIERS = ("email", "phone", "first_name", "last_name", "country", "zip")
 _SHAPE = r"^[^@\s,;:<>\"()]+@[^@\s,;:<>.\"()]+(\.[^@\s,;:<>.\"()]+)+$"
@@ -165,7 +166,8 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
     """Give an audience the columns that a mail tool's import takes: address, and segment or tag.
 
     Klaviyo keeps the segment as a property of the profile, which the next import replaces.
-    Mailchimp adds a tag and removes none, so that its tag names the day too.
+    Mailchimp adds a tag and removes none, so that its tag names the day too. An address that a
+    spreadsheet would run as a formula is left out: what it would be written as is another address.
 
     Parameters
     ----------
@@ -193,7 +195,8 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
     require_columns(audience.columns, ["email", "segment"], "the audience")
     # A comma would part one tag into two.
     tag = pl.concat_str(pl.col("segment").str.replace_all(",", " "), pl.lit(f" {as_of}"))
-    rows = audience.sort("email").with_columns(segment_date=pl.lit(as_of), tag=tag)
+    plain = audience.filter(audience["email"] == defuse(audience.select("email"))["email"])
+    rows = plain.sort("email").with_columns(segment_date=pl.lit(as_of), tag=tag)
     return rows.select(pl.col(name).alias(header) for name, header in MAIL_TOOLS[tool].items())
 
 
