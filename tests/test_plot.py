@@ -203,6 +203,16 @@ def test_histograms_count_every_value_once():
     assert plot.histograms(empty, ["nothing", "one"]).data["rows"].sum() == 300
 
 
+def test_a_long_legend_leaves_two_stacked_bars_their_room():
+    """Twelve categories with long names: the axes would have collapsed, with a warning."""
+    levels = [f"VEGETABLES AND SIDES FOR {k} PERSONS" for k in range(12)]
+    rows = [(segment, level, 1.0 + k) for segment in "AB" for k, level in enumerate(levels)]
+    frame = pl.DataFrame(rows, schema=["segment", "category", "customers"], orient="row")
+    figure = plot.stacked(frame, "segment", "category", "customers", title="Segments")
+    assert figure.png()
+    assert figure.figure.axes[0].get_position().height > 0.5
+
+
 def test_stacked_shares_sum_to_one_and_refuse_negatives():
     figure = plot.stacked(GROUPED, "segment", "channel", "order_share")
     sums = figure.data.group_by("segment").agg(pl.col("share").sum())["share"]

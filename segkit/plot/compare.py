@@ -40,6 +40,7 @@ from segkit.plot.figure import (
     number_axis,
     styles,
     words,
+    wrap,
     write,
 )
 
@@ -197,7 +198,9 @@ def stacked(
     start = np.zeros(len(names))
     longest = 1.0 if normalise else float(floats(wholes, value).max())
     label = y_label or (f"share of {words(value)}" if normalise else words(value))
-    with canvas(7.2, max(1.9, 0.44 * len(names) + 1.1), title=title) as (figure, (axes,)):
+    legend_lines = 1 + sum(wrap(name, 22).count("\n") + 1 for name in parts)
+    height = max(1.9, 0.44 * len(names) + 1.1, 0.21 * legend_lines + 0.9)
+    with canvas(7.2, height, title=title) as (figure, (axes,)):
         handles = []
         for name, style in zip(parts, styles(len(parts)), strict=True):
             rows = data.filter(pl.col(part) == name)
