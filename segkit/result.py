@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from segkit.display import first_sentence, table_html
 from segkit.errors import DataError, ModelError
@@ -22,6 +22,8 @@ from segkit.writing import write_whole
 
 if TYPE_CHECKING:
     import polars as pl
+
+T = TypeVar("T")
 
 
 class Result:
@@ -89,10 +91,11 @@ class StoredModel(Result):
     __slots__ = ()
     KIND: ClassVar[str]  # "segkit_model" in its file
     FORMAT: ClassVar[int] = 1
+    KEYS: ClassVar[Mapping[str, str]] = {}  # field -> its key in the file, where they differ
 
-    @abstractmethod
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
+        return {"segkit_model": self.KIND, "format": self.FORMAT, **write_fields(self, self.KEYS)}
 
     @classmethod
     @abstractmethod
@@ -138,6 +141,70 @@ class StoredModel(Result):
         return cls.from_data(read_json(path, "model file"))
 
 
+def write_fields(value: Any, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a dataclass as plain JSON data, each under its key in the file."""
+    return {keys.get(f.name, f.name): _plain(getattr(value, f.name), keys) for f in fields(value)}
+
+
+def _plain(value: Any, keys: Mapping[str, str]) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item, keys) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item, keys) for key, item in value.items()}
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "to_data"):
+        return value.to_data()
+    if hasattr(value, "tolist"):  # an array
+        return value.tolist()
+    return write_fields(value, keys) if is_dataclass(value) else value
+
+
+def read_fields(kind: type[T], data: Mapping[str, Any], keys: Mapping[str, str], **ready: Any) -> T:
+    """Rebuild a dataclass from `write_fields`' data.
+
+    Parameters
+    ----------
+    kind : type
+    data : mapping
+    keys : mapping of str to str
+        As for `write_fields`.
+    **ready
+        Fields that are rebuilt already: objects with a reader of their own.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a field is missing or of another type.
+    """
+    values = dict(ready)
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in ready:
+            stored = data[keys.get(field.name, field.name)]
+            values[field.name] = _restore(str(field.type), stored)
+    return kind(**values)
+
+
+def _restore(annotation: str, value: Any) -> Any:
+    """Return a field's stored value in the type of its annotation."""
+    outer = annotation.split("[")[0]
+    if outer == "date | None":
+        return None if value is None else date.fromisoformat(value)
+    expected = {"tuple": list, "dict": dict}.get(outer)
+    if expected is not None and not isinstance(value, expected):
+        raise TypeError(f"expected a {expected.__name__}, got {value!r}")
+    return _frozen(value)
+
+
+def _frozen(value: Any) -> Any:
+    """Turn nested lists into tuples, and copy mappings."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value
+
+
 def encode(value: Any) -> Any:
     """Turn a value into JSON-ready data, tagging what JSON has no type for.
 
@@ -171,12 +238,12 @@ def encode(value: Any) -> Any:
     if isinstance(value, tuple | set | frozenset):
         items = list(value) if isinstance(value, tuple) else sorted(value)
         return {"$type": type(value).__name__, "value": [encode(item) for item in items]}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(value) and not isinstance(value, type):
         # What a result only carries along, such as the tables that it was made from, is left out.
-        stored = [f for f in dataclasses.fields(value) if f.metadata.get("stored", True)]
-        fields = {f.name: encode(getattr(value, f.name)) for f in stored}
+        stored = [f for f in fields(value) if f.metadata.get("stored", True)]
+        encoded = {f.name: encode(getattr(value, f.name)) for f in stored}
         name = name_of(type(value))
-        return {"$type": "object", "name": name, "version": version_of(name), "fields": fields}
+        return {"$type": "object", "name": name, "version": version_of(name), "fields": encoded}
     return _encode_array(value)
 
 
@@ -213,16 +280,16 @@ def decode(data: Any) -> Any:
     if kind == "object":
         return _decode_object(str(data["name"]), data["version"], data["fields"])
     if kind == "dataclass":  # as segkit 0.1 wrote it
-        fields = {key: item for key, item in data.items() if key not in ("$type", "class")}
-        return _decode_object(name_of_path(str(data["class"])), 1, fields)
+        written = {key: item for key, item in data.items() if key not in ("$type", "class")}
+        return _decode_object(name_of_path(str(data["class"])), 1, written)
     return _decode_tagged(str(kind), data)
 
 
 def _decode_object(name: str, version: Any, stored: Mapping[str, Any]) -> Any:
     kind = type_of(name)
-    fields = {key: decode(item) for key, item in upgrade_fields(name, version, stored).items()}
+    decoded = {key: decode(item) for key, item in upgrade_fields(name, version, stored).items()}
     try:
-        return kind(**fields)
+        return kind(**decoded)
     except TypeError as error:
         raise ModelError(
             f"the stored {name} has other fields than {kind.__name__}: {error}"

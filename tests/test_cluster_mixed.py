@@ -45,7 +45,7 @@ def people(n=240, seed=0):
 
 def space_of(frame, **kinds):
     empty = {"numeric": [], "ordinal": {}, "categorical": [], "asymmetric": [], "transform": None}
-    return learn_space(frame, **{**empty, **kinds}, scale="range")
+    return learn_space(frame, **{**empty, **kinds})
 
 
 def test_gower_is_daisys():
@@ -343,7 +343,7 @@ def test_a_missing_column_counts_at_its_mean_where_medoids_are_sought():
         {"customer_id": ["a", "b", "c"], "x": [0.0, 5.0, 10.0], "c": ["u", "v", None]}
     )
     space = learn_space(
-        frame, numeric=["x"], ordinal={}, categorical=["c"], asymmetric=[], scale="range",
+        frame, numeric=["x"], ordinal={}, categorical=["c"], asymmetric=[],
         transform=Transform.of(["x"]),
     )  # fmt: skip
     rows = space.encode(frame)

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.cluster.latent import read_answers
 from segkit.cluster.matrix import Floats, Ints
-from segkit.errors import (
-    ColumnError,
-    DataError,
-    ModelError,
-    ParameterError,
-    require_columns,
-)
-from segkit.result import check_names, check_number, check_numbers
+from segkit.cluster.validity import silhouettes_from
+from segkit.errors import ColumnError, DataError, ModelError, ParameterError, require_columns
+from segkit.result import check_names, check_number, check_numbers, read_fields, write_fields
 from segkit.transform import Transform
 from segkit.transform.steps import numbers
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Flags = NDArray[np.bool_]
-
-
+Flags = NDArray[np.bool_]
 MISSING, UNSEEN = -1, -2
-
-
 MOST_SWAPS = 1_000
 
 
@@ -180,31 +169,24 @@ class Space:
             for j, values in enumerate(columns.values())
         ]
 
+    def blocks(self, encoded: Encoded) -> list[tuple[tuple[str, ...], Floats]]:
+        """Return the numbers, categories and marks: the columns' names and values, NaN missing."""
+        codes = np.where(encoded.codes < 0, np.nan, encoded.codes)
+        return [
+            (self.number_names, encoded.numbers),
+            (tuple(self.categorical), codes),
+            (self.asymmetric, encoded.marks),
+        ]
+
     def to_data(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "stand_in": self.stand_in,
-            "ordinal": {name: list(levels) for name, levels in self.ordinal.items()},
-            "categorical": {name: list(levels) for name, levels in self.categorical.items()},
-            "asymmetric": list(self.asymmetric),
-            "origin": list(self.origin),
-            "unit": list(self.unit),
-            "transform": self.transform.to_data() if self.transform else None,
-        }
+        return write_fields(self, {})
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_data`'s data."""
-        transform = data["transform"]
-        return cls(
-            Transform.from_data(transform) if transform else None,
-            dict(data["stand_in"]),
-            {name: tuple(levels) for name, levels in data["ordinal"].items()},
-            {name: tuple(levels) for name, levels in data["categorical"].items()},
-            tuple(data["asymmetric"]),
-            tuple(data["origin"]),
-            tuple(data["unit"]),
-        )
+        stored = data["transform"]
+        return read_fields(cls, data, {}, transform=stored and Transform.from_data(stored))
 
 
 def learn_space(
@@ -215,9 +197,8 @@ def learn_space(
     categorical: Sequence[str],
     asymmetric: Sequence[str],
     transform: Transform | None,
-    scale: str,
 ) -> Space:
-    """Learn levels, ranges or deviations from a table of customers.
+    """Learn levels and ranges from a table of customers.
 
     Parameters
     ----------
@@ -227,8 +208,6 @@ def learn_space(
         Column to its levels from lowest to highest.
     transform : Transform, optional
         For the numeric columns; proposed by default (winsorised, logs where skewed).
-    scale : {"range", "deviation"}
-        Numbers and ranks are divided by their range (Gower) or standard deviation.
 
     Raises
     ------
@@ -257,21 +236,31 @@ def learn_space(
         name: float(np.nanmedian(numbers(table, name))) for name in (shaped.names if shaped else ())
     }
     width = len(stand_in) + len(levels)
-    bare = Space(
-        shaped, stand_in, levels, seen, tuple(asymmetric), (0.0,) * width, (1.0,) * width
-    )  # fmt: skip
-    encoded = bare.encode(table)
-    _require_variety(bare, encoded)
-    ordered = np.sort(encoded.numbers, axis=0)  # so that sums do not depend on the order of rows
-    low, high = np.nanmin(ordered, axis=0), np.nanmax(ordered, axis=0)
+    nothing, ones = (0.0,) * width, (1.0,) * width
+    space = Space(shaped, stand_in, levels, seen, tuple(asymmetric), nothing, ones)
+    _require_variety(space, space.encode(table))
+    return rescale(space, table, "range")
+
+
+def rescale(space: Space, table: pl.DataFrame, scale: str) -> Space:
+    """Return a copy that scales numbers and ranks by the table's.
+
+    Parameters
+    ----------
+    space : Space
+    table : polars.DataFrame
+    scale : {"range", "deviation"}
+        Divide by the range from the lowest (Gower), or by the standard deviation from the mean.
+    """
+    width = len(space.unit)
+    plain = replace(space, origin=(0.0,) * width, unit=(1.0,) * width)
+    ordered = np.sort(plain.encode(table).numbers, axis=0)  # sums do not depend on the rows' order
     if scale == "range":
-        origin, unit = low, high - low
+        origin = np.nanmin(ordered, axis=0)
+        unit = np.nanmax(ordered, axis=0) - origin
     else:
         origin, unit = np.nanmean(ordered, axis=0), np.nanstd(ordered, axis=0)
-    return Space(
-        shaped, stand_in, levels, seen, tuple(asymmetric), tuple(origin.tolist()),
-        tuple(unit.tolist()),
-    )  # fmt: skip
+    return replace(space, origin=tuple(origin.tolist()), unit=tuple(unit.tolist()))
 
 
 def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
@@ -286,11 +275,7 @@ def _fit_known(transform: Transform, table: pl.DataFrame) -> Transform:
 
 
 def _require_variety(space: Space, encoded: Encoded) -> None:
-    blocks = (
-        (space.number_names, encoded.numbers),
-        (tuple(space.categorical), np.where(encoded.codes < 0, np.nan, encoded.codes)),
-        (space.asymmetric, encoded.marks),
-    )
+    blocks = space.blocks(encoded)
     flat = [
         name
         for names, columns in blocks
@@ -318,11 +303,11 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _codes(frame: pl.DataFrame, name: str, levels: Sequence[str]) -> Ints:
-    places = {level: place for place, level in enumerate(levels)}
-    texts = _texts(frame, name)
-    codes = texts.replace_strict(places, default=UNSEEN, return_dtype=pl.Int64)
-    return np.asarray(pl.select(pl.when(texts.is_null()).then(MISSING).otherwise(codes))
-                      .to_series().to_numpy(), dtype=np.int64)  # fmt: skip
+    places: dict[str | None, int] = {level: place for place, level in enumerate(levels)}
+    codes = _texts(frame, name).replace_strict(
+        {**places, None: MISSING}, default=UNSEEN, return_dtype=pl.Int64
+    )
+    return np.array(codes.to_numpy(), dtype=np.int64)
 
 
 def gower(first: Encoded, second: Encoded, *, expected: bool = False) -> Floats:
@@ -390,14 +375,12 @@ class Medoids:
         Index of each row's nearest medoid.
     build_cost, cost : float
         Mean distance to the nearest medoid after the BUILD step and at the end.
-    swaps : int
     """
 
     rows: Ints
     groups: Ints
     build_cost: float
     cost: float
-    swaps: int
 
 
 def pam(distances: Floats, k: int) -> Medoids:
@@ -432,16 +415,14 @@ def pam(distances: Floats, k: int) -> Medoids:
         raise ParameterError(f"k must lie between 1 and the {n} rows; got {k}")
     rows = _build(distances, k)
     build = float(distances[:, rows].min(axis=1).mean())
-    swaps = 0
-    while swaps < MOST_SWAPS:
+    for _ in range(MOST_SWAPS):
         gain, out, new = _best_swap(distances, rows)
         if gain <= 1e-12 * max(build, 1e-300) * n:
             break
         rows[out] = new
-        swaps += 1
     rows = np.sort(rows)
     nearest = distances[:, rows]
-    return Medoids(rows, nearest.argmin(axis=1), build, float(nearest.min(axis=1).mean()), swaps)
+    return Medoids(rows, nearest.argmin(axis=1), build, float(nearest.min(axis=1).mean()))
 
 
 def _build(distances: Floats, k: int) -> Ints:
@@ -493,12 +474,5 @@ def mean_silhouette(distances: Floats, groups: Ints) -> float:
         return float("nan")
     counts = np.bincount(groups, minlength=k).astype(np.float64)
     sums = np.stack([distances[:, groups == g].sum(axis=1) for g in range(k)], axis=1)
-    here = np.arange(len(groups))
-    inner = sums[here, groups] / np.maximum(counts[groups] - 1, 1)
-    means = sums / np.maximum(counts, 1)
-    means[:, counts == 0] = np.inf
-    means[here, groups] = np.inf
-    outer = means.min(axis=1)
-    larger = np.maximum(inner, outer)
-    value = np.divide(outer - inner, larger, out=np.zeros(len(groups)), where=larger > 0)
-    return float(np.where(counts[groups] > 1, value, 0.0).mean())
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.inf), where=counts > 0)
+    return float(silhouettes_from(means, groups, counts).mean())

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
+from segkit import __version__
 from segkit.cluster.matrix import Floats, feature_rows
-from segkit.cluster.model import ALIKE, ProbabilityScorer, probabilities, reaches
-from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
+from segkit.cluster.model import ALIKE, ProbabilityScorer, finish_parts
+from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError, require_columns
 from segkit.frames import takes_frames
@@ -134,23 +135,24 @@ class LatentModel(ProbabilityScorer):
 
     Attributes
     ----------
-    items : tuple of str
-    classes : tuple of LatentClass
     rows : int
         Customers at the fit.
     seed : int
     version : str
         segkit's version at the fit.
+    items : tuple of str
+    classes : tuple of LatentClass
     """
 
     KIND: ClassVar[str] = "latent"
     PARTS: ClassVar[str] = "classes"
+    PART: ClassVar[type[Any]] = LatentClass
 
-    items: tuple[str, ...]
-    classes: tuple[LatentClass, ...]
     rows: int
     seed: int
     version: str
+    items: tuple[str, ...]
+    classes: tuple[LatentClass, ...]
 
     def check_part(self, one: LatentClass) -> None:
         """Raise ``ModelError`` unless one class has a probability of a yes to every item."""
@@ -195,35 +197,9 @@ class LatentModel(ProbabilityScorer):
             "customers at the fit is flagged as unlike any."
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "segkit_version": self.version,
-            "customers": self.rows,
-            "seed": self.seed,
-            "items": list(self.items),
-            "segments": [
-                {
-                    "id": c.id, "name": c.name, "customers": c.size, "weight": c.weight,
-                    "yes": c.yes, "unlike_beyond": c.reach,
-                }
-                for c in self.classes
-            ],
-        }  # fmt: skip
-
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        classes = tuple(
-            LatentClass(
-                c["id"], c["name"], c["customers"], c["weight"], dict(c["yes"]),
-                c["unlike_beyond"],
-            )
-            for c in data["segments"]
-        )  # fmt: skip
-        items = tuple(data["items"])
-        return cls(items, classes, data["customers"], data["seed"], data["segkit_version"])
+        return cls._rebuild(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,8 +379,13 @@ def cluster_latent(
         )
     chosen = int(wanted.sort("bic")["k"][0])
     fit = fits[chosen]
-    classes = _classes(answers, fit, used, words or {})
-    model = _model(used, classes, table.height, seed)
+    model = LatentModel(
+        rows=table.height,
+        seed=seed,
+        version=__version__,
+        items=tuple(used),
+        classes=_classes(answers, fit, used, words or {}),
+    )
     compared = compared.with_columns(chosen=pl.col("k") == chosen)
     return _segmentation(table, model, compared, dropped, starts)
 
@@ -442,52 +423,33 @@ def _classes(
     answers: Floats, fit: ClassFit, items: list[str], words: Mapping[str, tuple[str, str]]
 ) -> tuple[LatentClass, ...]:
     """Return the classes by decreasing size, named by their most distinctive answers."""
-    order = by_size(answer_deviances(answers, fit.weights, fit.yes).argmin(axis=1), fit.yes)
-    weights, yes = fit.weights[order], fit.yes[order]
-    deviance = answer_deviances(answers, weights, yes)
-    groups = deviance.argmin(axis=1)
-    counts = np.bincount(groups, minlength=len(order))
+    bare = [
+        LatentClass("", "", 0, weight, dict(zip(items, yes, strict=True)), 0.0)
+        for weight, yes in zip(fit.weights.tolist(), fit.yes.tolist(), strict=True)
+    ]
     overall = np.nanmean(answers, axis=0)
-    apart = (yes - overall) / np.sqrt(overall * (1 - overall))
     plain = {item: (item.lower(), f"not-{item.lower()}") for item in items}
-    names = name_segments(apart, items, {**plain, **words})
-    reach = reaches(deviance.min(axis=1), groups)
-    return tuple(
-        LatentClass(
-            name, names[g], int(counts[g]), float(weights[g]),
-            dict(zip(items, yes[g].tolist(), strict=True)), reach[g],
-        )
-        for g, name in enumerate(segment_ids(len(order)))
-    )  # fmt: skip
 
+    def name(classes: list[LatentClass], _: Any) -> list[str]:
+        yes = np.array([list(one.yes.values()) for one in classes])
+        apart = (yes - overall) / np.sqrt(overall * (1 - overall))
+        return name_segments(apart, items, {**plain, **words})
 
-def _model(items: list[str], classes: tuple[LatentClass, ...], rows: int, seed: int) -> LatentModel:
-    from segkit import __version__
-
-    return LatentModel(tuple(items), classes, rows, seed, __version__)
+    return finish_parts(bare, answer_deviances(answers, fit.weights, fit.yes), fit.yes, name)
 
 
 def _segmentation(
     table: pl.DataFrame, model: LatentModel, compared: pl.DataFrame, dropped: list[str], starts: int
 ) -> Segmentation:
-    result = model.score(table)
     row = compared.filter("chosen").row(0, named=True)
-    weights = np.array([one.weight for one in model.classes])
-    yes = np.array([list(one.yes.values()) for one in model.classes])
-    posterior = probabilities(answer_deviances(read_answers(table, model.items), weights, yes))
-    sure = percent(float(np.mean(posterior.max(axis=1) >= 0.9)))
-    notes = [f"{sure} of customers are in their class with a probability of 90% or more."]
+    notes = []
     if not compared.filter(pl.col("k") == 1, pl.col("bic") <= row["bic"]).is_empty():
         notes.append("One class has a lower BIC than any other number: no evidence of types.")
     if dropped:
         notes.append(f"Left out, as everyone answers alike: {', '.join(dropped)}.")
-    return Segmentation(
-        assignments=result.select("customer_id", "segment", "segment_name", "probability"),
-        posterior=model.posterior(table),
-        model=model,
-        segments=model.to_frame(),
+    return model.segment(
+        table,
         method="latent",
-        k=row["k"],
         compared=compared,
         criterion="bic",
         found_by=(

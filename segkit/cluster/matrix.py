@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import from_memory
 from segkit.ids import with_ids
@@ -20,7 +21,6 @@ Keys = NDArray[np.uint64]
 
 
 BLOCK = 16_384
-TABLE_BITS = 22  # of a hash, used as index of a 4 MB look-up table that excludes most rows at once
 # Columns of segment tables beside the features: a feature of the same name would overwrite one.
 RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "reach", "weight")
 
@@ -165,6 +165,15 @@ def distinct_rows(X: Floats, enough: int) -> int:
         size *= 8
 
 
+def require_distinct(distinct: int, k: int, rows: int) -> None:
+    """Raise ``DataError`` if there are fewer different customers than segments."""
+    if distinct < k:
+        raise DataError(
+            f"{number(k)} segments need as many different customers; among {number(rows)} there "
+            f"are {number(distinct)} with different features"
+        )
+
+
 def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
     """Check the requested numbers of segments; drop those above the number of distinct rows.
 
@@ -208,9 +217,9 @@ def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
 def fair_sample(X: Floats, size: int, seed: int) -> Ints:
     """Return row numbers of a simple random sample, the same for a shuffled table.
 
-    As `fair_order`, but without ordering all rows: every row is hashed from
-    its values, copies of one row are told apart by a second hash of their running number, and
-    the smallest hashes make the sample. Which of several equal rows is taken makes no difference.
+    Every row is hashed from its values, copies of one row are told apart by a second hash of their
+    running number, and the smallest hashes make the sample. Which of several equal rows is taken
+    makes no difference.
 
     Parameters
     ----------
@@ -237,14 +246,9 @@ def fair_sample(X: Floats, size: int, seed: int) -> Ints:
         return fair_order(X, seed)
     start_key = np.uint64((seed * 0x9E3779B97F4A7C15 + 0x5851F42D4C957F2D) & (2**64 - 1))
     keys = _row_keys(X, start_key)
-    ordered = np.sort(keys)
-    wanted = ordered[_smallest(_told_apart(ordered), size)]
-    chosen, copies = np.unique(wanted, return_counts=True)
-    rows = _rows_with(keys, chosen)
-    row_keys = keys[rows]
-    starts = np.searchsorted(row_keys, chosen)
-    number = np.arange(rows.shape[0]) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    return rows[number < np.repeat(copies, np.diff(np.append(starts, len(rows))))]
+    order = np.argsort(keys, kind="stable")
+    second = _told_apart(keys[order])
+    return order[np.sort(np.argpartition(second, size - 1)[:size])]
 
 
 def _row_keys(X: Floats, start_key: np.uint64) -> Keys:
@@ -282,27 +286,6 @@ def _told_apart(ordered: Keys) -> Keys:
     for start in range(0, second.shape[0], BLOCK):
         _mix(second[start : start + BLOCK])
     return second
-
-
-def _smallest(keys: Keys, size: int) -> Ints:
-    """Return the places of the ``size`` smallest keys, going through few of them."""
-    share = (size + 6 * size**0.5 + 10) / keys.shape[0]
-    below = np.flatnonzero(keys < np.uint64(int(min(share, 1.0) * (2**64 - 2**12))))
-    if below.shape[0] < size:
-        below = np.arange(keys.shape[0])
-    return below[np.argpartition(keys[below], size - 1)[:size]]
-
-
-def _rows_with(keys: Keys, chosen: Keys) -> Ints:
-    """Return the rows whose key is among ``chosen`` (sorted), in order of the keys."""
-    shift = np.uint64(64 - TABLE_BITS)
-    table = np.zeros(2**TABLE_BITS, dtype=bool)
-    table[chosen >> shift] = True
-    rows = np.flatnonzero(table[keys >> shift])
-    place = np.minimum(np.searchsorted(chosen, keys[rows]), chosen.shape[0] - 1)
-    rows = rows[chosen[place] == keys[rows]]
-    order: Ints = np.argsort(keys[rows], kind="stable")
-    return np.asarray(rows[order])
 
 
 def feature_rows(frame: Any, features: Sequence[str]) -> pl.DataFrame:

@@ -313,7 +313,7 @@ def _codes(segmentation: Any, assignments: pl.DataFrame) -> Ints:
 def _gower(
     table: pl.DataFrame, drawn: Ints, transform: Transform, kinds: Mapping[str, Any]
 ) -> Floats:
-    space = learn_space(table, numeric=transform.names, transform=transform, scale="range", **kinds)
+    space = learn_space(table, numeric=transform.names, transform=transform, **kinds)
     encoded = space.encode(table[drawn])
     return gower(encoded, encoded)
 

@@ -9,11 +9,27 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import polars as pl
 
-from segkit.cluster.gower import MISSING, Encoded, Space, gower, learn_space, mean_silhouette, pam
-from segkit.cluster.matrix import Floats, Ints, feature_rows
-from segkit.cluster.model import ALIKE, SegmentScorer, reaches
-from segkit.cluster.prototypes import costs, default_gamma, fit_prototypes, joined_codes
-from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
+from segkit import __version__
+from segkit.cluster.gower import (
+    MISSING,
+    Encoded,
+    Space,
+    gower,
+    learn_space,
+    mean_silhouette,
+    pam,
+    rescale,
+)
+from segkit.cluster.matrix import Floats, Ints, feature_rows, require_distinct
+from segkit.cluster.model import ALIKE, SegmentScorer, finish_parts
+from segkit.cluster.prototypes import (
+    costs,
+    default_gamma,
+    fit_prototypes,
+    joined_codes,
+    most_frequent,
+)
+from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import number, percent
 from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -45,8 +61,9 @@ class Example:
     centre : dict
         Column to value: the medoid's own, or the prototype's (means turned back into original
         units, the most frequent category).
-    The same as encoded by `segkit.cluster.gower.Encoded`, None if missing. A prototype's
-    marks are among the codes.
+    numbers, codes, marks : tuple
+        The same as encoded by `segkit.cluster.gower.Encoded`, None if missing. A prototype's
+        marks are among the codes.
     reach : float
         Distance beyond which a customer counts as unlike any segment.
     """
@@ -62,10 +79,7 @@ class Example:
 
 
 def distances_to(
-    encoded: Encoded,
-    examples: tuple[Example, ...] | list[Example],
-    method: str,
-    gamma: float | None,
+    encoded: Encoded, examples: Sequence[Example], method: str, gamma: float | None
 ) -> Floats:
     """Return each row's distance to each example, shape (n, k).
 
@@ -73,24 +87,18 @@ def distances_to(
     mismatches. For prototypes a missing number is set to the mean, and a missing category is its
     own category.
     """
+    points, marks = _stack(examples, "numbers"), _stack(examples, "marks")
+    codes = np.array([e.codes for e in examples], dtype=np.int64)
     if method == "prototypes":
-        points, modes = _stack(examples, "numbers"), np.array([e.codes for e in examples])
-        cost = costs(
-            np.nan_to_num(encoded.numbers), joined_codes(encoded), points, modes, gamma or 0
-        )
+        numbers = np.nan_to_num(encoded.numbers)
+        cost = costs(numbers, joined_codes(encoded), points, codes, gamma or 0)
         return np.sqrt(cost, out=cost)
-    other = Encoded(
-        _stack(examples, "numbers"),
-        np.array([e.codes for e in examples], dtype=np.int64),
-        _stack(examples, "marks"),
-        np.zeros(len(examples), dtype=np.int64),
-    )
-    return gower(encoded, other)
+    return gower(encoded, Encoded(points, codes, marks, np.zeros(len(examples), dtype=np.int64)))
 
 
-def _stack(examples: tuple[Example, ...] | list[Example], what: str) -> Floats:
-    rows = [[np.nan if v is None else v for v in getattr(e, what)] for e in examples]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+def _stack(examples: Sequence[Example], what: str) -> Floats:
+    # None becomes NaN.
+    return np.array([getattr(e, what) for e in examples], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +107,6 @@ class MixedModel(SegmentScorer):
 
     Attributes
     ----------
-    space : Space
-        How the columns are read and scaled.
-    examples : tuple of Example
     method : str
         "medoids", "hierarchical" or "prototypes".
     gamma : float or None
@@ -111,19 +116,23 @@ class MixedModel(SegmentScorer):
     seed : int
     version : str
         segkit's version at the fit.
+    space : Space
+        How the columns are read and scaled.
+    examples : tuple of Example
     """
 
     KIND: ClassVar[str] = "mixed"
     PARTS: ClassVar[str] = "examples"
+    PART: ClassVar[type[Any]] = Example
 
-    space: Space
-    examples: tuple[Example, ...]
     method: str
     gamma: float | None
     rows: int
     fitted_rows: int
     seed: int
     version: str
+    space: Space
+    examples: tuple[Example, ...]
 
     def check_part(self, one: Example) -> None:
         """Raise ``ModelError`` unless one segment's example has a place for every column."""
@@ -171,10 +180,8 @@ class MixedModel(SegmentScorer):
 
         Such a category differs from all that were seen, such a rank counts as missing.
         """
-        rows = self.space.encode(frame)
-        distances = distances_to(rows, self.examples, self.method, self.gamma)
-        unseen = pl.Series(rows.unseen, dtype=pl.Int64)
-        return self._scored(frame, distances).with_columns(unseen=unseen)
+        unseen = pl.Series(self.space.encode(frame).unseen, dtype=pl.Int64)
+        return SegmentScorer._score(self, frame).with_columns(unseen=unseen)
 
     def describe(self, one: Example) -> dict[str, Any]:
         """Return the centre of a segment's example."""
@@ -191,42 +198,9 @@ class MixedModel(SegmentScorer):
             "was not there at the fit differs from all that were."
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "segkit_version": self.version,
-            "method": self.method,
-            "gamma": self.gamma,
-            "customers": self.rows,
-            "fitted_customers": self.fitted_rows,
-            "seed": self.seed,
-            "columns": self.space.to_data(),
-            "segments": [
-                {
-                    "id": e.id, "name": e.name, "customers": e.size, "centre": e.centre,
-                    "numbers": list(e.numbers), "codes": list(e.codes), "marks": list(e.marks),
-                    "unlike_beyond": e.reach,
-                }
-                for e in self.examples
-            ],
-        }  # fmt: skip
-
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        examples = tuple(
-            Example(
-                e["id"], e["name"], e["customers"], dict(e["centre"]), tuple(e["numbers"]),
-                tuple(e["codes"]), tuple(e["marks"]), e["unlike_beyond"],
-            )
-            for e in data["segments"]
-        )  # fmt: skip
-        return cls(
-            Space.from_data(data["columns"]), examples, data["method"], data["gamma"],
-            data["customers"], data["fitted_customers"], data["seed"],
-            data["segkit_version"],
-        )  # fmt: skip
+        return cls._rebuild(data, space=Space.from_data(data["columns"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -330,32 +304,47 @@ def cluster_mixed(
     ks = [k] if k is not None else sorted({int(one) for one in k_range})
     _check(method, ks, gamma, sample, starts)
     table = feature_rows(frame, columns)
-    kinds: dict[str, Any] = {
-        "numeric": numeric, "ordinal": ranks, "categorical": categorical,
-        "asymmetric": asymmetric, "transform": transform,
-    }  # fmt: skip
-    ranged = learn_space(table, **kinds, scale="range")
-    near = ranged.encode(table)
-    drawn = np.random.default_rng(seed).permutation(table.height)[:sample]
-    some = np.sort(drawn)
-    distinct = _distinct(near.rows(some))
-    if distinct < (k or 2):
-        raise DataError(
-            f"{number(k or 2)} segments need as many different customers; among "
-            f"{number(len(some))} there are {number(distinct)}"
-        )
+    space = learn_space(
+        table,
+        numeric=numeric,
+        ordinal=ranks,
+        categorical=categorical,
+        asymmetric=asymmetric,
+        transform=transform,
+    )
+    encoded = space.encode(table)
+    some = np.sort(np.random.default_rng(seed).permutation(table.height)[:sample])
+    near = encoded.rows(some)
+    distinct = _distinct(near)
+    require_distinct(distinct, k or 2, len(some))
     with single_thread():
-        distances = gower(near.rows(some), near.rows(some), expected=True)
-        space, encoded = ranged, near
+        distances = gower(near, near, expected=True)
         if method == "prototypes":
-            space = learn_space(table, **kinds, scale="deviation")
+            space = rescale(space, table, "deviation")
             encoded = space.encode(table)
             gamma = default_gamma(np.nan_to_num(encoded.numbers)) if gamma is None else gamma
         given = _Given(table, space, encoded, some, distances, gamma)
         tried = [_fit(given, one, method, starts, seed) for one in ks if one <= distinct]
     best = max(tried, key=lambda one: (one["silhouette"], -one["k"]))
-    model = _model(given, best["examples"], method, seed)
-    return _segmentation(given, model, tried, best, starts)
+    bare = best.pop("examples")
+    compared = pl.DataFrame(tried, schema=["k", "silhouette", "cost", "reached"])
+    compared = compared.with_columns(chosen=pl.col("k") == best["k"])
+    model = MixedModel(
+        method=method,
+        gamma=gamma,
+        rows=table.height,
+        fitted_rows=table.height if method == "prototypes" else len(some),
+        seed=seed,
+        version=__version__,
+        space=space,
+        examples=finish_parts(
+            bare,
+            distances_to(encoded, bare, method, gamma),
+            np.array([[v or 0.0 for v in (*e.numbers, *e.codes, *e.marks)] for e in bare]),
+            lambda _, groups: _names(space, encoded, groups),
+        ),
+    )
+    return _segmentation(given, model, compared, best, starts)
 
 
 def _check(method: str, ks: list[int], gamma: float | None, sample: int, starts: int) -> None:
@@ -379,10 +368,9 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
     """Find k segments; return their examples with the silhouette on the sample."""
     encoded, some, reached = given.encoded, given.some, 1
     if method == "prototypes":
-        fit = fit_prototypes(
-            np.nan_to_num(encoded.numbers), joined_codes(encoded), k,
-            gamma=given.gamma or 0.0, starts=starts, seed=seed,
-        )  # fmt: skip
+        numbers, codes = np.nan_to_num(encoded.numbers), joined_codes(encoded)
+        gamma = given.gamma or 0.0
+        fit = fit_prototypes(numbers, codes, k, gamma=gamma, starts=starts, seed=seed)
         cost, reached = fit.cost, fit.reached
         bare = [_prototype(given.space, p, m) for p, m in zip(fit.points, fit.modes, strict=True)]
     else:
@@ -391,9 +379,7 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
             rows, members, cost = medoids.rows, medoids.groups, medoids.cost
         else:
             rows, members, cost = _branches(given.distances, k)
-        bare = [
-            _medoid(given, int(some[row]), some[members == place]) for place, row in enumerate(rows)
-        ]
+        bare = [_medoid(given, some[row], some[members == g]) for g, row in enumerate(rows)]
     groups = distances_to(encoded, bare, method, given.gamma).argmin(axis=1)
     fair = mean_silhouette(given.distances, np.unique(groups[some], return_inverse=True)[1])
     return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
@@ -418,35 +404,24 @@ def _branches(distances: Floats, k: int) -> tuple[Ints, Ints, float]:
 
 def _medoid(given: _Given, row: int, members: Ints) -> Example:
     """Return a customer as its segment's example; what it lacks is filled from the members."""
-    one, group = given.encoded.rows([row]), given.encoded.rows(members)
-    raw = given.table.select(given.space.features).row(row, named=True)
-    values = {name: None if value != value else value for name, value in raw.items()}  # NaN
     space = given.space
-    for names, own, theirs in (
-        (space.number_names, one.numbers[0], group.numbers),
-        (tuple(space.categorical), one.codes[0], group.codes),
-        (space.asymmetric, one.marks[0], group.marks),
-    ):
-        for place, name in enumerate(names):
-            values_there = theirs[:, place]
-            values_there = (
-                values_there[~np.isnan(values_there)]
-                if values_there.dtype.kind == "f"
-                else values_there[values_there >= 0]
-            )
-            lacks = np.isnan(own[place]) if values_there.dtype.kind == "f" else own[place] < 0
-            if not lacks or not values_there.size:
-                continue
-            # The lower median is a value that occurs among the members, and is 0 or 1 for marks.
-            levels, counts = np.unique(values_there, return_counts=True)
-            typical = names is space.number_names
-            own[place] = np.sort(values_there)[(len(values_there) - 1) // 2] if typical else (
-                levels[counts.argmax()]
-            )  # fmt: skip
-            donor = members[int(np.flatnonzero(theirs[:, place] == own[place])[0])]
-            values[name] = given.table.get_column(name)[int(donor)]
-    return Example("", "", 0, values, _plain(one.numbers[0]), _ints(one.codes[0]),
-                   _plain(one.marks[0]), 0.0)  # fmt: skip
+    raw = given.table.select(space.features).row(row, named=True)
+    centre = {name: None if value != value else value for name, value in raw.items()}  # NaN
+    blocks = []
+    for names, columns in space.blocks(given.encoded):
+        own = columns[row].copy()
+        for place in np.flatnonzero(np.isnan(own)):
+            theirs = columns[members, place]
+            present = theirs[~np.isnan(theirs)]
+            if present.size:
+                # The lower median is a value that occurs among the members.
+                median = np.sort(present)[(len(present) - 1) // 2]
+                own[place] = median if names == space.number_names else most_frequent(present)
+                donor = int(members[np.flatnonzero(theirs == own[place])[0]])
+                centre[names[place]] = given.table.get_column(names[place])[donor]
+        blocks.append(own)
+    numbers, codes, marks = blocks
+    return _example(centre, numbers, np.nan_to_num(codes, nan=MISSING), marks)
 
 
 def _prototype(space: Space, point: Floats, modes: Ints) -> Example:
@@ -462,37 +437,15 @@ def _prototype(space: Space, point: Floats, modes: Ints) -> Example:
         values[name] = levels[code] if code >= 0 else None
     for name, code in zip(space.asymmetric, modes[len(space.categorical) :], strict=True):
         values[name] = {0: "no", 1: "yes"}.get(int(code))
-    return Example("", "", 0, values, _plain(point), _ints(modes), (), 0.0)
+    return _example(values, point, modes, np.empty(0))
 
 
-def _plain(values: Floats) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(v) else float(v) for v in values)
-
-
-def _ints(values: Ints) -> tuple[int, ...]:
-    return tuple(int(v) for v in values)
-
-
-def _model(given: _Given, bare: list[Example], method: str, seed: int) -> MixedModel:
-    """Order, name and measure the segments."""
-    from segkit import __version__
-
-    groups = distances_to(given.encoded, bare, method, given.gamma).argmin(axis=1)
-    keys = np.array([[v or 0.0 for v in (*e.numbers, *e.codes, *e.marks)] for e in bare])
-    order = by_size(groups, keys)
-    bare = [bare[g] for g in order]
-    distances = distances_to(given.encoded, bare, method, given.gamma)
-    groups = distances.argmin(axis=1)
-    counts, reach = np.bincount(groups, minlength=len(bare)), reaches(distances.min(axis=1), groups)
-    names = _names(given.space, given.encoded, groups)
-    examples = tuple(
-        Example(name, names[g], int(counts[g]), e.centre, e.numbers, e.codes, e.marks, reach[g])
-        for g, (name, e) in enumerate(zip(segment_ids(len(bare)), bare, strict=True))
+def _example(centre: dict[str, Any], numbers: Floats, codes: Any, marks: Floats) -> Example:
+    """Return an example that has no id, name, size and reach yet."""
+    numbers, marks = (
+        tuple(None if v != v else v for v in block.tolist()) for block in (numbers, marks)
     )
-    used = given.table.height if method == "prototypes" else len(given.some)
-    return MixedModel(
-        given.space, examples, method, given.gamma, given.table.height, used, seed, __version__
-    )
+    return Example("", "", 0, centre, numbers, tuple(int(c) for c in codes), marks, 0.0)
 
 
 def _names(space: Space, encoded: Encoded, groups: Ints) -> list[str]:
@@ -521,44 +474,25 @@ def _means(part: Floats, overall: Floats) -> Floats:
 
 
 def _segmentation(
-    given: _Given, model: MixedModel, tried: list[dict[str, Any]], best: dict[str, Any], starts: int
+    given: _Given, model: MixedModel, compared: pl.DataFrame, best: Mapping[str, Any], starts: int
 ) -> Segmentation:
-    compared = pl.DataFrame(
-        [
-            {**{key: one[key] for key in ("k", "silhouette", "cost", "reached")},
-             "chosen": one is best}
-            for one in tried
-        ]
-    )  # fmt: skip
-    rows = "all customers" if len(given.some) == given.table.height else (
-        f"a random {number(len(given.some))} of them"
-    )  # fmt: skip
-    how = WAYS[model.method]
+    whole = len(given.some) == given.table.height
+    rows = "all customers" if whole else f"a random {number(len(given.some))} of them"
+    how, treated = f"{WAYS[model.method]}, found on {rows}", "a column counts at its mean where "
+    treated += "one of two customers lacks it"
     if model.method == "prototypes":
-        how += (
-            f" (a mismatch of categories weighs {number(model.gamma)} squared standard "
-            f"deviations; {number(best['reached'])} of {number(starts)} starts reached the best)"
+        how = (
+            f"{WAYS[model.method]} (a mismatch of categories weighs {number(model.gamma)} squared "
+            f"standard deviations; {number(best['reached'])} of {number(starts)} starts reached "
+            "the best)"
         )
-    else:
-        how += f", found on {rows}"
+        treated = "a missing number lies at the mean, a missing category is one of its own"
     notes = [f"Mean silhouette by Gower's distance {number(best['silhouette'])}, on {rows}."]
-    gaps = int(
-        np.isnan(given.encoded.numbers).any(axis=1).sum() + (given.encoded.codes < 0).any(1).sum()
-    )
-    if gaps:
-        treated = (
-            "a missing number lies at the mean, a missing category is one of its own"
-            if model.method == "prototypes"
-            else "a column counts at its mean where one of two customers lacks it"
-        )
+    if np.isnan(given.encoded.numbers).any() or (given.encoded.codes < 0).any():
         notes.append(f"With missing values: {treated}.")
-    return Segmentation(
-        assignments=model.score(given.table).select("customer_id", "segment", "segment_name"),
-        posterior=None,
-        model=model,
-        segments=model.to_frame(),
+    return model.segment(
+        given.table,
         method=model.method,
-        k=best["k"],
         compared=compared,
         criterion="silhouette",
         found_by=how,

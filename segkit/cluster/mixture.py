@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
 
+from segkit import __version__
 from segkit.cluster.matrix import (
     Floats,
+    Ints,
     distinct_rows,
     fair_order,
     feature_rows,
     fitted_transform,
+    require_distinct,
 )
-from segkit.cluster.model import ALIKE, ProbabilityScorer, probabilities, reaches
-from segkit.cluster.segments import Segmentation, by_size, name_segments, segment_ids
+from segkit.cluster.model import ALIKE, ProbabilityScorer, finish_parts
+from segkit.cluster.segments import Segmentation, name_segments
 from segkit.display import number, percent
 from segkit.errors import DataError, ModelError, ParameterError, unknown
 from segkit.frames import takes_frames
@@ -67,7 +70,7 @@ class Component:
     reach: float
 
 
-def deviances(X: Floats, components: tuple[Component, ...] | list[Component]) -> Floats:
+def deviances(X: Floats, components: Sequence[Component]) -> Floats:
     """Return -2 log(weight x density) of every row under every component.
 
     Computed column by column with elementwise operations, so a row gets exactly the same value
@@ -110,33 +113,34 @@ class MixtureModel(ProbabilityScorer):
 
     Attributes
     ----------
-    transform : Transform
-        Fitted steps from the customer table's columns to the matrix.
-    components : tuple of Component
     shape : str
         Of the covariances: "full", "tied", "diag" or "spherical".
-    definitions : dict of str to str
-        Feature to its definition, where the customer table gave one.
     as_of : date or None
     rows, fitted_rows : int
         Customers of the fit, and customers that EM ran on.
     seed : int
     version : str
         segkit's version at the fit.
+    definitions : dict of str to str
+        Feature to its definition, where the customer table gave one.
+    components : tuple of Component
+    transform : Transform
+        Fitted steps from the customer table's columns to the matrix.
     """
 
     KIND: ClassVar[str] = "mixture"
     PARTS: ClassVar[str] = "components"
+    PART: ClassVar[type[Any]] = Component
 
-    transform: Transform
-    components: tuple[Component, ...]
     shape: str
-    definitions: dict[str, str]
     as_of: date | None
     rows: int
     fitted_rows: int
     seed: int
     version: str
+    definitions: dict[str, str]
+    components: tuple[Component, ...]
+    transform: Transform
 
     def check_part(self, one: Component) -> None:
         """Raise ``ModelError`` unless one segment has a mean and a covariance of all columns."""
@@ -178,55 +182,14 @@ class MixtureModel(ProbabilityScorer):
             "unlike any."
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data that is also legible to people."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "segkit_version": self.version,
-            "shape": self.shape,
-            "as_of": self.as_of.isoformat() if self.as_of else None,
-            "customers": self.rows,
-            "fitted_customers": self.fitted_rows,
-            "seed": self.seed,
-            "definitions": self.definitions,
-            "segments": [
-                {
-                    "id": c.id, "name": c.name, "customers": c.size, "weight": c.weight,
-                    "centre": c.centre, "mean": list(c.mean),
-                    "factor": [list(row) for row in c.factor], "unlike_beyond": c.reach,
-                }
-                for c in self.components
-            ],
-            "transform": self.transform.to_data(),
-        }  # fmt: skip
-
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        components = tuple(
-            Component(
-                c["id"], c["name"], c["customers"], c["weight"], dict(c["centre"]),
-                tuple(c["mean"]), tuple(tuple(row) for row in c["factor"]),
-                c["unlike_beyond"],
-            )
-            for c in data["segments"]
-        )  # fmt: skip
-        return cls(
-            Transform.from_data(data["transform"]),
-            components,
-            data["shape"],
-            dict(data["definitions"]),
-            date.fromisoformat(data["as_of"]) if data["as_of"] else None,
-            data["customers"],
-            data["fitted_customers"],
-            data["seed"],
-            data["segkit_version"],
-        )
+        return cls._rebuild(data, transform=Transform.from_data(data["transform"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One fitted mixture: the best of its starts."""
+    """One fitted mixture: the best of its starts; the fields are columns of ``compared``."""
 
     k: int
     shape: str
@@ -236,6 +199,7 @@ class Candidate:
     smallest: int
     reached: int
     converged: bool
+    admitted: bool
     fitted: Any
 
 
@@ -317,13 +281,8 @@ def cluster_mixture(
     X = fitted.apply(table)
     ks = [k] if k is not None else sorted({int(one) for one in k_range})
     distinct = distinct_rows(X, max(*ks, 2) + 1)
-    if distinct < (k or 2):
-        raise DataError(
-            f"{number(k or 2)} segments need as many different customers; among "
-            f"{number(table.height)} there are {number(distinct)} with different features"
-        )
+    require_distinct(distinct, k or 2, table.height)
     some = X[fair_order(X, seed)[:max_rows]]
-    least = X.shape[1] + 1
     most = min(distinct, len(some))
     candidates = [(count, shape) for count in ks if count <= most for shape in shapes]
     with single_thread():
@@ -331,20 +290,25 @@ def cluster_mixture(
             _best(some, count, shape, starts, floor, seed)
             for count, shape in steps(candidates, "mixtures")
         ]
-    admitted = [c for c in tried if c.smallest >= least or c.k == 1]
-    wanted = [c for c in admitted if c.k == k or (k is None and c.k > 1)]
+    wanted = [c for c in tried if c.admitted and (c.k == k or (k is None and c.k > 1))]
     if not wanted:
         raise DataError(
             f"no mixture with k = {', '.join(str(one) for one in ks)} leaves every segment "
-            f"{least} of {number(len(some))} customers or more; ask for fewer segments"
+            f"{X.shape[1] + 1} of {number(len(some))} customers or more; ask for fewer segments"
         )
     chosen = min(wanted, key=lambda c: c.bic)
-    components = _components(X, chosen, fitted, words or {})
     model = MixtureModel(
-        fitted, components, chosen.shape, dict(definitions or {}), as_of, table.height,
-        len(some), seed, _version(),
-    )  # fmt: skip
-    return _segmentation(table, model, tried, admitted, chosen, starts)
+        shape=chosen.shape,
+        as_of=as_of,
+        rows=table.height,
+        fitted_rows=len(some),
+        seed=seed,
+        version=__version__,
+        definitions=dict(definitions or {}),
+        components=_components(X, chosen.fitted, fitted, words or {}),
+        transform=fitted,
+    )
+    return _segmentation(table, model, tried, chosen, starts)
 
 
 def _check(
@@ -362,12 +326,6 @@ def _check(
         )
 
 
-def _version() -> str:
-    from segkit import __version__
-
-    return __version__
-
-
 def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -> Candidate:
     """Fit one k and shape from several starts and keep the likeliest."""
     from sklearn.exceptions import ConvergenceWarning
@@ -376,21 +334,33 @@ def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -
     fits = []
     for start in range(starts if k > 1 else 1):
         model = GaussianMixture(
-            k, covariance_type=shape, reg_covar=floor, init_params="kmeans",
-            max_iter=500, tol=1e-5, random_state=seed + start,
-        )  # fmt: skip
+            k,
+            covariance_type=shape,
+            reg_covar=floor,
+            init_params="kmeans",
+            max_iter=500,
+            tol=1e-5,
+            random_state=seed + start,
+        )
         with warnings.catch_warnings():
             # Unconverged EM gives a valid, slightly low likelihood; ``converged`` says so.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(X)
         fits.append((float(model.score(X)), model))
     best, model = max(fits, key=lambda pair: pair[0])
-    counts = np.bincount(model.predict(X), minlength=k)
-    reached = sum(mean >= best - SAME * max(1.0, abs(best)) for mean, _ in fits)
+    smallest = int(np.bincount(model.predict(X), minlength=k).min())
     return Candidate(
-        k, shape, float(model.bic(X)), best * len(X), int(model._n_parameters()),
-        int(counts.min()), reached, bool(model.converged_), model,
-    )  # fmt: skip
+        k=k,
+        shape=shape,
+        bic=float(model.bic(X)),
+        log_likelihood=best * len(X),
+        parameters=int(model._n_parameters()),
+        smallest=smallest,
+        reached=sum(mean >= best - SAME * max(1.0, abs(best)) for mean, _ in fits),
+        converged=bool(model.converged_),
+        admitted=smallest > X.shape[1] or k == 1,
+        fitted=model,
+    )
 
 
 def _factors(model: Any, d: int) -> list[Floats]:
@@ -405,80 +375,53 @@ def _factors(model: Any, d: int) -> list[Floats]:
 
 
 def _components(
-    X: Floats, chosen: Candidate, transform: Transform, words: Mapping[str, tuple[str, str]]
+    X: Floats, model: Any, transform: Transform, words: Mapping[str, tuple[str, str]]
 ) -> tuple[Component, ...]:
     """Return the segments by decreasing size, named by their most distinctive features."""
-    model = chosen.fitted
-    original = transform.invert(model.means_).to_dicts()
-    factors = _factors(model, X.shape[1])
+    fitted = zip(
+        model.weights_.tolist(),
+        transform.invert(model.means_).to_dicts(),
+        model.means_.tolist(),
+        _factors(model, X.shape[1]),
+        strict=True,
+    )
     bare = [
-        Component(
-            "", "", 0, float(model.weights_[g]), original[g], tuple(model.means_[g].tolist()),
-            tuple(tuple(row) for row in factors[g].tolist()), 0.0,
-        )
-        for g in range(chosen.k)
-    ]  # fmt: skip
-    order = by_size(deviances(X, bare).argmin(axis=1), model.means_)
-    bare = [bare[g] for g in order]
-    deviance = deviances(X, bare)
-    groups = deviance.argmin(axis=1)
-    spread = X.std(axis=0)
-    means = np.array([X[groups == g].mean(axis=0) for g in range(chosen.k)])
-    names = name_segments((means - X.mean(axis=0)) / spread, transform.names, words)
-    counts = np.bincount(groups, minlength=chosen.k)
-    reach = reaches(deviance.min(axis=1), groups)
-    return tuple(
-        Component(
-            name, names[g], int(counts[g]), c.weight, c.centre, c.mean, c.factor, reach[g]
-        )
-        for g, (name, c) in enumerate(zip(segment_ids(chosen.k), bare, strict=True))
-    )  # fmt: skip
+        Component("", "", 0, weight, centre, tuple(mean), tuple(map(tuple, factor.tolist())), 0.0)
+        for weight, centre, mean, factor in fitted
+    ]
+
+    def name(_: Any, groups: Ints) -> list[str]:
+        means = np.array([X[groups == g].mean(axis=0) for g in range(len(bare))])
+        return name_segments((means - X.mean(axis=0)) / X.std(axis=0), transform.names, words)
+
+    return finish_parts(bare, deviances(X, bare), model.means_, name)
 
 
 def _segmentation(
     table: pl.DataFrame,
     model: MixtureModel,
     tried: list[Candidate],
-    admitted: list[Candidate],
     chosen: Candidate,
     starts: int,
 ) -> Segmentation:
-    result = model.score(table)
-    compared = pl.DataFrame(
-        [
-            {
-                "k": c.k, "shape": c.shape, "bic": c.bic, "log_likelihood": c.log_likelihood,
-                "parameters": c.parameters, "smallest": c.smallest, "reached": c.reached,
-                "converged": c.converged, "admitted": c in admitted, "chosen": c is chosen,
-            }
-            for c in tried
-        ]
-    )  # fmt: skip
-    sure = probabilities(deviances(model.transform.apply(table), model.components)).max(axis=1)
-    share = percent(float(np.mean(sure >= 0.9)))
-    notes = [f"{share} of customers are in their segment with a probability of 90% or more."]
-    single = [c for c in admitted if c.k == 1]
-    if single and min(single, key=lambda c: c.bic).bic <= chosen.bic:
-        notes.append(
-            "One single cloud has a lower BIC than any mixture: this is no evidence of groups."
+    columns = [field.name for field in fields(Candidate) if field.name != "fitted"]
+    compared = pl.DataFrame([{name: getattr(c, name) for name in columns} for c in tried])
+    admitted = compared.filter("admitted")
+    notes = ["BIC also adds clouds to follow one that is not normal, so they need not be groups."]
+    if admitted.filter(pl.col("k") == 1, pl.col("bic") <= chosen.bic).height:
+        notes.insert(
+            0, "One single cloud has a lower BIC than any mixture: this is no evidence of groups."
         )
-    notes.append(
-        "BIC also adds clouds to follow one that is not normal, so they need not be groups."
-    )
     sample = model.fitted_rows < model.rows
     rows = f" on a random {number(model.fitted_rows)} of them" if sample else ""
-    return Segmentation(
-        assignments=result.select("customer_id", "segment", "segment_name", "probability"),
-        posterior=model.posterior(table),
-        model=model,
-        segments=model.to_frame(),
+    return model.segment(
+        table,
         method="mixture",
-        k=chosen.k,
-        compared=compared,
+        compared=compared.with_columns(chosen=pl.Series([c is chosen for c in tried])),
         criterion="bic",
         found_by=(
             f"a Gaussian mixture with {chosen.shape} covariances (BIC {number(chosen.bic)}, the "
-            f"lowest of {number(len(admitted))} candidates admitted; {number(chosen.reached)} of "
+            f"lowest of {number(admitted.height)} candidates admitted; {number(chosen.reached)} of "
             f"{number(starts)} starts reached it{rows})"
         ),
         notes=tuple(notes),

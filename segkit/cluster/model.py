@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ import polars as pl
 
 from segkit.cluster.kmeans import squared_distances
 from segkit.cluster.matrix import Floats, Ints
+from segkit.cluster.segments import Segmentation
 from segkit.display import number, percent
-from segkit.errors import ModelError, unknown
+from segkit.errors import DataError, ModelError, unknown
 from segkit.frames import takes_frames
 from segkit.result import (
     StoredModel,
@@ -24,30 +24,46 @@ from segkit.result import (
     check_names,
     check_number,
     check_numbers,
+    read_fields,
     read_json,
 )
+from segkit.stored import type_of
 from segkit.transform import CENTRES, Transform
 
 # Share of each segment's customers at the fit that are not flagged as unlike any segment.
 ALIKE = 0.995
-KINDS: dict[str, tuple[str, str]] = {
-    "segments": ("segkit.cluster.model", "SegmentModel"),
-    "mixture": ("segkit.cluster.mixture", "MixtureModel"),
-    "latent": ("segkit.cluster.latent", "LatentModel"),
-    "mixed": ("segkit.cluster.mixed", "MixedModel"),
+SURE = 0.9  # probability from which a customer counts as surely in the segment
+# What a model's file says it is -> its stored type.
+KINDS = {
+    "segments": "segment_model",
+    "mixture": "mixture_model",
+    "latent": "latent_model",
+    "mixed": "mixed_model",
 }
 
 
 class SegmentScorer(StoredModel):
     """Base of the models that assign customers to segments.
 
-    Each segment's representative (in ``parts``, the field named by ``PARTS``) has an ``id``, a
+    Each segment's representative (a ``PART``, in the field named by ``PARTS``) has an ``id``, a
     ``name``, a ``size`` (customers at the fit) and a ``reach`` (distance beyond which a customer
     counts as unlike any segment).
     """
 
     __slots__ = ()
     PARTS: ClassVar[str]
+    PART: ClassVar[type[Any]]
+    KEYS: ClassVar[Mapping[str, str]] = {
+        "rows": "customers",
+        "fitted_rows": "fitted_customers",
+        "version": "segkit_version",
+        "components": "segments",
+        "classes": "segments",
+        "examples": "segments",
+        "space": "columns",
+        "size": "customers",
+        "reach": "unlike_beyond",
+    }
     rows: int  # customers of the fit
 
     def __post_init__(self) -> None:
@@ -151,6 +167,32 @@ class SegmentScorer(StoredModel):
     def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
         return scored(frame, self.names, distances, [one.reach for one in self.parts])
 
+    def segment(self, table: pl.DataFrame, **described: Any) -> Segmentation:
+        """Return the segmentation of the customers of the fit.
+
+        Parameters
+        ----------
+        table : polars.DataFrame
+            These customers, in the order of their ids.
+        **described
+            Further fields of the `Segmentation`: method, notes, how it was found.
+        """
+        scores = self.score(table)
+        columns = ("customer_id", "segment", "segment_name", "probability")
+        return Segmentation(
+            assignments=scores.select(name for name in columns if name in scores.columns),
+            model=self,
+            segments=self.to_frame(),
+            k=len(self.parts),
+            **described,
+        )
+
+    @classmethod
+    def _rebuild(cls, data: Mapping[str, Any], **ready: Any) -> Self:
+        """Read the fields and the segments; ``ready`` holds what has a reader of its own."""
+        parts = tuple(read_fields(cls.PART, one, cls.KEYS) for one in data["segments"])
+        return read_fields(cls, data, cls.KEYS, **{cls.PARTS: parts}, **ready)
+
     def rename(self, names: Mapping[str, str]) -> Self:
         """Return a copy with other names for some ids.
 
@@ -206,6 +248,57 @@ class ProbabilityScorer(SegmentScorer):
         shares = probabilities(self._distances(frame))
         ids = frame.select("customer_id") if "customer_id" in frame.columns else pl.DataFrame()
         return ids.hstack([pl.Series(n, shares[:, j]) for j, n in enumerate(self.ids)])
+
+    def segment(self, table: pl.DataFrame, **described: Any) -> Segmentation:
+        """Return the segmentation of the customers of the fit, with their probabilities."""
+        segmentation = super().segment(table, posterior=self.posterior(table), **described)
+        sure = (segmentation.assignments["probability"].to_numpy() >= SURE).mean()
+        note = (
+            f"{percent(float(sure))} of customers are in their segment with a probability of "
+            f"{percent(SURE, places=0)} or more."
+        )
+        return replace(segmentation, notes=(note, *segmentation.notes))
+
+
+def finish_parts(
+    parts: Sequence[Any],
+    distances: Floats,
+    keys: Floats,
+    name: Callable[[list[Any], Ints], list[str]],
+) -> tuple[Any, ...]:
+    """Order fitted segments by decreasing size; give each its id, name, size and reach.
+
+    Parameters
+    ----------
+    parts : sequence of k representatives
+    distances : array (n, k)
+        Of every customer of the fit to each.
+    keys : array (k, d)
+        Values that order segments of equal size.
+    name : callable
+        From the segments in their new order, and the place of each customer's, to their names.
+
+    Raises
+    ------
+    DataError
+        If a segment is empty.
+    """
+    counts = np.bincount(distances.argmin(axis=1), minlength=len(parts))
+    if not counts.all():
+        raise DataError(
+            f"{int((counts == 0).sum())} of {len(counts)} segments hold no customer; "
+            "ask for fewer segments"
+        )
+    order = np.lexsort((*keys.T[::-1], -counts))
+    distances = distances[:, order]
+    groups = distances.argmin(axis=1)
+    ordered = [parts[place] for place in order]
+    names, sizes = name(ordered, groups), np.bincount(groups, minlength=len(parts)).tolist()
+    reach = reaches(distances.min(axis=1), groups)
+    return tuple(
+        replace(one, id=f"S{g + 1}", name=names[g], size=sizes[g], reach=reach[g])
+        for g, one in enumerate(ordered)
+    )
 
 
 def probabilities(deviance: Floats) -> Floats:
@@ -362,11 +455,6 @@ class SegmentModel(SegmentScorer):
 
     Attributes
     ----------
-    transform : Transform
-        Fitted steps from the customer table's columns to the matrix.
-    segments : tuple of Segment
-    definitions : dict of str to str
-        Feature to its definition, where the customer table gave one.
     method : str
         "ward" or "kmeans".
     route : str
@@ -380,14 +468,17 @@ class SegmentModel(SegmentScorer):
     seed : int
     version : str
         segkit's version at the fit.
+    definitions : dict of str to str
+        Feature to its definition, where the customer table gave one.
+    segments : tuple of Segment
+    transform : Transform
+        Fitted steps from the customer table's columns to the matrix.
     """
 
     KIND: ClassVar[str] = "segments"
     PARTS: ClassVar[str] = "segments"
+    PART: ClassVar[type[Any]] = Segment
 
-    transform: Transform
-    segments: tuple[Segment, ...]
-    definitions: dict[str, str]
     method: str
     route: str
     as_of: date | None
@@ -395,6 +486,9 @@ class SegmentModel(SegmentScorer):
     data_hash: str
     seed: int
     version: str
+    definitions: dict[str, str]
+    segments: tuple[Segment, ...]
+    transform: Transform
 
     def check_part(self, one: Segment) -> None:
         """Raise ``ModelError`` unless one segment's centre has a number for each column."""
@@ -435,38 +529,18 @@ class SegmentModel(SegmentScorer):
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "segkit_version": self.version,
-            "method": self.method,
-            "route": self.route,
-            "as_of": self.as_of.isoformat() if self.as_of else None,
-            "customers": self.rows,
-            "data_hash": self.data_hash,
-            "seed": self.seed,
-            "features": [
-                {
-                    "name": column.name,
-                    "definition": self.definitions.get(column.name),
-                    "steps": column.steps,
-                    "centre_is": CENTRES[column.shape],
-                }
-                for column in self.transform.columns
-            ],
-            "segments": [
-                {
-                    "id": s.id,
-                    "name": s.name,
-                    "customers": s.size,
-                    "centre": s.centre,
-                    "point": list(s.point),
-                    "unlike_beyond": s.reach,
-                }
-                for s in self.segments
-            ],
-            "transform": self.transform.to_data(),
-        }
+        data = StoredModel.to_data(self)
+        definitions = data.pop("definitions")
+        features = [
+            {
+                "name": column.name,
+                "definition": definitions.get(column.name),
+                "steps": column.steps,
+                "centre_is": CENTRES[column.shape],
+            }
+            for column in self.transform.columns
+        ]
+        return {"segkit_model": self.KIND, "features": features, **data}
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -477,25 +551,8 @@ class SegmentModel(SegmentScorer):
                 f"the model's features ({', '.join(map(str, listed)) or 'none'}) are not its "
                 f"transform's ({', '.join(transform.names)})"
             )
-        segments = tuple(
-            Segment(
-                s["id"], s["name"], s["customers"], dict(s["centre"]),
-                tuple(s["point"]), s["unlike_beyond"],
-            )
-            for s in data["segments"]
-        )  # fmt: skip
-        return cls(
-            transform,
-            segments,
-            {f["name"]: f["definition"] for f in data["features"] if f["definition"]},
-            data["method"],
-            data["route"],
-            date.fromisoformat(data["as_of"]) if data["as_of"] else None,
-            data["customers"],
-            data["data_hash"],
-            data["seed"],
-            data["segkit_version"],
-        )
+        definitions = {f["name"]: f["definition"] for f in data["features"] if f["definition"]}
+        return cls._rebuild(data, transform=transform, definitions=definitions)
 
 
 def load_model(path: Path | str) -> SegmentScorer:
@@ -522,6 +579,5 @@ def load_model(path: Path | str) -> SegmentScorer:
             f"{Path(path).name} is not a segkit segment model ('segkit_model' is {kind!r}; "
             f"known: {', '.join(KINDS)})"
         )
-    module, name = KINDS[kind]
-    model: SegmentScorer = getattr(importlib.import_module(module), name).from_data(data)
+    model: SegmentScorer = type_of(KINDS[kind]).from_data(data)  # type: ignore[attr-defined]
     return model

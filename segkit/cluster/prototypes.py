@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.cluster.gower import MISSING, UNSEEN, Encoded
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+from segkit.cluster.matrix import Floats, Ints
 
 MOST_STEPS = 100
 
@@ -127,15 +123,22 @@ def _one(
             inside = groups == group
             if inside.any():
                 points[group] = numbers[inside].mean(axis=0)
-                modes[group] = [_mode(column) for column in codes[inside].T]
+                modes[group] = [most_frequent(column) for column in codes[inside].T]
         value = costs(numbers, codes, points, modes, gamma)
     groups = value.argmin(axis=1)
     return Prototypes(points, modes, groups, float(value.min(axis=1).sum()), 1)
 
 
-def _mode(column: Ints) -> int:
+def most_frequent(column: NDArray[Any]) -> Any:
+    """Return the most frequent value, the smallest in a tie.
+
+    Examples
+    --------
+    >>> int(most_frequent(np.array([3, 1, 3, 1])))
+    1
+    """
     levels, counts = np.unique(column, return_counts=True)
-    return int(levels[counts.argmax()])
+    return levels[counts.argmax()]
 
 
 def _seeds(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from segkit import __version__
 from segkit.cluster.choose import KChoice, choose_k
 from segkit.cluster.kmeans import (
     SETTLE_STEPS,
@@ -28,6 +29,7 @@ from segkit.cluster.matrix import (
     fair_order,
     feature_rows,
     fitted_transform,
+    require_distinct,
 )
 from segkit.cluster.model import Segment, SegmentModel, reaches
 from segkit.cluster.refits import METHODS, Method
@@ -40,8 +42,6 @@ from segkit.frames import takes_frames
 from segkit.transform import Transform
 
 EXACT_ROWS = 20_000
-
-
 MAP_POINTS = 2_000
 
 
@@ -133,14 +133,9 @@ def cluster_customers(
     table = feature_rows(frame, features)
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
-    distinct = distinct_rows(X, max(k or 2, 2))
     if k is not None and k < 2:
         raise ParameterError(f"k must be at least 2 (or None to choose it); got {k}")
-    if distinct < (k or 2):
-        raise DataError(
-            f"{number(k or 2)} segments need as many different customers; among "
-            f"{number(table.height)} there are {number(distinct)} with different features"
-        )
+    require_distinct(distinct_rows(X, k or 2), k or 2, table.height)
     if settle_steps < 0:
         raise ParameterError(f"settle_steps must be 0 or more; got {settle_steps}")
     choice = None
@@ -151,30 +146,22 @@ def cluster_customers(
         how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
         choice = choose_k(X, k_range=k_range, **how)
         k = choice.k
-    clustered = _cluster(X, k, method, linkage, seed)
-    if method == "ward":
-        centres, moved = settle(X, clustered.centres, steps=settle_steps)
-        clustered = replace(clustered, centres=centres, settled=moved)
-    options = Options(method, seed, reference, words or {}, definitions or {}, as_of)
-    return _assemble(table, X, fitted, clustered, choice, options)
-
-
-def _cluster(X: Floats, k: int, method: str, linkage: Floats | None, seed: int) -> Groups:
-    """Return centres of k groups and the tree behind them."""
-    if method == "kmeans":
-        fit = fit_kmeans(X, k, seed=seed)
-        rows = "all customers" if fit.sample == X.shape[0] else f"{number(fit.sample)} of them"
-        note = f"K-means kept the best of {number(fit.starts)} starts on {rows}."
-        return Groups(fit.centres, "restarts", None, None, note)
-    if linkage is not None:
-        groups = order_groups(X, cut_tree(linkage, k))
-        return Groups(centres_of(X, groups), "exact", linkage, groups, "")
-    tree = fit_two_step(X, seed=seed)
-    note = (
-        f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random sample "
-        f"of {number(tree.sample)} customers."
+    clustered = _cluster(X, k, method, linkage, seed, settle_steps)
+    groups = nearest_centre(X, clustered.centres)
+    segments, order = _segments(table, X, fitted, clustered.centres, groups, words or {}, reference)
+    model = SegmentModel(
+        method=method,
+        route=clustered.route,
+        as_of=as_of,
+        rows=table.height,
+        data_hash=_data_hash(table),
+        seed=seed,
+        version=__version__,
+        definitions=dict(definitions or {}),
+        segments=segments,
+        transform=fitted,
     )
-    return Groups(tree.group_centres(k), "two-step", tree.linkage, tree.groups(k), note)
+    return _segmentation(table, X, model, clustered, groups, order, choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,126 +176,95 @@ class Groups:
     settled: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Further settings of the fit, and what the model stores of them."""
-
-    method: str
-    seed: int
-    reference: SegmentModel | None
-    words: Mapping[str, tuple[str, str]]
-    definitions: Mapping[str, str]
-    as_of: date | None
-
-
-def _assemble(
-    table: pl.DataFrame,
-    X: Floats,
-    transform: Transform,
-    clustered: Groups,
-    choice: KChoice | None,
-    options: Options,
-) -> Segmentation:
-    """Assign every customer to a segment; give each segment an id, name, centre and reach.
-
-    Raises
-    ------
-    DataError
-        If a segment is left without customers once everyone is at the nearest centre.
-    """
-    groups = nearest_centre(X, clustered.centres)
-    segments, order = _segments(table, X, transform, clustered, groups, options)
-    place = np.argsort(order)  # inverse permutation: from a group's number to its segment's place
-    rows = place[groups]
-    model = _model(table, transform, segments, clustered.route, options)
-    agreement = None
-    if clustered.route == "exact" and clustered.leaf_groups is not None:
-        agreement = float(np.mean(clustered.leaf_groups == groups))
-    ids = pl.Series([segment.id for segment in segments], dtype=pl.String).gather(rows)
-    names = pl.Series([segment.name for segment in segments], dtype=pl.String).gather(rows)
-    points, shares = _map(X, ids, options.seed)
-    return Segmentation(
-        assignments=pl.DataFrame(
-            {
-                "customer_id": table.get_column("customer_id"),
-                "segment": ids,
-                "segment_name": names,
-            }
-        ),
-        model=model,
-        segments=model.to_frame().drop("reach"),
-        method=options.method,
-        route=clustered.route,
-        k=len(segments),
-        choice=choice,
-        linkage=clustered.linkage,
-        leaf_groups=None if clustered.leaf_groups is None else place[clustered.leaf_groups],
-        tree_agreement=agreement,
-        within_ss=within_ss(X, groups),
-        total_ss=float(np.square(X - X.mean(axis=0)).sum()),
-        map_points=points,
-        map_shares=shares,
-        notes=_notes(clustered, transform, choice, agreement),
-    )
+def _cluster(
+    X: Floats, k: int, method: str, linkage: Floats | None, seed: int, settle_steps: int
+) -> Groups:
+    """Return centres of k groups and the tree behind them."""
+    if method == "kmeans":
+        fit = fit_kmeans(X, k, seed=seed)
+        rows = "all customers" if fit.sample == X.shape[0] else f"{number(fit.sample)} of them"
+        note = f"K-means kept the best of {number(fit.starts)} starts on {rows}."
+        return Groups(fit.centres, "restarts", None, None, note)
+    if linkage is not None:
+        route, note = "exact", ""
+        leaf_groups = order_groups(X, cut_tree(linkage, k))
+        centres = centres_of(X, leaf_groups)
+    else:
+        tree = fit_two_step(X, seed=seed)
+        route, linkage = "two-step", tree.linkage
+        leaf_groups, centres = tree.groups(k), tree.group_centres(k)
+        note = (
+            f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random "
+            f"sample of {number(tree.sample)} customers."
+        )
+    centres, settled = settle(X, centres, steps=settle_steps)
+    return Groups(centres, route, linkage, leaf_groups, note, settled)
 
 
 def _segments(
     table: pl.DataFrame,
     X: Floats,
     transform: Transform,
-    clustered: Groups,
+    centres: Floats,
     groups: Ints,
-    options: Options,
+    words: Mapping[str, tuple[str, str]],
+    reference: SegmentModel | None,
 ) -> tuple[tuple[Segment, ...], list[int]]:
     """Return the segments by id, and which group each of them is."""
-    counts = np.bincount(groups, minlength=clustered.centres.shape[0])
+    counts = np.bincount(groups, minlength=centres.shape[0])
     if not counts.all():
         raise DataError(
             "a segment lost all its customers to nearer centres; ask for fewer segments"
         )
     spread = X.std(axis=0)
     differences = (centres_of(X, groups) - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    names = name_segments(differences, transform.names, options.words)
+    names = name_segments(differences, transform.names, words)
     ids = [f"S{place + 1}" for place in np.argsort(np.argsort(-counts, kind="stable"))]
-    if options.reference is not None:
-        ids, names = _aligned(table, groups, counts, names, options.reference)
-    reach = reaches(np.sqrt(np.square(X - clustered.centres[groups]).sum(axis=1)), groups)
-    original = transform.invert(clustered.centres).to_dicts()
+    if reference is not None:
+        ids, names = _aligned(table, groups, counts, names, reference)
+    reach = reaches(np.sqrt(np.square(X - centres[groups]).sum(axis=1)), groups)
+    original, points = transform.invert(centres).to_dicts(), centres.tolist()
     order = sorted(range(len(ids)), key=lambda g: (len(ids[g]), ids[g]))
     segments = tuple(
-        Segment(
-            ids[g],
-            names[g],
-            int(counts[g]),
-            original[g],
-            tuple(clustered.centres[g].tolist()),
-            reach[g],
-        )
+        Segment(ids[g], names[g], int(counts[g]), original[g], tuple(points[g]), reach[g])
         for g in order
     )
     return segments, order
 
 
-def _model(
+def _segmentation(
     table: pl.DataFrame,
-    transform: Transform,
-    segments: tuple[Segment, ...],
-    route: str,
-    options: Options,
-) -> SegmentModel:
-    from segkit import __version__
-
-    return SegmentModel(
-        transform,
-        segments,
-        dict(options.definitions),
-        options.method,
-        route,
-        options.as_of,
-        table.height,
-        _data_hash(table),
-        options.seed,
-        __version__,
+    X: Floats,
+    model: SegmentModel,
+    clustered: Groups,
+    groups: Ints,
+    order: list[int],
+    choice: KChoice | None,
+) -> Segmentation:
+    """Gather the assignments, the tree and the map; groups become segments in their ``order``."""
+    place = np.argsort(order)  # inverse permutation: from a group's number to its segment's place
+    leaf_groups, agreement = clustered.leaf_groups, None
+    if clustered.route == "exact":
+        agreement = float(np.mean(leaf_groups == groups))
+    ids = pl.Series("segment", model.ids).gather(place[groups])
+    names = pl.Series("segment_name", model.names.values()).gather(place[groups])
+    points, shares = _map(X, ids, model.seed)
+    return Segmentation(
+        assignments=table.select("customer_id").with_columns(ids, names),
+        model=model,
+        segments=model.to_frame().drop("reach"),
+        method=model.method,
+        route=model.route,
+        k=len(order),
+        choice=choice,
+        linkage=clustered.linkage,
+        leaf_groups=None if leaf_groups is None else place[leaf_groups],
+        tree_agreement=agreement,
+        within_ss=within_ss(X, groups),
+        total_ss=float(np.square(X - X.mean(axis=0)).sum()),
+        map_points=points,
+        map_shares=shares,
+        notes=_notes(clustered, model.transform, choice, agreement),
     )
 
 
@@ -322,14 +278,12 @@ def _aligned(
     """Match segments to the reference's by the customers they share, one to one."""
     from scipy.optimize import linear_sum_assignment
 
-    old = reference.score(table).get_column("segment").to_list()
+    old = reference.score(table).get_column("segment")
+    scored = old.is_not_null().to_numpy()  # the reference may not score everybody
     place = {name: i for i, name in enumerate(reference.ids)}
+    matched = old.drop_nulls().replace_strict(place, return_dtype=pl.Int64).to_numpy()
     shared = np.zeros((counts.shape[0], len(place)))
-    scored_rows = np.array(
-        [name is not None for name in old]
-    )  # the reference may not score everybody
-    there = np.array([place[name] for name in old if name is not None], dtype=np.int64)
-    np.add.at(shared, (groups[scored_rows], there), 1)
+    np.add.at(shared, (groups[scored], matched), 1)
     ids, named = [""] * counts.shape[0], list(names)
     for group, match in zip(*linear_sum_assignment(-shared), strict=True):
         if shared[group, match] > 0:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from segkit.cluster.matrix import Floats, Ints
 from segkit.display import label, number, percent, stem
-from segkit.errors import DataError, ParameterError
+from segkit.errors import ParameterError
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -333,42 +332,3 @@ class Segmentation(Result):
         names = [f"{row['segment']} {row['segment_name']}" for row in self.segments.to_dicts()]
         unit = "customers" if self.route == "exact" else "micro-clusters"
         return dendrogram(self.linkage, self.leaf_groups, names, leaves=leaves, unit=unit)
-
-
-def by_size(groups: Ints, keys: Floats) -> Ints:
-    """Order groups by decreasing size, ties by their keys; every group must have a customer.
-
-    Parameters
-    ----------
-    groups : array (n,)
-        Group 0 … k - 1 of every customer.
-    keys : array (k, d)
-        Values that order groups of equal size.
-
-    Returns
-    -------
-    array (k,)
-        The groups in their new order.
-
-    Raises
-    ------
-    DataError
-        If a group is empty.
-
-    Examples
-    --------
-    >>> by_size(np.array([0, 1, 1]), np.zeros((2, 1))).tolist()
-    [1, 0]
-    """
-    counts = np.bincount(groups, minlength=keys.shape[0])
-    if not counts.all():
-        raise DataError(
-            f"{int((counts == 0).sum())} of {len(counts)} segments hold no customer; "
-            "ask for fewer segments"
-        )
-    return np.asarray(np.lexsort((*keys.T[::-1], -counts)))
-
-
-def segment_ids(k: int) -> list[str]:
-    """Return "S1" to "Sk"."""
-    return [f"S{place + 1}" for place in range(k)]

@@ -127,11 +127,11 @@ def squared_silhouettes(X: Floats, codes: Ints, sums: ClusterSums) -> Floats:
         mean = block @ (-2.0 * centres.T)
         mean += np.einsum("ij,ij->i", block, block)[:, None]
         mean += flat
-        values[rows] = _silhouettes(mean, own, sums.counts)
+        values[rows] = silhouettes_from(mean, own, sums.counts)
     return values
 
 
-def _silhouettes(mean: Floats, own: Ints, counts: Floats) -> Floats:
+def silhouettes_from(mean: Floats, own: Ints, counts: Floats) -> Floats:
     """Turn mean distances to every segment (n, k) into silhouettes; ``mean`` is overwritten."""
     at = np.arange(len(mean))
     size = counts[own]
@@ -211,7 +211,7 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
         sums = np.add.reduceat(cdist(X[block], ordered), starts, axis=1)
         for p, k in enumerate(ks):
             if k > 1:
-                values[start : start + height, p] = _silhouettes(
+                values[start : start + height, p] = silhouettes_from(
                     sums @ into[p], segmentations[block, p], counts[p].astype(np.float64)
                 )
     return values
