@@ -144,12 +144,12 @@ def test_refits_that_fail_are_counted(monkeypatch):
         return module.cluster_customers(*args, **options)
 
     monkeypatch.setattr(module, "cluster_mixture", lambda t, shapes, starts, **o: failing(t, **o))
-    original = module._fitter
+    original = module._fit
 
-    def plain(method, features, transform, kinds, k, seed, earlier=None):
-        return original(method, features, transform, kinds, k, seed)
+    def plain(table, method, earlier=None, **settings):
+        return original(table, method, **settings)
 
-    monkeypatch.setattr(module, "_fitter", plain)
+    monkeypatch.setattr(module, "_fit", plain)
     some = compare_methods(people()[0], features=["a", "b"], k=3, methods=["mixture"], refits=3)
     assert some.methods["jaccard"][0] is None
     assert "Refits without a result: Gaussian mixture 3" in some.text

@@ -9,17 +9,14 @@ from sklearn import metrics
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, make_blobs
 
-from segkit.cluster.matrix import as_codes, as_matrix, fair_order
+from segkit.cluster.matrix import as_codes, as_matrix, as_segmentation, fair_order
 from segkit.cluster.validity import (
     Validity,
-    calinski_harabasz,
-    davies_bouldin,
+    cluster_sums,
     measure_validity,
     mixture_bic,
-    silhouette,
-    silhouette_samples,
     silhouettes_of,
-    squared_silhouette_samples,
+    squared_silhouettes,
 )
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import DataError, ParameterError
@@ -33,6 +30,16 @@ def overlapping():
     rng = np.random.default_rng(1)
     X = np.exp(rng.normal(size=(900, 5))) @ rng.normal(size=(5, 5)) + 1e3
     return X, KMeans(6, n_init=1, random_state=0).fit_predict(X)
+
+
+def silhouette_samples(X, labels):
+    X, codes, _ = as_segmentation(X, labels)
+    return silhouettes_of(X, codes[:, None], np.arange(len(X)))[:, 0]
+
+
+def squared_silhouette_samples(X, labels):
+    X, codes, k = as_segmentation(X, labels)
+    return squared_silhouettes(X, codes, cluster_sums(X, codes, k))
 
 
 def kmeans(k):
@@ -71,13 +78,13 @@ def test_indices_equal_scikit_learns(overlapping):
     assert silhouette_samples(X, labels) == pytest.approx(
         metrics.silhouette_samples(X - X.mean(axis=0), labels), abs=1e-12
     )
-    assert silhouette(X, labels).mean == pytest.approx(
+    assert measure_validity(X, labels).silhouette == pytest.approx(
         metrics.silhouette_score(X - X.mean(axis=0), labels), abs=1e-12
     )
-    assert calinski_harabasz(X, labels) == pytest.approx(
+    assert measure_validity(X, labels).calinski_harabasz == pytest.approx(
         metrics.calinski_harabasz_score(X, labels), rel=1e-12
     )
-    assert davies_bouldin(X, labels) == pytest.approx(
+    assert measure_validity(X, labels).davies_bouldin == pytest.approx(
         metrics.davies_bouldin_score(X, labels), rel=1e-12
     )
 
@@ -87,7 +94,9 @@ def test_closed_form_is_the_squared_euclidean_silhouette(overlapping):
     exact = metrics.silhouette_samples(X - X.mean(axis=0), labels, metric="sqeuclidean")
     closed = squared_silhouette_samples(X, labels)
     assert closed == pytest.approx(exact, abs=1e-9)
-    assert abs(closed.mean() - silhouette(X, labels).mean) > 0.05, "it is not the Euclidean one"
+    assert abs(closed.mean() - measure_validity(X, labels).silhouette) > 0.05, (
+        "it is not the Euclidean one"
+    )
 
 
 def test_several_partitions_at_once_equal_one_at_a_time(overlapping):
@@ -100,20 +109,21 @@ def test_several_partitions_at_once_equal_one_at_a_time(overlapping):
 
 def test_sampled_silhouette_covers_the_exact_one(overlapping):
     X, labels = overlapping
-    exact = silhouette(X, labels).mean
+    exact = measure_validity(X, labels).silhouette
     inside = 0
     for seed in range(200):
-        found = silhouette(X, labels, rows=150, seed=seed)
-        assert found.rows == 150
-        inside += abs(found.mean - exact) < 1.96 * found.se
+        found = measure_validity(X, labels, rows=150, seed=seed)
+        assert found.silhouette_rows == 150
+        inside += abs(found.silhouette - exact) < 1.96 * found.silhouette_se
     assert 0.90 <= inside / 200 <= 0.985
 
 
 def test_sample_does_not_depend_on_the_order_of_rows(overlapping):
     X, labels = overlapping
     order = np.random.default_rng(0).permutation(len(X))
-    one, other = silhouette(X, labels, rows=100), silhouette(X[order], labels[order], rows=100)
-    assert one.mean == pytest.approx(other.mean, abs=1e-14)
+    one = measure_validity(X, labels, rows=100)
+    other = measure_validity(X[order], labels[order], rows=100)
+    assert one.silhouette == pytest.approx(other.silhouette, abs=1e-14)
 
 
 def test_fair_order_is_uniform_and_treats_copies_one_by_one():
@@ -164,15 +174,17 @@ def test_the_only_row_of_a_segment_has_silhouette_zero():
 def test_copies_are_at_distance_zero():
     X = np.repeat([[0.1, 0.7], [3.3, 1.9]], 5, axis=0) + 1e6
     assert silhouette_samples(X, np.repeat([0, 1], 5)).tolist() == [1.0] * 10
-    assert calinski_harabasz(X, np.repeat([0, 1], 5)) == float("inf")
+    assert measure_validity(X, np.repeat([0, 1], 5)).calinski_harabasz == float("inf")
     assert silhouette_samples(np.ones((4, 2)), [0, 0, 1, 1]).tolist() == [0.0] * 4
-    assert davies_bouldin([[-1.0], [1.0], [-2.0], [2.0]], [0, 0, 1, 1]) == float("inf")
+    same_centres = measure_validity([[-1.0], [1.0], [-2.0], [2.0]], [0, 0, 1, 1])
+    assert same_centres.davies_bouldin == float("inf")
 
 
 def test_a_constant_column_changes_nothing(overlapping):
     X, labels = overlapping
     wider = np.c_[X, np.full(len(X), 7.0)]
-    assert calinski_harabasz(wider, labels) == pytest.approx(calinski_harabasz(X, labels))
+    before, after = measure_validity(X, labels), measure_validity(wider, labels)
+    assert after.calinski_harabasz == pytest.approx(before.calinski_harabasz)
     assert mixture_bic(wider, labels) == pytest.approx(mixture_bic(X, labels))
     assert np.isnan(mixture_bic(np.ones((5, 2)), [0] * 5))
 
@@ -187,10 +199,11 @@ def test_numbers_that_nobody_bears_are_dropped():
 
 def test_large_blocks_of_memory_are_not_needed():
     X, labels = make_blobs(12_000, 2, centers=3, random_state=0)
-    found = silhouette(X, labels)
-    assert (found.rows, found.n) == (2_000, 12_000)
-    assert "sample of 2,000 of 12,000" in found.text
-    assert found.mean == pytest.approx(silhouette(X, labels, rows=12_000).mean, abs=4 * found.se)
+    found = measure_validity(X, labels)
+    assert (found.silhouette_rows, found.n) == (2_000, 12_000)
+    assert "from a sample of 2,000" in found.text
+    exact = measure_validity(X, labels, rows=12_000).silhouette
+    assert found.silhouette == pytest.approx(exact, abs=4 * found.silhouette_se)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def test_a_frame_serves_as_data():
 
 def test_too_small_a_sample_is_refused():
     with pytest.raises(ParameterError, match="at least 2"):
-        silhouette(IRIS, kmeans(2), rows=1)
+        measure_validity(IRIS, kmeans(2), rows=1)
 
 
 def test_result_reads_and_returns_from_json():

@@ -11,8 +11,8 @@ import polars as pl
 
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Floats, as_k_range, as_matrix, distinct_rows, fair_order
-from segkit.cluster.refits import Method, SharedRefits, check_method, cluster_over_k
+from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.refits import Clustering, Method, SharedRefits, check_method
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
@@ -91,7 +91,7 @@ class KChoice(Result):
         Parameters
         ----------
         k : int
-            One of the numbers in the table; 0 changes nothing.
+            One of the numbers in the table; 0 goes back to the recommended one.
         why : str
             The analyst's reason, kept with the result.
 
@@ -100,8 +100,11 @@ class KChoice(Result):
         ParameterError
             If the table has no such k.
         """
-        if k == 0:
+        if k == 0 and self.chosen_by == "votes":
             return self
+        if k == 0:
+            k, reason = _recommend(self.votes, self.table)
+            return replace(self, k=k, reason=reason, chosen_by="votes")
         examined = [value for value in self.table["k"].to_list() if value >= 2]
         if k not in examined:
             raise ParameterError(f"k = {k} was not examined; the table has k = {examined}")
@@ -120,18 +123,18 @@ class KChoice(Result):
         parts = []
         for row in self.votes.iter_rows(named=True):
             name = row["criterion"]
-            error = pl.col(f"{name}_se") if f"{name}_se" in self.table.columns else pl.lit(None)
+            error = f"{name}_se"
             parts.append(
                 self.table.select(
-                    pl.lit(row["label"]).alias("criterion"),
                     "k",
-                    pl.col(name).alias("value"),
-                    error.cast(pl.Float64).alias("se"),
-                    (pl.col("k") == row["k"]).fill_null(value=False).alias("voted"),
-                    pl.lit(row["rule"]).alias("rule"),
+                    criterion=pl.lit(row["label"]),
+                    value=name,
+                    se=pl.col(error) if error in self.table.columns else pl.lit(None, pl.Float64),
+                    voted=(pl.col("k") == row["k"]).fill_null(value=False),
+                    rule=pl.lit(row["rule"]),
                 )
             )
-        return pl.concat(parts).filter(pl.col("value").is_not_null())
+        return pl.concat(parts).drop_nulls("value")
 
 
 def choose_k(
@@ -208,34 +211,51 @@ def choose_k(
             "expected n_boot >= 2, n_starts >= 1, max_rows >= 3 and settle_steps >= 0; "
             f"got {n_boot}, {n_starts}, {max_rows}, {settle_steps}"
         )
-    tree = None if linkage is None else _checked_linkage(linkage, method, len(matrix))
-    used = matrix if tree is not None else matrix[fair_order(matrix, seed)[:max_rows]]
+    order = fair_order(matrix, seed)
+    tree = None
+    if linkage is not None:
+        tree, max_rows = _reordered(linkage, method, order), len(matrix)
+    used = matrix[order[:max_rows]]
     wanted = list(k_range)
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(
             f"From a random sample of {number(len(used))} of {number(len(matrix))} customers"
         )
+    how = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():
-        how: Any = {
-            "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
-        }  # fmt: skip
-        segmentations = cluster_over_k(used, ks, linkage=tree, **how)
-        table, refits, more = measure(used, segmentations, names, n_boot=n_boot, **how)
+        segmentations = how.over_k(used, ks, linkage=tree)
+        table, refits, more = measure(used, segmentations, names, how, n_boot=n_boot)
     votes = _votes(table, names)
     recommended, reason = _recommend(votes, table)
     return KChoice(
-        recommended, recommended, reason, table, votes, method, len(matrix), len(used), n_boot,
-        n_starts, seed, "votes", (*notes, *more), refits,
-    )  # fmt: skip
+        k=recommended,
+        recommended=recommended,
+        reason=reason,
+        table=table,
+        votes=votes,
+        method=method,
+        n=len(matrix),
+        rows=len(used),
+        n_boot=n_boot,
+        n_starts=n_starts,
+        seed=seed,
+        chosen_by="votes",
+        notes=(*notes, *more),
+        refits=refits,
+    )
 
 
-def _checked_linkage(linkage: Any, method: str, n: int) -> Floats:
+def _reordered(linkage: Any, method: str, order: Ints) -> Floats:
+    """Return Ward's tree with the leaves numbered as the rows in their new order."""
+    n = len(order)
     if method != "ward":
         raise ParameterError(f"a linkage serves method 'ward', got method {method!r}")
-    tree = np.asarray(linkage, dtype=np.float64)
+    tree = np.array(linkage, dtype=np.float64)
     if tree.shape != (n - 1, 4):
         raise DataError(f"the linkage of {n} rows has shape ({n - 1}, 4), got {tree.shape}")
+    place = np.r_[np.argsort(order), n : 2 * n - 1]
+    tree[:, :2] = place[tree[:, :2].astype(np.int64)]
     return tree
 
 
@@ -245,10 +265,8 @@ def _votes(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
         k = vote(CRITERIA[name], table)
         value = None if k is None else table.filter(pl.col("k") == k)[name].item()
         rows.append((name, CRITERIA[name].label, k, value, CRITERIA[name].words))
-    kinds = {
-        "criterion": pl.String, "label": pl.String, "k": pl.Int64, "value": pl.Float64,
-        "rule": pl.String,
-    }  # fmt: skip
+    names_only = dict.fromkeys(("criterion", "label"), pl.String)
+    kinds = {**names_only, "k": pl.Int64, "value": pl.Float64, "rule": pl.String}
     return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
@@ -278,20 +296,15 @@ def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
         verb = "votes" if len(labels) == 1 else "vote"
         what = "one group, that is, for no segments at all" if other == 1 else str(other)
         parts.append(f"The {_join(labels)} {verb} for {what}.")
-    return k, " ".join([*parts, *_caveat(table, k)])
-
-
-def _caveat(table: pl.DataFrame, k: int) -> list[str]:
-    if "silhouette" not in table.columns:
-        return []
-    value = table.filter(pl.col("k") == k)["silhouette"].item()
-    if value is None or value >= _WEAK:
-        return []
-    words = (
-        f"With a mean silhouette of {number(value)} the segments run into each other: their number "
-        "is a choice more than a finding."
-    )
-    return [words]
+    silhouette = None
+    if "silhouette" in table.columns:
+        silhouette = table.filter(pl.col("k") == k)["silhouette"].item()
+    if silhouette is not None and silhouette < _WEAK:
+        parts.append(
+            f"With a mean silhouette of {number(silhouette)} the segments run into each other: "
+            "their number is a choice more than a finding."
+        )
+    return k, " ".join(parts)
 
 
 def _join(words: Sequence[str]) -> str:

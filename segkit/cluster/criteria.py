@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.refits import (
+    Clustering,
     RefitPlan,
     SharedRefits,
-    cluster_over_k,
     compare_refits,
+    mean_columns,
     refit_samples,
     split_halves,
-    standard_error,
 )
 from segkit.cluster.validity import (
-    calinski_harabasz_of,
+    calinski_harabasz,
     cluster_sums,
-    davies_bouldin_of,
+    davies_bouldin,
     mean_and_se,
     mixture_bic,
     sampled_rows,
@@ -137,19 +136,13 @@ def vote(criterion: Criterion, table: pl.DataFrame) -> int | None:
     >>> vote(CRITERIA["silhouette"], table)
     3
     """
-    error = f"{criterion.name}_se"
-    values_over_k = table.select("k", criterion.name, *([error] if error in table.columns else []))
-    values_over_k = values_over_k.filter(pl.col(criterion.name).is_finite())
-    if values_over_k.is_empty():
+    value, error = pl.col(criterion.name), f"{criterion.name}_se"
+    judged = table.filter(value.is_finite())
+    if judged.is_empty():
         return None
-    ks = values_over_k["k"].to_numpy()
-    values = values_over_k[criterion.name].to_numpy()
-    errors = (
-        values_over_k[error].fill_null(0.0).to_numpy()
-        if error in values_over_k.columns
-        else 0.0 * values
-    )
-    return int(ks[_place(criterion.rule, values, errors)])
+    values = judged[criterion.name].to_numpy()
+    errors = judged[error].fill_null(0.0).to_numpy() if error in judged.columns else 0.0 * values
+    return int(judged["k"][_place(criterion.rule, values, errors)])
 
 
 def _place(rule: str, values: np.ndarray, errors: np.ndarray) -> int:
@@ -168,14 +161,7 @@ def _place(rule: str, values: np.ndarray, errors: np.ndarray) -> int:
 
 
 def gap_statistic(
-    X: Floats,
-    ks: Sequence[int],
-    *,
-    method: str = "ward",
-    n_references: int = 20,
-    seed: int = 0,
-    n_starts: int = 5,
-    settle_steps: int = 0,
+    X: Floats, ks: Sequence[int], how: Clustering, *, n_references: int = 20
 ) -> pl.DataFrame:
     """Compute the gap statistic: how much tighter segments are than in data without groups.
 
@@ -189,11 +175,9 @@ def gap_statistic(
     X : ndarray of shape (n, d)
     ks : sequence of int
         Numbers of segments; k = 1 is added.
-    method, n_starts, settle_steps
-        As in `choose_k`.
+    how : Clustering
     n_references : int
         Reference data sets B.
-    seed : int
 
     Returns
     -------
@@ -204,22 +188,19 @@ def gap_statistic(
     --------
     >>> X = np.random.default_rng(0).normal(size=(60, 2))
     >>> X[30:] += 9
-    >>> gap_statistic(X, [2, 3])["gap"].arg_max()
+    >>> gap_statistic(X, [2, 3], Clustering("ward"))["gap"].arg_max()
     1
     """
     every = sorted({1, *ks})
     away = X - X.mean(axis=0)
     turned = away @ np.linalg.svd(away, full_matrices=False)[2].T
     low, high = turned.min(axis=0), turned.max(axis=0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(how.seed)
 
     def log_within(Z: Floats) -> Floats:
-        segmentations = cluster_over_k(
-            Z, every, method=method, seed=seed, n_starts=n_starts, settle_steps=settle_steps
-        )
         within = [
-            cluster_sums(Z, segmentations[k], int(segmentations[k].max()) + 1).within_ss
-            for k in every
+            cluster_sums(Z, codes, int(codes.max()) + 1).within_ss
+            for codes in how.over_k(Z, every).values()
         ]
         return np.log(np.maximum(within, np.finfo(np.float64).tiny))
 
@@ -242,12 +223,9 @@ def measure(
     X: Floats,
     segmentations: Mapping[int, Ints],
     names: Sequence[str],
+    how: Clustering,
     *,
-    method: str,
-    seed: int,
     n_boot: int,
-    n_starts: int,
-    settle_steps: int = 0,
 ) -> tuple[pl.DataFrame, SharedRefits, list[str]]:
     """Compute every requested criterion for every segmentation.
 
@@ -259,7 +237,8 @@ def measure(
         The segmentation for each k.
     names : sequence of str
         Criteria.
-    method, seed, n_boot, n_starts, settle_steps
+    how : Clustering
+    n_boot : int
         As in `choose_k`.
 
     Returns
@@ -274,72 +253,49 @@ def measure(
     Examples
     --------
     >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
-    >>> table, _, _ = measure(X, {2: np.array([0, 0, 1, 1])}, ["silhouette"], method="ward", seed=0,
-    ...                    n_boot=2, n_starts=1)
+    >>> codes = {2: np.array([0, 0, 1, 1])}
+    >>> table, _, _ = measure(X, codes, ["silhouette"], Clustering("ward"), n_boot=2)
     >>> table["silhouette"].round(3).to_list()
     [0.9]
     """
     notes: list[str] = []
     table = _from_sums(X, segmentations, names)
     if "silhouette" in names:
-        rows = sampled_rows(X, None, seed)
+        rows = sampled_rows(X, None, how.seed)
         values = silhouettes_of(X, np.stack(list(segmentations.values()), axis=1), rows)
         pairs = [mean_and_se(column, len(X)) for column in values.T]
-        table = table.with_columns(
-            pl.Series("silhouette", [mean for mean, _ in pairs]),
-            pl.Series("silhouette_se", [se for _, se in pairs]),
-        )
+        table = table.hstack(pl.DataFrame(pairs, ["silhouette", "silhouette_se"], orient="row"))
         if len(rows) < len(X):
             notes.append(f"Silhouettes of {number(len(rows))} customers, each against all")
     if "bic" in names:
         whole = {1: np.zeros(len(X), np.int64), **segmentations}
-        bic = [mixture_bic(X, codes, seed=seed) for codes in whole.values()]
+        bic = [mixture_bic(X, codes, seed=how.seed) for codes in whole.values()]
         table = _joined(table, pl.DataFrame({"k": list(whole), "bic": bic}))
     resampled = [name for name in names if name in ("gap", "prediction_strength", "stability")]
     few = X[:RESAMPLED_ROWS]
-    how: Any = {
-        "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
-    }  # fmt: skip
     if resampled and len(few) < len(X):
         notes.append(f"Criteria that resample rest on {number(len(few))} of these customers")
     if "gap" in names:
-        gap = gap_statistic(few, list(segmentations), n_references=n_boot, **how)
-        table = _joined(table, gap)
-    plan = RefitPlan(tuple(segmentations), method, n_starts, settle_steps=settle_steps)
+        table = _joined(table, gap_statistic(few, list(segmentations), how, n_references=n_boot))
+    plan = RefitPlan(tuple(segmentations), how.method, how.n_starts, settle_steps=how.settle_steps)
+    samples = range(2 * n_boot * ("stability" in names))
+    halves = range(n_boot * ("prediction_strength" in names))
     refits = SharedRefits(
         few,
         plan,
-        seed,
-        tuple(refit_samples(few, plan, range(2 * n_boot * ("stability" in names)), seed=seed)),
-        tuple(split_halves(few, plan, range(n_boot * ("prediction_strength" in names)), seed=seed)),
+        how.seed,
+        tuple(refit_samples(few, plan, samples, seed=how.seed)),
+        tuple(split_halves(few, plan, halves, seed=how.seed)),
     )
-    if "prediction_strength" in names:
-        table = _joined(table, _strength(refits))
+    if "prediction_strength" in names:  # for k = 1 it is 1 by definition
+        strength = {k: np.array([half.strength[k] for half in refits.halves]) for k in plan.ks}
+        columns = mean_columns("prediction_strength", {1: np.ones(1), **strength})
+        table = _joined(table, pl.DataFrame({"k": [1, *plan.ks], **columns}))
     if "stability" in names:
-        some = (
-            segmentations if len(few) == len(X) else cluster_over_k(few, list(segmentations), **how)
-        )
+        some = segmentations if len(few) == len(X) else how.over_k(few, list(segmentations))
         rand = compare_refits(refits.samples, some).rand
-        stable = {
-            "k": list(rand),
-            "stability": [values.mean() for values in rand.values()],
-            "stability_se": [standard_error(values) for values in rand.values()],
-        }
-        table = _joined(table, pl.DataFrame(stable))
+        table = _joined(table, pl.DataFrame({"k": list(rand), **mean_columns("stability", rand)}))
     return table.sort("k"), refits, notes
-
-
-def _strength(refits: SharedRefits) -> pl.DataFrame:
-    """Return the prediction strength over k; for k = 1 it is 1 by definition."""
-    ks = refits.plan.ks
-    strengths = [np.array([half.strength[k] for half in refits.halves]) for k in ks]
-    return pl.DataFrame(
-        {
-            "k": [1, *ks],
-            "prediction_strength": [1.0, *(values.mean() for values in strengths)],
-            "prediction_strength_se": [0.0, *(standard_error(v) for v in strengths)],
-        }
-    )
 
 
 def _joined(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
@@ -358,9 +314,9 @@ def _from_sums(X: Floats, segmentations: Mapping[int, Ints], names: Sequence[str
             "smallest_share": smallest / len(X),
         }
         if "calinski_harabasz" in names:
-            row["calinski_harabasz"] = calinski_harabasz_of(sums, len(X))
+            row["calinski_harabasz"] = calinski_harabasz(sums, len(X))
         if "davies_bouldin" in names:
-            row["davies_bouldin"] = davies_bouldin_of(sums)
+            row["davies_bouldin"] = davies_bouldin(sums)
         if "squared_silhouette" in names:
             row["squared_silhouette"] = float(squared_silhouettes(X, codes, sums).mean())
         rows.append(row)

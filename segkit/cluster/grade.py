@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.cluster.agreement import adjusted_rand
+from segkit.cluster.agreement import adjusted_rand, overlaps
 from segkit.cluster.structure import Structure
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns
@@ -142,16 +142,18 @@ def compare_assignments(
     1.0
     """
     both, left_out = _both(first, second)
-    counts = both.group_by("first", "second").len("customers")
-    grid = pl.DataFrame({"first": sorted(both["first"].unique())}).join(
-        pl.DataFrame({"second": sorted(both["second"].unique())}), how="cross"
+    rows, place = np.unique(both["first"].to_numpy(), return_inverse=True)
+    columns, other = np.unique(both["second"].to_numpy(), return_inverse=True)
+    table = overlaps(place, other, len(rows), len(columns))
+    cells = pl.DataFrame(
+        {
+            "first": np.repeat(rows, len(columns)),
+            "second": np.tile(columns, len(rows)),
+            "customers": table.ravel(),
+            "first_share": (table / table.sum(axis=1, keepdims=True)).ravel(),
+        },
+        schema_overrides={"first": pl.String, "second": pl.String},
     )
-    cells = (
-        grid.join(counts, on=["first", "second"], how="left", maintain_order="left")
-        .with_columns(pl.col("customers").fill_null(0).cast(pl.Int64))
-        .with_columns(first_share=pl.col("customers") / pl.col("customers").sum().over("first"))
-    )
-    table = cells["customers"].to_numpy().reshape(both["first"].n_unique(), -1)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(both.height, table.ravel() / both.height, size=DRAWS)
     indices = [adjusted_rand(draw.reshape(table.shape)) for draw in drawn]
@@ -211,12 +213,8 @@ def grade_segments(
     crossing = compare_assignments(
         assignments, archetypes, names=("the segments", "the true archetypes"), seed=seed
     )
-    shown = (
-        table.select("customer_id", *variables)
-        .join(archetypes, on="customer_id")
-        .sort("customer_id")
-    )
-    shown = shown.join(assignments.select("customer_id"), on="customer_id", maintain_order="left")
+    shown = table.select("customer_id", *variables).join(archetypes, on="customer_id")
+    shown = shown.join(assignments.select("customer_id"), on="customer_id").sort("customer_id")
     X = shown.select(pl.col(name).cast(pl.Float64) for name in variables).to_numpy()
     y = shown["segment"].to_numpy()
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
@@ -297,20 +295,20 @@ class StructureGrade(Result):
         """Say whether the verdict was right, and what a wrong one means."""
         seen = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
         if self.planted:
-            start = f"Simulated with {self.planted} groups, and"
-            if self.right:
-                return f"{start} the test sees natural groups: right {seen}."
-            return (
-                f"{start} the test does not see them {seen}: they overlap so far that no valley "
-                "is left between them."
+            start = f"Simulated with {self.planted} groups, and the test"
+            right = f"sees natural groups: right {seen}."
+            wrong = (
+                f"does not see them {seen}: they overlap so far that no valley is left between "
+                "them."
             )
-        start = "Simulated without segments, along one continuum, and"
-        if self.right:
-            return f"{start} the test sees no natural groups: right {seen}."
-        return (
-            f"{start} the test calls segments natural all the same {seen}: a false alarm, as at "
-            "a level of .05 about one data set in twenty gives."
-        )
+        else:
+            start = "Simulated without segments, along one continuum, and the test"
+            right = f"sees no natural groups: right {seen}."
+            wrong = (
+                f"calls segments natural all the same {seen}: a false alarm, as at a level of .05 "
+                "about one data set in twenty gives."
+            )
+        return f"{start} {right if self.right else wrong}"
 
 
 @takes_frames

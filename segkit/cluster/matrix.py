@@ -108,6 +108,11 @@ def as_codes(labels: ArrayLike, n: int) -> tuple[Ints, list[Any]]:
     return codes.astype(np.int64, copy=False), names.tolist()
 
 
+def without_gaps(labels: NDArray[Any]) -> Ints:
+    """Renumber groups 0, 1, … in the order of their labels; unused numbers are dropped."""
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+
+
 def as_segmentation(X: Any, labels: ArrayLike) -> tuple[Floats, Ints, int]:
     """Check data and labels together; return the matrix, the codes and the number of segments."""
     matrix = as_matrix(X)

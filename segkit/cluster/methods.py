@@ -6,8 +6,9 @@ import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +16,10 @@ import polars as pl
 from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
 from segkit.cluster.gower import gower, learn_space, mean_silhouette
 from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
-from segkit.cluster.mixed import Way, cluster_mixed
+from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
+from segkit.cluster.segments import Segmentation
 from segkit.cluster.stability import LEAST_SEGMENT
 from segkit.cluster.validity import measure_validity
 from segkit.display import number
@@ -30,9 +32,7 @@ from segkit.transform import Transform
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-    Fit = Callable[[pl.DataFrame], Any]
-
-
+Fit = Callable[[pl.DataFrame], Segmentation]
 WORDS = {
     "ward": "Ward",
     "two-step": "two-step Ward",
@@ -41,8 +41,6 @@ WORDS = {
     "medoids": "Gower k-medoids",
     "prototypes": "k-prototypes",
 }
-
-
 NUMERIC = ("ward", "two-step", "kmeans", "mixture")
 MIXED = ("medoids", "prototypes")
 ROWS = 2_000
@@ -93,26 +91,17 @@ class MethodComparison(Result):
     @property
     def text(self) -> str:
         """Whether the segments depend on the method, and which segmentation reproduces best."""
-        n = self.assignments.height
-        parts = [
-            (
-                f"{number(self.methods.height)} methods put {number(n)} customers into "
-                f"{number(self.k)} segments: {', '.join(self.methods['name'].to_list())}."
-            )
-        ]
+        n, names = self.assignments.height, ", ".join(self.methods["name"])
+        count, k = number(self.methods.height), number(self.k)
+        parts = [f"{count} methods put {number(n)} customers into {k} segments: {names}."]
         pairs = self.agreement.filter(pl.col("first") < pl.col("second")).sort("adjusted_rand")
-        if pairs.height:
-            low, high = pairs.row(0, named=True), pairs.row(-1, named=True)
-            agreement = (
-                f"They agree most for {high['first']} and {high['second']} (adjusted Rand index "
-                f"{number(high['adjusted_rand'])})"
-            )
-            if pairs.height > 1:
-                agreement += (
-                    f", least for {low['first']} and {low['second']} "
-                    f"({number(low['adjusted_rand'])})"
-                )
-            parts.append(f"{agreement}.")
+        words = [
+            f"{row['first']} and {row['second']} ({number(row['adjusted_rand'])})"
+            for row in pairs.iter_rows(named=True)
+        ]
+        if words:
+            least = f", least for {words[0]}" if len(words) > 1 else ""
+            parts.append(f"By the adjusted Rand index they agree most for {words[-1]}{least}.")
         refitted = self.methods.drop_nulls("jaccard")
         if refitted.height:
             best = refitted.sort("jaccard", descending=True, maintain_order=True).row(0, named=True)
@@ -134,10 +123,16 @@ class MethodComparison(Result):
         from segkit.plot import heatmap
 
         return heatmap(
-            self.agreement, "second", "first", "adjusted_rand", percent=False,
-            title="How far the methods agree", x_label="method", y_label="method",
+            self.agreement,
+            "second",
+            "first",
+            "adjusted_rand",
+            percent=False,
+            title="How far the methods agree",
+            x_label="method",
+            y_label="method",
             value_label="adjusted Rand index (1: the same segments)",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -204,10 +199,11 @@ def compare_methods(
     1.0
     """
     kinds = {
-        "categorical": list(categorical), "ordinal": dict(ordinal or {}),
+        "categorical": list(categorical),
+        "ordinal": dict(ordinal or {}),
         "asymmetric": list(asymmetric),
-    }  # fmt: skip
-    others = [*kinds["categorical"], *kinds["ordinal"], *kinds["asymmetric"]]
+    }
+    others = [column for columns in kinds.values() for column in columns]
     chosen = _check(methods, others, k, refits, rows)
     table = feature_rows(frame, [*features, *others])
     fitted = fitted_transform(table, features, transform)
@@ -220,43 +216,43 @@ def compare_methods(
             f"Methods are fitted to a random {number(sample.height)} customers; the others go to "
             "the segments of these models."
         )
+    settings: dict[str, Any] = {"transform": fitted, "kinds": kinds, "k": k, "seed": seed}
     near = _gower(table, drawn, fitted, kinds) if others else None
     codes: dict[str, Ints] = {}
     measured: list[dict[str, Any]] = []
     failed: DataError | None = None
     importlib.import_module("sklearn.mixture")  # takes seconds once; counts for no method
     for method in chosen:
-        fit = _fitter(method, list(fitted.names), fitted, kinds, k, seed)
         start = time.perf_counter()
         try:
-            segmentation = fit(sample)
+            segmentation = _fit(sample, method, **settings)
         except DataError as error:
             failed = error
             notes.append(f"{WORDS[method]} is left out: {error}.")
             continue
         seconds = time.perf_counter() - start
-        everyone = segmentation.assignments
-        if sample.height < table.height:
-            everyone = segmentation.model.score(table)
+        whole = sample.height == table.height
+        everyone = segmentation.assignments if whole else segmentation.model.score(table)
         own = _codes(segmentation, everyone)
         codes[method] = by_size(own) if not codes else aligned(next(iter(codes.values())), own)
-        again = _fitter(method, list(fitted.names), fitted, kinds, k, seed, segmentation)
+        fit = partial(_fit, method=method, **settings, earlier=segmentation)
         shares = np.bincount(codes[method]) / table.height
         measured.append(
             {
                 "method": method,
+                "name": WORDS[method],
                 "smallest_share": float(shares.min()),
                 "largest_share": float(shares.max()),
                 **_quality(X[drawn], codes[method][drawn], near),
-                **_refitted(sample, codes[method][drawn], again, refits, seed),
+                **_refitted(sample, codes[method][drawn], fit, refits, seed),
+                "agreement": None,
                 "seconds": seconds,
             }
         )
     if failed is not None and not codes:
         raise failed
-    short = [
-        f"{WORDS[r['method']]} {refits - r['refits']}" for r in measured if r["refits"] < refits
-    ]
+    failures = {row["name"]: refits - row["refits"] for row in measured}
+    short = [f"{name} {count}" for name, count in failures.items() if count]
     if short:
         notes.append(f"Refits without a result: {', '.join(short)}.")
     return _comparison(table, codes, measured, k, sample.height, seed, tuple(notes))
@@ -277,29 +273,29 @@ def _check(
     return list(dict.fromkeys(methods)) or [*NUMERIC, *(MIXED if others else ())]
 
 
-def _fitter(
+def _fit(
+    table: pl.DataFrame,
     method: str,
-    features: list[str],
     transform: Transform,
     kinds: Mapping[str, Any],
     k: int,
     seed: int,
-    earlier: Any = None,
-) -> Fit:
-    """Return the method as a function of a table; a refit keeps the settings of the first fit."""
-    options: dict[str, Any] = {"features": features, "k": k, "transform": transform, "seed": seed}
+    earlier: Segmentation | None = None,
+) -> Segmentation:
+    """Cluster a table by a method; a refit keeps the settings of the earlier fit."""
+    options: dict[str, Any] = {"k": k, "transform": transform, "seed": seed}
+    names = list(transform.names)
     if method in MIXED:
-        way = cast("Way", method)
         gamma = earlier.model.gamma if earlier is not None else None
-        given = {**kinds, "numeric": features, "transform": transform, "k": k, "seed": seed}
-        return lambda table: cluster_mixed(table, **given, method=way, gamma=gamma, starts=5)
+        options |= {**kinds, "method": method, "gamma": gamma, "starts": 5}
+        return cluster_mixed(table, numeric=names, **options)
     if method == "mixture":
         shapes = SHAPES if earlier is None else [earlier.model.shape]
-        return lambda table: cluster_mixture(table, **options, shapes=shapes, starts=3)
+        return cluster_mixture(table, features=names, **options, shapes=shapes, starts=3)
     if method == "kmeans":
-        return lambda table: cluster_customers(table, **options, method="kmeans")
+        return cluster_customers(table, features=names, **options, method="kmeans")
     exact = EXACT_ROWS if method == "ward" else 1
-    return lambda table: cluster_customers(table, **options, exact_rows=exact)
+    return cluster_customers(table, features=names, **options, exact_rows=exact)
 
 
 def _codes(segmentation: Any, assignments: pl.DataFrame) -> Ints:
@@ -320,13 +316,9 @@ def _gower(
 
 def _quality(X: Floats, codes: Ints, near: Floats | None) -> dict[str, float | None]:
     index = measure_validity(X, codes, rows=len(X))
-    return {
-        "silhouette": index.silhouette,
-        "davies_bouldin": index.davies_bouldin,
-        "calinski_harabasz": index.calinski_harabasz,
-        "explained_share": index.explained_share,
-        "gower_silhouette": None if near is None else mean_silhouette(near, codes),
-    }
+    names = ("silhouette", "davies_bouldin", "calinski_harabasz", "explained_share")
+    gower_silhouette = None if near is None else mean_silhouette(near, codes)
+    return {**{name: getattr(index, name) for name in names}, "gower_silhouette": gower_silhouette}
 
 
 def _refitted(
@@ -380,36 +372,28 @@ def _comparison(
         schema=["first", "second", "adjusted_rand"],
         orient="row",
     )
-    sizes = pl.concat(
-        pl.DataFrame({"segment": codes[name] + 1})
-        .group_by("segment")
-        .len("customers")
-        .sort("segment")
-        .select(pl.lit(name).alias("method"), "segment", pl.col("customers").cast(pl.Int64))
-        for name in names
-    ).with_columns(share=pl.col("customers") / table.height)
-    shared = [
-        float(np.mean([index[a, b] for b in names if b != a])) if len(names) > 1 else None
-        for a in names
-    ]
-    methods = pl.DataFrame(
-        [
-            {**row, "agreement": other, "name": WORDS[row["method"]]}
-            for row, other in zip(measured, shared, strict=True)
-        ],
-        schema_overrides=dict.fromkeys(
-            ["gower_silhouette", "jaccard", "jaccard_least", "rand", "agreement"], pl.Float64
-        ),
+    if len(names) > 1:
+        for row in measured:
+            own = row["method"]
+            row["agreement"] = float(np.mean([index[own, b] for b in names if b != own]))
+    floats = ("gower_silhouette", "jaccard", "jaccard_least", "rand", "agreement")
+    assignments = table.select("customer_id").with_columns(
+        pl.Series(name, values + 1) for name, values in codes.items()
     )
-    order = ["method", "name", *(c for c in methods.columns if c not in ("method", "name"))]
-    numbered = [pl.Series(name, values + 1) for name, values in codes.items()]
+    sizes = (
+        assignments.unpivot(names, variable_name="method", value_name="segment")
+        .group_by("method", "segment", maintain_order=True)
+        .agg(customers=pl.len().cast(pl.Int64))
+        .sort(pl.col("method").replace_strict(names, range(len(names))), "segment")
+        .with_columns(share=pl.col("customers") / table.height)
+    )
     return MethodComparison(
-        methods.select(*(c for c in order if c != "seconds"), "seconds"),
-        agreement,
-        sizes,
-        table.select("customer_id").hstack(numbered),
-        k,
-        rows,
-        seed,
-        notes,
+        methods=pl.DataFrame(measured, schema_overrides=dict.fromkeys(floats, pl.Float64)),
+        agreement=agreement,
+        sizes=sizes,
+        assignments=assignments,
+        k=k,
+        rows=rows,
+        seed=seed,
+        notes=notes,
     )

@@ -20,7 +20,7 @@ from segkit.cluster.gower import (
     pam,
     rescale,
 )
-from segkit.cluster.matrix import Floats, Ints, feature_rows, require_distinct
+from segkit.cluster.matrix import Floats, Ints, feature_rows, require_distinct, without_gaps
 from segkit.cluster.model import ALIKE, SegmentScorer, finish_parts
 from segkit.cluster.prototypes import (
     costs,
@@ -381,7 +381,7 @@ def _fit(given: _Given, k: int, method: str, starts: int, seed: int) -> dict[str
             rows, members, cost = _branches(given.distances, k)
         bare = [_medoid(given, some[row], some[members == g]) for g, row in enumerate(rows)]
     groups = distances_to(encoded, bare, method, given.gamma).argmin(axis=1)
-    fair = mean_silhouette(given.distances, np.unique(groups[some], return_inverse=True)[1])
+    fair = mean_silhouette(given.distances, without_gaps(groups[some]))
     return {"k": k, "silhouette": fair, "cost": cost, "reached": reached, "examples": bare}
 
 
@@ -442,10 +442,8 @@ def _prototype(space: Space, point: Floats, modes: Ints) -> Example:
 
 def _example(centre: dict[str, Any], numbers: Floats, codes: Any, marks: Floats) -> Example:
     """Return an example that has no id, name, size and reach yet."""
-    numbers, marks = (
-        tuple(None if v != v else v for v in block.tolist()) for block in (numbers, marks)
-    )
-    return Example("", "", 0, centre, numbers, tuple(int(c) for c in codes), marks, 0.0)
+    floats = [tuple(None if v != v else v for v in block.tolist()) for block in (numbers, marks)]
+    return Example("", "", 0, centre, floats[0], tuple(int(c) for c in codes), floats[1], 0.0)
 
 
 def _names(space: Space, encoded: Encoded, groups: Ints) -> list[str]:

@@ -579,5 +579,5 @@ def load_model(path: Path | str) -> SegmentScorer:
             f"{Path(path).name} is not a segkit segment model ('segkit_model' is {kind!r}; "
             f"known: {', '.join(KINDS)})"
         )
-    model: SegmentScorer = type_of(KINDS[kind]).from_data(data)  # type: ignore[attr-defined]
+    model: SegmentScorer = type_of(KINDS[kind]).from_data(data)
     return model

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from segkit.cluster.agreement import (
     prediction_strength,
 )
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
-from segkit.cluster.matrix import Floats, Ints
+from segkit.cluster.matrix import Floats, Ints, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.errors import ParameterError, unknown
 from segkit.live import steps
@@ -39,47 +39,52 @@ def check_method(method: str) -> None:
         raise ParameterError(unknown("method", method, METHODS))
 
 
-def cluster_over_k(
-    X: Floats,
-    ks: Sequence[int],
-    *,
-    method: str,
-    seed: int,
-    n_starts: int,
-    linkage: Floats | None = None,
-    settle_steps: int = 0,
-) -> dict[int, Ints]:
-    """Segment the rows into each number of segments.
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """How rows are clustered.
 
-    Parameters
+    Attributes
     ----------
-    X : ndarray of shape (n, d)
-    ks : sequence of int
     method : {"ward", "kmeans"}
         Ward's tree is built once and cut for every k.
     seed, n_starts : int
         Used by k-means.
-    linkage : ndarray of shape (n - 1, 4), optional
-        Ward's tree of these rows, if already computed.
     settle_steps : int
         Maximum number of Lloyd's steps after a cut of Ward's tree, as in `cluster_customers`.
-
-    Returns
-    -------
-    dict of int to ndarray of shape (n,)
-        Codes 0 … k - 1.
-
-    Examples
-    --------
-    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
-    >>> cluster_over_k(X, [2], method="ward", seed=0, n_starts=1)[2].tolist()
-    [0, 0, 1, 1]
     """
-    if method == "ward":
+
+    method: str
+    seed: int = 0
+    n_starts: int = 5
+    settle_steps: int = 0
+
+    def over_k(
+        self, X: Floats, ks: Sequence[int], *, linkage: Floats | None = None
+    ) -> dict[int, Ints]:
+        """Segment the rows into each number of segments.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        ks : sequence of int
+        linkage : ndarray of shape (n - 1, 4), optional
+            Ward's tree of these rows, if already computed.
+
+        Returns
+        -------
+        dict of int to ndarray of shape (n,)
+            Codes 0 … k - 1.
+
+        Examples
+        --------
+        >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+        >>> Clustering("ward").over_k(X, [2])[2].tolist()
+        [0, 0, 1, 1]
+        """
+        if self.method == "kmeans":
+            return {k: kmeans_codes(X, k, seed=self.seed + k, n_starts=self.n_starts) for k in ks}
         tree = ward_linkage(X) if linkage is None else linkage
-        segmentations = {k: np.zeros(len(X), np.int64) if k == 1 else cut_tree(tree, k) for k in ks}
-        return {k: settled(X, codes, steps=settle_steps) for k, codes in segmentations.items()}
-    return {k: kmeans_codes(X, k, seed=seed + k, n_starts=n_starts) for k in ks}
+        return {k: settled(X, cut_tree(tree, k), steps=self.settle_steps) for k in ks}
 
 
 def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
@@ -92,24 +97,26 @@ def settled(X: Floats, codes: Ints, *, steps: int) -> Ints:
     """
     if not steps or codes.max() == 0:
         return codes
-    labels = nearest_centre(X, settle(X, centres_of(X, codes), steps=steps)[0])
-    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+    return without_gaps(nearest_centre(X, settle(X, centres_of(X, codes), steps=steps)[0]))
 
 
 def kmeans_codes(X: Floats, k: int, *, seed: int, n_starts: int) -> Ints:
     """Segment the rows into k segments by k-means; fewer if there are fewer distinct rows."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
     if k == 1:
         return np.zeros(len(X), np.int64)
     if len(X) > STARTS_ROWS:
         return fit_kmeans(X, k, starts=n_starts, sample=STARTS_ROWS, seed=seed).labels
+    return without_gaps(_run_kmeans(X, k, n_init=n_starts, random_state=seed).labels_)
+
+
+def _run_kmeans(X: Floats, k: int, weights: Floats | None = None, **options: Any) -> Any:
+    """Run k-means; with fewer distinct rows than k it finds fewer segments, without a warning."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
-        # Data drawn without groups may have fewer distinct rows than k.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        labels = KMeans(k, n_init=n_starts, random_state=seed).fit_predict(X)
-    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+        return KMeans(k, **options).fit(X, sample_weight=weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,36 +183,24 @@ class RefitPlan:
         fits: dict[int, tuple[Floats, Ints | None]] = {}
         for k in self.ks:
             codes = cut_tree(tree, min(k, len(rows)))
-            mass = np.bincount(codes, weights)
-            sums = [np.bincount(codes, weights * column) for column in rows.T]
-            fits[k] = self._settled(rows, weights, np.stack(sums, axis=1) / mass[:, None], codes)
+            centres = centres_of(rows, codes, weights)
+            fits[k] = centres, codes
+            if self.settle_steps:
+                moved, _ = settle(rows, centres, steps=self.settle_steps, weights=weights)
+                fits[k] = moved, None
         return fits
 
-    def _settled(
-        self, rows: Floats, weights: Floats, centres: Floats, codes: Ints
-    ) -> tuple[Floats, Ints | None]:
-        if not self.settle_steps:
-            return centres, codes
-        return settle(rows, centres, steps=self.settle_steps, weights=weights)[0], None
-
     def _centres(self, rows: Floats, weights: Floats, k: int, seed: int) -> Floats:
-        from sklearn.cluster import KMeans
-        from sklearn.exceptions import ConvergenceWarning
-
         k = min(k, len(rows))
-        with warnings.catch_warnings():
-            # With fewer distinct rows than k, k-means finds fewer segments, and warns of it.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            seeding = self.seeding_rows * k
-            if len(rows) <= seeding:
-                model = KMeans(k, n_init=self.n_starts, random_state=seed)
-                return np.asarray(model.fit(rows, sample_weight=weights).cluster_centers_)
-            rng = np.random.default_rng(seed)
-            some = rng.choice(len(rows), seeding, replace=False)
-            start = KMeans(k, n_init=self.n_starts, random_state=seed)
-            start.fit(rows[some], sample_weight=weights[some])
-            full = KMeans(k, init=start.cluster_centers_, n_init=1)
-            return np.asarray(full.fit(rows, sample_weight=weights).cluster_centers_)
+        many: Any = {"n_init": self.n_starts, "random_state": seed}
+        seeding = self.seeding_rows * k
+        if len(rows) <= seeding:
+            model = _run_kmeans(rows, k, weights, **many)
+        else:
+            some = np.random.default_rng(seed).choice(len(rows), seeding, replace=False)
+            start = _run_kmeans(rows[some], k, weights[some], **many).cluster_centers_
+            model = _run_kmeans(rows, k, weights, init=start, n_init=1)
+        return np.asarray(model.cluster_centers_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -376,6 +371,14 @@ def compare_refits(refits: Iterable[Refit], segmentations: Mapping[int, Ints]) -
 def standard_error(values: Floats) -> float:
     """Return the standard error of a mean; 0 for a single value."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def mean_columns(name: str, values: Mapping[int, Floats]) -> dict[str, list[float]]:
+    """Return each k's mean, and its standard error in a column ``…_se``."""
+    return {
+        name: [float(v.mean()) for v in values.values()],
+        f"{name}_se": [standard_error(v) for v in values.values()],
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

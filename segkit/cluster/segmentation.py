@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit import __version__
-from segkit.cluster.choose import KChoice, choose_k
+from segkit.cluster.choose import MAX_ROWS, KChoice, choose_k
 from segkit.cluster.kmeans import (
     SETTLE_STEPS,
     centres_of,
@@ -141,10 +141,9 @@ def cluster_customers(
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:
-        # The tree is not passed on: `choose_k` then orders the rows itself, so an analyst who calls
-        # it on the same matrix gets the same choice, whatever the row order.
         how: Any = {"method": method, "seed": seed, "settle_steps": settle_steps}
-        choice = choose_k(X, k_range=k_range, **how)
+        tree = linkage if table.height <= MAX_ROWS else None  # beyond that k rests on a sample
+        choice = choose_k(X, k_range=k_range, linkage=tree, **how)
         k = choice.k
     clustered = _cluster(X, k, method, linkage, seed, settle_steps)
     groups = nearest_centre(X, clustered.centres)

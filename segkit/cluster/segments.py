@@ -281,10 +281,8 @@ class Segmentation(Result):
                 return self._draw_criterion(candidates)
         from segkit.plot import bars
 
-        return bars(
-            self.segments, "segment_name", "customer_share", title="How large each segment is",
-            y_label="Share of customers",
-        )  # fmt: skip
+        title, share = "How large each segment is", "Share of customers"
+        return bars(self.segments, "segment_name", "customer_share", title=title, y_label=share)
 
     def _draw_map(self, shown: pl.DataFrame) -> Figure:
         from segkit.plot import points

@@ -12,22 +12,22 @@ import polars as pl
 
 from segkit.cluster.agreement import across, aligned, by_size, overlaps
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Ints, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Ints, as_codes, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.refits import (
     METHOD_WORDS,
     SEEDING_ROWS,
     Agreement,
+    Clustering,
     HalfScores,
     Method,
     Refit,
     RefitPlan,
     Repeats,
     check_method,
-    cluster_over_k,
     compare_refits,
+    mean_columns,
     refit_samples,
     split_halves,
-    standard_error,
 )
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
@@ -45,9 +45,6 @@ DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
 # the customer is drawn, and would always be "highly stable".
 LEAST_SEGMENT = 10
 TOO_FEW = "too few to judge"
-
-
-_TOLD = ("size", "share", "jaccard", "jaccard_low", "jaccard_high", "band", "kept_share", "slsa")
 MAX_ROWS = {"kmeans": 100_000, "ward": 2_000}
 
 
@@ -131,36 +128,33 @@ def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.Dat
         sizes = np.bincount(segmentations[k], minlength=k)
         coefficients = again.jaccard[k]
         means = np.nanmean(coefficients, axis=0)
-        slsa = (
-            [None] * k
-            if before is None
-            else across(overlaps(segmentations[before], segmentations[k], before, k))
+        judged = sizes >= LEAST_SEGMENT
+        figures = {
+            "jaccard": means,
+            "jaccard_low": np.nanquantile(coefficients, 0.1, axis=0),
+            "jaccard_high": np.nanquantile(coefficients, 0.9, axis=0),
+            "dissolved_share": np.nanmean(coefficients <= DISSOLVED, axis=0),
+            "recovered_share": np.nanmean(coefficients > RECOVERED, axis=0),
+            "kept_share": np.nanmean(again.kept[k], axis=0),
+        }
+        slsa = None
+        if before is not None:
+            slsa = across(overlaps(segmentations[before], segmentations[k], before, k))
+        part = pl.DataFrame(
+            {
+                "k": np.full(k, k),
+                "segment": np.arange(1, k + 1),
+                "size": sizes,
+                "share": sizes / sizes.sum(),
+                **{n: pl.Series(np.where(judged, v, np.nan)) for n, v in figures.items()},
+                "band": [band(v) if j else TOO_FEW for v, j in zip(means, judged, strict=True)],
+                "slsa": pl.Series(slsa if slsa is not None else [None] * k, dtype=pl.Float64),
+            }
         )
-        parts.append(
-            pl.DataFrame(
-                {
-                    "k": np.full(k, k),
-                    "segment": np.arange(1, k + 1),
-                    "size": sizes,
-                    "share": sizes / sizes.sum(),
-                    "jaccard": means,
-                    "jaccard_low": np.nanquantile(coefficients, 0.1, axis=0),
-                    "jaccard_high": np.nanquantile(coefficients, 0.9, axis=0),
-                    "band": [band(value) for value in means],
-                    "dissolved_share": np.nanmean(coefficients <= DISSOLVED, axis=0),
-                    "recovered_share": np.nanmean(coefficients > RECOVERED, axis=0),
-                    "kept_share": np.nanmean(again.kept[k], axis=0),
-                    "slsa": pl.Series(slsa, dtype=pl.Float64),
-                }
-            )
-        )
-    judged = pl.col("size") >= LEAST_SEGMENT
-    figures = [name for name in parts[0].columns if name.startswith("jaccard")]
-    figures += ["dissolved_share", "recovered_share", "kept_share"]
-    return pl.concat(parts).with_columns(
-        *(pl.when(judged).then(pl.col(name)) for name in figures),
-        pl.when(judged).then("band").otherwise(pl.lit(TOO_FEW)).alias("band"),
-    )
+        parts.append(part.with_columns(pl.col(figures).fill_nan(None)))
+    order = ["k", "segment", "size", "share", "jaccard", "jaccard_low", "jaccard_high", "band"]
+    order += ["dissolved_share", "recovered_share", "kept_share", "slsa"]
+    return pl.concat(parts).select(order)
 
 
 def refit_table(again: Agreement) -> pl.DataFrame:
@@ -194,57 +188,17 @@ def curve_table(
     return pl.DataFrame(
         {
             "k": list(ks),
-            "rand": [again.rand[k].mean() for k in ks],
-            "rand_se": [standard_error(again.rand[k]) for k in ks],
+            **mean_columns("rand", {k: again.rand[k] for k in ks}),
             "rand_low": [np.quantile(again.rand[k], 0.1) for k in ks],
             "rand_high": [np.quantile(again.rand[k], 0.9) for k in ks],
-            "replication": [rand[k].mean() for k in ks],
-            "replication_se": [standard_error(rand[k]) for k in ks],
-            "prediction_strength": [strength[k].mean() for k in ks],
-            "prediction_strength_se": [standard_error(strength[k]) for k in ks],
+            **mean_columns("replication", rand),
+            **mean_columns("prediction_strength", strength),
             "jaccard_least": least,
         }
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
-    """The segments that were given for evaluation, as codes.
-
-    Attributes
-    ----------
-    ids : tuple of str
-        Their ids, in order.
-    codes : ndarray of shape (rows,)
-        Index in ``ids`` of the segment of each used row.
-    """
-
-    ids: tuple[str, ...]
-    codes: Ints
-
-    def table(
-        self, segments: pl.DataFrame, segmentations: Mapping[int, Ints]
-    ) -> pl.DataFrame | None:
-        """Return the given segments by their ids, one row each; None if their k was left out.
-
-        Parameters
-        ----------
-        segments : polars.DataFrame
-            As made by `stability_tables.segment_table`.
-        segmentations : mapping of int to ndarray of shape (rows,)
-            The numbered segmentations, including the given one.
-        """
-        k = len(self.ids)
-        if k not in segmentations:
-            return None
-        first = [int(np.flatnonzero(self.codes == code)[0]) for code in range(k)]
-        numbers = pl.Series("number", segmentations[k][first] + 1, dtype=pl.Int64)
-        rows = segments.filter(pl.col("k") == k).select(pl.col("segment").alias("number"), *_TOLD)
-        named = pl.DataFrame({"segment": self.ids, "number": numbers})
-        return named.join(rows, on="number", how="left", maintain_order="left")
-
-
-def own_codes(segments: Any, order: Ints, rows: int) -> Own:
+def own_codes(segments: Any, order: Ints, rows: int) -> tuple[list[str], Ints]:
     """Code the given segments for the rows that are used.
 
     Parameters
@@ -255,6 +209,13 @@ def own_codes(segments: Any, order: Ints, rows: int) -> Own:
     rows : int
         How many are used.
 
+    Returns
+    -------
+    ids : list of str
+        In order.
+    codes : ndarray of shape (rows,)
+        Index in ``ids`` of the segment of each used row.
+
     Raises
     ------
     DataError
@@ -264,7 +225,7 @@ def own_codes(segments: Any, order: Ints, rows: int) -> Own:
     Examples
     --------
     >>> own_codes(["S2", "S1", "S2"], np.array([2, 1, 0]), 2)
-    Own(ids=('S1', 'S2'), codes=array([1, 0]))
+    (['S1', 'S2'], array([1, 0]))
     """
     given = pl.Series(list(segments)).cast(pl.String)
     if len(given) != len(order) or given.null_count():
@@ -272,13 +233,14 @@ def own_codes(segments: Any, order: Ints, rows: int) -> Own:
             f"expected the segment of each of {len(order)} rows, got {len(given)}, of which "
             f"{given.null_count()} are missing"
         )
-    ids, codes = np.unique(given.to_numpy(), return_inverse=True)
-    used = np.asarray(codes, dtype=np.int64)[order[:rows]]
-    absent = [str(ids[code]) for code in range(len(ids)) if not (used == code).any()]
+    codes, ids = as_codes(given, len(given))
+    used = codes[order[:rows]]
+    counts = np.bincount(used, minlength=len(ids))
+    absent = [name for name, count in zip(ids, counts, strict=True) if not count]
     if len(ids) < 2 or absent:
         empty = f"; nobody of {', '.join(absent)} is among the {rows} rows used" if absent else ""
         raise DataError(f"stability needs two segments or more, got {len(ids)}{empty}")
-    return Own(tuple(str(value) for value in ids), used)
+    return ids, used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -529,20 +491,18 @@ def assess_stability(
             f"settle_steps >= 0; got {n_boot}, {seeding_rows}, {n_splits}, {n_starts}, {n_jobs}, "
             f"{limit}, {settle_steps}"
         )
-    used = matrix[fair_order(matrix, seed)[:limit]]
-    own = None if segments is None else own_codes(segments, fair_order(matrix, seed), len(used))
-    wanted = sorted({*k_range, *([] if own is None else [len(own.ids)])})
+    order = fair_order(matrix, seed)
+    used = matrix[order[:limit]]
+    ids, codes = ([], None) if segments is None else own_codes(segments, order, len(used))
+    wanted = sorted({*k_range, *([len(ids)] if ids else [])})
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
         notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
     plan = RefitPlan(tuple(ks), method, n_starts, seeding_rows, repeats, settle_steps)
-    how: Any = {
-        "method": method, "seed": seed, "n_starts": 5 * n_starts, "settle_steps": settle_steps
-    }  # fmt: skip
     with single_thread():
-        segmentations = cluster_over_k(used, ks, **how)
-        if own is not None and len(own.ids) in segmentations:
-            segmentations[len(own.ids)] = own.codes
+        segmentations = Clustering(method, seed, 5 * n_starts, settle_steps).over_k(used, ks)
+        if codes is not None and len(ids) in segmentations:
+            segmentations[len(ids)] = codes
         segmentations = numbered(segmentations)
         samples: tuple[Refit, ...] = ()
         halves: tuple[HalfScores, ...] = ()
@@ -552,11 +512,27 @@ def assess_stability(
         further = refit_samples(used, plan, range(len(samples), n_boot), **made)
         again = compare_refits(chain(samples, further), segmentations)
         halves = (*halves, *split_halves(used, plan, range(len(halves), n_splits), **made))
-    flow = flows(segmentations)
-    table = segment_table(segmentations, again)
-    curve = curve_table(ks, again, halves, table)
-    mine = None if own is None else own.table(table, segmentations)
+    table, own = segment_table(segmentations, again), None
+    if codes is not None and len(ids) in segmentations:
+        firsts = np.unique(codes, return_index=True)[1]
+        named = pl.DataFrame({"segment": ids, "number": segmentations[len(ids)][firsts] + 1})
+        shown = table.filter(pl.col("k") == len(ids)).rename({"segment": "number"})
+        own = named.join(shown, on="number", how="left", maintain_order="left")
+        own = own.drop("k", "dissolved_share", "recovered_share")
     return Stability(
-        curve, table, refit_table(again), mine, flow, method, len(matrix), len(used), n_boot,
-        n_splits, n_starts, plan.seeding_rows, seed, repeats, tuple(notes),
-    )  # fmt: skip
+        curve=curve_table(ks, again, halves, table),
+        segments=table,
+        refits=refit_table(again),
+        own=own,
+        flow=flows(segmentations),
+        method=method,
+        n=len(matrix),
+        rows=len(used),
+        n_boot=n_boot,
+        n_splits=n_splits,
+        n_starts=n_starts,
+        seeding_rows=seeding_rows,
+        seed=seed,
+        repeats=repeats,
+        notes=tuple(notes),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,13 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.null import null_reference
 from segkit.cluster.refits import (
+    Clustering,
     Method,
     RefitPlan,
     check_method,
-    cluster_over_k,
     compare_refits,
+    mean_columns,
     refit_samples,
-    standard_error,
 )
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import number, percent
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _GRID = 128
 _RIDGE = 0.1
-
-
 MAX_ROWS = 1_000
 MIN_ROWS = 30
 # Steinley (2004), "Properties of the Hubert-Arabie adjusted Rand index": good agreement.
@@ -145,10 +143,11 @@ def _valley(X: Floats, rows: list[Ints], sums: ClusterSums, a: int, b: int) -> V
 def _depth(along: Floats, spread: float) -> tuple[float, float]:
     """Return the valley's height as a share of the lower peak, and its depth in standard errors.
 
-    Parzen (1962): a kernel density f has variance f R(K) / (n h), where R(K) is the integral of the
-    squared kernel, n the sample size and h the bandwidth. By the delta method its square root has
-    variance R(K) / (4 n h), which does not depend on f. The difference of two square roots at
-    distant points has twice this variance.
+    A kernel density f has variance f R(K) / (n h), where R(K) is the integral of the squared
+    kernel, n the sample size and h the bandwidth: Parzen (1962), "On estimation of a probability
+    density function and mode", Annals of Mathematical Statistics 33. By the delta method its square
+    root has variance R(K) / (4 n h), which does not depend on f. The difference of two square roots
+    at distant points has twice this variance.
     """
     n = len(along)
     band = max(1.06 * spread * n**-0.2, 1e-3)
@@ -390,69 +389,65 @@ def assess_structure(
     if not varies.all():
         notes.append(f"{int((~varies).sum())} constant features were left out")
     used = np.ascontiguousarray(used[:, varies])
+    how = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():
-        how: Any = {
-            "method": method, "seed": seed, "n_starts": n_starts, "settle_steps": settle_steps
-        }  # fmt: skip
-        valleys = _valleys_over_k(used, ks, **how)
-        null = _null_valleys(used, ks, n_null, **how)
-        stable = _stability(used, ks, n_boot, **how)
-    depth = np.array([valley.z for valley in valleys])
+        valleys = _valleys_over_k(used, ks, how)
+        null = _null_valleys(used, ks, n_null, how)
+        stable = _stability(used, ks, n_boot, how)
     highest = null.max(axis=1)
-    p_value = float((1 + (highest >= depth.max()).sum()) / (n_null + 1))
-    threshold = float(np.quantile(highest, 0.95))
-    table = _table(ks, valleys, null, stable)
-    clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()
-    judged = table if k is None else table.filter(pl.col("k") == k)
-    natural = float(judged["p_value"].to_numpy().min()) <= alpha
-    solid = bool((judged["stability"] >= REPRODUCIBLE).any())
-    verdict = "natural" if natural else "reproducible" if solid else "constructive"
-    return Structure(
-        verdict, p_value, max(clear, default=None), table, threshold,
-        len(matrix), len(used), n_null, n_boot, n_starts, seed, alpha, method, tuple(notes), k,
-    )  # fmt: skip
-
-
-def _valleys_over_k(X: Floats, ks: Sequence[int], **how: Any) -> list[Valley]:
-    """Find the shallowest valley between neighbours for each number of segments."""
-    segmentations = cluster_over_k(X, ks, **how)
-    return [shallowest_valley(X, segmentations[k], int(segmentations[k].max()) + 1) for k in ks]
-
-
-def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, **how: Any) -> Floats:
-    """Compute valley depths in data without groups, shape (n_null, len(ks))."""
-    reference = null_reference(X, seed=how["seed"])
-    rng = np.random.default_rng([how["seed"], 3])
-    draws = steps(range(n_null), "data sets without groups")
-    drawn = (reference.draw(len(X), rng) for _ in draws)
-    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, **how)] for Z in drawn])
-
-
-def _stability(X: Floats, ks: Sequence[int], n_boot: int, **how: Any) -> dict[int, Floats]:
-    segmentations = cluster_over_k(X, ks, **how)
-    plan = RefitPlan(tuple(ks), how["method"], how["n_starts"], settle_steps=how["settle_steps"])
-    refits = refit_samples(X, plan, range(n_boot), seed=how["seed"])
-    return dict(compare_refits(refits, segmentations).rand)
-
-
-def _p_values(depths: Sequence[float], highest: Floats) -> list[float]:
-    """Return each k's p-value against the references' maximum over all k (single-step maxT)."""
-    return [float((1 + (highest >= z).sum()) / (len(highest) + 1)) for z in depths]
-
-
-def _table(
-    ks: Sequence[int], valleys: Sequence[Valley], null: Floats, stable: dict[int, Floats]
-) -> pl.DataFrame:
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
-            "k": list(ks),
+            "k": ks,
             "valley_z": [valley.z for valley in valleys],
             "valley_height": [valley.height for valley in valleys],
             "first": [valley.first + 1 for valley in valleys],
             "second": [valley.second + 1 for valley in valleys],
             "null_95": np.quantile(null, 0.95, axis=0),
-            "p_value": _p_values([valley.z for valley in valleys], null.max(axis=1)),
-            "stability": [stable[k].mean() for k in ks],
-            "stability_se": [standard_error(stable[k]) for k in ks],
+            # Against the references' maximum over all k (single-step maxT).
+            "p_value": [(1 + (highest >= v.z).sum()) / (n_null + 1) for v in valleys],
+            **mean_columns("stability", stable),
         }
     )
+    clear = table.filter(pl.col("p_value") <= alpha).get_column("k").to_list()
+    judged = table if k is None else table.filter(pl.col("k") == k)
+    natural = float(judged["p_value"].to_numpy().min()) <= alpha
+    solid = bool((judged["stability"] >= REPRODUCIBLE).any())
+    return Structure(
+        verdict="natural" if natural else "reproducible" if solid else "constructive",
+        p_value=float(table["p_value"].to_numpy().min()),
+        natural_k=max(clear, default=None),
+        table=table,
+        threshold=float(np.quantile(highest, 0.95)),
+        n=len(matrix),
+        rows=len(used),
+        n_null=n_null,
+        n_boot=n_boot,
+        n_starts=n_starts,
+        seed=seed,
+        alpha=alpha,
+        method=method,
+        notes=tuple(notes),
+        k=k,
+    )
+
+
+def _valleys_over_k(X: Floats, ks: Sequence[int], how: Clustering) -> list[Valley]:
+    """Find the shallowest valley between neighbours for each number of segments."""
+    segmentations = how.over_k(X, ks).values()
+    return [shallowest_valley(X, codes, int(codes.max()) + 1) for codes in segmentations]
+
+
+def _null_valleys(X: Floats, ks: Sequence[int], n_null: int, how: Clustering) -> Floats:
+    """Compute valley depths in data without groups, shape (n_null, len(ks))."""
+    reference = null_reference(X, seed=how.seed)
+    rng = np.random.default_rng([how.seed, 3])
+    draws = steps(range(n_null), "data sets without groups")
+    drawn = (reference.draw(len(X), rng) for _ in draws)
+    return np.array([[valley.z for valley in _valleys_over_k(Z, ks, how)] for Z in drawn])
+
+
+def _stability(X: Floats, ks: Sequence[int], n_boot: int, how: Clustering) -> Mapping[int, Floats]:
+    """Return, for each k, the adjusted Rand index of pairs of refits."""
+    plan = RefitPlan(tuple(ks), how.method, how.n_starts, settle_steps=how.settle_steps)
+    refits = refit_samples(X, plan, range(n_boot), seed=how.seed)
+    return compare_refits(refits, how.over_k(X, ks)).rand

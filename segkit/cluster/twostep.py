@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups
-from segkit.cluster.matrix import as_matrix, fair_sample
+from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_sample, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.display import number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 from segkit.stats.threads import single_thread
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 MICRO = 1000
 SAMPLE = 20_000
@@ -155,5 +149,4 @@ def _micro_labels(X: Floats, micro: int, iterations: int, seed: int) -> Ints:
         n_clusters=micro, init=distinct[rows], n_init=1, max_iter=iterations, random_state=seed
     )
     with single_thread():
-        micro_labels = fit.fit(X).labels_
-    return np.asarray(np.unique(micro_labels, return_inverse=True)[1], dtype=np.int64)
+        return without_gaps(fit.fit(X).labels_)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from segkit.cluster.matrix import Floats, customer_rows, fitted_transform
+from segkit.cluster.matrix import Floats, customer_rows, fitted_transform, without_gaps
 from segkit.cluster.stability import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
 from segkit.cluster.validity import sampled_rows, silhouettes_of
 from segkit.display import number, percent
@@ -21,12 +22,10 @@ from segkit.rules import RuleSet
 from segkit.transform import Transform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from segkit.plot import Figure
 
-    Flags = NDArray[np.bool_]
-
+Flags = NDArray[np.bool_]
+STABILITY = ("jaccard", "jaccard_low", "jaccard_high")
 Refit = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -70,41 +69,38 @@ class SegmentValidity(Result):
         """Segments that are well separated, segments that are stable, and the basis of both."""
         far = self.segments.filter(pl.col("separation") >= 1)["segment_name"].to_list()
         against = "all customers outside it" if self.overlapping else "the nearest other"
-        parts = [
-            (
-                f"{number(self.segments.height)} segments of {number(self.customers)} customers "
-                f"judged on {number(len(self.variables))} variables"
-            )
-        ]
-        if self.outside:
-            parts[0] += f"; {percent(self.outside / self.customers)} are in none"
-        parts[0] += "."
-        apart = ", ".join(far) or "none"
-        parts.append(f"Farther from {against} than both are wide: {apart}.")
+        none = f"; {percent(self.outside / self.customers)} are in none" if self.outside else ""
+        stability = (
+            "The conditions are fixed, so resampling cannot move a customer: stability is not "
+            "tested, and says nothing for them."
+        )
         if self.refits:
             sure = self.segments.filter(pl.col("jaccard") > RECOVERED)["segment_name"].to_list()
-            parts.append(
+            stability = (
                 f"Made again from {number(self.refits)} resamples, {', '.join(sure) or 'none'} "
                 f"{'comes' if len(sure) < 2 else 'come'} out stable (mean Jaccard above "
                 f"{number(RECOVERED)})."
             )
-        else:
-            parts.append(
-                "The conditions are fixed, so resampling cannot move a customer: stability is not "
-                "tested, and says nothing for them."
-            )
-        parts.append("Segments drawn by rules are constructive: useful lines, not natural groups.")
-        return " ".join(parts)
+        return (
+            f"{number(self.segments.height)} segments of {number(self.customers)} customers "
+            f"judged on {number(len(self.variables))} variables{none}. Farther from {against} than "
+            f"both are wide: {', '.join(far) or 'none'}. {stability} "
+            "Segments drawn by rules are constructive: useful lines, not natural groups."
+        )
 
     def plot(self) -> Figure:
         """Draw each segment's separation."""
         from segkit.plot import bars
 
         return bars(
-            self.segments.drop_nulls("separation"), "segment_name", "separation", reference=1.0,
-            title="How far each segment lies from the nearest other", percent=False,
+            self.segments.drop_nulls("separation"),
+            "segment_name",
+            "separation",
+            reference=1.0,
+            title="How far each segment lies from the nearest other",
+            percent=False,
             y_label="Distance between centres, over the two widths (1: apart)",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -183,7 +179,7 @@ def validate_segments(
     refits : int
         Bootstrap resamples; a customer drawn twice counts once.
     rows : int, optional
-        Customers whose silhouette is computed; see `segkit.cluster.validity.silhouette`.
+        Customers whose silhouette is computed; see `segkit.cluster.measure_validity`.
     seed : int
 
     Returns
@@ -219,11 +215,11 @@ def validate_segments(
     X = fitted.apply(table)
     overlapping = bool((within.sum(axis=0) > 1).any())
     measured = _measured(X, within, list(names.values()), overlapping, rows, seed)
-    stable: dict[str, Any] = dict.fromkeys(
-        ["jaccard", "jaccard_low", "jaccard_high", "band"], [None] * len(names)
-    )
+    stable: dict[str, Any] = {}
     if refit is not None:
         stable = _stable(frame, table["customer_id"], within, refit, refits, seed)
+    kinds = {"nearest": pl.String, "band": pl.String, "customers": pl.Int64}
+    kinds |= dict.fromkeys(STABILITY, pl.Float64)
     table_of_segments = pl.DataFrame(
         {
             "segment": list(names),
@@ -231,20 +227,17 @@ def validate_segments(
             "customers": within.sum(axis=1),
             "customer_share": within.mean(axis=1),
             **measured,
-            **stable,
+            **{name: stable.get(name, [None] * len(names)) for name in (*STABILITY, "band")},
         },
-        schema_overrides={
-            "nearest": pl.String, "band": pl.String, "customers": pl.Int64,
-            **dict.fromkeys(["jaccard", "jaccard_low", "jaccard_high"], pl.Float64),
-        },
-    )  # fmt: skip
+        schema_overrides=kinds,
+    )
     return SegmentValidity(
-        table_of_segments.with_columns(pl.selectors.float().fill_nan(None)),
-        table.height,
-        int((~within.any(axis=0)).sum()),
-        overlapping,
-        fitted.names,
-        refits if refit is not None else 0,
+        segments=table_of_segments.with_columns(pl.selectors.float().fill_nan(None)),
+        customers=table.height,
+        outside=int((~within.any(axis=0)).sum()),
+        overlapping=overlapping,
+        variables=fitted.names,
+        refits=refits if refit is not None else 0,
     )
 
 
@@ -269,48 +262,40 @@ def _measured(
     X: Floats, within: Flags, names: list[str], overlapping: bool, rows: int | None, seed: int
 ) -> dict[str, Any]:
     """Return silhouette, separation and nearest of each segment; of empty ones nothing."""
-    inside = within.any(axis=0)
     sampled = sampled_rows(X, rows, seed)
     silhouette, apart = np.full(len(names), np.nan), np.full(len(names), np.nan)
     nearest: list[str | None] = [None] * len(names)
-    sets = [*within]
-    centres = [X[part].mean(axis=0) if part.any() else None for part in sets]
-    widths = [_width(X[part]) for part in sets]
     if not overlapping:
-        members = np.flatnonzero(inside)
-        codes = np.unique(within[:, members].argmax(axis=0), return_inverse=True)[1]
+        members = np.flatnonzero(within.any(axis=0))
+        codes = without_gaps(within[:, members].argmax(axis=0))
         chosen = np.flatnonzero(np.isin(members, sampled))
-        values = silhouettes_of(X[members], codes[:, None].astype(np.int64), chosen)[:, 0]
-    for i, part in enumerate(sets):
+        values = silhouettes_of(X[members], codes[:, None], chosen)[:, 0]
+    for i, part in enumerate(within):
         if not part.any() or part.all():
             continue
         if overlapping:
-            mine = sampled[part[sampled]]
+            others = {"all others": ~part}
             two = (~part).astype(np.int64)[:, None]
-            own = silhouettes_of(X, two, mine)[:, 0]
-            rest = X[~part]
-            apart[i] = _ratio(centres[i], rest.mean(axis=0), widths[i], _width(rest))
-            nearest[i] = "all others"
+            own = silhouettes_of(X, two, sampled[part[sampled]])[:, 0]
         else:
+            others = {names[j]: within[j] for j in range(len(names)) if j != i and within[j].any()}
             own = values[part[members[chosen]]]
-            others = [j for j in range(len(names)) if j != i and centres[j] is not None]
-            ratios = [_ratio(centres[i], centres[j], widths[i], widths[j]) for j in others]
-            if ratios:
-                apart[i] = min(ratios)
-                nearest[i] = names[others[int(np.argmin(ratios))]]
+        ratios = {name: _separation(X[part], X[rest]) for name, rest in others.items()}
+        if ratios:
+            nearest[i], apart[i] = min(ratios.items(), key=lambda pair: pair[1])
         silhouette[i] = own.mean() if len(own) else np.nan
     return {"silhouette": silhouette, "separation": apart, "nearest": nearest}
 
 
-def _width(part: Floats) -> float:
-    return (
-        float(np.sqrt(np.square(part - part.mean(axis=0)).sum(axis=1)).mean()) if len(part) else 0.0
-    )
-
-
-def _ratio(first: Any, second: Any, width: float, other: float) -> float:
-    distance = float(np.sqrt(np.square(first - second).sum()))
-    both = width + other
+def _separation(first: Floats, second: Floats) -> float:
+    """Return the distance of two centres over the sum of the mean distances to them."""
+    centres = first.mean(axis=0), second.mean(axis=0)
+    distance = float(np.linalg.norm(centres[0] - centres[1]))
+    widths = [
+        float(np.linalg.norm(part - centre, axis=1).mean())
+        for part, centre in zip((first, second), centres, strict=True)
+    ]
+    both = sum(widths)
     return distance / both if both > 0 else (float("inf") if distance > 0 else 0.0)
 
 
@@ -331,13 +316,10 @@ def _stable(
         best = (shared / np.maximum(union, 1)).max(axis=1)
         coefficients[turn] = np.where(mine.any(axis=1), best, np.nan)
     few = within.sum(axis=1) < LEAST_SEGMENT
-    there = ~np.isnan(coefficients).all(axis=0) & ~few
-    low, high, mean = (np.full(len(within), np.nan) for _ in range(3))
-    mean[there] = np.nanmean(coefficients[:, there], axis=0)
-    low[there], high[there] = np.nanquantile(coefficients[:, there], [0.1, 0.9], axis=0)
-    return {
-        "jaccard": mean,
-        "jaccard_low": low,
-        "jaccard_high": high,
-        "band": [TOO_FEW if small else band(value) for value, small in zip(mean, few, strict=True)],
-    }
+    coefficients[:, few] = np.nan
+    figures = np.full((3, len(within)), np.nan)
+    there = ~np.isnan(coefficients).all(axis=0)
+    figures[0, there] = np.nanmean(coefficients[:, there], axis=0)
+    figures[1:, there] = np.nanquantile(coefficients[:, there], [0.1, 0.9], axis=0)
+    bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], few, strict=True)]
+    return {**dict(zip(STABILITY, figures, strict=True)), "band": bands}

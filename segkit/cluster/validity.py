@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ def cluster_sums(X: Floats, codes: Ints, k: int) -> ClusterSums:
     return ClusterSums(counts, centres, scatter, spread / counts, between)
 
 
-def squared_silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
+def squared_silhouettes(X: Floats, codes: Ints, sums: ClusterSums) -> Floats:
     """Return each customer's silhouette by SQUARED Euclidean distance.
 
     The silhouette of Rousseeuw (1987) in which squared distance takes the place of distance. The
@@ -99,21 +100,23 @@ def squared_silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
     against .163 on one and the same segmentation); compare it only with itself. Zero for the only
     row of a segment and for k = n; NaN for k = 1.
 
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    codes : ndarray of shape (n,), values 0 … k - 1, each present
+    sums : ClusterSums
+        From `cluster_sums` of the same.
+
     Returns
     -------
     ndarray of shape (n,), values from -1 to 1
 
     Examples
     --------
-    >>> squared_silhouette_samples([[0.0], [1.0], [9.0]], [0, 0, 1]).round(4).tolist()
+    >>> X, codes = np.array([[0.0], [1.0], [9.0]]), np.array([0, 0, 1])
+    >>> squared_silhouettes(X, codes, cluster_sums(X, codes, 2)).round(4).tolist()
     [0.9877, 0.9844, 0.0]
     """
-    matrix, codes, k = as_segmentation(X, labels)
-    return squared_silhouettes(matrix, codes, cluster_sums(matrix, codes, k))
-
-
-def squared_silhouettes(X: Floats, codes: Ints, sums: ClusterSums) -> Floats:
-    """Return the squared-Euclidean silhouettes of rows, given their segments' sums."""
     k, n = len(sums.counts), len(X)
     middle = (sums.counts / n) @ sums.centres
     centres = sums.centres - middle
@@ -145,33 +148,15 @@ def silhouettes_from(mean: Floats, own: Ints, counts: Floats) -> Floats:
     return silhouettes
 
 
-def silhouette_samples(X: Any, labels: ArrayLike) -> Floats:
-    """Return each customer's Euclidean silhouette, exactly.
+def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
+    """Compute the exact Euclidean silhouettes of some rows under several segmentations at once.
 
     s = (b - a) / max(a, b) with a the mean distance to the other members of the own segment and b
     the smallest mean distance to another segment: Rousseeuw (1987), "Silhouettes: a graphical aid
     to the interpretation and validation of cluster analysis", s(i). Zero for the only row of a
-    segment; NaN for k = 1. Distances are formed in blocks of at most 16 MB: time grows with n²,
-    memory does not. Exact copies are at distance zero from one another (scikit-learn's shortcut
-    puts them up to 1e-8 apart).
-
-    Returns
-    -------
-    ndarray of shape (n,), values from -1 to 1
-
-    Examples
-    --------
-    >>> silhouette_samples([[0.0], [1.0], [9.0]], [0, 0, 1]).round(4).tolist()
-    [0.8889, 0.875, 0.0]
-    """
-    matrix, codes, _ = as_segmentation(X, labels)
-    return silhouettes_of(matrix, codes[:, None], np.arange(len(matrix)))[:, 0]
-
-
-def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
-    """Compute the exact Euclidean silhouettes of some rows under several segmentations at once.
-
-    Each distance is formed once and serves every segmentation.
+    segment; NaN for k = 1. Each distance is formed once and serves every segmentation, in blocks of
+    at most 16 MB: time grows with n², memory does not. Exact copies are at distance zero from one
+    another (scikit-learn's shortcut puts them up to 1e-8 apart).
 
     Parameters
     ----------
@@ -217,75 +202,6 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
     return values
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Silhouette(Result):
-    """How well customers fit their segments on average.
-
-    Attributes
-    ----------
-    mean : float
-        Mean Euclidean silhouette, from -1 to 1; NaN for one segment.
-    se : float
-        Its standard error from sampling rows; 0 when all rows were used.
-    rows, n : int
-        Rows whose silhouette was computed (each against all n), and all rows.
-    """
-
-    mean: float
-    se: float
-    rows: int
-    n: int
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row: mean, se, rows, n."""
-        return pl.DataFrame({"mean": self.mean, "se": self.se, "rows": self.rows, "n": self.n})
-
-    @property
-    def text(self) -> str:
-        """Say the mean silhouette, and from how many rows."""
-        if np.isnan(self.mean):
-            return "One segment has no silhouette: it needs a second one to compare with."
-        if self.rows == self.n:
-            return f"Mean silhouette {number(self.mean)} over all {number(self.n)} customers."
-        return (
-            f"Mean silhouette {number(self.mean)} (standard error {number(self.se, digits=2)}) "
-            f"from a random sample of {number(self.rows)} of {number(self.n)} customers."
-        )
-
-
-def silhouette(X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int = 0) -> Silhouette:
-    """Compute the mean Euclidean silhouette.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, d)
-    labels : array-like of shape (n,)
-    rows : int, optional
-        Rows whose silhouette is computed, each exactly and against all n. By default all up to
-        10,000 rows, else 2,000. The sample does not depend on the order of rows.
-    seed : int
-
-    Returns
-    -------
-    Silhouette
-        With the standard error sd/√m √(1 - m/n) of a simple random sample without replacement.
-
-    Raises
-    ------
-    ParameterError
-        If ``rows`` is below 2.
-
-    Examples
-    --------
-    >>> print(silhouette([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1]))
-    Mean silhouette 0.900 over all 4 customers.
-    """
-    matrix, codes, _ = as_segmentation(X, labels)
-    chosen = sampled_rows(matrix, rows, seed)
-    values = silhouettes_of(matrix, codes[:, None], chosen)[:, 0]
-    return Silhouette(*mean_and_se(values, len(matrix)), len(chosen), len(matrix))
-
-
 def sampled_rows(X: Floats, rows: int | None, seed: int) -> Ints:
     """Choose the rows whose silhouettes are computed: all, or a sample that order cannot change."""
     n = len(X)
@@ -303,7 +219,7 @@ def mean_and_se(values: Floats, n: int) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(m) * np.sqrt(1 - m / n))
 
 
-def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
+def calinski_harabasz(sums: ClusterSums, n: int) -> float:
     """Compute the Calinski-Harabasz index (variance ratio); higher is better.
 
     Between-segment variance over within-segment variance, B/(k - 1) / (W/(n - k)): Calinski and
@@ -312,15 +228,10 @@ def calinski_harabasz(X: Any, labels: ArrayLike) -> float:
 
     Examples
     --------
-    >>> calinski_harabasz([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
+    >>> X, codes = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 0, 1, 1])
+    >>> calinski_harabasz(cluster_sums(X, codes, 2), 4)
     200.0
     """
-    matrix, codes, k = as_segmentation(X, labels)
-    return calinski_harabasz_of(cluster_sums(matrix, codes, k), len(matrix))
-
-
-def calinski_harabasz_of(sums: ClusterSums, n: int) -> float:
-    """Return the Calinski-Harabasz index from the segments' sums."""
     k = len(sums.counts)
     if k < 2 or k >= n:
         return float("nan")
@@ -328,7 +239,7 @@ def calinski_harabasz_of(sums: ClusterSums, n: int) -> float:
     return sums.between / (k - 1) / (within / (n - k)) if within > 0 else float("inf")
 
 
-def davies_bouldin(X: Any, labels: ArrayLike) -> float:
+def davies_bouldin(sums: ClusterSums) -> float:
     """Compute the Davies-Bouldin index: overlap with the most similar segment; lower is better.
 
     Mean over segments of the largest (s_i + s_j) / d_ij, s being the mean distance to the own
@@ -338,15 +249,10 @@ def davies_bouldin(X: Any, labels: ArrayLike) -> float:
 
     Examples
     --------
-    >>> davies_bouldin([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])
+    >>> X, codes = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 0, 1, 1])
+    >>> davies_bouldin(cluster_sums(X, codes, 2))
     0.1
     """
-    matrix, codes, k = as_segmentation(X, labels)
-    return davies_bouldin_of(cluster_sums(matrix, codes, k))
-
-
-def davies_bouldin_of(sums: ClusterSums) -> float:
-    """Return the Davies-Bouldin index from the segments' sums."""
     from scipy.spatial.distance import cdist
 
     if len(sums.counts) < 2:
@@ -357,17 +263,6 @@ def davies_bouldin_of(sums: ClusterSums) -> float:
         ratio = np.where(width > 0, width / apart, 0.0)
     np.fill_diagonal(ratio, 0.0)
     return float(ratio.max(axis=1).mean())
-
-
-def within_sum_of_squares(X: Any, labels: ArrayLike) -> float:
-    """Compute the sum of squares about the segments' own centres.
-
-    Examples
-    --------
-    >>> within_sum_of_squares([[0.0], [2.0], [7.0]], [0, 0, 1])
-    2.0
-    """
-    return cluster_sums(*as_segmentation(X, labels)).within_ss
 
 
 def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: int = 0) -> float:
@@ -412,28 +307,27 @@ def mixture_bic(X: Any, labels: ArrayLike, *, rows: int = MIXTURE_ROWS, seed: in
 
 
 def _fitted_bic(Z: Floats, codes: Ints, shape: str) -> float:
-    import warnings
-
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     counts = np.bincount(codes)
     k, d = len(counts), Z.shape[1]
-    start = []
+    precisions, means = [], []
     for segment in range(k):
         part = Z[codes == segment]
-        away = part - part.mean(axis=0)
+        means.append(part.mean(axis=0))
+        away = part - means[-1]
         # Shrinking towards the overall (unit) variance keeps covariances of small segments
         # invertible.
         cov = (away.T @ away + np.eye(d)) / (len(part) + 1)
-        start.append(1.0 / np.diag(cov) if shape == "diag" else np.linalg.inv(cov))
+        precisions.append(1.0 / np.diag(cov) if shape == "diag" else np.linalg.inv(cov))
     model = GaussianMixture(
         k,
         covariance_type=shape,
         reg_covar=1e-4,
         weights_init=counts / counts.sum(),
-        means_init=np.array([Z[codes == segment].mean(axis=0) for segment in range(k)]),
-        precisions_init=np.array(start),
+        means_init=np.array(means),
+        precisions_init=np.array(precisions),
         max_iter=200,
         random_state=0,
     )
@@ -459,7 +353,8 @@ class Validity(Result):
     explained_share : float
         Share of the total sum of squares that lies between segments.
     silhouette, silhouette_se : float
-        Mean Euclidean silhouette and its standard error from sampling (0: all rows).
+        Mean Euclidean silhouette and its standard error sd/√m √(1 - m/n) from sampling m of n rows
+        without replacement (0: all rows).
     silhouette_rows : int
         Rows whose silhouette was computed.
     squared_silhouette : float
@@ -520,7 +415,8 @@ def measure_validity(
     labels : array-like of shape (n,)
         Any labels; labels without customers do not count.
     rows : int, optional
-        Rows whose Euclidean silhouette is computed; see `silhouette`.
+        Rows whose Euclidean silhouette is computed, each exactly and against all n. By default all
+        up to 10,000 rows, else 2,000. The sample does not depend on the order of rows.
     seed : int
 
     Returns
@@ -531,6 +427,8 @@ def measure_validity(
     ------
     DataError
         If a value or a label is missing, or there is not one label a row.
+    ParameterError
+        If ``rows`` is below 2.
 
     Examples
     --------
@@ -539,18 +437,20 @@ def measure_validity(
     """
     matrix, codes, k = as_segmentation(X, labels)
     sums = cluster_sums(matrix, codes, k)
-    fit = silhouette(matrix, codes, rows=rows, seed=seed)
     total = sums.within_ss + sums.between
+    sampled = sampled_rows(matrix, rows, seed)
+    silhouettes = silhouettes_of(matrix, codes[:, None], sampled)[:, 0]
+    silhouette, error = mean_and_se(silhouettes, len(matrix))
     return Validity(
         n=len(matrix),
         k=k,
         sizes=tuple(int(count) for count in sums.counts),
         within_ss=sums.within_ss,
         explained_share=sums.between / total if total > 0 else float("nan"),
-        silhouette=fit.mean,
-        silhouette_se=fit.se,
-        silhouette_rows=fit.rows,
+        silhouette=silhouette,
+        silhouette_se=error,
+        silhouette_rows=len(sampled),
         squared_silhouette=float(squared_silhouettes(matrix, codes, sums).mean()),
-        davies_bouldin=davies_bouldin_of(sums),
-        calinski_harabasz=calinski_harabasz_of(sums, len(matrix)),
+        davies_bouldin=davies_bouldin(sums),
+        calinski_harabasz=calinski_harabasz(sums, len(matrix)),
     )
