@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -184,6 +184,19 @@ def counted(rows: int, one: str, many: str = "") -> str:
     ('1 finding', '2 findings', '1,200 studies')
     """
     return f"{number(rows)} {one if rows == 1 else many or one + 's'}"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words as a sentence does.
+
+    Examples
+    --------
+    >>> join_words(["a"]), join_words(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def percent(value: float | None, *, places: int = 1) -> str:

@@ -13,7 +13,7 @@ from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, v
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.refits import Clustering, Method, SharedRefits, check_method
-from segkit.display import number
+from segkit.display import join_words, number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -109,7 +109,7 @@ class KChoice(Result):
         if k not in examined:
             raise ParameterError(f"k = {k} was not examined; the table has k = {examined}")
         backers = self.votes.filter(pl.col("k") == k)["label"].to_list()
-        backing = f"backed by {_join(backers)}" if backers else "which no criterion votes for"
+        backing = f"backed by {join_words(backers)}" if backers else "which no criterion votes for"
         reason = f"The analyst chose {k} segments, {backing}{f': {why}' if why else ''}."
         return replace(self, k=k, reason=reason, chosen_by="analyst")
 
@@ -283,19 +283,19 @@ def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
     k = int(first["k"])
     backers = cast.filter(pl.col("k") == k)["label"].to_list()
     voters = len(votes.filter(pl.col("k").is_not_null()))
-    backing = f"{len(backers)} of {voters} criteria vote for {k} ({_join(backers)})"
+    backing = f"{len(backers)} of {voters} criteria vote for {k} ({join_words(backers)})"
     parts = [f"{k} segments are recommended: {backing}."]
     if edge in cast["k"].to_list() and table["k"].n_unique() > 2:
         parts.append(f"A vote for {edge} may only mean that k_range ends there.")
     if len(tied) > 1:
-        others = _join([str(other) for other in sorted(tied) if other != k])
+        others = join_words([str(other) for other in sorted(tied) if other != k])
         first_words = "comes first in the order of trust and decides"
         parts.append(f"The vote is tied with {others}; the {first['label']} {first_words}.")
     for other in sorted(set(votes["k"].drop_nulls().to_list()) - {k}):
         labels = votes.filter(pl.col("k") == other)["label"].to_list()
         verb = "votes" if len(labels) == 1 else "vote"
         what = "one group, that is, for no segments at all" if other == 1 else str(other)
-        parts.append(f"The {_join(labels)} {verb} for {what}.")
+        parts.append(f"The {join_words(labels)} {verb} for {what}.")
     silhouette = None
     if "silhouette" in table.columns:
         silhouette = table.filter(pl.col("k") == k)["silhouette"].item()
@@ -305,7 +305,3 @@ def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
             "their number is a choice more than a finding."
         )
     return k, " ".join(parts)
-
-
-def _join(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

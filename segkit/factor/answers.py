@@ -128,11 +128,7 @@ def read_answers(
                 "numbers; code its answers as numbers in their order first"
             )
     chosen = frame.select(pl.col(names).cast(pl.Float64))
-    bad = [
-        name
-        for name in names
-        if frame.schema[name].is_float() and chosen.get_column(name).is_infinite().any()
-    ]
+    bad = [name for name in names if chosen.get_column(name).is_infinite().any()]
     if bad:
         raise DataError(f"answers must be finite; infinite ones in {', '.join(bad)}")
     _refuse_codes(names, chosen)
@@ -155,14 +151,11 @@ def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
 
 
 def _refuse_empty(names: list[str], chosen: pl.DataFrame) -> None:
-    ends = chosen.select(
-        pl.all().fill_nan(None).min().name.suffix(" low"),
-        pl.all().fill_nan(None).max().name.suffix(" high"),
-    ).row(0, named=True)
-    never = [name for name in names if ends[f"{name} low"] is None]
+    low, high = (ends.row(0) for ends in (chosen.fill_nan(None).min(), chosen.fill_nan(None).max()))
+    never = [name for name, least in zip(names, low, strict=True) if least is None]
     if never:
         raise DataError(f"nobody answered {', '.join(never)}; leave such items out")
-    same = [name for name in names if ends[f"{name} low"] == ends[f"{name} high"]]
+    same = [name for name, *ends in zip(names, low, high, strict=True) if ends[0] == ends[1]]
     if same:
         raise DataError(
             f"everybody gave the same answer to {', '.join(same)}; a constant item correlates "
@@ -253,30 +246,6 @@ def open_survey(
     items = [] if answers is None else find_survey_items(answers)
     book = codebook or ("" if path else source)
     return Survey(answers, items, read_codebook(book), read_answer_ranges(book))
-
-
-def count_words(count: float, thing: str) -> str:
-    """Write a count with its noun, in the singular where it is one.
-
-    Examples
-    --------
-    >>> count_words(1, "factor"), count_words(3, "factor")
-    ('1 factor', '3 factors')
-    """
-    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
-
-
-def join(words: Sequence[str]) -> str:
-    """Join words as a sentence does.
-
-    Examples
-    --------
-    >>> join(["a"]), join(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None:

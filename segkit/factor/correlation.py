@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import join_words, number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, join, read_answers
+from segkit.factor.answers import Floats, read_answers
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -238,7 +238,8 @@ def refuse_repeats(names: Sequence[str], r: Floats, complete: bool) -> None:
     if complete and abs(values[0]) < _SINGULAR:
         bound = [n for n, w in zip(names, vectors[:, 0], strict=True) if abs(w) > 1e-4]
         raise DataError(
-            f"{join(bound)} are perfectly collinear: each follows from the others; leave one out"
+            f"{join_words(bound)} are perfectly collinear: each follows from the others; leave one "
+            "out"
         )
 
 
@@ -286,10 +287,11 @@ class Correlations(Result):
     def to_frame(self) -> pl.DataFrame:
         """One row per pair of items: ``item``, ``other``, ``correlation``, ``people``."""
         first, second = np.triu_indices(len(self.items), 1)
+        names = np.array(self.items)
         return pl.DataFrame(
             {
-                "item": [self.items[i] for i in first],
-                "other": [self.items[j] for j in second],
+                "item": names[first],
+                "other": names[second],
                 "correlation": self.matrix[first, second],
                 "people": self.counts[first, second].astype(np.int64),
             }
@@ -313,16 +315,23 @@ class Correlations(Result):
         p = len(self.items)
         frame = pl.DataFrame(
             {
-                "item": [self.items[i] for i in range(p) for _ in range(p)],
-                "other": list(self.items) * p,
+                "item": np.repeat(self.items, p),
+                "other": np.tile(self.items, p),
                 "correlation": self.matrix.ravel(),
             }
         )
         return heatmap(
-            frame, "other", "item", "correlation", diverging=True, annotate=p <= 12,
-            title="Which items go together", x_label="Item", y_label="Item",
+            frame,
+            "other",
+            "item",
+            "correlation",
+            diverging=True,
+            annotate=p <= 12,
+            title="Which items go together",
+            x_label="Item",
+            y_label="Item",
             alt=f"Heatmap of the correlations of {p} items. {self.text}",
-        )  # fmt: skip
+        )
 
     @classmethod
     def given(
@@ -356,8 +365,22 @@ class Correlations(Result):
                 "expected a symmetric matrix with ones on its diagonal and nothing beyond 1"
             )
         enough_people(n, names)
-        counts = np.full(r.shape, float(n))
-        return _finish(names, r, n, counts, "given", "listwise", r, None, [])
+        refuse_repeats(names, r, complete=True)
+        return _smoothed(
+            cls(
+                items=names,
+                matrix=r,
+                n=n,
+                counts=np.full(r.shape, float(n)),
+                method="given",
+                missing="listwise",
+                product_moment=r,
+                side=None,
+                smallest_eigenvalue=float("nan"),
+                smoothed=None,
+                notes=(),
+            )
+        )
 
 
 @takes_frames
@@ -416,16 +439,26 @@ def correlate_items(
         coarse = [j for j, is_few in enumerate(few) if is_few or method == "polychoric"]
         coarse_items = {j: categories(values[:, j]) for j in coarse}
     coding = Coding.fit(names, values, method, coarse_items)
-    coded, side_moments = values, plain
-    if coding.tables:
-        coded = coding.apply(values)
-        side_moments = moments(coded)
-    side = score_side(coding, side_moments, coarse_items)
-    r = plain.correlation if method == "pearson" else side_moments.correlation
+    coded = moments(coding.apply(values)) if coding.tables else plain
+    r = plain.correlation if method == "pearson" else coded.correlation
     if coarse_items:
         r = _latent(values, plain, coarse_items, notes)
-    return _finish(names, r, len(values), plain.counts, method, missing, plain.correlation,
-                   side, notes, complete=not np.isnan(values.sum()))  # fmt: skip
+    refuse_repeats(names, plain.correlation, complete=not np.isnan(values.sum()))
+    return _smoothed(
+        Correlations(
+            items=names,
+            matrix=r,
+            n=len(values),
+            counts=plain.counts,
+            method=method,
+            missing=missing,
+            product_moment=plain.correlation,
+            side=score_side(coding, coded, coarse_items),
+            smallest_eigenvalue=float("nan"),
+            smoothed=None,
+            notes=tuple(notes),
+        )
+    )
 
 
 def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
@@ -464,37 +497,23 @@ def _latent(
     return r
 
 
-def _finish(
-    names: tuple[str, ...],
-    r: Floats,
-    n: int,
-    counts: Floats,
-    method: str,
-    missing: str,
-    product_moment: Floats,
-    side: ScoreSide | None,
-    notes: list[str],
-    *,
-    complete: bool = True,
-) -> Correlations:
-    r = (r + r.T) / 2
+def _smoothed(raw: Correlations) -> Correlations:
+    """Raise the eigenvalues of a matrix that is not positive definite."""
+    r = (raw.matrix + raw.matrix.T) / 2
     np.fill_diagonal(r, 1.0)
     values, vectors = np.linalg.eigh(r)
-    refuse_repeats(names, product_moment, complete or method == "given")
-    smoothed = None
-    if values[0] < _TINY:
-        lifted = np.maximum(values, FLOOR)
-        better = (vectors * lifted) @ vectors.T
-        scale = 1 / np.sqrt(np.diag(better))
-        better *= np.outer(scale, scale)
-        np.fill_diagonal(better, 1.0)
-        smoothed = float(np.abs(better - r).max())
-        r = better
-        notes.append(
-            f"The matrix was not positive definite (smallest eigenvalue {number(values[0])}) and "
-            f"was smoothed; no correlation moved by more than {number(smoothed)}."
-        )
-    return Correlations(
-        names, r, n, counts, method, missing, product_moment, side, float(values[0]), smoothed,
-        tuple(notes),
-    )  # fmt: skip
+    smallest = float(values[0])
+    if smallest >= _TINY:
+        return replace(raw, matrix=r, smallest_eigenvalue=smallest)
+    better = (vectors * np.maximum(values, FLOOR)) @ vectors.T
+    scale = 1 / np.sqrt(np.diag(better))
+    better *= np.outer(scale, scale)
+    np.fill_diagonal(better, 1.0)
+    moved = float(np.abs(better - r).max())
+    note = (
+        f"The matrix was not positive definite (smallest eigenvalue {number(smallest)}) and "
+        f"was smoothed; no correlation moved by more than {number(moved)}."
+    )
+    return replace(
+        raw, matrix=better, smallest_eigenvalue=smallest, smoothed=moved, notes=(*raw.notes, note)
+    )

@@ -102,19 +102,21 @@ def _optimise(r: Floats, factors: int, method: str, start: Floats) -> tuple[Floa
 
     goal = _likelihood if method == "ml" else _residuals
     optimum = minimize(
-        goal, start, args=(r, factors), jac=True, method="L-BFGS-B",
+        goal,
+        start,
+        args=(r, factors),
+        jac=True,
+        method="L-BFGS-B",
         bounds=[(LOWEST, 1.0)] * len(r),
         options={"maxiter": _ROUNDS, "maxfun": 4 * _ROUNDS, "ftol": 1e-14, "gtol": 1e-7},
-    )  # fmt: skip
+    )
     psi = optimum.x
-    if method == "ml":
-        root = np.sqrt(psi)
-        values, vectors = np.linalg.eigh(r / np.outer(root, root))
-        top = np.sqrt(np.maximum(values[-factors:] - 1, 0.0))
-        return root[:, None] * vectors[:, -factors:] * top, _settled(goal, optimum.x, r, factors)
-    values, vectors = np.linalg.eigh(r - np.diag(psi))
-    top = np.sqrt(np.maximum(values[-factors:], 0.0))
-    return vectors[:, -factors:] * top, _settled(goal, optimum.x, r, factors)
+    root = np.sqrt(psi) if method == "ml" else np.ones(len(r))
+    reduced = r / np.outer(root, root) if method == "ml" else r - np.diag(psi)
+    values, vectors = np.linalg.eigh(reduced)
+    top = np.sqrt(np.maximum(values[-factors:] - (method == "ml"), 0.0))
+    loadings = root[:, None] * vectors[:, -factors:] * top
+    return loadings, _settled(goal, psi, r, factors)
 
 
 def _settled(goal: object, psi: Floats, r: Floats, factors: int) -> bool:
@@ -247,10 +249,19 @@ def fit_indices(r: Floats, implied: Floats, n: int, factors: int) -> FitIndices:
         lost, most = max(chi - degrees, 0.0), max(null_chi - null_degrees, chi - degrees, 0.0)
         cfi = 1 - lost / most if most > 0 else 1.0
     return FitIndices(
-        chi, degrees, p_value, rmsea, low, high, tli, cfi,
-        math.sqrt((squares + diagonal) / (p * (p + 1) / 2)), math.sqrt(squares / null_degrees),
-        chi - degrees * math.log(n), null_chi,
-    )  # fmt: skip
+        chi_square=chi,
+        degrees=degrees,
+        p_value=p_value,
+        rmsea=rmsea,
+        rmsea_low=low,
+        rmsea_high=high,
+        tli=tli,
+        cfi=cfi,
+        srmr=math.sqrt((squares + diagonal) / (p * (p + 1) / 2)),
+        rmsr=math.sqrt(squares / null_degrees),
+        bic=chi - degrees * math.log(n),
+        null_chi_square=null_chi,
+    )
 
 
 def discrepancy(r: Floats, implied: Floats) -> float:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit import __version__
+from segkit.display import join_words, number, percent
 from segkit.errors import DataError, ParameterError
-from segkit.factor.answers import Floats, join
+from segkit.factor.answers import Floats
 from segkit.factor.correlation import CorrelationMethod, Correlations, Missing, correlate_items
 from segkit.factor.extraction import IMPROPER, Extraction, ExtractionMethod, extract, fit_indices
 from segkit.factor.model import FactorModel
@@ -90,34 +91,35 @@ class Adequacy(Result):
     @property
     def text(self) -> str:
         """State the verdict, its figures, and the items with a low measure."""
-        verdict = "can" if self.adequate else "cannot"
         p = "below 0.001" if self.bartlett_p < 0.001 else number(self.bartlett_p)
-        parts = [
-            (
-                f"These answers {verdict} carry a factor analysis: the sampling adequacy (KMO) is "
-                f"{number(self.kmo)} ({self.word}), and Bartlett's test that no items correlate "
-                f"has p {p} (chi-square {number(self.bartlett_chi_square)} on "
-                f"{number(self.bartlett_degrees)} degrees of freedom, {number(self.n)} people)."
-            )
-        ]
+        text = (
+            f"These answers {'can' if self.adequate else 'cannot'} carry a factor analysis: the "
+            f"sampling adequacy (KMO) is {number(self.kmo)} ({self.word}), and Bartlett's test "
+            f"that no items correlate has p {p} (chi-square {number(self.bartlett_chi_square)} on "
+            f"{number(self.bartlett_degrees)} degrees of freedom, {number(self.n)} people)."
+        )
         weak = self.by_item.filter(pl.col("kmo") < ENOUGH)["item"].to_list()
         if weak:
-            parts.append(f"Too little in common with the others: {join(weak)}.")
+            text += f" Too little in common with the others: {join_words(weak)}."
         if self.determinant < 1e-5:
-            parts.append(
-                f"The determinant is only {number(self.determinant)}: some items nearly repeat "
+            text += (
+                f" The determinant is only {number(self.determinant)}: some items nearly repeat "
                 "each other."
             )
-        return " ".join(parts)
+        return text
 
     def plot(self) -> Figure:
         """Draw the measure by item."""
         from segkit.plot import bars
 
         return bars(
-            self.to_frame(), "item", "kmo", reference=ENOUGH, title="Sampling adequacy by item",
+            self.to_frame(),
+            "item",
+            "kmo",
+            reference=ENOUGH,
+            title="Sampling adequacy by item",
             y_label="Kaiser-Meyer-Olkin measure (dashed: the least acceptable)",
-        )  # fmt: skip
+        )
 
 
 def check_adequacy(correlations: Correlations) -> Adequacy:
@@ -230,8 +232,30 @@ def fit_factors(
     rotated = rotate(fitted.loadings, full_rotation, seed=seed)
     if like is not None:
         rotated = _alike(rotated, like, data)
-    return _model(
-        data, fitted, rotated, (extraction, full_rotation), dict(labels or {}), like, seed
+    pattern = rotated.loadings
+    implied = rotated.structure @ pattern.T
+    np.fill_diagonal(implied, 1.0)
+    stated = dict(labels or {})
+    names = _names(data, stated, pattern, like)
+    return FactorModel(
+        items=data.items,
+        labels={item: stated[item] for item in data.items if item in stated},
+        names=names,
+        loadings=pattern,
+        phi=rotated.phi,
+        uniquenesses=fitted.uniquenesses,
+        correlation=data.matrix,
+        side=data.side,
+        n=data.n,
+        extraction=extraction,
+        rotation=full_rotation,
+        method=data.method,
+        missing=data.missing,
+        fit=fit_indices(data.matrix, implied, data.n, n_factors),
+        converged=fitted.converged,
+        notes=(*data.notes, *_warnings(data, fitted, pattern, names, extraction)),
+        seed=seed,
+        version=__version__,
     )
 
 
@@ -239,35 +263,10 @@ def _alike(rotated: Rotated, like: FactorModel, data: Correlations) -> Rotated:
     if set(like.items) != set(data.items) or like.n_factors != rotated.loadings.shape[1]:
         raise DataError(
             "like expects a model of the same items and number of factors: it has "
-            f"{like.n_factors} factors of {join(like.items)}"
+            f"{like.n_factors} factors of {join_words(like.items)}"
         )
     rows = [like.items.index(item) for item in data.items]
     return align(rotated, like.loadings[rows])
-
-
-def _model(
-    data: Correlations,
-    fitted: Extraction,
-    rotated: Rotated,
-    how: tuple[str, str],
-    labels: dict[str, str],
-    like: FactorModel | None,
-    seed: int,
-) -> FactorModel:
-    from segkit import __version__
-
-    pattern = rotated.loadings
-    implied = rotated.structure @ pattern.T
-    np.fill_diagonal(implied, 1.0)
-    fit = fit_indices(data.matrix, implied, data.n, pattern.shape[1])
-    names = _names(data, labels, pattern, like)
-    item_labels = {item: labels[item] for item in data.items if item in labels}
-    notes = [*data.notes, *_warnings(data, fitted, pattern, names, how[0])]
-    return FactorModel(
-        data.items, item_labels, names, pattern, rotated.phi, fitted.uniquenesses, data.matrix,
-        data.side, data.n, *how, data.method, data.missing, fit, fitted.converged,
-        tuple(notes), seed, __version__,
-    )  # fmt: skip
 
 
 def _names(
@@ -277,8 +276,8 @@ def _names(
     if like is not None:
         rows = [like.items.index(item) for item in data.items]
         alike = np.diag(congruence(like.loadings[rows], pattern))
-        aligned = [old if c >= 0.85 else new
-                for old, new, c in zip(like.names, names, alike, strict=True)]  # fmt: skip
+        earlier = zip(like.names, names, alike, strict=True)
+        aligned = [old if c >= 0.85 else new for old, new, c in earlier]
         names = aligned if len(set(aligned)) == len(aligned) else names
     return tuple(names)
 
@@ -292,8 +291,8 @@ def _warnings(
     improper = [i for i, u in zip(data.items, fitted.uniquenesses, strict=True) if u < IMPROPER]
     if improper:
         notes.append(
-            f"Improper solution (Heywood case): {join(improper)} would be explained in full; fewer "
-            "factors or more items may mend it."
+            f"Improper solution (Heywood case): {join_words(improper)} would be explained in full; "
+            "fewer factors or more items may mend it."
         )
     for name, column in zip(names, pattern.T, strict=True):
         on_it = int((np.abs(column) >= WEAK).sum())
@@ -340,27 +339,25 @@ class LoadingIntervals(Result):
     @property
     def text(self) -> str:
         """State which markers clearly load on their factor."""
-        marks = self.table.filter("marks")
-        sure = marks.filter((pl.col("low") > 0) | (pl.col("high") < 0))
-        parts = [
-            (
-                f"{number(sure.height)} of {number(marks.height)} markers keep their sign in the "
-                f"{percent(self.level, places=0)} interval of {number(self.repeats - self.failed)} "
-                "resamples, each turned onto the fitted loadings (Procrustes)."
+        marks = self.table.filter("marks").with_columns(width=pl.col("high") - pl.col("low"))
+        crosses = (pl.col("low") <= 0) & (pl.col("high") >= 0)
+        shaky = marks.filter(crosses)["item"].to_list()
+        refits = number(self.repeats - self.failed)
+        text = (
+            f"{number(marks.height - len(shaky))} of {number(marks.height)} markers keep their "
+            f"sign in the {percent(self.level, places=0)} interval of {refits} resamples, each "
+            "turned onto the fitted loadings (Procrustes)."
+        )
+        for row in marks.sort("width").tail(1).iter_rows(named=True):
+            text += (
+                f" The least sure marker is {row['item']} on {row['name']}: "
+                f"{number(row['loading'])} ({number(row['low'])} to {number(row['high'])})."
             )
-        ]
-        widest = marks.with_columns(width=pl.col("high") - pl.col("low")).sort("width").tail(1)
-        parts += [
-            f"The least sure marker is {row['item']} on {row['name']}: {number(row['loading'])}"
-            f" ({number(row['low'])} to {number(row['high'])})."
-            for row in widest.iter_rows(named=True)
-        ]
-        shaky = marks.filter((pl.col("low") <= 0) & (pl.col("high") >= 0))["item"].to_list()
         if shaky:
-            parts.append(f"Not to be relied on: {join(shaky)}.")
+            text += f" Not to be relied on: {join_words(shaky)}."
         if self.failed:
-            parts.append(f"{number(self.failed)} resamples could not be fitted and are left out.")
-        return " ".join(parts)
+            text += f" {number(self.failed)} resamples could not be fitted and are left out."
+        return text
 
     def plot(self) -> Figure:
         """Draw the markers' loadings with their intervals."""
@@ -370,9 +367,14 @@ class LoadingIntervals(Result):
             marker=pl.format("{} on {}", "item", "name")
         )
         return intervals(
-            marks, "marker", "loading", interval=("low", "high"), reference=0.0,
-            title="How sure each marker's loading is", y_label="Loading",
-        )  # fmt: skip
+            marks,
+            "marker",
+            "loading",
+            interval=("low", "high"),
+            reference=0.0,
+            title="How sure each marker's loading is",
+            y_label="Loading",
+        )
 
 
 @single_thread()
@@ -442,17 +444,14 @@ def estimate_loading_intervals(
 
 def _table(model: FactorModel, low: Floats, high: Floats, se: Floats) -> pl.DataFrame:
     p, k = model.loadings.shape
-    marking = {(m.item, j) for j in range(k) for m in model.markers(j)}
-    cells = [(i, j) for j in range(k) for i in range(p)]
+    marking = [{marker.item for marker in model.markers(j)} for j in range(k)]
+    figures = {"loading": model.loadings, "low": low, "high": high, "se": se}
     return pl.DataFrame(
         {
-            "item": [model.items[i] for i, _ in cells],
-            "factor": [model.ids[j] for _, j in cells],
-            "name": [model.names[j] for _, j in cells],
-            "loading": [float(model.loadings[c]) for c in cells],
-            "low": [float(low[c]) for c in cells],
-            "high": [float(high[c]) for c in cells],
-            "se": [float(se[c]) for c in cells],
-            "marks": [(model.items[i], j) in marking for i, j in cells],
+            "item": model.items * k,
+            "factor": np.repeat(model.ids, p),
+            "name": np.repeat(model.names, p),
+            **{name: values.T.ravel() for name, values in figures.items()},
+            "marks": [item in items for items in marking for item in model.items],
         }
     )

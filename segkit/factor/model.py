@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ModelError, ParameterError, unknown
-from segkit.factor.answers import Floats, count_words, join, read_answers
+from segkit.factor.answers import Floats, read_answers
 from segkit.factor.correlation import Coding, ScoreSide
 from segkit.factor.extraction import IMPROPER, FitIndices
 from segkit.factor.rotation import Marker, markers, slug, variance
@@ -32,12 +32,13 @@ from segkit.result import (
     check_names,
     check_number,
     check_numbers,
+    read_fields,
 )
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-_PLAIN = ("n", "extraction", "rotation", "method", "missing", "converged", "seed")
+SCORING = ("means", "sds", "correlation", "attenuation")  # arrays of `ScoreSide`
 # Browne & Cudeck (1993), MacCallum et al. (1996).
 _RMSEA_WORDS = ((0.05, "close"), (0.08, "fair"), (0.10, "mediocre"), (math.inf, "poor"))
 
@@ -76,6 +77,7 @@ class FactorModel(StoredModel):
     """
 
     KIND: ClassVar[str] = "factors"
+    KEYS: ClassVar[Mapping[str, str]] = {"version": "segkit_version"}
 
     items: tuple[str, ...]
     labels: dict[str, str]
@@ -118,9 +120,8 @@ class FactorModel(StoredModel):
         side = self.side
         if side is None:
             return
-        for name, shape in {
-            "means": (p,), "sds": (p,), "correlation": (p, p), "attenuation": (p,)
-        }.items():  # fmt: skip
+        for name in SCORING:
+            shape = (p, p) if name == "correlation" else (p,)
             _check_array(f"scoring {name}", getattr(side, name), shape)
         for item, (answers, codes) in side.coding.tables.items():
             if item not in self.items:
@@ -143,10 +144,10 @@ class FactorModel(StoredModel):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that `score` writes: ``attitude_`` and the factor's name."""
-        names = [f"attitude_{slug(name) or id_.lower()}"
-                for name, id_ in zip(self.names, self.ids, strict=True)]  # fmt: skip
+        slugs = [slug(name) or id_.lower() for name, id_ in zip(self.names, self.ids, strict=True)]
         return tuple(
-            name if names.count(name) == 1 else f"{name}_{i + 1}" for i, name in enumerate(names)
+            f"attitude_{one}" + (f"_{i + 1}" if slugs.count(one) > 1 else "")
+            for i, one in enumerate(slugs)
         )
 
     @property
@@ -162,11 +163,7 @@ class FactorModel(StoredModel):
     @property
     def heywood(self) -> tuple[str, ...]:
         """Items whose uniqueness lies at its lower bound: an improper (Heywood) solution."""
-        return tuple(
-            item
-            for item, left in zip(self.items, self.uniquenesses, strict=True)
-            if left < IMPROPER
-        )
+        return tuple(np.array(self.items)[self.uniquenesses < IMPROPER].tolist())
 
     @property
     def implied(self) -> Floats:
@@ -191,7 +188,7 @@ class FactorModel(StoredModel):
             (correlation of the regression score with the factor; null for a given matrix).
         """
         explained = variance(self.loadings, self.phi)
-        determinacies = determinacy(self.score_model()).tolist() if self.side else None
+        determinacies = determinacy(self.score_model()) if self.side else [None] * self.n_factors
         return pl.DataFrame(
             {
                 "factor": self.ids,
@@ -199,9 +196,8 @@ class FactorModel(StoredModel):
                 "ss_loadings": explained,
                 "variance_share": explained / len(self.items),
                 "common_share": explained / explained.sum(),
-                "determinacy": determinacies or [None] * self.n_factors,
-            },
-            schema_overrides={"determinacy": pl.Float64},
+                "determinacy": pl.Series(determinacies, dtype=pl.Float64),
+            }
         )
 
     def markers(self, factor: int) -> list[Marker]:
@@ -216,9 +212,10 @@ class FactorModel(StoredModel):
         item draws on.
         """
         main = np.abs(self.loadings).argmax(axis=1)
-        own = self.loadings[np.arange(len(self.items)), main]
+        own = np.abs(self.loadings).max(axis=1)
         squares = self.loadings**2
         sums = np.maximum((squares**2).sum(axis=1), 1e-300)
+        names = [self.names[j] if a >= 0.4 else None for j, a in zip(main, own, strict=True)]
         frame = pl.DataFrame(
             {
                 "item": self.items,
@@ -227,25 +224,19 @@ class FactorModel(StoredModel):
                 "communality": self.communalities,
                 "uniqueness": self.uniquenesses,
                 "complexity": squares.sum(axis=1) ** 2 / sums,
-                "marks": [
-                    self.names[j] if abs(a) >= 0.4 else None for j, a in zip(main, own, strict=True)
-                ],
+                "marks": pl.Series(names, dtype=pl.String),
             }
         )
-        by = pl.DataFrame({"main": main, "reach": -np.abs(own)})
-        return pl.concat([frame, by], how="horizontal").sort("main", "reach").drop("main", "reach")
+        return frame[np.lexsort((-own, main))]
 
     @property
     def text(self) -> str:
         """Say what the factors are, how well they fit, and what spoils the solution."""
         share = float(variance(self.loadings, self.phi).sum()) / len(self.items)
         k = self.n_factors
-        parts = [
-            (
-                f"{count_words(k, 'factor')} explain{'s' * (k == 1)} {percent(share)} of the "
-                f"variance of {number(len(self.items))} items: {join(self.names)}."
-            )
-        ]
+        how_many = f"{counted(k, 'factor')} explain{'s' * (k == 1)} {percent(share)}"
+        items = number(len(self.items))
+        parts = [f"{how_many} of the variance of {items} items: {join_words(self.names)}."]
         parts += [self._described(j) for j in range(k)]
         parts.append(_fit_words(self.fit, f"{self.extraction}, {self.rotation}", self.n))
         if k > 1 and not np.allclose(self.phi, np.eye(k)):
@@ -260,9 +251,9 @@ class FactorModel(StoredModel):
         marked = self.markers(factor)
         agree = [f"“{m.label}”" for m in marked if m.loading > 0][:3]
         refuse = [f"“{m.label}”" for m in marked if m.loading < 0][:2]
-        words = f"agree with {join(agree)}" if agree else ""
+        words = f"agree with {join_words(agree)}" if agree else ""
         if refuse:
-            words += f"{' and ' if agree else ''}disagree with {join(refuse)}"
+            words += f"{' and ' if agree else ''}disagree with {join_words(refuse)}"
         name = self.names[factor]
         return f"{name[:1].upper()}{name[1:]}: who scores high tends to {words}."
 
@@ -363,15 +354,21 @@ class FactorModel(StoredModel):
         scores, partial, without = apply_weights(
             values, (side.means, side.sds), inner, method, least=needed
         )
-        ids = [frame.get_column("customer_id")] if "customer_id" in frame.columns else []
         columns = [
             pl.Series(name, column, dtype=pl.Float64, nan_to_null=True)
             for name, column in zip(self.columns, scores.T, strict=True)
         ]
         return Scores(
-            pl.DataFrame([*ids, *columns]), self.names, method, needed, p, len(values), partial,
-            without, tuple(determinacy(inner).tolist()),
-        )  # fmt: skip
+            frame=frame.select(pl.col("^customer_id$")).hstack(columns),
+            names=self.names,
+            method=method,
+            least=needed,
+            items=p,
+            people=len(values),
+            partial=partial,
+            without=without,
+            determinacy=tuple(determinacy(inner).tolist()),
+        )
 
     def rename(self, names: Mapping[str, str]) -> Self:
         """Return a copy with other names for some ids (F1, …).
@@ -393,38 +390,39 @@ class FactorModel(StoredModel):
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as JSON data, legible to people; an undefined figure of fit is null."""
-        fit = {k: v if math.isfinite(v) else None for k, v in asdict(self.fit).items()}
-        side = self.side
+        data = StoredModel.to_data(self)
+        del data["names"]
+        factors = zip(self.ids, self.names, self.columns, strict=True)
+        scoring = data.pop("side")
+        if scoring:
+            scoring["codes"] = scoring.pop("coding")["tables"]
         return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "segkit_version": self.version,
-            **{name: getattr(self, name) for name in _PLAIN},
-            "items": list(self.items),
-            "labels": self.labels,
-            "factors": [
-                {"id": id_, "name": name, "column": column}
-                for id_, name, column in zip(self.ids, self.names, self.columns, strict=True)
-            ],
-            "loadings": self.loadings.tolist(),
-            "phi": self.phi.tolist(),
-            "uniquenesses": self.uniquenesses.tolist(),
-            "correlation": self.correlation.tolist(),
-            "fit": fit,
-            "notes": list(self.notes),
-            "scoring": side
-            and {
-                "means": side.means.tolist(),
-                "sds": side.sds.tolist(),
-                "correlation": side.correlation.tolist(),
-                "attenuation": side.attenuation.tolist(),
-                "codes": {k: [list(a), list(b)] for k, (a, b) in side.coding.tables.items()},
-            },
+            **data,
+            "fit": {k: v if math.isfinite(v) else None for k, v in asdict(self.fit).items()},
+            "factors": [{"id": i, "name": name, "column": column} for i, name, column in factors],
+            "scoring": scoring,
         }
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**_fields(data))
+        side, scoring = None, data["scoring"]
+        if scoring:
+            tables = {k: (tuple(a), tuple(b)) for k, (a, b) in scoring["codes"].items()}
+            side = ScoreSide(Coding(tuple(data["items"]), tables), **_arrays(scoring, SCORING))
+        fit: dict[str, Any] = {k: math.nan if v is None else v for k, v in data["fit"].items()}
+        return read_fields(
+            cls,
+            data,
+            cls.KEYS,
+            names=tuple(factor["name"] for factor in data["factors"]),
+            side=side,
+            fit=FitIndices(**fit),
+            **_arrays(data, ("loadings", "phi", "uniquenesses", "correlation")),
+        )
+
+
+def _arrays(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Floats]:
+    return {name: np.asarray(data[name], dtype=np.float64) for name in names}
 
 
 def _fit_words(fit: FitIndices, how: str, n: int) -> str:
@@ -445,30 +443,3 @@ def _check_array(name: str, values: np.ndarray[Any, Any], shape: tuple[int, ...]
         raise ModelError(f"the model's {name} hold a number that is not finite")
     if name == "scoring sds" and (values < 0).any():
         raise ModelError(f"the model's {name} must not be negative")
-
-
-def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    items = tuple(data["items"])
-    names = ("loadings", "phi", "uniquenesses", "correlation")
-    arrays = {name: np.asarray(data[name], dtype=np.float64) for name in names}
-    fit: dict[str, Any] = {k: math.nan if v is None else v for k, v in data["fit"].items()}
-    return {
-        "items": items,
-        "labels": dict(data["labels"]),
-        "names": tuple(factor["name"] for factor in data["factors"]),
-        **arrays,
-        "side": _side(items, data["scoring"]),
-        **{name: data[name] for name in _PLAIN},
-        "fit": FitIndices(**fit),
-        "notes": tuple(data["notes"]),
-        "version": data["segkit_version"],
-    }
-
-
-def _side(items: tuple[str, ...], scoring: Mapping[str, Any] | None) -> ScoreSide | None:
-    if not scoring:
-        return None
-    tables = {k: (tuple(a), tuple(b)) for k, (a, b) in scoring["codes"].items()}
-    names = ("means", "sds", "correlation", "attenuation")
-    arrays = (np.asarray(scoring[name], dtype=np.float64) for name in names)
-    return ScoreSide(Coding(items, tables), *arrays)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, count_words, join
+from segkit.factor.answers import Floats
 from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
@@ -195,21 +195,18 @@ def velicer(r: Floats) -> tuple[float, Floats]:
 def fit_by_number(correlations: Correlations, most: int | None = None) -> pl.DataFrame:
     """Fit 1, 2, … factors by least squares, and give the fit of each."""
     p = len(correlations.items)
-    ks = [k for k in range(1, (most or MOST) + 1) if k < p and degrees_of_freedom(p, k) > 0]
+    names = ("chi_square", "degrees", "rmsea", "tli", "cfi", "srmr", "bic")
     rows = []
-    for k in ks:
-        fitted = extract(correlations.matrix, k)
-        implied = fitted.loadings @ fitted.loadings.T
-        np.fill_diagonal(implied, 1.0)
-        fit = fit_indices(correlations.matrix, implied, correlations.n, k)
-        heywood = int((fitted.uniquenesses < IMPROPER).sum())
-        rows.append((k, fit.chi_square, fit.degrees, fit.rmsea, fit.tli, fit.cfi, fit.srmr,
-                     fit.bic, heywood))  # fmt: skip
-    names = ["n_factors", "chi_square", "degrees", "rmsea", "tli", "cfi", "srmr", "bic", "heywood"]
-    kinds = {
-        name: pl.Int64 if name in ("n_factors", "degrees", "heywood") else pl.Float64
-        for name in names
-    }
+    for k in range(1, min(most or MOST, p - 1) + 1):
+        if degrees_of_freedom(p, k) > 0:
+            fitted = extract(correlations.matrix, k)
+            implied = fitted.loadings @ fitted.loadings.T
+            np.fill_diagonal(implied, 1.0)
+            fit = fit_indices(correlations.matrix, implied, correlations.n, k)
+            heywood = int((fitted.uniquenesses < IMPROPER).sum())
+            rows.append([k, *(getattr(fit, name) for name in names), heywood])
+    kinds: dict[str, Any] = dict.fromkeys(("n_factors", *names, "heywood"), pl.Float64)
+    kinds |= dict.fromkeys(("n_factors", "degrees", "heywood"), pl.Int64)
     return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
@@ -340,9 +337,18 @@ def choose_factor_count(
     votes = _votes(eigenvalues, at_zero, fits)
     count, reason = _decide(votes, data, percentile)
     return FactorCount(
-        count, reason, votes, eigenvalues, fits, at_zero, data.n, draws, percentile, reference,
-        seed if isinstance(seed, int) else -1,
-    )  # fmt: skip
+        n_factors=count,
+        reason=reason,
+        votes=votes,
+        eigenvalues=eigenvalues,
+        fits=fits,
+        map_at_zero=at_zero,
+        n=data.n,
+        draws=draws,
+        percentile=percentile,
+        reference=reference,
+        seed=seed if isinstance(seed, int) else -1,
+    )
 
 
 def _people(correlations: Correlations) -> int:
@@ -384,17 +390,13 @@ def _votes(eigenvalues: pl.DataFrame, at_zero: float, fits: pl.DataFrame) -> pl.
         "parallel_factors": _above(eigenvalues, "factor"),
         "map": int(np.argmin(partials)),
         "scree": int(np.argmax(bends)) + 1 if len(values) > 2 else None,
-        "fit": None,
-        "bic": None,
     }
     clean = fits.filter(pl.col("heywood") == 0)
     close = clean.filter(pl.col("rmsea") <= CLOSE_FIT)
-    if close.height:
-        chosen["fit"] = int(close["n_factors"][0])
-    if clean.height:
-        chosen["bic"] = int(clean.sort("bic")["n_factors"][0])
+    chosen["fit"] = close["n_factors"].first() if close.height else None  # type: ignore[assignment]
+    chosen["bic"] = clean.sort("bic")["n_factors"].first() if clean.height else None  # type: ignore[assignment]
     return pl.DataFrame(
-        [(rule, *VOTERS[rule][:1], k, VOTERS[rule][1]) for rule, k in chosen.items()],
+        [(rule, VOTERS[rule][0], k, VOTERS[rule][1]) for rule, k in chosen.items()],
         schema={"rule": pl.String, "label": pl.String, "n_factors": pl.Int64, "how": pl.String},
         orient="row",
     )
@@ -409,25 +411,23 @@ def _decide(votes: pl.DataFrame, correlations: Correlations, percentile: float) 
             "whose items have nothing to do with each other. Scores would be noise."
         )
     p = len(correlations.items)
-    counted = [k for rule in _COUNTED if (k := cast[rule]) and degrees_of_freedom(p, k) >= 0]
-    if not counted:
+    votes_for = [k for rule in _COUNTED if (k := cast[rule]) and degrees_of_freedom(p, k) >= 0]
+    if not votes_for:
         return 1, "One factor is all that these items identify; the rules have no say."
-    most = max(counted.count(k) for k in counted)
-    count = next(k for k in counted if counted.count(k) == most)  # in order of trust
+    most = max(votes_for.count(k) for k in votes_for)
+    count = next(k for k in votes_for if votes_for.count(k) == most)  # in order of trust
     labels = votes.filter(pl.col("rule").is_in(_COUNTED))
     backers = labels.filter(pl.col("n_factors") == count)["label"].to_list()
-    verb = "is" if count == 1 else "are"
+    rules = number(labels["n_factors"].count())
     parts = [
-        (
-            f"{number(count)} common factor{'s' * (count > 1)} {verb} recommended: "
-            f"{number(len(backers))} of {number(labels['n_factors'].count())} rules vote for "
-            f"{number(count)} ({join(backers)})."
-        )
+        f"{counted(count, 'common factor')} {'is' if count == 1 else 'are'} recommended:",
+        f"{number(len(backers))} of {rules} rules vote for {number(count)}",
+        f"({join_words(backers)}).",
     ]
-    if sum(counted.count(k) == most for k in set(counted)) > 1:
+    if sum(votes_for.count(k) == most for k in set(votes_for)) > 1:
         parts.append("The vote is tied; the first of the rules in order of trust decides.")
     for other in sorted({k for k in cast.values() if k is not None} - {count}):
         says = votes.filter(pl.col("n_factors") == other)["label"].to_list()
-        parts.append(f"The {join(says)} {'say' if len(says) > 1 else 'says'} "
-                     f"{count_words(other, 'factor')}.")  # fmt: skip
+        verb = "say" if len(says) > 1 else "says"
+        parts.append(f"The {join_words(says)} {verb} {counted(other, 'factor')}.")
     return count, " ".join(parts)

@@ -182,8 +182,8 @@ def polychoric_matrix(values: Floats, items: list[Categories]) -> tuple[Floats, 
         cuts[j, : len(one.thresholds)] = one.thresholds
     first, second = np.triu_indices(p, 1)
     pairs = tables[first, :, second, :]
-    small = np.array([len(items[i].values) == len(items[j].values) == 2
-                      for i, j in zip(first, second, strict=True)])  # fmt: skip
+    binary = np.array([len(one.values) == 2 for one in items])
+    small = binary[first] & binary[second]
     empty = (pairs[:, :2, :2] == 0).any(axis=(1, 2)) & small
     pairs[empty, :2, :2] = np.where(pairs[empty, :2, :2] == 0, 0.5, pairs[empty, :2, :2])
     r = np.eye(p)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from segkit.display import number, percent
+from segkit.display import join_words, number, percent
 from segkit.errors import ColumnError, DataError, require_columns
-from segkit.factor.answers import Floats, join
+from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, estimate, wilson, z_value
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 LEVEL = 0.05
 ALL = "all"
+Counts = NDArray[np.int64]
 FEW = 30  # respondents below which a rating says little
 
 
@@ -67,19 +69,15 @@ class Response(Result):
     @property
     def text(self) -> str:
         """State the response rate, whether strata differ, and what weighting can correct."""
-        parts = [
-            (
-                f"{percent(self.respondents / self.customers)} of {number(self.customers)} "
-                f"customers answered ({number(self.respondents)})."
-            )
-        ]
+        share, count = percent(self.respondents / self.customers), number(self.respondents)
+        parts = [f"{share} of {number(self.customers)} customers answered ({count})."]
         if self.table.height > 1:
             ordered = self.table.sort("response_rate", "stratum")
             low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
             differ = self.p_value < LEVEL
             parts.append(
                 f"Response {'differs' if differ else 'does not clearly differ'} by "
-                f"{join([name.replace('_', ' ') for name in self.by])}: from "
+                f"{join_words([name.replace('_', ' ') for name in self.by])}: from "
                 f"{percent(low['response_rate'])} ({low['stratum']}) to "
                 f"{percent(high['response_rate'])} ({high['stratum']})."
             )
@@ -102,10 +100,15 @@ class Response(Result):
         from segkit.plot import intervals
 
         return intervals(
-            self.table, "stratum", "response_rate", interval=("low", "high"), percent=True,
-            reference=self.respondents / self.customers, title="Who answered",
+            self.table,
+            "stratum",
+            "response_rate",
+            interval=("low", "high"),
+            percent=True,
+            reference=self.respondents / self.customers,
+            title="Who answered",
             y_label="Share of customers who answered (dashed: all)",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -142,11 +145,8 @@ def compute_response_rates(
     columns = [by] if isinstance(by, str) else list(by)
     require_columns(population.columns, ["customer_id", *columns], "the population")
     require_columns(survey.columns, ["customer_id"], "the survey")
-    named = population.select(
-        "customer_id",
-        stratum=pl.concat_str([pl.col(c).cast(pl.String).fill_null(UNKNOWN) for c in columns],
-                              separator=" / "),
-    )  # fmt: skip
+    groups = [pl.col(c).cast(pl.String).fill_null(UNKNOWN) for c in columns]
+    named = population.select("customer_id", stratum=pl.concat_str(groups, separator=" / "))
     if named["customer_id"].n_unique() < named.height:
         raise DataError("expected one row per customer in the population; some come twice")
     who = survey.select("customer_id").unique(maintain_order=True)
@@ -154,35 +154,44 @@ def compute_response_rates(
     if here.is_empty():
         raise DataError("none of the respondents is among the customers: the ids do not match")
     counts = (
-        named.group_by("stratum").len("customers")
-        .join(here.group_by("stratum").len("respondents"), on="stratum", how="left")
-        .with_columns(pl.col("respondents").fill_null(0))
+        named.join(here.with_columns(answered=1), on="customer_id", how="left")
+        .group_by("stratum")
+        .agg(
+            customers=pl.len().cast(pl.UInt32),
+            respondents=pl.col("answered").count().cast(pl.UInt32),
+        )
         .sort("stratum")
-    )  # fmt: skip
+    )
     invited, answered = counts["customers"].to_numpy(), counts["respondents"].to_numpy()
     reached = invited[answered > 0].sum()
     with np.errstate(divide="ignore"):
         weight = (invited / reached) / (answered / answered.sum())
     rates = wilson(answered, invited)
     table = counts.with_columns(
-        response_rate=pl.Series(rates.value), low=pl.Series(rates.low), high=pl.Series(rates.high),
+        response_rate=pl.Series(rates.value),
+        low=pl.Series(rates.low),
+        high=pl.Series(rates.high),
         weight=pl.Series(np.where(answered > 0, weight, np.nan), nan_to_null=True),
-    )  # fmt: skip
-    weights = here.join(
-        table.select("stratum", "weight"), on="stratum", how="left", maintain_order="left"
-    ).drop("stratum")
+    )
+    weights = here.select(
+        "customer_id", weight=pl.col("stratum").replace_strict(table["stratum"], table["weight"])
+    )
     w = weights["weight"].to_numpy()
-    effect = float(len(w) * (w**2).sum() / w.sum() ** 2)
     return Response(
-        table, weights, tuple(columns), named.height, here.height, _independent(invited, answered),
-        effect, int(invited[answered == 0].sum()), who.height - here.height,
-    )  # fmt: skip
+        table=table,
+        weights=weights,
+        by=tuple(columns),
+        customers=named.height,
+        respondents=here.height,
+        p_value=_independent(invited, answered),
+        design_effect=float(len(w) * (w**2).sum() / w.sum() ** 2),
+        unreached=int(invited[answered == 0].sum()),
+        strangers=who.height - here.height,
+    )
 
 
-def _independent(
-    customers: np.ndarray[tuple[int], np.dtype[np.int64]],
-    answered: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> float:
+def _independent(customers: Counts, answered: Counts) -> float:
+    """Return the p-value of the chi-square test that response does not depend on the stratum."""
     from scipy.special import chdtrc
 
     rate = answered.sum() / customers.sum()
@@ -230,20 +239,15 @@ class Voice(Result):
         """Say the rating of all, the groups that differ from it, and who is missing."""
         whole = self.table.row(0, named=True)
         what = "Net promoter score" if self.kind == "nps" else "Satisfied customers"
-        parts = [
-            (
-                f"{what}: {self._words(whole)}, from {number(whole['people'])} "
-                f"{'weighted ' if self.weighted else ''}ratings."
-            )
-        ]
+        ratings = f"{number(whole['people'])} {'weighted ' if self.weighted else ''}ratings"
+        parts = [f"{what}: {self._words(whole)}, from {ratings}."]
         rest = self.table.slice(1).filter(pl.col("people") >= FEW).sort("value", descending=True)
         if rest.height > 1:
             best, worst = rest.row(0, named=True), rest.row(-1, named=True)
-            apart = best["low"] > worst["high"]
+            meet = "overlap" if best["low"] <= worst["high"] else "do not meet"
             parts.append(
                 f"Highest in {best['group']}, {self._words(best)}; lowest in {worst['group']}, "
-                f"{self._words(worst)}; "
-                + ("their intervals do not meet." if apart else "their intervals overlap.")
+                f"{self._words(worst)}; their intervals {meet}."
             )
         few = self.table.slice(1).filter(pl.col("people") < FEW)
         if few.height:
@@ -255,24 +259,29 @@ class Voice(Result):
         return " ".join(parts)
 
     def _words(self, row: dict[str, float]) -> str:
-        share = self.kind == "csat"
-        value, low, high = (
-            percent(row[k]) if share else number(row[k]) for k in ("value", "low", "high")
-        )
+        write = percent if self.kind == "csat" else number
+        value, low, high = (write(row[name]) for name in ("value", "low", "high"))
         return f"{value} ({percent(self.level, places=0)} interval {low} to {high})"
 
     def plot(self) -> Figure:
         """Draw each group's rating with its interval."""
         from segkit.plot import intervals
 
-        nps = self.kind == "nps"
+        title = "Are they satisfied?"
+        label = "Share of satisfied customers (dashed: all)"
+        if self.kind == "nps":
+            title = "Would they recommend us?"
+            label = "Net promoter score (points; dashed: all)"
         return intervals(
-            self.table, "group", "value", interval=("low", "high"), percent=not nps,
+            self.table,
+            "group",
+            "value",
+            interval=("low", "high"),
+            percent=self.kind == "csat",
             reference=float(self.table["value"][0]),
-            title="Would they recommend us?" if nps else "Are they satisfied?",
-            y_label="Net promoter score (points; dashed: all)" if nps
-            else "Share of satisfied customers (dashed: all)",
-        )  # fmt: skip
+            title=title,
+            y_label=label,
+        )
 
 
 @takes_frames
@@ -316,18 +325,21 @@ def rate_recommendation(
     >>> rate_recommendation(frame).table["value"][0]
     25.0
     """
-    ratings, missing = _ratings(frame, column, by, weights, (0, 10))
-    rows = []
-    for name, values, w in _groups(ratings, by):
-        effective = float(w.sum() ** 2 / (w**2).sum())
-        share = [float(w[mask].sum() / w.sum()) for mask in (values >= 9, values <= 6)]
-        score = nps_interval(share[0], share[1], effective, level=level)
-        rows.append(
-            (name, len(values), effective, 100 * score.value, 100 * score.low, 100 * score.high,
-             share[0], 1 - sum(share), share[1])
-        )  # fmt: skip
-    names = ["promoter_share", "passive_share", "detractor_share"]
-    return Voice(_table(rows, names), "nps", by, missing, level, weights is not None)
+    ends = (0, 10)
+
+    def judge(values: Floats, w: Floats, effective: float) -> dict[str, float]:
+        promoters, detractors = (
+            float(w[mask].sum() / w.sum()) for mask in (values >= 9, values <= 6)
+        )
+        score = nps_interval(promoters, detractors, effective, level=level)
+        return {
+            **{name: 100 * float(getattr(score, name)) for name in ("value", "low", "high")},
+            "promoter_share": promoters,
+            "passive_share": 1 - (promoters + detractors),
+            "detractor_share": detractors,
+        }
+
+    return _rate("nps", frame, column, by, weights, ends, level, judge)
 
 
 def nps_interval(promoters: float, detractors: float, n: float, *, level: float = 0.95) -> Estimate:
@@ -384,20 +396,28 @@ def rate_satisfaction(
     >>> rate_satisfaction(pl.DataFrame({"csat": [5, 4, 2, 3]})).table["value"][0]
     0.5
     """
-    ratings, missing = _ratings(frame, column, by, weights, scale)
-    rows = []
-    for name, values, w in _groups(ratings, by):
-        effective = float(w.sum() ** 2 / (w**2).sum())
+
+    def judge(values: Floats, w: Floats, effective: float) -> dict[str, float]:
         share = float(w[values >= satisfied].sum() / w.sum())
         interval = wilson(share * effective, effective, level=level)
         mean = float((w * values).sum() / w.sum())
-        rows.append((name, len(values), effective, share, interval.low, interval.high, mean))
-    return Voice(_table(rows, ["mean"]), "csat", by, missing, level, weights is not None)
+        ends = {"low": float(interval.low), "high": float(interval.high)}
+        return {"value": share, **ends, "mean": mean}
+
+    return _rate("csat", frame, column, by, weights, scale, level, judge)
 
 
-def _ratings(
-    frame: pl.DataFrame, column: str, by: str | None, weights: str | None, ends: tuple[int, int]
-) -> tuple[pl.DataFrame, int]:
+def _rate(
+    kind: str,
+    frame: pl.DataFrame,
+    column: str,
+    by: str | None,
+    weights: str | None,
+    ends: tuple[int, int],
+    level: float,
+    judge: Callable[[Floats, Floats, float], dict[str, float]],
+) -> Voice:
+    """Judge all ratings, and those of each group: values, weights, effective number of people."""
     need = [column, *([by] if by else []), *([weights] if weights else [])]
     require_columns(frame.columns, need, "the survey")
     if not frame.schema[column].is_numeric():
@@ -416,18 +436,15 @@ def _ratings(
             f"{column} runs from {ends[0]} to {ends[1]}; {number(outside.height)} answers lie "
             f"outside, such as {number(outside['rating'][0])}"
         )
-    return rated, whole.height - rated.height
-
-
-def _groups(ratings: pl.DataFrame, by: str | None) -> list[tuple[str, Floats, Floats]]:
-    parts = [(ALL, ratings)]
+    groups = [(ALL, rated)]
     if by:
-        names = sorted(ratings["group"].unique().to_list())
-        parts += [(name, ratings.filter(pl.col("group") == name)) for name in names]
-    return [(n, p["rating"].to_numpy(), np.asarray(p["weight"].to_numpy())) for n, p in parts]
-
-
-def _table(rows: Sequence[tuple[object, ...]], names: list[str]) -> pl.DataFrame:
-    schema = {"group": pl.String, "people": pl.Int64}
-    floats = ["effective", "value", "low", "high", *names]
-    return pl.DataFrame(rows, schema=schema | dict.fromkeys(floats, pl.Float64), orient="row")
+        names = sorted(rated["group"].unique().to_list())
+        groups += [(name, rated.filter(pl.col("group") == name)) for name in names]
+    rows = []
+    for name, part in groups:
+        values, w = part["rating"].to_numpy(), part["weight"].to_numpy()
+        effective = float(w.sum() ** 2 / (w**2).sum())
+        figures = judge(values, w, effective)
+        rows.append({"group": name, "people": len(values), "effective": effective, **figures})
+    missing = whole.height - rated.height
+    return Voice(pl.DataFrame(rows), kind, by, missing, level, weights is not None)

@@ -127,9 +127,12 @@ def _pattern(loadings: Floats, name: str) -> Floats:
     loose = name in ("varimax", "promax")
     options: dict[str, Any] = {"kappa": factors / (2 * items)} if name == "equamax" else {}
     tool = _mended()(
-        method=name, normalize=True, max_iter=1000 if loose else 3000,
-        tol=1e-12 if loose else 1e-6, **options,
-    )  # fmt: skip
+        method=name,
+        normalize=True,
+        max_iter=1000 if loose else 3000,
+        tol=1e-12 if loose else 1e-6,
+        **options,
+    )
     return np.asarray(tool.fit_transform(loadings), dtype=np.float64)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.factor.answers import Floats, count_words, join, read_answers, refuse_outside
+from segkit.factor.answers import Floats, read_answers, refuse_outside
 from segkit.factor.correlation import moments
 from segkit.factor.extraction import extract
 from segkit.factor.model import FactorModel
@@ -134,7 +134,7 @@ class Reliability(Result):
         values += [f"{name} unknown (its items do not vary together)" for name in unknown_ones]
         low = self.scales.filter(pl.col("alpha") < USABLE)["scale"].to_list()
         verdict = (
-            f"Below {USABLE}, too loose to compare single people: {join(low)}."
+            f"Below {USABLE}, too loose to compare single people: {join_words(low)}."
             if low
             else f"{'The others' if unknown_ones else 'All'} reach {USABLE}, enough to compare "
             "groups."
@@ -145,9 +145,9 @@ class Reliability(Result):
         level = percent(self.level, places=0)
         if len(unknown_ones) == self.scales.height:
             verdict = "Nothing is known of their reliability."
-        parts = [f"Reliability (alpha, {level} interval): {join(values)}.", verdict]
+        parts = [f"Reliability (alpha, {level} interval): {join_words(values)}.", verdict]
         if better.height:
-            parts.append(f"A scale would gain without {join(better['item'].to_list())}.")
+            parts.append(f"A scale would gain without {join_words(better['item'].to_list())}.")
         return " ".join(parts)
 
     def plot(self) -> Figure:
@@ -155,10 +155,14 @@ class Reliability(Result):
         from segkit.plot import intervals
 
         return intervals(
-            self.scales, "scale", "alpha", interval=("alpha_low", "alpha_high"), reference=USABLE,
+            self.scales,
+            "scale",
+            "alpha",
+            interval=("alpha_low", "alpha_high"),
+            reference=USABLE,
             title="Reliability of the scales",
             y_label=f"Cronbach's alpha (dashed: {USABLE}, enough for groups)",
-        )  # fmt: skip
+        )
 
 
 @single_thread()
@@ -211,21 +215,21 @@ def estimate_reliability(
         r = sums.correlation * np.outer(signs, signs)
         n = int((~np.isnan(answers.values)).any(axis=1).sum())
         value = alpha(covariance, n, level=level)
-        total, hierarchical = omega(r)
         mean_r = float(r[np.triu_indices(len(items), 1)].mean())
-        rows.append(
-            (scale, len(items), n, value.value, value.low, value.high, total, hierarchical, mean_r)
-        )
+        figures = [value.value, value.low, value.high, *omega(r), mean_r]
+        rows.append([scale, len(items), n, *figures])
         item_rows += _items(scale, items, turned, covariance)
-    kinds = dict.fromkeys(("alpha", "alpha_low", "alpha_high", "omega_total",
-                           "omega_hierarchical", "mean_r"), pl.Float64)  # fmt: skip
-    schema = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64, **kinds}
-    item_schema = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean,
-                   "item_rest_r": pl.Float64, "alpha_if_dropped": pl.Float64}  # fmt: skip
+    figures_of_scales = (
+        "alpha", "alpha_low", "alpha_high", "omega_total", "omega_hierarchical", "mean_r",
+    )  # fmt: skip
+    kinds = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64}
+    kinds |= dict.fromkeys(figures_of_scales, pl.Float64)
+    item_kinds = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean}
+    item_kinds |= dict.fromkeys(("item_rest_r", "alpha_if_dropped"), pl.Float64)
     # Null where nothing can be computed: polars sorts NaN above every number.
     return Reliability(
-        pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None),
-        pl.DataFrame(item_rows, schema=item_schema, orient="row").fill_nan(None),
+        pl.DataFrame(rows, schema=kinds, orient="row").fill_nan(None),
+        pl.DataFrame(item_rows, schema=item_kinds, orient="row").fill_nan(None),
         level,
     )
 
@@ -235,15 +239,13 @@ def _named(scales: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, lis
     named = {name: list(items) for name, items in given.items()}
     for name, items in named.items():
         if len(items) < 2:
-            raise DataError(f"scale {name!r} has {count_words(len(items), 'item')}; two are needed")
+            raise DataError(f"scale {name!r} has {counted(len(items), 'item')}; two are needed")
     return named
 
 
 def _turned(named: Mapping[str, Sequence[str]], reverse: Iterable[str]) -> set[str]:
-    turned, items_of_scales = (
-        set(reverse),
-        sorted({item for items in named.values() for item in items}),
-    )
+    turned = set(reverse)
+    items_of_scales = sorted({item for items in named.values() for item in items})
     for item in sorted(turned):
         if item not in items_of_scales:
             raise ParameterError(unknown("reversed item", item, items_of_scales))
@@ -274,11 +276,9 @@ def derive_scales(model: FactorModel) -> tuple[dict[str, list[str]], list[str]]:
         Markers with a negative loading.
     """
     marks_of = {name: model.markers(j) for j, name in enumerate(model.names)}
-    scales = {name: [m.item for m in marks] for name, marks in marks_of.items() if len(marks) > 1}
-    reverse = [
-        m.item for marks in marks_of.values() if len(marks) > 1 for m in marks if m.loading < 0
-    ]
-    return scales, reverse
+    marks_of = {name: marks for name, marks in marks_of.items() if len(marks) > 1}
+    scales = {name: [m.item for m in marks] for name, marks in marks_of.items()}
+    return scales, [m.item for marks in marks_of.values() for m in marks if m.loading < 0]
 
 
 @takes_frames

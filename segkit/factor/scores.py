@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import join_words, number
 from segkit.errors import ParameterError, unknown
-from segkit.factor.answers import Floats, join
+from segkit.factor.answers import Floats
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -223,12 +223,8 @@ class Scores(Result):
     @property
     def text(self) -> str:
         """Say who has scores, how missing answers were treated, and how far to trust scores."""
-        parts = [
-            (
-                f"{number(self.people - self.without)} of {number(self.people)} respondents have "
-                f"scores ({self.method})."
-            )
-        ]
+        scored, people = number(self.people - self.without), number(self.people)
+        parts = [f"{scored} of {people} respondents have scores ({self.method})."]
         if self.partial or self.without:
             parts.append(
                 f"Of these, {number(self.partial)} left items open and are scored from the others; "
@@ -237,7 +233,7 @@ class Scores(Result):
             )
         low = int(np.argmin(self.determinacy))
         values = [f"{n} {number(d)}" for n, d in zip(self.names, self.determinacy, strict=True)]
-        parts.append(f"Correlation of scores with what they stand for: {join(values)}.")
+        parts.append(f"Correlation of scores with what they stand for: {join_words(values)}.")
         if self.determinacy[low] < 0.8:
             parts.append(f"Too loose to judge one person by: {self.names[low]}.")
         return " ".join(parts)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.factor.answers import count_words
+from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import mean_difference, wilson
@@ -65,12 +65,8 @@ def derive_claims(
     needed = ["segment", "variable", "marker", "direction", "strength"]
     require_columns(markers.columns, needed, "the markers")
     rules = [read_claim(text) for text in pairs]
-    table = pl.DataFrame(
-        rules,
-        schema={"variable": pl.String, "item": pl.String, "turned": pl.Boolean},
-        orient="row",
-    )
-    said = labels or {}
+    schema = {"variable": pl.String, "item": pl.String, "turned": pl.Boolean}
+    table = pl.DataFrame(rules, schema=schema, orient="row")
     who = "segment_name" if "segment_name" in markers.columns else "segment"
     claims = (
         markers.filter(pl.col("marker"))
@@ -81,7 +77,7 @@ def derive_claims(
     )
     high = (pl.col("direction") == "above") != pl.col("turned")
     words = pl.when(high).then(pl.lit("more")).otherwise(pl.lit("less"))
-    statement = pl.col("item").replace(dict(said))
+    statement = pl.col("item").replace(dict(labels or {}))
     return claims.select(
         "segment",
         "item",
@@ -145,12 +141,9 @@ def draw_validation_sample(
         pl.col("turn").rank("ordinal").over("segment") <= per_segment
     )
     sizes = whole.group_by("segment").len("size")
-    taken = drawn.group_by("segment").len("taken")
-    return (
-        drawn.join(sizes, on="segment").join(taken, on="segment")
-        .select("customer_id", "segment", weight=pl.col("size") / pl.col("taken"))
-        .sort("segment", "customer_id")
-    )  # fmt: skip
+    stands_for = pl.col("size") / pl.len().over("segment")
+    sample = drawn.join(sizes, on="segment").select("customer_id", "segment", weight=stands_for)
+    return sample.sort("segment", "customer_id")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,37 +185,31 @@ class Validation(Result):
         """State how far answers confirm the profile, and which claims they contradict."""
         rest = self.claims - self.confirmed - self.contradicted
         sure = "more" if self.low > 0.5 else "not surely more"
-        parts = [
-            (
-                f"{number(self.confirmed)} of {count_words(self.claims, 'claim')} of the profile "
-                f"are confirmed by what customers say, {number(self.contradicted)} contradicted, "
-                f"{number(rest)} undecided."
-            ),
-            (
-                f"{percent(self.agreement)} of the single answers lie on the claimed side "
-                f"({percent(self.level, places=0)} interval {percent(self.low)} to "
-                f"{percent(self.high)}), {sure} than the half that chance gives."
-            ),
-            (
-                f"{number(self.answered)} of the {number(self.sampled)} sampled answered; who kept "
-                "silent may differ."
-            ),
-        ]
+        interval = f"{percent(self.level, places=0)} interval"
+        text = (
+            f"{number(self.confirmed)} of {counted(self.claims, 'claim')} of the profile are "
+            f"confirmed by what customers say, {number(self.contradicted)} contradicted, "
+            f"{number(rest)} undecided. {percent(self.agreement)} of the single answers lie on the "
+            f"claimed side ({interval} {percent(self.low)} to {percent(self.high)}), {sure} than "
+            f"the half that chance gives. {number(self.answered)} of the {number(self.sampled)} "
+            "sampled answered; who kept silent may differ."
+        )
         wrong = self.table.filter(pl.col("verdict") == "contradicted")
-        if wrong.height:
-            parts.append(f"Contradicted: {'; '.join(wrong['claim'])}.")
-        return " ".join(parts)
+        return f"{text} Contradicted: {'; '.join(wrong['claim'])}." if wrong.height else text
 
     def plot(self) -> Figure:
         """Draw each claim's difference with its interval."""
         from segkit.plot import intervals
 
         return intervals(
-            self.table.drop_nulls("difference"), "claim", "difference",
-            interval=("low", "high"), reference=0.0,
+            self.table.drop_nulls("difference"),
+            "claim",
+            "difference",
+            interval=("low", "high"),
+            reference=0.0,
             title="Do customers say what the profile says?",
             y_label="Segment's mean answer less the others' (units of the answers)",
-        )  # fmt: skip
+        )
 
 
 @takes_frames
@@ -266,14 +253,16 @@ def validate_profile(
     invited = sample.select("customer_id", pl.col("segment").cast(pl.String))
     items = [i for i in claims["item"].unique(maintain_order=True) if i in answers.columns]
     together = invited.join(answers.select("customer_id", *items), on="customer_id", how="left")
-    rows, hits, who = [], [], set[str]()
     if "claim" not in claims.columns:
         words = pl.format("{} is {} on {}", "segment", "direction", "item")
         claims = claims.with_columns(claim=words)
-    wanted = claims.select("segment", "item", "direction", "claim")
-    for segment, item, direction, claim in wanted.iter_rows():
-        row, sides, ids = _judge(together, str(segment), item, direction, level)
-        rows.append((claim, str(segment), item, direction, *row))
+    rows, hits, who = [], [], set[str]()
+    wanted = claims.select("claim", pl.col("segment").cast(pl.String), "item", "direction")
+    for claim in wanted.iter_rows(named=True):
+        figures, sides, ids = _judge(
+            together, claim["segment"], claim["item"], claim["direction"], level
+        )
+        rows.append(claim | figures)
         hits.append(sides)
         who |= ids
     sides = np.concatenate(hits)
@@ -281,24 +270,21 @@ def validate_profile(
         raise DataError("none of the sampled customers answered an item of a claim")
     share = float(sides.mean())
     interval = wilson(share * len(who), len(who), level=level)
-    names = [
-        "claim",
-        "segment",
-        "item",
-        "direction",
-        "people",
-        "difference",
-        "low",
-        "high",
-        "verdict",
-    ]
-    kinds = [pl.String] * 4 + [pl.Int64] + [pl.Float64] * 3 + [pl.String]
-    table = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+    kinds = dict.fromkeys(("difference", "low", "high"), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=kinds)
     verdicts = table["verdict"].to_list()
     return Validation(
-        table, share, interval.low, interval.high, table.height, verdicts.count("confirmed"),
-        verdicts.count("contradicted"), invited.height, len(who), level,
-    )  # fmt: skip
+        table=table,
+        agreement=share,
+        low=interval.low,
+        high=interval.high,
+        claims=table.height,
+        confirmed=verdicts.count("confirmed"),
+        contradicted=verdicts.count("contradicted"),
+        sampled=invited.height,
+        answered=len(who),
+        level=level,
+    )
 
 
 def _check_claims(claims: pl.DataFrame) -> None:
@@ -313,25 +299,40 @@ def _check_claims(claims: pl.DataFrame) -> None:
 
 def _judge(
     together: pl.DataFrame, segment: str, item: str, direction: str, level: float
-) -> tuple[tuple[int, float | None, float | None, float | None, str], np.ndarray, set[str]]:
-    nothing: tuple[int, None, None, None, str] = (0, None, None, None, "not asked")
+) -> tuple[dict[str, Any], Floats, set[str]]:
+    """Compare a segment's answers with everyone else's.
+
+    Returns
+    -------
+    figures : dict
+        people, difference, low, high, verdict.
+    sides : ndarray of shape (people,)
+        1 for an answer on the claimed side of the others' median, 0.5 for a tie.
+    ids : set of str
+        The segment's customers who answered.
+    """
+    figures: dict[str, Any] = {
+        "people": 0,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "verdict": "not asked",
+    }
     if item not in together.columns:
-        return nothing, np.empty(0), set()
+        return figures, np.empty(0), set()
     rated = together.select("customer_id", "segment", pl.col(item).cast(pl.Float64)).drop_nulls()
     own = rated.filter(pl.col("segment") == segment)
     mine = own[item].to_numpy()
     rest = rated.filter(pl.col("segment") != segment)[item].to_numpy()
+    figures["people"] = len(mine)
     if len(mine) < 2 or len(rest) < 2:
-        return (len(mine), None, None, None, "not asked"), np.empty(0), set()
-    difference = mean_difference(
-        mine.mean(), mine.std(ddof=1), len(mine), rest.mean(), rest.std(ddof=1), len(rest),
-        level=level,
-    )  # fmt: skip
+        return figures, np.empty(0), set()
+    moments = [(part.mean(), part.std(ddof=1), len(part)) for part in (mine, rest)]
+    found = mean_difference(*moments[0], *moments[1], level=level)
+    low, high = float(found.low), float(found.high)
     sign = 1 if direction == "high" else -1
-    away = sign * (mine - np.median(rest))
-    sides = np.where(away > 0, 1.0, np.where(away < 0, 0.0, 0.5))
-    low, high = float(difference.low), float(difference.high)
     confirmed, contradicted = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
     verdict = "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
-    row = (len(mine), float(difference.value), low, high, verdict)
-    return row, sides, set(own["customer_id"].to_list())
+    sides = (np.sign(sign * (mine - np.median(rest))) + 1) / 2
+    figures |= {"difference": float(found.value), "low": low, "high": high, "verdict": verdict}
+    return figures, sides, set(own["customer_id"].to_list())
