@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -42,16 +42,16 @@ class Cell:
         One value in the cell; None for the missing value.
     points : int or None
         How many values the cell holds; None for infinitely many.
-    low, high : float or None
-        Ends of an interval of numbers (days since 1970 for dates); None for none.
+    low, high : float
+        Ends of an interval of numbers (days since 1970 for dates); infinite for none.
     low_open, high_open : bool
         Whether the end itself is left out.
     """
 
     example: Constant | None
     points: int | None = None
-    low: float | None = None
-    high: float | None = None
+    low: float = -math.inf
+    high: float = math.inf
     low_open: bool = False
     high_open: bool = False
 
@@ -86,12 +86,12 @@ class Axis:
             names = ", ".join(str(cell.example) for cell in run)
             return f"{self.column} is {names}" if len(run) == 1 else f"{self.column} in {names}"
         first, last = run[0], run[-1]
-        if first.low is not None and first.low == last.high:
+        if first.low == last.high:
             return f"{self.column} = {self._end(first.low)}"
         text = self.column
-        if first.low is not None:
+        if math.isfinite(first.low):
             text = f"{self._end(first.low)} {'<' if first.low_open else '<='} {text}"
-        if last.high is not None:
+        if math.isfinite(last.high):
             text = f"{text} {'<' if last.high_open else '<='} {self._end(last.high)}"
         return text
 
@@ -101,34 +101,22 @@ class Axis:
     def codes(self, values: pl.Series) -> np.ndarray:
         """Return the index of the cell that holds each value; -1 where the domain has none."""
         cell_of = np.full(len(values), -1)
-        numeric = values.cast(pl.Int32) if self.kind == "date" else values
         for index, cell in enumerate(self.cells):
-            if cell.example is None:
-                inside = values.is_null()
-            elif self.kind == "boolean":
-                inside = values == cell.example
-            elif self.kind == "text":
-                inside = self._text_inside(values, str(cell.example))
-            else:
-                inside = _inside(numeric.cast(pl.Float64), cell)
-            cell_of[inside.fill_null(value=False).to_numpy()] = index
+            cell_of[self._inside(values, cell).fill_null(value=False).to_numpy()] = index
         return cell_of
 
-    def _text_inside(self, values: pl.Series, example: str) -> pl.Series:
-        if example != _OTHER:
-            return values == example
-        # A column that rules use only in "is null" may have any type.
-        present = values.is_not_null()
-        return present & ~values.is_in(list(self.others)) if self.others else present
-
-
-def _inside(values: pl.Series, cell: Cell) -> pl.Series:
-    inside = values.is_not_null()
-    if cell.low is not None:
-        inside &= values > cell.low if cell.low_open else values >= cell.low
-    if cell.high is not None:
-        inside &= values < cell.high if cell.high_open else values <= cell.high
-    return inside
+    def _inside(self, values: pl.Series, cell: Cell) -> pl.Series:
+        if cell.example is None:
+            return values.is_null()
+        if self.kind in ("boolean", "text") and cell.example != _OTHER:
+            return values == cell.example
+        if self.kind == "text":
+            # A column that rules use only in "is null" may have any type.
+            present = values.is_not_null()
+            return present & ~values.is_in(list(self.others)) if self.others else present
+        numeric = (values.cast(pl.Int32) if self.kind == "date" else values).cast(pl.Float64)
+        above = numeric > cell.low if cell.low_open else numeric >= cell.low
+        return above & (numeric < cell.high if cell.high_open else numeric <= cell.high)
 
 
 def make_axes(
@@ -193,10 +181,7 @@ def _cells(kind: str, values: Sequence[Constant], domain: Domain) -> list[Cell]:
     cells = _whole_cells(cuts, domain)
     if kind == "integer":
         return cells
-    return [
-        Cell(_day(float(cell.example)), cell.points, cell.low, cell.high)  # type: ignore[arg-type]
-        for cell in cells
-    ]
+    return [replace(cell, example=_day(float(cell.example))) for cell in cells]  # type: ignore[arg-type]
 
 
 def _day(value: float) -> date:
@@ -205,32 +190,23 @@ def _day(value: float) -> date:
 
 def _real_cells(cuts: Sequence[float], domain: Domain) -> list[Cell]:
     """Cut the real line: each constant on its own, and the open intervals between them."""
-    ends = [bound for bound in (domain.low, domain.high) if bound is not None]
-    marks = sorted({float(value) for value in [*cuts, *ends]})
-    marks = [m for m in marks if _within(m, domain)]
-    edges: list[float | None] = [*marks]
-    edges = [*([None] if domain.low is None else []), *edges]
-    edges = [*edges, *([None] if domain.high is None else [])]
+    low = -math.inf if domain.low is None else domain.low
+    high = math.inf if domain.high is None else domain.high
+    marks = {float(m) for m in (*cuts, low, high) if low <= m <= high and math.isfinite(m)}
     cells = [Cell(mark, points=1, low=mark, high=mark) for mark in marks]
-    for low, high in pairwise(edges):
-        example = _between(low, high)
-        if example not in (low, high):
-            cells.append(Cell(example, None, low, high, low is not None, high is not None))
-    if not marks:
-        cells.append(Cell(0.0))
+    for start, end in pairwise(sorted({low, *marks, high})):
+        example = _between(start, end)
+        if start < example < end:
+            cells.append(Cell(example, None, start, end, math.isfinite(start), math.isfinite(end)))
     return sorted(cells, key=lambda cell: float(cell.example))  # type: ignore[arg-type]
 
 
-def _within(value: float, domain: Domain) -> bool:
-    return (domain.low is None or value >= domain.low) and (
-        domain.high is None or value <= domain.high
-    )
-
-
-def _between(low: float | None, high: float | None) -> float:
-    if low is None:
-        return (high or 0.0) - max(1.0, abs(high or 0.0))
-    if high is None:
+def _between(low: float, high: float) -> float:
+    """Return a short number between two others, either of which may be infinite."""
+    if math.isinf(low):
+        end = high if math.isfinite(high) else 0.0
+        return end - max(1.0, abs(end))
+    if math.isinf(high):
         return low + max(1.0, abs(low))
     middle = low + (high - low) / 2
     short = float(f"{middle:.3g}")
@@ -239,26 +215,17 @@ def _between(low: float | None, high: float | None) -> float:
 
 def _whole_cells(cuts: Sequence[float], domain: Domain) -> list[Cell]:
     """Cut the whole numbers into runs: each whole constant on its own, and what lies between."""
-    low = math.ceil(domain.low) if domain.low is not None else None
-    high = math.floor(domain.high) if domain.high is not None else None
+    low = -math.inf if domain.low is None else math.ceil(domain.low)
+    high = math.inf if domain.high is None else math.floor(domain.high)
     # A new run begins at a whole constant and after it (at the next whole number for others).
-    starts = {s for cut in cuts for s in (math.ceil(cut), math.floor(cut) + 1)}
-    starts = {s for s in starts if (low is None or s > low) and (high is None or s <= high)}
-    bounds: list[int | None] = [low, *sorted(starts)]
+    starts = {s for cut in cuts for s in (math.ceil(cut), math.floor(cut) + 1) if low < s <= high}
     cells = []
-    for place, start in enumerate(bounds):
-        end = bounds[place + 1] if place + 1 < len(bounds) else None
-        last = end - 1 if end is not None else high
-        example = start if start is not None else last if last is not None else 0
-        count = last - start + 1 if start is not None and last is not None else None
-        cells.append(
-            Cell(
-                example,
-                points=count,
-                low=None if start is None else float(start),
-                high=None if last is None else float(last),
-            )
-        )
+    for start, following in pairwise([low, *sorted(starts), high + 1]):
+        last = following - 1
+        whole = math.isfinite(start) and math.isfinite(last)
+        example = next((int(end) for end in (start, last) if math.isfinite(end)), 0)
+        points = int(last - start + 1) if whole else None
+        cells.append(Cell(example, points, float(start), float(last)))
     return cells
 
 
@@ -272,18 +239,12 @@ def _merge(name: str, kind: str, cells: list[Cell], own: Sequence[Condition]) ->
     )
     signature = list(atoms_held.iter_rows())
     merged = [cells[0]]
-    for place in range(1, len(cells)):
-        before, cell = merged[-1], cells[place]
-        ordered = kind not in ("text", "boolean") and cell.example is not None
-        if ordered and signature[place] == signature[place - 1]:
-            both = (
-                before.points + cell.points
-                if before.points is not None and cell.points is not None
-                else None
-            )
-            merged[-1] = Cell(
-                before.example, both, before.low, cell.high, before.low_open, cell.high_open
-            )
+    for cell, same in zip(cells[1:], (a == b for a, b in pairwise(signature)), strict=True):
+        before = merged[-1]
+        if same and kind not in ("text", "boolean") and cell.example is not None:
+            counts = (before.points, cell.points)
+            points = None if None in counts else sum(count or 0 for count in counts)
+            merged[-1] = replace(before, points=points, high=cell.high, high_open=cell.high_open)
         else:
             merged.append(cell)
     return merged
@@ -291,14 +252,8 @@ def _merge(name: str, kind: str, cells: list[Cell], own: Sequence[Condition]) ->
 
 def series(name: str, kind: str, values: Sequence[Constant | None]) -> pl.Series:
     """Put examples into a typed column."""
-    types: dict[str, type[pl.DataType]] = {
-        "number": pl.Float64,
-        "integer": pl.Int64,
-        "text": pl.String,
-        "boolean": pl.Boolean,
-        "date": pl.Date,
-    }
-    return pl.Series(name, list(values), dtype=types[kind])
+    types = {"integer": pl.Int64, "text": pl.String, "boolean": pl.Boolean, "date": pl.Date}
+    return pl.Series(name, list(values), dtype=types.get(kind, pl.Float64))
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:
@@ -382,18 +337,12 @@ class RuleCheck(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        gap, overlap = self.gaps, self.overlaps
-        if gap.is_empty() and overlap.is_empty():
-            finding = "The rules match every possible customer exactly once."
-        else:
-            finding = " ".join(
-                part
-                for part in (
-                    self._word(gap, self.gap_points, "match nobody's rule"),
-                    self._word(overlap, self.overlap_points, "are claimed by several rules"),
-                )
-                if part
-            )
+        problems = (
+            self._word(self.gaps, self.gap_points, "match nobody's rule"),
+            self._word(self.overlaps, self.overlap_points, "are claimed by several rules"),
+        )
+        found = " ".join(filter(None, problems))
+        finding = found or "The rules match every possible customer exactly once."
         if self.empty:
             finding += f" Never matched by anybody: {', '.join(self.empty)}."
         if self.outside:
@@ -403,16 +352,14 @@ class RuleCheck(Result):
     def _word(self, regions: pl.DataFrame, points: int | None, problem: str) -> str:
         if regions.is_empty():
             return ""
-        count = f"{number(regions.height)} regions"
+        count, counted = f"{number(regions.height)} regions", ""
         if points is not None:
             count = f"{number(points)} of {number(self.points)} possible customers"
+        if self.customers is not None:
+            inside = number(regions["customers"].sum())
+            counted = f" ({inside} of {number(self.customers)} customers)"
         names = regions["rules"][0].to_list()
         by = f" by {' and '.join(names)}" if names else ""
-        counted = ""
-        if self.customers is not None:
-            counted = (
-                f" ({number(regions['customers'].sum())} of {number(self.customers)} customers)"
-            )
         return f"{count} {problem}{counted}, such as {regions['example'][0]}{by}."
 
 
@@ -522,20 +469,17 @@ def _regions(
         cells = wrong[which.ravel() == place]
         for box in _boxes(np.unravel_index(cells, shape) if shape else (), len(cells)):
             inside = _flat(box, shape)
+            sides = list(zip(axes, box, strict=True))
+            parts = [part for axis, own in sides if (part := axis.describe(own))]
+            if len(box) > 1:
+                parts = [f"({part})" if " or " in part else part for part in parts]
+            example = [f"{axis.column} = {_example(axis, own[0])}" for axis, own in sides]
             rows.append(
                 (
                     "overlap" if names else "gap",
                     names,
-                    " and ".join(
-                        f"({part})" if " or " in part and len(box) > 1 else part
-                        for axis, own in zip(axes, box, strict=True)
-                        if (part := axis.describe(own))
-                    )
-                    or "everywhere",
-                    ", ".join(
-                        f"{axis.column} = {_example(axis, own[0])}"
-                        for axis, own in zip(axes, box, strict=True)
-                    ),
+                    " and ".join(parts) or "everywhere",
+                    ", ".join(example),
                     None if sizes is None else int(sizes[inside].sum()),
                     None if customers is None else int(customers[inside].sum()),
                 )

@@ -16,9 +16,13 @@ Constant = bool | int | float | str | date
 LONG = 16  # a list of more values is looked up as a whole
 EXACT = 2**53
 _COMPARE: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
-    "=": operators.eq, "!=": operators.ne,
-}  # fmt: skip
+    "<": operators.lt,
+    "<=": operators.le,
+    ">": operators.gt,
+    ">=": operators.ge,
+    "=": operators.eq,
+    "!=": operators.ne,
+}
 KEYWORDS = frozenset(
     {"and", "or", "not", "in", "between", "is", "null", "true", "false", "otherwise"}
 )
