@@ -99,6 +99,34 @@ def unknown(kind: str, got: str, available: Iterable[str]) -> str:
     return f"unknown {kind} {got!r}{hint} Available: {', '.join(names) or 'none'}"
 
 
+def require_choice(
+    kind: str, got: str, available: Iterable[str], error: type[SegkitError] = ParameterError
+) -> None:
+    """Raise an error unless a name is among the available ones.
+
+    Examples
+    --------
+    >>> require_choice("method", "ward", ["ward", "kmeans"])
+    """
+    names = list(available)
+    if got not in names:
+        raise error(unknown(kind, str(got), names))
+
+
+def require_least(**options: tuple[float, float]) -> None:
+    """Raise ``ParameterError`` unless each option is at least its limit: ``k=(k, 2)``.
+
+    Examples
+    --------
+    >>> require_least(k=(1, 2))
+    Traceback (most recent call last):
+    segkit.errors.ParameterError: expected k >= 2, got 1
+    """
+    for name, (value, least) in options.items():
+        if not value >= least:
+            raise ParameterError(f"expected {name} >= {least:g}, got {value}")
+
+
 def require_columns(have: Iterable[str], need: Iterable[str], what: str) -> None:
     """Raise ``ColumnError`` unless every needed column is there.
 

@@ -14,7 +14,7 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
 from segkit.cluster.refits import Clustering, Method, SharedRefits, check_method
 from segkit.display import join_words, number
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -206,11 +206,8 @@ def choose_k(
     matrix = as_matrix(X, min_rows=3)
     check_method(method)
     names = check_criteria(list(criteria))
-    if n_boot < 2 or n_starts < 1 or max_rows < 3 or settle_steps < 0:
-        raise ParameterError(
-            "expected n_boot >= 2, n_starts >= 1, max_rows >= 3 and settle_steps >= 0; "
-            f"got {n_boot}, {n_starts}, {max_rows}, {settle_steps}"
-        )
+    require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
+    require_least(max_rows=(max_rows, 3), settle_steps=(settle_steps, 0))
     order = fair_order(matrix, seed)
     tree = None
     if linkage is not None:

@@ -29,7 +29,7 @@ from segkit.cluster.validity import (
     squared_silhouettes,
 )
 from segkit.display import number
-from segkit.errors import ParameterError, unknown
+from segkit.errors import ParameterError, require_choice
 from segkit.live import steps
 
 QUICK = ("silhouette", "davies_bouldin", "calinski_harabasz")
@@ -114,8 +114,7 @@ def check_criteria(criteria: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     ('gap', 'silhouette')
     """
     for name in criteria:
-        if name not in CRITERIA:
-            raise ParameterError(unknown("criterion", name, CRITERIA))
+        require_choice("criterion", name, CRITERIA)
     if not criteria:
         raise ParameterError(f"name at least one criterion: {', '.join(CRITERIA)}")
     return tuple(name for name in CRITERIA if name in criteria)

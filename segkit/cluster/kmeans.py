@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.cluster.matrix import Floats, Ints, as_matrix, distinct_rows, fair_order
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -291,11 +291,7 @@ def fit_kmeans(
     array([0, 0, 1])
     """
     points = as_matrix(X)
-    if k < 1 or starts < 1 or sample < k:
-        raise ParameterError(
-            f"k and starts must be at least 1 and sample at least k; got k = {k}, "
-            f"starts = {starts}, sample = {sample}"
-        )
+    require_least(k=(k, 1), starts=(starts, 1), sample=(sample, k))
     if distinct_rows(points, k) < k:
         raise DataError(f"{k} groups need {k} distinct rows; there are {distinct_rows(points, k)}")
     order = fair_order(points, seed)

@@ -10,11 +10,17 @@ import numpy as np
 import polars as pl
 
 from segkit import __version__
-from segkit.cluster.matrix import Floats, feature_rows
-from segkit.cluster.model import ALIKE, ProbabilityScorer, finish_parts
+from segkit.cluster.matrix import Floats, feature_rows, wanted_counts
+from segkit.cluster.model import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
-from segkit.display import number, percent
-from segkit.errors import ColumnError, DataError, ModelError, ParameterError, require_columns
+from segkit.display import counted, number
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    ModelError,
+    require_columns,
+    require_least,
+)
 from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread
@@ -188,14 +194,10 @@ class LatentModel(ProbabilityScorer):
         return {"weight": one.weight, **one.yes}
 
     @property
-    def text(self) -> str:
-        """What the model was fitted on, and what its flag means."""
-        return (
-            f"{number(len(self.classes))} latent classes from {number(len(self.items))} yes/no "
-            f"items of {number(self.rows)} customers. New customers go to the most probable "
-            f"class; one whose answers are rarer in it than those of {percent(ALIKE)} of its own "
-            "customers at the fit is flagged as unlike any."
-        )
+    def wording(self) -> tuple[str, str, str]:
+        """Words for `text`."""
+        found = f"latent classes from {counted(len(self.items), 'yes/no item')}"
+        return found, "most probable class", "whose answers are rarer in it"
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -351,12 +353,8 @@ def cluster_latent(
     >>> segmentation.segments["customers"].to_list()
     [30, 10]
     """
-    ks = sorted({int(one) for one in k_range}) if k is None else [k]
-    if (k is not None and k < 2) or starts < 1 or min(ks, default=0) < 1:
-        raise ParameterError(
-            f"expected k >= 2 (or None), starts >= 1, k_range of numbers from 1; got {k}, "
-            f"{starts}, {ks}"
-        )
+    require_least(starts=(starts, 1))
+    ks = wanted_counts(k, k_range, 1)
     table = feature_rows(frame, items)
     answers = read_answers(table, items)
     used, dropped = _telling(answers, items)

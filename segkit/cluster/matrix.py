@@ -170,6 +170,22 @@ def distinct_rows(X: Floats, enough: int) -> int:
         size *= 8
 
 
+def wanted_counts(k: int | None, k_range: Sequence[int], least: int) -> list[int]:
+    """Return the numbers of segments to fit: k alone if it is given, else those of the range.
+
+    Raises
+    ------
+    ParameterError
+        If k is below 2, or the range is empty or holds a number below ``least``.
+    """
+    ks = sorted({int(one) for one in k_range}) if k is None else [k]
+    if min(ks, default=0) < (least if k is None else 2):
+        raise ParameterError(
+            f"expected k >= 2 (or None), k_range of numbers from {least}; got {k}, {list(k_range)}"
+        )
+    return ks
+
+
 def require_distinct(distinct: int, k: int, rows: int) -> None:
     """Raise ``DataError`` if there are fewer different customers than segments."""
     if distinct < k:

@@ -23,7 +23,7 @@ from segkit.cluster.segments import Segmentation
 from segkit.cluster.stability import LEAST_SEGMENT
 from segkit.cluster.validity import measure_validity
 from segkit.display import number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
@@ -262,14 +262,12 @@ def _check(
     methods: Sequence[str], others: Sequence[str], k: int, refits: int, rows: int
 ) -> list[str]:
     for method in methods:
-        if method not in WORDS:
-            raise ParameterError(unknown("method", method, WORDS))
+        require_choice("method", method, WORDS)
         if method in MIXED and not others:
             raise ParameterError(f"{method} needs categorical, ordinal or asymmetric columns")
-    if k < 2 or refits < 0 or not 4 <= rows <= EXACT_ROWS:
-        raise ParameterError(
-            f"expected k >= 2, refits >= 0, rows from 4 to {EXACT_ROWS}; got {k}, {refits}, {rows}"
-        )
+    require_least(k=(k, 2), refits=(refits, 0))
+    if not 4 <= rows <= EXACT_ROWS:
+        raise ParameterError(f"expected rows from 4 to {EXACT_ROWS}; got {rows}")
     return list(dict.fromkeys(methods)) or [*NUMERIC, *(MIXED if others else ())]
 
 

@@ -20,8 +20,15 @@ from segkit.cluster.gower import (
     pam,
     rescale,
 )
-from segkit.cluster.matrix import Floats, Ints, feature_rows, require_distinct, without_gaps
-from segkit.cluster.model import ALIKE, SegmentScorer, finish_parts
+from segkit.cluster.matrix import (
+    Floats,
+    Ints,
+    feature_rows,
+    require_distinct,
+    wanted_counts,
+    without_gaps,
+)
+from segkit.cluster.model import SegmentScorer, finish_parts
 from segkit.cluster.prototypes import (
     costs,
     default_gamma,
@@ -30,8 +37,14 @@ from segkit.cluster.prototypes import (
     most_frequent,
 )
 from segkit.cluster.segments import Segmentation, name_segments
-from segkit.display import number, percent
-from segkit.errors import DataError, ModelError, ParameterError, unknown
+from segkit.display import counted, number
+from segkit.errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    require_choice,
+    require_least,
+)
 from segkit.frames import takes_frames
 from segkit.result import check_number
 from segkit.stats.threads import single_thread
@@ -136,8 +149,7 @@ class MixedModel(SegmentScorer):
 
     def check_part(self, one: Example) -> None:
         """Raise ``ModelError`` unless one segment's example has a place for every column."""
-        if self.method not in WAYS:
-            raise ModelError(unknown("method of a stored model", str(self.method), WAYS))
+        require_choice("method of a stored model", self.method, WAYS, ModelError)
         space, joined = self.space, self.method == "prototypes"
         levels = [len(places) for places in space.categorical.values()]
         if joined:
@@ -188,15 +200,16 @@ class MixedModel(SegmentScorer):
         return one.centre
 
     @property
+    def wording(self) -> tuple[str, str, str]:
+        """Words for `text`."""
+        found = f"segments by {WAYS[self.method]} from {counted(len(self.features), 'column')}"
+        return found, "nearest", "farther from it"
+
+    @property
     def text(self) -> str:
         """What the model was fitted on, and what its flag means."""
-        return (
-            f"{number(len(self.examples))} segments by {WAYS[self.method]} from "
-            f"{number(len(self.features))} columns of {number(self.rows)} customers. New "
-            f"customers go to the nearest; one farther from it than {percent(ALIKE)} of the "
-            "segment's own customers were at the fit is flagged as unlike any. A category that "
-            "was not there at the fit differs from all that were."
-        )
+        more = "A category that was not there at the fit differs from all that were."
+        return f"{SegmentScorer.text.fget(self)} {more}"  # type: ignore[attr-defined]
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -301,8 +314,11 @@ def cluster_mixed(
     """
     ranks = dict(ordinal or {})
     columns = [*numeric, *categorical, *ranks, *asymmetric]
-    ks = [k] if k is not None else sorted({int(one) for one in k_range})
-    _check(method, ks, gamma, sample, starts)
+    require_choice("method for mixed columns", method, WAYS)
+    require_least(sample=(sample, 2), starts=(starts, 1), gamma=(gamma or 0, 0))
+    if gamma is not None and method != "prototypes":
+        raise ParameterError(f"gamma is the weight of k-prototypes; {method} has none")
+    ks = wanted_counts(k, k_range, 2)
     table = feature_rows(frame, columns)
     space = learn_space(
         table,
@@ -345,18 +361,6 @@ def cluster_mixed(
         ),
     )
     return _segmentation(given, model, compared, best, starts)
-
-
-def _check(method: str, ks: list[int], gamma: float | None, sample: int, starts: int) -> None:
-    if method not in WAYS:
-        raise ParameterError(unknown("method for mixed columns", method, WAYS))
-    if min(ks, default=0) < 2 or sample < 2 or starts < 1 or (gamma is not None and gamma < 0):
-        raise ParameterError(
-            "expected k >= 2 (or None), sample >= 2, starts >= 1, gamma >= 0; got "
-            f"k = {', '.join(str(k) for k in ks)}, {sample}, {starts}, {gamma}"
-        )
-    if gamma is not None and method != "prototypes":
-        raise ParameterError(f"gamma is the weight of k-prototypes; {method} has none")
 
 
 def _distinct(encoded: Encoded) -> int:

@@ -20,11 +20,18 @@ from segkit.cluster.matrix import (
     feature_rows,
     fitted_transform,
     require_distinct,
+    wanted_counts,
 )
-from segkit.cluster.model import ALIKE, ProbabilityScorer, finish_parts
+from segkit.cluster.model import ProbabilityScorer, finish_parts
 from segkit.cluster.segments import Segmentation, name_segments
-from segkit.display import number, percent
-from segkit.errors import DataError, ModelError, ParameterError, unknown
+from segkit.display import counted, number
+from segkit.errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    require_choice,
+    require_least,
+)
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import check_number, check_numbers
@@ -153,15 +160,6 @@ class MixtureModel(ProbabilityScorer):
             check_numbers(f"row {place} of the factor of {one.id}", row, d)
             check_number(f"the diagonal of the factor of {one.id}", row[place], above=0)
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Columns that a frame needs to be scored."""
-        return self.transform.names
-
-    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Say, row by row, which value cannot be read; null where all can."""
-        return self.transform.find_unfit(frame)
-
     def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return -2 log(weight x density) of each row in each segment, shape (n, k)."""
         return deviances(self.transform.apply(frame), self.components)
@@ -171,16 +169,11 @@ class MixtureModel(ProbabilityScorer):
         return {"weight": one.weight, **one.centre}
 
     @property
-    def text(self) -> str:
-        """Data that the model was fitted on, and the meaning of its flag."""
-        when = f" as of {self.as_of.isoformat()}" if self.as_of else ""
-        return (
-            f"{number(len(self.components))} segments by a Gaussian mixture ({self.shape} "
-            f"covariances) from {number(len(self.features))} features of {number(self.rows)} "
-            f"customers{when}. New customers go to the most probable segment; one less likely "
-            f"under it than {percent(ALIKE)} of its own customers were at the fit is flagged as "
-            "unlike any."
-        )
+    def wording(self) -> tuple[str, str, str]:
+        """Words for `text`."""
+        features = counted(len(self.features), "feature")
+        found = f"segments by a Gaussian mixture ({self.shape} covariances) from {features}"
+        return found, "most probable segment", "less likely under it"
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -275,11 +268,15 @@ def cluster_mixture(
     >>> segmentation.k, segmentation.segments["customers"].to_list()
     (2, [60, 40])
     """
-    _check(k, shapes, k_range, starts, floor)
+    for shape in shapes:
+        require_choice("shape of covariance", shape, SHAPES)
+    require_least(shapes=(len(shapes), 1), starts=(starts, 1))
+    if floor <= 0:
+        raise ParameterError(f"expected floor > 0, got {floor}")
+    ks = wanted_counts(k, k_range, 1)
     table = feature_rows(frame, features)
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
-    ks = [k] if k is not None else sorted({int(one) for one in k_range})
     distinct = distinct_rows(X, max(*ks, 2) + 1)
     require_distinct(distinct, k or 2, table.height)
     some = X[fair_order(X, seed)[:max_rows]]
@@ -309,21 +306,6 @@ def cluster_mixture(
         transform=fitted,
     )
     return _segmentation(table, model, tried, chosen, starts)
-
-
-def _check(
-    k: int | None, shapes: Sequence[str], k_range: Sequence[int], starts: int, floor: float
-) -> None:
-    for shape in shapes:
-        if shape not in SHAPES:
-            raise ParameterError(unknown("shape of covariance", shape, SHAPES))
-    if k is not None and k < 2:
-        raise ParameterError(f"k must be at least 2 (or None to choose it); got {k}")
-    if not shapes or starts < 1 or floor <= 0 or min(k_range, default=0) < 1:
-        raise ParameterError(
-            "expected one shape or more, starts >= 1, floor > 0, k_range of numbers from 1; got "
-            f"{list(shapes)}, {starts}, {floor}, {list(k_range)}"
-        )
 
 
 def _best(X: Floats, k: int, shape: str, starts: int, floor: float, seed: int) -> Candidate:

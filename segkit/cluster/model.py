@@ -15,8 +15,8 @@ import polars as pl
 from segkit.cluster.kmeans import squared_distances
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.segments import Segmentation
-from segkit.display import number, percent
-from segkit.errors import DataError, ModelError, unknown
+from segkit.display import counted, number, percent
+from segkit.errors import DataError, ModelError, require_choice
 from segkit.frames import takes_frames
 from segkit.result import (
     StoredModel,
@@ -53,6 +53,7 @@ class SegmentScorer(StoredModel):
     __slots__ = ()
     PARTS: ClassVar[str]
     PART: ClassVar[type[Any]]
+    transform: Any  # of the features, where the model has one
     KEYS: ClassVar[Mapping[str, str]] = {
         "rows": "customers",
         "fitted_rows": "fitted_customers",
@@ -85,9 +86,10 @@ class SegmentScorer(StoredModel):
             self.check_part(one)
 
     @property
-    @abstractmethod
     def features(self) -> tuple[str, ...]:
         """Columns that the segments were made from."""
+        names: tuple[str, ...] = self.transform.names
+        return names
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -96,13 +98,19 @@ class SegmentScorer(StoredModel):
         more = () if transform is None else transform.needed
         return tuple(dict.fromkeys([*self.features, *more]))
 
+    @property
+    @abstractmethod
+    def wording(self) -> tuple[str, str, str]:
+        """Words for `text`: what the segments are, what new customers go to, what is unlike."""
+
     @abstractmethod
     def check_part(self, one: Any) -> None:
         """Raise ``ModelError`` unless one segment's numbers fit the model's columns."""
 
-    @abstractmethod
     def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Return for each row the reason why it cannot be scored; null if it can."""
+        """Return for each row which value cannot be read; null if all can."""
+        reasons: pl.Series = self.transform.find_unfit(frame)
+        return reasons
 
     @abstractmethod
     def _distances(self, frame: pl.DataFrame) -> Floats:
@@ -159,13 +167,20 @@ class SegmentScorer(StoredModel):
         DataError
             If a customer comes twice or has no id.
         """
-        return score_rows(frame, self._find_unfit(frame), self._score)
+        check_customers(frame)
+        reasons = self._find_unfit(frame)
+        apart = reasons.is_not_null()
+        if not apart.any():
+            return self._score(frame).with_columns(reasons.alias("reason"))
+        place = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("_row")
+        some = self._score(frame.filter(~apart)).with_columns(place.filter(~apart))
+        whole = place.to_frame().join(some, on="_row", how="left", maintain_order="left")
+        ids = [frame.get_column(name) for name in ("customer_id",) if name in frame.columns]
+        return whole.drop("_row").with_columns(*ids, reasons.alias("reason"))
 
     def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return self._scored(frame, self._distances(frame))
-
-    def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
-        return scored(frame, self.names, distances, [one.reach for one in self.parts])
+        """Score rows that can be read."""
+        return scored(frame, self.names, self._distances(frame), [one.reach for one in self.parts])
 
     def segment(self, table: pl.DataFrame, **described: Any) -> Segmentation:
         """Return the segmentation of the customers of the fit.
@@ -202,13 +217,24 @@ class SegmentScorer(StoredModel):
             If an id is unknown or two segments would bear one name.
         """
         for key in names:
-            if key not in self.names:
-                raise ModelError(unknown("segment", key, self.names))
+            require_choice("segment", key, self.names, ModelError)
         new = {key: names.get(key, old) for key, old in self.names.items()}
         if len(set(new.values())) < len(new):
             raise ModelError(f"segment names must differ; got {list(new.values())}")
         parts = tuple(replace(one, name=new[one.id]) for one in self.parts)
         return replace(self, **{self.PARTS: parts})  # type: ignore[type-var]
+
+    @property
+    def text(self) -> str:
+        """What the model was fitted on, and what its flag means."""
+        segments, nearest, unlike = self.wording
+        as_of = getattr(self, "as_of", None)
+        when = f" as of {as_of.isoformat()}" if as_of else ""
+        return (
+            f"{number(len(self.parts))} {segments} of {number(self.rows)} customers{when}. New "
+            f"customers go to the {nearest}; one {unlike} than {percent(ALIKE)} of the segment's "
+            "own customers were at the fit is flagged as unlike any."
+        )
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per segment: id, name, size, share, and its characteristics."""
@@ -231,10 +257,9 @@ class ProbabilityScorer(SegmentScorer):
 
     __slots__ = ()
 
-    def _scored(self, frame: pl.DataFrame, distances: Floats) -> pl.DataFrame:
-        best = probabilities(distances).max(axis=1)
-        scores = super()._scored(frame, distances)
-        return scores.with_columns(probability=pl.Series(best, dtype=pl.Float64))
+    def _score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        best = probabilities(self._distances(frame)).max(axis=1)
+        return super()._score(frame).with_columns(probability=pl.Series(best, dtype=pl.Float64))
 
     @takes_frames
     def posterior(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -365,43 +390,6 @@ def scored(
     return pl.DataFrame(columns)
 
 
-def score_rows(
-    frame: pl.DataFrame, reasons: pl.Series, score: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame:
-    """Score the rows that can be scored; the others get the reason why not.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        The rows; where there is a ``customer_id``, none may come twice or be missing.
-    reasons : polars.Series of str
-        Why a row cannot be scored; null where it can.
-    score : callable
-        Takes some rows and returns as many scored ones.
-
-    Returns
-    -------
-    polars.DataFrame
-        Rows in the frame's order: what ``score`` gives, null for rows with a reason, and
-        ``reason``.
-
-    Raises
-    ------
-    DataError
-        If a customer comes twice, or has no id.
-    """
-    check_customers(frame)
-    apart = reasons.is_not_null()
-    if not apart.any():
-        return score(frame).with_columns(reasons.alias("reason"))
-    place = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("_row")
-    some = score(frame.filter(~apart)).with_columns(place.filter(~apart))
-    whole = place.to_frame().join(some, on="_row", how="left", maintain_order="left").drop("_row")
-    if "customer_id" in frame.columns:
-        whole = whole.with_columns(frame.get_column("customer_id"))
-    return whole.with_columns(reasons.alias("reason"))
-
-
 def reaches(distances: Floats, segments: Ints) -> list[float]:
     """Return, for each segment, the distance within which 99.5% of its customers lie.
 
@@ -497,15 +485,6 @@ class SegmentModel(SegmentScorer):
         for name, value in one.centre.items():
             check_number(f"{name} at the centre of {one.id}", value)
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Columns that a frame needs to be scored."""
-        return self.transform.names
-
-    def _find_unfit(self, frame: pl.DataFrame) -> pl.Series:
-        """Say, row by row, which value the transform cannot take; null where it takes all."""
-        return self.transform.find_unfit(frame)
-
     def _distances(self, frame: pl.DataFrame) -> Floats:
         """Return each row's distance to each centre, in units of the matrix, shape (n, k)."""
         points = np.array([segment.point for segment in self.segments])
@@ -517,15 +496,11 @@ class SegmentModel(SegmentScorer):
         return {"reach": one.reach, **one.centre}
 
     @property
-    def text(self) -> str:
-        """What the model was fitted on, and what its flag means."""
-        when = f" as of {self.as_of.isoformat()}" if self.as_of else ""
-        return (
-            f"{number(len(self.segments))} segments by {self.method} ({self.route}) from "
-            f"{number(len(self.features))} features of {number(self.rows)} customers{when}. New "
-            f"customers go to the nearest centre; one farther from it than {percent(ALIKE)} of "
-            "the segment's own customers were at the fit is flagged as unlike any."
-        )
+    def wording(self) -> tuple[str, str, str]:
+        """Words for `text`."""
+        features = counted(len(self.features), "feature")
+        found = f"segments by {self.method} ({self.route}) from {features}"
+        return found, "nearest centre", "farther from it"
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""

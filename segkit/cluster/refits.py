@@ -20,7 +20,7 @@ from segkit.cluster.agreement import (
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
 from segkit.cluster.matrix import Floats, Ints, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.errors import ParameterError, unknown
+from segkit.errors import require_choice
 from segkit.live import steps
 
 T = TypeVar("T")
@@ -35,8 +35,7 @@ SEEDING_ROWS = 1_000
 
 def check_method(method: str) -> None:
     """Raise ``ParameterError`` unless the method is known."""
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
+    require_choice("method", method, METHODS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
 from segkit.display import label, number, percent
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.transform import Transform
 
@@ -128,16 +128,14 @@ def cluster_customers(
     >>> segmentation.model.names
     {'S1': 'Infrequent customers', 'S2': 'Frequent customers'}
     """
-    if method not in METHODS:
-        raise ParameterError(unknown("method", method, METHODS))
+    require_choice("method", method, METHODS)
     table = feature_rows(frame, features)
     fitted = fitted_transform(table, features, transform)
     X = fitted.apply(table)
-    if k is not None and k < 2:
-        raise ParameterError(f"k must be at least 2 (or None to choose it); got {k}")
+    if k is not None:
+        require_least(k=(k, 2))
     require_distinct(distinct_rows(X, k or 2), k or 2, table.height)
-    if settle_steps < 0:
-        raise ParameterError(f"settle_steps must be 0 or more; got {settle_steps}")
+    require_least(settle_steps=(settle_steps, 0))
     choice = None
     linkage = ward_linkage(X) if method == "ward" and table.height <= exact_rows else None
     if k is None:

@@ -30,7 +30,7 @@ from segkit.cluster.refits import (
     split_halves,
 )
 from segkit.display import number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -481,16 +481,11 @@ def assess_stability(
     """
     matrix = as_matrix(X, min_rows=4)
     check_method(method)
-    if repeats not in get_args(Repeats):
-        raise ParameterError(unknown("way to count repeats", repeats, get_args(Repeats)))
+    require_choice("way to count repeats", repeats, get_args(Repeats))
     limit = MAX_ROWS[method] if max_rows is None else max_rows
-    least = min(n_boot - 1, n_splits, n_starts, limit - 3, seeding_rows - 1, n_jobs)
-    if least < 1 or settle_steps < 0:
-        raise ParameterError(
-            "expected n_boot, seeding_rows >= 2, n_splits, n_starts, n_jobs >= 1, max_rows >= 4, "
-            f"settle_steps >= 0; got {n_boot}, {seeding_rows}, {n_splits}, {n_starts}, {n_jobs}, "
-            f"{limit}, {settle_steps}"
-        )
+    require_least(n_boot=(n_boot, 2), seeding_rows=(seeding_rows, 2), n_splits=(n_splits, 1))
+    require_least(n_starts=(n_starts, 1), n_jobs=(n_jobs, 1))
+    require_least(max_rows=(limit, 4), settle_steps=(settle_steps, 0))
     order = fair_order(matrix, seed)
     used = matrix[order[:limit]]
     ids, codes = ([], None) if segments is None else own_codes(segments, order, len(used))

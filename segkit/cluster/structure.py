@@ -24,7 +24,7 @@ from segkit.cluster.refits import (
 )
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import DataError, ParameterError, require_least
 from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -371,11 +371,8 @@ def assess_structure(
         raise ParameterError(
             f"a test at level {alpha} needs n_null of at least 1 / alpha - 1, got {n_null}"
         )
-    if n_boot < 2 or n_starts < 1 or max_rows < MIN_ROWS or settle_steps < 0:
-        raise ParameterError(
-            f"expected n_boot >= 2, n_starts >= 1, max_rows >= {MIN_ROWS} and settle_steps >= 0; "
-            f"got {n_boot}, {n_starts}, {max_rows}, {settle_steps}"
-        )
+    require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
+    require_least(max_rows=(max_rows, MIN_ROWS), settle_steps=(settle_steps, 0))
     used = matrix[fair_order(matrix, seed)[:max_rows]]
     varies = used.min(axis=0) < used.max(axis=0)
     if not varies.any():

@@ -14,7 +14,7 @@ from segkit.cluster.matrix import Floats, customer_rows, fitted_transform, witho
 from segkit.cluster.stability import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
 from segkit.cluster.validity import sampled_rows, silhouettes_of
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.live import steps
 from segkit.result import Result
@@ -205,8 +205,7 @@ def validate_segments(
     >>> validate_segments(table, rules, variables=["visits"]).segments["separation"].min() > 1
     True
     """
-    if refits < 1:
-        raise ParameterError(f"refits must be at least 1; got {refits}")
+    require_least(refits=(refits, 1))
     table = customer_rows(frame, variables)
     if not isinstance(segments, pl.DataFrame):
         segments = assign_by_rules(frame, segments)

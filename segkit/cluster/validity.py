@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from segkit.cluster.matrix import Floats, Ints, as_segmentation, fair_order
 from segkit.display import number
-from segkit.errors import ParameterError
+from segkit.errors import require_least
 from segkit.result import Result
 
 EXACT_ROWS = 10_000
@@ -205,8 +205,8 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
 def sampled_rows(X: Floats, rows: int | None, seed: int) -> Ints:
     """Choose the rows whose silhouettes are computed: all, or a sample that order cannot change."""
     n = len(X)
-    if rows is not None and rows < 2:
-        raise ParameterError(f"rows must be at least 2, got {rows}")
+    if rows is not None:
+        require_least(rows=(rows, 2))
     size = (n if n <= EXACT_ROWS else SAMPLE_ROWS) if rows is None else min(rows, n)
     return np.arange(n) if size == n else np.sort(fair_order(X, seed)[:size])
 

@@ -13,7 +13,13 @@ import polars as pl
 
 from segkit import intake
 from segkit.display import number
-from segkit.errors import ColumnError, DataError, SourceError, require_columns, unknown
+from segkit.errors import (
+    ColumnError,
+    DataError,
+    SourceError,
+    require_choice,
+    require_columns,
+)
 from segkit.frames import takes_frames
 from segkit.intake.numbers import doubted_answers
 from segkit.simulate import customers
@@ -118,8 +124,7 @@ def read_answers(
     if twice:
         raise DataError(f"each item may be named once; named twice: {', '.join(twice)}")
     for name in names:
-        if name not in frame.columns:
-            raise ColumnError(unknown("item", name, frame.columns))
+        require_choice("item", name, frame.columns, ColumnError)
         kind = frame.schema[name]
         if not (kind.is_numeric() or kind == pl.Boolean or kind == pl.Null):
             example = frame.get_column(name).drop_nulls().head(1).to_list()

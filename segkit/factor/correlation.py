@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import join_words, number
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice
 from segkit.factor.answers import Floats, read_answers
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
 from segkit.frames import takes_frames
@@ -425,8 +425,7 @@ def correlate_items(
     0.6
     """
     for kind, value, choices in (("method", method, METHODS), ("missing", missing, MISSING)):
-        if value not in choices:
-            raise ParameterError(unknown(kind, value, choices))
+        require_choice(kind, value, choices)
     answers = read_answers(frame, items)
     values, names, notes = answers.values, answers.items, list[str]()
     values = _rows(values, missing, notes)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, require_choice, require_least
 from segkit.factor.answers import Floats
 from segkit.stats.threads import single_thread
 
@@ -75,11 +75,9 @@ def extract(r: Floats, factors: int, method: str = "minres") -> Extraction:
     >>> extract(r, 1).loadings[:, 0].round(3).tolist()
     [0.8, 0.7, 0.6]
     """
-    if method not in EXTRACTIONS:
-        raise ParameterError(unknown("extraction", method, EXTRACTIONS))
+    require_choice("extraction", method, EXTRACTIONS)
     items = len(r)
-    if factors < 1:
-        raise ParameterError(f"expected at least one factor, got {factors}")
+    require_least(factors=(factors, 1))
     if degrees_of_freedom(items, factors) < 0:
         need = items
         while degrees_of_freedom(need, factors) < 0:

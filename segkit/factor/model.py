@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, join_words, number, percent
-from segkit.errors import DataError, ModelError, ParameterError, unknown
+from segkit.errors import DataError, ModelError, ParameterError, require_choice
 from segkit.factor.answers import Floats, read_answers
 from segkit.factor.correlation import Coding, ScoreSide
 from segkit.factor.extraction import IMPROPER, FitIndices
@@ -124,8 +124,7 @@ class FactorModel(StoredModel):
             shape = (p, p) if name == "correlation" else (p,)
             _check_array(f"scoring {name}", getattr(side, name), shape)
         for item, (answers, codes) in side.coding.tables.items():
-            if item not in self.items:
-                raise ModelError(unknown("coded item", str(item), self.items))
+            require_choice("coded item", item, self.items, ModelError)
             check_numbers(f"the answers to {item}", answers, len(answers))
             check_numbers(f"the codes of {item}", codes, len(answers))
             if list(answers) != sorted(set(answers)) or not answers:
@@ -164,18 +163,6 @@ class FactorModel(StoredModel):
     def heywood(self) -> tuple[str, ...]:
         """Items whose uniqueness lies at its lower bound: an improper (Heywood) solution."""
         return tuple(np.array(self.items)[self.uniquenesses < IMPROPER].tolist())
-
-    @property
-    def implied(self) -> Floats:
-        """The correlations that the model implies."""
-        matrix = self.structure @ self.loadings.T
-        np.fill_diagonal(matrix, 1.0)
-        return np.asarray(matrix)
-
-    @property
-    def residuals(self) -> Floats:
-        """Residual correlations: the fitted matrix less the implied one."""
-        return np.asarray(self.correlation - self.implied)
 
     def variance(self) -> pl.DataFrame:
         """Compute how much each factor explains, and how well answers determine it.
@@ -379,8 +366,7 @@ class FactorModel(StoredModel):
             If an id is unknown or two factors would bear one name.
         """
         for key in names:
-            if key not in self.ids:
-                raise ModelError(unknown("factor", key, self.ids))
+            require_choice("factor", key, self.ids, ModelError)
         new = tuple(names.get(i, n) for i, n in zip(self.ids, self.names, strict=True))
         if len(set(new)) < len(new):
             raise ModelError(f"factor names must differ; got {list(new)}")

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, join_words, number, percent
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.factor.answers import Floats
 from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
@@ -131,10 +131,8 @@ def null_eigenvalues(
     >>> null_eigenvalues(100, 4, draws=3, seed=0).components.shape
     (3, 4)
     """
-    if reference not in REFERENCES:
-        raise ParameterError(unknown("reference", reference, REFERENCES))
-    if draws < 1:
-        raise ParameterError(f"expected at least one draw, got {draws}")
+    require_choice("reference", reference, REFERENCES)
+    require_least(draws=(draws, 1))
     random = np.random.default_rng(seed)
     if reference == "normal":
         r = _wishart(n, items, draws, random)

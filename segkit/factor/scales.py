@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, join_words, number, percent
-from segkit.errors import DataError, ParameterError, unknown
+from segkit.errors import DataError, ParameterError, require_choice
 from segkit.factor.answers import Floats, read_answers, refuse_outside
 from segkit.factor.correlation import moments
 from segkit.factor.extraction import extract
@@ -247,8 +247,7 @@ def _turned(named: Mapping[str, Sequence[str]], reverse: Iterable[str]) -> set[s
     turned = set(reverse)
     items_of_scales = sorted({item for items in named.values() for item in items})
     for item in sorted(turned):
-        if item not in items_of_scales:
-            raise ParameterError(unknown("reversed item", item, items_of_scales))
+        require_choice("reversed item", item, items_of_scales)
     return turned
 
 

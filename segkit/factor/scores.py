@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.display import join_words, number
-from segkit.errors import ParameterError, unknown
+from segkit.errors import require_choice
 from segkit.factor.answers import Floats
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -46,8 +46,7 @@ class ScoreModel:
 
 def check_score(method: str) -> str:
     """Return the name of a kind of scores, or raise `ParameterError`."""
-    if method not in SCORES:
-        raise ParameterError(unknown("kind of scores", method, SCORES))
+    require_choice("kind of scores", method, SCORES)
     return method
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, number, percent
-from segkit.errors import DataError, ParameterError, require_columns
+from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -130,8 +130,7 @@ def draw_validation_sample(
     ['S1', 'S1', 'S2']
     """
     require_columns(assignments.columns, ["customer_id", "segment"], "the assignments")
-    if per_segment < 1:
-        raise ParameterError(f"expected at least one customer a segment, got {per_segment}")
+    require_least(per_segment=(per_segment, 1))
     random = np.random.default_rng(seed)
     whole = assignments.select("customer_id", "segment").drop_nulls().sort("segment", "customer_id")
     free = whole.filter(~pl.col("customer_id").is_in(list(leave_out)))

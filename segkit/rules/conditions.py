@@ -10,7 +10,7 @@ from datetime import date
 
 import polars as pl
 
-from segkit.errors import RuleError, unknown
+from segkit.errors import RuleError, require_choice
 
 Constant = bool | int | float | str | date
 LONG = 16  # a list of more values is looked up as a whole
@@ -203,8 +203,7 @@ def expression(condition: Condition) -> pl.Expr:
     """
     match condition:
         case Comparison(column, operator, value):
-            if operator not in _COMPARE:
-                raise RuleError(unknown("operator", operator, _COMPARE))
+            require_choice("operator", operator, _COMPARE, RuleError)
             return _COMPARE[operator](pl.col(column), pl.lit(value))
         case Membership(column, values, negated):
             inside = _inside(column, values)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from segkit.errors import ColumnError, RuleError, unknown
+from segkit.errors import ColumnError, RuleError, require_choice, unknown
 from segkit.rules.conditions import (
     KEYWORDS,
     All,
@@ -361,8 +361,7 @@ class Domain:
     nullable: bool = True
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise RuleError(unknown("kind of column", self.kind, KINDS))
+        require_choice("kind of column", self.kind, KINDS, RuleError)
         if self.low is not None and self.high is not None and self.low > self.high:
             raise RuleError(f"a column cannot run from {self.low} to {self.high}")
 

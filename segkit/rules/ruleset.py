@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 
 import polars as pl
 
-from segkit.errors import RuleError, unknown
+from segkit.errors import RuleError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.rules.check import RuleCheck, check_rules
 from segkit.rules.conditions import (
@@ -68,8 +68,7 @@ class RuleSet:
     def __post_init__(self) -> None:
         if not self.rules:
             raise RuleError("a rule set needs at least one rule")
-        if self.policy not in POLICIES:
-            raise RuleError(unknown("policy", str(self.policy), POLICIES))
+        require_choice("policy", self.policy, POLICIES, RuleError)
         names = [rule.name for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -373,8 +372,7 @@ def _known(data: Any, names: Sequence[str], kind: str) -> None:
     if not isinstance(data, Mapping):
         raise RuleError(f"expected a table of keys, got {data!r}")
     for key in data:
-        if key not in names:
-            raise RuleError(unknown(kind, str(key), names))
+        require_choice(kind, key, names, RuleError)
 
 
 def _toml(value: Any) -> str:

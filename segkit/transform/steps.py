@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from segkit.display import is_share, number
-from segkit.errors import ColumnError, DataError, ParameterError, unknown
+from segkit.errors import ColumnError, DataError, ParameterError, require_choice, unknown
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
+Floats = NDArray[np.float64]
 Shape = Literal["none", "log1p", "signed_log", "sqrt", "arcsine", "yeo_johnson"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 Scale = Literal["standard", "robust", "none"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
+NEVER_NEGATIVE = ("log1p", "sqrt", "arcsine")
 FILLS = ("median", "mean", "min", "max", "worst")
 # What the mean of transformed values is, once turned back into the column's own units.
 CENTRES = {
@@ -89,10 +88,8 @@ class Column:
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.shape not in SHAPES:
-            raise ParameterError(unknown("shape", self.shape, SHAPES))
-        if self.scale not in SCALES:
-            raise ParameterError(unknown("scale", self.scale, SCALES))
+        require_choice("shape", self.shape, SHAPES)
+        require_choice("scale", self.scale, SCALES)
         if isinstance(self.fill, str) and self.fill not in FILLS:
             raise ParameterError(unknown("fill", self.fill, FILLS) + ", or a number")
         if self.winsor is not None and not 0 <= self.winsor[0] < self.winsor[1] <= 1:
@@ -143,41 +140,40 @@ def shape_values(column: Column, values: Floats) -> Floats:
     DataError
         If the shape cannot take a value: negative ones, or above 1 for arcsine.
     """
-    smallest = values.min() if values.size else 0.0
-    if column.shape == "none":
-        return values
-    if column.shape == "signed_log":
-        return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
     if column.shape == "yeo_johnson":
         return _yeo_johnson(values, column.power or 0.0)
-    if smallest < 0:
-        count = int((values < 0).sum())
-        raise DataError(
-            f"{column.name} has {count} negative values, which {column.shape} cannot take"
-        )
-    if column.shape == "log1p":
-        return np.log1p(values)
-    if column.shape == "sqrt":
-        return np.sqrt(values)
-    if values.size and values.max() > 1:
-        count = int((values > 1).sum())
-        raise DataError(f"{column.name} has {count} values above 1, which arcsine cannot take")
-    return np.arcsin(np.sqrt(values))
+    limits = [("negative values", values < 0)] if column.shape in NEVER_NEGATIVE else []
+    if column.shape == "arcsine":
+        limits.append(("values above 1", values > 1))
+    for what, beyond in limits:
+        if beyond.any():
+            raise DataError(
+                f"{column.name} has {int(beyond.sum())} {what}, which {column.shape} cannot take"
+            )
+    return np.asarray(WAYS[column.shape][0](values))
 
 
 def unshape(column: Column, shaped: Floats) -> Floats:
     """Transform values back into the column's own units."""
-    if column.shape == "none":
-        return shaped
-    if column.shape == "log1p":
-        return np.expm1(shaped)
-    if column.shape == "signed_log":
-        return np.asarray(np.sign(shaped) * np.expm1(np.abs(shaped)))
-    if column.shape == "sqrt":
-        return np.asarray(np.square(shaped))
-    if column.shape == "arcsine":
-        return np.asarray(np.square(np.sin(np.clip(shaped, 0.0, np.pi / 2))))
-    return _yeo_johnson_inverse(shaped, column.power or 0.0)
+    if column.shape == "yeo_johnson":
+        return _yeo_johnson_inverse(shaped, column.power or 0.0)
+    return np.asarray(WAYS[column.shape][1](shaped))
+
+
+# Shape -> how values are transformed, and back. A root's end stays at its end.
+WAYS: dict[str, tuple[Callable[[Floats], Any], Callable[[Floats], Any]]] = {
+    "none": (lambda values: values, lambda shaped: shaped),
+    "log1p": (np.log1p, np.expm1),
+    "signed_log": (
+        lambda values: np.sign(values) * np.log1p(np.abs(values)),
+        lambda shaped: np.sign(shaped) * np.expm1(np.abs(shaped)),
+    ),
+    "sqrt": (np.sqrt, np.square),
+    "arcsine": (
+        lambda values: np.arcsin(np.sqrt(values)),
+        lambda shaped: np.square(np.sin(np.clip(shaped, 0.0, np.pi / 2))),
+    ),
+}
 
 
 def yeo_johnson_power(column: Column, values: Floats) -> float:
@@ -255,13 +251,7 @@ def _fill_value(column: Column, values: Floats) -> float | None:
     rule = column.fill
     if rule == "worst":
         rule = "max" if any(word in column.name for word in WORSE_WHEN_HIGH) else "min"
-    ways: dict[str, Callable[[Floats], Any]] = {
-        "median": np.median,
-        "mean": np.mean,
-        "min": np.min,
-        "max": np.max,
-    }
-    return float(ways[rule](np.sort(present)))
+    return float(getattr(np, rule)(np.sort(present)))
 
 
 MOST_WEIGHT = 1.0  # of the average, in units of exposure
@@ -377,18 +367,17 @@ def fit_column(column: Column, raw: Floats, exposure: Floats | None = None) -> C
         raw = shrink_rates(column, raw, exposure)
     fill = _fill_value(column, raw)
     values = fill_missing(column, raw, fill)
-    lower, upper = -np.inf, np.inf
+    lower = upper = None
     if column.winsor is not None:
         lower, upper = (float(q) for q in np.quantile(values, column.winsor))
         values = np.clip(values, lower, upper)
-    power = yeo_johnson_power(column, values) if column.shape == "yeo_johnson" else None
     learnt = replace(
         column,
         filled=missing,
         fill_value=fill,
-        lower=None if column.winsor is None else lower,
-        upper=None if column.winsor is None else upper,
-        power=power,
+        lower=lower,
+        upper=upper,
+        power=yeo_johnson_power(column, values) if column.shape == "yeo_johnson" else None,
     )
     # Sorted, so that the sums do not depend on the order of the rows.
     centre, spread = _location(column, np.sort(shape_values(learnt, values)))
@@ -411,10 +400,7 @@ def _location(column: Column, shaped: Floats) -> tuple[float, float]:
 
 def share_topic_weights(columns: list[Column]) -> list[Column]:
     """Return the columns of a topic the factor 1 / sqrt(how many there are)."""
-    counts: dict[str, int] = {}
-    for column in columns:
-        if column.group is not None:
-            counts[column.group] = counts.get(column.group, 0) + 1
+    counts = Counter(column.group for column in columns if column.group is not None)
     return [replace(c, factor=counts.get(c.group or "", 1) ** -0.5) for c in columns]
 
 

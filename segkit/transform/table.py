@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
 
 from segkit.display import label, number
-from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
+from segkit.errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    require_choice,
+    require_columns,
+)
 from segkit.frames import takes_frames
 from segkit.result import Result, check_names, check_number
 from segkit.transform.steps import (
     CENTRES,
+    NEVER_NEGATIVE,
     Column,
+    Floats,
     Scale,
     exposure_of,
     fill_missing,
@@ -27,11 +36,6 @@ from segkit.transform.steps import (
     shrink_rates,
     unshape,
 )
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 Constant = Literal["drop", "error"]
 
@@ -166,10 +170,7 @@ class Transform(Result):
             If a value is infinite, is missing where no fill is stated, does not suit the shape,
             or if no column varies.
         """
-        if constant not in get_args(Constant):
-            raise ParameterError(
-                unknown("treatment of constant columns", constant, get_args(Constant))
-            )
+        require_choice("treatment of constant columns", constant, get_args(Constant))
         require_columns(frame.columns, self.needed, "the customer table")
         if frame.height == 0:
             raise DataError("a transform needs at least one row to be fitted; the frame has none")
@@ -246,7 +247,7 @@ class Transform(Result):
             unstated = column.fill is None or column.fill_value is None
             missing = np.isnan(values) & (unstated and column.exposure is None)
             bad = np.isinf(values) | missing
-            if column.lower is None and column.shape in ("log1p", "sqrt", "arcsine"):
+            if column.lower is None and column.shape in NEVER_NEGATIVE:
                 bad |= values < 0
             for row in np.flatnonzero(bad & reasons.is_null().to_numpy()).tolist():
                 reasons[row] = _unfit_words(column, float(values[row]))
@@ -289,9 +290,7 @@ class Transform(Result):
     @property
     def text(self) -> str:
         """Summary of the steps, of values filled and of columns dropped."""
-        counts: dict[str, int] = {}
-        for column in self.columns:
-            counts[column.shape] = counts.get(column.shape, 0) + 1
+        counts = Counter(column.shape for column in self.columns)
         shapes = ", ".join(f"{number(n)} {shape.replace('_', ' ')}" for shape, n in counts.items())
         filled = [c for c in self.columns if c.filled]
         parts = [f"{number(len(self.columns))} columns transformed ({shapes})."]
