@@ -145,7 +145,7 @@ def test_duplicates_do_not_run_away():
             "a has 300 missing",
         ),
         (lambda f: f.drop("a"), {"k": 2}, ColumnError, "lacks a"),
-        (lambda f: f, {"k": 1}, ParameterError, "at least 2"),
+        (lambda f: f, {"k": 1}, ParameterError, "k >= 2"),
         (lambda f: f, {"shapes": ["round"]}, ParameterError, "unknown shape of covariance"),
         (lambda f: f, {"starts": 0}, ParameterError, "starts >= 1"),
     ],

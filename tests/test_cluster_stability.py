@@ -235,7 +235,7 @@ def test_large_data_are_sampled_and_it_is_said():
     X = np.random.default_rng(0).normal(size=(900, 3))
     found = assess_stability(X, k_range=[2], max_rows=300, **QUICK)
     assert (found.n, found.rows) == (900, 300)
-    assert "A random sample of 300 of 900 was used." in found.text
+    assert "A random sample of 300 of 900 customers was used." in found.text
     assert "(6 refits, k-means, 2 starts each)" in found.text
 
 

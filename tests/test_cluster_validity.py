@@ -15,6 +15,7 @@ from segkit.cluster.validity import (
     cluster_sums,
     measure_validity,
     mixture_bic,
+    silhouette,
     silhouettes_of,
     squared_silhouettes,
 )
@@ -78,7 +79,7 @@ def test_indices_equal_scikit_learns(overlapping):
     assert silhouette_samples(X, labels) == pytest.approx(
         metrics.silhouette_samples(X - X.mean(axis=0), labels), abs=1e-12
     )
-    assert measure_validity(X, labels).silhouette == pytest.approx(
+    assert silhouette(X, labels).mean == pytest.approx(
         metrics.silhouette_score(X - X.mean(axis=0), labels), abs=1e-12
     )
     assert measure_validity(X, labels).calinski_harabasz == pytest.approx(
@@ -94,9 +95,7 @@ def test_closed_form_is_the_squared_euclidean_silhouette(overlapping):
     exact = metrics.silhouette_samples(X - X.mean(axis=0), labels, metric="sqeuclidean")
     closed = squared_silhouette_samples(X, labels)
     assert closed == pytest.approx(exact, abs=1e-9)
-    assert abs(closed.mean() - measure_validity(X, labels).silhouette) > 0.05, (
-        "it is not the Euclidean one"
-    )
+    assert abs(closed.mean() - silhouette(X, labels).mean) > 0.05, "it is not the Euclidean one"
 
 
 def test_several_partitions_at_once_equal_one_at_a_time(overlapping):
@@ -109,21 +108,20 @@ def test_several_partitions_at_once_equal_one_at_a_time(overlapping):
 
 def test_sampled_silhouette_covers_the_exact_one(overlapping):
     X, labels = overlapping
-    exact = measure_validity(X, labels).silhouette
+    exact = silhouette(X, labels).mean
     inside = 0
     for seed in range(200):
-        found = measure_validity(X, labels, rows=150, seed=seed)
-        assert found.silhouette_rows == 150
-        inside += abs(found.silhouette - exact) < 1.96 * found.silhouette_se
+        found = silhouette(X, labels, rows=150, seed=seed)
+        assert found.rows == 150
+        inside += abs(found.mean - exact) < 1.96 * found.se
     assert 0.90 <= inside / 200 <= 0.985
 
 
 def test_sample_does_not_depend_on_the_order_of_rows(overlapping):
     X, labels = overlapping
     order = np.random.default_rng(0).permutation(len(X))
-    one = measure_validity(X, labels, rows=100)
-    other = measure_validity(X[order], labels[order], rows=100)
-    assert one.silhouette == pytest.approx(other.silhouette, abs=1e-14)
+    one, other = silhouette(X, labels, rows=100), silhouette(X[order], labels[order], rows=100)
+    assert one.mean == pytest.approx(other.mean, abs=1e-14)
 
 
 def test_fair_order_is_uniform_and_treats_copies_one_by_one():
@@ -199,11 +197,10 @@ def test_numbers_that_nobody_bears_are_dropped():
 
 def test_large_blocks_of_memory_are_not_needed():
     X, labels = make_blobs(12_000, 2, centers=3, random_state=0)
-    found = measure_validity(X, labels)
-    assert (found.silhouette_rows, found.n) == (2_000, 12_000)
-    assert "from a sample of 2,000" in found.text
-    exact = measure_validity(X, labels, rows=12_000).silhouette
-    assert found.silhouette == pytest.approx(exact, abs=4 * found.silhouette_se)
+    found = silhouette(X, labels)
+    assert (found.rows, found.n) == (2_000, 12_000)
+    assert "sample of 2,000 of 12,000" in found.text
+    assert found.mean == pytest.approx(silhouette(X, labels, rows=12_000).mean, abs=4 * found.se)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +229,7 @@ def test_a_frame_serves_as_data():
 
 def test_too_small_a_sample_is_refused():
     with pytest.raises(ParameterError, match="at least 2"):
-        measure_validity(IRIS, kmeans(2), rows=1)
+        silhouette(IRIS, kmeans(2), rows=1)
 
 
 def test_result_reads_and_returns_from_json():

@@ -357,7 +357,7 @@ def test_a_factor_needs_three_items(survey):
         segkit.fit_factors(survey, 1, ["a_1", "a_2"])
     with pytest.raises(DataError, match="at least three items"):
         segkit.choose_factor_count(survey, ["a_1", "a_2"])
-    with pytest.raises(ParameterError, match="at least one factor, got 0"):
+    with pytest.raises(ParameterError, match="factors >= 1, got 0"):
         segkit.fit_factors(survey, 0)
     exact = segkit.fit_factors(survey, 1, ["a_1", "a_2", "a_3"])
     assert "fit cannot be tested" in exact.text

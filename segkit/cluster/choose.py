@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import Clustering, Method, SharedRefits, check_method
 from segkit.display import join_words, number
 from segkit.errors import DataError, ParameterError, require_least
@@ -212,13 +212,7 @@ def choose_k(
     tree = None
     if linkage is not None:
         tree, max_rows = _reordered(linkage, method, order), len(matrix)
-    used = matrix[order[:max_rows]]
-    wanted = list(k_range)
-    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
-    if len(used) < len(matrix):
-        notes.append(
-            f"From a random sample of {number(len(used))} of {number(len(matrix))} customers"
-        )
+    used, ks, notes = sample_rows(matrix, order, max_rows, k_range)
     how = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():
         segmentations = how.over_k(used, ks, linkage=tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -233,6 +233,40 @@ def as_k_range(k_range: Any, distinct: int) -> tuple[list[int], list[str]]:
         return possible, []
     left = ", ".join(str(k) for k in ks if k not in possible)
     return possible, [f"k = {left} left out: only {distinct} distinct rows"]
+
+
+def sample_rows(
+    matrix: Floats, order: Ints, size: int, k_range: Iterable[int]
+) -> tuple[Floats, list[int], list[str]]:
+    """Return the rows to be used, and the numbers of segments that are possible for them.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, d)
+    order : ndarray of shape (n,)
+        The `fair_order` of the rows.
+    size : int
+        Rows used at most: the first in that order.
+    k_range : iterable of int
+
+    Returns
+    -------
+    used : ndarray of shape (min(n, size), d)
+    ks : list of int
+    notes : list of str
+        Numbers of segments that were left out, and the sample.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `as_k_range`.
+    """
+    used, wanted = matrix[order[:size]], list(k_range)
+    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
+    if len(used) < len(matrix):
+        rows = f"{number(len(used))} of {number(len(matrix))} customers"
+        notes.append(f"A random sample of {rows} was used")
+    return used, ks, notes
 
 
 def fair_sample(X: Floats, size: int, seed: int) -> Ints:

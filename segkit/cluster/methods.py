@@ -18,14 +18,14 @@ from segkit.cluster.gower import gower, learn_space, mean_silhouette
 from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
 from segkit.cluster.mixed import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
+from segkit.cluster.refits import resampled_rows
 from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.segments import Segmentation
-from segkit.cluster.stability import LEAST_SEGMENT
+from segkit.cluster.stability import jaccard_figures
 from segkit.cluster.validity import measure_validity
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
-from segkit.live import steps
 from segkit.result import Result
 from segkit.transform import Transform
 
@@ -325,10 +325,7 @@ def _refitted(
     """Refit to bootstrap samples; the same samples for every method."""
     n, k = len(codes), int(codes.max()) + 1
     jaccards, rands = [], []
-    drawings = np.random.SeedSequence([seed, 7]).spawn(refits)
-    for one in steps(drawings, "refits to resampled customers"):
-        rng = np.random.default_rng(one)
-        drawn = np.unique(rng.integers(n, size=n))
+    for drawn in resampled_rows(n, refits, [seed, 7]):
         try:
             refit = fit(sample[drawn])
         except DataError:
@@ -339,10 +336,8 @@ def _refitted(
         rands.append(adjusted_rand(cells))
     if not jaccards:
         return {"jaccard": None, "jaccard_least": None, "rand": None, "refits": 0}
-    # A small segment may be absent from a resample; one below the minimum size is not evaluated.
-    table = np.array(jaccards)
-    judged = ~np.isnan(table).all(axis=0) & (np.bincount(codes, minlength=k) >= LEAST_SEGMENT)
-    means = np.nanmean(table[:, judged], axis=0)
+    figures = jaccard_figures(np.array(jaccards), np.bincount(codes, minlength=k))["jaccard"]
+    means = figures[~np.isnan(figures)]
     return {
         "jaccard": float(means.mean()) if means.size else None,
         "jaccard_least": float(means.min()) if means.size else None,

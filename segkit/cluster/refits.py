@@ -272,6 +272,12 @@ def refit_samples(
     yield from _mapped(one, numbers, n_jobs, "refits")
 
 
+def resampled_rows(n: int, draws: int, seed: Sequence[int]) -> Iterator[Ints]:
+    """Yield the distinct rows of bootstrap samples of n customers, in order."""
+    for one in steps(np.random.SeedSequence(seed).spawn(draws), "refits to resampled customers"):
+        yield np.unique(np.random.default_rng(one).integers(n, size=n))
+
+
 def split_halves(
     X: Floats, plan: RefitPlan, numbers: range, *, seed: int, n_jobs: int = 1
 ) -> Iterator[HalfScores]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.cluster.agreement import across, aligned, by_size, overlaps
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Ints, as_codes, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_codes, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import (
     METHOD_WORDS,
     SEEDING_ROWS,
@@ -44,6 +44,7 @@ DISSOLVED, RECOVERED, HIGHLY = 0.5, 0.75, 0.85
 # coefficient by a tenth or more, as wide as the bands. A segment of one customer is found whenever
 # the customer is drawn, and would always be "highly stable".
 LEAST_SEGMENT = 10
+JACCARD = ("jaccard", "jaccard_low", "jaccard_high")
 TOO_FEW = "too few to judge"
 MAX_ROWS = {"kmeans": 100_000, "ward": 2_000}
 
@@ -69,6 +70,31 @@ def band(jaccard: float) -> str:
     if jaccard <= RECOVERED:
         return "pattern"
     return "stable" if jaccard < HIGHLY else "highly stable"
+
+
+def jaccard_figures(coefficients: Floats, sizes: Ints) -> dict[str, Any]:
+    """Summarise each segment's Jaccard coefficients.
+
+    Parameters
+    ----------
+    coefficients : ndarray of shape (refits, k)
+        NaN where nobody of the segment was drawn.
+    sizes : ndarray of shape (k,)
+        Customers of each segment.
+
+    Returns
+    -------
+    dict of str to sequence of k
+        jaccard (mean), jaccard_low, jaccard_high (10% and 90% quantile), band. A segment of fewer
+        than `LEAST_SEGMENT` customers has NaN and the band "too few to judge".
+    """
+    few = sizes < LEAST_SEGMENT
+    judged = ~few & ~np.isnan(coefficients).all(axis=0)
+    figures = np.full((3, len(sizes)), np.nan)
+    figures[0, judged] = np.nanmean(coefficients[:, judged], axis=0)
+    figures[1:, judged] = np.nanquantile(coefficients[:, judged], [0.1, 0.9], axis=0)
+    bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], few, strict=True)]
+    return {**dict(zip(JACCARD, figures, strict=True)), "band": bands}
 
 
 def numbered(segmentations: Mapping[int, Ints]) -> dict[int, Ints]:
@@ -127,34 +153,31 @@ def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.Dat
     for before, k in zip([None, *ks], ks, strict=False):
         sizes = np.bincount(segmentations[k], minlength=k)
         coefficients = again.jaccard[k]
-        means = np.nanmean(coefficients, axis=0)
-        judged = sizes >= LEAST_SEGMENT
-        figures = {
-            "jaccard": means,
-            "jaccard_low": np.nanquantile(coefficients, 0.1, axis=0),
-            "jaccard_high": np.nanquantile(coefficients, 0.9, axis=0),
-            "dissolved_share": np.nanmean(coefficients <= DISSOLVED, axis=0),
-            "recovered_share": np.nanmean(coefficients > RECOVERED, axis=0),
-            "kept_share": np.nanmean(again.kept[k], axis=0),
+        shares = {
+            "dissolved_share": coefficients <= DISSOLVED,
+            "recovered_share": coefficients > RECOVERED,
+            "kept_share": again.kept[k],
         }
-        slsa = None
+        slsa = [None] * k
         if before is not None:
-            slsa = across(overlaps(segmentations[before], segmentations[k], before, k))
-        part = pl.DataFrame(
-            {
-                "k": np.full(k, k),
-                "segment": np.arange(1, k + 1),
-                "size": sizes,
-                "share": sizes / sizes.sum(),
-                **{n: pl.Series(np.where(judged, v, np.nan)) for n, v in figures.items()},
-                "band": [band(v) if j else TOO_FEW for v, j in zip(means, judged, strict=True)],
-                "slsa": pl.Series(slsa if slsa is not None else [None] * k, dtype=pl.Float64),
-            }
+            slsa = across(overlaps(segmentations[before], segmentations[k], before, k)).tolist()
+        parts.append(
+            pl.DataFrame(
+                {
+                    "k": np.full(k, k),
+                    "segment": np.arange(1, k + 1),
+                    "size": sizes,
+                    "share": sizes / sizes.sum(),
+                    **jaccard_figures(coefficients, sizes),
+                    **{
+                        name: np.where(sizes >= LEAST_SEGMENT, np.nanmean(v, axis=0), np.nan)
+                        for name, v in shares.items()
+                    },
+                    "slsa": pl.Series(slsa, dtype=pl.Float64),
+                }
+            )
         )
-        parts.append(part.with_columns(pl.col(figures).fill_nan(None)))
-    order = ["k", "segment", "size", "share", "jaccard", "jaccard_low", "jaccard_high", "band"]
-    order += ["dissolved_share", "recovered_share", "kept_share", "slsa"]
-    return pl.concat(parts).select(order)
+    return pl.concat(parts).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def refit_table(again: Agreement) -> pl.DataFrame:
@@ -236,9 +259,9 @@ def own_codes(segments: Any, order: Ints, rows: int) -> tuple[list[str], Ints]:
     codes, ids = as_codes(given, len(given))
     used = codes[order[:rows]]
     counts = np.bincount(used, minlength=len(ids))
-    absent = [name for name, count in zip(ids, counts, strict=True) if not count]
+    absent = ", ".join(name for name, count in zip(ids, counts, strict=True) if not count)
     if len(ids) < 2 or absent:
-        empty = f"; nobody of {', '.join(absent)} is among the {rows} rows used" if absent else ""
+        empty = f"; nobody of {absent} is among the {len(used)} rows used" if absent else ""
         raise DataError(f"stability needs two segments or more, got {len(ids)}{empty}")
     return ids, used
 
@@ -487,12 +510,9 @@ def assess_stability(
     require_least(n_starts=(n_starts, 1), n_jobs=(n_jobs, 1))
     require_least(max_rows=(limit, 4), settle_steps=(settle_steps, 0))
     order = fair_order(matrix, seed)
-    used = matrix[order[:limit]]
-    ids, codes = ([], None) if segments is None else own_codes(segments, order, len(used))
+    ids, codes = ([], None) if segments is None else own_codes(segments, order, limit)
     wanted = sorted({*k_range, *([len(ids)] if ids else [])})
-    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
-    if len(used) < len(matrix):
-        notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
+    used, ks, notes = sample_rows(matrix, order, limit, wanted)
     plan = RefitPlan(tuple(ks), method, n_starts, seeding_rows, repeats, settle_steps)
     with single_thread():
         segmentations = Clustering(method, seed, 5 * n_starts, settle_steps).over_k(used, ks)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.kmeans import SETTLE_STEPS
-from segkit.cluster.matrix import Floats, Ints, as_k_range, as_matrix, distinct_rows, fair_order
+from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.null import null_reference
 from segkit.cluster.refits import (
     Clustering,
@@ -373,16 +373,13 @@ def assess_structure(
         )
     require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
     require_least(max_rows=(max_rows, MIN_ROWS), settle_steps=(settle_steps, 0))
-    used = matrix[fair_order(matrix, seed)[:max_rows]]
-    varies = used.min(axis=0) < used.max(axis=0)
-    if not varies.any():
+    if not (matrix.min(axis=0) < matrix.max(axis=0)).any():
         raise DataError("every feature is constant: there is nothing to segment by")
     wanted = sorted({*k_range, *([] if k is None else [k])})
-    ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
+    used, ks, notes = sample_rows(matrix, fair_order(matrix, seed), max_rows, wanted)
     if k is not None and k not in ks:
         raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
-    if len(used) < len(matrix):
-        notes.append(f"A random sample of {number(len(used))} of {number(len(matrix))} was used")
+    varies = used.min(axis=0) < used.max(axis=0)
     if not varies.all():
         notes.append(f"{int((~varies).sum())} constant features were left out")
     used = np.ascontiguousarray(used[:, varies])

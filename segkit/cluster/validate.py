@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from segkit.cluster.matrix import Floats, customer_rows, fitted_transform, without_gaps
-from segkit.cluster.stability import LEAST_SEGMENT, RECOVERED, TOO_FEW, band
+from segkit.cluster.refits import resampled_rows
+from segkit.cluster.stability import JACCARD, RECOVERED, jaccard_figures
 from segkit.cluster.validity import sampled_rows, silhouettes_of
 from segkit.display import number, percent
 from segkit.errors import DataError, require_columns, require_least
 from segkit.frames import takes_frames
-from segkit.live import steps
 from segkit.result import Result
 from segkit.rules import RuleSet
 from segkit.transform import Transform
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Flags = NDArray[np.bool_]
-STABILITY = ("jaccard", "jaccard_low", "jaccard_high")
 Refit = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -218,7 +217,7 @@ def validate_segments(
     if refit is not None:
         stable = _stable(frame, table["customer_id"], within, refit, refits, seed)
     kinds = {"nearest": pl.String, "band": pl.String, "customers": pl.Int64}
-    kinds |= dict.fromkeys(STABILITY, pl.Float64)
+    kinds |= dict.fromkeys(JACCARD, pl.Float64)
     table_of_segments = pl.DataFrame(
         {
             "segment": list(names),
@@ -226,7 +225,7 @@ def validate_segments(
             "customers": within.sum(axis=1),
             "customer_share": within.mean(axis=1),
             **measured,
-            **{name: stable.get(name, [None] * len(names)) for name in (*STABILITY, "band")},
+            **{name: stable.get(name, [None] * len(names)) for name in (*JACCARD, "band")},
         },
         schema_overrides=kinds,
     )
@@ -304,21 +303,11 @@ def _stable(
     """Rebuild the segments from resamples; return each one's largest Jaccard coefficient."""
     ordered = frame.with_columns(pl.col("customer_id").cast(pl.String)).sort("customer_id")
     coefficients = np.full((refits, len(within)), np.nan)
-    drawings = np.random.SeedSequence([seed, 11]).spawn(refits)
-    for turn, one in enumerate(steps(drawings, "refits to resampled customers")):
-        rng = np.random.default_rng(one)
-        drawn = np.unique(rng.integers(len(ids), size=len(ids)))
+    for turn, drawn in enumerate(resampled_rows(len(ids), refits, [seed, 11])):
         _, again = _within(ids.gather(drawn), refit(ordered[drawn]))
         mine = within[:, drawn].astype(np.float64)
         shared = mine @ again.T
         union = mine.sum(axis=1)[:, None] + again.sum(axis=1) - shared
         best = (shared / np.maximum(union, 1)).max(axis=1)
         coefficients[turn] = np.where(mine.any(axis=1), best, np.nan)
-    few = within.sum(axis=1) < LEAST_SEGMENT
-    coefficients[:, few] = np.nan
-    figures = np.full((3, len(within)), np.nan)
-    there = ~np.isnan(coefficients).all(axis=0)
-    figures[0, there] = np.nanmean(coefficients[:, there], axis=0)
-    figures[1:, there] = np.nanquantile(coefficients[:, there], [0.1, 0.9], axis=0)
-    bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], few, strict=True)]
-    return {**dict(zip(STABILITY, figures, strict=True)), "band": bands}
+    return jaccard_figures(coefficients, within.sum(axis=1))

@@ -202,6 +202,75 @@ def silhouettes_of(X: Floats, segmentations: Ints, rows: Ints) -> Floats:
     return values
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Silhouette(Result):
+    """How well customers fit their segments on average.
+
+    Attributes
+    ----------
+    mean : float
+        Mean Euclidean silhouette, from -1 to 1; NaN for one segment.
+    se : float
+        Its standard error from sampling rows; 0 when all rows were used.
+    rows, n : int
+        Rows whose silhouette was computed (each against all n), and all rows.
+    """
+
+    mean: float
+    se: float
+    rows: int
+    n: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row: mean, se, rows, n."""
+        return pl.DataFrame({"mean": self.mean, "se": self.se, "rows": self.rows, "n": self.n})
+
+    @property
+    def text(self) -> str:
+        """Say the mean silhouette, and from how many rows."""
+        if np.isnan(self.mean):
+            return "One segment has no silhouette: it needs a second one to compare with."
+        if self.rows == self.n:
+            return f"Mean silhouette {number(self.mean)} over all {number(self.n)} customers."
+        return (
+            f"Mean silhouette {number(self.mean)} (standard error {number(self.se, digits=2)}) "
+            f"from a random sample of {number(self.rows)} of {number(self.n)} customers."
+        )
+
+
+def silhouette(X: Any, labels: ArrayLike, *, rows: int | None = None, seed: int = 0) -> Silhouette:
+    """Compute the mean Euclidean silhouette.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    labels : array-like of shape (n,)
+    rows : int, optional
+        Rows whose silhouette is computed, each exactly and against all n. By default all up to
+        10,000 rows, else 2,000. The sample does not depend on the order of rows.
+    seed : int
+
+    Returns
+    -------
+    Silhouette
+        With the standard error sd/√m √(1 - m/n) of a simple random sample without replacement.
+
+    Raises
+    ------
+    ParameterError
+        If ``rows`` is below 2.
+
+    Examples
+    --------
+    >>> print(silhouette([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1]))
+    Mean silhouette 0.900 over all 4 customers.
+    """
+    matrix, codes, _ = as_segmentation(X, labels)
+    chosen = sampled_rows(matrix, rows, seed)
+    values = silhouettes_of(matrix, codes[:, None], chosen)[:, 0]
+    return Silhouette(*mean_and_se(values, len(matrix)), len(chosen), len(matrix))
+
+
 def sampled_rows(X: Floats, rows: int | None, seed: int) -> Ints:
     """Choose the rows whose silhouettes are computed: all, or a sample that order cannot change."""
     n = len(X)
@@ -438,18 +507,16 @@ def measure_validity(
     matrix, codes, k = as_segmentation(X, labels)
     sums = cluster_sums(matrix, codes, k)
     total = sums.within_ss + sums.between
-    sampled = sampled_rows(matrix, rows, seed)
-    silhouettes = silhouettes_of(matrix, codes[:, None], sampled)[:, 0]
-    silhouette, error = mean_and_se(silhouettes, len(matrix))
+    fit = silhouette(matrix, codes, rows=rows, seed=seed)
     return Validity(
         n=len(matrix),
         k=k,
         sizes=tuple(int(count) for count in sums.counts),
         within_ss=sums.within_ss,
         explained_share=sums.between / total if total > 0 else float("nan"),
-        silhouette=silhouette,
-        silhouette_se=error,
-        silhouette_rows=len(sampled),
+        silhouette=fit.mean,
+        silhouette_se=fit.se,
+        silhouette_rows=fit.rows,
         squared_silhouette=float(squared_silhouettes(matrix, codes, sums).mean()),
         davies_bouldin=davies_bouldin(sums),
         calinski_harabasz=calinski_harabasz(sums, len(matrix)),

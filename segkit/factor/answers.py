@@ -22,6 +22,7 @@ from segkit.errors import (
 )
 from segkit.frames import takes_frames
 from segkit.intake.numbers import doubted_answers
+from segkit.intake.readers import read
 from segkit.simulate import customers
 
 if TYPE_CHECKING:
@@ -190,8 +191,6 @@ def read_survey(path: Path | str, mapping: Path | str | None = None) -> pl.DataF
     SourceError, MappingError, DataError
         As `segkit.clean_data` does.
     """
-    from segkit.intake.readers import read
-
     chosen = intake.Mapping.load(mapping) if mapping else intake.Mapping()
     raw: Any = read(Path(path), chosen, "survey")
     table = chosen.tables.get("survey")
