@@ -196,8 +196,8 @@ class LatentModel(ProbabilityScorer):
     @property
     def wording(self) -> tuple[str, str, str]:
         """Words for `text`."""
-        found = f"latent classes from {counted(len(self.items), 'yes/no item')}"
-        return found, "most probable class", "whose answers are rarer in it"
+        segments = f"latent classes from {counted(len(self.items), 'yes/no item')}"
+        return segments, "most probable class", "whose answers are rarer in it"
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

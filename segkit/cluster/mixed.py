@@ -202,8 +202,8 @@ class MixedModel(SegmentScorer):
     @property
     def wording(self) -> tuple[str, str, str]:
         """Words for `text`."""
-        found = f"segments by {WAYS[self.method]} from {counted(len(self.features), 'column')}"
-        return found, "nearest", "farther from it"
+        segments = f"segments by {WAYS[self.method]} from {counted(len(self.features), 'column')}"
+        return segments, "nearest", "farther from it"
 
     @property
     def text(self) -> str:

@@ -172,8 +172,8 @@ class MixtureModel(ProbabilityScorer):
     def wording(self) -> tuple[str, str, str]:
         """Words for `text`."""
         features = counted(len(self.features), "feature")
-        found = f"segments by a Gaussian mixture ({self.shape} covariances) from {features}"
-        return found, "most probable segment", "less likely under it"
+        segments = f"segments by a Gaussian mixture ({self.shape} covariances) from {features}"
+        return segments, "most probable segment", "less likely under it"
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

@@ -499,8 +499,8 @@ class SegmentModel(SegmentScorer):
     def wording(self) -> tuple[str, str, str]:
         """Words for `text`."""
         features = counted(len(self.features), "feature")
-        found = f"segments by {self.method} ({self.route}) from {features}"
-        return found, "nearest centre", "farther from it"
+        segments = f"segments by {self.method} ({self.route}) from {features}"
+        return segments, "nearest centre", "farther from it"
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""

@@ -91,8 +91,9 @@ def jaccard_figures(coefficients: Floats, sizes: Ints) -> dict[str, Any]:
     few = sizes < LEAST_SEGMENT
     judged = ~few & ~np.isnan(coefficients).all(axis=0)
     figures = np.full((3, len(sizes)), np.nan)
-    figures[0, judged] = np.nanmean(coefficients[:, judged], axis=0)
-    figures[1:, judged] = np.nanquantile(coefficients[:, judged], [0.1, 0.9], axis=0)
+    drawn = np.ascontiguousarray(coefficients[:, judged])
+    figures[0, judged] = np.nanmean(drawn, axis=0)
+    figures[1:, judged] = np.nanquantile(drawn, [0.1, 0.9], axis=0)
     bands = [TOO_FEW if small else band(v) for v, small in zip(figures[0], few, strict=True)]
     return {**dict(zip(JACCARD, figures, strict=True)), "band": bands}
 
@@ -153,7 +154,7 @@ def segment_table(segmentations: Mapping[int, Ints], again: Agreement) -> pl.Dat
     for before, k in zip([None, *ks], ks, strict=False):
         sizes = np.bincount(segmentations[k], minlength=k)
         coefficients = again.jaccard[k]
-        shares = {
+        shares: dict[str, Any] = {
             "dissolved_share": coefficients <= DISSOLVED,
             "recovered_share": coefficients > RECOVERED,
             "kept_share": again.kept[k],
