@@ -445,14 +445,11 @@ def _best_swap(distances: Floats, rows: Ints) -> tuple[float, int, int]:
     second = to[here, order[:, 1]] if len(rows) > 1 else np.full(len(to), np.inf)
     gained = np.maximum(first[:, None] - distances, 0.0)
     # A row that loses its medoid goes to its second nearest or the new medoid, whichever is nearer.
-    if len(rows) == 1:
-        falls = (first[:, None] - distances).sum(axis=0)[None]
-    else:
-        lost = np.minimum(distances, second[:, None]) - first[:, None] + gained
-        per = np.zeros((len(rows), len(to)))
-        for medoid in range(len(rows)):
-            per[medoid] = lost[own == medoid].sum(axis=0)
-        falls = gained.sum(axis=0) - per
+    lost = np.minimum(distances, second[:, None]) - first[:, None] + gained
+    per = np.zeros((len(rows), len(to)))
+    for medoid in range(len(rows)):
+        per[medoid] = lost[own == medoid].sum(axis=0)
+    falls = gained.sum(axis=0) - per
     falls[:, rows] = -np.inf
     out, new = np.unravel_index(int(falls.argmax()), falls.shape)
     return float(falls[out, new]), int(out), int(new)

@@ -372,22 +372,20 @@ def scored(
     here = np.arange(frame.height)
     best = distances.argmin(axis=1)
     distance = distances[here, best]
-    ids = pl.Series(list(names), dtype=pl.String)
-    nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
-    columns: dict[str, Any] = {}
-    if "customer_id" in frame.columns:
-        columns["customer_id"] = frame.get_column("customer_id")
-    columns["segment"] = ids.gather(best)
-    columns["segment_name"] = pl.Series(list(names.values()), dtype=pl.String).gather(best)
-    columns["distance"] = distance
-    columns["second_segment"], columns["margin"] = nothing.cast(pl.String), nothing
-    if len(names) > 1:
-        distances[here, best] = np.inf
-        second = distances.argmin(axis=1)
-        columns["second_segment"] = ids.gather(second)
-        columns["margin"] = distances[here, second] - distance
-    columns["unlike_any"] = distance > np.asarray(reach, dtype=np.float64)[best]
-    return pl.DataFrame(columns)
+    distances[here, best] = np.inf
+    second = distances.argmin(axis=1)
+    margin = distances[here, second] - distance
+    alone = len(names) < 2  # no second segment
+    ids, called = pl.Series(names.keys()), pl.Series(names.values())
+    return frame.select(
+        pl.col("^customer_id$"),
+        segment=ids.gather(best),
+        segment_name=called.gather(best),
+        distance=pl.Series(distance),
+        second_segment=pl.lit(None, pl.String) if alone else ids.gather(second),
+        margin=pl.lit(None, pl.Float64) if alone else pl.Series(margin),
+        unlike_any=pl.Series(distance > np.asarray(reach, dtype=np.float64)[best]),
+    )
 
 
 def reaches(distances: Floats, segments: Ints) -> list[float]:

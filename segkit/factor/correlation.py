@@ -280,9 +280,9 @@ class Correlations(Result):
     missing: str
     product_moment: Floats
     side: ScoreSide | None
-    smallest_eigenvalue: float
-    smoothed: float | None
-    notes: tuple[str, ...]
+    smallest_eigenvalue: float = float("nan")
+    smoothed: float | None = None
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pl.DataFrame:
         """One row per pair of items: ``item``, ``other``, ``correlation``, ``people``."""
@@ -376,9 +376,6 @@ class Correlations(Result):
                 missing="listwise",
                 product_moment=r,
                 side=None,
-                smallest_eigenvalue=float("nan"),
-                smoothed=None,
-                notes=(),
             )
         )
 
@@ -453,8 +450,6 @@ def correlate_items(
             missing=missing,
             product_moment=plain.correlation,
             side=score_side(coding, coded, coarse_items),
-            smallest_eigenvalue=float("nan"),
-            smoothed=None,
             notes=tuple(notes),
         )
     )

@@ -19,7 +19,6 @@ from segkit.factor.model import FactorModel
 from segkit.factor.number import choose_factor_count
 from segkit.factor.rotation import (
     ORTHOGONAL,
-    Rotated,
     Rotation,
     align,
     congruence,
@@ -230,17 +229,24 @@ def fit_factors(
         n_factors = count.n_factors
     fitted = extract(data.matrix, n_factors, extraction)
     rotated = rotate(fitted.loadings, full_rotation, seed=seed)
+    target = None
     if like is not None:
-        rotated = _alike(rotated, like, data)
+        target = _earlier_pattern(like, data, n_factors)
+        rotated = align(rotated, target)
     pattern = rotated.loadings
     implied = rotated.structure @ pattern.T
     np.fill_diagonal(implied, 1.0)
     stated = dict(labels or {})
-    names = _names(data, stated, pattern, like)
+    names = factor_names(data.items, stated, pattern)
+    if like is not None and target is not None:
+        alike = np.diag(congruence(target, pattern)) >= 0.85
+        pairs = zip(names, like.names, alike, strict=True)
+        aligned = [old if same else new for new, old, same in pairs]
+        names = aligned if len(set(aligned)) == len(aligned) else names
     return FactorModel(
         items=data.items,
         labels={item: stated[item] for item in data.items if item in stated},
-        names=names,
+        names=tuple(names),
         loadings=pattern,
         phi=rotated.phi,
         uniquenesses=fitted.uniquenesses,
@@ -259,27 +265,14 @@ def fit_factors(
     )
 
 
-def _alike(rotated: Rotated, like: FactorModel, data: Correlations) -> Rotated:
-    if set(like.items) != set(data.items) or like.n_factors != rotated.loadings.shape[1]:
+def _earlier_pattern(like: FactorModel, data: Correlations, n_factors: int) -> Floats:
+    """Return an earlier model's loadings, items in the order of the data."""
+    if set(like.items) != set(data.items) or like.n_factors != n_factors:
         raise DataError(
             "like expects a model of the same items and number of factors: it has "
             f"{like.n_factors} factors of {join_words(like.items)}"
         )
-    rows = [like.items.index(item) for item in data.items]
-    return align(rotated, like.loadings[rows])
-
-
-def _names(
-    data: Correlations, labels: Mapping[str, str], pattern: Floats, like: FactorModel | None
-) -> tuple[str, ...]:
-    names = factor_names(data.items, labels, pattern)
-    if like is not None:
-        rows = [like.items.index(item) for item in data.items]
-        alike = np.diag(congruence(like.loadings[rows], pattern))
-        earlier = zip(like.names, names, alike, strict=True)
-        aligned = [old if c >= 0.85 else new for old, new, c in earlier]
-        names = aligned if len(set(aligned)) == len(aligned) else names
-    return tuple(names)
+    return like.loadings[[like.items.index(item) for item in data.items]]
 
 
 def _warnings(

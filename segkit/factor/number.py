@@ -326,8 +326,6 @@ def choose_factor_count(
     p = len(data.items)
     if p < 3:
         raise DataError(f"common factors need at least three items, got {p}")
-    if reference == "permutation" and values is None:
-        raise ParameterError('reference="permutation" needs the frame of answers')
     people = _people(data) if values is None else len(values)
     null = null_eigenvalues(people, p, draws=draws, seed=seed, reference=reference, values=values)
     eigenvalues, at_zero = _table(data, null, percentile)
