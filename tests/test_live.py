@@ -267,7 +267,7 @@ def test_an_error_is_short_for_a_person_and_whole_in_batch(kernel):
         "  (%tb Plain shows the whole traceback)",
     ]
     kernel.sent["content"]["allow_stdin"] = False
-    assert "check_method" in "\n".join(raised()._render_traceback_())
+    assert "require_choice" in "\n".join(raised()._render_traceback_())
 
 
 def test_the_whole_traceback_is_a_command_away(capsys):
@@ -276,7 +276,7 @@ def test_the_whole_traceback_is_a_command_away(capsys):
     assert isinstance(ran.error_in_exec, ParameterError)
     capsys.readouterr()
     shell.run_line_magic("tb", "Plain")
-    assert "check_method" in capsys.readouterr().out
+    assert "require_choice" in capsys.readouterr().out
 
 
 # Completion and signatures -----------------------------------------------------------------

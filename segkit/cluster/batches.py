@@ -136,16 +136,12 @@ def _sample(batches: Iterator[pl.DataFrame], size: int, seed: int) -> pl.DataFra
     """Keep the customers with the smallest hashes seen so far."""
     chosen: pl.DataFrame | None = None
     for batch in batches:
-        keyed = batch.with_columns(_key=_id_hash(batch.get_column("customer_id"), seed))
+        keyed = batch.with_columns(_key=batch.get_column("customer_id").hash(seed))
         pool = keyed if chosen is None else pl.concat([chosen, keyed])
         chosen = pool.bottom_k(size, by=["_key", "customer_id"])
     if chosen is None:
         raise DataError("the file has no customers")
     return chosen.drop("_key")
-
-
-def _id_hash(ids: pl.Series, seed: int) -> pl.Series:
-    return ids.hash(seed)
 
 
 def _assign(

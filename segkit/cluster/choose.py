@@ -12,9 +12,9 @@ import polars as pl
 from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, vote
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
-from segkit.cluster.refits import Clustering, Method, SharedRefits, check_method
+from segkit.cluster.refits import METHODS, Clustering, Method, SharedRefits
 from segkit.display import join_words, number
-from segkit.errors import DataError, ParameterError, require_least
+from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 
@@ -204,7 +204,7 @@ def choose_k(
     3
     """
     matrix = as_matrix(X, min_rows=3)
-    check_method(method)
+    require_choice("method", method, METHODS)
     names = check_criteria(list(criteria))
     require_least(n_boot=(n_boot, 2), n_starts=(n_starts, 1))
     require_least(max_rows=(max_rows, 3), settle_steps=(settle_steps, 0))

@@ -20,7 +20,6 @@ from segkit.cluster.agreement import (
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
 from segkit.cluster.matrix import Floats, Ints, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.errors import require_choice
 from segkit.live import steps
 
 T = TypeVar("T")
@@ -31,11 +30,6 @@ METHOD_WORDS = {"ward": "Ward", "kmeans": "k-means"}
 METHODS: tuple[Method, ...] = get_args(Method)
 STARTS_ROWS = 20_000
 SEEDING_ROWS = 1_000
-
-
-def check_method(method: str) -> None:
-    """Raise ``ParameterError`` unless the method is known."""
-    require_choice("method", method, METHODS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_codes, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import (
     METHOD_WORDS,
+    METHODS,
     SEEDING_ROWS,
     Agreement,
     Clustering,
@@ -23,7 +24,6 @@ from segkit.cluster.refits import (
     Refit,
     RefitPlan,
     Repeats,
-    check_method,
     compare_refits,
     mean_columns,
     refit_samples,
@@ -504,7 +504,7 @@ def assess_stability(
     ['highly stable', 'highly stable', 'highly stable']
     """
     matrix = as_matrix(X, min_rows=4)
-    check_method(method)
+    require_choice("method", method, METHODS)
     require_choice("way to count repeats", repeats, get_args(Repeats))
     limit = MAX_ROWS[method] if max_rows is None else max_rows
     require_least(n_boot=(n_boot, 2), seeding_rows=(seeding_rows, 2), n_splits=(n_splits, 1))

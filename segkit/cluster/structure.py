@@ -14,17 +14,17 @@ from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.null import null_reference
 from segkit.cluster.refits import (
+    METHODS,
     Clustering,
     Method,
     RefitPlan,
-    check_method,
     compare_refits,
     mean_columns,
     refit_samples,
 )
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError, require_least
+from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.live import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -366,7 +366,7 @@ def assess_structure(
     ('natural', 2)
     """
     matrix = as_matrix(X, min_rows=MIN_ROWS)
-    check_method(method)
+    require_choice("method", method, METHODS)
     if not 0 < alpha < 1 or (n_null + 1) * alpha < 1 - 1e-12:
         raise ParameterError(
             f"a test at level {alpha} needs n_null of at least 1 / alpha - 1, got {n_null}"

@@ -17,11 +17,11 @@ from segkit.factor.correlation import Coding, ScoreSide
 from segkit.factor.extraction import IMPROPER, FitIndices
 from segkit.factor.rotation import Marker, markers, slug, variance
 from segkit.factor.scores import (
+    SCORES,
     ScoreMethod,
     ScoreModel,
     Scores,
     apply_weights,
-    check_score,
     determinacy,
     score_weights,
 )
@@ -330,7 +330,7 @@ class FactorModel(StoredModel):
             For missing or non-numeric items, a model without answers, an unknown method, a
             customer who comes twice or has no id.
         """
-        check_score(method)
+        require_choice("kind of scores", method, SCORES)
         check_customers(frame)
         inner, side = self.score_model(), self._side()
         p = len(self.items)

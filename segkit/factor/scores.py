@@ -44,12 +44,6 @@ class ScoreModel:
     attenuation: Floats
 
 
-def check_score(method: str) -> str:
-    """Return the name of a kind of scores, or raise `ParameterError`."""
-    require_choice("kind of scores", method, SCORES)
-    return method
-
-
 def score_weights(
     model: ScoreModel, method: str, there: npt.NDArray[np.bool_] | None = None
 ) -> Floats | None:
@@ -79,12 +73,13 @@ def score_weights(
     >>> score_weights(model, "regression").round(3).ravel().tolist()
     [0.665, 0.281]
     """
+    require_choice("kind of scores", method, SCORES)
     use = np.ones(len(model.loadings), dtype=bool) if there is None else there
     r = model.correlation[np.ix_(use, use)]
     loadings = (model.loadings * model.attenuation[:, None])[use]
     weights = np.zeros(model.loadings.shape)
     try:
-        weights[use] = _weights(r, loadings, model.phi, check_score(method))
+        weights[use] = _weights(r, loadings, model.phi, method)
     except np.linalg.LinAlgError:
         return None
     return weights if np.isfinite(weights).all() else None
