@@ -79,7 +79,7 @@ def test_the_order_of_the_rows_changes_nothing(sample):
 def test_bad_requests_are_named():
     with pytest.raises(DataError, match="3 groups need 3 distinct rows; there are 2"):
         fit_kmeans([[0.0], [1.0], [1.0]], 3)
-    with pytest.raises(ParameterError, match="at least 1"):
+    with pytest.raises(ParameterError, match="k >= 1"):
         fit_kmeans([[0.0], [1.0]], 0)
     with pytest.raises(DataError, match="missing or infinite"):
         fit_kmeans([[0.0], [np.nan]], 1)

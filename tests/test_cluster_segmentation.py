@@ -183,7 +183,7 @@ def test_missing_values_are_filled_by_the_proposal_and_counted():
         (lambda f: f, {"k": 2, "features": ["a", "a"]}, ParameterError, "named twice"),
         (lambda f: f, {"k": 2, "features": ["customer_id"]}, ParameterError, "is no feature"),
         (lambda f: f, {"k": 2, "features": "visits"}, ParameterError, "expected a list of columns"),
-        (lambda f: f, {"k": 1}, ParameterError, "at least 2"),
+        (lambda f: f, {"k": 1}, ParameterError, "k >= 2"),
         (lambda f: f, {"method": "kmean"}, ParameterError, "did you mean 'kmeans'"),
         (lambda f: f, {"transform": Transform.of(["a"])}, ParameterError, "are not the features"),
         (lambda f: f.with_columns(a=pl.lit("x")), {"k": 2}, ColumnError, "must be numeric"),
@@ -222,7 +222,7 @@ def test_settling_moves_the_cut_to_better_centres_and_can_be_declined():
     groups = np.array([place[s] for s in settled.assignments["segment"]])
     centres = np.array([segment.point for segment in settled.model.segments])
     assert centres == pytest.approx(np.array([X[groups == g].mean(0) for g in range(5)]))
-    with pytest.raises(ParameterError, match="settle_steps must be 0 or more"):
+    with pytest.raises(ParameterError, match="settle_steps >= 0"):
         cluster_customers(frame, settle_steps=-1, **options)
 
 

@@ -161,7 +161,7 @@ def test_wrong_use_is_named():
     frame = people(20)
     with pytest.raises(DataError, match="no segment has two members"):
         validate_segments(frame, {"none": "visits > 1000"}, variables=["visits"])
-    with pytest.raises(ParameterError, match="at least 1"):
+    with pytest.raises(ParameterError, match="refits >= 1"):
         validate_segments(frame, RULES, variables=["visits"], refits=0)
     with pytest.raises(ColumnError, match="lacks segment"):
         validate_segments(frame, frame, variables=["visits"])

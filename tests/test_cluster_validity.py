@@ -228,7 +228,7 @@ def test_a_frame_serves_as_data():
 
 
 def test_too_small_a_sample_is_refused():
-    with pytest.raises(ParameterError, match="at least 2"):
+    with pytest.raises(ParameterError, match="rows >= 2"):
         silhouette(IRIS, kmeans(2), rows=1)
 
 

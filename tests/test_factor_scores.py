@@ -315,7 +315,7 @@ def test_a_validation_sample_is_drawn_by_segment(asked):
     assert sample.equals(
         segkit.factor.draw_validation_sample(people.reverse(), leave_out=["c0000"], seed=1)
     )
-    with pytest.raises(ParameterError, match="at least one"):
+    with pytest.raises(ParameterError, match="per_segment >= 1"):
         segkit.factor.draw_validation_sample(people, per_segment=0)
     with pytest.raises(DataError, match="nobody to ask"):
         segkit.factor.draw_validation_sample(people.head(0))
