@@ -42,13 +42,21 @@ def test_shipping_and_tax_beside_goods_are_asked_about_and_both_answers_work():
         assert taken.ledger.reasons() == rejected
 
 
-def test_a_channel_called_delivery_is_no_charge():
-    frame = shop(lambda n: []).with_columns(
-        kind=pl.when(pl.col("order").str.ends_with("1")).then(pl.lit("delivery"))
-        .otherwise(pl.lit("pickup"))
-    )  # fmt: skip
-    taken = segkit.clean_data(frame)
-    assert taken.orders["amount"].sum() == pytest.approx(GOODS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pl.when(pl.col("order").str.ends_with("1")).then(pl.lit("delivery"))
+        .otherwise(pl.lit("pickup")),
+        pl.when(pl.col("sku") == "P9").then(None)  # on the first line of an order only
+        .when(pl.col("order").str.ends_with("1")).then(pl.lit("pickup"))
+        .otherwise(pl.lit("Standard shipping")),
+        pl.when(pl.col("sku") == "P9").then(pl.lit("shipped")).otherwise(pl.lit("pending")),
+        pl.when(pl.col("sku") == "P9").then(pl.lit("taxable")).otherwise(pl.lit("exempt")),
+    ],
+)  # fmt: skip
+def test_channels_methods_and_tax_classes_are_no_charges(kind):
+    frame = shop(lambda n: []).with_columns(kind.alias("kind"))
+    assert not segkit.audit_data(frame).to_frame().filter(column="row_kind").height
 
 
 def test_test_orders_are_rejected_and_said():

@@ -16,7 +16,7 @@ from segkit.intake.questions import Finding
 
 MINOR = {"cent", "cents", "minor", "pence", "centimes", "centavos", "centesimi"}
 _CHARGE = re.compile(
-    r"ship|deliver|freight|postage|handling|\btax|\bvat\b|mwst|\bust\b|steuer|\btva\b|\biva\b|\bfees?\b"
+    r"\bshipping\b|\bdelivery\b|freight|postage|handling|\btax(?:es)?\b|\bvat\b|mwst|\bust\b|steuer|\btva\b|\biva\b|\bfees?\b"
     r"|commission|surcharge|\btips?\b|gratuit|versand|porto|livraison|frais|env[ií]o|spedizion|verzend"
     r"|运费|税|送料|手数料|배송|세금|доставк|налог"
 )
@@ -24,6 +24,8 @@ _TEST = re.compile(r"tests?|testing|sandbox|staging")
 _REAL = re.compile(r"live|prod(uction)?|real|normal|standard|actual")
 # A column with more different words is no kind of row; a charge beside goods in so many orders.
 MOST_KINDS, BESIDE = 12, 0.9
+# A kind of row stands on nearly every row; what stands on an order's first line only is none.
+MOSTLY = 0.95
 
 
 def about_kinds(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:
@@ -46,7 +48,8 @@ def about_kinds(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, li
         if name in used or not is_text(dtype):
             continue
         words = part[name].cast(pl.String).str.strip_chars()
-        if not 2 <= words.drop_nulls().n_unique() <= MOST_KINDS:
+        known = words.drop_nulls()
+        if known.len() < MOSTLY * words.len() or not 2 <= known.n_unique() <= MOST_KINDS:
             continue
         kinds = _kinds(words, part, columns)
         if kinds:
