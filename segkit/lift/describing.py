@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.wording import gap
 from segkit.result import Result
+from segkit.stats.intervals import interval_words, mean_difference, mean_skewed
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -61,29 +62,24 @@ class Change(Result):
     def text(self) -> str:
         """Finding: the change, that of the year before, and why it is not the campaign's effect."""
         group = self.table["group"][-1]
-        rows = {
-            row["comparison"]: row
-            for row in self.table.filter(pl.col("group") == group).iter_rows(named=True)
-        }
+        rows = {row["comparison"]: row for row in self.table.filter(group=group).to_dicts()}
         row, both = rows[NOW], group == BOTH
-        who = "more than the others'" if both else "per customer"
         daily = row["change_per_day"]
         per_day = "" if daily is None else f"; {number(daily)} a day"
-        days = number(self.days)
+        days, who = number(self.days), "more than the others'" if both else "per customer"
         sentence = (
             f"{LABEL}: the contacted customers' {self.metric} changed by "
-            f"{gap(row['change'], self.kind)} {who} from the {days} days before to the {days} days "
-            f"after ({self._limits(row)}{per_day})."
+            f"{gap(row['change'], self.kind)} {who} "
+            f"from the {days} days before to the {days} days after ({self._limits(row)}{per_day})."
         )
+        season = "The orders do not reach back a year, so the season is not taken out."
         if BEYOND in rows:
             before, beyond = rows[EARLIER], rows[BEYOND]
-            sentence += (
-                f" In the same weeks a year before it was {gap(before['change'], self.kind)}: "
+            season = (
+                f"In the same weeks a year before it was {gap(before['change'], self.kind)}: "
                 f"{gap(beyond['change'], self.kind)} are beyond the season "
                 f"({self._limits(beyond)})."
             )
-        else:
-            sentence += " The orders do not reach back a year, so the season is not taken out."
         why = (
             "It would be the campaign's doing only if both groups had gone the same way without "
             "it, which nothing here can show."
@@ -91,11 +87,10 @@ class Change(Result):
             else "Sales and customers' usual ups and downs change it too: whoever was chosen for a "
             "high or low figure falls back towards the mean."
         )
-        return f"{sentence} {why} To know, assign the next campaign at random."
+        return f"{sentence} {season} {why} To know, assign the next campaign at random."
 
     def _limits(self, row: dict[str, Any]) -> str:
-        level = percent(self.level, places=0)
-        return f"{level} interval {gap(row['low'], self.kind)} to {gap(row['high'], self.kind)}"
+        return interval_words(row["low"], row["high"], self.level, lambda v: gap(v, self.kind))
 
     def plot(self) -> Figure:
         """Draw the changes with their intervals."""
@@ -184,25 +179,24 @@ def describe_change(
     columns = [column, f"{before}{column}"]
     earlier = [f"last_year_{column}", f"before_last_year_{column}"]
     columns += earlier if set(earlier) <= set(frame.columns) else []
-    groups: list[tuple[str, Array]] = []
-    for name in [contacted] if others is None else [contacted, others]:
+    arms = [contacted] if others is None else [contacted, others]
+    values: list[Array] = []
+    for name in arms:
         part = frame.filter(pl.col("arm") == name)
         if part.is_empty():
             raise ParameterError(unknown("arm", name, frame["arm"].unique().sort()))
-        groups.append((name, _values(part, name, columns, kind)))
+        values.append(_values(part, name, columns, kind))
     per_day = length if kind != "share" else None
-    rows: list[dict[str, Any]] = []
-    for place, comparison in enumerate([NOW, EARLIER, BEYOND] if len(columns) > 2 else [NOW]):
-        parts = []
-        for name, values in groups:
-            one, two = _periods(values, place)
-            parts.append(_Part(name, len(one), one.mean(), two.mean(), two - one))
-        rows += [_row(part, None, comparison, level, per_day) for part in parts]
-        if len(parts) > 1:
-            rows.append(_row(parts[0], parts[1], comparison, level, per_day))
-    order = {name: i for i, name in enumerate([contacted, others, BOTH]) if name}
+    comparisons = [NOW, EARLIER, BEYOND] if len(columns) > 2 else [NOW]
+    groups = {name: [table] for name, table in zip(arms, values, strict=True)}
+    groups |= {BOTH: values} if others is not None else {}
+    rows = [
+        {"group": group, "comparison": comparison}
+        | _change([_periods(table, place) for table in tables], level, per_day)
+        for group, tables in groups.items()
+        for place, comparison in enumerate(comparisons)
+    ]
     table = pl.DataFrame(rows, schema_overrides={"change_per_day": pl.Float64})
-    table = table.sort(pl.col("group").replace_strict(order), maintain_order=True)
     return Change(table, metric, kind, level, length)
 
 
@@ -260,43 +254,24 @@ def _periods(values: Array, place: int) -> tuple[Array, Array]:
     return values[:, 2] - values[:, 3], values[:, 0] - values[:, 1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    name: str
-    customers: int
-    before: float
-    after: float
-    own: Array  # each customer's change
-
-
-def _row(
-    one: _Part, two: _Part | None, comparison: str, level: float, days: float | None
-) -> dict[str, Any]:
-    from scipy.special import stdtrit
-
-    parts = [one] if two is None else [one, two]
-    signs = (1.0, -1.0)[: len(parts)]
-    variances = [part.own.var(ddof=1) / part.customers for part in parts]
-    variance = float(sum(variances))
-    below = sum(v**2 / (part.customers - 1) for v, part in zip(variances, parts, strict=True))
-    freedom = variance**2 / below if below > 0 else float(sum(p.customers - 1 for p in parts))
-    reach = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
-    before, after, change = (
-        float(sum(sign * value for sign, value in zip(signs, of, strict=True)))
-        for of in (
-            [p.before for p in parts],
-            [p.after for p in parts],
-            [p.own.mean() for p in parts],
-        )
-    )
+def _change(groups: list[tuple[Array, Array]], level: float, days: float | None) -> dict[str, Any]:
+    """Return the mean change of a group, or the first group's less the second's."""
+    means = [(before.mean(), after.mean(), (after - before).mean()) for before, after in groups]
+    middle = np.array(means[0]) - (np.array(means[1]) if len(means) > 1 else 0.0)
+    parts = [
+        (change.mean(), change.std(ddof=1), len(change))
+        for change in (after - before for before, after in groups)
+    ]
+    if len(parts) > 1:
+        interval = mean_difference(*parts[0], *parts[1], level=level)
+    else:
+        interval = mean_skewed(*parts[0], 0.0, level=level)
     return {
-        "group": one.name if two is None else BOTH,
-        "comparison": comparison,
-        "customers": sum(part.customers for part in parts),
-        "before": before,
-        "after": after,
-        "change": change,
-        "low": change - reach,
-        "high": change + reach,
-        "change_per_day": None if days is None else change / days,
+        "customers": sum(n for _, _, n in parts),
+        "before": float(middle[0]),
+        "after": float(middle[1]),
+        "change": float(middle[2]),
+        "low": interval.low,
+        "high": interval.high,
+        "change_per_day": None if days is None else float(middle[2]) / days,
     }

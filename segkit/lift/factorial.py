@@ -181,24 +181,16 @@ class Layout:
         for name, values in self.levels.items():
             for place, value in enumerate(values):
                 weights = np.zeros(len(fit.coefficients))
-                weights[0] = 1.0
-                weights[self.terms.get((), [])] = 1.0
+                weights[[0, *self.terms.get((), [])]] = 1.0
                 weights[self.terms[(name,)]] = _code(place, len(values))
                 mean = float(weights @ fit.coefficients)
                 error = math.sqrt(max(float(weights @ fit.covariance @ weights), 0.0))
                 own = (self.distinct[name] == value).fill_null(value=False).to_numpy()
-                rows.append(
-                    {
-                        "factor": name,
-                        "level": value,
-                        "customers": int(self.size[own].sum()),
-                        "buyers": int(bought[own].sum()),
-                        "value": mean,
-                        "low": mean - reach * error,
-                        "high": mean + reach * error,
-                    }
-                )
-        return pl.DataFrame(rows)
+                counts = int(self.size[own].sum()), int(bought[own].sum())
+                limits = mean - reach * error, mean + reach * error
+                rows.append((name, value, *counts, mean, *limits))
+        schema = ["factor", "level", "customers", "buyers", "value", "low", "high"]
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _code(place: int, levels: int) -> Array:
@@ -285,30 +277,20 @@ class Factorial(Result):
         """Draw the contrasts of one degree of freedom, or else the levels' means."""
         from segkit.plot import intervals
 
-        share = self.kind == "share"
         drawn = self.table.filter(pl.col("value").is_not_null())
-        if not drawn.is_empty():
-            return intervals(
-                drawn,
-                "effect",
-                "value",
-                interval=("low", "high"),
-                percent=share,
-                title=f"Effects on {self.label}",
-                x_label="",
-                y_label="difference",
-            )
-        named = self.means.with_columns(effect=pl.format("{} {}", "factor", "level"))
+        several = drawn.is_empty()
+        if several:
+            drawn = self.means.with_columns(effect=pl.format("{} {}", "factor", "level"))
         return intervals(
-            named,
+            drawn,
             "effect",
             "value",
             interval=("low", "high"),
-            percent=share,
-            reference=None,
-            title=f"{self.label} by level",
+            percent=self.kind == "share",
+            reference=None if several else 0.0,
+            title=f"{self.label} by level" if several else f"Effects on {self.label}",
             x_label="",
-            y_label="mean",
+            y_label="mean" if several else "difference",
         )
 
 
@@ -410,32 +392,29 @@ def estimate_factorial_effects(
     parts = _split(frame, list(factors), control)
     layout = Layout(parts, list(factors), min(interactions, len(factors)), list(blocks))
     layout.refuse_aliased()
-    covariate_values = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
-    covariate_values = (
-        covariate_values - covariate_values.mean(axis=0)
-        if covariate_values.size
-        else np.zeros((frame.height, 0))
-    )
+    known = frame.select(pl.col(list(covariates)).cast(pl.Float64)).to_numpy()
+    known = known.reshape(frame.height, len(covariates))
     outcome = frame[figure.column].cast(pl.Float64).to_numpy()
-    design = Design(layout.groups, layout.table, covariate_values)
+    design = Design(layout.groups, layout.table, known - known.mean(axis=0))
     fit = fit_least_squares(design, outcome, errors=errors, needed=layout.needed)
     buyers = outcome != 0
     rows = [
-        _contrast(layout, name, fit, sums, level) | _few(layout, name, buyers, figure.kind)
+        _contrast(layout, name, fit, sums, level)
+        | {"few": _is_few(layout, name, buyers, figure.kind)}
         for name in layout.terms
     ]
     return Factorial(
-        _judged(rows, level),
-        layout.means(fit, buyers, level),
-        _cells(parts, factors, buyers, outcome),
-        figure.name,
-        figure.label,
-        figure.kind,
-        level,
-        errors,
-        sums,
-        fit.freedom,
-        _notes(layout, fit, covariates, rows, interactions),
+        table=_judged(rows, level),
+        means=layout.means(fit, buyers, level),
+        cells=_cells(parts, factors, buyers, outcome),
+        metric=figure.name,
+        label=figure.label,
+        kind=figure.kind,
+        level=level,
+        errors=errors,
+        sums=sums,
+        freedom=fit.freedom,
+        notes=_notes(layout, fit, covariates, rows, interactions),
     )
 
 
@@ -505,14 +484,11 @@ def _contrast(
     from scipy.special import fdtrc, stdtrit
 
     columns = layout.terms[term]
-    beyond = [
-        column
-        for other, places in layout.terms.items()
-        for column in places
-        if len(other) > len(term) and set(term) <= set(other)
-    ]
     if sums == "II":
-        f, b, v = fit.without(columns, beyond)
+        wider = [other for other in layout.terms if set(term) < set(other)]
+        f, b, v = fit.without(
+            columns, [column for other in wider for column in layout.terms[other]]
+        )
     else:
         f, b = fit.wald(columns), fit.coefficients[columns]
         v = fit.covariance[np.ix_(columns, columns)]
@@ -521,10 +497,7 @@ def _contrast(
         "factors": ", ".join(term),
         "order": len(term),
         "freedom": len(columns),
-        "value": None,
-        "low": None,
-        "high": None,
-        "error": None,
+        **dict.fromkeys(("value", "low", "high", "error")),
         "statistic": f,
         "p_value": float(fdtrc(len(columns), fit.freedom, f)),
     }
@@ -532,35 +505,29 @@ def _contrast(
         return row
     scale = 2.0 ** len(term)
     value, error = scale * float(b[0]), scale * math.sqrt(float(v[0, 0]))
-    reach = float(stdtrit(fit.freedom, (1 + level) / 2)) * error
-    t = value / error if error > 0 and not math.isnan(f) else float("nan")
-    limits = (value - reach, value + reach) if not math.isnan(t) else (None, None)
-    return row | {
-        "value": value,
-        "low": limits[0],
-        "high": limits[1],
-        "error": error,
-        "statistic": t,
-        "p_value": float(t_p_value(t, fit.freedom)),
-    }
+    row |= {"value": value, "error": error, "statistic": math.nan, "p_value": math.nan}
+    if error > 0 and not math.isnan(f):
+        t, reach = value / error, float(stdtrit(fit.freedom, (1 + level) / 2)) * error
+        row |= {"low": value - reach, "high": value + reach, "statistic": t}
+        row["p_value"] = float(t_p_value(t, fit.freedom))
+    return row
 
 
-def _few(
+def _is_few(
     layout: Layout, term: tuple[str, ...], buyers: npt.NDArray[np.bool_], kind: str
-) -> dict[str, Any]:
+) -> bool:
     """Return whether a contrast's smallest side expects few buyers or, for a share, others."""
     sides = layout.sides(term)
     sizes = [layout.size[sides == side].sum() for side in np.unique(sides[sides >= 0])]
-    inside = (sides >= 0)[layout.groups]
-    share = float(buyers[inside].mean())
+    share = float(buyers[(sides >= 0)[layout.groups]].mean())
     least = min(share, 1 - share) if kind == "share" else share
-    return {"few": bool(min(sizes) * least < FEW)}
+    return bool(min(sizes) * least < FEW)
 
 
 def _judged(rows: list[dict[str, Any]], level: float) -> pl.DataFrame:
     floats = ("value", "low", "high", "error", "statistic", "p_value")
     table = pl.DataFrame(rows, schema_overrides=dict.fromkeys(floats, pl.Float64))
-    table = table.with_columns(p_adjusted=pl.Series(adjust(table["p_value"].to_numpy())))
+    adjusted = pl.Series(adjust(table["p_value"].to_numpy()))
     clear = (pl.col("p_adjusted") <= 1 - level) & ~pl.col("few")
     verdict = (
         pl.when(pl.col("p_adjusted").is_nan())
@@ -573,8 +540,8 @@ def _judged(rows: list[dict[str, Any]], level: float) -> pl.DataFrame:
         .then(pl.lit("higher"))
         .otherwise(pl.lit("lower"))
     )
-    ordered = [name for name in table.columns if name not in ("few", "p_adjusted")]
-    return table.select(*ordered, "p_adjusted", "few", verdict=verdict)
+    figures = table.drop("few").with_columns(p_adjusted=adjusted, few=table["few"])
+    return figures.with_columns(verdict=verdict)
 
 
 def _cells(

@@ -1,4 +1,4 @@
-"""Uplift and Qini curves by named conventions, with their confidence bands."""
+"""Uplift and Qini curves by named conventions, with pointwise bootstrap limits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.live import steps
 from segkit.result import Result
+from segkit.stats.intervals import interval_words
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
@@ -83,14 +84,9 @@ def curve_points(ordered: Sorted, convention: str) -> tuple[Floats, Floats]:
     return np.r_[0.0, ordered.contacted], np.r_[0.0, gain]
 
 
-def area(x: Floats, y: Floats) -> float:
-    """Return the area under a line through points, by trapezoids."""
-    return float(np.trapezoid(y, x))
-
-
 def over_random(x: Floats, y: Floats) -> float:
-    """Return the area between a curve and the straight line to its last point."""
-    return area(x, y) - float(x[-1] * y[-1] / 2)
+    """Return the area between a curve and the straight line to its last point, by trapezoids."""
+    return float(np.trapezoid(y, x)) - float(x[-1] * y[-1] / 2)
 
 
 def perfect(
@@ -241,7 +237,8 @@ class UpliftCurve(Result):
         contacted_share, uplift (effect among those, "overall" strategy) with low and high.
     coefficient : float
         Area between curve and random line over the perfect one's (0/1 outcomes; else NaN), with
-        its bootstrap interval ``coefficient_low``, ``coefficient_high``.
+        limits ``coefficient_low``, ``coefficient_high``: those of the area, by bootstrap, over
+        the perfect area, which is taken as given.
     advantage, advantage_low, advantage_high : float
         Area between curve and random line, per customer, on a unit axis: the mean gain over
         random contacts if the share to contact were drawn at random. For any outcome.
@@ -280,21 +277,22 @@ class UpliftCurve(Result):
     @property
     def text(self) -> str:
         """The finding in words."""
-        verdict = {
-            True: "The scores find customers whom the contact moves more than others",
-            False: "The scores are not shown to order customers better than chance",
-        }[self.orders]
-        level = percent(self.level, places=0)
-        sentence = (
-            f"{number(self.coefficient)} ({level} interval {number(self.coefficient_low)} to "
-            f"{number(self.coefficient_high)}; 1 for a perfect score, 0 for chance)"
-            if self.is_share
-            else f"{number(self.advantage)} per customer ({level} interval "
-            f"{number(self.advantage_low)} to {number(self.advantage_high)}; 0 for chance)"
+        verdict = (
+            "The scores find customers whom the contact moves more than others"
+            if self.orders
+            else "The scores are not shown to order customers better than chance"
         )
-        measure = "coefficient" if self.is_share else "area over chance"
+        if self.is_share:
+            measure, value, scale = "coefficient", self.coefficient, "1 for a perfect score, "
+            low, high = self.coefficient_low, self.coefficient_high
+        else:
+            measure, value, scale = "area over chance", self.advantage, ""
+            low, high = self.advantage_low, self.advantage_high
+        size = f"{number(value)}{'' if self.is_share else ' per customer'}"
+        interval = interval_words(low, high, self.level)
         return (
-            f"{verdict}: {self.convention.capitalize()} {measure} of {self.name} {sentence}. "
+            f"{verdict}: {self.convention.capitalize()} {measure} of {self.name} {size} "
+            f"({interval}; {scale}0 for chance). "
             f"Convention: {CONVENTIONS[self.convention]}."
         )
 
@@ -302,28 +300,25 @@ class UpliftCurve(Result):
         """Draw gain over the share contacted, with its band and the line of random contacts."""
         from segkit.plot import lines
 
-        names = {"gain": "best scores first", "random": "at random"}
-        parts = [
-            self.points.select(
-                contacted=pl.col("contacted_share") * 100,
-                gain=pl.col(column),
-                low=pl.col("low") if column == "gain" else pl.lit(None, dtype=pl.Float64),
-                high=pl.col("high") if column == "gain" else pl.lit(None, dtype=pl.Float64),
-                order=pl.lit(name),
-            )
-            for column, name in names.items()
-        ]
+        share = pl.col("contacted_share") * 100
+        none = pl.lit(None, dtype=pl.Float64)
+        best = self.points.select("gain", "low", "high", contacted=share)
+        random = self.points.select(gain="random", low=none, high=none, contacted=share)
+        better = "by effect" if self.orders else "no better than chance"
         return lines(
-            pl.concat(parts),
+            pl.concat(
+                [
+                    best.with_columns(order=pl.lit("best scores first")),
+                    random.with_columns(order=pl.lit("at random")),
+                ]
+            ),
             "contacted",
             "gain",
             group="order",
             band=("low", "high"),
             percent=self.is_share,
             markers=False,
-            title="The scores order customers by effect"
-            if self.orders
-            else "The scores order customers no better than chance",
+            title=f"The scores order customers {better}",
             x_label="Contacted, % of the customers",
             y_label=f"Gain in {self.name} per customer of all",
         )
@@ -341,7 +336,10 @@ def compute_uplift_curve(
     name: str = "the outcome",
     strata: npt.ArrayLike | None = None,
 ) -> UpliftCurve:
-    """Compute the uplift or Qini curve of a score, with its confidence band.
+    """Compute the uplift or Qini curve of a score, with pointwise bootstrap limits.
+
+    Customers are resampled, scores are not fitted again: the limits leave out the uncertainty of
+    fitting them.
 
     The scores must come from models that were not fitted to these customers' outcomes (as in
     `fit_uplift`); the treatment must have been assigned at random.
@@ -436,40 +434,34 @@ def compute_uplift_curve(
     )
 
 
-def _limits(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:
+def _limits(values: Floats, tails: list[float]) -> Floats:
     finite = values[np.isfinite(values)]
     return np.quantile(finite, tails) if len(finite) else np.full(2, np.nan)
 
 
 def _trace(
-    y: npt.NDArray[np.float64],
-    s: npt.NDArray[np.float64],
+    y: Floats,
+    s: Floats,
     t: npt.NDArray[np.bool_],
-    weight: npt.NDArray[np.float64] | None,
+    weight: Floats | None,
     convention: str,
-    grid: npt.NDArray[np.float64],
+    grid: Floats,
     per: float,
-) -> tuple[npt.NDArray[np.float64], float]:
+) -> tuple[Floats, float]:
     """Return the gain on the grid, and the area over random, both per customer."""
     x, gain = curve_points(sort_by_score(y, s, t, weight), convention)
     scaled = gain / per
     return np.interp(grid, x / x[-1], scaled), over_random(x / x[-1], scaled)
 
 
-def _at(
-    y: npt.NDArray[np.float64], t: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64] | None
-) -> list[float]:
+def _at(y: Floats, t: npt.NDArray[np.bool_], weight: Floats | None) -> list[float]:
     """Return the effect among the first shares of customers already in order."""
     w = np.ones(len(y)) if weight is None else weight
     so_far = np.cumsum(w)
     rows = []
     for share in SHARES:
-        size = int(so_far[-1] * share)
-        keep = w * (so_far <= size + 1e-9)
-        ours, theirs = keep * t, keep * ~t
+        among = w * (so_far <= int(so_far[-1] * share) + 1e-9)
+        ours, theirs = among * t, among * ~t
         with np.errstate(invalid="ignore", divide="ignore"):
             rows.append(float(ours @ y / ours.sum() - theirs @ y / theirs.sum()))
     return rows
-
-
-__all__ = ["UpliftCurve", "area", "compute_uplift_curve", "estimate_uplift_at"]

@@ -130,16 +130,14 @@ def guardrails(
     from scipy.special import ndtri
 
     down = {metric.name: metric.better == "down" for metric in metrics if metric.guardrail}
+    # The two-sided limit, scaled to the one-sided level.
+    scale = float(ndtri(level)) / z_value(level)
     rows = []
-    for row in effects.filter(
-        pl.col("metric").is_in(list(down)) & (pl.col("segment") == ALL)
-    ).iter_rows(named=True):
-        sign = 1 if down[row["metric"]] else -1
+    watched = effects.filter(pl.col("metric").is_in(list(down)), segment=ALL)
+    for row in watched.iter_rows(named=True):
+        sign, margin = (1 if down[row["metric"]] else -1), margins.get(row["metric"])
         away = row["difference_high"] if sign > 0 else row["difference_low"]
-        # The two-sided limit, scaled to the one-sided level.
-        reach = (away - row["difference"]) * float(ndtri(level)) / z_value(level)
-        worst = row["difference"] + reach
-        margin = margins.get(row["metric"])
+        worst = row["difference"] + (away - row["difference"]) * scale
         if margin is None:
             verdict = "no margin declared"
         elif sign * worst < margin:
@@ -147,29 +145,14 @@ def guardrails(
         else:
             harmed = row["p_adjusted"] <= 1 - level and sign * row["difference"] > 0
             verdict = "harm" if harmed else "not shown"
-        rows.append(
-            {
-                "metric": row["metric"],
-                "label": row["label"],
-                "arm": row["arm"],
-                "difference": row["difference"],
-                "worst": worst,
-                "margin": margin,
-                "verdict": verdict,
-                "few": row["few"],
-            }
-        )
+        rows.append(row | {"worst": worst, "margin": margin, "verdict": verdict})
     schema = {
-        "metric": pl.String,
-        "label": pl.String,
-        "arm": pl.String,
-        "difference": pl.Float64,
-        "worst": pl.Float64,
-        "margin": pl.Float64,
+        **dict.fromkeys(("metric", "label", "arm"), pl.String),
+        **dict.fromkeys(("difference", "worst", "margin"), pl.Float64),
         "verdict": pl.String,
         "few": pl.Boolean,
     }
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)
 
 
 Scale = Literal["difference", "relative", "shrunk"]
@@ -255,30 +238,19 @@ class Lift(Result):
         """
         effects = self.effects.filter(pl.col("metric") == self.primary)
         share = effects["kind"].first() == "share"
-        factor, unit = (100, "_points") if share else (1, "")
-        rate = "_rate" if share else ""
-        gaps = {
-            f"{name}{unit}": factor * pl.col(column)
-            for name, column in (
-                ("difference", "difference"),
-                ("low", "difference_low"),
-                ("high", "difference_high"),
-                ("smallest_visible", "smallest_effect"),
-            )
-        }
-        small = gaps.pop(f"smallest_visible{unit}")
+        factor, unit, rate = (100, "_points", "_rate") if share else (1, "", "")
+        gaps = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
         return effects.select(
             "segment",
             "arm",
             "customers_arm",
             "customers_control",
-            pl.col("value_arm").alias(f"value_arm{rate}"),
-            pl.col("value_control").alias(f"value_control{rate}"),
-            **gaps,
-            lift_rate="relative",
-            p_adjusted="p_adjusted",
-            verdict="verdict",
-            **{f"smallest_visible{unit}": small},
+            pl.col("value_arm", "value_control").name.suffix(rate),
+            *((factor * pl.col(column)).alias(f"{name}{unit}") for name, column in gaps.items()),
+            pl.col("relative").alias("lift_rate"),
+            "p_adjusted",
+            "verdict",
+            (factor * pl.col("smallest_effect")).alias(f"smallest_visible{unit}"),
         )
 
     def beside(self, other: Lift) -> pl.DataFrame:
@@ -306,32 +278,30 @@ class Lift(Result):
     @property
     def text(self) -> str:
         """Finding: the primary figure, overall and by segment, with its caveats."""
-        rows = self.overall.filter(pl.col("metric") == self.primary)
+        rows = self.overall.filter(pl.col("metric") == self.primary).to_dicts()
         parts = self._by_segment()
         sentences = [
-            f"{verdict_words(row, self.level)} {parts.get(row['arm'], '')}".strip()
-            for row in rows.iter_rows(named=True)
+            f"{verdict_words(row, self.level)} {parts.get(row['arm'], '')}".strip() for row in rows
         ]
         if self.covariates:
-            sentences.append(
-                "Adjusted (CUPED) for what was known beforehand: "
-                f"{', '.join(label(name) for name in self.covariates)}."
-            )
-        head = [] if rows.height < 2 else [arms_words(rows.to_dicts(), self.level)]
-        return "\n\n".join([" ".join([*head, *sentences[:1]]), *sentences[1:], *self.notes])
+            names = ", ".join(label(name) for name in self.covariates)
+            sentences.append(f"Adjusted (CUPED) for what was known beforehand: {names}.")
+        if len(rows) > 1:
+            sentences[0] = f"{arms_words(rows, self.level)} {sentences[0]}"
+        return "\n\n".join([*sentences, *self.notes])
 
     def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():
             return {}
-        own = pl.col("metric") == self.primary
-        several = self.heterogeneity.filter(own).height > 1
-        sentences = {}
-        for tested in self.heterogeneity.filter(own).iter_rows(named=True):
-            part = self.effects.filter(
-                own & (pl.col("segment") != ALL) & (pl.col("arm") == tested["arm"])
+        tests = self.heterogeneity.filter(metric=self.primary).to_dicts()
+        segments = self.effects.filter(pl.col("segment") != ALL, metric=self.primary)
+        several = len(tests) > 1
+        return {
+            test["arm"]: segment_words(
+                segments.filter(arm=test["arm"]), test, self.level, name_arm=several
             )
-            sentences[tested["arm"]] = segment_words(part, tested, self.level, name_arm=several)
-        return sentences
+            for test in tests
+        }
 
     @property
     def guardrail_text(self) -> str:
@@ -350,13 +320,12 @@ class Lift(Result):
         rows = self.overall.filter((pl.col("metric") != self.primary) & (pl.col("use") == "causal"))
         if rows.is_empty():
             return ""
-        sure = rows.filter(pl.col("verdict").is_in(["higher", "lower", "same"]))
-        sentences = [verdict_words(row, self.level) for row in sure.iter_rows(named=True)]
-        if sure.height < rows.height:
-            rest = rows.filter(~pl.col("verdict").is_in(["higher", "lower", "same"]))
-            names = ", ".join(rest["label"].unique(maintain_order=True))
+        clear = pl.col("verdict").is_in(["higher", "lower", "same"])
+        sentences = [verdict_words(row, self.level) for row in rows.filter(clear).to_dicts()]
+        rest = ", ".join(rows.filter(~clear)["label"].unique(maintain_order=True))
+        if rest:
             sentences.append(
-                f"Undecided, or not comparable: {names} (their intervals are tabulated)."
+                f"Undecided, or not comparable: {rest} (their intervals are tabulated)."
             )
         return " ".join(["Explored beside the declared figure:", *sentences])
 
@@ -379,72 +348,49 @@ class Lift(Result):
         ParameterError
             If the metric, arm or scale is unknown.
         """
+        from segkit.plot import intervals
+
         if scale not in SCALES:
             raise ParameterError(unknown("scale", scale, SCALES))
-        self.row(metric=metric or self.primary, arm=arm or "")
-        return forest(self, metric or self.primary, arm, scale)
-
-
-def forest(lift: Lift, metric: str, arm: str | None, scale: str) -> Figure:
-    """Draw effects by segment with their intervals, all customers first."""
-    from segkit.plot import intervals
-
-    effects = lift.effects.filter(pl.col("metric") == metric)
-    if arm is not None:
-        effects = effects.filter(pl.col("arm") == arm)
-    label, kind = effects["label"][0], effects["kind"][0]
-    share = kind == "share"
-    several = effects["arm"].n_unique() > 1
-    if scale == "shrunk":
-        data = _both(effects)
-        group: str | None = "estimate"
-        if several:
-            data = data.with_columns(segment=pl.col("segment") + ", " + pl.col("arm"))
-    else:
-        columns = [scale, f"{scale}_low", f"{scale}_high"]
-        data = effects.select(
-            "segment",
-            "arm",
-            *(pl.col(c).alias(n) for c, n in zip(columns, ("effect", "low", "high"), strict=True)),
-        )
+        first = self.row(metric=metric or self.primary, arm=arm or "")
+        effects = self.effects.filter(metric=first["metric"])
+        effects = effects if arm is None else effects.filter(arm=arm)
+        several = effects["arm"].n_unique() > 1
         group = "arm" if several else None
-    factor = 100 if share and scale != "relative" else 1
-    finite = [
-        pl.when(pl.col(name).is_finite()).then(factor * pl.col(name)).alias(name)
-        for name in ("effect", "low", "high")
-    ]
-    against = effects["control"][0]
-    who = "" if several else f" of {effects['arm'][0]}"
-    unit = f"difference, {'percentage points' if share else 'per customer'}"
-    if scale == "relative":
-        unit = f"relative lift over {against}"
-    options: dict[str, Any] = {
-        "interval": ("low", "high"),
-        "group": group,
-        "percent": scale == "relative",
-        "title": f"{label[0].upper()}{label[1:]}{who} against {against}, "
-        f"with {lift.level:.0%} intervals",
-        "x_label": "",
-        "y_label": unit,
-    }
-    return intervals(data.with_columns(finite), "segment", "effect", **options)
+        if scale == "shrunk":
+            own = _interval_of(effects, "difference", "own data alone")
+            segments = effects.filter(pl.col("segment") != ALL)
+            moved = _interval_of(segments, "shrunk", "with strength from the others")
+            data, group = pl.concat([own, moved]), "estimate"
+            if several:
+                data = data.with_columns(segment=pl.col("segment") + ", " + pl.col("arm"))
+        else:
+            data = _interval_of(effects, scale, "")
+        points = first["kind"] == "share" and scale != "relative"
+        bounded = pl.col("effect", "low", "high")
+        name, control = first["label"], first["control"]
+        who = "" if several else f" of {effects['arm'][0]}"
+        unit = f"difference, {'percentage points' if first['kind'] == 'share' else 'per customer'}"
+        return intervals(
+            data.with_columns(pl.when(bounded.is_finite()).then(bounded * (100 if points else 1))),
+            "segment",
+            "effect",
+            interval=("low", "high"),
+            group=group,
+            percent=scale == "relative",
+            title=f"{name[0].upper()}{name[1:]}{who} against {control}, "
+            f"with {self.level:.0%} intervals",
+            x_label="",
+            y_label=f"relative lift over {control}" if scale == "relative" else unit,
+        )
 
 
-def _both(effects: pl.DataFrame) -> pl.DataFrame:
-    own = effects.select(
+def _interval_of(effects: pl.DataFrame, scale: str, estimate: str) -> pl.DataFrame:
+    return effects.select(
         "segment",
         "arm",
-        effect="difference",
-        low="difference_low",
-        high="difference_high",
-        estimate=pl.lit("own data alone"),
+        effect=scale,
+        low=f"{scale}_low",
+        high=f"{scale}_high",
+        estimate=pl.lit(estimate),
     )
-    moved = effects.filter(pl.col("segment") != ALL).select(
-        "segment",
-        "arm",
-        effect="shrunk",
-        low="shrunk_low",
-        high="shrunk_high",
-        estimate=pl.lit("with strength from the others"),
-    )
-    return pl.concat([own, moved])
