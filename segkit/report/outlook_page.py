@@ -197,7 +197,7 @@ def _months(outlook: Outlook) -> list[dict[str, str]]:
             test = f"none of up to {counted(outlook.months_tried, 'month')}"
         else:
             test = (
-                f"none: over {counted(outlook.months_tried, 'month')} it needs "
+                f"none; {counted(outlook.months_tried, 'month')} would take "
                 f"{counted(row['customers_needed'], 'customer')}"
             )
         rows.append({"lift": percent(row["lift_rate"], places=0), "test": test})
