@@ -258,3 +258,19 @@ def test_lists_of_customers_and_exports_of_events_are_refused():
     )  # fmt: skip
     (refusal,) = asked(events)
     assert refusal.finding.startswith("This is an export of events ('event': Clicked Email")
+
+
+def test_states_and_refunds_that_a_complete_mapping_leaves_out_are_asked_about():
+    frame = shop(lines=1).with_columns(
+        stage=pl.Series(["Closed Won", "Closed Won", "Closed Lost"] * 40),
+        refunded=pl.Series([0.0, 1.5, 0.0] * 40),
+    )
+    columns = {"customer_id": "Client", "order_time": "Order date", "amount": "Amount"}
+    mapping = {"orders": {"columns": columns}}
+    questions = asked(frame.rename({"stage": "Deal stage", "refunded": "Amount refunded"}), mapping)
+    assert {item.column for item in questions} == {"status", "refund"}
+    named = {**columns, "status": "stage", "refund": "refunded"}
+    taken = segkit.clean_data(frame, {"orders": {"columns": named}})
+    assert taken.ledger.reasons() == {"cancelled": 40}
+    counted = {"orders": {"columns": columns, "constants": {"status": "sale", "refund": 0}}}
+    assert segkit.clean_data(frame, counted).orders.height == 120

@@ -270,6 +270,12 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(raw["orders"], completed)
         questions += more
+    if (
+        "orders" in raw
+        and "orders" not in proposed
+        and not lacks("orders", completed.tables["orders"])
+    ):
+        questions += _ask_unused(raw["orders"], completed)
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused
@@ -277,6 +283,39 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         completed.check_columns(name, frame)
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)
     return completed, questions + about_ids(raw, completed)
+
+
+def _ask_unused(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
+    """Ask about unused columns of a complete mapping that hold states of orders or refunds."""
+    part = mapping.tables["orders"]
+    named = {*part.columns, *part.constants}
+    unused = [name for name in frame.columns if name not in part.columns.values()]
+    wanted = [r for r in ("status", "refund") if not {r, *(STATUS_COLUMNS if r == "status" else ())}
+              & named]  # fmt: skip
+    if not wanted or not unused or not frame.height:
+        return []
+    profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
+    scores = score_columns(profiles)
+    findings = []
+    for role in wanted:
+        ranked = sorted(scores[role].items(), key=lambda item: -item[1])
+        header = ranked[0][0] if ranked and ranked[0][1] >= LEAST else None
+        if header is None:
+            continue
+        shown = profiles[header]
+        bad = [word for word in shown.words if status_meaning(word) not in (None, "sale")]
+        if role == "status" and bad:
+            what = f"holds {', '.join(map(repr, bad[:4]))}: do such orders count as sales?"
+            ignored = 'status = "sale", if all do'
+        elif role == "refund" and shown.numbers is not None and (shown.numbers != 0).any():
+            what = f"holds refunds (sum {money(float(shown.numbers.sum()))}): are they taken off?"
+            ignored = "refund = 0, if the amounts are net of them"
+        else:
+            continue
+        answer = f'[orders.columns] {role} = "{header}"; or [orders.constants] {ignored}'
+        text = f"{header!r} is not used and {what}"
+        findings.append(Finding("block", "orders", role, text, frame.height, answer=answer))
+    return findings
 
 
 def _complete_orders(frame: pl.DataFrame, mapping: Mapping) -> tuple[Mapping, list[Finding]]:
