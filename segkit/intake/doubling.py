@@ -46,6 +46,9 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     varied = several["first"].drop_nulls().n_unique() >= 3
     if not varied or not (on_first or alike):
         return {}, []
+    once = frame.unique().group_by(order).len()  # a file that stands twice repeats no total
+    if once.filter(pl.col("len") > 1).height < FEWEST_ORDERS:
+        return {}, []
     explained = columns.has("quantity", "unit_price") and _explained(columns, lines)
     if explained:
         return {}, []
