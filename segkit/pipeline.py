@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import polars as pl
 
@@ -32,6 +32,7 @@ __all__ = [
     "CustomerSegments",
     "build_answer_table",
     "choose_variables",
+    "find_attributes",
     "find_products",
     "judge_quality",
     "link_source",
@@ -59,6 +60,7 @@ MOST_MISSING = 0.5
 # that a segment needs to be judged (`segkit.cluster.stability.LEAST_SEGMENT`), and k is
 # chosen from noise.
 LEAST_CUSTOMERS = 50
+Buyers = Literal["persons", "companies"]
 # Days of the windows over which features are also counted, beside all of a customer's time.
 WINDOWS = (7, 30, 365)
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
@@ -274,6 +276,29 @@ def find_products(taken: Intake) -> pl.DataFrame | None:
     return products.select("product_id", *more) if more else None
 
 
+def find_attributes(taken: Intake, as_of: date | None = None) -> pl.DataFrame | None:
+    """Return the customer records, with country, region and company that the orders state.
+
+    Parameters
+    ----------
+    taken : Intake
+        As `segkit.clean_data` returns it.
+    as_of : datetime.date, optional
+        The last day that is used.
+
+    Returns
+    -------
+    polars.DataFrame or None
+        As `segkit.features.derive_attributes` has them; None where nothing is known.
+    """
+    from segkit.features import derive_attributes
+
+    if taken.orders is None:
+        return taken.customers
+    people = derive_attributes(taken.orders, taken.customers, as_of=as_of).frame
+    return people if people.width > 1 else None
+
+
 def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
     """Judge the data quality for a segmentation: good, attention or poor, with reasons.
 
@@ -358,6 +383,7 @@ def segment(
     method: Method = "ward",
     calendar: str = "",
     seed: int = 0,
+    customers_are: Buyers = "persons",
 ) -> CustomerSegments:
     """Segment customers from order lines in one call.
 
@@ -386,6 +412,9 @@ def segment(
         Seasons and sales for the shares by occasion ("uk", "us", "de", ...; "north" or "south" for
         seasons alone); empty proposes it from the data's country, as in the notebooks.
     seed : int
+    customers_are : {"persons", "companies"}
+        Whether each customer id is a customer, or a contact of the company that the orders or the
+        customer records state (`segkit.features.group_companies`).
 
     Returns
     -------
@@ -406,10 +435,16 @@ def segment(
     60
     """
     from segkit.cluster.segmentation import cluster_customers
-    from segkit.features import build_features, choose_calendar
+    from segkit.features import (
+        build_features,
+        choose_calendar,
+        group_companies,
+    )
     from segkit.intake import Intake, clean_data
     from segkit.profile import profile_segments
 
+    if customers_are not in get_args(Buyers):
+        raise ParameterError(unknown("kind of customers", customers_are, get_args(Buyers)))
     taken = (
         source
         if isinstance(source, Intake)
@@ -420,10 +455,13 @@ def segment(
     if taken.orders is None:
         raise DataError(f"segments need orders; the source has {', '.join(taken.tables)}")
     currency = taken.ledger.currency
-    market = choose_calendar(taken, calendar)
+    if customers_are == "companies":
+        taken, _ = group_companies(taken, as_of=as_of)
+    people = find_attributes(taken, as_of)
+    orders, market = taken.tables["orders"], choose_calendar(taken, calendar)
     options: dict[str, Any] = {"as_of": as_of, "calendar": market, "currency": currency}
     options["products"] = find_products(taken)
-    table = build_features(taken.orders, taken.events, windows=WINDOWS, **options)
+    table = build_features(orders, taken.events, windows=WINDOWS, **options)
     chosen = choose_variables(table.frame, variables)
     segmentation = cluster_customers(
         table.frame,
@@ -439,7 +477,7 @@ def segment(
         segmentation.assignments,
         clustering_variables=chosen,
         orders=taken.orders,
-        customers=taken.customers,
+        customers=people,
         as_of=table.as_of,
         seed=seed,
         currency=currency,

@@ -66,6 +66,7 @@ TYPES: dict[str, str] = {
     "reliability": "segkit.factor.scales:Reliability",
     "factor_scores": "segkit.factor.scores:Scores",
     "profile_validation": "segkit.factor.validation:Validation",
+    "customer_attributes": "segkit.features.attributes:CustomerAttributes",
     "customer_table": "segkit.features.build:CustomerTable",
     "calendar": "segkit.features.calendar:Calendar",
     "occasion": "segkit.features.calendar:Occasion",

@@ -162,12 +162,13 @@ def from_categories(lines, as_of, categories):
     buys = [x for x, b in zip(lines, back, strict=True) if not b and x["category"] is not None]
     spend = {c: sum(x["amount"] for x in buys if x["category"] == c) for c in categories}
     begun = sorted({(x["order_day"], x["category"]) for x in buys})
-    days = sorted({day for day, _ in begun})
-    new_days = {min(day for day, c in begun if c == level) for level in {c for _, c in begun}}
+    start = {c: min(day for day, own in begun if own == c) for _, c in begun}
+    later = sum(day > begun[0][0] for day in start.values())
+    orders = len({x["order_id"] for x, b in zip(lines, back, strict=True) if not b})
     f = {
         "favourite_category": min(spend, key=lambda c: (-round(spend[c], 2), c)) if buys else None,
         "first_category": begun[0][1] if begun else None,
-        "category_new_rate": (len(new_days) - 1) / (len(days) - 1) if len(days) > 1 else None,
+        "category_new_rate": later / (orders - 1) if orders > 1 else None,
     }
     for c in categories:
         own = [x["order_day"] for x in buys if x["category"] == c]

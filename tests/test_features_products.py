@@ -55,7 +55,7 @@ def test_category_and_brand_are_joined_by_product(orders):
     assert values(table, "first_category") == {"a": "Eco", "b": "Home"}
     assert values(table, "favourite_brand") == {"a": "Green", "b": "Leaf"}
     assert values(table, "category_breadth") == {"a": 2, "b": 1}
-    # Of a's two later purchase days one brings a new category; b's mug has none.
+    # Of a's two later orders one brings a new category; b's mug has none.
     assert values(table, "category_new_rate") == {"a": 0.5, "b": 0.0}
 
 

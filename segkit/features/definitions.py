@@ -238,8 +238,7 @@ class Plan:
     def _block(self, block: str, window: Window, names: list[str]) -> pl.DataFrame:
         add = self.blocks[block]
         table = pl.concat(
-            collect(add(rows, self.facts).select(CUSTOMER, *names))
-            for rows in pieces(self.rows, window)
+            _collected(add(rows, self.facts), names) for rows in pieces(self.rows, window)
         )
         columns = [
             _filled(pl.col(name), not self._is_unknown(name)).alias(
@@ -262,6 +261,13 @@ class Plan:
         """List who occurs in the table up to ``as_of``."""
         rows = self.rows.frame.filter(nw.col("day") <= as_of)
         return collect(rows.group_by(CUSTOMER).agg(nw.len().alias("n")))[CUSTOMER].drop_nulls()
+
+
+def _collected(sums: Any, names: list[str]) -> pl.DataFrame:
+    """Run a block's lazy sums; some blocks have run them already."""
+    if isinstance(sums, pl.DataFrame):
+        return sums.select(CUSTOMER, *names)
+    return collect(sums.select(CUSTOMER, *names))
 
 
 def _filled(column: pl.Expr, zero: bool) -> pl.Expr:

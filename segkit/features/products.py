@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
 from segkit.display import number, percent
@@ -14,13 +15,16 @@ from segkit.errors import DataError, ParameterError, require_columns
 from segkit.features.definitions import Feature, Pick, counted, ratio
 from segkit.features.sources import CUSTOMER, MICRO, collect, micro, with_ids
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 PRODUCT_COLUMNS = ("category", "brand")
 PLURAL = {"category": "categories", "brand": "brands"}
-SPAN = 16  # codes of levels fit below it; the commonest 12 have one each
-OTHER = SPAN - 1
+NEVER = np.iinfo(np.int64).max
 TEXT = "text"  # the unit of a feature that names a level
 LISTED = "__product"
-CENTS = 10_000  # millionths of a cent: ties in spend are broken by the level's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,96 +130,88 @@ def count_unlisted(lines: Any, products: Any) -> list[str]:
     return [note]
 
 
-def level_sums(levels: Levels) -> Callable[[Any, Any], Any]:
-    """Return the block of sums by level: spend, lines, last day, favourite and first level."""
+def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
+    """Return the block of sums by level: spend, lines, last day, favourite, first and new ones.
 
-    def sums(lines: Any, facts: Any) -> Any:
-        pairs = _pairs(add_products(lines, facts.products), levels)
-        code, spend = nw.col("code"), nw.col("spend")
-        parts: dict[str, Any] = {}
-        for k, slug in enumerate(levels.names):
-            here = code == k
-            parts[f"spend_{slug}"] = nw.when(here).then(spend).otherwise(0)
-            parts[f"lines_{slug}"] = nw.when(here).then(nw.col("lines")).otherwise(0)
-            parts[f"last_{slug}"] = nw.when(here).then(nw.col("last"))
-        named = code < OTHER
-        positive = nw.when(spend > 0).then(spend).otherwise(0)
-        packed = nw.when(named).then((positive // CENTS) * SPAN + (OTHER - code))
-        begun = nw.when(named).then(nw.col("first").cast(nw.Int64) * SPAN + code)
-        lasts = [name for name in parts if name.startswith("last_")]
-        added = [name for name in parts if name not in lasts]
-        summed = (
-            pairs.with_columns(**parts, favourite=packed, begun=begun)
-            .group_by(CUSTOMER)
-            .agg(
-                nw.col("spend", "lines", *added).sum(),
-                *([nw.col(*lasts).max()] if lasts else []),
-                nw.col("favourite").max(),
-                nw.col("begun").min(),
-            )
+    The engine sums the lines of each customer and level; what stands beside one another for a
+    customer is set out in memory, which is faster than a condition for each level.
+    """
+
+    def sums(lines: Any, facts: Any) -> pl.DataFrame:
+        known = add_products(lines, facts.products).filter(
+            ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
         )
-        money = ["spend", *(name for name in added if name.startswith("spend_"))]
-        return summed.with_columns(
-            *(nw.col(name).cast(nw.Float64) / MICRO for name in money),
-            favourite_code=OTHER - nw.col("favourite") % SPAN,
-            first_code=nw.col("begun") % SPAN,
+        pairs = known.with_columns(spend=micro(nw.col("amount"))).group_by(CUSTOMER, levels.column)
+        return _set_out(
+            collect(
+                pairs.agg(
+                    nw.col("spend").sum(),
+                    nw.len().alias("lines"),
+                    nw.col("day").min().alias("first"),
+                    nw.col("day").max().alias("last"),
+                )
+            ),
+            levels,
         )
 
     return sums
 
 
-def novelty_sums(levels: Levels) -> Callable[[Any, Any], Any]:
-    """Return the block that counts a customer's days with a first purchase in a category."""
-
-    def sums(lines: Any, facts: Any) -> Any:
-        known = _known(add_products(lines, facts.products), levels.column)
-        firsts = known.group_by(CUSTOMER, levels.column).agg(nw.col("day").min())
-        days = firsts.group_by(CUSTOMER, "day").agg(nw.len().alias("n"))
-        return (
-            known.group_by(CUSTOMER, "day")
-            .agg(nw.len().alias("n"))
-            .join(days.select(CUSTOMER, "day", is_new=nw.lit(1)), on=[CUSTOMER, "day"], how="left")
-            .group_by(CUSTOMER)
-            .agg(nw.len().alias("n_days"), nw.col("is_new").sum().alias("n_new"))
-        )
-
-    return sums
-
-
-def _known(lines: Any, column: str) -> Any:
-    return lines.filter(~nw.col("is_return") & ~nw.col(column).is_null())
-
-
-def _pairs(lines: Any, levels: Levels) -> Any:
-    """Sum the purchase lines of each customer and level, with the level's code."""
-    pairs = (
-        _known(lines, levels.column)
-        .with_columns(spend=micro(nw.col("amount")))
-        .group_by(CUSTOMER, levels.column)
-        .agg(
-            nw.col("spend").sum(),
-            nw.len().cast(nw.Int64).alias("lines"),
-            nw.col("day").min().alias("first"),
-            nw.col("day").max().alias("last"),
-        )
+def _set_out(pairs: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+    """Set the levels of each customer beside one another."""
+    customers = pairs.select(pl.col(CUSTOMER).unique())
+    places = customers.with_row_index("place")
+    other = len(levels.names)
+    codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
+    begun = pairs.select(
+        pairs.select(CUSTOMER).join(places, on=CUSTOMER, how="left", maintain_order="left")[
+            "place"
+        ],
+        pl.col(levels.column)
+        .replace_strict(codes, default=other, return_dtype=pl.Int64)
+        .alias("code"),
+        pl.col("spend", "lines", "first", "last").cast(pl.Int64),
     )
-    code = nw.lit(OTHER)
-    for k, names in enumerate(levels.names.values()):
-        code = nw.when(nw.col(levels.column).is_in(names)).then(k).otherwise(code)
-    return pairs.with_columns(code=code.cast(nw.Int64))
+    merged = begun
+    one_each = all(len(names) == 1 for names in levels.names.values())
+    if not one_each or (begun["code"] == other).any():
+        merged = begun.group_by("place", "code").agg(
+            pl.col("spend", "lines").sum(), pl.col("first").min(), pl.col("last").max()
+        )
+    at = (merged["place"].to_numpy(), merged["code"].to_numpy())
+    table = {}
+    for name, empty in (("spend", 0), ("lines", 0), ("first", NEVER), ("last", 0)):
+        table[name] = np.full((customers.height, other + 1), empty, dtype=np.int64)
+        table[name][at] = merged[name].to_numpy()
+    spend, lines, first = table["spend"], table["lines"], table["first"]
+    total = lines.sum(axis=1)
+    place = begun["place"].to_numpy()
+    later = begun["first"].to_numpy() > first.min(axis=1)[place]
+    named = lines[:, :other] > 0
+    some = named.any(axis=1)
+    best = np.where(named, spend[:, :other], -NEVER).argmax(axis=1)
+    columns: dict[str, Any] = {
+        "spend": spend.sum(axis=1) / MICRO,
+        "lines": total,
+        "squares": (lines.astype(np.float64) ** 2).sum(axis=1) / total,
+        "new": np.bincount(place, weights=later, minlength=customers.height),
+        "favourite_code": np.where(some, best, -1),
+        "first_code": np.where(some, first[:, :other].argmin(axis=1), -1),
+    }
+    for k, slug in enumerate(levels.names):
+        columns[f"spend_{slug}"] = spend[:, k] / MICRO
+        columns[f"lines_{slug}"] = lines[:, k]
+        columns[f"last_{slug}"] = np.where(named[:, k], table["last"][:, k], np.nan)
+    return customers.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
 def product_blocks(kinds: tuple[Levels, ...]) -> dict[str, Callable[[Any, Any], Any]]:
     """Return the blocks of sums of all columns that have levels."""
-    blocks: dict[str, Callable[[Any, Any], Any]] = {}
-    for levels in kinds:
-        blocks[f"{levels.column}_levels"] = level_sums(levels)
-        blocks[f"{levels.column}_news"] = novelty_sums(levels)
-    return blocks
+    return {f"{levels.column}_levels": level_sums(levels) for levels in kinds}
 
 
 # Sums that are unknown, not zero, without lines; by the beginning of their names.
-NO_ZERO = frozenset({"last_", "favourite", "begun", "first_code"})
+NO_ZERO = frozenset({"last_", "favourite_code", "first_code"})
 
 
 def product_features(levels: Levels, as_of: int) -> list[Feature]:
@@ -231,17 +227,17 @@ def product_features(levels: Levels, as_of: int) -> list[Feature]:
         "alphabet"
     )
     novelty = (
-        f"purchase days after the first on which a {column} was bought for the first time, over "
-        f"all purchase days of a known {column} after the first"
+        f"number of {group} first bought after the first day with a known one, over the orders "
+        "counted by frequency less the first"
     )
-    news = f"{column}_news"
+    new = f"{column}_levels.new"
     return [
         _name_feature(levels, "favourite", best, none),
         _name_feature(levels, "first", first, none),
         Feature(
-            f"{column}_new_rate", group, "share", "orders", novelty,
-            "null below two such days",
-            lambda c: ratio(c(f"{news}.n_new") - 1, c(f"{news}.n_days") - 1), whole_only=True,
+            f"{column}_new_rate", group, "per order", "orders", novelty,
+            "null below two orders",
+            lambda c: ratio(c(new), c("orders.n_orders") - 1), whole_only=True,
         ),
         *(_share(levels, slug, none) for slug in levels.names),
         *(_recency(levels, slug, as_of) for slug in levels.names),
@@ -292,14 +288,13 @@ def _affinity(levels: Levels, slug: str) -> Feature:
         "of moments, Weir & Hill 2002)"
     )
 
+    names = [f"{block}.lines", f"{block}.squares", f"{block}.lines_{slug}"]
+    names += [f"{block}.lines_{other}" for other in levels.names]
+
     def value(c: Pick) -> pl.Expr:
-        lines, own = c(f"{block}.lines"), c(f"{block}.lines_{slug}")
-        average = ratio(own.sum(), lines.sum())
-        weight = concentration(lines, [c(f"{block}.lines_{other}") for other in levels.names])
-        shrunk = (own + weight * average) / (lines + weight)
-        # An infinite concentration: customers do not differ beyond chance.
-        shrunk = pl.when(weight.is_finite()).then(shrunk).otherwise(average)
-        return pl.when((average > 0) & (lines + weight > 0)).then(shrunk / average)
+        return pl.map_batches(
+            [c(name) for name in names], measure_affinity, return_dtype=pl.Float64
+        )
 
     return _feature(
         f"{column}_affinity_{slug}", column, "ratio", formula, "1 without a line", value
@@ -312,7 +307,40 @@ def _feature(
     return Feature(name, PLURAL[column], unit, "orders", formula, empty, value, windowed=False)
 
 
-def concentration(total: pl.Expr, parts: list[pl.Expr]) -> pl.Expr:
+def measure_affinity(sums: Sequence[pl.Series]) -> pl.Series:
+    """Measure each customer's affinity for a level: its share of lines, shrunk, over the average.
+
+    Parameters
+    ----------
+    sums : sequence of polars.Series
+        Lines of a known level, their squares (see `estimate_concentration`), lines of the level
+        itself, and lines of each named level.
+
+    Returns
+    -------
+    polars.Series
+        1 where customers do not differ beyond chance; null where no customer has the level.
+
+    Examples
+    --------
+    >>> n, q = pl.Series([4, 4, 4, 4]), pl.Series([4.0, 4.0, 2.5, 2.5])
+    >>> own = pl.Series([4, 0, 3, 1])
+    >>> measure_affinity([n, q, own, own]).round(3).to_list()
+    [1.85, 0.15, 1.425, 0.575]
+    """
+    lines, squares, own, *named = (part.cast(pl.Float64).fill_null(0.0).to_numpy() for part in sums)
+    average = own.sum() / lines.sum() if lines.sum() > 0 else 0.0
+    if average <= 0:
+        return pl.Series([None] * len(lines), dtype=pl.Float64)
+    weight = estimate_concentration(lines, squares, [part.sum() for part in named])
+    if np.isinf(weight):
+        return pl.Series(np.ones(len(lines)))
+    total = lines + weight
+    share = np.divide(own + weight * average, total, out=np.full_like(own, np.nan), where=total > 0)
+    return pl.Series(share / average).fill_nan(None)
+
+
+def estimate_concentration(lines: Floats, squares: Floats, levels: Sequence[float]) -> float:
     """Estimate the concentration of a Dirichlet-multinomial by the method of moments.
 
     With counts y of customer i and level j, n = sum of y over the levels, N = sum of n, m
@@ -326,36 +354,33 @@ def concentration(total: pl.Expr, parts: list[pl.Expr]) -> pl.Expr:
 
     Parameters
     ----------
-    total : polars.Expr
-        Each customer's lines of a known level.
-    parts : list of polars.Expr
-        Lines of each named level; what is left of ``total`` counts as one more.
+    lines : ndarray
+        Each customer's lines of a known level, n.
+    squares : ndarray
+        Each customer's sum of y^2 over the levels, over n.
+    levels : sequence of float
+        Lines of each named level; what is left of all lines counts as one more.
 
     Returns
     -------
-    polars.Expr
-        One number; infinite where customers do not differ beyond chance, or no customer has two
-        lines to tell by.
+    float
+        Infinite where customers do not differ beyond chance, or no customer has two lines to tell
+        by.
 
     Examples
     --------
-    >>> counts = pl.DataFrame({"n": [4, 4, 4, 4], "a": [4, 0, 3, 1]})
-    >>> round(counts.select(concentration(pl.col("n"), [pl.col("a")])).item(), 3)
+    >>> n, q = np.array([4.0, 4.0, 4.0, 4.0]), np.array([4.0, 4.0, 2.5, 2.5])
+    >>> round(estimate_concentration(n, q, [8.0]), 3)
     0.706
     """
-    n = total.cast(pl.Float64)
-    rest = n - pl.sum_horizontal(parts)
-    some = n > 0
-    whole, customers = n.sum(), some.sum().cast(pl.Float64)
-    squares = [pl.when(some).then(y * y / n).otherwise(0.0).sum() for y in (*parts, rest)]
-    levels = [y.sum() * y.sum() for y in (*parts, rest)]
-    q, r = pl.sum_horizontal(squares), pl.sum_horizontal(levels) / whole
-    between = (q - r) / (customers - 1)
-    within = (whole - q) / (whole - customers)
-    size = (whole - (n * n).sum() / whole) / (customers - 1)
-    theta = (between - within) / (between + (size - 1) * within)
-    return (
-        pl.when((customers > 1) & (whole > customers) & (theta > 0))
-        .then((1 - theta) / theta)
-        .otherwise(float("inf"))
-    )
+    whole, customers = float(lines.sum()), int((lines > 0).sum())
+    if customers < 2 or whole <= customers:
+        return float("inf")
+    rest = whole - sum(levels)
+    between_all = float(squares.sum()) - (sum(total**2 for total in levels) + rest**2) / whole
+    between = between_all / (customers - 1)
+    within = (whole - float(squares.sum())) / (whole - customers)
+    size = (whole - float((lines**2).sum()) / whole) / (customers - 1)
+    bottom = between + (size - 1) * within
+    theta = (between - within) / bottom if bottom > 0 else 0.0
+    return (1 - theta) / theta if theta > 0 else float("inf")

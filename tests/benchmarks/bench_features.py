@@ -2,9 +2,11 @@
 
 ``python -m tests.benchmarks.bench_features`` at 10 million lines, then the peak memory at 50
 million; ``--quick`` at one and five million. ``--lines N``, ``--memory-lines N`` (0: without),
-``--rounds N`` and ``--without-lifetimes`` change that. All four give recency, frequency, monetary,
-tenure, mean order value; all but lifetimes tell orders from days, leave returns out of the order
-counts, and give the spread of order values. lifetimes starts from a pandas frame in memory.
+``--rounds N`` and ``--without-lifetimes`` change that; ``--categories`` compares the core features
+with those by category alone (aim: at most twice the time). All four give recency, frequency,
+monetary, tenure, mean order value; all but lifetimes tell orders from days, leave returns out of
+the order counts, and give the spread of order values. lifetimes starts from a pandas frame in
+memory.
 """
 
 import argparse
@@ -156,6 +158,20 @@ def compare(options, folder):
     report(interleaved(tasks, rounds=options.rounds), "segkit")
 
 
+def compare_categories(options, folder):
+    from segkit.features import build_features
+
+    path = str(Path(folder) / "lines.parquet")
+    write_lines(path, options.lines)
+    tasks = {
+        "core": lambda: ours(path),
+        "categories": lambda: build_features(path, features=["categories"]),
+        "core and categories": lambda: build_features(path, features=["core", "categories"]),
+    }
+    print(f"{options.lines:,} lines, {options.rounds} rounds")
+    report(interleaved(tasks, rounds=options.rounds), "core")
+
+
 def measure(path, features):
     """Run in a fresh process: seconds and peak memory of one table."""
     from segkit.features import build_features
@@ -189,6 +205,7 @@ def main():
     parser.add_argument("--memory-lines", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--without-lifetimes", action="store_true")
+    parser.add_argument("--categories", action="store_true")
     parser.add_argument("--child", nargs=2)
     options = parser.parse_args()
     if options.child:
@@ -198,7 +215,10 @@ def main():
         options.lines = 1_000_000 if options.quick else 10_000_000
     if options.memory_lines is None:
         options.memory_lines = 5_000_000 if options.quick else 50_000_000
-    for task, lines in ((compare, options.lines), (memory, options.memory_lines)):
+    tasks = ((compare, options.lines), (memory, options.memory_lines))
+    if options.categories:
+        tasks = ((compare_categories, options.lines),)
+    for task, lines in tasks:
         if lines:
             with tempfile.TemporaryDirectory() as folder:
                 task(options, folder)
