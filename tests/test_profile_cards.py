@@ -82,3 +82,20 @@ def test_stored_framed_and_told():
     assert CARDS.to_frame().height == 3
     assert "early access" in CARDS.text
     assert not hasattr(CARDS, "plot")
+
+
+def test_favourite_categories_stand_on_the_card_and_not_among_the_people():
+    bought = ["tea"] * 18 + ["soap"] * 12 + ["lamp"] * 30
+    table = pl.DataFrame({
+        "customer_id": [f"c{k:02}" for k in range(60)], "favourite_category": bought,
+        "frequency": range(60),
+    })  # fmt: skip
+    chosen = table.select("customer_id", segment=pl.Series(["S1"] * 30 + ["S2"] * 30))
+    first, second = write_personas(profile_segments(table, chosen)).cards
+    assert first.favourites == (
+        "tea: 60.0% (all customers: 30.0%)", "soap: 40.0% (all customers: 20.0%)",
+    )  # fmt: skip
+    assert second.favourites == ("lamp: 100.0% (all customers: 50.0%)",)
+    assert not any("favourite" in said for said in first.people + second.people)
+    assert ("Favourite categories", first.favourites) in first.rows()
+    assert not any(card.favourites for card in CARDS.cards), "no category was stated"

@@ -37,6 +37,8 @@ LEAST_SHARE = 0.1  # of a segment: rarer traits are not mentioned
 Compared = tuple[str, str, str]
 HEIGHT = {"above": "high", "below": "low"}
 CHANNELS = ("preferred_channel",)
+BOUGHT = ("favourite_category", "first_category", "favourite_brand", "first_brand")
+MOST_FAVOURITES = 3
 GUESS = "a guess from its marks, to be tested against a generic offer"
 UNMARKED = "nothing: it is close to the average customer"
 STACKED = "float:none;width:auto"  # else JupyterLab puts a list's terms beside their definitions
@@ -134,7 +136,7 @@ def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]
     rule = profile.rule
     gap = pl.col("share") - pl.col("share_all")
     rows = composition.filter(
-        ~pl.col("variable").is_in([*CHANNELS, *CONSENT])
+        ~pl.col("variable").is_in([*CHANNELS, *CONSENT, *BOUGHT])
         & (pl.col("share_low") > pl.col("share_all"))
         & (pl.col("share") >= LEAST_SHARE)
         & ((gap >= rule.share_absolute) | (gap >= rule.share_relative * pl.col("share_all")))
@@ -143,6 +145,19 @@ def people_words(composition: pl.DataFrame, profile: Profile) -> tuple[str, ...]
         f"{label(row['variable'])} {row['level']}: {percent(row['share'])} "
         f"(all customers: {percent(row['share_all'])})"
         for row in rows.head(MOST_PEOPLE).iter_rows(named=True)
+    )
+
+
+def favourites_words(composition: pl.DataFrame) -> tuple[str, ...]:
+    """List the commonest favourite categories of the customers, beside those of all."""
+    rows = composition.filter(
+        (pl.col("variable") == BOUGHT[0])
+        & (pl.col("level") != "other")
+        & (pl.col("share") >= LEAST_SHARE)
+    ).sort("share", descending=True, maintain_order=True)
+    return tuple(
+        f"{row['level']}: {percent(row['share'])} (all customers: {percent(row['share_all'])})"
+        for row in rows.head(MOST_FAVOURITES).iter_rows(named=True)
     )
 
 
@@ -235,6 +250,8 @@ class Persona:
         yes/no variables), and that of all customers.
     offer : str
         Suggested offer, and the marker variables that support it.
+    favourites : tuple of str
+        The commonest favourite categories; empty where the order lines state none.
     """
 
     segment: str
@@ -246,6 +263,7 @@ class Persona:
     channels: tuple[str, ...]
     marks: tuple[Compared, ...]
     offer: str
+    favourites: tuple[str, ...] = ()
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the card's headings and the text under each."""
@@ -254,6 +272,7 @@ class Persona:
             ("Value", (self.value,)),
             ("Who", self.people),
             ("Habits", _in_words(self.habits)),
+            ("Favourite categories", self.favourites),
             ("Channels", self.channels),
             ("What marks it", _in_words(self.marks) or (UNMARKED,)),
             ("What to offer", (self.offer,)),
@@ -378,6 +397,7 @@ def write_personas(
                 size=size_words(row),
                 value=value_words(row, profile),
                 people=people_words(mine["composition"], profile),
+                favourites=favourites_words(mine["composition"]),
                 habits=habits_words(mine["variables"], words),
                 channels=channels_words(mine["composition"], mine["variables"]),
                 marks=marks_words(mine["variables"]),
