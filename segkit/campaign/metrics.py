@@ -11,7 +11,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
-from segkit.lift.sums import finite_values
+from segkit.lift.requirements import finite_values
 
 KINDS = ("proportion", "mean", "ratio")
 

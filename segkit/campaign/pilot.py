@@ -15,7 +15,7 @@ from segkit.campaign.eligibility import check_customers
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.lift.sums import finite_values
+from segkit.lift.requirements import finite_values
 from segkit.result import Result
 from segkit.stats.intervals import interval_words, wilson, z_value
 from segkit.stats.policy import (

@@ -19,7 +19,7 @@ from segkit.campaign.pilot import make_trial
 from segkit.display import money, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
-from segkit.lift.sums import finite_values
+from segkit.lift.requirements import finite_values
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
 from segkit.stats.policy import Trial, honest_scores, learn_best, rounds, split_folds, value_of

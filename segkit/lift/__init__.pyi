@@ -23,7 +23,7 @@ from segkit.lift.peeking import DailyLift as DailyLift
 from segkit.lift.peeking import measure_daily_lift as measure_daily_lift
 from segkit.lift.policy import SegmentPolicy as SegmentPolicy
 from segkit.lift.policy import value_segment_policy as value_segment_policy
-from segkit.lift.sums import attach_segments as attach_segments
+from segkit.lift.requirements import attach_segments as attach_segments
 from segkit.lift.uplift import LEARNERS as LEARNERS
 from segkit.lift.uplift import Uplift as Uplift
 from segkit.lift.uplift import fit_uplift as fit_uplift

@@ -14,7 +14,8 @@ from segkit.display import label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import frame_of, sum_up
+from segkit.lift.requirements import frame_of
+from segkit.lift.sums import sum_up
 from segkit.lift.verdicts import ALL
 from segkit.lift.wording import p_words
 from segkit.result import Result

@@ -17,7 +17,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import FEW, KPIS, Kpi
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import read_test
+from segkit.lift.requirements import read_test
 from segkit.lift.wording import gap
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust, t_p_value

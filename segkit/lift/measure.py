@@ -14,14 +14,8 @@ from segkit.errors import ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import Kpi, choose_metrics, comparable, compare_arms
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import (
-    Sums,
-    check_arms,
-    read_test,
-    refuse_no_share,
-    shares_differ,
-    sum_up,
-)
+from segkit.lift.requirements import read_test
+from segkit.lift.sums import Sums, check_arms, refuse_no_share, shares_differ, sum_up
 from segkit.lift.verdicts import ALL, Lift, guardrails, judge
 from segkit.stats.group_effects import (
     effective_cases,

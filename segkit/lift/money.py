@@ -16,12 +16,8 @@ from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import KPIS, compare_means
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import (
-    Sums,
-    check_arms,
-    read_test,
-    sum_up,
-)
+from segkit.lift.requirements import read_test
+from segkit.lift.sums import Sums, check_arms, sum_up
 from segkit.lift.verdicts import ALL
 from segkit.result import Result
 from segkit.stats.intervals import Estimate, z_value

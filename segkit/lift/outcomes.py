@@ -13,7 +13,7 @@ from segkit.display import number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.features.sources import MICRO, check_size
 from segkit.frames import takes_frames
-from segkit.lift.sums import as_utc, refuse_later_segments, refuse_twice
+from segkit.lift.requirements import as_utc, refuse_later_segments, refuse_twice
 from segkit.result import Result
 
 Issue = tuple[str, int, int, str]

@@ -13,7 +13,7 @@ from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
-from segkit.lift.sums import frame_of
+from segkit.lift.requirements import frame_of
 from segkit.result import Result
 from segkit.stats.intervals import always_valid, share_difference
 

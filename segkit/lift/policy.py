@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError
 from segkit.frames import takes_frames
-from segkit.lift.sums import finite_values
+from segkit.lift.requirements import finite_values
 from segkit.lift.uplift import two_arms
 from segkit.result import Result
 from segkit.stats.intervals import interval_words, z_value

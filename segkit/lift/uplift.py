@@ -13,7 +13,7 @@ import polars as pl
 from segkit.display import label, number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.lift.sums import finite_values
+from segkit.lift.requirements import finite_values
 from segkit.lift.uplift_curves import Convention, UpliftCurve, compute_uplift_curve
 from segkit.result import Result
 from segkit.stats.two_part import compare_outcomes
