@@ -65,13 +65,12 @@ def run_by(
     """
     if jobs < 1:
         raise ParameterError(f"--jobs expects a whole number of at least 1, got {jobs}")
-    words = list(notebooks)
     catalog = Catalog.open(notebook_folder(request.get("folder")))
     request["catalog"] = catalog
-    whole = plan(words, **request)
+    whole = plan(notebooks, **request)
     out = whole.folder.parent
     place = out / f"{whole.label.series}--markets"
-    batch = Batch(whole, words, catalog, place, whole.progress, jobs)
+    batch = Batch(whole, catalog, place, whole.progress, jobs)
     with locked(place):
         clean(place)
         try:
@@ -142,15 +141,12 @@ def _state(batch: Batch, division: Division, market: Market) -> State:
         customers=market.customers,
     )
     own = {"source": OWN_DATA, "data": data, "mapping": mapping}
-    request = batch.whole.asked
+    request = dict(batch.whole.request)
+    request["parameters"] = {**request["parameters"], **own}
+    request["texts"] = {name: text for name, text in request["texts"].items() if name not in own}
     return plan(
-        batch.notebooks,
+        **request,
         catalog=batch.catalog,
-        parameters={**request["parameters"], **own},
-        texts={name: text for name, text in request["texts"].items() if name not in own},
-        folder=place,
-        force=batch.whole.force,
-        timeout=batch.whole.timeout,
         progress=Progress(quiet=True),
         report=batch.whole.report,
         label=label,
@@ -202,10 +198,8 @@ def _in_process(batch: Batch, state: State, market: Market, journal: Journal) ->
     if batch.stopping:  # it was taken after the others had been ended
         child.end()
     try:
-        ended = child.carry_out(
-            job_of(state, batch.notebooks, _home_of(batch.catalog)),
-            lambda line: batch.progress.note(f"{market.market}  {line}"),
-        )
+        note = batch.progress.note
+        ended = child.carry_out(job_of(state), lambda line: note(f"{market.market}  {line}"))
     finally:
         batch.pool.give_back(child)
     record = read_json(state.folder / RECORD)
@@ -214,10 +208,6 @@ def _in_process(batch: Batch, state: State, market: Market, journal: Journal) ->
         if batch.stopping:
             status, why = "stopped", "the batch was stopped"
         write_bare(state.folder, state.label, status, why, state.shared)
-
-
-def _home_of(catalog: Catalog) -> Path:
-    return next(iter(catalog.notebooks.values())).path.parent
 
 
 def _tell(batch: Batch, state: State, market: Market, journal: Journal, detail: str = "") -> None:
@@ -279,7 +269,6 @@ class Batch:
     """State of a batch: the run from which each market's is made, and its request."""
 
     whole: State
-    notebooks: list[str]
     catalog: Catalog
     folder: Path
     progress: Progress

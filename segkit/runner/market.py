@@ -16,7 +16,6 @@ from typing import Any
 
 from segkit.errors import SegkitError
 from segkit.intake.privacy import mask_error
-from segkit.runner.catalog import Catalog
 from segkit.runner.process import LineProcess, NotebookPool, serve
 from segkit.runner.run import carry_out, plan
 from segkit.runner.state import Label, State, write_bare
@@ -26,29 +25,23 @@ ENDED = "\x1e"  # a separate line: the job is done
 PATIENCE = 15.0  # seconds to wait for the process of a batch that was killed to leave
 
 
-def job_of(state: State, notebooks: list[str], notebook_folder: Path) -> dict[str, Any]:
+def job_of(state: State) -> dict[str, Any]:
     """Return the job for the process of a market, JSON-ready."""
+    report = state.report and state.report.__name__
     return {
-        "notebooks": notebooks,
-        "notebook_folder": str(notebook_folder),
-        **state.asked,
-        "run_folder": str(state.folder),
-        "folder": str(state.place),
-        "force": state.force,
-        "timeout": state.timeout,
+        "request": state.request,
         "label": asdict(state.label),
-        "report": state.report and state.report.__name__,
+        "run_folder": str(state.folder),
+        "report": report,
     }
 
 
 def main() -> None:
     """Carry out jobs as they arrive, and report the end of each."""
-    pools: dict[str, NotebookPool] = {}
+    pool = NotebookPool(Path.cwd())
 
     def carry_out_job(job: dict[str, Any]) -> None:
-        if job["folder"] not in pools:
-            pools[job["folder"]] = NotebookPool(Path(job["folder"]))
-        _carry_out(job, pools[job["folder"]])
+        _carry_out(job, pool)
         print(ENDED, flush=True)  # noqa: T201 - the agreed channel
 
     serve(carry_out_job)
@@ -56,25 +49,15 @@ def main() -> None:
 
 def _carry_out(job: dict[str, Any], pool: NotebookPool) -> None:
     label = Label(**job["label"])
-    place = Path(job["folder"])
+    report = importlib.import_module(job["report"]) if job["report"] else None
     try:
-        state = plan(
-            job["notebooks"],
-            catalog=Catalog.open(Path(job["notebook_folder"])),
-            parameters=job["parameters"],
-            texts=job["texts"],
-            folder=place,
-            force=job["force"],
-            timeout=job["timeout"],
-            label=label,
-            report=importlib.import_module(job["report"]) if job["report"] else None,
-        )
+        state = plan(**job["request"], label=label, report=report)
         state.pool = pool
         carry_out(state, patience=PATIENCE, with_index=False)
     except SegkitError as error:
         why = mask_error(str(error), type(error).__name__)
         print(f"stopped: {why}", flush=True)  # noqa: T201 - the agreed channel
-        write_bare(Path(job["run_folder"]), label, "stopped", why, job["parameters"])
+        write_bare(Path(job["run_folder"]), label, "stopped", why, job["request"]["parameters"])
 
 
 class Child(LineProcess):

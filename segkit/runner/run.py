@@ -77,7 +77,7 @@ def plan(
     catalog: Catalog | None = None,
     parameters: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     force: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
@@ -97,7 +97,7 @@ def plan(
         Typed values; ``out`` and ``name`` say where the run is written.
     texts : mapping of str to str, optional
         Values as text; they go before ``parameters``.
-    folder : pathlib.Path, optional
+    folder : path, optional
         Where relative paths start; the current folder by default.
     force : bool
         Run again what has not changed.
@@ -118,9 +118,10 @@ def plan(
     ParameterError, SourceError
         As for `run`.
     """
+    notebooks = list(notebooks)
     source = {**(parameters or {}), **(texts or {})}.get("source", "")
-    available = (catalog or Catalog.open(notebook_folder(folder))).for_source(str(source))
-    place = (folder or Path.cwd()).resolve()
+    place = Path(folder or Path.cwd()).resolve()
+    available = (catalog or Catalog.open(notebook_folder(place))).for_source(str(source))
     wanted = [available.find(word) for word in notebooks] or list(available.notebooks)
     typed = _with_own_data(parameters or {}, texts or {})
     given = settle(_declared(available, available.closure(wanted)), typed, texts)
@@ -143,7 +144,14 @@ def plan(
         progress=progress or Progress(),
         label=label,
         shared=shared,
-        asked={"parameters": dict(parameters or {}), "texts": dict(texts or {})},
+        request={
+            "notebooks": notebooks,
+            "parameters": dict(parameters or {}),
+            "texts": dict(texts or {}),
+            "folder": str(place),
+            "force": force,
+            "timeout": timeout,
+        },
         report=report,
     )
     if label.dated:

@@ -209,8 +209,8 @@ class State:
         Which run this is.
     shared : dict
         The run's parameters.
-    asked : dict
-        What was given of them, typed ("parameters") and as text ("texts").
+    request : dict
+        Arguments of `segkit.runner.run.plan` that make the same plan in another process.
     started : str
         When it began (UTC).
     earlier : Path or None
@@ -237,7 +237,7 @@ class State:
     progress: Progress
     label: Label
     shared: dict[str, Any]
-    asked: dict[str, dict[str, Any]]
+    request: dict[str, Any]
     started: str = field(default_factory=now)
     clock: float = field(default_factory=time.monotonic)
     earlier: Path | None = None
