@@ -150,7 +150,7 @@ class Outlook(Result):
         customers, revenue = self.customers.height, float(self.customers["revenue"].sum())
         apart = ""
         if self.unscored:
-            apart = f"; {counted(self.unscored, 'person', 'people')} more only returned"
+            apart = f"; {counted(self.unscored, 'more person', 'more people')} only returned"
         return (
             f"{counted(customers, 'customer')} spent {money(revenue, self.currency)} up to "
             f"{self.as_of}{apart}. {self.at_stake} {self.reachable} {self.affordable}"
