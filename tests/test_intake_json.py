@@ -73,13 +73,13 @@ def test_without_exploding_one_object_is_flattened_and_more_stay_text(tmp_path):
 
 
 def test_two_lists_of_objects_are_asked_about(tmp_path):
-    record = {**ORDERS[0], "refunds": [{"amount": 1}]}
+    record = {**ORDERS[0], "labels": [{"colour": "red"}]}
     path = write(tmp_path, lines([record]))
-    with pytest.raises(SourceError, match=r'explode = "items" or "refunds", or "" for none'):
+    with pytest.raises(SourceError, match=r'explode = "items" or "labels", or "" for none'):
         segkit.audit_data(path, MAPPING)
     answered = {"orders": {**MAPPING["orders"], "explode": "items"}}
     assert segkit.clean_data(path, answered).orders.height == 2
-    with pytest.raises(SourceError, match="expected a list of objects, found: items, refunds"):
+    with pytest.raises(SourceError, match="expected a list of objects, found: items, labels"):
         segkit.audit_data(path, {"orders": {"explode": "lines"}})
 
 
