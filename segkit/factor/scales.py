@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 GROUPS = 3  # group factors under the general one, as in R's psych
+FIGURES = ("alpha", "alpha_low", "alpha_high", "omega_total", "omega_hierarchical", "mean_r")
 USABLE = 0.7  # Nunnally (1978)
 
 
@@ -219,11 +220,8 @@ def estimate_reliability(
         figures = [value.value, value.low, value.high, *omega(r), mean_r]
         rows.append([scale, len(items), n, *figures])
         item_rows += _items(scale, items, turned, covariance)
-    figures_of_scales = (
-        "alpha", "alpha_low", "alpha_high", "omega_total", "omega_hierarchical", "mean_r",
-    )  # fmt: skip
     kinds = {"scale": pl.String, "items": pl.Int64, "people": pl.Int64}
-    kinds |= dict.fromkeys(figures_of_scales, pl.Float64)
+    kinds |= dict.fromkeys(FIGURES, pl.Float64)
     item_kinds = {"scale": pl.String, "item": pl.String, "reversed": pl.Boolean}
     item_kinds |= dict.fromkeys(("item_rest_r", "alpha_if_dropped"), pl.Float64)
     # Null where nothing can be computed: polars sorts NaN above every number.
