@@ -274,3 +274,19 @@ def test_states_and_refunds_that_a_complete_mapping_leaves_out_are_asked_about()
     assert taken.ledger.reasons() == {"cancelled": 40}
     counted = {"orders": {"columns": columns, "constants": {"status": "sale", "refund": 0}}}
     assert segkit.clean_data(frame, counted).orders.height == 120
+
+
+def test_whole_discounts_are_money_or_percent_as_answered():
+    frame = shop().with_columns(
+        qty=pl.lit(2), price=pl.col("Amount"), discount=pl.int_range(pl.len()) % 4 * 10
+    ).drop("Amount")  # fmt: skip
+    (question,) = asked(frame)
+    assert question.answer.startswith('[orders] discount_unit = "percent"')
+    rate = 1 - frame["discount"] / 100
+    taken = segkit.clean_data(frame, {"orders": {"discount_unit": "percent"}})
+    assert taken.orders["amount"].sum() == pytest.approx((frame["price"] * 2 * rate).sum())
+
+
+def test_a_loyalty_card_is_the_customer_where_nothing_else_is():
+    frame = shop().rename({"Client": "Loyalty card"})
+    assert segkit.clean_data(frame).orders["customer_id"].n_unique() == 30

@@ -40,7 +40,7 @@ _WORDS = {
     "total": """total totale gesamt sum totaal somma suma razem toplam 合计 合計 总额 総額 총액
         итого""",
     "revenue": """revenue sales turnover umsatz ca chiffre affaires fatturato faturamento receita
-        omzet spend spent value wert montante ingreso collected totalprice obrot
+        omzet spend spent value wert montante ingreso collected totalprice obrot wartosc
         销售额 売上 实付 实际支付 매출""",
     "net": "net netto ht neto nett",
     "gross": "gross brutto ttc bruto lordo",

@@ -11,7 +11,7 @@ from functools import partial
 
 import polars as pl
 
-from segkit.display import counted, money, percent
+from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.charges import about_kinds, about_minor_units
@@ -87,6 +87,8 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     unit = discount_unit(whole, profiles)
     if unit:
         options["discount_unit"] = unit
+    elif "discount" in whole and not given.is_set("orders", "discount_unit"):
+        questions += _ask_unit(whole, profiles)
     return TableMapping(columns, {}, values, options), questions
 
 
@@ -96,6 +98,8 @@ def _choose_customer(
     """Take the e-mail address as the customer where no id tells customers apart."""
     email, who = columns.get("email"), columns.get("customer_id")
     if email is None:
+        if who is None and "loyalty_id" in columns:
+            columns["customer_id"] = columns.pop("loyalty_id")
         return
     order = whole.get("order_id")
     if who is not None:
@@ -187,6 +191,34 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
             text = f"{columns[role]!r} {text}."
             findings.append(Finding("info", "orders", role, text, answer=answer))
     return findings
+
+
+def _ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
+    """Ask whether whole discounts of few sizes are money or percent, where they are to come off."""
+    shown = profiles.get(columns["discount"])
+    units, prices = (
+        item.numbers if (item := profiles.get(columns.get(name, ""))) else None
+        for name in ("quantity", "unit_price")
+    )
+    if shown is None or shown.numbers is None or "amount" in columns or shown.rows < ENOUGH:
+        return []
+    if units is None or prices is None:
+        return []
+    off = shown.numbers.abs().drop_nulls()
+    rates = off.filter(off > 0)
+    is_few = 0 < rates.n_unique() <= 20 and rates.len() > 2 * rates.n_unique()
+    most = max(rates, default=0.0)
+    if not is_few or shown.is_money or most > 100:
+        return []
+    gross = units * prices
+    off = shown.numbers.abs().fill_null(0)
+    sums = [float((gross - off).sum()), float((gross * (1 - off / 100)).sum())]
+    text = (
+        f"{shown.name!r} holds whole numbers up to {number(most)}: money off the "
+        f"line (a sum of {money(sums[0])}), or percent ({money(sums[1])})?"
+    )
+    answer = '[orders] discount_unit = "percent" (or "money")'
+    return [Finding("block", "orders", "discount", text, rates.len(), answer=answer)]
 
 
 def _is_same(
