@@ -95,7 +95,7 @@ class Value(Result):
             f"{self.as_of.isoformat()} ({percent(self.level, places=0)} interval "
             f"{money(total['value_low'])} to {money(total['value_high'])}); "
             f"{number(round(total['active']))} of them are expected to be still active. The "
-            "interval takes the model as right; backtest_value shows how far it was off at past dates."
+            "interval takes the model as right; backtest_value shows how far it was off before."
         )
         return " ".join([sentence, *self.notes])
 
