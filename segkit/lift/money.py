@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -154,7 +153,6 @@ def measure_profit(
     level: float = 0.95,
     randomised: bool = True,
     currency: str | None = None,
-    repeats: int | None = None,
 ) -> Money:
     """Compute added revenue, profit and return of a campaign, per customer and in total.
 
@@ -187,8 +185,6 @@ def measure_profit(
         False is refused, as in `measure_lift`.
     currency : str, optional
         Of the revenue, for texts.
-    repeats : int, optional
-        Deprecated and without effect: limits are no longer resampled.
 
     Returns
     -------
@@ -209,12 +205,6 @@ def measure_profit(
     >>> round(found.table["added_profit"][0], 2), round(found.table["roi"][0], 2)
     (1.8, 9.0)
     """
-    if repeats is not None:
-        warnings.warn(
-            "measure_profit no longer resamples: leave out repeats",
-            DeprecationWarning,
-            stacklevel=2,
-        )
     frame = read_test(outcomes, randomised=randomised)
     require_columns(frame.columns, ["arm", "revenue"], "the outcomes")
     by = segment if segment in frame.columns else None

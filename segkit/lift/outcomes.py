@@ -95,18 +95,19 @@ def settle_assignments(
 def _one_campaign(
     frame: pl.DataFrame, campaign_id: str | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the assignments of the campaign, and those of the others."""
     if "campaign_id" not in frame.columns:
         return frame, frame.clear()
-    campaigns = frame["campaign_id"].unique().drop_nulls().sort().to_list()
-    if campaign_id is None and len(campaigns) > 1:
-        raise ParameterError(
-            f"the assignments are of {len(campaigns)} campaigns "
-            f"({', '.join(map(str, campaigns[:5]))}); say which by campaign_id"
-        )
+    campaigns = [str(name) for name in frame["campaign_id"].unique().drop_nulls().sort()]
     if campaign_id is None:
+        if len(campaigns) > 1:
+            raise ParameterError(
+                f"the assignments are of {len(campaigns)} campaigns ({', '.join(campaigns[:5])}); "
+                "say which by campaign_id"
+            )
         return frame, frame.clear()
     if campaign_id not in campaigns:
-        raise ParameterError(unknown("campaign", campaign_id, map(str, campaigns)))
+        raise ParameterError(unknown("campaign", campaign_id, campaigns))
     own = pl.col("campaign_id").eq_missing(campaign_id)
     return frame.filter(own), frame.filter(~own)
 
@@ -377,26 +378,33 @@ def _end(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> datetime:
     last = [
         table[column].max()
         for table, column in ((orders, "order_time"), (events, "event_time"))
-        if table is not None and column in table.columns and table.height
+        if table is not None and column in table.columns
     ]
-    times = [value for value in last if isinstance(value, datetime)]
+    times = [_zoned(value) for value in last if isinstance(value, datetime)]
     if not times:
         raise DataError("neither orders nor events hold a row; where do the data end?")
-    end = max(time if time.tzinfo else time.replace(tzinfo=UTC) for time in times)
-    return datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1)
+    return _midnight(max(times)) + timedelta(days=1)
+
+
+def _zoned(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _midnight(time: datetime) -> datetime:
+    return datetime(time.year, time.month, time.day, tzinfo=UTC)
 
 
 def _censor(
     assigned: pl.DataFrame, window: timedelta, until: datetime
 ) -> tuple[pl.DataFrame, Issue]:
-    end = until if until.tzinfo else until.replace(tzinfo=UTC)
+    end = _zoned(until)
     seen = assigned.filter(pl.col("assigned_at") + window <= end)
     lost = assigned.height - seen.height
     if seen.is_empty():
-        first = assigned["assigned_at"].min()
         raise DataError(
             f"the data end on {end:%Y-%m-%d %H:%M}, before any window of {window.days} days is "
-            f"over (first assignment {first!s}); wait, or shorten window_days"
+            f"over (first assignment {assigned['assigned_at'].min()!s}); wait, or shorten "
+            "window_days"
         )
     return seen, ("window reaches beyond the data (censored)", lost, lost, "left out")
 
@@ -409,18 +417,11 @@ def _unmet(
     for name, table in (("order line", orders), ("event", events)):
         if table is None:
             continue
-        customers = table["customer_id"].unique()
-        without = int((~assigned.is_in(customers.implode())).sum())
+        without = int((~assigned.is_in(table["customer_id"].unique().implode())).sum())
         hint = ": are the ids of one kind?" if without == len(assigned) else ""
+        what = f"assigned, but named by no {name} at all{hint}"
         if without:
-            issues.append(
-                (
-                    f"assigned, but named by no {name} at all{hint}",
-                    without,
-                    without,
-                    "counted as without any",
-                )
-            )
+            issues.append((what, without, without, "counted as without any"))
     return issues
 
 
@@ -469,9 +470,7 @@ def _periods(
     first, drawn = data_from or orders["order_time"].min(), who["assigned_at"].min()
     if not isinstance(first, datetime) or not isinstance(drawn, datetime):
         return None, {}
-    first = first if first.tzinfo else first.replace(tzinfo=UTC)
-    if data_from is None:
-        first = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    first = _midnight(first) if data_from is None else _zoned(first)
     starts = {"before_": -window, "last_year_": -YEAR, "before_last_year_": -YEAR - window}
     if drawn - YEAR - window < first:
         starts = {"before_": -window} if drawn - window >= first else {}
@@ -514,24 +513,22 @@ def _from_orders(
 
 def _from_events(lines: pl.DataFrame, campaign_id: str | None) -> pl.DataFrame:
     kind, after, pre = pl.col("event_type"), pl.col("after"), pl.col("pre")
-    own = pl.lit(value=True)
+    own = after
     if campaign_id is not None and "campaign_id" in lines.columns:
-        own = pl.col("campaign_id").eq_missing(campaign_id) | pl.col("campaign_id").is_null()
+        campaign = pl.col("campaign_id")
+        own = after & (campaign.eq_missing(campaign_id) | campaign.is_null())
     visit = kind.is_in(VISITS)
-    counts: list[Any] = [
-        ((kind == event) & after & own).sum().cast(pl.Int64).alias(name)
-        for event, name in MAIL.items()
-    ]
-    counts += [
-        ((kind == event) & after).any().cast(pl.Int64).alias(n) for event, n in FLAGS.items()
-    ]
-    has_sessions = "session_id" in lines.columns
-    for name, when in (("visits", after), ("pre_visits", pre)):
-        session = pl.col("session_id").filter(visit & when) if has_sessions else None
-        days = pl.col("day").filter(visit & when)  # without sessions, one visit per day
-        unit = days if session is None else session
-        counts.append(unit.n_unique().cast(pl.Int64).alias(name))
-    return lines.group_by("customer_id").agg(counts)
+    # Without sessions, one visit per day.
+    unit = pl.col("session_id" if "session_id" in lines.columns else "day")
+    counts = {name: ((kind == event) & own).sum() for event, name in MAIL.items()}
+    counts |= {name: ((kind == event) & after).any() for event, name in FLAGS.items()}
+    counts |= {
+        name: unit.filter(visit & when).n_unique()
+        for name, when in (("visits", after), ("pre_visits", pre))
+    }
+    return lines.group_by("customer_id").agg(
+        count.cast(pl.Int64).alias(name) for name, count in counts.items()
+    )
 
 
 def _whole(
