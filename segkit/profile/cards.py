@@ -272,7 +272,7 @@ class Persona:
             ("Value", (self.value,)),
             ("Who", self.people),
             ("Habits", _in_words(self.habits)),
-            ("Favourite categories", self.favourites),
+            *([("Favourite categories", self.favourites)] if self.favourites else []),
             ("Channels", self.channels),
             ("What marks it", _in_words(self.marks) or (UNMARKED,)),
             ("What to offer", (self.offer,)),
@@ -297,10 +297,14 @@ class Personas(Result):
 
     def to_frame(self) -> pl.DataFrame:
         """Return the cards, one row each, as text."""
+        headings = max((card.rows() for card in self.cards), key=len, default=[])
         return pl.DataFrame(
             [
                 {"segment": card.segment, "segment_name": card.name}
-                | {name.lower().replace(" ", "_"): "; ".join(v) for name, v in card.rows()}
+                | {
+                    heading.lower().replace(" ", "_"): "; ".join(dict(card.rows()).get(heading, ()))
+                    for heading, _ in headings
+                }
                 for card in self.cards
             ]
         )
