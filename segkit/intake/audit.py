@@ -453,6 +453,7 @@ def understand(mapping: Mapping, taken: Intake | None) -> str:
             ("orders", "order_id"),
             ("time", "order_time"),
             ("state", "status"),
+            ("payment", "payment_status"),
         )
         if name in part
     )
