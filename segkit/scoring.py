@@ -146,7 +146,7 @@ def _scored(scorer: SegmentScorer, table: pl.DataFrame, made_from: str) -> Score
 def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
     """Read the file if it holds any of the features; None if it is something else."""
     name = path.name.lower()
-    if name.endswith((".parquet", ".pq")):
+    if name.endswith(PARQUET):
         lazy = pl.scan_parquet(path)
     elif name.endswith((".csv", ".csv.gz")):
         lazy = pl.scan_csv(
@@ -162,7 +162,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
         return None
     require_columns(columns, ["customer_id", *features], path.name)
     frame: pl.DataFrame = lazy.select("customer_id", *features).collect()
-    return frame if name.endswith((".parquet", ".pq")) else restore(frame)
+    return frame if name.endswith(PARQUET) else restore(frame)
 
 
 def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:

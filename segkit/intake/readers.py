@@ -28,6 +28,7 @@ from segkit.intake.textfiles import (
     read_text,
 )
 from segkit.schema import CONTRACTS
+from segkit.writing import PARQUET
 
 ONE_SELECT = "expected one statement that selects rows from the file's own tables"
 # Functions of extensions that access files outside the database.
@@ -249,12 +250,11 @@ def _read_sqlite(path: Path, sql: str) -> RawTable:
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 EXCEL_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
-PARQUET_ENDINGS = (".parquet", ".pq")
 DATABASE_ENDINGS = (".sqlite", ".sqlite3", ".db", ".duckdb")
 FILE_ENDINGS = (
     *TEXT_ENDINGS,
     *JSON_ENDINGS,
-    *PARQUET_ENDINGS,
+    *PARQUET,
     *EXCEL_ENDINGS,
 )  # of files that hold one table
 
@@ -461,7 +461,7 @@ def _read_file(path: Path, mapping: Mapping, table: str) -> RawTable:
         names = sorted(item.name for item in near.iterdir())[:20] if near else []
         raise SourceError(f"{table}: " + unknown("file", path.name, names))
     lower = path.name.lower()
-    if lower.endswith(PARQUET_ENDINGS):
+    if lower.endswith(PARQUET):
         with readable(path, "Parquet file"):
             return RawTable(pl.read_parquet(path))
     if lower.endswith(EXCEL_ENDINGS):
