@@ -219,6 +219,33 @@ def test_nps_and_csat_by_hand():
     assert nps.plot().data.height == 3
 
 
+@pytest.mark.parametrize(
+    ("rate", "column", "overall"), [("rate_recommendation", "nps", 25.0),
+                                    ("rate_satisfaction", "csat", 0.75)]
+)  # fmt: skip
+def test_groups_leave_the_rating_of_all_as_it_is(rate, column, overall):
+    frame = pl.DataFrame(
+        {"nps": [10, 9, 8, 3, None], "csat": [5, 4, 4, 1, None],
+         "g": ["a", "a", None, None, "a"], "w": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    )  # fmt: skip
+    judge = getattr(segkit.factor, rate)
+    plain, found = judge(frame, column), judge(frame, column, by="g")
+    assert plain.table["value"][0] == overall
+    assert found.table.head(1).equals(plain.table)
+    assert found.table["group"].to_list() == ["all", "a"]
+    assert found.table["people"].to_list() == [4, 2]
+    assert (plain.missing, plain.ungrouped) == (1, 0)
+    assert (found.missing, found.ungrouped) == (1, 2)
+    assert "2 of those who rated have no g" in found.text
+    assert "1 people gave no rating" in found.text
+    assert "have no" not in plain.text
+    weighted = judge(frame, column, weights="w").table
+    assert judge(frame, column, by="g", weights="w").table.head(1).equals(weighted)
+    nobody = judge(frame.with_columns(g=pl.lit(None, pl.String)), column, by="g")
+    assert nobody.table.equals(plain.table)
+    assert nobody.ungrouped == 4
+
+
 def test_weights_count_as_people():
     frame = pl.DataFrame({"nps": [10, 0], "w": [3.0, 1.0]})
     found = segkit.factor.rate_recommendation(frame, weights="w").table.row(0, named=True)

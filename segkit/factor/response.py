@@ -218,9 +218,11 @@ class Voice(Result):
     by : str or None
         Column of the groups.
     missing : int
-        People without a rating (or, with groups, without a group), left out.
+        People without a rating (or, with weights, without a weight above zero), left out.
     level : float
     weighted : bool
+    ungrouped : int
+        People who rated but have no group: they count among all, and in no group.
     """
 
     table: pl.DataFrame
@@ -229,6 +231,7 @@ class Voice(Result):
     missing: int
     level: float
     weighted: bool
+    ungrouped: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per group."""
@@ -254,8 +257,14 @@ class Voice(Result):
             parts.append(
                 f"{number(few.height)} groups with fewer than {FEW} ratings are not compared."
             )
+        if self.ungrouped:
+            parts.append(
+                f"{number(self.ungrouped)} of those who rated have no {self.by}: they count among "
+                "all, and in no group."
+            )
         if self.missing:
-            parts.append(f"{number(self.missing)} people gave no rating.")
+            weight = " or have no weight" if self.weighted else ""
+            parts.append(f"{number(self.missing)} people gave no rating{weight}.")
         return " ".join(parts)
 
     def _words(self, row: dict[str, float]) -> str:
@@ -306,7 +315,7 @@ def rate_recommendation(
     column : str
         Answers from 0 to 10.
     by : str, optional
-        Column of groups.
+        Column of groups; people without a group count among all respondents.
     weights : str, optional
         Column of weights, such as those of `compute_response_rates`; the interval then rests on
         Kish's effective number of people.
@@ -427,7 +436,7 @@ def _rate(
         group=pl.col(by).cast(pl.String) if by else pl.lit(ALL),
         weight=pl.col(weights).cast(pl.Float64) if weights else pl.lit(1.0),
     )
-    rated = whole.drop_nulls().filter(pl.col("weight") > 0)
+    rated = whole.drop_nulls(["rating", "weight"]).filter(pl.col("weight") > 0)
     if rated.is_empty():
         raise DataError(f"nobody answered {column}")
     outside = rated.filter(~pl.col("rating").is_between(*ends))
@@ -438,7 +447,7 @@ def _rate(
         )
     groups = [(ALL, rated)]
     if by:
-        names = sorted(rated["group"].unique().to_list())
+        names = sorted(rated["group"].drop_nulls().unique().to_list())
         groups += [(name, rated.filter(pl.col("group") == name)) for name in names]
     rows = []
     for name, part in groups:
@@ -446,5 +455,12 @@ def _rate(
         effective = float(w.sum() ** 2 / (w**2).sum())
         figures = judge(values, w, effective)
         rows.append({"group": name, "people": len(values), "effective": effective, **figures})
-    missing = whole.height - rated.height
-    return Voice(pl.DataFrame(rows), kind, by, missing, level, weights is not None)
+    return Voice(
+        table=pl.DataFrame(rows),
+        kind=kind,
+        by=by,
+        missing=whole.height - rated.height,
+        ungrouped=rated["group"].null_count(),
+        level=level,
+        weighted=weights is not None,
+    )
