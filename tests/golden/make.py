@@ -1,7 +1,8 @@
 """Making of the golden copies: ``python -m tests.golden.make``, at a checkout of `MADE_FROM`.
 
-This folder is copied into that checkout first; it takes half an hour. Nothing is made again when
-the code changes: what differs on purpose is said in ``renames.toml``.
+This folder is copied into that checkout first; it takes half an hour. Where few tables change on
+purpose, ``renames.toml`` says which; where most do, `keep_tables` keeps those of a new run, once
+the run with and without the change have been compared.
 """
 
 import json
