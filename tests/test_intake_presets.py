@@ -1,6 +1,8 @@
 """Exports of known systems are recognised by their header and read right."""
 
+import re
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,9 +11,8 @@ import segkit
 from segkit.campaign.audience import SegmentContract, build_audience
 from segkit.errors import MappingError, SourceError
 from segkit.intake.folders import table_by_name
-from segkit.intake.layouts import FOLDER as PRESET_FILES
 from segkit.intake.layouts import find_layout, layout_mapping, list_layouts
-from segkit.intake.mapping import PRESETS, Mapping
+from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping
 from segkit.schema import CONTRACTS, EVENT_TYPES, OPEN, fields
 from tests.export_files import (
     CUSTOMERS,
@@ -26,6 +27,8 @@ from tests.export_files import (
     shop,
 )
 
+ROOT = Path(__file__).parents[1]
+
 
 def cents(frame):
     return round(100 * frame["amount"].sum())
@@ -38,7 +41,7 @@ def test_the_committed_files_are_what_their_generator_writes():
 
 
 def test_every_preset_is_data_that_the_contracts_allow():
-    assert {path.stem for path in PRESET_FILES.glob("*.toml")} == set(PRESETS)
+    assert {layout.preset for layout in list_layouts()} == set(PRESETS) >= {"shopify", "stripe"}
     for layout in list_layouts():
         known = fields(layout.table)
         for name in {**layout.columns, **layout.constants}:
@@ -47,8 +50,18 @@ def test_every_preset_is_data_that_the_contracts_allow():
         Mapping.from_dict({layout.table: part})
         assert set(layout.values.get("event_type", {}).values()) <= set(EVENT_TYPES)
         assert layout.header
-        text = (PRESET_FILES / f"{layout.preset}.toml").read_text(encoding="utf-8")
+        text = (PRESET_FOLDER / f"{layout.preset}.toml").read_text(encoding="utf-8")
         assert "Source: " in text, "each preset names the source of its layouts"
+
+
+def test_the_lists_of_presets_in_the_documentation_name_every_preset():
+    page = (ROOT / "docs" / "how-to" / "own-data.md").read_text(encoding="utf-8")
+    section = page.partition("## Exports of known systems")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == set(PRESETS)
+    page = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^Exports of ([^.]+?)\s+are\s+recognised", page, re.M)
+    named = set(re.split(r",\s+|\s+and\s+", listed))
+    assert named == {layout.title for layout in list_layouts()}
 
 
 @pytest.mark.parametrize(
@@ -213,8 +226,9 @@ def test_a_preset_can_be_set_and_switched_off_at_every_door():
         SourceError, match=r"expected a Shopify .*columns not found: .*'none' reads"
     ):
         segkit.audit_data(path, preset="shopify")
-    with pytest.raises(MappingError, match="expected one of ga4, hubspot"):
+    with pytest.raises(MappingError, match="expected one of ") as error:
         segkit.audit_data(path, preset="magento")
+    assert all(re.search(rf"\b{name}\b", str(error.value)) for name in (*PRESETS, "none"))
 
 
 def test_ones_own_mapping_goes_before_the_preset(tmp_path):

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,9 +18,8 @@ import polars as pl
 from segkit.errors import SourceError
 from segkit.ids import NO_CUSTOMER, read_ids
 from segkit.intake.cells import is_text
-from segkit.intake.mapping import Mapping, TableMapping, lacks
+from segkit.intake.mapping import PRESET_FOLDER, PRESETS, Mapping, TableMapping, lacks
 
-FOLDER = Path(__file__).with_name("presets")
 # A column is preferred to a fuller one if it has this share of its values.
 NEARLY = 0.9
 # Of orders, a column of customers is preferred to a fuller one if it has this share of its values.
@@ -84,13 +82,13 @@ class Layout:
 def list_layouts() -> tuple[Layout, ...]:
     """Read the layouts of all presets, those with the longest header first."""
     layouts = []
-    for path in sorted(FOLDER.glob("*.toml")):
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    for preset in PRESETS:
+        data = tomllib.loads((PRESET_FOLDER / f"{preset}.toml").read_text(encoding="utf-8"))
         for item in data["layouts"]:
             for name in ("header", "file"):
                 item[name] = tuple(item.get(name, ()))
             item["columns"] = {ours: tuple(names) for ours, names in item["columns"].items()}
-            layouts.append(Layout(path.stem, data["title"], **item))
+            layouts.append(Layout(preset, data["title"], **item))
     return tuple(sorted(layouts, key=lambda one: (-len(one.header), not one.file)))
 
 

@@ -61,8 +61,9 @@ TOTALS = (
 )
 NULLS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "NaT")
 
-# Layouts of known exports, one file each in ``segkit/intake/presets``.
-PRESETS = ("ga4", "hubspot", "klaviyo", "mailchimp", "shopify", "square", "stripe", "woocommerce")
+# Presets: the layouts of a known system's exports, one file each.
+PRESET_FOLDER = Path(__file__).with_name("presets")
+PRESETS = tuple(sorted(path.stem for path in PRESET_FOLDER.glob("*.toml")))
 
 OPTIONS: dict[str, Option] = {
     # where the rows are
