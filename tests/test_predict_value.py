@@ -372,6 +372,14 @@ def test_under_two_years_no_season_is_claimed(value):
     assert estimate_season(days, date(1970, 1, 1), date(1970, 12, 31)).seen == 12
 
 
+def test_a_month_without_a_purchase_hides_the_season_and_that_is_said():
+    orders = shop(days=900)
+    month = pl.from_epoch("order_day", time_unit="d").dt.strftime("%Y-%m")
+    value = estimate_value(orders.filter(month != "2023-11"), horizon_days=90, draws=100)
+    assert set(value.season) == {1.0}
+    assert any("without a purchase hides the season" in note for note in value.notes)
+
+
 # The backtest.
 
 

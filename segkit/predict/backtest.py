@@ -14,7 +14,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.predict.histories import EPOCH, MICRO, check_as_of, customer_days
 from segkit.predict.likelihood import Array
-from segkit.predict.purchases import TITLES, PurchaseModelName
+from segkit.predict.purchases import FAMILIES, PurchaseModelName
 from segkit.predict.value import SHORTEST, TOP, Value, estimate_value
 from segkit.result import Result
 
@@ -57,12 +57,13 @@ class ValueBacktest(Result):
             pl.col("bias", "mean_absolute_error").mean(),
         )
         rows = {row["forecast"]: row for row in means.iter_rows(named=True)}
-        own, naive = rows[TITLES[self.model]], rows[NAIVE]
+        own, naive = rows[FAMILIES[self.model].title], rows[NAIVE]
         origins = self.table["origin"].n_unique()
         better = own["mean_absolute_error"] < naive["mean_absolute_error"]
+        dates = f"{number(origins)} past date{'' if origins == 1 else 's'}"
         return (
-            f"Over {number(origins)} past date{'' if origins == 1 else 's'}, {TITLES[self.model]} "
-            f"missed total spend of {self.horizon_days} days by {percent(own['bias'])} on average, "
+            f"Over {dates}, {FAMILIES[self.model].title} missed total spend of {self.horizon_days} days "
+            f"by {percent(own['bias'])} on average, "
             f"'{NAIVE}' by {percent(naive['bias'])}. Per customer the model was "
             f"{'closer' if better else 'no closer'}: mean absolute error "
             f"{number(own['mean_absolute_error'])} against "
@@ -145,7 +146,7 @@ def _judge(value: Value, days: pl.DataFrame, origin: date, horizon: int) -> list
     customers = value.customers
     actual = _within(days, customers, at, at + horizon)
     forecasts = {
-        TITLES[value.purchases.model]: customers["expected_value"].to_numpy(),
+        FAMILIES[value.purchases.model].title: customers["expected_value"].to_numpy(),
         NAIVE: _within(days, customers, at - horizon, at)[1],
     }
     if int(days["order_day"].min()) <= at - 365 + 1:  # type: ignore[arg-type]

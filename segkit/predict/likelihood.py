@@ -4,11 +4,15 @@ Each model writes a history's likelihood as a sum of a few positive terms: the c
 active, or became inactive at some moment after the last purchase. Every term is handed out as its
 logarithm with first and second derivatives, and one function adds them up. Parameters are taken as
 logarithms, so that they stay positive and covariates enter linearly.
+
+Names follow the papers: x repeat purchases; r and alpha of the gamma distribution of purchase
+rates; a and b of the beta distribution of becoming inactive after a purchase (BG/NBD); s and beta
+of the gamma distribution of leaving rates (Pareto/NBD). ``g``, ``d`` and ``t`` before a name are
+log-gamma, digamma and trigamma of it: ``gbx`` is log-gamma of b + x.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +21,7 @@ from scipy.special import gammaln, polygamma, psi
 
 Array = npt.NDArray[np.float64]
 Pair = tuple[int, int]
+Parameters = tuple[Array, ...]  # four, each one value or one per customer
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
 FAR = 40.0  # the integrand is followed until it has fallen to exp(-40) of its start
 
@@ -74,9 +79,6 @@ class Likelihood:
     active: Array
 
 
-Model = Callable[[tuple[Array, ...], Histories, bool], Likelihood]
-
-
 def _digammas(values: Array) -> tuple[Array, Array, Array]:
     return gammaln(values), psi(values), polygamma(1, values)
 
@@ -89,9 +91,7 @@ def _at_counts(parameter: Array, counts: Array) -> tuple[Array, Array, Array]:
     return tuple(values[place] for values in _digammas(parameter + distinct))  # type: ignore[return-value]
 
 
-def _combine(
-    parameters: tuple[Array, ...], common: Terms, terms: Terms, derivatives: bool
-) -> Likelihood:
+def _combine(parameters: Parameters, common: Terms, terms: Terms, derivatives: bool) -> Likelihood:
     """Add the terms of each history and turn derivatives into those by log-parameters."""
     n = terms.logs.shape[1]
     top = terms.logs.max(axis=0)
@@ -127,7 +127,7 @@ def _combine(
 
 
 def _geometric(
-    parameters: tuple[Array, ...], histories: Histories, derivatives: bool, shift: int
+    parameters: Parameters, histories: Histories, derivatives: bool, shift: int
 ) -> Likelihood:
     """Compute BG/NBD (shift 0) or MBG/NBD (shift 1).
 
@@ -181,22 +181,18 @@ def _geometric(
     return _combine(parameters, common, terms, derivatives)
 
 
-def bg_nbd(
-    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
-) -> Likelihood:
+def bg_nbd(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
     """Compute the BG/NBD: a customer may become inactive after each repeat purchase."""
     return _geometric(parameters, histories, derivatives, 0)
 
 
-def mbg_nbd(
-    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
-) -> Likelihood:
+def mbg_nbd(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
     """Compute the MBG/NBD: a customer may become inactive after the first purchase already."""
     return _geometric(parameters, histories, derivatives, 1)
 
 
 def pareto_nbd(
-    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
+    parameters: Parameters, histories: Histories, derivatives: bool = True
 ) -> Likelihood:
     """Compute the Pareto/NBD: a customer becomes inactive at any moment.
 
@@ -250,9 +246,7 @@ def pareto_nbd(
     return _combine(parameters, common, terms, derivatives)
 
 
-def bg_bb(
-    parameters: tuple[Array, ...], histories: Histories, derivatives: bool = True
-) -> Likelihood:
+def bg_bb(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:
     """Compute the BG/BB for occasions at which a customer buys or not.
 
     ``last`` and ``age`` count occasions. Fader, Hardie and Shang (2010), equation 6.

@@ -4,45 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
-from scipy.linalg import eigh_tridiagonal
-from scipy.special import betaln
 
 from segkit.display import number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.predict import likelihood
+from segkit.predict import futures
 from segkit.predict.fitting import maximise
 from segkit.predict.histories import HISTORY, check_history
-from segkit.predict.likelihood import NODES, WEIGHTS, Array, Histories
+from segkit.predict.likelihood import (
+    Array,
+    Histories,
+    Likelihood,
+    Parameters,
+    bg_bb,
+    bg_nbd,
+    mbg_nbd,
+    pareto_nbd,
+)
 from segkit.result import StoredModel
 
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
-TITLES = {
-    "bg_nbd": "BG/NBD",
-    "mbg_nbd": "MBG/NBD",
-    "pareto_nbd": "Pareto/NBD",
-    "bg_bb": "BG/BB",
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One model of repeat buying: its parameters, its likelihood, and the futures it implies.
+
+    ``timed`` are the places of the parameters that are in the unit of time. ``expected`` and
+    ``any_order`` hold for customers who are still active, as does ``draw``.
+    """
+
+    title: str
+    parameters: tuple[str, str, str, str]
+    starts: tuple[tuple[float, float, float, float], ...]  # with times in units of the mean age
+    timed: tuple[int, ...]
+    likelihood: Callable[[Parameters, Histories, bool], Likelihood]
+    expected: Callable[[Parameters, Histories, float], Array]
+    any_order: Callable[[Parameters, Histories, float], Array]
+    draw: Callable[[Parameters, Histories, float, np.random.Generator], Array]
+
+
+_GEOMETRIC = ((0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0))
+FAMILIES: dict[str, Family] = {
+    "bg_nbd": Family(
+        "BG/NBD",
+        ("r", "alpha", "a", "b"),
+        _GEOMETRIC,
+        (1,),
+        bg_nbd,
+        partial(futures.expect_geometric, shift=0),
+        futures.any_geometric,
+        partial(futures.draw_geometric, shift=0),
+    ),
+    "mbg_nbd": Family(
+        "MBG/NBD",
+        ("r", "alpha", "a", "b"),
+        _GEOMETRIC,
+        (1,),
+        mbg_nbd,
+        partial(futures.expect_geometric, shift=1),
+        futures.any_geometric,
+        partial(futures.draw_geometric, shift=1),
+    ),
+    "pareto_nbd": Family(
+        "Pareto/NBD",
+        ("r", "alpha", "s", "beta"),
+        ((0.5, 0.5, 0.6, 0.6), (1.5, 1.0, 1.5, 3.0)),
+        (1, 3),
+        pareto_nbd,
+        futures.expect_pareto,
+        futures.any_pareto,
+        futures.draw_pareto,
+    ),
+    "bg_bb": Family(
+        "BG/BB",
+        ("alpha", "beta", "gamma", "delta"),
+        ((1.0, 1.0, 1.0, 2.0), (0.3, 2.0, 0.3, 5.0)),
+        (),
+        bg_bb,
+        futures.expect_occasions,
+        futures.any_occasion,
+        futures.draw_occasions,
+    ),
 }
-PARAMETERS: dict[str, tuple[str, str, str, str]] = {
-    "bg_nbd": ("r", "alpha", "a", "b"),
-    "mbg_nbd": ("r", "alpha", "a", "b"),
-    "pareto_nbd": ("r", "alpha", "s", "beta"),
-    "bg_bb": ("alpha", "beta", "gamma", "delta"),
-}
-# Starts, with times in units of the mean age.
-STARTS: dict[str, list[tuple[float, float, float, float]]] = {
-    "bg_nbd": [(0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0)],
-    "mbg_nbd": [(0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0)],
-    "pareto_nbd": [(0.5, 0.5, 0.6, 0.6), (1.5, 1.0, 1.5, 3.0)],
-    "bg_bb": [(1.0, 1.0, 1.0, 2.0), (0.3, 2.0, 0.3, 5.0)],
-}
-TIMED = {"bg_nbd": (1,), "mbg_nbd": (1,), "pareto_nbd": (1, 3), "bg_bb": ()}
 FEWEST_CUSTOMERS, FEWEST_REPEATERS = 100, 20
-JACOBI = 64
 PILOT = 10_000  # distinct histories on which a start is looked for
 
 
@@ -102,7 +152,7 @@ class PurchaseModel(StoredModel):
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        names = PARAMETERS[data["model"]]
+        names = FAMILIES[data["model"]].parameters
         parameters = {name: float(data["parameters"][name]) for name in names}
         effects = {
             part: {name: float(value) for name, value in data["effects"][part].items()}
@@ -152,7 +202,7 @@ class PurchaseModel(StoredModel):
     def text(self) -> str:
         """State what was fitted, and whether the data determine it."""
         found = (
-            f"{TITLES[self.model]} fitted to {number(self.customers)} customers, "
+            f"{FAMILIES[self.model].title} fitted to {number(self.customers)} customers, "
             f"{number(self.repeaters)} of them with a repeat purchase."
         )
         if self.converged:
@@ -180,11 +230,12 @@ class PurchaseModel(StoredModel):
         """
         histories, parameters = self._apply(history)
         check_horizon(horizon)
-        alive = _likelihood(self.model)(parameters, histories, False).active
+        family = FAMILIES[self.model]
+        alive = family.likelihood(parameters, histories, False).active
         computed = {
             "p_alive": alive,
-            "p_order": alive * _any_order(self.model, parameters, histories, horizon),
-            "expected_orders": alive * _expected_orders(self.model, parameters, histories, horizon),
+            "p_order": alive * family.any_order(parameters, histories, horizon),
+            "expected_orders": alive * family.expected(parameters, histories, horizon),
         }
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
@@ -215,13 +266,14 @@ class PurchaseModel(StoredModel):
         ndarray of shape (n,)
         """
         histories, parameters = self._apply(history, point)
-        alive = _likelihood(self.model)(parameters, histories, False).active
+        family = FAMILIES[self.model]
+        alive = family.likelihood(parameters, histories, False).active
         active = rng.random(len(alive)) < alive
-        return np.where(active, _draw_orders(self.model, parameters, histories, horizon, rng), 0.0)
+        return np.where(active, family.draw(parameters, histories, horizon, rng), 0.0)
 
     def _apply(
         self, history: pl.DataFrame, point: Array | None = None
-    ) -> tuple[Histories, tuple[Array, ...]]:
+    ) -> tuple[Histories, Parameters]:
         """Return the histories row by row, with each one's parameters."""
         histories = _rows(check_history(history))
         point = self.point if point is None else point
@@ -234,10 +286,6 @@ def check_horizon(horizon: float) -> None:
     """Raise an error unless the horizon is a positive number."""
     if isinstance(horizon, bool) or not 0 < horizon < float("inf"):
         raise ParameterError(f"horizon must be a positive number, got {horizon!r}")
-
-
-def _likelihood(name: str) -> Callable[..., likelihood.Likelihood]:
-    return getattr(likelihood, name)  # type: ignore[no-any-return]
 
 
 def _rows(history: pl.DataFrame) -> Histories:
@@ -255,7 +303,7 @@ def _design(history: pl.DataFrame, names: Sequence[str]) -> Array:
     return design.reshape(history.height, len(names))
 
 
-def _parameters(point: Array, purchase: Array, dropout: Array) -> tuple[Array, ...]:
+def _parameters(point: Array, purchase: Array, dropout: Array) -> Parameters:
     """Return the four parameters, one value each or one per customer.
 
     A covariate z multiplies the purchase rate by exp(effect z), that is alpha by exp(-effect z),
@@ -327,6 +375,7 @@ def fit_purchases(
     covariates = [*purchase_covariates, *dropout_covariates]
     if covariates and model not in ("bg_nbd", "mbg_nbd"):
         raise ParameterError(f"covariates are for bg_nbd and mbg_nbd, not for {model}")
+    family = FAMILIES[model]
     check_history(history)
     repeaters = int((history["repeat_purchases"] > 0).sum())
     _check_size(history.height, repeaters)
@@ -335,17 +384,16 @@ def fit_purchases(
     purchase, dropout = _design(grouped, purchase_covariates), _design(grouped, dropout_covariates)
     histories = _rows(grouped)
     customers = grouped["customers"].cast(pl.Float64).to_numpy()
-    scale = float(histories.age @ customers / history.height) if TIMED[model] else 1.0
+    scale = float(histories.age @ customers / history.height) if family.timed else 1.0
     if scale <= 0:
         raise DataError("all customers bought for the first time on the last day: nothing to learn")
     scaled = Histories(histories.x, histories.last / scale, histories.age / scale, customers)
-    compute = _likelihood(model)
     design = _log_parameters_by_point(purchase, dropout) if covariates else None
 
     def evaluate(point: Array, every: int = 1) -> tuple[float, Array, Array]:
         part = Histories(*(getattr(scaled, name)[::every] for name in Histories.__slots__))
         parameters = _parameters(point, purchase[::every], dropout[::every])
-        result = compute(parameters, part, True)
+        result = family.likelihood(parameters, part, True)
         if design is None:
             gradient, hessian = result.gradient @ part.customers, result.hessian @ part.customers
         else:
@@ -356,17 +404,17 @@ def fit_purchases(
         return float(result.value @ part.customers), gradient, hessian
 
     rest = np.zeros(len(covariates))
-    starts = [np.concatenate([np.log(start), rest]) for start in STARTS[model]]
+    starts = [np.concatenate([np.log(start), rest]) for start in family.starts]
     if (every := len(customers) // PILOT) > 1:
         pilot = maximise(lambda point: evaluate(point, every), starts, customers[::every].sum())
         starts = [pilot.point, *starts] if pilot.converged else starts
     end = maximise(evaluate, starts, history.height)
     point = end.point.copy()
-    point[list(TIMED[model])] += np.log(scale)
+    point[list(family.timed)] += np.log(scale)
     split = 4 + len(purchase_covariates)
     return PurchaseModel(
         model,
-        dict(zip(PARAMETERS[model], np.exp(point[:4]).tolist(), strict=True)),
+        dict(zip(family.parameters, np.exp(point[:4]).tolist(), strict=True)),
         {
             "purchase": dict(zip(purchase_covariates, point[4:split].tolist(), strict=True)),
             "dropout": dict(zip(dropout_covariates, point[split:].tolist(), strict=True)),
@@ -397,103 +445,3 @@ def _log_parameters_by_point(purchase: Array, dropout: Array) -> Array:
     design[1, :, 4:split] = -purchase
     design[2:, :, split:] = dropout
     return design
-
-
-def _beta_rule(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return nodes and weights of Gauss quadrature for each Beta(a, b) distribution.
-
-    Golub and Welsch (1969): eigenvalues of the Jacobi matrix, without the constants that overflow.
-    """
-    k = np.arange(1.0, JACOBI)
-    nodes, weights = np.empty((JACOBI, len(a))), np.empty((JACOBI, len(a)))
-    for place, (left, right) in enumerate(zip(b - 1, a - 1, strict=True)):
-        total = 2 * k + left + right
-        middle = np.empty(JACOBI)
-        middle[0] = (right - left) / (left + right + 2)
-        middle[1:] = (right**2 - left**2) / (total * (total + 2))
-        beside = 4 * k * (k + left) * (k + right) * (k + left + right)
-        beside /= total**2 * (total + 1) * (total - 1)
-        beside[0] = 4 * (1 + left) * (1 + right) / ((2 + left + right) ** 2 * (3 + left + right))
-        values, vectors = eigh_tridiagonal(middle, np.sqrt(beside))
-        nodes[:, place], weights[:, place] = (values + 1) / 2, vectors[0] ** 2
-    return nodes, weights
-
-
-def _expected_orders(
-    model: str, parameters: tuple[Array, ...], histories: Histories, horizon: float
-) -> Array:
-    """Compute the expected orders within the horizon of customers who are still active."""
-    x, age = histories.x, histories.age
-    if model == "pareto_nbd":
-        r, alpha, s, beta = parameters
-        # The mean of the time left active within the horizon, by quadrature: no pole at s = 1.
-        moment = (NODES[:, None] + 1) / 2 * horizon
-        still = (1 + moment / (beta + age)) ** -s
-        expected: Array = (r + x) / (alpha + age) * (WEIGHTS / 2 * horizon @ still)
-        return expected
-    if model == "bg_bb":
-        alpha, beta, gamma, delta = parameters
-        ahead = np.arange(1.0, np.floor(horizon) + 1)[:, None]
-        still = np.exp(betaln(gamma, delta + age + ahead) - betaln(gamma, delta + age))
-        occasions: Array = (alpha + x) / (alpha + beta + age) * still.sum(axis=0)
-        return occasions
-    r, alpha, a, b = parameters
-    after = b + x + (model == "mbg_nbd")
-    pairs, place = np.unique(np.stack(np.broadcast_arrays(a, after)), axis=1, return_inverse=True)
-    nodes, weights = (rule[:, place.ravel()] for rule in _beta_rule(*pairs))
-    growth = np.log1p(nodes * (horizon / (alpha + age)))
-    orders: Array = (weights * -np.expm1(-(r + x) * growth) / nodes).sum(axis=0)
-    return orders
-
-
-def _any_order(
-    model: str, parameters: tuple[Array, ...], histories: Histories, horizon: float
-) -> Array:
-    """Compute the probability of an order within the horizon of customers who are still active."""
-    x, age = histories.x, histories.age
-    if model == "bg_bb":
-        alpha, beta, gamma, delta = parameters
-        ahead = np.arange(1.0, np.floor(horizon) + 1)[:, None]
-        still = np.exp(betaln(gamma, delta + age + ahead) - betaln(gamma, delta + age))
-        none_yet = betaln(alpha + x + 1, beta + age - x + ahead - 1) - betaln(
-            alpha + x, beta + age - x
-        )
-        first: Array = (np.exp(none_yet) * still).sum(axis=0)
-        return first
-    r, alpha = parameters[:2]
-    if model != "pareto_nbd":
-        return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + age)))
-    s, beta = parameters[2:]
-    far = np.log1p(horizon / (alpha + age))
-    step = (NODES[:, None] + 1) / 2 * far
-    moment = (alpha + age) * np.expm1(step)
-    density = (r + x) * np.exp(-(r + x) * step) * (1 + moment / (beta + age)) ** -s
-    return far * (WEIGHTS / 2 @ density)
-
-
-def _draw_orders(
-    model: str,
-    parameters: tuple[Array, ...],
-    histories: Histories,
-    horizon: float,
-    rng: np.random.Generator,
-) -> Array:
-    """Draw the orders within the horizon of customers who are still active."""
-    x, age = histories.x, histories.age
-    if model == "bg_bb":
-        alpha, beta, gamma, delta = parameters
-        buys = rng.beta(alpha + x, beta + age - x)
-        leaves = rng.beta(gamma, delta + age).clip(1e-12)
-        occasions = np.minimum(rng.geometric(leaves) - 1, int(horizon))
-        return rng.binomial(occasions, buys).astype(float)
-    r, alpha = parameters[:2]
-    rate = rng.gamma(r + x) / (alpha + age)
-    if model == "pareto_nbd":
-        s, beta = parameters[2:]
-        leaving = np.broadcast_to(rng.gamma(s, size=len(x)) / (beta + age), x.shape)
-        with np.errstate(divide="ignore"):
-            left = rng.exponential(size=len(x)) / leaving
-        return rng.poisson(rate * np.minimum(left, horizon)).astype(float)
-    a, b = parameters[2:]
-    leaves = rng.beta(a, b + x + (model == "mbg_nbd")).clip(1e-12)
-    return np.minimum(rng.poisson(rate * horizon), rng.geometric(leaves)).astype(float)

@@ -12,7 +12,6 @@ from segkit.predict.histories import EPOCH
 from segkit.predict.likelihood import Array
 
 MONTHS_NEEDED = 24
-CLEAR = 0.15  # a month that differs from the mean by less is no season to speak of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,15 +24,18 @@ class Season:
         January to December.
     seen : int
         Whole months of data behind it; below 24 the months are all 1.
+    empty_month : bool
+        Whether a month has no purchase at all; the months are all 1 then.
     """
 
     months: Array
     seen: int
+    empty_month: bool = False
 
     @property
     def known(self) -> bool:
-        """Whether two whole years were seen."""
-        return self.seen >= MONTHS_NEEDED
+        """Whether two whole years were seen, each month with a purchase."""
+        return self.seen >= MONTHS_NEEDED and not self.empty_month
 
     def count_days(self, start: date, days: int) -> Array:
         """Return the seasonal days passed from ``start`` after 0, 1, ..., ``days`` days."""
@@ -62,7 +64,7 @@ def estimate_season(days: pl.Series, first: date, last: date) -> Season:
     place = (month - np.datetime64(start, "M")).astype(int)
     counts = np.bincount(place[(place >= 0) & (place < length)], minlength=length).astype(float)
     if (counts == 0).any():
-        return flat
+        return Season(np.ones(12), length, empty_month=True)
     weights = np.array([0.5, *[1.0] * 11, 0.5]) / 12
     trend = np.convolve(counts, weights, "valid")
     ratios = counts[6 : length - 6] / trend

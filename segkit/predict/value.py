@@ -268,6 +268,8 @@ def _season(
     season = estimate_season(customer_days(orders, end).filter("purchase")["order_day"], first, end)
     if not wanted:
         return Season(np.ones(12), season.seen), []
+    if season.empty_month:
+        return season, ["A month without a purchase hides the season; none is forecast."]
     if not season.known:
         note = (
             f"With {counted_months(season.seen)} of data, under {MONTHS_NEEDED}, a season can "
@@ -365,7 +367,7 @@ def _simulate(
     sums = np.zeros((2, groups, draws))
     edges = [(1 - level) / 2, (1 + level) / 2]
     top = np.empty(draws)
-    for number_, part in enumerate(chunks):
+    for chunk, part in enumerate(chunks):
         rows = order[part]
         history = timed[rows]
         orders, values = np.empty((draws, len(rows))), np.empty((draws, len(rows)))
@@ -373,7 +375,7 @@ def _simulate(
             orders[draw] = purchases.simulate(history, horizon, rng, points[0][draw])
             values[draw] = spend.simulate(history, orders[draw], rng, points[1][draw])
         values *= weight[rows]
-        if number_ == 0:
+        if chunk == 0:
             top = np.quantile(values, 1 - TOP, axis=1)
         low, high = np.quantile(orders, edges, axis=0, method="inverted_cdf")
         limits["orders_low"][rows], limits["orders_high"][rows] = low, high
