@@ -62,8 +62,8 @@ class ValueBacktest(Result):
         better = own["mean_absolute_error"] < naive["mean_absolute_error"]
         dates = f"{number(origins)} past date{'' if origins == 1 else 's'}"
         return (
-            f"Over {dates}, {FAMILIES[self.model].title} missed total spend of {self.horizon_days} days "
-            f"by {percent(own['bias'])} on average, "
+            f"Over {dates}, {FAMILIES[self.model].title} missed total spend of "
+            f"{self.horizon_days} days by {percent(own['bias'])} on average, "
             f"'{NAIVE}' by {percent(naive['bias'])}. Per customer the model was "
             f"{'closer' if better else 'no closer'}: mean absolute error "
             f"{number(own['mean_absolute_error'])} against "
