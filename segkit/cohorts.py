@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, takes_frames
 from segkit.result import Result
 from segkit.stats.intervals import wilson, z_value
 
@@ -41,7 +41,7 @@ def lines_until(
     lazy = orders.lazy()
     names = lazy.collect_schema().names()
     require_columns(names, ["customer_id", "order_day", "amount"], "orders")
-    returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    returned = is_returned(names)
     columns = [name for name in ("customer_id", "order_id", "order_day", "amount") if name in names]
     lines = lazy.drop_nulls("customer_id").select(*columns, bought=~returned).collect()
     if as_of is not None:

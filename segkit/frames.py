@@ -1,10 +1,10 @@
-"""Frames in memory: the shared reader of polars and pandas frames."""
+"""Frames in memory: the shared reader of polars and pandas frames, and of returns in them."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import polars as pl
@@ -78,6 +78,24 @@ def take_frame(value: Any, what: str) -> Any:
         if hasattr(value, "dtype"):
             return _series(str(value.name or ""), value)
     return value
+
+
+def is_returned(names: Collection[str]) -> pl.Expr:
+    """Tell the returns among order lines that have these columns.
+
+    A line is a return if ``is_return`` says so. Where that is null or no column, it is one if its
+    amount is below zero or, without an amount, its quantity; without any of them it is a sale.
+    (`segkit.features` has the same rule for every engine.)
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"amount": [5.0, -5.0, -5.0], "is_return": [True, False, None]})
+    >>> lines.select(back=is_returned(lines.columns))["back"].to_list()
+    [True, False, True]
+    """
+    below = [pl.col(name) < 0 for name in ("amount", "quantity") if name in names]
+    flag = [pl.col("is_return").cast(pl.Boolean)] if "is_return" in names else []
+    return pl.coalesce(*flag, *below, pl.lit(value=False))
 
 
 def is_pandas(value: Any) -> bool:

@@ -1,11 +1,17 @@
 """Optional columns left out, one after the other and all at once: nothing that reads them fails."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
 
 import segkit
+from segkit.cohorts import estimate_repeat_rate, measure_retention
+from segkit.features import build_features
+from segkit.lift import derive_outcomes
+from segkit.predict import count_purchases
+from segkit.regression import build_price_panel
+from segkit.rfm import build_rfm_table
 from segkit.schema import CONTRACTS
 
 N = 60
@@ -211,3 +217,62 @@ ALONE = [("orders", optional("orders")), ("events", optional("events")), ("event
 def test_segments_come_of_tables_without_optional_columns(table, names):
     taken = segkit.clean_data(without(table, names), OPTIONS)
     assert segkit.segment(taken, k=2).text
+
+
+# Returns ------------------------------------------------------------------------------------
+
+BACK = [i % 4 == 3 for i in range(40)]
+
+
+def sales_and_returns():
+    """Order lines of ten customers in a month, every fourth a return of the line before."""
+    days = [19_700 + i for i in range(40)]
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{i // 4}" for i in range(40)],
+            "order_id": [f"o{i}" for i in range(40)],
+            "order_day": pl.Series(days, dtype=pl.Int32),
+            "order_time": [
+                datetime(2023, 12, 9, tzinfo=UTC) + timedelta(days=i) for i in range(40)
+            ],
+            "product_id": ["xy"[i % 2] for i in range(40)],
+            "quantity": [-1.0 if back else 1.0 for back in BACK],
+            "unit_price": [2.0 + (i > 20) for i in range(40)],
+            "amount": [(-1 if back else 1) * (2.0 + (i > 20)) for i, back in enumerate(BACK)],
+        }
+    )
+
+
+def outcomes(lines):
+    drawn = datetime(2023, 12, 20, tzinfo=UTC)
+    who = lines.select("customer_id").unique(maintain_order=True)
+    who = who.with_columns(arm=pl.lit("mail"), assigned_at=pl.lit(drawn))
+    until = drawn + timedelta(days=28)
+    return derive_outcomes(who, lines, window_days=14, pre_days=7, data_until=until).frame
+
+
+READERS = {
+    "rfm": lambda lines: build_rfm_table(lines, as_of=date(2024, 2, 1)),
+    "histories": count_purchases,
+    "retention": lambda lines: measure_retention(lines).cells,
+    "repeats": lambda lines: estimate_repeat_rate(lines).by_order,
+    "prices": lambda lines: build_price_panel(lines, promotions=None).cells,
+    "features": lambda lines: build_features(lines, as_of=date(2024, 2, 1)).frame,
+    "lift": outcomes,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_reader_finds_the_same_returns(reader):
+    read, lines = READERS[reader], sales_and_returns()
+    marked = read(lines.with_columns(is_return=pl.Series(BACK)))
+    assert read(lines).equals(marked)
+    for every in (1, 2):  # no mark at all, a mark on every other line
+        marks = [None if i % every == 0 else back for i, back in enumerate(BACK)]
+        unsure = lines.with_columns(is_return=pl.Series(marks, dtype=pl.Boolean))
+        assert read(unsure).equals(marked)
+
+
+def test_a_price_panel_tells_returns_by_quantity_without_an_amount():
+    panel = build_price_panel(sales_and_returns().drop("amount"), promotions=None)
+    assert panel.lines == 40 - sum(BACK)

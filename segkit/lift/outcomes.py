@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.features.sources import MICRO, check_size
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, takes_frames
 from segkit.lift.requirements import as_utc, refuse_later_segments, refuse_twice
 from segkit.result import Result
 
@@ -485,8 +485,7 @@ def _from_orders(
     lines = lines.with_columns(
         **{name: (wait >= start) & (wait < start + window) for name, start in periods.items()}
     )
-    back = pl.col("is_return") if "is_return" in lines.columns else pl.col("amount") < 0
-    bought = ~back.fill_null(value=False) & (pl.col("amount") > 0)
+    bought = ~is_returned(lines.columns) & (pl.col("amount") > 0)
     check_size(float(lines["amount"].abs().sum()), "amount", "orders")
     # Amounts as whole millionths: their sum does not depend on the order of the lines.
     millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, takes_frames
 
 EPOCH = date(1970, 1, 1)
 MICRO = 1_000_000
@@ -28,7 +28,7 @@ def count_purchases(
     ----------
     orders : polars or pandas frame
         Order lines of the contract: customer_id, order_day (days since 1970-01-01), amount,
-        and is_return where returns are marked (else lines below zero are returns).
+        and is_return where returns are marked (lines without a mark are returns if below zero).
     as_of : date, optional
         Last day of the observation, inclusive; by default the last day in the data.
 
@@ -106,7 +106,7 @@ def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl
     lazy = orders.lazy()
     names = lazy.collect_schema().names()
     require_columns(names, ["customer_id", "order_day", "amount"], "orders")
-    returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    returned = is_returned(names)
     money = (pl.col("amount").cast(pl.Float64) * MICRO).round().cast(pl.Int64)
     lazy = lazy.drop_nulls("customer_id")
     if as_of is not None:

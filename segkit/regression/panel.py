@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, takes_frames
 
 EPOCH = date(1970, 1, 1)
 _FAR_ABOVE = 1.5  # times the usual share of discounted lines
@@ -158,13 +158,15 @@ def build_price_panel(
     """Count customers' purchases by product, period, price and segment.
 
     Lines are summed in one pass of the engine, so ten million lines take seconds. Returns are
-    left out: they do not undo the decision to buy.
+    left out: they do not undo the decision to buy. Lines without a mark in ``is_return`` are
+    returns if their amount (or, without one, quantity) is below zero.
 
     Parameters
     ----------
     orders : frame, lazy frame or path
         Clean order lines: customer_id, order_day, product_id, unit_price (before discount);
-        category, is_return, discount and amount where there are any. A path is scanned (Parquet).
+        category, is_return, discount, amount and quantity where there are any. A path is scanned
+        (Parquet).
     prices : polars.DataFrame, optional
         Price list: product_id, valid_from (Date), unit_price. Without one, a product's price in a
         period is the commonest one of its sale lines, carried over periods without a sale; since
@@ -242,9 +244,7 @@ def build_price_panel(
 def _sales(lazy: pl.LazyFrame, as_of: date | None) -> pl.LazyFrame:
     names = lazy.collect_schema().names()
     require_columns(names, ["customer_id", "order_day", "product_id", "unit_price"], "orders")
-    keep = pl.col("product_id").is_not_null() & (pl.col("unit_price") > 0)
-    if "is_return" in names:
-        keep &= ~pl.col("is_return")
+    keep = pl.col("product_id").is_not_null() & (pl.col("unit_price") > 0) & ~is_returned(names)
     if as_of is not None:
         keep &= pl.col("order_day") <= (as_of - EPOCH).days
     off = pl.col("discount") > 0 if "discount" in names else pl.lit(None, pl.Boolean)

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
-from segkit.frames import takes_frames
+from segkit.frames import is_returned, takes_frames
 from segkit.result import Result
 from segkit.rfm.cuts import COLUMNS, DIMENSIONS, Cuts, Method, Ties, bins_of, find_cuts
 from segkit.rfm.segments import build_rfm_segments
@@ -82,7 +82,7 @@ def build_rfm_table(
     Parameters
     ----------
     orders : polars.DataFrame or LazyFrame
-        Clean order lines; a line is a return by ``is_return`` or, without it, a negative amount.
+        Clean order lines; a line is a return by ``is_return`` or, without one, a negative amount.
     as_of : date
         Last day used, inclusive.
     monetary : {"net", "gross"}
@@ -113,7 +113,7 @@ def build_rfm_table(
     require_columns(names, ORDERS, "orders")
     if monetary not in get_args(Monetary):
         raise ParameterError(unknown("monetary value", str(monetary), get_args(Monetary)))
-    returned = pl.col("is_return") if "is_return" in names else pl.col("amount") < 0
+    returned = is_returned(names)
     bought = ~pl.col("_returned")
     amount = pl.col("amount") if monetary == "net" else pl.col("amount").filter(bought)
     day = (as_of - _EPOCH).days
