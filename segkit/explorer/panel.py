@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 
 from segkit.display import label, number
 from segkit.errors import SegkitError
 from segkit.explorer.findings import FILES, LEAST, METHODS, MOST
-
-if TYPE_CHECKING:
-    from segkit.explorer.explorer import Explorer
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
@@ -55,7 +52,7 @@ class Panel:
     explorer : Explorer
     """
 
-    def __init__(self, explorer: Explorer) -> None:
+    def __init__(self, explorer: Any) -> None:  # an Explorer, which imports this module
         self._explorer = explorer
         self._heard = True
         self.status = widgets.HTML()

@@ -26,11 +26,14 @@ def main() -> None:
     parser.add_argument("--journey", default="", help="wheel or folder of Complete Journey")
     parser.add_argument("--jobs", type=int, default=2, help="not used: the backtests are few")
     options = parser.parse_args()
-    paths = {name: SHARED / file for name, file in SOURCES.items()}
+    paths = {n: SHARED / file for n, file in SOURCES.items() if (SHARED / file).exists()}
     if options.thin:
-        paths = {"cdnow": paths["cdnow"]}
+        paths = {name: path for name, path in paths.items() if name == "cdnow"}
     if options.journey:
         paths["complete-journey"] = options.journey
+    if not paths:
+        print("left out: none of the data sets is beside the project")
+        return
     tables = []
     for name, path in paths.items():
         orders = segkit.clean_data(segkit.load_source(name, path)).orders
