@@ -155,6 +155,34 @@ def test_the_drawing_shows_every_package():
     assert all(f">{package.name}</text>" in svg for package in house.read_packages())
 
 
+def table_under(text, header):
+    """Return the cells of the Markdown table with this header, row by row."""
+    rows = text.partition(f"{header}\n")[2].partition("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_table_of_floors_in_the_text_is_the_one_that_is_tested():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    header = "| floor | packages and modules of `segkit` | handed upward |"
+    told = {
+        floor: (sorted(re.findall(r"`(\w+)`", names)), handed)
+        for floor, names, handed in table_under(page, header)
+    }
+    assert told == {
+        f"{floor} {name}": (sorted(house.FLOORS[floor]), house.HANDED[name])
+        for floor, name in enumerate(house.FLOOR_NAMES)
+    }
+
+
+def test_every_module_of_the_intake_stands_in_one_stage():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    stages = table_under(page, "| stage | what it does | modules of `segkit/intake` |")
+    assert [row[0] for row in stages] == ["readers", "proposal", "questions", "cleaning", "store"]
+    named = [name for row in stages for name in re.findall(r"`(\w+)`", row[2])]
+    modules = {path.stem for path in (ROOT / "segkit" / "intake").glob("[!_]*.py")}
+    assert sorted(named) == sorted(modules)
+
+
 def test_a_number_of_a_study_is_read_from_its_table():
     table = studies.read_study("lift_coverage")[0].filter(interval="log")
     text = studies.write_number("lift_coverage", "least coverage%", "\"interval\" = 'log'")
