@@ -20,7 +20,7 @@ from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.questions import RIVALS, Finding
 from segkit.intake.readers import Gathered, gather
-from segkit.intake.sanity import doubt_orders
+from segkit.intake.sanity import doubt_orders, doubt_rejected
 from segkit.intake.store import Intake
 from segkit.result import Result
 from segkit.schema import CONTRACTS
@@ -86,6 +86,9 @@ def findings_of(
                 for item in step.rejected
             ]
         findings += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
+        nothing_left = taken.orders is not None and not taken.orders.height
+        if nothing_left and not any(item.severity == "block" for item in findings):
+            findings += doubt_rejected(Columns("orders", raw["orders"], mapping), taken)
     notes = reading_notes if taken is None else taken.notes
     findings += [Finding("info", _table_of(note), "", note) for note in notes]
     findings += _about_columns(raw, mapping)
@@ -427,13 +430,14 @@ def audit_data(
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
     findings = findings_of(raw, used, trial_intake, questions, gathered.notes)
+    is_refused = any(item.severity == "block" and not item.column for item in questions)
     return Audit(
         used,
         findings,
         _coverage(trial_intake),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
-        understand(used, trial_intake),
+        "" if is_refused else understand(used, trial_intake),
     )
 
 

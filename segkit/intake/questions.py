@@ -26,7 +26,7 @@ from segkit.intake.dates import (
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word
-from segkit.intake.statuses import CREDIT
+from segkit.intake.statuses import CREDIT, status_meaning
 from segkit.intake.tried import (
     best_format,
     best_numeric,
@@ -394,6 +394,9 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             first = _word(unknown["word"][0], words, few=few)
+            read = status_meaning(unknown["word"][0])
+            meanings = ("sale", "unpaid", "cancelled", "refunded")
+            likely = sorted(meanings, key=lambda meaning: meaning != read)
             findings.append(
                 Finding(
                     "block",
@@ -403,8 +406,9 @@ def about_statuses(columns: Columns) -> list[Finding]:
                     "cancelled or refunded?",
                     int(unknown["rows"].sum()),
                     first,
-                    f'[orders.values.{name}] "{first}" = "sale" (or "unpaid", "cancelled", '
-                    '"refunded"; each other word likewise)',
+                    f'[orders.values.{name}] "{first}" = "{likely[0]}" (or '
+                    + ", ".join(f'"{meaning}"' for meaning in likely[1:])
+                    + "; each other word likewise)",
                 )
             )
         listed = ", ".join(

@@ -24,12 +24,24 @@ from segkit.intake.tried import better_dates, better_decimal, other_customers, o
 from segkit.schema import EVENT_TYPES
 
 FEW_PER_CENT = 0.05
+MOST = 0.95  # of the rows rejected: hardly an order is left
+FEW_PEOPLE, MANY_ORDERS, MANY_EACH = 5, 50, 10  # so few people with so many orders
 GUEST_SHARE = 0.2
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
 # What nobody can repair by another mapping: the reasons of a row as such.
 _UNREAD = {
     "order_time": ("missing_date", "bad_date", "impossible_date"),
     "amount": ("missing_amount", "unknown_unit", "bad_amount", "amount_out_of_range"),
+}
+# The column behind a reason that is not a choice of the mapping file's.
+_BEHIND = {
+    "missing_customer_id": "customer_id",
+    **dict.fromkeys(("cancelled", "refunded", "unpaid"), "status"),
+    **dict.fromkeys(_UNREAD["order_time"], "order_time"),
+    **dict.fromkeys((*_UNREAD["amount"], "zero_amount", "conflicting_totals"), "amount"),
+    **dict.fromkeys(("zero_price", "negative_price"), "unit_price"),
+    **dict.fromkeys(("currency_conflict", "unknown_currency", "no_fx_rate"), "currency"),
+    "bad_discount": "discount",
 }
 # Headers of lists of customers that sum up their orders.
 _SUMMED_UP = (
@@ -66,6 +78,11 @@ def doubt_orders(raw: pl.DataFrame, given: Mapping, used: Mapping, taken: Intake
     lines = taken.orders
     if findings or lines is None or not lines.height:
         return findings
+    findings += [
+        item
+        for item in doubt_rejected(columns, taken)
+        if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
+    ]
     if not _is_given(given, "customer_id"):
         findings += _doubt_single_orders(columns, lines)
         findings += _doubt_missing(columns, taken)
@@ -117,6 +134,44 @@ def _doubt_rejects(columns: Columns, given: Mapping, taken: Intake) -> list[Find
     return findings
 
 
+def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
+    """Ask what is wrong where all rows or nearly all are rejected, the biggest reason first."""
+    rows = columns.raw.height
+    rejected = [
+        item for step in taken.ledger.steps if step.table == "orders" for item in step.rejected
+    ]
+    lost = sum(item.rows for item in rejected)
+    kept = taken.orders is not None and taken.orders.height > 0
+    rejected = sorted(rejected, key=lambda item: -item.rows)
+    if not rejected or (kept and lost <= MOST * rows):
+        return []
+    first = rejected[0]
+    name = _BEHIND.get(first.reason)
+    if name is None and kept:
+        return []  # left out because the mapping or the caller says so
+    if name == "status" and not columns.has("status"):
+        name = next((n for n in ("payment_status", "cancelled_at") if columns.has(n)), name)
+    counts = ", ".join(f"{item.reason.replace('_', ' ')} {number(item.rows)}" for item in rejected)
+    what = "Nearly every row is" if kept else "No order line is left: every row is"
+    text = f"{what} rejected, {number(lost)} of {counted(rows, 'row')} ({counts})."
+    answer = first.change
+    if name == "customer_id":
+        others = [raw for n in ("loyalty_id", "device_id") if (raw := columns.source(n))]
+        others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
+        answer = _named(others) or "a source that says who ordered"
+    elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
+        answer = f"{answer}; or [orders.columns] {name} = another column than " + repr(
+            columns.source(name)
+        )
+    return [Finding("block", "orders", name or "", text, lost, answer=answer)]
+
+
+def _named(others: list[str]) -> str:
+    """Return the mapping line that takes one of the columns as the customer; empty without any."""
+    lines = [f'[orders.columns] customer_id = "{name}"' for name in others[:1]]
+    return " or ".join([*lines, *(f'"{name}"' for name in others[1:4])])
+
+
 def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
     """Ask whether customers who all bought once are customers at all."""
     by_customer = lines.lazy().filter(~pl.col("is_return")).group_by("customer_id").agg(
@@ -162,26 +217,56 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
 def _doubt_guests(columns: Columns, lines: pl.DataFrame, *, is_given: bool) -> list[Finding]:
     """Ask whether an id with a large part of the lines stands for guests."""
     top = lines["customer_id"].value_counts(sort=True)
+    asked = not is_given and lines.height >= ENOUGH
     if top.height == 1:
         alone = "All lines are of one customer: nothing to segment."
-        return [Finding("warn", "orders", "customer_id", alone)]
+        answer = _other_customer(columns, lines) if asked else ""
+        severity = "block" if asked else "warn"
+        return [Finding(severity, "orders", "customer_id", alone, lines.height, answer=answer)]
     rows, next_rows = int(top["count"][0]), int(top["count"][1])
+    half = asked and rows > 0.5 * lines.height
     stands_out = rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
-    if top.height <= 5 or not (rows >= GUEST_SHARE * lines.height or stands_out):
-        return []
+    large = rows >= GUEST_SHARE * lines.height
+    if not half and (top.height <= 5 or not (large or stands_out)):
+        return _doubt_few(columns, lines) if asked else []
     worth = lines.filter(pl.col("customer_id") == top["customer_id"][0])["amount"].sum()
     text = (
         f"One customer id has {percent(rows / lines.height)} of the lines ({money(worth)}): a "
         "guest account?"
     )
-    answer = (
-        "[orders] nulls = [..., that id] rejects it as missing; or [orders.columns] customer_id = "
-        f'"{columns.source("customer_id")}", if it is one customer'
+    answer = "[orders] nulls = [..., that id] rejects it as missing; or " + _other_customer(
+        columns, lines
     )
     large = rows >= max(GUEST_SHARE * lines.height, GUEST_TIMES * next_rows)
-    asked = large and top.height >= ENOUGH and lines.height >= GUEST_LINES and not is_given
-    severity = "block" if asked else "warn"
+    asked = large and top.height >= ENOUGH and lines.height >= GUEST_LINES and asked
+    severity = "block" if asked or half else "warn"
+    if half:
+        text = text.replace("a guest account?", "a guest account, or the shop itself?")
     return [Finding(severity, "orders", "customer_id", text, rows, answer=answer)]
+
+
+def _doubt_few(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
+    """Ask whether a handful of ids with many orders each are the customers or the shop's staff."""
+    orders = lines.group_by("customer_id").agg(pl.col("order_id").n_unique())["order_id"]
+    usual = float(orders.median() or 0.0)  # type: ignore[arg-type]
+    if orders.len() > FEW_PEOPLE or orders.sum() < MANY_ORDERS or usual <= MANY_EACH:
+        return []
+    text = (
+        f"{columns.source('customer_id')!r} names {counted(orders.len(), 'customer')} for "
+        f"{counted(int(orders.sum()), 'order')}: the customers, or the shop's own accounts and "
+        "staff?"
+    )
+    answer = _other_customer(columns, lines)
+    return [Finding("block", "orders", "customer_id", text, lines.height, answer=answer)]
+
+
+def _other_customer(columns: Columns, lines: pl.DataFrame) -> str:
+    """Return the mapping lines that take another column as the customer, or this one after all."""
+    others = [name for name, _ in other_customers(columns, lines["order_id"].n_unique())]
+    stays = f'[orders.columns] customer_id = "{columns.source("customer_id")}"'
+    return "; or ".join(
+        [line for line in (_named(others), f"{stays}, if it is the customer") if line]
+    )
 
 
 def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> list[Finding]:
