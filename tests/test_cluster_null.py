@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from sklearn.datasets import load_iris
 
 from segkit.cluster import structure
@@ -151,6 +152,23 @@ def test_what_is_natural_is_read_off_the_p_values_alone(monkeypatch, deeper, alp
     assert found.natural_k == natural
     assert (found.verdict == "natural") == (natural == 3)
     assert ("would be natural" in found.text) is False
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_the_threshold_and_the_quantile_per_k_follow_the_level(monkeypatch, alpha):
+    references = np.random.default_rng(0).normal(size=(99, 2))
+    monkeypatch.setattr(
+        structure, "_valleys_over_k", lambda _, ks, __: [Valley(0, 1, 0.5, 4.0)] * len(ks)
+    )
+    monkeypatch.setattr(structure, "_null_valleys", lambda *_, **__: references)
+    X = np.random.default_rng(1).normal(size=(60, 2))
+    found = assess_structure(X, k_range=[2, 3], n_null=99, n_boot=2, alpha=alpha)
+    per_k = np.quantile(references, 1 - alpha, axis=0)
+    assert found.table["null_95"].to_list() == per_k.tolist()
+    assert found.threshold == np.quantile(references.max(axis=1), 1 - alpha)
+    words = [text.get_text() for text in found.plot().figure.findobj(Text)]
+    share, rest = f"{alpha:.0%}", f"{1 - alpha:.0%}"
+    assert any(f"dashed: {share} of data" in text and f"grey: {rest}" in text for text in words)
 
 
 def test_no_p_value_is_below_what_its_references_can_show():

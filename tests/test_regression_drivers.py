@@ -299,9 +299,22 @@ def test_calibration_bundles_by_prediction():
     assert table["observed"].to_list() == [0.0, 1.0]
     assert table["rows"].sum() == 100
     found = fit_drivers(rows("logistic"), "y", ["visits"], folds=0)
+    narrow = fit_drivers(rows("logistic"), "y", ["visits"], folds=0, level=0.5).calibration
+    assert narrow.drop("low", "high").equals(found.calibration.drop("low", "high"))
+    assert (narrow["low"] > found.calibration["low"]).all()
+    assert (narrow["high"] < found.calibration["high"]).all()
     assert "both equal" in found.plot_calibration().alt
     assert "quantile residual" in found.plot_residuals().alt
     assert "visits (+1 sd)" in found.plot().alt
+
+
+def test_limits_of_calibrated_means_follow_the_level():
+    y, p = np.arange(50.0), np.repeat(0.5, 50)
+    for level, z in ((0.95, 1.959964), (0.5, 0.674490)):
+        row = calibration(y, p, groups=1, level=level).row(0, named=True)
+        reach = z * y.std() / np.sqrt(50)
+        assert row["low"] == pytest.approx(y.mean() - reach)
+        assert row["high"] == pytest.approx(y.mean() + reach)
 
 
 def test_stored_and_same_seed():

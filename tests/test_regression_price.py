@@ -221,6 +221,18 @@ def test_the_planted_elasticity_of_the_retailer_is_found():
     assert PriceResponse.from_dict(found.to_dict()).text == found.text
 
 
+def test_the_limits_of_the_curve_follow_the_level():
+    frame, prices, _, _ = lines(n=1000)
+    panel = build_price_panel(frame, prices, promotions=None)
+    for level in (0.95, 0.5):
+        curve = estimate_price_response(panel, level=level).curve
+        count, expected = curve["lines"].to_numpy(), curve["lines"] / curve["purchases_ratio"]
+        low, high = (curve[name].to_numpy() * expected.to_numpy() for name in ("low", "high"))
+        tail = (1 - level) / 2  # Garwood's limits: the means that make so few, or so many, rare
+        assert stats.poisson.sf(count - 1, low) == pytest.approx(tail)
+        assert stats.poisson.cdf(count, high) == pytest.approx(tail)
+
+
 def test_rounding_does_not_move_the_price_curve(monkeypatch):
     # cells at one relative price differ by rounding alone, which threads and machines change
     frame, prices, _, _ = lines(products=12, weeks=40)

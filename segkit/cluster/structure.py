@@ -181,19 +181,18 @@ class Structure(Result):
         maximum over k: share of data sets (the references and the data) with at least the observed
         value. With B references it is at least 1 / (B + 1).
     natural_k : int or None
-        The largest k at which every two neighbours are separated by a deeper valley than in 95% of
-        the references; None if no k has natural groups.
+        The largest k whose p-value is at most ``alpha``; None if no k has natural groups.
     k : int or None
         The number of segments that the verdict is on, if given.
     table : polars.DataFrame
         One row per k: ``k``; ``valley_z`` (the shallowest valley between neighbours, in standard
         errors), ``valley_height`` (its density as a share of the lower peak), ``first``,
-        ``second`` (the segments' numbers); ``null_95`` (95% quantile of ``valley_z`` in the
-        references); ``p_value`` (share of data sets, including the data, with a valley at least as
-        deep at any k: it is adjusted for all k together); ``stability``, ``stability_se``
-        (adjusted Rand index of two refits).
+        ``second`` (the segments' numbers); ``null_95`` (``1 - alpha`` quantile of ``valley_z`` in
+        the references, 95% by default); ``p_value`` (share of data sets, including the data, with
+        a valley at least as deep at any k: it is adjusted for all k together); ``stability``,
+        ``stability_se`` (adjusted Rand index of two refits).
     threshold : float
-        The references' 95% quantile of the largest ``valley_z`` over k.
+        The references' ``1 - alpha`` quantile of the largest ``valley_z`` over k.
     n, rows : int
         Customers in the input, and customers used.
     n_null, n_boot, n_starts, seed : int
@@ -291,7 +290,9 @@ class Structure(Result):
         """Draw the valleys over k beside those of the references, and the stability."""
         from segkit.plot.stability import structure_over_k
 
-        return structure_over_k(self.table, verdict=self.verdict, threshold=self.threshold)
+        return structure_over_k(
+            self.table, verdict=self.verdict, threshold=self.threshold, alpha=self.alpha
+        )
 
 
 def assess_structure(
@@ -396,7 +397,7 @@ def assess_structure(
             "valley_height": [valley.height for valley in valleys],
             "first": [valley.first + 1 for valley in valleys],
             "second": [valley.second + 1 for valley in valleys],
-            "null_95": np.quantile(null, 0.95, axis=0),
+            "null_95": np.quantile(null, 1 - alpha, axis=0),
             # Against the references' maximum over all k (single-step maxT).
             "p_value": [(1 + (highest >= v.z).sum()) / (n_null + 1) for v in valleys],
             **mean_columns("stability", stable),
@@ -411,7 +412,7 @@ def assess_structure(
         p_value=float(table["p_value"].to_numpy().min()),
         natural_k=max(clear, default=None),
         table=table,
-        threshold=float(np.quantile(highest, 0.95)),
+        threshold=float(np.quantile(highest, 1 - alpha)),
         n=len(matrix),
         rows=len(used),
         n_null=n_null,

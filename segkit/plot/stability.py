@@ -237,7 +237,7 @@ def _describe_flow(segments: pl.DataFrame, ks: list[int]) -> str:
 
 
 def structure_over_k(
-    frame: pl.DataFrame, *, verdict: str, threshold: float, title: str = ""
+    frame: pl.DataFrame, *, verdict: str, threshold: float, alpha: float = 0.05, title: str = ""
 ) -> Figure:
     """Draw the depth of the valleys between segments, and the stability of solutions, over k.
 
@@ -248,7 +248,9 @@ def structure_over_k(
     verdict : str
         Written as the title unless ``title`` is given.
     threshold : float
-        Depth that data without groups exceed at some k in 5% of cases.
+        Depth that data without groups exceed at some k in a share ``alpha`` of cases.
+    alpha : float
+        Level of the threshold; ``null_95`` is exceeded in this share of cases at each k.
     title : str
 
     Examples
@@ -268,7 +270,10 @@ def structure_over_k(
         left.plot(ks, valley, color=BLUE, marker="o", linewidth=1.8)
         left.set_ylim(0.0, 1.12 * max(threshold, float(valley.max()), 1.0))
         left.set_title("Empty ground between segments?", fontsize=10)
-        text = "dashed: 5% of data without groups\nlie above it at some k; grey: 95% per k"
+        above, below = (f"{100 * share:g}%" for share in (alpha, 1 - alpha))
+        text = (
+            f"dashed: {above} of data without groups\nlie above it at some k; grey: {below} per k"
+        )
         look: Look = {"ha": "right", "va": "top", "fontsize": 8, "color": EDGE}
         note(left, text, (1.0, 0.98), edge="xy", **look)
         _k_axis(left, "Shallowest valley (standard errors)")

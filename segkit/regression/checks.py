@@ -19,7 +19,7 @@ from segkit.regression.families import (
     standardise,
     zero_probability,
 )
-from segkit.stats.intervals import wilson
+from segkit.stats.intervals import wilson, z_value
 
 _MOST_COUNT = 60
 _QUANTILES = 99
@@ -100,8 +100,10 @@ def residual_quantiles(residuals: Floats) -> pl.DataFrame:
     )
 
 
-def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
-    """Group rows by prediction: predicted (mean), observed (mean), low, high (95%), rows."""
+def calibration(
+    y: Floats, predicted: Floats, groups: int = 10, *, level: float = 0.95
+) -> pl.DataFrame:
+    """Group rows by prediction: predicted and observed (means), low, high (at level), rows."""
     # Equal rows have equal predictions but for rounding, which must not order them.
     order = np.argsort(pl.Series(predicted).round_sig_figs(10).to_numpy(), kind="stable")
     binary = bool(np.isin(y, (0.0, 1.0)).all())
@@ -109,10 +111,10 @@ def calibration(y: Floats, predicted: Floats, groups: int = 10) -> pl.DataFrame:
     for part in np.array_split(order, min(groups, len(order))):
         n, mean = len(part), float(y[part].mean())
         if binary:
-            limits = wilson(float(y[part].sum()), n)
+            limits = wilson(float(y[part].sum()), n, level=level)
             low, high = limits.low, limits.high
         else:
-            reach = 1.96 * float(y[part].std()) / np.sqrt(n)
+            reach = z_value(level) * float(y[part].std()) / np.sqrt(n)
             low, high = mean - reach, mean + reach
         rows.append((float(predicted[part].mean()), mean, float(low), float(high), n))
     return pl.DataFrame(rows, schema=["predicted", "observed", "low", "high", "rows"], orient="row")
@@ -176,7 +178,10 @@ def deviance(family: str, y: Floats, mean: Floats) -> float:
 def fit_measures(
     family: str, y: Floats, fitted: Floats, predicted: Floats | None, flat: Floats | None
 ) -> pl.DataFrame:
-    """Measure the fit on the rows fitted, and on rows held out: measure, fitted, held_out."""
+    """Measure the fit on the rows fitted, and on rows held out: measure, fitted, held_out.
+
+    The correlation is Spearman's.
+    """
 
     def explained(mean: Floats, plain: Floats) -> float:
         return 1 - deviance(family, y, mean) / deviance(family, y, plain)
@@ -209,6 +214,7 @@ def _brier(y: Floats, mean: Floats) -> float:
 
 
 def _correlation(y: Floats, mean: Floats) -> float | None:
+    """Return Spearman's rank correlation, or None for a constant prediction."""
     from scipy.stats import spearmanr
 
     return float(spearmanr(y, mean).statistic) if np.ptp(mean) > 0 else None

@@ -115,17 +115,19 @@ class Drivers(Result):
         (number, log, yes or no, level), contrast (what is compared), estimate (on the scale of
         logs or log odds, per unit), std_error, low, high, p_value, p_holm (over all columns),
         ratio, ratio_low, ratio_high (by which the mean outcome, or the odds, multiply per unit),
-        ratio_sd, ratio_sd_low, ratio_sd_high (per standard deviation), sd (in the column's unit),
-        vif.
+        ratio_sd, ratio_sd_low, ratio_sd_high (per standard deviation), shown, shown_low,
+        shown_high (those of ``ratio`` for a yes or a level, of ``ratio_sd`` for all else: what the
+        text and the picture show), sd (in the column's unit), vif.
     measures : polars.DataFrame
-        measure, fitted, held_out (on rows that took no part in the fit; null where not asked).
+        measure, fitted, held_out (on rows that took no part in the fit; null where not asked). The
+        correlation is Spearman's.
     tests : polars.DataFrame
         Of dispersion and zeros, for counts: test, statistic, p_value, verdict.
     counts : polars.DataFrame
         For counts: count, observed, expected (rows).
     calibration : polars.DataFrame
-        Tenths by predicted value (held out where there is one): predicted, observed, low, high,
-        rows.
+        Tenths by predicted value (held out where there is one): predicted, observed, low, high
+        (of observed, at ``level``), rows.
     residuals : polars.DataFrame
         Quantiles of randomised quantile residuals beside normal ones: normal, residual.
     family : str
@@ -400,7 +402,7 @@ def fit_drivers(
         measures=checks.fit_measures(fit.family, design.y, fitted, predicted, flat),
         tests=tests,
         counts=checks.rootogram(fit, design, fitted) if fit.family in COUNTS else pl.DataFrame(),
-        calibration=checks.calibration(design.y, shown),
+        calibration=checks.calibration(design.y, shown, level=level),
         residuals=checks.residual_quantiles(
             checks.quantile_residuals(fit, design.y, fitted, random)
         ),

@@ -181,7 +181,8 @@ class PriceResponse(Result):
     curve : polars.DataFrame
         For all customers, tenths of the purchases by price (no price is split): price_ratio (to
         the product's usual price, freed from season), purchases_ratio (observed over expected at
-        the usual price), low, high (Poisson limits), expected_ratio (by the elasticity), lines.
+        the usual price), low, high (Poisson limits, at ``level``), expected_ratio (by the
+        elasticity), lines.
     differ_statistic, differ_p : float or None
         Wald test that all segments have one elasticity (chi-square, segments - 1 degrees of
         freedom); None without segments.
@@ -381,7 +382,7 @@ def estimate_price_response(
     statistic, p = _differ(fits) if len(fits) > 1 else (None, None)
     return PriceResponse(
         elasticities=pl.DataFrame(rows),
-        curve=_curve(whole),
+        curve=_curve(whole, level),
         differ_statistic=statistic,
         differ_p=p,
         level=level,
@@ -477,7 +478,7 @@ def _differ(fits: list[_Fitted]) -> tuple[float, float]:
     return statistic, float(chi2.sf(statistic, len(fits) - 1))
 
 
-def _curve(fit: _Fitted) -> pl.DataFrame:
+def _curve(fit: _Fitted, level: float) -> pl.DataFrame:
     """Bundle cells by their price relative to the usual one; compare observed and expected.
 
     Cells with equal relative prices stay in one group, as they differ by rounding only. (About a
@@ -503,14 +504,14 @@ def _curve(fit: _Fitted) -> pl.DataFrame:
     )
     table = rows.group_by("bundle").agg(pl.all().sum()).sort("bundle")
     lines, expected = table.get_column("lines").to_numpy(), table.get_column("usual").to_numpy()
-    low = np.where(lines > 0, chi2.ppf(0.025, 2 * np.maximum(lines, 0.5)) / 2, 0.0)
+    low = np.where(lines > 0, chi2.ppf((1 - level) / 2, 2 * np.maximum(lines, 0.5)) / 2, 0.0)
     price = np.exp((table.get_column("away") / table.get_column("fitted")).to_numpy())
     return pl.DataFrame(
         {
             "price_ratio": price,
             "purchases_ratio": lines / expected,
             "low": low / expected,
-            "high": chi2.ppf(0.975, 2 * lines + 2) / 2 / expected,
+            "high": chi2.ppf((1 + level) / 2, 2 * lines + 2) / 2 / expected,
             "expected_ratio": price**fit.slope,
             "lines": lines.astype(np.int64),
         }
