@@ -37,9 +37,10 @@ class SegmentValidity(Result):
     segments : polars.DataFrame
         One row per segment: segment, segment_name, customers, customer_share (of all customers of
         the table), silhouette (mean of its members), separation (distance from its centre to that
-        of the nearest other segment, over the sum of the two mean distances to the own centre; 1
-        at least 1: well separated), nearest; jaccard (mean over the refits), jaccard_low,
-        jaccard_high (10% and 90%), band (Hennig 2007); null where nothing was refitted.
+        of the nearest other segment, over the sum of both segments' mean distances from their own
+        centre; from 1 on they are well separated), nearest; jaccard (mean over the refits),
+        jaccard_low, jaccard_high (10% and 90%), band (Hennig 2007); null where nothing was
+        refitted.
     customers : int
         Customers of the table.
     outside : int
