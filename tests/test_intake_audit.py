@@ -220,6 +220,9 @@ def test_counts_of_one_are_singular_and_notes_name_their_table():
     told = audit.to_frame()
     consent = told.filter(pl.col("finding").str.starts_with("consent to profiling"))
     assert consent["table"].to_list() == ["customers"]
+    assert consent["finding"].item().removeprefix("consent") in audit.text
+    calendar = told.filter(pl.col("finding").str.starts_with("Calendar"))
+    assert calendar["finding"].item() in audit.text
     assert set(told["table"]) <= {"orders", "customers"}
     assert segkit.audit_data(frame[:1]).text.startswith("Read 1 orders row.")
 

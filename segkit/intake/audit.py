@@ -17,6 +17,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.country import propose_country
 from segkit.intake.dates import stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
+from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
 from segkit.intake.questions import RIVALS, Finding
 from segkit.intake.readers import Gathered, gather
@@ -234,9 +235,6 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
                 )
             )
     return findings
-
-
-CONSENT = "consent to profiling is"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

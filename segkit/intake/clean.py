@@ -18,6 +18,7 @@ from segkit.intake.ledger import Ledger, Part, Step
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.orders import clean_orders, read_orders
 from segkit.intake.people import (
+    CONSENT,
     IDENTIFIERS,
     WHO,
     People,
@@ -311,7 +312,7 @@ def _note_consent(
     other = "refused" if default == "granted" else "granted"
     counts = f"{number(silent.len())} of {counted(everybody.len(), 'customer')}"
     notes.append(
-        f"consent to profiling is not recorded for {counts}; it is taken as {default} "
+        f"{CONSENT} not recorded for {counts}; it is taken as {default} "
         f'(to change it: [customers] consent_default = "{other}")'
     )
 

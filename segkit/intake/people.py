@@ -22,6 +22,8 @@ from segkit.intake.textfiles import read_decoded
 
 # Column of rejects that holds the customer as intake understood it, for `trace`.
 WHO = "resolved_customer_id"
+# How a note on consent begins; the audit quotes such notes.
+CONSENT = "consent to profiling is"
 IDENTIFIERS = ("email", "device_id", "loyalty_id")
 # Columns that name a person, or a home: not kept beside a pseudonym.
 IDENTIFYING = (*IDENTIFIERS, "phone", "company", "latitude", "longitude")

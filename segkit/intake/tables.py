@@ -12,7 +12,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.dates import DATE_LIKE
 from segkit.intake.ledger import Part
 from segkit.intake.numbers import count_unreadable, read_item
-from segkit.intake.people import People, customers_of
+from segkit.intake.people import CONSENT, People, customers_of
 from segkit.intake.rejects import (
     REPEAT,
     Rule,
@@ -198,7 +198,7 @@ def _refusals(columns: Columns, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.S
     blank = frame.filter(given.is_null())["customer_id"].drop_nulls().n_unique()
     if blank:
         columns.notes.append(
-            f"consent to profiling is blank for {counted(blank, 'customer')} of "
+            f"{CONSENT} blank for {counted(blank, 'customer')} of "
             f"{number(frame['customer_id'].n_unique())}; it is taken as refused (to change it: "
             "fill it in the source)"
         )
