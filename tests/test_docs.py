@@ -108,29 +108,47 @@ def test_the_notebook_that_is_described_is_one_for_the_runner(tmp_path):
         assert re.search(rf'run\.(read|write)\("{name}"', text)
 
 
-def test_every_command_that_a_page_shows_is_one():
-    """Each `segkit ...` and `make ...` in a shell block names a command, options and all."""
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
-    seen = set()
+def shown_commands():
+    """Yield each command of the pages: page, program, words, and whether a sentence names it."""
     for page in PAGES:
-        for block in re.findall(r"```(?:sh|text)\n(.*?)```", page.read_text("utf-8"), re.S):
+        text = page.read_text("utf-8")
+        for block in re.findall(r"```(?:sh|text)\n(.*?)```", text, re.S):
             for line in re.findall(r"(?:^|bin/|&& )(segkit|make) ([^#>|&\n]*)", block, re.M):
-                seen.add((page.name, *line))
-    assert len(seen) > 15
-    for page, program, words in seen:
+                yield page.name, *line, False
+        for line in re.findall(r"`(segkit|make) ([^`]+)`", text):
+            yield page.name, *line, True
+
+
+def check_command(page, words, in_sentence):
+    command, rest = typer.main.get_command(app), shlex.split(words)
+    while hasattr(command, "commands") and rest != ["--help"]:
+        assert rest[0] in command.commands, f"{page}: segkit {words}"
+        command, rest = command.commands[rest[0]], rest[1:]
+    if rest in (["--help"], ["..."]):
+        return
+    if in_sentence and all(word.startswith("-") for word in rest):
+        options = {name for option in command.params for name in option.opts}
+        assert set(rest) <= options, f"{page}: segkit {words}"
+        return
+    try:
+        command.make_context("segkit", rest)
+    except USAGE_ERROR as error:
+        pytest.fail(f"{page}: segkit {words}: {error.message}")
+
+
+def test_every_command_that_a_page_shows_is_one():
+    """Each `segkit ...` and `make ...`, in a shell block or a sentence, is a command, options too.
+
+    A sentence may name a command, or a command's option, without what goes with it.
+    """
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    shown = set(shown_commands())
+    assert len(shown) > 40
+    for page, program, words, in_sentence in shown:
         if program == "make":
             assert words.split()[0] in targets, f"{page}: make {words}"
-            continue
-        command, rest = typer.main.get_command(app), shlex.split(words)
-        while hasattr(command, "commands"):
-            assert rest[0] in command.commands, f"{page}: segkit {words}"
-            command, rest = command.commands[rest[0]], rest[1:]
-        if rest == ["--help"]:
-            continue
-        try:
-            command.make_context("segkit", rest)
-        except USAGE_ERROR as error:
-            pytest.fail(f"{page}: segkit {words}: {error.message}")
+        else:
+            check_command(page, words, in_sentence)
 
 
 def test_every_study_is_shown_among_the_methods():
