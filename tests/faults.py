@@ -93,7 +93,7 @@ FAULTS = [
         "lift/uplift_curves.py",
         'per = float(len(y)) if convention == "uplift" else float(t.sum())',
         "per = float(len(y))",
-        "test_uplift",
+        "test_lift_uplift",
         "the Qini counts the treated alone",
     ),
     # Clustering
@@ -260,21 +260,21 @@ FAULTS = [
         "campaign/assign.py",
         "np.r_[edges[:-1] * size, np.inf] + shift",
         "np.r_[edges[:-1] * size, np.inf]",
-        "test_experiment_assign",
+        "test_campaign_assign",
         "a remainder falls to no arm by preference",
     ),
     Fault(
         "campaign/assign.py",
         "np.where(fixed, old.to_numpy(), arm)",
         "np.where(fixed, arm, arm)",
-        "test_experiment_assign",
+        "test_campaign_assign",
         "who was assigned earlier stays",
     ),
     Fault(
         "campaign/audience.py",
         "again = free & ~(key.is_first_distinct().over(free))",
         "again = free & key.is_null()",
-        "test_audience",
+        "test_campaign_audience",
         "one address gets one letter",
     ),
     # Simulation

@@ -14,7 +14,7 @@ from segkit import cli, writing
 from segkit.errors import WriteError
 from segkit.report import pdf
 from segkit.runner import manifest, stopping, workspace
-from tests.test_outlook import lines
+from tests.test_campaign_outlook import lines
 
 ROOT = Path(__file__).parents[1]
 # Takes away from Python what it lacks on Windows, before anything of segkit is imported.

@@ -7,7 +7,7 @@ import pytest
 from segkit import cli
 from segkit.errors import DataError, ParameterError
 from segkit.start import PAGE, WORKBOOK, offered_answers, read_answer, start
-from tests.test_outlook import lines, people
+from tests.test_campaign_outlook import lines, people
 
 RETURNS = (
     '[orders.columns] is_return = "Event Type" with [orders.values.is_return] "A refund" = true '
