@@ -142,7 +142,7 @@ def test_unknown_names_missing_files_and_other_files(tmp_path):
             segkit.load_source(name, tmp_path / "x.csv")
     with pytest.raises(ParameterError, match="takes no options"):
         segkit.load_source("rfm-demo", tmp_path / "x.csv", seed=1)
-    assert set(LOADERS) == {*FILES, "simulated", "complete-journey"}  # tests/test_datasets_journey.py
+    assert set(LOADERS) == {*FILES, "simulated", "complete-journey"}
 
 
 def test_every_mapping_file_is_toml_with_a_word_about_its_data():
