@@ -1,5 +1,6 @@
 """Tests of models of repeat buying and spend, of value and of its backtest."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -381,6 +382,22 @@ def test_a_month_without_a_purchase_hides_the_season_and_that_is_said():
 
 
 # The backtest.
+
+
+def test_a_period_in_which_nobody_spends_is_said_in_a_sentence():
+    end = START + timedelta(days=499)
+    orders = shop(200).filter(pl.col("order_day") <= (end - date(1970, 1, 1)).days)
+    options = {"horizon_days": 90, "draws": 100}
+    found = backtest_value(orders, as_of=end + timedelta(days=90), origins=2, **options)
+    assert found.table["actual"].sum() > 0
+    assert "(without 1 date after which nothing was spent)" in found.text
+    empty = replace(found, table=found.table.filter(pl.col("origin") == end))
+    assert empty.table["actual"].sum() == 0
+    assert empty.text.startswith(
+        "Over 1 past date, total spend of 90 days was never above zero, so that no forecast's miss "
+        "is a share of it. Per customer the model was "
+    )
+    assert "–" not in found.text + empty.text
 
 
 def test_backtests_know_nothing_that_comes_later():

@@ -61,10 +61,20 @@ class ValueBacktest(Result):
         origins = self.table["origin"].n_unique()
         better = own["mean_absolute_error"] < naive["mean_absolute_error"]
         dates = f"{number(origins)} past date{'' if origins == 1 else 's'}"
+        spend = f"total spend of {self.horizon_days} days"
+        empty = self.table.filter(pl.col("bias").is_null())["origin"].n_unique()
+        if empty == origins:
+            missed = f"{spend} was never above zero, so that no forecast's miss is a share of it"
+        else:
+            missed = (
+                f"{FAMILIES[self.model].title} missed {spend} by {percent(own['bias'])} on "
+                f"average, '{NAIVE}' by {percent(naive['bias'])}"
+            )
+            if empty:
+                those = f"{number(empty)} date{'' if empty == 1 else 's'}"
+                missed += f" (without {those} after which nothing was spent)"
         return (
-            f"Over {dates}, {FAMILIES[self.model].title} missed total spend of "
-            f"{self.horizon_days} days by {percent(own['bias'])} on average, "
-            f"'{NAIVE}' by {percent(naive['bias'])}. Per customer the model was "
+            f"Over {dates}, {missed}. Per customer the model was "
             f"{'closer' if better else 'no closer'}: mean absolute error "
             f"{number(own['mean_absolute_error'])} against "
             f"{number(naive['mean_absolute_error'])}."
