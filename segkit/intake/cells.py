@@ -19,8 +19,11 @@ MICRO = 1_000_000
 # fit the exact sums.
 MOST = 10**12 * MICRO
 
-YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on", "x", "granted")
-NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied")
+YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on", "x", "granted",
+       "sim", "s", "tak", "evet", "vrai", "wahr", "vero", "да", "是", "はい", "예")  # fmt: skip
+NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied",
+      "não", "nao", "nie", "hayir", "hayır", "faux", "falsch", "falso",
+      "нет", "否", "いいえ", "아니요")  # fmt: skip
 NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
 
 

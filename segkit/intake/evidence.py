@@ -66,6 +66,8 @@ class ColumnProfile:
         """Whether the values are yes and no."""
         if self.cells.dtype == pl.Boolean:
             return True
+        if self.numbers is not None:
+            return self.distinct == 2 and {*self.numbers.drop_nulls().unique()} == {0.0, 1.0}
         return 0 < len(self.words) <= 2 and {w.lower() for w in self.words} <= _FLAGS
 
     @property

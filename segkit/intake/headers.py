@@ -73,16 +73,28 @@ _WORDS = {
     "channel": """channel kanal canal canale kanaal vertriebskanal verkoopkanaal
         medium 渠道 チャネル
         채널""",
-    "status": """status statut estado stato stage state zustand phase durum stan 状态
+    "status": """status statut statuts etat etats situation situacao situacion
+        estatus fase toestand estado stato stage state zustand phase durum stan 状态
         状態 ステータス
         상태 статус""",
-    "refund": """refund refunds refunded return returned returns retoure retour
+    "refund": """refund refunds refunded return returned returns retoure retour retouren gutschrift
         erstattung erstattet
-        rembourse remboursement reembolso reembolsado rimborso rimborsato devolucion reso devolucao
+        erstatten zurueckerstattet rueckerstattung rembourse remboursee remboursement reembolsada
+        reembolso reembolsado rimborso rimborsato devolucion reso devolucao
         terugbetaling terugbetaald zwrot iade 退款 返金 환불 возврат""",
     "payment": """payment paid zahlung paiement pago pagamento betaling platnosc financial captured
         payed bezahlt paye pagado pagato betaald 付款 应付 支付 支払 결제 оплата""",
-    "cancelled": "cancelled canceled cancel cancellation storniert annule annulation cancelado",
+    "cancelled": """cancelled canceled cancel cancellation canceling cancelling storniert storno
+        stornierung annule annulee annules annulation cancelado cancelada cancelacion cancelamento
+        anulado anulada anulacion annullato annullata annullamento stornato geannuleerd annulering
+        anulowane anulowano anulowany anulacja void voided iptal abgebrochen
+        取消 キャンセル 취소 отмен""",
+    "dispute": """dispute disputed disputes chargeback chargebacks chargedback litige contestation
+        rueckbuchung rucklastschrift contracargo contestazione""",
+    "accepted": """accepted won gewonnen angenommen accepte acceptee gagne aceptado aceptada
+        ganado accettato vinto aceito ganho geaccepteerd gewonnen wygrana""",
+    "live": "live livemode",
+    "test": "test testmode sandbox testing",
     "tax": "tax taxes vat mwst ust tva iva btw steuer gst podatek 税 세금",
     "shipping": """shipping freight delivery versand livraison envio spedizione
         verzend postage porto

@@ -146,6 +146,9 @@ OPTIONS: dict[str, Option] = {
     "refund_of": Option(
         None, (str,), "what refund is of: the line, or the whole order", ("line", "order")
     ),
+    "not_states": Option(
+        [], (list, tuple), "columns of the source that do not tell which orders count"
+    ),
     "total_words": Option(list(TOTALS), (list, tuple), "words that mark a line of totals"),
     # people
     "consent": Option(
@@ -170,6 +173,7 @@ ORDERS_ONLY = {
     "non_products",
     "non_product_lines",
     "cancelled",
+    "not_states",
     "total_words",
     "amount_of",
     "refund_of",
@@ -213,7 +217,7 @@ class TableMapping:
         For each column, the source's words and their meaning here (event types, channels, yes and
         no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line",
         "total", "charge" or "test"). The word "" stands for an empty cell of a status or a kind of
-        row.
+        row, "*" for every other word of a status.
     options : dict of str to value
         Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """

@@ -18,6 +18,7 @@ from segkit.intake.charges import about_kinds, about_minor_units
 from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
+from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
 from segkit.intake.headers import concepts
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
@@ -62,8 +63,18 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     profiles = profile_columns(frame, tuple(given.option("orders", "nulls")))
     scores = score_columns(profiles)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
+    for header in given.option("orders", "not_states"):
+        for role in ("status", "cancelled_at", "is_return"):
+            scores[role].pop(header, None)
     taken = set(part.columns.values())
     columns = assign(scores, taken, fixed)
+    returned = columns.get("is_return")
+    if (
+        returned is not None
+        and scores["is_return"][returned] < EXACT
+        and is_state_flag(frame, TableMapping({**columns, **part.columns}), profiles[returned])
+    ):
+        del columns["is_return"]
     if "order_time" not in {*columns, *fixed}:
         used = {*taken, *columns.values()}
         dated = [name for name, shown in profiles.items() if shown.dated and name not in used]
@@ -78,6 +89,14 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     whole = {**columns, **part.columns}
     values, more = _words(columns, profiles, scores, {*taken, *columns.values()})
     columns.update(more)
+    skipped = set(given.option("orders", "not_states"))
+    flagged, meanings = place_flags(
+        TableMapping({**columns, **part.columns}),
+        {header: shown for header, shown in profiles.items() if header not in skipped},
+        fixed,
+    )
+    columns.update(flagged)
+    values |= meanings
     found = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in found.items() if role not in fixed})
     options: dict[str, object] = {}
@@ -302,52 +321,16 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     if "orders" in proposed and raw["orders"].height:
         completed, more = _complete_orders(raw["orders"], completed)
         questions += more
-    if (
-        "orders" in raw
-        and "orders" not in proposed
-        and not lacks("orders", completed.tables["orders"])
-    ):
-        questions += _ask_unused(raw["orders"], completed)
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)
+    if "orders" in raw and not lacks("orders", completed.tables["orders"]):
+        own_part = "orders" not in proposed
+        questions += about_exclusions(raw["orders"], completed, own=own_part)
     return completed, questions + about_ids(raw, completed)
-
-
-def _ask_unused(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
-    """Ask about unused columns of a complete mapping that hold states of orders or refunds."""
-    part = mapping.tables["orders"]
-    named = {*part.columns, *part.constants}
-    unused = [name for name in frame.columns if name not in part.columns.values()]
-    wanted = [r for r in ("status", "refund") if not {r, *(STATUS_COLUMNS if r == "status" else ())}
-              & named]  # fmt: skip
-    if not wanted or not unused or not frame.height:
-        return []
-    profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
-    scores = score_columns(profiles)
-    findings = []
-    for role in wanted:
-        ranked = sorted(scores[role].items(), key=lambda item: -item[1])
-        header = ranked[0][0] if ranked and ranked[0][1] >= LEAST else None
-        if header is None:
-            continue
-        shown = profiles[header]
-        bad = [word for word in shown.words if status_meaning(word) not in (None, "sale")]
-        if role == "status" and bad:
-            what = f"holds {', '.join(map(repr, bad[:4]))}: do such orders count as sales?"
-            ignored = 'status = "sale", if all do'
-        elif role == "refund" and shown.numbers is not None and (shown.numbers != 0).any():
-            what = f"holds refunds (sum {money(float(shown.numbers.sum()))}): are they taken off?"
-            ignored = "refund = 0, if the amounts are net of them"
-        else:
-            continue
-        answer = f'[orders.columns] {role} = "{header}"; or [orders.constants] {ignored}'
-        text = f"{header!r} is not used and {what}"
-        findings.append(Finding("block", "orders", role, text, frame.height, answer=answer))
-    return findings
 
 
 def _complete_orders(frame: pl.DataFrame, mapping: Mapping) -> tuple[Mapping, list[Finding]]:

@@ -370,7 +370,7 @@ def _about_similar(table_of: str, ids: pl.Series) -> list[Finding]:
 def about_statuses(columns: Columns) -> list[Finding]:
     """Show the words of each status with their rows and money; ask what unknown words mean."""
     findings = []
-    worth = _worth(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
+    worth = line_money(columns) if any(map(columns.source, STATUS_COLUMNS)) else None
     for name in STATUS_COLUMNS:
         raw_column = columns.source(name)
         if raw_column is None or not columns.raw.height:
@@ -427,7 +427,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
 MOST_STATUSES = 40
 
 
-def _worth(columns: Columns) -> pl.Series | None:
+def line_money(columns: Columns) -> pl.Series | None:
     """Return the money of each line, negative where amount or quantity is; None without any."""
     cash = next((name for name in ("amount", "unit_price") if columns.source(name)), None)
     if cash is None:

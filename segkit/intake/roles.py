@@ -12,7 +12,7 @@ import re
 import polars as pl
 
 from segkit.intake.cells import is_text
-from segkit.intake.evidence import ENOUGH, ColumnProfile, constant_within
+from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within
 from segkit.intake.headers import concepts, plain, without_number
 from segkit.intake.statuses import CREDIT, status_meaning
 
@@ -53,7 +53,7 @@ PRICE: tuple[Named, str] = (
 )
 TIME: tuple[Named, str] = (
     (("order date", 3.0), ("buy date", 3.0), ("created", 2.8), ("date", 2.4)),
-    "order buy created date revenue line id",
+    "order buy created date revenue line id accepted",
 )
 ORDERS: dict[str, tuple[Named, str]] = {
     **WHO,
@@ -174,7 +174,11 @@ def _fits_number(role: str, shown: ColumnProfile) -> float | None:
     if shown.rows >= ENOUGH and not (values != 0).any():
         return -2.0 if role in ("amount", "unit_price") else -0.6
     if role == "refund":
-        return None if shown.is_flag and shown.rows >= ENOUGH else 0.0
+        return (
+            None
+            if shown.is_flag and (shown.rows >= ENOUGH or "amount" not in concepts(shown.name)[0])
+            else 0.0
+        )
     return 0.0
 
 
@@ -184,13 +188,14 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
         return None
     if shown.is_flag:
         return 2.5 if meant <= {"payment", "status"} and "payment" in meant else None
-    if not shown.words:
-        return None
+    is_named = "status" in meant and meant <= {"status", "order", "payment", "buy"}
+    if not shown.words:  # states as numbers are asked
+        return 0.0 if is_named and 1 < shown.distinct <= FEW and shown.share_whole == 1 else None
     if "status" not in meant and any(re.search(CREDIT, word.lower()) for word in shown.words):
         return None  # sales and refunds as rows of their own: a question of signs
     meanings = [status_meaning(word) for word in shown.words]
     known = sum(meaning is not None for meaning in meanings) / len(meanings)
-    score = 0.5 if known >= 0.5 else -1.5
+    score = 0.5 if known >= 0.5 else 0.0 if is_named and len(meanings) > 1 else -1.5
     if any(meaning not in (None, "sale") for meaning in meanings):
         score += 0.8
         if known == 1 and len(meanings) > 1:

@@ -126,7 +126,7 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     word : str
         A status as the source writes it.
     own_words : mapping of str to str, optional
-        The mapping file's words and their meanings; they go first.
+        The mapping file's words and their meanings; they go first. "*" is every other word.
 
     Examples
     --------
@@ -136,9 +136,14 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     ('sale', 'sale', None)
     """
     text = spelt(word)
-    own = {spelt(own_word): meant for own_word, meant in (own_words or {}).items()}
+    rest = (own_words or {}).get("*")
+    own = {
+        spelt(own_word): meant for own_word, meant in (own_words or {}).items() if own_word != "*"
+    }
     if text in own:
         return own[text]
+    if rest is not None:
+        return rest
     meaning = next((known for pattern, known in _PATTERNS if pattern.search(text)), None)
     return None if meaning == "sale" and _NEGATED.search(text) else meaning
 

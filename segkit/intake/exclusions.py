@@ -1,0 +1,347 @@
+"""Columns that could exclude orders: flags of refunds and cancellations, states, open balances.
+
+What is sure is read as a state; for every other such column that is not used the shop is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import polars as pl
+
+from segkit.display import counted, money
+from segkit.intake.cells import NO, YES
+from segkit.intake.columns import Columns
+from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns
+from segkit.intake.headers import concepts
+from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
+from segkit.intake.privacy import mask_word
+from segkit.intake.questions import Finding, line_money
+from segkit.intake.statuses import status_meaning
+
+# Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
+SLOTS = (*STATUS_COLUMNS, "cancelled_at")
+MARKS = ("x", "✓", "✔", "☑", "*")
+MOST_WORDS, MOST_SHOWN = 40, 6
+# A date of payment or a sum paid is there on most orders; what is owed is the whole amount.
+MOSTLY_PAID, MOSTLY_EQUAL = 0.5, 0.8
+# Concepts beside which a state is of something else than the order.
+_OF_OTHERS = frozenset(["customer", "email", "product", "category", "region", "company", "tax",
+                        "loyalty", "card", "channel", "age", "place", "country", "discount",
+                        "device", "name", "brand", "price", "cost"])  # fmt: skip
+_OF_ORDER = frozenset(["order", "payment", "buy", "line"])
+
+
+def words_of(shown: ColumnProfile) -> list[str]:
+    """List the different values of a column as its status words are read, in order."""
+    return sorted(shown.cells.drop_nulls().unique().cast(pl.String).to_list())
+
+
+def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
+    """Give the meaning of each word of a column of yes and no; empty if it is none.
+
+    Examples
+    --------
+    >>> from segkit.intake.evidence import profile_columns
+    >>> frame = pl.DataFrame({"Erstattet": ["nein", "ja"], "Note": ["ja", "later"]})
+    >>> shown = profile_columns(frame, ())
+    >>> flag_meanings(shown["Erstattet"], "refunded", "sale")
+    {'ja': 'refunded', 'nein': 'sale'}
+    >>> flag_meanings(shown["Note"], "refunded", "sale")
+    {}
+    """
+    if shown.distinct > 2 * len(SLOTS):
+        return {}
+    words = words_of(shown)
+    low = {word: word.lower() for word in words}
+    if not {*low.values()} <= {*YES, *NO, *MARKS}:
+        return {}
+    return {word: no if low[word] in NO else yes for word in words}
+
+
+def place_flags(
+    mapping: TableMapping,
+    profiles: dict[str, ColumnProfile],
+    fixed: set[str],
+) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+    """Find columns of yes and no that say whether an order is refunded or cancelled, as states.
+
+    Parameters
+    ----------
+    mapping : TableMapping
+        The columns chosen so far.
+    profiles : dict of str to ColumnProfile
+        Their profiles.
+    fixed : set of str
+        The roles that the mapping file gives itself.
+
+    Returns
+    -------
+    tuple of (dict, dict)
+        Columns for free states, and the meanings of their words.
+    """
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, object]] = {}
+    used = set(mapping.columns.values())
+    for header, shown in profiles.items():
+        meant, unknown = concepts(header)
+        kind = next((k for k in ("refund", "cancelled") if meant - _OF_ORDER == {k}), None)
+        if header in used or kind is None or unknown:
+            continue
+        if kind == "refund" and {"refund", "is_return"} & {*mapping.columns, *fixed}:
+            continue
+        meanings = flag_meanings(shown, "refunded" if kind == "refund" else "cancelled", "sale")
+        if not meanings or (kind == "cancelled" and "cancelled_at" in fixed):
+            continue
+        free = [s for s in STATUS_COLUMNS if s not in {*mapping.columns, *columns, *fixed}]
+        if free:
+            columns[free[0]] = header
+            values[free[0]] = dict(meanings)
+    return columns, values
+
+
+def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile) -> bool:
+    """Return whether a flag of returns stands on lines of positive money: the sale was refunded."""
+    meanings = flag_meanings(shown, "yes", "no")
+    if not meanings:
+        return False
+    columns = Columns("orders", frame, Mapping({"orders": part}))
+    worth = line_money(columns)
+    marked = columns.cells(shown.name).cast(pl.String).is_in(
+        [word for word, meaning in meanings.items() if meaning == "yes"]
+    )  # fmt: skip
+    return worth is not None and bool((marked & (worth > 0)).any())
+
+
+def about_exclusions(frame: pl.DataFrame, mapping: Mapping, *, own: bool) -> list[Finding]:
+    """Ask about each unused column of orders that could exclude orders or reduce their money.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Raw order lines.
+    mapping : Mapping
+        The mapping as completed.
+    own : bool
+        Whether the mapping file (or a preset) is complete: then what it says about states stands,
+        and only kinds that it does not name are asked.
+    """
+    part = mapping.tables["orders"]
+    named = {*part.columns, *part.constants}
+    settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
+    unused = [name for name in frame.columns if name not in settled]
+    if not unused or not frame.height:
+        return []
+    profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
+    columns = Columns("orders", frame, mapping)
+    worth = cache(lambda: line_money(columns))
+    findings, owed = [], False
+    for header, shown in profiles.items():
+        meant, _ = concepts(header)
+        if "refund" in meant and _is_money(shown):
+            if not {"refund", "is_return"} & named and not meant & _OF_OTHERS:
+                findings.append(_refund_question(shown))
+            continue
+        if own and named & {*SLOTS}:
+            continue
+        meanings = _doubt(shown, named, worth if shown.rows == frame.height else lambda: None)
+        is_owed = bool(meanings and "*" in meanings and {"balance", "payment"} & meant)
+        if not meanings or (is_owed and owed):  # what is open and what is paid say the same
+            continue
+        if _is_at_stake(columns.cells(header).cast(pl.String), meanings, worth()):
+            owed = owed or is_owed
+            findings.append(_question(columns, shown, meanings, named, worth()))
+    return findings
+
+
+def _is_at_stake(cells: pl.Series, meanings: dict[str, str], worth: pl.Series | None) -> bool:
+    """Return whether a row that would not count has money above zero."""
+    said = [word for word in meanings if word not in ("", "*")]
+    sales = cells.is_in([word for word in said if meanings[word] == "sale"])
+    if meanings.get("*") == "sale":
+        sales = sales | ~cells.is_in(said)
+    empty = pl.Series([meanings.get("", "sale") == "sale"])
+    sales = sales.zip_with(cells.is_not_null(), empty.new_from_index(0, cells.len()))
+    return bool((~sales if worth is None else ~sales & (worth > 0)).any())
+
+
+def _is_money(shown: ColumnProfile) -> bool:
+    """Return whether a column holds numbers beside 0 that are no yes and no."""
+    values = shown.numbers
+    return values is not None and not shown.is_flag and not shown.dated and (values != 0).any()
+
+
+def _refund_question(shown: ColumnProfile) -> Finding:
+    """Ask whether refunds in a column that is not used are to be taken off."""
+    header, sum_ = shown.name, float(shown.numbers.sum())  # type: ignore[union-attr]
+    text = f"{header!r} is not used and holds refunds (sum {money(sum_)}): are they taken off?"
+    answer = (
+        f'[orders.columns] refund = "{header}"; or [orders.constants] refund = 0, if the amounts '
+        "are net of them"
+    )
+    return Finding("block", "orders", "refund", text, shown.rows, answer=answer)
+
+
+def _doubt(
+    shown: ColumnProfile, named: set[str], worth: Callable[[], pl.Series | None]
+) -> dict[str, str] | None:
+    """Return what the words of a column would mean if it told a state; None if it tells none.
+
+    The word "*" stands for each word not named, "" for an empty cell.
+    """
+    meant, unknown = concepts(shown.name)
+    if not shown.filled or not shown.distinct or meant & _OF_OTHERS:
+        return None
+    has_state = bool({*STATUS_COLUMNS} & named)
+    if "refund" in meant and {"refund", "is_return"} & named:
+        return None
+    kind = next((kind for kind in _KINDS if kind in meant), None)
+    if kind in _ALONE and (unknown or meant - _OF_ORDER != {kind}):
+        kind = None
+    if kind is not None:
+        found = _doubt_kind(shown, kind)
+        if found is not None or "status" not in meant:
+            return found
+    if "balance" in meant or "payment" in meant:
+        owed = None if has_state else _owed(shown, meant, worth())
+        if owed is not None:
+            return owed
+    return _doubt_words(shown, meant)
+
+
+# By concept: what yes and no say of the order.
+_KINDS = {
+    "cancelled": ("cancelled", "sale"),
+    "dispute": ("refunded", "sale"),
+    "refund": ("refunded", "sale"),
+    "accepted": ("sale", "unpaid"),
+    "live": ("sale", "cancelled"),
+    "test": ("cancelled", "sale"),
+}
+
+_ALONE = ("accepted", "live", "test")  # only where the header names nothing else
+
+
+def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
+    """Return what the words of a column mean whose header names a reason not to count."""
+    yes, no = _KINDS[kind]
+    flagged = flag_meanings(shown, yes, no)
+    if flagged:
+        found = {*flagged.values(), *([no] if shown.filled < 1 else [])}
+        return {**flagged, "": no} if found != {"sale"} else None
+    if kind in _ALONE:
+        return None
+    if shown.numbers is not None and not shown.dated:
+        zeros = dict.fromkeys(_zeros(shown), "sale")
+        return {**zeros, "*": yes} if (shown.numbers != 0).any() else None
+    return {"": "sale", "*": yes} if shown.filled < 1 or shown.distinct > 1 else None
+
+
+def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] | None:
+    """Return the meanings of a column whose words are states, or whose header says so."""
+    if shown.distinct + (shown.filled < 1) < 2 or shown.distinct > MOST_WORDS or shown.dated:
+        return None
+    if flag_meanings(shown, "yes", "no"):
+        return None
+    words = words_of(shown)
+    found = {word: status_meaning(word) for word in words}
+    known = [meaning for meaning in found.values() if meaning is not None]
+    bad = {*known} - {"sale"}
+    if "shipping" in meant:  # what waits to be sent may be paid
+        bad -= {"unpaid"}
+    if "status" in meant and "shipping" not in meant:
+        if meant - _OF_ORDER != {"status"} or not (bad or len(known) < len(words)):
+            return None
+    elif not shown.words or not bad or len(known) < 2 or len(known) <= 0.5 * len(words):
+        return None
+    return {word: meaning for word, meaning in found.items() if meaning is not None}
+
+
+def _zeros(shown: ColumnProfile) -> list[str]:
+    """List the spellings of zero in a column of numbers."""
+    zero = shown.cells.filter(pl.Series(shown.numbers) == 0)
+    return sorted(zero.unique().cast(pl.String).drop_nulls().to_list())
+
+
+def _owed(
+    shown: ColumnProfile, meant: frozenset[str], worth: pl.Series | None
+) -> dict[str, str] | None:
+    """Return the meanings of an empty date of payment, an open balance, or nothing paid."""
+    if shown.dated and "payment" in meant and "balance" not in meant:
+        return {"": "unpaid", "*": "sale"} if MOSTLY_PAID < shown.filled < 1 else None
+    values = shown.numbers
+    if values is None or shown.dated or worth is None or shown.rows < ENOUGH:
+        return None
+    values = values.fill_null(0)
+    equal = (values - worth).abs() < 0.01
+    there = values > 0
+    if not there.any() or float(equal.filter(there).mean() or 0) < MOSTLY_EQUAL:  # type: ignore[arg-type]
+        return None
+    share = float(there.mean() or 0)  # type: ignore[arg-type]
+    if "balance" in meant and share < 1:
+        return {**dict.fromkeys(_zeros(shown), "sale"), "": "sale", "*": "unpaid"}
+    if "payment" in meant and MOSTLY_PAID < share < 1 and (worth.filter(~there) > 0).any():
+        return {**dict.fromkeys(_zeros(shown), "unpaid"), "": "unpaid", "*": "sale"}
+    return None
+
+
+def _question(
+    columns: Columns,
+    shown: ColumnProfile,
+    meanings: dict[str, str],
+    named: set[str],
+    worth: pl.Series | None,
+) -> Finding:
+    """Ask what the words of an unused column say of the order, with rows, money and the answer."""
+    header = shown.name
+    cells = columns.cells(header).cast(pl.String)
+    few = cells.n_unique() <= MOST_WORDS and not shown.dated and shown.numbers is None
+    few = few or (cells.n_unique() <= MOST_SHOWN and shown.share_whole == 1 and not shown.dated)
+
+    def say(word: str | None) -> str:
+        if word is None:
+            return "empty"
+        return repr(word if few and len(word) <= MOST_WORDS else mask_word(word, cells))
+
+    kinds = cells if few else pl.select(
+        pl.when(cells.is_in([word for word in meanings if word])).then(cells)
+        .when(cells.is_not_null()).then(pl.lit("*"))
+    ).to_series()  # fmt: skip
+    table = (
+        pl.DataFrame({"word": kinds})
+        .with_columns(money=pl.lit(worth, dtype=pl.Float64))
+        .group_by("word")
+        .agg(rows=pl.len(), money=pl.col("money").sum())
+        .sort("rows", "word", descending=[True, False])
+    )
+    listed = ", ".join(
+        f"{'other values' if word == '*' and not few else say(word)} ({counted(rows, 'row')}"
+        + (")" if worth is None else f", {money(worth_)})")
+        for word, rows, worth_ in table.head(MOST_SHOWN).iter_rows()
+    )
+    more = table.height - MOST_SHOWN
+    listed += f" and {counted(more, 'other word')}" if more > 0 else ""
+    text = (
+        f"{header!r} is not used, but could tell orders that do not count: {listed}. Are some of "
+        "them unpaid, cancelled or refunded?"
+    )
+    free = [slot for slot in STATUS_COLUMNS if slot not in named]
+    ignored = f'[orders] not_states = ["{header}"], if it is no state'
+    shown_words = {w: m for w, m in meanings.items() if few or "*" in meanings or m != "sale"}
+    for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
+        shown_words.setdefault(word, "sale")
+    values = ", ".join(
+        f'"{word if word in ("", "*") or few else mask_word(word, cells)}" = "{meaning}"'
+        for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[
+            :MOST_SHOWN
+        ]
+    )
+    if free:
+        answer = (
+            f'[orders.columns] {free[0]} = "{header}" with [orders.values.{free[0]}] {values} (or '
+            f'"unpaid", "cancelled", "refunded"); {ignored}'
+        )
+    else:
+        answer = f"{ignored}; else a file without these orders"
+    return Finding("block", "orders", (free or [""])[0], text, cells.len(), answer=answer)

@@ -1,0 +1,178 @@
+"""A column that would exclude orders is read as a state or asked, and the answers hold."""
+
+import re
+import tomllib
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.errors import DataError
+
+N = 60
+BAD = [i % 10 == 3 for i in range(N)]
+TOTALS = [round(10 + (i * 37 % 911) / 20, 2) for i in range(N)]
+SOLD = round(sum(total for total, bad in zip(TOTALS, BAD, strict=True) if not bad), 2)
+DAYS = [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(N)]
+
+
+def orders(header, good, bad, **more):
+    cells = [bad if out else good for out in BAD]
+    return pl.DataFrame(
+        {
+            "Order": [f"R{i}" for i in range(N)],
+            "Customer email": [f"u{i // 3}@x.example" for i in range(N)],
+            "Date": DAYS,
+            "Total": [str(total) for total in TOTALS],
+            **more,
+            header: cells,
+        }
+    )
+
+
+def taken_money(frame, mapping=None):
+    taken = segkit.clean_data(frame, mapping)
+    money = round(float(sum(part.money for part in taken.ledger.parts)), 2)
+    return money, taken.orders.height, taken.ledger.reasons()
+
+
+def answer_of(finding):
+    """Read the first mapping lines that a question offers, as a mapping."""
+    first = finding.answer.split("; [orders] not_states")[0]
+    column = re.match(r"\[orders\.columns\] (\w+) = (\".*?\") with ", first)
+    pairs = re.findall(r"(\"[^\"]*\" = \"\w+\")(?:,| \(or)", first[column.end() :])
+    text = f"[orders.columns]\n{column[1]} = {column[2]}\n[orders.values.{column[1]}]\n"
+    return tomllib.loads(text + "\n".join(pairs))
+
+
+READ = {
+    "refunded": [
+        ("Refunded", "false", "true"),
+        ("Refunded", "No", "Yes"),
+        ("Refunded?", "0", "1"),
+        ("Refunded", 0, 1),
+        ("Refunded", False, True),
+        ("Erstattet", "nein", "ja"),
+        ("Remboursée", "non", "oui"),
+        ("Reembolsado", "não", "sim"),
+    ],
+    "cancelled": [
+        ("Storno", None, "X"),
+        ("Storno", "nein", "ja"),
+        ("Storniert", "nein", "ja"),
+        ("Void", "FALSE", "TRUE"),
+        ("Annulée", "non", "oui"),
+        ("Annulé", "non", "oui"),
+        ("Cancelada", "no", "sí"),
+        ("Cancelled", 0, 1),
+        ("Cancelled", "no", "yes"),
+        ("Cancelled", None, "x"),
+        ("Cancelled at", None, "2024-06-01"),
+        ("キャンセル", "いいえ", "はい"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "header", "good", "bad"),
+    [(reason, *case) for reason, cases in READ.items() for case in cases],
+)
+def test_a_flag_of_a_refund_or_a_cancellation_rejects_its_orders(reason, header, good, bad):
+    assert taken_money(orders(header, good, bad)) == (SOLD, N - sum(BAD), {reason: sum(BAD)})
+
+
+ASKED = [
+    ("Fulfillment Status", "FULFILLED", "CANCELED"),
+    ("Paid at", "2024-06-01 10:00:00", None),
+    ("Bezahlt am", "01.06.2024", None),
+    ("Disputed?", "0", "1"),
+    ("Chargeback", None, "yes"),
+    ("Accepted", "yes", "no"),
+    ("livemode", "true", "false"),
+    ("Test", "no", "yes"),
+    ("Cancellation reason", None, "changed my mind"),
+]
+
+
+@pytest.mark.parametrize(("header", "good", "bad"), ASKED)
+def test_a_column_that_may_exclude_orders_is_asked_and_answered(header, good, bad):
+    frame = orders(header, good, bad)
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert repr(header) in asked.finding
+    assert f"({sum(BAD)} rows, " in asked.finding
+    with pytest.raises(DataError, match="could tell orders that do not count"):
+        segkit.clean_data(frame)
+    money, rows, _ = taken_money(frame, answer_of(asked))
+    assert (money, rows) == (SOLD, N - sum(BAD))
+    all_sold = taken_money(frame, {"orders": {"not_states": [header]}})
+    assert all_sold == (round(sum(TOTALS), 2), N, {})
+
+
+def test_what_is_open_or_not_paid_is_asked_once():
+    paid = pl.Series([0.0 if out else total for out, total in zip(BAD, TOTALS, strict=True)])
+    due = pl.Series([total if out else 0.0 for out, total in zip(BAD, TOTALS, strict=True)])
+    plain = orders("Note", "a", "a")
+    whole = {"orders": {"columns": {"amount": "Total"}}}
+    for columns in ({"Balance due": due}, {"Amount paid": paid, "Balance due": due}):
+        frame = plain.with_columns(**columns)
+        (asked,) = [f for f in segkit.audit_data(frame, whole).findings if f.severity == "block"]
+        answer = answer_of(asked)
+        answer["orders"]["columns"]["amount"] = "Total"
+        assert taken_money(frame, answer)[:2] == (SOLD, N - sum(BAD))
+
+
+@pytest.mark.parametrize(
+    ("header", "good", "bad"),
+    [("État", "Livré", "Erreur de paiement"), ("ステータス", "700", "900"), ("Estado", "Qx", "Qy")],
+)
+def test_unknown_words_of_a_state_are_asked_not_dropped(header, good, bad):
+    frame = orders(header, good, bad)
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert "It is not known what" in asked.finding
+    assert bad in asked.finding
+    values = {"values": {"status": {good: "sale", bad: "cancelled"}}}
+    assert taken_money(frame, {"orders": values})[0] == SOLD
+
+
+def test_a_second_state_beside_a_paid_one_is_asked():
+    frame = orders("Fulfillment Status", "FULFILLED", "CANCELED", **{"Financial Status": "PAID"})
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert "'CANCELED' (6 rows" in asked.finding
+    assert taken_money(frame, answer_of(asked))[0] == SOLD
+
+
+@pytest.mark.parametrize(
+    ("header", "good", "bad"),
+    [
+        ("Fulfillment Status", "FULFILLED", "UNFULFILLED"),
+        ("Disputed?", "0", "0"),
+        ("livemode", "true", "true"),
+        ("Accepts Marketing", "yes", "no"),
+        ("Customer type", "New", "Returning"),
+        ("State", "Ohio", "Texas"),
+        ("Paid at", "2024-06-01", "2024-06-02"),
+        ("Gift", "no", "yes"),
+        ("Newsletter test group", "a", "b"),
+    ],
+)
+def test_what_excludes_nothing_is_not_asked(header, good, bad):
+    assert taken_money(orders(header, good, bad)) == (round(sum(TOTALS), 2), N, {})
+
+
+def test_a_flag_on_negative_rows_stays_a_return():
+    frame = orders("Refunded", "no", "yes").with_columns(
+        Total=pl.when(pl.Series(BAD)).then("-" + pl.col("Total")).otherwise("Total")
+    )
+    money, rows, reasons = taken_money(frame)
+    back = sum(total for total, bad in zip(TOTALS, BAD, strict=True) if bad)
+    assert (money, rows, reasons) == (round(SOLD - back, 2), N, {})
+
+
+def test_what_the_mapping_file_names_is_not_asked():
+    columns = {"customer_id": "Customer email", "order_id": "Order", "order_time": "Date",
+               "amount": "Total"}  # fmt: skip
+    frame = orders("Refunded", "no", "yes")
+    with pytest.raises(DataError, match="'Refunded' is not used"):
+        segkit.clean_data(frame, {"orders": {"columns": columns}})
+    own = {"columns": columns, "constants": {"status": "sale"}}
+    assert taken_money(frame, {"orders": own})[1] == N
