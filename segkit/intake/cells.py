@@ -24,6 +24,7 @@ YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "j", "si", "sí", "on",
 NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "off", "refused", "denied",
       "não", "nao", "nie", "hayir", "hayır", "faux", "falsch", "falso",
       "нет", "否", "いいえ", "아니요")  # fmt: skip
+NO_MARKS = ("-", "–", "—", "✗", "✘", "☐")
 NUMBER = r"\s*[+-]?\d+(\.\d*)?\s*"
 
 

@@ -11,7 +11,7 @@ from functools import cache
 import polars as pl
 
 from segkit.display import counted, money
-from segkit.intake.cells import NO, YES
+from segkit.intake.cells import NO, NO_MARKS, YES
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns
 from segkit.intake.headers import concepts
@@ -55,9 +55,9 @@ def flag_meanings(shown: ColumnProfile, yes: str, no: str) -> dict[str, str]:
         return {}
     words = words_of(shown)
     low = {word: word.lower() for word in words}
-    if not {*low.values()} <= {*YES, *NO, *MARKS}:
+    if not {*low.values()} <= {*YES, *NO, *MARKS, *NO_MARKS}:
         return {}
-    return {word: no if low[word] in NO else yes for word in words}
+    return {word: no if low[word] in (*NO, *NO_MARKS) else yes for word in words}
 
 
 def place_flags(

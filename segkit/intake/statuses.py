@@ -115,7 +115,7 @@ def spelt(word: object) -> str:
     text = unicodedata.normalize("NFKD", str(word).casefold().replace("ł", "l").replace("ß", "ss"))
     text = "".join(letter for letter in text if not unicodedata.combining(letter))
     text = unicodedata.normalize("NFC", text)
-    return re.sub(r"[\W_]+", " ", text).strip().removeprefix("wc ")
+    return re.sub(r"[\W_]+", " ", text).strip().removeprefix("wc ") or str(word).strip()
 
 
 def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str | None:
@@ -138,7 +138,9 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     text = spelt(word)
     rest = (own_words or {}).get("*")
     own = {
-        spelt(own_word): meant for own_word, meant in (own_words or {}).items() if own_word != "*"
+        spelt(own_word): meant
+        for own_word, meant in (own_words or {}).items()
+        if own_word not in ("", "*")
     }
     if text in own:
         return own[text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from segkit.display import counted, money
-from segkit.intake.cells import MICRO, NO, product
+from segkit.intake.cells import MICRO, NO, NO_MARKS, product
 from segkit.intake.columns import Columns
 from segkit.intake.mapping import STATUS_COLUMNS
 from segkit.intake.rejects import MICROS
@@ -53,7 +53,9 @@ def _states(columns: Columns) -> list[pl.Series]:
     if columns.has("cancelled_at"):
         cells = columns.raw.select(columns.text("cancelled_at").alias("c")).to_series()
         low = cells.str.to_lowercase()
-        is_cancelled = cells.is_not_null() & ~low.is_in(NO) & ~low.str.starts_with("0000-00-00")
+        is_cancelled = (
+            cells.is_not_null() & ~low.is_in([*NO, *NO_MARKS]) & ~low.str.starts_with("0000-00-00")
+        )
         cancelled, sale = (pl.Series([ranks[n]], dtype=pl.Int8) for n in ("cancelled", "sale"))
         states.append(
             cancelled.new_from_index(0, cells.len()).zip_with(
