@@ -58,6 +58,7 @@ TOTALS = (
     *("total général", "total general", "summe", "gesamt", "gesamtsumme", "gesamtbetrag"),
     *("zwischensumme", "endsumme", "suma", "total geral", "soma", "totale", "somma", "subtotale"),
     *("totale generale", "totaal", "subtotaal", "eindtotaal"),
+    *("合計", "小計", "総計", "合计", "小计", "总计", "합계", "소계", "총계"),
 )
 NULLS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "NaT")
 
@@ -216,8 +217,8 @@ class TableMapping:
     values : dict of str to dict
         For each column, the source's words and their meaning here (event types, channels, yes and
         no; of a status "sale", "unpaid", "cancelled" or "refunded"; of a kind of row "line",
-        "total", "charge" or "test"). The word "" stands for an empty cell of a status or a kind of
-        row, "*" for every other word of a status.
+        "total", "charge", "test" or "other", which is no order). The word "" stands for an empty
+        cell of a status or a kind of row, "*" for every other word of a status.
     options : dict of str to value
         Options for this table only; see ``segkit.intake.mapping.OPTIONS``.
     """

@@ -28,11 +28,16 @@ from segkit.intake.whole_orders import settle_orders
 _AFTER = r"[\s:=.\-–]*(?:\(?(?:ht|ttc|net|netto|brutto|eur|€)\)?)?[\s:\d./\-–]*$"
 
 
+# No customer has such a name, whatever the row's date.
+_SURE = r"^(?i)\s*(?:(?:sub|sous|grand)[ -]?tota|total g[eé]n[eé]ral|zwischensumme|小[計计])"
+SUM_OFF = 0.02  # rounding of a stated sum
+
+
 def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     """Mark the rows that are sums of other rows.
 
-    Such a row has no customer, or has a word for total as customer and no date. A customer named
-    Total keeps its orders.
+    Such a row has no customer, or has a word for total as customer and no date, or an amount that
+    is the sum of the rows before it. A customer named Total keeps its orders.
 
     Parameters
     ----------
@@ -61,8 +66,27 @@ def total_lines(columns: Columns, customers: pl.Series) -> pl.Series:
     marks = nobody.scatter((~named).arg_true(), is_total)
     if who is None or who not in texts:
         return marks
-    total_in_id = pl.col(who).cast(pl.String).str.contains(pattern) & columns.blank("order_time")
-    return marks | raw.select(total_in_id.fill_null(value=False)).to_series()
+    in_id = raw.select(pl.col(who).cast(pl.String).str.contains(pattern).fill_null(value=False))
+    undated = raw.select(columns.blank("order_time").fill_null(value=False)).to_series()
+    says_so = in_id.to_series()
+    sure = raw.select(pl.col(who).cast(pl.String).str.contains(_SURE).fill_null(value=False))
+    marks |= says_so & (undated | sure.to_series())
+    return marks | _sums_before(columns, says_so)
+
+
+def _sums_before(columns: Columns, named: pl.Series) -> pl.Series:
+    """Mark the rows named a total whose amount is the sum of the rows since the last, or of all."""
+    if columns.source("amount") is None or not named.any():
+        return named & False
+    worth = columns.numbers("amount").fill_null(0.0)
+    rows = pl.DataFrame({"named": named, "worth": pl.select(
+        pl.when(named).then(0.0).otherwise(worth)).to_series(), "said": worth})  # fmt: skip
+    run = pl.col("worth").cum_sum()
+    before = pl.when("named").then(run).forward_fill().shift(1).fill_null(0.0)
+    alike = ((run - before - pl.col("said")).abs() <= SUM_OFF) | (
+        (run - pl.col("said")).abs() <= SUM_OFF
+    )
+    return rows.select(pl.col("named") & alike & (pl.col("said") != 0)).to_series()
 
 
 TEXTS = ("category", "brand", "currency", "channel", "country", "region", "company")
@@ -120,7 +144,7 @@ def read_orders(columns: Columns) -> pl.DataFrame:
         blank_sums_up = kinds.get("") == "total"
         kind = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
         wanted["__sums_up"] = kind.is_in(sums_up).fill_null(value=blank_sums_up)
-        for extra in ("charge", "test"):
+        for extra in ("charge", "test", "other"):
             words = [word for word, meant in kinds.items() if meant == extra]
             wanted[f"__{extra}"] = kind.is_in(words).fill_null(value="" in words)
     frame = columns.raw.lazy().select(**wanted).collect()

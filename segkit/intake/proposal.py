@@ -20,6 +20,7 @@ from segkit.intake.doubling import about_non_products, about_summaries, about_to
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
 from segkit.intake.headers import concepts
+from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
@@ -324,6 +325,8 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused
+    if "orders" in raw:
+        questions += about_other_rows(raw["orders"], given, completed)
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)

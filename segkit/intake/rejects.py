@@ -303,7 +303,7 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
         change = '[orders.values.row_kind] "word" = "line"'
         rules += [
             Rule("lines", f"{kind}_line", pl.col(f"__{kind}"), columns.shown("row_kind"), change)
-            for kind in ("charge", "test")
+            for kind in ("charge", "test", "other")
         ]
     codes = [str(code) for code in columns.option("non_products")]
     rejects = columns.option("non_product_lines") == "set_apart"

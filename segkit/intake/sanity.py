@@ -283,7 +283,7 @@ def refuse_other_tables(raw: pl.DataFrame, given: Mapping, used: Mapping) -> lis
     events = _event_column(raw, part.columns)
     amount = part.columns.get("amount")
     without = amount is None or 2 * Columns("orders", raw, used).cells(amount).count() < raw.height
-    if events and "order_id" not in part.columns and without:
+    if events and not {"order_id", "row_kind"} & {*part.columns} and without:
         text = f"This is an export of events ({events}), not of orders: most rows have no amount."
         return [Finding("block", "orders", "", text, raw.height, answer=_AS.format("events"))]
     headers = [plain(name) for name in raw.columns]

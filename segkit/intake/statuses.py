@@ -10,7 +10,7 @@ import polars as pl
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
-ROW_KINDS = ("line", "total", "charge", "test")
+ROW_KINDS = ("line", "total", "charge", "test", "other")
 
 # Stems by meaning, tried in this order; the first that matches decides. Written as `spelt` leaves
 # them: lower case, no accents, single blanks. Chinese, Japanese and Korean are matched anywhere,

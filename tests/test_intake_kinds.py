@@ -1,0 +1,216 @@
+"""Lists that hold more than orders: asked about or left out, and right after the answer.
+
+The rows are made up here, and their truth is added up from the rows themselves.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+import segkit
+
+DAY = date(2024, 1, 3)
+# Customer, number, day and money of sixty orders: every customer three times.
+ORDERS = [
+    (f"u{n % 20}", n + 1, DAY + timedelta(days=(7 * n) % 300), round(10 + (n * 37 % 91) + 0.37, 2))
+    for n in range(60)
+]
+EVENTS = ("page_view", "add_to_cart", "purchase", "view_item")
+PAPERS = {"Angebot": 0, "Auftrag": 1, "Rechnung": 2}
+
+
+def _papers(words: dict[str, int]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {"Belegart": word, "Belegnummer": f"{word[:2]}{n:04}", "Belegdatum": str(day),
+             "Kundennummer": f"D{c}", "Gesamt netto": cash}
+            for c, n, day, cash in ORDERS
+            for word, lag in words.items()
+            if lag < 2 or n % 5
+        ]
+    )  # fmt: skip
+
+
+def _carts() -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {"cart_id": n, "email": f"{c}@x.example", "abandoned_at": str(day), "cart_total": cash,
+             "recovered": "no" if n % 4 else "yes"}
+            for c, n, day, cash in ORDERS
+        ]
+    )  # fmt: skip
+
+
+def _figures(frame: pl.DataFrame, mapping: dict | None = None) -> tuple[int, int, float]:
+    lines = segkit.clean_data(frame, mapping).orders
+    worth = round(float(lines["amount"].sum()), 2)
+    return lines["customer_id"].n_unique(), lines["order_id"].n_unique(), worth
+
+
+def _truth(rows: list) -> tuple[int, int, float]:
+    return len({r[0] for r in rows}), len(rows), round(sum(r[3] for r in rows), 2)
+
+
+def _question(frame: pl.DataFrame, mapping: dict | None = None) -> str:
+    """Return the questions of an audit that must be blocked, with their answers."""
+    audit = segkit.audit_data(frame, mapping)
+    assert audit.blocked, audit.text
+    return " ".join(f"{f.finding} {f.answer}" for f in audit.findings if f.severity == "block")
+
+
+EVENT_ROWS = [
+    {
+        "timestamp": f"{day}T14:03:00",
+        "user_id": c,
+        "event_name": EVENTS[(n + n // 20) % 4],
+        "value": cash,
+    }
+    for c, n, day, cash in ORDERS
+]
+BOUGHT = [row for row in ORDERS if EVENTS[(row[1] + row[1] // 20) % 4] == "purchase"]
+OTHERS = {word: "other" for word in EVENTS if word != "purchase"}
+ASKED = {
+    "events of users": (
+        pl.DataFrame(EVENT_ROWS),
+        "only the rows with 'purchase' orders?",
+        {"columns": {"row_kind": "event_name"}, "values": {"row_kind": OTHERS}},
+        BOUGHT,
+    ),
+    "events of visitors": (
+        pl.DataFrame(EVENT_ROWS).rename({"user_id": "visitor_id"}),
+        "only the rows with 'purchase' orders?",
+        {
+            "columns": {"row_kind": "event_name", "customer_id": "visitor_id"},
+            "values": {"row_kind": OTHERS},
+        },
+        BOUGHT,
+    ),
+    "quotes, orders and invoices": (
+        _papers(PAPERS),
+        "Does only 'Rechnung' count?",
+        {
+            "columns": {"row_kind": "Belegart"},
+            "values": {"row_kind": {"Angebot": "other", "Auftrag": "other"}},
+        },
+        [row for row in ORDERS if row[1] % 5],
+    ),
+    "abandoned carts": (
+        _carts(),
+        "carts that were left behind ('abandoned_at', 'recovered')",
+        {
+            "columns": {"status": "recovered"},
+            "values": {"status": {"yes": "sale", "no": "cancelled"}},
+        },
+        [row for row in ORDERS if not row[1] % 4],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_rows_that_are_no_orders_are_asked_about_and_right_after_the_answer(name: str) -> None:
+    frame, words, answer, truth = ASKED[name]
+    assert words in _question(frame)
+    assert _figures(frame, {"orders": answer}) == _truth(truth)
+
+
+def _paid(**more: object) -> pl.DataFrame:
+    """Return the orders as a processor of payments lists them."""
+    rows = [
+        {"Transaction ID": f"T{n:04}", "Date": f"{day} 14:03:00", "Total": cash,
+         "From Email Address": f"{c}@x.example"}
+        for c, n, day, cash in ORDERS
+    ]  # fmt: skip
+    return pl.DataFrame(rows).with_columns(**more)
+
+
+def test_the_shop_itself_is_asked_about_as_the_customer() -> None:
+    shop = pl.when(pl.int_range(pl.len()) < 55).then(pl.lit("shop@me.example"))
+    paid = _paid(**{"To Email Address": shop.otherwise(pl.col("From Email Address"))})
+    mapping = {"orders": {"columns": {"customer_id": "To Email Address"}}}
+    assert not segkit.audit_data(paid, mapping).blocked
+    told = _question(paid)
+    assert "From Email Address" in told
+
+
+def test_a_handful_of_staff_is_asked_about_as_the_customers() -> None:
+    tills = pl.format("till{}@cafe.example", pl.int_range(pl.len()) % 3)
+    frame = _paid(Email=tills).drop("From Email Address")
+    assert "3 customers for 60 orders" in _question(frame)
+    mapping = {"orders": {"columns": {"customer_id": "Email"}}}
+    assert not segkit.audit_data(frame, mapping).blocked
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [("pending", "unpaid 60"), ("cancelled", "cancelled 60")]
+)
+def test_a_file_without_an_order_left_is_never_usable(state: str, reason: str) -> None:
+    frame = _paid(Status=pl.lit(state))
+    audit = segkit.audit_data(frame)
+    assert "60 of 60 rows" in _question(frame)
+    assert reason in audit.text
+    assert "can be used as mapped" not in audit.text
+
+
+def test_nearly_all_rows_rejected_is_asked_about() -> None:
+    first = pl.int_range(pl.len()) < 1
+    frame = _paid(Status=pl.when(first).then(pl.lit("paid")).otherwise(pl.lit("pending")))
+    assert "Nearly every row is rejected, 59 of 60 rows (unpaid 59)" in _question(frame)
+    mostly = pl.when(pl.int_range(pl.len()) < 10).then(pl.lit("paid")).otherwise(pl.lit("pending"))
+    assert not segkit.audit_data(_paid(Status=mostly)).blocked
+
+
+@pytest.mark.parametrize("word", ["Subtotal {}/2024", "Total", "Summe", "合計", "Gesamt {}/2024"])
+def test_dated_sums_are_no_orders(word: str) -> None:
+    rows: list[dict[str, object]] = []
+    for start in range(0, 60, 12):
+        part = ORDERS[start : start + 12]
+        rows += [
+            {"Customer": f"Firm {c}", "Invoice": f"R{n}", "Date": str(d), "Amount": f"{x:.2f}"}
+            for c, n, d, x in part
+        ]
+        total = f"{sum(row[3] for row in part):.2f}"
+        name, day = word.format(start // 12 + 1), "2024-12-28"
+        rows.append({"Customer": name, "Invoice": None, "Date": day, "Amount": total})
+    total = f"{sum(row[3] for row in ORDERS):.2f}"
+    rows.append({"Customer": "Grand total", "Invoice": None, "Date": "2024-12-29", "Amount": total})
+    taken = segkit.clean_data(pl.DataFrame(rows))
+    assert taken.ledger.reasons() == {"total_line": 6}
+    assert taken.orders["customer_id"].n_unique() == 20
+    assert round(float(taken.orders["amount"].sum()), 2) == _truth(ORDERS)[2]
+
+
+def test_a_customer_named_total_keeps_dated_orders() -> None:
+    named = pl.when(pl.col("client") == "u3").then(pl.lit("Total")).otherwise("client")
+    rows = [{"client": c, "order": n, "date": str(d), "amount": x} for c, n, d, x in ORDERS]
+    assert _figures(pl.DataFrame(rows).with_columns(client=named)) == _truth(ORDERS)
+
+
+def test_a_refused_list_shows_no_counts() -> None:
+    frame = pl.DataFrame(
+        [{"Email": f"p{n}@x.example", "Orders": 2 + n % 5, "Total spent": 20.5 + n,
+          "Last order date": "2024-05-01", "Created": "2022-05-01"} for n in range(30)]
+    )  # fmt: skip
+    assert "list of customers" in _question(frame)
+    assert segkit.audit_data(frame).understood == ""
+
+
+def test_documents_of_one_kind_and_kinds_of_sales_are_not_asked_about() -> None:
+    words = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("Web order"))
+    frame = _paid(Type=words.otherwise(pl.lit("Phone order")))
+    assert not segkit.audit_data(frame).blocked
+    email = "From Email Address"
+    ways = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("Rechnung"))
+    frame = _paid(Zahlungsart=ways.otherwise(pl.lit("PayPal"))).rename({email: "email"})
+    assert not segkit.audit_data(frame).blocked
+
+
+def test_a_status_question_offers_our_own_reading_first() -> None:
+    kinds = pl.when(pl.int_range(pl.len()) % 6 == 0).then(pl.lit("Refund"))
+    frame = _paid(Status=kinds.otherwise(pl.lit("Completed")))
+    audit = segkit.audit_data(frame, {"orders": {"columns": {"status": "Status"}}})
+    asked = [f.answer for f in audit.findings if f.severity == "block" and f.column == "status"]
+    assert len(asked) == 1
+    assert '"Refund" = "refunded"' in asked[0]
