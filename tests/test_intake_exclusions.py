@@ -93,6 +93,9 @@ ASKED = [
     ("Accepted", "yes", "no"),
     ("livemode", "true", "false"),
     ("Test", "no", "yes"),
+    ("Deleted", "0", "1"),
+    ("Estornado", "não", "sim"),
+    ("Confirmed", "yes", "no"),
     ("Cancellation reason", None, "changed my mind"),
 ]
 
@@ -155,6 +158,8 @@ def test_a_second_state_beside_a_paid_one_is_asked():
         ("State", "Ohio", "Texas"),
         ("Paid at", "2024-06-01", "2024-06-02"),
         ("Gift", "no", "yes"),
+        ("Sale", "no", "yes"),
+        ("Shipped", "yes", "no"),
         ("Newsletter test group", "a", "b"),
     ],
 )

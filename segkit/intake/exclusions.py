@@ -14,7 +14,7 @@ from segkit.display import counted, money
 from segkit.intake.cells import NO, NO_MARKS, YES
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.privacy import mask_word
 from segkit.intake.questions import Finding, line_money
@@ -243,7 +243,7 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
     if shown.distinct + (shown.filled < 1) < 2 or shown.distinct > MOST_WORDS or shown.dated:
         return None
     if flag_meanings(shown, "yes", "no"):
-        return None
+        return _doubt_flag(shown, meant)
     words = words_of(shown)
     found = {word: status_meaning(word) for word in words}
     known = [meaning for meaning in found.values() if meaning is not None]
@@ -256,6 +256,17 @@ def _doubt_words(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] 
     elif not shown.words or not bad or len(known) < 2 or len(known) <= 0.5 * len(words):
         return None
     return {word: meaning for word, meaning in found.items() if meaning is not None}
+
+
+def _doubt_flag(shown: ColumnProfile, meant: frozenset[str]) -> dict[str, str] | None:
+    """Return the meanings of yes and no where the header is a word for a state (Deleted)."""
+    state = status_meaning(shown.name)
+    if state is None or "shipping" in meant or (state == "sale" and meant & {"buy", "payment"}):
+        return None
+    if state == "sale" and len(plain(shown.name).split("_")) > 1:
+        return None
+    no = "unpaid" if state == "sale" else "sale"
+    return {**flag_meanings(shown, state, no), "": no}
 
 
 def _zeros(shown: ColumnProfile) -> list[str]:

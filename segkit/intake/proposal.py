@@ -332,7 +332,12 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         own_part = "orders" not in proposed
-        questions += about_exclusions(raw["orders"], completed, own=own_part)
+        asked = [item.finding for item in questions if item.severity == "block"]
+        questions += [
+            item
+            for item in about_exclusions(raw["orders"], completed, own=own_part)
+            if not any(text.startswith(item.finding.split(" is not used")[0]) for text in asked)
+        ]
     return completed, questions + about_ids(raw, completed)
 
 
