@@ -16,7 +16,7 @@ from segkit.intake.columns import Columns
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
-from segkit.intake.privacy import mask_word
+from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding, line_money
 from segkit.intake.statuses import status_meaning
 
@@ -313,7 +313,7 @@ def _question(
     def say(word: str | None) -> str:
         if word is None:
             return "empty"
-        return repr(word if few and len(word) <= MOST_WORDS else mask_word(word, cells))
+        return repr(show_state(word, cells) if few else mask_word(word, cells))
 
     kinds = cells if few else pl.select(
         pl.when(cells.is_in([word for word in meanings if word])).then(cells)
@@ -343,7 +343,7 @@ def _question(
     for word in table["word"].drop_nulls() if few and "*" not in meanings else ():
         shown_words.setdefault(word, "sale")
     values = ", ".join(
-        f'"{word if word in ("", "*") or few else mask_word(word, cells)}" = "{meaning}"'
+        f'"{word if word in ("", "*") else show_state(word, cells)}" = "{meaning}"'
         for word, meaning in sorted(shown_words.items(), key=lambda item: item[0] not in ("", "*"))[
             :MOST_SHOWN
         ]

@@ -280,6 +280,22 @@ def mask_word(word: object, cells: pl.Series) -> str:
     return text if holders >= _few(cells.len()) else mask_cell(word)
 
 
+def show_state(word: object, cells: pl.Series) -> str:
+    """Show a word of a column of few states if two cells hold it; else as `mask_word` does.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> cells = pl.Series(["paid"] * 30 + ["lost"] * 2 + ["Ann Lee"])
+    >>> show_state("lost", cells), show_state("Ann Lee", cells)
+    ('lost', 'text of 7 characters')
+    """
+    text = str(word)
+    if len(text) <= LONGEST and mask_text(text) == text and (cells.cast(str) == text).sum() > 1:
+        return text
+    return mask_word(word, cells)
+
+
 def fold_rare(column: pl.Series, *, most: int, least: int | None = None) -> pl.Series:
     """Replace rare values in a column of texts by "other", since they can be personal.
 

@@ -25,7 +25,7 @@ from segkit.intake.dates import (
 )
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
-from segkit.intake.privacy import mask_cell, mask_word
+from segkit.intake.privacy import mask_cell, mask_word, show_state
 from segkit.intake.statuses import CREDIT, status_meaning
 from segkit.intake.tried import (
     best_format,
@@ -456,7 +456,7 @@ def _meanings(columns: Columns, name: str) -> pl.Expr:
 
 def _word(word: str, words: pl.Series, *, few: bool) -> str:
     """Show a status; in a column of many different texts only as any other cell."""
-    return word if few and len(word) <= MOST_STATUSES else mask_word(word, words)
+    return show_state(word, words) if few else mask_word(word, words)
 
 
 MOST_KINDS = 20

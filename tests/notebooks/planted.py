@@ -24,12 +24,13 @@ UNREAD = tuple(SECRETS.values())
 TEXT_COLUMNS = {"customers": ("gender", "region", "income_band", "preferred_channel")}
 
 
-def plant(folder: Path, customers: int) -> Path:
+def plant(folder: Path, customers: int, *, statuses: bool = False) -> Path:
     """Write a simulated shop's raw tables with secrets in them; return the path of its mapping.
 
     Planted are: columns that no mapping names, with text in every row; cells that cannot be read,
     in every column of dates and numbers; remarks among the words of customer attributes and
-    events; customers whose id is an e-mail address.
+    events; customers whose id is an e-mail address. With ``statuses`` also what is no word for
+    the state of an order, which closes the gate.
     """
     source = segkit.load_source("simulated", n_customers=customers)
     mapping, raw = source.mapping, dict(source.tables)
@@ -47,7 +48,8 @@ def plant(folder: Path, customers: int) -> Path:
                 continue
             if ours == "customer_id":
                 frame = frame.with_columns(pl.col(theirs).replace(new))
-            words = theirs in TEXT_COLUMNS.get(table, ()) or ours in ("event_type", "status")
+            words = theirs in TEXT_COLUMNS.get(table, ()) or ours == "event_type"
+            words = words or (statuses and ours == "status")
             if field.kind in ("money", "number", "date", "time", "flag") or words:
                 frame = _spoil(frame, theirs, number)
         rows = pl.int_range(frame.height)

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.errors import DataError
 from tests.notebooks.planted import SECRETS, find_secrets, plant
 from tests.notebooks.runs import STEMS, Ran
 
@@ -33,6 +34,17 @@ def test_what_could_not_be_read_is_told_without_a_secret(tmp_path):
     for name, text in (("audit", str(audit)), ("ledger", str(taken.ledger.to_dict()))):
         (tmp_path / "told" / name).write_text(text, encoding="utf-8")
     assert "bad_date" in taken.ledger.reasons("orders")  # there was something to hide
+    assert find_secrets(tmp_path / "told") == {}
+
+
+def test_what_is_no_word_for_a_status_is_asked_about_without_a_secret(tmp_path):
+    mapping = plant(tmp_path / "shop", 80, statuses=True)
+    with pytest.raises(DataError, match="phone number of 12 digits") as refused:
+        segkit.clean_data(tmp_path / "shop", mapping)
+    (tmp_path / "told").mkdir()
+    audit = segkit.audit_data(tmp_path / "shop", mapping)
+    for name, text in (("audit", str(audit)), ("error", str(refused.value))):
+        (tmp_path / "told" / name).write_text(text, encoding="utf-8")
     assert find_secrets(tmp_path / "told") == {}
 
 
