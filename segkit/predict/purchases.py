@@ -26,7 +26,7 @@ from segkit.predict.likelihood import (
     mbg_nbd,
     pareto_nbd,
 )
-from segkit.result import StoredModel
+from segkit.result import StoredModel, read_fields, write_fields
 
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
 
@@ -136,19 +136,7 @@ class PurchaseModel(StoredModel):
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "model": self.model,
-            "parameters": self.parameters,
-            "effects": self.effects,
-            "covariance": self.covariance.tolist(),
-            "log_likelihood": self.log_likelihood,
-            "customers": self.customers,
-            "repeaters": self.repeaters,
-            "gradient": self.gradient,
-            "converged": self.converged,
-        }
+        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -164,17 +152,8 @@ class PurchaseModel(StoredModel):
             raise ModelError(
                 f"the stored {data['model']} holds parameters that do not fit together"
             )
-        return cls(
-            str(data["model"]),
-            parameters,
-            effects,
-            covariance,
-            float(data["log_likelihood"]),
-            int(data["customers"]),
-            int(data["repeaters"]),
-            float(data["gradient"]),
-            bool(data["converged"]),
-        )
+        ready = {"parameters": parameters, "effects": effects, "covariance": covariance}
+        return read_fields(cls, data, {}, **ready)
 
     @property
     def point(self) -> Array:

@@ -16,7 +16,7 @@ from segkit.frames import takes_frames
 from segkit.predict.fitting import maximise
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import FEWEST_REPEATERS
-from segkit.result import StoredModel
+from segkit.result import StoredModel, read_fields, write_fields
 
 NAMES = ("p", "q", "gamma")
 CORRELATED = 0.2  # spend and number of purchases are taken to be unrelated up to here
@@ -56,18 +56,7 @@ class SpendModel(StoredModel):
 
     def to_data(self) -> dict[str, Any]:
         """Return the model as plain JSON data, to be read by people too."""
-        return {
-            "segkit_model": self.KIND,
-            "format": self.FORMAT,
-            "parameters": self.parameters,
-            "covariance": self.covariance.tolist(),
-            "log_likelihood": self.log_likelihood,
-            "customers": self.customers,
-            "excluded": self.excluded,
-            "correlation": self.correlation,
-            "gradient": self.gradient,
-            "converged": self.converged,
-        }
+        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -75,16 +64,7 @@ class SpendModel(StoredModel):
         covariance = np.asarray(data["covariance"], dtype=float)
         if covariance.shape != (3, 3) or min(parameters.values()) <= 0:
             raise ModelError("the stored spend model holds parameters that do not fit together")
-        return cls(
-            parameters,
-            covariance,
-            float(data["log_likelihood"]),
-            int(data["customers"]),
-            int(data["excluded"]),
-            float(data["correlation"]),
-            float(data["gradient"]),
-            bool(data["converged"]),
-        )
+        return read_fields(cls, data, {}, parameters=parameters, covariance=covariance)
 
     @property
     def point(self) -> Array:
