@@ -27,7 +27,7 @@ class SegkitError(ValueError):
     """
 
     def _render_traceback_(self) -> list[str]:
-        from segkit.live import written_error
+        from segkit.progress import written_error
 
         return written_error(self)
 

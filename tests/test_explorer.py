@@ -19,7 +19,7 @@ from segkit.errors import DataError, ParameterError
 from segkit.explorer import explorer as module
 from segkit.explorer.findings import METHODS, Settings
 from segkit.explorer.work import Worker
-from segkit.live import Stopped, steps
+from segkit.progress import Stopped, steps
 
 PACKAGE = Path(module.__file__).parent
 FEATURES = ["frequency", "monetary", "visits"]

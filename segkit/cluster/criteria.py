@@ -30,7 +30,7 @@ from segkit.cluster.validity import (
 )
 from segkit.display import number
 from segkit.errors import ParameterError, require_choice
-from segkit.live import steps
+from segkit.progress import steps
 
 QUICK = ("silhouette", "davies_bouldin", "calinski_harabasz")
 STRENGTH = 0.8

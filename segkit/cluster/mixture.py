@@ -33,7 +33,7 @@ from segkit.errors import (
     require_least,
 )
 from segkit.frames import takes_frames
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import check_number, check_numbers
 from segkit.stats.threads import single_thread
 from segkit.transform import Transform

@@ -20,7 +20,7 @@ from segkit.cluster.agreement import (
 from segkit.cluster.kmeans import centres_of, fit_kmeans, nearest_centre, settle
 from segkit.cluster.matrix import Floats, Ints, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.live import steps
+from segkit.progress import steps
 
 T = TypeVar("T")
 

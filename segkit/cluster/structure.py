@@ -25,7 +25,7 @@ from segkit.cluster.refits import (
 from segkit.cluster.validity import ClusterSums, cluster_sums
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 

@@ -18,8 +18,8 @@ from segkit.explorer import findings
 from segkit.explorer.findings import FILES, Ending, MethodName, Settings
 from segkit.explorer.work import Job, Worker
 from segkit.frames import from_memory, takes_frames
-from segkit.live import is_watched
 from segkit.pipeline import choose_variables
+from segkit.progress import is_watched
 from segkit.writing import write_frame
 
 if TYPE_CHECKING:

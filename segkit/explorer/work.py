@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from segkit.live import Stopped, Watcher, watched_by
+from segkit.progress import Stopped, Watcher, watched_by
 
 
 @dataclass(slots=True, eq=False)

@@ -28,7 +28,7 @@ from segkit.factor.rotation import (
     rotation_name,
 )
 from segkit.frames import takes_frames
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 

@@ -15,7 +15,7 @@ from segkit.factor.answers import Floats
 from segkit.factor.correlation import Correlations, correlate_items
 from segkit.factor.extraction import IMPROPER, degrees_of_freedom, extract, fit_indices
 from segkit.frames import takes_frames
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.threads import single_thread
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.display import number
 from segkit.errors import DataError, ParameterError, unknown
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
 

@@ -13,7 +13,7 @@ import polars as pl
 from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.result import Result
 from segkit.rfm.cuts import TIES, Cuts, find_cuts
 from segkit.rfm.scoring import RFM, Monetary, is_orders, last_day, score_rfm

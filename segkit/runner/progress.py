@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from segkit.live import Line, live_line
+from segkit.progress import Line, live_line
 
 CLEAR = "\r\x1b[2K"
 

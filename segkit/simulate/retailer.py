@@ -17,7 +17,7 @@ import polars as pl
 from segkit import spreadsheets
 from segkit.errors import ParameterError
 from segkit.frames import takes_frames
-from segkit.live import steps
+from segkit.progress import steps
 from segkit.simulate.archetypes import DifficultyName
 from segkit.simulate.block import Block, make_block
 from segkit.simulate.catalogue import CURRENCY, ZONE

@@ -19,9 +19,9 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import segkit
-from segkit import live
+from segkit import progress
 from segkit.errors import ParameterError
-from segkit.live import Line, Stopped, is_watched, steps, watched_by
+from segkit.progress import Line, Stopped, is_watched, steps, watched_by
 from segkit.result import Result
 from segkit.runner.manifest import read_json
 from tests import public
@@ -109,7 +109,7 @@ def test_interrupted_work_leaves_a_clean_state(name, error):
     assert not threads._held
     assert threadpool_info() == limits
     assert threading.active_count() == alive
-    assert live._watcher.get() is None
+    assert progress._watcher.get() is None
     assert WORK[name]().equals(before), "an interruption changes what comes after it"
 
 
@@ -195,11 +195,11 @@ def kernel(monkeypatch):
         InteractiveTB=InteractiveShell.instance().InteractiveTB,
     )
     shown = []
-    monkeypatch.setattr(live, "_shell", lambda: shell)
-    monkeypatch.setattr(live, "_display", lambda first: shown.append(first) or shown.append)
-    monkeypatch.setattr(live, "PATIENCE", 0.0)
-    monkeypatch.setattr(live, "PAUSE", 0.0)
-    monkeypatch.setattr(live, "_line", None)
+    monkeypatch.setattr(progress, "_shell", lambda: shell)
+    monkeypatch.setattr(progress, "_display", lambda first: shown.append(first) or shown.append)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    monkeypatch.setattr(progress, "_line", None)
     return SimpleNamespace(sent=sent, shown=shown, hooks=hooks)
 
 
@@ -221,7 +221,7 @@ def test_the_line_goes_with_its_cell_when_the_work_is_interrupted(kernel):
     hook(None)
     assert kernel.shown[-1] == ""
     assert kernel.hooks == []
-    assert live._line is None
+    assert progress._line is None
 
 
 def test_a_run_started_in_a_cell_is_told_live_and_its_ends_stay(kernel, capsys):
