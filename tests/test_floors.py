@@ -14,7 +14,7 @@ FLOORS = {
             "frames",
             "ids",
             "lazy",
-            "live",
+            "progress",
             "result",
             "spreadsheets",
             "stored",
