@@ -38,7 +38,7 @@ LONGEST = (
     "tests/notebooks/test_batch_markets.py",
     "tests/test_explorer.py",
     "tests/test_intake_optional_columns.py",
-    "tests/test_live.py",
+    "tests/test_progress.py",
     "tests/test_rfm.py",
     "tests/test_cluster_segmentation.py",
     "tests/test_features_values.py",
