@@ -73,8 +73,12 @@ def draw_geometric(
     r, alpha, a, b = parameters
     x = histories.x
     rate = rng.gamma(r + x) / (alpha + histories.age)
-    leaves = rng.beta(a, b + x + shift).clip(1e-12)
-    return np.minimum(rng.poisson(rate * horizon), rng.geometric(leaves)).astype(float)
+    orders = rng.poisson(rate * horizon)
+    some = np.flatnonzero(orders)
+    a, b = np.broadcast_to(a, x.shape)[some], np.broadcast_to(b, x.shape)[some]
+    leaves = rng.beta(a, b + x[some] + shift).clip(1e-12)
+    orders[some] = np.minimum(orders[some], rng.geometric(leaves))
+    return orders.astype(float)
 
 
 def expect_pareto(parameters: Parameters, histories: Histories, horizon: float) -> Array:

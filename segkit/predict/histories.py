@@ -161,8 +161,10 @@ def check_history(history: pl.DataFrame) -> pl.DataFrame:
             (last > 0) != (x > 0)
         ),
     }
-    for message, rows in wrong.items():
-        count = history.select(rows.fill_null(True)).to_series().sum()
+    counts = history.select(
+        rows.fill_null(True).sum().alias(message) for message, rows in wrong.items()
+    )
+    for message, count in counts.row(0, named=True).items():
         if count:
             raise ParameterError(f"{message}; {count} of {history.height} customers differ")
     return history

@@ -23,6 +23,7 @@ Array = npt.NDArray[np.float64]
 Pair = tuple[int, int]
 Parameters = tuple[Array, ...]  # four, each one value or one per customer
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
+HIGHEST = 700.0  # the exponential of more overflows
 FAR = 40.0  # the integrand is followed until it has fallen to exp(-40) of its start
 
 
@@ -84,11 +85,12 @@ def _digammas(values: Array) -> tuple[Array, Array, Array]:
 
 
 def _at_counts(parameter: Array, counts: Array) -> tuple[Array, Array, Array]:
-    """Return log-gamma, digamma and trigamma of parameter + count, once per distinct count."""
-    if parameter.size > 1:
+    """Return log-gamma, digamma and trigamma of parameter + count, once per possible count."""
+    if parameter.size > 1 or counts.max(initial=0.0) > max(len(counts), 1_000):
         return _digammas(parameter + counts)
-    distinct, place = np.unique(counts, return_inverse=True)
-    return tuple(values[place] for values in _digammas(parameter + distinct))  # type: ignore[return-value]
+    table = _digammas(parameter + np.arange(counts.max(initial=0.0) + 1))
+    place = counts.astype(np.intp)
+    return table[0][place], table[1][place], table[2][place]
 
 
 def _combine(parameters: Parameters, common: Terms, terms: Terms, derivatives: bool) -> Likelihood:
@@ -135,50 +137,54 @@ def _geometric(
     """
     r, alpha, a, b = parameters
     x, shape = histories.x, r + histories.x
+    possible = x >= 1 - shift  # who may have become inactive
+    end, last = alpha + histories.age, alpha + histories.last
+    inverse = 1 / np.where(possible, b + x + shift - 1, 1.0)
+    log_end = np.log(end)
+    longer = log_end - np.log(last)
+    log_odds = np.where(possible, np.log(a * inverse) + shape * longer, -HIGHEST)
+    bounded = np.minimum(log_odds, HIGHEST)
+    odds = np.where(possible, np.exp(bounded), 0.0)
+    still = 1 / (1 + odds)
     (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x)
     (gab, dab, tab), (gb, db, tb) = _digammas(a + b), _digammas(b)
     gbx, dbx, tbx = _at_counts(b, x + shift)
     gabx, dabx, tabx = _at_counts(a + b, x + shift)
-    common = Terms(
-        gx - gr + r * np.log(alpha) + gab + gbx - gb - gabx,
-        {
-            0: dx - dr + np.log(alpha),
-            1: r / alpha,
-            2: dab - dabx,
-            3: dab + dbx - db - dabx,
-        },
-        {
-            (0, 0): tx - tr,
-            (0, 1): 1 / alpha,
-            (1, 1): -r / alpha**2,
-            (2, 2): tab - tabx,
-            (2, 3): tab - tabx,
-            (3, 3): tab + tbx - tb - tabx,
-        },
+    log_alpha = np.log(alpha)
+    value = gx - gr + r * log_alpha + gab + gbx - gb - gabx - shape * log_end
+    value += np.log(1 + odds) + (log_odds - bounded)
+    if not derivatives:
+        return Likelihood(value, np.empty((4, 0)), np.empty((4, 4, 0)), still)
+    # The likelihood is a mixture of "still active" and "left after the last purchase": its slopes
+    # are the mixture's mean slopes, its curvature their mean curvature and their variance.
+    left = 1 - still
+    both = still * left
+    by_end, closer = 1 / end, 1 / last - 1 / end
+    steep = shape * closer  # by how much the slopes of the two differ in alpha
+    slopes = (
+        dx - dr + log_alpha - log_end + left * longer,
+        r / alpha - shape * by_end - left * steep,
+        dab - dabx + left / a,
+        dab - dabx + dbx - db - left * inverse,
     )
-    end, last = alpha + histories.age, alpha + histories.last
-    failed = b + x + shift - 1
-    possible = (x > 0) if shift == 0 else np.ones_like(x, dtype=bool)
-    failed = np.where(possible, failed, 1.0)
-    left = np.where(possible, np.log(a) - np.log(failed) - shape * np.log(last), -np.inf)
-    still = -shape * np.log(end)
-    zero = np.zeros_like(x)
-    terms = Terms(
-        np.stack([still, left]),
-        {
-            0: np.stack([-np.log(end), -np.log(last)]),
-            1: np.stack([-shape / end, -shape / last]),
-            2: np.stack([zero, zero + 1 / a]),
-            3: np.stack([zero, -1 / failed]),
-        },
-        {
-            (0, 1): np.stack([-1 / end, -1 / last]),
-            (1, 1): np.stack([shape / end**2, shape / last**2]),
-            (2, 2): np.stack([zero, zero - 1 / a**2]),
-            (3, 3): np.stack([zero, 1 / failed**2]),
-        },
-    )
-    return _combine(parameters, common, terms, derivatives)
+    apart = (longer, -steep, 1 / a, -inverse)
+    curves = {
+        (0, 0): tx - tr,
+        (0, 1): 1 / alpha - by_end - left * closer,
+        (1, 1): shape * by_end**2 + left * steep * (1 / last + by_end) - r / alpha**2,
+        (2, 2): tab - tabx - left / a**2,
+        (2, 3): tab - tabx,
+        (3, 3): tab - tabx + tbx - tb + left * inverse**2,
+    }
+    gradient, hessian = np.empty((4, len(x))), np.empty((4, 4, len(x)))
+    for j in range(4):
+        np.multiply(slopes[j], parameters[j], out=gradient[j])
+        for k in range(j, 4):
+            curve = both * apart[j] * apart[k] + curves.get((j, k), 0.0)
+            np.multiply(curve, parameters[j] * parameters[k], out=hessian[j, k])
+            hessian[k, j] = hessian[j, k]
+        hessian[j, j] += gradient[j]
+    return Likelihood(value, gradient, hessian, still)
 
 
 def bg_nbd(parameters: Parameters, histories: Histories, derivatives: bool = True) -> Likelihood:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -130,10 +130,24 @@ class SpendModel(StoredModel):
         point: Array | None = None,
     ) -> Array:
         """Draw the spend of each customer over a number of future purchases once."""
-        p, q, gamma = np.exp(self.point if point is None else point)
+        return self.prepare_simulation(history)(orders, rng, point)
+
+    def prepare_simulation(
+        self, history: pl.DataFrame
+    ) -> Callable[[Array, np.random.Generator, Array | None], Array]:
+        """Return a function that draws each customer's spend, for many draws of one history."""
         x, mean = repeat_spend(history)
-        rate = rng.gamma(q + p * x) / (gamma + x * mean)
-        return np.where(orders > 0, rng.gamma(np.maximum(p * orders, 1e-300)) / rate, 0.0)
+        spent = x * mean
+
+        def draw(orders: Array, rng: np.random.Generator, point: Array | None = None) -> Array:
+            p, q, gamma = np.exp(self.point if point is None else point)
+            some = np.flatnonzero(orders)
+            rate = rng.gamma(q + p * x[some]) / (gamma + spent[some])
+            values = np.zeros(len(orders))
+            values[some] = rng.gamma(p * orders[some]) / rate
+            return values
+
+        return draw
 
 
 def repeat_spend(history: pl.DataFrame) -> tuple[Array, Array]:

@@ -369,11 +369,12 @@ def _simulate(
     top = np.empty(draws)
     for chunk, part in enumerate(chunks):
         rows = order[part]
-        history = timed[rows]
+        draw_orders = purchases.prepare_simulation(timed[rows], horizon)
+        draw_spend = spend.prepare_simulation(timed[rows])
         orders, values = np.empty((draws, len(rows))), np.empty((draws, len(rows)))
         for draw in range(draws):
-            orders[draw] = purchases.simulate(history, horizon, rng, points[0][draw])
-            values[draw] = spend.simulate(history, orders[draw], rng, points[1][draw])
+            orders[draw] = draw_orders(rng, points[0][draw])
+            values[draw] = draw_spend(orders[draw], rng, points[1][draw])
         values *= weight[rows]
         if chunk == 0:
             top = np.quantile(values, 1 - TOP, axis=1)

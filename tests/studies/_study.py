@@ -1,6 +1,8 @@
 """What every study shares: seeds in parallel, a Monte Carlo interval, a table with its command."""
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +23,7 @@ def arguments(description: str, *, seeds: int, thin: int) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--thin", action="store_true", help=f"{thin} seeds, no table is rewritten")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", default="", help="file of finished cells, to resume from")
     options = parser.parse_args()
     if options.thin:
         options.seeds = thin
@@ -33,12 +36,28 @@ def _alone(task: Callable[..., Any], arguments_: Sequence[Any]) -> Any:
 
 
 def over_seeds(
-    task: Callable[..., dict[str, Any]], cells: Sequence[Sequence[Any]], *, jobs: int
+    task: Callable[..., dict[str, Any]],
+    cells: Sequence[Sequence[Any]],
+    *,
+    jobs: int,
+    keep: str = "",
 ) -> pl.DataFrame:
-    """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row per cell."""
+    """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row per cell.
+
+    With ``keep`` every finished cell is a line of that file, and is not run again.
+    """
+    path = Path(keep) if keep else None
+    lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+    done = {json.dumps(cell): row for cell, row in map(json.loads, lines)}
+    missing = [cell for cell in cells if json.dumps(list(cell)) not in done]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(_alone, [task] * len(cells), cells, chunksize=1))
-    return pl.DataFrame(rows, infer_schema_length=None)
+        rows = pool.map(_alone, [task] * len(missing), missing, chunksize=1)
+        for cell, row in zip(missing, rows, strict=True):
+            done[json.dumps(list(cell))] = row
+            if path:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([list(cell), row]) + "\n")
+    return pl.DataFrame([done[json.dumps(list(cell))] for cell in cells], infer_schema_length=None)
 
 
 def rate(hits: int, n: int) -> dict[str, float]:
@@ -55,7 +74,8 @@ def publish(table: pl.DataFrame, name: str, *, thin: bool, note: str = "") -> No
         return
     RESULTS.mkdir(exist_ok=True)
     module = Path(sys.argv[0]).stem
-    command = f"python -m tests.studies.{module} {' '.join(sys.argv[1:])}".strip()
+    words = " ".join(sys.argv[1:])
+    command = f"python -m tests.studies.{module} {re.sub(r'--keep[ =][^ ]+ ?', '', words)}".strip()
     header = f"# {command}\n" + "".join(f"# {line}\n" for line in note.splitlines())
     path = RESULTS / f"{name}.csv"
     path.write_text(header + table.write_csv(float_precision=4), encoding="utf-8")

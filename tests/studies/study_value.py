@@ -120,8 +120,9 @@ def randomised(value, orders, end, horizon, came, seed) -> float:
     rng = np.random.default_rng([seed, 7])
     history = count_purchases(orders, as_of=end)
     below, until = np.zeros(len(came)), np.zeros(len(came))
+    draw_orders = value.purchases.prepare_simulation(history, horizon)
     for point in value.purchases.draw_points(DRAWS, rng):
-        drawn = value.purchases.simulate(history, horizon, rng, point)
+        drawn = draw_orders(rng, point)
         below += drawn < came
         until += drawn <= came
     place = (below + rng.random(len(came)) * (until - below + 1)) / (DRAWS + 1)
@@ -132,7 +133,7 @@ def main() -> None:
     """Run the study and publish its table."""
     options = arguments(__doc__, seeds=1_000, thin=2)
     cells = [(setting, seed) for seed in range(options.seeds) for setting in SETTINGS]
-    runs = over_seeds(task, cells, jobs=options.jobs)
+    runs = over_seeds(task, cells, jobs=options.jobs, keep=options.keep)
     rows = []
     for setting in SETTINGS:
         part = runs.filter(pl.col("setting") == setting)
