@@ -1,0 +1,649 @@
+"""Probabilities of churn and of a first order: logistic models, calibrated on a later window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, ClassVar, Self, get_args
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from segkit.display import counted, join_words, label, number, percent
+from segkit.errors import DataError, ModelError, ParameterError, require_columns, require_least
+from segkit.frames import takes_frames
+from segkit.predict.histories import check_as_of
+from segkit.predict.likelihood import Array
+from segkit.predict.windows import Outcome, Rolling, Tables, Window, roll, stack
+from segkit.result import Result, StoredModel, check_numbers, read_fields, write_fields
+from segkit.stats.threads import single_thread
+from segkit.transform import Transform
+
+PROBABILITY = {"churn": "churn_probability", "first_order": "first_order_probability"}
+EVENT = {"churn": "no order", "first_order": "a first order"}
+WHO = {"churn": ("customer", "customers"), "first_order": ("contact", "contacts")}
+FEWEST = 20  # customers with the event, and without it, below which nothing is fitted
+LEVELS = 12  # values of a text column that have a column of their own
+PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PropensityModel(StoredModel):
+    """A fitted logistic model of churn, or of a contact's first order.
+
+    The probability is that of the event within ``horizon_days``: "churn" is no order of a customer,
+    "first_order" an order of a contact who has not bought. It is
+    ``expit(shift + slope * (intercept + coefficients @ z))``, z being the transformed features.
+
+    Attributes
+    ----------
+    outcome : str
+        "churn" or "first_order".
+    horizon_days : int
+    features : tuple of str
+        Columns of the customer table, and attributes.
+    levels : dict of str to tuple of str
+        Of the features that are text: the values with a column of their own, named "feature=value".
+    transform : Transform
+        Shapes (logarithms, arcsine roots of shares), fills and scales, as in clustering.
+    coefficients : tuple of float
+        Of the transform's columns: logarithm of the odds per standard deviation.
+    intercept : float
+    slope, shift : float
+        Calibration on the last window (Platt 1999); 1 and 0 where there is one window alone.
+    origins : tuple of date
+        Dates as of which the customers were described that the coefficients rest on.
+    calibrated_on : date or None
+        The same of the calibration, a horizon before ``as_of``; None without calibration.
+    as_of : date
+        Last day observed.
+    rows, events : int
+        Customers at these dates, and those of them with the event.
+    base_rate : float
+        Share with the event in the last window.
+    attributes : tuple of str
+    known_date : str or None
+    active_days : int or None
+        See `fit_churn` and `fit_leads`.
+    """
+
+    KIND: ClassVar[str] = "propensity"
+
+    outcome: Outcome
+    horizon_days: int
+    features: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    transform: Transform
+    coefficients: tuple[float, ...]
+    intercept: float
+    slope: float
+    shift: float
+    origins: tuple[date, ...]
+    calibrated_on: date | None
+    as_of: date
+    rows: int
+    events: int
+    base_rate: float
+    attributes: tuple[str, ...]
+    known_date: str | None
+    active_days: int | None
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the model as plain JSON data, to be read by people too."""
+        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        if data["outcome"] not in get_args(Outcome):
+            raise ModelError(f"the stored propensity model is of outcome {data['outcome']!r}")
+        transform = Transform.from_data(data["transform"])
+        check_numbers("the coefficients", data["coefficients"], len(transform.columns))
+        one = [data[name] for name in ("intercept", "slope", "shift", "base_rate")]
+        check_numbers("the intercept and the calibration", one, 4)
+        ready = {
+            "transform": transform,
+            "origins": tuple(date.fromisoformat(one) for one in data["origins"]),
+            "as_of": date.fromisoformat(data["as_of"]),
+        }
+        return read_fields(cls, data, {}, **ready)
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per column: feature, coefficient (log-odds per standard deviation)."""
+        columns = [column.name for column in self.transform.columns]
+        return pl.DataFrame(
+            {"feature": columns, "coefficient": np.array(self.coefficients) * self.slope}
+        ).sort(pl.col("coefficient").abs(), descending=True, maintain_order=True)
+
+    @property
+    def text(self) -> str:
+        """State what the model predicts and what it rests on."""
+        one, many = WHO[self.outcome]
+        dates = counted(len(self.origins), "past date")
+        sentence = (
+            f"Probability of {EVENT[self.outcome]} within {self.horizon_days} days, from "
+            f"{counted(self.rows, one, many)} at {dates}; {percent(self.events / self.rows)} had "
+            f"{EVENT[self.outcome]}."
+        )
+        if self.calibrated_on is None:
+            return f"{sentence} It is not calibrated: there is one past date alone."
+        return f"{sentence} Calibrated as of {self.calibrated_on.isoformat()}."
+
+    def predict(self, frame: pl.DataFrame) -> Array:
+        """Compute the calibrated probability of each row of a table of features."""
+        z = self.transform.apply(encode(frame, self.features, self.levels))
+        raw = self.intercept + z @ np.array(self.coefficients)
+        return np.asarray(expit(self.shift + self.slope * raw), dtype=np.float64)
+
+
+def encode(
+    frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
+    """Return the features as numbers: text as a 0/1 column for each of its frequent values."""
+    require_columns(frame.columns, features, "the table of features")
+    columns: list[pl.Expr] = []
+    for name in features:
+        if name in levels:
+            text = pl.col(name).cast(pl.String)
+            columns += [
+                (text == value).fill_null(False).cast(pl.Float64).alias(f"{name}={value}")
+                for value in levels[name]
+            ]
+        else:
+            columns.append(pl.col(name).cast(pl.Float64))
+    return frame.select(columns)
+
+
+def _text_levels(frame: pl.DataFrame, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the most frequent values of each text column; of equal ones the first by name."""
+    levels = {}
+    for name in features:
+        kind = frame.schema[name]
+        if kind in (pl.String, pl.Categorical, pl.Enum):
+            counts = frame.select(pl.col(name).cast(pl.String)).drop_nulls().group_by(name).len("n")
+            ordered = counts.sort(["n", name], descending=[True, False])
+            levels[name] = tuple(ordered[name].head(LEVELS))
+        elif not (kind.is_numeric() or kind == pl.Boolean):
+            raise ParameterError(f"{name} is {kind}; features must be numbers, yes or no, or text")
+    return levels
+
+
+def fit_logistic(
+    windows: Sequence[Window], calibration: Window | None, tables: Tables, rolling: Rolling
+) -> PropensityModel:
+    """Fit coefficients on earlier windows and the calibration on the last one."""
+    last = calibration or windows[-1]
+    frame, event = stack(windows, last)
+    check_events(event, tables.outcome)
+    features = tuple(name for name in frame.columns if name != "customer_id")
+    levels = _text_levels(frame, features)
+    numeric = encode(frame, features, levels)
+    empty = [name for name in features if name not in levels and numeric[name].count() == 0]
+    features = tuple(name for name in features if name not in empty)
+    numeric = numeric.drop(empty)
+    transform = Transform.propose(numeric, numeric.columns, families=False)
+    transform = replace(transform, columns=tuple(_always(one) for one in transform.columns))
+    transform = transform.fit(numeric)
+    z = transform.apply(numeric)
+    coefficients, intercept = _logistic(z, event, PENALTY)
+    model = PropensityModel(
+        tables.outcome,
+        rolling.horizon_days,
+        features,
+        levels,
+        transform,
+        tuple(coefficients.tolist()),
+        intercept,
+        1.0,
+        0.0,
+        tuple(window.origin for window in windows),
+        None,
+        rolling.end,
+        len(event),
+        int(event.sum()),
+        float(np.mean(last.event)),  # type: ignore[arg-type]
+        tables.attributes,
+        tables.known_date,
+        tables.active_days,
+    )
+    if calibration is None:
+        return model
+    slope, shift = calibrate(model.predict(calibration.frame), calibration)
+    return replace(model, slope=slope, shift=shift, calibrated_on=calibration.origin)
+
+
+def _always(column: Any) -> Any:
+    """Return steps that no later value can break: a fill, and a logarithm of either sign."""
+    shape = "signed_log" if column.shape == "log1p" else column.shape
+    return replace(column, shape=shape, fill=column.fill or "median")
+
+
+def _logistic(z: Array, event: Array, penalty: float) -> tuple[Array, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    with single_thread():
+        fitted = LogisticRegression(C=penalty, max_iter=1_000, tol=1e-8).fit(z, event)
+    return fitted.coef_[0], float(fitted.intercept_[0])
+
+
+def logit(probability: Array) -> Array:
+    """Return log-odds, of probabilities kept off 0 and 1."""
+    inside = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def calibrate(probability: Array, window: Window) -> tuple[float, float]:
+    """Fit slope and shift of the log-odds to what came after a window's origin (Platt 1999).
+
+    Where the event, or its absence, is rarer than 20 customers, or the order of the customers did
+    not hold, nothing is changed: slope 1, shift 0.
+    """
+    event = np.asarray(window.event, dtype=float)
+    if min(event.sum(), (1 - event).sum()) < FEWEST:
+        return 1.0, 0.0
+    slope, shift = _logistic(logit(probability)[:, None], event, 1e6)
+    return (float(slope[0]), shift) if slope[0] > 0 else (1.0, 0.0)
+
+
+def check_events(event: Array, outcome: str) -> None:
+    """Raise an error where too few customers had the event, or had it not."""
+    yes, no = int(event.sum()), int((1 - event).sum())
+    if min(yes, no) < FEWEST:
+        bought, not_bought = (no, yes) if outcome == "churn" else (yes, no)
+        raise DataError(
+            f"a model needs at least {FEWEST} {WHO[outcome][1]} who ordered within the horizon "
+            f"and {FEWEST} who did not; at the past dates there are {bought} and {not_bought}"
+        )
+
+
+@takes_frames
+def fit_churn(
+    orders: pl.DataFrame,
+    *,
+    events: pl.DataFrame | None = None,
+    customers: pl.DataFrame | None = None,
+    products: pl.DataFrame | None = None,
+    as_of: date | None = None,
+    horizon_days: int = 90,
+    windows: int = 4,
+    features: Sequence[str] | None = None,
+    attributes: Sequence[str] = (),
+    active_days: int | None = None,
+) -> PropensityModel:
+    """Fit the probability that a customer does not order within the days to come.
+
+    Customers are described at past dates, one horizon apart; what they did in the horizon after
+    each is the label. The last date serves the calibration, the earlier ones the coefficients.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Clean order lines: customer_id, order_day, amount; see `segkit.build_features`.
+    events, customers, products : polars or pandas frame, optional
+        Clean events, customer records (for ``attributes``) and products.
+    as_of : date, optional
+        Last day observed; by default the last day with an order line.
+    horizon_days : int
+        Who does not order for so many days has churned.
+    windows : int
+        Past dates used at most; those with under 90 days of purchases before them are left out.
+    features : sequence of str, optional
+        Names or groups as `build_features` takes them; by default recency, frequency, rhythm and
+        what else the tables allow.
+    attributes : sequence of str
+        Columns of ``customers``: numbers, yes or no, or text. Only what does not change, or was
+        recorded before the first past date: a present state gives away what happened since.
+    active_days : int, optional
+        Fit and score only customers who bought within so many days.
+
+    Returns
+    -------
+    PropensityModel
+
+    Raises
+    ------
+    DataError
+        If no past date has enough history before and after it, or fewer than 20 customers ordered,
+        or did not.
+    ParameterError
+        If an option is out of range or a feature unknown.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> often = rng.gamma(1.0, 0.01, 400)
+    >>> customer, day = np.nonzero(rng.random((400, 400)) < often[:, None])
+    >>> orders = pl.DataFrame(
+    ...     {"customer_id": customer.astype(str), "order_day": day, "amount": 20.0}
+    ... )
+    >>> model = fit_churn(orders)
+    >>> model.calibrated_on, model.horizon_days
+    (datetime.date(1970, 11, 6), 90)
+    >>> scores = score_propensity(model, orders)
+    >>> scores.customers.columns
+    ['customer_id', 'churn_probability', 'decile']
+    """
+    tables = Tables(
+        orders,
+        events,
+        customers,
+        products,
+        "churn",
+        None if features is None else tuple(features),
+        tuple(attributes),
+        None,
+        active_days,
+    )
+    return _fit(tables, as_of, horizon_days, windows)
+
+
+@takes_frames
+def fit_leads(
+    orders: pl.DataFrame,
+    *,
+    events: pl.DataFrame | None = None,
+    customers: pl.DataFrame | None = None,
+    as_of: date | None = None,
+    horizon_days: int = 90,
+    windows: int = 4,
+    features: Sequence[str] | None = None,
+    attributes: Sequence[str] = (),
+    known_date: str | None = None,
+    active_days: int | None = None,
+) -> PropensityModel:
+    """Fit the probability that a contact who has not bought orders within the days to come.
+
+    Contacts are newsletter sign-ups, or companies after `segkit.features.group_companies`. Who is
+    known at a past date and has no order line by then is a lead; the first order in the horizon
+    after it is the label.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Clean order lines of all customers.
+    events : polars or pandas frame, optional
+        Clean events: engagement by which a contact is described, and from which on it is known.
+    customers : polars or pandas frame, optional
+        Contact records, for ``attributes`` and ``known_date``.
+    as_of, horizon_days, windows, features, attributes
+        As in `fit_churn`; ``features`` are those made from events.
+    known_date : str, optional
+        Column of ``customers`` with the day on which a contact became known (signed up); else the
+        day of the first event counts, and of both the earlier.
+    active_days : int, optional
+        Only contacts who did anything, or became known, within so many days.
+
+    Returns
+    -------
+    PropensityModel
+
+    Raises
+    ------
+    DataError
+        As in `fit_churn`.
+    ParameterError
+        If neither events nor ``known_date`` tell since when a contact is known.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> keen, first = rng.random(600), rng.integers(0, 300, 600)
+    >>> visits = rng.poisson(6 * keen)
+    >>> who = np.repeat(np.arange(600), visits)
+    >>> events = pl.DataFrame({
+    ...     "customer_id": who.astype(str), "event_type": "site_visit",
+    ...     "event_day": first[who] + rng.integers(0, 60, len(who))})
+    >>> buys = np.flatnonzero(rng.random(600) < 0.6 * keen)
+    >>> orders = pl.DataFrame({
+    ...     "customer_id": buys.astype(str), "amount": 9.0,
+    ...     "order_day": first[buys] + rng.integers(30, 120, len(buys))})
+    >>> model = fit_leads(orders, events=events)
+    >>> model.outcome, "visits" in model.features
+    ('first_order', True)
+    """
+    tables = Tables(
+        orders,
+        events,
+        customers,
+        None,
+        "first_order",
+        None if features is None else tuple(features),
+        tuple(attributes),
+        known_date,
+        active_days,
+    )
+    return _fit(tables, as_of, horizon_days, windows)
+
+
+def _fit(tables: Tables, as_of: date | None, horizon_days: int, windows: int) -> PropensityModel:
+    require_least(windows=(windows, 1))
+    rolling = roll(tables, as_of, horizon_days, windows)
+    return fit_logistic(*rolling.before(rolling.end, windows), tables, rolling)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Propensity(Result):
+    """Scores of customers or contacts, with what they rest on.
+
+    Attributes
+    ----------
+    customers : polars.DataFrame
+        customer_id, churn_probability (or first_order_probability), decile (1 the highest tenth).
+    model : PropensityModel
+    as_of : date
+        Last day known.
+    frame : polars.DataFrame or None
+        The features, one row per customer in the same order; not stored.
+    """
+
+    customers: pl.DataFrame
+    model: PropensityModel
+    as_of: date
+    frame: pl.DataFrame | None = field(default=None, repr=False, metadata={"stored": False})
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per customer."""
+        return self.customers
+
+    @property
+    def text(self) -> str:
+        """State how many are expected to have the event, and how the scores are spread."""
+        outcome = self.model.outcome
+        probability = self.customers[PROBABILITY[outcome]].to_numpy()
+        n = len(probability)
+        high = probability[probability >= np.quantile(probability, 0.9)].mean()
+        return (
+            f"Of {counted(n, *WHO[outcome])}, {number(round(probability.sum()))} "
+            f"({percent(probability.mean())}) are expected to have {EVENT[outcome]} in the "
+            f"{self.model.horizon_days} days after {self.as_of.isoformat()}; in the tenth with "
+            f"the highest scores {percent(high)}. Scores are associations: they do not say "
+            "whom a contact would change."
+        )
+
+    def explain(self, customer_ids: Sequence[str] | None = None, *, top: int = 3) -> pl.DataFrame:
+        """Name the features that move each customer's score most.
+
+        Parameters
+        ----------
+        customer_ids : sequence of str, optional
+            By default all.
+        top : int
+            Features per customer.
+
+        Returns
+        -------
+        polars.DataFrame
+            customer_id, rank, feature, value (null where missing), typical (of the fitted
+            customers), contribution (to the log-odds: coefficient times standardised deviation),
+            words. A contribution is an association, not a cause.
+        """
+        frame, contributions = self._contributions()
+        ids = self.customers["customer_id"]
+        if customer_ids is None:
+            rows = np.arange(len(ids))
+        else:
+            wanted = pl.Series(list(customer_ids), dtype=pl.String)
+            missing = wanted.filter(~wanted.is_in(ids.implode()))
+            if missing.len():
+                raise DataError(
+                    f"{counted(missing.len(), 'customer')} without a score, such as {missing[0]!r}"
+                )
+            rows = np.flatnonzero(ids.is_in(wanted.implode()).to_numpy())
+        part = contributions[rows]
+        keys = ids.gather(rows).to_list()
+        return self._strongest("customer_id", keys, frame[rows], part, top)
+
+    def explain_segments(self, segments: pl.DataFrame, *, top: int = 3) -> pl.DataFrame:
+        """Name the features by which each segment's mean score differs most from that of all.
+
+        Parameters
+        ----------
+        segments : polars.DataFrame
+            customer_id and segment.
+        top : int
+            Features per segment.
+
+        Returns
+        -------
+        polars.DataFrame
+            segment, rank, feature, value (the segment's mean), typical (the mean of all),
+            contribution (mean of the segment less that of all), words.
+        """
+        require_columns(segments.columns, ["customer_id", "segment"], "segments")
+        frame, contributions = self._contributions()
+        joined = self.customers.select("customer_id").join(
+            segments.select("customer_id", pl.col("segment").cast(pl.String)),
+            on="customer_id",
+            how="left",
+            maintain_order="left",
+        )
+        if joined.height != self.customers.height:
+            raise DataError("segments name a customer twice")
+        names = joined["segment"].drop_nulls().unique().sort().to_list()
+        if not names:
+            raise DataError("segments name none of the scored customers")
+        members = [(joined["segment"] == name).fill_null(False).to_numpy() for name in names]
+        overall = contributions.mean(axis=0)
+        part = np.array([contributions[own].mean(axis=0) - overall for own in members])
+        means = pl.concat([frame.filter(pl.Series(own)).mean() for own in members])
+        typical = frame.mean().row(0, named=True)
+        return self._strongest("segment", names, means, part, top, typical)
+
+    def _contributions(self) -> tuple[pl.DataFrame, Array]:
+        if self.frame is None:
+            raise DataError("the features are not stored with the scores; score again to explain")
+        model = self.model
+        frame = encode(self.frame, model.features, model.levels)
+        z = model.transform.apply(frame)
+        return frame, z * np.array(model.coefficients) * model.slope
+
+    def _strongest(
+        self,
+        key: str,
+        keys: list[str],
+        frame: pl.DataFrame,
+        contributions: Array,
+        top: int,
+        typical: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """Return the features of the largest contributions of each row, in words."""
+        require_least(top=(top, 1))
+        names = list(self.model.transform.names)
+        if typical is None:
+            centre = np.zeros((1, len(names)))
+            typical = self.model.transform.invert(centre).row(0, named=True)
+        top = min(top, len(names))
+        strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :top]
+        values = frame.select(names).to_numpy()
+        rows = []
+        for row, (name, columns) in enumerate(zip(keys, strongest.tolist(), strict=True)):
+            for rank, column in enumerate(columns, 1):
+                feature, value = names[column], float(values[row, column])
+                known = None if np.isnan(value) else value
+                share = float(contributions[row, column])
+                words = _driver_words(feature, known, typical[feature], share, self.model.outcome)
+                rows.append((name, rank, feature, known, typical[feature], share, words))
+        schema = {key: pl.String, "rank": pl.Int64, "feature": pl.String, "value": pl.Float64}
+        schema |= {"typical": pl.Float64, "contribution": pl.Float64, "words": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _driver_words(
+    feature: str, value: float | None, typical: float, contribution: float, outcome: str
+) -> str:
+    """Word one driver, as an association."""
+    goes = "higher" if contribution > 0 else "lower"
+    with_what = {"churn": "probability of churn", "first_order": "probability of a first order"}
+    name, _, level = feature.partition("=")
+    if level:
+        what = f"{label(name)} {'is' if value else 'is not'} {level}"
+    else:
+        size = "not known" if value is None else number(value)
+        what = f"{label(name)} {size} (typical {number(typical)})"
+    return f"{what}: goes with a {goes} {with_what[outcome]}"
+
+
+@takes_frames
+def score_propensity(
+    model: PropensityModel,
+    orders: pl.DataFrame,
+    *,
+    events: pl.DataFrame | None = None,
+    customers: pl.DataFrame | None = None,
+    products: pl.DataFrame | None = None,
+    as_of: date | None = None,
+) -> Propensity:
+    """Score each customer's churn, or each contact's first order, as of a date.
+
+    Parameters
+    ----------
+    model : PropensityModel
+        From `fit_churn` or `fit_leads`, or loaded.
+    orders, events, customers, products : polars or pandas frame
+        As given at fitting.
+    as_of : date, optional
+        Last day known; by default the last day with an order line.
+
+    Returns
+    -------
+    Propensity
+        ``customers`` has customer_id, the probability, and its decile.
+
+    Raises
+    ------
+    DataError
+        If nobody is there to be scored.
+    ParameterError, ColumnError
+        If a table lacks what the model's features need.
+
+    Examples
+    --------
+    See `fit_churn`.
+    """
+    asked = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
+    tables = Tables(
+        orders,
+        events,
+        customers,
+        products,
+        model.outcome,
+        asked,
+        model.attributes,
+        model.known_date,
+        model.active_days,
+    )
+    origin = check_as_of(orders, as_of)
+    frame = tables.describe(origin).frame
+    missing = [name for name in model.features if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the model needs {join_words(missing)}, which the tables do not allow as of "
+            f"{origin.isoformat()}"
+        )
+    probability = pl.Series(PROBABILITY[model.outcome], model.predict(frame))
+    rank = probability.rank("average", descending=True)
+    customers_ = frame.select("customer_id").with_columns(
+        probability, decile=((rank - 0.5) * 10 / frame.height).floor().cast(pl.Int64) + 1
+    )
+    return Propensity(customers_, model, origin, frame)
