@@ -7,6 +7,7 @@ from segkit.intake.identity import link_identifiers as link_identifiers
 from segkit.intake.ledger import Ledger as Ledger
 from segkit.intake.mapping import Mapping as Mapping
 from segkit.intake.mapping import TableMapping as TableMapping
+from segkit.intake.profiles import ProfileStore as ProfileStore
 from segkit.intake.questions import Finding as Finding
 from segkit.intake.store import Intake as Intake
 from segkit.intake.store import Trace as Trace

@@ -1,0 +1,254 @@
+"""Facts with the time they were true and the time they were learnt, and the versions they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import SourceError
+from segkit.writing import write_whole
+
+Moment = datetime | date
+META = "segkit_recording"
+
+TIME = pl.Datetime("us", "UTC")
+FACT = ("_valid", "_recorded", "_deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One recording: a dump of all rows, or a set of changes.
+
+    Attributes
+    ----------
+    number : int
+        Place in the order of recordings, from 1.
+    kind : {"snapshot", "changes"}
+        Dump of everybody, or change events.
+    valid_at : datetime
+        When the dump was true; for changes the latest of their times.
+    recorded_at : datetime
+        When this store learnt it.
+    digest : str
+        Hash of the rows: the same dump twice is recorded once.
+    """
+
+    number: int
+    kind: str
+    valid_at: datetime
+    recorded_at: datetime
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Account of one recording: nothing is dropped without being counted.
+
+    Attributes
+    ----------
+    rows : int
+        Rows given.
+    added, changed, deleted, unchanged : int
+        Customers who are new, whose values changed, who are gone, who are as before. For change
+        events: rows of that kind.
+    refused : int
+        Rows of erased customers that describe a time before their erasure.
+    returned : int
+        Customers who were erased and came back afterwards: a new history begins.
+    repeated : bool
+        The same recording was there already; nothing was written.
+    """
+
+    rows: int
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    returned: int = 0
+    repeated: bool = False
+
+    @property
+    def text(self) -> str:
+        """State the account in words."""
+        if self.repeated:
+            return f"{counted(self.rows, 'row')}: recorded before, nothing was written."
+        parts = [
+            f"{number(self.added)} new",
+            f"{number(self.changed)} changed",
+            f"{number(self.unchanged)} unchanged",
+            f"{number(self.deleted)} gone",
+        ]
+        text = f"{counted(self.rows, 'row')}: {', '.join(parts)}."
+        if self.refused:
+            text += (
+                f" {counted(self.refused, 'row')} refused: from before the erasure of the customer."
+            )
+        if self.returned:
+            text += (
+                f" {counted(self.returned, 'customer')} came back after an erasure: "
+                "a new history begins, the old one is gone."
+            )
+        return text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def latest_facts(facts: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return the last recorded fact of each customer and valid time, in order of both."""
+    ordered = facts.sort(key, "_valid", "_recorded", maintain_order=True)
+    return ordered.unique([key, "_valid"], keep="last", maintain_order=True)
+
+
+def state_at(facts: pl.DataFrame, key: str, valid: datetime) -> pl.DataFrame:
+    """Return each customer's latest fact up to a moment, deletions included."""
+    upto = latest_facts(facts.filter(pl.col("_valid") <= valid), key)
+    return upto.unique(key, keep="last", maintain_order=True)
+
+
+def compare_dump(
+    before: pl.DataFrame,
+    rows: pl.DataFrame,
+    key: str,
+    deletes: str,
+    *,
+    valid: datetime,
+    recorded: datetime,
+) -> tuple[pl.DataFrame, Recorded]:
+    """Return what a dump changes in the state before it, and how many customers it concerns."""
+    names = [c for c in rows.columns if c != key]
+    stored = [c for c in names if c in before.columns]
+    there = before.select(
+        key, *(pl.col(c).alias(f"{c}_was") for c in stored), _was=~pl.col("_deleted")
+    )
+    both = rows.join(there, on=key, how="left").with_columns(pl.col("_was").fill_null(value=False))
+    differs = pl.any_horizontal(
+        ~pl.col("_was"),
+        *(pl.col(c).ne_missing(pl.col(f"{c}_was")) for c in stored),
+        *(pl.col(c).is_not_null() for c in names if c not in stored),
+    )
+    marked = both.with_columns(_differs=differs)
+    times = {"_valid": pl.lit(valid, TIME), "_recorded": pl.lit(recorded, TIME)}
+    fresh = marked.filter("_differs")
+    changes = fresh.select(key, *names).with_columns(**times, _deleted=pl.lit(value=False))
+    gone = before.filter(~pl.col("_deleted")).join(rows, on=key, how="anti")
+    if deletes == "ignore":
+        gone = gone.clear()
+    ended = gone.drop(FACT).with_columns(**times, _deleted=pl.lit(value=True))
+    account = Recorded(
+        rows.height,
+        added=fresh.filter(~pl.col("_was")).height,
+        changed=fresh.filter(pl.col("_was")).height,
+        deleted=gone.height,
+        unchanged=rows.height - fresh.height,
+    )
+    return pl.concat([changes, ended], how="diagonal"), account
+
+
+def repeat_dumps(
+    facts: pl.DataFrame,
+    changes: pl.DataFrame,
+    key: str,
+    deletes: str,
+    *,
+    dumps: Sequence[Snapshot],
+    recorded: datetime,
+) -> pl.DataFrame:
+    """Repeat what later dumps said, at their moment, where a change slips in before them.
+
+    A dump stores only what it changed, so a fact that slips in before it would otherwise run
+    through it.
+    """
+    if not changes.height:
+        return changes
+    repeated = [changes.clear()]
+    moments = sorted({one.valid_at for one in dumps})
+    for start, moment in zip([None, *moments], moments, strict=False):
+        within = pl.col("_valid") < moment
+        if start is not None:
+            within &= pl.col("_valid") >= start
+        slipped = changes.filter(within).sort("_valid")
+        slipped = slipped.unique(key, keep="last", maintain_order=True)
+        own = changes.filter(pl.col("_valid") == moment)
+        slipped = slipped.join(own, on=key, how="anti")
+        state = state_at(facts, key, moment)
+        said = state.join(slipped.select(key, _slipped="_valid"), on=key)
+        hidden = said.filter(pl.col("_valid") <= pl.col("_slipped")).drop("_slipped")
+        if deletes == "ignore":  # a dump says nothing of whom it could not know
+            dumped = max(one.recorded_at for one in dumps if one.valid_at == moment)
+            then = state_at(facts.filter(pl.col("_recorded") <= dumped), key, moment)
+            hidden = hidden.join(then, on=key, how="semi")
+        else:
+            gone = slipped.filter(~pl.col("_deleted")).join(state, on=key, how="anti")
+            repeated.append(
+                gone.with_columns(_valid=pl.lit(moment, TIME), _deleted=pl.lit(value=True))
+            )
+        repeated.append(hidden.with_columns(_valid=pl.lit(moment, TIME)))
+    anchors = pl.concat(repeated, how="diagonal_relaxed")
+    return anchors.with_columns(_recorded=pl.lit(recorded, TIME))
+
+
+def fold_versions(facts: pl.DataFrame, key: str, deletes: str) -> pl.DataFrame:
+    """Turn facts into versions: equal neighbours merged, each up to the next one's start."""
+    rows = latest_facts(facts, key)
+    names = [c for c in rows.columns if c not in (key, *FACT)]
+    same = pl.all_horizontal(
+        pl.col("_deleted") == pl.col("_deleted").shift(1).over(key),
+        *(pl.col(c).eq_missing(pl.col(c).shift(1).over(key)) | pl.col("_deleted") for c in names),
+    ).fill_null(value=False)
+    first = pl.col(key).is_first_distinct()
+    rows = rows.filter(first | ~same)
+    rows = rows.with_columns(_valid_to=pl.col("_valid").shift(-1).over(key))
+    return rows if deletes == "new_record" else rows.filter(~pl.col("_deleted"))
+
+
+def write_facts(facts: pl.DataFrame, path: Path, meta: Snapshot) -> None:
+    """Write the facts of one recording whole, with what it is in the file's metadata."""
+    stored = {
+        "number": meta.number,
+        "kind": meta.kind,
+        "valid_at": meta.valid_at.isoformat(),
+        "recorded_at": meta.recorded_at.isoformat(),
+        "digest": meta.digest,
+    }
+    buffer = BytesIO()
+    facts.write_parquet(buffer, metadata={META: json.dumps(stored)})
+    write_whole(path, buffer.getvalue(), private=True)
+
+
+def read_meta(path: Path) -> Snapshot:
+    """Read what a recording is from its file's metadata."""
+    try:
+        stored = json.loads(pl.read_parquet_metadata(path)[META])
+    except (KeyError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"{path.name} is no recording of a store of versions") from error
+    moments = {c: datetime.fromisoformat(stored[c]) for c in ("valid_at", "recorded_at")}
+    return Snapshot(**{**stored, **moments})
+
+
+def digest_of(rows: pl.DataFrame) -> str:
+    """Hash rows, whatever the order of their columns."""
+    buffer = BytesIO()
+    rows.select(sorted(rows.columns)).write_ipc(buffer)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def as_utc(value: Moment) -> datetime:
+    """Return a time in UTC: a date is its first moment, a time without a zone is UTC."""
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def show_time(value: datetime) -> str:
+    """Write a moment: the day alone where it is the day's first."""
+    return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
