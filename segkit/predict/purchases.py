@@ -221,6 +221,24 @@ class PurchaseModel(StoredModel):
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
 
+    def predict_order(self, history: pl.DataFrame, horizons: Sequence[float] | Array) -> Array:
+        """Compute the probability of at least one order within each of several horizons.
+
+        Parameters
+        ----------
+        history, horizons
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (len(horizons), n)
+        """
+        histories, design = self._read_history(history)
+        parameters = _parameters(self.point, *design)
+        family = FAMILIES[self.model]
+        alive = family.likelihood(parameters, histories, False).active
+        return np.stack([alive * family.any_order(parameters, histories, one) for one in horizons])
+
     def draw_points(self, draws: int, rng: np.random.Generator) -> Array:
         """Draw parameters from the distribution of their estimate: (draws, p) points."""
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")

@@ -208,7 +208,7 @@ def estimate_value(
             f"a forecast of {horizon_days} days needs a history of at least {SHORTEST} days and of "
             f"half the horizon; purchases span {span} days"
         )
-    found, notes = _season(orders, history, end, season)
+    found, notes = find_season(orders, history, end, season)
     timed, passed = in_season(history, found, end, horizon_days)
     purchases, spend = fit_purchases(timed, model=model), fit_spend(history)
     weight = _discount(purchases, timed, passed, horizon_days, discount_rate) * margin
@@ -260,7 +260,7 @@ def _check_options(
         raise ParameterError(f"draws must be at least 100, got {draws}")
 
 
-def _season(
+def find_season(
     orders: pl.DataFrame | pl.LazyFrame, history: pl.DataFrame, end: date, wanted: bool
 ) -> tuple[Season, list[str]]:
     """Return the season to count days by, and what is to be said of it."""
@@ -285,10 +285,10 @@ def counted_months(months: int) -> str:
 
 
 def in_season(
-    history: pl.DataFrame, season: Season, end: date, horizon_days: int
+    history: pl.DataFrame, season: Season, end: date, horizon_days: int, parts: int = STEPS
 ) -> tuple[pl.DataFrame, Array]:
     """Return the history in seasonal days, and the seasonal days of the horizon's steps."""
-    steps = np.linspace(0, horizon_days, STEPS + 1)[1:].round().astype(int)
+    steps = np.linspace(0, horizon_days, parts + 1)[1:].round().astype(int)
     if np.ptp(season.months) == 0:
         return history, steps.astype(float)
     span = int(history["age_days"].max())  # type: ignore[arg-type]

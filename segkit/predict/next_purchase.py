@@ -1,0 +1,387 @@
+"""Next purchase: when a customer buys next, and from which category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from segkit.display import counted, percent
+from segkit.errors import DataError, ParameterError, require_columns, require_least
+from segkit.frames import is_returned, takes_frames
+from segkit.predict.histories import EPOCH, check_as_of, count_purchases, customer_days
+from segkit.predict.likelihood import Array
+from segkit.predict.purchases import FAMILIES, PurchaseModel, PurchaseModelName, fit_purchases
+from segkit.predict.value import CHUNK, SHORTEST, find_season, in_season
+from segkit.result import Result
+from segkit.stats.intervals import wilson
+
+PARTS = 60  # of the horizon, between which the time of the next purchase is interpolated
+NAIVE = "usual gap, most popular category"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NextPurchase(Result):
+    """When each customer buys next, if within the horizon, and from which category.
+
+    Attributes
+    ----------
+    customers : polars.DataFrame
+        One row per customer: customer_id, p_order (probability of an order within the horizon, from
+        the model of repeat buying), next_days_low, next_days, next_days_high (days after ``as_of``
+        until the next purchase, given that one comes within the horizon: median, and limits of the
+        interval), next_date (the median as a date), and where the orders or products have
+        categories next_category, category_share (share of the customer's purchase days with that
+        category; null where it is the most popular of all, as nothing else is known).
+    purchases : PurchaseModel
+    as_of : date
+    horizon_days : int
+    level : float
+    notes : tuple of str
+    """
+
+    customers: pl.DataFrame
+    purchases: PurchaseModel
+    as_of: date
+    horizon_days: int
+    level: float
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per customer."""
+        return self.customers
+
+    @property
+    def text(self) -> str:
+        """State how many will buy within the horizon, and how soon."""
+        chance = self.customers["p_order"]
+        soon = self.customers.filter(pl.col("next_days") <= 30).height
+        expected = counted(round(float(chance.sum())), "customer")
+        sentence = (
+            f"{expected} of {self.customers.height} are expected to buy in the "
+            f"{self.horizon_days} days after {self.as_of.isoformat()}. If they do, "
+            f"{counted(soon, 'customer')} will sooner than not have done so within 30 days."
+        )
+        return " ".join([sentence, *self.notes])
+
+
+@takes_frames
+def predict_next_purchase(
+    orders: pl.DataFrame,
+    *,
+    products: pl.DataFrame | None = None,
+    as_of: date | None = None,
+    horizon_days: int = 180,
+    model: PurchaseModelName = "bg_nbd",
+    season: bool = True,
+    level: float = 0.8,
+) -> NextPurchase:
+    """Predict when each customer buys next, and from which category.
+
+    The time comes from the model of repeat buying of `segkit.predict.estimate_value`, the category
+    from the customer's own purchases: the one bought on most days, of equal ones the latest.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Order lines, as `count_purchases` takes them; category where they have it.
+    products : polars or pandas frame, optional
+        product_id and category, for lines without a category.
+    as_of : date, optional
+        Last day known; by default the last day with an order line.
+    horizon_days : int
+        How far to look.
+    model, season
+        As in `estimate_value`.
+    level : float
+        Nominal coverage of the interval of the days.
+
+    Returns
+    -------
+    NextPurchase
+
+    Raises
+    ------
+    DataError
+        With under 90 days of history, 100 customers or 20 repeat customers.
+    ParameterError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> often = rng.gamma(2.0, 0.01, 300)
+    >>> customer, day = np.nonzero(rng.random((300, 400)) < often[:, None])
+    >>> orders = pl.DataFrame({
+    ...     "customer_id": customer.astype(str), "order_day": day, "amount": 20.0,
+    ...     "category": rng.choice(["shoes", "tops"], len(day), p=[0.8, 0.2])})
+    >>> predict_next_purchase(orders).customers["next_category"].value_counts(sort=True)[0, 0]
+    'shoes'
+    """
+    require_least(horizon_days=(horizon_days, 1))
+    if model == "bg_bb":
+        raise ParameterError("bg_bb counts occasions, not days; use bg_nbd")
+    if not 0.5 <= level <= 0.999:
+        raise ParameterError(f"level must lie between 0.5 and 0.999, got {level!r}")
+    end = check_as_of(orders, as_of)
+    history = count_purchases(orders, as_of=end)
+    span = int(history["age_days"].max())  # type: ignore[arg-type]
+    if span < SHORTEST:
+        raise DataError(
+            f"a forecast needs a history of at least {SHORTEST} days; purchases span {span} days"
+        )
+    intensity, notes = find_season(orders, history, end, season)
+    timed, passed = in_season(history, intensity, end, horizon_days, PARTS)
+    fitted = fit_purchases(timed, model=model)
+    tails = ((1 - level) / 2, 0.5, (1 + level) / 2)
+    parts = []
+    for start in range(0, timed.height, CHUNK):
+        chances = fitted.predict_order(timed[start : start + CHUNK], passed)
+        parts.append([chances[-1], *(_reach(chances, tail, horizon_days) for tail in tails)])
+    whole, low, middle, high = (np.concatenate(one) for one in zip(*parts, strict=True))
+    if not fitted.converged:
+        notes.append("The data do not determine all parameters of the model; see its text.")
+    customers = history.select(
+        "customer_id",
+        p_order=pl.Series(whole),
+        next_days_low=pl.Series(low),
+        next_days=pl.Series(middle),
+        next_days_high=pl.Series(high),
+    ).with_columns(next_date=pl.lit(end) + pl.duration(days=pl.col("next_days").ceil()))
+    bought = _categories(orders, products, end)
+    if bought is not None:
+        customers = customers.join(
+            _favourites(bought), on="customer_id", how="left", maintain_order="left"
+        ).with_columns(pl.col("next_category").fill_null(_most_popular(bought)))
+    return NextPurchase(customers, fitted, end, horizon_days, level, tuple(notes))
+
+
+def _reach(chances: Array, share: float, horizon_days: int) -> Array:
+    """Return the days after which the probability of an order is a share of the horizon's."""
+    whole = np.concatenate([np.zeros((1, chances.shape[1])), chances])
+    target = share * whole[-1]
+    place = np.maximum((whole < target).sum(axis=0), 1)
+    at = np.arange(whole.shape[1])
+    before, after = whole[place - 1, at], whole[place, at]
+    part = (target - before) / np.maximum(after - before, 1e-300)
+    return np.asarray((place - 1 + part) * horizon_days / (len(whole) - 1))
+
+
+def _categories(
+    orders: pl.DataFrame, products: pl.DataFrame | None, end: date
+) -> pl.DataFrame | None:
+    """Return customer_id, category and day of the purchases; None where no category is known."""
+    lines = orders.filter(~is_returned(orders.columns)).filter(
+        pl.col("order_day") <= (end - EPOCH).days
+    )
+    if products is not None:
+        require_columns(products.columns, ["product_id", "category"], "products")
+        require_columns(lines.columns, ["product_id"], "orders")
+        if products["product_id"].is_duplicated().any():
+            raise DataError("products name a product twice; expected one row each")
+        own = products.select("product_id", listed=pl.col("category").cast(pl.String))
+        lines = lines.join(own, on="product_id", how="left", maintain_order="left")
+        stated = [pl.col("category").cast(pl.String)] if "category" in orders.columns else []
+        lines = lines.with_columns(category=pl.coalesce(*stated, "listed"))
+    elif "category" not in lines.columns:
+        return None
+    bought = lines.select(
+        "customer_id", pl.col("category").cast(pl.String), pl.col("order_day").cast(pl.Int64)
+    )
+    bought = bought.drop_nulls().unique()
+    return None if bought.is_empty() else bought
+
+
+def _favourites(bought: pl.DataFrame) -> pl.DataFrame:
+    """Return each customer's category of most purchase days, of equal ones the latest."""
+    days = bought.group_by("customer_id").agg(days=pl.col("order_day").n_unique())
+    return (
+        bought.group_by("customer_id", "category")
+        .agg(own=pl.len(), last=pl.col("order_day").max())
+        .sort(["customer_id", "own", "last", "category"], descending=[False, True, True, False])
+        .unique("customer_id", keep="first", maintain_order=True)
+        .join(days, on="customer_id", how="left", maintain_order="left")
+        .select(
+            "customer_id",
+            next_category="category",
+            category_share=pl.col("own") / pl.col("days"),
+        )
+    )
+
+
+def _most_popular(bought: pl.DataFrame) -> str:
+    """Return the category bought by customers on most days; of equal ones the first by name."""
+    counts = bought.group_by("category").len("days")
+    return str(counts.sort(["days", "category"], descending=[True, False])["category"][0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NextPurchaseBacktest(Result):
+    """Next purchases predicted at past dates beside what came, and beside naive predictions.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        One row per origin and prediction, of the customers who bought within the horizon: origin,
+        prediction, customers, days_error (mean absolute error of the days until the next purchase),
+        days_within (share in the interval; null for the naive prediction), category_hit (share
+        whose next purchase day had the category predicted; null without categories) with
+        category_hit_low and category_hit_high (Wilson).
+    horizon_days : int
+    level : float
+        Nominal coverage of the days' interval.
+    model : str
+    """
+
+    table: pl.DataFrame
+    horizon_days: int
+    level: float
+    model: str
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per origin and prediction."""
+        return self.table
+
+    @property
+    def text(self) -> str:
+        """Compare dates and categories with those predicted, and with the naive prediction."""
+        means = self.table.group_by("prediction").agg(
+            pl.col("days_error", "days_within", "category_hit").mean()
+        )
+        rows = {row["prediction"]: row for row in means.iter_rows(named=True)}
+        own = next(row for name, row in rows.items() if name != NAIVE)
+        naive = rows[NAIVE]
+        dates = counted(self.table["origin"].n_unique(), "past date")
+        when = (
+            f"Over {dates}, customers who bought within {self.horizon_days} days did so "
+            f"{own['days_error']:.0f} days off the date predicted (mean absolute error; "
+            f"{naive['days_error']:.0f} by their usual gap); {percent(own['days_within'])} within "
+            f"the interval of {percent(self.level, places=0)}."
+        )
+        if own["category_hit"] is None:
+            return when
+        return (
+            f"{when} {percent(own['category_hit'])} then bought from the category predicted, "
+            f"against {percent(naive['category_hit'])} for the most popular one."
+        )
+
+
+@takes_frames
+def backtest_next_purchase(
+    orders: pl.DataFrame,
+    *,
+    products: pl.DataFrame | None = None,
+    as_of: date | None = None,
+    horizon_days: int = 90,
+    origins: int = 3,
+    model: PurchaseModelName = "bg_nbd",
+    season: bool = True,
+    level: float = 0.8,
+) -> NextPurchaseBacktest:
+    """Predict next purchases at past dates, and compare with what came.
+
+    The naive prediction is the last purchase plus the customer's mean gap between purchases (of who
+    has none the median of the others'), at least one day ahead, and the most popular category.
+
+    Parameters
+    ----------
+    orders, products, model, season, level
+        As in `predict_next_purchase`.
+    as_of : date, optional
+        Last day of the last horizon; by default the last day with an order line.
+    horizon_days, origins : int
+        Length and number of the horizons; those with under 90 days of history are left out.
+
+    Returns
+    -------
+    NextPurchaseBacktest
+
+    Raises
+    ------
+    DataError
+        If no origin has enough history.
+    """
+    require_least(horizon_days=(horizon_days, 1), origins=(origins, 1))
+    end = check_as_of(orders, as_of)
+    days = customer_days(orders, end).filter("purchase")
+    if days.is_empty():
+        raise DataError(f"orders hold no purchase on or before {end.isoformat()}")
+    first = EPOCH + timedelta(days=int(days["order_day"].min()))  # type: ignore[arg-type]
+    rows: list[dict[str, object]] = []
+    for back in range(origins, 0, -1):
+        origin = end - timedelta(days=horizon_days * back)
+        if (origin - first).days < SHORTEST:
+            continue
+        predicted = predict_next_purchase(
+            orders,
+            products=products,
+            as_of=origin,
+            horizon_days=horizon_days,
+            model=model,
+            season=season,
+            level=level,
+        )
+        rows += _judge(predicted, days, _categories(orders, products, end))
+    if not rows:
+        raise DataError(
+            f"no past date has {SHORTEST} days of history before it and {horizon_days} days after"
+        )
+    return NextPurchaseBacktest(pl.DataFrame(rows), horizon_days, level, model)
+
+
+def _judge(
+    predicted: NextPurchase, days: pl.DataFrame, bought: pl.DataFrame | None
+) -> list[dict[str, object]]:
+    """Compare the predictions made at one origin with the next purchase of those who bought."""
+    at = (predicted.as_of - EPOCH).days
+    later = days.filter(
+        (pl.col("order_day") > at) & (pl.col("order_day") <= at + predicted.horizon_days)
+    )
+    came = later.group_by("customer_id").agg(next_day=pl.col("order_day").min())
+    gaps = (
+        days.filter(pl.col("order_day") <= at)
+        .group_by("customer_id")
+        .agg(
+            last=pl.col("order_day").max(),
+            gap=(pl.col("order_day").max() - pl.col("order_day").min()) / (pl.len() - 1),
+        )
+    )
+    usual = pl.col("gap").fill_nan(None)
+    gaps = gaps.with_columns(gap=usual.fill_null(usual.median()))
+    table = predicted.customers.join(came, on="customer_id").join(gaps, on="customer_id")
+    if table.is_empty():
+        return []
+    actual = pl.col("next_day") - at
+    naive = (pl.col("last") + pl.col("gap") - at).clip(1, predicted.horizon_days)
+    own = FAMILIES[predicted.purchases.model].title + ", own category"
+    within = actual.is_between(pl.col("next_days_low").floor(), pl.col("next_days_high").ceil())
+    popular = None
+    if bought is not None and "next_category" in table.columns:
+        popular = _most_popular(bought.filter(pl.col("order_day") <= at))
+        baskets = bought.group_by("customer_id", next_day="order_day").agg("category")
+        table = table.join(baskets, on=["customer_id", "next_day"], how="left")
+    rows = []
+    for name, error, inside in (
+        (own, (actual - pl.col("next_days")).abs(), within),
+        (NAIVE, (actual - naive).abs(), None),
+    ):
+        row: dict[str, object] = {
+            "origin": predicted.as_of,
+            "prediction": name,
+            "customers": table.height,
+            "days_error": table.select(error.mean()).item(),
+            "days_within": None if inside is None else table.select(inside.mean()).item(),
+            **dict.fromkeys(("category_hit", "category_hit_low", "category_hit_high")),
+        }
+        if popular is not None:
+            guess = pl.col("next_category") if name == own else pl.lit(popular)
+            known = table.filter(pl.col("category").is_not_null())
+            hits = int(known.select(pl.col("category").list.contains(guess).sum()).item())
+            if known.height:
+                share = wilson(hits, known.height)
+                ends = {"": share.value, "_low": share.low, "_high": share.high}
+                row |= {f"category_hit{end}": float(value) for end, value in ends.items()}
+        rows.append(row)
+    return rows
