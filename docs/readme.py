@@ -22,9 +22,8 @@ from segkit.display import first_sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-PICTURE = ROOT / "reports" / "example.png"
-FIGURE = "06_profiles/figures/segment_profiles.png"
-COLOURS = 64
+PICTURE = ROOT / "reports" / "example.svg"
+FIGURE = "06_profiles/figures/segment_profiles.svg"
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n.*?```\n)?", re.S)
 TABLE = re.compile(r"(<!-- case study:.*?-->\n).*?(<!-- end -->)", re.S)
 
@@ -73,12 +72,8 @@ def answers_of(run: Path) -> str:
 
 
 def take_picture(run: Path) -> None:
-    """Take the picture of the segments from a run, in few colours."""
-    from PIL import Image
-
-    with Image.open(run / FIGURE) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        small.save(PICTURE, optimize=True)
+    """Take the picture of the segments from a run."""
+    PICTURE.write_bytes((run / FIGURE).read_bytes())
 
 
 def main() -> None:

@@ -16,9 +16,27 @@ if TYPE_CHECKING:
 __all__ = ["first_sentence", "in_words", "label"]
 
 # Columns whose cells name variables: shown by their labels, kept by their names.
-SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
+SMALLEST_P = 0.001  # a smaller p-value is written as a bound
+NOTHING = 1e-9  # what is smaller was left by rounding
+MOST_PLACES = 4  # decimals of a number in a table
+WIDE = 10_000  # a column whose values differ by such a factor is of several units
+ROW_NAMES = ("segment_name", "segment")  # columns by which a page finds a segment's rows
 NAMING = ("variable", "feature", "representative", "measure", "covariate")
 SHARE_ENDINGS = ("share", "rate", "prevalence")
+# Words in the names of columns that hold amounts of money, and those that say otherwise.
+MONEY_WORDS = frozenset(
+    (
+        *("revenue", "spend", "spent", "monetary", "money", "profit", "cost", "costs", "amount"),
+        *("amounts", "budget", "price", "aov", "margin", "earned"),
+    )
+)
+NO_MONEY = frozenset(
+    (
+        *("index", "rank", "score", "scores", "trend", "cv", "z", "se", "chance", "log", "roi"),
+        *("ratio", "rows", "band", "segment", "segments", "elasticity", "customers", "name"),
+    )
+)
+P_NAMES = re.compile(r"p|p_(value|adjusted|same|null|lower|upper|trend|difference).*|.*_p(_value)?")
 # Figures that are the same on every processor: a computed value is sure to some 15 digits, and
 # whether it is just below a whole number, or just above a half, hangs on the order of its sums.
 SURE_DIGITS = 12
@@ -143,14 +161,14 @@ def without_noise(value: float) -> float:
 
 
 def number(value: float | Decimal | None, *, digits: int = 3) -> str:
-    """Write a number with thousands separators and at least ``digits`` significant figures.
+    """Write a number with thousands separators and ``digits`` significant figures.
 
     Parameters
     ----------
     value : float, Decimal or None
         ``None`` and NaN are written as an en dash.
     digits : int
-        Significant figures kept; whole numbers are never cut.
+        Significant figures; whole numbers are never cut, and 0.05 takes no zeros to fill them.
 
     Returns
     -------
@@ -158,8 +176,8 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> number(8911407.904), number(0.012345), number(12), number(None)
-    ('8,911,408', '0.0123', '12', '–')
+    >>> number(8911407.904), number(0.012345), number(0.05), number(1e-18), number(None)
+    ('8,911,408', '0.0123', '0.05', '0', '–')
     """
     if value is None:
         return "–"
@@ -168,11 +186,14 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
         return "–"
     if math.isinf(as_float):
         return "∞" if as_float > 0 else "-∞"
+    if abs(as_float) < NOTHING:
+        return "0"
     as_float = without_noise(as_float)
     if as_float == int(as_float):
         return f"{int(as_float):,}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(as_float))))
-    return f"{as_float:,.{min(places, 12)}f}"
+    text = f"{as_float:,.{places}f}"
+    return text.rstrip("0") if places > digits else text
 
 
 def counted(rows: int, one: str, many: str = "") -> str:
@@ -204,28 +225,39 @@ def percent(value: float | None, *, places: int = 1) -> str:
 
     Examples
     --------
-    >>> percent(0.1234), percent(0.0002), percent(None)
-    ('12.3%', '0.02%', '–')
+    >>> percent(0.1234), percent(0.0002), percent(1e-18), percent(None)
+    ('12.3%', '0.02%', '0.0%', '–')
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    value = without_noise(value)
+    value = 0.0 if abs(value) < NOTHING else without_noise(value)
     if 0 < abs(value) < 0.5 * 10 ** -(places + 2):
-        places = min(12, -2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{places}%}"
+        places = -2 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{places}%}"
 
 
 def money(value: float | Decimal | None, currency: str | None = None) -> str:
-    """Write an amount of money with its currency, where that is known.
+    """Write an amount of money, in two decimals below 100 and in none from there on.
 
     Examples
     --------
-    >>> money(1234.5, "GBP"), money(1234.5)
-    ('1,234 GBP', '1,234')
+    >>> money(1234.5, "GBP"), money(12.5), money(-0.057, "GBP"), money(40)
+    ('1,234 GBP', '12.50', '-0.06 GBP', '40')
     """
-    return f"{number(value)} {currency}" if currency and value is not None else number(value)
+    if value is None or not math.isfinite(value):
+        return number(value)
+    amount = without_noise(float(value))
+    places = 0 if abs(amount) >= 100 or amount == int(amount) else 2
+    text = _of_places(amount, places)
+    return f"{text} {currency}" if currency else text
+
+
+def _of_places(value: float, places: int) -> str:
+    """Write a number in so many decimals; what rounds to zero has no sign."""
+    text = f"{value:,.{places}f}"
+    return text.removeprefix("-") if not re.search("[1-9]", text) else text
 
 
 def first_sentence(text: str) -> str:
@@ -238,6 +270,18 @@ def first_sentence(text: str) -> str:
     """
     head, stop, _ = text.partition(". ")
     return f"{head}." if stop else text
+
+
+def paragraphs(text: str) -> str:
+    """Return a text as HTML, with a paragraph for each of its own.
+
+    Examples
+    --------
+    >>> paragraphs("Most are kept.")
+    '<div class="segkit-text"><p>Most are kept.</p></div>'
+    """
+    parts = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
+    return f'<div class="segkit-text">{parts}</div>'
 
 
 # Names of variables ---------------------------------------------------------------------
@@ -310,9 +354,7 @@ def cell(value: Any, column: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | Decimal):
-        if column.startswith("p_") and 0 <= value < SMALLEST_P:
-            return f"< {SMALLEST_P}"
-        return percent(float(value)) if is_share(column) else number(value)
+        return number_cells([value], column)[0]
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     if isinstance(value, date):
@@ -326,15 +368,89 @@ def cell(value: Any, column: str) -> str:
     return label(str(value)) if named else str(value)
 
 
-def heading(column: str) -> str:
-    """Write a column's name as a heading, by its label where it has one.
+def is_money(name: str) -> bool:
+    """Tell whether a column's name says that it holds amounts of money.
 
     Examples
     --------
-    >>> heading("recency_days"), heading("customer_share")
-    ('days since the last order', 'customer share')
+    >>> is_money("revenue_per_customer"), is_money("revenue_index"), is_money("profit_low")
+    (True, False, True)
     """
-    return label(column) if is_known(column) else column.replace("_", " ")
+    words = set(stem(name).split("_"))
+    return bool(words & MONEY_WORDS) and not words & NO_MONEY and not is_share(name)
+
+
+def number_cells(
+    values: Sequence[float | Decimal | None], column: str, beside: Sequence[float] = ()
+) -> list[str]:
+    """Write the numbers of a column in one unit and, but for whole ones, in as many decimals.
+
+    Parameters
+    ----------
+    values : sequence of float, Decimal or None
+    column : str
+        Its name, which tells shares (written in per cent), money, points and p-values.
+    beside : sequence of float
+        Further numbers that decide on the decimals: the limits of these values, or theirs.
+
+    Examples
+    --------
+    >>> number_cells([0.5, 12.25, None], "difference"), number_cells([0.25, 0.5], "open_rate")
+    (['0.5', '12.2', '–'], ['25.0%', '50.0%'])
+    >>> number_cells([3.1, 120.0], "revenue"), number_cells([3.1, 20.0], "added_profit")
+    (['3', '120'], ['3.10', '20.00'])
+    >>> number_cells([0.05, 1e-9], "p_value")
+    ['0.050', '< 0.001']
+    """
+    if P_NAMES.fullmatch(column) and all(v is None or not v < 0 for v in values):
+        return [_p_value(value) for value in values]
+    if is_share(column):
+        return [percent(None if value is None else float(value)) for value in values]
+    sizes = [abs(float(v)) for v in (*values, *beside) if v is not None and math.isfinite(float(v))]
+    sizes = [size for size in sizes if size >= NOTHING]
+    whole = all(size == int(size) for size in sizes)
+    if not sizes or whole:
+        return [number(value) for value in values]
+    if column.endswith("_points"):
+        places = 1
+    elif is_money(column):
+        places = 0 if max(sizes) >= 100 else 2
+    elif max(sizes) / min(sizes) > WIDE:
+        return [number(value) for value in values]
+    else:
+        typical = sorted(sizes)[len(sizes) // 2]
+        places = min(MOST_PLACES, max(0, 2 - math.floor(math.log10(typical))))
+        tidy = [f"{size:.{places}f}" for size in sizes]
+        while places and all(text[-1] == "0" for text in tidy):
+            places, tidy = places - 1, [text[:-1] for text in tidy]
+    return [
+        number(value)
+        if value is None or not math.isfinite(float(value))
+        else _of_places(without_noise(float(value)), places)
+        for value in values
+    ]
+
+
+def _p_value(value: float | Decimal | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.3f}"
+
+
+def heading(column: str, currency: str | None = None) -> str:
+    """Write a column's name as a heading, by its label where it has one, with its unit.
+
+    Examples
+    --------
+    >>> heading("recency_days"), heading("customer_share"), heading("difference_points")
+    ('days since the last order', 'customer share', 'difference, points')
+    >>> heading("added_profit", "GBP")
+    'added profit, GBP'
+    """
+    name = column.removesuffix("_points") or column
+    words = label(name) if is_known(name) else name.replace("_", " ").strip()
+    unit = "points" if name != column else currency if is_money(column) else ""
+    return f"{words}, {unit}" if unit else words
 
 
 def table_html(
@@ -343,6 +459,7 @@ def table_html(
     caption: str = "",
     headings: Mapping[str, str] | None = None,
     max_rows: int = 30,
+    currency: str | None = None,
 ) -> str:
     """Render a frame as a plain, accessible HTML table that takes the page's own colours.
 
@@ -356,6 +473,8 @@ def table_html(
         Column name to heading; by default as `heading` has it.
     max_rows : int
         Rows shown.
+    currency : str, optional
+        Of the columns that hold money; named in their headings.
 
     Returns
     -------
@@ -373,18 +492,20 @@ def table_html(
     dates = {name for name, kind in frame.schema.items() if kind.is_temporal()}
     head = "".join(
         f'<th scope="col"{_align(name in numeric)}>'
-        f"{html.escape(titles.get(name, heading(name)))}</th>"
+        f"{html.escape(titles.get(name, heading(name, currency)))}</th>"
         for name in frame.columns
     )
+    part = frame.head(max_rows)
+    columns = _cells(part, numeric)
+    names = next((part[name].to_list() for name in ROW_NAMES if name in frame.columns), None)
     body = "".join(
-        "<tr>"
+        f"<tr{_named(names[place]) if names else ''}>"
         + "".join(
-            f"<td{_align(name in numeric, whole=name in dates)}>"
-            f"{html.escape(cell(value, name))}</td>"
-            for name, value in row.items()
+            f"<td{_align(name in numeric, whole=name in dates)}>{html.escape(texts[place])}</td>"
+            for name, texts in columns.items()
         )
         + "</tr>"
-        for row in frame.head(max_rows).iter_rows(named=True)
+        for place in range(part.height)
     )
     rest = frame.height - max_rows
     note = f"<p><small>… and {rest:,} more rows</small></p>" if rest > 0 else ""
@@ -393,6 +514,35 @@ def table_html(
         f'<table class="segkit">{title}<thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{note}"
     )
+
+
+def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
+    """Write the cells of each column; limits as the value before them, and in its decimals."""
+    owner, last = {}, ""
+    for name in frame.columns:
+        if name not in numeric:
+            continue
+        stem_ = name.removesuffix("_low").removesuffix("_high")
+        if name in ("low", "high"):
+            stem_ = last
+        elif stem_ != name and stem_ not in numeric:
+            stem_ = name
+        owner[name] = stem_ or name
+        last = owner[name]
+    texts = {}
+    for name in frame.columns:
+        values = frame[name].to_list()
+        if name not in numeric:
+            texts[name] = [cell(value, name) for value in values]
+            continue
+        family = [one for one, of in owner.items() if of == owner[name] and one != name]
+        beside = [v for one in family for v in frame[one].to_list() if v is not None]
+        texts[name] = number_cells(values, owner[name], beside)
+    return texts
+
+
+def _named(name: object) -> str:
+    return "" if name is None else f' data-names="{html.escape(str(name), quote=True)}"'
 
 
 def _align(is_number: bool, *, whole: bool = False) -> str:

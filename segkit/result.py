@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from abc import abstractmethod
@@ -15,7 +14,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from segkit.display import first_sentence, table_html
+from segkit.display import first_sentence, paragraphs, table_html
 from segkit.errors import DataError, ModelError
 from segkit.stored import name_of, name_of_path, type_of, upgrade_fields, version_of
 from segkit.writing import write_whole
@@ -51,7 +50,7 @@ class Result:
         return first_sentence(self.text)
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{table_html(self.to_frame())}"
+        return f"{paragraphs(self.text)}{table_html(self.to_frame())}"
 
     def __str__(self) -> str:
         return self.text

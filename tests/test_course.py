@@ -349,8 +349,8 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
         assert "$$" not in text
         assert page.stat().st_size < 3_000_000
     slides = (built.place / "slides" / "05_segments.html").read_text(encoding="utf-8")
-    assert slides.count('<img src="data:image/png;base64,') == 4 + ("k_choice" in slides)
-    assert not re.search(r'<img[^>]*alt=""', slides)
+    assert slides.count('<svg role="img" aria-label="') == 4 + ("k_choice" in slides)
+    assert not re.search(r'<svg[^>]*aria-label=""', slides)
     front = (built.place / "index.html").read_text(encoding="utf-8")
     for link in re.findall(r'href="([^"#]+)"', front):
         assert (built.place / link).is_file(), link

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -24,9 +23,9 @@ from segkit.course.session import (
     Session,
     kind,
 )
+from segkit.plot.vector import add_theme, from_file
 from segkit.report.page import style, templates
 from segkit.runner.catalog import source_of
-from segkit.runner.manifest import read_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -175,14 +174,9 @@ def _contents(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(anchor, html.unescape(re.sub("<[^>]+>", "", words))) for anchor, words in headings]
 
 
-def _figure(run_folder: Path | None, stem: str, name: str) -> dict[str, str] | None:
-    """Return a figure that the lesson drew, as a data address with its alternative text."""
-    if run_folder is None or not name:
+def _figure(run_folder: Path | None, stem: str, name: str) -> Markup | None:
+    """Return a figure that the lesson drew, as an element with its alternative text."""
+    path = run_folder / stem / "figures" / f"{name}.svg" if run_folder and name else None
+    if path is None or not path.is_file():
         return None
-    path = run_folder / stem / "figures" / f"{name}.png"
-    if not path.is_file():
-        return None
-    figures = read_json(run_folder / stem / "summary.json").get("figures", [])
-    alts = {Path(each["path"]).stem: each["alt"] for each in figures}
-    data = base64.b64encode(path.read_bytes()).decode()
-    return {"src": f"data:image/png;base64,{data}", "alt": alts.get(name, "")}
+    return _html(add_theme(from_file(path.read_text(encoding="utf-8"))))

@@ -9,7 +9,7 @@ indicates a share). ``alt`` replaces the alternative text that is otherwise buil
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from segkit.display import number
 from segkit.plot.describe import (
     Interval,
     describe,
+    describe_mark,
     describe_rows,
     drawn,
     floats,
@@ -47,6 +48,7 @@ from segkit.plot.figure import (
     wrap,
     write,
 )
+from segkit.plot.vector import mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,6 +127,11 @@ def bars(
             ends = np.where(values < 0, values - below, values + above)
         if annotate:
             _annotate_bars(axes, at, values, ends, horizontal, in_percent)
+        for row, bar in zip(
+            data.iter_rows(named=True), _in_order(axes, at, horizontal), strict=True
+        ):
+            keys = [row[x], row[group]] if group else [row[x]]
+            mark(bar, describe_mark(row, keys, y, interval, in_percent), keys)
         if horizontal:
             name_rows(axes, categories, x_label, 30, 0.55)
         else:
@@ -138,6 +145,22 @@ def bars(
             legend(axes, axes.containers[: len(groups)], groups, words(group))
     text = alt or describe_rows("Bar chart", (frame, data), y, [x, group], title, percent, y_label)
     return Figure(figure, text, data)
+
+
+def _in_order(axes: Axes, at: np.ndarray, horizontal: bool) -> list[Any]:
+    """Return the drawn bars in the order of their rows, found by their places."""
+    bars_ = [bar for container in axes.containers if _is_bars(container) for bar in container]
+    middles = np.array(
+        [
+            bar.get_y() + bar.get_height() / 2 if horizontal else bar.get_x() + bar.get_width() / 2
+            for bar in bars_
+        ]
+    )
+    return [bars_[int(np.abs(middles - place).argmin())] for place in at]
+
+
+def _is_bars(container: Any) -> bool:
+    return hasattr(container, "patches")
 
 
 def _height(categories: int, groups: int) -> float:
@@ -261,6 +284,9 @@ def panel_bars(
                 axes.sharex(grid[0])
             part = data.filter(pl.col(panel) == name)
             _panel(axes, part, names, (x, y, highlight), interval)
+            for row, bar in zip(part.iter_rows(named=True), axes.patches, strict=True):
+                text = describe_mark(row, [name, row[x]], y, interval, as_percent(percent, y))
+                mark(bar, text, [name, row[x]])
             axes.set_title(wrap(name, 23), fontsize=9.5)
             axes.set_yticks(range(len(names)), labels=labels)
             axes.tick_params(axis="y", length=0, labelleft=i % wide == 0)

@@ -16,6 +16,7 @@ from segkit.plot.describe import (
     MOST_NAMED,
     Interval,
     describe,
+    describe_mark,
     describe_rows,
     drawn,
     finish,
@@ -43,6 +44,7 @@ from segkit.plot.figure import (
     wrap,
     write,
 )
+from segkit.plot.vector import mark, mark_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,9 +110,13 @@ def intervals(
             shift = (i - (len(groups) - 1) / 2) * 0.8 / len(groups)
             at = np.array([place[v] for v in part.get_column(x)]) + shift
             handles.append(_draw_intervals(axes, part, y, interval, at, style))
-            for row, height in zip(part.select(y, *interval).iter_rows(), at, strict=True):
+            for row, height in zip(part.iter_rows(named=True), at, strict=True):
+                keys = [row[x], name]
+                text = describe_mark(row, keys, y, interval, in_percent)
+                mark_point(axes, row[y], height, text, keys)
                 if annotate:
-                    note(axes, _estimate(row, in_percent), (1.0, height), (6, 0), edge="x")
+                    estimate = _estimate((row[y], *(row[end] for end in interval)), in_percent)
+                    note(axes, estimate, (1.0, height), (6, 0), edge="x")
         mark_reference(axes, reference, vertical=True)
         name_rows(axes, names, x_label, 34, 0.6)
         number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
@@ -208,7 +214,10 @@ def stacked(
             width[[place[v] for v in rows.get_column(x)]] = rows.get_column(column).to_numpy()
             look: Look = {"color": style.colour, "hatch": style.hatch, "linewidth": 0.8}
             places = range(len(names))
-            handles.append(axes.barh(places, width, 0.74, left=start, edgecolor="white", **look))
+            bars = axes.barh(places, width, 0.74, left=start, edgecolor="white", **look)
+            for bar, whole, size in zip(bars, names, width, strict=True):
+                mark(bar, f"{whole}, {name}: {write(float(size), normalise)}", [whole, name])
+            handles.append(bars)
             _write_parts(axes, start, width, longest, normalise)
             start = start + width
         name_rows(axes, names, x_label, 30, 0.5)
@@ -276,7 +285,9 @@ def waterfall(
     colours = [TOTAL, *(RISE if v >= 0 else FALL for v in values[1:-1]), TOTAL]
     in_percent = as_percent(percent, y)
     with canvas(7.2, max(1.8, 0.36 * data.height + 1.0), title=title) as (figure, (axes,)):
-        axes.barh(range(data.height), values, 0.7, left=left, color=colours)
+        bars = axes.barh(range(data.height), values, 0.7, left=left, color=colours)
+        for bar, row in zip(bars, data.iter_rows(named=True), strict=True):
+            mark(bar, describe_mark(row, [row[x]], y, None, in_percent), [row[x]])
         for i, end in enumerate(np.cumsum(values[:-1])):
             axes.plot([end, end], [i - 0.35, i + 1.35], color=GREY, linewidth=0.8)
         for i, value in enumerate(values):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,29 @@ def describe_rows(
     return describe(
         kind, shown, value, by=by, title=title, percent=percent, label=label, left_out=left_out
     )
+
+
+def describe_mark(
+    row: Mapping[str, Any],
+    names: Sequence[object],
+    value: str,
+    interval: Interval | None = None,
+    in_percent: bool = False,
+) -> str:
+    """Write what one mark of a picture stands for: its names, its value and the limits.
+
+    Examples
+    --------
+    >>> row = {"segment": "A", "lift": 2.0, "low": 1.5, "high": 3.0}
+    >>> describe_mark(row, ["A"], "lift", ("low", "high"))
+    'A: 2 (1.50 to 3)'
+    """
+    amount = write(None if row[value] is None else float(row[value]), in_percent)
+    low, high = (row[limit] for limit in interval) if interval else (None, None)
+    if low is not None and high is not None:
+        amount += f" ({write(float(low), in_percent)} to {write(float(high), in_percent)})"
+    name = ", ".join(words(str(one)) for one in names if one is not None)
+    return f"{name}: {amount}"
 
 
 def finish(sentence: str, *, title: str = "", left_out: int = 0) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit.display import is_share, label, number, percent
 from segkit.errors import DataError
+from segkit.plot.vector import luminance, to_element, to_file, to_svg
 from segkit.writing import write_whole
 
 if TYPE_CHECKING:
@@ -38,7 +37,14 @@ OKABE_ITO = (
 GREY = "#6b6b6b"
 # matplotlib's settings are global to the process: two drawing threads would change each other's.
 _DRAWING = threading.RLock()
+INK = "#1b2126"
 STYLE: dict[Any, Any] = {
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -96,21 +102,17 @@ class Figure:
                 engine.execute(self.figure)
             self.figure.set_layout_engine("none")
 
+    def svg(self) -> str:
+        """Return the figure as an SVG element; the same figure gives the same text."""
+        self._settle()
+        return to_svg(self.figure, self.alt)
+
     def save(self, path: Path | str) -> Path:
-        """Write the figure as PNG and return the path."""
-        return write_whole(path, self.png())
+        """Write the figure, as SVG where the file's name ends so, else as PNG; return the path."""
+        return write_whole(path, to_file(self.svg()) if str(path).endswith(".svg") else self.png())
 
     def _repr_html_(self) -> str:
-        return self.html(self.png())
-
-    def html(self, png: bytes) -> str:
-        """Return the HTML element of this figure's image, with its alternative text."""
-        image = base64.b64encode(png).decode("ascii")
-        return (
-            f'<figure style="margin:0"><img style="max-width:100%;height:auto" '
-            f'alt="{html.escape(self.alt, quote=True)}" '
-            f'src="data:image/png;base64,{image}"></figure>'
-        )
+        return to_element(self.svg())
 
 
 @contextmanager
@@ -220,7 +222,7 @@ def dark(colour: str, *, contrast: float = 4.5) -> str:
     ('#000000', True)
     """
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    while 1.05 / (_luminance(red, green, blue) + 0.05) < contrast:
+    while 1.05 / (luminance(red, green, blue) + 0.05) < contrast:
         red, green, blue = (int(part * 0.95) for part in (red, green, blue))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
@@ -234,14 +236,7 @@ def ink_on(colour: Sequence[float]) -> str:
     ('black', 'white')
     """
     # At this luminance black and white have the same WCAG contrast: sqrt(1.05 * 0.05) - 0.05.
-    return "black" if _luminance(*(255 * part for part in colour[:3])) > 0.179 else "white"
-
-
-def _luminance(*rgb: float) -> float:
-    linear = [
-        (v / 255 / 12.92) if v / 255 <= 0.04045 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in rgb
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance(*(255 * part for part in colour[:3])) > 0.179 else "white"
 
 
 def words(column: str) -> str:

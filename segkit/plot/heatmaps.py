@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import number
-from segkit.plot.describe import Interval, describe_rows, drawn, names_of, one_each
+from segkit.plot.describe import Interval, describe_mark, describe_rows, drawn, names_of, one_each
 from segkit.plot.figure import (
     OKABE_ITO,
     Figure,
@@ -26,11 +26,13 @@ from segkit.plot.figure import (
     wrap,
     write,
 )
+from segkit.plot.vector import mark_box, mark_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
+SHADES = 101
 RISING = ("#f2f7fb", BLUE, "#00304d")
 BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
 ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
@@ -96,6 +98,7 @@ def heatmap(
     with canvas(width, height, title=title) as (figure, (axes,)):
         colours = BLUE_BELOW if diverging else RISING
         _draw_cells(axes, grid, texts, colours, _limits(grid, diverging))
+        _mark_cells(axes, data, (x, y, value), None, in_percent)
         _colour_bar(axes, value_label or words(value), in_percent)
         _name_cells(axes, across, down, 30)
         axes.set_xlabel(x_label or words(x))
@@ -165,6 +168,7 @@ def offer_map(
     height = max(2.4, 1.5 + 0.55 * len(down))
     with canvas(width, height, title=title) as (figure, (axes,)):
         _draw_cells(axes, grid, texts, RISING, _limits(grid, False))
+        _mark_cells(axes, data, (x, y, value), interval, in_percent)
         _colour_bar(axes, value_label or words(value), in_percent)
         for i, j in framed.select(y, x).iter_rows():
             corner = (across.index(j) + 0.02, down.index(i) + 0.04)
@@ -270,7 +274,7 @@ def _draw_cells(
     sns.heatmap(
         grid,
         ax=axes,
-        cmap=LinearSegmentedColormap.from_list("segkit", colours),
+        cmap=LinearSegmentedColormap.from_list("segkit", colours, N=SHADES),
         vmin=limits[0],
         vmax=limits[1],
         annot=texts,
@@ -281,15 +285,34 @@ def _draw_cells(
         yticklabels=False,
     )
     mesh: Any = axes.collections[0]
+    mark_cells(mesh)
     filled = ~np.ma.getmaskarray(mesh.get_array()).ravel()
     for text, colour in zip(axes.texts, mesh.get_facecolor()[filled], strict=True):
         text.set_color(ink_on(colour))
+        mark_cells(text)
+
+
+def _mark_cells(
+    axes: Axes,
+    data: pl.DataFrame,
+    columns: tuple[str, str, str],
+    interval: Interval | None,
+    in_percent: bool,
+) -> None:
+    """Give every cell its names and its value."""
+    x, y, value = columns
+    across, down = names_of(data, x), names_of(data, y)
+    for row in data.iter_rows(named=True):
+        j, i = across.index(row[x]), down.index(row[y])
+        text = describe_mark(row, [row[y], row[x]], value, interval, in_percent)
+        mark_box(axes, (j, j + 1), (i, i + 1), text, [row[y], row[x]])
 
 
 def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     """Draw the bar that gives the colours' meaning."""
     bar: Any = axes.figure.colorbar(axes.collections[0], ax=axes, fraction=0.04, pad=0.02)
     bar.outline.set_visible(False)
+    mark_cells(bar.solids)
     number_axis(bar.ax.yaxis, label, in_percent=in_percent)
 
 

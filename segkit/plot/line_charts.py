@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.plot.describe import Interval, describe_lines, drawn, floats, names_of, one_each
+from segkit.display import cell
+from segkit.plot.describe import (
+    Interval,
+    describe_lines,
+    describe_mark,
+    drawn,
+    floats,
+    names_of,
+    one_each,
+)
 from segkit.plot.figure import (
     Figure,
     as_percent,
@@ -23,6 +32,7 @@ from segkit.plot.figure import (
     words,
     wrap,
 )
+from segkit.plot.vector import mark_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +89,7 @@ def lines(
         data = data.sort(x, maintain_order=True)
     whole = frame.filter(pl.col(x).is_not_null())
     with canvas(7.2, 3.6, title=title) as (figure, (axes,)):
-        _draw_lines(axes, whole, x, y, group, band, markers)
+        _draw_lines(axes, whole, x, y, group, band, markers, as_percent(percent, y))
         _order_axis(axes, data, x, x_label or words(x))
         number_axis(axes.yaxis, y_label or words(y), in_percent=as_percent(percent, y))
         axes.grid(axis="y")
@@ -107,6 +117,7 @@ def _draw_lines(
     group: str | None,
     band: Interval | None,
     markers: bool | None,
+    in_percent: bool,
 ) -> None:
     groups = names_of(frame.drop_nulls(y), group)
     text = frame.schema[x] in (pl.String, pl.Categorical)
@@ -127,6 +138,10 @@ def _draw_lines(
             markersize=4.5,
             label=str(name),
         )
+        for row, place in zip(part.iter_rows(named=True), at, strict=True):
+            if row[y] is not None and marked:
+                said = describe_mark(row, [name, cell(row[x], x)], y, band, in_percent)
+                mark_point(axes, place, row[y], said, [name])
         if band:
             low, high = (floats(part, limit) for limit in band)
             axes.fill_between(at, low, high, color=style.colour, alpha=0.18, linewidth=0)

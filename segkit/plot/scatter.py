@@ -14,7 +14,7 @@ import polars as pl
 
 from segkit.display import is_share, number
 from segkit.errors import DataError, require_columns
-from segkit.plot.describe import MOST_NAMED, drawn, finish, floats, names_of
+from segkit.plot.describe import MOST_NAMED, describe_mark, drawn, finish, floats, names_of
 from segkit.plot.figure import (
     COLOURS,
     Figure,
@@ -30,6 +30,7 @@ from segkit.plot.figure import (
     wrap,
     write,
 )
+from segkit.plot.vector import MANY, mark_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,6 +116,8 @@ def points(
             legend=bool(group),
             ax=axes,
         )
+        axes.collections[-1].set_rasterized(data.height > MANY)
+        _mark_points(axes, data, (x, y), [label, group], as_percent(percent, y))
         if log_x:
             axes.set_xscale("log")
         if log_y:
@@ -143,6 +146,16 @@ def points(
     )
     text = alt or finish(sentence, title=title, left_out=left_out)
     return Figure(figure, text, data)
+
+
+def _mark_points(
+    axes: Axes, data: pl.DataFrame, at: tuple[str, str], names: list[str | None], in_percent: bool
+) -> None:
+    """Give every point its names and its value, unless they are very many."""
+    x, y = at
+    for row in data.iter_rows(named=True) if data.height <= MANY else ():
+        keys = [row[name] for name in names if name]
+        mark_point(axes, row[x], row[y], describe_mark(row, keys, y, None, in_percent), keys)
 
 
 def _span(data: pl.DataFrame, column: str, in_percent: bool) -> str:
@@ -198,6 +211,7 @@ def clouds(
                 marker=style.marker,
                 alpha=0.35,
                 linewidths=0,
+                rasterized=data.height > MANY,
             )
             across, up = _ellipse(row, x, y)
             axes.plot(across, up, color=style.ink, linestyle=style.dash, linewidth=2.0)

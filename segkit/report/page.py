@@ -45,7 +45,10 @@ def part(template: str, **values: Any) -> str:
 
 def page(template: str, **values: Any) -> str:
     """Fill a template that is a whole page, with its style and script; all values are escaped."""
-    looks = {"css": style("style.css", "index.css"), "script": style("wide.js", "index.js")}
+    looks = {
+        "css": style("style.css", "evidence.css", "index.css"),
+        "script": style("wide.js", "evidence.js", "index.js"),
+    }
     return hide_addresses(part(template, **looks, **values))
 
 

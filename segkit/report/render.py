@@ -15,7 +15,7 @@ import nbformat
 from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 
-from segkit.display import number
+from segkit.display import first_sentence, number
 from segkit.intake.privacy import mask_outputs
 from segkit.report.page import (
     SHOWN,
@@ -36,6 +36,9 @@ from segkit.runner.parameters import parse_parameters
 MARKERS = {"papermill-error-cell-tag"}
 HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 LAST_HEADING = re.compile(r"(?:^|\n)#{2,3} [^\n]*\s*$")
+SAID = re.compile(r'<div class="segkit-text">((?:<p>.*?</p>)+)</div>', re.DOTALL)
+HOW_SURE = "How sure, and how"
+SHORT = 14  # words of a paragraph that is not worth a fold
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 FETCHED = re.compile(
     r"<(?P<tag>script|link|img|iframe|object|embed|source|video|audio|image|use)\b[^>]*?"
@@ -91,12 +94,52 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
         notebook.cells = _without_left_out(notebook.cells)
         _drop_bare_headings(notebook.cells)
     mark_tables(notebook)
+    fold_words(notebook.cells)
     text, _ = _exporter().from_notebook_node(notebook, resources={"segkit": page})
     text = keep_offline(ANCHOR.sub("", text))
     text = hide_addresses(text.replace("<!--contents-->", _contents(text), 1))
     target = folder / "report.html"
     target.write_text(text, encoding="utf-8")
     return target
+
+
+def fold_words(cells: list[Any]) -> None:
+    """Fold what explains: a report opens with its headings and findings, and what follows.
+
+    Of a text, headings and paragraphs that begin in bold stay open; of a result's text, its first
+    sentence does.
+    """
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.metadata["parts"] = _parts(cell.source)
+        for output in cell.get("outputs", []):
+            shown = output.get("data", {}).get("text/html", "")
+            if SAID.search(shown):
+                output["data"]["text/html"] = SAID.sub(_folded, shown)
+
+
+def _parts(source: str) -> list[dict[str, Any]]:
+    """Split a text into runs of paragraphs that stay open and that are folded."""
+    parts: list[dict[str, Any]] = []
+    for block in re.split(r"\n\s*\n", source.strip()):
+        is_open = block.startswith(("#", "**")) or len(block.split()) <= SHORT
+        if parts and parts[-1]["open"] == is_open:
+            parts[-1]["source"] += f"\n\n{block}"
+        elif block:
+            parts.append({"open": is_open, "source": block})
+    return parts
+
+
+def _folded(match: re.Match[str]) -> str:
+    """Return a result's text with all but its first sentence folded."""
+    first, *others = re.findall(r"<p>(.*?)</p>", match[1], re.DOTALL)
+    finding = first_sentence(first)
+    rest = first[len(finding) :].strip()
+    folded = "".join(f"<p>{text}</p>" for text in (rest, *others) if text)
+    fold = (
+        f"<details class='method'><summary>{HOW_SURE}</summary>{folded}</details>" if folded else ""
+    )
+    return f'<div class="segkit-text"><p>{finding}</p>{fold}</div>'
 
 
 def _run_of(folder: Path) -> Path:
@@ -144,8 +187,8 @@ def _page(
         *manifest["versions"].items(),
     ]
     return {
-        "css": style("style.css", "report.css"),
-        "script": style("wide.js", "report.js"),
+        "css": style("style.css", "evidence.css", "report.css"),
+        "script": style("wide.js", "report.js", "evidence.js"),
         "title": manifest["title"],
         "run": run_name,
         "question": question or manifest["question"] or manifest["title"],
@@ -187,7 +230,15 @@ def _opening(notebook: Any) -> tuple[str, str]:
             if not first.startswith("# "):
                 return "", ""
             del notebook.cells[index]
-            return first[2:].strip(), str(markdown2html(rest)) if rest.strip() else ""
+            parts = [] if not rest.strip() else _parts(rest)
+            shown = [
+                str(markdown2html(one["source"]))
+                if one["open"]
+                else "<details class='method'><summary>Background</summary>"
+                f"{markdown2html(one['source'])}</details>"
+                for one in parts
+            ]
+            return first[2:].strip(), "".join(shown)
     return "", ""
 
 

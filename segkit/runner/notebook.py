@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from segkit.display import counted, table_html
+from segkit.display import counted, paragraphs, table_html
 from segkit.errors import ParameterError, RunError, unknown
 from segkit.frames import takes_frames
 from segkit.intake.privacy import (
@@ -24,6 +24,7 @@ from segkit.intake.privacy import (
     private_root,
     settle_private,
 )
+from segkit.plot.vector import to_element, to_file
 from segkit.result import Result, decode, encode
 from segkit.runner.catalog import Context, check_level, worst_quality
 from segkit.runner.manifest import (
@@ -238,11 +239,13 @@ class NotebookRun:
             whole = (what.to_frame() if isinstance(what, Result) else what).columns
             wanted = [one for one in wanted if one in frame.columns or one not in whole]
         part = frame if not wanted else frame.select(wanted)
-        shown = table_html(part, caption=caption, headings=headings, max_rows=max_rows)
+        shown = table_html(
+            part, caption=caption, headings=headings, max_rows=max_rows, currency=self.currency
+        )
         self._show(shown + self._link(path, f"Table ({path.rsplit('.')[-1]})") + note)
 
     def figure(self, what: Figure | Result, name: str) -> None:
-        """Show a figure with its alternative text; save it as PNG, and its data as CSV.
+        """Show a figure with its alternative text; save it as SVG, and its data as CSV.
 
         A result's text stands above the first of its tables and figures.
         """
@@ -251,13 +254,13 @@ class NotebookRun:
         figure: Figure = what.plot() if isinstance(what, Result) else what  # type: ignore[attr-defined]
         frame, note = fit_to_show(figure.data, name, personal=self._personal)
         path = save_table(self._folder, frame, name)
-        png = figure.png()  # drawn once, for the file and for the page
-        write_whole(self._folder / "figures" / f"{name}.png", png)
         alt = self._fit(figure.alt)
-        self._summary["figures"].append({"path": f"figures/{name}.png", "alt": alt})
-        self._show(
-            replace(figure, alt=alt).html(png) + self._link(path, "Data of the figure (csv)") + note
-        )
+        svg = replace(figure, alt=alt).svg()  # drawn once, for the file and for the page
+        if not self._personal:
+            svg = mask_html(svg)
+        write_whole(self._folder / "figures" / f"{name}.svg", to_file(svg))
+        self._summary["figures"].append({"path": f"figures/{name}.svg", "alt": alt})
+        self._show(to_element(svg) + self._link(path, "Data of the figure (csv)") + note)
 
     def _lead(self, what: object) -> None:
         """Show the text of a result that has not been shown."""
@@ -269,8 +272,7 @@ class NotebookRun:
         if isinstance(what, Result):
             self._shown.append(what)
         text = self._fit(what.text if isinstance(what, Result) else what)
-        paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n"))
-        self._show(f'<div class="segkit-text">{paragraphs}</div>')
+        self._show(paragraphs(text))
 
     def show(self, what: Result) -> None:
         """Show a result: its text, and its table or cards."""
@@ -486,7 +488,7 @@ def as_html(what: Result | pl.DataFrame, *, personal: bool = False) -> str:
     if isinstance(what, Result) and not note:
         shown = what._repr_html_()
         return shown if personal else mask_html(shown)
-    words = f"<p>{html.escape(mask_text(what.text))}</p>" if isinstance(what, Result) else ""
+    words = paragraphs(mask_text(what.text)) if isinstance(what, Result) else ""
     return words + table_html(frame) + note
 
 

@@ -238,13 +238,15 @@ def expect_to_see(page, cells, *, tables, figures):
         table.scroll_into_view_if_needed()
         assert table.bounding_box()["height"] > 40
         assert table.locator("th").first.text_content()
-    pictures = page.locator(".jp-OutputArea img")
-    assert pictures.count() == html.count("<img ") >= figures
+    pictures = page.locator(".jp-OutputArea .segkit-figure > svg")
+    assert pictures.count() == html.count("<svg ") >= figures
     for picture in pictures.all():
         picture.scroll_into_view_if_needed()
         assert picture.is_visible()
-        assert picture.evaluate("i => i.complete && i.naturalWidth") > 300
-        assert re.search(r"\w+ .*\w+", picture.get_attribute("alt")), "a picture without words"
+        assert picture.bounding_box()["width"] > 300
+        assert re.search(r"\w+ .*\w+", picture.get_attribute("aria-label")), (
+            "a picture without words"
+        )
     wide = page.locator(".jp-OutputArea-output").evaluate_all(
         "all => all.filter(o => o.scrollWidth > o.clientWidth + 1).length"
     )
@@ -294,7 +296,7 @@ def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
     assert 300 < pl.read_parquet(written).height <= 400
     expect_to_see(page, cells, tables=6, figures=3)
     take_picture(page, ".jp-OutputArea table.segkit", shop.parent / "alone_table.png")
-    take_picture(page, ".jp-OutputArea img", shop.parent / "alone_figure.png")
+    take_picture(page, ".jp-OutputArea .segkit-figure > svg", shop.parent / "alone_figure.png")
     page.get_by_role("link", name="Table (csv)").first.click()
     page.wait_for_selector(".jp-CSVViewer", timeout=STARTING * 1000)
     take_picture(page, ".jp-CSVViewer", shop.parent / "alone_csv.png")
@@ -327,7 +329,7 @@ def test_a_pandas_frame_is_segmented_within_five_cells(shop, lab, page):
     assert written["customer_id"].n_unique() == written.height == 200
     assert written["segment"].n_unique() > 1
     take_picture(page, ".jp-CodeCell:nth-of-type(4)", shop.parent / "frame_segments.png")
-    take_picture(page, ".jp-OutputArea img", shop.parent / "frame_figure.png")
+    take_picture(page, ".jp-OutputArea .segkit-figure > svg", shop.parent / "frame_figure.png")
 
 
 def write_notebook(path, sources, metadata):
@@ -421,9 +423,9 @@ def turn_the_settings(page):
     panel(page).get_by_role("checkbox", name="visits to the site").check()
     see(page, "k-means, 4 segments, 2 variables")
     panel(page).get_by_role("tab", name="Map").click()
-    picture = panel(page).locator("img:visible")
+    picture = panel(page).locator(".segkit-figure > svg:visible")
     picture.wait_for(timeout=STARTING * 1000)
-    assert "centres of 4 groups" in picture.get_attribute("alt")
+    assert "centres of 4 groups" in picture.get_attribute("aria-label")
     panel(page).get_by_role("tab", name="Map").press(
         "ArrowRight"
     )  # moves the focus, and Enter opens
@@ -473,6 +475,6 @@ def check_the_saved_notebook(page, shop):
     made, _ = HTMLExporter(embed_images=True).from_filename(str(shop / "explore.ipynb"))
     body = made.partition("<body")[2]
     (still,) = re.findall(r'<div class="segkit-static">.*?</div>', body, re.DOTALL)
-    assert re.search(r'<img [^>]*alt="[^"]*centres of 4 groups', still)
+    assert re.search(r'<svg [^>]*aria-label="[^"]*centres of 4 groups', still)
     assert "k-means, 4 segments, 2 variables" in still
     assert "widget-view" not in body

@@ -80,10 +80,10 @@ def test_one_control_unfolds_all_code(index, page):
 
 def test_pictures_are_drawn_and_described_and_nothing_overflows(index, page):
     page.goto((index.parent / "toy/02_segments/report.html").as_uri())
-    images = page.locator("main img")
+    images = page.locator("main .segkit-figure > svg")
     assert images.count() == 1
-    assert images.first.get_attribute("alt") == "Bars: low 1, high 2"
-    assert images.first.evaluate("i => i.naturalWidth") > 300
+    assert images.first.get_attribute("aria-label") == "Bars: low 1, high 2"
+    assert images.first.bounding_box()["width"] > 300
     for width in (1200, 380):
         page.set_viewport_size({"width": width, "height": 800})
         wide = page.evaluate("document.documentElement.scrollWidth")
