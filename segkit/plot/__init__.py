@@ -4,6 +4,7 @@ from segkit.plot.bar_charts import bars, panel_bars
 from segkit.plot.compare import intervals, stacked, waterfall
 from segkit.plot.describe import describe
 from segkit.plot.figure import GREY, OKABE_ITO, Figure, canvas
+from segkit.plot.flows import flow_bands
 from segkit.plot.heatmaps import heatmap
 from segkit.plot.line_charts import lines
 from segkit.plot.scatter import clouds, histograms, points
@@ -16,6 +17,7 @@ __all__ = [
     "canvas",
     "clouds",
     "describe",
+    "flow_bands",
     "heatmap",
     "histograms",
     "intervals",

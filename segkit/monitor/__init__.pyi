@@ -1,0 +1,9 @@
+from segkit.monitor.drift import Drift as Drift
+from segkit.monitor.drift import measure_drift as measure_drift
+from segkit.monitor.migration import Migration as Migration
+from segkit.monitor.migration import carry_names as carry_names
+from segkit.monitor.migration import compare_periods as compare_periods
+from segkit.monitor.refresh import Refresh as Refresh
+from segkit.monitor.refresh import decide_refresh as decide_refresh
+
+__all__: list[str]

@@ -1,0 +1,162 @@
+"""Refreshes: keep the segments, or propose to fit them anew, by a rule with a known false rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from segkit.display import join_words, number
+from segkit.errors import DataError, ParameterError
+from segkit.frames import takes_frames
+from segkit.monitor.drift import Drift, measure_drift
+from segkit.monitor.migration import Migration, compare_periods
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.cluster.model import SegmentScorer
+
+Action = Literal["keep", "watch", "refit"]
+
+#: Refreshes in a row with the same alarm after which the segments are fitted anew.
+IN_A_ROW = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refresh(Result):
+    """One refresh: what has changed since the model was fitted, and what follows.
+
+    Attributes
+    ----------
+    as_of : datetime.date
+        Last day of the data.
+    action : {"keep", "watch", "refit"}
+        Keep the model and rescore; keep it and look again, because something drifted for the
+        first time; or fit it anew, because the same drift is there again.
+    reason : str
+        Why, in a sentence.
+    alarms : tuple of str
+        What drifted, as `Drift.alarms` names it.
+    drift : Drift
+        Since the fit.
+    migration : Migration
+        Since the fit, with the model in force.
+    """
+
+    as_of: date
+    action: Action
+    reason: str
+    alarms: tuple[str, ...]
+    drift: Drift
+    migration: Migration
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the decision in one row."""
+        return pl.DataFrame(
+            {
+                "as_of": [self.as_of],
+                "action": [self.action],
+                "alarms": [", ".join(self.alarms)],
+                "moved": [self.migration.moved],
+                "reason": [self.reason],
+            }
+        )
+
+    @property
+    def text(self) -> str:
+        """State the decision, its reason and who moved."""
+        heads = {
+            "keep": "Keep the segments",
+            "watch": "Keep the segments and look again",
+            "refit": "Fit the segments anew",
+        }
+        return f"{heads[self.action]}: {self.reason} {self.migration.text}"
+
+
+@takes_frames
+def decide_refresh(
+    model: SegmentScorer,
+    at_fit: pl.DataFrame,
+    now: pl.DataFrame,
+    *,
+    as_of: date,
+    earlier: Sequence[Refresh] = (),
+    in_a_row: int = IN_A_ROW,
+    measures: Sequence[str] = (),
+    level: float = 0.05,
+    repeats: int = 499,
+    seed: int = 0,
+) -> Refresh:
+    """Decide whether a model still holds for the customers of today.
+
+    The model's features, the shares of its segments and the share of customers who are unlike
+    any are compared with those at the fit (`segkit.monitor.measure_drift`: beyond chance *and* of
+    a size that matters). A single alarm is watched; one that comes again, in ``in_a_row``
+    refreshes one after the other, asks for a new fit. Where features cover a whole year, season is
+    in both periods; else compare with the table of the same month of another year.
+
+    Parameters
+    ----------
+    model : segment model
+        In force.
+    at_fit, now : polars.DataFrame
+        Customer tables of the fit and of today.
+    as_of : datetime.date
+        Last day of today's data.
+    earlier : sequence of Refresh
+        Decisions since the fit, oldest first.
+    in_a_row : int
+        Refreshes with the same alarm that ask for a new fit; 1 refits at the first.
+    measures : sequence of str
+        Columns shown then and now, as for `compare_periods`.
+    level, repeats, seed
+        As for `measure_drift`.
+
+    Returns
+    -------
+    Refresh
+
+    Raises
+    ------
+    DataError
+        If the data are not later than those of the refresh before, or of the fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segkit.cluster import cluster_customers
+    >>> rng = np.random.default_rng(0)
+    >>> table = pl.DataFrame({"customer_id": [str(i) for i in range(200)],
+    ...     "spend": np.repeat([10.0, 90.0], 100) + rng.normal(size=200),
+    ...     "visits": np.repeat([1.0, 9.0], 100) + rng.normal(size=200)})
+    >>> model = cluster_customers(table, features=["spend", "visits"], k=2).model
+    >>> decide_refresh(model, table, table, as_of=date(2026, 2, 1)).action
+    'keep'
+    """
+    if in_a_row < 1:
+        raise ParameterError(f"in_a_row must be at least 1, got {in_a_row}")
+    last = max((one.as_of for one in earlier), default=getattr(model, "as_of", None))
+    if last is not None and as_of <= last:
+        raise DataError(
+            f"data up to {as_of.isoformat()} are not later than those up to {last.isoformat()}, "
+            "on which the model was fitted or refreshed; refreshes go forward in time"
+        )
+    drift = measure_drift(at_fit, now, model=model, level=level, repeats=repeats, seed=seed)
+    migration = compare_periods(model, at_fit, now, measures=measures)
+    alarms = tuple(drift.alarms)
+    again = set(alarms)
+    for one in list(earlier)[::-1][: in_a_row - 1]:
+        again &= set(one.alarms)
+    lasting = again if len(earlier) >= in_a_row - 1 else set()
+    action: Action = "refit" if lasting else "watch" if alarms else "keep"
+    if lasting:
+        times = "" if in_a_row == 1 else f" in {number(in_a_row)} refreshes in a row"
+        reason = f"{join_words(sorted(lasting))} drifted{times}."
+    elif alarms:
+        reason = f"{join_words(alarms)} drifted, for the first time."
+    else:
+        reason = "nothing drifted beyond chance and by a size that matters."
+    return Refresh(as_of, action, reason, alarms, drift, migration)
