@@ -128,7 +128,7 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
         Field(
             "row_kind",
             "text",
-            "kind of the row: a line, or what is rejected: a total of other rows, a charge, a test",
+            "kind of the row: line, return, or what is rejected: total, charge, test, other",
             clean=False,
         ),
         *WHO,

@@ -41,11 +41,12 @@ HEADINGS = {
     "contact": "May be written to",
     "action": "Suggested action",
 }
-# An assignment in an answer of the audit: [table] "word" = value.
+# An assignment in an answer of the audit: [table] "word" = value (or other values).
 _ASSIGNED = re.compile(
     r'(?:\[([\w.]+)\]\s*)?([\w.]+|"[^"]*")\s*=\s*("[^"]*"|\[[^\]]*\]|[^\s,;()]+)'
     r"(\s*\(or [^)]*\))?"
 )
+_QUOTED = r'"[^"]*"|\([^)]*\)|\[[^\]]*\]'
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 # Asks a question: its text and the answers offered, the best first; returns what was typed: empty
@@ -161,15 +162,24 @@ def settle(data: Path, given: Mapping, answers: Sequence[str], ask: Ask | None) 
 def _reply(question: Finding, ask: Ask) -> Mapping:
     """Ask one question, and return the answer as a mapping."""
     example = f" For example: {question.example}." if question.example else ""
-    offers = offered_answers(question.answer)
-    offered = [" and ".join(offer) for offer in offers if "..." not in offer[-1]]
+    shown = offered_answers(question.answer)
+    offers = [offer for offer in shown if "..." not in " ".join(offer)]
+    offered = [" and ".join(offer) for offer in offers]
     typed = ask(f"{question.finding}{example}", offered or [question.answer]).strip()
     if not typed and offered:
         return _mapping_of(offers[0])
     if typed.isdecimal() and 1 <= int(typed) <= len(offered):
         return _mapping_of(offers[int(typed) - 1])
-    if "=" not in typed and offers:  # the value alone
-        typed = f"{offers[0][-1].rpartition('=')[0]}={typed}"
+    lines = [line.rpartition("=")[0] for line in shown[0]] if shown else []
+    section = {line.rpartition(".")[0] for line in lines}
+    if lines and "=" not in typed:  # the value alone, of every word that is asked about
+        return _mapping_of(
+            [f"{line}={typed}" for line in (lines if len(section) == 1 else lines[-1:])]
+        )
+    words = re.findall(r"([^=,]+)=\s*(\w+)", typed)
+    if len(section) == 1 and ".values." in lines[0] and not re.match(r"\[|\w+\.", typed):
+        bare = [(word.strip(" '\""), meant) for word, meant in words]
+        return _mapping_of([f"{min(section)}.'{word}'={meant}" for word, meant in bare])
     return _mapping_of([typed])
 
 
@@ -200,13 +210,25 @@ def offered_answers(text: str) -> list[list[str]]:
     [['orders.day_first=true'], ['orders.day_first=false']]
     >>> offered_answers('[orders.columns] amount = "..."')
     [['orders.columns.amount=...']]
+    >>> offered_answers('[orders.values.status] "A" = "sale", "B" = "unpaid"; or currency = "EUR"')
+    [['orders.values.status.A=sale', 'orders.values.status.B=unpaid'], ['currency=EUR']]
     """
+    offers: list[list[str]] = []
+    for part in re.sub(rf"({_QUOTED})|;", lambda m: m[1] or "\0", text).split("\0"):
+        offers += _alternatives(part)
+    return offers
+
+
+def _alternatives(text: str) -> list[list[str]]:
+    """Read one answer: its lines, and the same with each other value of the first."""
     values: dict[str, list[str]] = {}
-    for table, key, value, others in _ASSIGNED.findall(text):
-        if not table and key not in OPTIONS:
+    table = ""
+    for named, key, value, others in _ASSIGNED.findall(text):
+        if not named and not key.startswith('"') and key not in OPTIONS:
             continue  # a word of the explanation
+        table = named or (table if key.startswith('"') else "")
         bare = key.strip('"')
-        last = bare if _BARE.fullmatch(bare) or not key.startswith('"') else f"'{bare}'"
+        last = bare if _BARE.fullmatch(bare) else f"'{bare}'" if "'" not in bare else key
         path = f"{table}.{last}" if table else last
         more = re.split(r",\s*|\s+or\s+", others.strip()[4:-1].partition(";")[0]) if others else []
         values.setdefault(path, []).extend(_unquoted(one) for one in (value, *more) if one)

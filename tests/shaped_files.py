@@ -599,7 +599,7 @@ def paypal_activity():
     header = ["Date", "Time", "TimeZone", "Name", "Type", "Status", "Currency", "Gross", "Fee",
               "Net", "From Email Address", "To Email Address", "Transaction ID",
               "Reference Txn ID"]  # fmt: skip
-    return Shape("paypal_activity.csv", table(header, rows), "asked", words="amount",
+    return Shape("paypal_activity.csv", table(header, rows), "asked", words="the shop itself",
                  **truth(orders))  # fmt: skip
 
 

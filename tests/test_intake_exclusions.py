@@ -129,7 +129,7 @@ def test_what_is_open_or_not_paid_is_asked_once():
 
 @pytest.mark.parametrize(
     ("header", "good", "bad"),
-    [("État", "Livré", "Erreur de paiement"), ("ステータス", "700", "900"), ("Estado", "Qx", "Qy")],
+    [("État", "Livré", "Arrivage Z"), ("ステータス", "700", "900"), ("Estado", "Qx", "Qy")],
 )
 def test_unknown_words_of_a_state_are_asked_not_dropped(header, good, bad):
     frame = orders(header, good, bad)

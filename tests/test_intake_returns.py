@@ -26,7 +26,9 @@ def mapped(**values):
 
 
 def test_credit_notes_with_positive_amounts_shut_the_gate():
-    with pytest.raises(DataError, match="'Nature' holds 'AVOIR': returns"):
+    with pytest.raises(
+        DataError, match=r"'Nature' holds kinds of rows beside sales \('AVOIR' 2 rows, -1\)"
+    ):
         segkit.clean_data(LINES)
 
 

@@ -54,6 +54,11 @@ def test_every_month_in_every_language():
         "dezembro",
         "nl": "januari februari maart april mei juni juli augustus september oktober november "
         "december",
+        "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października "
+        "listopada grudnia",
+        "tr": "Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık",
+        "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+        "no": "januar februar mars april mai juni juli august september oktober november desember",
     }
     for language, months in spelt.items():
         dates = [f"7 {month} 2024" for month in months.split()]
@@ -61,9 +66,23 @@ def test_every_month_in_every_language():
         assert found == list(range(1, 13)), language
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["8 de enero de 2024 10:31 hs.", "2024年1月8日 10:31", "8. januar 2024 kl. 10:31",
+     "Jan. 8, 2024, 10:31 a.m.", "8 janvier 2024 10h31", "Jan 8, 2024 2:31:00 AM PST",
+     "8 January 2024 at 10:31", "8. 1. 2024 10:31", "2024.01.08. 10:31"],
+)  # fmt: skip
+def test_times_of_day_are_read_as_shops_write_them(text):
+    other = text.replace("8", "28") if "28" not in text else text
+    orders = segkit.clean_data(lines(date=[text, other])).orders
+    assert orders["order_time"].dt.strftime("%Y-%m-%d %H:%M")[0] == "2024-01-08 10:31"
+
+
 def test_a_language_that_is_not_read_is_asked_about():
-    with pytest.raises(DataError, match="German, French, Spanish, Italian, Portuguese and Dutch"):
-        segkit.clean_data(lines(date=["5 maj 2024"]))
+    with pytest.raises(
+        DataError, match="Portuguese, Dutch, Polish, Turkish, Russian and the Nordic"
+    ):
+        segkit.clean_data(lines(date=["5 toukokuuta 2024"]))
 
 
 def test_plain_and_english_dates_are_left_alone():

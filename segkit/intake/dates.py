@@ -12,22 +12,40 @@ import polars as pl
 
 from segkit.intake.cells import is_text, text
 
-LANGUAGES = "English, German, French, Spanish, Italian, Portuguese and Dutch"
-# Without accents, in lower case; German, French, Spanish, Italian, Portuguese, Dutch.
+LANGUAGES = (
+    "English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish, Russian and "
+    "the Nordic languages"
+)
+# Without accents, in lower case; German, French, Spanish, Italian, Portuguese, Dutch, Polish,
+# Turkish, Nordic, Russian.
 NAMES: dict[str, str] = {
-    "Jan": "january januar jaenner janner jan janvier janv enero ene gennaio genn gen janeiro "
-    "januari",
-    "Feb": "february februar feb fevrier fevr fev febrero febbraio febbr fevereiro februari febr",
-    "Mar": "march marz maerz mrz mar mars marzo marco maart mrt",
-    "Apr": "april apr avril avr abril abr aprile",
-    "May": "may mai mayo maggio magg mag maio mei",
-    "Jun": "june juni jun juin junio giugno giu junho",
-    "Jul": "july juli jul juillet juil julio luglio lug julho",
-    "Aug": "august aug aout agosto ago augustus",
-    "Sep": "september sept sep septembre septiembre setiembre settembre sett set setembro",
-    "Oct": "october oktober oct okt octobre octubre ottobre ott outubro out",
-    "Nov": "november nov novembre noviembre novembro",
-    "Dec": "december dezember dec dez decembre diciembre dic dicembre dezembro",
+    "Jan": "january januar jaenner janner jan janvier janv enero ene gennaio genn gen "
+    "janeiro januari styczen stycznia sty ocak oca "
+    "январь января янв",
+    "Feb": "february februar feb fevrier fevr fev febrero febbraio febbr fevereiro "
+    "februari febr luty lutego lut subat sub "
+    "февраль февраля фев",
+    "Mar": "march marz maerz mrz mar mars marzo marco maart mrt marzec marca mart marts "
+    "март марта мар",
+    "Apr": "april apr avril avr abril abr aprile kwiecien kwietnia kwi nisan nis апрель апреля апр",
+    "May": "may mai mayo maggio magg mag maio mei maj maja mayis маи мая",
+    "Jun": "june juni jun juin junio giugno giu junho czerwiec czerwca cze haziran haz "
+    "июнь июня июн",
+    "Jul": "july juli jul juillet juil julio luglio lug julho lipiec lipca lip temmuz tem "
+    "июль июля июл",
+    "Aug": "august aug aout agosto ago augustus sierpien sierpnia sie agustos augusti "
+    "август августа авг",
+    "Sep": "september sept sep septembre septiembre setiembre settembre sett set setembro "
+    "wrzesien wrzesnia wrz eylul eyl "
+    "сентябрь сентября сен сент",
+    "Oct": "october oktober oct okt octobre octubre ottobre ott outubro out pazdziernik "
+    "pazdziernika paz ekim eki "
+    "октябрь октября окт",
+    "Nov": "november nov novembre noviembre novembro listopad listopada lis kasim kas "
+    "ноябрь ноября ноя",
+    "Dec": "december dezember dec dez decembre diciembre dic dicembre dezembro grudzien "
+    "grudnia gru aralik ara desember des "
+    "декабрь декабря дек",
 }
 MONTHS = {name: short for short, names in NAMES.items() for name in names.split()}
 # Words around a date without further information: weekdays, "de", "of", "le".
@@ -38,10 +56,24 @@ _IDLE = (
     "lunes martes miercoles jueves viernes sabado domingo mie jue vie sab dom "
     "lunedi martedi mercoledi giovedi venerdi gio segunda terca quarta quinta sexta feira seg ter "
     "qua qui sex maandag dinsdag woensdag donderdag vrijdag zaterdag zondag "
-    "de del do di of le den der the il el op as um uhr"
+    "de del do di of le den der the il el op as um at uhr hs hrs hora horas heures ore uur kl godz "
+    "saat"
 )
 IDLE = frozenset(_IDLE.split())
 WORD = r"\p{L}{2,}"
+# Names of zones that mean one offset.
+ZONES = {
+    "PST": "-0800", "PDT": "-0700", "MST": "-0700", "MDT": "-0600", "EST": "-0500", "EDT": "-0400",
+    "CET": "+0100", "CEST": "+0200", "MEZ": "+0100", "MESZ": "+0200", "JST": "+0900",
+}  # fmt: skip
+# Signs of dates and times that are no words: what tells that they are used, and their meaning.
+_SIGNS: tuple[tuple[str, dict[str, str]], ...] = (
+    (r"\d年\d", {"年": "-", "月": "-", "日": " ", "時": ":", "时": ":", "点": ":", "分": ""}),
+    (r"\d ?[AaPp]\. ?[Mm]\.", {f"{a}.{gap}{m}.": f"{a}{m}".upper() for a in "aApP" for m in "mM"
+                               for gap in ("", " ", "\u00a0")}),
+    (r"^\p{L}{3,9}\. \d|^\d{4}\.\d{1,2}\.\d{1,2}\. ", {". ": " "}),
+    (r"^\d{1,2}\. \d{1,2}\. \d{4}", {". ": "."}),
+)  # fmt: skip
 
 
 def date_words(values: pl.Series) -> dict[str, str]:
@@ -66,18 +98,26 @@ def date_words(values: pl.Series) -> dict[str, str]:
     {}
     """
     texts = values.cast(pl.String)
-    spelt = texts.filter(texts.str.contains(WORD).fill_null(value=False)).unique(
-        maintain_order=True
-    )
+    spelt = texts.filter(
+        texts.str.contains(rf"{WORD}|年|[.] |[ap][.]").fill_null(value=False)
+    ).unique(maintain_order=True)
     if not spelt.len():
         return {}
+    signs = {
+        sign: meant
+        for pattern, meanings in _SIGNS
+        if spelt.head(200).str.contains(pattern).any()
+        for sign, meant in meanings.items()
+    }
     words = spelt.str.extract_all(WORD).explode().drop_nulls().unique(maintain_order=True)
     meanings = {word: _read(word) for word in words.head(200)}
     strange = [
         word for word, meant in meanings.items() if meant != word and not _english(word, meant)
     ]
-    months = any(meant in NAMES for meant in meanings.values())
-    return meanings if months and strange else {}
+    if not (any(meant in NAMES for meant in meanings.values()) and strange):
+        meanings = {word: meant for word, meant in meanings.items() if word in ZONES}
+    dotted = {f"{word}.": "" for word, meant in meanings.items() if not meant}
+    return signs | meanings | dotted
 
 
 def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
@@ -96,12 +136,16 @@ def in_english(cell: pl.Expr, words: dict[str, str]) -> pl.Expr:
     bare = cell.str.replace(r"^\p{L}{2,10}[.,]*\s+(\d{1,2}[-. ]+(?:\p{L}{1,3} )?\p{L}{3,})", "${1}")
     put = bare.str.replace_many(longest, [words[word] for word in longest], leftmost=True)
     spaced = put.str.replace_all(r"\s+[àÀaeEA]\s+|\s+", " ")
+    spaced = spaced.str.replace(r"(\d) ?[hH] ?(\d\d)$", "${1}:${2}").str.replace(r" [hHr]$", "")
     return spaced.str.strip_chars(" ,.'’-")
 
 
 def _read(word: str) -> str:
     """Return the replacement of a word: an English month, nothing, or the word itself."""
-    bare = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
+    if word in ZONES:
+        return ZONES[word]
+    marked = unicodedata.normalize("NFKD", word.lower().replace("ı", "i").replace("ł", "l"))
+    bare = "".join(sign for sign in marked if not unicodedata.combining(sign))
     if bare in MONTHS:
         return MONTHS[bare]
     return "" if bare in IDLE else word
@@ -109,7 +153,7 @@ def _read(word: str) -> str:
 
 def _english(word: str, meant: str) -> bool:
     """Return whether a date format reads the word as it is: Aug or August."""
-    return word.lower() in (meant.lower(), NAMES.get(meant, "").split()[0] if meant else "")
+    return word.lower() in (meant.lower(), *NAMES.get(meant, "").split()[:1])
 
 
 _PARTS = r"^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?:\D|$)"
@@ -375,7 +419,8 @@ DATE_LIKE = (
 NUMERIC = ("epoch_s", "epoch_ms", "epoch_us", "excel")
 # An offset after a time of day: Z, UTC, GMT, +01:00, -0500.
 OFFSET = (
-    r"\d:\d\d(?::\d\d)?(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)$"
+    r"\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AaPp][Mm])? ?(Z|UTC|GMT|"
+    rf"{'|'.join(ZONES)}|[+-]\d\d:?(?:\d\d)?)$"
     r"|\dT?\d{4,6}(Z|[+-]\d\d:?\d\d)$"
 )
 

@@ -28,7 +28,7 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     if order is None or amount is None or columns.mapping.is_set("orders", "amount_of"):
         return {}, []
     lines = pl.DataFrame({"order": frame[order], "amount": columns.numbers("amount")})
-    lines = lines.filter(pl.col("order").is_not_null())
+    lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
     several = (
         lines.group_by("order")
         .agg(
@@ -46,7 +46,9 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     varied = several["first"].drop_nulls().n_unique() >= 3
     if not varied or not (on_first or alike):
         return {}, []
-    once = frame.unique().group_by(order).len()  # a file that stands twice repeats no total
+    once = (
+        frame.filter(_counted(columns)).unique().group_by(order).len()
+    )  # a file that stands twice repeats no total
     if once.filter(pl.col("len") > 1).height < FEWEST_ORDERS:
         return {}, []
     explained = columns.has("quantity", "unit_price") and _explained(columns, lines)
@@ -62,6 +64,18 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     severity = "info" if sure else "block"
     answer += ' (or "line", if each line was worth that)'
     return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _counted(columns: Columns) -> pl.Series:
+    """Mark the rows that are lines of sales, as far as the mapping tells kinds of rows."""
+    raw_column = columns.source("row_kind")
+    everything = pl.Series([True]).new_from_index(0, columns.raw.height)
+    if raw_column is None:
+        return everything
+    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
+    others = [word for word, kind in kinds.items() if kind != "line"]
+    cells = columns.cells(raw_column).cast(pl.String).fill_null("")
+    return ~cells.is_in(others)
 
 
 def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
@@ -96,17 +110,19 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
         if not 2 <= cells.n_unique() <= 8:
             continue
         word = _summing_word(part[order], cells, worth)
-        if word is None:
+        words = _repeating_words(part[order], cells, worth) if word is None else [word]
+        if not words:
             continue
-        rows = int((cells == word).sum())
-        values = {word: "total"}
-        shown = repr(word) if word else "an empty cell"
+        rows = int(cells.is_in(words).sum())
+        values = dict.fromkeys(words, "total")
+        shown = " and ".join(repr(word) if word else "an empty cell" for word in words)
         text = (
             f"Rows with {shown} in {name!r} sum up the other rows of their order "
             f"({counted(rows, 'row')}{' of a sample' if part.height < frame.height else ''}); "
             "they are rejected, so that no money counts twice."
         )
-        answer = f'[orders.columns] row_kind = "{name}", [orders.values.row_kind] "{word}" = "line"'
+        answer = f'[orders.columns] row_kind = "{name}", [orders.values.row_kind] '
+        answer += " and ".join(f'"{word}" = "line"' for word in words)
         return (
             TableMapping({"row_kind": name}, {}, {"row_kind": values}),
             [Finding("warn", "orders", "row_kind", text, rows, answer=answer)],
@@ -141,6 +157,25 @@ def _summing_word(orders: pl.Series, words: pl.Series, worth: pl.Series) -> str 
         said = [w for w in summing["word"].to_list() if re.search(_SUMMING, w.lower()) or not w]
         return said[0] if len(said) == 1 else None
     return str(summing["word"][0])
+
+
+def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> list[str]:
+    """Return the words whose rows each add up to the lines of their order: sale, payment."""
+    sums = pl.DataFrame({"order": orders, "word": words, "worth": worth}).group_by(
+        "order", "word"
+    ).agg(pl.col("worth").sum(), rows=pl.len())  # fmt: skip
+    most = sums.group_by("word").agg(pl.col("rows").mean(), pl.len()).sort("rows", "word")
+    if most.height < 3 or most["rows"][-1] <= 1:
+        return []
+    lines = sums.filter(pl.col("word") == most["word"][-1]).select("order", lines="worth")
+    both = sums.join(lines, on="order").filter(pl.col("lines").abs() > 0.01)
+    fits = ((pl.col("worth") - pl.col("lines")).abs() <= 0.02).mean()
+    alike = both.group_by("word").agg(orders=pl.len(), rows=pl.col("rows").mean(), fits=fits)
+    found = alike.filter(
+        (pl.col("orders") >= 0.5 * lines.height) & (pl.col("orders") >= FEWEST_ORDERS)
+        & (pl.col("fits") >= 0.95) & (pl.col("word") != most["word"][-1])
+    )  # fmt: skip
+    return found["word"].sort().to_list()
 
 
 _SUMMING = r"order|total|sum|header|parent|invoice|bestell|auftrag|commande|pedido|ordine|订单|合计"

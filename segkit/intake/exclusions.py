@@ -18,7 +18,9 @@ from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.privacy import mask_word, show_state
 from segkit.intake.questions import Finding, line_money
+from segkit.intake.roles import adjusted_columns
 from segkit.intake.statuses import status_meaning
+from segkit.intake.whole_orders import states_of
 
 # Where a state can be mapped to, the first that is free; in the last, what is filled is cancelled.
 SLOTS = (*STATUS_COLUMNS, "cancelled_at")
@@ -31,6 +33,7 @@ _OF_OTHERS = frozenset(["customer", "email", "product", "category", "region", "c
                         "loyalty", "card", "channel", "age", "place", "country", "discount",
                         "device", "name", "brand", "price", "cost"])  # fmt: skip
 _OF_ORDER = frozenset(["order", "payment", "buy", "line"])
+_PAID = frozenset(["amount", "total", "revenue", "price"])
 
 
 def words_of(shown: ColumnProfile) -> list[str]:
@@ -136,12 +139,10 @@ def about_exclusions(frame: pl.DataFrame, mapping: Mapping, *, own: bool) -> lis
     profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
     columns = Columns("orders", frame, mapping)
     worth = cache(lambda: line_money(columns))
-    findings, owed = [], False
+    findings, owed = _about_refunds(profiles, frame, named), False
     for header, shown in profiles.items():
         meant, _ = concepts(header)
         if "refund" in meant and _is_money(shown):
-            if not {"refund", "is_return"} & named and not meant & _OF_OTHERS:
-                findings.append(_refund_question(shown))
             continue
         if own and named & {*SLOTS}:
             continue
@@ -149,21 +150,55 @@ def about_exclusions(frame: pl.DataFrame, mapping: Mapping, *, own: bool) -> lis
         is_owed = bool(meanings and "*" in meanings and {"balance", "payment"} & meant)
         if not meanings or (is_owed and owed):  # what is open and what is paid say the same
             continue
-        if _is_at_stake(columns.cells(header).cast(pl.String), meanings, worth()):
+        cells = columns.cells(header).cast(pl.String)
+        if "status" in part.columns and _excludes_most(columns, cells, meanings):
+            continue  # a stage that the sales have, too
+        if _is_at_stake(cells, meanings, worth()):
             owed = owed or is_owed
             findings.append(_question(columns, shown, meanings, named, worth()))
     return findings
 
 
+def _about_refunds(
+    profiles: dict[str, ColumnProfile], frame: pl.DataFrame, named: set[str]
+) -> list[Finding]:
+    """Ask about columns that hold refunds, or what totals were changed to."""
+    if {"refund", "is_return"} & named:
+        return []
+    findings = []
+    changed = {adjusted: base for base, adjusted in adjusted_columns(frame.columns).items()}
+    for header, shown in profiles.items():
+        meant, _ = concepts(header)
+        if not _is_money(shown) or meant & _OF_OTHERS:
+            continue
+        if header in changed and meant & _PAID:
+            findings.append(_adjusted_question(shown, changed[header]))
+        elif "refund" in meant:
+            findings.append(_refund_question(shown))
+    return findings
+
+
+def _excludes_most(columns: Columns, cells: pl.Series, meanings: dict[str, str]) -> bool:
+    """Return whether a column would exclude most of what the status says is a sale."""
+    sales = states_of(columns, "status") == "sale"
+    others = _counted(cells, meanings).filter(sales.fill_null(value=False))
+    return bool(others.len() and (~others).mean() > 0.5)  # type: ignore[operator]
+
+
 def _is_at_stake(cells: pl.Series, meanings: dict[str, str], worth: pl.Series | None) -> bool:
     """Return whether a row that would not count has money above zero."""
+    others = ~_counted(cells, meanings)
+    return bool((others if worth is None else others & (worth > 0)).any())
+
+
+def _counted(cells: pl.Series, meanings: dict[str, str]) -> pl.Series:
+    """Mark the rows that count by the meanings of a column's words."""
     said = [word for word in meanings if word not in ("", "*")]
     sales = cells.is_in([word for word in said if meanings[word] == "sale"])
     if meanings.get("*") == "sale":
         sales = sales | ~cells.is_in(said)
     empty = pl.Series([meanings.get("", "sale") == "sale"])
-    sales = sales.zip_with(cells.is_not_null(), empty.new_from_index(0, cells.len()))
-    return bool((~sales if worth is None else ~sales & (worth > 0)).any())
+    return sales.zip_with(cells.is_not_null(), empty.new_from_index(0, cells.len()))
 
 
 def _is_money(shown: ColumnProfile) -> bool:
@@ -181,6 +216,17 @@ def _refund_question(shown: ColumnProfile) -> Finding:
         "are net of them"
     )
     return Finding("block", "orders", "refund", text, shown.rows, answer=answer)
+
+
+def _adjusted_question(shown: ColumnProfile, base: str) -> Finding:
+    """Ask whether changed totals are those of the orders, where another amount is read."""
+    rows = shown.cells.len() - shown.cells.null_count()
+    text = f"{shown.name!r} is not used and holds changed totals: do they replace {base!r}?"
+    answer = (
+        f'[orders.columns] amount = "{base}" with [orders.columns] refund = "{shown.name}" and '
+        '[orders] refund_is = "left"; or [orders.constants] refund = 0, if they do not'
+    )
+    return Finding("block", "orders", "refund", text, rows, answer=answer)
 
 
 def _doubt(

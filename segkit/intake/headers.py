@@ -14,7 +14,8 @@ _WORDS = {
         编号 号码 单号 番号 コード 번호 아이디""",
     "customer": """customer cust client buyer shopper user member household kunden kunde kd
         username nickname login userid debitor debitoren klant klanten relatie tiers
-        acheteur adherent cliente comprador acquirente utente socio compte account
+        kaeufer besteller auftraggeber acheteur adherent cliente comprador acquirente utente
+        socio compte account
         klient klienta nabywca patron subscriber contact person consumer
         客户 顾客 买家 会员 用户 顧客 会員 お客様 購入者 고객 회원 구매자 клиент
         покупатель musteri""",
@@ -28,13 +29,14 @@ _WORDS = {
         auftrag rechnung beleg bon kassenbon vorgang commande facture piece ticket pedido factura
         ordine fattura scontrino documento document encomenda fatura bestelling bestel factuur
         transactie zamowienie zamowienia paragon faktura deal opportunity txn trans siparis fis
+        islem quittung folio booking reservation reserva buchung prenotazione reservering
         订单 交易 注文 受注 伝票 取引 주문 заказ""",
     "buy": """purchase purchases kauf achat compra acquisto aankoop vente venta venda vendita sale
         verkauf verkoop checkout zakup sprzedaz 购买 購入 下单""",
     "date": """date datetime timestamp time datum zeit zeitpunkt tag jour fecha dia data giorno day
         tarih when moment 时间 日期 日時 日付 날짜 일시 дата
         注文日 受注日 購入日 売上日 販売日 取引日 주문일 구매일""",
-    "created": "created ordered purchased placed creation occurred happened bought",
+    "created": "created ordered purchased placed creation occurred happened bought booked",
     "amount": """amount betrag montant importe monto importo valor bedrag kwota summe tutar
         金额 金額 금액 сумма""",
     "total": """total totale gesamt sum totaal somma suma razem toplam 合计 合計 总额 総額 총액
@@ -117,7 +119,7 @@ _WORDS = {
     "brand": "brand marke marque marca merk vendor hersteller manufacturer 品牌 ブランド",
     "place": """city zip postcode postal address street store branch location filiale adresse
         direccion indirizzo endereco adres ville stadt plz ort""",
-    "type": "type typ kind nature tipo art_type 类型 種類",
+    "type": "type typ kind nature tipo turu tur rodzaj soort art_type 类型 種類 種別 종류 тип",
     "updated": """updated modified changed expires expiry due_date birth registered
         signup shipped_at
         start end until valid from last_login""",
@@ -182,6 +184,9 @@ _WITHOUT_TAX = frozenset(["ex", "exc", "excl", "excluding", "exkl", "ohne", "hor
 _TAILS = ("nr", "no", "id", "num", "code")
 
 
+_BARE = str.maketrans("äöüÄÖÜıİ", "aouAOUiI")
+
+
 def plain(name: str) -> str:
     """Write a column's name in lower case without accents, its words parted by underscores.
 
@@ -224,10 +229,15 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
     >>> sorted(concepts("订单金额")[0])
     ['amount', 'order']
     """
-    tokens = plain(without_number(header)).split("_")
+    name = without_number(header)
+    tokens = plain(name).split("_")
+    others = plain(name.translate(_BARE)).split("_")  # Müşteri: musteri, not muesteri
+    others = others if len(others) == len(tokens) else tokens
     meant: set[str] = set()
     unknown = 0
-    for token in tokens:
+    for token, other in zip(tokens, others, strict=True):
+        if other != token and (other in LEXICON or _compound(token) is None):
+            token = other
         wide = [word for word in _WIDE if word in token]
         if wide:
             meant |= {item for word in wide for item in _WIDE[word]}
@@ -237,15 +247,20 @@ def concepts(header: str) -> tuple[frozenset[str], int]:
             parts = _compound(token)
             meant |= parts or set()
             unknown += parts is None
+    return _settle(header, tokens, meant), unknown
+
+
+def _settle(header: str, tokens: list[str], meant: set[str]) -> frozenset[str]:
+    """Add what signs and neighbouring words say of a header's concepts."""
     if "%" in header:
         meant.add("percent")
+    if "#" in header:
+        meant.add("id")
     if "tax" in meant and (_WITH_TAX | _WITHOUT_TAX) & set(tokens):  # "total incl. tax" is no tax
         meant = (meant - {"tax"}) | {"gross" if _WITH_TAX & set(tokens) else "net"}
     if "number_of" in "_".join(tokens) or {"id", "quantity"} <= meant:  # number of items
         meant = (meant - {"id"}) | {"quantity"}
-    if "email" in meant:  # e-mail address
-        meant.discard("place")
-    return frozenset(meant), unknown
+    return frozenset(meant - {"place"} if "email" in meant else meant)  # e-mail address
 
 
 def _compound(token: str) -> set[str] | None:

@@ -1,4 +1,4 @@
-"""Rows that are no orders among order rows: events, quotes and deliveries, abandoned carts.
+"""Rows that are no orders among order rows: events, quotes, carts, payouts, fees, refunds.
 
 Each is asked about, with the words to leave out, until the mapping names the kinds of rows.
 """
@@ -6,6 +6,7 @@ Each is asked about, with the words to leave out, until the mapping names the ki
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import polars as pl
 
@@ -13,12 +14,16 @@ from segkit.display import counted, money
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
-from segkit.intake.headers import plain
+from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
-from segkit.intake.questions import Finding
-from segkit.intake.statuses import CREDIT, spelt
+from segkit.intake.questions import Finding, line_money
+from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning
 
 MOST_KINDS = 40
+# A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
+MOSTLY, BESIDE = 0.95, 0.9
+FEWEST_ORDERS = 5
+REPEATED = 0.8  # share of the rows of one kind whose money stands on a sale's row, too
 # What visitors do before they buy, and the event that is an order.
 _BROWSING = re.compile(
     r"(?:page|item|product|category|screen|cart) ?views?(?:ed)?|views?(?:ed)?(?: (?:item|product|"
@@ -40,6 +45,8 @@ _DOCUMENTS = {
     r"kundenauftrag|(?:bon de )?commande|pedidos?|ordine|encomenda|zamowienie|注文|订单",
     "delivery": r"delivery (?:note|slip)|packing slip|dispatch note|lieferschein|bon de livraison|"
     r"albaran(?:es)?|ddt|guia de remessa|pakbon|納品書",
+    "payment": r"(?:customer |receive )?payments?|zahlung(?:seingang)?|paiement|pago|pagamento|"
+    r"betaling",
     "quote": r"quot(?:e|es|ation|ations)|(?:sales )?(?:estimate|offer)|angebot|offerte|devis|"
     r"presupuesto|cotizacion|preventivo|orcamento|oferta|pro ?forma(?: invoice)?|見積書?|报价单?",
 }
@@ -69,20 +76,153 @@ def about_other_rows(frame: pl.DataFrame, given: Mapping, used: Mapping) -> list
     if "row_kind" in said or frame.height < 2:
         return []
     columns = Columns("orders", frame, used)
-    settled = {said.get(name) for name in STATUS_COLUMNS}
+    settled = {columns.source("customer_id")}
+    settled |= {said.get(name) for name in (*STATUS_COLUMNS, "is_return", "currency")}
+    states = [columns.source(name) for name in STATUS_COLUMNS]
+    settled |= {name for name in states if name and "status" in concepts(name)[0]}
+    settled |= {*used.option("orders", "not_states")}
     few = sample(frame)
     for name, dtype in few.schema.items():
-        if not is_text(dtype) or name in settled or name == columns.source("customer_id"):
+        if not is_text(dtype) or name in settled:
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()
         if not 2 <= words.len() <= MOST_KINDS or 2 * cells.len() < few.height:
             continue
         spelling = {word: spelt(word) for word in words.sort().to_list()}
-        found = _ask_events(name, spelling, columns) or _ask_documents(name, spelling, columns)
-        if found:
-            return found
-    return _ask_carts(frame, said, columns)
+        for ask in (_ask_events, _ask_documents, _ask_movements):
+            found = ask(name, spelling, columns)
+            if found:
+                return found
+    return _refuse_histories(few, columns) or _ask_carts(frame, said, columns)
+
+
+def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
+    """Refuse a history of states: rows of one order that differ in nothing but state and time."""
+    order, state = columns.source("order_id"), columns.source("status")
+    if order is None or state is None or columns.source("product_id") is not None:
+        return []
+    moving = {order, state, columns.source("order_time")}
+    moving |= {name for name in rows.columns if {"date", "created", "updated"} & concepts(name)[0]}
+    fixed = [name for name in rows.columns if name not in moving]
+    groups = (
+        rows.group_by(order)
+        .agg(pl.len().alias("\0rows"), pl.col(state).n_unique().alias("\0states"),
+             pl.all_horizontal(pl.col(fixed).n_unique() == 1).alias("\0same") if fixed
+             else pl.lit(value=True).alias("\0same"))
+        .filter(pl.col("\0rows") > 1)
+    )  # fmt: skip
+    told = groups.filter(pl.col("\0same") & (pl.col("\0states") == pl.col("\0rows"))).height
+    if groups.height < FEWEST_ORDERS or told < MOSTLY * groups.height:
+        return []
+    text = (
+        f"This is a history of states: the rows of an order differ only in {state!r} and time "
+        f"({counted(told, 'order')}), and each would count again."
+    )
+    answer = "a file with one row per order, in its last state"
+    return [Finding("block", "orders", "status", text, columns.raw.height, answer=answer)]
+
+
+# Headers of kinds of rows, and words of such columns that say how or where was bought.
+_TYPE_WORDS = {
+    "activity", "operation", "movement", "entry", "record", "vorgang", "buchungsart", "movimiento",
+    "mouvement", "operacion", "movimento", "reason", "description",
+}  # fmt: skip
+_TENDERS = re.compile(
+    r"cash|cards?|credit|debit|visa|master ?card|amex|paypal|klarna|apple ?pay|google ?pay|"
+    r"che(?:ck|que)|bar|karte|ec|kreditkarte|lastschrift|vorkasse|nachnahme|carte|especes|tarjeta|"
+    r"efectivo|carta|contanti|cartao|dinheiro|pix|ideal|bancontact|sepa|on account|现金|支付宝|"
+    r"微信|現金|カード"
+)
+_WAYS = re.compile(
+    r"on ?line|pos|in ?person|in ?store|retail|wholesale|b2b|b2c|new|existing|returning|repeat|"
+    r"first|guest|registered|member|physical|digital|simple|variable|standard|express|pick ?up|"
+    r"dine in|take ?(?:out|away)|delivery|collection|click.*collect|web|mobile|app|phone|store|"
+    r"one ?time|recurring|subscription|inbound|outbound|gift|regular|normal|custom|default"
+)
+# What is a way to pay beside other ways to pay.
+_WAY_TO_PAY = re.compile(
+    r".*(?:transfer|deposit|gift ?card|store credit|balance|uberweisung|virement|transferencia|"
+    r"bonifico|overboeking|przelew|振込|转账).*"
+)
+
+
+def _ask_movements(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
+    """Ask about rows of payouts, holds, charges and refunds beside sales, and about other kinds."""
+    meant, _ = concepts(name)
+    bare = set(plain(name).split("_"))
+    typed = "type" in meant or bool(bare & _TYPE_WORDS) or bare <= {"category", "event", "kind"}
+    is_product = bool(meant & {"product", "category", "customer", "card", "discount"})
+    is_product = is_product and not meant & {"order", "payment"}  # Zahlungsart, Belegart
+    read = {word: row_meaning(word) for word in spelling}
+    ways = [
+        word for word, text in spelling.items() if _WAYS.fullmatch(text) or _TENDERS.fullmatch(text)
+    ]
+    pays = "payment" in meant or any(_TENDERS.fullmatch(text) for text in spelling.values())
+    for word, text in spelling.items():
+        if word in ways or (pays and _WAY_TO_PAY.fullmatch(text)):
+            read[word] = "way"
+    sales = [word for word, kind in read.items() if kind == "line"]
+    known = [word for word, kind in read.items() if kind not in (None, "way")]
+    if "status" in meant or not (typed or (sales and 2 * len(known) > len(read))):
+        return []
+    if is_product and not (sales and len(known) == len(read)):
+        return []
+    cells = columns.raw[name].cast(pl.String).str.strip_chars()
+    worth = line_money(columns)
+    who = columns.source("customer_id")
+    rows = pl.DataFrame({"word": cells}).with_columns(
+        money=pl.lit(worth, dtype=pl.Float64),
+        named=pl.lit(True) if who is None else pl.lit(columns.cells(who).is_not_null()),
+    )
+    matter = rows.filter(pl.col("named") & (pl.col("money") != 0))
+    positive = set(matter.filter(pl.col("money") > 0)["word"].unique().drop_nulls())
+    there = set(matter["word"].unique().drop_nulls())
+    back = [word for word, kind in read.items() if kind == "refunded"]
+    beside = _repeats(sales, back, rows, columns)
+    read |= {word: "return" if word not in positive or word in beside else "other" for word in back}
+    others = {
+        word: kind
+        for word, kind in read.items()
+        if word in there
+        and (kind in ("other", "charge") or (kind == "return" and word in positive))
+    }
+    charges = [word for word, kind in others.items() if kind == "charge"]
+    if charges and not sales and not _stand_beside(cells, charges, columns):
+        others = {word: kind for word, kind in others.items() if kind != "charge"}
+    odd = [word for word, kind in read.items() if kind is None and word in there]
+    if not others and not (odd and (known or meant == {"order", "type"})):
+        return []
+    listed = _shown(name, [*others, *odd], columns)
+    is_lone = not sales and not odd and "way" not in read.values()
+    if is_lone and {*others.values()} <= {"return"}:  # a list of refunds alone
+        return []
+    text = (
+        f"{name!r} holds kinds of rows beside sales ({listed}): are they sales, sums given back, "
+        "or left out?"
+    )
+    again = _repeats(sales, odd, rows, columns)
+    kinds = dict(others)
+    for word in odd:
+        is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
+        kinds[word] = "other" if is_bad else "line"
+    finding = _question(name, text, kinds, columns)[0]
+    muted = f'; or [orders] not_states = ["{name}"], if all are sales'
+    return [replace(finding, answer=finding.answer + muted)]
+
+
+def _repeats(sales: list[str], words: list[str], rows: pl.DataFrame, columns: Columns) -> list[str]:
+    """List the words whose rows repeat the money of sales, by order or else by customer."""
+    key = columns.source("order_id") or columns.source("customer_id")
+    if key is None:
+        return []
+    sums = rows.select("word", "money", key=columns.raw[key].cast(pl.String))
+    sold = sums.filter(pl.col("word").is_in(sales)).select("key", "money").unique()
+    met = sums.filter(pl.col("word").is_in(words)).join(
+        sold.with_columns(met=True), on=["key", "money"], how="left"
+    )
+    shares = met.group_by("word").agg(pl.col("met").fill_null(value=False).mean())
+    return shares.filter(pl.col("met") > REPEATED)["word"].to_list()
 
 
 def _ask_events(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
@@ -103,7 +243,8 @@ def _ask_events(name: str, spelling: dict[str, str], columns: Columns) -> list[F
         f"{name!r} holds kinds of events ({_shown(name, list(spelling), columns)}): are only the "
         f"rows with {' and '.join(map(repr, bought))} orders?"
     )
-    return _question(name, text, [word for word in spelling if word not in bought], columns)
+    others = dict.fromkeys([word for word in spelling if word not in bought], "other")
+    return _question(name, text, others, columns)
 
 
 def _ask_documents(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
@@ -123,7 +264,24 @@ def _ask_documents(name: str, spelling: dict[str, str], columns: Columns) -> lis
         "up, the same money counts several times. Does only "
         f"{' or '.join(map(repr, counts))} count?"
     )
-    return _question(name, text, [word for word in listed if word not in counts], columns)
+    others = dict.fromkeys([word for word in listed if word not in counts], "other")
+    cells = columns.raw[name].cast(pl.String).str.strip_chars()
+    worth = line_money(columns)
+    for word in kinds.get("credit", []):
+        if worth is not None and (worth.filter((cells == word).fill_null(value=False)) > 0).any():
+            others[word] = "return"
+    return _question(name, text, others, columns)
+
+
+def _stand_beside(cells: pl.Series, charges: list[str], columns: Columns) -> bool:
+    """Return whether lines with these words stand beside others of the same orders, mostly."""
+    order = columns.source("order_id")
+    if order is None or cells.null_count() > (1 - MOSTLY) * cells.len():
+        return False
+    lines = pl.DataFrame({"order": columns.raw[order], "charge": cells.is_in(charges)})
+    orders = lines.group_by("order").agg(pl.col("charge").sum(), rows=pl.len())
+    orders = orders.filter(pl.col("charge") > 0)
+    return orders.filter(pl.col("rows") > pl.col("charge")).height >= BESIDE * orders.height
 
 
 def _ask_carts(frame: pl.DataFrame, said: dict[str, object], columns: Columns) -> list[Finding]:
@@ -171,13 +329,13 @@ def _shown(name: str, words: list[str], columns: Columns) -> str:
     return "; ".join(shown) + ("; ..." if len(words) > len(shown) else "")
 
 
-def _question(name: str, text: str, others: list[str], columns: Columns) -> list[Finding]:
-    """Write the question with the words that the answer leaves out."""
+def _question(name: str, text: str, others: dict[str, str], columns: Columns) -> list[Finding]:
+    """Write the question with the words that are no sales, and what they are."""
     cells = columns.raw[name].cast(pl.String).str.strip_chars()
-    rows = int(cells.is_in(others).sum())
-    values = " and ".join(f'"{word}" = "other"' for word in others)
+    rows = int(cells.is_in([*others]).sum())
+    values = " and ".join(f'"{word}" = "{kind}"' for word, kind in others.items())
     answer = (
-        f'[orders.columns] row_kind = "{name}" with [orders.values.row_kind] {values} ("line" '
-        'instead of "other" for words that count)'
+        f'[orders.columns] row_kind = "{name}" with [orders.values.row_kind] {values} ("line" for '
+        'words that count, "return" for what was given back)'
     )
     return [Finding("block", "orders", "row_kind", text, rows, answer=answer)]

@@ -147,6 +147,12 @@ OPTIONS: dict[str, Option] = {
     "refund_of": Option(
         None, (str,), "what refund is of: the line, or the whole order", ("line", "order")
     ),
+    "refund_is": Option(
+        "taken",
+        (str,),
+        "what refund holds: what was given back, or what is left of amount where it was changed",
+        ("taken", "left"),
+    ),
     "not_states": Option(
         [], (list, tuple), "columns of the source that do not tell which orders count"
     ),
@@ -178,6 +184,7 @@ ORDERS_ONLY = {
     "total_words",
     "amount_of",
     "refund_of",
+    "refund_is",
 }
 
 

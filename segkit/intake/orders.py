@@ -139,26 +139,45 @@ def read_orders(columns: Columns) -> pl.DataFrame:
         wanted["__refund"] = columns.micro("refund")
         wanted["__no_refund"] = columns.blank("refund")
     if columns.has("row_kind"):
-        kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-        sums_up = [word for word, kind in kinds.items() if kind == "total" and word]
-        blank_sums_up = kinds.get("") == "total"
-        kind = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
-        wanted["__sums_up"] = kind.is_in(sums_up).fill_null(value=blank_sums_up)
-        for extra in ("charge", "test", "other"):
-            words = [word for word, meant in kinds.items() if meant == extra]
-            wanted[f"__{extra}"] = kind.is_in(words).fill_null(value="" in words)
-    frame = columns.raw.lazy().select(**wanted).collect()
+        wanted |= _row_kinds(columns)
+    frame = _settle_refunds(columns, columns.raw.lazy().select(**wanted).collect())
     # Lazy, so that the exact product is computed once.
     summed = frame.lazy().with_columns(repeats(columns.raw).alias(REPEAT), *_sums(columns))
     return settle_orders(columns, summed.collect())
+
+
+def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:
+    """Mark each kind of row that is no line of a sale."""
+    kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
+    cells = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
+    marks = {}
+    for kind in ("total", "return", "charge", "test", "other"):
+        words = [word for word, meant in kinds.items() if meant == kind]
+        marks[f"__{kind}_row"] = cells.is_in(words).fill_null(value="" in words)
+    return marks
+
+
+def _settle_refunds(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """Turn what is left of amounts into refunds, and refunds without an amount into returns."""
+    if not columns.has("refund", "amount"):
+        return frame
+    if columns.option("refund_is") == "left":
+        off = (pl.col("__amount") - pl.col("__refund")).clip(lower_bound=0)
+        return frame.with_columns(__refund=pl.when(~pl.col("__no_refund")).then(off).otherwise(0))
+    alone = pl.col("__no_amount") & (pl.col("__refund") != 0).fill_null(value=False)
+    return frame.with_columns(
+        __amount=pl.when(alone).then(-pl.col("__refund").abs()).otherwise("__amount"),
+        __refund=pl.when(~alone).then("__refund"),
+        __no_amount=pl.col("__no_amount") & ~alone,
+    )
 
 
 def _with_customers(columns: Columns, frame: pl.DataFrame, people: People) -> pl.DataFrame:
     """Add each line's customer, and whether it is a line of totals."""
     who = customers_of(columns, people.links)
     totals = total_lines(columns, who["customer_id"])
-    if "__sums_up" in frame.columns:
-        totals = totals | frame["__sums_up"]
+    if "__total_row" in frame.columns:
+        totals = totals | frame["__total_row"]
     if totals.any():  # "Total" is not a customer id
         who = who.with_columns(pl.when(~totals).then("customer_id"), __total=totals)
     frame = join_customers(frame, who, people)
@@ -226,6 +245,20 @@ def _sums(columns: Columns) -> list[pl.Expr]:
             off = before.cast(pl.Int64, strict=False).fill_null(0)
         if comes_off:
             amount = pl.when(amount < 0).then(amount + off).otherwise(amount - off)
+    returned, negative = _returned(columns, amount)
+    sums = [
+        pl.when(returned).then(-amount.abs()).otherwise(amount).alias(MICROS),
+        returned.alias("is_return"),
+        negative.alias("__negative"),
+    ]
+    if off is not None:
+        sums.append(off.alias("__off"))
+    return sums
+
+
+def _returned(columns: Columns, amount: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Mark returns, and the lines whose amount or quantity is negative."""
+    has = columns.has
     returned: pl.Expr = amount < 0
     if has("quantity") and columns.option("amount_of") == "line":
         returned = returned | (pl.col("__quantity") < 0)
@@ -235,15 +268,9 @@ def _sums(columns: Columns) -> list[pl.Expr]:
         returned = returned | pl.col("order_id").str.starts_with(prefix)
     if has("is_return"):
         returned = returned | pl.col("__flag")
-    returned = returned.fill_null(value=False)
-    sums = [
-        pl.when(returned).then(-amount.abs()).otherwise(amount).alias(MICROS),
-        returned.alias("is_return"),
-        negative.alias("__negative"),
-    ]
-    if off is not None:
-        sums.append(off.alias("__off"))
-    return sums
+    if has("row_kind"):
+        returned = returned | pl.col("__return_row")
+    return returned.fill_null(value=False), negative
 
 
 def _convert(columns: Columns, parsed: pl.DataFrame, fx: pl.DataFrame | None) -> pl.DataFrame:

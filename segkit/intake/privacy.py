@@ -73,7 +73,7 @@ _NO_VALUE = frozenset(
     )
 )
 _LETTERS = re.compile(r"[^\W\d_]+")
-LONGEST, LONGEST_CODE, LEAST_DIGITS = 30, 3, 3
+LONGEST, LONGEST_STATE, LONGEST_CODE, LEAST_DIGITS = 30, 60, 3, 3
 LEAST_HOLDERS = 5  # smallest number of cells with a value for it to be shown
 
 
@@ -291,7 +291,8 @@ def show_state(word: object, cells: pl.Series) -> str:
     ('lost', 'text of 7 characters')
     """
     text = str(word)
-    if len(text) <= LONGEST and mask_text(text) == text and (cells.cast(str) == text).sum() > 1:
+    short = len(text) <= LONGEST_STATE and mask_text(text) == text
+    if short and (cells.cast(str) == text).sum() > 1:
         return text
     return mask_word(word, cells)
 

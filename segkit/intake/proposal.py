@@ -6,6 +6,7 @@ scores. The other tables are read by their headers alone.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +15,7 @@ import polars as pl
 from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
-from segkit.intake.charges import about_kinds, about_minor_units
+from segkit.intake.charges import about_minor_units, about_tests
 from segkit.intake.columns import Columns
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
@@ -31,11 +32,16 @@ from segkit.intake.roles import (
     LEAST,
     ORDERS,
     Scores,
+    adjusted_columns,
+    credit_and_debit,
     discount_unit,
     score_columns,
 )
 from segkit.intake.sanity import refuse_other_tables
 from segkit.intake.statuses import status_meaning
+
+# What happens to an order afterwards: no time of an order.
+_LATER = frozenset(["refund", "cancelled", "shipping", "updated", "dispute", "age"])
 
 
 def assign(scores: Scores, taken: set[str], fixed: set[str]) -> dict[str, str]:
@@ -68,39 +74,30 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
         for role in ("status", "cancelled_at", "is_return"):
             scores[role].pop(header, None)
     taken = set(part.columns.values())
+    adjusted = _favour_adjusted(scores, profiles)
     columns = assign(scores, taken, fixed)
-    returned = columns.get("is_return")
-    if (
-        returned is not None
-        and scores["is_return"][returned] < EXACT
-        and is_state_flag(frame, TableMapping({**columns, **part.columns}), profiles[returned])
-    ):
-        del columns["is_return"]
+    _settle_returns(frame, columns, part, scores, profiles)
     if "order_time" not in {*columns, *fixed}:
-        used = {*taken, *columns.values()}
-        dated = [name for name, shown in profiles.items() if shown.dated and name not in used]
-        if len(dated) == 1:
-            columns["order_time"] = dated[0]
+        columns |= _only_date(profiles, {*taken, *columns.values()})
     questions: list[Finding] = []
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
         _choose_customer(frame, columns, whole, scores)
     questions += _rivals(frame, columns, scores, taken, profiles)
+    pair = credit_and_debit(profiles) if "amount" not in fixed else None
+    if pair is not None:
+        columns |= {"amount": pair[0]}
+        questions = [item for item in questions if item.column != "amount"]
+        questions += _ask_debits(*pair, profiles)
     questions += _note_money(columns)
     whole = {**columns, **part.columns}
-    values, more = _words(columns, profiles, scores, {*taken, *columns.values()})
-    columns.update(more)
-    skipped = set(given.option("orders", "not_states"))
-    flagged, meanings = place_flags(
-        TableMapping({**columns, **part.columns}),
-        {header: shown for header, shown in profiles.items() if header not in skipped},
-        fixed,
-    )
-    columns.update(flagged)
-    values |= meanings
+    values = _place_states(columns, part, profiles, scores, given)
     found = find_attributes(frame, {*taken, *columns.values()})
     columns.update({role: header for role, header in found.items() if role not in fixed})
     options: dict[str, object] = {}
+    changed = adjusted.get(whole.get("amount", ""))
+    if changed is not None and not {"refund", "is_return"} & {*columns, *fixed}:
+        columns["refund"], options["refund_is"] = changed, "left"
     prefix = return_prefix(frame, TableMapping(whole))
     if prefix:
         options["return_prefix"] = prefix
@@ -110,6 +107,64 @@ def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, l
     elif "discount" in whole and not given.is_set("orders", "discount_unit"):
         questions += _ask_unit(whole, profiles)
     return TableMapping(columns, {}, values, options), questions
+
+
+def _favour_adjusted(scores: Scores, profiles: dict[str, ColumnProfile]) -> dict[str, str]:
+    """Favour the amount whose adjusted values stand in a column of their own; return the pairs."""
+    adjusted = adjusted_columns(profiles)
+    for base, header in adjusted.items():
+        scores["amount"].pop(header, None)
+        if scores["amount"].get(base, 0) >= LEAST:
+            scores["amount"][base] += LEAD
+    return adjusted
+
+
+def _settle_returns(
+    frame: pl.DataFrame,
+    columns: dict[str, str],
+    part: TableMapping,
+    scores: Scores,
+    profiles: dict[str, ColumnProfile],
+) -> None:
+    """Take a flag of returns out where it is a state, or where a refund's money says it better."""
+    returned, whole = columns.get("is_return"), {**columns, **part.columns}
+    if returned is None:
+        return
+    is_named = scores["is_return"][returned] >= EXACT
+    is_state = not is_named and is_state_flag(frame, TableMapping(whole), profiles[returned])
+    if is_state or "refund" in whole:
+        del columns["is_return"]
+
+
+def _only_date(profiles: dict[str, ColumnProfile], used: set[str]) -> dict[str, str]:
+    """Return the only column of dates that could be the time of the order; empty if none is."""
+    dated = [
+        name
+        for name, shown in profiles.items()
+        if shown.dated and name not in used and not _LATER & concepts(name)[0]
+    ]
+    return {"order_time": dated[0]} if len(dated) == 1 else {}
+
+
+def _place_states(
+    columns: dict[str, str],
+    part: TableMapping,
+    profiles: dict[str, ColumnProfile],
+    scores: Scores,
+    given: Mapping,
+) -> dict[str, dict[str, object]]:
+    """Add a second status and flags to the columns; return what their words mean."""
+    used = {*part.columns.values(), *columns.values()}
+    values, more = _words(columns, profiles, scores, used)
+    columns.update(more)
+    skipped = set(given.option("orders", "not_states"))
+    flagged, meanings = place_flags(
+        TableMapping({**columns, **part.columns}),
+        {header: shown for header, shown in profiles.items() if header not in skipped},
+        {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})},
+    )
+    columns.update(flagged)
+    return values | meanings
 
 
 def _choose_customer(
@@ -148,6 +203,8 @@ def _words(
         others = {h: s for h, s in scores["status"].items() if h not in used and s >= LEAST}
         for header in sorted(others, key=lambda name: -others[name]):
             meanings = {status_meaning(word) for word in profiles[header].words}
+            if _contradicts(profiles[status], profiles[header]):
+                continue
             if profiles[header].is_flag or meanings - {None, "sale"}:
                 more["payment_status"] = header
                 break
@@ -158,6 +215,19 @@ def _words(
             cells = [str(word) for word in profiles[flagged].cells.drop_nulls().unique().sort()]
             values[role] = {word: "sale" if word.lower() in yes else "unpaid" for word in cells}
     return values, more
+
+
+def _contradicts(first: ColumnProfile, other: ColumnProfile) -> bool:
+    """Return whether a second status would exclude most of what the first says is a sale."""
+    states = [
+        shown.cells.cast(pl.String).replace_strict(
+            {word: status_meaning(word) for word in shown.words}, default=None,
+            return_dtype=pl.String,
+        )
+        for shown in (first, other)
+    ]  # fmt: skip
+    sales = states[1].filter(states[0] == "sale")
+    return bool(sales.len() and sales.drop_nulls().len() and (sales != "sale").mean() > 0.5)  # type: ignore[operator]
 
 
 def _rivals(
@@ -211,6 +281,21 @@ def _note_money(columns: dict[str, str]) -> list[Finding]:
             text = f"{columns[role]!r} {text}."
             findings.append(Finding("info", "orders", role, text, answer=answer))
     return findings
+
+
+def _ask_debits(credit: str, debit: str, profiles: dict[str, ColumnProfile]) -> list[Finding]:
+    """Ask whether money paid out, in a column of its own, was given back to customers."""
+    numbers = pl.Series(profiles[debit].numbers)
+    rows = int((numbers.fill_null(0) != 0).sum())
+    text = (
+        f"Money received stands in {credit!r}, money paid out in {debit!r} "
+        f"({counted(rows, 'row')}, {money(float(numbers.sum()))}): are these refunds?"
+    )
+    answer = (
+        f'[orders.columns] amount = "{credit}" with [orders.columns] refund = "{debit}"; or '
+        f'[orders.columns] amount = "{credit}" with [orders.constants] refund = 0, if they are not'
+    )
+    return [Finding("block", "orders", "amount", text, rows, answer=answer)]
 
 
 def _ask_unit(columns: dict[str, str], profiles: dict[str, ColumnProfile]) -> list[Finding]:
@@ -319,17 +404,23 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         questions += more
     # With the likeliest of the rivals, so that all other questions are asked at the same time.
     completed = match_customer_columns(raw, given.over(Mapping(proposed)), own)
-    if "orders" in proposed and raw["orders"].height:
-        completed, more = _complete_orders(raw["orders"], completed)
-        questions += more
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused
-    if "orders" in raw:
-        questions += about_other_rows(raw["orders"], given, completed)
+    other_rows = about_other_rows(raw["orders"], given, completed) if "orders" in raw else []
+    if "orders" in proposed and raw["orders"].height:
+        completed, more = _complete_orders(raw["orders"], completed, other_rows)
+        questions += more
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(name, frame, completed, with_fx="fx" in raw)
+    # What rows of a column are is asked once: with it, which of them are refunds.
+    subjects = tuple(item.finding.partition(" holds ")[0] for item in other_rows)
+    questions = other_rows + [
+        item
+        for item in questions
+        if not (subjects and item.column == "is_return" and item.finding.startswith(subjects))
+    ]
     if "orders" in raw and not lacks("orders", completed.tables["orders"]):
         own_part = "orders" not in proposed
         asked = [item.finding for item in questions if item.severity == "block"]
@@ -341,8 +432,14 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     return completed, questions + about_ids(raw, completed)
 
 
-def _complete_orders(frame: pl.DataFrame, mapping: Mapping) -> tuple[Mapping, list[Finding]]:
-    """Add what follows from the columns together: totals, rows that sum up, what is no product."""
+def _complete_orders(
+    frame: pl.DataFrame, mapping: Mapping, other_rows: list[Finding]
+) -> tuple[Mapping, list[Finding]]:
+    """Add what follows from the columns together: totals, rows that sum up, what is no product.
+
+    Where kinds of rows are asked about (``other_rows``), no total is known yet. The question is
+    taken out if all its words are sums of the other rows.
+    """
     columns = Columns("orders", frame, mapping)
     readable = all(
         not frame.schema[raw_column].is_nested()
@@ -353,11 +450,17 @@ def _complete_orders(frame: pl.DataFrame, mapping: Mapping) -> tuple[Mapping, li
         return mapping, []
     summaries, questions = about_summaries(frame, columns)
     options: dict[str, object] = {}
-    if not summaries.columns:
+    asked = {word for item in other_rows for word in re.findall(r'"([^"]*)" = "', item.answer)}
+    if asked and summaries.columns:
+        if asked <= {*summaries.values["row_kind"]}:
+            other_rows.clear()
+        else:
+            summaries, questions = TableMapping(), []
+    if not summaries.columns and not other_rows:
         options, more = about_totals(frame, columns)
         questions += more
         if not questions and not options:
-            summaries, more = about_kinds(frame, columns)
+            summaries, more = about_tests(frame, columns)
             questions += more
     minor, more = about_minor_units(columns)
     options |= minor

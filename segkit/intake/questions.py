@@ -5,6 +5,7 @@ Each question comes with the mapping line that answers it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from segkit.intake.dates import (
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
 from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
 from segkit.intake.privacy import mask_cell, mask_word, show_state
-from segkit.intake.statuses import CREDIT, status_meaning
+from segkit.intake.statuses import CREDIT, likely_status, row_meaning
 from segkit.intake.tried import (
     best_format,
     best_numeric,
@@ -393,24 +394,16 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 + (")" if worth is None else f", {money(worth_)})")
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
-            first = _word(unknown["word"][0], words, few=few)
-            read = status_meaning(unknown["word"][0])
-            meanings = ("sale", "unpaid", "cancelled", "refunded")
-            likely = sorted(meanings, key=lambda meaning: meaning != read)
-            findings.append(
-                Finding(
-                    "block",
-                    columns.table,
-                    name,
-                    f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
-                    "cancelled or refunded?",
-                    int(unknown["rows"].sum()),
-                    first,
-                    f'[orders.values.{name}] "{first}" = "{likely[0]}" (or '
-                    + ", ".join(f'"{meaning}"' for meaning in likely[1:])
-                    + "; each other word likewise)",
-                )
-            )
+            answered = [
+                f'"{_word(word, words, few=few)}" = "{likely_status(word)}"'
+                for word in unknown["word"].head(MOST_KINDS)
+            ]
+            meanings = '"sale", "unpaid", "cancelled", "refunded"'
+            answer = f"[orders.values.{name}] {', '.join(answered)}, each one of {meanings}"
+            text = f"It is not known what {listed} in {raw_column!r} mean: a sale, unpaid, "
+            text += "cancelled or refunded?"
+            first, rows = _word(unknown["word"][0], words, few=few), int(unknown["rows"].sum())
+            findings.append(Finding("block", columns.table, name, text, rows, first, answer))
         listed = ", ".join(
             f"{'empty' if word is None else repr(_word(word, words, few=few))} as {meaning} "
             f"({counted(rows, 'row')}" + (")" if worth is None else f", {money(worth_)})")
@@ -456,6 +449,8 @@ def _meanings(columns: Columns, name: str) -> pl.Expr:
 
 def _word(word: str, words: pl.Series, *, few: bool) -> str:
     """Show a status; in a column of many different texts only as any other cell."""
+    if few and re.fullmatch(r"\w{,30}", word) and row_meaning(word):
+        return word  # a term of the trade, no name
     return show_state(word, words) if few else mask_word(word, words)
 
 
@@ -560,7 +555,8 @@ def _about_returns(frame: pl.DataFrame, mapping: Mapping) -> list[Finding]:
         odd = cells.filter(read.is_null() & ~pl.col("word").is_in(["", *mapped_words]))
         if odd.height:
             listed = _some(odd["word"])
-            return [_return_question(raw_column, f"holds {listed}, neither yes nor no.", odd)]
+            text = f"holds {listed}, neither yes nor no."
+            return [_return_question(raw_column, text, odd, cells["word"])]
         return []
     if raw_column is not None or part.constants.get("is_return") is not None:
         return []
@@ -585,22 +581,32 @@ def _credit_notes(frame: pl.DataFrame, part: TableMapping) -> list[Finding]:
         credited = kind.str.to_lowercase().str.contains(CREDIT).fill_null(value=False)
         notes = frame.filter(credited & ~minus).select(word=kind)
         if notes.height:
-            return [_return_question(name, f"holds {_some(notes['word'])}: returns?", notes)]
+            text = f"holds {_some(notes['word'])}: returns?"
+            return [_return_question(name, text, notes, frame.select(kind).to_series())]
     return []
 
 
-def _return_question(column: str, what: str, rows: pl.DataFrame) -> Finding:
-    named = rows.filter(pl.col("word").str.to_lowercase().str.contains(CREDIT))
-    word = mask_word((named if named.height else rows)["word"][0], rows["word"])
+def _return_question(column: str, what: str, rows: pl.DataFrame, cells: pl.Series) -> Finding:
+    """Ask which words of a column mean a return, the likely ones first."""
+    words = cells.drop_nulls().unique().sort()
+    words = words.filter(words != "")
+    credited = words.str.to_lowercase().str.contains(CREDIT)
+    ordered = [*words.filter(credited), *words.filter(~credited)][:MOST_KINDS]
+    shown = {word: show_state(word, cells) for word in ordered}
+    likely = [word for word in ordered if re.search(CREDIT, word.lower())] or ordered[:1]
+    values = ", ".join(
+        f'"{word}" = {"true" if word in likely else "false"}'
+        for word in ordered
+        if word == shown[word] or word in likely[:1]
+    )
     return Finding(
         "block",
         "orders",
         "is_return",
         f"{column!r} {what} It decides the sign of {counted(rows.height, 'row')}.",
         rows.height,
-        word,
-        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] "{word}" = true '
-        "(and each other word = true or false)",
+        shown[likely[0]],
+        f'[orders.columns] is_return = "{column}" with [orders.values.is_return] {values}',
     )
 
 

@@ -302,7 +302,9 @@ def _line_rules(columns: Columns, parsed: pl.DataFrame) -> list[Rule]:
     if columns.has("row_kind"):
         change = '[orders.values.row_kind] "word" = "line"'
         rules += [
-            Rule("lines", f"{kind}_line", pl.col(f"__{kind}"), columns.shown("row_kind"), change)
+            Rule(
+                "lines", f"{kind}_line", pl.col(f"__{kind}_row"), columns.shown("row_kind"), change
+            )
             for kind in ("charge", "test", "other")
         ]
     codes = [str(code) for code in columns.option("non_products")]

@@ -8,13 +8,14 @@ customer and one time; quantity times price is the amount.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import polars as pl
 
 from segkit.intake.cells import is_text
 from segkit.intake.evidence import ENOUGH, FEW, ColumnProfile, constant_within
 from segkit.intake.headers import concepts, plain, without_number
-from segkit.intake.statuses import CREDIT, status_meaning
+from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
 
 # Per role: combinations of concepts in a header with their scores, and the concepts beside them
 # that take little away; every other concept means something else ("customer name").
@@ -22,6 +23,13 @@ Named = tuple[tuple[str, float], ...]
 LEAST = 1.6  # smallest score of a column that is proposed
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
 EXACT = 9.0  # the contract's own name
+TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
+# Words for money paid out, and beside them for money received.
+DEBITS = {"debit": "credit", "debits": "credits", "soll": "haben", "debito": "credito",
+          "dare": "avere", "out": "in", "cargo": "abono", "debe": "haber", "sortie": "entree",
+          "belastung": "gutschrift", "debet": "credit", "obciazenia": "uznania"}  # fmt: skip
+FEWEST = 3  # rows that show that one column is another less a third
+ADJUSTED = frozenset(["adjusted", "revised", "corrected", "korrigiert", "ajuste", "ajustado"])
 _FOREIGN, _LIGHT, _UNKNOWN = 1.6, 0.15, 0.2
 
 WHO: dict[str, tuple[Named, str]] = {
@@ -194,10 +202,14 @@ def _fits_status(header: str, shown: ColumnProfile) -> float | None:
     if "status" not in meant and any(re.search(CREDIT, word.lower()) for word in shown.words):
         return None  # sales and refunds as rows of their own: a question of signs
     meanings = [status_meaning(word) for word in shown.words]
+    if "type" in meant and "status" not in meant:  # payouts, fees, refunds: kinds of rows
+        is_kind = any(row_meaning(word) not in (None, "line") for word in shown.words)
+        if is_kind or not {*meanings} - {None, "sale"}:
+            return None
     known = sum(meaning is not None for meaning in meanings) / len(meanings)
     score = 0.5 if known >= 0.5 else 0.0 if is_named and len(meanings) > 1 else -1.5
     if any(meaning not in (None, "sale") for meaning in meanings):
-        score += 0.8
+        score += 0.8 if "sale" in meanings else 0.6
         if known == 1 and len(meanings) > 1:
             score += 1.0
     return score
@@ -223,9 +235,73 @@ def score_columns(profiles: dict[str, ColumnProfile]) -> Scores:
                 fits = fits or 0.0
             if fits is not None:
                 scores[role][header] = by_name + fits
+    _weigh_net(scores, profiles)
     _weigh_money(scores, profiles)
     _weigh_orders(scores, profiles)
     return scores
+
+
+def _weigh_net(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Favour what was paid over what is left of it after a column of fees or refunds.
+
+    Refunds are taken off an amount by themselves, and would come off twice; fees are no discount.
+    """
+    shown = {h: p.numbers.abs() for h, p in profiles.items() if p.numbers is not None}
+    off = {
+        header: numbers
+        for header, numbers in shown.items()
+        if {"fee", "refund"} & concepts(header)[0] and (numbers > 0).any()
+        and not TIPS & {*plain(header).split("_")}
+    }  # fmt: skip
+    for header, score in [*scores["amount"].items()]:
+        rest = shown.get(header)
+        if score < LEAST or rest is None or header in off:
+            continue
+        for taken, values in off.items():
+            rows = (values > 0).fill_null(value=False)
+            for whole, paid in shown.items():
+                if whole in (header, taken) or rows.sum() < FEWEST:
+                    continue
+                fits = ((paid - values - rest).abs() <= 0.011).filter(rows).mean()
+                if float(fits or 0) >= 0.95:  # type: ignore[arg-type]
+                    more = max(scores["amount"].get(whole, 0.0), score + LEAD + 0.1)
+                    scores["amount"][whole] = more
+                    scores["unit_price"].pop(whole, None)
+
+
+def credit_and_debit(profiles: dict[str, ColumnProfile]) -> tuple[str, str] | None:
+    """Find the columns of money received and money paid out, of which each row fills one."""
+    by_name = {plain(header): header for header in profiles}
+    for name, debit in by_name.items():
+        for paid, received in DEBITS.items():
+            other = "_".join(received if w == paid else w for w in name.split("_"))
+            credit = by_name.get(other)
+            if other == name or credit is None:
+                continue
+            pair = [profiles[header].numbers for header in (credit, debit)]
+            if pair[0] is None or pair[1] is None:
+                continue
+            used = [(numbers.fill_null(0) != 0) for numbers in pair]  # type: ignore[union-attr]
+            if (used[0] ^ used[1]).mean() >= 0.95 and used[0].any() and used[1].any():  # type: ignore[operator]
+                return credit, debit
+    return None
+
+
+def adjusted_columns(headers: Iterable[str]) -> dict[str, str]:
+    """Pair each column with the one that holds its values as adjusted, by name.
+
+    Examples
+    --------
+    >>> adjusted_columns(["Order Total", "Adjusted Order Total", "Adjusted Fee"])
+    {'Order Total': 'Adjusted Order Total'}
+    """
+    by_name = {plain(header): header for header in headers}
+    pairs = {}
+    for name, header in by_name.items():
+        bare = "_".join(word for word in name.split("_") if word not in ADJUSTED)
+        if bare != name and bare in by_name:
+            pairs[by_name[bare]] = header
+    return pairs
 
 
 def _weigh_money(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:

@@ -160,7 +160,7 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
         others += [raw for raw, _ in other_customers(columns, rows) if raw not in others]
         answer = _named(others) or "a source that says who ordered"
     elif name in ("cancelled_at", "status", "payment_status") and columns.source(name):
-        answer = f"{answer}; or [orders.columns] {name} = another column than " + repr(
+        answer = f"{answer}; or [orders.columns] {name}, of another column than " + repr(
             columns.source(name)
         )
     return [Finding("block", "orders", name or "", text, lost, answer=answer)]
@@ -168,8 +168,10 @@ def doubt_rejected(columns: Columns, taken: Intake) -> list[Finding]:
 
 def _named(others: list[str]) -> str:
     """Return the mapping line that takes one of the columns as the customer; empty without any."""
-    lines = [f'[orders.columns] customer_id = "{name}"' for name in others[:1]]
-    return " or ".join([*lines, *(f'"{name}"' for name in others[1:4])])
+    if not others:
+        return ""
+    also = ", ".join(f'"{name}"' for name in others[1:4])
+    return f'[orders.columns] customer_id = "{others[0]}"' + (f" (or {also})" if also else "")
 
 
 def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
@@ -234,9 +236,8 @@ def _doubt_guests(columns: Columns, lines: pl.DataFrame, *, is_given: bool) -> l
         f"One customer id has {percent(rows / lines.height)} of the lines ({money(worth)}): a "
         "guest account?"
     )
-    answer = "[orders] nulls = [..., that id] rejects it as missing; or " + _other_customer(
-        columns, lines
-    )
+    answer = _other_customer(columns, lines)
+    answer += "; or that id among the words of [orders] nulls, which rejects it as missing"
     large = rows >= max(GUEST_SHARE * lines.height, GUEST_TIMES * next_rows)
     asked = large and top.height >= ENOUGH and lines.height >= GUEST_LINES and asked
     severity = "block" if asked or half else "warn"

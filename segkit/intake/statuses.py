@@ -10,15 +10,16 @@ import polars as pl
 
 # The worst first: where an order has two statuses, the first of these decides.
 STATUSES = ("cancelled", "refunded", "unpaid", "sale")
-ROW_KINDS = ("line", "total", "charge", "test", "other")
+ROW_KINDS = ("line", "return", "total", "charge", "test", "other")
 
 # Stems by meaning, tried in this order; the first that matches decides. Written as `spelt` leaves
 # them: lower case, no accents, single blanks. Chinese, Japanese and Korean are matched anywhere,
 # the others at the beginning of a word.
 _ASKED = """
 refund pending|refund request|refund in progress|return request|partially paid|partial payment
-partially captured|partially ship|partially fulfil|partially cancel|partially return|disputed
-dispute$|teilbezahlt|teilweise bezahlt|partiellement paye|parcialmente pagad|退款中|部分付款
+partially captured|no show|partially ship|partially fulfil|partially cancel|partially return
+disputed|dispute$|teilbezahlt|teilweise bezahlt|partiellement paye|parcialmente pagad|退款中
+部分付款
 """
 _PART_REFUNDED = """
 partial refund|partially refund|partly refund|partial_refund|teilweise erstattet|teilerstattet
@@ -39,11 +40,12 @@ geretourneerd|retour|zwrot|zwrocon|zrefund|退款|退货|返金|返品|환불|�
 """
 _CANCELLED = """
 cancel|annul|void|fail|declin|reject|expir|abandon|lost|closed lost|denied|error|deleted|trash
-blocked|fraud|storn|abgebrochen|abgelehnt|fehlgeschlagen|geloscht|geloescht|abgelaufen|verloren
-echou|echec|refus|perdu|cancelad|anulad|rechazad|fallid|caducad|perdid|fracas|rifiutat|fallit
-scadut|perso$|respint|recusad|negad|falhou|falhad|perdida|rejeitad|geannuleerd|mislukt|afgewezen
-verlopen|geweigerd|verloren|anulowan|odrzucon|nieudan|przegran|wygasl|取消|关闭|已关闭|失败|作废|拒绝
-キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон|iptal
+blocked|fraud|erreur|fehler|errore|erro de|erro no|storn|abgebrochen|abgelehnt|fehlgeschlagen
+geloscht|geloescht|abgelaufen|verloren|echou|echec|refus|perdu|cancelad|anulad|rechazad|fallid
+caducad|perdid|fracas|rifiutat|fallit|scadut|perso$|respint|recusad|negad|falhou|falhad|perdida
+rejeitad|geannuleerd|mislukt|afgewezen|verlopen|geweigerd|anulowan|odrzucon|nieudan|przegran
+wygasl|取消|关闭|已关闭|失败|作废|拒绝|キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон
+iptal
 """
 _UNPAID = """
 unpaid|uncollectib|not paid|non paid|pending|await|waiting|on hold|onhold|hold$|overdue|past due
@@ -63,15 +65,16 @@ paid|payment complete|payment received|complete|fulfil|ship|deliver|captur|succe
 approv|sale|sold|closed won|won$|invoiced|billed|dispatch|finish|done|confirm|ok$|received
 accepted|accredited|charged|collected|purchase|payment$|unfulfil|partially fulfil|bezahlt
 abgeschlossen|versendet|versandt|geliefert|zugestellt|erledigt|fertig|verkauf|ausgeliefert
-fakturiert|berechnet|gewonnen|in bearbeitung|paye|regle|termine|expedie|livre|valide|complet|traite
-en cours de traitement|facture|accept|gagne|pagad|pagament|completad|enviad|entregad|finalizad
-aprobad|cobrad|facturad|acreditad|procesando|en proceso|ganad|pagat|completat|spedit|consegnat
-evas|approvat|conclus|fatturat|incassat|elaborazione|pago$|paga$|aprovad|conclu|entregue|faturad
-concretizad|enviado|processando|ganha|betaald|voltooid|afgerond|verzonden|geleverd|afgehandeld
-compleet|gefactureerd|gewonnen|verwerk|oplacon|zaplacon|zrealizowan|zakonczon|wyslan|dostarczon
-wygran|realizacji|已付|已支付|支付成功|付款成功|交易成功|已完成|完成|已发货|卖家已发货|已签收|已收货|成功
-支払済|支払い済|入金済|完了|発送済|出荷済|配達|配送済|売上|確定|완료|배송
-оплачен|выполнен|доставлен|отправлен|завершен|odendi|tamamlan
+fakturiert|berechnet|gewonnen|in bearbeitung|paye|regle|termine|expedie|livre|valide|complet
+traite|en cours de traitement|en cours de preparation|preparation en cours|en preparation
+facture|accept|gagne|pagad|pagament|completad|enviad|entregad|finalizad|aprobad|en camino
+en preparacion|listo para|cobrad|facturad|acreditad|procesando|en proceso|ganad|pagat|completat
+spedit|consegnat|evas|approvat|conclus|fatturat|incassat|elaborazione|pago$|paga$|aprovad|conclu
+entregue|faturad|concretizad|enviado|processando|ganha|betaald|voltooid|afgerond|verzonden
+geleverd|afgehandeld|compleet|gefactureerd|verwerk|oplacon|zaplacon|zrealizowan|zakonczon|wyslan
+dostarczon|wygran|odebran|realizacji|已付|已支付|支付成功|付款成功|交易成功|已完成|完成|已发货
+卖家已发货|已签收|已收货|成功|支払済|支払い済|入金済|完了|発送済|出荷済|配達|配送済|売上|確定
+완료|배송|оплачен|выполнен|доставлен|отправлен|завершен|odendi|tamamlan
 """
 _MEANINGS: tuple[tuple[str, str | None], ...] = (
     (_ASKED, None),
@@ -82,6 +85,61 @@ _MEANINGS: tuple[tuple[str, str | None], ...] = (
     (_UNPAID, "unpaid"),
     (_SALE, "sale"),
 )
+
+# Rows of statements and tills that are no sales, by what they are; the first that matches decides.
+# Charges, refunds, money that moves (payouts, transfers, holds, loads of gift cards), sales.
+_WAS_REFUNDED = """
+refunded|returned$|erstattet|rembourse$|remboursee|reembolsad|rimborsat|terugbetaald
+geretourneerd|devuelt|devolvid|zwrocon
+"""
+_MOVED = """
+void|cekim|para cekme|havale|pay ?outs?$|paid out|pay ?out |disburs|withdraw|transfer|sweep
+deposit|top ?ups?|funds?$|funding|reserve|holdback|hold$|holds$|hold for|on hold|release
+authori[sz]|preauth|uncaptured|adjust|correction|recoup|conversion|exchange|loan|advance
+interest|dividend|balance|settlement$|invoice deduction|sent for settle|owner|salary|payroll
+wages|expense|bill$|bill payment|purchase order|cash ?up|cash in$|cash out$|cash drop|cash count
+cash lift|pay ?in$|float|no sale|drawer|petty cash|(?:re)?load$|gift ?card (?:re)?load
+activation|activate|add value|store credit|write ?off|stock|inventory|liquidation|debt|claim
+\\w*auszahlung|ausbuchung|\\w*uberweisung|uebertrag|ubertrag|\\w*umbuchung|abhebung
+\\w*einzahlung|einlage|entnahme|\\w*anzahlung|\\w*aufladung|anpassung|korrektur|ausgleich
+vorautorisierung|autorisierung|reservierung|ruckstellung|zins|gehalt|ausgabe|virement|transfert
+versement|retrait|depot|acompte|rechargement|ajustement|autorisation|retenue|reversement
+approvisionnement|transferencia|transferir|retiro|ingreso en|anticipo|recarga|ajuste
+autorizacion|retencion|desembolso|bonifico|trasferimento|prelievo|versamento|acconto|ricarica
+rettifica|modifica|autorizzazione|trattenuta|saque|repasse|adiantamento|autorizacao|retencao
+overboeking|uitbetaling|opname|storting|aanbetaling|opwaardering|correctie|autorisatie|inhouding
+wyplata|przelew|wplata|zaliczka|doladowanie|korekta|autoryzacja|blokada|提现|提現|转账|转帐|充值
+调整|调账|冻结|解冻|预授权|结算|出金|振込|振替|入金|チャージ|調整|保留|与信|출금|이체|충전|조정
+보류|вывод|перевод|пополнен|корректир|удержан|выплат
+"""
+_CHARGED = """
+fees?$|fees? |commission|surcharge|service charge|postage|shipping|freight|handling|taxe?s?$
+taxe? |vat$|vat |gst$|gst |tips?$|gratuity|advertis|marketing|\\w*gebuhr|provision|\\w*steuer$
+mwst|ust$|versand|porto$|trinkgeld|frais|tva$|livraison|pourboire|comision|tarifa|cargo por
+impuesto|iva$|envio$|propina|costo del|imposta|spedizione|mancia|comissao|taxa$|taxa |imposto
+frete|gorjeta|\\w*kosten$|provisie|belasting|btw$|verzend|fooi|oplata|prowizja|podatek|手续费
+服务费|佣金|税|运费|手数料|料金|送料|수수료|세금|배송비|комисси|налог|доставк
+"""
+_BOUGHT_BACK = """
+iade|refund|return|charge ?back|dispute|reversal|reversed|credit note|credit memo|retrocharge
+\\w*erstattung|\\w*ruckzahlung|rucklastschrift|ruckbuchung|gutschrift|retoure|storno|rembours
+retour|avoir|reembols|devolu|contracargo|rimbors|reso$|nota di credito|estorno|terugbetal
+creditnota|zwrot|退款|退货|返金|返品|환불|반품|возврат
+"""
+_SOLD = """
+items?$|goods|tickets?$|articles?$|artikel|articulos?$|articol|artigo|products?$|produkt|produit
+producto|merchandise|ware$|ligne|line$|lines$|position|商品|satis|satıs|odeme|sale|sold|payment
+charge$|charged$|order|purchase|invoice|capture|checkout|receipt|transaction|bought|buy$|settled
+\\w*verkauf|\\w*zahlung$|\\w*bestellung|kauf|\\w*rechnung|umsatz|einnahme|vente|paiement
+commande|achat|facture|encaissement|venta|pago|pedido|compra|factura|cobro|vendita|pagamento
+ordine|acquisto|fattura|incasso|venda|fatura|recebimento|verkoop|betaling|bestelling|factuur
+sprzedaz|platnosc|zamowienie|zakup|faktura|销售|消费|支付|订单|收款|注文|売上|販売|購入|支払
+주문|판매|결제|구매|продаж|оплат|заказ|покупк
+"""
+ROW_WORDS: tuple[tuple[str, str], ...] = (
+    (_CHARGED, "charge"), (_WAS_REFUNDED, "refunded"), (_MOVED, "other"),
+    (_BOUGHT_BACK, "return"), (_SOLD, "line"),
+)  # fmt: skip
 
 # A refund or credit note as a row of its own, in the main trading languages.
 CREDIT = (
@@ -98,6 +156,7 @@ def _pattern(stems: str) -> re.Pattern[str]:
 
 
 _PATTERNS = tuple((_pattern(stems), meaning) for stems, meaning in _MEANINGS)
+_ROW_PATTERNS = tuple((_pattern(stems), meaning) for stems, meaning in ROW_WORDS)
 
 
 # "Not delivered" is no sale for certain.
@@ -148,6 +207,29 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
         return rest
     meaning = next((known for pattern, known in _PATTERNS if pattern.search(text)), None)
     return None if meaning == "sale" and _NEGATED.search(text) else meaning
+
+
+def likely_status(word: object) -> str:
+    """Return the meaning to offer for a status word that is not known."""
+    meant = status_meaning(word)
+    if meant is not None:
+        return meant
+    is_other = row_meaning(word) in ("other", "charge") or bool(_NEGATED.search(spelt(word)))
+    return "cancelled" if is_other else "sale"
+
+
+def row_meaning(word: object) -> str | None:
+    """Return what kind of row a word names: a member of ``ROW_KINDS``, or None if it is not known.
+
+    "refunded" is the kind of a word that can be a sale given back, or the row that gives it back.
+
+    Examples
+    --------
+    >>> [row_meaning(word) for word in ("Sale", "Payout", "Service fee", "Chargeback", "Blue")]
+    ['line', 'other', 'charge', 'return', None]
+    """
+    text = spelt(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(word)))
+    return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
 
 
 def read_statuses(

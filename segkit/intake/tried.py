@@ -12,7 +12,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.dates import Clock
 from segkit.intake.evidence import is_dated, profile_columns
-from segkit.intake.headers import concepts
+from segkit.intake.headers import concepts, plain
 from segkit.intake.numbers import Dialect, read_numbers
 
 _DAYS = (
@@ -133,18 +133,31 @@ def other_customers(columns: Columns, orders: int) -> list[tuple[str, int]]:
     ranked = []
     for name, kind in raw.schema.items():
         meant, _ = concepts(name)
-        rank = next((i for i, c in enumerate(("email", "customer", "loyalty", "name"))
+        rank = next((i for i, c in enumerate(("email", "customer", "loyalty", "company", "name"))
                      if c in meant), None)  # fmt: skip
         if rank is None or not (is_text(kind) or kind.is_integer()) or "product" in meant:
             continue
+        if meant == {"name"} and not _NAMES & set(plain(name).split("_")):
+            continue  # a description
         if name == columns.source("customer_id") or {"line", "date", "status"} & meant:
             continue
         cells = columns.cells(name)
         values = cells.drop_nulls()
         people = values.cast(pl.String).str.to_lowercase().n_unique()
         if values.len() >= 0.5 * cells.len() and 1 < people < 0.9 * orders and not is_dated(cells):
-            ranked.append((rank, name, people))
+            ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
     return [(name, people) for _, name, people in sorted(ranked)]
+
+
+def _is_other_on_refunds(columns: Columns, cells: pl.Series) -> bool:
+    """Return whether rows of negative money mostly name others than those who bought."""
+    if columns.source("amount") is None:
+        return False
+    back = (columns.numbers("amount") < 0).fill_null(value=False)
+    buyers = cells.filter(~back).drop_nulls().value_counts()
+    usual = buyers.filter(pl.col("count") < 0.5 * pl.col("count").sum())[cells.name]
+    named = cells.filter(back).drop_nulls()
+    return bool(named.len() and named.is_in(usual.implode()).mean() < 0.5)  # type: ignore[operator]
 
 
 def likely_amount(columns: Columns) -> str:
@@ -157,8 +170,12 @@ def likely_amount(columns: Columns) -> str:
         shown = profile_columns(columns.raw.select(name), columns.nulls).get(name)
         if shown is not None and shown.numbers is not None and not shown.dated:
             worth = float(shown.numbers.sum())
-            sums[name] = (shown.is_money, worth)
+            sums[name] = (shown.is_money, shown.filled > 0.5, worth)
     return max(sums, key=lambda name: sums[name]) if sums else ""
 
 
+_NAMES = {
+    "name", "names", "full", "nachname", "nom", "nome", "nombre", "naam", "nazwa", "姓名", "名前",
+    "氏名",
+}  # fmt: skip
 _NO_AMOUNT = {"id", "tax", "shipping", "fee", "discount", "refund", "cost", "percent", "quantity"}

@@ -1,0 +1,221 @@
+"""Files that hold more than sales: asked about, and right once the first offers are taken."""
+
+import polars as pl
+import pytest
+
+import segkit
+from segkit.intake.mapping import Mapping
+from segkit.start import offered_answers, read_answer
+
+N = 60
+CENTS = [1000 + 37 * n for n in range(N)]
+DAYS = [f"2024-{1 + n % 12:02}-{1 + n % 28:02} 10:00:00" for n in range(N)]
+ODD = [n % 10 == 3 for n in range(N)]  # every customer buys three times; six rows are no sales
+SOLD = sum(cents for cents, odd in zip(CENTS, ODD, strict=True) if not odd)
+BACK = SOLD - sum(cents for cents, odd in zip(CENTS, ODD, strict=True) if odd)
+
+
+def euros(cents):
+    return f"{cents / 100:.2f}"
+
+
+def listed(header, sale, other, **more):
+    """Give the orders with a column of kinds of rows."""
+    return pl.DataFrame(
+        {
+            "Receipt": [f"R{n}" for n in range(N)],
+            "Member card": [f"M{n // 3}" for n in range(N)],
+            "Date": DAYS,
+            header: [other if odd else sale for odd in ODD],
+            "Total": [euros(cents) for cents in CENTS],
+            **more,
+        }
+    )
+
+
+def rows_of(*kinds, header="Kind", amount=lambda kind, cents: cents):
+    """Give rows of several kinds for each order, in a table."""
+    return pl.DataFrame(
+        [
+            {"Order": f"R{n}", "Email": f"p{n // 3}@x.example", "Date": DAYS[n], header: kind,
+             "Amount": euros(amount(kind, CENTS[n]))}
+            for n in range(N)
+            for kind, only_odd in kinds
+            if ODD[n] or not only_odd
+        ]
+    )  # fmt: skip
+
+
+def settle(frame):
+    """Take the best offer of the first question until none is open; count the questions."""
+    mapping, asked = Mapping(), []
+    while True:
+        audit = segkit.audit_data(frame, mapping)
+        blocks = [item for item in audit.findings if item.severity == "block"]
+        if not blocks:
+            return audit, asked
+        assert len(asked) < 3, asked
+        asked.append(blocks[0])
+        offers = [o for o in offered_answers(blocks[0].answer) if "..." not in " ".join(o)]
+        assert offers, blocks[0]
+        for line in offers[0]:
+            mapping = Mapping.from_dict(read_answer(line)).over(mapping)
+
+
+def cents_of(audit):
+    return round(100 * float(segkit.clean_data(audit).orders["amount"].sum()))
+
+
+@pytest.mark.parametrize(
+    ("header", "sale", "other", "worth"),
+    [
+        ("Type", "Sale", "Payout", SOLD),
+        ("Transaction Type", "Order", "Transfer", SOLD),
+        ("Kind", "capture", "authorization", SOLD),
+        ("Category", "Sales", "Gift card load", SOLD),
+        ("Type", "Charge", "Reserve hold", SOLD),
+        ("Type", "Payment", "Service fee", SOLD),
+        ("Type", "Sale", "Chargeback", BACK),
+        ("Vorgang", "Verkauf", "Auszahlung", SOLD),
+        ("Zahlungsart", "Kartenzahlung", "Zahlungsgebühr", SOLD),
+        ("Nature", "Vente", "Virement", SOLD),
+        ("Tipo de movimiento", "Venta", "Retiro", SOLD),
+        ("Tipo", "Venda", "Taxa", SOLD),
+        ("Tipo", "Vendita", "Rimborso", BACK),
+        ("İşlem Türü", "Satış", "İade", BACK),
+        ("取引種別", "売上", "出金", SOLD),
+        ("类型", "支付", "提现", SOLD),
+    ],
+)
+def test_kinds_of_rows_that_are_no_sales_are_asked_and_the_offer_is_right(
+    header, sale, other, worth
+):
+    audit, asked = settle(listed(header, sale, other))
+    assert [item.column for item in asked] == ["row_kind"]
+    assert repr(other) in asked[0].finding
+    assert cents_of(audit) == worth
+
+
+@pytest.mark.parametrize(
+    ("header", "one", "other"),
+    [
+        ("Type", "Online", "In person"),
+        ("Payment type", "Card", "Bank transfer"),
+        ("Order type", "Pickup", "Delivery"),
+        ("Category", "Mugs", "Gift cards"),
+        ("Type", "B2B", "B2C"),
+    ],
+)
+def test_ways_to_buy_and_kinds_of_goods_are_no_kinds_of_rows(header, one, other):
+    assert not settle(listed(header, one, other))[1]
+
+
+def test_a_word_that_is_not_known_beside_known_ones_is_asked():
+    frame = listed("Type", "Sale", "Zorp")
+    (asked,) = [f for f in segkit.audit_data(frame).findings if f.severity == "block"]
+    assert "'Zorp' 6 rows" in asked.finding
+    muted = segkit.audit_data(frame, {"orders": {"not_states": ["Type"]}})
+    assert not muted.blocked
+
+
+def test_a_refund_row_beside_its_sale_is_given_back_and_a_refunded_sale_is_none():
+    audit, _ = settle(rows_of(("sale", False), ("refunded", True)))
+    assert cents_of(audit) == SOLD
+    audit, _ = settle(listed("Order type", "Completed order", "Refunded"))
+    assert cents_of(audit) == SOLD
+    minus = rows_of(
+        ("Sale", False), ("Refund", True), amount=lambda kind, c: -c if kind == "Refund" else c
+    )
+    audit, asked = settle(minus)
+    assert not asked
+    assert cents_of(audit) == SOLD
+
+
+def test_rows_that_repeat_the_money_of_others_count_once():
+    whole = sum(CENTS)
+    for kinds in (("authorization", "capture"), ("Received", "Authorised", "Settled")):
+        audit, asked = settle(rows_of(*((kind, False) for kind in kinds)))
+        assert cents_of(audit) == whole
+    lines = [
+        {"Receipt": n, "Customer": f"K{n // 3}", "Date": DAYS[n], "Line type": kind,
+         "Amount": euros(cents)}
+        for n in range(N)
+        for kind, cents in [("Sale", CENTS[n]), ("Sale line", 900), ("Sale line", CENTS[n] - 900),
+                            ("Payment", CENTS[n])]
+    ]  # fmt: skip
+    audit, asked = settle(pl.DataFrame(lines))
+    assert not asked
+    assert cents_of(audit) == whole
+
+
+def test_a_history_of_states_is_refused():
+    frame = rows_of(("created", False), ("paid", False), ("shipped", False), header="Status")
+    later = pl.int_range(pl.len()).cast(pl.String) + " min"
+    audit = segkit.audit_data(frame.with_columns(updated_at=later))
+    assert "history of states" in audit.text
+
+
+def test_an_amount_after_fees_or_refunds_gives_way_to_what_was_paid():
+    fees = [cents // 10 for cents in CENTS]
+    frame = listed("Note", "a", "b").rename({"Total": "Gross"}).with_columns(
+        Fee=pl.Series(map(euros, fees)),
+        Net=pl.Series([euros(c - f) for c, f in zip(CENTS, fees, strict=True)]),
+    )  # fmt: skip
+    audit, asked = settle(frame)
+    assert audit.mapping.tables["orders"].columns["amount"] == "Gross"
+    assert not asked
+    part = [400 if odd else 0 for odd in ODD]
+    frame = listed("Note", "a", "b").with_columns(
+        pl.Series("Refunded amount", map(euros, part)),
+        pl.Series("Net amount", [euros(c - p) for c, p in zip(CENTS, part, strict=True)]),
+    )
+    audit, asked = settle(frame)
+    assert cents_of(audit) == sum(CENTS) - sum(part)  # not taken off twice
+    assert not asked
+
+
+def test_totals_that_were_adjusted_replace_the_first_ones():
+    left = [(euros(500) if n % 20 == 3 else "0.00") if ODD[n] else None for n in range(N)]
+    frame = listed("Note", "a", "b").rename({"Total": "Order Total"})
+    frame = frame.with_columns(pl.Series("Adjusted Order Total", left))
+    audit, asked = settle(frame)
+    assert not asked
+    assert cents_of(audit) == SOLD + 3 * 500
+    other = frame.with_columns(pl.Series("Order Value", [euros(c - 100) for c in CENTS]))
+    told = segkit.audit_data(other, {"orders": {"columns": {"amount": "Order Value"}}})
+    assert "do they replace 'Order Total'" in told.text
+
+
+def test_money_in_two_columns_is_received_and_given_back():
+    cells = [[euros(c) if odd is way else None for c, odd in zip(CENTS, ODD, strict=True)]
+             for way in (False, True)]  # fmt: skip
+    frame = listed("Note", "a", "b").drop("Total")
+    frame = frame.with_columns(pl.Series("Credit", cells[0]), pl.Series("Debit", cells[1]))
+    audit, asked = settle(frame)
+    assert "are these refunds?" in asked[0].finding
+    assert cents_of(audit) == BACK
+
+
+def test_a_stage_that_sales_have_too_is_no_second_state():
+    status = ["Lost" if odd else "Won" for odd in ODD]
+    frame = listed("Stage", "Negotiation", "Proposal").with_columns(pl.Series("Status", status))
+    audit, asked = settle(frame)
+    assert not asked
+    assert cents_of(audit) == SOLD
+
+
+def test_the_customer_offered_is_the_one_that_refunds_name_too():
+    rows = [
+        {"Date": DAYS[n], "Name": f"Ann {n // 3}", "Gross": euros(-CENTS[n] if back else CENTS[n]),
+         "From Email Address": "shop@me.example" if back else f"p{n // 3}@x.example",
+         "To Email Address": f"p{n // 3}@x.example" if back else "shop@me.example",
+         "Transaction ID": f"T{n}{back}"}
+        for n in range(N)
+        for back in ((False, True) if ODD[n] else (False,))
+    ]  # fmt: skip
+    audit, _ = settle(pl.DataFrame(rows))
+    assert audit.mapping.tables["orders"].columns["customer_id"] == "Name"
+    by_customer = (
+        segkit.clean_data(audit).orders.group_by("customer_id").agg(pl.col("amount").sum())
+    )
+    assert by_customer["amount"].min() > 0
