@@ -1,0 +1,419 @@
+"""Recommender: how customers buy products again, and which products go together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    require_choice,
+    require_columns,
+    require_least,
+)
+from segkit.frames import is_returned, takes_frames
+from segkit.predict.histories import EPOCH, check_as_of
+from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights, recent_shares
+from segkit.result import Result
+from segkit.writing import write_whole
+
+Method = Literal["auto", "ease", "neighbours"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+LEAST_CUSTOMERS = 20  # below them, what goes with what is a matter of single customers
+SHRINK = 10.0  # buyers that the average repeat share, or interval, weighs as much as
+KIND, FORMAT = "recommender", 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendSettings:
+    """What a recommender can be tuned on; the defaults won before the windows of the study.
+
+    Attributes
+    ----------
+    method : {"auto", "ease", "neighbours"}
+        How 'discover' scores products: EASE up to 10,000 products and item neighbours beyond, by
+        default.
+    ridge : float
+        Penalty of EASE.
+    neighbours : int
+        Nearest products kept for each product.
+    recent_days : int
+        Days that count as recent.
+    recent_weight : float
+        Exponent of a product's recent share of buyers in 'discover'; 0 leaves the season out.
+    half_life_days : float
+        Days after which a purchase counts half in 'buy again'.
+    again_recent_weight, again_repeat_weight, again_late_weight : float
+        Exponents in 'buy again' of the recent share, of the share of buyers who bought the product
+        again, and of the usual interval over the days since the last purchase, where those are
+        more.
+    """
+
+    method: Method = "auto"
+    ridge: float = 300.0
+    neighbours: int = 100
+    recent_days: int = 30
+    recent_weight: float = 1.0
+    half_life_days: float = 180.0
+    again_recent_weight: float = 0.25
+    again_repeat_weight: float = 0.5
+    again_late_weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        require_choice("method", self.method, METHODS)
+        require_least(neighbours=(self.neighbours, 1), recent_days=(self.recent_days, 1))
+        for name in ("ridge", "half_life_days"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ParameterError(f"expected {name} above 0, got {getattr(self, name)}")
+        for name in (
+            "recent_weight",
+            "again_recent_weight",
+            "again_repeat_weight",
+            "again_late_weight",
+        ):
+            require_least(**{name: (getattr(self, name), 0)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recommender(Result):
+    """What is known of products: who buys them again, what goes with what, what sells now.
+
+    It holds no customer. `recommend_products` applies it to purchase histories.
+
+    Attributes
+    ----------
+    products : polars.DataFrame
+        One row per product: product_id, customers (who bought it), recent_customers (within the
+        recent days), repeat_share (of its customers, bought it on a second day; shrunk to the
+        average of all), interval_days (usual, between purchases of one customer; median shrunk to
+        that of all; null where nobody bought anything twice), days_since_sold.
+    popularity : polars.DataFrame
+        segment ("all" for all customers), product_id, customers (recent ones).
+    weights : ndarray of float32
+        EASE: products x products, from the product bought to the one scored. Neighbours: products
+        x neighbours, of the product scored.
+    neighbours : ndarray of int32
+        Rows of the nearest products, of the shape of ``weights``; without rows for EASE.
+    settings : RecommendSettings
+    as_of : date
+        Last day of the observation, inclusive.
+    customers : int
+        Customers whose purchases were used.
+    notes : tuple of str
+        Caveats.
+    """
+
+    products: pl.DataFrame
+    popularity: pl.DataFrame
+    weights: Floats
+    neighbours: Codes
+    settings: RecommendSettings
+    as_of: date
+    customers: int
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        m = self.products.height
+        expected = self.neighbours.shape if self.neighbours.size else (m, m)
+        if self.weights.shape != expected or len(self.weights) != m:
+            raise ModelError(
+                f"a recommender of {m} products cannot have weights of {self.weights.shape} and "
+                f"neighbours of {self.neighbours.shape}"
+            )
+        if not np.isfinite(self.weights).all():
+            raise ModelError("the weights of a recommender must be finite numbers")
+        if len(self.neighbours) and not 0 <= self.neighbours.min() <= self.neighbours.max() < m:
+            raise ModelError("neighbours of a recommender must be rows of its products")
+
+    @property
+    def method(self) -> str:
+        """The method in words."""
+        return "item neighbours" if len(self.neighbours) else "EASE"
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per product."""
+        return self.products
+
+    @property
+    def text(self) -> str:
+        """State what the recommender rests on."""
+        again = self.products.select(pl.col("interval_days").median().round()).item()
+        usual = "" if again is None else f"; the usual interval is {number(again)} days"
+        sentence = (
+            f"Recommendations rest on {counted(self.customers, 'customer')} and "
+            f"{counted(self.products.height, 'product')} up to {self.as_of.isoformat()} "
+            f"({self.method}){usual}."
+        )
+        return " ".join([sentence, *self.notes])
+
+    def save(self, path: Path | str) -> Path:
+        """Write the model as one NumPy archive (.npz), without pickle, and return the path.
+
+        JSON, as other models are kept in, would be ten times as large: EASE has a weight for each
+        pair of products.
+        """
+        meta = {
+            "segkit_model": KIND,
+            "format": FORMAT,
+            "settings": asdict(self.settings),
+            "as_of": self.as_of.isoformat(),
+            "customers": self.customers,
+            "notes": list(self.notes),
+        }
+        buffer = BytesIO()
+        np.savez(
+            buffer,
+            meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
+            products=_to_bytes(self.products),
+            popularity=_to_bytes(self.popularity),
+            weights=self.weights,
+            neighbours=self.neighbours,
+        )
+        return write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If the file is absent or holds no recommender of this format.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise ModelError(f"there is no recommender at {source}")
+        try:
+            with source.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+                meta = _read_meta(stored["meta"], source)
+                return cls(
+                    pl.read_parquet(BytesIO(stored["products"].tobytes())),
+                    pl.read_parquet(BytesIO(stored["popularity"].tobytes())),
+                    stored["weights"].astype(np.float32),
+                    stored["neighbours"].astype(np.int32),
+                    RecommendSettings(**meta["settings"]),
+                    date.fromisoformat(meta["as_of"]),
+                    int(meta["customers"]),
+                    tuple(meta["notes"]),
+                )
+        except ModelError:
+            raise
+        except Exception as error:  # NumPy, zip, Parquet and JSON each raise their own
+            raise ModelError(f"{source.name} is not a recommender: {error!r}") from error
+
+
+def _read_meta(data: npt.NDArray[np.uint8], source: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads(data.tobytes())
+    if meta["segkit_model"] != KIND or meta["format"] != FORMAT:
+        raise ModelError(
+            f"{source.name} is a {meta['segkit_model']} of format {meta['format']}; expected a "
+            f"{KIND} of format {FORMAT}"
+        )
+    return meta
+
+
+def _to_bytes(frame: pl.DataFrame) -> npt.NDArray[np.uint8]:
+    buffer = BytesIO()
+    frame.write_parquet(buffer)
+    return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+@takes_frames
+def fit_recommender(
+    orders: pl.DataFrame | pl.LazyFrame,
+    *,
+    as_of: date | None = None,
+    segments: pl.DataFrame | None = None,
+    settings: RecommendSettings | None = None,
+) -> Recommender:
+    """Fit what customers buy again and which products go together.
+
+    'Discover' scores a product by EASE (Steck 2019): a ridge regression of each product's buyers on
+    those of all other products, in closed form; beyond 10,000 products by its nearest products
+    (cosine of their buyers, shrunk). Both times the product's share of buyers in the recent days,
+    so that what sells now goes first.
+
+    Parameters
+    ----------
+    orders : polars or pandas frame
+        Order lines of the contract: customer_id, product_id, order_day (days since 1970-01-01),
+        and amount or is_return, which mark returns.
+    as_of : date, optional
+        Last day of the observation, inclusive; by default the last day in the data.
+    segments : polars or pandas frame, optional
+        customer_id and segment, for what is popular within a segment.
+    settings : RecommendSettings, optional
+        Such as those that `backtest_recommendations` chose.
+
+    Returns
+    -------
+    Recommender
+
+    Raises
+    ------
+    DataError
+        With under 20 customers or under 2 products.
+
+    Notes
+    -----
+    EASE needs 4 bytes for each pair of products and time that grows with their number cubed: about
+    2 minutes of processor at 10,000. Harald Steck (2019), "Embarrassingly Shallow Autoencoders for
+    Sparse Data", The Web Conference.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> pairs = {"customer_id": rng.integers(0, 60, 900), "product_id": rng.integers(0, 12, 900)}
+    >>> orders = pl.DataFrame({**pairs, "order_day": rng.integers(0, 200, 900)})
+    >>> model = fit_recommender(orders)
+    >>> model.customers, model.products.height, model.method
+    (60, 12, 'EASE')
+    """
+    settings = settings or RecommendSettings()
+    end = check_as_of(orders, as_of)
+    days = purchase_days(orders, end)
+    customers = days["customer_id"].n_unique()
+    products = _describe_products(days, (end - EPOCH).days, settings)
+    if customers < LEAST_CUSTOMERS or products.height < 2:
+        raise DataError(
+            f"recommendations need at least {LEAST_CUSTOMERS} customers and 2 products bought by "
+            f"{end.isoformat()}; got {counted(customers, 'customer')} and "
+            f"{counted(products.height, 'product')}"
+        )
+    _, matrix = bought_matrix(days.select("customer_id", "product_id").unique(), products)
+    weights, neighbours = fit_weights(matrix, recent_shares(products), settings)
+    notes = []
+    if products["interval_days"].null_count():
+        notes.append("Nobody bought a product twice: 'buy again' lists what was bought once.")
+    return Recommender(
+        products,
+        _popularity(days, (end - EPOCH).days, settings.recent_days, segments),
+        weights,
+        neighbours,
+        settings,
+        end,
+        customers,
+        tuple(notes),
+    )
+
+
+def purchase_days(orders: pl.DataFrame | pl.LazyFrame, end: date) -> pl.DataFrame:
+    """Return on which days each customer bought each product: customer_id, product_id, order_day.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+    DataError
+        If no purchase of a known customer and product is left.
+    """
+    lines = _lines(orders, end).filter(~pl.col("returned"))
+    days = lines.select("customer_id", "product_id", "order_day").unique().collect()
+    if days.is_empty():
+        raise DataError(
+            f"orders hold no purchase of a known customer and product by {end.isoformat()}"
+        )
+    return days
+
+
+def returned_pairs(orders: pl.DataFrame | pl.LazyFrame, end: date) -> pl.DataFrame:
+    """Return what each customer gave back: customer_id, product_id."""
+    lines = _lines(orders, end).filter("returned")
+    return lines.select("customer_id", "product_id").unique().collect()
+
+
+def _lines(orders: pl.DataFrame | pl.LazyFrame, end: date) -> pl.LazyFrame:
+    lazy = orders.lazy()
+    names = lazy.collect_schema().names()
+    require_columns(names, ["customer_id", "product_id", "order_day"], "orders")
+    return (
+        lazy.select(
+            "customer_id",
+            "product_id",
+            pl.col("order_day").cast(pl.Int32),
+            returned=is_returned(names),
+        )
+        .drop_nulls()
+        .filter(pl.col("order_day") <= (end - EPOCH).days)
+    )
+
+
+def _describe_products(days: pl.DataFrame, end: int, settings: RecommendSettings) -> pl.DataFrame:
+    """Count each product's customers, recent customers and repeats, and its usual interval."""
+    pairs = days.group_by("customer_id", "product_id").agg(
+        times=pl.len(), first=pl.col("order_day").min(), last=pl.col("order_day").max()
+    )
+    again = pl.col("times") > 1
+    own = ((pl.col("last") - pl.col("first")) / (pl.col("times") - 1)).filter(again)
+    share, usual = pairs.select(again.mean(), own.median().alias("usual")).row(0)
+    recent = pl.col("last") > end - settings.recent_days
+    return (
+        pairs.group_by("product_id")
+        .agg(
+            customers=pl.len(),
+            recent_customers=recent.sum(),
+            repeats=again.sum(),
+            interval=own.median(),
+            days_since_sold=end - pl.col("last").max(),
+        )
+        .select(
+            "product_id",
+            pl.col("customers", "recent_customers").cast(pl.Int64),
+            repeat_share=(pl.col("repeats") + SHRINK * share) / (pl.col("customers") + SHRINK),
+            interval_days=(
+                pl.col("interval").fill_null(0.0) * pl.col("repeats")
+                + SHRINK * pl.lit(usual, pl.Float64)
+            )
+            / (pl.col("repeats") + SHRINK),
+            days_since_sold=pl.col("days_since_sold").cast(pl.Int64),
+        )
+        .sort("product_id")
+    )
+
+
+def _popularity(
+    days: pl.DataFrame, end: int, recent_days: int, segments: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Count the recent customers of each product, in each segment and in all."""
+    recent = days.filter(pl.col("order_day") > end - recent_days)
+    pairs = recent.select("customer_id", "product_id").unique()
+    parts = [pairs.with_columns(segment=pl.lit("all"))]
+    if segments is not None:
+        require_columns(segments.columns, ["customer_id", "segment"], "segments")
+        if segments["customer_id"].is_duplicated().any():
+            raise DataError("segments name a customer twice")
+        member = segments.select("customer_id", pl.col("segment").cast(pl.String)).drop_nulls()
+        parts.append(pairs.join(member, on="customer_id"))
+    return (
+        pl.concat(parts, how="diagonal")
+        .group_by("segment", "product_id")
+        .agg(customers=pl.len().cast(pl.Int64))
+        .sort("segment", "customers", "product_id", descending=[False, True, False])
+    )
+
+
+def without_new_products(days: pl.DataFrame, products: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """Drop purchases of products that a model does not know, and say how many there were."""
+    unknown = days.join(products, on="product_id", how="anti")
+    if unknown.is_empty():
+        return days, ""
+    ids = unknown["product_id"].unique().sort()
+    note = (
+        f"{counted(len(ids), 'product')} bought, such as {ids[0]}, came after the model or are "
+        f"unknown to it ({counted(unknown.height, 'purchase')} left out)."
+    )
+    if unknown.height == days.height:
+        raise DataError("none of the products bought is known to the model")
+    return days.join(products, on="product_id", how="semi"), note
