@@ -26,6 +26,7 @@ from segkit.campaign.offers import TargetRule as TargetRule
 from segkit.campaign.outlook import Outlook as Outlook
 from segkit.campaign.outlook import build_outlook as build_outlook
 from segkit.campaign.pilot import Pilot as Pilot
+from segkit.campaign.pilot import explore_ties as explore_ties
 from segkit.campaign.pilot import read_pilot as read_pilot
 from segkit.campaign.platforms import MAIL_TOOLS as MAIL_TOOLS
 from segkit.campaign.platforms import PLATFORMS as PLATFORMS

@@ -225,9 +225,8 @@ def _respond(
     from segkit.simulate.respond import respond
     from segkit.simulate.world import World
 
-    given = {
-        name: settings[name] for name in ("difficulty", "structure", "lift") if name in settings
-    }
+    planted = ("difficulty", "structure", "lift", "generator")
+    given = {name: settings[name] for name in planted if name in settings}
     world = World(int(settings["customers"]), int(settings["seed"]), **given)
     weeks = int(-(-window_days // 7)) + 1  # the window starts at the assignment, not at the mail
     answer = respond(world, assignments, weeks=weeks)

@@ -17,6 +17,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
 from segkit.result import Result
+from segkit.stats.hashing import unit_hash
 from segkit.stats.intervals import interval_words, wilson, z_value
 from segkit.stats.policy import (
     Trial,
@@ -51,7 +52,9 @@ class Pilot(Result):
         `segkit.stats.policy.joint_errors`), best (Boolean: the policy's offer).
     policy : polars.DataFrame
         segment, segment_name, offer, offer_name, sure_share: the learnt policy, and the share of
-        bootstrap resamples of the pilot in which that offer is best.
+        bootstrap resamples of the pilot in which that offer is best; tied (the other offers whose
+        chance to be the best one is at least `TIE`, the likeliest first, with `TIE_MARK` between;
+        empty for none).
     values : polars.DataFrame
         policy ("tailored by segment", "best single offer", and each offer to everyone), value
         (mean payoff per customer) with low and high, learnt and valued on different customers. The
@@ -150,7 +153,20 @@ class Pilot(Result):
             f"{words(self.single)} to everyone. What is compared was always learnt from other "
             f"customers than it is valued on, in {steps(self.folds)}."
         )
-        return " ".join([finding, self._interaction_words(), single, *self.notes])
+        parts = [finding, self._interaction_words(), single, self.tie_words(), *self.notes]
+        return " ".join(part for part in parts if part)
+
+    def tie_words(self) -> str:
+        """Name the segments whose best offer the pilot does not tell from others."""
+        if "tied" not in self.policy.columns:  # read from a file of an earlier version
+            return ""
+        ties = []
+        for row in self.policy.filter(pl.col("tied") != "").iter_rows(named=True):
+            offers = [row["offer"], *row["tied"].split(TIE_MARK)]
+            ties.append(f"{row['segment_name']} ({', '.join(map(words, offers))})")
+        if not ties:
+            return ""
+        return f"Tied, so that the offers named may each be the best: {'; '.join(ties)}."
 
     def _interaction_words(self) -> str:
         if np.isnan(self.interaction_p):
@@ -222,6 +238,9 @@ def words(offer: str) -> str:
 
 
 SMALL_CELL = 30
+TIE_MARK = " / "
+TIE = 0.1  # an offer with this chance to be the best of its segment is tied with the one chosen
+_DRAWS = 4000  # of the cells' true payoffs, for the chances
 Method = Literal["shrunken", "mean"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -335,6 +354,7 @@ def read_pilot(
             "offer": learnt,
             "offer_name": [words(offer) for offer in learnt],
             "sure_share": _how_sure(trial, best, method, repeats, seed),
+            "tied": [TIE_MARK.join(ties) for ties in _ties(table, options, best, seed)],
         }
     )
     return Pilot(
@@ -472,6 +492,83 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
         top = np.nanmax(drawn, axis=1, keepdims=True)
         same += np.argmax(drawn >= top - 1e-12 * (1 + np.abs(top)), axis=1) == best
     return [float(share) for share in same / max(1, repeats)]
+
+
+def _ties(table: pl.DataFrame, options: list[str], best: np.ndarray, seed: int) -> list[list[str]]:
+    """Return each segment's offers that may as well be the best, besides the one chosen."""
+    loading = np.array(table["payoff_loading"].to_list())
+    rng = np.random.default_rng([seed, 1])
+    errors = loading @ rng.standard_normal((loading.shape[1], _DRAWS))
+    payoff = table["payoff_shrunken"].to_numpy()[:, None] + errors
+    top = payoff.reshape(len(best), len(options), _DRAWS).argmax(axis=1)
+    ties = []
+    for row, chosen in zip(top, best, strict=True):
+        chance = np.bincount(row, minlength=len(options)) / _DRAWS
+        order = np.argsort(-chance, kind="stable")
+        ties.append([options[k] for k in order if chance[k] >= TIE and k != chosen])
+    return ties
+
+
+@takes_frames
+def explore_ties(
+    customers: pl.DataFrame,
+    policy: pl.DataFrame,
+    *,
+    share: float = 0.1,
+    campaign_id: str = "",
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Give part of each segment whose best offer is tied one of the tied offers, at random.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        customer_id, segment, offer (the policy's, or a rule's own).
+    policy : DataFrame
+        segment, offer, tied: `Pilot.policy`.
+    share : float
+        Part of a segment with ties that explores, from 0 to below 1. Customers whose offer is not
+        the policy's, by a rule of its own, keep theirs.
+    campaign_id : str
+        Part of the hash's key, with ``seed``: each customer's draw is the same when repeated.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        The customers, with ``offer`` changed for those who explore, and ``explores`` (Boolean).
+
+    Raises
+    ------
+    ParameterError
+        If the share is out of range.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"customer_id": list("abcd"), "segment": "S1", "offer": "sale"})
+    >>> learnt = pl.DataFrame({"segment": ["S1"], "offer": ["sale"], "tied": ["guide"]})
+    >>> explore_ties(people, learnt, share=0.5)["offer"].value_counts(sort=True).rows()
+    [('sale', 2), ('guide', 2)]
+    """
+    if not 0 <= share < 1:
+        raise ParameterError(f"share must lie from 0 to below 1, got {share}")
+    require_columns(customers.columns, ["customer_id", "segment", "offer"], "customers")
+    require_columns(policy.columns, ["segment", "offer", "tied"], "the policy")
+    draws = unit_hash(customers.get_column("customer_id").cast(pl.String), seed, campaign_id, "tie")
+    ties = pl.col("tied").replace("", None).str.split(TIE_MARK)
+    learnt = policy.select("segment", tied=ties, learnt="offer")
+    joined = customers.with_columns(tie_draw=pl.Series(draws)).join(
+        learnt, on="segment", how="left", maintain_order="left"
+    )
+    own = pl.col("offer") == pl.col("learnt")
+    explores = (own & (pl.col("tied").list.len() > 0) & (pl.col("tie_draw") < share)).fill_null(
+        value=False
+    )
+    place = (pl.col("tie_draw") / max(share, 1e-12) * pl.col("tied").list.len()).floor()
+    tied = pl.col("tied").list.get(place.cast(pl.Int64), null_on_oob=True)
+    return joined.with_columns(
+        offer=pl.when(explores).then(tied).otherwise("offer"), explores=explores
+    ).drop("tie_draw", "learnt", "tied")
 
 
 def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, ...]:

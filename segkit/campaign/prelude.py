@@ -244,7 +244,7 @@ def collect_campaign_data(
         if cut:
             notes.append(f"{number(cut)} have no whole window of answers and are left out.")
         if outcomes.height:
-            pilot = _paid(outcomes, cost, margin)
+            pilot = add_profit(outcomes, cost, margin)
     start = until - timedelta(days=window_days)
     placed = place(start.date() - timedelta(days=1))
     past = observe(placed.with_columns(arm=pl.lit("past"), assigned_at=pl.lit(start))).frame
@@ -334,7 +334,7 @@ def read_given_campaign(
             on="customer_id",
         )
     )
-    pilot = _paid(test, cost, margin)
+    pilot = add_profit(test, cost, margin)
     return Prelude(
         customers=placed,
         past=pilot.filter(pl.col("offer") == NO_OFFER),
@@ -479,8 +479,16 @@ def _placed(
     return scored.select("customer_id", "segment", "segment_name").drop_nulls("segment")
 
 
-def _paid(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
-    """Add profit, and expected profit: conversions at their segment's mean margin, less cost."""
+def add_profit(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
+    """Add profit, and expected profit: conversions at their segment's mean margin, less cost.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        segment, offer, converted, revenue; one row per customer.
+    cost, margin : float
+        Of one contact; share of revenue that is profit.
+    """
     spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
     bought, revenue = pl.col("converted").cast(pl.Float64), pl.col("revenue")
     # Shrinkage: ten conversions at the overall mean are added to the segment's own.

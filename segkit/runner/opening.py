@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "difficulty": "medium",
     "structure": "archetypes",
     "lift": "planted",
+    "generator": 2,
 }
 
 

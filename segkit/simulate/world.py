@@ -18,12 +18,15 @@ from segkit.simulate.archetypes import (
     DISCOUNT_OF_OFFER,
     DRIVERS,
     GENERATOR_VERSION,
-    LIFT,
+    GENERATORS,
     NO_OFFER,
     OFFERS,
     RESPONSE,
+    STREAMS,
     TRAITS,
+    VERSIONS,
     WINDOW_WEEKS,
+    Generator,
 )
 from segkit.simulate.catalogue import (
     HORIZON_DAYS,
@@ -105,12 +108,19 @@ def best_offers(people: People) -> Ints:
 
 
 @lru_cache(maxsize=32)
-def plant(start: date, months: int, difficulty: str, structure: str, lift: str) -> Planted:
+def plant(
+    start: date,
+    months: int,
+    difficulty: str,
+    structure: str,
+    lift: str,
+    generator: Generator = GENERATOR_VERSION,
+) -> Planted:
     """Solve the strength of the right offers on a reference population.
 
     Among customers who may be written to, the expected share with an order within
-    `WINDOW_WEEKS` is to be ``1 + LIFT`` times as high with the archetype's own offer as with
-    the generic one. The reference customers are the same for every seed.
+    `WINDOW_WEEKS` is to be ``1 + VERSIONS[generator].lift`` times as high with the archetype's own
+    offer as with the generic one. The reference customers are the same for every seed.
 
     Raises
     ------
@@ -121,7 +131,7 @@ def plant(start: date, months: int, difficulty: str, structure: str, lift: str) 
         return Planted(np.zeros((len(ARCHETYPES), len(OFFERS))), 0.0)
     if lift != "planted":
         raise ParameterError(unknown("lift", lift, ["planted", "none"]))
-    root, calendar = root_key(0, GENERATOR_VERSION), make_calendar(start, months)
+    root, calendar = root_key(0, STREAMS), make_calendar(start, months)
     catalogue, index = make_catalogue(root, calendar), np.arange(_REFERENCE)
     people = draw_people(root, index, calendar, catalogue, difficulty, structure)
     people = people.some(np.flatnonzero(writable(people, calendar.days)))
@@ -131,7 +141,7 @@ def plant(start: date, months: int, difficulty: str, structure: str, lift: str) 
         kappa = (low + high) / 2
         tailored, generic = _conversions(people, base, chosen, Planted(pull_table(kappa), kappa))
         gain = tailored.mean() / generic.mean() - 1
-        low, high = (kappa, high) if gain < LIFT else (low, kappa)
+        low, high = (kappa, high) if gain < VERSIONS[generator].lift else (low, kappa)
     return Planted(pull_table(kappa), kappa)
 
 
@@ -245,8 +255,11 @@ class World:
         Length of history, 1 to 60; the campaign's date is the day after.
     dirty : bool
         Whether defects are planted.
-    pilot_share : float
-        Share of customers who may be written to that is in the pilot.
+    pilot_share : float or None
+        Share of customers who may be written to that is in the pilot; None takes the version's.
+    generator : {1, 2}
+        Version of the generator: what offers do, and the pilot's size by default (`VERSIONS`).
+        Customers and purchases without an offer are the same in both.
 
     Raises
     ------
@@ -262,9 +275,12 @@ class World:
     start: date = START
     months: int = MONTHS
     dirty: bool = True
-    pilot_share: float = 0.4
+    pilot_share: float | None = None
+    generator: Generator = GENERATOR_VERSION
 
     def __post_init__(self) -> None:
+        if self.generator not in VERSIONS:
+            raise ParameterError(unknown("generator", str(self.generator), map(str, GENERATORS)))
         choices = {
             "difficulty": tuple(DIFFICULTIES),
             "structure": STRUCTURES,
@@ -277,13 +293,13 @@ class World:
             raise ParameterError(f"n_customers must be 1 to {2**24 - 1:,}, got {self.n_customers}")
         if not 1 <= self.months <= 60:
             raise ParameterError(f"months must be 1 to 60, got {self.months}")
-        if not 0 <= self.pilot_share <= 1:
+        if not 0 <= self.tested_share <= 1:
             raise ParameterError(f"pilot_share must be 0 to 1, got {self.pilot_share}")
 
     @cached_property
     def root(self) -> np.uint64:
         """The key from which every random number comes."""
-        return root_key(self.seed, GENERATOR_VERSION)
+        return root_key(self.seed, STREAMS)
 
     @cached_property
     def calendar(self) -> Calendar:
@@ -298,7 +314,14 @@ class World:
     @cached_property
     def planted(self) -> Planted:
         """The answers to offers."""
-        return plant(self.start, self.months, self.difficulty, self.structure, self.lift)
+        shop = (self.start, self.months, self.difficulty, self.structure)
+        return plant(*shop, self.lift, self.generator)
+
+    @property
+    def tested_share(self) -> float:
+        """The pilot's share of the customers who may be written to."""
+        given = self.pilot_share
+        return VERSIONS[self.generator].pilot_share if given is None else given
 
     @property
     def pilot_day(self) -> int:
@@ -403,7 +426,7 @@ def _settings(world: World) -> pl.DataFrame:
     """Return the settings as text, one row each."""
     factors = DIFFICULTIES[world.difficulty]
     facts = {
-        "generator_version": GENERATOR_VERSION,
+        "generator_version": world.generator,
         "n_customers": world.n_customers,
         "seed": world.seed,
         "difficulty": world.difficulty,
@@ -412,11 +435,12 @@ def _settings(world: World) -> pl.DataFrame:
         "structure": world.structure,
         "groups": len(ARCHETYPES) if world.structure == "archetypes" else 0,
         "lift": world.lift,
+        "planted_lift": VERSIONS[world.generator].lift if world.lift == "planted" else 0.0,
         "kappa": round(world.planted.kappa, 6),
         "start": world.start,
         "months": world.months,
         "campaign_date": world.calendar.campaign_date,
         "dirty": world.dirty,
-        "pilot_share": world.pilot_share,
+        "pilot_share": world.tested_share,
     }
     return pl.DataFrame({"setting": list(facts), "value": [str(value) for value in facts.values()]})

@@ -60,6 +60,40 @@ def over_seeds(
     return pl.DataFrame([done[json.dumps(list(cell))] for cell in cells], infer_schema_length=None)
 
 
+def resume_over_seeds(
+    task: Callable[..., list[dict[str, Any]]],
+    cells: Sequence[tuple[str, int]],
+    *,
+    name: str,
+    jobs: int,
+    thin: bool,
+) -> pl.DataFrame:
+    """Run ``task(setting, seed)`` for every cell that the table of rows does not hold yet.
+
+    The rows of each cell are appended as soon as it is done, so that a run which is stopped goes
+    on where it was. A thinned run neither reads nor writes the table.
+    """
+    path = RESULTS / f"{name}.csv"
+    done: set[tuple[str, int]] = set()
+    if path.exists() and not thin:
+        done = set(pl.read_csv(path, columns=["cell", "seed"]).iter_rows())
+    missing = [cell for cell in cells if cell not in done]
+    parts = []
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        results = pool.map(_alone, [task] * len(missing), missing, chunksize=1)
+        for cell, rows in zip(missing, results, strict=True):
+            part = pl.DataFrame([{"cell": cell[0], **row} for row in rows])
+            parts.append(part)
+            if not thin:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(part.write_csv(include_header=path.stat().st_size == 0))
+    if thin:
+        return pl.concat(parts, how="diagonal_relaxed")
+    wanted = pl.DataFrame(cells, schema=["cell", "seed"], orient="row")
+    table = pl.read_csv(path, infer_schema_length=None)
+    return table.join(wanted, on=["cell", "seed"], how="semi").sort("cell", "seed", "setting")
+
+
 def rate(hits: int, n: int) -> dict[str, float]:
     """Give a pass rate with its 95% Wilson interval."""
     interval = binomtest(hits, n).proportion_ci(method="wilson")
