@@ -20,11 +20,16 @@ from segkit.predict.recommend import recommend_products as recommend_products
 from segkit.predict.recommender import Recommender as Recommender
 from segkit.predict.recommender import RecommendSettings as RecommendSettings
 from segkit.predict.recommender import fit_recommender as fit_recommender
+from segkit.predict.retention import RetentionList as RetentionList
+from segkit.predict.retention import list_retention as list_retention
 from segkit.predict.scores import Propensity as Propensity
 from segkit.predict.scores import score_propensity as score_propensity
 from segkit.predict.spend import SpendModel as SpendModel
 from segkit.predict.spend import fit_spend as fit_spend
 from segkit.predict.value import Value as Value
 from segkit.predict.value import estimate_value as estimate_value
+from segkit.predict.value_model import ValueModel as ValueModel
+from segkit.predict.value_segments import ValueSegments as ValueSegments
+from segkit.predict.value_segments import group_by_value as group_by_value
 
 __all__: list[str]

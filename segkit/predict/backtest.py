@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,9 @@ from segkit.predict.likelihood import Array
 from segkit.predict.purchases import FAMILIES, PurchaseModelName
 from segkit.predict.value import SHORTEST, TOP, Value, estimate_value
 from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
 
 NAIVE = "last period again"
 YEAR = "same days a year before"
@@ -78,6 +82,22 @@ class ValueBacktest(Result):
             f"{'closer' if better else 'no closer'}: mean absolute error "
             f"{number(own['mean_absolute_error'])} against "
             f"{number(naive['mean_absolute_error'])}."
+        )
+
+    def plot(self) -> Figure:
+        """Draw by how much each forecast missed the total, at each past date."""
+        from segkit.plot import bars
+
+        shown = self.table.drop_nulls("bias")
+        return bars(
+            shown.with_columns(pl.col("origin").cast(pl.String)),
+            "origin",
+            "bias",
+            group="forecast",
+            percent=True,
+            title=f"Forecast over actual spend of {self.horizon_days} days, minus 1",
+            x_label="last day known",
+            y_label="miss of the total",
         )
 
 

@@ -80,15 +80,18 @@ class Likelihood:
     active: Array
 
 
-def _digammas(values: Array) -> tuple[Array, Array, Array]:
+def _digammas(values: Array, derivatives: bool = True) -> tuple[Array, Array, Array]:
+    """Return log-gamma, digamma and trigamma; without derivatives the first alone is computed."""
+    if not derivatives:
+        return gammaln(values), values, values
     return gammaln(values), psi(values), polygamma(1, values)
 
 
-def _at_counts(parameter: Array, counts: Array) -> tuple[Array, Array, Array]:
+def _at_counts(parameter: Array, counts: Array, derivatives: bool) -> tuple[Array, Array, Array]:
     """Return log-gamma, digamma and trigamma of parameter + count, once per possible count."""
     if parameter.size > 1 or counts.max(initial=0.0) > max(len(counts), 1_000):
-        return _digammas(parameter + counts)
-    table = _digammas(parameter + np.arange(counts.max(initial=0.0) + 1))
+        return _digammas(parameter + counts, derivatives)
+    table = _digammas(parameter + np.arange(counts.max(initial=0.0) + 1), derivatives)
     place = counts.astype(np.intp)
     return table[0][place], table[1][place], table[2][place]
 
@@ -146,10 +149,11 @@ def _geometric(
     bounded = np.minimum(log_odds, HIGHEST)
     odds = np.where(possible, np.exp(bounded), 0.0)
     still = 1 / (1 + odds)
-    (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x)
-    (gab, dab, tab), (gb, db, tb) = _digammas(a + b), _digammas(b)
-    gbx, dbx, tbx = _at_counts(b, x + shift)
-    gabx, dabx, tabx = _at_counts(a + b, x + shift)
+    gr, dr, tr = _digammas(r, derivatives)
+    gx, dx, tx = _at_counts(r, x, derivatives)
+    (gab, dab, tab), (gb, db, tb) = _digammas(a + b, derivatives), _digammas(b, derivatives)
+    gbx, dbx, tbx = _at_counts(b, x + shift, derivatives)
+    gabx, dabx, tabx = _at_counts(a + b, x + shift, derivatives)
     log_alpha = np.log(alpha)
     value = gx - gr + r * log_alpha + gab + gbx - gb - gabx - shape * log_end
     value += np.log(1 + odds) + (log_odds - bounded)
@@ -208,7 +212,7 @@ def pareto_nbd(
     """
     r, alpha, s, beta = parameters
     x, shape = histories.x, r + histories.x
-    (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x)
+    (gr, dr, tr), (gx, dx, tx) = _digammas(r), _at_counts(r, x, True)
     common = Terms(
         gx - gr + r * np.log(alpha) + s * np.log(beta),
         {0: dx - dr + np.log(alpha), 1: r / alpha, 2: np.log(beta), 3: s / beta},

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import numpy as np
 import polars as pl
 
 from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.frames import is_returned, takes_frames
 from segkit.predict.histories import EPOCH, check_as_of, count_purchases, customer_days
-from segkit.predict.likelihood import Array
-from segkit.predict.purchases import FAMILIES, PurchaseModel, PurchaseModelName, fit_purchases
-from segkit.predict.value import CHUNK, SHORTEST, find_season, in_season
+from segkit.predict.purchases import (
+    FAMILIES,
+    PurchaseModel,
+    PurchaseModelName,
+    fit_purchases,
+)
+from segkit.predict.season import in_season
+from segkit.predict.value import SHORTEST, find_season
 from segkit.result import Result
 from segkit.stats.intervals import wilson
 
@@ -136,11 +140,8 @@ def predict_next_purchase(
     timed, passed = in_season(history, intensity, end, horizon_days, PARTS)
     fitted = fit_purchases(timed, model=model)
     tails = ((1 - level) / 2, 0.5, (1 + level) / 2)
-    parts = []
-    for start in range(0, timed.height, CHUNK):
-        chances = fitted.predict_order(timed[start : start + CHUNK], passed)
-        parts.append([chances[-1], *(_reach(chances, tail, horizon_days) for tail in tails)])
-    whole, low, middle, high = (np.concatenate(one) for one in zip(*parts, strict=True))
+    whole, times = fitted.predict_times(timed, passed, tails)
+    low, middle, high = (time * horizon_days for time in times)
     if not fitted.converged:
         notes.append("The data do not determine all parameters of the model; see its text.")
     customers = history.select(
@@ -156,17 +157,6 @@ def predict_next_purchase(
             _favourites(bought), on="customer_id", how="left", maintain_order="left"
         ).with_columns(pl.col("next_category").fill_null(_most_popular(bought)))
     return NextPurchase(customers, fitted, end, horizon_days, level, tuple(notes))
-
-
-def _reach(chances: Array, share: float, horizon_days: int) -> Array:
-    """Return the days after which the probability of an order is a share of the horizon's."""
-    whole = np.concatenate([np.zeros((1, chances.shape[1])), chances])
-    target = share * whole[-1]
-    place = np.maximum((whole < target).sum(axis=0), 1)
-    at = np.arange(whole.shape[1])
-    before, after = whole[place - 1, at], whole[place, at]
-    part = (target - before) / np.maximum(after - before, 1e-300)
-    return np.asarray((place - 1 + part) * horizon_days / (len(whole) - 1))
 
 
 def _categories(

@@ -45,7 +45,7 @@ class Family:
     timed: tuple[int, ...]
     likelihood: Callable[[Parameters, Histories, bool], Likelihood]
     expected: Callable[[Parameters, Histories, float], Array]
-    any_order: Callable[[Parameters, Histories, float], Array]
+    any_order: Callable[[Parameters, Histories, Any], Array]
     draw: Callable[[Parameters, Histories, float, np.random.Generator], Array]
 
 
@@ -93,6 +93,7 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 FEWEST_CUSTOMERS, FEWEST_REPEATERS = 100, 20
+CHUNK = 20_000  # customers looked at together, so that memory does not grow with their number
 PILOT = 10_000  # distinct histories on which a start is looked for
 BLOCK = 16_384  # distinct histories whose derivatives are held at once
 
@@ -239,6 +240,34 @@ class PurchaseModel(StoredModel):
         alive = family.likelihood(parameters, histories, False).active
         return np.stack([alive * family.any_order(parameters, histories, one) for one in horizons])
 
+    def predict_times(
+        self, history: pl.DataFrame, horizons: Array, shares: Sequence[float]
+    ) -> tuple[Array, list[Array]]:
+        """Compute when the next order comes, given that it comes within the horizon.
+
+        Parameters
+        ----------
+        history
+            As in `predict`.
+        horizons : ndarray
+            The horizon's equal parts, in the unit of the times.
+        shares : sequence of float
+            Quantiles of the time of the order.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Probability of an order within the whole horizon.
+        list of ndarray of shape (n,)
+            For each quantile the time, as a share of the horizon.
+        """
+        parts = []
+        for start in range(0, history.height, CHUNK):
+            chances = self.predict_order(history[start : start + CHUNK], horizons)
+            parts.append([chances[-1], *(_find_times(chances, share) for share in shares)])
+        whole, *times = (np.concatenate(one) for one in zip(*parts, strict=True))
+        return whole, times
+
     def draw_points(self, draws: int, rng: np.random.Generator) -> Array:
         """Draw parameters from the distribution of their estimate: (draws, p) points."""
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
@@ -286,6 +315,17 @@ class PurchaseModel(StoredModel):
         histories = _rows(check_history(history))
         purchase, dropout = (list(self.effects[part]) for part in ("purchase", "dropout"))
         return histories, (_design(history, purchase), _design(history, dropout))
+
+
+def _find_times(chances: Array, share: float) -> Array:
+    """Return when the probability of an order is a share of that at the end of equal parts."""
+    whole = np.concatenate([np.zeros((1, chances.shape[1])), chances])
+    target = share * whole[-1]
+    place = np.maximum((whole < target).sum(axis=0), 1)
+    at = np.arange(whole.shape[1])
+    before, after = whole[place - 1, at], whole[place, at]
+    part = (target - before) / np.maximum(after - before, 1e-300)
+    return np.asarray((place - 1 + part) / len(chances))
 
 
 def check_horizon(horizon: float) -> None:

@@ -71,3 +71,21 @@ def estimate_season(days: pl.Series, first: date, last: date) -> Season:
     of_year = (np.arange(6, length - 6) + start.month - 1) % 12
     months = np.array([ratios[of_year == one].mean() for one in range(12)])
     return Season(months / months.mean(), length)
+
+
+def in_season(
+    history: pl.DataFrame, season: Season, end: date, horizon_days: int, parts: int
+) -> tuple[pl.DataFrame, Array]:
+    """Return the history in seasonal days, and those passed at equal parts of the horizon."""
+    steps = np.linspace(0, horizon_days, parts + 1)[1:].round().astype(int)
+    if np.ptp(season.months) == 0:
+        return history, steps.astype(float)
+    span = int(history["age_days"].max())  # type: ignore[arg-type]
+    clock = season.count_days(end - timedelta(days=span), span + horizon_days)
+    first = span - history["age_days"].to_numpy()
+    last = first + history["last_purchase_day"].to_numpy()
+    timed = history.with_columns(
+        last_purchase_day=pl.Series(clock[last] - clock[first]),
+        age_days=pl.Series(clock[span] - clock[first]),
+    )
+    return timed, clock[span + steps] - clock[span]

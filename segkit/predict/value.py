@@ -17,13 +17,15 @@ from segkit.frames import takes_frames
 from segkit.predict.histories import check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import (
+    CHUNK,
     PurchaseModel,
     PurchaseModelName,
     check_horizon,
     fit_purchases,
 )
-from segkit.predict.season import MONTHS_NEEDED, Season, estimate_season
+from segkit.predict.season import MONTHS_NEEDED, Season, estimate_season, in_season
 from segkit.predict.spend import SpendModel, fit_spend
+from segkit.predict.value_model import STEPS, ValueModel
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -31,9 +33,7 @@ if TYPE_CHECKING:
 
 Places = npt.NDArray[np.int64]
 SHORTEST = 90  # days of history below which nothing is forecast
-CHUNK = 20_000  # customers simulated at once, so that memory does not grow with their number
 TOP = 0.2
-STEPS = 6  # parts of the horizon between which discounting is interpolated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +84,18 @@ class Value(Result):
     def to_frame(self) -> pl.DataFrame:
         """Return the segments and the total."""
         return self.segments
+
+    @property
+    def model(self) -> ValueModel:
+        """The fitted models as one, to be stored and applied to other orders."""
+        return ValueModel(
+            self.purchases,
+            self.spend,
+            self.season,
+            self.horizon_days,
+            self.discount_rate,
+            self.margin,
+        )
 
     @property
     def text(self) -> str:
@@ -209,20 +221,24 @@ def estimate_value(
             f"half the horizon; purchases span {span} days"
         )
     found, notes = find_season(orders, history, end, season)
-    timed, passed = in_season(history, found, end, horizon_days)
+    timed, passed = in_season(history, found, end, horizon_days, STEPS)
+    months = tuple(found.months.tolist())
     purchases, spend = fit_purchases(timed, model=model), fit_spend(history)
-    weight = _discount(purchases, timed, passed, horizon_days, discount_rate) * margin
-    expected = purchases.predict(timed, passed[-1]).with_columns(
-        spend_per_order=pl.Series(spend.predict(history)), weight=pl.Series(weight)
-    )
-    expected = expected.with_columns(
-        expected_value=pl.col("expected_orders") * pl.col("spend_per_order") * pl.col("weight")
-    )
+    fitted = ValueModel(purchases, spend, months, horizon_days, discount_rate, margin)
+    expected = fitted.expect(history, end)
     names, place = _places(history, segments)
     future = _simulate(
-        timed, passed[-1], weight, place, len(names), (purchases, spend), draws, level, seed
+        timed,
+        passed[-1],
+        fitted.weigh(timed, passed),
+        place,
+        len(names),
+        (purchases, spend),
+        draws,
+        level,
+        seed,
     )
-    customers = expected.drop("weight").with_columns(
+    customers = expected.with_columns(
         **{name: pl.Series(values) for name, values in future.customers.items()}
     )
     if segments is not None:
@@ -235,7 +251,7 @@ def estimate_value(
         _by_segment(customers, names, place, future, segments is not None),
         purchases,
         spend,
-        tuple(found.months.tolist()),
+        months,
         end,
         horizon_days,
         discount_rate,
@@ -282,38 +298,6 @@ def find_season(
 def counted_months(months: int) -> str:
     """Word a number of whole months."""
     return f"{months} whole month{'' if months == 1 else 's'}"
-
-
-def in_season(
-    history: pl.DataFrame, season: Season, end: date, horizon_days: int, parts: int = STEPS
-) -> tuple[pl.DataFrame, Array]:
-    """Return the history in seasonal days, and the seasonal days of the horizon's steps."""
-    steps = np.linspace(0, horizon_days, parts + 1)[1:].round().astype(int)
-    if np.ptp(season.months) == 0:
-        return history, steps.astype(float)
-    span = int(history["age_days"].max())  # type: ignore[arg-type]
-    clock = season.count_days(end - timedelta(days=span), span + horizon_days)
-    first = span - history["age_days"].to_numpy()
-    last = first + history["last_purchase_day"].to_numpy()
-    timed = history.with_columns(
-        last_purchase_day=pl.Series(clock[last] - clock[first]),
-        age_days=pl.Series(clock[span] - clock[first]),
-    )
-    return timed, clock[span + steps] - clock[span]
-
-
-def _discount(
-    purchases: PurchaseModel, timed: pl.DataFrame, passed: Array, horizon_days: int, rate: float
-) -> Array:
-    """Compute the mean discount factor of each customer's expected orders."""
-    if rate == 0:
-        return np.ones(timed.height)
-    orders = np.stack([purchases.predict(timed, one)["expected_orders"] for one in passed])
-    added = np.diff(orders, axis=0, prepend=0.0)
-    middle = (np.arange(STEPS) + 0.5) / STEPS * horizon_days / 365.25
-    factors = (1 + rate) ** -middle
-    weights: Array = (factors @ added) / orders[-1].clip(1e-300)
-    return weights
 
 
 def _places(history: pl.DataFrame, segments: pl.DataFrame | None) -> tuple[list[str], Places]:
