@@ -11,11 +11,15 @@ from scipy.special import gammaln
 
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.predict import (
+    ValueModel,
     backtest_value,
     count_purchases,
     estimate_value,
     fit_purchases,
     fit_spend,
+    group_by_value,
+    list_retention,
+    predict_next_purchase,
 )
 from segkit.predict import likelihood as models
 from segkit.predict.likelihood import Histories
@@ -205,6 +209,34 @@ def test_the_pareto_nbd_integral_is_that_of_adaptive_quadrature():
         assert value[place] == pytest.approx(wanted, abs=1e-10)
 
 
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd"])
+def test_a_customer_who_is_surely_gone_overflows_nothing(name):
+    row = Histories(np.array([9e3]), np.array([100.0]), np.array([4e3]), np.ones(1))
+    r, alpha, a, b = 0.7, 9.0, 0.9, 3.0
+    result = getattr(models, name)(tuple(np.array([one]) for one in (r, alpha, a, b)), row)
+    (x,), (last,), (age,) = row.x, row.last, row.age
+    leaving = b + x - 1 + (name == "mbg_nbd")
+    ends = (-(r + x) * np.log(alpha + age), np.log(a / leaving) - (r + x) * np.log(alpha + last))
+    wanted = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + np.logaddexp(*ends)
+    wanted += gammaln(a + b) + gammaln(leaving + 1) - gammaln(b) - gammaln(a + leaving + 1)
+    assert result.value[0] == pytest.approx(wanted, rel=1e-12)
+    assert 0 <= result.active[0] < 1e-300
+    assert np.isfinite(result.gradient).all()
+    assert np.isfinite(result.hessian).all()
+
+
+def test_equal_histories_are_counted_alike_in_any_unit_and_in_blocks(sample, monkeypatch):
+    whole = fit_purchases(sample)
+    parts = sample.with_columns(pl.col("last_purchase_day", "age_days").cast(pl.Float64))
+    monkeypatch.setattr("segkit.predict.purchases.BLOCK", 100)
+    monkeypatch.setattr("segkit.predict.purchases.PILOT", 200)
+    again = fit_purchases(parts)
+    assert list(again.parameters.values()) == pytest.approx(
+        list(whole.parameters.values()), rel=1e-8
+    )
+    assert again.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-8)
+
+
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"])
 def test_expectations_are_the_means_of_simulated_futures(name):
     history = count_purchases(shop())
@@ -379,6 +411,73 @@ def test_a_month_without_a_purchase_hides_the_season_and_that_is_said():
     value = estimate_value(orders.filter(month != "2023-11"), horizon_days=90, draws=100)
     assert set(value.season) == {1.0}
     assert any("without a purchase hides the season" in note for note in value.notes)
+
+
+def test_segments_by_value_rank_everybody_and_say_how_sure_that_is(value):
+    groups = group_by_value(value)
+    assert groups.table["value_segment"].to_list() == ["Top 20%", "Next 30%", "Last 50%"]
+    assert groups.table["customers"].to_list() == [120, 180, 300]
+    total = value.segments.row(-1, named=True)["expected_value"]
+    assert groups.table["expected_value"].sum() == pytest.approx(total)
+    assert groups.table["least_value"].is_sorted(descending=True)
+    top, *_, last = groups.table["p_top"]
+    assert 0.3 < top < 1
+    assert last < 0.1
+    assert groups.customers["customer_id"].equals(value.customers["customer_id"])
+    member = groups.customers.filter(pl.col("value_segment") == "Top 20%")
+    lowest = groups.table["least_value"][0]
+    assert member["expected_value"].min() == lowest
+    others = groups.customers.filter(pl.col("value_segment") != "Top 20%")["expected_value"]
+    assert others.max() <= lowest
+    assert len(groups.plot().data) == 10
+    assert Result.from_dict(groups.to_dict()).text == groups.text
+    for shares in ([], [0.5, 0.5], [0.0, 0.2]):
+        with pytest.raises(ParameterError, match="leave a last group"):
+            group_by_value(value, shares)
+
+
+def test_who_may_be_leaving_is_listed_with_the_break_even_of_a_contact(value):
+    groups = group_by_value(value)
+    kept = list_retention(groups, "p_alive < 0.6", cost=2.0, margin=0.4)
+    assert (kept.customers["p_alive"] < 0.6).all()
+    assert kept.customers["value_at_risk"].is_sorted(descending=True)
+    for row in kept.customers[[0, -1]].iter_rows(named=True):
+        active = row["expected_value"] / row["p_alive"]
+        assert row["value_at_risk"] == pytest.approx(active - row["expected_value"])
+    assert kept.table["customers"].sum() == kept.customers.height
+    last = kept.table.row(-1, named=True)
+    mean = last["value_at_risk"] / last["customers"]
+    assert last["break_even"] == pytest.approx(2.0 / (0.4 * mean))
+    assert kept.plot().data.height == 3
+    scores = value.customers.select("customer_id", churn_probability=1 - pl.col("p_order"))
+    both = list_retention(groups, "churn_probability > 0.5 and p_alive > 0.2", churn=scores)
+    assert (both.customers["churn_probability"] > 0.5).all()
+    nobody = list_retention(groups, "p_alive > 2")
+    assert nobody.text == "No customer meets the rule for leaving (p_alive > 2)."
+    assert nobody.table["break_even"].null_count() == 3
+    with pytest.raises(ColumnError, match="churn_probability"):
+        list_retention(groups, "churn_probability > 0.5")
+    with pytest.raises(DataError, match="twice"):
+        list_retention(groups, churn=pl.concat([scores, scores]))
+    with pytest.raises(ParameterError, match="margin"):
+        list_retention(groups, margin=0.0)
+
+
+def test_a_model_of_value_is_stored_and_scores_others_alike(value, tmp_path):
+    model = ValueModel.load(value.model.save(tmp_path / "value.json"))
+    assert model.to_data() == value.model.to_data()
+    scored = model.predict(shop())
+    for name in ("p_alive", "expected_orders", "expected_value"):
+        assert scored[name].to_numpy() == pytest.approx(value.customers[name].to_numpy())
+    few = shop().filter(pl.col("customer_id").str.ends_with("7"))
+    alone = model.predict(few, as_of=value.as_of)
+    same = scored.filter(pl.col("customer_id").str.ends_with("7"))
+    assert alone["expected_value"].to_numpy() == pytest.approx(same["expected_value"].to_numpy())
+    upcoming = predict_next_purchase(shop(), horizon_days=180)
+    assert scored["next_date"].equals(upcoming.customers["next_date"])
+    broken = value.model.to_data() | {"season": [1.0]}
+    with pytest.raises(ModelError, match="twelve months"):
+        ValueModel.from_data(broken)
 
 
 # The backtest.

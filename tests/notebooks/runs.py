@@ -182,6 +182,7 @@ LACKS = {
     "05_segments": {"attitudes"},
     "06_profiles": {"demographics", "answers", "marketing consent"},
     "07_drivers": {"events", "product id", "elasticities"},
+    "08_value_and_churn": set(),
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
     },
