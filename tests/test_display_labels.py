@@ -53,30 +53,3 @@ def test_money_is_written_with_its_currency():
     profile = segkit.profile_segments(known.frame, chosen, currency="GBP")
     assert "30 GBP" in profile.text
     assert "30 GBP a customer" in segkit.write_personas(profile).cards[1].value
-
-
-def test_the_first_step_is_the_segment_that_brings_most():
-    profile = pl.DataFrame(
-        {
-            "segment": ["S1", "S2", "S3"],
-            "segment_name": ["Many", "Best", "None"],
-            "customers": [90, 10, 0],
-            "customer_share": [0.9, 0.1, 0.0],
-            "revenue_share": [0.3, 0.7, None],
-        }
-    )
-    offer = "early access, for high orders, low returns: a guess"
-    cards = pl.DataFrame({"segment": ["S1", "S2"], "what_to_offer": ["x: y", offer]})
-    step = segkit.profile.suggest_first_step(profile, cards)
-    assert (step.segment, step.offer, step.reason) == (
-        "S2",
-        "early access",
-        "high orders, low returns",
-    )
-    assert step.headline.startswith("Begin with Best (S2): try early access")
-    assert "70.0% of revenue" in step.text
-    assert step.to_frame()["customers"].item() == 10
-    without = profile.with_columns(revenue_share=pl.lit(None, pl.Float64))
-    largest = segkit.profile.suggest_first_step(without, cards)
-    assert largest.segment == "S1"
-    assert "90.0% of all. " in largest.text

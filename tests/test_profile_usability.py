@@ -56,7 +56,7 @@ def test_thresholds_are_data():
     )
     assert strict.scores["substantial"].to_list() == [False] * 3
     assert strict.scores["differentiated"].to_list() == [False] * 3
-    assert set(strict.scores["verdict"]) == {"not usable yet"}
+    assert set(strict.scores["verdict"]) == {"not shown usable"}
     assert trial(strict, "S1", "customers")["threshold"] == 10_000
 
 

@@ -20,6 +20,10 @@ from segkit.campaign.metrics import mean as mean
 from segkit.campaign.metrics import measure_metric as measure_metric
 from segkit.campaign.metrics import proportion as proportion
 from segkit.campaign.metrics import ratio as ratio
+from segkit.campaign.next_steps import NextSteps as NextSteps
+from segkit.campaign.next_steps import decide_next_steps as decide_next_steps
+from segkit.campaign.offer_profits import compare_offers as compare_offers
+from segkit.campaign.offer_profits import compare_pilot_offers as compare_pilot_offers
 from segkit.campaign.offers import Offered as Offered
 from segkit.campaign.offers import OfferRules as OfferRules
 from segkit.campaign.offers import TargetRule as TargetRule

@@ -267,10 +267,11 @@ def _row(
     weights, total = n / n.sum(), float(n.sum())
     effect = compare_means(REVENUE, sums, which, arms, n, level=level)
     added = effect.difference
-    cost = spent[which] / sums.n[which]
-    added_cost = float(weights @ (cost[:, arm] - cost[:, base])) + fixed / total
+    both = np.ix_(which, [arm, base])
+    cost = spent[both] / sums.n[both]
+    added_cost = float(weights @ (cost[:, 0] - cost[:, 1])) + fixed / total
     # Costs that differ only by rounding count as equal; dividing by the difference is meaningless.
-    added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost[:, [arm, base]].max() else added_cost
+    added_cost = 0.0 if abs(added_cost) <= ROUNDING * cost.max() else added_cost
     ends = {"": added.value, "_low": added.low, "_high": added.high}
     revenue = {end: None if np.isnan(v) else float(v) for end, v in ends.items()}
     profit = {end: None if v is None else margin * v - added_cost for end, v in revenue.items()}

@@ -1,8 +1,6 @@
-from segkit.profile.cards import FirstStep as FirstStep
 from segkit.profile.cards import OfferRule as OfferRule
 from segkit.profile.cards import Persona as Persona
 from segkit.profile.cards import Personas as Personas
-from segkit.profile.cards import suggest_first_step as suggest_first_step
 from segkit.profile.cards import write_personas as write_personas
 from segkit.profile.profile import choose_kpi as choose_kpi
 from segkit.profile.profile import profile_segments as profile_segments

@@ -1,4 +1,4 @@
-"""Personas: one card per segment with words and numbers of its profile, and the first step."""
+"""Personas: one card per segment with words and numbers of its profile."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import polars as pl
 
 from segkit.display import LABELS, is_share, label, money, number, percent, stem
-from segkit.errors import DataError, require_columns
-from segkit.frames import takes_frames
+from segkit.errors import DataError
 from segkit.profile.segment_profile import Profile
 from segkit.profile.variables import ARROWS
 from segkit.result import Result
@@ -219,8 +218,8 @@ def marks_words(variables: pl.DataFrame) -> tuple[Compared, ...]:
     )
 
 
-def offer_words(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> str:
-    """Name the offer that the strongest marker variables support, and why."""
+def choose_offer(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> tuple[str, str]:
+    """Choose the offer that the strongest marker variables support; return it, and it in words."""
     reasons: dict[str, list[tuple[float, str]]] = {}
     for row in variables.filter(pl.col("marker")).iter_rows(named=True):
         words = f"{HEIGHT[row['direction']]} {habit(row['variable'])}"
@@ -228,10 +227,10 @@ def offer_words(variables: pl.DataFrame, offers: Sequence[OfferRule]) -> str:
             if rule.holds(row["variable"], row["direction"]):
                 reasons.setdefault(rule.offer, []).append((abs(row["strength"]), words))
     if not reasons:
-        return "the generic offer: no mark speaks for another"
+        return "generic", "the generic offer: no mark speaks for another"
     best = max(sorted(reasons), key=lambda offer: sum(size for size, _ in reasons[offer]))
     strongest = sorted(reasons[best], key=lambda pair: -pair[0])[:3]
-    return f"{best}, for {', '.join(words for _, words in strongest)}: {GUESS}"
+    return best, f"{best}, for {', '.join(words for _, words in strongest)}: {GUESS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +251,8 @@ class Persona:
         Suggested offer, and the marker variables that support it.
     favourites : tuple of str
         The commonest favourite categories; empty where the order lines state none.
+    idea : str
+        The suggested offer alone; "generic" where no marker variable speaks for another.
     """
 
     segment: str
@@ -264,6 +265,7 @@ class Persona:
     marks: tuple[Compared, ...]
     offer: str
     favourites: tuple[str, ...] = ()
+    idea: str = "generic"
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the card's headings and the text under each."""
@@ -305,6 +307,7 @@ class Personas(Result):
                     heading.lower().replace(" ", "_"): "; ".join(dict(card.rows()).get(heading, ()))
                     for heading, _ in headings
                 }
+                | {"idea": card.idea}
                 for card in self.cards
             ]
         )
@@ -394,6 +397,7 @@ def write_personas(
     for segment in profile.segments.get_column("segment"):
         mine = profile.of(segment)
         row = mine["segments"].row(0, named=True)
+        idea, offer = choose_offer(mine["variables"], offers)
         cards.append(
             Persona(
                 segment=segment,
@@ -405,101 +409,10 @@ def write_personas(
                 habits=habits_words(mine["variables"], words),
                 channels=channels_words(mine["composition"], mine["variables"]),
                 marks=marks_words(mine["variables"]),
-                offer=offer_words(mine["variables"], offers),
+                offer=offer,
+                idea=idea,
             )
         )
     if not cards:
         raise DataError("a profile without segments has no personas")
     return Personas(tuple(cards))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FirstStep(Result):
-    """The segment to begin with, and the offer to test on it.
-
-    Attributes
-    ----------
-    segment, segment_name : str
-        The segment with the most revenue; the largest if revenue is not known.
-    offer, reason : str
-        Offer to test, and the marker variables that support it ("" if none does).
-    customers : int
-    customer_share : float
-    revenue_share : float or None
-    """
-
-    segment: str
-    segment_name: str
-    offer: str
-    reason: str
-    customers: int
-    customer_share: float
-    revenue_share: float | None
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return one row: the segment, its size and share of revenue, the offer and why."""
-        return pl.DataFrame({name: [getattr(self, name)] for name in self.__dataclass_fields__})
-
-    @property
-    def text(self) -> str:
-        """First action, its target segment, and how to measure its effect."""
-        worth = ""
-        if self.revenue_share is not None:
-            worth = f", and bring {percent(self.revenue_share)} of revenue"
-        why = f" What speaks for it: {self.reason}." if self.reason else ""
-        return (
-            f"Begin with {self.segment_name} ({self.segment}): try {self.offer} on them, and hold "
-            f"a random part of them back. They are {number(self.customers)} customers, "
-            f"{percent(self.customer_share)} of all{worth}.{why} The offer is a guess from the "
-            "segment's marks; only the difference to those held back shows what it earns."
-        )
-
-
-@takes_frames
-def suggest_first_step(segments: pl.DataFrame, cards: pl.DataFrame) -> FirstStep:
-    """Suggest the segment to begin with, and the message to try on it.
-
-    Parameters
-    ----------
-    segments : polars.DataFrame
-        `Profile.segments`: segment, segment_name, customers, customer_share, revenue_share.
-    cards : polars.DataFrame
-        `Personas.to_frame`: segment, what_to_offer.
-
-    Returns
-    -------
-    FirstStep
-
-    Raises
-    ------
-    ColumnError
-        If a column is missing.
-    DataError
-        If there is no segment with a customer.
-
-    Examples
-    --------
-    >>> segments = pl.DataFrame({"segment": ["S1"], "segment_name": ["Loyal"], "customers": [9],
-    ...                          "customer_share": [1.0], "revenue_share": [1.0]})
-    >>> cards = pl.DataFrame({"segment": ["S1"], "what_to_offer": ["early access, for orders: ?"]})
-    >>> suggest_first_step(segments, cards).offer
-    'early access'
-    """
-    needed = ["segment", "segment_name", "customers", "customer_share", "revenue_share"]
-    require_columns(segments.columns, needed, "segments")
-    require_columns(cards.columns, ["segment", "what_to_offer"], "cards")
-    there = segments.filter(pl.col("customers") > 0)
-    if there.is_empty():
-        raise DataError("no segment holds a customer, so there is nobody to begin with")
-    best = there.sort(
-        "revenue_share", "customers", descending=True, nulls_last=True, maintain_order=True
-    ).row(0, named=True)
-    offers = cards.filter(segment=best["segment"])["what_to_offer"].to_list()
-    # The card's caveat follows a colon; this text states the caveat itself.
-    offer_text = (offers[0] if offers else "the generic offer").split(":")[0]
-    offer, _, reason = offer_text.partition(", for ")
-    return FirstStep(
-        offer=offer,
-        reason=reason,
-        **{name: best[name] for name in needed},
-    )

@@ -407,7 +407,7 @@ def _scores(profile: Profile, trials: pl.DataFrame) -> pl.DataFrame:
         .when(pl.col("passed") == pl.col("made"))
         .then(pl.lit("usable"))
         .when(basic_failed)
-        .then(pl.lit("not usable yet"))
+        .then(pl.lit("not shown usable"))
         .otherwise(pl.lit("usable with care"))
     )
     return scores.with_columns(

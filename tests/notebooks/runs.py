@@ -188,5 +188,5 @@ LACKS = {
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
     "10_campaign_lift": {"outcomes", "lift", "contacts"},
-    "12_summary": {"lift", "truth"},
+    "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth"},
 }
