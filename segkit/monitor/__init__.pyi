@@ -5,5 +5,6 @@ from segkit.monitor.migration import carry_names as carry_names
 from segkit.monitor.migration import compare_periods as compare_periods
 from segkit.monitor.refresh import Refresh as Refresh
 from segkit.monitor.refresh import decide_refresh as decide_refresh
+from segkit.monitor.refresh import same_season as same_season
 
 __all__: list[str]

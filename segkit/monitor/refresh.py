@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -41,7 +42,7 @@ class Refresh(Result):
     alarms : tuple of str
         What drifted, as `Drift.alarms` names it.
     drift : Drift
-        Since the fit.
+        From the reference, or the fit.
     migration : Migration
         Since the fit, with the model in force.
     """
@@ -83,6 +84,7 @@ def decide_refresh(
     now: pl.DataFrame,
     *,
     as_of: date,
+    reference: pl.DataFrame | None = None,
     earlier: Sequence[Refresh] = (),
     in_a_row: int = IN_A_ROW,
     measures: Sequence[str] = (),
@@ -95,8 +97,9 @@ def decide_refresh(
     The model's features, the shares of its segments and the share of customers who are unlike
     any are compared with those at the fit (`segkit.monitor.measure_drift`: beyond chance *and* of
     a size that matters). A single alarm is watched; one that comes again, in ``in_a_row``
-    refreshes one after the other, asks for a new fit. Where features cover a whole year, season is
-    in both periods; else compare with the table of the same month of another year.
+    refreshes one after the other, asks for a new fit. Season would alarm each year (days since the
+    last order are fewer after Christmas): give the table of the same month of an earlier year, up
+    to the fit, as ``reference`` (`same_season`).
 
     Parameters
     ----------
@@ -106,6 +109,8 @@ def decide_refresh(
         Customer tables of the fit and of today.
     as_of : datetime.date
         Last day of today's data.
+    reference : polars.DataFrame, optional
+        Customer table that today's is compared with; by default that of the fit.
     earlier : sequence of Refresh
         Decisions since the fit, oldest first.
     in_a_row : int
@@ -144,7 +149,8 @@ def decide_refresh(
             f"data up to {as_of.isoformat()} are not later than those up to {last.isoformat()}, "
             "on which the model was fitted or refreshed; refreshes go forward in time"
         )
-    drift = measure_drift(at_fit, now, model=model, level=level, repeats=repeats, seed=seed)
+    against = at_fit if reference is None else reference
+    drift = measure_drift(against, now, model=model, level=level, repeats=repeats, seed=seed)
     migration = compare_periods(model, at_fit, now, measures=measures)
     alarms = tuple(drift.alarms)
     again = set(alarms)
@@ -160,3 +166,35 @@ def decide_refresh(
     else:
         reason = "nothing drifted beyond chance and by a size that matters."
     return Refresh(as_of, action, reason, alarms, drift, migration)
+
+
+def same_season(as_of: date, fitted: date) -> date:
+    """Return the day of the year of ``as_of`` in the year up to the fit.
+
+    Parameters
+    ----------
+    as_of, fitted : datetime.date
+        Last days of the data of a refresh and of the fit.
+
+    Returns
+    -------
+    datetime.date
+        The last day up to ``fitted`` that is whole years before ``as_of``; 29 February becomes 28,
+        and the last day of a month stays one.
+
+    Examples
+    --------
+    >>> same_season(date(2026, 3, 31), date(2025, 12, 31))
+    datetime.date(2025, 3, 31)
+    >>> same_season(date(2027, 2, 28), date(2024, 12, 31))
+    datetime.date(2024, 2, 29)
+    """
+    ends = (as_of + timedelta(days=1)).day == 1
+    years = as_of.year - fitted.year
+    while True:
+        year = as_of.year - years
+        length = monthrange(year, as_of.month)[1]
+        day = date(year, as_of.month, length if ends else min(as_of.day, length))
+        if day <= fitted:
+            return day
+        years += 1
