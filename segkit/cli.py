@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segkit.runner.parameters import Parameter
     from segkit.runner.state import RunEnd
 
-FAILED, USAGE, GATE = 1, 2, 3
+FAILED, USAGE, GATE, ALERT = 1, 2, 3, 5
 
 app = typer.Typer(
     help="From raw purchase history to customer segments, and on to campaign lift.",
@@ -267,14 +267,50 @@ def score(
     """Assign the customers of a file to the segments of a saved model."""
     from segkit.scoring import check_out, score_file, write_assignments
 
-    try:
-        day = date.fromisoformat(as_of) if as_of else None
-    except ValueError:
-        raise ParameterError(f"--as-of expects an ISO date, got {as_of!r}") from None
+    day = _days("--as-of", [as_of] if as_of else [])
     check_out(out)
-    assignment = score_file(model, data, mapping=mapping, as_of=day)
+    assignment = score_file(model, data, mapping=mapping, as_of=day[0] if day else None)
     typer.echo(str(assignment))
     typer.echo(_near(write_assignments(assignment, out)))
+
+
+@app.command(
+    epilog=_examples(
+        "segkit refresh model.json orders.csv --out refreshed",
+        "segkit refresh model.json orders.csv --mapping mapping.toml --day 2026-11-30",
+    )
+)
+def refresh(
+    model: Annotated[Path, typer.Argument(help="The saved model in force (JSON)")],
+    data: Annotated[Path, typer.Argument(help="Raw orders: a file, or a folder of tables")],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping of the data")] = None,
+    day: Annotated[
+        list[str] | None,
+        typer.Option(help="Last day of a refresh (ISO date); by default each month's end"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder that receives the results")] = Path(
+        "refreshed"
+    ),
+) -> None:
+    """Rescore, watch or fit the segments anew, month by month, and say why."""
+    from segkit.cluster import SegmentModel, load_model
+    from segkit.intake import clean_data
+    from segkit.monitor import refresh_series
+
+    if out.exists() and any(out.iterdir()):
+        raise ParameterError(f"{out} is not empty; name another folder")
+    in_force = load_model(model)
+    if not isinstance(in_force, SegmentModel):
+        raise ParameterError(f"{model.name} has no centres; a refresh needs a model of segments")
+    taken = clean_data(data, mapping)
+    if taken.orders is None:
+        raise SourceError(f"a refresh needs orders; {data.name} has {', '.join(taken.tables)}")
+    series = refresh_series(in_force, taken.orders, taken.events, days=_days("--day", day or []))
+    for path in series.write(out):
+        typer.echo(_near(path))
+    typer.echo(series.text)
+    if any(one["until"] is None for one in series.alerts):
+        raise typer.Exit(ALERT)
 
 
 @app.command(epilog=_examples("segkit new shop --data orders.csv"))
@@ -403,6 +439,14 @@ def audience(
     for path in lists.write(out, formats=cast("list[Any]", _words(formats))):
         typer.echo(_near(path))
     typer.echo(lists.text)
+
+
+def _days(option: str, texts: Sequence[str]) -> list[date]:
+    """Read the ISO dates of an option."""
+    try:
+        return [date.fromisoformat(text) for text in texts]
+    except ValueError:
+        raise ParameterError(f"{option} expects an ISO date, got {', '.join(texts)}") from None
 
 
 def _words(text: str) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from segkit.features import CustomerTable
 
 __all__ = ["Scored", "score_file", "write_assignments"]
-
-WINDOW = re.compile(r"_(\d+)d$")
-CALENDAR = re.compile(r"calendar '(\w+)'")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,8 +163,7 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
 
 def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
     """Build the model's features from raw data, as the model defines them."""
-    from segkit.features import build_features
-    from segkit.features.build import Monetary
+    from segkit.features import rebuild_features
     from segkit.intake import clean_data
 
     wanted: dict[str, str] = dict(getattr(scorer, "definitions", {}) or {})
@@ -182,28 +177,8 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     taken = clean_data(path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
-    calendars = [CALENDAR.search(definition) for definition in wanted.values()]
-    calendar = next((match.group(1) for match in calendars if match), "north")
-    windows = sorted({int(match.group(1)) for name in wanted if (match := WINDOW.search(name))})
-    stems = sorted({WINDOW.sub("", name) for name in scorer.columns})
-    differ: list[str] = []
-    for policy in get_args(Monetary):
-        table = build_features(
-            taken.orders,
-            taken.events,
-            as_of=as_of,
-            windows=windows,
-            calendar=calendar,
-            monetary=policy,
-            features=stems,
-        )
-        own = dict(table.definitions.select("name", "description").iter_rows())
-        differ = [name for name, words in wanted.items() if own.get(name) != words]
-        if not differ:
-            return table
-    raise ModelError(
-        f"{differ[0]} would be {own.get(differ[0], 'absent')!r}; the model was fitted on "
-        f"{wanted[differ[0]]!r}"
+    return rebuild_features(
+        taken.orders, taken.events, definitions=wanted, columns=scorer.columns, as_of=as_of
     )
 
 

@@ -1,15 +1,28 @@
 """Segmentations over time: parts that add up, drift beyond chance, refreshes with a reason."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
 from segkit.cluster import cluster_customers
-from segkit.errors import DataError, ParameterError
-from segkit.monitor import carry_names, compare_periods, decide_refresh, measure_drift
+from segkit.errors import DataError, ModelError, ParameterError
+from segkit.features import build_features
+from segkit.intake import ProfileStore
+from segkit.monitor import (
+    carry_names,
+    compare_periods,
+    decide_refresh,
+    measure_drift,
+    refresh_series,
+)
 from segkit.monitor.migration import ABSENT
+from segkit.monitor.series import month_ends
+from segkit.simulate.catalogue import month_after
+from segkit.simulate.world import START
+from tests.studies._retail import shop
 
 VARIABLES = ["spend", "visits"]
 CENTRES = {"low": (10.0, 2.0), "middle": (40.0, 9.0), "high": (90.0, 4.0)}
@@ -176,3 +189,66 @@ def test_what_cannot_be_compared_is_refused(periods):
         measure_drift(before.head(5), after, VARIABLES)
     with pytest.raises(ParameterError, match="repeats"):
         measure_drift(before, after, VARIABLES, repeats=9)
+
+
+@pytest.fixture(scope="module")
+def shop_and_model():
+    """A shop of 150 people over 30 months, its segments fitted after 24."""
+    _, _, orders = shop(5, 150, months=30)
+    fitted = month_after(START, 24) - timedelta(days=1)
+    table = build_features(orders, as_of=fitted, calendar="uk")
+    variables = ["orders_per_year", "order_value_mean", "discount_share"]
+    words = dict(table.definitions.select("name", "description").iter_rows())
+    found = cluster_customers(table.frame, features=variables, k=3, as_of=fitted, definitions=words)
+    return orders, found.model
+
+
+def test_months_are_refreshed_as_if_each_were_today_and_everybody_has_a_history(
+    shop_and_model, tmp_path
+):
+    orders, model = shop_and_model
+    series = refresh_series(model, orders, repeats=99)
+    assert series.rows["as_of"].to_list() == month_ends(model.as_of, month_after(START, 30))[:6]
+    later = pl.col("order_day") > (series.rows["as_of"][2] - date(1970, 1, 1)).days + 20
+    blind = refresh_series(model, orders.filter(~later), repeats=99)
+    assert blind.rows.equals(series.rows.head(3))  # what comes later is unknown
+    for day in series.rows["as_of"]:
+        sizes = series.sizes.filter(pl.col("as_of") == day)
+        known = orders.filter(pl.col("order_day") <= (day - date(1970, 1, 1)).days)
+        assert sizes["customers"].sum() == known["customer_id"].n_unique()
+    written = series.write(tmp_path / "out")
+    assert {path.name for path in written} >= {"refreshes.csv", "alerts.json", "segments"}
+    store = ProfileStore(tmp_path / "out" / "segments", deletes="invalidate")
+    third = series.rows["as_of"][2]
+    then = store.as_of(third + timedelta(days=1)).select("customer_id", "segment")
+    said = series.assignments.filter(pl.col("as_of") == third).select("customer_id", "segment")
+    assert then.equals(said.sort("customer_id"))
+
+
+def test_what_drifts_twice_is_fitted_anew_with_the_same_names_and_told_once(shop_and_model):
+    orders, model = shop_and_model
+    late = pl.col("order_day") > (model.as_of - date(1970, 1, 1)).days
+    dear = orders.with_columns(
+        amount=pl.when(late).then(pl.col("amount") * 4).otherwise(pl.col("amount"))
+    )
+    series = refresh_series(model, dear, repeats=199)
+    actions = series.rows["action"].to_list()
+    first = actions.index("refit")
+    assert actions[first - 1] == "watch"
+    day = series.rows["as_of"][first]
+    assert set(series.models) >= {day}
+    assert set(series.models[day].names.values()) & set(model.names.values())
+    told = [one for one in series.alerts if one["what"] == "order_value_mean"]
+    assert told[0]["since"] <= day.isoformat()
+    assert "fitted anew" in series.text
+
+
+def test_a_refresh_needs_a_dated_model_and_days_in_order(shop_and_model):
+    orders, model = shop_and_model
+    with pytest.raises(ModelError, match="its date and the definitions"):
+        refresh_series(replace(model, as_of=None), orders)
+    early = pl.col("order_day") <= (model.as_of - date(1970, 1, 1)).days
+    with pytest.raises(DataError, match="no month has ended"):
+        refresh_series(model, orders.filter(early))
+    with pytest.raises(DataError, match="days in order"):
+        refresh_series(model, orders, days=[model.as_of])

@@ -8,6 +8,7 @@ from segkit.features.attributes import (
 )
 from segkit.features.build import CustomerTable, build_features, compute_later_spend
 from segkit.features.calendar import Calendar, Occasion, choose_calendar
+from segkit.features.rebuild import rebuild_features
 from segkit.features.screening import Screening, screen_variables
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "derive_attributes",
     "group_companies",
     "measure_store_distances",
+    "rebuild_features",
     "screen_variables",
 ]

@@ -6,5 +6,7 @@ from segkit.monitor.migration import compare_periods as compare_periods
 from segkit.monitor.refresh import Refresh as Refresh
 from segkit.monitor.refresh import decide_refresh as decide_refresh
 from segkit.monitor.refresh import same_season as same_season
+from segkit.monitor.series import RefreshSeries as RefreshSeries
+from segkit.monitor.series import refresh_series as refresh_series
 
 __all__: list[str]

@@ -1,0 +1,270 @@
+"""Refreshes month by month: kept, watched or fitted anew, with everybody's moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.cluster import SegmentModel, cluster_customers
+from segkit.display import counted, number, percent
+from segkit.errors import DataError, ModelError, ParameterError
+from segkit.features import rebuild_features
+from segkit.frames import takes_frames
+from segkit.intake import ProfileStore
+from segkit.monitor.migration import compare_periods
+from segkit.monitor.refresh import IN_A_ROW, Refresh, decide_refresh, same_season
+from segkit.progress import steps
+from segkit.result import Result
+from segkit.writing import private_folder, write_frame, write_whole
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefreshSeries(Result):
+    """Refreshes one after the other.
+
+    Attributes
+    ----------
+    rows : polars.DataFrame
+        One row per refresh: as_of, action, reason, alarms, customers, moved and moved_share (since
+        the refresh before).
+    sizes : polars.DataFrame
+        One row per refresh and segment: as_of, segment, segment_name, customers, customer_share.
+    flows : polars.DataFrame
+        One row per refresh and pair of segments: as_of, from_segment, to_segment, customers.
+    assignments : polars.DataFrame
+        One row per refresh and customer: as_of, customer_id, segment, segment_name.
+    models : dict of date to SegmentModel
+        The models that were fitted anew, by the refresh from which they hold.
+    """
+
+    rows: pl.DataFrame
+    sizes: pl.DataFrame
+    flows: pl.DataFrame
+    assignments: pl.DataFrame
+    models: dict[date, SegmentModel]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per refresh."""
+        return self.rows
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """Each drift once: what, since when, until when (null: still there), how often."""
+        ongoing: dict[str, dict[str, Any]] = {}
+        over: list[dict[str, Any]] = []
+        for row in self.rows.iter_rows(named=True):
+            day = row["as_of"].isoformat()
+            names = set(filter(None, row["alarms"].split(", ")))
+            over += [ongoing.pop(name) | {"until": day} for name in sorted(set(ongoing) - names)]
+            for name in sorted(names):
+                new = {"kind": "drift", "what": name, "since": day, "refreshes": 0}
+                alert = ongoing.setdefault(name, new)
+                alert["refreshes"] += 1
+                alert["action"] = row["action"]
+        return [*over, *(alert | {"until": None} for alert in ongoing.values())]
+
+    @property
+    def text(self) -> str:
+        """State how often the segments were fitted anew, and how many customers move."""
+        again = self.rows.filter(pl.col("action") == "refit")
+        days = ", ".join(day.isoformat() for day in again["as_of"])
+        refits = f"{number(again.height)} ({days})" if again.height else "none"
+        shares = self.rows["moved_share"].drop_nulls()
+        moved = percent(float(shares.median())) if shares.len() else "nobody"  # type: ignore[arg-type]
+        lasting = [one["what"] for one in self.alerts if one["until"] is None]
+        text = (
+            f"{counted(self.rows.height, 'refresh', 'refreshes')}, of which fitted anew: {refits}. "
+            f"In the middle one {moved} of the customers changed segment."
+        )
+        return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write tables, alerts, models and the versions of everybody's segment.
+
+        The folder gets ``refreshes.csv``, ``sizes.csv``, ``flows.csv``, ``alerts.json``,
+        ``model-YYYY-MM-DD.json`` for each new fit, and ``segments/``: the assignments' versions (a
+        `segkit.intake.ProfileStore`). It is readable by its owner alone.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there.
+        """
+        place = private_folder(Path(folder))
+        tables = {"refreshes": self.rows, "sizes": self.sizes, "flows": self.flows}
+        written = [
+            write_frame(frame, place / f"{name}.csv", private=True)
+            for name, frame in tables.items()
+        ]
+        alerts = json.dumps(self.alerts, indent=1)
+        written.append(write_whole(place / "alerts.json", alerts, private=True))
+        for day, model in self.models.items():
+            written.append(model.save(place / f"model-{day.isoformat()}.json"))
+        store = ProfileStore(place / "segments", deletes="invalidate")
+        for day in self.assignments["as_of"].unique(maintain_order=True):
+            part = self.assignments.filter(pl.col("as_of") == day).drop("as_of")
+            after = day + timedelta(days=1)
+            store.record_snapshot(part, after, recorded_at=after)
+        return [*written, place / "segments"]
+
+
+@takes_frames
+def refresh_series(
+    model: SegmentModel,
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None = None,
+    *,
+    days: Sequence[date] = (),
+    in_a_row: int = IN_A_ROW,
+    repeats: int = 499,
+    seed: int = 0,
+) -> RefreshSeries:
+    """Refresh a segmentation on several days, as if each were today.
+
+    Orders and events after the day are unknown to it. Each day's customers are compared with those
+    of the same season up to the fit where there are orders from then, else with those of the fit
+    (`decide_refresh`); where the same drift comes again, the segments are fitted anew on the same
+    features, with as many segments, and keep their names where they are the same.
+
+    Parameters
+    ----------
+    model : SegmentModel
+        In force, with the definitions of its features and its date.
+    orders, events : polars.DataFrame
+        Clean order lines and events, also those up to the fit.
+    days : sequence of datetime.date
+        Last days of the data of each refresh, in order; by default the ends of the months after
+        the fit that the orders cover.
+    in_a_row, repeats, seed
+        As for `decide_refresh`.
+
+    Returns
+    -------
+    RefreshSeries
+
+    Raises
+    ------
+    ModelError
+        If the model has no date or no definitions of its features.
+    DataError
+        If there is no day to refresh on, days are not in order or lie beyond the orders.
+    """
+    fitted = model.as_of
+    if fitted is None or set(model.features) - set(model.definitions):
+        raise ModelError(
+            "a refresh rebuilds the features: it needs a model that holds its date and the "
+            "definitions of its features (fit it with as_of and definitions)"
+        )
+    last = EPOCH + timedelta(days=int(orders["order_day"].max()))  # type: ignore[arg-type]
+    first = EPOCH + timedelta(days=int(orders["order_day"].min()))  # type: ignore[arg-type]
+    chosen = list(days) or month_ends(fitted, last)
+    if not chosen:
+        raise DataError(
+            f"the orders end on {last.isoformat()}; no month has ended since the model's date, "
+            f"{fitted.isoformat()}"
+        )
+    if sorted(set(chosen)) != chosen or chosen[0] <= fitted or chosen[-1] > last:
+        raise DataError(
+            f"expected days in order after {fitted.isoformat()} and up to {last.isoformat()}, got "
+            f"{', '.join(day.isoformat() for day in chosen)}"
+        )
+    tables: dict[date, pl.DataFrame] = {}
+
+    def table(day: date) -> pl.DataFrame:
+        if day not in tables:
+            tables[day] = _table(model, orders, events, day)
+        return tables[day]
+
+    in_force, since, previous = model, fitted, fitted
+    decisions: list[Refresh] = []
+    rows, sizes, flows, assignments = [], [], [], []
+    models: dict[date, SegmentModel] = {}
+    for day in steps(chosen, "refreshes"):
+        season = same_season(day, since)
+        decision = decide_refresh(
+            in_force,
+            table(since),
+            table(day),
+            as_of=day,
+            reference=table(season) if season >= first else None,
+            earlier=decisions,
+            in_a_row=in_a_row,
+            repeats=repeats,
+            seed=seed,
+        )
+        newer = in_force
+        if decision.action == "refit":
+            newer = _fit_again(in_force, table(day), day, seed)
+            models[day], since, decisions = newer, day, []
+        else:
+            decisions = [*decisions, decision]
+        moves = compare_periods(in_force, table(previous), table(day), later=newer)
+        scored = newer.score(table(day)).select("customer_id", "segment", "segment_name")
+        both = table(previous).join(table(day), on="customer_id", how="semi").height
+        rows.append(
+            {
+                "as_of": day,
+                "action": decision.action,
+                "reason": decision.reason,
+                "alarms": ", ".join(decision.alarms),
+                "customers": scored.height,
+                "moved": moves.moved,
+                "moved_share": moves.moved / both if both else None,
+            }
+        )
+        when = pl.lit(day).alias("as_of")
+        counts = scored.group_by("segment", "segment_name").agg(pl.len().alias("customers"))
+        share = pl.col("customers") / scored.height
+        sizes.append(counts.sort("segment").select(when, pl.all(), share.alias("customer_share")))
+        flows.append(moves.flows.select(when, pl.all()))
+        assignments.append(scored.select(when, pl.all()))
+        in_force, previous = newer, day
+    return RefreshSeries(
+        pl.DataFrame(rows), pl.concat(sizes), pl.concat(flows), pl.concat(assignments), models
+    )
+
+
+def month_ends(after: date, upto: date) -> list[date]:
+    """Return the last days of the months that end after a day and up to another.
+
+    Examples
+    --------
+    >>> month_ends(date(2025, 12, 31), date(2026, 3, 15))
+    [datetime.date(2026, 1, 31), datetime.date(2026, 2, 28)]
+    """
+    firsts = pl.date_range(after, upto + timedelta(days=1), "1d", eager=True)
+    firsts = firsts.filter(firsts.dt.day() == 1)
+    return [day - timedelta(days=1) for day in firsts if day - timedelta(days=1) > after]
+
+
+def _table(
+    model: SegmentModel, orders: pl.DataFrame, events: pl.DataFrame | None, day: date
+) -> pl.DataFrame:
+    """Build the customer table as it could have been built on a day."""
+    wanted = {name: model.definitions[name] for name in model.features}
+    return rebuild_features(
+        orders, events, definitions=wanted, columns=model.columns, as_of=day
+    ).frame
+
+
+def _fit_again(model: SegmentModel, table: pl.DataFrame, day: date, seed: int) -> SegmentModel:
+    fresh = cluster_customers(
+        table,
+        features=model.features,
+        k=len(model.parts),
+        seed=seed,
+        reference=model,
+        definitions=model.definitions,
+        as_of=day,
+    ).model
+    if not isinstance(fresh, SegmentModel):  # what cluster_customers returns without a method
+        raise ParameterError("a refresh fits the segments by Ward's method")
+    return fresh
