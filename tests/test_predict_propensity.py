@@ -15,6 +15,7 @@ from segkit.predict import (
     backtest_churn,
     backtest_leads,
     compute_decision_curve,
+    count_purchases,
     fit_churn,
     fit_leads,
     score_propensity,
@@ -240,16 +241,46 @@ def test_the_last_earlier_window_calibrates(orders):
     tables = Tables(orders)
     rolling = roll(tables, None, 90, 4)
     fit, calibration = rolling.before(rolling.end, 4)
-    model = fit_logistic(fit, calibration, tables, rolling)
+    model = fit_logistic(fit, calibration, tables, rolling, rolling.end)
     assert model.calibrated_on == calibration.origin
     assert model.origins == tuple(window.origin for window in fit)
     # At the maximum of a logistic likelihood the mean probability is the share observed.
-    assert model.predict(calibration.frame).mean() == pytest.approx(calibration.event.mean())
+    assert model.predict(calibration.frame, calibration.origin).mean() == pytest.approx(
+        calibration.event.mean()
+    )
     bare = replace(model, slope=1.0, shift=0.0)
-    assert bare.predict(calibration.frame).mean() != pytest.approx(calibration.event.mean())
-    alone = fit_logistic([calibration], None, tables, rolling)
+    assert bare.predict(calibration.frame, calibration.origin).mean() != pytest.approx(
+        calibration.event.mean()
+    )
+    alone = fit_logistic([calibration], None, tables, rolling, rolling.end)
     assert (alone.slope, alone.shift, alone.calibrated_on) == (1.0, 0.0, None)
     assert "not calibrated" in alone.text
+
+
+def test_a_planted_season_moves_the_scores():
+    """Three years of shops with a strong winter: scores of autumn expect the winter's orders."""
+    rng = np.random.default_rng(5)
+    first = (date(2021, 1, 1) - date(1970, 1, 1)).days
+    calendar = np.datetime64("2021-01-01") + np.arange(1_095)
+    winter = np.isin(calendar.astype("datetime64[M]").astype(int) % 12, (9, 10, 11))
+    rate = rng.gamma(1.0, 0.006, 500)
+    bought = rng.random((500, 1_095)) < rate[:, None] * np.where(winter, 2.5, 0.7)
+    who, day = np.nonzero(bought)
+    orders = pl.DataFrame({"customer_id": who.astype(str), "order_day": first + day, "amount": 9.0})
+    tables = Tables(orders)
+    rolling = roll(tables, None, 92, 5)
+    last = rolling.windows[-1]
+    assert last.origin == date(2023, 9, 30)
+    model = fit_logistic(*rolling.before(last.origin, 4), tables, rolling, last.origin)
+    assert model.season[10] / model.season[6] == pytest.approx(2.5 / 0.7, rel=0.15)
+    flat = replace(model, season=(1.0,) * 12, reference=1.0)
+    miss, flat_miss = (
+        abs(one.predict(last.frame, last.origin).mean() - last.event.mean())
+        for one in (model, flat)
+    )
+    assert miss < 0.03 < 0.15 < flat_miss
+    assert "season" in model.text
+    assert PropensityModel.from_data(model.to_data()).season == model.season
 
 
 def test_drivers_add_up_to_the_score(scores):
@@ -262,7 +293,7 @@ def test_drivers_add_up_to_the_score(scores):
     one = scores.explain(["7"], top=2)
     assert one["rank"].to_list() == [1, 2]
     assert one["contribution"].abs().is_sorted(descending=True)
-    assert one["words"].str.contains("goes with a (higher|lower) probability of churn").all()
+    assert one["words"].str.contains("goes with a (higher|lower) churn probability").all()
     with pytest.raises(DataError, match="1 customer without a score, such as 'nobody'"):
         scores.explain(["nobody"])
 
@@ -276,7 +307,7 @@ def test_drivers_of_segments_are_deviations_from_all(scores):
     sizes = halves.group_by("segment").len()
     weighted = (
         drivers.join(sizes, on="segment")
-        .group_by("feature")
+        .group_by("driver")
         .agg((pl.col("contribution") * pl.col("len")).sum())
     )
     assert weighted["contribution"].to_numpy() == pytest.approx(0, abs=1e-9)
@@ -344,8 +375,8 @@ def test_churn_on_cdnow_is_the_reference():
     )
     rolling = roll(tables, date(1998, 4, 1), 90, 3)
     last = rolling.windows[-1]
-    model = fit_logistic(*rolling.before(last.origin, 3), tables, rolling)
-    probability = model.predict(last.frame)
+    model = fit_logistic(*rolling.before(last.origin, 3), tables, rolling, last.origin)
+    probability = model.predict(last.frame, last.origin)
     assert roc_auc_score(last.event, probability) == pytest.approx(0.808, abs=0.003)
     assert brier_score_loss(last.event, probability) == pytest.approx(0.104, abs=0.001)
 
@@ -414,8 +445,8 @@ def test_lead_scores_find_the_keen(contacts):
     bought = orders["customer_id"].unique()
     assert not scores.customers["customer_id"].is_in(bought.implode()).any()
     words = scores.explain(top=20)["words"]
-    assert words.str.contains("company size is large").any()
-    assert words.str.contains("probability of a first order").all()
+    assert words.str.contains("company size large: goes with a higher").any()
+    assert words.str.contains("first order probability").all()
 
 
 def test_lead_backtests_have_no_model_of_repeat_buying(contacts):
@@ -479,7 +510,10 @@ def test_only_recent_customers_where_that_is_asked_for(orders):
 
 def test_probabilities_follow_the_formula_in_the_docstring(scores):
     model = scores.model
-    z = model.transform.apply(scores.frame.select(model.features))
+    numeric = scores.frame.select(model.features)
+    history = count_purchases(make_shop(), as_of=END)
+    order = model.purchases.predict(history, 90)["p_order"]
+    z = model.transform.apply(numeric.with_columns(p_order=order))
     raw = model.intercept + z @ np.array(model.coefficients)
     wanted = expit(model.shift + model.slope * raw)
     assert scores.customers["churn_probability"].to_numpy() == pytest.approx(wanted)

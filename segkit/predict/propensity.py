@@ -14,16 +14,20 @@ from scipy.special import expit
 from segkit.display import counted, percent
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, require_least
 from segkit.frames import takes_frames
+from segkit.predict.histories import HISTORY, count_purchases
 from segkit.predict.likelihood import Array
+from segkit.predict.purchases import PurchaseModel, fit_purchases
+from segkit.predict.season import Season
 from segkit.predict.windows import Outcome, Rolling, Tables, Window, roll, stack
-from segkit.result import StoredModel, check_numbers, read_fields, write_fields
+from segkit.result import StoredModel, check_number, check_numbers, read_fields, write_fields
 from segkit.stats.threads import single_thread
-from segkit.transform import Transform
+from segkit.transform import Column, Transform
 
 PROBABILITY = {"churn": "churn_probability", "first_order": "first_order_probability"}
 EVENT = {"churn": "no order", "first_order": "a first order"}
 WHO = {"churn": ("customer", "customers"), "first_order": ("contact", "contacts")}
 FEWEST = 20  # customers with the event, and without it, below which nothing is fitted
+ORDER = "p_order"  # of the BG/NBD
 LEVELS = 12  # values of a text column that have a column of their own
 PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns
 
@@ -33,8 +37,9 @@ class PropensityModel(StoredModel):
     """A fitted logistic model of churn, or of a contact's first order.
 
     The probability is that of the event within ``horizon_days``: "churn" is no order of a customer,
-    "first_order" an order of a contact who has not bought. It is
-    ``expit(shift + slope * (intercept + coefficients @ z))``, z being the transformed features.
+    "first_order" an order of a contact who has not bought. Its log-odds are
+    ``shift + slope * (intercept + coefficients @ z)``, z being the transformed features, moved to
+    the season of the days scored (`move_to_season`).
 
     Attributes
     ----------
@@ -45,6 +50,13 @@ class PropensityModel(StoredModel):
         Columns of the customer table, and attributes.
     levels : dict of str to tuple of str
         Of the features that are text: the values with a column of their own, named "feature=value".
+    purchases : PurchaseModel or None
+        BG/NBD fitted as of the last window (customers only): its probability of an order from the
+        purchase history alone is the feature "p_order". None where it is refused.
+    season : tuple of float
+        Purchase intensity of January to December, 1 on average; all 1 under two years of data.
+    reference : float
+        Mean intensity of the days that the calibration rests on.
     transform : Transform
         Shapes (logarithms, arcsine roots of shares), fills and scales, as in clustering.
     coefficients : tuple of float
@@ -74,6 +86,9 @@ class PropensityModel(StoredModel):
     horizon_days: int
     features: tuple[str, ...]
     levels: dict[str, tuple[str, ...]]
+    purchases: PurchaseModel | None
+    season: tuple[float, ...]
+    reference: float
     transform: Transform
     coefficients: tuple[float, ...]
     intercept: float
@@ -99,9 +114,14 @@ class PropensityModel(StoredModel):
             raise ModelError(f"the stored propensity model is of outcome {data['outcome']!r}")
         transform = Transform.from_data(data["transform"])
         check_numbers("the coefficients", data["coefficients"], len(transform.columns))
-        one = [data[name] for name in ("intercept", "slope", "shift", "base_rate")]
-        check_numbers("the intercept and the calibration", one, 4)
+        one = [data[name] for name in ("intercept", "slope", "shift")]
+        check_numbers("the intercept and the calibration", one, 3)
+        check_numbers("the season", data["season"], 12, above=0)
+        check_number("the reference of the season", data["reference"], above=0)
+        check_number("the base rate", data["base_rate"], above=0, below=1)
+        own = data["purchases"]
         ready = {
+            "purchases": None if own is None else PurchaseModel.from_data(own),
             "transform": transform,
             "origins": tuple(date.fromisoformat(one) for one in data["origins"]),
             "as_of": date.fromisoformat(data["as_of"]),
@@ -125,21 +145,53 @@ class PropensityModel(StoredModel):
             f"{counted(self.rows, one, many)} at {dates}; {percent(self.events / self.rows)} had "
             f"{EVENT[self.outcome]}."
         )
+        if np.ptp(self.season) > 0:
+            sentence += " The season of the days scored is allowed for."
         if self.calibrated_on is None:
             return f"{sentence} It is not calibrated: there is one past date alone."
         return f"{sentence} Calibrated as of {self.calibrated_on.isoformat()}."
 
-    def predict(self, frame: pl.DataFrame) -> Array:
-        """Compute the calibrated probability of each row of a table of features."""
-        z = self.transform.apply(encode(frame, self.features, self.levels))
+    def predict(self, frame: pl.DataFrame, origin: date) -> Array:
+        """Compute the probability of each row of a table of features as of a date."""
+        z = self.transform.apply(self.read_numbers(frame))
         raw = self.intercept + z @ np.array(self.coefficients)
-        return np.asarray(expit(self.shift + self.slope * raw), dtype=np.float64)
+        return self.move_to_season(expit(self.shift + self.slope * raw), origin)
+
+    def read_numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the features as numbers, the BG/NBD's probability of an order among them."""
+        return encode(frame, self.features, self.levels, self.purchases, self.horizon_days)
+
+    def move_to_season(self, probability: Array, origin: date) -> Array:
+        """Move probabilities from the season of the calibration to that of the days after a date.
+
+        A season multiplies the rate of buying by q; the share b without an order becomes b ** q at
+        the base rate, and the log-odds of all move as they do there.
+        """
+        change = mean_intensity(self.season, origin, self.horizon_days) / self.reference
+        if change == 1:
+            return np.asarray(probability, dtype=np.float64)
+        sign = 1 if self.outcome == "churn" else -1
+        without = self.base_rate if self.outcome == "churn" else 1 - self.base_rate
+        start, end = logit(np.array([without, without**change]))
+        return np.asarray(expit(logit(probability) + sign * (end - start)), dtype=np.float64)
+
+
+def mean_intensity(months: Sequence[float], origin: date, days: int) -> float:
+    """Return the mean purchase intensity of the days after a date."""
+    return float(Season(np.array(months), 0).count_days(origin, days)[-1]) / days
 
 
 def encode(
-    frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, Sequence[str]]
+    frame: pl.DataFrame,
+    features: Sequence[str],
+    levels: Mapping[str, Sequence[str]],
+    purchases: PurchaseModel | None,
+    horizon_days: int,
 ) -> pl.DataFrame:
-    """Return the features as numbers: text as a 0/1 column for each of its frequent values."""
+    """Return the features as numbers: text as a 0/1 column for each of its frequent values.
+
+    With a model of repeat buying, its probability of an order is the last column.
+    """
     require_columns(frame.columns, features, "the table of features")
     columns: list[pl.Expr] = []
     for name in features:
@@ -151,6 +203,9 @@ def encode(
             ]
         else:
             columns.append(pl.col(name).cast(pl.Float64))
+    if purchases is not None:
+        (order,) = purchases.predict_order(frame, [horizon_days])
+        columns.append(pl.lit(pl.Series(ORDER, order)))
     return frame.select(columns)
 
 
@@ -169,28 +224,49 @@ def _text_levels(frame: pl.DataFrame, features: Sequence[str]) -> dict[str, tupl
 
 
 def fit_logistic(
-    windows: Sequence[Window], calibration: Window | None, tables: Tables, rolling: Rolling
+    windows: Sequence[Window],
+    calibration: Window | None,
+    tables: Tables,
+    rolling: Rolling,
+    end: date,
+    only: str = "",
 ) -> PropensityModel:
-    """Fit coefficients on earlier windows and the calibration on the last one."""
+    """Fit coefficients on earlier windows and the calibration on the last one.
+
+    Parameters
+    ----------
+    windows, calibration : Window
+        As `Rolling.before` gives them.
+    tables : Tables
+    rolling : Rolling
+    end : date
+        Last day known to the fit; the labels end on or before it.
+    only : str
+        The one feature to use, for a naive score.
+    """
     last = calibration or windows[-1]
     frame, event = stack(windows, last)
     check_events(event, tables.outcome)
-    features = tuple(name for name in frame.columns if name != "customer_id")
-    levels = _text_levels(frame, features)
-    numeric = encode(frame, features, levels)
-    empty = [name for name in features if name not in levels and numeric[name].count() == 0]
-    features = tuple(name for name in features if name not in empty)
-    numeric = numeric.drop(empty)
+    names = [only] if only else [n for n in frame.columns if n not in HISTORY]
+    levels = _text_levels(frame, names)
+    names = [n for n in names if n in levels or frame[n].count() > frame[n].is_nan().sum()]
+    purchases = None if only or tables.outcome != "churn" else _fit_purchases(tables, last.origin)
+    numeric = encode(frame, names, levels, purchases, rolling.horizon_days)
     transform = Transform.propose(numeric, numeric.columns, families=False)
     transform = replace(transform, columns=tuple(_always(one) for one in transform.columns))
     transform = transform.fit(numeric)
-    z = transform.apply(numeric)
-    coefficients, intercept = _logistic(z, event, PENALTY)
+    coefficients, intercept = _logistic(transform.apply(numeric), event, PENALTY)
+    season = rolling.find_season(end)
+    dates = [last.origin] if calibration else [window.origin for window in windows]
+    means = [mean_intensity(season, one, rolling.horizon_days) for one in dates]
     model = PropensityModel(
         tables.outcome,
         rolling.horizon_days,
-        features,
+        tuple(names),
         levels,
+        purchases,
+        season,
+        float(np.mean(means)),
         transform,
         tuple(coefficients.tolist()),
         intercept,
@@ -198,7 +274,7 @@ def fit_logistic(
         0.0,
         tuple(window.origin for window in windows),
         None,
-        rolling.end,
+        end,
         len(event),
         int(event.sum()),
         float(np.mean(last.event)),  # type: ignore[arg-type]
@@ -208,12 +284,23 @@ def fit_logistic(
     )
     if calibration is None:
         return model
-    slope, shift = calibrate(model.predict(calibration.frame), calibration)
+    slope, shift = calibrate(model.predict(calibration.frame, last.origin), calibration)
     return replace(model, slope=slope, shift=shift, calibrated_on=calibration.origin)
 
 
-def _always(column: Any) -> Any:
+def _fit_purchases(tables: Tables, origin: date) -> PurchaseModel | None:
+    """Fit the BG/NBD as of a date; None where the data allow none, or do not determine it."""
+    try:
+        fitted = fit_purchases(count_purchases(tables.orders, as_of=origin))
+    except DataError:
+        return None
+    return fitted if fitted.converged else None
+
+
+def _always(column: Column) -> Column:
     """Return steps that no later value can break: a fill, and a logarithm of either sign."""
+    if column.name == ORDER:
+        return Column(ORDER, "arcsine", fill="median", why="a probability")
     shape = "signed_log" if column.shape == "log1p" else column.shape
     return replace(column, shape=shape, fill=column.fill or "median")
 
@@ -417,4 +504,4 @@ def fit_leads(
 def _fit(tables: Tables, as_of: date | None, horizon_days: int, windows: int) -> PropensityModel:
     require_least(windows=(windows, 1))
     rolling = roll(tables, as_of, horizon_days, windows)
-    return fit_logistic(*rolling.before(rolling.end, windows), tables, rolling)
+    return fit_logistic(*rolling.before(rolling.end, windows), tables, rolling, rolling.end)

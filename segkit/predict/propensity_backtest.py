@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -18,14 +18,7 @@ from segkit.predict.histories import count_purchases
 from segkit.predict.likelihood import Array
 from segkit.predict.measures import BY_CHANCE, METRICS, Ranked, ece_by_chance, limits, reliability
 from segkit.predict.measures import resample as resample_measures
-from segkit.predict.propensity import (
-    EVENT,
-    WHO,
-    calibrate,
-    encode,
-    fit_logistic,
-    logit,
-)
+from segkit.predict.propensity import EVENT, WHO, PropensityModel, calibrate, fit_logistic, logit
 from segkit.predict.purchases import fit_purchases
 from segkit.predict.windows import Rolling, Tables, Window, roll, stack
 from segkit.result import Result
@@ -386,10 +379,9 @@ def _score(
     notes: list[str],
 ) -> dict[str, Array]:
     """Return every score's probabilities at one origin, made with what was known at it."""
-    logistic = fit_logistic(fit, calibration, tables, rolling)
-    scores = {LOGISTIC: logistic.predict(window.frame)}
-    predict = _boost(fit, calibration, logistic.features, logistic.levels, seed)
-    scores[BOOSTING] = predict(window.frame)
+    logistic = fit_logistic(fit, calibration, tables, rolling, window.origin)
+    scores = {LOGISTIC: logistic.predict(window.frame, window.origin)}
+    scores[BOOSTING] = _boost(fit, calibration, window, logistic, seed)
     if tables.outcome == "churn":
         try:
             history = count_purchases(tables.orders, as_of=window.origin)
@@ -408,8 +400,8 @@ def _score(
         for name in ("recency_days", "engagement_recency_days", "known_days")
         if name in window.frame.columns
     )
-    alone = [Window(one.origin, one.frame.select("customer_id", recency), one.event) for one in fit]
-    scores[RECENCY] = fit_logistic(alone, calibration, tables, rolling).predict(window.frame)
+    alone = fit_logistic(fit, calibration, tables, rolling, window.origin, only=recency)
+    scores[RECENCY] = alone.predict(window.frame, window.origin)
     last = calibration or fit[-1]
     scores[BASE] = np.full(window.frame.height, np.mean(np.asarray(last.event, dtype=float)))
     return scores
@@ -418,11 +410,14 @@ def _score(
 def _boost(
     fit: list[Window],
     calibration: Window | None,
-    features: tuple[str, ...],
-    levels: dict[str, tuple[str, ...]],
+    window: Window,
+    logistic: PropensityModel,
     seed: int,
-) -> Callable[[pl.DataFrame], Array]:
-    """Fit gradient boosting of shallow trees on the same windows, calibrated in the same way."""
+) -> Array:
+    """Predict by gradient boosting of shallow trees, from the same features and windows.
+
+    It is calibrated and moved to the season in the same way.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     frame, event = stack(fit, calibration or fit[-1])
@@ -435,17 +430,17 @@ def _boost(
             l2_regularization=1.0,
             early_stopping=False,
             random_state=seed,
-        ).fit(encode(frame, features, levels).to_numpy(), event)
+        ).fit(logistic.read_numbers(frame).to_numpy(), event)
 
-    def raw(rows: pl.DataFrame) -> Array:
-        with single_thread():
-            chances = model.predict_proba(encode(rows, features, levels).to_numpy())
-        return np.asarray(chances[:, 1], dtype=np.float64)
+        def predict(rows: pl.DataFrame) -> Array:
+            chances = model.predict_proba(logistic.read_numbers(rows).to_numpy())
+            return np.asarray(chances[:, 1], dtype=np.float64)
 
-    slope, shift = (
-        (1.0, 0.0) if calibration is None else calibrate(raw(calibration.frame), calibration)
-    )
-    return lambda rows: np.asarray(expit(shift + slope * logit(raw(rows))), dtype=np.float64)
+        slope, shift = (1.0, 0.0)
+        if calibration is not None:
+            slope, shift = calibrate(predict(calibration.frame), calibration)
+        raw = logit(predict(window.frame))
+    return logistic.move_to_season(expit(shift + slope * raw), window.origin)
 
 
 def _table(

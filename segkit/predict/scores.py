@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,20 @@ from segkit.errors import DataError, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.predict.histories import check_as_of
 from segkit.predict.likelihood import Array
-from segkit.predict.propensity import EVENT, PROBABILITY, WHO, PropensityModel, encode
+from segkit.predict.propensity import EVENT, ORDER, PROBABILITY, WHO, PropensityModel
 from segkit.predict.windows import Tables
 from segkit.result import Result
+
+# Driver -> its features, without their windows; the first ones stand for it in words.
+DRIVERS: dict[str, tuple[str, ...]] = {
+    "purchase history": ("recency_days", "frequency", "tenure_days", "gap_days_mean", "gap_days_cv",
+                         "orders_per_year", "orders_trend", "category_breadth",
+                         "product_breadth", ORDER),
+    "visits": ("engagement_recency_days", "visits", "page_views", "product_views", "visits_trend",
+               "visits_per_year", "time_seconds", "carts", "carts_abandoned", "abandonment_rate"),
+    "e-mail": ("open_rate", "emails_opened", "click_rate", "emails_clicked", "emails_sent",
+               "unsubscribed"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,27 +71,28 @@ class Propensity(Result):
         )
 
     def explain(self, customer_ids: Sequence[str] | None = None, *, top: int = 3) -> pl.DataFrame:
-        """Name the features that move each customer's score most.
+        """Name the drivers that move each customer's score most.
+
+        Features that tell much the same (the purchase history, visits, e-mail) form one driver, as
+        do the values of a text: only their sum can be read.
 
         Parameters
         ----------
         customer_ids : sequence of str, optional
             By default all.
         top : int
-            Features per customer.
+            Drivers per customer.
 
         Returns
         -------
         polars.DataFrame
-            customer_id, rank, feature, value (null where missing), typical (of the fitted
-            customers), contribution (to the log-odds: coefficient times standardised deviation),
-            words. A contribution is an association, not a cause.
+            customer_id, rank, driver, contribution (to the log-odds: coefficients times
+            standardised deviations from the mean of the fitted customers), words. A contribution is
+            an association, not a cause.
         """
-        frame, contributions = self._contributions()
         ids = self.customers["customer_id"]
-        if customer_ids is None:
-            rows = np.arange(len(ids))
-        else:
+        rows = np.arange(len(ids))
+        if customer_ids is not None:
             wanted = pl.Series(list(customer_ids), dtype=pl.String)
             missing = wanted.filter(~wanted.is_in(ids.implode()))
             if missing.len():
@@ -88,98 +100,113 @@ class Propensity(Result):
                     f"{counted(missing.len(), 'customer')} without a score, such as {missing[0]!r}"
                 )
             rows = np.flatnonzero(ids.is_in(wanted.implode()).to_numpy())
-        part = contributions[rows]
-        keys = ids.gather(rows).to_list()
-        return self._strongest("customer_id", keys, frame[rows], part, top)
+        numbers, drivers, contributions = self._contributions()
+        centre = self.model.transform.invert(np.zeros((1, len(self.model.coefficients))))
+        part = numbers[rows], contributions[rows], centre.row(0, named=True)
+        return self._strongest("customer_id", ids.gather(rows).to_list(), drivers, *part, top)
 
     def explain_segments(self, segments: pl.DataFrame, *, top: int = 3) -> pl.DataFrame:
-        """Name the features by which each segment's mean score differs most from that of all.
+        """Name the drivers by which each segment's mean score differs most from that of all.
 
         Parameters
         ----------
         segments : polars.DataFrame
             customer_id and segment.
         top : int
-            Features per segment.
+            Drivers per segment.
 
         Returns
         -------
         polars.DataFrame
-            segment, rank, feature, value (the segment's mean), typical (the mean of all),
-            contribution (mean of the segment less that of all), words.
+            segment, rank, driver, contribution (mean of the segment less that of all), words.
         """
         require_columns(segments.columns, ["customer_id", "segment"], "segments")
-        frame, contributions = self._contributions()
+        own = segments.select("customer_id", pl.col("segment").cast(pl.String))
         joined = self.customers.select("customer_id").join(
-            segments.select("customer_id", pl.col("segment").cast(pl.String)),
-            on="customer_id",
-            how="left",
-            maintain_order="left",
+            own, on="customer_id", how="left", maintain_order="left"
         )
         if joined.height != self.customers.height:
             raise DataError("segments name a customer twice")
         names = joined["segment"].drop_nulls().unique().sort().to_list()
         if not names:
             raise DataError("segments name none of the scored customers")
+        numbers, drivers, contributions = self._contributions()
         members = [(joined["segment"] == name).fill_null(False).to_numpy() for name in names]
-        overall = contributions.mean(axis=0)
-        part = np.array([contributions[own].mean(axis=0) - overall for own in members])
-        means = pl.concat([frame.filter(pl.Series(own)).mean() for own in members])
-        typical = frame.mean().row(0, named=True)
-        return self._strongest("segment", names, means, part, top, typical)
+        means = np.array([contributions[own_].mean(axis=0) for own_ in members])
+        values = pl.concat([numbers.filter(pl.Series(own_)).mean() for own_ in members])
+        part = values, means - contributions.mean(axis=0), numbers.mean().row(0, named=True)
+        return self._strongest("segment", names, drivers, *part, top)
 
-    def _contributions(self) -> tuple[pl.DataFrame, Array]:
+    def _contributions(self) -> tuple[pl.DataFrame, list[str], Array]:
+        """Return the features as numbers, the drivers, and each customer's contributions."""
         if self.frame is None:
             raise DataError("the features are not stored with the scores; score again to explain")
         model = self.model
-        frame = encode(self.frame, model.features, model.levels)
-        z = model.transform.apply(frame)
-        return frame, z * np.array(model.coefficients) * model.slope
+        numbers = model.read_numbers(self.frame)
+        each = model.transform.apply(numbers) * np.array(model.coefficients) * model.slope
+        of = [_driver_of(name) for name in model.transform.names]
+        drivers = list(dict.fromkeys(of))
+        sums = np.array([each[:, [one == name for one in of]].sum(axis=1) for name in drivers])
+        return numbers, drivers, sums.T
 
     def _strongest(
         self,
         key: str,
         keys: list[str],
-        frame: pl.DataFrame,
+        drivers: list[str],
+        numbers: pl.DataFrame,
         contributions: Array,
+        typical: Mapping[str, float],
         top: int,
-        typical: Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
-        """Return the features of the largest contributions of each row, in words."""
+        """Return the drivers of the largest contributions of each row, in words."""
         require_least(top=(top, 1))
-        names = list(self.model.transform.names)
-        if typical is None:
-            centre = np.zeros((1, len(names)))
-            typical = self.model.transform.invert(centre).row(0, named=True)
-        top = min(top, len(names))
+        what = PROBABILITY[self.model.outcome].replace("_", " ")
         strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :top]
-        values = frame.select(names).to_numpy()
         rows = []
-        for row, (name, columns) in enumerate(zip(keys, strongest.tolist(), strict=True)):
-            for rank, column in enumerate(columns, 1):
-                feature, value = names[column], float(values[row, column])
-                known = None if np.isnan(value) else value
-                share = float(contributions[row, column])
-                words = _driver_words(feature, known, typical[feature], share, self.model.outcome)
-                rows.append((name, rank, feature, known, typical[feature], share, words))
-        schema = {key: pl.String, "rank": pl.Int64, "feature": pl.String, "value": pl.Float64}
-        schema |= {"typical": pl.Float64, "contribution": pl.Float64, "words": pl.String}
+        for row, (name, places) in enumerate(zip(keys, strongest.tolist(), strict=True)):
+            values = numbers.row(row, named=True)
+            for rank, place in enumerate(places, 1):
+                size = float(contributions[row, place])
+                shown = _describe_driver(drivers[place], values, typical)
+                words = f"{shown}: goes with a {'higher' if size > 0 else 'lower'} {what}"
+                rows.append((name, rank, drivers[place], size, words))
+        schema = {key: pl.String, "rank": pl.Int64, "driver": pl.String}
+        schema |= {"contribution": pl.Float64, "words": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _driver_words(
-    feature: str, value: float | None, typical: float, contribution: float, outcome: str
+def _driver_of(column: str) -> str:
+    """Return the driver that a column of the model belongs to."""
+    bare = _bare(column)
+    return next((name for name, members in DRIVERS.items() if bare in members), bare)
+
+
+def _bare(column: str) -> str:
+    """Return a column's feature: without its window, or the value that it stands for."""
+    return re.sub(r"_\d+d$", "", column.partition("=")[0])
+
+
+def _describe_driver(
+    driver: str, values: Mapping[str, float | None], typical: Mapping[str, float]
 ) -> str:
-    """Word one driver, as an association."""
-    goes = "higher" if contribution > 0 else "lower"
-    with_what = {"churn": "probability of churn", "first_order": "probability of a first order"}
-    name, _, level = feature.partition("=")
-    if level:
-        what = f"{label(name)} {'is' if value else 'is not'} {level}"
-    else:
-        size = "not known" if value is None else number(value)
-        what = f"{label(name)} {size} (typical {number(typical)})"
-    return f"{what}: goes with a {goes} {with_what[outcome]}"
+    """Word what a customer or segment shows of a driver, beside what is typical."""
+    columns = [name for name in values if _driver_of(name) == driver]
+    if "=" in columns[0]:
+        shares = {name.partition("=")[2]: values[name] or 0.0 for name in columns}
+        level, share = max(shares.items(), key=lambda item: item[1])
+        if share in (0.0, 1.0):
+            return f"{label(driver)} {level if share else 'other'}"
+        return f"{label(driver)} {level} ({percent(share, places=0)})"
+    leading = list(DRIVERS.get(driver, ()))
+    shown = sorted(columns, key=lambda name: leading.index(_bare(name)) if leading else 0)
+    parts = [
+        f"{label(name)} {'unknown' if values[name] is None else number(values[name])}, "
+        f"typical {number(typical[name])}"
+        for name in shown[:2]
+        if name in typical
+    ]
+    return f"{driver} ({'; '.join(parts)})" if driver in DRIVERS else "; ".join(parts)
 
 
 @takes_frames
@@ -227,8 +254,8 @@ def score_propensity(
     >>> scores = score_propensity(segkit.predict.fit_churn(orders), orders)
     >>> scores.customers.columns
     ['customer_id', 'churn_probability', 'decile']
-    >>> scores.explain(["0"], top=1)["feature"].to_list()
-    ['frequency']
+    >>> scores.explain(["0"], top=1)["driver"].to_list()
+    ['purchase history']
     """
     asked = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
     tables = Tables(
@@ -250,7 +277,7 @@ def score_propensity(
             f"the model needs {join_words(missing)}, which the tables do not allow as of "
             f"{origin.isoformat()}"
         )
-    probability = pl.Series(PROBABILITY[model.outcome], model.predict(frame))
+    probability = pl.Series(PROBABILITY[model.outcome], model.predict(frame, origin))
     rank = probability.rank("average", descending=True)
     customers_ = frame.select("customer_id").with_columns(
         probability, decile=((rank - 0.5) * 10 / frame.height).floor().cast(pl.Int64) + 1

@@ -18,8 +18,9 @@ import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
 from segkit.features import build_features
-from segkit.predict.histories import EPOCH, check_as_of, customer_days
+from segkit.predict.histories import EPOCH, HISTORY, check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
+from segkit.predict.season import estimate_season
 
 Outcome = Literal["churn", "first_order"]
 Flags = npt.NDArray[np.bool_]
@@ -158,9 +159,12 @@ class Tables:
             monetary="gross",  # never below zero, so that every customer can be scored
             products=self.products,
         ).frame
+        if self.features is None:  # some of the names are names of groups too
+            table = table.select("customer_id", *(n for n in names if n in table.columns))
         if self.active_days is not None:
             table = table.filter(pl.col("recency_days") <= self.active_days)
-        return table
+        past = count_purchases(self.orders, as_of=origin).select(HISTORY)
+        return table.join(past, on="customer_id", how="left", maintain_order="left")
 
     def _acts(self, origin: date) -> list[str]:
         """Name the usual features that the events up to a date allow."""
@@ -210,6 +214,8 @@ class Tables:
                 features=list(dict.fromkeys([*recency, *names])),
                 population="all",
             ).frame
+            if self.features is None:
+                acts = acts.select("customer_id", *(n for n in names if n in acts.columns))
             frame = frame.join(acts, on="customer_id", how="left", maintain_order="left")
         if self.active_days is not None:
             lately = ["known_days", *(n for n in frame.columns if n == "engagement_recency_days")]
@@ -236,11 +242,20 @@ class Rolling:
     end : date
         Last day observed, when the last window's horizon is over.
     horizon_days : int
+    purchase_days : polars.Series
+        Day of each purchase up to the end.
     """
 
     windows: tuple[Window, ...]
     end: date
     horizon_days: int
+    purchase_days: pl.Series
+
+    def find_season(self, end: date) -> tuple[float, ...]:
+        """Estimate the season by month from the purchases up to a day; all 1 where it is hidden."""
+        days = self.purchase_days.filter(self.purchase_days <= (end - EPOCH).days)
+        first = EPOCH + timedelta(days=int(days.min()))  # type: ignore[arg-type]
+        return tuple(estimate_season(days, first, end).months.tolist())
 
     def before(self, origin: date, most: int) -> tuple[list[Window], Window | None]:
         """Return the windows to fit on before an origin, and the last one, to calibrate on.
@@ -285,7 +300,7 @@ def roll(tables: Tables, as_of: date | None, horizon_days: int, count: int) -> R
             f"after it: purchases span {first.isoformat()} to {end.isoformat()}"
         )
     labelled = [tables.label(tables.describe(one), purchases, horizon_days) for one in origins]
-    return Rolling(tuple(labelled), end, horizon_days)
+    return Rolling(tuple(labelled), end, horizon_days, purchases["order_day"])
 
 
 def _check_end(orders: pl.DataFrame, end: date) -> None:
