@@ -166,7 +166,9 @@ def from_categories(lines, as_of, categories):
     later = sum(day > begun[0][0] for day in start.values())
     orders = len({x["order_id"] for x, b in zip(lines, back, strict=True) if not b})
     f = {
-        "favourite_category": min(spend, key=lambda c: (-round(spend[c], 2), c)) if buys else None,
+        "favourite_category": min(
+            {c for _, c in begun}, key=lambda c: (-round(spend[c], 2), c), default=None
+        ),
         "first_category": begun[0][1] if begun else None,
         "category_new_rate": later / (orders - 1) if orders > 1 else None,
     }
