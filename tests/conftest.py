@@ -34,7 +34,6 @@ LONGEST = (
     "tests/notebooks/test_export.py",
     "tests/browser/test_reports.py",
     "tests/test_runner_batch.py",
-    "tests/notebooks/test_one_call.py",
     "tests/notebooks/test_batch_markets.py",
     "tests/test_explorer.py",
     "tests/test_intake_optional_columns.py",
