@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 import segkit
-from segkit.course.kernel import code_cell, open_kernel
+from segkit.course.kernel import code_cell
 from segkit.runner.catalog import Catalog
 from segkit.runner.opening import SHARED
 
@@ -37,43 +37,52 @@ class Finished:
         assert all(skip["why"].endswith(".") for skip in skips)
         return {skip["what"] for skip in skips}
 
+    def customers(self):
+        taken = segkit.intake.Intake.open(self.folder / "01_data_audit" / "data" / "clean")
+        return set(taken.orders["customer_id"])
+
 
 class OneByOne(Finished):
     """Notebooks executed by hand in one kernel, as a person does: no run, no report.
 
-    Those that the source can carry; with ``last``, that one and what it needs.
+    Those that the source can carry; with ``last``, that one and what it needs. The kernel may have
+    executed others before: each notebook begins without names, in the folder given.
     """
 
-    def __init__(self, place, *, last=None, **given):
+    def __init__(self, place, kernel, *, last=None, **given):
         self.place = place
         # Where this file lies, results are kept; what it says holds for all notebooks.
         lines = [f"{name} = {json.dumps(given[name])}" for name in SHARED if name in given]
         (place / "parameters.toml").write_text("\n".join(lines), encoding="utf-8")
         catalog = Catalog.open(NOTEBOOKS).for_source(given["source"])
         self.stems = catalog.closure([catalog.find(last)] if last else catalog.notebooks)
-        with open_kernel() as kernel:
-            for stem in self.stems:
-                kernel.forget(place)
-                self._execute(kernel, catalog.notebooks[stem], given)
-                assert self.summary(stem)["headline"], stem
+        self.shown = {}
+        for stem in self.stems:
+            kernel.forget(place)
+            outputs = self._execute(kernel, catalog.notebooks[stem], given)
+            self.shown[stem] = without_pictures(json.dumps(outputs, ensure_ascii=False))
+            assert self.summary(stem)["headline"], stem
         assert not list(place.glob("reports/*/run.json")), "notebooks were run again"
 
     def _execute(self, kernel, notebook, given):
         own = {name: value for name, value in given.items() if name in notebook.parameters}
         chosen = code_cell("\n".join(f"{name} = {value!r}" for name, value in own.items()))
         content = json.loads(notebook.path.read_text(encoding="utf-8"))
+        outputs = []
         for cell in content["cells"]:
             if cell["cell_type"] == "code":
-                kernel.run([{**cell, "source": "".join(cell["source"])}])
+                (done,) = kernel.run([{**cell, "source": "".join(cell["source"])}])
+                outputs += done["outputs"]
             if "parameters" in cell["metadata"].get("tags", []):
                 kernel.run([chosen])
+        return outputs
 
 
 class ByPapermill(Finished):
     """Every notebook executed by the plain ``papermill`` command, one after another.
 
     The first in a process of its own, as a person types it; the others in one process, which
-    imports papermill once.
+    imports papermill once, and whose kernels are forked where the system allows it.
     """
 
     def __init__(self, place, **given):
@@ -106,10 +115,17 @@ class ByPapermill(Finished):
 
 
 BY_PAPERMILL = """
-import json, sys
+import json, os, sys
+from pathlib import Path
+from segkit.runner import process, warm
+nursery = warm.Nursery(Path.cwd()) if warm.POSSIBLE else None
+os.environ[warm.ADDRESS] = nursery.address if nursery else ""
+process._prefer_warm_kernels()
 from papermill.cli import papermill
 for words in json.loads(sys.argv[1]):
     papermill(words, standalone_mode=False)
+if nursery:
+    nursery.close()
 """
 
 
@@ -138,11 +154,7 @@ class Ran(Finished):
         pages = [*self.folder.glob("*/report.html"), self.place / "reports" / "index.html"]
         assert all(page.stat().st_size < 3_000_000 for page in pages)
         texts = {page.parent.name: page.read_text(encoding="utf-8") for page in pages}
-        return {stem: re.sub(r"base64,[\w+/=]+", "", text) for stem, text in texts.items()}
-
-    def customers(self):
-        taken = segkit.intake.Intake.open(self.folder / "01_data_audit" / "data" / "clean")
-        return set(taken.orders["customer_id"])
+        return {stem: without_pictures(text) for stem, text in texts.items()}
 
 
 LOADED = re.compile(
@@ -158,10 +170,20 @@ def check_pages(ran, secret):
     assert set(pages) == {*ran.statuses(), "reports"}
     for stem, page in pages.items():
         assert not LOADED.search(page), stem
-        text = re.sub(r"\brow [\d,]+", "", html.unescape(page))
+    check_nobody_named(pages, secret)
+
+
+def check_nobody_named(texts, secret):
+    """Assert that none of the secret texts stands in texts by stem."""
+    for stem, shown in texts.items():
+        text = re.sub(r"\brow [\d,]+", "", html.unescape(shown))
         words = {word.strip(".-") for word in re.findall(r"[\w.@-]+", text)}
         named = {one for one in secret if one in words or (" " in one and one in text)}
         assert not named, (stem, sorted(named)[:5])
+
+
+def without_pictures(text):
+    return re.sub(r"base64,[\w+/=]+", "", text)
 
 
 def ledger(ran):

@@ -6,17 +6,19 @@ import pytest
 from tests.golden import ASKED
 from tests.golden.compare import compare_run
 from tests.made_journey import make_files
-from tests.notebooks.runs import LACKS, STEMS, OneByOne, Ran, check_pages, ledger
+from tests.notebooks.runs import (
+    LACKS,
+    STEMS,
+    OneByOne,
+    Ran,
+    check_nobody_named,
+    check_pages,
+    ledger,
+)
 
 pytestmark = pytest.mark.slow
 # Online Retail names products and prices, but no discounts.
 PRICED = {"07_drivers": {"events", "promotion days"}}
-# The file, and the notebooks asked for; what they need runs too. All six run on one real source
-# (and on the simulated one and an export); of the others, those that the source could upset.
-REAL = {
-    "rfm-demo": ("rfm_orders.csv", ["03"]),  # ids with blanks in them, each line an order
-    "online-retail": ("online_retail_2010_2011.parquet", ["-p", *ASKED["online-retail"]]),
-}
 # Raw lines and money as published; sale lines of known customers (Chen et al., UCI 352).
 PUBLISHED = {
     ("read", ""): (541_909, 9_747_747.934),
@@ -24,39 +26,53 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_real_source_runs_and_says_what_it_lacks(name, shared_data, tmp_path):
+def test_online_retail_runs_reproduces_what_is_published_and_says_what_it_lacks(
+    shared_data, tmp_path
+):
     """Fewer refits than by default: what stability says of real data is not asked here."""
-    file, asked = REAL[name]
-    path = str(shared_data(file))
-    ran = Ran(tmp_path, *asked, "--source", name, "--data", path)
+    path = str(shared_data("online_retail_2010_2011.parquet"))
+    asked = ("-p", *ASKED["online-retail"])
+    ran = Ran(tmp_path, *asked, "--source", "online-retail", "--data", path)
     assert ran.code == 0, ran.err
-    done = {stem for stem, status in ran.statuses().items() if status == "done"}
-    assert done == set(ran.statuses())
-    assert done == set(STEMS) or (name != "online-retail" and done > set(STEMS[:2]))
-    lacks = LACKS | PRICED if name == "online-retail" else LACKS
-    assert {stem: ran.skips(stem) for stem in done} == {stem: lacks[stem] for stem in done}
+    assert ran.statuses() == dict.fromkeys(STEMS, "done")
+    assert {stem: ran.skips(stem) for stem in STEMS} == {
+        stem: (LACKS | PRICED)[stem] for stem in STEMS
+    }
     check_pages(ran, ran.customers())
-    if name == "online-retail":
-        found = ledger(ran)
-        assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
-        apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
-        assert PUBLISHED["read", ""][0] - sum(apart) == found["kept", ""][0]
-        assert compare_run(ran.folder, name) == []
+    found = ledger(ran)
+    assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
+    apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
+    assert PUBLISHED["read", ""][0] - sum(apart) == found["kept", ""][0]
+    assert compare_run(ran.folder, "online-retail") == []
 
 
-def test_five_times_the_customers_without_order_ids_say_what_they_lack(shared_data, tmp_path):
+def test_ids_with_blanks_are_scored_and_nowhere_shown(shared_data, tmp_path, kernel):
+    path = str(shared_data("rfm_orders.csv"))  # each line an order
+    done = OneByOne(tmp_path, kernel, last="03", source="rfm-demo", data=path)
+    assert done.stems[-1] == "03_rfm_segments"
+    assert {stem: done.skips(stem) for stem in done.stems} == {
+        stem: LACKS[stem] for stem in done.stems
+    }
+    names = done.customers()
+    assert len(names) > 900
+    assert all(" " in name for name in names)
+    check_nobody_named(done.shown, names)
+
+
+def test_five_times_the_customers_without_order_ids_say_what_they_lack(
+    shared_data, tmp_path, kernel
+):
     path = str(shared_data("cdnow_master.txt"))  # zero amounts too
-    done = OneByOne(tmp_path, last="05", source="cdnow", data=path, repeats=5)
+    done = OneByOne(tmp_path, kernel, last="05", source="cdnow", data=path, repeats=5)
     assert done.stems[-1] == "05_segments"
     assert {stem: done.skips(stem) for stem in done.stems} == {
         stem: LACKS[stem] for stem in done.stems
     }
 
 
-def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_path):
+def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_path, kernel):
     path = str(shared_data("mcdonalds.csv"))
-    done = OneByOne(tmp_path, source="fast-food", data=path, k=4, repeats=5)
+    done = OneByOne(tmp_path, kernel, source="fast-food", data=path, k=4, repeats=5)
     assert done.stems == ["05_segments", "06_profiles"]
     assert done.skips("06_profiles") == {"clean", "answers", "marketing consent"}
     answers = {row["question"]: row["answer"] for row in done.summary("05_segments")["answers"]}
@@ -76,9 +92,11 @@ JOURNEY = LACKS | {
 }
 
 
-def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_path):
+def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_path, kernel):
     make_files(tmp_path / "journey")
-    done = OneByOne(tmp_path, source="complete-journey", data=str(tmp_path / "journey"), repeats=5)
+    done = OneByOne(
+        tmp_path, kernel, source="complete-journey", data=str(tmp_path / "journey"), repeats=5
+    )
     assert done.stems == STEMS
     assert {stem: done.skips(stem) for stem in done.stems} == JOURNEY
     headline = done.summary("10_campaign_lift")["headline"]
