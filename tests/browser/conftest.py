@@ -29,7 +29,7 @@ def axe(chromium):
     return accessibility.grave
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def watch():
     """Return a function that collects what goes wrong within a page into a list."""
 

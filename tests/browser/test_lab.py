@@ -124,7 +124,7 @@ def made_by(target):
 
 @pytest.fixture(scope="module")
 def lab(shop):
-    """Start JupyterLab as `make lab` does, on loopback; return its address and token."""
+    """Start JupyterLab as `make lab` does, on loopback; return its address with its token."""
     aside = shop.parent / "jupyter"
     asks = aside / "settings" / "@jupyterlab" / "apputils-extension"
     asks.mkdir(parents=True)
@@ -151,7 +151,7 @@ def lab(shop):
         )
     try:
         wait_for_server(server, f"http://127.0.0.1:{port}/api?token={token}", aside / "server.txt")
-        yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}&reset"
+        yield f"http://127.0.0.1:{port}/?token={token}"  # what `make lab` opens
     finally:
         server.send_signal(signal.SIGTERM)  # ends the kernels too
         try:
@@ -172,29 +172,44 @@ def wait_for_server(server, address, written):
     pytest.fail(f"JupyterLab did not start:\n{written.read_text(errors='replace')[-3000:]}")
 
 
-@pytest.fixture
-def page(browser, watch):
+@pytest.fixture(scope="module")
+def window(browser, lab, watch):
+    """Open JupyterLab, which takes seconds to load, once; return its page and what went wrong."""
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     opened = context.new_page()
     trouble = watch(opened)
-    yield opened
+    opened.goto(lab)
+    yield opened, trouble
     context.close()
+
+
+@pytest.fixture
+def page(window):
+    opened, trouble = window
+    trouble.clear()
+    yield opened
     assert trouble == []
 
 
-def open_notebook(page, address):
-    page.goto(address)
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=STARTING * 1000)
-    page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status"
-        " === 'idle'",
-        timeout=STARTING * 1000,
+HERE = """path => {
+  const here = window.jupyterapp.shell.currentWidget;
+  return here?.context?.path === path && here.content.model?.cells.length
+    && here.sessionContext?.session?.kernel?.status === 'idle';
+}"""
+
+
+def open_notebook(page, path):
+    """Open a notebook in place of all but the first, which JupyterLab itself has opened."""
+    page.evaluate(
+        "() => [...window.jupyterapp.shell.widgets('main')].slice(1).forEach(w => w.dispose())"
     )
+    execute(page, "docmanager:open", path=path)
+    page.wait_for_function(HERE, arg=path, timeout=STARTING * 1000)
 
 
-def run_all(page, address):
+def run_all(page, path):
     """Open a notebook, run all of its cells, and return its code cells once they have ended."""
-    open_notebook(page, address)
+    open_notebook(page, path)
     execute(page, "notebook:run-all-cells")
     until = time.monotonic() + RUNNING
     while time.monotonic() < until:
@@ -255,7 +270,9 @@ def expect_to_see(page, cells, *, tables, figures):
 
 def take_picture(page, selector, path):
     """Scroll to the first thing that fits, let it settle, and take a picture of the window."""
-    page.locator(selector).first.evaluate("e => e.scrollIntoView({block: 'center'})")
+    page.locator(selector).locator("visible=true").first.evaluate(
+        "e => e.scrollIntoView({block: 'center'})"
+    )
     page.wait_for_timeout(300)
     page.screenshot(path=path)
     assert path.stat().st_size > 10_000
@@ -275,12 +292,11 @@ OVERHEAR = """() => {
 }"""
 
 
-def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
-    page.goto(re.sub(r"/lab/tree/{path}(.*)&reset", r"/\1", lab))  # what `make lab` opens
+def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, page):
     page.wait_for_selector(".jp-Notebook .jp-MarkdownCell h1", timeout=STARTING * 1000)
     assert page.locator("h1").first.inner_text().startswith("Can we trust the data?")
-    page.add_init_script(f"({OVERHEAR})()")
-    cells = run_all(page, lab.format(path=f"notebooks/{ALONE}.ipynb"))
+    page.evaluate(OVERHEAR)
+    cells = run_all(page, f"notebooks/{ALONE}.ipynb")
     said = printed(cells)
     assert said.startswith("First running what this notebook needs: ")
     assert all(f"{stem}  done" in said for stem in UPSTREAM)
@@ -302,25 +318,25 @@ def test_a_notebook_opened_alone_runs_what_it_needs_first(shop, lab, page):
     take_picture(page, ".jp-CSVViewer", shop.parent / "alone_csv.png")
 
 
-def test_a_new_folder_for_one_s_own_data_opens_with_its_own_parameters(shop, lab, page):
+def test_a_new_folder_for_one_s_own_data_opens_with_its_own_parameters(shop, page):
     rows = [
         f"c{i % 40},o{i},2024-{i % 6 + 1:02d}-{i % 27 + 1:02d},{i % 13 + 5}" for i in range(150)
     ]
     text = "customer_id,order_id,order_time,amount\n" + "\n".join(rows) + "\n"
     (shop / "Meine Käufe.csv").write_text(text, encoding="utf-8")
     lay_out(shop / "own", shop / "Meine Käufe.csv")
-    cells = run_all(page, lab.format(path="own/notebooks/01_data_audit.ipynb"))
+    cells = run_all(page, "own/notebooks/01_data_audit.ipynb")
     assert "150" in markup(cells)
     made = next((shop / "own/reports").glob("*/01_data_audit/manifest.json"))
     used = json.loads(made.read_text(encoding="utf-8"))["parameters"]
     assert (used["source"], used["data"]) == ("file", "../Meine Käufe.csv")
 
 
-def test_a_pandas_frame_is_segmented_within_five_cells(shop, lab, page):
+def test_a_pandas_frame_is_segmented_within_five_cells(shop, page):
     pytest.importorskip("pandas")
     assert len(OWN_FRAME) <= 5
     write_notebook(shop / "own_frame.ipynb", OWN_FRAME, {})
-    cells = run_all(page, lab.format(path="own_frame.ipynb"))
+    cells = run_all(page, "own_frame.ipynb")
     assert len(cells) == len(OWN_FRAME)
     assert printed(cells, "stderr") == ""
     assert "They can be used as mapped." in markup(cells)
@@ -370,9 +386,9 @@ def take_in_both_themes(page, selector, path):
         take_picture(page, selector, path.with_name(f"{path.stem}_{theme.lower()}.png"))
 
 
-def test_an_explorer_is_turned_beside_a_mistake_and_an_interruption(shop, lab, page):
+def test_an_explorer_is_turned_beside_a_mistake_and_an_interruption(shop, page):
     write_notebook(shop / "explore.ipynb", EXPLORED, {2: RAISES, 3: RAISES})
-    open_notebook(page, lab.format(path="explore.ipynb"))
+    open_notebook(page, "explore.ipynb")
     execute(page, "notebook:run-all-cells")
     interrupt_long_work(page)
     cells = page.evaluate(CELLS)
