@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from segkit.errors import DataError
 from segkit.runner.catalog import CONTEXT, Catalog, build_context, notebook_folder
 from segkit.runner.needs import FIRST, Needs, as_python
 
@@ -57,11 +58,26 @@ class Steps(ast.NodeTransformer):
         return node
 
 
+def run_cell(text, names, needs, where):
+    """Run a cell unless an input is missing or, where the cell says so, data are too few."""
+    first, *rest = lines = text.splitlines(keepends=True)
+    if needs and needs.prepare(lines) == lines and first.startswith(FIRST):
+        needs(first.removeprefix(FIRST), "".join(rest))
+        return
+    tree = ast.fix_missing_locations(Steps().visit(ast.parse(as_python(text))))
+    try:
+        exec(compile(tree, where, "exec"), names)  # noqa: S102
+    except DataError as error:
+        if needs is None:
+            raise
+        needs.refuse(error)  # raises it, unless the cell's first line names enough-data
+
+
 def run_cells(path, settings, functions):
     """Run a notebook's cells; return its steps: text, cell, seconds, processor seconds."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     marks = [("Python and the runner's imports", 0, time.perf_counter() - spent(), 0.0)]
-    number = 0
+    number, needs = 0, None
 
     def mark(text):
         marks.append((text, number, time.perf_counter(), spent()))
@@ -73,13 +89,9 @@ def run_cells(path, settings, functions):
             if cell["cell_type"] != "code":
                 continue
             text = "".join(cell["source"])
-            first = text.partition("\n")[0]
-            if first.startswith(FIRST):
+            if needs is None and "run" in names:
                 needs = Needs(SimpleNamespace(user_ns=names), names["run"])
-                if needs.find_absent(first.removeprefix(FIRST)):
-                    continue
-            tree = ast.fix_missing_locations(Steps().visit(ast.parse(as_python(text))))
-            exec(compile(tree, f"{path.stem} cell {number}", "exec"), names)  # noqa: S102
+            run_cell(text, names, needs, f"{path.stem} cell {number}")
             if "parameters" in cell["metadata"].get("tags", []):
                 names |= {name: settings[name] for name in settings if name in names}
             if "run.finish()" in text:
