@@ -10,6 +10,7 @@ import ast
 import importlib
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +71,16 @@ def _unknown_name(package: str, name: str, listed: list[str]) -> str:
     return unknown(f"{package} name", name, listed)
 
 
-def public_names(home: str) -> list[str]:
+@cache
+def public_names(home: str) -> tuple[str, ...]:
     """Return the public names of a package or module of segkit without importing it."""
     stub = PACKAGE / home / "__init__.pyi"
     if stub.is_file():
-        return list(read_stub(stub))
+        return tuple(read_stub(stub))
     file = PACKAGE / home / "__init__.py" if (PACKAGE / home).is_dir() else PACKAGE / f"{home}.py"
     if not file.is_file():  # a name of a function, not of a package
-        return []
+        return ()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return [str(name) for name in ast.literal_eval(node.value)]
-    return []
+            return tuple(str(name) for name in ast.literal_eval(node.value))
+    return ()

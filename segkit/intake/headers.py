@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 # Words by concept, as `plain` leaves them; words of Chinese, Japanese and Korean stand in any
 # place of a header, the others are whole words or parts of a compound (Kundennummer).
@@ -187,6 +187,7 @@ _TAILS = ("nr", "no", "id", "num", "code")
 _BARE = str.maketrans("äöüÄÖÜıİ", "aouAOUiI")
 
 
+@lru_cache(maxsize=4096)  # a header is compared with many names
 def plain(name: str) -> str:
     """Write a column's name in lower case without accents, its words parted by underscores.
 
