@@ -63,6 +63,15 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session")
+def kernel():
+    """Return one kernel for all cells that a process's tests run by hand; start with `forget`."""
+    from segkit.course.kernel import open_kernel
+
+    with open_kernel() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def shared_data():
     """Return a function from a real data file's name to its path; skips where it is absent."""
 

@@ -5,13 +5,13 @@ import builtins
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from segkit.cli import invoke
-from segkit.course import VARIANTS, CheckError, build, build_course, check
-from segkit.course.kernel import open_kernel
+from segkit.course import VARIANTS, CheckError, build, build_course, check, matrix
 from segkit.course.mathml import to_html
 from segkit.course.matrix import check_course, write_parameters
 from segkit.course.pages import lesson_page
@@ -312,7 +312,15 @@ def test_a_failed_check_shows_its_sentence_alone():
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def one_kernel(kernel):
+    """Have every build of the course use the tests' kernel, whose libraries are imported."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(matrix, "open_kernel", lambda: nullcontext(kernel))
+        yield kernel
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, one_kernel):
     place = tmp_path_factory.mktemp("course") / "course"
     return build_course(place)
 
@@ -359,19 +367,18 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
 @pytest.mark.slow
 def test_the_links_of_a_lesson_lead_to_its_data(built):
     lesson = built.place / "lesson" / "03_rfm_segments.html"
-    links = re.findall(r'href="([^"#]+)"', lesson.read_text(encoding="utf-8"))
+    links = re.findall(r'<a href="([^"#]+)"', lesson.read_text(encoding="utf-8"))
     assert links
     assert all((lesson.parent / link).is_file() for link in links)
 
 
 @pytest.mark.slow
-def test_an_untouched_exercise_fails_at_its_checks_alone_when_all_cells_are_run(built):
+def test_an_untouched_exercise_fails_at_its_checks_alone_when_all_cells_are_run(built, kernel):
     """What a student sees who runs everything: the analysis is there, every check objects."""
     session = COURSE[2]
     cells = [{**c, "source": source_of(c)} for c in variant(session, "exercise")["cells"]]
-    with open_kernel() as kernel:
-        kernel.forget(built.place / "exercise")
-        done = code_of(kernel.run(cells, stop=False))
+    kernel.forget(built.place / "exercise")
+    done = code_of(kernel.run(cells, stop=False))
     failed = {c["id"] for c in done if any(o["output_type"] == "error" for o in c["outputs"])}
     assert failed == {f"course-check-{exercise.name}" for exercise in session.exercises}
 
