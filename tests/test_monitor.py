@@ -17,6 +17,7 @@ from segkit.monitor import (
     decide_refresh,
     measure_drift,
     refresh_series,
+    same_season,
 )
 from segkit.monitor.migration import ABSENT
 from segkit.monitor.series import month_ends
@@ -241,6 +242,15 @@ def test_what_drifts_twice_is_fitted_anew_with_the_same_names_and_told_once(shop
     told = [one for one in series.alerts if one["what"] == "order_value_mean"]
     assert told[0]["since"] <= day.isoformat()
     assert "fitted anew" in series.text
+
+
+def test_the_same_season_is_whole_weeks_earlier_and_up_to_the_fit():
+    for fitted in (date(2025, 12, 31), date(2024, 2, 29)):
+        for ahead in range(1, 800, 13):
+            day = fitted + timedelta(days=ahead)
+            season = same_season(day, fitted)
+            assert (day - season).days % 364 == 0
+            assert timedelta(0) <= fitted - season < timedelta(days=364)
 
 
 def test_a_refresh_needs_a_dated_model_and_days_in_order(shop_and_model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,6 +23,7 @@ Action = Literal["keep", "watch", "refit"]
 
 #: Refreshes in a row with the same alarm after which the segments are fitted anew.
 IN_A_ROW = 2
+WEEKS = 364  # days of 52 weeks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class Refresh(Result):
     alarms : tuple of str
         What drifted, as `Drift.alarms` names it.
     drift : Drift
-        From the reference, or the fit.
+        Between the compared tables.
     migration : Migration
         Since the fit, with the model in force.
     """
@@ -84,7 +84,7 @@ def decide_refresh(
     now: pl.DataFrame,
     *,
     as_of: date,
-    reference: pl.DataFrame | None = None,
+    compared: tuple[pl.DataFrame, pl.DataFrame] | None = None,
     earlier: Sequence[Refresh] = (),
     in_a_row: int = IN_A_ROW,
     measures: Sequence[str] = (),
@@ -97,9 +97,11 @@ def decide_refresh(
     The model's features, the shares of its segments and the share of customers who are unlike
     any are compared with those at the fit (`segkit.monitor.measure_drift`: beyond chance *and* of
     a size that matters). A single alarm is watched; one that comes again, in ``in_a_row``
-    refreshes one after the other, asks for a new fit. Season would alarm each year (days since the
-    last order are fewer after Christmas): give the table of the same month of an earlier year, up
-    to the fit, as ``reference`` (`same_season`).
+    refreshes one after the other, asks for a new fit.
+
+    Season would alarm each year (days since the last order are fewer after Christmas), and so would
+    a longer history (there are more who left long ago). Give ``compared``: two tables from equal
+    spans of orders, the earlier one of the same season up to the fit (`same_season`).
 
     Parameters
     ----------
@@ -109,8 +111,9 @@ def decide_refresh(
         Customer tables of the fit and of today.
     as_of : datetime.date
         Last day of today's data.
-    reference : polars.DataFrame, optional
-        Customer table that today's is compared with; by default that of the fit.
+    compared : pair of polars.DataFrame, optional
+        Earlier and later customer table among which drift is measured; by default those of the
+        fit and of today.
     earlier : sequence of Refresh
         Decisions since the fit, oldest first.
     in_a_row : int
@@ -149,8 +152,8 @@ def decide_refresh(
             f"data up to {as_of.isoformat()} are not later than those up to {last.isoformat()}, "
             "on which the model was fitted or refreshed; refreshes go forward in time"
         )
-    against = at_fit if reference is None else reference
-    drift = measure_drift(against, now, model=model, level=level, repeats=repeats, seed=seed)
+    then, lately = compared or (at_fit, now)
+    drift = measure_drift(then, lately, model=model, level=level, repeats=repeats, seed=seed)
     migration = compare_periods(model, at_fit, now, measures=measures)
     alarms = tuple(drift.alarms)
     again = set(alarms)
@@ -169,7 +172,9 @@ def decide_refresh(
 
 
 def same_season(as_of: date, fitted: date) -> date:
-    """Return the day of the year of ``as_of`` in the year up to the fit.
+    """Return the same weekday of the same season of the last year up to the fit.
+
+    Whole weeks lie between them, 52 a year: newsletters, paydays and weekends fall alike.
 
     Parameters
     ----------
@@ -179,22 +184,12 @@ def same_season(as_of: date, fitted: date) -> date:
     Returns
     -------
     datetime.date
-        The last day up to ``fitted`` that is whole years before ``as_of``; 29 February becomes 28,
-        and the last day of a month stays one.
+        The last day up to ``fitted`` that is a multiple of 364 days before ``as_of``.
 
     Examples
     --------
     >>> same_season(date(2026, 3, 31), date(2025, 12, 31))
-    datetime.date(2025, 3, 31)
-    >>> same_season(date(2027, 2, 28), date(2024, 12, 31))
-    datetime.date(2024, 2, 29)
+    datetime.date(2025, 4, 1)
     """
-    ends = (as_of + timedelta(days=1)).day == 1
-    years = as_of.year - fitted.year
-    while True:
-        year = as_of.year - years
-        length = monthrange(year, as_of.month)[1]
-        day = date(year, as_of.month, length if ends else min(as_of.day, length))
-        if day <= fitted:
-            return day
-        years += 1
+    years = -((fitted - as_of).days // WEEKS)
+    return as_of - timedelta(days=max(years, 0) * WEEKS)

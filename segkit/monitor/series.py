@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from segkit.result import Result
 from segkit.writing import private_folder, write_frame, write_whole
 
 EPOCH = date(1970, 1, 1)
+YEAR = 365
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,10 +131,12 @@ def refresh_series(
 ) -> RefreshSeries:
     """Refresh a segmentation on several days, as if each were today.
 
-    Orders and events after the day are unknown to it. Each day's customers are compared with those
-    of the same season up to the fit where there are orders from then, else with those of the fit
-    (`decide_refresh`); where the same drift comes again, the segments are fitted anew on the same
-    features, with as many segments, and keep their names where they are the same.
+    Orders and events after the day are unknown to it. Drift is measured between equal spans of
+    orders of the same season (`decide_refresh`): those of the last year (or more, up to two, where
+    there is history) and as long a span that ends in the same month up to the fit. With less than
+    two years before the fit there is none; today's customers are then compared with those of the
+    fit, and season is part of the drift. Where the same drift comes again, the segments are fitted
+    anew on the same features, with as many segments, and keep their names where they are the same.
 
     Parameters
     ----------
@@ -176,12 +180,19 @@ def refresh_series(
             f"expected days in order after {fitted.isoformat()} and up to {last.isoformat()}, got "
             f"{', '.join(day.isoformat() for day in chosen)}"
         )
-    tables: dict[date, pl.DataFrame] = {}
+    span = min((fitted - first).days + 1 - YEAR, 2 * YEAR)
+    wanted = {name: model.definitions[name] for name in model.features}
 
-    def table(day: date) -> pl.DataFrame:
-        if day not in tables:
-            tables[day] = _table(model, orders, events, day)
-        return tables[day]
+    @cache
+    def table(day: date, span: int | None = None) -> pl.DataFrame:
+        """Build the customer table as it could have been built on a day."""
+        return rebuild_features(
+            _since(orders, "order_day", day, span),
+            None if events is None else _since(events, "event_day", day, span),
+            definitions=wanted,
+            columns=model.columns,
+            as_of=day,
+        ).frame
 
     in_force, since, previous = model, fitted, fitted
     decisions: list[Refresh] = []
@@ -194,7 +205,7 @@ def refresh_series(
             table(since),
             table(day),
             as_of=day,
-            reference=table(season) if season >= first else None,
+            compared=None if span < YEAR else (table(season, span), table(day, span)),
             earlier=decisions,
             in_a_row=in_a_row,
             repeats=repeats,
@@ -245,14 +256,11 @@ def month_ends(after: date, upto: date) -> list[date]:
     return [day - timedelta(days=1) for day in firsts if day - timedelta(days=1) > after]
 
 
-def _table(
-    model: SegmentModel, orders: pl.DataFrame, events: pl.DataFrame | None, day: date
-) -> pl.DataFrame:
-    """Build the customer table as it could have been built on a day."""
-    wanted = {name: model.definitions[name] for name in model.features}
-    return rebuild_features(
-        orders, events, definitions=wanted, columns=model.columns, as_of=day
-    ).frame
+def _since(frame: pl.DataFrame, column: str, day: date, span: int | None) -> pl.DataFrame:
+    """Keep the rows of the last days up to a day; all earlier ones if no span is given."""
+    if span is None:
+        return frame
+    return frame.filter(pl.col(column) > (day - EPOCH).days - span)
 
 
 def _fit_again(model: SegmentModel, table: pl.DataFrame, day: date, seed: int) -> SegmentModel:

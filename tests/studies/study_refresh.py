@@ -74,7 +74,13 @@ def task(setting: str, seed: int) -> dict[str, object]:
         now = customer_table(orders, as_of)
         decisions.append(
             decide_refresh(
-                model, at_fit, now, as_of=as_of, reference=reference, earlier=decisions, seed=seed
+                model,
+                at_fit,
+                now,
+                as_of=as_of,
+                compared=(reference, now),
+                earlier=decisions,
+                seed=seed,
             )
         )
     actions = [one.action for one in decisions]
