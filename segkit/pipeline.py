@@ -64,7 +64,9 @@ Buyers = Literal["persons", "companies"]
 # Days of the windows over which features are also counted, beside all of a customer's time.
 WINDOWS = (7, 30, 365)
 IDENTIFIERS = ("customer_id", "email", "device_id", "loyalty_id")
-POOR_KEPT, GOOD_KEPT = 0.5, 0.98
+POOR_KEPT = 0.5  # share of order lines kept, below which the data are poor
+WRONG = 0.02  # share of order lines rejected for what they hold, above which they need attention
+BY_CHOICE = ("no_profiling_consent", "cancelled", "unpaid", "erased", "other_type")
 # What fits the width of a notebook; `CustomerSegments.to_frame` has the intervals too.
 SHOWN = (
     "segment",
@@ -303,7 +305,8 @@ def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
     """Judge the data quality for a segmentation: good, attention or poor, with reasons.
 
     Poor: a question of the audit blocks, or less than `POOR_KEPT` of the order lines is kept.
-    Attention: less than `GOOD_KEPT` is kept, or there are warnings or months without orders.
+    Attention: more than one in `WRONG` order lines is rejected for what it holds (not for a missing
+    consent, or because it is no sale), or there are months without orders.
 
     Returns
     -------
@@ -312,13 +315,22 @@ def judge_quality(audit: Audit, ledger: Ledger) -> tuple[str, str]:
     """
     share = ledger.kept_share("orders")
     gaps = int((audit.coverage["rows"] == 0).sum())
-    warned = sum(finding.severity == "warn" for finding in audit.findings)
-    counts = f"{percent(share)} of order lines kept, {number(warned)} warnings, {number(gaps)} gaps"
+    reasons = sorted(ledger.reasons("orders").items(), key=lambda item: -item[1])
+    read = next((step.rows_in for step in ledger.steps if step.table == "orders"), 0)
+    wrong = sum(rows for name, rows in reasons if name not in BY_CHOICE) / max(read, 1)
+    named = [
+        f"{name.replace('_', ' ')} {percent(rows / read)}" for name, rows in reasons[:3] if rows
+    ]
+    text = f"{percent(share)} of order lines kept"
+    if named:
+        rest = len(reasons) - len(named)
+        text += f"; rejected: {', '.join(named)}"
+        text += f" and {counted(rest, 'rarer reason')}" if rest else ""
+    if gaps:
+        text += f"; {counted(gaps, 'month')} without orders"
     if audit.blocked or share < POOR_KEPT:
-        return "poor", counts
-    if share < GOOD_KEPT or gaps or warned:
-        return "attention", counts
-    return "good", counts
+        return "poor", text
+    return ("attention" if wrong > WRONG or gaps else "good"), text
 
 
 @dataclass(frozen=True, slots=True, eq=False)

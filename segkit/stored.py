@@ -101,6 +101,7 @@ TYPES: dict[str, str] = {
     "marker_rule": "segkit.profile.variables:MarkerRule",
     "thresholds": "segkit.profile.usability:Thresholds",
     "usability": "segkit.profile.usability:Usability",
+    "year_change": "segkit.profile.years:YearChange",
     "collinearity": "segkit.regression.design:Collinearity",
     "drivers": "segkit.regression.drivers:Drivers",
     "driver_importance": "segkit.regression.importance:Importance",

@@ -173,7 +173,7 @@ def test_the_threshold_and_the_quantile_per_k_follow_the_level(monkeypatch, alph
 
 def test_no_p_value_is_below_what_its_references_can_show():
     X, _ = mixture(3, k=4, n=300)
-    for n_null, least in ((19, "0.050"), (39, "0.025")):
+    for n_null, least in ((19, "0.05"), (39, "0.025")):
         found = assess_structure(X, k=4, k_range=[4], n_null=n_null, n_boot=2)
         assert found.p_value == 1 / (n_null + 1)
         assert f"(p <= {least}, the least that so many can show)" in found.text

@@ -1,14 +1,19 @@
 """Pictures: same bytes, the frame's own data, alt texts with its numbers, legible and unclipped."""
 
+import re
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from segkit import plot
+from segkit.display import percent
 from segkit.errors import ColumnError, DataError
 from segkit.plot.figure import styles
+from segkit.plot.stability import segment_stability
+from segkit.plot.vector import _rgb, add_theme, luminance
 
 LONG = "Budget shoppers who come only for promotions and leave again"
 NAMES = [LONG, "Loyalists", "Browsers"]
@@ -103,10 +108,14 @@ def test_alt_text_has_numbers_and_no_leftovers(name):
     assert "None" not in alt
 
 
-@EVERY
-def test_every_text_is_legible(name):
-    small = [t.get_text() for t in texts(DRAW[name]()) if t.get_fontsize() < 9]
-    assert not small
+SMALL = re.compile(r"fontsize\"?(?:=|: )(\d+(?:\.\d+)?)")
+
+
+def test_no_picture_writes_smaller_than_nine_points():
+    sources = (Path(plot.__file__).parent).glob("*.py")
+    sizes = [float(size) for path in sources for size in SMALL.findall(path.read_text("utf-8"))]
+    assert len(sizes) > 5
+    assert min(sizes) >= 9
 
 
 @EVERY
@@ -274,3 +283,118 @@ def test_more_groups_than_can_be_told_apart_are_refused():
     frame = pl.DataFrame({"x": [1] * 13, "y": range(13), "g": [str(i) for i in range(13)]})
     with pytest.raises(DataError, match="at most 12 groups apart, got 13"):
         plot.lines(frame, "x", "y", group="g")
+
+
+def clashes(figure):
+    """Return the pairs of texts that a figure draws over one another."""
+    figure.svg()
+    figure.figure.canvas.draw()
+    renderer = figure.figure.canvas.get_renderer()
+    hidden = set()
+    for axes in figure.figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not low <= tick.get_loc() <= high or not axes.get_visible():
+                    hidden |= {tick.label1, tick.label2}
+    drawn = [
+        (t.get_text(), t.get_window_extent(renderer)) for t in texts(figure) if t not in hidden
+    ]
+    found = []
+    for place, (text, box) in enumerate(drawn):
+        for other, beside in drawn[:place]:
+            wide = min(box.x1, beside.x1) - max(box.x0, beside.x0)
+            high = min(box.y1, beside.y1) - max(box.y0, beside.y0)
+            if wide > 1.5 and high > 1.5:
+                found.append((other, text))
+    return found
+
+
+STABLE = pl.DataFrame(
+    {
+        "segment": range(1, 7),
+        "jaccard": [0.9, 0.8, 0.7, 0.6, 0.55, None],
+        "jaccard_low": [0.8, 0.7, 0.6, 0.5, 0.5, None],
+        "jaccard_high": [1.0, 0.9, 0.8, 0.7, 0.6, None],
+        "share": [0.4, 0.2, 0.1, 0.1, 0.1, 0.1],
+        "band": ["highly stable", "stable", "pattern", "pattern", "doubtful", "too small"],
+    }
+)
+ARMS = [(f"Covariate {i}", arm, 0.01 * i, 0.0, 0.02 * i) for i in range(12) for arm in "ab"]
+CROWDED = {
+    **DRAW,
+    "stability": lambda: segment_stability(STABLE),
+    "heatmap of long names": lambda: plot.heatmap(
+        pl.DataFrame(
+            [(LONG, f"{LONG} {i}", i / 7) for i in range(7)],
+            schema=["a", "b", "share"],
+            orient="row",
+        ),
+        "b",
+        "a",
+        "share",
+    ),
+    "points with labels": lambda: plot.points(
+        pl.DataFrame({"x": [0.1, 0.11, 0.5], "y": [1.0, 1.01, 1.02], "name": [LONG, "B", "C"]}),
+        "x",
+        "y",
+        label="name",
+    ),
+    "lines that end together": lambda: plot.lines(
+        pl.DataFrame([(x, g, 1 + 0.001 * i) for x in (1, 2) for i, g in enumerate(NAMES)],
+                     schema=["k", "segment", "index"], orient="row"),
+        "k", "index", group="segment",
+    ),
+    "intervals of arms": lambda: plot.intervals(
+        pl.DataFrame(ARMS, schema=["x", "arm", "y", "low", "high"], orient="row"),
+        "x", "y", interval=("low", "high"), group="arm",
+    ),
+    "centres on one spot": lambda: plot.clouds(
+        SPOTS, CENTRES.with_columns(first=pl.lit(0.5), second=pl.lit(0.5)),
+        "first", "second", "segment_name",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(CROWDED))
+def test_no_two_texts_meet_and_every_one_is_legible(name):
+    figure = CROWDED[name]()
+    assert clashes(figure) == []
+    assert [t.get_text() for t in texts(figure) if t.get_fontsize() < 9] == []
+
+
+def test_a_mark_carries_its_names_and_its_value():
+    """One mark per row, with the row's own value; the same figure gives the same text."""
+    one, two = (DRAW["intervals"]() for _ in range(2))
+    svg = one.svg()
+    assert svg == two.svg() == one.svg()
+    assert re.findall(r"<title>(.*?)</title>", svg) == [
+        f"{LONG}: 120 (110 to 130)",
+        "Loyalists: 890 (850 to 940)",
+        "Browsers: -33 (-40 to -20)",
+    ]
+    assert svg.count('data-names="Loyalists"') == 1
+    for name in ("bars grouped", "heatmap", "stacked"):
+        marks = re.findall(r'data-names="([^"]*)"><title>(.*?)</title>', DRAW[name]().svg())
+        told = {tuple(names.split("|")): text.rpartition(": ")[2] for names, text in marks}
+        assert len(told) == GROUPED.height
+        share = 17 / 14 if name != "stacked" else (2 + 11) / sum(2 + j for j in range(12))
+        assert told[("Browsers", "channel 11")] == (
+            "92.9%" if name != "stacked" else percent(share)
+        )
+
+
+def test_colours_have_a_counterpart_on_a_dark_page_that_can_be_read():
+    """Every colour of a text stands out from the dark page; cells turn with their texts."""
+    for name in ("lines", "clouds", "heatmap"):
+        svg = add_theme(DRAW[name]().svg())
+        for text in re.findall(r"<text[^>]*>", re.sub(r'<g class="cell">.*?</g>', "", svg)):
+            dark = re.search(r"fill: light-dark\(#\w+, (#\w+)\)", text)
+            assert dark, text
+            assert (luminance(*_rgb(dark[1])) + 0.05) / (luminance(*_rgb("#15191d")) + 0.05) >= 4.5
+    cells = re.findall(r'<g class="cell">(.*?)</g>', svg)
+    inks = [c for c in cells if "<text" in c]
+    assert len(inks) == GROUPED.height
+    assert all(
+        "light-dark(#000000, #f4f6f8)" in c or "light-dark(#ffffff, #0b0e10)" in c for c in inks
+    )

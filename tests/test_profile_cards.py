@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.profile import OfferRule, Personas, profile_segments, write_personas
 from segkit.profile.cards import GUESS
 from tests.test_profile import CHOSEN, FOUND, FRAME, PEOPLE
@@ -50,7 +50,9 @@ def test_other_data_other_cards():
 def test_no_number_of_a_card_is_made_up():
     """Whatever numbers a card's value holds are in the profile's table for that segment."""
     for card, row in zip(CARDS.cards, FOUND.segments.iter_rows(named=True), strict=True):
-        known = {number(v) for v in row.values() if isinstance(v, float)}
+        known = {
+            write(v) for v in row.values() if isinstance(v, float) for write in (number, money)
+        }
         known |= {percent(v).rstrip("%") for v in row.values() if isinstance(v, float)}
         known |= {"95", number(row["revenue_share"] / row["customer_share"], digits=2)}
         found = re.findall(r"\d[\d,]*\.?\d*", card.value)

@@ -117,7 +117,9 @@ class Pilot(Result):
         return self.gain_low > 0
 
     def _words(self, value: float) -> str:
-        return percent(value, places=2) if self.is_share and not self.money else number(value)
+        if self.money:
+            return money(value)
+        return percent(value, places=2) if self.is_share else number(value)
 
     @property
     def text(self) -> str:

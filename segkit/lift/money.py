@@ -116,7 +116,7 @@ def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
         )
     verdict = "a gain" if low > 0 else "a loss" if high < 0 else "gain or loss undecided"
     return (
-        f"{row['arm']} {money(row['added_profit'], currency)} ({number(low)} to {number(high)}), "
+        f"{row['arm']} {money(row['added_profit'], currency)} ({money(low)} to {money(high)}), "
         f"{verdict}"
     )
 

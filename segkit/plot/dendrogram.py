@@ -182,8 +182,8 @@ def _label_feet(axes: Axes, feet: list[_Node], n: int, unit: str) -> None:
     """Write the number of leaves under each branch, unless every branch is a single leaf."""
     axes.set_xticks([])
     if len(feet) < n:
-        axes.set_xlabel(f"{unit} in each branch", labelpad=24)
-        look: Look = {"ha": "center", "va": "top", "rotation": 90, "fontsize": 7, "color": GREY}
+        axes.set_xlabel(f"{unit} in each branch", labelpad=34)
+        look: Look = {"ha": "center", "va": "top", "rotation": 90, "color": GREY}
         for foot in feet:
             note(axes, f"{foot.leaves:,}", (foot.x, 0), (0, -3), **look)
 

@@ -87,7 +87,7 @@ def _scree_panel(axes: Axes, frame: pl.DataFrame, kind: str, percentile: float) 
     at = min(len(rank) - 1, max(above + 1, len(rank) // 2))
     text, place = f"{percent(percentile, places=0)} of chance", (rank[at], chance[at])
     text += "\nlies below this line"
-    note(axes, text, place, (0, 14), fontsize=8.5, color=GREY, va="baseline")
+    note(axes, text, place, (0, 14), color=GREY, va="baseline")
     if above:
         text, place = f"{above} above chance", (rank[above - 1], values[above - 1])
         note(axes, text, place, (8, 6), color="#a34a00", va="bottom")
@@ -147,7 +147,7 @@ def paths(
             look: Look = {"fontsize": 9.5, "fontweight": "bold", "zorder": 4, "bbox": box}
             note(axes, wrap(factor, 20), (0.0, height[factor]), ha="center", **look)
         for item in items:
-            axes.text(1.04, rows[item], wrap(item, 52), va="center", fontsize=8.5)
+            axes.text(1.04, rows[item], wrap(item, 52), va="center", fontsize=9)
         linked = _links(axes, links, height, least)
         axes.set_xlim(-0.75 if linked else -0.3, 2.1)
         axes.set_ylim(-len(items) + 0.3, 0.7)
@@ -176,7 +176,7 @@ def _path(axes: Axes, start: float, end: float, loading: float) -> None:
     )
     place = (0.86, start + 0.86 * (end - start))
     box: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-    note(axes, f"{loading:.2f}", place, fontsize=7.5, ha="center", bbox=box, zorder=3)
+    note(axes, f"{loading:.2f}", place, ha="center", bbox=box, zorder=3)
 
 
 def _links(
@@ -204,7 +204,7 @@ def _links(
             zorder=0,
         )
         axes.add_patch(arc)
-        note(axes, f"{r:.2f}", (-0.42, (top + bottom) / 2), fontsize=8, color=GREY, ha="right")
+        note(axes, f"{r:.2f}", (-0.42, (top + bottom) / 2), color=GREY, ha="right")
         linked.append(f"{one} with {other} {number(r)}")
     return linked
 

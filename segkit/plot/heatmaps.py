@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE = OKABE_ITO[0], OKABE_ITO[3]
 SHADES = 101
+UPRIGHT = 34  # characters of a name that stands upright, before it is broken
+WIDEST = 9.0  # inches that a page shows at full size
 RISING = ("#f2f7fb", BLUE, "#00304d")
 BLUE_BELOW = (BLUE, "#ffffff", ORANGE)
 ORANGE_BELOW = (ORANGE, "#ffffff", BLUE)
@@ -90,17 +92,22 @@ def heatmap(
     across, down = names_of(named, x), names_of(named, y)
     grid = _cells(data, across, down)
     in_percent = as_percent(percent, value)
-    longest = max(len(part) for name in across for part in wrap(name, 14).split("\n"))
-    width = min(14.0, max(4.5, 2.4 + len(across) * max(0.55, 0.085 * longest)))
+    longest, longest_upright = (
+        max(len(part) for name in across for part in wrap(name, width).split("\n"))
+        for width in (14, UPRIGHT)
+    )
+    lying = 2.4 + len(across) * max(0.55, 0.085 * longest)
+    upright = lying > WIDEST
+    width = min(14.0, max(4.5, 2.4 + 0.55 * len(across) if upright else lying))
     written = annotate and (width - 2.4) / len(across) >= 0.5
     texts = _texts(grid, lambda cell: write(cell, in_percent) if written else "")
-    height = max(2.2, 1.2 + 0.36 * len(down))
+    height = max(2.2, 1.2 + 0.36 * len(down)) + (0.075 * longest_upright if upright else 0.0)
     with canvas(width, height, title=title) as (figure, (axes,)):
         colours = BLUE_BELOW if diverging else RISING
         _draw_cells(axes, grid, texts, colours, _limits(grid, diverging))
         _mark_cells(axes, data, (x, y, value), None, in_percent)
         _colour_bar(axes, value_label or words(value), in_percent)
-        _name_cells(axes, across, down, 30)
+        _name_cells(axes, across, down, 30, upright=upright)
         axes.set_xlabel(x_label or words(x))
         axes.set_ylabel(y_label or words(y))
     text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
@@ -316,7 +323,11 @@ def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
     number_axis(bar.ax.yaxis, label, in_percent=in_percent)
 
 
-def _name_cells(axes: Axes, across: list[Any], down: list[Any], width: int) -> None:
+def _name_cells(
+    axes: Axes, across: list[Any], down: list[Any], width: int, *, upright: bool = False
+) -> None:
     """Write the categories beside the middle of their cells."""
-    name_axis(axes.xaxis, [j + 0.5 for j in range(len(across))], across, 14)
+    name_axis(axes.xaxis, [j + 0.5 for j in range(len(across))], across, UPRIGHT if upright else 14)
+    if upright:
+        axes.tick_params(axis="x", rotation=90)
     name_axis(axes.yaxis, [i + 0.5 for i in range(len(down))], down, width)

@@ -102,7 +102,7 @@ def _direct_labels(axes: Axes, k: float, rand: float, halves: float) -> None:
         (rand + gap, "two refits\n(band: 10 to 90%)", BLUE),
         (halves - gap, "split halves\n(bars: 95% interval)", ORANGE),
     ):
-        note(axes, words, (k, value), (8, 0), fontsize=8.5, color=colour)
+        note(axes, words, (k, value), (8, 0), color=colour)
 
 
 def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
@@ -133,7 +133,7 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         axes.plot(mean, at, linestyle="", marker="o", markersize=7, color=BLUE)
         for place, row in zip(at, rows, strict=True):
             if row["jaccard"] is None:
-                note(axes, row["band"], (0.02, place), fontsize=8, color=EDGE)
+                note(axes, row["band"], (0.02, place), color=EDGE)
         names = [f"segment {row['segment']} ({percent(row['share'])})" for row in rows]
         axes.set_yticks(at, labels=names)
         axes.set_ylim(-0.6, data.height - 0.4)
@@ -157,8 +157,8 @@ def _draw_bands(axes: Axes) -> None:
     words = [*(word for _, word in _BANDS), "highly stable"]
     for i, ((start, end), word) in enumerate(zip(pairwise(edges), words, strict=True)):
         axes.axvspan(start, end, color=GREY, alpha=0.22 - 0.055 * i, linewidth=0)
-        look: Look = {"ha": "center", "va": "baseline", "fontsize": 7.5, "color": EDGE}
-        note(axes, word, ((start + end) / 2, 1.0), (0, 3), edge="y", **look)
+        look: Look = {"ha": "center", "va": "baseline", "color": EDGE}
+        note(axes, word, ((start + end) / 2, 1.0), (0, 3 + 12 * (i % 2)), edge="y", **look)
 
 
 def flow_over_k(segments: pl.DataFrame, flow: pl.DataFrame, *, title: str = "") -> Figure:
@@ -274,7 +274,7 @@ def structure_over_k(
         text = (
             f"dashed: {above} of data without groups\nlie above it at some k; grey: {below} per k"
         )
-        look: Look = {"ha": "right", "va": "top", "fontsize": 8, "color": EDGE}
+        look: Look = {"ha": "right", "va": "top", "color": EDGE}
         note(left, text, (1.0, 0.98), edge="xy", **look)
         _k_axis(left, "Shallowest valley (standard errors)")
         _draw_errors(right, ks, stability, se)
@@ -322,7 +322,7 @@ def criteria_over_k(frame: pl.DataFrame, *, chosen: int, title: str = "") -> Fig
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     ks = floats(frame, "k")
-    size = (2.75 * columns + 0.6, 2.45 * rows + 0.5)
+    size = (2.75 * columns + 0.6, 2.7 * rows + 0.5)
     title = title or f"Dot: where each criterion votes. Dashed: {chosen} segments, in force"
     with canvas(*size, rows=rows, columns=columns, title=title) as (figure, panels):
         for axes, name in zip(panels, names, strict=False):
@@ -344,9 +344,12 @@ def _draw_panel(axes: Axes, part: pl.DataFrame, name: str, chosen: int) -> None:
     errors = np.nan_to_num(errors)
     _draw_line(axes, ks, values, values - errors, values + errors)
     voted = part["voted"].to_numpy()
+    rule = wrap(part["rule"][0], 34)
     axes.plot(ks[voted], values[voted], "o", markersize=9, color=ORANGE)
-    axes.set_title(wrap(f"{name[:1].upper()}{name[1:]}", 30), fontsize=9.5, pad=24)
-    look: Look = {"va": "bottom", "fontsize": 7, "color": EDGE}
-    note(axes, wrap(part["rule"][0], 50), (0.0, 1.0), (0, 3), edge="xy", **look)
+    axes.set_title(
+        wrap(f"{name[:1].upper()}{name[1:]}", 30), fontsize=9.5, pad=16 + 12 * rule.count("\n")
+    )
+    look: Look = {"va": "bottom", "color": EDGE}
+    note(axes, rule, (0.0, 1.0), (0, 3), edge="xy", **look)
     axes.locator_params(axis="y", nbins=5)
     _k_axis(axes, "")

@@ -9,5 +9,7 @@ from segkit.profile.usability import Thresholds as Thresholds
 from segkit.profile.usability import Usability as Usability
 from segkit.profile.usability import assess_usability as assess_usability
 from segkit.profile.variables import MarkerRule as MarkerRule
+from segkit.profile.years import YearChange as YearChange
+from segkit.profile.years import compare_years as compare_years
 
 __all__: list[str]

@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 from segkit.display import counted, first_sentence
 from segkit.report.change import causes, change, in_words
+from segkit.report.overview import compare_run, describe_run
 from segkit.report.page import SHOWN, linked, page
 from segkit.runner.manifest import NAME, file_digest, read_json, write_json
 from segkit.writing import write_whole
 
+MOST_PICTURES = 6  # runs whose index shows the picture of each campaign
 BATCH = "batch.json"
 PDF = "summary.pdf"
 WORDS = {
@@ -51,7 +53,9 @@ def write_index(out: Path) -> Path:
     """
     runs = find_runs(out)
     target = out / "index.html"
-    text = page("index.html.j2", **described(runs), batches=find_batches(out), shown=SHOWN)
+    text = page(
+        "index.html.j2", **described(runs), batches=find_batches(out), shown=SHOWN, counted=counted
+    )
     return write_whole(target, text)
 
 
@@ -62,6 +66,11 @@ def described(runs: list[dict[str, Any]]) -> dict[str, Any]:
         titles.setdefault(row["stem"], row["title"])
     for number, run in enumerate(runs, 1):
         run["number"] = number
+        told = [row["summary"] for row in run["rows"] if row["good"]]
+        above = f"{quote(run['name'])}/"
+        shows = len(runs) <= MOST_PICTURES
+        run["page"] = describe_run(run["folder"], told, above=above, picture=shows)
+        run["compared"] = compare_run(run["page"])
         by_stem = {row["stem"]: row for row in run["rows"]}
         run["cells"] = [by_stem.get(stem) for stem in sorted(titles)]
     statuses = sorted({row["status"] for run in runs for row in run["rows"]})
@@ -219,6 +228,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "date": str(record.get("date") or str(ended)[:10]),
         "ended": ended,
         "finished": when(ended),
+        "folder": folder,
         "headline": summary.get("headline", ""),
         "brief": first_sentence(summary.get("headline", "")),
         "answers": linked(summary.get("answers", []), "", folder, above=f"{quote(folder.name)}/"),

@@ -42,7 +42,7 @@ def write_outlook_page(
     return hide_addresses(
         part(
             "start.html.j2",
-            css=style("style.css", "start.css"),
+            css=style("style.css", "overview.css", "start.css"),
             source=source,
             first_day=outlook.first_day.isoformat(),
             as_of=outlook.as_of.isoformat(),

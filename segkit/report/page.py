@@ -46,7 +46,7 @@ def part(template: str, **values: Any) -> str:
 def page(template: str, **values: Any) -> str:
     """Fill a template that is a whole page, with its style and script; all values are escaped."""
     looks = {
-        "css": style("style.css", "evidence.css", "index.css"),
+        "css": style("style.css", "evidence.css", "overview.css", "index.css"),
         "script": style("wide.js", "evidence.js", "index.js"),
     }
     return hide_addresses(part(template, **looks, **values))

@@ -17,6 +17,7 @@ from nbconvert.filters.markdown import markdown2html
 
 from segkit.display import first_sentence, number
 from segkit.intake.privacy import mask_outputs
+from segkit.report.overview import describe_run
 from segkit.report.page import (
     SHOWN,
     TEMPLATES,
@@ -89,6 +90,7 @@ def write_report(folder: Path, stem: str, manifest: Mapping[str, Any], *, run_na
         "answers.html.j2", answers=linked(page["answers"], stem, _run_of(folder)), shown=SHOWN
     )
     page["files"] = files(folder)
+    page["overview"] = _overview(folder, stem, summary) if stem.endswith("summary") else ""
     notebook.cells = [c for c in notebook.cells if INJECTED not in c.metadata.get("tags", [])]
     if manifest["status"] == "done":
         notebook.cells = _without_left_out(notebook.cells)
@@ -171,6 +173,15 @@ def keep_offline(text: str) -> str:
     return FETCHED_CSS.sub("", text)
 
 
+def _overview(folder: Path, stem: str, summary: Mapping[str, Any]) -> str:
+    """Return the run's first page, for the report of its summary."""
+    run = _run_of(folder)
+    paths = sorted(run.glob("*/summary.json"))
+    before = [read_json(path) for path in paths if path.parent.name != stem]
+    first = describe_run(run, [*before, summary], own=folder)
+    return part("overview.html.j2", page=first) if any(first.values()) else ""
+
+
 def _page(
     notebook: Any, manifest: Mapping[str, Any], summary: Mapping[str, Any], run_name: str
 ) -> dict[str, Any]:
@@ -187,7 +198,7 @@ def _page(
         *manifest["versions"].items(),
     ]
     return {
-        "css": style("style.css", "evidence.css", "report.css"),
+        "css": style("style.css", "evidence.css", "overview.css", "report.css"),
         "script": style("wide.js", "report.js", "evidence.js"),
         "title": manifest["title"],
         "run": run_name,

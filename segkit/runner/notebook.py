@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 import polars as pl
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 
+KeyUnit = Literal["count", "share", "money", "lift"]
+KEY_UNITS: tuple[KeyUnit, ...] = get_args(KeyUnit)
 CSV_ROWS = 200_000  # a longer table is saved as Parquet
 CSV_DIGITS = 6
 LEFT_OUT = "segkit-left-out"  # class of the sentence in place of a cell; reports drop the cell
@@ -87,6 +89,7 @@ class NotebookRun:
             "question": context.question,
             "headline": "",
             "answers": [],
+            "key_figures": [],
             "skips": [],
             "quality": worst_quality(before),
             **inherited,
@@ -299,6 +302,44 @@ class NotebookRun:
         row = {"question": question, "answer": text, "evidence": evidence, "link": link}
         answers = [old for old in self._summary["answers"] if old["question"] != question]
         self._summary["answers"] = [*answers, row]
+
+    def key_figure(
+        self,
+        name: str,
+        value: float | None,
+        *,
+        unit: KeyUnit = "count",
+        interval: tuple[float | None, float | None] = (None, None),
+        change: tuple[float | None, float | None, float | None] = (None, None, None),
+        note: str = "",
+        evidence: str = "",
+    ) -> None:
+        """Set a figure that the run's first page shows; without a value it shows none.
+
+        Parameters
+        ----------
+        name : str
+            What it is: "revenue of the last 365 days".
+        value : float or None
+        unit : {"count", "share", "money", "lift"}
+            How it is written; a lift is a relative difference, as a share of one.
+        interval : (float, float), optional
+            Limits of its 95% confidence interval.
+        change : (float, float, float), optional
+            Relative change since the year before, with its limits, as shares of one.
+        note : str
+            What it is compared with.
+        evidence : str
+            The name of a table or figure of this notebook.
+        """
+        self._check_open()
+        if unit not in KEY_UNITS:
+            raise ParameterError(unknown("unit", unit, KEY_UNITS))
+        row: dict[str, Any] = {"name": name, "value": value, "unit": unit}
+        row |= {"interval": list(interval), "change": list(change), "note": self._fit(note)}
+        row |= {"evidence": f"{self._context.stem}/{evidence}" if evidence else ""}
+        kept = [old for old in self._summary["key_figures"] if old["name"] != name]
+        self._summary["key_figures"] = [*kept, row]
 
     def repeat_answers(self, chosen: Mapping[str, Sequence[str]]) -> None:
         """Repeat answers of notebooks upstream: of each notebook, those to some questions."""
