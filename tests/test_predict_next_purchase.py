@@ -69,24 +69,37 @@ def test_the_times_are_quantiles_of_the_models_next_order(predicted, orders):
     assert (days == customers["next_days"].ceil()).all()
 
 
-def test_the_category_is_the_one_bought_on_most_days_then_the_latest(orders):
+def test_the_category_is_the_one_bought_on_most_days_then_the_most_popular(orders):
     extra = pl.DataFrame(
         {
             "customer_id": ["x", "x", "x", "y", "y", "z", "w"],
-            "order_day": [FIRST + 300, FIRST + 301, FIRST + 302, *[FIRST + k for k in (310, 311)],
-                          FIRST + 310, FIRST + 312],
+            "order_day": [FIRST + k for k in (300, 301, 302, 310, 311, 310, 312)],
             "amount": [5.0, 5.0, 500.0, 5.0, 5.0, 5.0, 5.0],
             "product_id": ["3", "3", "0", "2", "1", "unlisted", "4"],
         }
-    )  # fmt: skip
-    result = predict_next_purchase(pl.concat([orders, extra]), products=PRODUCTS).customers
+    )
+    lines = pl.concat([orders, extra])
+    result = predict_next_purchase(lines, products=PRODUCTS).customers
     rows = {row["customer_id"]: row for row in result.iter_rows(named=True)}
     assert (rows["x"]["next_category"], rows["x"]["category_share"]) == ("d", 2 / 3)
-    assert (rows["y"]["next_category"], rows["y"]["category_share"]) == ("b", 0.5)
-    assert rows["z"]["category_share"] is None
-    popular = orders.join(PRODUCTS, on="product_id").unique(["customer_id", "order_day"])
-    assert rows["z"]["next_category"] in popular["category"].value_counts(sort=True)["category"][:2]
+    days = lines.join(PRODUCTS, on="product_id").unique(["customer_id", "order_day", "category"])
+    popular = days.group_by("category").len().sort("len", descending=True)["category"].to_list()
+    first = min(("b", "c"), key=popular.index)
+    assert (rows["y"]["next_category"], rows["y"]["category_share"]) == (first, 0.5)
+    assert (rows["z"]["next_category"], rows["z"]["category_share"]) == (popular[0], None)
+    assert rows["w"]["next_category"] == "e"
     assert "next_category" not in predict_next_purchase(orders).customers.columns
+
+
+def test_popularity_wins_where_customers_have_no_taste_of_their_own(orders):
+    rng = np.random.default_rng(0)
+    chance = rng.choice([*"01234"], orders.height, p=[0.4, 0.3, 0.1, 0.1, 0.1])
+    without = orders.with_columns(product_id=pl.Series(chance))
+    result = predict_next_purchase(without, products=PRODUCTS).customers
+    assert (result["next_category"] == "a").mean() > 0.9
+    judged = backtest_next_purchase(without, products=PRODUCTS, horizon_days=100, origins=1)
+    own, naive = judged.table["category_hit"]
+    assert own == pytest.approx(naive, abs=0.02)
 
 
 def test_nothing_after_the_date_is_known(orders, predicted):

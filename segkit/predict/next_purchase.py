@@ -22,6 +22,7 @@ from segkit.predict.value import SHORTEST, find_season
 from segkit.result import Result
 from segkit.stats.intervals import wilson
 
+WEIGHTS = (0.01, 1.0, 5.0, 10.0, 20.0, 1e6)  # of popularity, in purchase days; the first: ties
 PARTS = 60  # of the horizon, between which the time of the next purchase is interpolated
 NAIVE = "usual gap, most popular category"
 
@@ -38,7 +39,8 @@ class NextPurchase(Result):
         until the next purchase, given that one comes within the horizon: median, and limits of the
         interval), next_date (the median as a date), and where the orders or products have
         categories next_category, category_share (share of the customer's purchase days with that
-        category; null where it is the most popular of all, as nothing else is known).
+        category, 0 for the most popular of all that the customer has not bought; null where no
+        category of the customer's is known).
     purchases : PurchaseModel
     as_of : date
     horizon_days : int
@@ -85,7 +87,9 @@ def predict_next_purchase(
     """Predict when each customer buys next, and from which category.
 
     The time comes from the model of repeat buying of `segkit.predict.estimate_value`, the category
-    from the customer's own purchases: the one bought on most days, of equal ones the latest.
+    from the customer's own purchases: the one bought on most days, of equal ones the most popular.
+    Where popularity tells the customers' last purchases better than their own earlier ones do, it
+    counts as up to 20 purchase days, or alone.
 
     Parameters
     ----------
@@ -153,9 +157,10 @@ def predict_next_purchase(
     ).with_columns(next_date=pl.lit(end) + pl.duration(days=pl.col("next_days").ceil()))
     bought = _categories(orders, products, end)
     if bought is not None:
+        weight = _choose_weight(bought)
         customers = customers.join(
-            _favourites(bought), on="customer_id", how="left", maintain_order="left"
-        ).with_columns(pl.col("next_category").fill_null(_most_popular(bought)))
+            _favourites(bought, weight), on="customer_id", how="left", maintain_order="left"
+        ).with_columns(pl.col("next_category").fill_null(_popularity(bought)["category"][0]))
     return NextPurchase(customers, fitted, end, horizon_days, level, tuple(notes))
 
 
@@ -184,13 +189,22 @@ def _categories(
     return None if bought.is_empty() else bought
 
 
-def _favourites(bought: pl.DataFrame) -> pl.DataFrame:
-    """Return each customer's category of most purchase days, of equal ones the latest."""
+def _favourites(bought: pl.DataFrame, weight: float) -> pl.DataFrame:
+    """Return each customer's category of most purchase days, popularity counting as some days.
+
+    A category that a customer has not bought can win by its popularity alone, so that of those only
+    the most popular one is looked at.
+    """
     days = bought.group_by("customer_id").agg(days=pl.col("order_day").n_unique())
+    popularity = _popularity(bought)
+    own = bought.group_by("customer_id", "category").agg(own=pl.len().cast(pl.Int64))
+    popular = days.select("customer_id", category=pl.lit(popularity["category"][0]))
+    others = popular.join(own, on=["customer_id", "category"], how="anti")
     return (
-        bought.group_by("customer_id", "category")
-        .agg(own=pl.len(), last=pl.col("order_day").max())
-        .sort(["customer_id", "own", "last", "category"], descending=[False, True, True, False])
+        pl.concat([own, others.with_columns(own=pl.lit(0, pl.Int64))])
+        .join(popularity, on="category", how="left")
+        .with_columns(score=pl.col("own") + weight * pl.col("share"))
+        .sort(["customer_id", "score", "category"], descending=[False, True, False])
         .unique("customer_id", keep="first", maintain_order=True)
         .join(days, on="customer_id", how="left", maintain_order="left")
         .select(
@@ -201,10 +215,33 @@ def _favourites(bought: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _most_popular(bought: pl.DataFrame) -> str:
-    """Return the category bought by customers on most days; of equal ones the first by name."""
-    counts = bought.group_by("category").len("days")
-    return str(counts.sort(["days", "category"], descending=[True, False])["category"][0])
+def _popularity(bought: pl.DataFrame) -> pl.DataFrame:
+    """Return category and share of all purchase days with it, the most popular first."""
+    whole = bought.select(pl.struct("customer_id", "order_day").n_unique()).item()
+    return (
+        bought.group_by("category")
+        .agg(share=pl.len() / whole)
+        .sort(["share", "category"], descending=[True, False])
+    )
+
+
+def _choose_weight(bought: pl.DataFrame) -> float:
+    """Choose how many purchase days popularity counts as: what best tells each one's last day.
+
+    Of equal weights the smallest: the customer's own purchases first.
+    """
+    last = pl.col("order_day").max().over("customer_id")
+    past = bought.filter(pl.col("order_day") < last)
+    if past.is_empty():
+        return WEIGHTS[0]
+    baskets = bought.filter(pl.col("order_day") == last).group_by("customer_id").agg("category")
+
+    def count_hits(weight: float) -> int:
+        table = _favourites(past, weight).join(baskets, on="customer_id")
+        hit = pl.col("category").list.contains(pl.col("next_category"))
+        return int(table.select(hit.sum()).item())
+
+    return max(WEIGHTS, key=count_hits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,7 +386,7 @@ def _judge(
     within = actual.is_between(pl.col("next_days_low").floor(), pl.col("next_days_high").ceil())
     popular = None
     if bought is not None and "next_category" in table.columns:
-        popular = _most_popular(bought.filter(pl.col("order_day") <= at))
+        popular = _popularity(bought.filter(pl.col("order_day") <= at))["category"][0]
         baskets = bought.group_by("customer_id", next_day="order_day").agg("category")
         table = table.join(baskets, on=["customer_id", "next_day"], how="left")
     rows = []
