@@ -135,6 +135,7 @@ TYPES: dict[str, str] = {
     "purchase_model": "segkit.predict.purchases:PurchaseModel",
     "spend_model": "segkit.predict.spend:SpendModel",
     "recommendations": "segkit.predict.recommend:Recommendations",
+    "recommend_backtest": "segkit.predict.recommend_backtest:RecommendBacktest",
     "recommender": "segkit.predict.recommender:Recommender",
     "recommend_settings": "segkit.predict.recommender:RecommendSettings",
     "retention_list": "segkit.predict.retention:RetentionList",

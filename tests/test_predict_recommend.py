@@ -5,15 +5,20 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError, RuleError
 from segkit.predict import (
+    RecommendBacktest,
     Recommender,
     RecommendSettings,
+    backtest_recommendations,
     fit_recommender,
     recommend_products,
 )
+from segkit.predict.buy_again import DEFAULT, describe_products, fit_again, rank_again
 from segkit.predict.ranking import bought_matrix, find_largest, rank_discover
+from segkit.predict.recommend_backtest import _Split, measure_lists
 
 END = date(1970, 7, 20)  # day 200
 
@@ -163,7 +168,10 @@ def test_buy_again_is_frequency_with_decay_and_the_usual_interval():
         decayed = sum(0.5 ** ((200 - day) / 180) for day in listed)
         expected = (listed[-1] - listed[0] + interval[product]) / len(listed)
         late = min(1.0, expected / (200 - listed[-1]))
-        score = decayed * repeat[product] ** 0.5 * recent[product] ** 0.25 * late**0.2
+        product_of_powers = (
+            decayed * (repeat[product] + 0.001) ** 0.5 * recent[product] ** 0.25 * late**0.2
+        )
+        score = product_of_powers / (1 + product_of_powers)
         assert rows[product]["score"] == pytest.approx(score, rel=1e-7)
         assert (rows[product]["due_date"] - date(1970, 1, 1)).days == round(listed[-1] + expected)
     reasons = {product: row["reason"] for product, row in rows.items()}
@@ -320,7 +328,7 @@ def test_bad_input_is_refused_in_words(model):
         recommend_products(ORDERS, model=model, boosts={"otherwise": 0.0})
     with pytest.raises(ParameterError, match="expected n >= 1"):
         recommend_products(ORDERS, model=model, n=0)
-    for bad in ({"ridge": 0.0}, {"half_life_days": -1}, {"recent_weight": -0.1}, {"method": "als"}):
+    for bad in ({"ridge": 0.0}, {"again_days": 0}, {"recent_weight": -0.1}, {"method": "als"}):
         with pytest.raises(ParameterError):
             RecommendSettings(**bad)
 
@@ -369,8 +377,8 @@ def test_a_file_that_is_no_model_is_refused(model, tmp_path):
     for weights in (model.weights[:-1], model.weights[:, :-1], model.weights * np.nan):
         with pytest.raises(ModelError):
             Recommender(
-                model.products, model.popularity, weights, model.neighbours, model.settings,
-                model.as_of, model.customers,
+                model.products, model.popularity, weights, model.neighbours, model.again,
+                model.settings, model.as_of, model.customers,
             )  # fmt: skip
 
 
@@ -392,3 +400,176 @@ def test_blocks_change_nothing(model, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
     small = fit_recommender(ORDERS, as_of=END)
     np.testing.assert_allclose(small.weights, model.weights, atol=1e-7)
+
+
+# Weights of 'buy again' -------------------------------------------------------------------------
+
+
+def rhythms(seed, customers=200, days=300):
+    """Staples every 10 days or so, and whims that are bought once: the rhythm is to be learned."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(customers):
+        for staple in rng.choice(10, 3, replace=False):
+            gaps = np.cumsum(rng.integers(5, 16, 60)) + rng.integers(0, 10)
+            rows += [(str(customer), f"staple {staple}", int(day)) for day in gaps if day < days]
+        rows += [
+            (str(customer), f"whim {whim}", int(rng.integers(0, days)))
+            for whim in rng.choice(40, 12, replace=False)
+        ]
+    schema = {"customer_id": pl.String, "product_id": pl.String, "order_day": pl.Int32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+RHYTHMS = rhythms(0)
+
+
+def test_weights_of_buy_again_are_learned_where_there_is_enough():
+    weights = fit_again(RHYTHMS, 299, 30, 60)
+    assert weights["times"] + weights["decayed"] > 0 < weights["repeat_share"]
+    products = describe_products(RHYTHMS, 299, 30)
+    ranked = rank_again(RHYTHMS, products, 299, weights)
+    staple = pl.col("product_id").str.starts_with("staple")
+    assert ranked.filter(staple)["score"].min() > 0.9
+    assert ranked.filter(~staple)["score"].max() < 0.1
+    one = ranked.filter(customer_id="7", product_id=ranked.filter(customer_id="7")["product_id"][0])
+    day = RHYTHMS.join(one.select("customer_id", "product_id"), on=["customer_id", "product_id"])
+    day = np.sort(day["order_day"].to_numpy())
+    product = products.filter(product_id=one["product_id"].item()).row(0, named=True)
+    since = 299 - day[-1]
+    expected = (day[-1] - day[0] + product["interval_days"]) / len(day)
+    due = np.log(max(since, 1) / expected)
+    features = {
+        "times": np.log(len(day)),
+        "decayed": np.log((0.5 ** ((299 - day) / 180)).sum()),
+        "days_since": np.log(since + 1),
+        "late": max(due, 0),
+        "early": min(due, 0),
+        "repeat_share": np.log(product["repeat_share"] + 0.001),
+        "recent_share": np.log((product["recent_customers"] + 1) / (product["customers"] + 5)),
+        "recent_customers": np.log(product["recent_customers"] + 1),
+        "customer_days": np.log(RHYTHMS.filter(customer_id="7")["order_day"].n_unique()),
+    }
+    logit = weights["intercept"] + sum(weights[name] * value for name, value in features.items())
+    assert one["score"].item() == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-6)
+    assert fit_again(RHYTHMS.filter(pl.col("customer_id") < "11"), 299, 30, 60) == DEFAULT
+
+
+# Backtest ---------------------------------------------------------------------------------------
+
+
+def test_ndcg_and_recall_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    wanted = rng.random((30, 25)) < 0.2
+    wanted[:, 0] = True
+    codes = np.array([rng.permutation(25)[:6] for _ in range(30)], np.int32)
+    codes[3, 2:] = -1
+    ndcg, recall = measure_lists(codes, sparse.csr_matrix(wanted.astype(np.float32)))
+    for row in range(30):
+        hits = [code >= 0 and wanted[row, code] for code in codes[row]]
+        gain = sum(hit / np.log2(rank + 2) for rank, hit in enumerate(hits))
+        ideal = sum(1 / np.log2(rank + 2) for rank in range(min(6, wanted[row].sum())))
+        assert ndcg[row] == pytest.approx(gain / ideal)
+        assert recall[row] == pytest.approx(sum(hits) / wanted[row].sum())
+
+
+@pytest.fixture(scope="module")
+def tested():
+    orders = pl.concat([made_orders(seed, products=40, lines=700) for seed in (3, 4)])
+    return orders, backtest_recommendations(orders, test_days=40, k=5, draws=400)
+
+
+def test_the_backtest_splits_what_was_bought_into_repeats_and_new(tested):
+    orders, result = tested
+    before, after = (
+        orders.filter(part).select("customer_id", "product_id").unique()
+        for part in (pl.col("order_day") <= 159, pl.col("order_day") > 159)
+    )
+    known = after.join(before, on="product_id", how="semi")
+    known = known.join(before, on="customer_id", how="semi")
+    repeats = known.join(before, on=["customer_id", "product_id"], how="semi")
+    new = known.join(before, on=["customer_id", "product_id"], how="anti")
+    counts = dict(result.table.select("list", "customers").unique().iter_rows())
+    for name, part in {"buy again": repeats, "discover": new, "both": known}.items():
+        assert counts[name] == part["customer_id"].n_unique()
+    assert (result.start, result.end) == (date(1970, 6, 10), date(1970, 7, 19))
+    # 'Popular' lists the products of most customers: its recall is counted here by hand.
+    counts = before.group_by("product_id").agg(n=pl.len())
+    best = counts.sort("n", "product_id", descending=[True, False])["product_id"].to_list()
+    recalls = []
+    for customer in new["customer_id"].unique():
+        own = set(before.filter(customer_id=customer)["product_id"])
+        listed = [product for product in best if product not in own][:5]
+        wanted = set(new.filter(customer_id=customer)["product_id"])
+        recalls.append(len(wanted & set(listed)) / len(wanted))
+    row = result.table.row(
+        by_predicate=(pl.col("list") == "discover") & (pl.col("method") == "popular"), named=True
+    )
+    assert row["recall"] == pytest.approx(np.mean(recalls))
+
+
+def test_intervals_are_those_of_a_mean_over_customers(tested):
+    _, result = tested
+    table = result.table
+    assert ((table["ndcg_low"] <= table["ndcg"]) & (table["ndcg"] <= table["ndcg_high"])).all()
+    others = table.filter(pl.col("method") != "segkit")
+    assert ((others["gain_low"] <= others["gain"]) & (others["gain"] <= others["gain_high"])).all()
+    own = table.filter(method="segkit").select("list", own="ndcg")
+    gains = others.join(own, on="list").select(pl.col("own") - pl.col("ndcg") - pl.col("gain"))
+    assert gains.to_series().abs().max() < 1e-12
+    assert table["coverage"].is_between(0, 1).all()
+    # Planted tastes are found: new products of the own half are named more than popular ones.
+    gain = others.filter(list="discover", method="popular")
+    assert gain["gain_low"].item() > 0
+    assert "no lift" in result.text
+    assert RecommendBacktest.from_dict(result.to_dict()).table.equals(table)
+    assert "NDCG@5" in result.plot().alt
+
+
+def test_nothing_after_the_origin_is_known_to_lists_or_settings(tested):
+    orders, result = tested
+    after = pl.col("order_day") > 159
+    other = orders.with_columns(
+        product_id=pl.when(after).then(pl.lit("7")).otherwise("product_id"),
+    )
+    changed = backtest_recommendations(other, as_of=result.end, test_days=40, k=5, draws=100)
+    assert changed.settings == result.settings
+    days = [
+        part.select("customer_id", "product_id", "order_day").unique() for part in (orders, other)
+    ]
+    origin = date(1970, 6, 9)
+    one, two = (_Split(part, origin, 40, 5, result.settings) for part in days)
+    assert np.array_equal(one.model.weights, two.model.weights)
+    assert one.model.again == two.model.again
+    assert changed.table.filter(list="discover")["ndcg"].max() < 1
+
+
+def test_rhythm_beats_the_last_purchase():
+    result = backtest_recommendations(RHYTHMS, test_days=20, k=5, draws=200, tune=False)
+    rows = {r["method"]: r for r in result.table.filter(list="buy again").iter_rows(named=True)}
+    assert rows["bought last"]["gain_low"] > 0
+    assert rows["segkit"]["ndcg"] > 0.95
+
+
+def test_a_backtest_says_what_it_could_not_judge():
+    once = made_orders(products=40).unique(["customer_id", "product_id"], maintain_order=True)
+    fresh = once.with_columns(
+        product_id=pl.when(pl.col("order_day") > 185).then(pl.lit("fresh")).otherwise("product_id")
+    )
+    result = backtest_recommendations(fresh, test_days=20, k=5, draws=100, tune=False)
+    assert "'buy again' is not judged" in result.text
+    assert "are of products first sold in it" in result.text
+    assert set(result.table["list"]) == {"discover", "both"}
+    short = backtest_recommendations(ORDERS, test_days=110, k=3, draws=100)
+    assert "Not tuned, for there is too little before the window" in short.text
+    with pytest.raises(DataError, match="no purchase on or before"):
+        backtest_recommendations(ORDERS, test_days=300)
+    with pytest.raises(DataError, match="at least 20 customers"):
+        backtest_recommendations(ORDERS.filter(customer_id="3"), test_days=20)
+    strangers = ORDERS.with_columns(
+        customer_id=pl.when(pl.col("order_day") > 149).then(pl.lit("new")).otherwise("customer_id")
+    )
+    with pytest.raises(DataError, match="no customer known by 1970-05-30 bought"):
+        backtest_recommendations(strangers, test_days=50, as_of=date(1970, 7, 19), tune=False)
+    with pytest.raises(ParameterError, match="level must lie between"):
+        backtest_recommendations(ORDERS, level=95)

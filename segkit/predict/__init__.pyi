@@ -17,6 +17,8 @@ from segkit.predict.purchases import PurchaseModel as PurchaseModel
 from segkit.predict.purchases import fit_purchases as fit_purchases
 from segkit.predict.recommend import Recommendations as Recommendations
 from segkit.predict.recommend import recommend_products as recommend_products
+from segkit.predict.recommend_backtest import RecommendBacktest as RecommendBacktest
+from segkit.predict.recommend_backtest import backtest_recommendations as backtest_recommendations
 from segkit.predict.recommender import Recommender as Recommender
 from segkit.predict.recommender import RecommendSettings as RecommendSettings
 from segkit.predict.recommender import fit_recommender as fit_recommender

@@ -1,7 +1,8 @@
-"""Ranks of products per customer: weights of what goes together, and chances to be bought again."""
+"""Products that go together: the weights of EASE or of nearest products, and ranks by them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,7 @@ Codes = npt.NDArray[np.int32]
 
 MOST_FOR_EASE = 10_000  # products; beyond them item neighbours
 SHRINK = 10.0  # buyers that are added to two products' own before their cosine is taken
-RARE = 5.0  # buyers that are added to a product's own before its recent share is taken
-WHOLE = 1_000_000_000  # decayed purchases are summed in whole parts: in any order, the same sum
 CELLS = 1 << 24  # scores held at once: 64 MB
-
-
-def recent_shares(products: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Return which share of each product's customers bought it recently, small ones shrunk."""
-    shares = (products["recent_customers"] + 1) / (products["customers"] + RARE)
-    return shares.to_numpy()
 
 
 def bought_matrix(
@@ -95,18 +88,29 @@ def _fit_ease(matrix: sparse.csr_matrix, ridge: float) -> Floats:
 
 
 def _fit_neighbours(matrix: sparse.csr_matrix, kept: int) -> tuple[Floats, Codes]:
-    """Keep each product's nearest by the cosine of their customers, shrunk for rare products."""
+    """Keep each product's nearest by the cosine of their customers, shrunk for rare products.
+
+    Nearest first. Only pairs with a common customer are looked at; a product with fewer of them
+    than ``kept`` is filled up by itself, with weight zero.
+    """
     m = matrix.shape[1]
     buyers = np.asarray(matrix.sum(axis=0), np.float32).ravel()
-    columns, rows = matrix.tocsc(), matrix.T.tocsr()
-    weights, neighbours = np.zeros((m, kept), np.float32), np.zeros((m, kept), np.int32)
+    rows = matrix.T.tocsr()
+    weights = np.zeros((m, kept), np.float32)
+    neighbours = np.repeat(np.arange(m, dtype=np.int32)[:, None], kept, axis=1)
     for part in _parts(m, max(1, CELLS // m)):
-        both = (columns[:, part].T @ rows.T).toarray()
-        places = np.arange(part.start, part.stop)
-        both[np.arange(len(places)), places] = 0.0
-        both /= np.sqrt(np.outer(buyers[part], buyers)) + np.float32(SHRINK)
-        neighbours[part] = find_largest(both, kept)
-        weights[part] = np.take_along_axis(both, neighbours[part], axis=1)
+        both = (rows[part] @ matrix).tocsr()
+        both.sort_indices()
+        own = np.repeat(np.arange(part.start, part.stop), np.diff(both.indptr))
+        near = both.data / (np.sqrt(buyers[own] * buyers[both.indices]) + np.float32(SHRINK))
+        near[own == both.indices] = 0.0
+        for row, (start, stop) in enumerate(itertools.pairwise(both.indptr)):
+            values = near[start:stop]
+            least = np.partition(values, -kept)[-kept] if stop - start > kept else 0.0
+            best = np.flatnonzero((values >= least) & (values > 0))
+            best = best[np.argsort(-values[best], kind="stable")][:kept]
+            weights[part.start + row, : len(best)] = values[best]
+            neighbours[part.start + row, : len(best)] = both.indices[start:stop][best]
     return weights, neighbours
 
 
@@ -153,6 +157,7 @@ def rank_discover(
     *,
     factors: Floats | None = None,
     barred: sparse.csr_matrix | None = None,
+    new_only: bool = True,
 ) -> tuple[Codes, Floats, Codes]:
     """Rank for each customer the products that are new to them.
 
@@ -166,6 +171,8 @@ def rank_discover(
         Of each product: 0 where it may not be offered.
     barred : sparse matrix, optional
         Products that a customer is not offered beside those bought.
+    new_only : bool
+        Leave out what was bought.
 
     Returns
     -------
@@ -187,7 +194,7 @@ def rank_discover(
         scores = own @ model.weights if near is None else (own @ near).toarray()
         if factors is not None:
             scores *= factors
-        for mask in (own, barred[part] if barred is not None else None):
+        for mask in (own if new_only else None, barred[part] if barred is not None else None):
             if mask is not None:
                 scores[np.repeat(np.arange(mask.shape[0]), np.diff(mask.indptr)), mask.indices] = 0
         best = find_largest(scores, k)
@@ -225,67 +232,3 @@ def _main_sources(model: Recommender, own: sparse.csr_matrix, codes: Codes) -> C
         else:
             sources[row, : len(listed)] = mine[model.weights[np.ix_(mine, listed)].argmax(axis=0)]
     return sources
-
-
-def rank_again(
-    days: pl.DataFrame, products: pl.DataFrame, end: int, settings: RecommendSettings
-) -> pl.DataFrame:
-    """Score each customer's own products for being bought again.
-
-    The purchases, each halved by its half-life, times powers of the product's repeat share, of its
-    recent share, and of the usual interval over the days since the last purchase where that is
-    longer.
-
-    Returns
-    -------
-    polars.DataFrame
-        customer_id, product_id, times, days_since (the last purchase), interval_days (own, null
-        below two purchases), usual_days (the product's), due_date (last purchase plus the
-        customer's interval shrunk to the product's), score; best first within a customer.
-    """
-    since = end - pl.col("order_day")
-    pairs = days.group_by("customer_id", "product_id").agg(
-        times=pl.len().cast(pl.Int64),
-        span=pl.col("order_day").max() - pl.col("order_day").min(),
-        days_since=since.min().cast(pl.Int64),
-        decayed=(0.5 ** (since / settings.half_life_days) * WHOLE).round().cast(pl.Int64).sum(),
-    )
-    known = products.select(
-        "product_id",
-        "customers",
-        "repeat_share",
-        usual_days="interval_days",
-        recent=(pl.col("recent_customers") + 1) / (pl.col("customers") + RARE),
-    )
-    expected = (pl.col("span") + pl.col("usual_days")) / pl.col("times")
-    late = (expected / pl.col("days_since").clip(1)).clip(0, 1).fill_null(1.0)
-    due = (end - pl.col("days_since") + expected).round().cast(pl.Int32).cast(pl.Date)
-    return (
-        pairs.join(known, on="product_id")
-        .with_columns(
-            due_date=due,
-            interval_days=pl.when(pl.col("times") > 1).then(pl.col("span") / (pl.col("times") - 1)),
-            score=pl.col("decayed")
-            / WHOLE
-            * pl.col("repeat_share") ** settings.again_repeat_weight
-            * pl.col("recent") ** settings.again_recent_weight
-            * late**settings.again_late_weight,
-        )
-        .sort(
-            "customer_id",
-            "score",
-            "customers",
-            "product_id",
-            descending=[False, True, True, False],
-        )
-        .select(
-            "customer_id",
-            "product_id",
-            "times",
-            "days_since",
-            "interval_days",
-            "usual_days",
-            "due_date",
-            "score",
-        )
-    )

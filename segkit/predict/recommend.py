@@ -14,8 +14,9 @@ from scipy import sparse
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.frames import takes_frames
+from segkit.predict.buy_again import rank_again
 from segkit.predict.histories import EPOCH, check_as_of
-from segkit.predict.ranking import Floats, bought_matrix, rank_again, rank_discover
+from segkit.predict.ranking import Floats, bought_matrix, rank_discover
 from segkit.predict.recommender import (
     Recommender,
     fit_recommender,
@@ -274,7 +275,7 @@ def _list_again(
     """Rank each customer's own products that may be offered, with the reason in words."""
     offered = catalogue.with_columns(factor=pl.Series(factors)).filter(pl.col("factor") > 0)
     ranked = (
-        rank_again(days, model.products, end, model.settings)
+        rank_again(days, model.products, end, model.again)
         .join(offered, on="product_id", how="inner", maintain_order="left")
         .join(barred, on=["customer_id", "product_id"], how="anti", maintain_order="left")
         .with_columns(score=pl.col("score") * pl.col("factor"))

@@ -23,8 +23,9 @@ from segkit.errors import (
     require_least,
 )
 from segkit.frames import is_returned, takes_frames
+from segkit.predict.buy_again import describe_products, fit_again, recent_shares
 from segkit.predict.histories import EPOCH, check_as_of
-from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights, recent_shares
+from segkit.predict.ranking import Codes, Floats, bought_matrix, fit_weights
 from segkit.result import Result
 from segkit.writing import write_whole
 
@@ -32,7 +33,6 @@ Method = Literal["auto", "ease", "neighbours"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 LEAST_CUSTOMERS = 20  # below them, what goes with what is a matter of single customers
-SHRINK = 10.0  # buyers that the average repeat share, or interval, weighs as much as
 KIND, FORMAT = "recommender", 1
 
 
@@ -53,12 +53,9 @@ class RecommendSettings:
         Days that count as recent.
     recent_weight : float
         Exponent of a product's recent share of buyers in 'discover'; 0 leaves the season out.
-    half_life_days : float
-        Days after which a purchase counts half in 'buy again'.
-    again_recent_weight, again_repeat_weight, again_late_weight : float
-        Exponents in 'buy again' of the recent share, of the share of buyers who bought the product
-        again, and of the usual interval over the days since the last purchase, where those are
-        more.
+    again_days : int
+        Days within which 'buy again' asks for the next purchase; its weights are learned on the
+        last such days of the history.
     """
 
     method: Method = "auto"
@@ -66,24 +63,18 @@ class RecommendSettings:
     neighbours: int = 100
     recent_days: int = 30
     recent_weight: float = 1.0
-    half_life_days: float = 180.0
-    again_recent_weight: float = 0.25
-    again_repeat_weight: float = 0.5
-    again_late_weight: float = 0.2
+    again_days: int = 90
 
     def __post_init__(self) -> None:
         require_choice("method", self.method, METHODS)
-        require_least(neighbours=(self.neighbours, 1), recent_days=(self.recent_days, 1))
-        for name in ("ridge", "half_life_days"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ParameterError(f"expected {name} above 0, got {getattr(self, name)}")
-        for name in (
-            "recent_weight",
-            "again_recent_weight",
-            "again_repeat_weight",
-            "again_late_weight",
-        ):
-            require_least(**{name: (getattr(self, name), 0)})
+        require_least(
+            neighbours=(self.neighbours, 1),
+            recent_days=(self.recent_days, 1),
+            recent_weight=(self.recent_weight, 0),
+            again_days=(self.again_days, 1),
+        )
+        if not 0 < self.ridge < float("inf"):
+            raise ParameterError(f"expected a ridge above 0, got {self.ridge}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +97,9 @@ class Recommender(Result):
         x neighbours, of the product scored.
     neighbours : ndarray of int32
         Rows of the nearest products, of the shape of ``weights``; without rows for EASE.
+    again : dict of str to float
+        Weights of 'buy again', per feature (`segkit.predict.buy_again`), with "intercept" where
+        they were learned.
     settings : RecommendSettings
     as_of : date
         Last day of the observation, inclusive.
@@ -119,6 +113,7 @@ class Recommender(Result):
     popularity: pl.DataFrame
     weights: Floats
     neighbours: Codes
+    again: dict[str, float]
     settings: RecommendSettings
     as_of: date
     customers: int
@@ -167,6 +162,7 @@ class Recommender(Result):
         meta = {
             "segkit_model": KIND,
             "format": FORMAT,
+            "again": self.again,
             "settings": asdict(self.settings),
             "as_of": self.as_of.isoformat(),
             "customers": self.customers,
@@ -203,6 +199,7 @@ class Recommender(Result):
                     pl.read_parquet(BytesIO(stored["popularity"].tobytes())),
                     stored["weights"].astype(np.float32),
                     stored["neighbours"].astype(np.int32),
+                    {str(name): float(weight) for name, weight in meta["again"].items()},
                     RecommendSettings(**meta["settings"]),
                     date.fromisoformat(meta["as_of"]),
                     int(meta["customers"]),
@@ -243,7 +240,9 @@ def fit_recommender(
     'Discover' scores a product by EASE (Steck 2019): a ridge regression of each product's buyers on
     those of all other products, in closed form; beyond 10,000 products by its nearest products
     (cosine of their buyers, shrunk). Both times the product's share of buyers in the recent days,
-    so that what sells now goes first.
+    so that what sells now goes first. 'Buy again' scores a customer's own products by how often
+    and how lately they were bought, their usual interval, and how many customers buy them again
+    and now; the weights are learned on the last days of the history.
 
     Parameters
     ----------
@@ -285,7 +284,7 @@ def fit_recommender(
     end = check_as_of(orders, as_of)
     days = purchase_days(orders, end)
     customers = days["customer_id"].n_unique()
-    products = _describe_products(days, (end - EPOCH).days, settings)
+    products = describe_products(days, (end - EPOCH).days, settings.recent_days)
     if customers < LEAST_CUSTOMERS or products.height < 2:
         raise DataError(
             f"recommendations need at least {LEAST_CUSTOMERS} customers and 2 products bought by "
@@ -294,6 +293,7 @@ def fit_recommender(
         )
     _, matrix = bought_matrix(days.select("customer_id", "product_id").unique(), products)
     weights, neighbours = fit_weights(matrix, recent_shares(products), settings)
+    again = fit_again(days, (end - EPOCH).days, settings.recent_days, settings.again_days)
     notes = []
     if products["interval_days"].null_count():
         notes.append("Nobody bought a product twice: 'buy again' lists what was bought once.")
@@ -302,6 +302,7 @@ def fit_recommender(
         _popularity(days, (end - EPOCH).days, settings.recent_days, segments),
         weights,
         neighbours,
+        again,
         settings,
         end,
         customers,
@@ -347,39 +348,6 @@ def _lines(orders: pl.DataFrame | pl.LazyFrame, end: date) -> pl.LazyFrame:
         )
         .drop_nulls()
         .filter(pl.col("order_day") <= (end - EPOCH).days)
-    )
-
-
-def _describe_products(days: pl.DataFrame, end: int, settings: RecommendSettings) -> pl.DataFrame:
-    """Count each product's customers, recent customers and repeats, and its usual interval."""
-    pairs = days.group_by("customer_id", "product_id").agg(
-        times=pl.len(), first=pl.col("order_day").min(), last=pl.col("order_day").max()
-    )
-    again = pl.col("times") > 1
-    own = ((pl.col("last") - pl.col("first")) / (pl.col("times") - 1)).filter(again)
-    share, usual = pairs.select(again.mean(), own.median().alias("usual")).row(0)
-    recent = pl.col("last") > end - settings.recent_days
-    return (
-        pairs.group_by("product_id")
-        .agg(
-            customers=pl.len(),
-            recent_customers=recent.sum(),
-            repeats=again.sum(),
-            interval=own.median(),
-            days_since_sold=end - pl.col("last").max(),
-        )
-        .select(
-            "product_id",
-            pl.col("customers", "recent_customers").cast(pl.Int64),
-            repeat_share=(pl.col("repeats") + SHRINK * share) / (pl.col("customers") + SHRINK),
-            interval_days=(
-                pl.col("interval").fill_null(0.0) * pl.col("repeats")
-                + SHRINK * pl.lit(usual, pl.Float64)
-            )
-            / (pl.col("repeats") + SHRINK),
-            days_since_sold=pl.col("days_since_sold").cast(pl.Int64),
-        )
-        .sort("product_id")
     )
 
 
