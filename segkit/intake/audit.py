@@ -13,7 +13,7 @@ from segkit.display import counted, money, number, percent
 from segkit.errors import SegkitError
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
-from segkit.intake.columns import Columns
+from segkit.intake.columns import Columns, Shared
 from segkit.intake.country import propose_country
 from segkit.intake.dates import stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
@@ -33,7 +33,12 @@ RANK = {"block": 0, "warn": 1, "info": 2}
 MOST_ASKED = 3  # questions shown at a time, the costliest first
 
 
-def trial(gathered: Gathered, mapping: Mapping, readings: dict[str, Reading]) -> Intake | None:
+def trial(
+    gathered: Gathered,
+    mapping: Mapping,
+    readings: dict[str, Reading],
+    shared: dict[str, Shared],
+) -> Intake | None:
     """Run the intake with the likeliest answers, so that findings can be counted.
 
     The columns read are added to ``readings``, so that the intake need not read them again.
@@ -45,7 +50,8 @@ def trial(gathered: Gathered, mapping: Mapping, readings: dict[str, Reading]) ->
         return None
     for name, frame in raw.items():
         if name in (*ORDER, "orders"):
-            readings[name] = read_columns(name, frame, mapping, gathered.first_lines.get(name))
+            first = gathered.first_lines.get(name)
+            readings[name] = read_columns(name, frame, mapping, first, shared.pop(name, None))
     return run(
         raw,
         mapping,
@@ -132,7 +138,9 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     """Ask for the time zone of one table, or report how its offsets are used."""
     table, zone = columns.table, columns.option("timezone")
     offsets, bare = stated_offsets(columns.cells(raw_column))
-    if {"epoch_s", "epoch_ms", "epoch_us"} & set(columns.clock(name).formats):
+    first = columns.cells(raw_column).drop_nulls().head(1).cast(pl.String)
+    is_number = first.len() and first.str.contains(r"^[\d.]+$")[0]
+    if is_number and {"epoch_s", "epoch_ms", "epoch_us"} & set(columns.clock(name).formats):
         offsets, bare = ["UTC"], 0
     example = 'timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or "America/Chicago")'
     if not offsets:
@@ -159,6 +167,9 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
 
 def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
     """Count the order ids that several customers share."""
+    pairs = lines.select(pl.col("order_id", "customer_id").hash()).unique()
+    if pairs.height == pairs["order_id"].n_unique():
+        return []
     owners = lines.group_by("order_id").agg(pl.col("customer_id").n_unique())
     shared = owners.filter(pl.col("customer_id") > 1).height
     if not shared:
@@ -413,12 +424,13 @@ def audit_data(
     # Shallow copies of the frames: later changes to the user's frames do not affect them.
     raw = {name: frame.clone() for name, frame in gathered.raw.items()}
     given = gathered.given
-    used, questions = settle_mapping(raw, given)
+    shared: dict[str, Shared] = {}
+    used, questions = settle_mapping(raw, given, shared)
     gathered = replace(gathered, raw=raw, given=used)
     readings: dict[str, Reading] = {}
     trial_intake: Intake | None = None
     try:
-        trial_intake = trial(gathered, used, readings)
+        trial_intake = trial(gathered, used, readings, shared)
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise

@@ -13,7 +13,7 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import DataError, MappingError
 from segkit.ids import fold_ids
-from segkit.intake.columns import Columns
+from segkit.intake.columns import Columns, Shared
 from segkit.intake.ledger import Ledger, Part, Step
 from segkit.intake.mapping import Mapping, lacks
 from segkit.intake.orders import clean_orders, read_orders
@@ -56,10 +56,17 @@ class Reading:
 
 
 def read_columns(
-    table: str, raw: pl.DataFrame, mapping: Mapping, first_line: int | None = None
+    table: str,
+    raw: pl.DataFrame,
+    mapping: Mapping,
+    first_line: int | None = None,
+    shared: Shared | None = None,
 ) -> Reading:
-    """Read a raw table's columns; nothing here depends on identities, consent or erasure."""
-    columns = Columns(table, raw, mapping, first_line=first_line)
+    """Read a raw table's columns; nothing here depends on identities, consent or erasure.
+
+    ``shared`` holds cells that are read already; it is emptied.
+    """
+    columns = Columns(table, raw, mapping, first_line=first_line, shared=shared or {})
     frame = {"orders": read_orders, "events": read_events}.get(table, read_table)(columns)
     if "customer_id" in fields(table) and columns.has("customer_id"):
         columns.id("customer_id")  # read once, so that its notes come first

@@ -65,6 +65,9 @@ def is_header(cells: pl.Series, orders: pl.Series) -> bool:
     )
 
 
+Shared = dict[tuple[object, ...], pl.Series]
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of one raw table, read as the mapping says.
@@ -81,6 +84,8 @@ class Columns:
         Collects what was changed or assumed without rejecting rows.
     first_line : int or None
         The line of the file on which row 0 stands, where that is known.
+    shared : dict
+        Trimmed cells and numbers of the same raw rows, for reading them under several mappings.
     """
 
     table: str
@@ -88,6 +93,7 @@ class Columns:
     mapping: Mapping
     notes: list[str] = field(default_factory=list)
     first_line: int | None = None
+    shared: Shared = field(default_factory=dict, repr=False)
     _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
@@ -95,7 +101,7 @@ class Columns:
     def release(self) -> None:
         """Free the memory of the cells read so far, except customer ids."""
         customers = {name: ids for name, ids in self._ids.items() if name == "customer_id"}
-        for read in (self._cells, self._ids, self._read):
+        for read in (self._cells, self._ids, self._read, self.shared):
             read.clear()
         self._ids.update(customers)
 
@@ -127,10 +133,11 @@ class Columns:
     def cells(self, raw_column: str) -> pl.Series:
         """Return a raw column with texts trimmed and missing values as null."""
         if raw_column not in self._cells:
-            dtype = self.raw.schema[raw_column]
-            cell = present(pl.col(raw_column), dtype, self.nulls)
-            cells = self.raw.select(cell.alias(raw_column)).to_series()
-            self._cells[raw_column] = self._filled(cells)
+            key = (raw_column, self.nulls)
+            if key not in self.shared:
+                cell = present(pl.col(raw_column), self.raw.schema[raw_column], self.nulls)
+                self.shared[key] = self.raw.select(cell.alias(raw_column)).to_series()
+            self._cells[raw_column] = self._filled(self.shared[key])
         return self._cells[raw_column]
 
     def _filled(self, cells: pl.Series) -> pl.Series:
@@ -224,9 +231,14 @@ class Columns:
         if (name, raw_column) not in self._read:
             cells, dtype = self.cells(raw_column), self.raw.schema[raw_column]
             if is_text(dtype):
-                cells = read_numbers(
-                    cells.cast(pl.String), self.dialect(raw_column), self.units(name)
-                )
+                dialect, units = self.dialect(raw_column), self.units(name)
+                # Cells that were filled for the whole order are this mapping's own.
+                is_own = cells is not self.shared.get((raw_column, self.nulls))
+                store = {} if is_own else self.shared
+                key = (raw_column, self.nulls, dialect, units)
+                if key not in store:
+                    store[key] = read_numbers(cells.cast(pl.String), dialect, units)
+                cells = store[key]
             read = pl.lit(None, dtype=pl.Int64)
             if cells.dtype.is_numeric():
                 read = micro(pl.col("cell"), cells.dtype)
@@ -354,10 +366,11 @@ class Columns:
 
     def spellings(self, raw_column: str) -> pl.Series:
         """Return the different texts of a raw column, in the order in which they first occur."""
-        if ("", raw_column) not in self._read:
+        key = ("", raw_column, self.nulls)
+        if key not in self.shared:
             texts = self.cells(raw_column).cast(pl.String)
-            self._read["", raw_column] = texts.unique(maintain_order=True).drop_nulls()
-        return self._read["", raw_column]
+            self.shared[key] = texts.unique(maintain_order=True).drop_nulls()
+        return self.shared[key]
 
     def day_order(self, name: str) -> DayOrder:
         """Return the order of day, month and year in a text column, as set or as detected."""

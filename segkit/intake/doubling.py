@@ -29,26 +29,18 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
         return {}, []
     lines = pl.DataFrame({"order": frame[order], "amount": columns.numbers("amount")})
     lines = lines.filter(pl.col("order").is_not_null() & _counted(columns))
-    several = (
-        lines.group_by("order")
-        .agg(
-            rows=pl.len(),
-            stated=pl.col("amount").count(),
-            kinds=pl.col("amount").drop_nulls().n_unique(),
-            first=pl.col("amount").drop_nulls().first(),
-        )
-        .filter(pl.col("rows") > 1)
-    )
+    few = _several(sample(lines))
+    if few.height >= MANY and not any(_stated_once(few, least=0.5)):
+        return {}, []  # plain in whole blocks of rows already
+    several = _several(lines)
     if several.height < FEWEST_ORDERS:
         return {}, []
-    on_first = several.filter(pl.col("stated") <= 1).height >= 0.98 * several.height
-    alike = several.filter(pl.col("kinds") <= 1).height >= 0.98 * several.height
+    on_first, alike = _stated_once(several, least=0.98)
     varied = several["first"].drop_nulls().n_unique() >= 3
     if not varied or not (on_first or alike):
         return {}, []
-    once = (
-        frame.filter(_counted(columns)).unique().group_by(order).len()
-    )  # a file that stands twice repeats no total
+    # A file that stands twice repeats no total.
+    once = frame.filter(_counted(columns)).unique().group_by(order).len()
     if once.filter(pl.col("len") > 1).height < FEWEST_ORDERS:
         return {}, []
     explained = columns.has("quantity", "unit_price") and _explained(columns, lines)
@@ -64,6 +56,26 @@ def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, objec
     severity = "info" if sure else "block"
     answer += ' (or "line", if each line was worth that)'
     return {"amount_of": "order"}, [Finding(severity, "orders", "amount", text, rows, "", answer)]
+
+
+def _several(lines: pl.DataFrame) -> pl.DataFrame:
+    """Count the amounts of each order of several lines."""
+    return (
+        lines.group_by("order")
+        .agg(
+            rows=pl.len(),
+            stated=pl.col("amount").count(),
+            kinds=pl.col("amount").drop_nulls().n_unique(),
+            first=pl.col("amount").drop_nulls().first(),
+        )
+        .filter(pl.col("rows") > 1)
+    )
+
+
+def _stated_once(several: pl.DataFrame, *, least: float) -> tuple[bool, bool]:
+    """Return whether amounts stand on one line of each order, or alike on all its lines."""
+    on_first = several.filter(pl.col("stated") <= 1).height >= least * several.height
+    return on_first, several.filter(pl.col("kinds") <= 1).height >= least * several.height
 
 
 def _counted(columns: Columns) -> pl.Series:
@@ -180,6 +192,7 @@ def _repeating_words(orders: pl.Series, words: pl.Series, worth: pl.Series) -> l
 
 _SUMMING = r"order|total|sum|header|parent|invoice|bestell|auftrag|commande|pedido|ordine|订单|合计"
 FEWEST_ORDERS = 5
+MANY = 200  # orders of a sample that show what the whole is like
 
 # Codes and names of what is no product, as whole words.
 _NO_GOODS = re.compile(

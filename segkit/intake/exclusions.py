@@ -117,19 +117,18 @@ def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile)
     return worth is not None and bool((marked & (worth > 0)).any())
 
 
-def about_exclusions(frame: pl.DataFrame, mapping: Mapping, *, own: bool) -> list[Finding]:
+def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
     """Ask about each unused column of orders that could exclude orders or reduce their money.
 
     Parameters
     ----------
-    frame : polars.DataFrame
-        Raw order lines.
-    mapping : Mapping
-        The mapping as completed.
+    columns : Columns
+        Raw order lines, with the mapping as completed.
     own : bool
         Whether the mapping file (or a preset) is complete: then what it says about states stands,
         and only kinds that it does not name are asked.
     """
+    frame, mapping = columns.raw, columns.mapping
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
@@ -137,7 +136,6 @@ def about_exclusions(frame: pl.DataFrame, mapping: Mapping, *, own: bool) -> lis
     if not unused or not frame.height:
         return []
     profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
-    columns = Columns("orders", frame, mapping)
     worth = cache(lambda: line_money(columns))
     findings, owed = _about_refunds(profiles, frame, named), False
     for header, shown in profiles.items():

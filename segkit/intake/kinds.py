@@ -56,15 +56,15 @@ _CART = re.compile(r"(?:^|_)(?:cart|checkout|basket|panier|carrito|warenkorb)(?:
 _NOT_CARTS = re.compile(r"url|token|link")
 
 
-def about_other_rows(frame: pl.DataFrame, given: Mapping, used: Mapping) -> list[Finding]:
+def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
     """Ask which rows are orders where a list also holds events, other documents or carts.
 
     Parameters
     ----------
-    frame : polars.DataFrame
-        Raw order lines.
-    given, used : Mapping
-        The mapping as given, and as completed.
+    columns : Columns
+        Raw order lines, with the mapping as completed.
+    given : Mapping
+        The mapping as given.
 
     Returns
     -------
@@ -72,10 +72,10 @@ def about_other_rows(frame: pl.DataFrame, given: Mapping, used: Mapping) -> list
         One of severity "block", or none.
     """
     part = given.tables.get("orders")
+    frame, used = columns.raw, columns.mapping
     said = {} if part is None else {**part.columns, **part.constants}
     if "row_kind" in said or frame.height < 2:
         return []
-    columns = Columns("orders", frame, used)
     settled = {columns.source("customer_id")}
     settled |= {said.get(name) for name in (*STATUS_COLUMNS, "is_return", "currency")}
     states = [columns.source(name) for name in STATUS_COLUMNS]

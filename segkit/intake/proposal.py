@@ -16,7 +16,7 @@ from segkit.display import counted, money, number, percent
 from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.charges import about_minor_units, about_tests
-from segkit.intake.columns import Columns
+from segkit.intake.columns import Columns, Shared
 from segkit.intake.doubling import about_non_products, about_summaries, about_totals
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
@@ -382,8 +382,19 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
     return str(prefixes.sort("rows", descending=True)["prefix"][0]) if prefixes.height else None
 
 
-def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mapping, list[Finding]]:
+def settle_mapping(
+    raw: dict[str, pl.DataFrame], given: Mapping, shared: dict[str, Shared] | None = None
+) -> tuple[Mapping, list[Finding]]:
     """Complete a mapping by proposals where it lacks required columns; list open questions.
+
+    Parameters
+    ----------
+    raw : dict of str to polars.DataFrame
+        The raw tables.
+    given : Mapping
+        The mapping as given.
+    shared : dict, optional
+        Collects the cells read of each table, so that they need not be read again.
 
     Returns
     -------
@@ -391,6 +402,11 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         The mapping to use, and the open questions; one of severity "block" prevents its use.
     """
     proposed: dict[str, TableMapping] = {}
+    shared = {} if shared is None else shared
+
+    def columns_of(name: str) -> Columns:
+        return Columns(name, raw[name], completed, shared=shared.setdefault(name, {}))
+
     questions: list[Finding] = []
     own, given = given, given.over(preset_mapping(raw, given))
     for name, frame in raw.items():
@@ -407,13 +423,13 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused
-    other_rows = about_other_rows(raw["orders"], given, completed) if "orders" in raw else []
+    other_rows = about_other_rows(columns_of("orders"), given) if "orders" in raw else []
     if "orders" in proposed and raw["orders"].height:
-        completed, more = _complete_orders(raw["orders"], completed, other_rows)
+        completed, more = _complete_orders(columns_of("orders"), other_rows)
         questions += more
     for name, frame in raw.items():
         completed.check_columns(name, frame)
-        questions += open_questions(name, frame, completed, with_fx="fx" in raw)
+        questions += open_questions(columns_of(name), with_fx="fx" in raw)
     # What rows of a column are is asked once: with it, which of them are refunds.
     subjects = tuple(item.finding.partition(" holds ")[0] for item in other_rows)
     questions = other_rows + [
@@ -426,21 +442,19 @@ def settle_mapping(raw: dict[str, pl.DataFrame], given: Mapping) -> tuple[Mappin
         asked = [item.finding for item in questions if item.severity == "block"]
         questions += [
             item
-            for item in about_exclusions(raw["orders"], completed, own=own_part)
+            for item in about_exclusions(columns_of("orders"), own=own_part)
             if not any(text.startswith(item.finding.split(" is not used")[0]) for text in asked)
         ]
     return completed, questions + about_ids(raw, completed)
 
 
-def _complete_orders(
-    frame: pl.DataFrame, mapping: Mapping, other_rows: list[Finding]
-) -> tuple[Mapping, list[Finding]]:
+def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mapping, list[Finding]]:
     """Add what follows from the columns together: totals, rows that sum up, what is no product.
 
     Where kinds of rows are asked about (``other_rows``), no total is known yet. The question is
     taken out if all its words are sums of the other rows.
     """
-    columns = Columns("orders", frame, mapping)
+    frame, mapping = columns.raw, columns.mapping
     readable = all(
         not frame.schema[raw_column].is_nested()
         for name in ("amount", "quantity", "unit_price", "order_id", "product_id")

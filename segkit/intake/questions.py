@@ -457,12 +457,10 @@ def _word(word: str, words: pl.Series, *, few: bool) -> str:
 MOST_KINDS = 20
 
 
-def open_questions(
-    table: str, frame: pl.DataFrame, mapping: Mapping, *, with_fx: bool
-) -> list[Finding]:
+def open_questions(columns: Columns, *, with_fx: bool) -> list[Finding]:
     """List the questions to answer before this table's numbers can be used."""
+    table, frame, mapping = columns.table, columns.raw, columns.mapping
     part = mapping.tables[table]
-    columns = Columns(table, frame, mapping)
     questions = [
         Finding(
             "block",

@@ -176,9 +176,10 @@ def _named(others: list[str]) -> str:
 
 def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
     """Ask whether customers who all bought once are customers at all."""
-    by_customer = lines.lazy().filter(~pl.col("is_return")).group_by("customer_id").agg(
-        orders=pl.col("order_id").n_unique()
-    ).collect()  # fmt: skip
+    bought = lines.lazy().filter(~pl.col("is_return")).select(
+        pl.col("customer_id", "order_id").hash()  # much faster than texts, and only counted
+    )  # fmt: skip
+    by_customer = bought.unique().group_by("customer_id").agg(orders=pl.len()).collect()
     orders = int(by_customer["orders"].sum())
     if by_customer.height < ENOUGH or by_customer.height < 0.98 * orders:
         return []
@@ -230,7 +231,7 @@ def _doubt_guests(columns: Columns, lines: pl.DataFrame, *, is_given: bool) -> l
     stands_out = rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
     large = rows >= GUEST_SHARE * lines.height
     if not half and (top.height <= 5 or not (large or stands_out)):
-        return _doubt_few(columns, lines) if asked else []
+        return _doubt_few(columns, lines) if asked and top.height <= FEW_PEOPLE else []
     worth = lines.filter(pl.col("customer_id") == top["customer_id"][0])["amount"].sum()
     text = (
         f"One customer id has {percent(rows / lines.height)} of the lines ({money(worth)}): a "

@@ -170,7 +170,8 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
     _refuse_second_table(path, frame, columns, skip + lines + 1)
     rows = body.count("\n") + bool(body and not body.endswith("\n"))
     first = skip + lines + 1 if rows == frame.height else None
-    return RawTable(restore(frame), first, tuple(notes))
+    defused = "'" in body or any(name.startswith("'") for name in columns)
+    return RawTable(restore(frame) if defused else frame, first, tuple(notes))
 
 
 def _refuse_second_table(
