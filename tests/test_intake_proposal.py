@@ -5,8 +5,9 @@ import pytest
 
 import segkit
 from segkit.errors import DataError
+from segkit.intake.evidence import profile_columns
 from segkit.intake.headers import concepts
-from segkit.intake.mapping import Mapping
+from segkit.intake.mapping import NULLS, Mapping
 from segkit.intake.proposal import propose_orders
 from tests.export_files import FOLDER
 
@@ -15,7 +16,7 @@ DAYS = [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(400)]
 
 def proposed(**columns):
     frame = pl.DataFrame(columns)
-    return propose_orders(frame, Mapping())[0]
+    return propose_orders(frame, Mapping(), profile_columns(frame, NULLS))[0]
 
 
 def asked(frame, mapping=None):

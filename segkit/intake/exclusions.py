@@ -13,7 +13,7 @@ import polars as pl
 from segkit.display import counted, money
 from segkit.intake.cells import NO, NO_MARKS, YES
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns
+from segkit.intake.evidence import ENOUGH, ColumnProfile
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping
 from segkit.intake.privacy import mask_word, show_state
@@ -117,13 +117,17 @@ def is_state_flag(frame: pl.DataFrame, part: TableMapping, shown: ColumnProfile)
     return worth is not None and bool((marked & (worth > 0)).any())
 
 
-def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
+def about_exclusions(
+    columns: Columns, profiles: dict[str, ColumnProfile], *, own: bool
+) -> list[Finding]:
     """Ask about each unused column of orders that could exclude orders or reduce their money.
 
     Parameters
     ----------
     columns : Columns
         Raw order lines, with the mapping as completed.
+    profiles : dict of str to ColumnProfile
+        What their values show.
     own : bool
         Whether the mapping file (or a preset) is complete: then what it says about states stands,
         and only kinds that it does not name are asked.
@@ -132,10 +136,9 @@ def about_exclusions(columns: Columns, *, own: bool) -> list[Finding]:
     part = mapping.tables["orders"]
     named = {*part.columns, *part.constants}
     settled = {*part.columns.values(), *mapping.option("orders", "not_states")}
-    unused = [name for name in frame.columns if name not in settled]
-    if not unused or not frame.height:
+    profiles = {name: shown for name, shown in profiles.items() if name not in settled}
+    if not profiles or not frame.height:
         return []
-    profiles = profile_columns(frame.select(unused), tuple(mapping.option("orders", "nulls")))
     worth = cache(lambda: line_money(columns))
     findings, owed = _about_refunds(profiles, frame, named), False
     for header, shown in profiles.items():

@@ -7,8 +7,9 @@ scores. The other tables are read by their headers alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache
 
 import polars as pl
 
@@ -64,10 +65,11 @@ def assign(scores: Scores, taken: set[str], fixed: set[str]) -> dict[str, str]:
     return chosen
 
 
-def propose_orders(frame: pl.DataFrame, given: Mapping) -> tuple[TableMapping, list[Finding]]:
+def propose_orders(
+    frame: pl.DataFrame, given: Mapping, profiles: dict[str, ColumnProfile]
+) -> tuple[TableMapping, list[Finding]]:
     """Propose columns and options for raw order lines, from names, values and their fit."""
     part = given.tables.get("orders", TableMapping())
-    profiles = profile_columns(frame, tuple(given.option("orders", "nulls")))
     scores = score_columns(profiles)
     fixed = {*part.columns, *({*STATUS_COLUMNS, "is_return"} & {*part.constants})}
     for header in given.option("orders", "not_states"):
@@ -401,23 +403,17 @@ def settle_mapping(
     tuple of (Mapping, list of Finding)
         The mapping to use, and the open questions; one of severity "block" prevents its use.
     """
-    proposed: dict[str, TableMapping] = {}
     shared = {} if shared is None else shared
+
+    @cache
+    def profiles_of() -> dict[str, ColumnProfile]:
+        return profile_columns(raw["orders"], tuple(given.option("orders", "nulls")))
 
     def columns_of(name: str) -> Columns:
         return Columns(name, raw[name], completed, shared=shared.setdefault(name, {}))
 
-    questions: list[Finding] = []
     own, given = given, given.over(preset_mapping(raw, given))
-    for name, frame in raw.items():
-        part = given.tables.get(name)
-        if part is not None and part.columns and not lacks(name, part):
-            continue
-        if part is not None:
-            given.check_columns(name, frame)
-        propose = propose_orders if name == "orders" else partial(propose_by_header, name)
-        proposed[name], more = propose(frame, given)
-        questions += more
+    proposed, questions = _propose_tables(raw, given, profiles_of)
     # With the likeliest of the rivals, so that all other questions are asked at the same time.
     completed = match_customer_columns(raw, given.over(Mapping(proposed)), own)
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
@@ -430,22 +426,54 @@ def settle_mapping(
     for name, frame in raw.items():
         completed.check_columns(name, frame)
         questions += open_questions(columns_of(name), with_fx="fx" in raw)
-    # What rows of a column are is asked once: with it, which of them are refunds.
+    questions = other_rows + _without_returns(questions, other_rows)
+    if "orders" in raw and not lacks("orders", completed.tables["orders"]):
+        is_own = "orders" not in proposed
+        excluded = about_exclusions(columns_of("orders"), profiles_of(), own=is_own)
+        questions += _not_asked_yet(excluded, questions)
+    return completed, questions + about_ids(raw, completed)
+
+
+def _propose_tables(
+    raw: dict[str, pl.DataFrame],
+    given: Mapping,
+    profiles_of: Callable[[], dict[str, ColumnProfile]],
+) -> tuple[dict[str, TableMapping], list[Finding]]:
+    """Propose a mapping for each table whose given one lacks required columns."""
+    proposed: dict[str, TableMapping] = {}
+    questions: list[Finding] = []
+    for name, frame in raw.items():
+        part = given.tables.get(name)
+        if part is not None and part.columns and not lacks(name, part):
+            continue
+        if part is not None:
+            given.check_columns(name, frame)
+        if name == "orders":
+            proposed[name], more = propose_orders(frame, given, profiles_of())
+        else:
+            proposed[name], more = propose_by_header(name, frame, given)
+        questions += more
+    return proposed, questions
+
+
+def _not_asked_yet(findings: list[Finding], questions: list[Finding]) -> list[Finding]:
+    """Leave out the columns that another question is about."""
+    asked = [item.finding for item in questions if item.severity == "block"]
+    return [
+        item
+        for item in findings
+        if not any(text.startswith(item.finding.split(" is not used")[0]) for text in asked)
+    ]
+
+
+def _without_returns(questions: list[Finding], other_rows: list[Finding]) -> list[Finding]:
+    """Leave out which rows are returns where the question after kinds of rows asks it, too."""
     subjects = tuple(item.finding.partition(" holds ")[0] for item in other_rows)
-    questions = other_rows + [
+    return [
         item
         for item in questions
         if not (subjects and item.column == "is_return" and item.finding.startswith(subjects))
     ]
-    if "orders" in raw and not lacks("orders", completed.tables["orders"]):
-        own_part = "orders" not in proposed
-        asked = [item.finding for item in questions if item.severity == "block"]
-        questions += [
-            item
-            for item in about_exclusions(columns_of("orders"), own=own_part)
-            if not any(text.startswith(item.finding.split(" is not used")[0]) for text in asked)
-        ]
-    return completed, questions + about_ids(raw, completed)
 
 
 def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mapping, list[Finding]]:
