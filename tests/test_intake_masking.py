@@ -34,6 +34,13 @@ def test_personal_data_are_masked_alone_and_in_a_sentence(text):
     assert text not in mask_cell(text)
 
 
+def test_an_address_after_something_masked_and_one_behind_a_very_long_text_are_masked():
+    """With time for a picture's text within a page: each place is looked at a few times only."""
+    assert mask_text("(020) 7946 0958/ann.lee@shop.example") == "phone number of 11 digits/a…@…"
+    long = "x" * 300_000
+    assert mask_text(f"{long} ann.lee@shop.example") == f"{long} an…@…"
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_what_helps_to_mend_a_file_stays(text):
     assert mask_cell(text) == text

@@ -11,6 +11,7 @@ import pytest
 from segkit import plot
 from segkit.display import percent
 from segkit.errors import ColumnError, DataError
+from segkit.intake.privacy import mask_html
 from segkit.plot.figure import styles
 from segkit.plot.stability import segment_stability
 from segkit.plot.vector import _rgb, add_theme, luminance
@@ -382,6 +383,12 @@ def test_a_mark_carries_its_names_and_its_value():
         assert told[("Browsers", "channel 11")] == (
             "92.9%" if name != "stacked" else percent(share)
         )
+
+
+def test_an_image_within_a_figure_is_not_read_as_text():
+    svg = DRAW["heatmap"]().svg()
+    assert "base64,iVBOR" in svg
+    assert mask_html(svg) == svg
 
 
 def test_colours_have_a_counterpart_on_a_dark_page_that_can_be_read():

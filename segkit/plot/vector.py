@@ -120,7 +120,7 @@ def to_svg(figure: MatplotlibFigure, alt: str) -> str:
         figure.savefig(buffer, format="svg", bbox_inches="tight", dpi=150, metadata=empty)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><")
+    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><").replace("base64, ", "base64,")
     text = _TAG.sub(lambda tag: _LONG.sub("", tag[0]), text)
     text = re.sub(r"<defs><style.*?</style></defs>", "", text, count=1)
     text = text.replace("font-family: 'DejaVu Sans'", f"font-family: {FONTS}")
