@@ -1,5 +1,11 @@
+from segkit.monitor.alerts import AlertRule as AlertRule
+from segkit.monitor.alerts import Alerts as Alerts
+from segkit.monitor.alerts import find_alerts as find_alerts
+from segkit.monitor.alerts import read_rules as read_rules
 from segkit.monitor.drift import Drift as Drift
 from segkit.monitor.drift import measure_drift as measure_drift
+from segkit.monitor.kpis import KpiSeries as KpiSeries
+from segkit.monitor.kpis import measure_kpis as measure_kpis
 from segkit.monitor.migration import Migration as Migration
 from segkit.monitor.migration import carry_names as carry_names
 from segkit.monitor.migration import compare_periods as compare_periods

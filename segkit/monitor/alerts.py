@@ -1,0 +1,357 @@
+"""Alerts on key figures: outside the band that the past gives, or past a target; told once."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import numpy as np
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import ParameterError, RunError, require_choice
+from segkit.monitor.kpis import KPIS, MONEY, Every, KpiSeries
+from segkit.result import Result
+from segkit.writing import write_whole
+
+PERIODS = {"1d": 364, "1w": 52, "1mo": 12}  # a year
+SEASON = {"1d": 7, "1w": 1, "1mo": 1}  # periods of the season that a band knows
+PAST = {"1d": 56, "1w": 26, "1mo": 12}  # periods that a band rests on
+LEAST_CASES = 10  # orders behind money, or cases (and others) of a rate, for a band
+LEAST_PAST = {"1d": 28, "1w": 12, "1mo": 8}
+KEYS = ("kpi", "segment", "min", "max", "false_alarms_per_year")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """One rule: a target, or a band with its rate of false alarms.
+
+    Attributes
+    ----------
+    kpi : str
+        One of `segkit.monitor.kpis.KPIS`.
+    segment : str
+        A segment's name, "all", or "*" for each of them.
+    least, most : float or None
+        Targets: below or above them is an alert.
+    false_alarms_per_year : float or None
+        How often a year, for one series, chance alone may lie outside the band of the past.
+    """
+
+    kpi: str
+    segment: str = "*"
+    least: float | None = None
+    most: float | None = None
+    false_alarms_per_year: float | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("kpi", self.kpi, KPIS)
+        if self.least is self.most is self.false_alarms_per_year is None:
+            raise ParameterError(
+                f"the rule on {self.kpi} says nothing: give min, max or false_alarms_per_year"
+            )
+        rate = self.false_alarms_per_year
+        if rate is not None and not 0 < rate <= 12:
+            raise ParameterError(f"false_alarms_per_year must lie between 0 and 12, got {rate}")
+
+
+def read_rules(path: Path | str) -> list[AlertRule]:
+    r"""Read rules from a TOML file: ``[[alert]]`` tables with kpi, segment, min, max or a rate.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read or a rule is not one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+    ...     _ = Path(file.name).write_text('[[alert]]\nkpi = "open_rate"\nmin = 0.15')
+    ...     read_rules(file.name)[0].least
+    0.15
+    """
+    file = Path(path)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ParameterError(f"{file.name} cannot be read: {error}") from error
+    rules = content.get("alert")
+    if set(content) - {"alert"} or not isinstance(rules, list) or not rules:
+        raise ParameterError(f"{file.name}: expected [[alert]] tables and nothing else")
+    made = []
+    for one in rules:
+        for key in one:
+            require_choice(f"key of an alert in {file.name}", key, KEYS)
+        if "kpi" not in one:
+            raise ParameterError(f"{file.name}: an alert names no kpi")
+        made.append(
+            AlertRule(
+                one["kpi"],
+                one.get("segment", "*"),
+                one.get("min"),
+                one.get("max"),
+                one.get("false_alarms_per_year"),
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alerts(Result):
+    """What lies outside its band or target, each once as long as it goes on.
+
+    Attributes
+    ----------
+    alerts : list of dict
+        kpi, segment, kind ("band" or "target"), direction ("low" or "high"), value (the last one),
+        low and high (band or target), since, last (first and last period outside), open (it was
+        outside in the last period), acknowledged.
+    checked : int
+        Values that were compared.
+    withheld : int
+        Values without a band: too short a past, or none that varies.
+    """
+
+    alerts: list[dict[str, Any]]
+    checked: int
+    withheld: int
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per alert."""
+        return pl.DataFrame(self.alerts, infer_schema_length=None)
+
+    @property
+    def open(self) -> list[dict[str, Any]]:
+        """Alerts that go on and that nobody acknowledged."""
+        return [one for one in self.alerts if one["open"] and not one["acknowledged"]]
+
+    @property
+    def text(self) -> str:
+        """List what is open, or say that nothing is."""
+        if not self.open:
+            return f"Nothing needs attention: {counted(self.checked, 'value')} compared."
+        told = "; ".join(
+            f"{one['kpi']} of {one['segment']} is {one['direction']} since {one['since']} "
+            f"({number(one['value'])})"
+            for one in self.open
+        )
+        return f"{counted(len(self.open), 'alert')}: {told}."
+
+    def acknowledge(self, earlier: Iterable[Mapping[str, Any]]) -> Alerts:
+        """Return a copy in which alerts that were acknowledged before stay so.
+
+        Parameters
+        ----------
+        earlier : iterable of mappings
+            Alerts as ``alerts.json`` holds them; they are the same if key figure, segment, kind,
+            direction and beginning are.
+        """
+        done = {_key(one) for one in earlier if one.get("acknowledged")}
+        kept = [one | {"acknowledged": _key(one) in done} for one in self.alerts]
+        return Alerts(kept, self.checked, self.withheld)
+
+    def write(self, path: Path | str) -> Path:
+        """Write ``alerts.json``; alerts that are acknowledged in the file there stay so."""
+        file = Path(path)
+        earlier = json.loads(file.read_text()) if file.exists() else []
+        kept = self.acknowledge(earlier).alerts
+        return write_whole(file, json.dumps(kept, indent=1), private=True)
+
+    def post(self, url: str, *, timeout: float = 10.0) -> int:
+        """Send the open alerts to a webhook as JSON, and return the status of its answer.
+
+        Raises
+        ------
+        ParameterError
+            If the address is not http or https.
+        RunError
+            If nobody answers, or with an error.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ParameterError("a webhook's address begins with https:// or http://")
+        body = json.dumps({"text": self.text, "alerts": self.open}).encode()
+        request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+        try:
+            with urlopen(request, timeout=timeout) as answer:  # noqa: S310
+                return int(answer.status)
+        except OSError as error:
+            raise RunError(f"the webhook did not take the alerts: {error}") from error
+
+    def mail(self, path: Path | str, *, sender: str, to: Sequence[str], on: datetime) -> Path:
+        """Write the open alerts as a message file (.eml) that a mail program sends."""
+        message = EmailMessage()
+        message["From"], message["To"] = sender, ", ".join(to)
+        message["Date"] = format_datetime(on if on.tzinfo else on.replace(tzinfo=UTC))
+        message["Subject"] = f"segkit: {counted(len(self.open), 'alert')}"
+        message.set_content(self.text)
+        return write_whole(path, bytes(message), private=True)
+
+
+def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
+    """Compare key figures with their past and their targets.
+
+    The band of a period comes from the periods before it: for days the same weekdays of eight
+    weeks, for weeks half a year, for months a year. Values are made alike in spread first (square
+    root of counts, arc sine of shares, cube root of money); the band is the prediction interval of
+    a mean by weekday with one common spread (Student's t), as wide as the rule's rate of false
+    alarms allows. Periods that were outside are left out of later bands, so that a lasting change
+    is told for as long as it lasts; after eight periods it is the new normal. Money and rates that
+    rest on fewer than ten cases a period, by their mean so far, get no band: look at weeks instead.
+
+    Parameters
+    ----------
+    series : KpiSeries
+    rules : sequence of AlertRule
+
+    Returns
+    -------
+    Alerts
+
+    Raises
+    ------
+    ParameterError
+        If a rule names a segment or key figure that the series lacks.
+
+    References
+    ----------
+    Anscombe (1948), "The transformation of Poisson, binomial and negative-binomial data",
+    Biometrika 35; Wilson and Hilferty (1931) for the cube root.
+
+    Examples
+    --------
+    >>> from datetime import date, timedelta
+    >>> rng = np.random.default_rng(0)
+    >>> days = [date(2026, 1, 5) + timedelta(days=i) for i in range(70)]
+    >>> visits = rng.poisson(100, 70).astype(float)
+    >>> visits[-1] = 30
+    >>> frame = pl.DataFrame({"period": days, "segment_name": "all", "kpi": "visits",
+    ...     "value": visits, "numerator": visits, "denominator": None, "cases": visits})
+    >>> alerts = find_alerts(KpiSeries(frame, "1d"), [AlertRule("visits",
+    ...     false_alarms_per_year=0.5)])
+    >>> [(one["segment"], one["direction"]) for one in alerts.open]
+    [('all', 'low')]
+    """
+    alerts: list[dict[str, Any]] = []
+    checked = withheld = 0
+    names = series.series["segment_name"].unique(maintain_order=True).to_list()
+    for rule in rules:
+        require_choice("segment", rule.segment, [*names, "*"])
+        require_choice("kpi of the series", rule.kpi, series.series["kpi"].unique().to_list())
+        for name in names if rule.segment == "*" else [rule.segment]:
+            chosen = (pl.col("kpi") == rule.kpi) & (pl.col("segment_name") == name)
+            part = series.series.filter(chosen).sort("period")
+            periods, values = part["period"].to_list(), part["value"].to_numpy()
+            bands = [("target", _target(rule, len(values)))]
+            if rule.false_alarms_per_year is not None:
+                level = rule.false_alarms_per_year / PERIODS[series.every]
+                band = _bands(part, rule.kpi, series.every, level)
+                withheld += int((np.isnan(band).any(axis=1) & ~np.isnan(values)).sum())
+                bands.append(("band", band))
+            for kind, limits in bands:
+                if np.isnan(limits).all():
+                    continue
+                checked += int((~np.isnan(values) & ~np.isnan(limits).all(axis=1)).sum())
+                told = {"kpi": rule.kpi, "segment": name, "kind": kind}
+                alerts += _runs(told, periods, values, limits)
+    return Alerts(alerts, checked, withheld)
+
+
+def _target(rule: AlertRule, periods: int) -> np.ndarray:
+    limits = [np.nan if v is None else float(v) for v in (rule.least, rule.most)]
+    return np.tile(limits, (periods, 1))
+
+
+def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarray:
+    """Return the band of each period from those before it; NaN where the past says too little."""
+    from scipy.special import stdtrit
+
+    values = part["value"].to_numpy()
+    scaled, back = _scale(kpi, part)
+    few = _few_cases(kpi, part)
+    season, past = SEASON[every], PAST[every]
+    bands = np.full((len(values), 2), np.nan)
+    normal = ~np.isnan(scaled)
+    outside = 0
+    for now in range(len(values)):
+        before = np.arange(max(now - past, 0), now)
+        before = before[normal[before]]
+        same = before[(now - before) % season == 0]
+        freedom = len(before) - len({(now - b) % season for b in before})
+        if len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5 or few[now - 1]:
+            continue
+        means = {r: scaled[before[(now - before) % season == r]].mean() for r in range(season)
+                 if ((now - before) % season == r).any()}  # fmt: skip
+        rest = scaled[before] - np.array([means[(now - b) % season] for b in before])
+        spread = np.sqrt((rest**2).sum() / freedom)
+        if spread == 0:
+            continue
+        width = stdtrit(freedom, 1 - level / 2) * spread * np.sqrt(1 + 1 / len(same))
+        bands[now] = back(means[0] - width), back(means[0] + width)
+        is_out = bool(values[now] < bands[now, 0] or values[now] > bands[now, 1])
+        outside = outside + 1 if is_out else 0
+        normal[now] &= not is_out or outside > 8
+    return bands
+
+
+def _scale(kpi: str, part: pl.DataFrame) -> tuple[np.ndarray, Callable[[float], float]]:
+    """Make the spread of a key figure alike along the series; return how to undo that."""
+    values = part["value"].to_numpy()
+    above, below = KPIS[kpi]
+    if below is None and above not in MONEY:
+        return np.sqrt(np.maximum(values, 0) + 0.375), lambda x: max(x, 0.0) ** 2 - 0.375
+    if above in MONEY and kpi != "return_share":
+        return np.cbrt(values), lambda x: x**3
+    return np.arcsin(np.sqrt(np.clip(values, 0, 1))), _sine
+
+
+def _sine(angle: float) -> float:
+    return float(np.sin(np.clip(angle, 0, np.pi / 2)) ** 2)
+
+
+def _few_cases(kpi: str, part: pl.DataFrame) -> np.ndarray:
+    """Return by period whether money or a rate rests, by its mean so far, on too few cases."""
+    above, below = KPIS[kpi]
+    if below is None and above not in MONEY:
+        return np.zeros(part.height, dtype=bool)
+    cases = part["cases"].to_numpy()
+    if below is not None and above not in MONEY:
+        cases = np.minimum(cases, part["denominator"].to_numpy() - cases)
+    seen = np.cumsum(np.nan_to_num(cases)) / np.arange(1, len(cases) + 1)
+    result: np.ndarray = seen < LEAST_CASES
+    return result
+
+
+def _runs(
+    told: Mapping[str, Any], periods: Sequence[Any], values: np.ndarray, limits: np.ndarray
+) -> list[dict[str, Any]]:
+    """Join periods outside that follow one another in one direction."""
+    runs: list[dict[str, Any]] = []
+    for period, value, (low, high) in zip(periods, values, limits, strict=True):
+        direction = "low" if value < low else "high" if value > high else ""
+        if runs and runs[-1]["open"] and direction != runs[-1]["direction"]:
+            runs[-1]["open"] = np.isnan(value)
+        if not direction:
+            continue
+        if not runs or not runs[-1]["open"]:
+            since = {"direction": direction, "since": period.isoformat()}
+            runs.append({**told, **since, "acknowledged": False})
+        band = {"low": _plain(low), "high": _plain(high)}
+        runs[-1] |= {"value": float(value), **band, "last": period.isoformat(), "open": True}
+    return runs
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _key(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(one[name] for name in ("kpi", "segment", "kind", "direction", "since"))

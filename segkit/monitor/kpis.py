@@ -1,0 +1,254 @@
+"""Key figures by segment over time: what is counted, day by day, week by week or month by month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal, cast
+
+import polars as pl
+
+from segkit.display import counted, join_words
+from segkit.errors import DataError, ParameterError, require_choice, require_columns, unknown
+from segkit.frames import takes_frames
+from segkit.result import Result
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+Every = Literal["1d", "1w", "1mo"]
+EPOCH = date(1970, 1, 1)
+ALL = "all"
+NO_SEGMENT = "no segment"
+#: Key figure -> what is divided by what (None: a count or a sum), in columns of the daily counts.
+KPIS: dict[str, tuple[str, str | None]] = {
+    "buyers": ("buyers", None),
+    "orders": ("orders", None),
+    "revenue": ("revenue", None),
+    "order_value": ("sold", "orders"),
+    "return_share": ("returned", "sold"),
+    "visits": ("visits", None),
+    "conversion_rate": ("orders", "visits"),
+    "bounce_rate": ("bounces", "visits"),
+    "open_rate": ("opens", "sent"),
+    "click_rate": ("clicks", "sent"),
+    "unsubscribe_rate": ("unsubscribes", "sent"),
+    "complaint_rate": ("complaints", "sent"),
+}
+MONEY = ("sold", "returned", "revenue")
+MAILS = {
+    "email_sent": "sent",
+    "email_open": "opens",
+    "email_click": "clicks",
+    "unsubscribe": "unsubscribes",
+    "complaint": "complaints",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KpiSeries(Result):
+    """Key figures by segment and period.
+
+    Attributes
+    ----------
+    series : polars.DataFrame
+        One row per period, segment and key figure: period (its first day), segment_name ("all"
+        too), kpi, value (null where the denominator is zero), numerator, denominator (null for
+        counts and sums), cases (orders behind money, else the numerator).
+    every : {"1d", "1w", "1mo"}
+        Length of a period.
+    """
+
+    series: pl.DataFrame
+    every: Every
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the series, one row per period, segment and key figure."""
+        return self.series
+
+    @property
+    def text(self) -> str:
+        """State what is counted for whom, and over which time."""
+        kpis = self.series["kpi"].unique(maintain_order=True).to_list()
+        segments = self.series["segment_name"].n_unique() - 1
+        periods = self.series["period"]
+        first, last = cast("tuple[date, date]", (periods.min(), periods.max()))
+        unit = {"1d": "day", "1w": "week", "1mo": "month"}[self.every]
+        return (
+            f"{join_words(kpis)} of all customers and {counted(segments, 'segment')} in "
+            f"{counted(periods.n_unique(), unit)} from {first:%Y-%m-%d} to {last:%Y-%m-%d}."
+        )
+
+    def plot(self, kpi: str = "revenue") -> Figure:
+        """Draw one key figure over time, a line a segment."""
+        from segkit.plot import lines
+
+        require_choice("kpi", kpi, self.series["kpi"].unique().to_list())
+        some = self.series.filter((pl.col("kpi") == kpi) & (pl.col("segment_name") != ALL))
+        return lines(some, "period", "value", group="segment_name", y_label=kpi)
+
+
+@takes_frames
+def measure_kpis(
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None = None,
+    assignments: pl.DataFrame | None = None,
+    *,
+    every: Every = "1mo",
+    since: date | None = None,
+    until: date | None = None,
+) -> KpiSeries:
+    """Measure key figures by segment and period.
+
+    Parameters
+    ----------
+    orders : polars.DataFrame
+        Clean order lines: customer_id, order_id, order_day, amount, is_return (optional).
+    events : polars.DataFrame, optional
+        Clean events: customer_id, event_day, event_type, and session_id for visits.
+    assignments : polars.DataFrame, optional
+        customer_id and segment_name. With a column ``as_of`` (as `refresh_series` has them) a day
+        counts for the segment that was in force, the last one assigned before it.
+    every : {"1d", "1w", "1mo"}
+        Length of a period; a week begins on Monday. Periods that the data cover only in part, at
+        both ends, are left out.
+    since, until : datetime.date, optional
+        First and last day that counts; by default those of the data.
+
+    Returns
+    -------
+    KpiSeries
+
+    Raises
+    ------
+    ColumnError
+        If a table lacks a column.
+    DataError
+        If no whole period is covered.
+
+    Notes
+    -----
+    revenue is net of returns; order_value is what was sold per order, before returns;
+    return_share is returned money of sold money; a visit is a session, and bounces are sessions
+    of one event; mail rates are per message sent in the same period.
+
+    Examples
+    --------
+    >>> orders = pl.DataFrame({"customer_id": ["a", "b", "a"], "order_id": ["1", "2", "3"],
+    ...     "order_day": [19_723, 19_730, 19_760], "amount": [10.0, 30.0, 50.0]})
+    >>> months = measure_kpis(orders, since=date(2024, 1, 1), until=date(2024, 2, 29))
+    >>> months.series.filter(pl.col("kpi") == "revenue")["value"].to_list()
+    [40.0, 50.0]
+    """
+    if every not in ("1d", "1w", "1mo"):
+        raise ParameterError(unknown("length of a period", every, ("1d", "1w", "1mo")))
+    require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
+    counts = [*_orders(orders), *(_events(events) if events is not None else [])]
+    daily = pl.concat(counts, how="diagonal")
+    first = since or EPOCH + timedelta(days=int(daily["day"].min()))  # type: ignore[arg-type]
+    last = until or EPOCH + timedelta(days=int(daily["day"].max()))  # type: ignore[arg-type]
+    starts = _whole_periods(first, last, every)
+    daily = _with_segment(daily, assignments).with_columns(
+        period=(pl.lit(EPOCH) + pl.duration(days="day")).dt.truncate(every)
+    )
+    daily = daily.filter(pl.col("period").is_in(starts.implode()))
+    sums = [c for c in daily.columns if c not in ("customer_id", "day", "period", "segment_name")]
+    whole = daily.with_columns(segment_name=pl.lit(ALL))
+    both = pl.concat([whole, daily]) if assignments is not None else whole
+    buyers = pl.col("customer_id").filter(pl.col("orders") > 0).n_unique().alias("buyers")
+    grouped = both.group_by("period", "segment_name").agg(pl.col(sums).sum(), buyers)
+    names = both["segment_name"].unique().sort().to_frame()
+    grid = starts.to_frame("period").join(names, how="cross")
+    filled = grid.join(grouped, on=["period", "segment_name"], how="left").fill_null(0)
+    parts = [
+        filled.select(
+            "period",
+            "segment_name",
+            pl.lit(kpi).alias("kpi"),
+            _ratio(above, below).alias("value"),
+            pl.col(above).cast(pl.Float64).alias("numerator"),
+            (pl.lit(None, pl.Float64) if below is None else pl.col(below).cast(pl.Float64)).alias(
+                "denominator"
+            ),
+            pl.col("orders" if above in MONEY else above).cast(pl.Float64).alias("cases"),
+        )
+        for kpi, (above, below) in KPIS.items()
+        if above in filled.columns and (below is None or below in filled.columns)
+    ]
+    order = pl.col("segment_name") != ALL
+    series = pl.concat(parts).sort(order, "segment_name", "period", maintain_order=True)
+    return KpiSeries(series, every)
+
+
+def _orders(orders: pl.DataFrame) -> list[pl.DataFrame]:
+    """Count orders and money by customer and day; returns count on the day they have."""
+    back = pl.col("amount") < 0
+    if "is_return" in orders.columns:
+        back = back | pl.col("is_return")
+    money = orders.with_columns(
+        sold=pl.when(~back).then(pl.col("amount")).otherwise(0.0),
+        returned=pl.when(back).then(pl.col("amount").abs()).otherwise(0.0),
+    )
+    lines = money.group_by("customer_id", day=pl.col("order_day").cast(pl.Int64)).agg(
+        orders=pl.col("order_id").filter(pl.col("sold") > 0).n_unique(),
+        sold=pl.col("sold").sum(),
+        returned=pl.col("returned").sum(),
+    )
+    return [lines.with_columns(revenue=pl.col("sold") - pl.col("returned"))]
+
+
+def _events(events: pl.DataFrame) -> list[pl.DataFrame]:
+    """Count messages, visits and bounces by customer and day."""
+    require_columns(events.columns, ["customer_id", "event_day", "event_type"], "events")
+    day = pl.col("event_day").cast(pl.Int64).alias("day")
+    kind = pl.col("event_type")
+    mails = events.filter(kind.is_in(list(MAILS)))
+    by_kind = [(kind == name).sum().alias(column) for name, column in MAILS.items()]
+    counts = [mails.group_by("customer_id", day).agg(by_kind)] if mails.height else []
+    if "session_id" in events.columns and events["session_id"].count():
+        seen = events.filter(~kind.is_in(list(MAILS)) & pl.col("session_id").is_not_null())
+        sessions = seen.group_by("customer_id", "session_id").agg(day.min(), pl.len())
+        counts.append(
+            sessions.group_by("customer_id", "day").agg(
+                visits=pl.len(), bounces=(pl.col("len") == 1).sum()
+            )
+        )
+    return counts
+
+
+def _whole_periods(first: date, last: date, every: Every) -> pl.Series:
+    """Return the first days of the periods that lie between two days as a whole."""
+    days = pl.Series("day", [first, last]).dt.truncate(every)
+    starts = pl.date_range(days[0], days[1], interval=every, eager=True)
+    ends = starts.dt.offset_by(every)
+    whole = starts.filter((starts >= first) & (ends <= last + timedelta(days=1)))
+    if not whole.len():
+        raise DataError(f"no whole period of {every} lies between {first} and {last}")
+    return whole
+
+
+def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.DataFrame:
+    """Give each customer's day the segment that was in force."""
+    if assignments is None:
+        return daily.with_columns(segment_name=pl.lit(ALL))
+    require_columns(assignments.columns, ["customer_id", "segment_name"], "assignments")
+    if "as_of" not in assignments.columns:
+        one = assignments.select("customer_id", "segment_name").unique("customer_id")
+        joined = daily.join(one, on="customer_id", how="left")
+    else:
+        dated = assignments.select(
+            "customer_id",
+            "segment_name",
+            day=(pl.col("as_of") - pl.lit(EPOCH)).dt.total_days() + 1,
+        )
+        joined = daily.sort("day").join_asof(
+            dated.sort("day"), on="day", by="customer_id", strategy="backward"
+        )
+    return joined.with_columns(pl.col("segment_name").fill_null(NO_SEGMENT))
+
+
+def _ratio(above: str, below: str | None) -> pl.Expr:
+    top = pl.col(above).cast(pl.Float64)
+    if below is None:
+        return top
+    return pl.when(pl.col(below) > 0).then(top / pl.col(below)).otherwise(None)
