@@ -28,6 +28,7 @@ SETTINGS = (
     ("revenue", "lognormal", 5),
     ("revenue", "lognormal", 50),
 )
+Drawn = tuple[np.ndarray, np.ndarray]  # a figure by day, and the cases behind it
 
 
 def draw(
