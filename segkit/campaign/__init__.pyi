@@ -11,6 +11,7 @@ from segkit.campaign.audience import build_audience as build_audience
 from segkit.campaign.budget import Budget as Budget
 from segkit.campaign.budget import estimate_pilot_gains as estimate_pilot_gains
 from segkit.campaign.budget import plan_budget as plan_budget
+from segkit.campaign.budget import spread_gains_by_value as spread_gains_by_value
 from segkit.campaign.eligibility import CHANNELS as CHANNELS
 from segkit.campaign.eligibility import Eligibility as Eligibility
 from segkit.campaign.eligibility import check_eligibility as check_eligibility

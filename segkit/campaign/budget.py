@@ -298,6 +298,71 @@ def estimate_pilot_gains(
     )
 
 
+def spread_gains_by_value(gains: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    """Spread each segment's gain over its customers by what they are expected to be worth.
+
+    A pilot is too small to measure gains within segments. They are taken to be in proportion to a
+    customer's expected value, with the segment's mean unchanged: the plan then contacts those first
+    from whom most is expected.
+
+    Parameters
+    ----------
+    gains : DataFrame
+        As `plan_budget` takes them, from `estimate_pilot_gains`.
+    customers : DataFrame
+        One row per customer who may be contacted: segment, value_segment, expected_value (null
+        counts as 0).
+
+    Returns
+    -------
+    DataFrame
+        As ``gains``, with one row per segment, value segment and offer.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> gains = pl.DataFrame(
+    ...     {"segment": ["A"], "offer": ["x"], "customers": [4], "gain": [2.0], "cost": [1.0]})
+    >>> customers = pl.DataFrame({"segment": ["A"] * 4, "expected_value": [6.0, 2.0, 2.0, 2.0],
+    ...     "value_segment": ["Top", "Rest", "Rest", "Rest"]})
+    >>> spread = spread_gains_by_value(gains, customers)
+    >>> spread.select("segment", "customers", pl.col("gain").round(3)).rows()
+    [('A, Rest', 3, 1.333), ('A, Top', 1, 4.0)]
+    """
+    require_columns(
+        customers.columns, ["segment", "value_segment", "expected_value"], "the customers"
+    )
+    value = pl.col("expected_value").fill_null(0.0)
+    parts = (
+        customers.drop_nulls("value_segment")
+        .group_by("segment", "value_segment")
+        .agg(size=pl.len().cast(pl.Int64), mean=value.mean())
+        .with_columns(whole=(pl.col("mean") * pl.col("size")).sum().over("segment"))
+        .with_columns(whole=pl.col("whole") / pl.col("size").sum().over("segment"))
+        .with_columns(
+            factor=pl.when(pl.col("whole") > 0)
+            .then(pl.col("mean") / pl.col("whole"))
+            .otherwise(1.0)
+        )
+        .sort("segment", "value_segment")
+    )
+    scaled = [name for name in ("gain", "error") if name in gains.columns]
+    lists = ["loading"] if "loading" in gains.columns else []
+    named = ["segment_name"] if "segment_name" in gains.columns else []
+    wide = gains.join(parts, on="segment", how="inner", maintain_order="left_right")
+    return wide.with_columns(
+        pl.col(scaled) * pl.col("factor"),
+        *(pl.col(name) * pl.col("factor") for name in lists),
+        pl.concat_str("segment", "value_segment", separator=", "),
+        *(pl.concat_str(name, "value_segment", separator=", ") for name in named),
+        customers=pl.col("size"),
+    ).select(gains.columns)
+
+
 def _checked(gains: pl.DataFrame) -> pl.DataFrame:
     require_columns(gains.columns, _NEED, "gains")
     if not gains.height:

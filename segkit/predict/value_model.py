@@ -100,20 +100,23 @@ class ValueModel(StoredModel):
         """
         end = check_as_of(orders, as_of)
         history = count_purchases(orders, as_of=end)
-        timed, passed = in_season(history, self._season, end, self.horizon_days, PARTS)
+        timed, passed = self.count_time(history, end, PARTS)
         _, (middle,) = self.purchases.predict_times(timed, passed, [0.5])
         days = pl.Series("days", middle * self.horizon_days).ceil()
         return self.expect(history, end).with_columns(
             next_date=pl.lit(end) + pl.duration(days=pl.lit(days))
         )
 
-    @property
-    def _season(self) -> Season:
-        return Season(np.array(self.season), MONTHS_NEEDED)
+    def count_time(
+        self, history: pl.DataFrame, end: date, parts: int
+    ) -> tuple[pl.DataFrame, Array]:
+        """Return the history in seasonal days, and those passed at equal parts of the horizon."""
+        season = Season(np.array(self.season), MONTHS_NEEDED)
+        return in_season(history, season, end, self.horizon_days, parts)
 
     def expect(self, history: pl.DataFrame, end: date) -> pl.DataFrame:
         """Return the expectations of customers with a history up to ``end``."""
-        timed, passed = in_season(history, self._season, end, self.horizon_days, STEPS)
+        timed, passed = self.count_time(history, end, STEPS)
         value = pl.col("expected_orders") * pl.col("spend_per_order")
         return (
             self.purchases.predict(timed, passed[-1])

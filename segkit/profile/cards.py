@@ -371,6 +371,7 @@ def write_personas(
     *,
     offers: Sequence[OfferRule] = OFFERS,
     habits: Mapping[str, str] | None = None,
+    outlook: Mapping[str, str] | None = None,
 ) -> Personas:
     """Write a card for each segment: size, value, people, habits, channels, marks, offer.
 
@@ -383,6 +384,9 @@ def write_personas(
         total strength is named; it is a hypothesis to be tested.
     habits : mapping of str to str, optional
         Feature, without its window, to its name in words; added to those that segkit knows.
+    outlook : mapping of str to str, optional
+        Segment, or its name, to what its customers are expected to bring, in words
+        (`segkit.predict.Value.words`); added to the value.
 
     Examples
     --------
@@ -398,12 +402,13 @@ def write_personas(
         mine = profile.of(segment)
         row = mine["segments"].row(0, named=True)
         idea, offer = choose_offer(mine["variables"], offers)
+        ahead = (outlook or {}).get(row["segment_name"]) or (outlook or {}).get(segment)
         cards.append(
             Persona(
                 segment=segment,
                 name=row["segment_name"],
                 size=size_words(row),
-                value=value_words(row, profile),
+                value="; ".join(filter(None, (value_words(row, profile), ahead))),
                 people=people_words(mine["composition"], profile),
                 favourites=favourites_words(mine["composition"]),
                 habits=habits_words(mine["variables"], words),
