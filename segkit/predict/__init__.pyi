@@ -29,7 +29,6 @@ from segkit.predict.scores import score_propensity as score_propensity
 from segkit.predict.spend import SpendModel as SpendModel
 from segkit.predict.spend import fit_spend as fit_spend
 from segkit.predict.value import Value as Value
-from segkit.predict.value import apply_value as apply_value
 from segkit.predict.value import estimate_value as estimate_value
 from segkit.predict.value_model import ValueModel as ValueModel
 from segkit.predict.value_segments import ValueSegments as ValueSegments

@@ -230,60 +230,17 @@ def estimate_value(
             f"half the horizon; purchases span {span} days"
         )
     found, notes = find_season(orders, history, end, season)
-    timed, _ = in_season(history, found, end, horizon_days, STEPS)
+    timed, passed = in_season(history, found, end, horizon_days, STEPS)
     months = tuple(found.months.tolist())
     purchases, spend = fit_purchases(timed, model=model), fit_spend(history)
     fitted = ValueModel(purchases, spend, months, horizon_days, discount_rate, margin)
     if not purchases.converged or not spend.converged:
         notes.append("The data do not determine all parameters of the model; see its text.")
-    return _forecast(fitted, history, end, segments, (level, draws, seed), notes)
-
-
-@takes_frames
-def apply_value(
-    model: ValueModel,
-    orders: pl.DataFrame | pl.LazyFrame,
-    *,
-    as_of: date | None = None,
-    segments: pl.DataFrame | None = None,
-    level: float = 0.9,
-    draws: int = 400,
-    seed: int = 1,
-) -> Value:
-    """Forecast value with a fitted model: for other segments, other customers or later orders.
-
-    Parameters
-    ----------
-    model : ValueModel
-        `Value.model`, or one that was stored; horizon, discount rate and margin are its own.
-    orders, as_of, segments, level, draws, seed
-        As in `estimate_value`.
-
-    Returns
-    -------
-    Value
-    """
-    _check_options(model.horizon_days, model.discount_rate, model.margin, level, draws)
-    end = check_as_of(orders, as_of)
-    history = count_purchases(orders, as_of=end)
-    return _forecast(model, history, end, segments, (level, draws, seed), [])
-
-
-def _forecast(
-    model: ValueModel,
-    history: pl.DataFrame,
-    end: date,
-    segments: pl.DataFrame | None,
-    options: tuple[float, int, int],
-    notes: list[str],
-) -> Value:
-    level, draws, seed = options
     names, place = _places(history, segments)
-    timed, passed = model.count_time(history, end, STEPS)
-    weight = model.weigh(timed, passed)
-    parts = model.purchases, model.spend
+    weight = fitted.weigh(timed, passed)
+    parts = purchases, spend
     future = _simulate(timed, passed[-1], weight, place, len(names), parts, draws, level, seed)
-    customers = model.expect(history, end).with_columns(
+    customers = fitted.expect(history, end).with_columns(
         **{name: pl.Series(values) for name, values in future.customers.items()}
     )
     if segments is not None:
@@ -292,13 +249,13 @@ def _forecast(
     return Value(
         customers,
         _by_segment(customers, names, place, future, segments is not None),
-        model.purchases,
-        model.spend,
-        model.season,
+        purchases,
+        spend,
+        months,
         end,
-        model.horizon_days,
-        model.discount_rate,
-        model.margin,
+        horizon_days,
+        discount_rate,
+        margin,
         level,
         tuple(notes),
     )
