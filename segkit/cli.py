@@ -253,23 +253,38 @@ def check(
     epilog=_examples(
         "segkit score model.json customers.parquet --out segments.csv",
         "segkit score model.json orders.csv --mapping mapping.toml --as-of 2024-12-31",
+        "segkit score reports/my-shop orders.csv --out scores.csv",
     )
 )
 def score(
-    model: Annotated[Path, typer.Argument(help="A saved model (JSON)")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A saved model (JSON), or a run's folder: its models of segments, value and churn"
+        ),
+    ],
     data: Annotated[Path, typer.Argument(help="A customer table (CSV, Parquet), or raw orders")],
     mapping: Annotated[Path | None, typer.Option(help="A mapping, for raw orders")] = None,
     as_of: Annotated[str, typer.Option(help="Raw orders: the last day used (ISO date)")] = "",
     out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet")] = Path(
         "assignments.csv"
     ),
+    value: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of value")] = None,
+    churn: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of churn")] = None,
 ) -> None:
-    """Assign the customers of a file to the segments of a saved model."""
+    """Assign customers to the segments of a saved model; add value, churn and next purchase."""
     from segkit.scoring import check_out, score_file, write_assignments
 
     day = _days("--as-of", [as_of] if as_of else [])
     check_out(out)
-    assignment = score_file(model, data, mapping=mapping, as_of=day[0] if day else None)
+    assignment = score_file(
+        model,
+        data,
+        mapping=mapping,
+        as_of=day[0] if day else None,
+        value=value,
+        churn=churn,
+    )
     typer.echo(str(assignment))
     typer.echo(_near(write_assignments(assignment, out)))
 

@@ -1,9 +1,9 @@
-"""Scoring of a file: the segment of each customer under a saved model."""
+"""Scoring of a file: each customer's segment, value, churn and next purchase by saved models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from segkit.writing import PARQUET, write_frame
 if TYPE_CHECKING:
     from segkit.cluster.model import SegmentScorer
     from segkit.features import CustomerTable
+    from segkit.intake import Intake
+    from segkit.predict import PropensityModel, ValueModel
 
 __all__ = ["Scored", "score_file", "write_assignments"]
 
@@ -32,7 +34,9 @@ class Scored(Result):
     assignments : polars.DataFrame
         What the model's ``score`` gives: customer_id, segment, segment_name, distance,
         second_segment, margin, unlike_any, what its method adds, and reason: why a customer has
-        no segment, null for all others.
+        no segment, null for all others. With a model of value: p_alive, p_order, expected_orders,
+        spend_per_order, expected_value, next_date (`segkit.predict.ValueModel.predict`); with one
+        of churn: churn_probability. They are null for customers without a purchase.
     segments : polars.DataFrame
         One row per segment of the model: segment, segment_name, customers, customer_share (of the
         customers with a segment).
@@ -40,12 +44,15 @@ class Scored(Result):
         The model in words.
     made_from : str
         "a customer table", or the orders and the day up to which they were read.
+    outlook : str
+        What the models of value and churn expect, in words; empty without one.
     """
 
     assignments: pl.DataFrame
     segments: pl.DataFrame
     about: str
     made_from: str
+    outlook: str = ""
 
     def to_frame(self) -> pl.DataFrame:
         """Return the assignments, one row per customer."""
@@ -74,7 +81,7 @@ class Scored(Result):
         if "unseen" in self.assignments.columns and self.assignments["unseen"].sum():
             new = int((self.assignments["unseen"] > 0).sum())
             text += f" {number(new)} have a category that was not there at the fit."
-        return f"{text} {self.about}"
+        return " ".join(filter(None, (text, self.outlook, self.about)))
 
 
 def score_file(
@@ -83,8 +90,10 @@ def score_file(
     *,
     mapping: Any = None,
     as_of: date | None = None,
+    value: ValueModel | Path | str | None = None,
+    churn: PropensityModel | Path | str | None = None,
 ) -> Scored:
-    """Assign the customers of a file to the segments of a saved model.
+    """Assign the customers of a file to the segments of a saved model, and forecast them.
 
     A CSV or Parquet file with any of the model's columns is taken for a customer table. Anything
     else, or anything with a mapping, is taken for raw data: it goes through `segkit.clean_data`,
@@ -94,13 +103,17 @@ def score_file(
     Parameters
     ----------
     model : path or model
-        JSON that a model's ``save`` wrote.
+        JSON that a model's ``save`` wrote; or the folder of a run, whose models of segments, value
+        and churn are taken.
     data : path
         A customer table, or raw orders (a file or a folder of tables).
     mapping : Mapping, path or None
         For raw data; see `segkit.clean_data`.
     as_of : datetime.date, optional
         For raw data: the last day that is used; by default that of the last order.
+    value, churn : path or model, optional
+        Models of value (`segkit.predict.ValueModel`) and of churn (`segkit.predict.fit_churn`);
+        they need raw orders.
 
     Returns
     -------
@@ -117,17 +130,35 @@ def score_file(
         raw data, or others.
     """
     from segkit.cluster.model import load_model
+    from segkit.predict import PropensityModel, ValueModel
 
+    given = isinstance(model, str | Path) and Path(model).is_dir()
+    if given:
+        run = Path(model)  # type: ignore[arg-type]
+        model = _of_run(run, "segment_model") or run
+        value, churn = value or _of_run(run, "value_model"), churn or _of_run(run, "churn_model")
     scorer = load_model(model) if isinstance(model, str | Path) else model
     path = Path(data)
     if not path.exists():
         raise SourceError(f"there is no file {path.name}")
     table = None if mapping is not None else _customer_table(path, scorer.columns)
     if table is not None:
+        if not given and (value is not None or churn is not None):
+            raise ParameterError(
+                f"value and churn are forecast from raw orders; {path.name} is a customer table"
+            )
         return _scored(scorer, table, "a customer table")
-    built = _built(scorer, path, mapping, as_of)
+    built, taken = _built(scorer, path, mapping, as_of)
     made = f"raw orders up to {built.as_of.isoformat()}"
-    return _scored(scorer, built.frame, made)
+    scored = _scored(scorer, built.frame, made)
+    own = ValueModel.load(value) if isinstance(value, str | Path) else value
+    leaving = PropensityModel.load(churn) if isinstance(churn, str | Path) else churn
+    return _forecast(scored, taken, built.as_of, own, leaving)
+
+
+def _of_run(folder: Path, name: str) -> Path | None:
+    """Return a model in the folder of a run."""
+    return next(iter(sorted(folder.glob(f"*/data/{name}.json"))), None)
 
 
 def _scored(scorer: SegmentScorer, table: pl.DataFrame, made_from: str) -> Scored:
@@ -137,6 +168,41 @@ def _scored(scorer: SegmentScorer, table: pl.DataFrame, made_from: str) -> Score
     sizes = pl.DataFrame(rows, schema=["segment", "segment_name", "customers"], orient="row")
     share = pl.col("customers") / max(sum(counts.values()), 1)
     return Scored(result, sizes.with_columns(customer_share=share), scorer.text, made_from)
+
+
+def _forecast(
+    scored: Scored,
+    taken: Intake,
+    as_of: date,
+    value: ValueModel | None,
+    churn: PropensityModel | None,
+) -> Scored:
+    """Add what the models of value and churn expect of each customer."""
+    from segkit.predict import score_propensity
+
+    frame, words, orders = scored.assignments, [], taken.tables["orders"]
+    if value is not None:
+        ahead = value.predict(orders, as_of=as_of)
+        frame = frame.join(ahead, on="customer_id", how="left", maintain_order="left")
+        words.append(
+            f"They are expected to bring {number(frame['expected_value'].sum())} in the "
+            f"{value.horizon_days} days after {as_of.isoformat()}."
+        )
+    if churn is not None:
+        scores = score_propensity(
+            churn,
+            orders,
+            events=taken.events,
+            customers=taken.customers,
+            products=taken.products,
+            as_of=as_of,
+        ).customers.select("customer_id", "churn_probability")
+        frame = frame.join(scores, on="customer_id", how="left", maintain_order="left")
+        words.append(
+            f"{percent(frame['churn_probability'].mean(), places=0)} are expected to have no order "  # type: ignore[arg-type]
+            f"within {churn.horizon_days} days."
+        )
+    return replace(scored, assignments=frame, outlook=" ".join(words))
 
 
 def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
@@ -161,8 +227,10 @@ def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:
     return frame if name.endswith(PARQUET) else restore(frame)
 
 
-def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> CustomerTable:
-    """Build the model's features from raw data, as the model defines them."""
+def _built(
+    scorer: Any, path: Path, mapping: Any, as_of: date | None
+) -> tuple[CustomerTable, Intake]:
+    """Build the model's features from raw data, as the model defines them; return both."""
     from segkit.features import rebuild_features
     from segkit.intake import clean_data
 
@@ -177,9 +245,10 @@ def _built(scorer: Any, path: Path, mapping: Any, as_of: date | None) -> Custome
     taken = clean_data(path, mapping)
     if taken.orders is None:
         raise SourceError(f"features need orders; {path.name} has {', '.join(taken.tables)}")
-    return rebuild_features(
+    table = rebuild_features(
         taken.orders, taken.events, definitions=wanted, columns=scorer.columns, as_of=as_of
     )
+    return table, taken
 
 
 def write_assignments(scored: Scored, out: Path | str) -> Path:

@@ -10,6 +10,7 @@ from segkit.cluster import cluster_customers, cluster_latent, cluster_mixed, clu
 from segkit.errors import ColumnError, ModelError, ParameterError, SourceError
 from segkit.features import build_features
 from segkit.intake import clean_data
+from segkit.predict import estimate_value, fit_churn
 from segkit.scoring import score_file, write_assignments
 
 FEATURES = ["recency_days", "frequency", "monetary_365d"]
@@ -164,3 +165,62 @@ def test_what_exists_is_left_alone(shop, tmp_path):
     with pytest.raises(ParameterError, match="not overwritten"):
         write_assignments(found, tmp_path / "a.csv")
     assert found.to_frame().height == 60
+
+
+@pytest.fixture(scope="module")
+def run_folder(shop, tmp_path_factory):
+    """Give a run's folder: models of segments, value and churn of a shop of 200 customers."""
+    folder, _ = shop
+    run = tmp_path_factory.mktemp("run")
+    rng = np.random.default_rng(1)
+    customer, day = np.nonzero(rng.random((200, 400)) < rng.gamma(1.0, 0.02, 200)[:, None])
+    lines = pl.DataFrame({
+        "customer_id": [f"n{one:03}" for one in customer],
+        "order_id": [str(one) for one in range(len(day))],
+        "order_date": np.datetime64("2024-01-01") + day,
+        "amount": rng.gamma(3.0, 20.0, len(day)).round(2),
+    })  # fmt: skip
+    lines.write_csv(run / "orders.csv")
+    orders = clean_data(run / "orders.csv").orders
+    for place in ("05_segments", "08_value_and_churn"):
+        (run / place / "data").mkdir(parents=True)
+    model = (folder / "model.json").read_bytes()
+    (run / "05_segments" / "data" / "segment_model.json").write_bytes(model)
+    data = run / "08_value_and_churn" / "data"
+    value = estimate_value(orders, horizon_days=90, draws=100)
+    value.model.save(data / "value_model.json")
+    fit_churn(orders, windows=2).save(data / "churn_model.json")
+    return run, value, orders
+
+
+def test_a_run_scores_value_churn_and_next_purchase_too(run_folder, tmp_path):
+    run, value, orders = run_folder
+    out = tmp_path / "scores.csv"
+    ran = invoke("score", run, run / "orders.csv", "--out", out)
+    assert ran.exit_code == 0, ran.output
+    assert "expected to bring" in ran.output
+    assert "no order within 90 days" in ran.output
+    written = pl.read_csv(out, try_parse_dates=True)
+    both = written.join(value.customers, on="customer_id", suffix="_fitted")
+    assert both.height == value.customers.height > 150
+    for name in ("p_alive", "expected_orders", "expected_value"):
+        assert both[name].to_numpy() == pytest.approx(both[f"{name}_fitted"].to_numpy())
+    assert (both["next_date"] > orders["order_time"].max().date()).all()
+    assert both["churn_probability"].is_between(0, 1).all()
+    # A higher chance of an order goes with a lower one of churn.
+    assert both.select(pl.corr("p_order", "churn_probability", method="spearman")).item() < -0.5
+
+
+def test_value_and_churn_need_raw_orders(run_folder, shop):
+    run, *_ = run_folder
+    folder, _ = shop
+    value = run / "08_value_and_churn" / "data" / "value_model.json"
+    with pytest.raises(ParameterError, match=r"raw orders; table\.csv is a customer table"):
+        score_file(folder / "model.json", folder / "table.csv", value=value)
+    alone = score_file(folder / "model.json", run / "orders.csv", value=value)
+    assert "expected_value" in alone.assignments.columns
+    assert "churn_probability" not in alone.assignments.columns
+    plain = score_file(run, folder / "table.csv")
+    assert "expected_value" not in plain.assignments.columns
+    with pytest.raises(ModelError):
+        score_file(folder / "model.json", run / "orders.csv", churn=value)
