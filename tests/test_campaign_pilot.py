@@ -18,6 +18,7 @@ from segkit.campaign import (
     plan_budget,
     read_pilot,
     read_segmentation_test,
+    spread_gains_by_value,
 )
 from segkit.errors import ColumnError, DataError, ParameterError, RuleError
 from segkit.result import Result
@@ -592,3 +593,34 @@ def test_an_empty_segment_gets_no_contacts_and_shows_nothing():
     )  # fmt: skip
     empty = seen.table.filter(segment="A").row(0, named=True)
     assert (empty["customers"], empty["smallest_effect"], empty["enough"]) == (0, None, False)
+
+
+def test_gains_are_spread_by_expected_value_and_keep_their_mean():
+    gains = pl.DataFrame({
+        "segment": ["A", "A", "B"], "segment_name": ["Loyal", "Loyal", "New"],
+        "offer": ["x", "y", "x"], "customers": [40, 40, 10], "gain": [2.0, -1.0, 0.5],
+        "error": [0.5, 0.4, 0.3], "cost": [1.0, 1.0, 0.2],
+        "loading": [[0.3, 0.4], [0.4, 0.0], [0.0, 0.3]],
+    })  # fmt: skip
+    customers = pl.DataFrame({
+        "segment": ["A"] * 40 + ["B"] * 10, "value_segment": ["Top"] * 10 + ["Rest"] * 40,
+        "expected_value": [90.0] * 10 + [10.0] * 30 + [None] * 10,
+    })  # fmt: skip
+    spread = spread_gains_by_value(gains, customers)
+    assert spread.columns == gains.columns
+    a = spread.filter((pl.col("segment").str.starts_with("A")) & (pl.col("offer") == "x"))
+    assert a.select("segment_name", "customers", "gain").rows() == [
+        ("Loyal, Rest", 30, pytest.approx(2 * 10 / 30)),
+        ("Loyal, Top", 10, pytest.approx(2 * 90 / 30)),
+    ]
+    assert (a["gain"] * a["customers"]).sum() == pytest.approx(2.0 * 40)
+    for row in spread.iter_rows(named=True):  # the error stays the length of its loading
+        assert row["error"] == pytest.approx(np.linalg.norm(row["loading"]))
+    new = spread.filter(pl.col("segment") == "B, Rest").row(0, named=True)
+    assert (new["customers"], new["gain"]) == (10, 0.5)  # nothing expected of anybody: as measured
+    # A budget for ten contacts goes to those from whom most is expected.
+    plan = plan_budget(spread, budget=10.0)
+    best = plan.plan.filter(pl.col("contacts") > 0).sort("contacts").row(-1, named=True)
+    assert (best["segment"], best["offer"], best["contacts"]) == ("A, Top", "x", 10)
+    with pytest.raises(ColumnError, match="value_segment"):
+        spread_gains_by_value(gains, customers.drop("value_segment"))

@@ -101,3 +101,12 @@ def test_favourite_categories_stand_on_the_card_and_not_among_the_people():
     assert not any("favourite" in said for said in first.people + second.people)
     assert ("Favourite categories", first.favourites) in first.rows()
     assert not any(card.favourites for card in CARDS.cards), "no category was stated"
+
+
+def test_a_card_names_what_is_expected_beside_the_value_of_the_past():
+    outlook = {"S1": "12 a customer expected in the next 90 days"}
+    cards = write_personas(FOUND, outlook=outlook).cards
+    assert cards[0].value.endswith("; 12 a customer expected in the next 90 days")
+    assert cards[1].value == CARDS.cards[1].value
+    named = write_personas(FOUND, outlook={cards[0].name: "as much"}).cards
+    assert named[0].value.endswith("; as much")

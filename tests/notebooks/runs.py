@@ -207,6 +207,7 @@ LACKS = {
     "08_value_and_churn": set(),
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
+        "retention_lists",
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
     "10_campaign_lift": {"outcomes", "lift", "contacts"},
