@@ -1,3 +1,5 @@
+from segkit.cluster.aliases import AliasRule as AliasRule
+from segkit.cluster.aliases import choose_aliases as choose_aliases
 from segkit.cluster.batches import cluster_parquet as cluster_parquet
 from segkit.cluster.choose import choose_k as choose_k
 from segkit.cluster.estimators import Ward as Ward

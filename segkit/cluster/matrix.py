@@ -22,7 +22,15 @@ Keys = NDArray[np.uint64]
 
 BLOCK = 16_384
 # Columns of segment tables beside the features: a feature of the same name would overwrite one.
-RESULT_COLUMNS = ("segment", "segment_name", "customers", "customer_share", "reach", "weight")
+RESULT_COLUMNS = (
+    "segment",
+    "segment_name",
+    "segment_description",
+    "customers",
+    "customer_share",
+    "reach",
+    "weight",
+)
 
 
 def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:

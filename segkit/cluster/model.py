@@ -132,6 +132,11 @@ class SegmentScorer(StoredModel):
         return {one.id: one.name for one in self.parts}
 
     @property
+    def descriptions(self) -> dict[str, str]:
+        """What marks each segment, by id, in words; a name that says it itself has none."""
+        return {one.id: getattr(one, "description", "") for one in self.parts}
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The segments' ids."""
         return tuple(self.names)
@@ -205,7 +210,9 @@ class SegmentScorer(StoredModel):
     @classmethod
     def _rebuild(cls, data: Mapping[str, Any], **ready: Any) -> Self:
         """Read the fields and the segments; ``ready`` holds what has a reader of its own."""
-        parts = tuple(read_fields(cls.PART, one, cls.KEYS) for one in data["segments"])
+        # Models of earlier versions have no descriptions.
+        listed = [{"description": "", **one} for one in data["segments"]]
+        parts = tuple(read_fields(cls.PART, one, cls.KEYS) for one in listed)
         return read_fields(cls, data, cls.KEYS, **{cls.PARTS: parts}, **ready)
 
     def rename(self, names: Mapping[str, str]) -> Self:
@@ -416,7 +423,7 @@ class Segment:
     id : str
         Stable: "S1", "S2", …; a refit aligned to this model keeps it.
     name : str
-        Editable; from what marks the segment unless renamed.
+        Editable; an alias that the trade uses (`segkit.cluster.aliases`), or the description.
     size : int
         Customers at the fit.
     centre : dict of str to float
@@ -425,6 +432,8 @@ class Segment:
         The same centre in the transformed matrix: what customers are compared with.
     reach : float
         Distance to the centre within which 99.5% of the segment's customers lay at the fit.
+    description : str
+        What marks the segment, in words; empty in models of earlier versions.
     """
 
     id: str
@@ -433,6 +442,7 @@ class Segment:
     centre: dict[str, float]
     point: tuple[float, ...]
     reach: float
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -490,8 +500,9 @@ class SegmentModel(SegmentScorer):
         return np.sqrt(squared, out=squared)
 
     def describe(self, one: Segment) -> dict[str, Any]:
-        """Return a segment's reach and its centre in original units."""
-        return {"reach": one.reach, **one.centre}
+        """Return a segment's description, its reach and its centre in original units."""
+        beneath = {"segment_description": one.description} if one.description else {}
+        return {**beneath, "reach": one.reach, **one.centre}
 
     @property
     def wording(self) -> tuple[str, str, str]:

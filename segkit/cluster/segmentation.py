@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from segkit import __version__
+from segkit.cluster.aliases import RULES, AliasRule, choose_aliases
 from segkit.cluster.choose import MAX_ROWS, KChoice, choose_k
 from segkit.cluster.kmeans import (
     SETTLE_STEPS,
@@ -59,6 +60,7 @@ def cluster_customers(
     exact_rows: int = EXACT_ROWS,
     settle_steps: int = SETTLE_STEPS,
     words: Mapping[str, tuple[str, str]] | None = None,
+    aliases: Sequence[AliasRule] = RULES,
     definitions: Mapping[str, str] | None = None,
     as_of: date | None = None,
 ) -> Segmentation:
@@ -99,7 +101,10 @@ def cluster_customers(
     settle_steps : int
         Maximum number of Lloyd's steps after Ward's cut; not used by k-means.
     words : mapping, optional
-        Further words for names, as in `segkit.cluster.segments.WORDS`.
+        Further words for descriptions, as in `segkit.cluster.segments.WORDS`.
+    aliases : sequence of AliasRule
+        Rules that give a segment its name, a short one that the trade uses, from any columns of
+        ``frame``; without a rule that it meets a segment is named by its description.
     definitions : mapping, optional
         Feature definitions to keep in the model.
     as_of : date, optional
@@ -145,7 +150,11 @@ def cluster_customers(
         k = choice.k
     clustered = _cluster(X, k, method, linkage, seed, settle_steps)
     groups = nearest_centre(X, clustered.centres)
-    segments, order = _segments(table, X, fitted, clustered.centres, groups, words or {}, reference)
+    described = _describe(X, groups, len(clustered.centres), fitted, words or {})
+    names = _name(frame, table, groups, described, aliases)
+    segments, order = _segments(
+        table, X, fitted, clustered.centres, groups, (names, described), reference
+    )
     model = SegmentModel(
         method=method,
         route=clustered.route,
@@ -198,13 +207,47 @@ def _cluster(
     return Groups(centres, route, linkage, leaf_groups, note, settled)
 
 
+def _describe(
+    X: Floats,
+    groups: Ints,
+    count: int,
+    transform: Transform,
+    words: Mapping[str, tuple[str, str]],
+) -> list[str]:
+    """Describe each group by what marks it most."""
+    if len(np.unique(groups)) < count:
+        return [""] * count  # an error is on its way
+    spread = X.std(axis=0)
+    differences = (centres_of(X, groups) - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return name_segments(differences, transform.names, words)
+
+
+def _name(
+    frame: pl.DataFrame,
+    table: pl.DataFrame,
+    groups: Ints,
+    described: list[str],
+    rules: Sequence[AliasRule],
+) -> list[str]:
+    """Name each group by its alias where a rule gives one, else by its description."""
+    needed = {mark.feature for rule in rules for mark in rule.marks}
+    features = frame.select(
+        pl.col("customer_id").cast(table["customer_id"].dtype),
+        pl.selectors.by_name(*sorted(needed), require_all=False)
+        & (pl.selectors.numeric() | pl.selectors.boolean()),
+    )
+    assigned = table.select("customer_id", segment=pl.Series(groups).cast(pl.String))
+    aliases = choose_aliases(features, assigned, rules=rules)
+    return [aliases.get(str(group), name) for group, name in enumerate(described)]
+
+
 def _segments(
     table: pl.DataFrame,
     X: Floats,
     transform: Transform,
     centres: Floats,
     groups: Ints,
-    words: Mapping[str, tuple[str, str]],
+    named: tuple[list[str], list[str]],
     reference: SegmentModel | None,
 ) -> tuple[tuple[Segment, ...], list[int]]:
     """Return the segments by id, and which group each of them is."""
@@ -213,9 +256,7 @@ def _segments(
         raise DataError(
             "a segment lost all its customers to nearer centres; ask for fewer segments"
         )
-    spread = X.std(axis=0)
-    differences = (centres_of(X, groups) - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    names = name_segments(differences, transform.names, words)
+    names, described = named
     ids = [f"S{place + 1}" for place in np.argsort(np.argsort(-counts, kind="stable"))]
     if reference is not None:
         ids, names = _aligned(table, groups, counts, names, reference)
@@ -223,7 +264,9 @@ def _segments(
     original, points = transform.invert(centres).to_dicts(), centres.tolist()
     order = sorted(range(len(ids)), key=lambda g: (len(ids[g]), ids[g]))
     segments = tuple(
-        Segment(ids[g], names[g], int(counts[g]), original[g], tuple(points[g]), reach[g])
+        Segment(
+            ids[g], names[g], int(counts[g]), original[g], tuple(points[g]), reach[g], described[g]
+        )
         for g in order
     )
     return segments, order

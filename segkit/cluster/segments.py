@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 # Feature, without its window -> the word for customers high on it, and for those low on it.
 WORDS: dict[str, tuple[str, str]] = {
-    "recency_days": ("lapsed", "recent"),
+    "recency_days": ("less-recent", "recent"),
     "frequency": ("frequent", "infrequent"),
     "orders_per_year": ("frequent", "infrequent"),
     "monetary": ("high-spend", "low-spend"),
-    "tenure_days": ("long-standing", "new"),
+    "tenure_days": ("long-standing", "newer"),
     "order_value_mean": ("big-basket", "small-basket"),
     "order_value_std": ("uneven-basket", "even-basket"),
     "gap_days_mean": ("slow-returning", "quick-returning"),
@@ -163,6 +163,17 @@ def _phrase(strongest: list[tuple[str, float]], vocabulary: Mapping[str, tuple[s
     return name[0].upper() + name[1:]
 
 
+def _beneath(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Describe the segments whose names do not do so themselves, in a sentence."""
+    described = [
+        f"{row['segment_name']}: {row['segment_description'][:1].lower()}"
+        f"{row['segment_description'][1:]}"
+        for row in rows
+        if row.get("segment_description") not in (None, "", row["segment_name"])
+    ]
+    return [f"What marks them: {'; '.join(described)}."] if described else []
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation(Result):
     """Segment of every customer, and the fit that produced it.
@@ -175,7 +186,8 @@ class Segmentation(Result):
     model : SegmentModel, MixtureModel, LatentModel or MixedModel
         Assigns new customers; agrees with ``assignments`` on these ones.
     segments : polars.DataFrame
-        One row per segment: segment, segment_name, customers, customer_share, and what it is like
+        One row per segment: segment, segment_name, customers, customer_share, segment_description
+        (Ward and k-means; what marks it), and what it is like
         (a centre is in original units; see ``model.transform.to_frame()`` for the kind of mean).
     method : str
         "ward", "kmeans", "mixture", "latent", "medoids", "hierarchical" or "prototypes".
@@ -242,11 +254,10 @@ class Segmentation(Result):
     def text(self) -> str:
         """Description of the segments, the method, and the reliability of the result."""
         rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
-        each = "; ".join(
-            f"{r['segment']} {r['segment_name']} ({percent(r['customer_share'])})" for r in rows
-        )
+        each = "; ".join(f"{r['segment_name']} ({percent(r['customer_share'])})" for r in rows)
         parts = [
             f"{number(self.assignments.height)} customers in {number(self.k)} segments: {each}.",
+            *_beneath(rows),
             f"Found by {self.found_by or ROUTES[self.route]}.",
         ]
         if self.within_ss is not None and self.total_ss is not None:
@@ -255,7 +266,7 @@ class Segmentation(Result):
         return " ".join([*parts, *self.notes, CAVEAT])
 
     def rename(self, names: Mapping[str, str]) -> Self:
-        """Return a copy with other names for some segments.
+        """Return a copy with other names for some segments; their descriptions stay.
 
         Raises
         ------
@@ -288,6 +299,8 @@ class Segmentation(Result):
         from segkit.plot import points
 
         first, second = self.map_shares
+        names = dict(self.segments.select("segment", "segment_name").iter_rows())
+        shown = shown.with_columns(pl.col("segment").replace(names))
         n = self.assignments.height
         sample = f", a random {number(shown.height)} of {number(n)} customers"
         return points(
@@ -327,6 +340,6 @@ class Segmentation(Result):
             raise ParameterError(f"{self.method} grows no tree; use method='ward' for a dendrogram")
         from segkit.plot.dendrogram import dendrogram
 
-        names = [f"{row['segment']} {row['segment_name']}" for row in self.segments.to_dicts()]
+        names = self.segments["segment_name"].to_list()
         unit = "customers" if self.route == "exact" else "micro-clusters"
         return dendrogram(self.linkage, self.leaf_groups, names, leaves=leaves, unit=unit)

@@ -134,15 +134,15 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         for place, row in zip(at, rows, strict=True):
             if row["jaccard"] is None:
                 note(axes, row["band"], (0.02, place), color=EDGE)
-        names = [f"segment {row['segment']} ({percent(row['share'])})" for row in rows]
+        names = [f"{row['segment']} ({percent(row['share'])})" for row in rows]
         axes.set_yticks(at, labels=names)
         axes.set_ylim(-0.6, data.height - 0.4)
         axes.set_xlim(0.0, 1.01)
         number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
     values = "; ".join(
-        f"segment {r['segment']} {r['band']}"
+        f"{r['segment']} {r['band']}"
         if r["jaccard"] is None
-        else f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})"
+        else f"{r['segment']} {number(r['jaccard'])} ({r['band']})"
         for r in rows
     )
     text = (

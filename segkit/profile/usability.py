@@ -316,7 +316,8 @@ def assess_usability(
     customers : polars.DataFrame, optional
         The customers contract; without it consent, channel and descriptors are unknown.
     stability : polars.DataFrame, optional
-        segment and jaccard (clusterwise stability); without it stability is not tested.
+        segment (its id or its name) and jaccard (clusterwise stability); without it stability is
+        not tested.
     thresholds : Thresholds, optional
         The limits.
     as_of : datetime.date, optional
@@ -369,7 +370,9 @@ def assess_usability(
                 evidence[segment]["skill"] = None if np.isnan(value) else float(value)
     if stability is not None:
         require_columns(stability.columns, ["segment", "jaccard"], "the stability frame")
-        for segment, value in stability.select("segment", "jaccard").iter_rows():
+        ids = dict(zip(members.names, members.segments, strict=True))
+        for name, value in stability.select("segment", "jaccard").iter_rows():
+            segment = ids.get(name, name)
             if segment in evidence:
                 evidence[segment]["jaccard"] = value
     trials = [
