@@ -6,9 +6,6 @@ READY  := $(VENV)/.installed
 OUT    ?= reports/case-study
 # Processes that run the tests, or notebooks that do not need one another, side by side.
 JOBS   ?= 2
-# The number of segments is the business's decision, told as such; K=0 lets the criteria vote.
-K      ?= 5
-WHY    ?= five campaigns are planned
 # What `make lab` opens, and anything more that JupyterLab is to be told.
 NOTEBOOK ?= 01_data_audit
 QUIET    := $(VENV)/share/jupyter/lab/settings/overrides.json
@@ -35,7 +32,7 @@ $(READY): constraints.txt pyproject.toml
 install: $(READY)  ## Build .venv with the pinned versions
 
 case-study: $(READY)  ## Simulate the retailer, run every notebook, write the reports
-	$(BIN)/segkit run --source simulated --out $(OUT) -p k=$(K) -p "why=$(WHY)" --jobs $(JOBS)
+	$(BIN)/segkit run --source simulated --out $(OUT) --jobs $(JOBS)
 
 test: $(READY)  ## Run every test, doctests and the thinned studies included
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder

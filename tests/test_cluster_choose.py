@@ -1,5 +1,7 @@
 """How many segments? Votes, ties, dissent, the analyst's choice, degenerate input."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +10,7 @@ from sklearn.datasets import load_iris, make_blobs
 from segkit.cluster.choose import KChoice, _recommend, choose_k
 from segkit.cluster.criteria import CRITERIA, QUICK, VOTERS, gap_statistic, vote
 from segkit.cluster.refits import Clustering
+from segkit.cluster.structure import assess_structure
 from segkit.cluster.ward import ward_linkage
 from segkit.errors import DataError, ParameterError
 
@@ -193,3 +196,45 @@ def test_picture_and_json():
     again = KChoice.from_dict(found.to_dict())
     assert again.text == found.text
     assert again.table.equals(found.table)
+
+
+def chosen_by(curve, **votes):
+    """A table with a stability curve from k = 2, and the k that each criterion votes for."""
+    table = pl.DataFrame({"k": range(2, 2 + len(curve)), "stability": curve})
+    names = list(votes)
+    words = ["rule"] * len(names)
+    rows = {"criterion": names, "label": names, "k": list(votes.values()), "rule": words}
+    return _recommend(pl.DataFrame(rows), table)
+
+
+def test_stability_decides_first_and_the_others_vote_among_what_comes_out_again():
+    # Most votes go to 6, whose segments do not come out again.
+    k, why = chosen_by([0.7, 0.6, 0.9, 0.88, 0.7], stability=4, gap=5, silhouette=6, bic=6, db=5)
+    assert k == 5
+    assert "Stability comes first: votes for numbers that come out again less well (6)" in why
+    # Nobody else votes for a reproducible number.
+    assert chosen_by([0.7, 0.6, 0.9, 0.7, 0.7], stability=4, gap=6, silhouette=6, bic=6)[0] == 4
+    # One criterion within its own standard error may vote beyond the nearest.
+    assert chosen_by([0.9, 0.7, 0.8], stability=4, gap=4)[0] == 4
+    # Without stability the votes decide alone.
+    table = pl.DataFrame({"k": [2, 3, 4]})
+    votes = pl.DataFrame({"criterion": ["gap"], "label": ["gap"], "k": [3], "rule": ["rule"]})
+    assert _recommend(votes, table)[0] == 3
+
+
+def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():
+    X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (40, 2)) for m in (0, 9, 18)])
+    choice = choose_k(X, k_range=[2, 3, 4], criteria=["silhouette", "calinski_harabasz"])
+    real = assess_structure(X, k_range=[2, 3, 4], k=3, n_null=19, n_boot=4)
+    assert choice.reconcile(real) == (
+        "3 segments are in force, as the votes recommend; the structure test finds natural groups "
+        "there."
+    )
+    own = choice.choose(2, why="two campaigns")
+    other = replace(real, k=2, verdict="reproducible")
+    assert own.reconcile(other).startswith(
+        "2 segments are in force, chosen by the analyst (two campaigns), where the votes recommend "
+        "3; the structure test finds borders that come out again, no natural groups, and natural "
+        "ones at 3"
+    )
+    assert "judged 3, not these" in own.reconcile(real)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -175,3 +176,27 @@ def test_no_refits_and_one_method():
     assert one.methods["jaccard"][0] is None
     assert one.methods["agreement"][0] is None
     assert "comes out again" not in one.text
+
+
+def test_sums_of_squares_stand_side_by_side_and_related_methods_are_no_evidence(found):
+    rows = {row["method"]: row for row in found.methods.iter_rows(named=True)}
+    X = people()[0].select("a", "b").to_numpy()
+    codes = found.assignments["ward"].to_numpy()
+    scaled = Transform.of(["a", "b"]).fit(people()[0]).apply(people()[0])
+    assert X.shape == scaled.shape
+    within = sum(
+        ((scaled[codes == g] - scaled[codes == g].mean(axis=0)) ** 2).sum()
+        for g in np.unique(codes)
+    )
+    assert rows["ward"]["within_ss"] == pytest.approx(within)
+    assert "up to 1% above is usual" in found.text
+    assert "no independent evidence" in found.text
+    agree = found.text.partition("they agree most for ")[2].partition(".")[0]
+    for pair in ("Ward and k-means", "k-means and Ward"):
+        assert pair not in agree
+    worse = found.methods.with_columns(
+        within_ss=pl.when(pl.col("method") == "ward")
+        .then(1.02 * pl.col("within_ss"))
+        .otherwise("within_ss")
+    )
+    assert "more than the 1% that is usual" in replace(found, methods=worse).text

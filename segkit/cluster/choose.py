@@ -19,9 +19,11 @@ from segkit.result import Result
 from segkit.stats.threads import single_thread
 
 if TYPE_CHECKING:
+    from segkit.cluster.structure import Structure
     from segkit.plot import Figure
 
 MAX_ROWS = 20_000
+NEARLY = 0.05  # adjusted Rand index: numbers this close to the most stable one are as stable
 _WEAK = 0.26  # Kaufman and Rousseeuw (1990): below it, no substantial structure
 
 
@@ -34,7 +36,7 @@ class KChoice(Result):
     k : int
         The number of segments used: the recommended one, or the analyst's.
     recommended : int
-        The number with most votes, at least 2.
+        The number with most votes among the most stable ones, at least 2.
     reason : str
         Why, in words, with the criteria that disagree.
     table : polars.DataFrame
@@ -113,6 +115,37 @@ class KChoice(Result):
         reason = f"The analyst chose {k} segments, {backing}{f': {why}' if why else ''}."
         return replace(self, k=k, reason=reason, chosen_by="analyst")
 
+    def reconcile(self, structure: Structure) -> str:
+        """Say in one sentence what votes and structure test find, and which k is in force.
+
+        Parameters
+        ----------
+        structure : Structure
+            From `assess_structure`, for the number of segments in force.
+        """
+        by = "as the votes recommend"
+        if self.chosen_by == "analyst":
+            why = self.reason.rstrip(".").partition(": ")[2]
+            by = f"chosen by the analyst{f' ({why})' if why else ''}"
+            if self.recommended != self.k:
+                by += f", where the votes recommend {self.recommended}"
+        found = {
+            "natural": "the structure test finds natural groups there",
+            "reproducible": "the structure test finds borders that come out again, no natural "
+            "groups",
+            "constructive": "the structure test finds neither natural groups nor borders that "
+            "come out again there",
+        }[structure.verdict]
+        if structure.k not in (None, self.k):
+            found = f"the structure test judged {structure.k}, not these"
+        elif structure.verdict != "natural" and structure.natural_k is not None:
+            found += f", and natural ones at {structure.natural_k}"
+        others = sorted(set(self.votes["k"].drop_nulls().to_list()) - {self.k, 1})
+        none = (self.votes["k"] == 1).any()
+        dissent = join_words([*map(str, others), *(["no segments"] if none else [])])
+        rest = f"; single criteria vote for {dissent}" if dissent else ""
+        return f"{self.k} segments are in force, {by}; {found}{rest}."
+
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""
         from segkit.plot.stability import criteria_over_k
@@ -150,12 +183,15 @@ def choose_k(
     max_rows: int = MAX_ROWS,
     settle_steps: int = SETTLE_STEPS,
 ) -> KChoice:
-    """Recommend a number of segments: each criterion votes once.
+    """Recommend a number of segments: stability decides first, then each criterion votes once.
 
-    The k with most votes is recommended. In a tie, the largest k of the range is dropped, because
-    votes for it may only mean that the range is too short. Then the most trusted criterion decides,
-    in this order: stability, prediction strength, gap, silhouette, Davies-Bouldin,
-    Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are reported but do not count.
+    Only segments that come out again are worth acting on. So the numbers whose stability (adjusted
+    Rand index of two refits) lies within .05 of the best are compared, and of these the k with most
+    votes is recommended: the other criteria confirm or dissent. In a tie, the largest k of the
+    range is dropped, because votes for it may only mean that the range is too short. Then the most
+    trusted criterion decides, in this order: stability, prediction strength, gap, silhouette,
+    Davies-Bouldin, Calinski-Harabasz, BIC. Votes for k = 1 (no groups) are reported but
+    do not count.
 
     Parameters
     ----------
@@ -261,8 +297,18 @@ def _votes(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
+def _reproducible(votes: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Return the votes for numbers that are nearly as stable as the most stable one."""
+    if "stability" not in table.columns:
+        return votes
+    curve = table.drop_nulls("stability")
+    near = curve.filter(pl.col("stability") >= pl.col("stability").max() - NEARLY)["k"].to_list()
+    own = votes.filter(criterion="stability")["k"].to_list()  # within its own standard error
+    return votes.filter(pl.col("k").is_in([*near, *own]))
+
+
 def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
-    cast = votes.filter(pl.col("k") >= 2)
+    cast = _reproducible(votes.filter(pl.col("k") >= 2), table)
     if cast.is_empty():
         k = int(table.filter(pl.col("k") >= 2)["k"].min())  # type: ignore[arg-type]
         return k, f"No criterion votes for two or more segments; {k} is the smallest examined."
@@ -282,6 +328,12 @@ def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
         others = join_words([str(other) for other in sorted(tied) if other != k])
         first_words = "comes first in the order of trust and decides"
         parts.append(f"The vote is tied with {others}; the {first['label']} {first_words}.")
+    outside = set(votes["k"].drop_nulls().to_list()) - {1, *cast["k"].to_list()}
+    if outside:
+        parts.append(
+            "Stability comes first: votes for numbers that come out again less well "
+            f"({join_words([str(other) for other in sorted(outside)])}) do not count."
+        )
     for other in sorted(set(votes["k"].drop_nulls().to_list()) - {k}):
         labels = votes.filter(pl.col("k") == other)["label"].to_list()
         verb = "votes" if len(labels) == 1 else "vote"

@@ -23,7 +23,7 @@ from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.segments import Segmentation
 from segkit.cluster.stability import jaccard_figures
 from segkit.cluster.validity import measure_validity
-from segkit.display import number
+from segkit.display import number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -41,6 +41,9 @@ WORDS = {
     "medoids": "Gower k-medoids",
     "prototypes": "k-prototypes",
 }
+# Both Ward methods are settled by steps of k-means: that these agree is no independent evidence.
+RELATED = ("ward", "two-step", "kmeans")
+MOST_GAP = 0.01  # of settled Ward's sum of squares above that of k-means from many starts
 NUMERIC = ("ward", "two-step", "kmeans", "mixture")
 MIXED = ("medoids", "prototypes")
 ROWS = 2_000
@@ -55,7 +58,8 @@ class MethodComparison(Result):
     methods : polars.DataFrame
         One row per method: method; name; smallest_share and largest_share of the segments over all
         customers; and, on the sample that all methods were fitted to, silhouette, davies_bouldin,
-        calinski_harabasz, explained_share (of the transformed numeric variables);
+        calinski_harabasz, explained_share, within_ss (sum of squares within segments; all of the
+        transformed numeric variables);
         gower_silhouette (on all columns; null without categories); jaccard and jaccard_least (mean
         over segments of at least 10 customers, and of the least stable, of the clusterwise Jaccard
         coefficient over the refits); rand (mean adjusted Rand index of the refits with the
@@ -94,7 +98,10 @@ class MethodComparison(Result):
         n, names = self.assignments.height, ", ".join(self.methods["name"])
         count, k = number(self.methods.height), number(self.k)
         parts = [f"{count} methods put {number(n)} customers into {k} segments: {names}."]
-        pairs = self.agreement.filter(pl.col("first") < pl.col("second")).sort("adjusted_rand")
+        related = [WORDS[method] for method in RELATED]
+        same = pl.col("first").is_in(related) & pl.col("second").is_in(related)
+        pairs = self.agreement.filter((pl.col("first") < pl.col("second")) & ~same)
+        pairs = pairs.sort("adjusted_rand")
         words = [
             f"{row['first']} and {row['second']} ({number(row['adjusted_rand'])})"
             for row in pairs.iter_rows(named=True)
@@ -111,12 +118,35 @@ class MethodComparison(Result):
                 f"refits to resampled customers (mean Jaccard {number(best['jaccard'])}, its "
                 f"least stable segment {number(best['jaccard_least'])})."
             )
-        parts += self.notes
+        parts += [*self._sums(), *self.notes]
         parts.append(
             "Where methods agree, the segments do not hang on the choice of one; silhouette and "
             "sum of squares favour the methods that seek round groups, so they do not decide."
         )
         return " ".join(parts)
+
+    def _sums(self) -> list[str]:
+        """Compare the sums of squares of settled Ward and of k-means from many starts."""
+        if "within_ss" not in self.methods.columns:  # stored by an earlier version
+            return []
+        sums = dict(self.methods.select("method", "within_ss").iter_rows())
+        if not {"ward", "kmeans"} <= sums.keys() or not sums["kmeans"]:
+            return []
+        gap = sums["ward"] / sums["kmeans"] - 1
+        side = "above" if gap >= 0 else "below"
+        usual = "up to 1% above is usual"
+        if gap > MOST_GAP:
+            usual = "more than the 1% that is usual: k-means found tighter segments"
+        within = (
+            f"The sum of squares within segments is {number(sums['ward'])} for settled Ward and "
+            f"{number(sums['kmeans'])} for k-means from many starts ({percent(abs(gap))} {side}; "
+            f"{usual})."
+        )
+        related = (
+            "Ward's cut is settled by steps of k-means: that the two agree is no independent "
+            "evidence."
+        )
+        return [within, related]
 
     def plot(self) -> Figure:
         """Draw how well each pair of methods agrees."""
@@ -316,7 +346,12 @@ def _quality(X: Floats, codes: Ints, near: Floats | None) -> dict[str, float | N
     index = measure_validity(X, codes, rows=len(X))
     names = ("silhouette", "davies_bouldin", "calinski_harabasz", "explained_share")
     gower_silhouette = None if near is None else mean_silhouette(near, codes)
-    return {**{name: getattr(index, name) for name in names}, "gower_silhouette": gower_silhouette}
+    total = float(np.square(X - X.mean(axis=0)).sum())
+    return {
+        **{name: getattr(index, name) for name in names},
+        "within_ss": (1 - index.explained_share) * total,
+        "gower_silhouette": gower_silhouette,
+    }
 
 
 def _refitted(

@@ -140,9 +140,9 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         axes.set_xlim(0.0, 1.01)
         number_axis(axes.xaxis, "Jaccard coefficient: dot mean, line 10 to 90% of refits")
     values = "; ".join(
-        f"{r['segment']} {r['band']}"
+        f"segment {r['segment']} {r['band']}"
         if r["jaccard"] is None
-        else f"{r['segment']} {number(r['jaccard'])} ({r['band']})"
+        else f"segment {r['segment']} {number(r['jaccard'])} ({r['band']})"
         for r in rows
     )
     text = (
