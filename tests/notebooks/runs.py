@@ -207,9 +207,9 @@ LACKS = {
     "08_value_and_churn": set(),
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
-        "retention_lists",
+        *("pilot_profits", "retention_lists"),
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
-    "10_campaign_lift": {"outcomes", "lift", "contacts"},
+    "10_campaign_lift": {"outcomes", "lift", "offer_profits", "contacts"},
     "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth"},
 }

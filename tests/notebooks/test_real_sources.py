@@ -83,12 +83,18 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
 # checkout. Demographics are known, products have prices, and every campaign was sent to some.
 JOURNEY = LACKS | {
     "01_data_audit": {"linked", "truth"},
-    "06_profiles": {"answers", "marketing consent"},
+    "06_profiles": {"answers", "marketing consent", "segment_outlook"},
     # With 60 households all but a few of whom buy in any 90 days, nothing goes with staying away,
     # and no lift could be shown.
     "07_drivers": {"events", "staying away"},
-    "09_campaign_design": LACKS["09_campaign_design"] | {"detectable", "base"},
-    "10_campaign_lift": {"outcomes", "lift"},
+    # A forecast needs 100 customers, and a score of churn 20 who stay away.
+    "08_value_and_churn": {
+        *("backtest", "value", "customer_value", "value_model", "retention"),
+        *("judged", "churn", "churn_model", "next_purchase"),
+    },
+    "09_campaign_design": LACKS["09_campaign_design"] | {"detectable", "base", "retention"},
+    "10_campaign_lift": {"outcomes", "lift", "offer_profits"},
+    "12_summary": LACKS["12_summary"] | {"segment outlook"},
 }
 
 
