@@ -328,6 +328,56 @@ FAULTS = [
         "test_report",
         "only answers that differ are told",
     ),
+    # Predictions
+    Fault(
+        "predict/windows.py",
+        "(days > after) & (days <= after + horizon_days)",
+        "(days >= after) & (days <= after + horizon_days)",
+        "test_predict_propensity",
+        "labels begin after the origin",
+    ),
+    Fault(
+        "predict/windows.py",
+        "count_purchases(self.orders, as_of=origin).select(HISTORY)",
+        "count_purchases(self.orders).select(HISTORY)",
+        "test_predict_propensity",
+        "a purchase history that ends at the origin",
+    ),
+    Fault(
+        "predict/windows.py",
+        "if one.origin + over <= origin]",
+        "if one.origin <= origin]",
+        "test_predict_propensity",
+        "labels that end before the next origin",
+    ),
+    Fault(
+        "predict/measures.py",
+        "(below + others / 2)",
+        "(below + others)",
+        "test_predict_propensity",
+        "ties in the area under the curve",
+    ),
+    Fault(
+        "predict/propensity.py",
+        "logit(probability) + sign * (end - start)",
+        "logit(probability) - sign * (end - start)",
+        "test_predict_propensity",
+        "the season of a score",
+    ),
+    Fault(
+        "predict/decisions.py",
+        "event[:, None] * gain - costs",
+        "event[:, None] * gain",
+        "test_predict_propensity",
+        "the cost of those contacted in vain",
+    ),
+    Fault(
+        "predict/next_purchase.py",
+        'category_share=pl.col("own") / pl.col("days")',
+        'category_share=pl.col("own")',
+        "test_predict_next_purchase",
+        "the share of a category",
+    ),
 ]
 
 

@@ -168,6 +168,16 @@ def test_shares_are_written_in_percent_unless_told_otherwise():
     assert "%" not in plot.bars(GROUPED.head(3), "channel", "order_share", percent=False).alt
 
 
+def test_a_line_and_its_name_have_one_colour_whatever_the_order_of_the_rows():
+    frame = pl.DataFrame({"x": [2, 3, 1, 3], "y": [1.0, 2.0, 5.0, 6.0], "g": [*"aabb"]})
+    axes = plot.lines(frame, "x", "y", group="g").figure.axes[0]
+    inks = {style.colour: style.ink for style in styles(2)}
+    shown = [line for line in axes.lines if line.get_label()]
+    drawn = {line.get_label(): inks[line.get_color()] for line in shown}
+    named = {text.get_text(): text.get_color() for text in axes.texts}
+    assert named == drawn
+
+
 def test_a_null_breaks_a_line():
     frame = pl.DataFrame({"k": [1, 2, 3, 4], "index": [1.0, None, 2.0, 3.0]})
     figure = plot.lines(frame, "k", "index")

@@ -9,7 +9,10 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from segkit.campaign import SegmentContract, build_audience
+from segkit.cluster import assign_by_rules, validate_segments
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
+from segkit.features import build_features
 from segkit.predict import (
     PropensityModel,
     backtest_churn,
@@ -22,8 +25,10 @@ from segkit.predict import (
 )
 from segkit.predict.measures import METRICS, Ranked, limits, measure, reliability, resample
 from segkit.predict.propensity import fit_logistic, logit
-from segkit.predict.windows import Tables, roll
+from segkit.predict.windows import Tables, Window, roll
+from segkit.profile import profile_segments
 from segkit.result import Result
+from segkit.rules import Domain, RuleSet
 from tests.conftest import SHARED
 
 START = date(2023, 1, 1)
@@ -219,6 +224,14 @@ def test_labels_end_on_or_before_the_next_origin(orders):
     ordered = set(after["customer_id"])
     churned = dict(zip(last.frame["customer_id"], last.event, strict=True))
     assert all(churned[who] == (who not in ordered) for who in churned)
+
+
+def test_the_horizon_begins_after_the_origin_and_ends_with_its_last_day(orders):
+    window = Window(START, pl.DataFrame({"customer_id": ["at", "first", "last", "later"]}))
+    days = pl.DataFrame({"customer_id": window.frame["customer_id"], "order_day": [0, 1, 30, 31]})
+    days = days.with_columns(pl.col("order_day") + FIRST)
+    churned = Tables(orders).label(window, days, 30).event
+    assert churned.tolist() == [True, False, False, True]
 
 
 # Models.
@@ -519,3 +532,46 @@ def test_probabilities_follow_the_formula_in_the_docstring(scores):
     assert scores.customers["churn_probability"].to_numpy() == pytest.approx(wanted)
     deciles = scores.customers.group_by("decile").len()["len"]
     assert deciles.max() - deciles.min() <= 1
+
+
+# What scores are for.
+
+
+def test_scores_do_not_depend_on_who_else_is_scored(scores, orders):
+    few = ["1", "2", "3"]
+    alone = score_propensity(
+        scores.model, orders.filter(pl.col("customer_id").is_in(few)), as_of=scores.as_of
+    ).customers
+    together = scores.customers.filter(pl.col("customer_id").is_in(few))
+    assert alone["churn_probability"].to_list() == together["churn_probability"].to_list()
+
+
+def test_scores_make_segments_lists_and_outcomes(scores, orders):
+    rules = RuleSet.parse(
+        "leaving: churn_probability >= 0.6\nstaying: churn_probability < 0.6",
+        domains={"churn_probability": Domain(low=0, high=1, nullable=False)},
+    )
+    rules.check(scores.customers).require()
+    segments = rules.apply(scores.customers).select("customer_id", "segment")
+    leaving = segments.filter(pl.col("segment") == "leaving")
+    assert 0 < leaving.height < segments.height
+    terms = SegmentContract("keep", END.isoformat(), "1", "", "rules", {"leaving": "score"})
+    people = segments.select("customer_id", marketing_consent=pl.lit(value=True)).with_columns(
+        email=pl.col("customer_id") + "@example.org"
+    )
+    offers = leaving.with_columns(offer=pl.lit("voucher"))
+    audience = build_audience(offers, people, contract=terms, min_cell=5)
+    assert set(audience.frame["customer_id"]) == set(leaving["customer_id"])
+    validity = validate_segments(scores.customers, segments, variables=["churn_probability"])
+    assert validity.segments["separation"].min() > 1
+    table = build_features(orders, as_of=END, features=["core"]).frame
+    table = table.join(scores.customers, on="customer_id")
+    by_orders = {"often": "frequency > 4", "seldom": "frequency <= 4"}
+    profile = profile_segments(
+        table,
+        assign_by_rules(table, by_orders),
+        kpi="churn_probability",
+        clustering_variables=["frequency"],
+    )
+    kpi = dict(profile.segments.select("segment", "kpi").iter_rows())
+    assert kpi["often"] < kpi["seldom"]

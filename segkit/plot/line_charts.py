@@ -95,7 +95,7 @@ def lines(
         axes.grid(axis="y")
         mark_reference(axes, reference)
         if group:
-            _name_lines(axes, data, y, group)
+            _name_lines(axes, data, y, group, names_of(whole.drop_nulls(y), group))
     text = describe_lines(
         data,
         x,
@@ -167,9 +167,8 @@ def _order_axis(axes: Axes, data: pl.DataFrame, x: str, label: str) -> None:
         number_axis(axes.xaxis, label)
 
 
-def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str) -> None:
+def _name_lines(axes: Axes, data: pl.DataFrame, y: str, group: str, groups: list[Any]) -> None:
     """Write each group's name at its line's end, moved apart where they would overlap."""
-    groups = names_of(data, group)
     low, high = axes.get_ylim()
     gap = (high - low) * 0.065
     lasts = [float(data.filter(pl.col(group) == name).get_column(y)[-1]) for name in groups]
