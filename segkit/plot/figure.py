@@ -93,13 +93,15 @@ class Figure:
         return buffer.getvalue()
 
     def _settle(self) -> None:
-        """Fix the layout at the first drawing, because each further pass would move it a little."""
+        """Fix the layout at the first drawing, because each further pass would move it a little.
+
+        The engine makes two passes itself; more move nothing by half a pixel.
+        """
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         engine = self.figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
-            for _ in range(2):
-                engine.execute(self.figure)
+            engine.execute(self.figure)
             self.figure.set_layout_engine("none")
 
     def svg(self) -> str:
