@@ -9,6 +9,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_retailer_without_segments_is_told_so(tmp_path):
     settings = {"customers": 300, "structure": "none", "repeats": 5, "references": 19}
+    settings |= {"draws": 20, "resamples": 20}
     done = ByPapermill(tmp_path, source="simulated", **settings)
     graded = {row["question"]: row["answer"] for row in done.summary("12_summary")["answers"]}
     assert graded["How right was it?"].startswith("Simulated without segments")

@@ -53,7 +53,7 @@ def test_no_secret_gets_into_what_a_run_publishes(tmp_path):
     plant(tmp_path / "shop", 400)
     before = os.umask(0)
     try:
-        settings = ["repeats=5", "references=19"]
+        settings = ["repeats=5", "references=19", "draws=20", "resamples=20"]
         words = [word for value in settings for word in ("-p", value)]
         ran = Ran(tmp_path, "--data", "shop", "--mapping", "mapping.toml", *words)
     finally:
