@@ -123,16 +123,14 @@ def compute_decision_curve(
 
     Examples
     --------
-    >>> import segkit
-    >>> rng = np.random.default_rng(0)
-    >>> often = rng.gamma(1.0, 0.01, 400)
-    >>> customer, day = np.nonzero(rng.random((400, 400)) < often[:, None])
-    >>> orders = pl.DataFrame(
-    ...     {"customer_id": customer.astype(str), "order_day": day, "amount": 20.0}
-    ... )
-    >>> judged = segkit.predict.backtest_churn(orders, origins=1, resamples=20)
-    >>> round(compute_decision_curve(judged, cost=1, margin=30, response=0.1).threshold, 2)
-    0.33
+    >>> predictions = pl.DataFrame({
+    ...     "origin": ["2025-01-31"] * 4, "customer_id": [*"abcd"],
+    ...     "event": [True, True, False, False], "logistic": [0.9, 0.6, 0.4, 0.1]})
+    >>> nothing = pl.DataFrame()
+    >>> judged = PropensityBacktest(nothing, nothing, predictions, "churn", 90, 0.95, 20, 1)
+    >>> curve = compute_decision_curve(judged, cost=1, margin=20, response=0.1)
+    >>> curve.table.filter(cost=1.0).select("score", "contacted", "profit").rows()
+    [('logistic', 0.5, 0.5), ('everybody', 1.0, 0.0)]
     """
     for name, value, most in (
         ("cost", cost, float("inf")),

@@ -119,6 +119,7 @@ def predict_next_purchase(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> often = rng.gamma(2.0, 0.01, 300)
     >>> customer, day = np.nonzero(rng.random((300, 400)) < often[:, None])
