@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from segkit.display import number, percent
+from segkit.display import percent
 from segkit.errors import DataError, ParameterError, require_least
 from segkit.frames import takes_frames
 from segkit.predict.buy_again import rank_again, recent_shares
@@ -85,7 +85,7 @@ class RecommendBacktest(Result):
 
     @property
     def text(self) -> str:
-        """Compare each list with the best naive one, and say what the comparison cannot show."""
+        """Compare each list with the best other one, and say what the comparison cannot show."""
         parts = []
         for name in self.table["list"].unique(maintain_order=True):
             rows = self.table.filter(pl.col("list") == name)
@@ -99,9 +99,8 @@ class RecommendBacktest(Result):
             parts.append(
                 f"'{name}' reached an NDCG@{self.k} of {own['ndcg']:.3f} "
                 f"({percent(self.level, places=0)} CI {own['ndcg_low']:.3f} to "
-                f"{own['ndcg_high']:.3f}; {number(own['customers'])} customers), {verdict} the "
-                f"best naive list, '{best['method']}' ({best['ndcg']:.3f}; difference "
-                f"{best['gain']:+.3f}, {best['gain_low']:+.3f} to {best['gain_high']:+.3f})."
+                f"{own['ndcg_high']:.3f}), {verdict} '{best['method']}' ({best['ndcg']:.3f}; "
+                f"difference {best['gain_low']:+.3f} to {best['gain_high']:+.3f})."
             )
         caveat = "This is no lift: whether lists sell more, only a randomised test can show."
         return " ".join([*parts, caveat, *self.notes])
