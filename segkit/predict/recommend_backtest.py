@@ -265,6 +265,15 @@ class _Split:
                 "no list could name."
             )
 
+    def weigh(self, settings: RecommendSettings) -> tuple[Floats, Codes]:
+        """Return the weights of settings before the season, from the model where it has them."""
+        fitted, shares = self.model.settings, recent_shares(self.model.products)
+        if (settings.ridge, settings.neighbours) != (fitted.ridge, fitted.neighbours):
+            return fit_weights(self.matrix, shares, replace(settings, recent_weight=0.0))
+        near = self.model.neighbours
+        season = (shares**fitted.recent_weight).astype(np.float32)
+        return self.model.weights / (season[:, None] if len(near) else season), near
+
     def as_codes(self, ranked: pl.DataFrame) -> Codes:
         """Turn ranked rows, best first within a customer, into customers x k products."""
         listed = (
@@ -311,8 +320,7 @@ def _all_lists(split: _Split) -> Iterator[tuple[str, dict[str, Codes]]]:
         "bought last": split.as_codes(last),
     }
     yield AGAIN, own
-    plain = replace(model.settings, recent_weight=0.0, ridge=PLAIN_RIDGE)
-    weights, neighbours = fit_weights(split.matrix, recent_shares(model.products), plain)
+    weights, neighbours = split.weigh(replace(model.settings, ridge=PLAIN_RIDGE))
     plain_model = replace(model, weights=weights, neighbours=neighbours)
     title = "item neighbours" if len(neighbours) else f"EASE, ridge {PLAIN_RIDGE:g}"
     new = {
@@ -435,7 +443,7 @@ def _tune(
         raise DataError("nobody bought a product new to them in the window before")
     best = (-1.0, settings)
     shares = recent_shares(split.model.products)
-    for one, weights, neighbours in _candidates(split, replace(settings, recent_weight=0.0)):
+    for one, weights, neighbours in _candidates(split, settings):
         for power in RECENT_WEIGHTS:
             season = (shares**power).astype(np.float32)
             scaled = weights * (season[:, None] if len(neighbours) else season)
@@ -451,13 +459,11 @@ def _candidates(
     split: _Split, settings: RecommendSettings
 ) -> Iterator[tuple[RecommendSettings, Floats, Codes]]:
     """Yield settings to try, each with its weights before the season."""
-    shares = recent_shares(split.model.products)
     if len(split.model.neighbours):
-        most = replace(settings, neighbours=max(NEIGHBOURS))
-        weights, neighbours = fit_weights(split.matrix, shares, most)
+        weights, neighbours = split.weigh(replace(settings, neighbours=max(NEIGHBOURS)))
         for size in NEIGHBOURS:  # the nearest come first
             yield replace(settings, neighbours=size), weights[:, :size], neighbours[:, :size]
         return
     for ridge in RIDGES:
         one = replace(settings, ridge=ridge)
-        yield one, *fit_weights(split.matrix, shares, one)
+        yield one, *split.weigh(one)

@@ -18,7 +18,7 @@ from tests.notebooks.runs import (
 
 pytestmark = pytest.mark.slow
 # Online Retail names products and prices, but no discounts.
-PRICED = {"07_drivers": {"events", "promotion days"}}
+PRICED = {"07_drivers": {"events", "promotion days"}, "08_value_and_churn": set()}
 # Raw lines and money as published; sale lines of known customers (Chen et al., UCI 352).
 PUBLISHED = {
     ("read", ""): (541_909, 9_747_747.934),
@@ -90,7 +90,7 @@ JOURNEY = LACKS | {
     # A forecast needs 100 customers, and a score of churn 20 who stay away.
     "08_value_and_churn": {
         *("backtest", "value", "customer_value", "value_model", "retention"),
-        *("judged", "churn", "churn_model", "next_purchase"),
+        *("judged", "churn", "churn_model", "next_purchase", "offers"),
     },
     "09_campaign_design": LACKS["09_campaign_design"] | {"detectable", "base", "retention"},
     "10_campaign_lift": {"outcomes", "lift", "offer_profits"},
