@@ -204,7 +204,7 @@ LACKS = {
     "05_segments": {"attitudes"},
     "06_profiles": {"demographics", "answers", "marketing consent"},
     "07_drivers": {"events", "product id", "elasticities"},
-    "08_value_and_churn": {"product id"},
+    "08_value_and_churn": {"product id", "offers"},
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
         *("pilot_profits", "retention_lists"),
