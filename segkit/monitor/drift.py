@@ -28,7 +28,6 @@ LEAST_DISTANCE = 0.1
 #: Smallest change of the share of customers unlike any segment that matters.
 LEAST_UNLIKE = 0.03
 SEGMENTS, UNLIKE = "segment shares", "unlike any segment"
-BLOCK = 64  # draws at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,17 +233,20 @@ def _case(
     fold = np.cumsum if ordered else np.asarray
     scale = 1.0 if ordered else 0.5
     observed = _norm(fold(gaps)[None, :], ordered)[0] * scale
-    adds = np.zeros((people, levels))
-    for sign, code, rows, share in zip((-1, 1), codes, rows_of, shares, strict=True):
-        part = np.zeros((len(code), levels))
-        part[np.arange(len(code)), code] = 1.0
-        np.add.at(adds, rows, sign * (part - share) / len(code))
+    # customers with the same two values bring the same: their signs are drawn as one sum
+    values = np.full((people, 2), levels, dtype=np.intp)  # levels: not in this period
+    for period in (0, 1):
+        values[rows_of[period], period] = codes[period]
+    pairs, counts = np.unique(values, axis=0, return_counts=True)
+    adds = np.zeros((len(pairs), levels))
+    for period, sign in ((0, -1), (1, 1)):
+        there = np.flatnonzero(pairs[:, period] < levels)
+        adds[there] -= sign * shares[period] / len(codes[period])
+        adds[there, pairs[there, period]] += sign / len(codes[period])
     if ordered:
         adds = np.cumsum(adds, axis=1)
-    beyond = 0
-    for start in range(0, repeats, BLOCK):
-        signs = rng.choice([-1.0, 1.0], size=(min(BLOCK, repeats - start), people))
-        beyond += int((_norm(signs @ adds, ordered) * scale >= observed - 1e-12).sum())
+    signs = 2.0 * rng.binomial(counts, 0.5, size=(repeats, len(pairs))) - counts
+    beyond = int((_norm(signs @ adds, ordered) * scale >= observed - 1e-12).sum())
     kept = [
         np.maximum(one, 0.5 / max(len(code), 1)) for one, code in zip(shares, codes, strict=True)
     ]

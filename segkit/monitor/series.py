@@ -26,6 +26,7 @@ from segkit.writing import private_folder, write_frame, write_whole
 
 EPOCH = date(1970, 1, 1)
 YEAR = 365
+LEAST_CUSTOMERS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,11 +163,8 @@ def refresh_series(
         If there is no day to refresh on, days are not in order or lie beyond the orders.
     """
     fitted = model.as_of
-    if fitted is None or set(model.features) - set(model.definitions):
-        raise ModelError(
-            "a refresh rebuilds the features: it needs a model that holds its date and the "
-            "definitions of its features (fit it with as_of and definitions)"
-        )
+    if fitted is None:
+        raise ModelError("a refresh needs a model that holds its date; fit it with as_of")
     last = EPOCH + timedelta(days=int(orders["order_day"].max()))  # type: ignore[arg-type]
     first = EPOCH + timedelta(days=int(orders["order_day"].min()))  # type: ignore[arg-type]
     chosen = list(days) or month_ends(fitted, last)
@@ -181,18 +179,15 @@ def refresh_series(
             f"{', '.join(day.isoformat() for day in chosen)}"
         )
     span = min((fitted - first).days + 1 - YEAR, 2 * YEAR)
-    wanted = {name: model.definitions[name] for name in model.features}
 
     @cache
     def table(day: date, span: int | None = None) -> pl.DataFrame:
-        """Build the customer table as it could have been built on a day."""
-        return rebuild_features(
+        return rebuild_customers(
+            model,
             _since(orders, "order_day", day, span),
             None if events is None else _since(events, "event_day", day, span),
-            definitions=wanted,
-            columns=model.columns,
             as_of=day,
-        ).frame
+        )
 
     in_force, since, previous = model, fitted, fitted
     decisions: list[Refresh] = []
@@ -241,6 +236,95 @@ def refresh_series(
     return RefreshSeries(
         pl.DataFrame(rows), pl.concat(sizes), pl.concat(flows), pl.concat(assignments), models
     )
+
+
+@takes_frames
+def rebuild_customers(
+    model: SegmentModel,
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None = None,
+    *,
+    as_of: date,
+    also: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Build the customer table that a model needs as it could have been built on a day.
+
+    Parameters
+    ----------
+    model : SegmentModel
+        With the definitions of its features.
+    orders, events : polars.DataFrame
+        Clean order lines and events; what comes after the day is not used.
+    as_of : datetime.date
+        Last day that is used.
+    also : sequence of str
+        Further features, such as ``monetary``.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per customer.
+
+    Raises
+    ------
+    ModelError
+        If the model does not define a feature, or defines it as it is no longer built.
+    """
+    missing = [name for name in model.features if name not in model.definitions]
+    if missing:
+        raise ModelError(
+            f"the model does not define {', '.join(missing)}, so they cannot be built for another "
+            "day; fit it with definitions"
+        )
+    return rebuild_features(
+        orders,
+        events,
+        definitions={name: model.definitions[name] for name in model.features},
+        columns=[*model.columns, *also],
+        as_of=as_of,
+    ).frame
+
+
+@takes_frames
+def fit_earlier(
+    model: SegmentModel,
+    orders: pl.DataFrame,
+    events: pl.DataFrame | None = None,
+    *,
+    as_of: date,
+    seed: int = 0,
+) -> SegmentModel:
+    """Fit the segments of an earlier day, as if it were today: same features, as many segments.
+
+    Segments that are the same, by the customers of that day, bear the names of the given model's.
+
+    Parameters
+    ----------
+    model : SegmentModel
+        In force now.
+    orders, events : polars.DataFrame
+        Clean order lines and events; what comes after the day is not used.
+    as_of : datetime.date
+        The earlier day.
+    seed : int
+        Of the fit.
+
+    Returns
+    -------
+    SegmentModel
+
+    Raises
+    ------
+    DataError
+        If too few customers were there on that day.
+    """
+    table = rebuild_customers(model, orders, events, as_of=as_of)
+    if table.height < LEAST_CUSTOMERS:
+        raise DataError(
+            f"{counted(table.height, 'customer')} had bought by {as_of.isoformat()}; segments of "
+            f"that day need {number(LEAST_CUSTOMERS)}"
+        )
+    return _fit_again(model, table, as_of, seed)
 
 
 def month_ends(after: date, upto: date) -> list[date]:
