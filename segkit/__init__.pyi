@@ -70,6 +70,7 @@ from segkit import intake as intake
 from segkit import lift as lift
 from segkit import pipeline as pipeline
 from segkit import plot as plot
+from segkit import monitor as monitor
 from segkit import predict as predict
 from segkit import profile as profile
 from segkit import regression as regression

@@ -43,7 +43,8 @@ class RefreshSeries(Result):
     flows : polars.DataFrame
         One row per refresh and pair of segments: as_of, from_segment, to_segment, customers.
     assignments : polars.DataFrame
-        One row per refresh and customer: as_of, customer_id, segment, segment_name.
+        One row per refresh and customer, those of the fit first: as_of, customer_id, segment,
+        segment_name.
     models : dict of date to SegmentModel
         The models that were fitted anew, by the refresh from which they hold.
     """
@@ -76,17 +77,18 @@ class RefreshSeries(Result):
 
     @property
     def text(self) -> str:
-        """State how often the segments were fitted anew, and how many customers move."""
+        """Say whether the segments held, how many customers move, and what drifts."""
         again = self.rows.filter(pl.col("action") == "refit")
-        days = ", ".join(day.isoformat() for day in again["as_of"])
-        refits = f"{number(again.height)} ({days})" if again.height else "none"
+        count = counted(self.rows.height, "refresh", "refreshes")
         shares = self.rows["moved_share"].drop_nulls()
         moved = percent(float(shares.median())) if shares.len() else "nobody"  # type: ignore[arg-type]
+        if again.height:
+            days = ", ".join(day.isoformat() for day in again["as_of"])
+            text = f"No: {number(again.height)} of {count} asked for a new fit ({days})."
+        else:
+            text = f"Yes: none of {count} asked for a new fit."
+        text += f" In the middle one {moved} of the customers changed segment."
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
-        text = (
-            f"{counted(self.rows.height, 'refresh', 'refreshes')}, of which fitted anew: {refits}. "
-            f"In the middle one {moved} of the customers changed segment."
-        )
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
 
     def write(self, folder: Path | str) -> list[Path]:
@@ -191,7 +193,8 @@ def refresh_series(
 
     in_force, since, previous = model, fitted, fitted
     decisions: list[Refresh] = []
-    rows, sizes, flows, assignments = [], [], [], []
+    rows, sizes, flows = [], [], []
+    assignments = [_assigned(model, table(fitted), fitted)]
     models: dict[date, SegmentModel] = {}
     for day in steps(chosen, "refreshes"):
         season = same_season(day, since)
@@ -213,7 +216,8 @@ def refresh_series(
         else:
             decisions = [*decisions, decision]
         moves = compare_periods(in_force, table(previous), table(day), later=newer)
-        scored = newer.score(table(day)).select("customer_id", "segment", "segment_name")
+        assignments.append(_assigned(newer, table(day), day))
+        scored = assignments[-1].drop("as_of")
         both = table(previous).join(table(day), on="customer_id", how="semi").height
         rows.append(
             {
@@ -231,7 +235,6 @@ def refresh_series(
         share = pl.col("customers") / scored.height
         sizes.append(counts.sort("segment").select(when, pl.all(), share.alias("customer_share")))
         flows.append(moves.flows.select(when, pl.all()))
-        assignments.append(scored.select(when, pl.all()))
         in_force, previous = newer, day
     return RefreshSeries(
         pl.DataFrame(rows), pl.concat(sizes), pl.concat(flows), pl.concat(assignments), models
@@ -316,8 +319,15 @@ def fit_earlier(
     Raises
     ------
     DataError
-        If too few customers were there on that day.
+        If too few customers were there on that day, or the segments rest on something that orders
+        and events do not tell (answers, another method than Ward's).
     """
+    told = isinstance(model, SegmentModel) and not set(model.features) - set(model.definitions)
+    if not told:
+        raise DataError(
+            "these segments cannot be made for an earlier day: they rest on more than orders and "
+            "events tell, or were not made by Ward's method"
+        )
     table = rebuild_customers(model, orders, events, as_of=as_of)
     if table.height < LEAST_CUSTOMERS:
         raise DataError(
@@ -345,6 +355,11 @@ def _since(frame: pl.DataFrame, column: str, day: date, span: int | None) -> pl.
     if span is None:
         return frame
     return frame.filter(pl.col(column) > (day - EPOCH).days - span)
+
+
+def _assigned(model: SegmentModel, table: pl.DataFrame, day: date) -> pl.DataFrame:
+    scored = model.score(table)
+    return scored.select(pl.lit(day).alias("as_of"), "customer_id", "segment", "segment_name")
 
 
 def _fit_again(model: SegmentModel, table: pl.DataFrame, day: date, seed: int) -> SegmentModel:
