@@ -96,6 +96,7 @@ TYPES: dict[str, str] = {
     "customer_segments": "segkit.pipeline:CustomerSegments",
     "persona": "segkit.profile.cards:Persona",
     "personas": "segkit.profile.cards:Personas",
+    "persona_pages": "segkit.profile.persona_pages:PersonaPages",
     "profile": "segkit.profile.segment_profile:Profile",
     "separation": "segkit.profile.segment_profile:Separation",
     "marker_rule": "segkit.profile.variables:MarkerRule",
