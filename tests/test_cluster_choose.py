@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_iris, make_blobs
 
-from segkit.cluster.choose import KChoice, _recommend, choose_k
+from segkit.cluster.choose import KChoice, choose_k, recommend
 from segkit.cluster.criteria import CRITERIA, QUICK, VOTERS, gap_statistic, vote
 from segkit.cluster.refits import Clustering
 from segkit.cluster.structure import assess_structure
@@ -77,8 +77,8 @@ def test_the_end_of_the_range_gives_way_in_a_tie():
     votes = pl.DataFrame(
         {"criterion": ["silhouette", "bic"], "label": ["silhouette", "BIC"], "k": [4, 3]}
     )
-    assert _recommend(votes, late.table)[0] == 3
-    assert "may only mean that k_range ends there" in _recommend(votes, late.table)[1]
+    assert recommend(votes, late.table)[0] == 3
+    assert "may only mean that k_range ends there" in recommend(votes, late.table)[1]
 
 
 def test_no_groups_is_told():
@@ -204,7 +204,7 @@ def chosen_by(curve, **votes):
     names = list(votes)
     words = ["rule"] * len(names)
     rows = {"criterion": names, "label": names, "k": list(votes.values()), "rule": words}
-    return _recommend(pl.DataFrame(rows), table)
+    return recommend(pl.DataFrame(rows), table)
 
 
 def test_stability_decides_first_and_the_others_vote_among_what_comes_out_again():
@@ -219,7 +219,7 @@ def test_stability_decides_first_and_the_others_vote_among_what_comes_out_again(
     # Without stability the votes decide alone.
     table = pl.DataFrame({"k": [2, 3, 4]})
     votes = pl.DataFrame({"criterion": ["gap"], "label": ["gap"], "k": [3], "rule": ["rule"]})
-    assert _recommend(votes, table)[0] == 3
+    assert recommend(votes, table)[0] == 3
 
 
 def test_one_sentence_reconciles_votes_structure_and_the_number_in_force():

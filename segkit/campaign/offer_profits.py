@@ -127,7 +127,9 @@ def _compared(
     control = sizes.filter(arm=against).select("segment", customers_against="len")
     everyone = pl.DataFrame({"segment": [ALL], "customers_against": [control[:, 1].sum()]})
     table = table.join(
-        pl.concat([control, everyone.cast({"customers_against": pl.UInt32})]), on="segment"
+        pl.concat([control, everyone.cast({"customers_against": pl.UInt32})]),
+        on="segment",
+        maintain_order="left",
     )
     chance = table["profit_chance"].to_numpy()
     within = (table["segment"] != ALL).to_numpy()

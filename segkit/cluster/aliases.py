@@ -139,7 +139,9 @@ def choose_aliases(
     """
     require_columns(table.columns, ["customer_id"], "the customer table")
     require_columns(assignments.columns, ["customer_id", "segment"], "assignments")
-    members = table.join(assignments.select("customer_id", "segment"), on="customer_id")
+    members = table.join(
+        assignments.select("customer_id", "segment"), on="customer_id", maintain_order="left"
+    )
     aliases: dict[str, str] = {}
     names = members["segment"].unique().sort().to_list()
     codes = members["segment"].to_numpy()

@@ -105,7 +105,7 @@ class KChoice(Result):
         if k == 0 and self.chosen_by == "votes":
             return self
         if k == 0:
-            k, reason = _recommend(self.votes, self.table)
+            k, reason = recommend(self.votes, self.table)
             return replace(self, k=k, reason=reason, chosen_by="votes")
         examined = [value for value in self.table["k"].to_list() if value >= 2]
         if k not in examined:
@@ -254,7 +254,7 @@ def choose_k(
         segmentations = how.over_k(used, ks, linkage=tree)
         table, refits, more = measure(used, segmentations, names, how, n_boot=n_boot)
     votes = _votes(table, names)
-    recommended, reason = _recommend(votes, table)
+    recommended, reason = recommend(votes, table)
     return KChoice(
         k=recommended,
         recommended=recommended,
@@ -307,7 +307,20 @@ def _reproducible(votes: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
     return votes.filter(pl.col("k").is_in([*near, *own]))
 
 
-def _recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
+def recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
+    """Return the number of segments that votes and stability speak for, and why.
+
+    Parameters
+    ----------
+    votes, table : polars.DataFrame
+        As in `KChoice`.
+
+    Examples
+    --------
+    >>> votes = pl.DataFrame({"criterion": ["gap", "bic"], "label": ["gap", "BIC"], "k": [3, 1]})
+    >>> recommend(votes, pl.DataFrame({"k": [2, 3, 4]}))[0]
+    3
+    """
     cast = _reproducible(votes.filter(pl.col("k") >= 2), table)
     if cast.is_empty():
         k = int(table.filter(pl.col("k") >= 2)["k"].min())  # type: ignore[arg-type]

@@ -346,7 +346,7 @@ def _by_segment(
         and frame[name].dtype.is_numeric()
     ]
     joined = frame.select("customer_id", *names).join(
-        members.select("customer_id", "segment"), on="customer_id"
+        members.select("customer_id", "segment"), on="customer_id", maintain_order="left"
     )
     found: dict[str, list[tuple[str, float, float, float, int]]] = {}
     for (segment,), part in sorted(joined.partition_by("segment", as_dict=True).items()):

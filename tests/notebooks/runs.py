@@ -212,5 +212,5 @@ LACKS = {
     # The campaign is assigned as of the last order: nothing has come of it yet.
     "10_campaign_lift": {"outcomes", "lift", "offer_profits", "contacts"},
     "11_refresh": set(),
-    "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth"},
+    "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth", "attitudes"},
 }
