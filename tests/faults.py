@@ -378,6 +378,42 @@ FAULTS = [
         "test_predict_next_purchase",
         "the share of a category",
     ),
+    # What to do next, names, number of segments
+    Fault(
+        "campaign/next_steps.py",
+        'usable, stable = step["usability"] in USABLE, step["stable"] is True',
+        "usable, stable = True, True",
+        "test_campaign_next_steps",
+        "nothing is recommended for segments neither stable nor usable",
+    ),
+    Fault(
+        "campaign/next_steps.py",
+        'gaining = [o for o in tried if _shown(better[o]) == "gain"',
+        "gaining = [o for o in tried if _profit(better[o]) > 0",
+        "test_campaign_next_steps",
+        "what is rolled out is shown to earn more",
+    ),
+    Fault(
+        "campaign/offer_profits.py",
+        'arm=pl.when(several).then("arm").otherwise("offer")',
+        'arm=pl.when(several).then("arm").otherwise("arm")',
+        "test_campaign_next_steps",
+        "arms with one offer are one",
+    ),
+    Fault(
+        "cluster/aliases.py",
+        "proved = high <= mark.absolute and high",
+        "proved = high",
+        "test_cluster_aliases",
+        "an alias needs an absolute mark",
+    ),
+    Fault(
+        "cluster/choose.py",
+        'pl.col("stability").max() - NEARLY',
+        'pl.col("stability").min() - NEARLY',
+        "test_cluster_choose",
+        "stability decides first",
+    ),
 ]
 
 
