@@ -84,6 +84,7 @@ LABELS: dict[str, str] = {
     "category_new_rate": "new categories per later order",
     "brand_new_rate": "new brands per later order",
     "engagement_recency_days": "days since the last open / click / visit",
+    "known_days": "days since the contact became known",
     "converted": "conversion",
     "pre_converted": "had ordered before the assignment",
     "pre_orders": "orders before the assignment",

@@ -497,8 +497,13 @@ def test_too_little_is_refused_in_a_sentence(orders):
         backtest_churn(orders.filter(pl.col("order_day") < FIRST + 200))
     with pytest.raises(ColumnError, match="order_day"):
         fit_churn(orders.drop("order_day"))
-    with pytest.raises(ParameterError, match="horizon_days"):
-        fit_churn(orders, horizon_days=0)
+    for days in (0, 30.5):
+        with pytest.raises(ParameterError, match="horizon_days"):
+            fit_churn(orders, horizon_days=days)
+    with pytest.raises(ParameterError, match=r"as_of is a datetime\.date"):
+        fit_churn(orders, as_of="2024-01-01")
+    with pytest.raises(DataError, match="1779 infinite and 0 missing amounts"):
+        fit_churn(orders.with_columns(amount=pl.lit(float("inf"))))
     with pytest.raises(ParameterError, match="give customers"):
         fit_churn(orders, attributes=["region"])
     with pytest.raises(ParameterError, match="nobody can tell who was a lead when"):
@@ -511,6 +516,12 @@ def test_too_little_is_refused_in_a_sentence(orders):
 def test_a_model_refuses_tables_that_lack_its_features(scores, orders):
     with pytest.raises(ParameterError, match="category"):
         score_propensity(scores.model, orders.drop("category"))
+
+
+def test_ids_of_any_type_and_lazy_tables_are_read(scores, orders):
+    numbers = orders.with_columns(pl.col("customer_id").cast(pl.Int64)).lazy()
+    again = score_propensity(fit_churn(numbers), numbers).customers
+    assert again.equals(scores.customers)
 
 
 def test_only_recent_customers_where_that_is_asked_for(orders):

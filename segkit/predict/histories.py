@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -111,6 +111,14 @@ def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl
     lazy = lazy.drop_nulls("customer_id")
     if as_of is not None:
         lazy = lazy.filter(pl.col("order_day") <= (as_of - EPOCH).days)
+    amount = pl.col("amount").cast(pl.Float64)
+    unknown = amount.is_null() | amount.is_nan()
+    infinite, missing = lazy.select(a=amount.is_infinite().sum(), b=unknown.sum()).collect().row(0)
+    if infinite or missing:
+        raise DataError(
+            f"orders hold {infinite} infinite and {missing} missing amounts; segkit.clean_data "
+            "rejects such lines with a reason"
+        )
     return (
         lazy.select(
             "customer_id",
@@ -130,6 +138,8 @@ def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl
 def check_as_of(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> date:
     """Return the last day of the observation: the one asked for, else the last with a line."""
     if as_of is not None:
+        if not isinstance(as_of, date) or isinstance(as_of, datetime):
+            raise ParameterError(f"as_of is a datetime.date; got {as_of!r}")
         return as_of
     lazy = orders.lazy()
     require_columns(lazy.collect_schema().names(), ["order_day"], "orders")

@@ -9,6 +9,7 @@ import polars as pl
 
 from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
+from segkit.features.calendar import check_days
 from segkit.frames import is_returned, takes_frames
 from segkit.predict.histories import EPOCH, check_as_of, count_purchases, customer_days
 from segkit.predict.purchases import (
@@ -129,7 +130,8 @@ def predict_next_purchase(
     >>> predict_next_purchase(orders).customers["next_category"].value_counts(sort=True)[0, 0]
     'shoes'
     """
-    require_least(horizon_days=(horizon_days, 1))
+    check_days((horizon_days,), "horizon_days")
+    orders = orders.lazy().collect()
     if model == "bg_bb":
         raise ParameterError("bg_bb counts occasions, not days; use bg_nbd")
     if not 0.5 <= level <= 0.999:
@@ -331,7 +333,9 @@ def backtest_next_purchase(
     DataError
         If no origin has enough history.
     """
-    require_least(horizon_days=(horizon_days, 1), origins=(origins, 1))
+    check_days((horizon_days,), "horizon_days")
+    require_least(origins=(origins, 1))
+    orders = orders.lazy().collect()
     end = check_as_of(orders, as_of)
     days = customer_days(orders, end).filter("purchase")
     if days.is_empty():

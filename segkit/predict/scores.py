@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.display import counted, join_words, label, number, percent
-from segkit.errors import DataError, require_columns, require_least
+from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.predict.histories import check_as_of
 from segkit.predict.likelihood import Array
@@ -257,6 +257,8 @@ def score_propensity(
     >>> scores.explain(["0"], top=1)["driver"].to_list()
     ['purchase history']
     """
+    if not isinstance(model, PropensityModel):
+        raise ParameterError(f"model is what fit_churn or fit_leads return; got {model!r}")
     asked = tuple(n for n in model.features if n not in (*model.attributes, "known_days"))
     tables = Tables(
         orders,

@@ -13,6 +13,7 @@ import polars as pl
 
 from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
+from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
 from segkit.predict.histories import check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
@@ -20,7 +21,6 @@ from segkit.predict.purchases import (
     CHUNK,
     PurchaseModel,
     PurchaseModelName,
-    check_horizon,
     fit_purchases,
 )
 from segkit.predict.season import MONTHS_NEEDED, Season, estimate_season, in_season
@@ -264,7 +264,7 @@ def estimate_value(
 def _check_options(
     horizon_days: int, discount_rate: float, margin: float, level: float, draws: int
 ) -> None:
-    check_horizon(horizon_days)
+    check_days((horizon_days,), "horizon_days")
     for name, value, low, high in (
         ("discount_rate", discount_rate, 0.0, 10.0),
         ("margin", margin, 1e-9, 1.0),

@@ -18,6 +18,7 @@ import polars as pl
 
 from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
 from segkit.features import build_features
+from segkit.features.calendar import check_days
 from segkit.predict.histories import EPOCH, HISTORY, check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
 from segkit.predict.season import estimate_season
@@ -102,6 +103,9 @@ class Tables:
     active_days: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("orders", "events", "customers", "products"):
+            if isinstance(table := getattr(self, name), pl.LazyFrame):
+                object.__setattr__(self, name, table.collect())
         if self.outcome not in get_args(Outcome):
             raise ParameterError(unknown("outcome", self.outcome, get_args(Outcome)))
         if self.active_days is not None:
@@ -285,7 +289,7 @@ def roll(tables: Tables, as_of: date | None, horizon_days: int, count: int) -> R
     DataError
         If no date has enough history before it and a horizon after it.
     """
-    require_least(horizon_days=(horizon_days, 1))
+    check_days((horizon_days,), "horizon_days")
     end = check_as_of(tables.orders, as_of)
     _check_end(tables.orders, end)
     purchases = customer_days(tables.orders, end).filter("purchase")
