@@ -9,7 +9,7 @@ import pytest
 
 import segkit
 from segkit.campaign.followup import find_holdout, follow_up
-from segkit.errors import DataError
+from segkit.errors import DataError, ParameterError
 from segkit.runner.catalog import Catalog, notebook_folder
 
 START = datetime(2024, 3, 1, 6, tzinfo=UTC)
@@ -116,6 +116,8 @@ def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
     whole = Catalog.open(notebook_folder())
     some = whole.for_source("hillstrom")
     assert list(some.notebooks) == ["09_campaign_design", "10_campaign_lift"]
+    with pytest.raises(ParameterError, match="08_value_and_churn needs purchases by date, which"):
+        some.check("08_value_and_churn", "hillstrom")
     assert some.notebooks["10_campaign_lift"].reads == ("assignments",)
     assert some.notebooks["10_campaign_lift"].dropped.keys() == {"clean"}
     assert whole.for_source("cdnow") is whole

@@ -56,9 +56,9 @@ class ValueBacktest(Result):
 
     @property
     def text(self) -> str:
-        """Compare the model's bias and error with those of the naive forecast."""
+        """Compare the model's misses with those of the naive forecast."""
         means = self.table.group_by("forecast").agg(
-            pl.col("bias", "mean_absolute_error").mean(),
+            pl.col("bias").abs().mean().alias("miss"), pl.col("mean_absolute_error").mean()
         )
         rows = {row["forecast"]: row for row in means.iter_rows(named=True)}
         own, naive = rows[FAMILIES[self.model].title], rows[NAIVE]
@@ -71,8 +71,8 @@ class ValueBacktest(Result):
             missed = f"{spend} was never above zero, so that no forecast's miss is a share of it"
         else:
             missed = (
-                f"{FAMILIES[self.model].title} missed {spend} by {percent(own['bias'])} on "
-                f"average, '{NAIVE}' by {percent(naive['bias'])}"
+                f"{FAMILIES[self.model].title} missed {spend} by {percent(own['miss'])} on "
+                f"average, up or down, '{NAIVE}' by {percent(naive['miss'])}"
             )
             if empty:
                 those = f"{number(empty)} date{'' if empty == 1 else 's'}"

@@ -231,6 +231,21 @@ class Catalog:
             for notebook in suitable
         )
 
+    def check(self, stem: str, source: object) -> str:
+        """Return the stem of a notebook that can run on a source.
+
+        Raises
+        ------
+        ParameterError
+            If the source does not hold what the notebook needs.
+        """
+        if stem not in self.notebooks:
+            raise ParameterError(
+                f"{stem} needs purchases by date, which the source {source} does not hold; on it "
+                f"run {', '.join(self.notebooks)}"
+            )
+        return stem
+
     def for_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> Catalog:
         """Return the notebooks without the reads that their parameters switch off.
 

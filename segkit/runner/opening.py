@@ -122,7 +122,10 @@ def prepare_alone(stem: str, settings: Mapping[str, Any]) -> Context:
     RunError
         If a notebook upstream fails.
     """
-    whole = Catalog.open(notebook_folder()).for_source(str(settings["source"]))
+    every = Catalog.open(notebook_folder())
+    whole = every.for_source(str(settings["source"]))
+    if stem in every.notebooks:
+        whole.check(stem, settings["source"])
     shared = (*SHARED, *_notebook(whole, stem).reads_if.values())
     own = whole.for_settings({stem: settings})
     place = home()

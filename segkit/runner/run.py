@@ -121,8 +121,10 @@ def plan(
     notebooks = list(notebooks)
     source = {**(parameters or {}), **(texts or {})}.get("source", "")
     place = Path(folder or Path.cwd()).resolve()
-    available = (catalog or Catalog.open(notebook_folder(place))).for_source(str(source))
-    wanted = [available.find(word) for word in notebooks] or list(available.notebooks)
+    whole = catalog or Catalog.open(notebook_folder(place))
+    available = whole.for_source(str(source))
+    wanted = [available.check(whole.find(word), source) for word in notebooks]
+    wanted = wanted or list(available.notebooks)
     typed = _with_own_data(parameters or {}, texts or {})
     given = settle(_declared(available, available.closure(wanted)), typed, texts)
     available = available.for_settings(given)
