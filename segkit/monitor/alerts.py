@@ -25,6 +25,7 @@ from segkit.writing import write_whole
 PERIODS = {"1d": 364, "1w": 52, "1mo": 12}  # a year
 SEASON = {"1d": 7, "1w": 1, "1mo": 1}  # periods of the season that a band knows
 PAST = {"1d": 56, "1w": 26, "1mo": 12}  # periods that a band rests on
+SETTLED = 8  # periods outside in a row after which a change is the new normal
 LEAST_CASES = 10  # orders behind money, or cases (and others) of a rate, for a band
 LEAST_PAST = {"1d": 28, "1w": 12, "1mo": 8}
 KEYS = ("kpi", "segment", "min", "max", "false_alarms_per_year")
@@ -203,8 +204,8 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     weeks, for weeks half a year, for months a year. Values are made alike in spread first (square
     root of counts, arc sine of shares, cube root of money); the band is the prediction interval of
     a mean by weekday with one common spread (Student's t), as wide as the rule's rate of false
-    alarms allows. Periods that were outside are left out of later bands, so that a lasting change
-    is told for as long as it lasts; after eight periods it is the new normal. Money and rates that
+    alarms allows. What was outside counts as the band's edge in later bands, so that a lasting
+    change is told for as long as it lasts; after eight periods it is the new normal. Money and rates that
     rest on fewer than ten cases a period, by their mean so far, get no band: look at weeks instead.
 
     Parameters
@@ -279,11 +280,11 @@ def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarr
     few = _few_cases(kpi, part)
     season, past = SEASON[every], PAST[every]
     bands = np.full((len(values), 2), np.nan)
-    normal = ~np.isnan(scaled)
+    scaled, there = scaled.copy(), ~np.isnan(scaled)
     outside = 0
     for now in range(len(values)):
         before = np.arange(max(now - past, 0), now)
-        before = before[normal[before]]
+        before = before[there[before]]
         same = before[(now - before) % season == 0]
         freedom = len(before) - len({(now - b) % season for b in before})
         if len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5 or few[now - 1]:
@@ -296,9 +297,11 @@ def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarr
             continue
         width = stdtrit(freedom, 1 - level / 2) * spread * np.sqrt(1 + 1 / len(same))
         bands[now] = back(means[0] - width), back(means[0] + width)
-        is_out = bool(values[now] < bands[now, 0] or values[now] > bands[now, 1])
-        outside = outside + 1 if is_out else 0
-        normal[now] &= not is_out or outside > 8
+        # left out, the tails would be missing from later spreads: bands would be too narrow
+        inside = np.clip(scaled[now], means[0] - width, means[0] + width)
+        outside = outside + 1 if inside != scaled[now] else 0
+        if outside <= SETTLED:
+            scaled[now] = inside
     return bands
 
 
