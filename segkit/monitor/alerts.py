@@ -205,8 +205,8 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     root of counts, arc sine of shares, cube root of money); the band is the prediction interval of
     a mean by weekday with one common spread (Student's t), as wide as the rule's rate of false
     alarms allows. What was outside counts as the band's edge in later bands, so that a lasting
-    change is told for as long as it lasts; after eight periods it is the new normal. Money and rates that
-    rest on fewer than ten cases a period, by their mean so far, get no band: look at weeks instead.
+    change is told for as long as it lasts; after eight periods it is the new normal. Money and rates
+    that rest on fewer than ten cases a period, by their mean so far, get no band: look at weeks.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarr
         bands[now] = back(means[0] - width), back(means[0] + width)
         # left out, the tails would be missing from later spreads: bands would be too narrow
         inside = np.clip(scaled[now], means[0] - width, means[0] + width)
-        outside = outside + 1 if inside != scaled[now] else 0
+        outside = outside + 1 if there[now] and inside != scaled[now] else 0
         if outside <= SETTLED:
             scaled[now] = inside
     return bands
