@@ -205,8 +205,9 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     root of counts, arc sine of shares, cube root of money); the band is the prediction interval of
     a mean by weekday with one common spread (Student's t), as wide as the rule's rate of false
     alarms allows. What was outside counts as the band's edge in later bands, so that a lasting
-    change is told for as long as it lasts; after eight periods it is the new normal. Money and rates
-    that rest on fewer than ten cases a period, by their mean so far, get no band: look at weeks.
+    change is told for as long as it lasts; after eight periods it is the new normal. Money and
+    rates that rest on fewer than ten cases a period, by their mean so far, get no band: look at
+    weeks.
 
     Parameters
     ----------
