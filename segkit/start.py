@@ -400,8 +400,9 @@ def _basis(taken: Intake, outlook: Outlook) -> list[str]:
     rests += (
         "Segments score recency, number of orders and spend of each customer against your other "
         f"customers (RFM, fifths), as of {outlook.as_of}, the last day with an order: they rank "
-        f"{counted(outlook.customers.height, 'customer')} and do not predict. How often a segment "
-        "answers a mail only a test can tell."
+        f"{counted(outlook.customers.height, 'customer')} and do not predict. The suggested "
+        "actions follow from these ranks alone, for nothing was measured: what they earn, only a "
+        "test against customers held back can tell."
     )
     counts = outlook.audience.counts.filter(
         pl.col("reason").is_not_null() & (pl.col("customers") > 0)
