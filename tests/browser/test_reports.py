@@ -2,13 +2,20 @@
 
 import re
 
+import nbformat
+import polars as pl
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from segkit import plot
 from segkit import report as reports
 from segkit.cli import invoke
+from segkit.display import table_html
+from segkit.report.render import write_report
+from segkit.runner.manifest import write_json
 from segkit.runner.progress import Progress
 from segkit.runner.run import run
-from tests.report_pages import EARLIER, LATER, make_markets
+from tests.report_pages import EARLIER, LATER, MANIFEST, SUMMARY, make_markets
 from tests.toy_notebooks import write_chain, write_notebook
 
 pytestmark = pytest.mark.slow
@@ -201,3 +208,128 @@ def test_the_summary_is_printed_as_pdf(markets, capsys):
     assert b"/URI" not in content  # no link to this machine's files
     assert b"file:" not in content
     assert markets.read_text().count("Summary as PDF") == 1
+
+
+SEGMENTS = pl.DataFrame(
+    {
+        "segment_name": [f"Segment {letter}" for letter in "ABCDEFGHIJKL"],
+        "customers": [1200, 900, *range(800, 790, -1)],
+        "open_rate": [0.05 * (i + 1) for i in range(12)],
+        "low": [0.05 * i for i in range(12)],
+        "high": [0.05 * (i + 2) for i in range(12)],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    """Write a report with two pictures of segments and a long table of them."""
+    folder = tmp_path_factory.mktemp("evidence") / "reports/toy/02_x"
+    folder.mkdir(parents=True)
+    few = SEGMENTS.head(4)
+    forest = plot.intervals(few, "segment_name", "open_rate", interval=("low", "high"))
+    shown = [
+        plot.bars(few, "segment_name", "customers")._repr_html_() + LINK.format("bars"),
+        forest._repr_html_() + LINK.format("forest"),
+        table_html(SEGMENTS, caption="All segments") + LINK.format("segments"),
+    ]
+    outputs = [new_output("display_data", data={"text/html": html}) for html in shown]
+    words = (
+        "## Which is large?\n\nA paragraph that says at some length why anybody asks. "
+        "It goes on and on, as such paragraphs do, for more words than a finding has."
+    )
+    cells = [new_markdown_cell("# Which?"), new_markdown_cell(words)]
+    nbformat.write(
+        new_notebook(cells=[*cells, new_code_cell("draw", outputs=outputs)]), folder / "02_x.ipynb"
+    )
+    write_json(folder / "summary.json", SUMMARY)
+    return write_report(folder, "02_x", MANIFEST, run_name="toy")
+
+
+LINK = '<p class="segkit-link"><a href="tables/{}.csv">Table (csv)</a></p>'
+
+
+def test_a_value_is_shown_under_the_pointer_and_its_segment_everywhere(evidence, page):
+    page.goto(evidence.as_uri())
+    bar = page.locator(".mark[data-names='Segment B']").first
+    bar.scroll_into_view_if_needed()
+    bar.hover()
+    assert page.locator(".tip").inner_text() == "Segment B: 900"
+    hits = page.locator(".hit")
+    assert hits.count() == 3  # the bar, the interval, the row
+    assert hits.evaluate_all("all => all.map(e => e.dataset.names)") == ["Segment B"] * 3
+    assert page.locator(".mark.dim").count() == 6
+    page.mouse.move(2, 2)
+    assert page.locator(".tip").is_hidden()
+    assert page.locator(".hit").count() == 0
+    page.locator("tr[data-names='Segment C']").click()
+    page.mouse.move(2, 2)
+    assert page.locator(".mark.hit").count() == 2  # it stays, until somebody asks for another
+    page.keyboard.press("Escape")
+    assert page.locator(".hit").count() == 0
+
+
+def rows_of(page):
+    return page.locator("table.segkit tbody tr:visible td:first-child").all_inner_texts()
+
+
+def test_a_table_opens_at_ten_rows_and_is_sorted_filtered_copied_and_saved(evidence, page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(evidence.as_uri())
+    assert rows_of(page) == SEGMENTS["segment_name"].to_list()[:10]
+    page.get_by_role("button", name="All 12 rows").click()
+    assert len(rows_of(page)) == 12
+    page.get_by_role("button", name="customers", exact=True).click()
+    assert rows_of(page)[0] == "Segment L"
+    head = page.get_by_role("columnheader", name="customers")
+    assert head.get_attribute("aria-sort") == "ascending"
+    page.get_by_role("button", name="customers", exact=True).click()
+    assert rows_of(page)[:2] == ["Segment A", "Segment B"]
+    page.get_by_label("Filter rows: All segments").fill("segment k")
+    assert rows_of(page) == ["Segment K"]
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="Download", exact=True).click()
+    saved = begun.value.path().read_text("utf-8-sig")
+    assert begun.value.suggested_filename == "all_segments.csv"
+    assert saved.splitlines()[:2] == [
+        "segment name,customers,open rate,low,high",
+        'Segment A,"1,200",5.0%,0.0%,10.0%',
+    ]
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="Download picture").first.click()
+    drawn = begun.value.path().read_text()
+    assert drawn.startswith("<svg")
+    assert "light-dark" not in drawn
+
+
+def test_what_explains_is_folded_and_opens(evidence, page):
+    page.goto(evidence.as_uri())
+    words = page.get_by_text("for more words than a finding has")
+    assert not words.is_visible()
+    page.locator("summary", has_text="Why, and how").click()
+    assert words.is_visible()
+
+
+def test_texts_of_a_picture_are_read_at_their_size_on_a_phone_too(evidence, page):
+    for width in (1280, 380):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(evidence.as_uri())
+        heights = page.locator(".segkit-figure text").evaluate_all(
+            "all => all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)"
+        )
+        assert len(heights) > 20
+        assert min(heights) >= 11.9  # pixels: 9 points
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_report_is_whole_without_scripts(evidence, browser):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(evidence.as_uri())
+    assert len(rows_of(page)) == 12
+    assert page.locator(".segkit-figure svg:visible").count() == 2
+    assert page.locator(".mark title").first.text_content() == "Segment A: 1,200"
+    assert page.get_by_role("button", name="Copy").count() == 0
+    context.close()
