@@ -208,6 +208,17 @@ def counted(rows: int, one: str, many: str = "") -> str:
     return f"{number(rows)} {one if rows == 1 else many or one + 's'}"
 
 
+def lower_first(text: str) -> str:
+    """Write a sentence's first letter small, to follow a colon.
+
+    Examples
+    --------
+    >>> lower_first("They can be used.")
+    'they can be used.'
+    """
+    return text[:1].lower() + text[1:]
+
+
 def join_words(words: Sequence[str]) -> str:
     """Join words as a sentence does.
 

@@ -49,6 +49,11 @@ class Result:
         """First sentence of the text, for an index."""
         return first_sentence(self.text)
 
+    @property
+    def answer(self) -> str:
+        """Answer to the question that the result was made for, in one short sentence."""
+        return self.headline
+
     def _repr_html_(self) -> str:
         return f"{paragraphs(self.text)}{table_html(self.to_frame())}"
 

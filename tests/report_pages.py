@@ -99,10 +99,49 @@ def make_run(out, name, rows, **record):
     write_json(out / name / "run.json", known | {"parameters": {"source": "toy"}} | record)
 
 
+SEGMENTS = """\
+segment,segment_name,customers,customer_share,revenue_share,revenue_per_customer,marked_by
+S1,Budget shoppers,{more},0.6,0.3,41.5,"↑ discount rate, ↓ average order value and 3 more"
+S2,Loyalists & friends,1,0.4,0.7,1234.5,"↑ open rate"
+"""
+STABILITY = "segment,jaccard,band\nS1,0.91,highly stable\nS2,0.42,dissolved\n"
+STEPS = """\
+segment,segment_name,decision,offer,basis,monthly,monthly_low,monthly_high,test_offer,test_against
+S1,Budget shoppers,roll out,flash_sale,campaign,5200.4,900.2,9400.9,,
+S2,Loyalists & friends,keep testing,,pilot,,,,gift_ideas,generic
+"""
+DRAWING = """<?xml version="1.0" encoding="utf-8"?>
+<svg role="img" aria-label="Lift by segment" width="518pt" height="200pt" viewBox="0 0 518 200">
+<g class="mark" data-names="Budget shoppers"><title>Budget shoppers: 12.0%</title>
+<path d="M 0 0 L 9 0 L 9 9 z" style="fill: #0072b2"/></g>
+<text style="font-size: 9px; fill: #1b2126" x="20" y="20">Budget shoppers</text></svg>
+"""
+NONE = [None, None]
+
+
+def key_figure(name, value, unit, interval=NONE, change=(*NONE, None), note="", evidence=""):
+    figure = {"name": name, "value": value, "unit": unit, "interval": interval}
+    return figure | {"change": list(change), "note": note, "evidence": evidence}
+
+
+def write_evidence(folder, customers):
+    """Write the tables and the picture that the first page of a run is made of."""
+    for path, text in (
+        ("06_profiles/tables/profile.csv", SEGMENTS.format(more=customers - 1)),
+        ("05_segments/tables/segment_stability.csv", STABILITY),
+        ("12_summary/tables/next_steps.csv", STEPS),
+        ("12_summary/figures/campaign_lift.svg", DRAWING),
+    ):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
 def make_market(out, market, date, customers, *, fails=False):
     """Write one market's run of one day, its reports whole; one that fails does at segments."""
     name = f"shop--{market.lower().replace(' ', '-')}--{date}"
     listed, finished = [], f"{date}T08:00:00+00:00"
+    if not fails and customers > 50:
+        write_evidence(out / name, customers)
     link = "05_segments/tables/sizes.csv"
     for stem, title in STEMS.items():
         status = "done" if not fails or stem < "05" else "failed" if stem < "06" else "not run"
@@ -120,6 +159,13 @@ def make_market(out, market, date, customers, *, fails=False):
             "answers": [answer, *(more if stem == "12_summary" else [])],
             "rows": {"customers": customers},
         }
+        if stem == "12_summary" and customers > 50:
+            path = "figures/campaign_lift.svg"
+            summary |= {"figures": [{"path": path, "alt": "Lift by segment"}], "currency": "GBP"}
+            revenue = ("revenue in a year", 41203.6, "money", NONE, (0.021, -0.004, 0.047))
+            lift = ("conversion lift", 0.199, "lift", [0.127, 0.276])
+            figures = [key_figure(*revenue, evidence="05_segments/sizes"), key_figure(*lift)]
+            summary |= {"notebook": stem, "key_figures": figures}
         before = None
         if date == LATER:
             kept = ("inputs", "parameters", "versions")

@@ -350,7 +350,7 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
     for name in VARIANTS:
         assert len([p for p in built.paths if p.parts[len(built.place.parts)] == name]) >= 9
     pages = [path for path in built.paths if path.suffix == ".html"]
-    assert len(pages) == 3 * len(COURSE) + 1
+    assert len(pages) == 4 * len(COURSE) + 2
     for page in pages:
         text = re.sub(r"base64,[\w+/=]+", "", page.read_text(encoding="utf-8"))
         assert not LOADED.search(text), page
@@ -359,9 +359,15 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
     slides = (built.place / "slides" / "05_segments.html").read_text(encoding="utf-8")
     assert slides.count('<svg role="img" aria-label="') == 4 + ("k_choice" in slides)
     assert not re.search(r'<svg[^>]*aria-label=""', slides)
-    front = (built.place / "index.html").read_text(encoding="utf-8")
-    for link in re.findall(r'href="([^"#]+)"', front):
-        assert (built.place / link).is_file(), link
+    spoken = (built.place / "notes/slides/05_segments.html").read_text(encoding="utf-8")
+    assert 'class="spoken"' in spoken
+    assert 'class="spoken"' not in slides
+    for name, wholly in (("index.html", False), ("teacher.html", True)):
+        front = (built.place / name).read_text(encoding="utf-8")
+        links = re.findall(r'href="([^"#]+)"', front)
+        assert all((built.place / link).is_file() for link in links)
+        assert any(link.startswith("solution/") for link in links) == wholly
+        assert any(link.startswith("notes/") for link in links) == wholly
 
 
 @pytest.mark.slow

@@ -441,3 +441,23 @@ def test_it_computes_no_statistic_of_its_own():
         calls = {n.func.attr for n in nodes if isinstance(n, ast.Call)
                  and isinstance(n.func, ast.Attribute)}  # fmt: skip
         assert not calls & {"mean", "median", "std", "var", "quantile", "sum"}, path.name
+
+
+def test_variables_stand_by_topic_are_searched_and_the_recommended_are_marked(explorer):
+    pytest.importorskip("ipywidgets")
+    from segkit.explorer.panel import Panel
+
+    explorer.recommended = ("monetary", "open_rate")
+    panel = Panel(explorer)
+    assert list(panel.topics) == ["E-mail", "Site and carts", "Orders and spend"]
+    marked = [name for name, box in panel.features.items() if box.tooltip == "recommended"]
+    assert marked == ["monetary", "open_rate"]
+    panel.recommend.click()
+    assert explorer.settings.features == explorer.recommended
+    panel.search.value = "visits"
+    shown = [name for name, box in panel.features.items() if box.layout.display != "none"]
+    assert shown == [name for name in panel.features if "visits" in name]
+    assert shown
+    assert panel.topics["E-mail"].layout.display == "none"
+    panel.search.value = ""
+    assert all(box.layout.display is None for box in panel.features.values())

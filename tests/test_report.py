@@ -7,6 +7,7 @@ from segkit.cli import invoke
 from segkit.errors import RunError, SourceError
 from segkit.report.change import causes, change, in_words
 from segkit.report.index import find_runs, link_reports, write_index
+from segkit.report.overview import describe_run
 from segkit.report.page import style
 from segkit.report.pdf import find_browser, print_page, write_pdfs
 from segkit.report.render import keep_offline, write_report
@@ -17,7 +18,7 @@ from tests.report_pages import MANIFEST, SUMMARY, make_markets, make_report, mak
 class Tags(HTMLParser):
     """Collects tags, and checks that they are closed in order."""
 
-    VOID = frozenset({"meta", "img", "br", "link", "hr", "input"})
+    VOID = frozenset({"meta", "img", "br", "link", "hr", "input", "path"})
 
     def __init__(self, text):
         super().__init__()
@@ -278,6 +279,47 @@ def test_the_index_sets_markets_and_days_side_by_side(tmp_path):
     assert "Malta" not in failed
     news = "Cause: data (the data file&#39;s content), customers (5 → 3,920 (+3,915))."
     assert f"9 findings changed since 2026-10-22 08:00. {news}" in text
+
+
+def test_the_first_page_has_figures_segments_decisions_and_what_needs_a_look(tmp_path):
+    index = make_markets(tmp_path)
+    name = "shop--united-kingdom--2026-11-22"
+    told = [read_json(path) for path in sorted((tmp_path / name).glob("*/summary.json"))]
+    page = describe_run(tmp_path / name, told)
+    revenue, lift = page["tiles"]
+    assert (revenue["value"], revenue["change"]) == ("41,204 GBP", "+2.1% (-0.4% to +4.7%)")
+    assert revenue["link"] == "../05_segments/report.html#table-sizes"
+    assert (lift["value"], lift["interval"]) == ("+19.9%", "+12.7% to +27.6%")
+    loyal, budget = page["cards"]  # those with most revenue first
+    assert (loyal["name"], loyal["size"]) == ("Loyalists & friends", "1 customer, 40.0%")
+    assert loyal["worth"] == "70.0% of revenue, 1,234 GBP each"
+    assert (loyal["decision"], loyal["gain"]) == ("Keep testing: gift ideas against generic", "")
+    assert (budget["decision"], budget["gain"], budget["basis"]) == (
+        "Roll out: flash sale",
+        "5,200 GBP a month (900 to 9,401)",
+        "measured in the campaign",
+    )
+    assert budget["marks"] == "↑ discount rate, ↓ average order value"
+    data, shaky = page["attention"]
+    assert data == "The data cannot carry firm conclusions: Half the rows are gone."
+    assert shaky == "Not stable on resampled customers: Loyalists & friends."
+    assert 'aria-label="Lift by segment"' in page["picture"]
+    for text in (index.read_text(), (tmp_path / name / "12_summary/report.html").read_text()):
+        Tags(text)
+        assert "Keep testing: gift ideas against generic" in text
+        assert "Loyalists &amp; friends" in text
+    empty = describe_run(tmp_path / "absent", [])
+    assert not any(empty.values())
+
+
+def test_markets_stand_side_by_side_and_skipped_work_looks_skipped(tmp_path):
+    text = make_markets(tmp_path).read_text()
+    rows = re.findall(r"<tr data-run.*?</tr>", text, re.DOTALL)
+    cells = [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", row)) for row in rows]
+    assert "3,920 customers 2026-11-22 41,204 GBP +2.1% (-0.4% to +4.7%) 2, 1 stable" in cells[0]
+    skipped = [row for row in rows if 'class="skipped"' in row]
+    assert len(skipped) == 3  # of this day: Ireland, which failed, Malta and Iceland
+    assert any("too small" in row and "2 customers" in row for row in skipped)
 
 
 def test_what_was_used_again_is_said_to_be_unchanged(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from segkit.display import label, number, percent, stem
+from segkit.display import counted, label, number, percent, stem
 from segkit.errors import ParameterError
 from segkit.result import Result
 
@@ -264,6 +264,18 @@ class Segmentation(Result):
             between = 1 - self.within_ss / self.total_ss
             parts.append(f"{percent(between)} of the variation lies between segments.")
         return " ".join([*parts, *self.notes, CAVEAT])
+
+    @property
+    def answer(self) -> str:
+        """How many customers are in how many segments, and the largest and smallest of them."""
+        rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
+        largest, smallest = (
+            f"{row['segment_name']} ({percent(row['customer_share'])})"
+            for row in (rows[0], rows[-1])
+        )
+        whole = counted(self.assignments.height, "customer")
+        segments = counted(self.k, "segment")
+        return f"{whole} in {segments}, the largest {largest}, the smallest {smallest}."
 
     def rename(self, names: Mapping[str, str]) -> Self:
         """Return a copy with other names for some segments; their descriptions stay.

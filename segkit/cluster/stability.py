@@ -29,7 +29,7 @@ from segkit.cluster.refits import (
     refit_samples,
     split_halves,
 )
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -352,6 +352,20 @@ class Stability(Result):
             f"adjusted Rand index of {span} ({self.n_boot} refits, "
             f"{METHOD_WORDS[self.method]}{starts}). {solid} "
             f"Stable segments need not be natural ones: a line cut in two is stable too.{notes}"
+        )
+
+    @property
+    def answer(self) -> str:
+        """Whether the given segments come out again, and how many of them."""
+        if self.own is None:
+            return self.headline
+        k = self.own.height
+        rand = self.curve.filter(pl.col("k") == k)["rand"].item()
+        sure = self.own.filter(pl.col("jaccard") > RECOVERED).height
+        verdict = "Yes" if sure == k else "No" if sure == 0 else "In part"
+        return (
+            f"{verdict}: {number(sure)} of {counted(k, 'segment')} came out again when customers "
+            f"were drawn anew; adjusted Rand index of two refits {number(rand)}."
         )
 
     def _of_own(self) -> str:

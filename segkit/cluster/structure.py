@@ -234,6 +234,23 @@ class Structure(Result):
         notes = "".join(f" {note}." for note in self.notes)
         return f"{self._found(compared)}{self._elsewhere()}{notes}"
 
+    @property
+    def answer(self) -> str:
+        """Whether there are natural groups, and how sure that is."""
+        sure = self._p_words().partition(",")[0]
+        if self.verdict == "natural":
+            row = self._row(self.k or self.natural_k or self._deepest()["k"])
+            share = percent(row["valley_height"], places=0)
+            return (
+                f"Yes, at k = {row['k']}: between any two segments the density of customers falls "
+                f"to {share} of the lower peak or less ({sure})."
+            )
+        at = "" if self.k is None else f" at k = {self.k}"
+        again = "but other customers give the same borders"
+        if self.verdict != "reproducible":
+            again = "and other customers give other borders"
+        return f"Not shown{at} ({sure}): customers run into each other, {again}."
+
     def _p_words(self) -> str:
         """Write the p-value; as an upper bound if no reference reaches the data."""
         p = self.p_value if self.k is None else self._row(self.k)["p_value"]

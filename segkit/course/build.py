@@ -15,6 +15,8 @@ from segkit.errors import ParameterError, RunError, unknown
 from segkit.runner.workspace import PARAMETERS
 from segkit.writing import write_whole
 
+TEACHER = "teacher.html"
+KEPT = ("solution", "notes", "nbgrader")  # not handed out: no page of the students' links to them
 VARIANTS = ("lesson", "exercise", "slides", "solution", "notes", "nbgrader")
 RUN = Path("reports") / "simulated"
 
@@ -87,7 +89,12 @@ def build_course(
         raise RunError(f"some checks are no good:\n{matrix.text}")
     paths = [path for one in course for path in _write(place, one, wanted, seed, matrix)]
     front = place / "index.html"
-    write_whole(front, syllabus_page(course, seed=seed, variants=wanted))
+    handed = tuple(name for name in wanted if name not in KEPT)
+    write_whole(front, syllabus_page(course, seed=seed, variants=handed))
+    if set(wanted) & set(KEPT):
+        paths.append(
+            write_whole(place / TEACHER, syllabus_page(course, seed=seed, variants=wanted))
+        )
     return Built(place, (front, *paths), matrix)
 
 
@@ -110,8 +117,11 @@ def _write(
         "slides": partial(slides_page, session, place / RUN),
         "notes": partial(notes_page, session, rows),
     }
-    for name in sorted(pages.keys() & set(wanted)):
+    wanted_pages = {name: page for name, page in pages.items() if name in wanted}
+    if "notes" in wanted and "slides" in wanted:
+        wanted_pages["notes/slides"] = partial(slides_page, session, place / RUN, spoken=True)
+    for name, page in sorted(wanted_pages.items()):
         path = place / name / f"{session.stem}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        paths.append(write_whole(path, pages[name]()))
+        paths.append(write_whole(path, page()))
     return paths

@@ -46,7 +46,7 @@ def lesson_page(session: Session, cells: Iterable[Mapping[str, Any]]) -> str:
     return _fill("lesson.html.j2", session=session, parts=body, contents=_contents(body))
 
 
-def slides_page(session: Session, run_folder: Path | None) -> str:
+def slides_page(session: Session, run_folder: Path | None, *, spoken: bool = False) -> str:
     """Return a session's slides as one page with a small script that turns them.
 
     reveal.js is not used: nbconvert's slides load it, and its fonts, from a network address.
@@ -57,13 +57,21 @@ def slides_page(session: Session, run_folder: Path | None) -> str:
         The session.
     run_folder : pathlib.Path, optional
         Where the executed lesson left its figures; without it, slides have none.
+    spoken : bool
+        Add the teacher's notes that follow a slide, shown by the key N.
     """
-    slides = []
-    for cell in session.of(SLIDE):
-        about = cell["metadata"].get("segkit", {})
-        picture = _figure(run_folder, session.stem, about.get("figure", ""))
-        slides.append({"html": _html(to_html(source_of(cell))), "figure": picture})
-    return _fill("slides.html.j2", session=session, slides=slides)
+    opening: list[Markup] = []
+    slides: list[dict[str, Any]] = []
+    for cell in session.cells:
+        if kind(cell) == SLIDE:
+            about = cell["metadata"].get("segkit", {})
+            picture = _figure(run_folder, session.stem, about.get("figure", ""))
+            text = _html(to_html(source_of(cell)))
+            slides.append({"html": text, "figure": picture, "notes": []})
+        elif kind(cell) == NOTES and spoken:
+            notes = slides[-1]["notes"] if slides else opening
+            notes.append(_html(to_html(source_of(cell))))
+    return _fill("slides.html.j2", session=session, slides=slides, opening=opening)
 
 
 def notes_page(session: Session, rows: Iterable[CheckRow]) -> str:

@@ -47,6 +47,8 @@ class Explorer:
         Current variables, k, method and seed.
     usable : list of str
         Columns that may be chosen.
+    recommended : tuple of str
+        Those among them that segkit would choose: one for each aspect of behaviour.
     folder : pathlib.Path
         Where `export` writes.
     segmentation : Segmentation or None
@@ -68,10 +70,12 @@ class Explorer:
         usable: list[str],
         folder: Path,
         start: Segmentation | None = None,
+        recommended: Sequence[str] = (),
     ) -> None:
         self.table = table
         self.settings = settings
         self.usable = usable
+        self.recommended = tuple(recommended)
         self.folder = folder
         self.segmentation: Segmentation | None = start or settings.fit(table)
         self.profile: Profile | None = None
@@ -384,7 +388,7 @@ def explore_segments(
     chosen = tuple(features) or _usual(frame, usable)
     settings = Settings(chosen, k, method, seed, dict(definitions or {}), as_of)
     settings.check()
-    return Explorer(frame, settings, usable, Path(folder), start)
+    return Explorer(frame, settings, usable, Path(folder), start, _recommended(frame, usable))
 
 
 def numeric_columns(frame: pl.DataFrame) -> list[str]:
@@ -412,8 +416,13 @@ def _method_of(start: Segmentation) -> str:
     return "two-step" if start.route == "two-step" else start.method
 
 
-def _usual(frame: pl.DataFrame, usable: Sequence[str]) -> tuple[str, ...]:
+def _recommended(frame: pl.DataFrame, usable: Sequence[str]) -> tuple[str, ...]:
+    """Return the variables that segkit would choose; none where it knows none of the columns."""
     try:
-        return tuple(choose_variables(frame))
+        return tuple(name for name in choose_variables(frame) if name in usable)
     except DataError:
-        return tuple(usable[:FIRST_FEW])
+        return ()
+
+
+def _usual(frame: pl.DataFrame, usable: Sequence[str]) -> tuple[str, ...]:
+    return _recommended(frame, usable) or tuple(usable[:FIRST_FEW])

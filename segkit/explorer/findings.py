@@ -239,6 +239,36 @@ def suggested(
     return choose_k(X, method=refit, seed=settings.seed)
 
 
+# Topics of variables ----------------------------------------------------------------------
+
+# Topic -> how the names of its variables begin; the first topic that fits holds.
+TOPICS: dict[str, tuple[str, ...]] = {
+    "Attitudes": ("attitude_",),
+    "E-mail": ("email", "open_rate", "click_rate", "unsubscribed"),
+    "Site and carts": ("visit", "page_", "product_view", "time_", "cart", "abandon", "view_to"),
+    "Prices and returns": ("discount", "return", "full_price"),
+    "Products": ("category", "brand", "product_", "favourite", "first_"),
+    "Times of the year": ("season", "occasion", "gift", "weekend"),
+    "Channels": ("channel",),
+    "Orders and spend": (
+        *("recency", "frequency", "monetary", "tenure", "order", "gap", "spend", "engagement"),
+        *("revenue", "later"),
+    ),
+}
+OTHER = "Other variables"
+
+
+def topic_of(variable: str) -> str:
+    """Return the topic that a variable belongs to, by its name.
+
+    Examples
+    --------
+    >>> topic_of("open_rate_365d"), topic_of("orders_per_year"), topic_of("shoe_size")
+    ('E-mail', 'Orders and spend', 'Other variables')
+    """
+    return next((topic for topic, starts in TOPICS.items() if variable.startswith(starts)), OTHER)
+
+
 # HTML -------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from segkit.display import label, number
 from segkit.errors import SegkitError
-from segkit.explorer.findings import FILES, LEAST, METHODS, MOST
+from segkit.explorer.findings import FILES, LEAST, METHODS, MOST, OTHER, TOPICS, topic_of
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFITS = 30
@@ -36,9 +36,10 @@ STYLE = """<style>
 .segkit-explorer caption { text-align: left; font-weight: 600; padding: .2em 0 }
 .segkit-explorer th, .segkit-explorer td { padding: .3em .7em; text-align: left;
   vertical-align: top; border-bottom: 1px solid var(--jp-border-color2, #ccc) }
-.segkit-explorer img { background: white; max-width: min(100%, 900px) }
+.segkit-explorer .segkit-figure > svg { max-width: min(100%, 900px); height: auto }
 .segkit-explorer .segkit-failed { border-left: 4px solid var(--jp-error-color1, #b00020);
   padding-left: .6em }
+.segkit-explorer .segkit-recommended label::after { content: " ★" / "" }
 .segkit-explorer .segkit-of { opacity: .8 }
 .segkit-explorer :focus-visible { outline: 2px solid var(--jp-brand-color1, #0072b2) }
 </style>"""
@@ -87,24 +88,60 @@ class Panel:
             style=WIDE,
             layout=widgets.Layout(width="17em"),
         )
-        row = widgets.Layout(width="auto", margin="0")
         self.features = {
             name: widgets.Checkbox(
-                value=name in settings.features, description=label(name), indent=False, layout=row
+                value=name in settings.features,
+                description=label(name),
+                indent=False,
+                layout=widgets.Layout(width="auto", margin="0"),
             )
             for name in self._explorer.usable
         }
-        grid = widgets.Layout(
-            grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))",
-            max_height="11em",
-            overflow="auto",
-            width="100%",
-        )
+        for name in self._explorer.recommended:
+            self.features[name].add_class("segkit-recommended")
+            self.features[name].tooltip = "recommended"
         self._count = widgets.HTML()
+        self.search = widgets.Text(
+            description="Search", placeholder="part of a variable's name", style=WIDE
+        )
+        self.search.observe(lambda _: self._narrow(), "value")
+        self.recommend = _button(
+            "Take the recommended",
+            "Choose the variables marked as recommended",
+            lambda: self._explorer.change(features=self._explorer.recommended),
+        )
+        self.recommend.disabled = not self._explorer.recommended
         for control in (self.method, self.k, *self.features.values()):
             control.observe(self._changed, "value")
-        boxes = widgets.GridBox(list(self.features.values()), layout=grid)
-        return widgets.VBox([self._count, boxes])
+        self.topics = {topic: self._topic(topic, names) for topic, names in self._by_topic()}
+        boxes = widgets.VBox(
+            list(self.topics.values()),
+            layout=widgets.Layout(max_height="16em", overflow="auto", width="100%"),
+        )
+        tools = widgets.HBox([self.search, self.recommend])
+        return widgets.VBox([self._count, tools, boxes])
+
+    def _by_topic(self) -> list[tuple[str, list[str]]]:
+        topics: dict[str, list[str]] = {}
+        for name in self.features:
+            topics.setdefault(topic_of(name), []).append(name)
+        return [(topic, topics[topic]) for topic in [*TOPICS, OTHER] if topic in topics]
+
+    def _topic(self, topic: str, names: list[str]) -> Any:
+        grid = widgets.Layout(
+            grid_template_columns="repeat(auto-fill, minmax(17em, 1fr))", width="100%"
+        )
+        boxes = widgets.GridBox([self.features[name] for name in names], layout=grid)
+        return widgets.VBox([widgets.HTML(f"<b>{html.escape(topic)}</b>"), boxes])
+
+    def _narrow(self) -> None:
+        """Show the variables, and topics, that the search finds."""
+        sought = self.search.value.strip().lower()
+        for topic, names in self._by_topic():
+            fits = [sought in f"{topic} {label(name)} {name}".lower() for name in names]
+            for name, fit in zip(names, fits, strict=True):
+                self.features[name].layout.display = None if fit else "none"
+            self.topics[topic].layout.display = None if any(fits) else "none"
 
     def _buttons(self) -> Any:
         explorer = self._explorer
@@ -193,7 +230,9 @@ class Panel:
             box.value = name in settings.features
         self._heard = True
         chosen, usable = len(settings.features), len(self.features)
-        self._count.value = f"<b>Variables</b>: {number(chosen)} of {number(usable)} chosen"
+        self._count.value = (
+            f"<b>Variables</b>: {number(chosen)} of {number(usable)} chosen (★ recommended)"
+        )
         empty = dict.fromkeys(PARTS, "") | {"stability": ASK_STABILITY, "number": ASK_NUMBER}
         self._values = {}
         self.values.value = self.code.value = ""

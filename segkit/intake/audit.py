@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, money, number, percent
+from segkit.display import counted, lower_first, money, number, percent
 from segkit.errors import SegkitError
 from segkit.intake.cells import MICRO, from_micro
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
@@ -341,6 +341,11 @@ class Audit(Result):
             return f"Not before {counted(blocks, 'question')} {verb} answered in the mapping."
         look = self._look()
         return "They can be used as mapped" + (f"; {look}." if look else ".")
+
+    @property
+    def answer(self) -> str:
+        """Whether the data can be used."""
+        return f"{'No' if self._of('block') else 'Yes'}: {lower_first(self.headline)}"
 
     def _of(self, severity: str) -> list[Finding]:
         return [item for item in self.findings if item.severity == severity]

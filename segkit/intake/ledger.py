@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import money, number, percent
 from segkit.errors import DataError
 from segkit.result import Result
 
@@ -241,6 +241,19 @@ class Ledger(Result):
             )
             return sentence + f"The others are rejected, each for one reason: {listed}."
         return sentence + "No row is rejected."
+
+    @property
+    def answer(self) -> str:
+        """How many rows are kept, of how many, and what they are worth."""
+        if not self.steps:
+            return "No table was read."
+        table = "orders" if "orders" in self.tables else self.tables[0]
+        steps = [step for step in self.steps if step.table == table]
+        share = percent(self.kept_share(table) if steps[0].rows_in else None)
+        text = f"{share} of {number(steps[0].rows_in)} {table} rows are kept"
+        if steps[-1].money_kept is not None:
+            text += f", worth {money(round(steps[-1].money_kept), self.currency)}"
+        return f"{text}; each of the others is rejected for one stated reason."
 
     def plot(self, table: str = "orders") -> Figure:
         """Draw the rejected rows of one table by reason, beside those kept."""

@@ -86,6 +86,26 @@ class Money(Result):
         )
         return " ".join([sentences, *self.notes])
 
+    @property
+    def answer(self) -> str:
+        """Whether the arms paid, the one that added most first."""
+        rows = self.table.filter(pl.col("segment") == ALL).sort("added_profit", descending=True)
+        each = []
+        for row in rows.head(3).iter_rows(named=True):
+            text = f"{row['arm']} {money(row['added_profit'], self.currency)}"
+            if not row["few"]:
+                low, high = (money(row[f"added_profit_{end}"]) for end in ("low", "high"))
+                text += f" ({low} to {high})"
+            each.append(text)
+        first = rows.row(0, named=True)
+        gain = not first["few"] and first["added_profit_low"] > 0
+        loss = not first["few"] and first["added_profit_high"] < 0
+        verdict = "A gain" if gain else "A loss" if loss else "Not shown to pay"
+        return (
+            f"{verdict} per customer against {self.control} ({percent(self.level, places=0)} CI): "
+            f"{'; '.join(each)}."
+        )
+
     def plot(self) -> Figure:
         """Draw the added profit per assigned customer by segment."""
         from segkit.plot import intervals

@@ -12,7 +12,13 @@ import polars as pl
 from segkit.display import label
 from segkit.errors import ParameterError, unknown
 from segkit.lift.effects import Kpi
-from segkit.lift.wording import arms_words, guardrail_words, segment_words, verdict_words
+from segkit.lift.wording import (
+    answer_words,
+    arms_words,
+    guardrail_words,
+    segment_words,
+    verdict_words,
+)
 from segkit.result import Result
 from segkit.stats.hypotheses import adjust
 from segkit.stats.intervals import z_value
@@ -289,6 +295,12 @@ class Lift(Result):
         if len(rows) > 1:
             sentences[0] = f"{arms_words(rows, self.level)} {sentences[0]}"
         return "\n\n".join([*sentences, *self.notes])
+
+    @property
+    def answer(self) -> str:
+        """Whether the arms moved the primary figure, the one that moved it most first."""
+        rows = self.overall.filter(pl.col("metric") == self.primary)
+        return answer_words(rows.sort("difference", descending=True).to_dicts(), self.level)
 
     def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():

@@ -32,6 +32,47 @@ def gap(value: float, kind: str) -> str:
     return f"{number(100 * value)} points" if kind == "share" else number(value)
 
 
+def answer_words(rows: list[dict[str, Any]], level: float) -> str:
+    """Write whether one figure was moved by the first of several arms, then by how much by each.
+
+    Examples
+    --------
+    >>> row = {"kind": "share", "label": "conversion", "control": "none", "arm": "mail",
+    ...     "value_arm": 0.15, "value_control": 0.1, "difference": 0.05, "difference_low": 0.01,
+    ...     "difference_high": 0.09, "verdict": "higher", "p_value": 0.01}
+    >>> answer_words([row], 0.95)
+    'Yes: conversion under mail is 5.0 points higher than under none (95% CI 1.0 to 9.0).'
+    """
+    first = rows[0]
+    label, control, share = first["label"], first["control"], first["kind"] == "share"
+    if first["verdict"] == "not measured" or not known(first["difference"]):
+        return f"Not measured: {label} under {first['arm']} and {control} cannot be compared."
+
+    def write(value: float) -> str:
+        return f"{100 * value:.1f}" if share else number(value)
+
+    verdict = {"higher": "Yes", "lower": "No", "same": "No relevant difference"}
+    way = "higher" if first["difference"] >= 0 else "lower"
+    limits = ""
+    if known(first["difference_low"]) and known(first["difference_high"]):
+        ends = (write(first[f"difference_{end}"]) for end in ("low", "high"))
+        limits = f" ({percent(level, places=0)} CI {' to '.join(ends)})"
+    if way == "lower" and limits:
+        ends = (write(-first[f"difference_{end}"]) for end in ("high", "low"))
+        limits = f" ({percent(level, places=0)} CI {' to '.join(ends)})"
+    unit = " points" if share else ""
+    text = (
+        f"{verdict.get(first['verdict'], 'Not shown')}: {label} under {first['arm']} is "
+        f"{write(abs(first['difference']))}{unit} {way} than under {control}{limits}"
+    )
+    others = [
+        f"under {row['arm']} {write(row['difference'])} ({row['verdict']})"
+        for row in rows[1:3]
+        if known(row["difference"])
+    ]
+    return f"{'; '.join([text, *others])}."
+
+
 def p_words(p_value: float) -> str:
     """Write a p-value; a very small one as "less than".
 

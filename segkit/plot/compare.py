@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import percent
+from segkit.display import is_share, number_cells, percent
 from segkit.errors import DataError
 from segkit.plot.describe import (
     MOST_NAMED,
@@ -105,6 +105,7 @@ def intervals(
     rows = len(names) * (1 if len(groups) == 1 else 0.55 * len(groups) + 0.3)
     with canvas(7.2, max(1.7, 0.36 * rows + 1.0), title=title) as (figure, (axes,)):
         handles = []
+        written = _write_all(data, y, interval, in_percent)
         for i, (name, style) in enumerate(zip(groups, styles(len(groups)), strict=True)):
             part = data.filter(pl.col(group) == name) if group else data
             shift = (i - (len(groups) - 1) / 2) * 0.8 / len(groups)
@@ -115,7 +116,9 @@ def intervals(
                 text = describe_mark(row, keys, y, interval, in_percent)
                 mark_point(axes, row[y], height, text, keys)
                 if annotate:
-                    estimate = _estimate((row[y], *(row[end] for end in interval)), in_percent)
+                    limits = [written[row[end]] for end in interval if row[end] is not None]
+                    estimate = f"{written[row[y]]} ({' to '.join(limits)})"
+                    estimate = estimate if len(limits) == 2 else written[row[y]]
                     note(axes, estimate, (1.0, height), (6, 0), edge="x")
         mark_reference(axes, reference, vertical=True)
         name_rows(axes, names, x_label, 34, 0.6)
@@ -137,6 +140,17 @@ def intervals(
     left_out = frame.height - data.height
     text = finish(f"{kind} of {what}: {estimates}.", title=title, left_out=left_out)
     return Figure(figure, alt or text, data)
+
+
+def _write_all(
+    data: pl.DataFrame, y: str, interval: Interval, in_percent: bool
+) -> dict[float | None, str]:
+    """Write the estimates and limits of a picture in as many decimals."""
+    values = [value for name in (y, *interval) for value in data[name].to_list()]
+    if in_percent:
+        return {value: percent(value) for value in values}
+    name = "" if is_share(y) else y
+    return dict(zip(values, number_cells(values, name), strict=True))
 
 
 def _draw_intervals(

@@ -38,6 +38,8 @@ DARK_PAGE = "#15191d"
 # Sans-serif fonts from the widest on: the figure's own font is the widest, so that texts laid out
 # with it do not meet in another.
 FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', system-ui, Helvetica, Arial, sans-serif"
+# JupyterLab's dark theme is told by an attribute, not by the scheme of its page.
+LAB = '<style>[data-jp-theme-light="false"] .segkit-figure{color-scheme:dark}</style>'
 MANY = 400  # points of a scatter plot that are drawn as an image within the figure
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")  # an id is never taken for a phone number
 _MARK, _CELL = "mark-", "cell"
@@ -154,7 +156,7 @@ def from_file(text: str) -> str:
 def to_element(svg: str) -> str:
     """Return the element of a page that shows a figure, in the page's theme."""
     look = "margin:0;overflow-x:auto"
-    return f'<figure class="segkit-figure" style="{look}">{add_theme(svg)}</figure>'
+    return f'<figure class="segkit-figure" style="{look}">{LAB}{add_theme(svg)}</figure>'
 
 
 def _themed(tag: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import require_columns
 from segkit.frames import takes_frames
 from segkit.profile.composition import held_out_skill, predictability, read_descriptions
@@ -251,6 +251,16 @@ class Usability(Result):
         parts += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
         parts.append("The thresholds are conventions, given with the result; change them there.")
         return " ".join(parts)
+
+    @property
+    def answer(self) -> str:
+        """How many segments pass every test, and which."""
+        usable = self.scores.filter(pl.col("verdict") == "usable")["segment_name"].to_list()
+        count = len(usable)
+        verdict = "Yes" if count == self.scores.height else "In part" if count else "No"
+        whole = counted(self.scores.height, "segment")
+        text = f"{verdict}: {number(count)} of {whole} pass every test"
+        return f"{text}: {join_words(usable)}." if 0 < count < self.scores.height else f"{text}."
 
     def plot(self) -> Figure:
         """Draw the segment evaluation plot: size on the x axis, value per customer on the y axis.

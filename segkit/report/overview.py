@@ -278,7 +278,7 @@ def _attention(
     quality = next((s["quality"] for s in reversed(summaries) if s.get("quality")), None)
     if quality and quality["level"] != "good":
         word = "cannot carry firm conclusions" if quality["level"] == "poor" else "need a look"
-        notes.append(f"The data {word}: {quality['text']}.")
+        notes.append(f"The data {word}: {quality['text'].rstrip('.')}.")
     shaky = [card["name"] for card in cards if card["stable"] == "no"]
     if shaky and len(shaky) == len(cards):
         notes.append("No segment came out again on resampled customers: treat all alike.")

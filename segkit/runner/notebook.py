@@ -293,7 +293,7 @@ class NotebookRun:
         report links to its data.
         """
         self._check_open()
-        text = self._fit(answer.headline if isinstance(answer, Result) else answer)
+        text = self._fit(answer.answer if isinstance(answer, Result) else answer)
         stem, _, name = evidence.rpartition("/")
         folder = Path(self._context.run_folder) / stem if stem else self._folder
         files = (folder / "tables" / f"{name}.{ending}" for ending in ("csv", "parquet"))

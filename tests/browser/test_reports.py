@@ -197,6 +197,19 @@ def shown_without_scripts(page):
     )
 
 
+def test_the_first_page_fits_a_sheet(markets, browser):
+    """As wide and as high as what A4's margins leave, at 96 pixels an inch."""
+    context = browser.new_context(viewport={"width": 673, "height": 986}, offline=True)
+    page = context.new_page()
+    page.emulate_media(media="print")
+    whole = markets.parent / f"shop--united-kingdom--{LATER}/12_summary/report.html"
+    page.goto(whole.as_uri())
+    box = page.locator(".overview-page").bounding_box()
+    assert box["width"] <= 673
+    assert 200 < box["y"] + box["height"] <= 986
+    context.close()
+
+
 def test_the_summary_is_printed_as_pdf(markets, capsys):
     name = f"shop--united-kingdom--{LATER}"
     assert invoke(["pdf", str(markets.parent / name)]) == 0
