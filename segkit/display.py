@@ -22,6 +22,13 @@ MOST_PLACES = 4  # decimals of a number in a table
 WIDE = 10_000  # a column whose values differ by such a factor is of several units
 ROW_NAMES = ("segment_name", "segment")  # columns by which a page finds a segment's rows
 NAMING = ("variable", "feature", "representative", "measure", "covariate")
+# Columns whose numbers are in the unit of the variable that their row is about.
+OF_SUBJECT = frozenset(
+    (
+        *("mean", "median", "q05", "q25", "q75", "q95", "min", "max", "lowest", "highest"),
+        *("mean_all", "median_all", "mean_arm", "mean_control"),
+    )
+)
 SHARE_ENDINGS = ("share", "rate", "prevalence")
 # Words in the names of columns that hold amounts of money, and those that say otherwise.
 MONEY_WORDS = frozenset(
@@ -520,7 +527,7 @@ def table_html(
         for place in range(part.height)
     )
     rest = frame.height - max_rows
-    note = f"<p><small>… and {rest:,} more rows</small></p>" if rest > 0 else ""
+    note = f"<p><small>… and {counted(rest, 'more row')}</small></p>" if rest > 0 else ""
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return (
         f'<table class="segkit">{title}<thead><tr>{head}</tr></thead>'
@@ -529,7 +536,10 @@ def table_html(
 
 
 def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
-    """Write the cells of each column; limits as the value before them, and in its decimals."""
+    """Write the cells of each column; limits as the value before them, and in its decimals.
+
+    What describes the variable that a row names is written in that variable's unit.
+    """
     owner, last = {}, ""
     for name in frame.columns:
         if name not in numeric:
@@ -542,10 +552,19 @@ def _cells(frame: pl.DataFrame, numeric: set[str]) -> dict[str, list[str]]:
         owner[name] = stem_ or name
         last = owner[name]
     texts = {}
+    subject = next((name for name in NAMING if name in frame.columns), "")
+    own = [name for name in frame.columns if subject and name in numeric and name in OF_SUBJECT]
+    by_row = [
+        number_cells([row[name] for name in own], str(row[subject]))
+        for row in (frame.iter_rows(named=True) if own else ())
+    ]
     for name in frame.columns:
         values = frame[name].to_list()
         if name not in numeric:
             texts[name] = [cell(value, name) for value in values]
+            continue
+        if name in own:
+            texts[name] = [row[own.index(name)] for row in by_row]
             continue
         family = [one for one, of in owner.items() if of == owner[name] and one != name]
         beside = [v for one in family for v in frame[one].to_list() if v is not None]

@@ -1,13 +1,14 @@
 """What readers see of numbers and tables."""
 
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
 
 import polars as pl
 import pytest
 
-from segkit.display import cell, is_share, number, percent, table_html
+from segkit.display import cell, is_share, money, number, percent, table_html
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,59 @@ def test_table_is_escaped_counted_and_captioned():
     assert "&lt;b&gt;" in page
     assert "<caption>A &amp; B</caption>" in page
     assert ">Who</th>" in page
-    assert "and 1 more rows" in page
+    assert "and 1 more row<" in page
     assert "50.0%" in page
     assert "25.0%" not in page
+
+
+def cells_of(frame, **options):
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", table_html(frame, **options))
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+
+
+def test_a_column_has_one_unit_and_its_limits_are_written_as_it_is():
+    frame = pl.DataFrame(
+        {
+            "segment_name": ["A", "B"],
+            "open_rate": [0.05, 0.5],
+            "low": [0.04, 0.4],
+            "high": [1e-18, 0.6],
+            "added_profit": [0.05, 12.0],
+            "added_profit_low": [-3.456, 0.004],
+            "revenue": [1234.56, 12.3],
+            "difference_points": [0.5, -1.25],
+            "p_value": [0.05, 1e-12],
+            "index": [0.05, 1.5],
+        }
+    )
+    head, *rows = cells_of(frame, currency="GBP")
+    assert head[4:8] == [
+        "added profit, GBP",
+        "added profit low, GBP",
+        "revenue, GBP",
+        "difference, points",
+    ]
+    assert rows == [
+        ["A", "5.0%", "4.0%", "0.0%", "0.05", "-3.46", "1,235", "0.5", "0.050", "0.05"],
+        ["B", "50.0%", "40.0%", "60.0%", "12.00", "0.00", "12", "-1.2", "&lt; 0.001", "1.50"],
+    ]
+
+
+def test_what_describes_a_variable_is_written_in_its_unit():
+    frame = pl.DataFrame(
+        {"feature": ["open_rate", "monetary", "orders_trend"], "mean": [0.125, 632.03, 0.051]}
+    )
+    assert [row[1] for row in cells_of(frame)[1:]] == ["12.5%", "632", "0.051"]
+
+
+def test_a_column_of_many_units_is_written_cell_by_cell():
+    frame = pl.DataFrame({"measure": ["x", "y"], "value": [0.0123, 45678.9]})
+    assert [row[1] for row in cells_of(frame)[1:]] == ["0.0123", "45,679"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(1234.5, "1,234 GBP"), (12.5, "12.50 GBP"), (-0.001, "0.00 GBP"), (None, "–"), (7, "7 GBP")],
+)
+def test_money_has_two_decimals_or_none(value, words):
+    assert money(value, "GBP") == words

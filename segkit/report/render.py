@@ -179,7 +179,7 @@ def _overview(folder: Path, stem: str, summary: Mapping[str, Any]) -> str:
     paths = sorted(run.glob("*/summary.json"))
     before = [read_json(path) for path in paths if path.parent.name != stem]
     first = describe_run(run, [*before, summary], own=folder)
-    return part("overview.html.j2", page=first) if any(first.values()) else ""
+    return part("overview.html.j2", page=first, level=2) if any(first.values()) else ""
 
 
 def _page(

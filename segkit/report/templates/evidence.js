@@ -162,6 +162,14 @@
         head.replaceChildren(sorter);
       });
     }
+    // On a phone a wide table becomes a list: each cell then says what it is.
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
+    if (heads.length > 3) {
+      table.classList.add("reflow");
+      first.forEach((row) => [...row.cells].forEach((cell, place) => {
+        cell.dataset.label = heads[place];
+      }));
+    }
     const tools = toolsOf(table.closest(".wide") || table);
     const copier = button("Copy", () => {
       copy(lines(table).map((row) => row.join("\t")).join("\n"), copier);

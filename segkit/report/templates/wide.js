@@ -1,6 +1,6 @@
 // What can be scrolled sideways can be reached, and scrolled, by keyboard too.
 function reachWide() {
-  document.querySelectorAll(".output, .wide, pre").forEach((box) => {
+  document.querySelectorAll(".output, .wide, .segkit-figure, pre").forEach((box) => {
     const name = box.querySelector("caption, h2, h3");
     if (box.scrollWidth > box.clientWidth + 1) {
       box.tabIndex = 0;
