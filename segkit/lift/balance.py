@@ -222,6 +222,7 @@ class Balance(Result):
             "standardised",
             group="arm" if several else None,
             percent=False,
+            reference=(-FAR, FAR),
             title=f"Differences from {self.control} before the campaign; {FAR} is worth a look",
             x_label="",
             y_label="difference, standard deviations",

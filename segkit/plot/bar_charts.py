@@ -9,6 +9,7 @@ indicates a share). ``alt`` replaces the alternative text that is otherwise buil
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def bars(
     interval: Interval | None = None,
     horizontal: bool = True,
     percent: bool | None = None,
-    reference: float | None = None,
+    reference: float | Sequence[float] | None = None,
     annotate: bool = True,
     title: str = "",
     x_label: str = "",
@@ -91,8 +92,8 @@ def bars(
         Bars run from left to right, so that long names stay legible.
     percent, title, x_label, y_label, alt
         See the module.
-    reference : float, optional
-        Value at which a dashed line is drawn (the average of all, say).
+    reference : float or sequence of float, optional
+        Value at which a dashed line is drawn (the average of all, say), or several.
     annotate : bool
         Write each value at its bar's end.
 

@@ -39,6 +39,7 @@ from segkit.plot.figure import (
     name_rows,
     note,
     number_axis,
+    shades,
     styles,
     words,
     wrap,
@@ -175,6 +176,7 @@ def stacked(
     value: str,
     *,
     normalise: bool = True,
+    ordered: bool = False,
     title: str = "",
     x_label: str = "",
     y_label: str = "",
@@ -190,6 +192,8 @@ def stacked(
         The category, the part (up to 12 in all), and its amount, none negative.
     normalise : bool
         Divide by the category's sum, so that every bar is as long; else amounts are stacked.
+    ordered : bool
+        The parts are steps of a scale, in their order: from pale to dark of one colour.
     title, x_label, y_label, alt
         See `segkit.plot.bars`.
 
@@ -222,11 +226,13 @@ def stacked(
     height = max(1.9, 0.44 * len(names) + 1.1, 0.21 * legend_lines + 0.9)
     with canvas(7.2, height, title=title) as (figure, (axes,)):
         handles = []
-        for name, style in zip(parts, styles(len(parts)), strict=True):
+        colours = shades(len(parts)) if ordered else [s.colour for s in styles(len(parts))]
+        hatches = [""] * len(parts) if ordered else [s.hatch for s in styles(len(parts))]
+        for name, colour, hatch in zip(parts, colours, hatches, strict=True):
             rows = data.filter(pl.col(part) == name)
             width = np.zeros(len(names))
             width[[place[v] for v in rows.get_column(x)]] = rows.get_column(column).to_numpy()
-            look: Look = {"color": style.colour, "hatch": style.hatch, "linewidth": 0.8}
+            look: Look = {"color": colour, "hatch": hatch, "linewidth": 0.8}
             places = range(len(names))
             bars = axes.barh(places, width, 0.74, left=start, edgecolor="white", **look)
             for bar, whole, size in zip(bars, names, width, strict=True):

@@ -215,6 +215,20 @@ def styles(count: int) -> list[Style]:
     ]
 
 
+def shades(count: int) -> list[str]:
+    """Return ``count`` tones of one colour, from pale to dark, for the steps of a scale.
+
+    Examples
+    --------
+    >>> shades(3)
+    ['#b8d6ea', '#3f8fc2', '#00304d']
+    """
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    scale = LinearSegmentedColormap.from_list("shades", ["#b8d6ea", "#3f8fc2", "#00304d"])
+    return [to_hex(scale(place / max(count - 1, 1))) for place in range(count)]
+
+
 def dark(colour: str, *, contrast: float = 4.5) -> str:
     """Darken a colour until text in it stands out from white (WCAG contrast, 4.5 to 1).
 
@@ -292,11 +306,14 @@ def name_rows(axes: Axes, names: Sequence[object], label: str, width: int, room:
     axes.set_ylabel(label)
 
 
-def mark_reference(axes: Axes, value: float | None, *, vertical: bool = False) -> None:
-    """Draw a dashed line at a value, if there is one."""
-    if value is not None:
+def mark_reference(
+    axes: Axes, value: float | Sequence[float] | None, *, vertical: bool = False
+) -> None:
+    """Draw a dashed line at a value, or at several; the axis reaches as far as they do."""
+    values = () if value is None else value if isinstance(value, Sequence) else (value,)
+    for one in values:
         line = axes.axvline if vertical else axes.axhline
-        line(value, color="black", linewidth=1.0, linestyle=DASHED)
+        line(one, color="black", linewidth=1.0, linestyle=DASHED)
 
 
 def legend(axes: Axes, handles: Sequence[Any], names: Sequence[object], title: str = "") -> None:

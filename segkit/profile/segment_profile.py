@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -348,11 +349,14 @@ class Profile(Result):
         title = f"Segments by {label(variable)}"
         if hidden:
             title += f" ({number(hidden)} small cells hidden, drawn as one)"
+        drawn = _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0))
+        levels = drawn.get_column("level").cast(pl.String).unique().to_list()
         return stacked(
-            _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0)),
+            drawn,
             "segment_name",
             "level",
             "customers",
+            ordered=bool(band_places(levels)),
             title=title,
             y_label="Share of customers with a known value",
         )
@@ -413,9 +417,32 @@ def _telling(differing: pl.DataFrame, most: int) -> list[str]:
     return turns.get_column("variable").unique(maintain_order=True).head(most).to_list()
 
 
+def band_places(levels: list[str]) -> dict[str, float]:
+    """Return the places of levels that are bands of a scale; nothing if they are not.
+
+    Examples
+    --------
+    >>> band_places(["over 60k", "25k-60k", "under 25k"])
+    {'over 60k': 60.5, '25k-60k': 25.0, 'under 25k': 24.5}
+    >>> band_places(["North", "South"])
+    {}
+    """
+    places = {}
+    for level in levels:
+        found = re.search(r"\d+(?:\.\d+)?", level)
+        if not found:
+            return {}
+        below = level.lower().startswith(("under", "below", "less", "<"))
+        above = level.lower().startswith(("over", "above", "more", ">")) or level.endswith("+")
+        places[level] = float(found[0]) + (-0.5 if below else 0.5 if above else 0.0)
+    return places
+
+
 def _with_rest(rows: pl.DataFrame) -> pl.DataFrame:
     """Keep the visible cells; the hidden ones of a segment are combined in one part."""
     levels = rows.get_column("level").unique(maintain_order=True).to_list()
+    places = band_places(levels)
+    levels = sorted(levels, key=lambda level: places.get(level, 0.0))
     names = rows.get_column("segment_name").unique(maintain_order=True).to_list()
     keep = ["segment_name", "level", "customers"]
     rest = rows.group_by("segment_name").agg(
