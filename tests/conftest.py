@@ -25,27 +25,28 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 # ones to even out the processes' ends.
 LONGEST = (
     "tests/notebooks/test_real_sources.py",
-    "tests/browser/test_lab.py",
     "tests/notebooks/test_simulated.py",
-    "tests/test_course.py",
+    "tests/browser/test_lab.py",
     "tests/notebooks/test_secrets.py",
     "tests/notebooks/test_no_segments.py",
+    "tests/test_course.py",
+    "tests/test_runner_batch.py",
     "tests/test_runner.py",
     "tests/notebooks/test_export.py",
     "tests/browser/test_reports.py",
-    "tests/test_runner_batch.py",
+    "tests/browser/test_accessibility.py",
     "tests/notebooks/test_batch_markets.py",
     "tests/test_explorer.py",
     "tests/test_intake_optional_columns.py",
     "tests/test_progress.py",
     "tests/test_rfm.py",
+    "tests/test_campaign_next_steps.py",
     "tests/test_cluster_segmentation.py",
     "tests/test_features_values.py",
     "tests/test_profile.py",
     "tests/test_plot.py",
     "tests/test_cli.py",
     "tests/test_cluster_null.py",
-    "tests/browser/test_accessibility.py",
 )
 
 
