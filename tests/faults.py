@@ -414,6 +414,41 @@ FAULTS = [
         "test_cluster_choose",
         "stability decides first",
     ),
+    Fault(
+        "predict/recommend_backtest.py",
+        'before = days.filter(pl.col("order_day") <= last)',
+        'before = days.filter(pl.col("order_day") <= last + test_days)',
+        "test_predict_recommend",
+        "lists made with what was known at their date",
+    ),
+    Fault(
+        "predict/recommend_backtest.py",
+        "ideal = np.cumsum(gains)[np.minimum(counts, k) - 1]",
+        "ideal = gains.sum()",
+        "test_predict_recommend",
+        "the best list that could be reached",
+    ),
+    Fault(
+        "predict/recommend.py",
+        "who = customers.filter(allowed)",
+        "who = customers",
+        "test_predict_recommend",
+        "consent before the lists",
+    ),
+    Fault(
+        "predict/ranking.py",
+        "for mask in (own if new_only else None,",
+        "for mask in (None,",
+        "test_predict_recommend",
+        "discoveries that are new to the customer",
+    ),
+    Fault(
+        "predict/buy_again.py",
+        '(pl.col("span") + pl.col("usual_days")) / pl.col("times")',
+        'pl.col("span") / pl.col("times")',
+        "test_predict_recommend",
+        "an interval shrunk to the product's",
+    ),
 ]
 
 
