@@ -362,7 +362,7 @@ def _order_plan(
         ):
             joined = replace(rows, frame=add_products(rows.frame, products), columns=columns)
             names, more = levels(joined, column, as_of)
-            kinds += [Levels(column, names)] if names else []
+            kinds += [Levels(column, names, has_others=bool(more))] if names else []
             left += more
     if products is not None and (kinds or _asks(wanted_names, "breadth", "category_breadth")):
         left += count_unlisted(rows.frame.filter(nw.col("day") <= as_of), products)

@@ -37,10 +37,18 @@ class Levels:
         "category" or "brand".
     names : mapping of str to list of str
         Feature ending to the names in the data.
+    has_others : bool
+        Whether the data hold levels beside these.
     """
 
     column: str
     names: Mapping[str, list[str]]
+    has_others: bool = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each level of the data has a feature of its own."""
+        return not self.has_others and all(len(names) == 1 for names in self.names.values())
 
     def words(self, slug: str) -> str:
         """Return the names of a level in the data."""
@@ -133,60 +141,71 @@ def count_unlisted(lines: Any, products: Any) -> list[str]:
 def level_sums(levels: Levels) -> Callable[[Any, Any], pl.DataFrame]:
     """Return the block of sums by level: spend, lines, last day, favourite, first and new ones.
 
-    The engine sums the lines of each customer and level; what stands beside one another for a
-    customer is set out in memory, which is faster than a condition for each level.
+    The engine sums the lines of each customer and level, or (Polars, where every level has a
+    feature) lists each customer's lines; what stands beside one another for a customer is set out
+    in memory, which is faster than a condition for each level.
     """
 
     def sums(lines: Any, facts: Any) -> pl.DataFrame:
         known = add_products(lines, facts.products).filter(
             ~nw.col("is_return") & ~nw.col(levels.column).is_null() & ~nw.col(CUSTOMER).is_null()
         )
-        pairs = known.with_columns(spend=micro(nw.col("amount"))).group_by(CUSTOMER, levels.column)
-        return _set_out(
-            collect(
-                pairs.agg(
-                    nw.col("spend").sum(),
-                    nw.len().alias("lines"),
-                    nw.col("day").min().alias("first"),
-                    nw.col("day").max().alias("last"),
-                )
-            ),
-            levels,
+        known = known.with_columns(spend=micro(nw.col("amount")))
+        if levels.is_whole and known.implementation.is_polars():
+            names = pl.Enum([name for (name,) in levels.names.values()])
+            listed = known.to_native().group_by(CUSTOMER).agg(
+                pl.col(levels.column).cast(pl.String).cast(names).to_physical().alias("code"),
+                pl.col("spend").cast(pl.Int64),
+                pl.col("day").cast(pl.Int64).alias("first"),
+            )  # fmt: skip
+            return _set_out(collect(nw.from_native(listed)), levels)
+        pairs = known.group_by(CUSTOMER, levels.column).agg(
+            nw.col("spend").sum(),
+            nw.len().alias("lines"),
+            nw.col("day").min().alias("first"),
+            nw.col("day").max().alias("last"),
         )
+        codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
+        code = pl.col(levels.column).replace_strict(
+            codes, default=len(levels.names), return_dtype=pl.Int64
+        )
+        listed = collect(pairs).group_by(CUSTOMER).agg(
+            code.alias("code"), pl.col("spend", "lines", "first", "last").cast(pl.Int64)
+        )  # fmt: skip
+        return _set_out(listed, levels)
 
     return sums
 
 
-def _set_out(pairs: pl.DataFrame, levels: Levels) -> pl.DataFrame:
-    """Set the levels of each customer beside one another."""
-    customers = pairs.select(pl.col(CUSTOMER).unique())
-    places = customers.with_row_index("place")
-    other = len(levels.names)
-    codes = {name: k for k, names in enumerate(levels.names.values()) for name in names}
-    begun = pairs.select(
-        pairs.select(CUSTOMER).join(places, on=CUSTOMER, how="left", maintain_order="left")[
-            "place"
-        ],
-        pl.col(levels.column)
-        .replace_strict(codes, default=other, return_dtype=pl.Int64)
-        .alias("code"),
-        pl.col("spend", "lines", "first", "last").cast(pl.Int64),
-    )
-    merged = begun
-    one_each = all(len(names) == 1 for names in levels.names.values())
-    if not one_each or (begun["code"] == other).any():
-        merged = begun.group_by("place", "code").agg(
-            pl.col("spend", "lines").sum(), pl.col("first").min(), pl.col("last").max()
-        )
-    at = (merged["place"].to_numpy(), merged["code"].to_numpy())
-    table = {}
-    for name, empty in (("spend", 0), ("lines", 0), ("first", NEVER), ("last", 0)):
-        table[name] = np.full((customers.height, other + 1), empty, dtype=np.int64)
-        table[name][at] = merged[name].to_numpy()
-    spend, lines, first = table["spend"], table["lines"], table["first"]
+def _set_out(listed: pl.DataFrame, levels: Levels) -> pl.DataFrame:
+    """Set the levels of each customer beside one another.
+
+    ``listed`` has a row per customer, with lists of codes of levels, spend and days, and the number
+    of lines behind each (one without).
+    """
+    customers, other = listed.select(CUSTOMER), len(levels.names)
+    place = np.repeat(np.arange(listed.height), listed["code"].list.len().to_numpy())
+    flat = {n: listed[n].explode().to_numpy() for n in listed.columns if n != CUSTOMER}
+    began, last = flat["first"], flat.get("last", flat["first"])
+    at = place * (other + 1) + flat["code"]
+    size, shape = listed.height * (other + 1), (listed.height, other + 1)
+    whole = np.zeros(size, np.int64), np.full(size, NEVER), np.zeros(size, np.int64)
+    np.add.at(whole[0], at, flat["spend"])
+    np.minimum.at(whole[1], at, began)
+    np.maximum.at(whole[2], at, last)
+    spend, first, latest = (sums.reshape(shape) for sums in whole)
+    if "lines" in flat:
+        lines = np.zeros(size, np.int64)
+        np.add.at(lines, at, flat["lines"])
+    else:
+        lines = np.bincount(at, minlength=size)
+    lines = lines.reshape(shape)
     total = lines.sum(axis=1)
-    place = begun["place"].to_numpy()
-    later = begun["first"].to_numpy() > first.min(axis=1)[place]
+    start = first.min(axis=1)
+    if "lines" in flat:  # a row per level, those without a feature of their own too
+        later = np.bincount(place, weights=began > start[place], minlength=listed.height)
+    else:
+        later = ((lines > 0) & (first > start[:, None])).sum(axis=1).astype(np.float64)
     named = lines[:, :other] > 0
     some = named.any(axis=1)
     best = np.where(named, spend[:, :other], -NEVER).argmax(axis=1)
@@ -194,14 +213,14 @@ def _set_out(pairs: pl.DataFrame, levels: Levels) -> pl.DataFrame:
         "spend": spend.sum(axis=1) / MICRO,
         "lines": total,
         "squares": (lines.astype(np.float64) ** 2).sum(axis=1) / total,
-        "new": np.bincount(place, weights=later, minlength=customers.height),
+        "new": later,
         "favourite_code": np.where(some, best, -1),
         "first_code": np.where(some, first[:, :other].argmin(axis=1), -1),
     }
     for k, slug in enumerate(levels.names):
         columns[f"spend_{slug}"] = spend[:, k] / MICRO
         columns[f"lines_{slug}"] = lines[:, k]
-        columns[f"last_{slug}"] = np.where(named[:, k], table["last"][:, k], np.nan)
+        columns[f"last_{slug}"] = np.where(named[:, k], latest[:, k], np.nan)
     return customers.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
