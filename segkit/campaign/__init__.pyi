@@ -12,10 +12,17 @@ from segkit.campaign.budget import Budget as Budget
 from segkit.campaign.budget import estimate_pilot_gains as estimate_pilot_gains
 from segkit.campaign.budget import plan_budget as plan_budget
 from segkit.campaign.budget import spread_gains_by_value as spread_gains_by_value
+from segkit.campaign.design import OfferDesign as OfferDesign
+from segkit.campaign.design import PilotOverlap as PilotOverlap
+from segkit.campaign.design import count_overlap as count_overlap
+from segkit.campaign.design import design_offers as design_offers
+from segkit.campaign.design import match_persona_offers as match_persona_offers
 from segkit.campaign.eligibility import CHANNELS as CHANNELS
 from segkit.campaign.eligibility import Eligibility as Eligibility
 from segkit.campaign.eligibility import check_eligibility as check_eligibility
 from segkit.campaign.followup import follow_up as follow_up
+from segkit.campaign.grade import LiftGrade as LiftGrade
+from segkit.campaign.grade import grade_lift as grade_lift
 from segkit.campaign.metrics import Metric as Metric
 from segkit.campaign.metrics import mean as mean
 from segkit.campaign.metrics import measure_metric as measure_metric
@@ -33,6 +40,8 @@ from segkit.campaign.outlook import build_outlook as build_outlook
 from segkit.campaign.pilot import Pilot as Pilot
 from segkit.campaign.pilot import explore_ties as explore_ties
 from segkit.campaign.pilot import read_pilot as read_pilot
+from segkit.campaign.pilot_size import PilotSize as PilotSize
+from segkit.campaign.pilot_size import size_pilot as size_pilot
 from segkit.campaign.platforms import MAIL_TOOLS as MAIL_TOOLS
 from segkit.campaign.platforms import PLATFORMS as PLATFORMS
 from segkit.campaign.platforms import hash_identifiers as hash_identifiers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,7 +59,7 @@ class FollowUp:
         return others if against in self.arms and against != self.holdout else ()
 
     def compared(self, against: str) -> tuple[str, str]:
-        """Return an arm and its comparison: tailored against ``against``, or else the holdout.
+        """Return an arm and its comparison: the last beside ``against``, or else the holdout.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class FollowUp:
         """
         tailored = self.beside(against)
         if tailored:
-            return tailored[0], against
+            return tailored[-1], against
         if not self.holdout or len(self.arms) < 2:
             arms = ", ".join(self.arms) or "none"
             why = self.why or f"expected a holdout and another arm, got {arms}"
@@ -78,6 +78,29 @@ class FollowUp:
     def tailors(self, against: str) -> bool:
         """Return whether an arm besides ``against`` gives customers different offers."""
         return any(self.offers.get(arm, 1) > 1 for arm in self.beside(against))
+
+    def placebo(self, arm: str, against: str) -> Outcomes | None:
+        """Return the customers of segments whose two arms got one and the same offer.
+
+        There the arms can differ by chance alone. Customers of either arm with another offer than
+        most of their segment's arm (a tenth explores where offers are tied) are left out: who
+        explores was drawn at random.
+        """
+        if self.outcomes is None or not {arm, against} <= set(self.arms):
+            return None
+        frame = self.outcomes.frame
+        if not {"offer", "segment"} <= set(frame.columns):
+            return None
+        both = frame.filter(pl.col("arm").is_in([arm, against]))
+        most = both.group_by("segment", "arm").agg(usual=pl.col("offer").mode().sort().first())
+        same = most.group_by("segment").agg(pl.col("usual").n_unique() == 1, pl.len() == 2)
+        alike = same.filter("usual", "len")["segment"]
+        kept = both.join(most, on=["segment", "arm"], maintain_order="left").filter(
+            pl.col("segment").is_in(alike.implode()) & (pl.col("offer") == pl.col("usual"))
+        )
+        if kept.is_empty():
+            return None
+        return replace(self.outcomes, frame=kept.drop("usual"))
 
     def plan(self, **shares: float) -> dict[str, float] | None:
         """Return every arm's planned share, if those named are among them; the rest is split."""

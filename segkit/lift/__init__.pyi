@@ -1,3 +1,6 @@
+from segkit.lift.aggregates import Aggregates as Aggregates
+from segkit.lift.aggregates import aggregate_outcomes as aggregate_outcomes
+from segkit.lift.aggregates import read_aggregates as read_aggregates
 from segkit.lift.balance import Balance as Balance
 from segkit.lift.balance import SampleRatio as SampleRatio
 from segkit.lift.balance import check_balance as check_balance
@@ -16,6 +19,8 @@ from segkit.lift.group_time import estimate_group_time_effects as estimate_group
 from segkit.lift.measure import measure_lift as measure_lift
 from segkit.lift.money import Money as Money
 from segkit.lift.money import measure_profit as measure_profit
+from segkit.lift.odds import OddsRatios as OddsRatios
+from segkit.lift.odds import estimate_odds_ratios as estimate_odds_ratios
 from segkit.lift.outcomes import Outcomes as Outcomes
 from segkit.lift.outcomes import derive_outcomes as derive_outcomes
 from segkit.lift.outcomes import read_outcomes as read_outcomes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from segkit.stats.intervals import (
     z_value,
 )
 from segkit.stats.moments import PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
+from segkit.stats.shares import agresti_caffo, score_difference, score_ratio
 from segkit.stats.two_part import (
     EXPECTED_BUYERS,
     Amounts,
@@ -36,6 +38,12 @@ from segkit.stats.two_part import (
 )
 
 KINDS = ("share", "mean", "ratio")
+ShareInterval = Literal["newcombe", "score", "agresti-caffo"]
+SHARE_INTERVALS: dict[str, Callable[..., Estimate]] = {
+    "newcombe": share_difference,
+    "score": score_difference,
+    "agresti-caffo": agresti_caffo,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +282,14 @@ def compare_arms(
     covariates: Sequence[str] = (),
     strata: bool = False,
     relative: str = "log",
+    shares: str = "newcombe",
     level: float = 0.95,
 ) -> Effect:
     """Compare a figure in two arms, of one segment or of all customers.
 
-    A share without covariates gets Newcombe's interval and `share_test`; a mean is compared by its
-    two parts, the share of buyers and the amount per buyer, with the variance pooled under no
-    effect (`segkit.stats.two_part`); a ratio by the delta method over customers. With covariates
+    A share without covariates gets the interval of ``shares`` and `share_test`; a mean is compared
+    by its two parts, the share of buyers and the amount per buyer, with the variance pooled under
+    no effect (`segkit.stats.two_part`); a ratio by the delta method over customers. With covariates
     the mean (or share) is adjusted by CUPED; with ``strata``, the segments' effects are combined by
     their size.
 
@@ -297,6 +306,8 @@ def compare_arms(
     strata : bool
         Post-stratify by segment.
     relative : {"log", "fieller", "delta"}
+    shares : {"newcombe", "score", "agresti-caffo"}
+        Interval of the difference of shares; "score" gives the relative one too.
     level : float
 
     Returns
@@ -315,7 +326,7 @@ def compare_arms(
         return _ratios(metric, sums, segment, arms, relative, level)
     if metric.kind == "share" and not covariates and not strata:
         one, two = (sums.amounts(arm, metric.column, rows) for arm in arms)
-        return _shares(one, two, relative, level)
+        return _shares(one, two, relative, shares, level)
     if strata and segment is None:
         rows = comparable(sums, arms) or None
     both = sums.n[:, arms[0]] + sums.n[:, arms[1]]
@@ -330,7 +341,7 @@ def comparable(sums: Sums, arms: tuple[int, int]) -> list[int]:
     return [i for i in range(len(sums.segments)) if all(sums.n[i, arm] >= 2 for arm in arms)]
 
 
-def _shares(one: Amounts, two: Amounts, relative: str, level: float) -> Effect:
+def _shares(one: Amounts, two: Amounts, relative: str, shares: str, level: float) -> Effect:
     (n1, x1), (n2, x2) = ((float(a.n[0]), float(a.total[0])) for a in (one, two))
     p1, p2 = x1 / n1, x2 / n2
     # With no case, or only cases, the variance would be zero: half a case is added to each side.
@@ -338,8 +349,10 @@ def _shares(one: Amounts, two: Amounts, relative: str, level: float) -> Effect:
         float(np.sqrt(p * (1 - p) / n if 0 < p < 1 else 0.5 * (n + 0.5) / (n + 1) ** 2 / n))
         for p, n in ((p1, n1), (p2, n2))
     )
-    difference = share_difference(x1, n1, x2, n2, level=level)
-    if relative == "log":
+    difference = SHARE_INTERVALS[shares](x1, n1, x2, n2, level=level)
+    if shares == "score":
+        lift = score_ratio(x1, n1, x2, n2, level=level)
+    elif relative == "log":
         lift = relative_lift(x1, n1, x2, n2, level=level)
         lift = replace(lift, high=float("inf")) if x2 == 0 else lift
     else:

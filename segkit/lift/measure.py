@@ -12,7 +12,15 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import ParameterError, unknown
 from segkit.frames import takes_frames
-from segkit.lift.effects import Kpi, choose_metrics, comparable, compare_arms
+from segkit.lift.aggregates import Aggregates
+from segkit.lift.effects import (
+    SHARE_INTERVALS,
+    Kpi,
+    ShareInterval,
+    choose_metrics,
+    comparable,
+    compare_arms,
+)
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.requirements import read_test
 from segkit.lift.sums import Sums, check_arms, refuse_no_share, shares_differ, sum_up
@@ -36,7 +44,7 @@ _TESTS = ("q", "freedom", "p_value", "i_squared", "q_crossing", "p_crossing")
 
 @takes_frames
 def measure_lift(
-    outcomes: Outcomes | pl.DataFrame | pl.LazyFrame,
+    outcomes: Outcomes | Aggregates | pl.DataFrame | pl.LazyFrame,
     *,
     control: str,
     arms: Sequence[str] | None = None,
@@ -46,6 +54,7 @@ def measure_lift(
     covariates: Sequence[str] = (),
     overall: Overall = "auto",
     relative: RelativeMethod = "log",
+    shares: ShareInterval = "newcombe",
     margins: Mapping[str, float] | None = None,
     level: float = 0.95,
     power: float = 0.8,
@@ -55,8 +64,9 @@ def measure_lift(
 
     Parameters
     ----------
-    outcomes : Outcomes, DataFrame or LazyFrame
-        One row per customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
+    outcomes : Outcomes, Aggregates, DataFrame or LazyFrame
+        `Aggregates` (counts and sums per arm and segment, `segkit.lift.read_aggregates`), or one
+        row per customer: arm, segment, the outcomes (see `segkit.lift.effects.KPIS` for their
         columns), covariates; customer_id, assigned_at and segment_as_of are checked if they exist.
         Zero stands for "nothing happened"; nulls are refused.
     control : str
@@ -77,6 +87,10 @@ def measure_lift(
         (post-stratification). "auto" pools unless the arms' split differs between segments.
     relative : {"log", "fieller", "delta"}
         Interval of the relative lift.
+    shares : {"newcombe", "score", "agresti-caffo"}
+        Interval of the difference of shares without covariates. With "score" the relative lift of
+        shares has the score interval of the ratio, and the two never contradict each other: one
+        excludes no effect exactly where the other does.
     margins : mapping of str to float, optional
         For each key figure, the largest difference that is not relevant, in its unit, declared
         beforehand. It is needed for the verdict "same" and for a guardrail to pass.
@@ -111,30 +125,36 @@ def measure_lift(
     for name, value, choices in (
         ("overall", overall, OVERALL),
         ("relative", relative, RELATIVE_METHODS),
+        ("shares", shares, SHARE_INTERVALS),
     ):
         if value not in choices:
             raise ParameterError(unknown(f"value of {name}", value, choices))
     frame = read_test(outcomes, randomised=randomised)
-    names = frame.lazy().collect_schema().names()
-    chosen = choose_metrics(names, metrics)
+    given = outcomes if isinstance(outcomes, Aggregates) else None
+    names = given.columns if given else frame.lazy().collect_schema().names()
+    chosen = given.choose(metrics) if given else choose_metrics(names, metrics)
     first = primary or chosen[0].name
     for name in [first, *(margins or {})]:
         if name not in {metric.name for metric in chosen}:
             raise ParameterError(unknown("metric", name, [metric.name for metric in chosen]))
     by = segment if segment in names or segment != "segment" else None
-    mail = ["emails_sent"] if "emails_sent" in names else []
-    shares = [metric.column for metric in chosen if metric.kind == "share"]
-    sums = sum_up(
-        frame,
-        [*(c for m in chosen for c in m.columns), *covariates, *mail],
-        pairs=_pairs(chosen, covariates),
-        shares=shares,
-        segment=by,
-        ratios=[(m.column, m.below) for m in chosen if m.below],
-    )
-    refuse_no_share(sums, shares)
+    if given:
+        sums = given.sums_of(chosen, covariates, segmented=by is not None)
+    else:
+        mail = ["emails_sent"] if "emails_sent" in names else []
+        counted = [metric.column for metric in chosen if metric.kind == "share"]
+        sums = sum_up(
+            frame,
+            [*(c for m in chosen for c in m.columns), *covariates, *mail],
+            pairs=_pairs(chosen, covariates),
+            shares=counted,
+            segment=by,
+            ratios=[(m.column, m.below) for m in chosen if m.below],
+        )
+        refuse_no_share(sums, counted)
     places = check_arms(sums, control, arms, by is not None)
-    options = {"relative": relative, "level": level, "covariates": tuple(covariates)}
+    options: dict[str, Any] = {"relative": relative, "shares": shares, "level": level}
+    options["covariates"] = tuple(covariates)
     rows, notes = _all_rows(sums, chosen, places, sums.arms.index(control), overall, options)
     effects = judge(pl.DataFrame(rows, infer_schema_length=None), margins or {}, level, power)
     effects, tested = _between_segments(effects, sums, chosen, level, adjusted=bool(covariates))

@@ -28,6 +28,7 @@ from segkit.plot.describe import (
 from segkit.plot.figure import (
     CLEAR,
     GREY,
+    INK,
     OKABE_ITO,
     Figure,
     Look,
@@ -266,6 +267,9 @@ def waterfall(
     y: str,
     *,
     total: str = "total",
+    interval: tuple[float, float] | None = None,
+    reference: float | None = None,
+    reference_label: str = "",
     percent: bool | None = None,
     title: str = "",
     x_label: str = "",
@@ -282,6 +286,10 @@ def waterfall(
         The step's name and its signed amount.
     total : str
         The name of the last bar, the sum of all steps.
+    interval : (float, float), optional
+        Limits of the total, drawn over its bar.
+    reference : float, optional
+        A value to compare the total with, drawn as a dashed line and named ``reference_label``.
     percent, title, x_label, y_label, alt
         See `segkit.plot.bars`.
 
@@ -315,6 +323,12 @@ def waterfall(
             text = sign + write(float(value), in_percent)
             note(axes, text, (max(left[i], left[i] + value), i), (4, 0), bbox=CLEAR)
         axes.axvline(0, color=GREY, linewidth=0.8)
+        if interval is not None:
+            axes.plot(interval, [data.height - 1] * 2, color=INK, linewidth=2.2, marker="|")
+        if reference is not None:
+            axes.axvline(reference, color=INK, linewidth=1.0, linestyle="--")
+            named = f"{reference_label} {write(reference, in_percent)}".strip()
+            note(axes, named, (reference, -0.5), (4, 2), bbox=CLEAR)
         axes.margins(x=0.14)
         name_rows(axes, data.get_column(x).to_list(), x_label, 34, 0.55)
         number_axis(axes.xaxis, y_label or words(y), in_percent=in_percent)
