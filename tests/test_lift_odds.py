@@ -1,4 +1,6 @@
-"""Odds ratios and score intervals against statsmodels; aggregates against the rows they sum."""
+"""Odds ratios and score intervals against statsmodels; aggregates and traces against the rows."""
+
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,13 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 import segkit
 from segkit.errors import DataError, ParameterError
-from segkit.lift import aggregate_outcomes, estimate_odds_ratios, read_aggregates
+from segkit.lift import (
+    aggregate_outcomes,
+    estimate_odds_ratios,
+    measure_daily_lift,
+    read_aggregates,
+    trace_segment,
+)
 from segkit.stats.shares import (
     agresti_caffo,
     combine_odds,
@@ -211,3 +219,64 @@ def test_odds_ratios_by_segment(outcomes):
         estimate_odds_ratios(outcomes, control="holdout")
     with pytest.raises(DataError, match="odds are of a share"):
         estimate_odds_ratios(outcomes, control="holdout", arm="mail", metric="revenue")
+
+
+def test_daily_lift_from_counts_is_that_from_rows():
+    rng = np.random.default_rng(2)
+    day = [int(d) if d < 15 else None for d in rng.integers(1, 50, 500)]
+    rows = pl.DataFrame({"arm": ["mail"] * 300 + ["holdout"] * 200, "conversion_day": day})
+    sizes = dict(rows.group_by("arm").len().iter_rows())
+    counts = (
+        rows.drop_nulls().group_by("arm", day="conversion_day").agg(converted=pl.len())
+    ).with_columns(customers=pl.col("arm").replace_strict(sizes, return_dtype=pl.Int64))
+    options = {"arm": "mail", "control": "holdout", "planned_rate": 0.2, "days": 14}
+    found = measure_daily_lift(counts, **options)
+    assert found.table.equals(measure_daily_lift(rows, **options).table)
+    with pytest.raises(DataError, match="come twice"):
+        measure_daily_lift(pl.concat([counts, counts]), **options)
+    with pytest.raises(DataError, match="must be the same on each day"):
+        measure_daily_lift(counts.with_columns(customers="day"), **options)
+
+
+@pytest.fixture(scope="module")
+def traced():
+    drawn = datetime(2024, 3, 1, tzinfo=UTC)
+    days = {"a": [1, 3, 40], "b": [2], "c": [-3], "d": [5]}
+    lines = [
+        (who, f"{who}{k}", 10.0 + k, (drawn + timedelta(days=day)).strftime("%Y-%m-%d 12:00:00"))
+        for who, all_days in days.items()
+        for k, day in enumerate(all_days)
+    ]
+    names = ["customer_id", "order_id", "amount", "order_time"]
+    taken = segkit.clean_data({"orders": pl.DataFrame(lines, schema=names, orient="row")})
+    who = pl.DataFrame(
+        {"customer_id": list("abcd"), "arm": ["mail", "mail", "mail", "holdout"],
+         "segment": ["S1", "S2", "S1", "S1"], "assigned_at": [drawn] * 4}
+    )  # fmt: skip
+    done = segkit.derive_outcomes(who, taken.orders, data_until=drawn + timedelta(days=60))
+    return taken, done
+
+
+def test_a_segment_s_number_leads_to_its_raw_rows(traced):
+    taken, done = traced
+    found = trace_segment(taken, done, segment="S1", arm="mail", metric="revenue")
+    assert found.value == found.rebuilt == (10.0 + 11.0) / 2
+    assert found.lines["order_id"].to_list() == ["a0", "a1"]
+    assert found.raw["order_id"].to_list() == ["a0", "a1"]
+    assert found.customers["customer_id"].sort().to_list() == ["a", "c"]
+    assert "2 customers, of whom 1 (50.0%) have 2 order lines" in found.text
+    every = trace_segment(taken, done, segment="all customers", arm="mail")
+    assert every.value == pytest.approx(2 / 3)
+    lift = segkit.measure_lift(done, control="holdout").row(metric="conversion")
+    assert every.value == lift["value_arm"]
+
+
+def test_a_trace_refuses_tables_that_do_not_add_up(traced):
+    taken, done = traced
+    other = segkit.clean_data({"orders": taken.raw["orders"].head(1)})
+    with pytest.raises(DataError, match="do not add up to revenue of 1 customers"):
+        trace_segment(other, done, segment="S1", arm="mail", metric="revenue")
+    with pytest.raises(ParameterError, match="unknown segment 'S9'"):
+        trace_segment(taken, done, segment="S9", arm="mail")
+    with pytest.raises(ParameterError, match="unknown figure that rests on orders"):
+        trace_segment(taken, done, segment="S1", arm="mail", metric="visit_rate")

@@ -155,6 +155,20 @@ def test_wrong_assignments_are_named(shop):
         shop.respond(plan, weeks=27)
 
 
+def test_a_second_round_is_answered_anew():
+    """From version 2 on: other answers to the same offers, orders numbered apart, one customer."""
+    made = simulate_retailer(700, seed=3, dirty=False)
+    first, second = (made.respond(assign(made, pl.lit("flash_sale"), day=d)) for d in (0, 28))
+    numbers = [set(one.orders["order_no"]) for one in (first, second)]
+    assert not numbers[0] & numbers[1]
+    days = [
+        set(one.orders.select("account_id", day=(pl.col("ordered_at").str.to_datetime()
+            - timedelta(days=shift)).dt.date()).iter_rows())
+        for one, shift in ((first, 0), (second, 28))
+    ]  # fmt: skip
+    assert len(days[0] & days[1]) < 0.2 * len(days[0])
+
+
 # The planted lift, over seeds
 
 

@@ -56,8 +56,11 @@ from segkit.campaign.power import compute_power as compute_power
 from segkit.campaign.power import compute_sample_size as compute_sample_size
 from segkit.campaign.power import find_smallest_effect as find_smallest_effect
 from segkit.campaign.prelude import Prelude as Prelude
+from segkit.campaign.prelude import add_profit as add_profit
 from segkit.campaign.prelude import collect_campaign_data as collect_campaign_data
 from segkit.campaign.prelude import read_given_campaign as read_given_campaign
+from segkit.campaign.rounds import NextRound as NextRound
+from segkit.campaign.rounds import adapt_policy as adapt_policy
 from segkit.campaign.segment_power import SegmentPower as SegmentPower
 from segkit.campaign.segment_power import compute_segment_power as compute_segment_power
 from segkit.campaign.segmentations import SegmentationTest as SegmentationTest

@@ -56,7 +56,8 @@ def assign_arms(
         When the arms are drawn (UTC): segments are frozen as of it.
     offers : mapping of str to str, optional
         Arm to offer: a name, ``"none"`` (a holdout), or `BY_CUSTOMER` for what the customer's
-        column ``offer`` says (the offer of the segment). By default an arm's offer is its name,
+        column ``offer`` says (the offer of the segment); ``"by_customer:persona_offer"`` for what
+        another column says. By default an arm's offer is its name,
         "none" for an arm called "holdout" or "control".
     seed : int
     segment : str or None
@@ -106,14 +107,14 @@ def assign_arms(
     chosen = np.array(list(shares), dtype=object)[pick(draws, shares, strata)]
     arm, stayed = _keep_earlier(people, chosen, shares, earlier)
     people = people.with_columns(pl.Series("arm", arm, dtype=pl.String))
-    by_customer = [arm for arm, name in given.items() if name == BY_CUSTOMER]
-    if by_customer:
-        require_columns(people.columns, [offer], "customers")
-    own = pl.col(offer).fill_null(NO_OFFER) if by_customer else pl.lit(NO_OFFER)
-    fixed = pl.col("arm").replace_strict(given, return_dtype=pl.String)
-    people = people.with_columns(
-        offer=pl.when(pl.col("arm").is_in(by_customer)).then(own).otherwise(fixed)
-    )
+    sent = pl.col("arm").replace_strict(given, return_dtype=pl.String)
+    for name, offered in given.items():
+        if offered == BY_CUSTOMER or offered.startswith(f"{BY_CUSTOMER}:"):
+            column = offered.partition(":")[2] or offer
+            require_columns(people.columns, [column], "customers")
+            own = pl.col(column).fill_null(NO_OFFER)
+            sent = pl.when(pl.col("arm") == name).then(own).otherwise(sent)
+    people = people.with_columns(offer=sent)
     return build_assignment(
         _freeze(people, campaign_id, at, segment),
         shares,

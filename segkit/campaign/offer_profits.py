@@ -39,7 +39,8 @@ def compare_offers(
     """Compare the profit of the offers within each segment of a campaign.
 
     Arms that gave a segment the same offer are one: their difference would be chance alone. An arm
-    that gave a segment several offers is kept as the arm.
+    that gave a segment several offers is kept as the arm; customers who explore tied offers
+    (``explores``, drawn at random) count for the offer that they got.
 
     Parameters
     ----------
@@ -78,7 +79,9 @@ def compare_offers(
     """
     frame = outcomes.frame if isinstance(outcomes, Outcomes) else outcomes
     require_columns(frame.columns, ["arm", "offer", "segment", "revenue"], "the outcomes")
-    several = pl.col("offer").n_unique().over("segment", "arm") > 1
+    drawn = pl.col("explores").fill_null(False) if "explores" in frame.columns else pl.lit(False)
+    usual_offers = pl.when(drawn).then(None).otherwise("offer").drop_nulls()
+    several = ~drawn & (usual_offers.n_unique().over("segment", "arm") > 1)
     frame = frame.with_columns(
         arm=pl.when(several).then("arm").otherwise("offer").cast(pl.String),
         segment=pl.col("segment").cast(pl.String),

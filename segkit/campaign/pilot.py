@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER, name_segments
@@ -36,6 +37,9 @@ from segkit.stats.policy import (
 
 if TYPE_CHECKING:
     from segkit.plot import Figure
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -347,6 +351,10 @@ def read_pilot(
     shown = replace(trial, outcome=finite_values(frame, outcome))
     is_share = bool(np.isin(shown.outcome, (0.0, 1.0)).all())
     table, spread = _cell_table(trial, shown, segments, options, best, level)
+    cell_values = (
+        table["payoff_shrunken"].to_numpy().reshape(len(segments), -1),
+        np.array(table["payoff_loading"].to_list()),
+    )
     names = name_segments(frame, segment, name)
     learnt = [options[k] for k in best]
     policy = pl.DataFrame(
@@ -356,7 +364,7 @@ def read_pilot(
             "offer": learnt,
             "offer_name": [words(offer) for offer in learnt],
             "sure_share": _how_sure(trial, best, method, repeats, seed),
-            "tied": [TIE_MARK.join(ties) for ties in _ties(table, options, best, seed)],
+            "tied": [TIE_MARK.join(ties) for ties in find_ties(*cell_values, options, best, seed)],
         }
     )
     return Pilot(
@@ -496,15 +504,37 @@ def _how_sure(trial: Trial, best: np.ndarray, method: str, repeats: int, seed: i
     return [float(share) for share in same / max(1, repeats)]
 
 
-def _ties(table: pl.DataFrame, options: list[str], best: np.ndarray, seed: int) -> list[list[str]]:
-    """Return each segment's offers that may as well be the best, besides the one chosen."""
-    loading = np.array(table["payoff_loading"].to_list())
+def find_ties(
+    shrunken: Floats,
+    loading: Floats,
+    options: Sequence[str],
+    best: Ints,
+    seed: int,
+    *,
+    tried: npt.NDArray[np.bool_] | None = None,
+) -> list[list[str]]:
+    """Return each segment's offers that may as well be the best, besides the one chosen.
+
+    Parameters
+    ----------
+    shrunken : array of shape (segments, options)
+        Payoffs as `segkit.stats.policy.shrink` gives them.
+    loading : array of shape (segments * options, segments * options)
+        Factor of their errors (`segkit.stats.policy.joint_errors`).
+    options : sequence of str
+    best : array of shape (segments,)
+        Places of the options chosen.
+    seed : int
+    tried : array of bool, shape (segments, options), optional
+        Cells with customers; no other can be tied.
+    """
     rng = np.random.default_rng([seed, 1])
     errors = loading @ rng.standard_normal((loading.shape[1], _DRAWS))
-    payoff = table["payoff_shrunken"].to_numpy()[:, None] + errors
-    top = payoff.reshape(len(best), len(options), _DRAWS).argmax(axis=1)
+    payoff = (shrunken.reshape(-1, 1) + errors).reshape(len(best), len(options), _DRAWS)
+    if tried is not None:
+        payoff = np.where(tried[..., None], payoff, -np.inf)
     ties = []
-    for row, chosen in zip(top, best, strict=True):
+    for row, chosen in zip(payoff.argmax(axis=1), best, strict=True):
         chance = np.bincount(row, minlength=len(options)) / _DRAWS
         order = np.argsort(-chance, kind="stable")
         ties.append([options[k] for k in order if chance[k] >= TIE and k != chosen])

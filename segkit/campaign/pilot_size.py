@@ -74,9 +74,8 @@ class PilotSize(Result):
         """The finding in words."""
         row = self.best
         lost, testing = (money(row[name], self.currency) for name in ("lost", "testing"))
-        edge = (
-            "" if self.share < self.table["share"].max() else " A larger pilot was not considered."
-        )
+        largest = float(self.table["share"].to_numpy().max())
+        edge = "" if self.share < largest else " A larger pilot was not considered."
         return (
             f"A pilot with {percent(self.share, places=0)} of the customers "
             f"({number(int(row['customers']))}) costs least: wrong offers lose {lost}, testing "

@@ -479,6 +479,7 @@ def _placed(
     return scored.select("customer_id", "segment", "segment_name").drop_nulls("segment")
 
 
+@takes_frames
 def add_profit(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
     """Add profit, and expected profit: conversions at their segment's mean margin, less cost.
 
@@ -488,6 +489,13 @@ def add_profit(frame: pl.DataFrame, cost: float, margin: float) -> pl.DataFrame:
         segment, offer, converted, revenue; one row per customer.
     cost, margin : float
         Of one contact; share of revenue that is profit.
+
+    Examples
+    --------
+    >>> sold = pl.DataFrame({"segment": "S", "offer": ["none", "mail"], "converted": [0, 1],
+    ...     "revenue": [0.0, 20.0]})
+    >>> add_profit(sold, 0.5, 0.5)["expected_profit"].to_list()
+    [0.0, 9.5]
     """
     spent = pl.when(pl.col("offer") == NO_OFFER).then(0.0).otherwise(cost)
     bought, revenue = pl.col("converted").cast(pl.Float64), pl.col("revenue")

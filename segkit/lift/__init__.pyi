@@ -29,6 +29,8 @@ from segkit.lift.peeking import measure_daily_lift as measure_daily_lift
 from segkit.lift.policy import SegmentPolicy as SegmentPolicy
 from segkit.lift.policy import value_segment_policy as value_segment_policy
 from segkit.lift.requirements import attach_segments as attach_segments
+from segkit.lift.tracing import SegmentTrace as SegmentTrace
+from segkit.lift.tracing import trace_segment as trace_segment
 from segkit.lift.uplift import LEARNERS as LEARNERS
 from segkit.lift.uplift import Uplift as Uplift
 from segkit.lift.uplift import fit_uplift as fit_uplift

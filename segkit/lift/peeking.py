@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 
+COUNTS = ("arm", "day", "customers", "converted")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DailyLift(Result):
     """Difference in conversion by day since the assignment.
@@ -116,7 +119,9 @@ def measure_daily_lift(
     Parameters
     ----------
     outcomes : Outcomes or DataFrame
-        arm, conversion_day (1 is the first day; null without a conversion).
+        One row per customer: arm, conversion_day (1 is the first day; null without a conversion).
+        Or counts, one row per arm and day: arm, day, customers (of the arm), converted (first
+        conversions on that day).
     arm, control : str
     planned_rate : float
         Conversion expected at the end, in (0, 1), declared beforehand.
@@ -143,22 +148,27 @@ def measure_daily_lift(
     [0.25, 0.5]
     """
     frame = frame_of(outcomes)
-    require_columns(frame.columns, ["arm", "conversion_day"], "the outcomes")
     if not 0 < planned_rate < 1:
         raise ParameterError(f"planned_rate must lie between 0 and 1, got {planned_rate}")
-    sizes = dict(frame.group_by("arm").len().iter_rows())
+    window = outcomes.window_days if isinstance(outcomes, Outcomes) else None
+    if "conversion_day" not in frame.columns and {*COUNTS} <= {*frame.columns}:
+        sizes, seen = _read_counts(frame)
+    else:
+        require_columns(frame.columns, ["arm", "conversion_day"], "the outcomes")
+        sizes = dict(frame.group_by("arm").len().iter_rows())
+        seen = frame.drop_nulls("conversion_day").group_by("arm", day="conversion_day").len("new")
     for name in (arm, control):
         if name not in sizes:
             raise ParameterError(unknown("arm", name, sorted(map(str, sizes))))
-    window = outcomes.window_days if isinstance(outcomes, Outcomes) else None
-    seen = frame["conversion_day"].drop_nulls().to_numpy()
-    if days is None and window is None and not seen.size:
+    if days is None and window is None and seen.is_empty():
         raise DataError("nobody converted; give the number of days")
-    looks = np.arange(1, int(days or window or seen.max()) + 1)
+    last = days or window or seen["day"].to_numpy().max()
+    looks = np.arange(1, int(last) + 1)
     counts = []
     for name in (arm, control):
-        when = frame.filter(pl.col("arm") == name)["conversion_day"].drop_nulls().to_numpy()
-        counts.append(np.searchsorted(np.sort(when), looks, side="right"))
+        own = seen.filter(pl.col("arm") == name).sort("day")
+        so_far = np.concatenate([[0], np.cumsum(own["new"].to_numpy())])
+        counts.append(so_far[np.searchsorted(own["day"].to_numpy(), looks, side="right")])
     (x1, x2), (n1, n2) = counts, (sizes[arm], sizes[control])
     p1, p2 = x1 / n1, x2 / n2
     error = np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
@@ -178,3 +188,24 @@ def measure_daily_lift(
         }
     )
     return DailyLift(table, arm, control, planned_rate, level)
+
+
+def _read_counts(frame: pl.DataFrame) -> tuple[dict[str, int], pl.DataFrame]:
+    """Return each arm's customers, and its first conversions by day, from counts per day."""
+    if frame.select(pl.struct("arm", "day").is_duplicated().any()).item():
+        raise DataError("arm and day come twice in the counts; add those rows up")
+    if frame.select(pl.any_horizontal(pl.col(COUNTS).is_null()).any()).item():
+        raise DataError(f"expected {', '.join(COUNTS)} in every row of the counts, got nulls")
+    sizes = frame.group_by("arm").agg(
+        pl.col("customers").n_unique().alias("kinds"),
+        pl.col("customers").first(),
+        pl.col("converted").sum(),
+    )
+    wrong = sizes.filter((pl.col("kinds") > 1) | (pl.col("converted") > pl.col("customers")))
+    if wrong.height:
+        raise DataError(
+            f"arm {wrong['arm'][0]!r}: customers must be the same on each day, and no fewer than "
+            f"converted in all ({wrong['converted'][0]:,})"
+        )
+    people = dict(sizes.select("arm", "customers").iter_rows())
+    return people, frame.select("arm", "day", new="converted")

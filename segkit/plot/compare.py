@@ -321,7 +321,10 @@ def waterfall(
         for i, value in enumerate(values):
             sign = "+" if 0 < i < data.height - 1 and value > 0 else ""
             text = sign + write(float(value), in_percent)
-            note(axes, text, (max(left[i], left[i] + value), i), (4, 0), bbox=CLEAR)
+            end = max(left[i], left[i] + value)
+            if interval is not None and i == data.height - 1:
+                end = max(end, *interval)
+            note(axes, text, (end, i), (4, 0), bbox=CLEAR)
         axes.axvline(0, color=GREY, linewidth=0.8)
         if interval is not None:
             axes.plot(interval, [data.height - 1] * 2, color=INK, linewidth=2.2, marker="|")

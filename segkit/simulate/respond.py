@@ -20,6 +20,7 @@ from segkit.simulate.world import World, answer, offer_codes, saving_of, stay
 _CHUNK = 20_000  # customers answered for at a time
 # First numbers of a customer's orders that an offer brings, and of those made anyway.
 _OFFER_NUMBERS, _NATURAL_NUMBERS = 1200, 1500
+_NUMBERS_OF_ROUND = 48  # of a customer's orders that offers bring in one round
 _GUEST_INVERSE = pow(purchases.GUEST_FACTOR, -1, purchases.GUESTS)
 
 
@@ -46,7 +47,8 @@ def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEK
     E-mails go out at seven in the morning, local time, after the assignment. Each customer's
     answer rests on its own random numbers alone: the same customer with the same offer does the
     same, whatever the others got; orders that would have come anyway come under every offer. A
-    customer who may not be written to gets no e-mail and no effect.
+    customer who may not be written to gets no e-mail and no effect. From version 2 on, the answers
+    to offers in later rounds (each of four weeks after the campaign's date) are drawn anew.
 
     Parameters
     ----------
@@ -75,12 +77,15 @@ def respond(world: World, assignments: pl.DataFrame, *, weeks: int = WINDOW_WEEK
     index = customer_numbers(world, assignments.get_column("customer_id"))
     offers = offer_codes(assignments.get_column("offer").to_list())
     day = _sending_days(world, assignments.get_column("assigned_at"), weeks)
-    order = np.argsort(index, kind="stable")
+    turn = (day - world.calendar.days) // (7 * WINDOW_WEEKS) * (world.generator > 1)
     parts = []
-    for first in range(0, len(index), _CHUNK):
-        rows = order[first : first + _CHUNK]
-        some = assignments[rows]
-        parts.append(_answered(world, some, index[rows], offers[rows], day[rows], weeks))
+    for number in np.unique(turn):
+        order = np.flatnonzero(turn == number)
+        order = order[np.argsort(index[order], kind="stable")]
+        for first in range(0, len(order), _CHUNK):
+            rows = order[first : first + _CHUNK]
+            drawn = (index[rows], offers[rows], day[rows])
+            parts.append(_answered(world, assignments[rows], *drawn, weeks, int(number)))
     orders = [pl.DataFrame(schema=purchases.ORDERS), *(part[0] for part in parts)]
     events = [pl.DataFrame(schema=purchases.EVENTS), *(part[1] for part in parts)]
     return Response(
@@ -139,7 +144,13 @@ def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
 
 
 def _answered(
-    world: World, some: pl.DataFrame, index: Ints, offers: Ints, day: Ints, weeks: int
+    world: World,
+    some: pl.DataFrame,
+    index: Ints,
+    offers: Ints,
+    day: Ints,
+    weeks: int,
+    turn: int,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     people = world.people(index)
     ids = purchases.identifiers(people, world.neighbours(people), share=world.dirty).with_columns(
@@ -150,22 +161,22 @@ def _answered(
     reached = writable(people, world.calendar.days)
     added = world.planted.added(people, reached)
     # Customers who order at any time have clicked, even if few weeks are simulated.
-    whole = answer(people, added, offers, day, day + HORIZON_DAYS, "campaign")
+    stage = f"campaign {turn}" if turn else "campaign"
+    whole = answer(people, added, offers, day, day + HORIZON_DAYS, stage)
     by_offer = whole.before(last)
     anyway = stay(people, day, last, "campaign")
     rows = np.flatnonzero(reached & (offers >= 0))
     campaigns = some.get_column("campaign_id").cast(pl.String).gather(rows)
-    mail = engagement.campaign_mail(
-        people, ids, rows, "campaign", campaigns, day[rows], whole.person
-    )
+    mail = engagement.campaign_mail(people, ids, rows, stage, campaigns, day[rows], whole.person)
     orders, visits = [], [mail]
+    offer_numbers = _OFFER_NUMBERS + _NUMBERS_OF_ROUND * turn
     for kind, answers, start, saving in (
-        ("offer", by_offer, _OFFER_NUMBERS, saving_of(offers)[by_offer.person]),
-        ("anyway", anyway, _NATURAL_NUMBERS, None),
+        (f"{stage} offer", by_offer, offer_numbers, saving_of(offers)[by_offer.person]),
+        ("campaign anyway", anyway, _NATURAL_NUMBERS, None),
     ):
         number = start + answers.number
         baskets = purchases.make_baskets(
-            people, f"campaign {kind}", answers.person, number, answers.day, saving=saving
+            people, kind, answers.person, number, answers.day, saving=saving
         )
         end = world.calendar.days + HORIZON_DAYS
         lines, seen = written(people, ids, baskets, sure=True, last=end)
