@@ -118,7 +118,7 @@ def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
     assert list(some.notebooks) == ["09_campaign_design", "10_campaign_lift"]
     with pytest.raises(ParameterError, match="08_value_and_churn needs purchases by date, which"):
         some.check("08_value_and_churn", "hillstrom")
-    assert some.notebooks["10_campaign_lift"].reads == ("assignments",)
+    assert some.notebooks["10_campaign_lift"].reads == ("assignments", "pilot_answers")
     assert some.notebooks["10_campaign_lift"].dropped.keys() == {"clean"}
     assert whole.for_source("cdnow") is whole
     asked = whole.for_source("fast-food")
@@ -132,5 +132,5 @@ def test_segments_and_campaign_wait_for_attitudes_only_where_they_are_asked_for(
     for stem in ("05_segments", "09_campaign_design"):
         asked = whole.for_settings({stem: {"attitudes": True}})
         assert set(asked.upstream(stem)) - set(usual.upstream(stem)) == {"04_attitudes"}
-    assert "03_rfm_segments" not in usual.closure(["10_campaign_lift"])
+    assert "07_drivers" not in usual.closure(["10_campaign_lift"])
     assert usual.notebooks["12_summary"] == whole.notebooks["12_summary"]

@@ -73,7 +73,8 @@ def resume_over_seeds(
     The rows of each cell are appended as soon as it is done, so that a run which is stopped goes
     on where it was. A thinned run neither reads nor writes the table.
     """
-    path = RESULTS / f"{name}.csv"
+    path = RESULTS / "rows" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
     done: set[tuple[str, int]] = set()
     if path.exists() and not thin:
         done = set(pl.read_csv(path, columns=["cell", "seed"]).iter_rows())

@@ -4,7 +4,8 @@
 generator. Each goes the case study's way without its notebooks: customer table, five segments, the
 model's segments as of the day before the pilot, the pilot's policy with its ties explored, a
 campaign of four arms, its lift. Truth is the planted chance of each customer to order, which no
-analysis sees. `rows` has one row per retailer and setting; a run that is stopped goes on from it.
+analysis sees. results/rows/policy.csv has a row per retailer and setting; a run that was stopped
+goes on from it.
 """
 
 import warnings
@@ -194,7 +195,7 @@ def main() -> None:
     cells = [("default", seed) for seed in range(options.seeds)]
     cells += [(name, seed) for seed in few for name in ("noisier", "hard")]
     rows = resume_over_seeds(
-        study_retailer, cells, name="policy_retailers", jobs=options.jobs, thin=options.thin
+        study_retailer, cells, name="policy", jobs=options.jobs, thin=options.thin
     )
     table = []
     for (setting,), part in rows.group_by("setting", maintain_order=True):
@@ -234,7 +235,7 @@ def main() -> None:
         "the campaign sent, a tenth of each tied segment exploring. covered: the 95% interval of "
         "tailored against generic (30% of the customers each) holds the policy's lift.\nnoisier: "
         "customers within an archetype vary a quarter more; small pilot: 15% of the customers, not "
-        "60%; misplaced customers: a third in a segment at random.\npolicy_retailers.csv: its rows",
+        "60%; misplaced customers: a third in a segment at random.\nrows/policy.csv: its rows",
     )
 
 
