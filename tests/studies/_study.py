@@ -17,13 +17,20 @@ from threadpoolctl import threadpool_limits
 RESULTS = Path(__file__).parent / "results"
 
 
-def arguments(description: str, *, seeds: int, thin: int) -> argparse.Namespace:
-    """Parse ``--seeds``, ``--thin``, ``--jobs``; thin runs write no committed table."""
+def arguments(
+    description: str, *, seeds: int, thin: int, resumes: bool = False
+) -> argparse.Namespace:
+    """Parse ``--seeds``, ``--thin``, ``--jobs``; thin runs write no committed table.
+
+    A study that resumes also takes ``--as-is``: the table of the rows that are there, none added.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--thin", action="store_true", help=f"{thin} seeds, no table is rewritten")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", default="", help="file of finished cells, to resume from")
+    if resumes:
+        parser.add_argument("--as-is", action="store_true", help="publish the rows that are there")
     options = parser.parse_args()
     if options.thin:
         options.seeds = thin
@@ -67,6 +74,7 @@ def resume_over_seeds(
     name: str,
     jobs: int,
     thin: bool,
+    as_is: bool = False,
 ) -> pl.DataFrame:
     """Run ``task(setting, seed)`` for every cell that the table of rows does not hold yet.
 
@@ -78,7 +86,7 @@ def resume_over_seeds(
     done: set[tuple[str, int]] = set()
     if path.exists() and not thin:
         done = set(pl.read_csv(path, columns=["cell", "seed"]).iter_rows())
-    missing = [cell for cell in cells if cell not in done]
+    missing = [] if as_is else [cell for cell in cells if cell not in done]
     parts = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         results = pool.map(_alone, [task] * len(missing), missing, chunksize=1)

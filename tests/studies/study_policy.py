@@ -190,13 +190,14 @@ def measured_lift(world, people, sent, number, offer, seed):
 
 def main() -> None:
     """Run what is missing, and publish the table of settings."""
-    options = arguments(__doc__, seeds=200, thin=1)
+    options = arguments(__doc__, seeds=200, thin=1, resumes=True)
     few = range(min(FEW, options.seeds))
     cells = [("default", seed) for seed in range(options.seeds)]
     cells += [(name, seed) for seed in few for name in ("noisier", "hard")]
     rows = resume_over_seeds(
-        study_retailer, cells, name="policy", jobs=options.jobs, thin=options.thin
-    )
+        study_retailer, cells, name="policy", jobs=options.jobs, thin=options.thin,
+        as_is=options.as_is,
+    )  # fmt: skip
     table = []
     for (setting,), part in rows.group_by("setting", maintain_order=True):
         policy, n = part["policy"], part.height
