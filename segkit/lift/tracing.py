@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import polars as pl
 
@@ -20,6 +20,7 @@ from segkit.result import Result
 if TYPE_CHECKING:
     from segkit.intake import Intake
 
+TracedMetric = Literal["conversion", "revenue", "orders"]
 CLOSE = 1e-6  # of a customer's amount, in the currency
 
 
@@ -79,7 +80,7 @@ def trace_segment(
     *,
     segment: str,
     arm: str,
-    metric: str = "conversion",
+    metric: TracedMetric = "conversion",
 ) -> SegmentTrace:
     """Follow a figure of one segment and arm back to order lines and raw rows.
 
@@ -122,7 +123,7 @@ def trace_segment(
     >>> found.value, found.lines["source_row"].to_list(), found.raw.height
     (10.0, [0], 1)
     """
-    possible = ("conversion", "revenue", "orders")
+    possible = get_args(TracedMetric)
     if metric not in possible:
         raise ParameterError(unknown("figure that rests on orders", metric, possible))
     frame = outcomes.frame
