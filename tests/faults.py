@@ -378,6 +378,27 @@ FAULTS = [
         "test_predict_next_purchase",
         "the share of a category",
     ),
+    Fault(
+        "predict/likelihood.py",
+        "both * apart[j] * apart[k]",
+        "still * apart[j] * apart[k]",
+        "test_predict_value",
+        "curvature of the BG/NBD's mixture",
+    ),
+    Fault(
+        "predict/value_segments.py",
+        '(1 / pl.col("p_alive").clip(1e-9) - 1)',
+        '(1 - pl.col("p_alive"))',
+        "test_predict_value",
+        "value at risk is of what an active customer would bring",
+    ),
+    Fault(
+        "campaign/budget.py",
+        '.then(pl.col("mean") / pl.col("whole"))',
+        '.then(pl.col("mean") / pl.col("mean").sum())',
+        "test_campaign_pilot",
+        "gains spread by value keep the segment's mean",
+    ),
     # What to do next, names, number of segments
     Fault(
         "campaign/next_steps.py",
