@@ -28,9 +28,9 @@ WORDS = {
     "gate": ("data not fit", "poor"),
     "killed": ("ended from outside", "poor"),
     "stopped": ("stopped", "poor"),
-    "skipped": ("too small", "attention"),
+    "skipped": ("too small", "skipped"),
     "running": ("not finished", "attention"),
-    "not run": ("not run", "attention"),
+    "not run": ("not run", "skipped"),
 }
 GOOD = ("done", "reused", "interactive")
 NAV = re.compile(r"<!--nav-->.*?<!--/nav-->", re.DOTALL)
@@ -254,7 +254,7 @@ def _described(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[st
     status = record.get("status") or ("done" if all(row["good"] for row in rows) else "")
     tones = {row["tone"] for row in rows}
     if not status or status == "done":
-        tone = next((t for t in ("poor", "attention") if t in tones), "good")
+        tone = next((t for t in ("poor", "attention", "skipped") if t in tones), "good")
         state = "done" if tone == "good" else "failed" if tone == "poor" else "not whole"
     else:
         state, tone = WORDS.get(status, (status, "attention"))

@@ -60,7 +60,8 @@ def describe_run(
     -------
     dict
         ``tiles``, ``cards``, ``more`` (segments without a card), ``picture`` (HTML) with
-        ``picture_of``, and ``attention``; each may be empty.
+        ``picture_of``, ``attention``, and ``calm`` (what to say where nothing needs attention);
+        each may be empty.
     """
     known = {str(summary.get("notebook", "")): summary for summary in summaries}
     currency = next((s["currency"] for s in reversed(summaries) if s.get("currency")), None)
@@ -78,6 +79,7 @@ def describe_run(
         "picture": drawn,
         "picture_of": title,
         "attention": _attention(summaries, cards),
+        "calm": _calm(summaries, cards),
     }
 
 
@@ -125,7 +127,7 @@ def _tile(figure: Mapping[str, Any], currency: str | None, above: str) -> dict[s
         "value": write(figure["value"], unit, currency),
         "interval": interval,
         "change": moved,
-        "note": str(figure.get("note", "")),
+        "note": str(figure.get("note", "")).partition(";")[0],
         "link": _link(str(figure.get("evidence", "")), above),
     }
 
@@ -238,11 +240,9 @@ def _decision(row: Mapping[str, str] | None, currency: str | None) -> dict[str, 
     else:
         decision = STEPS.get(step, f"{step.capitalize()}{f': {offer}' if offer else ''}")
     gain = ""
-    if row.get("monthly"):
-        gain = f"{money(round(float(row['monthly'])), currency)} a month"
-        if row.get("monthly_low") and row.get("monthly_high"):
-            low, high = (money(round(float(row[f"monthly_{end}"]))) for end in ("low", "high"))
-            gain += f" ({low} to {high})"
+    if row.get("monthly") and row.get("monthly_low") and row.get("monthly_high"):
+        low, high = (money(round(float(row[f"monthly_{end}"]))) for end in ("low", "high"))
+        gain = f"{money(round(float(row['monthly'])), currency)} a month ({low} to {high})"
     basis = "" if step == "none" else BASES.get(row.get("basis", ""), "")
     return {"decision": decision, "gain": gain, "basis": basis}
 
@@ -285,3 +285,13 @@ def _attention(
     elif shaky:
         notes.append(f"Not stable on resampled customers: {', '.join(shaky)}.")
     return notes
+
+
+def _calm(summaries: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, str]]) -> str:
+    """Say what was looked at, where nothing needs attention."""
+    seen = []
+    if any(summary.get("quality") for summary in summaries):
+        seen.append("the data are fit")
+    if cards and all(card["stable"] == "yes" for card in cards):
+        seen.append("every segment came out again on resampled customers")
+    return f"Nothing: {' and '.join(seen)}." if seen else ""

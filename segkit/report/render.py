@@ -39,7 +39,7 @@ HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 LAST_HEADING = re.compile(r"(?:^|\n)#{2,3} [^\n]*\s*$")
 SAID = re.compile(r'<div class="segkit-text">((?:<p>.*?</p>)+)</div>', re.DOTALL)
 HOW_SURE = "How sure, and how"
-SHORT = 14  # words of a paragraph that is not worth a fold
+SHORT = 10  # words of a paragraph that is not worth a fold
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 FETCHED = re.compile(
     r"<(?P<tag>script|link|img|iframe|object|embed|source|video|audio|image|use)\b[^>]*?"
