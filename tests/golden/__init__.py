@@ -6,7 +6,8 @@ They were made from commit 4de41c8, before the house was made smaller and rename
   and a working folder with the reports of a small simulated retailer (without pages and pictures).
 - ``simulated.json.xz``, ``online-retail.json.xz``, ``hillstrom.json.xz``: every table of a run,
   column by column (`tests.golden.tables`). The first was made anew with version 2 of the generator:
-  its offers and its pilot are others. Before, the first two were made anew at 4cefa29: rates are
+  its offers and its pilot are others. The second has the names of segments of today, in which alone
+  it differs from the one before. Until then the first two were made anew at 4cefa29: rates are
   shrunk before customers are clustered, and zero-inflated drivers, compared methods and features by
   category are new since the first version; until then they were compared with its tables.
 - ``renames.toml``: what is named otherwise since, and which tables differ on purpose, and why.
