@@ -111,6 +111,11 @@ class Prelude(Result):
         return {str(arm): n / self.pilot.height for arm, _, n in arms.iter_rows()}
 
     @property
+    def offers_tried(self) -> list[str]:
+        """Offers of the earlier test, none without one."""
+        return [] if self.pilot is None else self.pilot["offer"].unique().to_list()
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Columns of ``past`` measured before its window, which can serve as covariates."""
         columns = () if self.past is None else self.past.columns
