@@ -339,7 +339,7 @@ def test_the_page_without_a_kernel_has_picture_words_and_table(looked_at):
     page = looked_at._repr_html_()
     (alt,) = re.findall(r'<svg [^>]*aria-label="([^"]+)"', page)
     assert "centres of 3 groups" in alt
-    assert page.count("<tr>") == 4
+    assert page.count("<tr") == 4
     assert "Ward (hierarchical), 3 segments, 3 variables" in page
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
     assert "example.org" not in page, "ids are nobody's business"
