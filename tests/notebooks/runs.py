@@ -207,10 +207,12 @@ LACKS = {
     "08_value_and_churn": {"product id", "offers"},
     "09_campaign_design": {
         *("attitudes", "pilot", "consent", "past campaign", "differing", "audiences"),
-        *("pilot_profits", "retention_lists"),
+        *("pilot_profits", "retention_lists", "between offers", "pilot_answers"),
     },
     # The campaign is assigned as of the last order: nothing has come of it yet.
-    "10_campaign_lift": {"outcomes", "lift", "offer_profits", "contacts"},
+    "10_campaign_lift": {
+        *("outcomes", "lift", "offer_profits", "contacts", "tailoring", "pilot answers"),
+    },
     "11_refresh": set(),
     "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth", "attitudes"},
 }
