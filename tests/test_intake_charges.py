@@ -66,7 +66,7 @@ def test_test_orders_are_rejected_and_said():
     taken = segkit.clean_data(frame)
     assert taken.ledger.reasons() == {"test_line": 2}
     said = segkit.audit_data(frame).to_frame().filter(column="row_kind")
-    assert "'Test' (2 rows, 18.5)" in said["finding"][0]
+    assert "'Test' (2 rows, 18.50)" in said["finding"][0]
     arms = frame.with_columns(pl.col("kind").replace("live", "control"))
     assert segkit.clean_data(arms).ledger.reasons() == {}
 

@@ -298,6 +298,7 @@ def estimate_pilot_gains(
     )
 
 
+@takes_frames
 def spread_gains_by_value(gains: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
     """Spread each segment's gain over its customers by what they are expected to be worth.
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from segkit.errors import ModelError
 from segkit.features.build import CustomerTable, Monetary, build_features
+from segkit.frames import takes_frames
 
 __all__ = ["rebuild_features"]
 
@@ -18,6 +19,7 @@ WINDOW = re.compile(r"_(\d+)d$")
 CALENDAR = re.compile(r"calendar '(\w+)'")
 
 
+@takes_frames
 def rebuild_features(
     orders: pl.DataFrame,
     events: pl.DataFrame | None = None,

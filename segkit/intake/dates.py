@@ -93,7 +93,7 @@ def date_words(values: pl.Series) -> dict[str, str]:
     Examples
     --------
     >>> date_words(pl.Series(["lundi 5 août 2024"]))
-    {'lundi': '', 'août': 'Aug'}
+    {'lundi': '', 'août': 'Aug', 'lundi.': ''}
     >>> date_words(pl.Series(["5 August 2024", "2024-08-05T07:00Z"]))
     {}
     """

@@ -151,12 +151,14 @@ class PropensityModel(StoredModel):
             return f"{sentence} It is not calibrated: there is one past date alone."
         return f"{sentence} Calibrated as of {self.calibrated_on.isoformat()}."
 
+    @takes_frames
     def predict(self, frame: pl.DataFrame, origin: date) -> Array:
         """Compute the probability of each row of a table of features as of a date."""
         z = self.transform.apply(self.read_numbers(frame))
         raw = self.intercept + z @ np.array(self.coefficients)
         return self.move_to_season(expit(self.shift + self.slope * raw), origin)
 
+    @takes_frames
     def read_numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the features as numbers, the BG/NBD's probability of an order among them."""
         return encode(frame, self.features, self.levels, self.purchases, self.horizon_days)

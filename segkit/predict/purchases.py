@@ -193,6 +193,7 @@ class PurchaseModel(StoredModel):
             "Forecasts of the near future may stand, statements on who is still active do not."
         )
 
+    @takes_frames
     def predict(self, history: pl.DataFrame, horizon: float) -> pl.DataFrame:
         """Compute the probability of being active and the expected orders of each customer.
 
@@ -222,6 +223,7 @@ class PurchaseModel(StoredModel):
         given = [history["customer_id"]] if "customer_id" in history.columns else []
         return pl.DataFrame([*given, *(pl.Series(*item) for item in computed.items())])
 
+    @takes_frames
     def predict_order(self, history: pl.DataFrame, horizons: Sequence[float] | Array) -> Array:
         """Compute the probability of at least one order within each of several horizons.
 
@@ -240,6 +242,7 @@ class PurchaseModel(StoredModel):
         alive = family.likelihood(parameters, histories, False).active
         return np.stack([alive * family.any_order(parameters, histories, one) for one in horizons])
 
+    @takes_frames
     def predict_times(
         self, history: pl.DataFrame, horizons: Array, shares: Sequence[float]
     ) -> tuple[Array, list[Array]]:
@@ -272,6 +275,7 @@ class PurchaseModel(StoredModel):
         """Draw parameters from the distribution of their estimate: (draws, p) points."""
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
 
+    @takes_frames
     def simulate(
         self,
         history: pl.DataFrame,
@@ -295,6 +299,7 @@ class PurchaseModel(StoredModel):
         """
         return self.prepare_simulation(history, horizon)(rng, point)
 
+    @takes_frames
     def prepare_simulation(
         self, history: pl.DataFrame, horizon: float
     ) -> Callable[[np.random.Generator, Array | None], Array]:

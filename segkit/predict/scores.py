@@ -105,6 +105,7 @@ class Propensity(Result):
         part = numbers[rows], contributions[rows], centre.row(0, named=True)
         return self._strongest("customer_id", ids.gather(rows).to_list(), drivers, *part, top)
 
+    @takes_frames
     def explain_segments(self, segments: pl.DataFrame, *, top: int = 3) -> pl.DataFrame:
         """Name the drivers by which each segment's mean score differs most from that of all.
 

@@ -98,6 +98,7 @@ class SpendModel(StoredModel):
             )
         return found
 
+    @takes_frames
     def predict(self, history: pl.DataFrame) -> Array:
         """Compute the expected spend per future purchase of each customer.
 
@@ -122,6 +123,7 @@ class SpendModel(StoredModel):
         """Draw parameters from the distribution of their estimate: (draws, 3) points."""
         return rng.multivariate_normal(self.point, self.covariance, size=draws, method="eigh")
 
+    @takes_frames
     def simulate(
         self,
         history: pl.DataFrame,
@@ -132,6 +134,7 @@ class SpendModel(StoredModel):
         """Draw the spend of each customer over a number of future purchases once."""
         return self.prepare_simulation(history)(orders, rng, point)
 
+    @takes_frames
     def prepare_simulation(
         self, history: pl.DataFrame
     ) -> Callable[[Array, np.random.Generator, Array | None], Array]:

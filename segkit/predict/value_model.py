@@ -107,6 +107,7 @@ class ValueModel(StoredModel):
             next_date=pl.lit(end) + pl.duration(days=pl.lit(days))
         )
 
+    @takes_frames
     def count_time(
         self, history: pl.DataFrame, end: date, parts: int
     ) -> tuple[pl.DataFrame, Array]:
@@ -114,6 +115,7 @@ class ValueModel(StoredModel):
         season = Season(np.array(self.season), MONTHS_NEEDED)
         return in_season(history, season, end, self.horizon_days, parts)
 
+    @takes_frames
     def expect(self, history: pl.DataFrame, end: date) -> pl.DataFrame:
         """Return the expectations of customers with a history up to ``end``."""
         timed, passed = self.count_time(history, end, STEPS)
@@ -126,6 +128,7 @@ class ValueModel(StoredModel):
             .with_columns(expected_value=value * pl.Series(self.weigh(timed, passed)))
         )
 
+    @takes_frames
     def weigh(self, timed: pl.DataFrame, passed: Array) -> Array:
         """Compute each customer's mean discount factor of the orders to come, times the margin.
 

@@ -32,7 +32,7 @@ RANGE = re.compile(
     rf"|above (?P<above>{NUMBER})(?: and below (?P<below>{NUMBER}))?"
 )
 CHOICE = re.compile(r"[A-Za-z][\w-]*")
-TOGETHER = re.compile(r"(.*); with (\w+) below (\d+)")
+TOGETHER = re.compile(r"(.*); with (\w+(?: and \w+)*) below (\d+)")
 
 
 def check_name(name: str) -> str:
@@ -117,12 +117,12 @@ class Accepts:
     ----------
     alternatives : tuple of str
         As written between the bars.
-    together : tuple of (str, float), or None
-        Another parameter, and the limit that the sum of both must stay below.
+    together : tuple of (tuple of str, float), or None
+        Other parameters, and the limit that the sum of all must stay below.
     """
 
     alternatives: tuple[str, ...]
-    together: tuple[str, float] | None = None
+    together: tuple[tuple[str, ...], float] | None = None
 
     @classmethod
     def read(cls, text: str) -> Accepts:
@@ -140,7 +140,7 @@ class Accepts:
         """
         together = None
         if match := TOGETHER.fullmatch(text):
-            text, together = match[1], (match[2], float(match[3]))
+            text, together = match[1], (tuple(match[2].split(" and ")), float(match[3]))
         parts = tuple(part.strip() for part in text.split("|"))
         for part in parts:
             if not (RANGE.fullmatch(part) or re.fullmatch(NUMBER, part) or CHOICE.fullmatch(part)):
@@ -181,7 +181,7 @@ class Accepts:
         else:
             text = ", or ".join(["nothing" if part == "empty" else part for part in meanings])
         if self.together:
-            text += f"; with {self.together[0]} below {self.together[1]:g}"
+            text += f"; with {' and '.join(self.together[0])} below {self.together[1]:g}"
         return text
 
     def refuse(self, value: Any) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from segkit.display import join_words
 from segkit.errors import ParameterError, unknown
 from segkit.runner.accepts import BRACKETS, Accepts
 
@@ -275,11 +276,12 @@ def _check_others(parameters: Mapping[str, Parameter], given: Mapping[str, Any])
     for name, one in parameters.items():
         if name not in given and not (one.accepts and one.accepts.is_slow):
             one.check(one.default)
-        other, limit = (one.accepts and one.accepts.together) or ("", 0.0)
-        if other in values and not values[name] + values[other] < limit:
+        others, limit = (one.accepts and one.accepts.together) or ((), 0.0)
+        summed = [name, *others]
+        if others and set(others) <= set(values) and not sum(values[n] for n in summed) < limit:
             raise ParameterError(
-                f"parameters {name!r} and {other!r} together must stay below {limit:g}, got "
-                f"{values[name]} and {values[other]}"
+                f"parameters {join_words([repr(n) for n in summed])} together must stay below "
+                f"{limit:g}, got {join_words([str(values[n]) for n in summed])}"
             )
 
 
