@@ -351,3 +351,17 @@ def test_limits_that_are_all_withheld_are_numbers():
     table = segkit.measure_profit(rows, control="none", margin=0.5, cost_per_contact=0.1).table
     assert table["few"].all()
     assert (table["added_profit_low"] > 0).null_count() == table.height
+
+
+def test_one_customer_an_arm_shows_no_spread_and_gets_no_interval():
+    frame = pl.DataFrame(
+        {
+            "arm": ["control", "test"] * 41,
+            "segment": ["many"] * 80 + ["two"] * 2,
+            "revenue": [0.0, 10.0, 5.0, 0.0] * 20 + [0.0, -5.0],
+        }
+    )
+    profit = segkit.measure_profit(frame, control="control", margin=0.4, cost_per_contact=0.1)
+    row = profit.table.filter(segment="two").row(0, named=True)
+    assert row["added_profit"] == pytest.approx(0.4 * -5 - 0.1)
+    assert row["added_profit_low"] is row["added_profit_high"] is None

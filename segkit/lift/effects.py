@@ -567,6 +567,9 @@ def _signed_errors(own: tuple[float, float], customers: tuple[float, float]) -> 
     """Return both means' errors for amounts of both signs: the larger of own and pooled error."""
     n1, n2 = customers
     with np.errstate(invalid="ignore", divide="ignore"):
-        shared = (own[0] * n1 * (n1 - 1) + own[1] * n2 * (n2 - 1)) / (n1 + n2 - 2)
+        freedom = n1 + n2 - 2
+        # one customer an arm shows no spread at all
+        squares = own[0] * n1 * (n1 - 1) + own[1] * n2 * (n2 - 1)
+        shared = squares / freedom if freedom > 0 else np.nan
         one, two = np.sqrt(np.maximum(own, shared * np.array([1 / n1, 1 / n2])))
     return float(one), float(two)
