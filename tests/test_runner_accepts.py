@@ -170,7 +170,7 @@ def test_shares_that_leave_nothing_over_are_refused_together():
     declared = {"a": CATALOG.notebooks["09_campaign_design"].parameters}
     with pytest.raises(ParameterError, match="'generic_share' and 'holdout_share' together"):
         settle(declared, {"holdout_share": 0.6})
-    with pytest.raises(ParameterError, match="together must stay below 1, got 0.3, 0.3 and 0.4"):
+    with pytest.raises(ParameterError, match="together must stay below 1"):
         settle(declared, {"holdout_share": 0.4})
     assert settle(declared, {"holdout_share": 0.39})
 
