@@ -357,7 +357,7 @@ def test_every_variant_is_written_and_loads_nothing_from_afar(built):
         assert "$$" not in text
         assert page.stat().st_size < 3_000_000
     slides = (built.place / "slides" / "05_segments.html").read_text(encoding="utf-8")
-    assert slides.count('<svg role="img" aria-label="') == 4 + ("k_choice" in slides)
+    assert slides.count('<svg role="img" aria-label="') == 5  # one for each slide that names one
     assert not re.search(r'<svg[^>]*aria-label=""', slides)
     spoken = (built.place / "notes/slides/05_segments.html").read_text(encoding="utf-8")
     assert 'class="spoken"' in spoken
