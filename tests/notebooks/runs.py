@@ -214,5 +214,7 @@ LACKS = {
         *("outcomes", "lift", "offer_profits", "contacts", "tailoring", "pilot answers"),
     },
     "11_refresh": set(),
-    "12_summary": {"offer profits", "pilot profits", "worth", "lift", "truth", "attitudes"},
+    "12_summary": {
+        *("offer profits", "pilot profits", "worth", "lift", "tailoring", "truth", "attitudes"),
+    },
 }
