@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from shlex import quote as shell_quote
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -421,11 +421,20 @@ def pdf(
         typer.echo(_near(path))
 
 
-@app.command(epilog=_examples("segkit audience reports/simulated lists --kind upload"))
+@app.command(
+    epilog=_examples(
+        "segkit audience reports/simulated lists",
+        "segkit audience reports/simulated lists --for klaviyo --policy contacts.toml",
+        "segkit audience reports/simulated may --for meta --since april --erased erased.csv",
+    )
+)
 def audience(
     run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
     out: Annotated[Path, typer.Argument(help="The folder that receives the lists")],
     kind: Annotated[str, typer.Option(help="crm (ids), or upload (hashed identifiers)")] = "crm",
+    platform_for: Annotated[
+        str, typer.Option("--for", help="klaviyo, mailchimp, hubspot, google or meta: its columns")
+    ] = "",
     channel: Annotated[
         str, typer.Option(help="email, sms, phone, post, ads: whose consent counts")
     ] = "",
@@ -438,20 +447,37 @@ def audience(
     platform: Annotated[str, typer.Option(help="Spelling before hashing: meta, google")] = "meta",
     region: Annotated[str, typer.Option(help="Country of phone numbers without one: GB")] = "",
     min_cell: Annotated[int, typer.Option(help="Smaller groups are left out", min=1)] = 20,
+    policy: Annotated[Path | None, typer.Option(help="Contact policy (TOML)")] = None,
+    purpose: Annotated[str, typer.Option(help="Purpose of the contact, as the policy names it")] = (
+        "marketing"
+    ),
+    at: Annotated[
+        str, typer.Option(help="When the lists are sent (ISO); by default when arms were assigned")
+    ] = "",
+    since: Annotated[
+        Path | None, typer.Option(help="Folder of the last lists: who joins and leaves since")
+    ] = None,
+    erased: Annotated[
+        Path | None, typer.Option(help="Ids of customers who had their data erased, one a line")
+    ] = None,
 ) -> None:
     """Write the audience lists of a run's campaign, with what was left out and why."""
     from segkit.campaign.prelude import build_run_audience
 
     lists = build_run_audience(
         run_folder,
-        kind=kind,
+        kind="upload" if platform_for else kind,
         channel=channel or None,
         columns=_words(columns),
-        platform=platform,
+        platform=platform_for or platform,
         region=region or None,
         min_cell=min_cell,
+        policy=policy,
+        purpose=purpose,
+        at=_moment("--at", at),
+        erased=erased,
     )
-    for path in lists.write(out, formats=cast("list[Any]", _words(formats))):
+    for path in lists.write(out, formats=cast("list[Any]", _words(formats)), since=since):
         typer.echo(_near(path))
     typer.echo(lists.text)
 
@@ -462,6 +488,16 @@ def _days(option: str, texts: Sequence[str]) -> list[date]:
         return [date.fromisoformat(text) for text in texts]
     except ValueError:
         raise ParameterError(f"{option} expects an ISO date, got {', '.join(texts)}") from None
+
+
+def _moment(option: str, text: str) -> datetime | date | None:
+    """Read the ISO date or time of an option; nothing if it is empty."""
+    if len(text) <= len("2026-01-31"):
+        return next(iter(_days(option, [text] if text else [])), None)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ParameterError(f"{option} expects an ISO date or time, got {text}") from None
 
 
 def _words(text: str) -> list[str]:

@@ -28,7 +28,7 @@ def shop(tmp_path):
 def test_a_first_look_writes_page_workbook_and_lists(shop, tmp_path):
     made = start(shop, out=tmp_path / "out")
     assert {path.name for path in made.files} == {
-        PAGE, WORKBOOK, "klaviyo.csv", "mailchimp.csv", "mapping.toml",
+        PAGE, WORKBOOK, "klaviyo.csv", "mailchimp.csv", "hubspot.csv", "mapping.toml",
     }  # fmt: skip
     page = made.page.read_text(encoding="utf-8")
     assert "@shop.example" not in page

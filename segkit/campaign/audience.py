@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import polars as pl
 
@@ -23,15 +23,20 @@ from segkit.campaign.eligibility import (
     name_left_out,
     require_consent,
 )
+from segkit.campaign.list_changes import compare_lists, name_list, read_lists
 from segkit.campaign.platforms import (
     IDENTIFIERS,
+    MAIL_TOOLS,
     PLATFORMS,
     REJECTS,
+    MailTool,
     PlatformName,
     hash_identifiers,
+    is_plain,
     normalise_identifiers,
     read_emails,
     read_phones,
+    shape_mail_import,
 )
 from segkit.display import number, percent
 from segkit.errors import (
@@ -44,7 +49,9 @@ from segkit.errors import (
 )
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
+from segkit.intake.people import erased_ids
 from segkit.result import Result
+from segkit.rules.contact import HELD, ContactPolicy
 from segkit.writing import Format, check_format, private_folder, write_frame, write_whole
 
 
@@ -139,19 +146,21 @@ KINDS: tuple[ListKind, ...] = get_args(ListKind)
 BY_EMAIL, BY_PHONE = ("email",), ("sms", "phone")
 REASONS = {
     "no_contact": "held out, or without an offer",
+    "erased": "erased at their request",
     "not_a_customer": "without a customer record",
+    **HELD,
     "no_consent": "without consent to marketing",
-    "no_channel_consent": "without consent to this channel",
-    "consent_not_recorded": "whose consent is not recorded",
     "opted_out": "opted out",
     "address_refused": "sharing an address with somebody who refused or opted out",
     "no_email": "without an e-mail address",
     "bad_email": "with an e-mail address that is none",
+    "formula_email": "with an e-mail address that a spreadsheet would run as a formula",
     "no_phone": "without a phone number",
     "bad_phone": "with a phone number that cannot be read",
     "same_email": "sharing an address with another customer on the lists",
     "small_cell": "in a cell too small to be handed out",
 }
+_BY_POLICY = set(HELD) - {"no_consent", "no_channel_consent", "consent_not_recorded"}
 _NO_IDENTIFIERS = pl.DataFrame(schema=REJECTS)
 
 
@@ -224,7 +233,11 @@ class Audience(Result):
         return " ".join(sentence for sentence in sentences if sentence)
 
     def write(
-        self, folder: Path | str, *, formats: Sequence[Format] = ("csv",)
+        self,
+        folder: Path | str,
+        *,
+        formats: Sequence[Format] = ("csv",),
+        since: Path | str | None = None,
     ) -> tuple[Path, ...]:
         """Write one file per offer and format, the counts and the contract; return the paths.
 
@@ -238,21 +251,37 @@ class Audience(Result):
             replaced and are readable only by their owner.
         formats : sequence of {"csv", "xlsx", "parquet"}
             In CSV and XLSX formulas are made harmless (`segkit.spreadsheets.defuse`).
+        since : path, optional
+            Folder of the last lists (CSV or Parquet). Beside each list come those who are new on
+            it (``…-added``) and those who left it (``…-removed``), also of lists that are no more.
 
         Raises
         ------
         ParameterError
-            If a format is unknown.
+            If a format is unknown, or the last lists lie in the folder that is written.
+        SourceError
+            If ``since`` holds no lists of this kind and platform.
         """
         for kind in formats:
             check_format(kind)
         place = Path(folder)
+        if since is not None and Path(since).resolve() == place.resolve():
+            raise ParameterError(
+                f"{place.name} holds the last lists, which would be lost; write to another folder"
+            )
+        earlier = {} if since is None else read_lists(Path(since), self.kind)
         if not place.is_dir():
             private_folder(place)
         written = []
-        for offer, part in sorted(self.frame.partition_by("offer", as_dict=True).items()):
-            stem = _file_name(self.contract.campaign_id, str(offer[0]), self.kind)
-            handed = part.drop("offer", "segment") if self.kind == "upload" else part
+        lists = {
+            name_list(self.contract.campaign_id, str(offer[0]), self.kind): (
+                part.drop("offer", "segment") if self.kind == "upload" else part
+            )
+            for offer, part in sorted(self.frame.partition_by("offer", as_dict=True).items())
+        }
+        if since is not None:
+            lists |= compare_lists(lists, earlier, self.contract.campaign_id, self.kind)
+        for stem, handed in lists.items():
             written += [
                 write_frame(handed, place / f"{stem}.{kind}", private=True, quote_text=True)
                 for kind in formats
@@ -261,18 +290,6 @@ class Audience(Result):
         cells = write_frame(self.cells, place / "cells.csv", private=True)
         terms = replace(self.contract, consent=self.consent).save(place / "contract.json")
         return (*written, counts, cells, terms)
-
-
-def _file_name(campaign: str, offer: str, kind: str) -> str:
-    """Return a file's name without ending, of letters, digits, dots, dashes, underscores.
-
-    Examples
-    --------
-    >>> _file_name("spring/25", "flash sale", "crm")
-    'spring_25-flash_sale-crm'
-    """
-    parts = [re.sub(r"[^\w.-]+", "_", part).strip("._") or "list" for part in (campaign, offer)]
-    return f"{parts[0]}-{parts[1]}-{kind}"
 
 
 @takes_frames
@@ -291,8 +308,13 @@ def build_audience(
     optouts: pl.DataFrame | None = None,
     min_cell: int = 20,
     cell: Sequence[str] = ("segment", "offer"),
-    platform: PlatformName = "meta",
+    platform: PlatformName | MailTool = "meta",
     region: str | None = None,
+    policy: ContactPolicy | None = None,
+    purpose: str = "marketing",
+    at: datetime | date | None = None,
+    contacts: pl.DataFrame | None = None,
+    erased: Any = None,
 ) -> Audience:
     """List the customers of each offer, and count who is left out for which reason.
 
@@ -308,9 +330,11 @@ def build_audience(
         It is written with every list.
     kind : {"crm", "upload"}
         "crm": customer_id, and the address in plain text if ``columns`` names it; "upload": the
-        platform's columns, hashed as it publishes, and nothing else.
+        platform's columns and nothing else, hashed as an ad platform publishes, plain for a mail
+        tool.
     channel : {"email", "sms", "phone", "post", "ads"}, optional
-        Channel of the list; by default "email" for a CRM, "ads" for an upload. E-mail needs an
+        Channel of the list; by default "ads" for an upload to an ad platform, else "email". E-mail
+        needs an
         address and text message or phone a number that can be read; an upload needs either.
     email, phone : str
         Columns of e-mail addresses and of phone numbers.
@@ -330,12 +354,24 @@ def build_audience(
         k-anonymity: combinations of ``cell`` with fewer customers are left out.
     cell : sequence of str
         Columns of the list whose combinations must not be small.
-    platform : {"meta", "google"}
-        Whose spelling before hashing, and whose headers, an upload follows. An upload holds those
-        of e-mail, phone, first_name, last_name, country, zip that ``customers`` have.
+    platform : {"meta", "google", "klaviyo", "mailchimp", "hubspot"}
+        Whose spelling before hashing, and whose headers, an upload follows. One to Meta or Google
+        holds those of e-mail, phone, first_name, last_name, country, zip that ``customers`` have;
+        one to a mail tool the address, segment, campaign and offer.
     region : str, optional
         Country of phone numbers written without country code ("GB"), where no column ``country``
         tells; without it such numbers are left out and counted.
+    policy : ContactPolicy, optional
+        Rules that hold for every list: the universal holdout, preferences, quiet times and caps.
+        Its columns of consent take the place of ``consent``.
+    purpose : str
+        Of the contact, for the policy.
+    at : datetime or date, optional
+        When the list is sent, for the policy; by default when the customers were assigned.
+    contacts : DataFrame, optional
+        Contacts of all campaigns, for the caps (`segkit.rules.ContactPolicy.hold_back`).
+    erased : iterable, frame or path, optional
+        Ids of customers who had their data erased.
 
     Returns
     -------
@@ -362,24 +398,14 @@ def build_audience(
     >>> made.frame["customer_id"].to_list(), made.counts.filter(reason="no_email")["customers"][0]
     (['007'], 1)
     """
-    channel = channel or ("ads" if kind == "upload" else "email")
+    mailed = kind == "upload" and platform in MAIL_TOOLS
+    channel = channel or ("ads" if kind == "upload" and not mailed else "email")
+    if policy is not None:
+        consent = policy.consent_column(purpose) or None
+        unrecorded = unrecorded or (cast("Unrecorded", policy.unrecorded) if consent else "granted")
     unrecorded = unrecorded or ("granted" if consent is None else "refused")
-    for option, word, choices in (
-        ("kind of list", kind, KINDS),
-        ("channel", channel, CHANNELS),
-        ("value of unrecorded", unrecorded, UNRECORDED),
-        ("platform", platform, PLATFORMS),
-    ):
-        if word not in choices:
-            raise ParameterError(unknown(option, word, choices))
-    if min_cell < 1:
-        raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
-    if kind == "upload" and columns:
-        raise ParameterError(
-            "an upload to a platform holds the platform's columns alone; columns: "
-            f"{', '.join(columns)}"
-        )
-    needed = _needed(kind, channel, customers.columns, email, phone)
+    _check_options(kind, channel, unrecorded, platform, min_cell, columns)
+    needed = _needed("crm" if mailed else kind, channel, customers.columns, email, phone)
     require_columns(assignments.columns, ["customer_id", "offer", "segment"], "assignments")
     require_columns(customers.columns, ["customer_id", *needed, *columns], "customers")
     require_consent(customers.columns, consent)
@@ -387,33 +413,55 @@ def build_audience(
         repeated = frame.height - frame.get_column("customer_id").n_unique()
         if repeated:
             raise DataError(f"{name}: {number(repeated)} rows repeat a customer; give one row each")
-    agreed = Consent.of(customers.columns, consent=consent, channel=channel, unrecorded=unrecorded)
+    service = policy is not None and consent is None
+    agreed = Consent.of(
+        () if service else customers.columns,
+        consent=consent, channel=channel, unrecorded=unrecorded,
+    )  # fmt: skip
     people = _joined(assignments, customers, agreed)
     require_columns(people.columns, cell, "the list")
     own = people.rename({email: "email"} if email in people.columns else {})
     own = own.rename({phone: "phone"} if phone in own.columns and phone != "email" else {})
     unknown_emails = pl.Series("email", [None] * own.height, dtype=pl.String)
     emails = read_emails(own["email"]) if "email" in own.columns else unknown_emails
-    normal, rejected = _normalised(own, kind, channel, emails, platform, region)
+    normal, rejected = (
+        (emails.alias("email").to_frame(), _NO_IDENTIFIERS)
+        if mailed
+        else _normalised(own, kind, channel, emails, cast("PlatformName", platform), region)
+    )
     gone, notes = _opted_out(own, emails, optouts, channel)
     people = people.with_columns(
         gone.alias("_gone"),
         emails.alias("_address"),
         *(normal[name].alias(f"_{name}") for name in normal.columns),
         *(own[name].cast(pl.String).alias(f"_raw_{name}") for name in needed.values()),
+        _plain=is_plain(emails),
+        _erased=own["customer_id"].is_in(erased_ids(erased, None).implode()),
+        _held=_held_back(policy, own, assignments, at, channel, purpose, contacts),
     )
     refusals = agreed.reasons()
     refused = [refusals[name] for name in ("no_consent", "no_channel_consent") if name in refusals]
     refusing = people.filter(pl.any_horizontal(*refused, "_gone"))["_address"].drop_nulls()
     held_out = pl.col("offer").is_null() | (pl.col("offer") == NO_OFFER)
+    asked = {
+        name: text
+        for name, text in REASONS.items()
+        if (name not in _BY_POLICY or policy is not None)
+        and (name != "erased" or erased is not None)
+        and (name != "formula_email" or mailed)
+    }
     reason = first_reason(
         {
             "no_contact": held_out,
+            "erased": pl.col("_erased"),
             "not_a_customer": pl.col("_known").is_null(),
+            "universal_holdout": pl.col("_held") == "universal_holdout",
             **refusals,
             "opted_out": pl.col("_gone"),
             "address_refused": pl.col("_address").is_in(refusing.unique().implode()),
+            **{name: pl.col("_held") == name for name in HELD if name in _BY_POLICY},
             **_unreachable(list(needed.values()), normal.columns),
+            **({"formula_email": ~pl.col("_plain")} if mailed else {}),
         }
     )
     people = people.with_columns(_reason=reason)
@@ -430,14 +478,20 @@ def build_audience(
         address = [pl.col("_address").alias(email)] if email in columns else []
         others = [name for name in dict.fromkeys(columns) if name != email]
         frame = listed.select("customer_id", *address, "offer", "segment", *others)
+    elif mailed:
+        by = listed.sort("_address").select("segment", "offer", email="_address")
+        tool, day = cast("MailTool", platform), contract.as_of
+        shaped = shape_mail_import(by, tool, as_of=day, campaign=contract.campaign_id)
+        # beside the tool's own columns, those by which lists are parted
+        frame = pl.concat([shaped, by.select("offer", "segment")], how="horizontal")
     else:
-        hashed = hash_identifiers(normal[listed["_row"]], platform=platform)
+        hashed = hash_identifiers(normal[listed["_row"]], platform=cast("PlatformName", platform))
         frame = pl.concat([hashed, listed.select("offer", "segment")], how="horizontal")
         # Sorted by hash, so that the order of the rows reveals nothing about the ids.
         frame = frame.sort(hashed.columns, nulls_last=True)
     return Audience(
         frame=frame,
-        counts=count_reasons(people.get_column("_reason"), "on a list", REASONS),
+        counts=count_reasons(people.get_column("_reason"), "on a list", asked),
         cells=listed.group_by("segment", "offer").agg(customers=pl.len()).sort("segment", "offer"),
         contract=contract,
         kind=kind,
@@ -447,6 +501,55 @@ def build_audience(
         consent=agreed.tell(contacted.filter(agreed.silent()).height, contacted.height),
         identifiers=rejected,
         notes=notes + _unknown_ids(assignments, customers, optouts),
+    )
+
+
+def _check_options(
+    kind: str,
+    channel: str,
+    unrecorded: str,
+    platform: str,
+    min_cell: int,
+    columns: Sequence[str],
+) -> None:
+    """Raise ``ParameterError`` for an option that is unknown, or does not go with the others."""
+    for option, word, choices in (
+        ("kind of list", kind, KINDS),
+        ("channel", channel, CHANNELS),
+        ("value of unrecorded", unrecorded, UNRECORDED),
+        ("platform", platform, (*PLATFORMS, *MAIL_TOOLS)),
+    ):
+        if word not in choices:
+            raise ParameterError(unknown(option, word, choices))
+    if min_cell < 1:
+        raise ParameterError(f"min_cell must be at least 1, got {min_cell}")
+    if kind == "upload" and columns:
+        raise ParameterError(
+            "an upload to a platform holds the platform's columns alone; columns: "
+            f"{', '.join(columns)}"
+        )
+    if kind == "upload" and platform in MAIL_TOOLS and channel != "email":
+        raise ParameterError(f"a list for {platform} goes by e-mail, got channel {channel!r}")
+
+
+def _held_back(
+    policy: ContactPolicy | None,
+    people: pl.DataFrame,
+    assignments: pl.DataFrame,
+    at: datetime | date | None,
+    channel: str,
+    purpose: str,
+    contacts: pl.DataFrame | None,
+) -> pl.Series:
+    """Return why the policy holds back each customer; consent is judged with the other columns."""
+    if policy is None:
+        return pl.Series([None] * people.height, dtype=pl.String)
+    if at is None and "assigned_at" in assignments.columns:
+        at = assignments["assigned_at"].max()  # type: ignore[assignment]
+    if at is None:
+        raise ParameterError("a contact policy needs the time of sending: give at=")
+    return policy.hold_back(
+        people, at=at, channel=channel, purpose=purpose, contacts=contacts, consent=False
     )
 
 

@@ -14,16 +14,10 @@ from segkit.errors import ColumnError, DataError, ParameterError, require_column
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
 from segkit.result import Result
+from segkit.rules.contact import CHANNELS as CHANNELS
+from segkit.rules.contact import HELD, ContactPolicy
 
 Channel = Literal["email", "sms", "phone", "post", "ads"]
-# Name of each channel in sentences.
-CHANNELS = {
-    "email": "e-mail",
-    "sms": "text message",
-    "phone": "phone",
-    "post": "post",
-    "ads": "ads, by an upload to a platform",
-}
 Unrecorded = Literal["refused", "granted"]
 UNRECORDED: tuple[Unrecorded, ...] = get_args(Unrecorded)
 
@@ -48,7 +42,7 @@ class Consent:
 
     @classmethod
     def of(
-        cls, columns: list[str], *, consent: str | None, channel: str, unrecorded: str
+        cls, columns: Sequence[str], *, consent: str | None, channel: str, unrecorded: str
     ) -> Consent:
         """Find the columns that record consent: the purpose's, and ``<channel>_consent``."""
         named = f"{channel}_consent"
@@ -104,6 +98,7 @@ REASONS = {
     "too_recent": "contacted too recently",
     "too_many": "contacted too often",
 }
+_BY_POLICY = ("no_consent", "consent_unknown")
 _HISTORY: dict[str, Any] = {
     "customer_id": pl.String,
     "event_time": pl.Datetime("us", "UTC"),
@@ -117,7 +112,8 @@ class Eligibility(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        customer_id, reason (a key of `REASONS`; null for those who may be contacted), sorted.
+        customer_id, reason (a key of `REASONS` or, with a policy, of `segkit.rules.contact.HELD`;
+        null for those who may be contacted), sorted.
     counts : polars.DataFrame
         reason, description, customers, customer_share: each customer counts under the first reason
         that applies.
@@ -165,6 +161,9 @@ def check_eligibility(
     max_contacts: int | None = None,
     within_days: int = 30,
     min_gap_days: int = 0,
+    policy: ContactPolicy | None = None,
+    channel: Channel = "email",
+    purpose: str = "marketing",
 ) -> Eligibility:
     """Check which customers may be contacted at a given time.
 
@@ -186,6 +185,11 @@ def check_eligibility(
         Largest number of contacts, including this one, within this number of days before ``at``.
     min_gap_days : int
         Days that must lie between the last contact and ``at``.
+    policy : ContactPolicy, optional
+        Rules that hold for every campaign; its consent columns then take the place of ``consent``,
+        and ``contacts`` may have a channel and a purpose. It is judged before the other rules.
+    channel, purpose : str
+        Of the contact, for the policy.
 
     Returns
     -------
@@ -209,6 +213,7 @@ def check_eligibility(
         raise ParameterError(f"max_contacts must be at least 1, got {max_contacts}")
     if within_days < 1 or min_gap_days < 0:
         raise ParameterError("within_days must be at least 1 and min_gap_days at least 0")
+    consent = consent if policy is None else policy.consent_column(purpose) or None
     require_consent(customers.columns, consent)
     require_columns(customers.columns, [segment] if segment else [], "customers")
     moment = as_moment(at)
@@ -220,15 +225,26 @@ def check_eligibility(
         .agg(contacts=recent.sum(), last_contact=pl.max("event_time"))
     )
     never = pl.lit(value=False)
-    reasons = {
-        "no_consent": ~pl.col(consent) if consent else never,
-        "consent_unknown": pl.col(consent).is_null() if consent else never,
+    if policy is None:
+        reasons = {
+            "no_consent": ~pl.col(consent) if consent else never,
+            "consent_unknown": pl.col(consent).is_null() if consent else never,
+        }
+        descriptions = REASONS
+    else:
+        held = policy.hold_back(customers, at=at, channel=channel, purpose=purpose,
+                                contacts=contacts)  # fmt: skip
+        customers = customers.with_columns(_held=held)
+        reasons = {name: pl.col("_held") == name for name in HELD}
+        descriptions = HELD | {k: v for k, v in REASONS.items() if k not in _BY_POLICY}
+    reasons |= {
         "opted_out": pl.col("customer_id").is_in(gone.implode()),
         "no_segment": pl.col(segment).is_null() if segment else never,
         "too_recent": pl.col("last_contact") > moment - timedelta(days=min_gap_days),
         "too_many": never if max_contacts is None else pl.col("contacts") >= max_contacts,
     }
-    columns = dict.fromkeys(name for name in ("customer_id", consent, segment) if name)
+    named = ("customer_id", consent, segment, "_held" if policy is not None else None)
+    columns = dict.fromkeys(name for name in named if name)
     frame = (
         customers.select(*columns)
         .join(mailed, on="customer_id", how="left")
@@ -242,11 +258,13 @@ def check_eligibility(
         else f"at most {max_contacts} in {within_days} days, this one included",
         "gap": f"at least {min_gap_days} days since the last contact",
     }
+    if policy is not None:
+        rules |= {"policy": f"contacts by {CHANNELS[channel]} for {purpose}"}
     if optouts is not None:
-        named = customers.get_column("customer_id")
-        note = unmatched(optouts.get_column("customer_id"), named, "the opt-outs", "the customers")
+        ids = customers.get_column("customer_id")
+        note = unmatched(optouts.get_column("customer_id"), ids, "the opt-outs", "the customers")
         rules |= {"opt-outs": note} if note else {}
-    counts = count_reasons(frame.get_column("reason"), "may be contacted", REASONS)
+    counts = count_reasons(frame.get_column("reason"), "may be contacted", descriptions)
     return Eligibility(frame, counts, rules)
 
 

@@ -3,8 +3,8 @@
 Sources: Google, "Format user data" (Data Manager API), "OfflineUserAddressInfo" (Google Ads API)
 and the template of its Customer Match file; Meta, "Customer Information Parameters" (Conversions
 API) and "How to format a customer list when creating a custom audience"; for mail tools, which take
-plain addresses, Klaviyo, "How to create and add subscribers to a new list", and Mailchimp, "Format
-guidelines for your import file".
+plain addresses, Klaviyo, "How to create and add subscribers to a new list", Mailchimp, "Format
+guidelines for your import file", and HubSpot, "How do I import contacts" (which merges by "Email").
 """
 
 from __future__ import annotations
@@ -154,28 +154,36 @@ PLATFORMS = {
 }
 
 # Mail tool -> column of an audience to the header under which its import takes it.
-MailTool = Literal["klaviyo", "mailchimp"]
+MailTool = Literal["klaviyo", "mailchimp", "hubspot"]
+_PROPERTIES = {"segment": "Segment", "segment_date": "Segment Date"}
+_OFFER = {"campaign": "Campaign", "offer": "Offer"}  # where the list is one of a campaign
 MAIL_TOOLS: dict[MailTool, dict[str, str]] = {
-    "klaviyo": {"email": "Email Address", "segment": "Segment", "segment_date": "Segment Date"},
+    "klaviyo": {"email": "Email Address", **_PROPERTIES, **_OFFER},
     "mailchimp": {"email": "Email Address", "tag": "Tags"},
+    "hubspot": {"email": "Email", **_PROPERTIES, **_OFFER},
 }
 
 
 @takes_frames
-def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> pl.DataFrame:
+def shape_mail_import(
+    audience: pl.DataFrame, tool: MailTool, *, as_of: str, campaign: str = ""
+) -> pl.DataFrame:
     """Give an audience the columns that a mail tool's import takes: address, and segment or tag.
 
-    Klaviyo keeps the segment as a property of the profile, which the next import replaces.
-    Mailchimp adds a tag and removes none, so that its tag names the day too. An address that a
-    spreadsheet would run as a formula is left out: what it would be written as is another address.
+    Klaviyo and HubSpot keep the segment as a property of the profile, which the next import
+    replaces. Mailchimp adds a tag and removes none, so that its tag names the day too. An address
+    that a spreadsheet would run as a formula is left out: what it would be written as is another
+    address.
 
     Parameters
     ----------
     audience : polars or pandas frame
-        email, segment: the customers who may be contacted.
-    tool : {"klaviyo", "mailchimp"}
+        email, segment: the customers who may be contacted; offer for a campaign.
+    tool : {"klaviyo", "mailchimp", "hubspot"}
     as_of : str
         The day of the segments (ISO date).
+    campaign : str
+        Campaign whose offer is written too: as properties, or as a second tag.
 
     Raises
     ------
@@ -192,12 +200,28 @@ def shape_mail_import(audience: pl.DataFrame, tool: MailTool, *, as_of: str) -> 
     """
     if tool not in MAIL_TOOLS:
         raise ParameterError(unknown("mail tool", tool, MAIL_TOOLS))
-    require_columns(audience.columns, ["email", "segment"], "the audience")
-    # A comma would part one tag into two.
-    tag = pl.concat_str(pl.col("segment").str.replace_all(",", " "), pl.lit(f" {as_of}"))
-    plain = audience.filter(audience["email"] == defuse(audience.select("email"))["email"])
-    rows = plain.sort("email").with_columns(segment_date=pl.lit(as_of), tag=tag)
-    return rows.select(pl.col(name).alias(header) for name, header in MAIL_TOOLS[tool].items())
+    offer = ["offer"] if campaign else []
+    require_columns(audience.columns, ["email", "segment", *offer], "the audience")
+    tags = [pl.concat_str("segment", pl.lit(f" {as_of}"))]
+    tags += [pl.concat_str(pl.lit(f"{campaign} "), name) for name in offer]
+    # A comma parts two tags, and would part one into two.
+    tag = pl.concat_str([one.str.replace_all(",", " ") for one in tags], separator=",")
+    plain = audience.filter(is_plain(audience["email"])).sort("email")
+    rows = plain.with_columns(segment_date=pl.lit(as_of), tag=tag, campaign=pl.lit(campaign))
+    headers = {k: v for k, v in MAIL_TOOLS[tool].items() if campaign or k not in _OFFER}
+    return rows.select(pl.col(name).alias(header) for name, header in headers.items())
+
+
+@takes_frames
+def is_plain(emails: pl.Series) -> pl.Series:
+    """Tell the addresses that a spreadsheet would not run as a formula.
+
+    Examples
+    --------
+    >>> is_plain(pl.Series(["jo@x.org", "+jo@x.org", None])).to_list()
+    [True, False, None]
+    """
+    return emails == defuse(emails.to_frame()).to_series()
 
 
 def find_platform(name: str) -> Platform:

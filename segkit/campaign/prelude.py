@@ -21,7 +21,7 @@ from segkit.frames import takes_frames
 from segkit.intake import Intake
 from segkit.lift.outcomes import derive_outcomes
 from segkit.result import Result
-from segkit.rules import RuleSet
+from segkit.rules import ContactPolicy, RuleSet
 from segkit.schema import fields
 
 if TYPE_CHECKING:
@@ -361,15 +361,20 @@ def read_given_campaign(
     )
 
 
-def build_run_audience(folder: Path | str, **options: Any) -> Audience:
+def build_run_audience(
+    folder: Path | str, *, policy: ContactPolicy | Path | str | None = None, **options: Any
+) -> Audience:
     """Build the audience lists of a finished run.
 
     Parameters
     ----------
     folder : path
         The run's folder, in which notebooks 01, 05 and 09 have run.
+    policy : ContactPolicy or path, optional
+        Contact policy, or its TOML file. Its caps count the e-mails of the run's events.
     **options
-        kind, channel, columns, platform, region, min_cell of `segkit.campaign.build_audience`.
+        kind, channel, columns, platform, region, min_cell, purpose, at, erased of
+        `segkit.campaign.build_audience`.
         Consent that is not recorded is taken as the mapping's ``consent_default`` says, where the
         source has no column for it or the mapping sets it; else as refused.
 
@@ -397,14 +402,23 @@ def build_run_audience(folder: Path | str, **options: Any) -> Audience:
         offers=policy["policy"],
     )
     consent = CONSENT if CONSENT in taken.customers.columns else None
-    assumed = consent is None or taken.mapping.is_set("customers", "consent_default")
+    unrecorded = None
+    if policy is None:
+        assumed = consent is None or taken.mapping.is_set("customers", "consent_default")
+        default = taken.mapping.option("customers", "consent_default")
+        unrecorded = default if assumed else "refused"
+    elif not isinstance(policy, ContactPolicy):
+        policy = ContactPolicy.load(policy)
+    contacts, optouts = contact_history(taken.events)
     return build_audience(
         drawn,
         taken.customers,
         contract=contract,
-        optouts=contact_history(taken.events)[1],
+        optouts=optouts,
         consent=consent,
-        unrecorded=taken.mapping.option("customers", "consent_default") if assumed else "refused",
+        unrecorded=unrecorded,
+        policy=policy,
+        contacts=contacts,
         **options,
     )
 

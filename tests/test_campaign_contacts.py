@@ -1,0 +1,163 @@
+"""Contact policy and platforms in assignment and lists: who is held back, who joins, who leaves."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from segkit.campaign import SegmentContract, build_audience, check_eligibility
+from segkit.errors import DataError, ParameterError, SourceError
+from segkit.rules import Cap, ContactPolicy
+from segkit.spreadsheets import restore
+
+AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
+TERMS = SegmentContract("spring", "2026-02-28", "0.1", "abc", "ward", {"S1": "all of them"})
+POLICY = ContactPolicy(
+    (Cap(1, 7, "email"),),
+    purposes={"marketing": "marketing_consent", "service": ""},
+    holdout_share=0.25,
+)
+IDS = [f"c{i:02d}" for i in range(40)]
+OUT = POLICY.in_holdout(pl.Series(IDS)).to_list()
+FREE = [one for one, held in zip(IDS, OUT, strict=True) if not held]
+
+
+def people(**more):
+    frame = {
+        "customer_id": IDS,
+        "email": [f"{one}@x.org" for one in IDS],
+        "marketing_consent": [True] * 40,
+        "segment": ["S1"] * 40,
+    }
+    return pl.DataFrame({**frame, **more})
+
+
+def assigned(ids=IDS):
+    return pl.DataFrame({"customer_id": ids}).with_columns(
+        offer=pl.lit("sale"), segment=pl.lit("S1"), assigned_at=pl.lit(AT)
+    )
+
+
+def build(assignments=None, customers=None, **more):
+    one = assigned() if assignments is None else assignments
+    two = people() if customers is None else customers
+    return build_audience(one, two, contract=TERMS, min_cell=1, **more)
+
+
+@pytest.fixture(scope="module")
+def trouble():
+    """Return customers of whom the first free ones are each held back by another rule."""
+    wish = dict(zip(FREE, ["no", "pause", "post", "cap", "opted", "erased", "="], strict=False))
+    frame = people().with_columns(wish=pl.col("customer_id").replace_strict(wish, default=None))
+    customers = frame.with_columns(
+        marketing_consent=(pl.col("wish") != "no").fill_null(value=True),
+        contact_pause_until=pl.when(pl.col("wish") == "pause").then(pl.date(2026, 4, 1)),
+        contact_channel=pl.when(pl.col("wish") == "post").then(pl.lit("post")),
+        email=pl.when(pl.col("wish") == "=").then(pl.lit("=a@x.org")).otherwise("email"),
+    )
+    ids = {why: one for one, why in wish.items()}
+    contacts = pl.DataFrame(
+        {"customer_id": [ids["cap"]], "event_time": [AT - timedelta(days=3)]}
+    ).with_columns(campaign_id=pl.lit("another"))
+    return customers, ids, contacts
+
+
+def test_assignment_and_list_hold_back_the_same_customers_for_the_same_reasons(trouble):
+    customers, ids, contacts = trouble
+    may = check_eligibility(customers, at=AT, policy=POLICY, contacts=contacts)
+    reasons = dict(may.frame.drop_nulls().iter_rows())
+    expected = {
+        "no": "no_consent",
+        "pause": "paused",
+        "post": "other_channel",
+        "cap": "contact_cap",
+    }
+    named = {ids[why]: reason for why, reason in expected.items()}
+    held = dict.fromkeys((i for i, out in zip(IDS, OUT, strict=True) if out), "universal_holdout")
+    assert reasons == named | held
+    assert len(may.customer_ids) == len(FREE) - 4
+    assert "in the universal holdout" in may.text
+
+    lists = build(
+        customers=customers,
+        policy=POLICY,
+        contacts=contacts,
+        kind="upload",
+        platform="klaviyo",
+        optouts=pl.DataFrame({"customer_id": [ids["opted"]]}),
+        erased=[ids["erased"]],
+    )
+    counts = dict(lists.counts.select("reason", "customers").filter(pl.col("customers") > 0).rows())
+    assert counts == {
+        None: len(FREE) - 7, "universal_holdout": sum(OUT), "no_consent": 1, "paused": 1,
+        "other_channel": 1, "contact_cap": 1, "opted_out": 1, "erased": 1, "formula_email": 1,
+    }  # fmt: skip
+    assert sum(counts.values()) == 40
+    gone = {ids[why] for why in ids}
+    assert set(lists.frame["Email Address"]) == {f"{one}@x.org" for one in FREE if one not in gone}
+
+
+def test_a_service_message_needs_no_consent_and_knows_no_holdout(trouble):
+    customers, _, contacts = trouble
+    may = check_eligibility(customers, at=AT, policy=POLICY, contacts=contacts, purpose="service")
+    assert len(may.customer_ids) == 40
+    lists = build(customers=customers, policy=POLICY, contacts=contacts, purpose="service")
+    assert lists.frame.height == 40
+
+
+@pytest.mark.parametrize(
+    ("platform", "columns"),
+    [
+        ("klaviyo", ["Email Address", "Segment", "Segment Date", "Campaign", "Offer"]),
+        ("mailchimp", ["Email Address", "Tags"]),
+        ("hubspot", ["Email", "Segment", "Segment Date", "Campaign", "Offer"]),
+        ("google", ["Email"]),
+        ("meta", ["email"]),
+    ],
+)
+def test_each_platform_gets_its_columns_with_additions_and_removals(platform, columns, tmp_path):
+    options = {"kind": "upload", "platform": platform}
+    build(assigned(IDS[:30]), **options).write(tmp_path / "march")
+    erased = build(assigned(IDS[5:35]), erased=["c06"], **options)
+    written = erased.write(tmp_path / "april", since=tmp_path / "march")
+    files = {path.name: path for path in written}
+
+    def read(name):
+        return restore(pl.read_csv(files[name], infer_schema=False))
+
+    full, added, removed = (
+        read(f"spring-sale-upload{end}.csv") for end in ("", "-added", "-removed")
+    )
+    assert full.columns == added.columns == removed.columns == columns
+    assert (full.height, added.height, removed.height) == (29, 5, 6)  # c06 leaves, being erased
+    before = restore(pl.read_csv(tmp_path / "march/spring-sale-upload.csv", infer_schema=False))
+    key = columns[0]
+    assert set(before[key]) - set(removed[key]) | set(added[key]) == set(full[key])
+    if platform == "mailchimp":
+        assert full["Tags"][0] == "S1 2026-02-28,spring sale"
+
+
+def test_everybody_leaves_a_list_that_is_no_more(tmp_path):
+    both = assigned().with_columns(
+        offer=pl.when(pl.col("customer_id") < "c20").then(pl.lit("free-gift")).otherwise("offer")
+    )
+    build(both, kind="upload").write(tmp_path / "a", formats=("parquet",))
+    build(assigned(IDS[20:]), kind="upload").write(tmp_path / "b", since=tmp_path / "a")
+    removed = pl.read_csv(tmp_path / "b/spring-free-gift-upload-removed.csv")
+    assert removed.height == 20
+    assert pl.read_csv(tmp_path / "b/spring-sale-upload-removed.csv").height == 0
+
+
+def test_wrong_lists_and_policies_are_refused_in_words(tmp_path):
+    lists = build(kind="upload")
+    with pytest.raises(SourceError, match="holds no lists of kind 'upload'"):
+        lists.write(tmp_path / "now", since=tmp_path)
+    lists.write(tmp_path / "meta")
+    with pytest.raises(ParameterError, match="holds the last lists, which would be lost"):
+        lists.write(tmp_path / "meta", since=tmp_path / "meta")
+    with pytest.raises(DataError, match="were they made for the same platform"):
+        build(kind="upload", platform="google").write(tmp_path / "b", since=tmp_path / "meta")
+    with pytest.raises(ParameterError, match="a list for klaviyo goes by e-mail"):
+        build(kind="upload", platform="klaviyo", channel="sms")
+    with pytest.raises(ParameterError, match="a contact policy needs the time of sending"):
+        build(assigned().drop("assigned_at"), policy=POLICY)
