@@ -402,7 +402,7 @@ def build_audience(
     channel = channel or ("ads" if kind == "upload" and not mailed else "email")
     if policy is not None:
         consent = policy.consent_column(purpose) or None
-        unrecorded = unrecorded or (cast("Unrecorded", policy.unrecorded) if consent else "granted")
+        unrecorded = unrecorded or (policy.unrecorded if consent else "granted")
     unrecorded = unrecorded or ("granted" if consent is None else "refused")
     _check_options(kind, channel, unrecorded, platform, min_cell, columns)
     needed = _needed("crm" if mailed else kind, channel, customers.columns, email, phone)

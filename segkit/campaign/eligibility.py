@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import polars as pl
 
@@ -16,9 +16,9 @@ from segkit.ids import unmatched
 from segkit.result import Result
 from segkit.rules.contact import CHANNELS as CHANNELS
 from segkit.rules.contact import HELD, ContactPolicy
+from segkit.rules.contact import Channel as Channel
+from segkit.rules.contact import Unrecorded as Unrecorded
 
-Channel = Literal["email", "sms", "phone", "post", "ads"]
-Unrecorded = Literal["refused", "granted"]
 UNRECORDED: tuple[Unrecorded, ...] = get_args(Unrecorded)
 
 

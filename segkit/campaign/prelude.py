@@ -395,14 +395,14 @@ def build_run_audience(
     if taken.customers is None or "email" not in taken.customers.columns:
         raise SourceError(f"{place.name} holds no customers with e-mail addresses")
     drawn = pl.read_parquet(design / "assignments.parquet")
-    policy = json.loads((design / "offer_policy.json").read_text(encoding="utf-8"))
+    offers = json.loads((design / "offer_policy.json").read_text(encoding="utf-8"))["policy"]
     contract = SegmentContract.of_model(
         str(drawn.get_column("campaign_id")[0]),
         json.loads(model.read_text(encoding="utf-8")),
-        offers=policy["policy"],
+        offers=offers,
     )
     consent = CONSENT if CONSENT in taken.customers.columns else None
-    unrecorded = None
+    unrecorded: Any = None
     if policy is None:
         assumed = consent is None or taken.mapping.is_set("customers", "consent_default")
         default = taken.mapping.option("customers", "consent_default")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
@@ -16,6 +16,8 @@ from segkit.errors import ParameterError, require_choice, require_columns, unkno
 from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
 
+Channel = Literal["email", "sms", "phone", "post", "ads"]
+Unrecorded = Literal["refused", "granted"]
 # Name of each channel in sentences.
 CHANNELS = {
     "email": "e-mail",
@@ -163,7 +165,7 @@ class ContactPolicy:
     caps: tuple[Cap, ...] = ()
     quiet: tuple[QuietTime, ...] = ()
     purposes: Mapping[str, str] = field(default_factory=lambda: {"marketing": "marketing_consent"})
-    unrecorded: str = "refused"
+    unrecorded: Unrecorded = "refused"
     fewer: float = 2.0
     zone: str = "UTC"
     holdout_share: float = 0.0
