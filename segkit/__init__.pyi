@@ -69,6 +69,7 @@ from segkit import features as features
 from segkit import intake as intake
 from segkit import lift as lift
 from segkit import pipeline as pipeline
+from segkit import live as live
 from segkit import plot as plot
 from segkit import monitor as monitor
 from segkit import predict as predict

@@ -328,6 +328,51 @@ def refresh(
         raise typer.Exit(ALERT)
 
 
+@app.command(
+    epilog=_examples(
+        "segkit triggers rules.toml events.jsonl",
+        "segkit triggers rules.toml exports --mapping mapping.toml --as-of 2025-03-31",
+        "segkit triggers rules.toml kafka://localhost:9092/events --follow",
+    )
+)
+def triggers(
+    rules: Annotated[Path, typer.Argument(help="Values and rules (TOML)")],
+    events: Annotated[
+        str,
+        typer.Argument(help="A log (.jsonl), raw data, or a topic as kafka://host:port/topic"),
+    ],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping, for raw data")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the state and the outputs")] = Path(
+        "triggers"
+    ),
+    as_of: Annotated[
+        str, typer.Option(help="Move the clock to the end of this day (ISO date), UTC")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on waiting for events")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write the outputs as Parquet files too")
+    ] = False,
+    webhook: Annotated[str, typer.Option(help="Web address that gets each output too")] = "",
+) -> None:
+    """Run triggers over a log of events: segment changes and actions, each once."""
+    from segkit import live
+    from segkit.live.triggers.sources import open_events
+
+    day = _days("--as-of", [as_of] if as_of else [])
+    loaded = live.TriggerRules.load(rules)
+    sinks: list[Any] = [live.JsonLinesSink(out / "outputs.jsonl")]
+    if parquet:
+        sinks.append(live.ParquetSink(out / "outputs"))
+    if webhook:
+        sinks.append(live.WebhookSink(webhook))
+    source = open_events(events, out=out, mapping=mapping)
+    result = live.run_triggers(
+        loaded, source, out=out, sinks=sinks, as_of=day[0] if day else None, follow=follow
+    )
+    typer.echo(result.text)
+    typer.echo(_near(out / "outputs.jsonl"))
+
+
 @app.command(epilog=_examples("segkit new shop --data orders.csv"))
 def new(
     folder: Annotated[Path, typer.Argument(help="The working folder to make")],

@@ -98,6 +98,7 @@ TYPES: dict[str, str] = {
     "group_time_effects": "segkit.lift.group_time:GroupTimeEffects",
     "campaign_profit": "segkit.lift.money:Money",
     "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
+    "trigger_run": "segkit.live.triggers.run:TriggerRun",
     "daily_lift": "segkit.lift.peeking:DailyLift",
     "lift": "segkit.lift.verdicts:Lift",
     "customer_segments": "segkit.pipeline:CustomerSegments",

@@ -1,0 +1,7 @@
+"""Segments in use as customers act: triggers over a log of events."""
+
+from __future__ import annotations
+
+from segkit.lazy import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

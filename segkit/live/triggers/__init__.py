@@ -1,0 +1,1 @@
+"""Triggers: rules over a log of events, with hysteresis, timers and outputs exactly once."""

@@ -1,0 +1,122 @@
+"""Messages of a log read as events: ids, times and types, and why one is rejected."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from segkit.ids import is_no_customer, mangled_ids, read_ids
+from segkit.intake.dates import Clock
+from segkit.live.triggers.engine import Event
+from segkit.live.triggers.rules import NUMERIC, TriggerRules
+
+# One format at a time, the same for every message: what an event means must not depend on its
+# neighbours.
+FORMATS = (
+    *(f"%Y-%m-%d{gap}%H:%M:%S%.f{zone}" for gap in "T " for zone in ("%z", "Z", "")),
+    *("%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
+)
+EPOCHS = ((r"^\d{10}(\.\d+)?$", "epoch_s"), (r"^\d{13}$", "epoch_ms"), (r"^\d{16}$", "epoch_us"))
+
+
+class Message(NamedTuple):
+    """One message of a log: its part of the log, the position after it, and its bytes."""
+
+    lane: int
+    after: int
+    body: bytes
+
+
+class Reading(NamedTuple):
+    """What a message was read as: an event, or the reason why it is rejected."""
+
+    message: Message
+    event: Event | None
+    reason: str
+
+
+class Reader:
+    """Reads messages as events, by the rules' zone, event types and fields."""
+
+    def __init__(self, rules: TriggerRules) -> None:
+        self.ranks = {kind: place for place, kind in enumerate(rules.kinds)}
+        self.fields = rules.fields
+        zoned = Clock(zone=rules.zone, formats=FORMATS)
+        self.clocks = [("", zoned)] + [
+            (pattern, Clock(formats=(form,))) for pattern, form in EPOCHS
+        ]
+
+    def read(self, messages: Sequence[Message]) -> list[Reading]:
+        """Read messages, in their order."""
+        records = [_record(message.body) for message in messages]
+        ids = [_text(record.get("customer_id")) for record in records]
+        raw = pl.Series("customer_id", ids, dtype=pl.String)
+        customers = read_ids(raw)
+        nobody = (customers.is_null() | is_no_customer(customers)).to_list()
+        mangled = mangled_ids(raw).to_list()
+        times = self._times([_text(record.get("event_time")) for record in records])
+        readings = []
+        rows = zip(messages, records, customers.to_list(), nobody, mangled, times, strict=True)
+        for message, record, customer, is_nobody, is_mangled, time in rows:
+            kind = record.get("event_type")
+            rank = self.ranks.get(kind) if isinstance(kind, str) else None
+            wrong = {"malformed": not record, "no_customer": is_nobody, "mangled_id": is_mangled,
+                     "no_time": time is None, "unknown_event_type": rank is None}  # fmt: skip
+            reason = next((why for why, met in wrong.items() if met), "")
+            fields: dict[str, Any] = {}
+            if not reason and self.fields:
+                fields, reason = self._fields(record)
+            event = None
+            if not reason:
+                ident = record.get("event_id")
+                # Without an id of its own, an event is the same as one that says the same.
+                text = repr(sorted(record.items())) if ident is None else str(ident)
+                event = Event(time or 0, rank or 0, text, customer, str(kind), fields)
+            readings.append(Reading(message, event, reason))
+        return readings
+
+    def _fields(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Read the fields that the rules use; return them, and why the event is rejected."""
+        fields = {name: record.get(name) for name in self.fields}
+        for name, value in fields.items():
+            if name not in NUMERIC:
+                fields[name] = _text(value)
+            elif not _is_number(value):
+                return fields, f"bad_{name}"
+        return fields, ""
+
+    def _times(self, texts: list[str | None]) -> list[int | None]:
+        """Read times as microseconds since 1970, each by its own spelling."""
+        column = pl.col("time")
+        string = pl.String()
+        read = [
+            clock.utc(pl.when(column.str.contains(pattern)).then(column), string)
+            for pattern, clock in self.clocks
+        ]
+        times = pl.Series("time", texts, dtype=pl.String).str.strip_chars().to_frame()
+        return times.select(pl.coalesce(read).to_physical()).to_series().to_list()
+
+
+def _record(body: bytes) -> dict[str, Any]:
+    """Parse one object; empty if it is none."""
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str) or value is None:
+        return value
+    return None if isinstance(value, bool | list | dict) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,396 @@
+"""The run of triggers: messages in, state and outputs once, whatever stops it in between."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import ParameterError
+from segkit.live.triggers.engine import EPOCH, NEVER, Engine, Event, Policy, write_time
+from segkit.live.triggers.reading import Message, Reader, Reading
+from segkit.live.triggers.rules import UNITS, TriggerRules
+from segkit.live.triggers.sinks import JsonLinesSink, Sink
+from segkit.live.triggers.sources import Source
+from segkit.live.triggers.state import Store
+from segkit.result import Result
+
+__all__ = ["TriggerRun", "run_triggers"]
+
+CHUNK = 20_000  # timers and waiting events that are in memory at once
+SHOWN = 1_000  # characters of a rejected message that are kept
+PAUSE = 0.5  # seconds between two looks at a log that is followed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TriggerRun(Result):
+    """State of triggers after a run, over all runs in the same folder.
+
+    Attributes
+    ----------
+    outputs : polars.DataFrame
+        One row per rule and kind (segment, action, withheld): rule, kind, count.
+    segments : polars.DataFrame
+        One row per segment: segment, customers.
+    counts : dict of str to int
+        Messages, events used and not used by any rule, repeated ones, and rejected ones by reason.
+    clock : str
+        Time up to which events and timers have had their effect; empty before the first.
+    waiting : int
+        Events that wait until the clock has passed them.
+    troubles : tuple of str
+        Sinks that took less than they were given, and why; the outputs are kept for them.
+    """
+
+    outputs: pl.DataFrame
+    segments: pl.DataFrame
+    counts: dict[str, int]
+    clock: str
+    waiting: int
+    troubles: tuple[str, ...] = ()
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the outputs by rule and kind."""
+        return self.outputs
+
+    @property
+    def text(self) -> str:
+        """Outputs by kind, events by what became of them."""
+        kinds = dict(self.outputs.group_by("kind").agg(pl.col("count").sum()).iter_rows())
+        rejected = {
+            name.removeprefix("rejected_"): count
+            for name, count in sorted(self.counts.items())
+            if name.startswith("rejected_")
+        }
+        parts = [
+            (
+                f"{counted(self.counts.get('messages', 0), 'message')} read, events up to "
+                f"{self.clock or 'no time yet'} have had their effect: "
+                f"{counted(kinds.get('segment', 0), 'segment change')}, "
+                f"{counted(kinds.get('action', 0), 'action')}, "
+                f"{number(kinds.get('withheld', 0))} withheld."
+            )
+        ]
+        if self.waiting:
+            parts.append(
+                f"{counted(self.waiting, 'event waits', 'events wait')} until later ones arrive."
+            )
+        if rejected:
+            named = ", ".join(f"{name} {number(count)}" for name, count in rejected.items())
+            parts.append(f"Rejected: {named}.")
+        if repeated := self.counts.get("repeated", 0):
+            parts.append(f"{counted(repeated, 'event')} came again and counted once.")
+        parts += [f"Not delivered yet: {one}." for one in self.troubles]
+        return " ".join(parts)
+
+
+@dataclass(slots=True)
+class Lane:
+    """Clock of one part of a log.
+
+    Attributes
+    ----------
+    newest : int or None
+        The latest event time that two customers confirm.
+    mark : int
+        Events before it are too late: what follows from them is out.
+    ahead : list or None
+        Time and customer of an event that is far ahead, until another customer confirms it.
+    """
+
+    newest: int | None = None
+    mark: int = -NEVER
+    ahead: list[Any] | None = None
+
+    def see(self, event: Event, lateness: int, jump: int) -> bool:
+        """Move the clock by an event; tell whether it is in time."""
+        if event.time < self.mark:
+            return False
+        if self.newest is None or event.time > self.newest + jump:
+            if self.ahead is None or self.ahead[1] == event.customer:
+                self.ahead = [event.time, event.customer]
+                return True
+            # Two customers are that far ahead: time has passed, up to the earlier of both.
+            earlier = min([self.ahead[0], self.ahead[1]], [event.time, event.customer])
+            later = max([self.ahead[0], self.ahead[1]], [event.time, event.customer])
+            self.newest = earlier[0]
+            self.ahead = later if later[0] > self.newest + jump else None
+            if self.ahead is None:
+                self.newest = later[0]
+        else:
+            self.newest = max(self.newest, event.time)
+        self.mark = max(self.mark, self.newest - lateness)
+        return True
+
+
+def run_triggers(
+    rules: TriggerRules | Path | str,
+    source: Source,
+    *,
+    out: Path | str,
+    sinks: Sequence[Sink] | None = None,
+    as_of: datetime | date | None = None,
+    follow: bool = False,
+    batch: int = 5_000,
+    policy: Policy | None = None,
+) -> TriggerRun:
+    """Run triggers over a log of events, from where the last run in the same folder stopped.
+
+    State, positions in the log and outputs are written in one transaction for every batch; only
+    then are outputs handed to the sinks, and positions committed to the log. A process that is
+    killed anywhere goes on as if it had not been: files hold every output once, a webhook or a
+    topic at least once under the same key.
+
+    Events have their effect in the order of their own times, once the clock (the latest time seen,
+    less the rules' ``lateness``) has passed them; those that come later than that are rejected and
+    counted. So the same events give the same state and the same bytes, in whatever batches and
+    (within the lateness) whatever order they arrive, and however often.
+
+    Parameters
+    ----------
+    rules : TriggerRules or path
+    source : JsonLinesSource or KafkaSource
+    out : path
+        Folder of the state, of rejected messages, and of ``outputs.jsonl``.
+    sinks : sequence, optional
+        `JsonLinesSink`, `ParquetSink`, `WebhookSink`, `KafkaSink`; by default ``outputs.jsonl``.
+    as_of : datetime.datetime or datetime.date, optional
+        At the end of the log, move the clock to there (a date: to its end in UTC), so that timers
+        sound and nothing waits. Earlier events that come after that are too late.
+    follow : bool
+        Go on waiting for events at the end of the log.
+    batch : int
+        Messages in one transaction.
+    policy : callable, optional
+        Contact policy: gets the customer's id, the action's record and the times of earlier
+        actions, and returns why it may not go out, or an empty text.
+
+    Returns
+    -------
+    TriggerRun
+
+    Raises
+    ------
+    RuleError
+        If the rules cannot be used.
+    ModelError
+        If the folder's state was made by other rules.
+    SourceError
+        If the log cannot be read, or was cut.
+    WriteError
+        If the state or a file cannot be written; what was read before is kept.
+    """
+    if batch < 1:
+        raise ParameterError(f"expected batch >= 1, got {batch}")
+    folder = Path(out)
+    loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
+    runner = Runner(loaded, folder, sinks, policy)
+    try:
+        source.seek(runner.positions)
+        runner.deliver()
+        while messages := source.poll(batch) or follow:
+            if messages is True:
+                time.sleep(PAUSE)
+                runner.deliver()
+                continue
+            runner.step(messages)
+            runner.deliver()
+            source.commit(runner.positions)
+        if as_of is not None:
+            runner.step([], _moment(as_of) + 1)
+            runner.deliver()
+        runner.finish()
+        return runner.result()
+    finally:
+        runner.store.close()
+
+
+def _moment(as_of: datetime | date) -> int:
+    if not isinstance(as_of, datetime):
+        start = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
+        return _moment(start) + UNITS["day"] - 1
+    aware = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
+    return round((aware - EPOCH).total_seconds() * 1_000_000)
+
+
+class Runner:
+    """Moves the state by one batch of messages after the other, and hands outputs to sinks."""
+
+    def __init__(
+        self,
+        rules: TriggerRules,
+        folder: Path,
+        sinks: Sequence[Sink] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.rules = rules
+        self.engine = Engine(rules, policy)
+        self.reader = Reader(rules)
+        self.store = Store(folder, rules)
+        about = self.store.about
+        self.positions = {int(lane): at for lane, at in about.get("positions", {}).items()}
+        self.lanes = {int(lane): Lane(*parts) for lane, parts in about.get("lanes", {}).items()}
+        self.counts = Counter(about.get("counts", {}))
+        self.made = Counter(about.get("made", {}))  # outputs by stream
+        self.by_rule = Counter(about.get("by_rule", {}))
+        self.cursors = dict(about.get("cursors", {}))
+        chosen = [JsonLinesSink(folder / "outputs.jsonl")] if sinks is None else sinks
+        rejected: Sink = JsonLinesSink(folder / "rejected.jsonl")
+        self.sinks = [*((sink, "outputs") for sink in chosen), (rejected, "rejected")]
+        for sink, stream in self.sinks:  # a new sink gets what comes from now on
+            self.cursors.setdefault(sink.name, [self.made[stream], None])
+        self.troubles: dict[str, str] = {}
+
+    def step(self, messages: Sequence[Message], as_of: int | None = None) -> None:
+        """Take messages, or move the clock, in one transaction."""
+        readings: dict[int, list[Reading]] = defaultdict(list)
+        for reading in self.reader.read(messages) if messages else ():
+            readings[reading.message.lane].append(reading)
+        rejected: list[dict[str, Any]] = []
+        outputs: list[dict[str, Any]] = []
+        self.counts["messages"] += len(messages)
+        with self.store.transaction():
+            for number_ in sorted(readings if as_of is None else {0, *self.lanes}):
+                lane = self.lanes.setdefault(number_, Lane())
+                fresh = self._sort(lane, readings[number_], rejected)
+                if as_of is not None:
+                    lane.mark = max(lane.mark, as_of)
+                outputs += self._release(number_, lane.mark, fresh, rejected)
+            for message in messages:
+                self.positions[message.lane] = message.after
+            self._save({"outputs": outputs, "rejected": rejected})
+
+    def _sort(
+        self, lane: Lane, readings: Sequence[Reading], rejected: list[dict[str, Any]]
+    ) -> list[Event]:
+        """Sort the events of a lane into those in time and those rejected; move its clock."""
+        fresh = []
+        for message, event, reason in readings:
+            why = reason
+            if event is not None:
+                if not lane.see(event, self.rules.lateness, self.rules.jump):
+                    why = "late"
+                elif self.engine.uses[event.kind]:
+                    fresh.append(event)
+                else:
+                    self.counts["unused"] += 1
+            if why:
+                self.counts[f"rejected_{why}"] += 1
+                body = message.body[:SHOWN].decode(errors="replace")
+                record = {"reason": why, "lane": message.lane, "after": message.after}
+                rejected.append({**record, "message": body})
+        return fresh
+
+    def _release(
+        self, lane: int, until: int, fresh: list[Event], rejected: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Let events and timers before a time have their effect, and store the events after it."""
+        outputs: list[tuple[int, str, int, dict[str, Any]]] = []
+        now = [event for event in fresh if event.time < until]
+        later = [event for event in fresh if event.time >= until]
+        moment = -NEVER
+        while moment < until:
+            cut = self.store.cut(lane, until, CHUNK)
+            moment = until if cut is None else min(until, cut + 1)
+            events = {event[:4]: event for event in self.store.waiting(lane, moment)}
+            waited = len(events)
+            ready = [event for event in now if event.time < moment]
+            events.update((event[:4], event) for event in ready)
+            self.counts["repeated"] += waited + len(ready) - len(events)
+            now = [event for event in now if event.time >= moment]
+            by_customer: dict[str, list[Event]] = {
+                name: [] for name in self.store.due(lane, moment)
+            }
+            for event in sorted(events.values(), key=lambda one: one[:3]):
+                by_customer.setdefault(event.customer, []).append(event)
+            outputs += self._advance(lane, by_customer, moment, rejected)
+            self.store.drop_waiting(lane, moment)
+        self.counts["repeated"] += self.store.save_waiting(lane, later)
+        outputs.sort(key=lambda one: one[:3])
+        return [record for *_, record in outputs]
+
+    def _advance(
+        self,
+        lane: int,
+        by_customer: Mapping[str, list[Event]],
+        until: int,
+        rejected: list[dict[str, Any]],
+    ) -> list[tuple[int, str, int, dict[str, Any]]]:
+        states = self.store.customers(by_customer)
+        outputs = []
+        for customer, events in by_customer.items():
+            state = states.get(customer)
+            if state is None:
+                state = states[customer] = self.engine.begin()
+            if events and events[0].time < state.last:
+                # Only where a customer's events come in several lanes: their order is lost.
+                for event in [event for event in events if event.time < state.last]:
+                    self.counts["rejected_other_lane"] += 1
+                    record = {"reason": "other_lane", "lane": lane, "after": None}
+                    rejected.append({**record, "message": event.ident[:SHOWN]})
+                events = [event for event in events if event.time >= state.last]
+            self.counts["events"] += len(events)
+            outputs += self.engine.advance(customer, state, events, until)
+        self.store.save_customers(lane, states)
+        return outputs
+
+    def _save(self, streams: Mapping[str, list[dict[str, Any]]]) -> None:
+        for record in streams["outputs"]:
+            self.by_rule[f"{record['kind']}:{record['rule']}"] += 1
+        first = {stream: self.made[stream] for stream in streams}
+        self.made.update({stream: len(records) for stream, records in streams.items()})
+        for stream in streams:
+            have = [self.cursors[sink.name][0] for sink, own in self.sinks if own == stream]
+            self.store.forget_outputs(stream, min(have, default=first[stream]))
+        about = {
+            "positions": self.positions,
+            "lanes": {n: [one.newest, one.mark, one.ahead] for n, one in self.lanes.items()},
+            "counts": self.counts,
+            "made": self.made,
+            "by_rule": self.by_rule,
+            "cursors": self.cursors,
+        }
+        with_places = {stream: (first[stream], rows) for stream, rows in streams.items()}
+        self.store.save(about, with_places)
+
+    def deliver(self) -> None:
+        """Hand to each sink what it does not have yet."""
+        for sink, stream in self.sinks:
+            self.troubles.pop(sink.name, None)
+            while True:
+                place, mark = self.cursors[sink.name]
+                bodies = self.store.outputs(stream, place)
+                if not bodies:
+                    break
+                delivery = sink.deliver(place, bodies, mark)
+                self.cursors[sink.name] = [place + delivery.taken, delivery.mark]
+                if delivery.trouble:
+                    self.troubles[sink.name] = delivery.trouble
+                    break
+
+    def finish(self) -> None:
+        """Write where the sinks stand."""
+        with self.store.transaction():
+            self._save({"outputs": [], "rejected": []})
+
+    def result(self) -> TriggerRun:
+        """Return the counts over all runs."""
+        rows = [(*reversed(name.split(":", 1)), n) for name, n in sorted(self.by_rule.items())]
+        schema = {"rule": pl.String, "kind": pl.String, "count": pl.Int64}
+        marks = [lane.mark for lane in self.lanes.values()]
+        clock = min(marks, default=-NEVER)
+        return TriggerRun(
+            pl.DataFrame(rows, schema=schema, orient="row"),
+            self.store.segments().group_by("segment").agg(customers=pl.len()).sort("segment"),
+            {name: count for name, count in sorted(self.counts.items()) if count},
+            "" if clock <= -NEVER + self.rules.lateness else write_time(clock),
+            self.store.count("waiting"),
+            tuple(self.troubles.values()),
+        )
