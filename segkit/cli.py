@@ -535,6 +535,43 @@ def _days(option: str, texts: Sequence[str]) -> list[date]:
         raise ParameterError(f"{option} expects an ISO date, got {', '.join(texts)}") from None
 
 
+@app.command(
+    epilog=_examples(
+        "segkit sql reports/my-shop",
+        "segkit sql reports/my-shop --from orders --as-of 2025-06-30 --out segments.sql",
+        "segkit sql rules.toml --table crm_customers --dbt segments_dbt",
+    )
+)
+def sql(
+    model: Annotated[
+        Path, typer.Argument(help="A run's folder, saved RFM cuts (JSON), or rules (TOML, JSON)")
+    ],
+    start_from: Annotated[
+        str, typer.Option("--from", help="customers (one row each), or orders (lines)")
+    ] = "customers",
+    as_of: Annotated[str, typer.Option(help="Orders: the last day that counts (ISO date)")] = "",
+    table: Annotated[str, typer.Option(help="Name of the table in the database")] = "",
+    out: Annotated[Path | None, typer.Option(help="File to write the query to")] = None,
+    dbt: Annotated[Path | None, typer.Option(help="Folder to write a dbt project to")] = None,
+    schema: Annotated[str, typer.Option(help="dbt: the schema of the table")] = "main",
+) -> None:
+    """Write segment rules as SQL, or as a dbt project with tests."""
+    from segkit.errors import require_choice
+    from segkit.rfm import SegmentSql
+    from segkit.writing import write_whole
+
+    require_choice("table to start from", start_from, ("customers", "orders"))
+    day = next(iter(_days("--as-of", [as_of] if as_of else [])), None)
+    rules = SegmentSql.load(model, table=cast("Any", start_from), as_of=day)
+    if dbt is not None:
+        for path in rules.write_dbt(dbt, table=table, schema=schema):
+            typer.echo(_near(path))
+    if out is not None:
+        typer.echo(_near(write_whole(out, rules.to_sql(table) + "\n", overwrite=False)))
+    if dbt is None and out is None:
+        typer.echo(rules.to_sql(table))
+
+
 def _moment(option: str, text: str) -> datetime | date | None:
     """Read the ISO date or time of an option; nothing if it is empty."""
     if len(text) <= len("2026-01-31"):

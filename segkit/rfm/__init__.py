@@ -10,12 +10,14 @@ from segkit.rfm.segments import (
     measure_concentration,
 )
 from segkit.rfm.shifts import Sensitivity, measure_sensitivity
+from segkit.rfm.sql import SegmentSql
 
 __all__ = [
     "RFM",
     "Concentration",
     "Cuts",
     "MicroSegments",
+    "SegmentSql",
     "Sensitivity",
     "build_rfm_segments",
     "build_rfm_table",

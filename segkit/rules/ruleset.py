@@ -344,11 +344,27 @@ class RuleSet:
           END AS "segment"
         FROM "customers"
         """
+        inner = self.sql_column(column).replace("\n", "\n  ")
+        return f"SELECT *,\n  {inner}\nFROM {_sql_name(table)}"
+
+    def sql_column(self, column: str = "segment") -> str:
+        """Print the rules as what a ``SELECT`` lists: the segment, or a Boolean each if many.
+
+        Examples
+        --------
+        >>> print(RuleSet.take({"Recent": "recency_days <= 30"}).sql_column())
+        COALESCE("recency_days" <= 30, FALSE) AS "Recent"
+        """
+        if self.policy == "many":
+            return ",\n".join(
+                f"COALESCE({write_sql(rule.condition)}, FALSE) AS {_sql_name(rule.name)}"
+                for rule in self.rules
+            )
         cases = "\n".join(
-            f"    WHEN {write_sql(rule.condition)} THEN {_sql_text(rule.name)}"
+            f"  WHEN {write_sql(rule.condition)} THEN {_sql_text(rule.name)}"
             for rule in self.by_priority
         )
-        return f"SELECT *,\n  CASE\n{cases}\n  END AS {_sql_name(column)}\nFROM {_sql_name(table)}"
+        return f"CASE\n{cases}\nEND AS {_sql_name(column)}"
 
     def where(self, name: str) -> str:
         """Print one rule's condition as the predicate of a SQL ``WHERE``.
