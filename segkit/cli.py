@@ -353,6 +353,12 @@ def triggers(
         bool, typer.Option("--parquet", help="Write the outputs as Parquet files too")
     ] = False,
     webhook: Annotated[str, typer.Option(help="Web address that gets each output too")] = "",
+    customers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Clean customers with consents (.csv, .parquet); raw data have their own"
+        ),
+    ] = None,
 ) -> None:
     """Run triggers over a log of events: segment changes and actions, each once."""
     from segkit import live
@@ -365,9 +371,15 @@ def triggers(
         sinks.append(live.ParquetSink(out / "outputs"))
     if webhook:
         sinks.append(live.WebhookSink(webhook))
-    source = open_events(events, out=out, mapping=mapping)
+    source, people = open_events(events, out=out, mapping=mapping, customers=customers)
     result = live.run_triggers(
-        loaded, source, out=out, sinks=sinks, as_of=day[0] if day else None, follow=follow
+        loaded,
+        source,
+        out=out,
+        sinks=sinks,
+        as_of=day[0] if day else None,
+        follow=follow,
+        customers=people,
     )
     typer.echo(result.text)
     typer.echo(_near(out / "outputs.jsonl"))

@@ -28,13 +28,13 @@ def log(path, events):
     return JsonLinesSource(path)
 
 
-def run(tmp_path, text, events, *, days=400, name="out", ordered=True):
+def run(tmp_path, text, events, *, days=400, name="out", ordered=True, customers=None):
     """Run triggers over events to some days after the start; return the outputs."""
     rules = TriggerRules.parse(HEAD + text)
     events = sorted(events, key=lambda event: event[1]) if ordered else events
     source = log(tmp_path / f"{name}.jsonl", events)
     as_of = START + timedelta(days=days)
-    result = run_triggers(rules, source, out=tmp_path / name, as_of=as_of)
+    result = run_triggers(rules, source, out=tmp_path / name, as_of=as_of, customers=customers)
     lines = (tmp_path / name / "outputs.jsonl").read_text().splitlines()
     return result, [json.loads(line) for line in lines]
 
@@ -111,9 +111,12 @@ def test_timers_sound_without_an_event(tmp_path):
 
 def test_dwell_cool_down_limits_and_priority(tmp_path):
     text = """
-[contacts]
+[[contacts.cap]]
 most = 2
-within = "10 days"
+days = 10
+[[contacts.quiet]]
+from = 22:00:00
+to = 08:00:00
 [values]
 cart = { since = "cart_add", unless = ["checkout"], unit = "hours" }
 views = { count = "product_view", within = "1 day" }
@@ -121,6 +124,7 @@ views = { count = "product_view", within = "1 day" }
 name = "Second"
 enter = "views >= 1"
 action = "show"
+channel = "email"
 priority = 2
 cool_down = "3 days"
 [[rules]]
@@ -129,21 +133,34 @@ enter = "cart >= 0"
 leave = "cart is null"
 dwell = "1 hour"
 action = "remind"
+channel = "email"
 priority = 1
 """
     events = [
         ("a", 0, "cart_add"), ("a", 0.9, "checkout"),  # held for less than the hour
         ("a", 10, "cart_add"), ("a", 11, "product_view"),  # both act at hour 11, First first
         ("a", 12, "checkout"), ("a", 48, "product_view"),  # in the cool-down
-        ("a", 96, "cart_add"),  # a third contact within ten days
-        ("a", 97.5, "checkout"), ("a", 300, "product_view"),
+        ("a", 106, "cart_add"),  # a third contact within ten days
+        ("a", 107.5, "checkout"), ("a", 300, "product_view"),
+        ("b", 9, "product_view"), ("c", 9, "product_view"),
+        ("d", 22.5, "product_view"),  # at night: sent at eight
+        ("d", 70.5, "cart_add"), ("d", 79.8, "checkout"),  # at night, and over by the morning
     ]  # fmt: skip
-    _, outputs = run(tmp_path, text, events)
+    people = pl.DataFrame(
+        {"customer_id": ["a", "b", "d"], "marketing_consent": [True, False, True]}
+    )
+    _, outputs = run(tmp_path, text, events, customers=people)
+    refused = {one["customer_id"]: one["reason"] for one in outputs if one["time"][11:13] == "09"}
+    assert [refused[who].split(": ")[1] for who in "bc"] == ["no_consent", "consent_not_recorded"]
+    night = [one for one in outputs if one["customer_id"] == "d"]
+    assert [(one["rule"], one["time"]) for one in night] == [("Second", "2025-01-02T08:00:00Z")]
+    assert night[0]["occasion"] == "entered 2025-01-01T22:30:00Z"
+    outputs = [one for one in outputs if one["customer_id"] == "a"]
     assert [one["rule"] for one in outputs[:2]] == ["First", "Second"]
     assert hours_of(outputs, "action") == [11, 11, 300]
     held = [one["reason"].split("withheld: ")[1] for one in outputs if one["kind"] == "withheld"]
-    assert hours_of(outputs, "withheld") == [48, 97]
-    assert ["cool-down" in held[0], "2 contacts" in held[1]] == [True, True]
+    assert hours_of(outputs, "withheld") == [48, 107]
+    assert ["cool-down" in held[0], held[1] == "contact_cap"] == [True, True]
     assert len({one["key"] for one in outputs}) == len(outputs)
 
 
@@ -396,7 +413,7 @@ def test_rules_are_checked_before_they_run():
         "time": "expected a length of time such as '2 hours'",
         "key": "unknown key of rule 'Interested' 'dwel'; did you mean 'dwell'",
         "nothing": "expected a segment or an action",
-        "text": "views is a number, compared with 'x'",
+        "text": "rule 'Interested': column views is compared with constants of several kinds",
         "zone": "expected an IANA zone",
         "version": "version: expected a whole number from 1",
     }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -23,11 +22,10 @@ from segkit.rules import (
 from segkit.rules.conditions import columns, write
 
 Test = Callable[[Any], bool]
-# Says why a contact is not allowed, or nothing: (customer, action's record, times of contacts).
-Policy = Callable[[str, "dict[str, Any]", "list[int]"], str]
+# Moment, customer, place among the outputs of that moment, and the output itself.
+Output = tuple[int, str, int, dict[str, Any]]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = 2**62
-YEAR = 365 * UNITS["day"]  # contacts that a policy is told of where the file sets no limit
 
 
 class Event(NamedTuple):
@@ -53,11 +51,11 @@ class State:
     partial : list of list
         Of each sequence: when the occurrence that has reached a step began, or None.
     rules : list of list
-        Of each rule: 1 inside or 0, since when a change is pending or None, when it entered or
-        None, and times of its actions.
+        Of each rule: 1 inside or 0; since when a change is pending, when it was entered and when
+        a postponed action is due (or None); times of its actions.
     segment : str
-    contacts : list of int
-        Times of actions that the shared limit counts.
+    contacts : list of list
+        Time and channel of the actions that the contact policy counts.
     last : int
         The latest moment looked at.
     due : int or None
@@ -66,42 +64,40 @@ class State:
 
     __slots__ = ("amounts", "contacts", "due", "last", "partial", "rules", "segment", "times")
 
-    def __init__(self, rules: TriggerRules) -> None:
-        self.times: list[list[int]] = [[] for _ in rules.values]
-        self.amounts: list[list[int]] = [[] for _ in rules.values]
-        self.partial: list[list[int | None]] = [[None] * (len(v.steps) - 1) for v in rules.values]
-        self.rules: list[list[Any]] = [[0, None, None, []] for _ in rules.rules]
-        self.segment = rules.outside
-        self.contacts: list[int] = []
-        self.last = -NEVER
-        self.due: int | None = None
+    def __init__(self, parts: list[Any], due: int | None = None) -> None:
+        self.times, self.amounts, self.partial, self.rules = parts[:4]
+        self.segment, self.contacts, self.last = parts[4:]
+        self.due = due
+
+    @classmethod
+    def begin(cls, rules: TriggerRules) -> State:
+        """Return the state of a customer of whom nothing is known."""
+        lists: list[list[Any]] = [[[] for _ in rules.values] for _ in range(2)]
+        partial = [[None] * (len(value.steps) - 1) for value in rules.values]
+        slots: list[list[Any]] = [[0, None, None, None, []] for _ in rules.rules]
+        return cls([*lists, partial, slots, rules.outside, [], -NEVER])
 
     def write(self) -> str:
         """Return the state as JSON, without `due`."""
         parts = [self.times, self.amounts, self.partial, self.rules, self.segment, self.contacts]
         return json.dumps([*parts, self.last], separators=(",", ":"), ensure_ascii=False)
 
-    @classmethod
-    def read(cls, text: str, due: int | None) -> State:
-        """Read what `write` wrote."""
-        state = object.__new__(cls)
-        parts = json.loads(text)
-        state.times, state.amounts, state.partial, state.rules, state.segment = parts[:5]
-        state.contacts, state.last = parts[5:]
-        state.due = due
-        return state
 
-
-@dataclass(frozen=True, slots=True)
 class Watched:
-    """A rule with its conditions ready to be tried, and the places of the values it reads."""
+    """A rule with its conditions ready to be tried, and in words."""
 
-    rule: TriggerRule
-    enter: Test
-    leave: Test
-    entered: str
-    left: str
-    reads: tuple[int, ...]
+    def __init__(self, rule: TriggerRule, values: Sequence[Value]) -> None:
+        places = {value.name: place for place, value in enumerate(values)}
+        scales = {value.name: value.scale for value in values}
+        self.rule = rule
+        self.enter = enter = make_test(rule.enter, places, scales)
+        self.leave: Test = lambda values: not enter(values)
+        self.words = (f"not ({write(rule.enter)})", write(rule.enter))
+        if rule.leave is not None:
+            self.leave = make_test(rule.leave, places, scales)
+            self.words = (write(rule.leave), self.words[1])
+        both = All((rule.enter, *([] if rule.leave is None else [rule.leave])))
+        self.reads = [places[name] for name in columns(both)]
 
 
 class Engine:
@@ -110,53 +106,28 @@ class Engine:
     Parameters
     ----------
     rules : TriggerRules
-    policy : callable, optional
-        Asked before an action, after the file's own limits; its answer is the reason to withhold.
+    customers : mapping of str to dict
+        Consents and preferences by customer, for the contact policy.
     """
 
-    def __init__(self, rules: TriggerRules, policy: Policy | None = None) -> None:
-        self.rules = rules
-        self.policy = policy
-        self.ranks = {kind: place for place, kind in enumerate(rules.kinds)}
-        places = {value.name: place for place, value in enumerate(rules.values)}
-        scales = {value.name: value.scale for value in rules.values}
-        self.watched = tuple(_watch(rule, places, scales) for rule in rules.rules)
-        ones = dict.fromkeys(rules.fields, 1)
-        self.filters = [
-            None if value.where is None else _test(value.where, {n: n for n in ones}, ones)
-            for value in rules.values
-        ]
-        self.uses = {
-            kind: tuple(
-                (place, value)
-                for place, value in enumerate(rules.values)
-                if kind in value.steps or kind in value.unless
-            )
-            for kind in rules.kinds
-        }
-        self.windows = [value.window or 0 for value in rules.values]
-        self.timers = [
-            (place, value.window or 0, value.kind, value.edges)
-            for place, value in enumerate(rules.values)
-        ]
-
-    def begin(self) -> State:
-        """Return the state of a customer of whom nothing is known."""
-        return State(self.rules)
+    def __init__(self, rules: TriggerRules, customers: Mapping[str, dict[str, Any]]) -> None:
+        self.rules, self.customers = rules, customers
+        self.watched = [Watched(rule, rules.values) for rule in rules.rules]
+        names, ones = {name: name for name in rules.fields}, dict.fromkeys(rules.fields, 1)
+        self.uses: dict[str, list[tuple[int, Value, Test | None]]] = {k: [] for k in rules.kinds}
+        for place, value in enumerate(rules.values):
+            fits = None if value.where is None else make_test(value.where, names, ones)
+            for kind in {*value.steps, *value.unless}:
+                self.uses[kind].append((place, value, fits))
 
     def advance(
-        self, customer: str, state: State, events: list[Event], until: int
-    ) -> list[tuple[int, str, int, dict[str, Any]]]:
+        self, customer: str, state: State, events: Sequence[Event], until: int
+    ) -> list[Output]:
         """Apply a customer's events in order, with the timers due before ``until``.
 
         Events of one moment are applied together, so that their order does not matter.
-
-        Returns
-        -------
-        list of tuple
-            Time, customer, place among the outputs of the moment, and the output.
         """
-        outputs: list[tuple[int, str, int, dict[str, Any]]] = []
+        outputs: list[Output] = []
         place, count = 0, len(events)
         while True:
             moment = NEVER if state.due is None else state.due
@@ -170,174 +141,189 @@ class Engine:
             self._evaluate(customer, state, moment, outputs)
 
     def _apply(self, state: State, event: Event) -> None:
-        for place, value in self.uses[event.kind]:
-            times = state.times[place]
+        for place, value, fits in self.uses[event.kind]:
+            times, amounts = state.times[place], state.amounts[place]
             if event.kind in value.unless:
                 times.clear()
-                state.amounts[place].clear()
+                amounts.clear()
                 state.partial[place] = [None] * (len(value.steps) - 1)
-                continue
-            tried = self.filters[place]
-            if tried is not None and not tried(event.fields):
-                continue
-            if len(value.steps) > 1 and not _complete(state.partial[place], value, event):
-                continue
-            times.append(event.time)
-            if value.field:
-                state.amounts[place].append(round((event.fields[value.field] or 0) * MICRO))
-            elif value.keep is not None and len(times) > value.keep:
-                del times[0]
+            elif (fits is None or fits(event.fields)) and (
+                len(value.steps) == 1 or _complete(state.partial[place], value, event)
+            ):
+                times.append(event.time)
+                if value.field:
+                    amounts.append(round((event.fields[value.field] or 0) * MICRO))
+                elif value.keep is not None and len(times) > value.keep:
+                    del times[0]
 
     def _values(self, state: State, moment: int) -> list[int | None]:
         """Return each value at a moment; occurrences out of their window are forgotten."""
         values: list[int | None] = []
-        for place, window in enumerate(self.windows):
-            times = state.times[place]
-            if not window:
+        for value, times, amounts in zip(
+            self.rules.values, state.times, state.amounts, strict=True
+        ):
+            if value.window is None:
                 values.append(moment - times[-1] if times else None)
                 continue
-            amounts = state.amounts[place]
-            start = moment - window
-            while times and times[0] <= start:
-                del times[0]
-                del amounts[:1]
-            values.append(sum(amounts) if self.rules.values[place].field else len(times))
+            while times and times[0] <= moment - value.window:
+                del times[0], amounts[:1]
+            values.append(sum(amounts) if value.field else len(times))
         return values
 
-    def _evaluate(self, customer: str, state: State, moment: int, outputs: list[Any]) -> None:
-        values = self._values(state, moment)
-        pending = NEVER
-        changed: list[tuple[Watched, bool]] = []
+    def _evaluate(self, customer: str, state: State, moment: int, outputs: list[Output]) -> None:
+        values, due = self._values(state, moment), NEVER
+        changed: list[Watched] = []
+        acting: list[tuple[Watched, list[Any]]] = []
         for watched, slot in zip(self.watched, state.rules, strict=True):
-            inside = slot[0]
-            if not (watched.leave(values) if inside else watched.enter(values)):
+            inside, rule = slot[0], watched.rule
+            if not (watched.leave if inside else watched.enter)(values):
                 slot[1] = None
-                continue
-            rule = watched.rule
-            dwell = rule.leave_dwell if inside else rule.dwell
-            if slot[1] is None:
-                slot[1] = moment
-            if moment - slot[1] < dwell:
-                pending = min(pending, slot[1] + dwell)
-                continue
-            slot[0], slot[1], slot[2] = 1 - inside, None, None if inside else moment
-            changed.append((watched, not inside))
-        if changed:
-            self._follow(customer, state, moment, values, changed, outputs)
+            else:
+                slot[1] = moment if slot[1] is None else slot[1]
+                ready = slot[1] + (rule.leave_dwell if inside else rule.dwell)
+                if ready > moment:
+                    due = min(due, ready)
+                else:
+                    slot[:4] = [0, None, None, None] if inside else [1, None, moment, moment]
+                    changed.append(watched)
+            if slot[3] is not None and slot[3] <= moment:
+                slot[3] = None
+                if rule.action:
+                    acting.append((watched, slot))
         state.last = moment
-        state.due = self._next(state, moment, pending)
+        if changed or acting:
+            words = _Words(self.rules, customer, moment, values, outputs)
+            self._move(state, changed, words)
+            for watched, slot in acting:
+                self._act(state, watched, slot, words)
+        for slot in state.rules:
+            if slot[3] is not None and slot[3] < due:
+                due = slot[3]
+        state.due = self._next(state, moment, due)
 
     def _next(self, state: State, moment: int, due: int) -> int | None:
         """Return the next moment at which a condition can change without an event."""
-        for place, window, kind, edges in self.timers:
-            times = state.times[place]
+        for value, times in zip(self.rules.values, state.times, strict=True):
             if not times:
                 continue
-            if kind == "since":
-                for edge in edges:
-                    if moment < times[-1] + edge < due:
-                        due = times[-1] + edge
-                        break
-            elif kind == "sum":
-                due = min(due, times[0] + window)
+            if value.window is None:
+                moments = [times[-1] + edge for edge in value.edges]
+            elif value.field:
+                moments = [times[0] + value.window]
             else:
-                for edge in edges:
-                    if edge <= len(times) and moment < times[-edge] + window < due:
-                        due = times[-edge] + window
+                last = len(times)
+                moments = [times[-edge] + value.window for edge in value.edges if edge <= last]
+            for one in moments:
+                if moment < one < due:
+                    due = one
         return None if due == NEVER else due
 
-    def _follow(
-        self,
-        customer: str,
-        state: State,
-        moment: int,
-        values: list[int | None],
-        changed: list[tuple[Watched, bool]],
-        outputs: list[Any],
-    ) -> None:
-        """Word what follows from rules entered and left: a segment, and actions."""
-
-        def put(kind: str, watched: Watched, entered: bool, **more: Any) -> dict[str, Any]:
-            rule, time = watched.rule, write_time(moment)
-            occasion = f"{'entered' if entered else 'left'} {time}"
-            condition = watched.entered if entered else watched.left
-            named = ", ".join(self._word(place, values[place]) for place in watched.reads)
-            record = {
-                "key": make_key(customer, rule.name, self.rules.version, f"{kind} {occasion}"),
-                "kind": kind,
-                "customer_id": customer,
-                "rule": rule.name,
-                "version": self.rules.version,
-                "occasion": occasion,
-                "time": time,
-                "segment": state.segment,
-                "previous_segment": None,
-                "action": None,
-                "channel": None,
-                "reason": f"{condition} ({named})",
-                **more,
-            }
-            outputs.append((moment, customer, len(outputs), record))
-            return record
-
-        segments = (
-            watched.rule.segment
+    def _move(self, state: State, changed: Sequence[Watched], words: _Words) -> None:
+        """Put a customer in the segment of the first rule that holds them."""
+        segments = [
+            (watched.rule.segment, watched)
             for watched, slot in zip(self.watched, state.rules, strict=True)
             if slot[0] and watched.rule.segment
-        )
-        segment = next(segments, self.rules.outside)
+        ]
+        segment = segments[0][0] if segments else self.rules.outside
         if segment != state.segment:
             previous, state.segment = state.segment, segment
-            deciding = [pair for pair in changed if pair[0].rule.segment]
-            entered = (one for one in deciding if one[1] and one[0].rule.segment == segment)
-            put("segment", *next(entered, deciding[0]), previous_segment=previous)
-        for watched, inside in changed:
-            rule = watched.rule
-            if not (inside and rule.action):
-                continue
-            acted = state.rules[self.watched.index(watched)][3]
-            more = {"action": rule.action, "channel": rule.channel or None}
-            record = put("action", watched, entered=True, **more)
-            why = self._withhold(customer, state, rule, acted, moment, record)
-            if why:
-                outputs.pop()
-                put("withheld", watched, entered=True, **more)["reason"] += f"; withheld: {why}"
-                continue
-            acted.append(moment)
-            if self.rules.most or self.policy is not None:
-                state.contacts.append(moment)
+            entered = segments[0][1] if segments and segments[0][1] in changed else None
+            deciding = entered or next(one for one in changed if one.rule.segment)
+            words.put("segment", deciding, segment, f"{'entered' if entered else 'left'}",
+                      previous_segment=previous)  # fmt: skip
 
-    def _withhold(
-        self,
-        customer: str,
-        state: State,
-        rule: TriggerRule,
-        acted: list[int],
-        moment: int,
-        record: dict[str, Any],
-    ) -> str:
-        """Say why an action is withheld; nothing where it may go out."""
-        _forget(acted, moment - max(rule.cool_down, rule.within))
+    def _act(self, state: State, watched: Watched, slot: list[Any], words: _Words) -> None:
+        """Send an action, withhold it, or postpone it to the end of a quiet time."""
+        rule, moment, acted = watched.rule, words.moment, slot[4]
+        why = ""
+        acted[:] = [one for one in acted if one > moment - max(rule.cool_down, rule.within)]
+        policy = self.rules.contacts
         if rule.cool_down and acted and acted[-1] > moment - rule.cool_down:
-            return f"the last was at {write_time(acted[-1])}, within the cool-down"
-        if rule.most and sum(one > moment - rule.within for one in acted) >= rule.most:
-            return f"{rule.most} within the time of the rule's limit"
-        _forget(state.contacts, moment - (self.rules.within or YEAR))
-        if self.rules.most and len(state.contacts) >= self.rules.most:
-            return f"{self.rules.most} contacts within the time of the shared limit"
-        return "" if self.policy is None else self.policy(customer, record, state.contacts)
+            why = f"the last was at {write_time(acted[-1])}, within the cool-down"
+        elif rule.most and sum(one > moment - rule.within for one in acted) >= rule.most:
+            why = f"{rule.most} within the time of the rule's limit"
+        elif policy is not None:
+            at, about = as_datetime(moment), self.customers.get(words.customer, {})
+            start = moment - round(
+                max((cap.days for cap in policy.caps), default=0) * policy.fewer * UNITS["day"]
+            )
+            state.contacts[:] = [one for one in state.contacts if one[0] > start]
+            why = (
+                policy.why_held(
+                    at,
+                    rule.channel,
+                    purpose=rule.purpose,
+                    customer={**about, "customer_id": words.customer},
+                    earlier=[(as_datetime(time), channel) for time, channel in state.contacts],
+                )
+                or ""
+            )
+            zone = about.get(policy.preferences["zone"])
+            opens = policy.next_open(at, rule.channel, zone=zone) if why == "quiet_time" else None
+            if opens is not None:
+                slot[3] = as_moment(opens)
+                return
+            if not why and policy.consent_column(rule.purpose):
+                state.contacts.append([moment, rule.channel])
+        record = words.put(
+            "withheld" if why else "action",
+            watched,
+            state.segment,
+            "entered",
+            slot[2],
+            action=rule.action,
+            channel=rule.channel or None,
+        )
+        if why:
+            record["reason"] += f"; withheld: {why}"
+        else:
+            acted.append(moment)
 
-    def _word(self, place: int, number: int | None) -> str:
-        value = self.rules.values[place]
+
+class _Words:
+    """Outputs of one customer at one moment."""
+
+    def __init__(
+        self,
+        rules: TriggerRules,
+        customer: str,
+        moment: int,
+        values: list[Any],
+        outputs: list[Output],
+    ) -> None:
+        self.rules, self.customer, self.moment = rules, customer, moment
+        self.values, self.outputs = values, outputs
+
+    def put(
+        self,
+        kind: str,
+        watched: Watched,
+        segment: str,
+        change: str,
+        since: int | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Add an output, with the condition that holds and the values that it reads."""
+        rule, version = watched.rule.name, self.rules.version
+        occasion = f"{change} {write_time(self.moment if since is None else since)}"
+        named = ", ".join(self._word(place) for place in watched.reads)
+        record = {
+            "key": make_key(self.customer, rule, version, f"{kind} {occasion}"),
+            "kind": kind, "customer_id": self.customer, "rule": rule, "version": version,
+            "occasion": occasion, "time": write_time(self.moment), "segment": segment,
+            "previous_segment": None, "action": None, "channel": None,
+            "reason": f"{watched.words[change == 'entered']} ({named})", **more,
+        }  # fmt: skip
+        self.outputs.append((self.moment, self.customer, len(self.outputs), record))
+        return record
+
+    def _word(self, place: int) -> str:
+        value, number = self.rules.values[place], self.values[place]
         if number is None:
             return f"{value.name} none"
         more = " or more" if value.kind == "count" and number == value.keep else ""
         return f"{value.name} {number / value.scale:.10g}{more}"
-
-
-def _forget(times: list[int], start: int) -> None:
-    while times and times[0] <= start:
-        del times[0]
 
 
 def _complete(partial: list[int | None], value: Value, event: Event) -> bool:
@@ -369,6 +355,17 @@ def make_key(customer: str, rule: str, version: int, occasion: str) -> str:
     return sha256(parts.encode()).hexdigest()[:32]
 
 
+def as_datetime(moment: int) -> datetime:
+    """Return microseconds since 1970 as a time in UTC."""
+    return EPOCH + timedelta(microseconds=moment)
+
+
+def as_moment(time: datetime) -> int:
+    """Return a time as microseconds since 1970; without a zone it is in UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
 def write_time(moment: int) -> str:
     """Write microseconds since 1970 as an ISO time in UTC.
 
@@ -377,22 +374,10 @@ def write_time(moment: int) -> str:
     >>> write_time(1_700_000_000_000_000)
     '2023-11-14T22:13:20Z'
     """
-    return (EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
+    return as_datetime(moment).isoformat().replace("+00:00", "Z")
 
 
-def _watch(rule: TriggerRule, places: dict[str, int], scales: dict[str, int]) -> Watched:
-    enter = _test(rule.enter, places, scales)
-    leave = (
-        (lambda values: not enter(values))
-        if rule.leave is None
-        else _test(rule.leave, places, scales)
-    )
-    reads = columns(All((rule.enter, *([] if rule.leave is None else [rule.leave]))))
-    left = f"not ({write(rule.enter)})" if rule.leave is None else write(rule.leave)
-    return Watched(rule, enter, leave, write(rule.enter), left, tuple(places[n] for n in reads))
-
-
-def _test(
+def make_test(
     condition: Condition, places: dict[str, Any], scales: dict[str, int], no: bool = False
 ) -> Test:
     """Turn a condition into a function that tells whether it is known to hold.
@@ -402,9 +387,9 @@ def _test(
     """
     match condition:
         case Negation(part):
-            return _test(part, places, scales, not no)
+            return make_test(part, places, scales, not no)
         case All(parts) | Either(parts):
-            tests = [_test(part, places, scales, no) for part in parts]
+            tests = [make_test(part, places, scales, no) for part in parts]
             every = isinstance(condition, All) is not no
             return _all(tests) if every else _any(tests)
         case IsNull(column, negated):

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from segkit.errors import RuleError, require_choice, unknown
+from segkit.errors import ParameterError, RuleError, require_choice, unknown
 from segkit.rules import (
     Between,
     Comparison,
     Condition,
+    ContactPolicy,
     Domain,
     IsNull,
     Membership,
@@ -26,6 +27,7 @@ from segkit.rules import (
     parse_condition,
 )
 from segkit.rules.conditions import atoms, constants
+from segkit.rules.contact import CHANNELS
 from segkit.schema import EVENT_TYPES
 
 __all__ = ["TriggerRules"]
@@ -126,8 +128,9 @@ class TriggerRule:
         Enters when this has held for ``dwell``.
     leave : Condition or None
         Leaves when this has held for ``leave_dwell``; None: when ``enter`` no longer holds.
-    segment, action, channel : str
-        The segment of who is inside, the action on entering and its channel; empty for none.
+    segment, action, channel, purpose : str
+        The segment of who is inside, the action on entering with its channel and purpose; empty
+        for none.
     priority : int
         Smaller goes first: for the segment, and for contacts that are limited.
     dwell, leave_dwell, cool_down : int
@@ -143,6 +146,7 @@ class TriggerRule:
     segment: str = ""
     action: str = ""
     channel: str = ""
+    purpose: str = "marketing"
     priority: int = 0
     dwell: int = 0
     leave_dwell: int = 0
@@ -153,8 +157,8 @@ class TriggerRule:
 
 TOP = ("version", "zone", "lateness", "jump", "events", "outside", "contacts", "values", "rules")
 VALUE_KEYS = ("count", "since", "sum", "of", "within", "span", "unless", "where", "unit")
-RULE_KEYS = ("name", "enter", "leave", "segment", "action", "channel", "priority", "dwell",
-             "leave_dwell", "cool_down", "most", "within")  # fmt: skip
+RULE_KEYS = ("name", "enter", "leave", "segment", "action", "channel", "purpose", "priority",
+             "dwell", "leave_dwell", "cool_down", "most", "within")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,10 @@ class TriggerRules:
         Event types that are read.
     outside : str
         Segment of customers whom no rule claims.
-    most, within : int
-        At most so many actions to a customer within so many microseconds; 0 for any number.
+    contacts : ContactPolicy or None
+        What holds for the actions of all rules.
+    digest : str
+        Of the file's content.
 
     Examples
     --------
@@ -206,8 +212,7 @@ class TriggerRules:
     jump: int = 30 * UNITS["day"]
     kinds: tuple[str, ...] = KINDS
     outside: str = "none"
-    most: int = 0
-    within: int = 0
+    contacts: ContactPolicy | None = None
     digest: str = ""
 
     @classmethod
@@ -246,9 +251,7 @@ class TriggerRules:
         kinds = (*KINDS, *_types(data.get("events", []), None, "events"))
         entries = _entries(data, "rules", list)
         if not entries:
-            raise RuleError(
-                "expected at least one [[rules]] with name, enter, and segment or action"
-            )
+            raise RuleError("expected [[rules]] with name, enter, and segment or action")
         defined = _entries(data, "values", dict)
         values = [_read_value(name, entry, kinds) for name, entry in defined.items()]
         rules = [_read_rule(entry) for entry in entries]
@@ -259,16 +262,12 @@ class TriggerRules:
         bounded = tuple(_with_edges(value, used) for value in values)
         for rule in rules:
             _check_rule(rule, bounded)
-        contacts = _entries(data, "contacts", dict)
-        _check_keys(contacts, ("most", "within"), "key of [contacts]")
-        most, within = _limit(contacts, "[contacts]")
+        contacts = _read_contacts(_entries(data, "contacts", dict), rules)
         zone = str(data.get("zone", "UTC"))
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            raise RuleError(
-                f"zone: expected an IANA zone such as Europe/London, got {zone!r}"
-            ) from None
+            raise RuleError(f"zone: expected an IANA zone (Europe/London), got {zone!r}") from None
         canonical = json.dumps(data, sort_keys=True, default=str)
         return cls(
             bounded,
@@ -279,8 +278,7 @@ class TriggerRules:
             jump=read_duration(data.get("jump", "30 days"), "jump"),
             kinds=kinds,
             outside=str(data.get("outside", "none")),
-            most=most,
-            within=within,
+            contacts=contacts,
             digest=sha256(canonical.encode()).hexdigest()[:16],
         )
 
@@ -304,15 +302,11 @@ class TriggerRules:
 def _read_value(name: str, entry: Any, kinds: Sequence[str]) -> Value:
     what = f"value {name}"
     if not isinstance(entry, Mapping):
-        raise RuleError(
-            f'{what}: expected a table such as {{ count = "order", within = "7 days" }}'
-        )
+        raise RuleError(f'{what}: expected {{ count = "order", within = "7 days" }} or alike')
     _check_keys(entry, VALUE_KEYS, f"key of {what}")
     kind = [key for key in ("count", "since", "sum") if key in entry]
     if len(kind) != 1:
-        raise RuleError(
-            f"{what}: expected one of count, since or sum, got {', '.join(kind) or 'none'}"
-        )
+        raise RuleError(f"{what}: expected one of count, since or sum, got {list(entry)}")
     steps = _types(entry.get("of") if kind[0] == "sum" else entry[kind[0]], kinds, what)
     unless = _types(entry.get("unless", []), kinds, f"{what}, unless")
     if not steps or set(steps) & set(unless):
@@ -362,11 +356,11 @@ def _read_rule(entry: Any) -> TriggerRule:
         raise RuleError(f"a rule needs a name and a condition enter, got {entry!r}")
     what = f"rule {entry['name']!r}"
     _check_keys(entry, RULE_KEYS, f"key of {what}")
-    texts = {key: entry.get(key, "") for key in ("segment", "action", "channel")}
-    if not any(texts[key] for key in ("segment", "action")):
+    texts = {key: entry[key] for key in ("segment", "action", "channel", "purpose") if key in entry}
+    if not {"segment", "action"} & set(texts):
         raise RuleError(f"{what}: expected a segment or an action")
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise RuleError(f"{what}: segment, action and channel are texts, got {texts}")
+    if not all(isinstance(text, str) and text for text in texts.values()):
+        raise RuleError(f"{what}: segment, action, channel and purpose are texts, got {texts}")
     most, within = _limit(entry, what)
     name = Rule(entry["name"], entry["enter"]).name
     times = {
@@ -379,6 +373,21 @@ def _read_rule(entry: Any) -> TriggerRule:
     priority = _whole(entry.get("priority", 0), f"{what}, priority", None)
     rest: dict[str, Any] = {**conditions, **texts, **times}
     return TriggerRule(name, **rest, priority=priority, most=most, within=within)
+
+
+def _read_contacts(entry: Mapping[str, Any], rules: Sequence[TriggerRule]) -> ContactPolicy | None:
+    """Read the contact policy, and check the channels and purposes that rules name."""
+    if not entry:
+        return None
+    try:
+        policy = ContactPolicy.from_dict(entry)
+        for rule in rules:
+            if rule.action:
+                policy.consent_column(rule.purpose)
+                require_choice(f"channel of rule {rule.name!r}", rule.channel, CHANNELS)
+    except (ParameterError, TypeError, AttributeError) as error:
+        raise RuleError(f"[contacts]: {error}") from None
+    return policy
 
 
 def _limit(entry: Mapping[str, Any], what: str) -> tuple[int, int]:
@@ -415,22 +424,19 @@ def _check_rule(rule: TriggerRule, values: Sequence[Value]) -> None:
         for atom in atoms(condition) if condition else ():
             if atom.column not in by_name:
                 raise RuleError(f"rule {rule.name!r}: {unknown('value', atom.column, by_name)}")
-            for constant in constants(atom):
-                if isinstance(constant, bool) or not isinstance(constant, int | float):
-                    raise RuleError(
-                        f"rule {rule.name!r}: {atom.column} is a number, compared with {constant!r}"
-                    )
             exact = isinstance(atom, Membership) or getattr(atom, "operator", "") in ("=", "!=")
             if exact and by_name[atom.column].kind != "count":
                 raise RuleError(
                     f"rule {rule.name!r}: {atom.column} takes any value between two numbers; "
                     "compare it by <, <=, >, >= or between"
                 )
-    if rule.leave is None:
-        return
-    pair = (Rule("enter", rule.enter), Rule("leave", rule.leave))
+    named = {"enter": rule.enter} | ({} if rule.leave is None else {"leave": rule.leave})
+    pair = tuple(Rule(name, condition) for name, condition in named.items())
     domains = {value.name: value.domain for value in values}
-    both = RuleSet(pair, "many", domains).check().overlaps
+    try:
+        both = RuleSet(pair, "many", domains).check().overlaps
+    except RuleError as error:
+        raise RuleError(f"rule {rule.name!r}: {error}") from None
     if both.height:
         raise RuleError(
             f"rule {rule.name!r}: enter and leave both hold where {both['where'][0]}; a customer "

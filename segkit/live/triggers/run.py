@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import polars as pl
 
 from segkit.display import counted, number
 from segkit.errors import ParameterError
-from segkit.live.triggers.engine import EPOCH, NEVER, Engine, Event, Policy, write_time
+from segkit.frames import takes_frames
+from segkit.live.triggers.engine import NEVER, Engine, Event, State, as_moment, write_time
 from segkit.live.triggers.reading import Message, Reader, Reading
 from segkit.live.triggers.rules import UNITS, TriggerRules
 from segkit.live.triggers.sinks import JsonLinesSink, Sink
@@ -130,6 +131,7 @@ class Lane:
         return True
 
 
+@takes_frames
 def run_triggers(
     rules: TriggerRules | Path | str,
     source: Source,
@@ -139,7 +141,7 @@ def run_triggers(
     as_of: datetime | date | None = None,
     follow: bool = False,
     batch: int = 5_000,
-    policy: Policy | None = None,
+    customers: pl.DataFrame | None = None,
 ) -> TriggerRun:
     """Run triggers over a log of events, from where the last run in the same folder stopped.
 
@@ -168,9 +170,8 @@ def run_triggers(
         Go on waiting for events at the end of the log.
     batch : int
         Messages in one transaction.
-    policy : callable, optional
-        Contact policy: gets the customer's id, the action's record and the times of earlier
-        actions, and returns why it may not go out, or an empty text.
+    customers : polars.DataFrame, optional
+        One row per customer with consents and preferences, for the contact policy in the rules.
 
     Returns
     -------
@@ -191,7 +192,7 @@ def run_triggers(
         raise ParameterError(f"expected batch >= 1, got {batch}")
     folder = Path(out)
     loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
-    runner = Runner(loaded, folder, sinks, policy)
+    runner = Runner(loaded, folder, sinks, customers)
     try:
         source.seek(runner.positions)
         runner.deliver()
@@ -204,7 +205,7 @@ def run_triggers(
             runner.deliver()
             source.commit(runner.positions)
         if as_of is not None:
-            runner.step([], _moment(as_of) + 1)
+            runner.step([], _end_of(as_of) + 1)
             runner.deliver()
         runner.finish()
         return runner.result()
@@ -212,12 +213,10 @@ def run_triggers(
         runner.store.close()
 
 
-def _moment(as_of: datetime | date) -> int:
-    if not isinstance(as_of, datetime):
-        start = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
-        return _moment(start) + UNITS["day"] - 1
-    aware = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
-    return round((aware - EPOCH).total_seconds() * 1_000_000)
+def _end_of(as_of: datetime | date) -> int:
+    if isinstance(as_of, datetime):
+        return as_moment(as_of)
+    return as_moment(datetime(as_of.year, as_of.month, as_of.day)) + UNITS["day"] - 1
 
 
 class Runner:
@@ -228,10 +227,15 @@ class Runner:
         rules: TriggerRules,
         folder: Path,
         sinks: Sequence[Sink] | None = None,
-        policy: Policy | None = None,
+        customers: pl.DataFrame | None = None,
     ) -> None:
         self.rules = rules
-        self.engine = Engine(rules, policy)
+        about_customers = (
+            {}
+            if customers is None
+            else customers.rows_by_key("customer_id", named=True, unique=True)
+        )
+        self.engine = Engine(rules, about_customers)
         self.reader = Reader(rules)
         self.store = Store(folder, rules)
         about = self.store.about
@@ -328,7 +332,7 @@ class Runner:
         for customer, events in by_customer.items():
             state = states.get(customer)
             if state is None:
-                state = states[customer] = self.engine.begin()
+                state = states[customer] = State.begin(self.rules)
             if events and events[0].time < state.last:
                 # Only where a customer's events come in several lanes: their order is lost.
                 for event in [event for event in events if event.time < state.last]:

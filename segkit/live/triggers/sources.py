@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from segkit.display import number
-from segkit.errors import ParameterError, SourceError
+from segkit.errors import ParameterError, SourceError, require_columns
 from segkit.frames import takes_frames
 from segkit.live.triggers.reading import Message
 from segkit.live.triggers.rules import FIELDS
-from segkit.writing import private_folder, write_whole
+from segkit.writing import PARQUET, private_folder, write_whole
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -153,15 +153,21 @@ class KafkaSource:
         if known.topics[topic].error or not self.partitions:
             names = ", ".join(sorted(known.topics)) or "none"
             raise SourceError(f"there is no topic {topic!r} at {servers}; there is: {names}")
-        self.seek({})
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Go on from these offsets; other partitions begin at their oldest message."""
         kafka = load_kafka()
-        start = [
-            kafka.TopicPartition(self.topic, one, positions.get(one, kafka.OFFSET_BEGINNING))
-            for one in self.partitions
-        ]
+        start = []
+        for lane in self.partitions:
+            # An offset and no "beginning", which is looked up later and then undoes a second seek.
+            one = kafka.TopicPartition(self.topic, lane, positions.get(lane, 0))
+            try:
+                oldest, _ = self.consumer.get_watermark_offsets(one, timeout=self.patience)
+            except kafka.KafkaException as error:
+                raise SourceError(f"{self.topic} cannot be read: {_words(error)}") from None
+            start.append(
+                one if lane in positions else kafka.TopicPartition(self.topic, lane, oldest)
+            )
         self.ends.clear()
         self.consumer.assign(start)
 
@@ -238,9 +244,13 @@ def _words(error: Exception) -> str:
 
 
 def open_events(
-    events: Path | str, *, out: Path | str, mapping: Any = None
-) -> JsonLinesSource | KafkaSource:
-    """Open the events that a command names.
+    events: Path | str,
+    *,
+    out: Path | str,
+    mapping: Any = None,
+    customers: Path | None = None,
+) -> tuple[JsonLinesSource | KafkaSource, pl.DataFrame | None]:
+    """Open the events that a command names; return them, and the customers of raw data.
 
     Parameters
     ----------
@@ -252,20 +262,30 @@ def open_events(
         Folder of the run.
     mapping : Mapping, path or None
         For raw data.
+    customers : path, optional
+        Clean customers with their consents, as CSV or Parquet.
 
     Raises
     ------
     SourceError
         If there are no such events, or earlier ones have changed since the last run.
     """
+    people = None
+    if customers is not None:
+        read = pl.read_parquet if customers.name.lower().endswith(PARQUET) else pl.read_csv
+        try:
+            people = read(customers)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise SourceError(f"{customers.name} cannot be read: {error}") from None
+        require_columns(people.columns, ["customer_id"], customers.name)
     if str(events).startswith("kafka://"):
         servers, _, topic = str(events).removeprefix("kafka://").partition("/")
         if not servers or not topic:
             raise SourceError(f"expected kafka://host:port/topic, got {events}")
-        return KafkaSource(servers, topic)
+        return KafkaSource(servers, topic), people
     path = Path(events)
     if path.is_file() and path.suffix in (".jsonl", ".ndjson") and mapping is None:
-        return JsonLinesSource(path)
+        return JsonLinesSource(path), people
     if not path.exists():
         raise SourceError(f"there is no file or folder {path}")
     from segkit.intake import clean_data
@@ -279,7 +299,9 @@ def open_events(
             f"the events of {path.name} before the end of the last run have changed; give them "
             "another folder (--out)"
         )
-    return JsonLinesSource(write_whole(log, body, private=True))
+    return JsonLinesSource(
+        write_whole(log, body, private=True)
+    ), taken.customers if people is None else people
 
 
 @takes_frames

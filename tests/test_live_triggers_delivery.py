@@ -1,0 +1,223 @@
+"""Triggers' logs and sinks where things go wrong: full disks, killed processes, brokers away."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from segkit.errors import SourceError, WriteError
+from segkit.live import (
+    JsonLinesSink,
+    JsonLinesSource,
+    KafkaSink,
+    KafkaSource,
+    ParquetSink,
+    TriggerRules,
+    WebhookSink,
+    run_triggers,
+)
+from tests.studies.study_trigger_kills import RULES, kill_and_compare, made_log
+
+try:
+    import confluent_kafka
+except ImportError:  # the extra is missing; everywhere else the tests run
+    confluent_kafka = None
+needs_kafka = pytest.mark.skipif(
+    confluent_kafka is None, reason="the extra kafka is not installed (pip install segkit[kafka])"
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Log of 60 customers, and the outputs of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("made")
+    path = made_log(folder / "events.jsonl", customers=60)
+    run_triggers(TriggerRules.parse(RULES), JsonLinesSource(path), out=folder / "out")
+    return path, (folder / "out" / "outputs.jsonl").read_bytes()
+
+
+def keys_of(lines):
+    return [json.loads(line)["key"] for line in lines]
+
+
+@contextmanager
+def full_disk(size):
+    """Let no file grow beyond some bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [20_000, 70_000, 150_000])
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, made, size):
+    path, expected = made
+    rules, out = TriggerRules.parse(RULES), tmp_path / "out"
+    sinks = [JsonLinesSink(out / "outputs.jsonl"), ParquetSink(out / "parts", rows=50)]
+    options = {"out": out, "sinks": sinks, "batch": 100}
+    with full_disk(size), pytest.raises(WriteError, match=r"cannot write .*\.(sqlite|jsonl)"):
+        run_triggers(rules, JsonLinesSource(path), **options)
+    run_triggers(rules, JsonLinesSource(path), **options)
+    assert (out / "outputs.jsonl").read_bytes() == expected
+
+
+def test_a_file_that_was_cut_is_not_written_on(tmp_path, made):
+    path, _ = made
+    rules = TriggerRules.parse(RULES)
+    source = JsonLinesSource(path)
+    run_triggers(rules, source, out=tmp_path)
+    (tmp_path / "outputs.jsonl").write_text("")
+    with pytest.raises(WriteError, match="put it back"):
+        run_triggers(rules, source, out=tmp_path, as_of=date(2026, 1, 1))
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Web address that refuses the first requests, and loses the answer to one it has taken."""
+
+    taken: list[tuple[str, str]] = []  # noqa: RUF012
+    refuse = 0
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if Hook.refuse > 0:
+            Hook.refuse -= 1
+            self.send_error(503)
+            return
+        Hook.taken.append((self.headers["Idempotency-Key"], json.loads(body)["key"]))
+        lost = len(Hook.taken) == 5
+        self.send_error(500) if lost else self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Write nothing."""
+
+
+def test_a_webhook_gets_everything_under_the_same_keys(tmp_path, made):
+    path, expected = made
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        Hook.refuse = 1
+        sink = WebhookSink(f"http://127.0.0.1:{server.server_port}/hook", tries=1)
+        rules = TriggerRules.parse(RULES)
+        away = WebhookSink("http://127.0.0.1:9", tries=1)
+        result = run_triggers(rules, JsonLinesSource(path), out=tmp_path, sinks=[sink, away])
+        assert "Not delivered yet: http://127.0.0.1:9 is not reached" in result.text
+        while result.troubles[:-1]:
+            result = run_triggers(rules, JsonLinesSource(path), out=tmp_path, sinks=[sink, away])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    sent = [key for header, key in Hook.taken if header == key]
+    wanted = [
+        record["key"] for record in map(json.loads, expected.splitlines())
+        if record["kind"] in ("segment", "action")
+    ]  # fmt: skip
+    assert list(dict.fromkeys(sent)) == wanted
+    assert len(Hook.taken) == len(wanted) + 1
+
+
+def test_killed_runs_end_as_an_undisturbed_one(tmp_path):
+    rows = kill_and_compare(tmp_path, kills=5, seed=1, customers=12)
+    assert [row["killed"] for row in rows] == [True] * 5
+    same = ("state", "jsonl", "parquet", "webhook_keys")
+    assert [[row[name] for name in same] for row in rows] == [[True] * 4] * 5
+
+
+BROKER = """
+import confluent_kafka, sys, time
+cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "x"})
+broker = next(iter(cluster.list_topics(timeout=10).brokers.values()))
+print(f"{broker.host}:{broker.port}", flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """Broker in a process of its own, which can be stopped and continued."""
+    command = [sys.executable, "-c", BROKER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+def fill(servers, topic, lines):
+    """Send lines to the one partition of a topic."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": servers})
+    for line in lines:
+        producer.produce(topic, line, partition=0)
+    assert producer.flush(30) == 0
+
+
+@needs_kafka
+def test_kafka_gives_the_same_as_a_file_and_goes_on_where_it_was(tmp_path, made, broker):
+    path, expected = made
+    process, servers = broker
+    lines = path.read_bytes().splitlines()
+    half = len(lines) // 2
+    fill(servers, "events", lines[:half])
+    sink = KafkaSink(servers, "outputs")
+    rules = TriggerRules.parse(RULES)
+    sinks = [JsonLinesSink(tmp_path / "outputs.jsonl"), sink]
+    source = KafkaSource(servers, "events", socket_timeout_ms=1000)
+    run_triggers(rules, source, out=tmp_path, sinks=sinks, batch=100)
+    committed = source.consumer.committed([confluent_kafka.TopicPartition("events", 0)], timeout=10)
+    source.close()
+    assert committed[0].offset == half
+    # The broker goes away in the middle of the second half, and comes back.
+    fill(servers, "events", lines[half:])
+    source = KafkaSource(servers, "events", socket_timeout_ms=1000)
+    polled = []
+
+    def poll(limit):
+        polled.append(limit)
+        if len(polled) == 2:
+            os.kill(process.pid, signal.SIGSTOP)
+            threading.Timer(1.5, os.kill, (process.pid, signal.SIGCONT)).start()
+        return KafkaSource.poll(source, limit)
+
+    source.poll = poll
+    result = run_triggers(rules, source, out=tmp_path, sinks=sinks, batch=100)
+    source.close()
+    assert (tmp_path / "outputs.jsonl").read_bytes() == expected
+    assert result.counts["messages"] == len(lines)
+    assert not result.troubles
+    reader = confluent_kafka.Consumer({
+        "bootstrap.servers": servers, "group.id": "check", "auto.offset.reset": "earliest",
+    })  # fmt: skip
+    reader.subscribe(["outputs"])
+    got = []
+    while len(got) < len(expected.splitlines()):
+        got += reader.consume(1000, timeout=5)
+    reader.close()
+    assert {dict(one.headers())["idempotency-key"].decode() for one in got} == set(
+        keys_of(expected.splitlines())
+    )
+    one = json.loads(got[0].value())
+    assert got[0].key().decode() == one["customer_id"]
+
+
+@needs_kafka
+def test_a_broker_or_topic_that_is_not_there_is_said(broker):
+    _, servers = broker
+    with pytest.raises(SourceError, match=r"no broker answers at 127\.0\.0\.1:9"):
+        KafkaSource("127.0.0.1:9", "events", patience=0.5)
+    fill(servers, "short", [b'{"customer_id": "a"}'])
+    source = KafkaSource(servers, "short")
+    source.seek({0: 7})
+    with pytest.raises(SourceError, match="no longer holds the messages that come next"):
+        source.poll(10)
+    source.close()
