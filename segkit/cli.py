@@ -549,6 +549,27 @@ def _days(option: str, texts: Sequence[str]) -> list[date]:
 
 @app.command(
     epilog=_examples(
+        "segkit star reports/my-shop shop.duckdb",
+        "segkit star reports/my-shop star --store refreshed/segments",
+    )
+)
+def star(
+    run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
+    out: Annotated[Path, typer.Argument(help="A file to write (.duckdb), or a folder for Parquet")],
+    store: Annotated[
+        Path | None, typer.Option(help="Versions of the segments (refreshed/segments)")
+    ] = None,
+) -> None:
+    """Write tables with keys for Power BI, Tableau or Metabase: a DuckDB file, or Parquet."""
+    from segkit.star import read_run_star
+
+    made = read_run_star(run_folder, store=store)
+    typer.echo(_near(made.write(out)))
+    typer.echo(made.text)
+
+
+@app.command(
+    epilog=_examples(
         "segkit sql reports/my-shop",
         "segkit sql reports/my-shop --from orders --as-of 2025-06-30 --out segments.sql",
         "segkit sql rules.toml --table crm_customers --dbt segments_dbt",

@@ -157,6 +157,21 @@ class ProfileStore:
                     f"got {settings[name]!r}"
                 )
 
+    @classmethod
+    def open(cls, folder: Path | str) -> ProfileStore:
+        """Open a store that is there, with the settings it was made with.
+
+        Raises
+        ------
+        SourceError
+            If the folder holds no store of versions.
+        """
+        path = Path(folder) / "store.json"
+        if not path.is_file():
+            raise SourceError(f"there is no store of versions at {folder}")
+        stored = json.loads(path.read_text())
+        return cls(Path(folder), key=stored["key"], deletes=stored["deletes"])
+
     @property
     def recordings(self) -> list[Snapshot]:
         """The recordings in their order."""
