@@ -359,8 +359,8 @@ FAULTS = [
     ),
     Fault(
         "predict/propensity.py",
-        "logit(probability) + sign * (end - start)",
-        "logit(probability) - sign * (end - start)",
+        "self.season_effect * (ahead - self.reference)",
+        "self.season_effect * self.reference",
         "test_predict_propensity",
         "the season of a score",
     ),
@@ -458,8 +458,8 @@ FAULTS = [
     ),
     Fault(
         "predict/ranking.py",
-        "for mask in (own if new_only else None,",
-        "for mask in (None,",
+        "for one in (bought if new_only else None, barred)",
+        "for one in (None, barred)",
         "test_predict_recommend",
         "discoveries that are new to the customer",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +11,21 @@ import polars as pl
 from scipy.stats import rankdata
 
 from segkit.display import number, percent
-from segkit.errors import DataError, ParameterError
+from segkit.errors import require_least
+from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
-from segkit.predict.histories import EPOCH, MICRO, check_as_of, customer_days
+from segkit.predict.futures import FAMILIES
+from segkit.predict.histories import (
+    EPOCH,
+    MICRO,
+    SHORTEST,
+    check_as_of,
+    customer_days,
+    find_origins,
+)
 from segkit.predict.likelihood import Array
-from segkit.predict.purchases import FAMILIES, PurchaseModelName
-from segkit.predict.value import SHORTEST, TOP, Value, estimate_value
+from segkit.predict.purchases import PurchaseModelName
+from segkit.predict.value import TOP, Value, estimate_value
 from segkit.result import Result
 
 if TYPE_CHECKING:
@@ -141,16 +150,13 @@ def backtest_value(
     DataError
         If no origin has enough history.
     """
-    if origins < 1:
-        raise ParameterError(f"origins must be at least 1, got {origins}")
+    require_least(origins=(origins, 1))
+    check_days((horizon_days,), "horizon_days")
     end = check_as_of(orders, as_of)
     days = customer_days(orders, end).with_columns(spend=pl.col("bought") - pl.col("returned"))
-    first = EPOCH + timedelta(days=int(days.filter("purchase")["order_day"].min()))  # type: ignore[arg-type]
+    least = max(SHORTEST, horizon_days // 2)
     rows: list[dict[str, object]] = []
-    for back in range(origins, 0, -1):
-        origin = end - timedelta(days=horizon_days * back)
-        if (origin - first).days < max(SHORTEST, horizon_days // 2):
-            continue
+    for origin in find_origins(days, end, horizon_days, origins, least):
         value = estimate_value(
             orders,
             as_of=origin,
@@ -163,10 +169,6 @@ def backtest_value(
             seed=seed,
         )
         rows += _judge(value, days, origin, horizon_days)
-    if not rows:
-        raise DataError(
-            f"no past date has {SHORTEST} days of history before it and {horizon_days} days after"
-        )
     return ValueBacktest(pl.DataFrame(rows), horizon_days, level, model)
 
 

@@ -7,11 +7,27 @@ a customer has updated them (conjugate posteriors).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import betaln
 
-from segkit.predict.likelihood import NODES, WEIGHTS, Array, Histories, Parameters
+from segkit.predict.likelihood import (
+    NODES,
+    WEIGHTS,
+    Array,
+    Histories,
+    Likelihood,
+    Parameters,
+    bg_bb,
+    bg_nbd,
+    mbg_nbd,
+    pareto_nbd,
+)
 
 JACOBI = 64  # nodes of the quadrature over a customer's probability of becoming inactive
 
@@ -158,3 +174,66 @@ def draw_occasions(
     leaves = rng.beta(gamma, delta + age).clip(1e-12)
     occasions = np.minimum(rng.geometric(leaves) - 1, int(horizon))
     return rng.binomial(occasions, buys).astype(float)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One model of repeat buying: its parameters, its likelihood, and the futures it implies.
+
+    ``timed`` are the places of the parameters that are in the unit of time. ``expected`` and
+    ``any_order`` hold for customers who are still active, as does ``draw``.
+    """
+
+    title: str
+    parameters: tuple[str, str, str, str]
+    starts: tuple[tuple[float, float, float, float], ...]  # with times in units of the mean age
+    timed: tuple[int, ...]
+    likelihood: Callable[[Parameters, Histories, bool], Likelihood]
+    expected: Callable[[Parameters, Histories, float], Array]
+    any_order: Callable[[Parameters, Histories, Any], Array]
+    draw: Callable[[Parameters, Histories, float, np.random.Generator], Array]
+
+
+_GEOMETRIC = ((0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0))
+FAMILIES: dict[str, Family] = {
+    "bg_nbd": Family(
+        "BG/NBD",
+        ("r", "alpha", "a", "b"),
+        _GEOMETRIC,
+        (1,),
+        bg_nbd,
+        partial(expect_geometric, shift=0),
+        any_geometric,
+        partial(draw_geometric, shift=0),
+    ),
+    "mbg_nbd": Family(
+        "MBG/NBD",
+        ("r", "alpha", "a", "b"),
+        _GEOMETRIC,
+        (1,),
+        mbg_nbd,
+        partial(expect_geometric, shift=1),
+        any_geometric,
+        partial(draw_geometric, shift=1),
+    ),
+    "pareto_nbd": Family(
+        "Pareto/NBD",
+        ("r", "alpha", "s", "beta"),
+        ((0.5, 0.5, 0.6, 0.6), (1.5, 1.0, 1.5, 3.0)),
+        (1, 3),
+        pareto_nbd,
+        expect_pareto,
+        any_pareto,
+        draw_pareto,
+    ),
+    "bg_bb": Family(
+        "BG/BB",
+        ("alpha", "beta", "gamma", "delta"),
+        ((1.0, 1.0, 1.0, 2.0), (0.3, 2.0, 0.3, 5.0)),
+        (),
+        bg_bb,
+        expect_occasions,
+        any_occasion,
+        draw_occasions,
+    ),
+}

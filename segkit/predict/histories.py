@@ -11,6 +11,7 @@ from segkit.frames import is_returned, takes_frames
 
 EPOCH = date(1970, 1, 1)
 MICRO = 1_000_000
+SHORTEST = 90  # days of history below which nothing is forecast
 HISTORY = ("customer_id", "repeat_purchases", "last_purchase_day", "age_days")
 
 
@@ -147,6 +148,40 @@ def check_as_of(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> date
     if last is None:
         raise DataError("orders hold no dated line")
     return EPOCH + timedelta(days=int(last))
+
+
+def find_origins(
+    days: pl.DataFrame, end: date, horizon_days: int, count: int, least: int = SHORTEST
+) -> list[date]:
+    """Return past dates one horizon apart, the last one a horizon before the end.
+
+    Parameters
+    ----------
+    days : polars.DataFrame
+        Customers' days up to the end, as `customer_days` gives them.
+    end : date
+    horizon_days : int
+    count : int
+        Dates at most; those with fewer than ``least`` days of purchases before them are left out.
+    least : int
+
+    Raises
+    ------
+    DataError
+        If there is no purchase, or no date is left.
+    """
+    bought = days.filter("purchase")["order_day"]
+    if bought.is_empty():
+        raise DataError(f"orders hold no purchase on or before {end.isoformat()}")
+    first = EPOCH + timedelta(days=int(bought.min()))  # type: ignore[arg-type]
+    dates = [end - timedelta(days=horizon_days * back) for back in range(count, 0, -1)]
+    dates = [one for one in dates if (one - first).days >= least]
+    if not dates:
+        raise DataError(
+            f"no past date has {least} days of purchases before it and {horizon_days} days after "
+            f"it: purchases span {first.isoformat()} to {end.isoformat()}"
+        )
+    return dates
 
 
 def check_history(history: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -11,15 +11,18 @@ from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_columns, require_least
 from segkit.features.calendar import check_days
 from segkit.frames import is_returned, takes_frames
-from segkit.predict.histories import EPOCH, check_as_of, count_purchases, customer_days
-from segkit.predict.purchases import (
-    FAMILIES,
-    PurchaseModel,
-    PurchaseModelName,
-    fit_purchases,
+from segkit.predict.futures import FAMILIES
+from segkit.predict.histories import (
+    EPOCH,
+    SHORTEST,
+    check_as_of,
+    count_purchases,
+    customer_days,
+    find_origins,
 )
+from segkit.predict.purchases import PurchaseModel, PurchaseModelName, fit_purchases
 from segkit.predict.season import in_season
-from segkit.predict.value import SHORTEST, find_season
+from segkit.predict.value import find_season
 from segkit.result import Result
 from segkit.stats.intervals import wilson
 
@@ -338,14 +341,8 @@ def backtest_next_purchase(
     orders = orders.lazy().collect()
     end = check_as_of(orders, as_of)
     days = customer_days(orders, end).filter("purchase")
-    if days.is_empty():
-        raise DataError(f"orders hold no purchase on or before {end.isoformat()}")
-    first = EPOCH + timedelta(days=int(days["order_day"].min()))  # type: ignore[arg-type]
     rows: list[dict[str, object]] = []
-    for back in range(origins, 0, -1):
-        origin = end - timedelta(days=horizon_days * back)
-        if (origin - first).days < SHORTEST:
-            continue
+    for origin in find_origins(days, end, horizon_days, origins):
         predicted = predict_next_purchase(
             orders,
             products=products,
@@ -357,9 +354,7 @@ def backtest_next_purchase(
         )
         rows += _judge(predicted, days, _categories(orders, products, end))
     if not rows:
-        raise DataError(
-            f"no past date has {SHORTEST} days of history before it and {horizon_days} days after"
-        )
+        raise DataError(f"nobody bought within {horizon_days} days of a past date")
     return NextPurchaseBacktest(pl.DataFrame(rows), horizon_days, level, model)
 
 

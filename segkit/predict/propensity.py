@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,7 +20,7 @@ from segkit.predict.likelihood import Array
 from segkit.predict.purchases import PurchaseModel, fit_purchases
 from segkit.predict.season import Season
 from segkit.predict.windows import Outcome, Rolling, Tables, Window, roll, stack
-from segkit.result import StoredModel, check_number, check_numbers, read_fields, write_fields
+from segkit.result import StoredModel, check_number, check_numbers, read_fields
 from segkit.stats.threads import single_thread
 from segkit.transform import Column, Transform
 
@@ -29,6 +30,7 @@ WHO = {"churn": ("customer", "customers"), "first_order": ("contact", "contacts"
 FEWEST = 20  # customers with the event, and without it, below which nothing is fitted
 ORDER = "p_order"  # of the BG/NBD
 LEVELS = 12  # values of a text column that have a column of their own
+SEASONS = 3  # windows from which on the effect of the season is learned
 PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns
 
 
@@ -38,8 +40,8 @@ class PropensityModel(StoredModel):
 
     The probability is that of the event within ``horizon_days``: "churn" is no order of a customer,
     "first_order" an order of a contact who has not bought. Its log-odds are
-    ``shift + slope * (intercept + coefficients @ z)``, z being the transformed features, moved to
-    the season of the days scored (`move_to_season`).
+    ``shift + slope * (intercept + coefficients @ z + s)``, z being the transformed features and s
+    what the season of the days scored adds (`weigh_season`).
 
     Attributes
     ----------
@@ -55,15 +57,17 @@ class PropensityModel(StoredModel):
         purchase history alone is the feature "p_order". None where it is refused.
     season : tuple of float
         Purchase intensity of January to December, 1 on average; all 1 under two years of data.
-    reference : float
-        Mean intensity of the days that the calibration rests on.
+    season_effect, reference : float
+        What the logarithm of the mean intensity of the days scored, above that of the days that
+        the coefficients rest on, adds to the log-odds per unit.
     transform : Transform
         Shapes (logarithms, arcsine roots of shares), fills and scales, as in clustering.
     coefficients : tuple of float
         Of the transform's columns: logarithm of the odds per standard deviation.
     intercept : float
     slope, shift : float
-        Calibration on the last window (Platt 1999); 1 and 0 where there is one window alone.
+        Calibration on the last window (Platt 1999), half of it (`calibrate`); 1 and 0 where there
+        is one window alone.
     origins : tuple of date
         Dates as of which the customers were described that the coefficients rest on.
     calibrated_on : date or None
@@ -88,6 +92,7 @@ class PropensityModel(StoredModel):
     levels: dict[str, tuple[str, ...]]
     purchases: PurchaseModel | None
     season: tuple[float, ...]
+    season_effect: float
     reference: float
     transform: Transform
     coefficients: tuple[float, ...]
@@ -104,20 +109,15 @@ class PropensityModel(StoredModel):
     known_date: str | None
     active_days: int | None
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
-
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
         if data["outcome"] not in get_args(Outcome):
             raise ModelError(f"the stored propensity model is of outcome {data['outcome']!r}")
         transform = Transform.from_data(data["transform"])
         check_numbers("the coefficients", data["coefficients"], len(transform.columns))
-        one = [data[name] for name in ("intercept", "slope", "shift")]
-        check_numbers("the intercept and the calibration", one, 3)
+        names = ("intercept", "slope", "shift", "season_effect", "reference")
+        check_numbers("intercept, calibration and season", [data[name] for name in names], 5)
         check_numbers("the season", data["season"], 12, above=0)
-        check_number("the reference of the season", data["reference"], above=0)
         check_number("the base rate", data["base_rate"], above=0, below=1)
         own = data["purchases"]
         ready = {
@@ -155,27 +155,18 @@ class PropensityModel(StoredModel):
     def predict(self, frame: pl.DataFrame, origin: date) -> Array:
         """Compute the probability of each row of a table of features as of a date."""
         z = self.transform.apply(self.read_numbers(frame))
-        raw = self.intercept + z @ np.array(self.coefficients)
-        return self.move_to_season(expit(self.shift + self.slope * raw), origin)
+        raw = self.intercept + z @ np.array(self.coefficients) + self.weigh_season(origin)
+        return np.asarray(expit(self.shift + self.slope * raw), dtype=np.float64)
 
     @takes_frames
     def read_numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the features as numbers, the BG/NBD's probability of an order among them."""
         return encode(frame, self.features, self.levels, self.purchases, self.horizon_days)
 
-    def move_to_season(self, probability: Array, origin: date) -> Array:
-        """Move probabilities from the season of the calibration to that of the days after a date.
-
-        A season multiplies the rate of buying by q; the share b without an order becomes b ** q at
-        the base rate, and the log-odds of all move as they do there.
-        """
-        change = mean_intensity(self.season, origin, self.horizon_days) / self.reference
-        if change == 1:
-            return np.asarray(probability, dtype=np.float64)
-        sign = 1 if self.outcome == "churn" else -1
-        without = self.base_rate if self.outcome == "churn" else 1 - self.base_rate
-        start, end = logit(np.array([without, without**change]))
-        return np.asarray(expit(logit(probability) + sign * (end - start)), dtype=np.float64)
+    def weigh_season(self, origin: date) -> float:
+        """Return what the season of the days after a date adds to the log-odds."""
+        ahead = math.log(mean_intensity(self.season, origin, self.horizon_days))
+        return self.season_effect * (ahead - self.reference)
 
 
 def mean_intensity(months: Sequence[float], origin: date, days: int) -> float:
@@ -257,10 +248,16 @@ def fit_logistic(
     transform = Transform.propose(numeric, numeric.columns, families=False)
     transform = replace(transform, columns=tuple(_always(one) for one in transform.columns))
     transform = transform.fit(numeric)
-    coefficients, intercept = _logistic(transform.apply(numeric), event, PENALTY)
     season = rolling.find_season(end)
-    dates = [last.origin] if calibration else [window.origin for window in windows]
-    means = [mean_intensity(season, one, rolling.horizon_days) for one in dates]
+    ahead = np.log([mean_intensity(season, one.origin, rolling.horizon_days) for one in windows])
+    column = np.repeat(ahead, [one.frame.height for one in windows])
+    reference = float(column.mean())
+    design = np.column_stack([transform.apply(numeric), column - reference])
+    coefficients, intercept = _logistic(design, event, PENALTY)
+    base_rate = float(np.mean(last.event))  # type: ignore[arg-type]
+    effect = float(coefficients[-1])
+    if len(windows) < SEASONS:
+        effect = guess_season_effect(base_rate, tables.outcome)
     model = PropensityModel(
         tables.outcome,
         rolling.horizon_days,
@@ -268,9 +265,10 @@ def fit_logistic(
         levels,
         purchases,
         season,
-        float(np.mean(means)),
+        effect,
+        reference,
         transform,
-        tuple(coefficients.tolist()),
+        tuple(coefficients[:-1].tolist()),
         intercept,
         1.0,
         0.0,
@@ -279,8 +277,8 @@ def fit_logistic(
         end,
         len(event),
         int(event.sum()),
-        float(np.mean(last.event)),  # type: ignore[arg-type]
-        tables.attributes,
+        base_rate,
+        tuple(tables.attributes),
         tables.known_date,
         tables.active_days,
     )
@@ -288,6 +286,17 @@ def fit_logistic(
         return model
     slope, shift = calibrate(model.predict(calibration.frame, last.origin), calibration)
     return replace(model, slope=slope, shift=shift, calibrated_on=calibration.origin)
+
+
+def guess_season_effect(base_rate: float, outcome: Outcome) -> float:
+    """Return the effect of a season on the log-odds where too few windows show it.
+
+    A season multiplies the rate of buying by q, and the share b without an order becomes b ** q:
+    the derivative of its log-odds by log q, at q = 1.
+    """
+    without = float(np.clip(base_rate if outcome == "churn" else 1 - base_rate, 0.01, 0.99))
+    effect = math.log(without) / (1 - without)
+    return effect if outcome == "churn" else -effect
 
 
 def _fit_purchases(tables: Tables, origin: date) -> PurchaseModel | None:
@@ -324,14 +333,15 @@ def logit(probability: Array) -> Array:
 def calibrate(probability: Array, window: Window) -> tuple[float, float]:
     """Fit slope and shift of the log-odds to what came after a window's origin (Platt 1999).
 
-    Where the event, or its absence, is rarer than 20 customers, or the order of the customers did
-    not hold, nothing is changed: slope 1, shift 0.
+    They go half of the way from no change: the level of one window is its own as much as that of
+    the next. Where the event, or its absence, is rarer than 20 customers, or the order of the
+    customers did not hold, nothing is changed: slope 1, shift 0.
     """
     event = np.asarray(window.event, dtype=float)
     if min(event.sum(), (1 - event).sum()) < FEWEST:
         return 1.0, 0.0
     slope, shift = _logistic(logit(probability)[:, None], event, 1e6)
-    return (float(slope[0]), shift) if slope[0] > 0 else (1.0, 0.0)
+    return ((1 + float(slope[0])) / 2, shift / 2) if slope[0] > 0 else (1.0, 0.0)
 
 
 def check_events(event: Array, outcome: str) -> None:
@@ -354,7 +364,7 @@ def fit_churn(
     products: pl.DataFrame | None = None,
     as_of: date | None = None,
     horizon_days: int = 90,
-    windows: int = 4,
+    windows: int = 5,
     features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     active_days: int | None = None,
@@ -411,17 +421,8 @@ def fit_churn(
 
     `score_propensity` scores the customers of a date with it.
     """
-    tables = Tables(
-        orders,
-        events,
-        customers,
-        products,
-        "churn",
-        None if features is None else tuple(features),
-        tuple(attributes),
-        None,
-        active_days,
-    )
+    rest = (features, attributes, None, active_days)
+    tables = Tables(orders, events, customers, products, "churn", *rest)
     return _fit(tables, as_of, horizon_days, windows)
 
 
@@ -433,7 +434,7 @@ def fit_leads(
     customers: pl.DataFrame | None = None,
     as_of: date | None = None,
     horizon_days: int = 90,
-    windows: int = 4,
+    windows: int = 5,
     features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     known_date: str | None = None,
@@ -489,17 +490,8 @@ def fit_leads(
     >>> model.outcome, "visits" in model.features
     ('first_order', True)
     """
-    tables = Tables(
-        orders,
-        events,
-        customers,
-        None,
-        "first_order",
-        None if features is None else tuple(features),
-        tuple(attributes),
-        known_date,
-        active_days,
-    )
+    rest = (features, attributes, known_date, active_days)
+    tables = Tables(orders, events, customers, None, "first_order", *rest)
     return _fit(tables, as_of, horizon_days, windows)
 
 

@@ -168,7 +168,7 @@ def backtest_churn(
     as_of: date | None = None,
     horizon_days: int = 90,
     origins: int = 3,
-    windows: int = 4,
+    windows: int = 5,
     features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     active_days: int | None = None,
@@ -217,17 +217,8 @@ def backtest_churn(
     >>> judged.compare()["score"].to_list()
     ['logistic', 'gradient boosting', 'BG/NBD', 'recency alone', 'base rate']
     """
-    tables = Tables(
-        orders,
-        events,
-        customers,
-        products,
-        "churn",
-        None if features is None else tuple(features),
-        tuple(attributes),
-        None,
-        active_days,
-    )
+    rest = (features, attributes, None, active_days)
+    tables = Tables(orders, events, customers, products, "churn", *rest)
     return _backtest(tables, as_of, horizon_days, (origins, windows, resamples), level, seed)
 
 
@@ -240,7 +231,7 @@ def backtest_leads(
     as_of: date | None = None,
     horizon_days: int = 90,
     origins: int = 3,
-    windows: int = 4,
+    windows: int = 5,
     features: Sequence[str] | None = None,
     attributes: Sequence[str] = (),
     known_date: str | None = None,
@@ -283,17 +274,8 @@ def backtest_leads(
     >>> judged.compare()["score"].to_list()
     ['logistic', 'gradient boosting', 'recency alone', 'base rate']
     """
-    tables = Tables(
-        orders,
-        events,
-        customers,
-        None,
-        "first_order",
-        None if features is None else tuple(features),
-        tuple(attributes),
-        known_date,
-        active_days,
-    )
+    rest = (features, attributes, known_date, active_days)
+    tables = Tables(orders, events, customers, None, "first_order", *rest)
     return _backtest(tables, as_of, horizon_days, (origins, windows, resamples), level, seed)
 
 
@@ -416,7 +398,7 @@ def _boost(
 ) -> Array:
     """Predict by gradient boosting of shallow trees, from the same features and windows.
 
-    It is calibrated and moved to the season in the same way.
+    It is calibrated, and the season is allowed for, in the same way.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -432,15 +414,15 @@ def _boost(
             random_state=seed,
         ).fit(logistic.read_numbers(frame).to_numpy(), event)
 
-        def predict(rows: pl.DataFrame) -> Array:
-            chances = model.predict_proba(logistic.read_numbers(rows).to_numpy())
-            return np.asarray(chances[:, 1], dtype=np.float64)
+        def predict(rows: Window) -> Array:
+            chances = model.predict_proba(logistic.read_numbers(rows.frame).to_numpy())
+            season = logistic.weigh_season(rows.origin)
+            return np.asarray(expit(logit(chances[:, 1]) + season), dtype=np.float64)
 
         slope, shift = (1.0, 0.0)
         if calibration is not None:
-            slope, shift = calibrate(predict(calibration.frame), calibration)
-        raw = logit(predict(window.frame))
-    return logistic.move_to_season(expit(shift + slope * raw), window.origin)
+            slope, shift = calibrate(predict(calibration), calibration)
+        return np.asarray(expit(shift + slope * logit(predict(window))), dtype=np.float64)
 
 
 def _table(

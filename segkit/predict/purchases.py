@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -13,85 +12,17 @@ import polars as pl
 from segkit.display import number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
-from segkit.predict import futures
 from segkit.predict.fitting import maximise
+from segkit.predict.futures import FAMILIES
 from segkit.predict.histories import HISTORY, check_history
 from segkit.predict.likelihood import (
     Array,
     Histories,
-    Likelihood,
     Parameters,
-    bg_bb,
-    bg_nbd,
-    mbg_nbd,
-    pareto_nbd,
 )
-from segkit.result import StoredModel, read_fields, write_fields
+from segkit.result import StoredModel, read_fields
 
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One model of repeat buying: its parameters, its likelihood, and the futures it implies.
-
-    ``timed`` are the places of the parameters that are in the unit of time. ``expected`` and
-    ``any_order`` hold for customers who are still active, as does ``draw``.
-    """
-
-    title: str
-    parameters: tuple[str, str, str, str]
-    starts: tuple[tuple[float, float, float, float], ...]  # with times in units of the mean age
-    timed: tuple[int, ...]
-    likelihood: Callable[[Parameters, Histories, bool], Likelihood]
-    expected: Callable[[Parameters, Histories, float], Array]
-    any_order: Callable[[Parameters, Histories, Any], Array]
-    draw: Callable[[Parameters, Histories, float, np.random.Generator], Array]
-
-
-_GEOMETRIC = ((0.5, 0.5, 0.8, 2.0), (1.5, 1.0, 0.3, 3.0))
-FAMILIES: dict[str, Family] = {
-    "bg_nbd": Family(
-        "BG/NBD",
-        ("r", "alpha", "a", "b"),
-        _GEOMETRIC,
-        (1,),
-        bg_nbd,
-        partial(futures.expect_geometric, shift=0),
-        futures.any_geometric,
-        partial(futures.draw_geometric, shift=0),
-    ),
-    "mbg_nbd": Family(
-        "MBG/NBD",
-        ("r", "alpha", "a", "b"),
-        _GEOMETRIC,
-        (1,),
-        mbg_nbd,
-        partial(futures.expect_geometric, shift=1),
-        futures.any_geometric,
-        partial(futures.draw_geometric, shift=1),
-    ),
-    "pareto_nbd": Family(
-        "Pareto/NBD",
-        ("r", "alpha", "s", "beta"),
-        ((0.5, 0.5, 0.6, 0.6), (1.5, 1.0, 1.5, 3.0)),
-        (1, 3),
-        pareto_nbd,
-        futures.expect_pareto,
-        futures.any_pareto,
-        futures.draw_pareto,
-    ),
-    "bg_bb": Family(
-        "BG/BB",
-        ("alpha", "beta", "gamma", "delta"),
-        ((1.0, 1.0, 1.0, 2.0), (0.3, 2.0, 0.3, 5.0)),
-        (),
-        bg_bb,
-        futures.expect_occasions,
-        futures.any_occasion,
-        futures.draw_occasions,
-    ),
-}
 FEWEST_CUSTOMERS, FEWEST_REPEATERS = 100, 20
 CHUNK = 20_000  # customers looked at together, so that memory does not grow with their number
 PILOT = 10_000  # distinct histories on which a start is looked for
@@ -135,10 +66,6 @@ class PurchaseModel(StoredModel):
     repeaters: int
     gradient: float
     converged: bool
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

@@ -22,6 +22,7 @@ Codes = npt.NDArray[np.int32]
 MOST_FOR_EASE = 10_000  # products; beyond them item neighbours
 SHRINK = 10.0  # buyers that are added to two products' own before their cosine is taken
 CELLS = 1 << 24  # scores held at once: 64 MB
+WIDE, NARROW = 1024, 64  # columns scored at once, and multiplied at once: these fit in a cache
 
 
 def bought_matrix(
@@ -186,25 +187,41 @@ def rank_discover(
     k = min(k, m)
     codes = np.full((n, k), -1, np.int32)
     points, sources = np.zeros((n, k), np.float32), np.full((n, k), -1, np.int32)
-    near = _as_sparse(model) if len(model.neighbours) else None
-    parts = list(_parts(n, max(1, min(512, CELLS // m))))
+    near = _as_sparse(model).tocsc() if len(model.neighbours) else None
+    masks = [one for one in (bought if new_only else None, barred) if one is not None]
+    parts = list(_parts(n, max(1, CELLS // (2 * min(m, WIDE)))))
 
-    def rank(part: slice) -> None:
+    def score(part: slice) -> None:
         own = bought[part]
-        scores = own @ model.weights if near is None else (own @ near).toarray()
+        scores = np.empty((own.shape[0], wide.stop - wide.start), np.float32)
+        for columns, block in blocks:
+            product = own @ block
+            scores[:, columns] = product if near is None else product.toarray()
         if factors is not None:
-            scores *= factors
-        for mask in (own if new_only else None, barred[part] if barred is not None else None):
-            if mask is not None:
-                scores[np.repeat(np.arange(mask.shape[0]), np.diff(mask.indptr)), mask.indices] = 0
+            scores *= factors[wide]
+        for mask in masks:
+            rows, columns = mask[part].nonzero()
+            inside = (columns >= wide.start) & (columns < wide.stop)
+            scores[rows[inside], columns[inside] - wide.start] = 0
         best = find_largest(scores, k)
-        values = np.take_along_axis(scores, best, axis=1)
-        points[part] = values
-        codes[part] = np.where(values > 0, best, -1)
-        sources[part] = _main_sources(model, own, codes[part])
+        values = np.concatenate([points[part], np.take_along_axis(scores, best, 1)], axis=1)
+        both = np.concatenate([codes[part], best + wide.start], axis=1)
+        top = find_largest(values, k)
+        points[part] = np.take_along_axis(values, top, 1)
+        codes[part] = np.where(points[part] > 0, np.take_along_axis(both, top, 1), -1)
+
+    def explain(part: slice) -> None:
+        sources[part] = _main_sources(model, bought[part], codes[part])
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(rank, parts))
+        for wide in _parts(m, WIDE):
+            weights = model.weights[:, wide] if near is None else near[:, wide].tocsr()
+            blocks = [(slice(None), weights)]
+            if near is None:  # columns side by side, so that the processor's cache holds them
+                narrow = _parts(weights.shape[1], NARROW)
+                blocks = [(one, np.ascontiguousarray(weights[:, one])) for one in narrow]
+            list(pool.map(score, parts))
+        list(pool.map(explain, parts))
     return codes, points, sources
 
 

@@ -16,7 +16,7 @@ from segkit.frames import takes_frames
 from segkit.predict.fitting import maximise
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import FEWEST_REPEATERS
-from segkit.result import StoredModel, read_fields, write_fields
+from segkit.result import StoredModel, read_fields
 
 NAMES = ("p", "q", "gamma")
 CORRELATED = 0.2  # spend and number of purchases are taken to be unrelated up to here
@@ -53,10 +53,6 @@ class SpendModel(StoredModel):
     correlation: float
     gradient: float
     converged: bool
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

@@ -15,7 +15,7 @@ from segkit.display import money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
-from segkit.predict.histories import check_as_of, count_purchases, customer_days
+from segkit.predict.histories import SHORTEST, check_as_of, count_purchases, customer_days
 from segkit.predict.likelihood import Array
 from segkit.predict.purchases import (
     CHUNK,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from segkit.plot import Figure
 
 Places = npt.NDArray[np.int64]
-SHORTEST = 90  # days of history below which nothing is forecast
 TOP = 0.2
 
 

@@ -17,7 +17,7 @@ from segkit.predict.likelihood import Array
 from segkit.predict.purchases import PurchaseModel
 from segkit.predict.season import MONTHS_NEEDED, Season, in_season
 from segkit.predict.spend import SpendModel
-from segkit.result import StoredModel, read_fields, write_fields
+from segkit.result import StoredModel, read_fields
 
 STEPS = 6  # parts of the horizon between which discounting is interpolated
 PARTS = 60  # of the horizon, between which the time of the next purchase is interpolated
@@ -48,10 +48,6 @@ class ValueModel(StoredModel):
     horizon_days: int
     discount_rate: float
     margin: float
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the model as plain JSON data, to be read by people too."""
-        return {"segkit_model": self.KIND, "format": self.FORMAT} | write_fields(self, {})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

@@ -19,13 +19,19 @@ import polars as pl
 from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
 from segkit.features import build_features
 from segkit.features.calendar import check_days
-from segkit.predict.histories import EPOCH, HISTORY, check_as_of, count_purchases, customer_days
+from segkit.predict.histories import (
+    EPOCH,
+    HISTORY,
+    check_as_of,
+    count_purchases,
+    customer_days,
+    find_origins,
+)
 from segkit.predict.likelihood import Array
 from segkit.predict.season import estimate_season
 
 Outcome = Literal["churn", "first_order"]
 Flags = npt.NDArray[np.bool_]
-SHORTEST = 90  # days of history below which nobody is described
 
 # Features by default, each with the column of the orders that it needs.
 FROM_ORDERS = {
@@ -82,9 +88,9 @@ class Tables:
         As for `build_features`.
     outcome : str
         "churn" (of customers) or "first_order" (of contacts who have not bought).
-    features : tuple of str or None
+    features : sequence of str or None
         Names or groups as `build_features` takes them; None for the usual ones.
-    attributes : tuple of str
+    attributes : sequence of str
         Columns of ``customers`` to use, known at every origin.
     known_date : str or None
         Column of ``customers``: the day on which a contact became known.
@@ -97,8 +103,8 @@ class Tables:
     customers: pl.DataFrame | None = None
     products: pl.DataFrame | None = None
     outcome: Outcome = "churn"
-    features: tuple[str, ...] | None = None
-    attributes: tuple[str, ...] = ()
+    features: Sequence[str] | None = None
+    attributes: Sequence[str] = ()
     known_date: str | None = None
     active_days: int | None = None
 
@@ -106,6 +112,7 @@ class Tables:
         for name in ("orders", "events", "customers", "products"):
             if isinstance(table := getattr(self, name), pl.LazyFrame):
                 object.__setattr__(self, name, table.collect())
+        object.__setattr__(self, "attributes", tuple(self.attributes))
         if self.outcome not in get_args(Outcome):
             raise ParameterError(unknown("outcome", self.outcome, get_args(Outcome)))
         if self.active_days is not None:
@@ -293,16 +300,7 @@ def roll(tables: Tables, as_of: date | None, horizon_days: int, count: int) -> R
     end = check_as_of(tables.orders, as_of)
     _check_end(tables.orders, end)
     purchases = customer_days(tables.orders, end).filter("purchase")
-    if purchases.is_empty():
-        raise DataError(f"orders hold no purchase on or before {end.isoformat()}")
-    first = EPOCH + timedelta(days=int(purchases["order_day"].min()))  # type: ignore[arg-type]
-    origins = [end - timedelta(days=horizon_days * back) for back in range(count, 0, -1)]
-    origins = [one for one in origins if (one - first).days >= SHORTEST]
-    if not origins:
-        raise DataError(
-            f"no past date has {SHORTEST} days of purchases before it and {horizon_days} days "
-            f"after it: purchases span {first.isoformat()} to {end.isoformat()}"
-        )
+    origins = find_origins(purchases, end, horizon_days, count)
     labelled = [tables.label(tables.describe(one), purchases, horizon_days) for one in origins]
     return Rolling(tuple(labelled), end, horizon_days, purchases["order_day"])
 
