@@ -388,7 +388,7 @@ def _notices(taken: Intake, outlook: Outlook, *, assume_consent: bool) -> list[s
 
 
 def _understood(taken: Intake) -> str:
-    from segkit.intake.audit import understand
+    from segkit.intake.counts import understand
 
     return understand(taken.mapping, taken).replace("\n", " ")
 

@@ -214,3 +214,57 @@ def test_a_status_question_offers_our_own_reading_first() -> None:
     asked = [f.answer for f in audit.findings if f.severity == "block" and f.column == "status"]
     assert len(asked) == 1
     assert '"Refund" = "refunded"' in asked[0]
+
+
+def test_numbered_texts_are_asked_about_by_their_words() -> None:
+    """More than forty different texts: "Payout #55", "Fee 3/2024" on rows that name a customer."""
+    rows = [
+        {"customer_id": c, "date": str(day), "amount": cash, "Details": f"Order #{1000 + n}"}
+        for c, n, day, cash in ORDERS
+    ]
+    rows += [
+        {"customer_id": c, "date": str(day), "amount": 90.0, "Details": text}
+        for c, n, day, _ in ORDERS[:25]
+        for text in (f"Payout #{n}", f"Fee {n}/2024")
+    ]
+    frame = pl.DataFrame(rows)
+    asked = _question(frame)
+    assert '"Fee" = "charge" and "Payout" = "other"' in asked
+    answer = {
+        "orders": {
+            "columns": {"row_kind": "Details"},
+            "values": {"row_kind": {"Fee": "charge", "Payout": "other"}},
+        }
+    }
+    lines = segkit.clean_data(frame, answer).orders
+    assert lines.height == 60
+    assert round(lines["amount"].sum(), 2) == _truth(ORDERS)[2]
+
+
+def test_names_above_their_rows_are_read_as_the_customers(tmp_path) -> None:
+    lines = ["Our shop,,,,,", "Sales by Customer Detail,,,,,", ",,,,,", ",Date,Type,Num,Qty,Amount"]
+    for who in sorted({c for c, *_ in ORDERS}):
+        own = [row for row in ORDERS if row[0] == who]
+        lines += [f'"{who}, Ann",,,,,']
+        lines += [f",{day},Invoice,{n},1,{cash}" for _, n, day, cash in own]
+        lines += [f'"Total for {who}, Ann",,,,{len(own)},"{sum(r[3] for r in own):,.2f}"']
+    lines += [f'TOTAL,,,,60,"{_truth(ORDERS)[2]:,.2f}"']
+    path = tmp_path / "report.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert _figures(path) == _truth(ORDERS)
+    # Without a title that says whose the names are, it is asked, and the names are offered.
+    path.write_text("\n".join(lines[3:]), encoding="utf-8")
+    assert "customer_id" in _question(path)
+    names = {"orders": {"columns": {"customer_id": "column 1"}}}
+    assert _figures(path, names) == _truth(ORDERS)
+
+
+def test_codes_of_a_known_system_are_offered_as_it_means_them() -> None:
+    frame = pl.DataFrame(
+        [
+            {"注文番号": n, "ステータス": "900" if n % 9 == 0 else "700", "注文日時": str(day),
+             "合計金額": cash, "注文者メールアドレス": f"{c}@x.example"}
+            for c, n, day, cash in ORDERS
+        ]
+    )  # fmt: skip
+    assert '"700" = "sale", "900" = "cancelled"' in _question(frame)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import counted, lower_first, money, number, percent
+from segkit.display import counted, lower_first, number, percent
 from segkit.errors import SegkitError
-from segkit.intake.cells import MICRO, from_micro
+from segkit.intake.cells import is_text
 from segkit.intake.clean import ORDER, Audited, Reading, read_columns, run
 from segkit.intake.columns import Columns, Shared
 from segkit.intake.country import propose_country
-from segkit.intake.dates import stated_offsets
+from segkit.intake.counts import about_shared_orders, count_lines, count_months, understand
+from segkit.intake.dates import is_absolute, stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
@@ -67,6 +68,8 @@ def findings_of(
     mapping: Mapping,
     taken: Intake | None,
     questions: list[Finding],
+    counts: pl.DataFrame,
+    readings: dict[str, Reading],
     reading_notes: tuple[str, ...] = (),
 ) -> tuple[Finding, ...]:
     """Collect all findings, the most severe first."""
@@ -92,7 +95,13 @@ def findings_of(
                 )
                 for item in step.rejected
             ]
-        findings += _about_orders(taken, mapping) + _about_zones(raw, mapping, taken)
+        if taken.orders is not None and taken.orders.height:
+            findings += [
+                *about_shared_orders(counts),
+                *_about_prefix(mapping),
+                _about_country(taken),
+            ]
+        findings += _about_zones(readings, mapping, taken)
         nothing_left = taken.orders is not None and not taken.orders.height
         if nothing_left and not any(item.severity == "block" for item in findings):
             findings += doubt_rejected(Columns("orders", raw["orders"], mapping), taken)
@@ -108,19 +117,7 @@ def _table_of(note: str) -> str:
     return table if table in CONTRACTS else "customers"
 
 
-def _about_orders(taken: Intake, mapping: Mapping) -> list[Finding]:
-    """Collect the findings on the clean order lines."""
-    lines = taken.orders
-    if lines is None or not lines.height:
-        return []
-    return [
-        *_about_shared_orders(lines),
-        *_about_prefix(mapping),
-        _about_country(taken),
-    ]
-
-
-def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) -> list[Finding]:
+def _about_zones(readings: dict[str, Reading], mapping: Mapping, taken: Intake) -> list[Finding]:
     """Report the time zone used for days, and the offsets in the times."""
     findings = []
     for table, name in (("orders", "order_time"), ("events", "event_time")):
@@ -130,17 +127,21 @@ def _about_zones(raw: dict[str, pl.DataFrame], mapping: Mapping, taken: Intake) 
             continue
         if not frame.select((pl.col(name).dt.time() != pl.time(0)).any()).item():
             continue
-        findings += _about_zone(Columns(table, raw[table], mapping), name, raw_column)
+        findings += _about_zone(readings[table].columns, name, raw_column)
     return findings
 
 
 def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     """Ask for the time zone of one table, or report how its offsets are used."""
     table, zone = columns.table, columns.option("timezone")
-    offsets, bare = stated_offsets(columns.cells(raw_column))
-    first = columns.cells(raw_column).drop_nulls().head(1).cast(pl.String)
+    clock, texts = columns.clock(name), is_text(columns.raw.schema[raw_column])
+    offsets: list[str] = []
+    bare = 0
+    if not texts or any(map(is_absolute, clock.formats)):
+        offsets, bare = stated_offsets(columns.raw[raw_column])
+    first = columns.raw[raw_column].drop_nulls().head(1).cast(pl.String)
     is_number = first.len() and first.str.contains(r"^[\d.]+$")[0]
-    if is_number and {"epoch_s", "epoch_ms", "epoch_us"} & set(columns.clock(name).formats):
+    if is_number and {"epoch_s", "epoch_ms", "epoch_us"} & set(clock.formats):
         offsets, bare = ["UTC"], 0
     example = 'timezone = "Continent/City", the shop\'s own (say "Asia/Tokyo" or "America/Chicago")'
     if not offsets:
@@ -163,22 +164,6 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     named = "/" in offsets[0] and offsets[0] in list_time_zones()
     answer = f'timezone = "{offsets[0]}"' if named else example
     return [Finding("warn", table, name, finding, answer=answer)]
-
-
-def _about_shared_orders(lines: pl.DataFrame) -> list[Finding]:
-    """Count the order ids that several customers share."""
-    pairs = lines.select(pl.col("order_id", "customer_id").hash()).unique()
-    if pairs.height == pairs["order_id"].n_unique():
-        return []
-    owners = lines.group_by("order_id").agg(pl.col("customer_id").n_unique())
-    shared = owners.filter(pl.col("customer_id") > 1).height
-    if not shared:
-        return []
-    finding = counted(shared, "order id belongs", "order ids belong")
-    answer = "[orders.columns] order_id"
-    return [
-        Finding("warn", "orders", "order_id", f"{finding} to several customers.", answer=answer)
-    ]
 
 
 CALENDAR = "Calendar: "
@@ -246,6 +231,12 @@ def _about_columns(raw: dict[str, pl.DataFrame], mapping: Mapping) -> list[Findi
                 )
             )
     return findings
+
+
+_NO_LINES = pl.DataFrame(
+    schema={"is_return": pl.Boolean, "customer": pl.UInt64, "order": pl.UInt64, "day": pl.Int32,
+            "rows": pl.UInt32, "micro": pl.Int64}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -434,97 +425,26 @@ def audit_data(
     gathered = replace(gathered, raw=raw, given=used)
     readings: dict[str, Reading] = {}
     trial_intake: Intake | None = None
+    counts = _NO_LINES
     try:
         trial_intake = trial(gathered, used, readings, shared)
     except (SegkitError, pl.exceptions.PolarsError):
         if not any(item.severity == "block" for item in questions):
             raise
+    if trial_intake is not None and trial_intake.orders is not None:
+        counts = count_lines(trial_intake.orders)
     if trial_intake is not None and "orders" in raw:
         asked = {item.column for item in questions if item.severity == "block"}
-        doubts = doubt_orders(raw["orders"], given, used, trial_intake)
+        doubts = doubt_orders(raw["orders"], given, used, trial_intake, counts)
         # A doubt about what is asked already, or about rows that are refused, says nothing more.
         questions += [item for item in doubts if not {"", item.column} & asked]
-    findings = findings_of(raw, used, trial_intake, questions, gathered.notes)
+    findings = findings_of(raw, used, trial_intake, questions, counts, readings, gathered.notes)
     is_refused = any(item.severity == "block" and not item.column for item in questions)
     return Audit(
         used,
         findings,
-        _coverage(trial_intake),
+        count_months(counts),
         {name: frame.height for name, frame in raw.items()},
         Audited(gathered, questions, readings),
-        "" if is_refused else understand(used, trial_intake),
-    )
-
-
-def understand(mapping: Mapping, taken: Intake | None) -> str:
-    """Say in three lines what the orders were understood to be.
-
-    The first names the columns, the second counts people, orders and money, the third says what
-    is left out.
-    """
-    if taken is None or taken.orders is None or not taken.orders.height:
-        return ""
-    lines, part = taken.orders, mapping.tables["orders"].columns
-    named = ", ".join(
-        f"{word} by {part[name]!r}"
-        for word, name in (
-            ("customers", "customer_id"),
-            ("orders", "order_id"),
-            ("time", "order_time"),
-            ("state", "status"),
-            ("payment", "payment_status"),
-        )
-        if name in part
-    )
-    cash = [repr(part[n]) for n in ("amount",) if n in part] or [
-        repr(part[n]) for n in ("quantity", "unit_price") if n in part
-    ]
-    worth = " x ".join(cash)
-    if mapping.option("orders", "amount_of") == "order":
-        worth += " of the whole order"
-    worth += f" less {part['refund']!r}" if "refund" in part else ""
-    sales = lines.filter(~pl.col("is_return"))
-    returns = lines.height - sales.height
-    currency = mapping.option("orders", "currency")
-    if currency is None and "currency" in lines.columns:
-        codes = lines["currency"].drop_nulls().unique()
-        currency = codes[0] if codes.len() == 1 else None
-    days = lines["order_day"].cast(pl.Date)
-    total = money(float(lines["amount"].sum()), currency)
-    net = " net of refunds" if returns or "refund" in part else ""
-    counts = (
-        f"{counted(lines['customer_id'].n_unique(), 'person', 'people')}, "
-        f"{counted(sales['order_id'].n_unique(), 'order')}, {total}{net}, "
-        f"{str(days.min())[:7]} to {str(days.max())[:7]}"
-    )
-    reasons = taken.ledger.reasons()
-    left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
-    return f"Read {named}; money is {worth}.\n{counts}.\nLeft out: {left_out or 'no row'}."
-
-
-def _coverage(taken: Intake | None) -> pl.DataFrame:
-    """Count clean order lines by month, months without any included."""
-    schema: dict[str, type[pl.DataType]] = {
-        "month": pl.Date,
-        "rows": pl.UInt32,
-        "customers": pl.UInt32,
-        "amount": pl.Float64,
-    }
-    if taken is None or taken.orders is None or not taken.orders.height:
-        return pl.DataFrame(schema=schema)
-    # Whole millionths: the sum does not depend on the order in which threads add the lines.
-    micro = (pl.col("amount") * MICRO).round(0).cast(pl.Int64)
-    by_month = (
-        taken.orders.lazy()
-        .group_by(month=pl.col("order_day").cast(pl.Date).dt.truncate("1mo"))
-        .agg(rows=pl.len(), customers=pl.col("customer_id").n_unique(), micro=micro.sum())
-        .with_columns(amount=from_micro(pl.col("micro")))
-        .sort("month")
-        .collect()
-    )
-    months = pl.date_range(by_month["month"][0], by_month["month"][-1], "1mo", eager=True)
-    whole = months.alias("month").to_frame().join(by_month, on="month", how="left")
-    return whole.sort("month").select(
-        pl.col(name).fill_null(0).cast(kind) if name != "month" else pl.col(name)
-        for name, kind in schema.items()
+        "" if is_refused else understand(used, trial_intake, counts),
     )

@@ -77,6 +77,22 @@ def present(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Exp
     return column
 
 
+def present_cells(cells: pl.Series, nulls: Sequence[str]) -> pl.Series:
+    """Return a raw column as `present` does; texts that need no change are taken as they are.
+
+    Examples
+    --------
+    >>> present_cells(pl.Series([" a", "NA", "b"]), ["NA"]).to_list()
+    ['a', None, 'b']
+    """
+    if not is_text(cells.dtype):
+        whole = present(pl.col(cells.name), cells.dtype, nulls)
+        return cells.to_frame().select(whole.alias(cells.name)).to_series()
+    trimmed = cells.cast(pl.String).str.strip_chars()
+    empty = trimmed.is_in(list({*nulls, ""}))
+    return trimmed.set(empty.fill_null(value=False), None) if empty.any() else trimmed
+
+
 def as_text(column: pl.Expr, dtype: pl.DataType, nulls: Sequence[str]) -> pl.Expr:
     """Read a column of any type as text; whole numbers lose their decimals.
 

@@ -17,7 +17,7 @@ from segkit.intake.cells import (
     is_text,
     micro,
     null_numbers,
-    present,
+    present_cells,
     read_column,
 )
 from segkit.intake.dates import (
@@ -32,6 +32,7 @@ from segkit.intake.dates import (
 from segkit.intake.mapping import Mapping, as_date
 from segkit.intake.numbers import (
     CURRENCY_UNITS,
+    PLAIN,
     Dialect,
     currencies,
     foreign_units,
@@ -65,7 +66,7 @@ def is_header(cells: pl.Series, orders: pl.Series) -> bool:
     )
 
 
-Shared = dict[tuple[object, ...], pl.Series]
+Shared = dict[tuple[object, ...], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Columns:
     first_line : int or None
         The line of the file on which row 0 stands, where that is known.
     shared : dict
-        Trimmed cells and numbers of the same raw rows, for reading them under several mappings.
+        Trimmed cells, numbers and what they show, of the same raw rows: for several mappings.
     """
 
     table: str
@@ -97,6 +98,7 @@ class Columns:
     _cells: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _ids: dict[str, pl.Series] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], pl.Series] = field(default_factory=dict, repr=False)
+    _clocks: dict[str, Clock] = field(default_factory=dict, repr=False)
 
     def release(self) -> None:
         """Free the memory of the cells read so far, except customer ids."""
@@ -135,8 +137,7 @@ class Columns:
         if raw_column not in self._cells:
             key = (raw_column, self.nulls)
             if key not in self.shared:
-                cell = present(pl.col(raw_column), self.raw.schema[raw_column], self.nulls)
-                self.shared[key] = self.raw.select(cell.alias(raw_column)).to_series()
+                self.shared[key] = present_cells(self.raw[raw_column], self.nulls)
             self._cells[raw_column] = self._filled(self.shared[key])
         return self._cells[raw_column]
 
@@ -272,7 +273,7 @@ class Columns:
     def strange(self, name: str) -> pl.Expr:
         """Return whether a cell has another unit, such as 3 PCS."""
         raw_column = self.source(name)
-        if raw_column is None or not is_text(self.raw.schema[raw_column]):
+        if raw_column is None or self.is_plain(raw_column):
             return pl.lit(value=False)
         cells = self.cells(raw_column).cast(pl.String)
         return pl.lit(foreign_units(cells, self.units(name)))
@@ -286,7 +287,7 @@ class Columns:
         currency: pl.Series | None = None
         for name in names:
             raw_column = self.source(name)
-            if raw_column is None or not is_text(self.raw.schema[raw_column]):
+            if raw_column is None or self.is_plain(raw_column):
                 continue
             stated = currencies(self.cells(raw_column).cast(pl.String), home, sure=sure)
             currency = (
@@ -302,10 +303,27 @@ class Columns:
         """Read a column of numbers (Float64)."""
         return from_micro(self.micro(name))
 
+    def is_plain(self, raw_column: str) -> bool:
+        """Return whether a column holds numbers as computers write them, or no texts at all."""
+        key = ("plain", raw_column, self.nulls)
+        if key not in self.shared:
+            cells = self.cells(raw_column)
+            is_bare = is_text(cells.dtype) and self.spellings(raw_column).str.contains(PLAIN).all()
+            self.shared[key] = not is_text(cells.dtype) or is_bare
+        return bool(self.shared[key])
+
+    def seen_dialect(self, raw_column: str) -> tuple[Dialect, bool]:
+        """Return the number format that a text column shows, and whether it is certain."""
+        key = ("dialect", raw_column, self.nulls)
+        if key not in self.shared:
+            self.shared[key] = seen_dialect(self.spellings(raw_column))
+        seen: tuple[Dialect, bool] = self.shared[key]
+        return seen
+
     def dialect(self, raw_column: str) -> Dialect:
         """Return the number format of a text column, as set or as detected."""
         decimal, thousands = self.option("decimal"), self.option("thousands")
-        seen, sure = seen_dialect(self.cells(raw_column).cast(pl.String))
+        seen, sure = self.seen_dialect(raw_column)
         if decimal is None:
             decimal = seen.decimal if sure else self.stated_decimal(raw_column) or seen.decimal
         if thousands is None:
@@ -319,9 +337,8 @@ class Columns:
             other = self.source(name)
             if other in (None, raw_column) or not is_text(self.raw.schema[other]):
                 continue
-            cells = self.cells(str(other)).cast(pl.String)
-            seen, sure = seen_dialect(cells)
-            if sure and bool(cells.str.contains(r"[.,]").any()):
+            seen, sure = self.seen_dialect(str(other))
+            if sure and bool(self.spellings(str(other)).str.contains(r"[.,]").any()):
                 signs.add(seen.decimal)
         return signs.pop() if len(signs) == 1 else None
 
@@ -338,6 +355,11 @@ class Columns:
 
     def clock(self, name: str) -> Clock:
         """Return how a column's times are read: zone, formats, clock changes."""
+        if name not in self._clocks:
+            self._clocks[name] = self._clock(name)
+        return self._clocks[name]
+
+    def _clock(self, name: str) -> Clock:
         raw_column = self.source(name)
         date_formats: tuple[str, ...] = ()
         words: dict[str, str] = {}
@@ -370,17 +392,20 @@ class Columns:
         if key not in self.shared:
             texts = self.cells(raw_column).cast(pl.String)
             self.shared[key] = texts.unique(maintain_order=True).drop_nulls()
-        return self.shared[key]
+        spellings: pl.Series = self.shared[key]
+        return spellings
 
     def day_order(self, name: str) -> DayOrder:
         """Return the order of day, month and year in a text column, as set or as detected."""
-        cells = self.spellings(str(self.source(name)))
-        limits = LIMITS
+        raw_column, limits = str(self.source(name)), LIMITS
         if self._kind(name) == "time":
             first = as_date(self.option("earliest_date")) or LIMITS[0]
             tomorrow = datetime.now(tz=UTC).date() + timedelta(days=1)
             limits = first, as_date(self.option("latest_date")) or tomorrow
-        seen = day_order(cells, limits)
+        key = ("order", raw_column, self.nulls, limits)
+        if key not in self.shared:
+            self.shared[key] = day_order(self.spellings(raw_column), limits)
+        seen: DayOrder = self.shared[key]
         first = self.option("day_first")
         short = seen.short or ("dmy" if (seen.guess if first is None else first) else "mdy",)
         if first is None:

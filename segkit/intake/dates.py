@@ -474,7 +474,7 @@ class Clock:
             return column.cast(pl.Datetime("us"))
         if is_text(dtype):
             cell = in_english(text(column, self.nulls), self.words)
-            local = [_local(cell, form) for form in self.formats if not _absolute(form)]
+            local = [_local(cell, form) for form in self.formats if not is_absolute(form)]
             return pl.coalesce(local) if local else nothing
         return nothing
 
@@ -492,7 +492,7 @@ class Clock:
             whole = column.cast(pl.Int64, strict=False) if dtype.is_float() else column
             return self.to_utc(_local(whole.cast(pl.String), form))
         cell = in_english(text(column, self.nulls), self.words)
-        if _absolute(form):
+        if is_absolute(form):
             offset = form[:-1] + "%z" if form.endswith("Z") else form
             ended = cell.str.replace(r"( ?)(?:Z|UTC|GMT)$", "${1}+00:00")
             return ended.str.to_datetime(offset, time_unit="us", strict=False)
@@ -558,7 +558,8 @@ def stated_offsets(cells: pl.Series) -> tuple[list[str], int]:
     return sorted(offsets.drop_nulls().unique().to_list()), offsets.null_count()
 
 
-def _absolute(form: str) -> bool:
+def is_absolute(form: str) -> bool:
+    """Return whether a format reads points in time: with an offset, or counted since 1970."""
     return "%z" in form or form.endswith("Z") or form in NUMERIC
 
 

@@ -13,6 +13,7 @@ from segkit.intake.evidence import sample
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
+from segkit.intake.statuses import read_kinds
 
 
 def about_totals(frame: pl.DataFrame, columns: Columns) -> tuple[dict[str, object], list[Finding]]:
@@ -85,9 +86,7 @@ def _counted(columns: Columns) -> pl.Series:
     if raw_column is None:
         return everything
     kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-    others = [word for word, kind in kinds.items() if kind != "line"]
-    cells = columns.cells(raw_column).cast(pl.String).fill_null("")
-    return ~cells.is_in(others)
+    return read_kinds(columns.cells(raw_column).cast(pl.String), kinds) == "line"
 
 
 def _explained(columns: Columns, lines: pl.DataFrame) -> bool:

@@ -114,6 +114,8 @@ def seen_encoding(data: bytes, name: str = "the file", table: str = "orders") ->
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if even + odd > 0.3 * len(sample):
         return "utf-16-be" if even > odd else "utf-16-le"
+    if data.isascii():
+        return "utf-8"
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

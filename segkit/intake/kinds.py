@@ -6,7 +6,9 @@ Each is asked about, with the words to leave out, until the mapping names the ki
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 
 import polars as pl
 
@@ -17,7 +19,7 @@ from segkit.intake.evidence import sample
 from segkit.intake.headers import concepts, plain
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping
 from segkit.intake.questions import Finding, line_money
-from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning
+from segkit.intake.statuses import CREDIT, row_meaning, spelt, status_meaning, stem
 
 MOST_KINDS = 40
 # A kind of row stands on nearly every row; a charge beside goods in so many of its orders.
@@ -87,14 +89,30 @@ def about_other_rows(columns: Columns, given: Mapping) -> list[Finding]:
             continue
         cells = few[name].cast(pl.String).str.strip_chars().drop_nulls()
         words = cells.filter(cells != "").unique()
+        asked: tuple[_Ask, ...] = (_ask_events, _ask_documents, _ask_movements)
+        stems = words.len() > MOST_KINDS
+        if stems:  # "Payout #55", "Payout #56": the words without their numbers
+            words, asked = stem(words).unique(), (_ask_movements,)
+            words = words.filter(words != "")
         if not 2 <= words.len() <= MOST_KINDS or 2 * cells.len() < few.height:
             continue
         spelling = {word: spelt(word) for word in words.sort().to_list()}
-        for ask in (_ask_events, _ask_documents, _ask_movements):
-            found = ask(name, spelling, columns)
+        row_words = cache(partial(_row_words, frame[name], stems=stems))
+        for ask in asked:
+            found = ask(name, spelling, row_words, columns)
             if found:
                 return found
     return _refuse_histories(few, columns) or _ask_carts(frame, said, columns)
+
+
+_Words = Callable[[], pl.Series]
+_Ask = Callable[[str, dict[str, str], _Words, Columns], list[Finding]]
+
+
+def _row_words(cells: pl.Series, *, stems: bool) -> pl.Series:
+    """Return the word of each row, if asked without its numbers."""
+    words = cells.cast(pl.String).str.strip_chars()
+    return stem(words) if stems else words
 
 
 def _refuse_histories(rows: pl.DataFrame, columns: Columns) -> list[Finding]:
@@ -147,7 +165,9 @@ _WAY_TO_PAY = re.compile(
 )
 
 
-def _ask_movements(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
+def _ask_movements(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
     """Ask about rows of payouts, holds, charges and refunds beside sales, and about other kinds."""
     meant, _ = concepts(name)
     bare = set(plain(name).split("_"))
@@ -168,7 +188,7 @@ def _ask_movements(name: str, spelling: dict[str, str], columns: Columns) -> lis
         return []
     if is_product and not (sales and len(known) == len(read)):
         return []
-    cells = columns.raw[name].cast(pl.String).str.strip_chars()
+    cells = row_words()
     worth = line_money(columns)
     who = columns.source("customer_id")
     rows = pl.DataFrame({"word": cells}).with_columns(
@@ -193,7 +213,7 @@ def _ask_movements(name: str, spelling: dict[str, str], columns: Columns) -> lis
     odd = [word for word, kind in read.items() if kind is None and word in there]
     if not others and not (odd and (known or meant == {"order", "type"})):
         return []
-    listed = _shown(name, [*others, *odd], columns)
+    listed = _shown(row_words(), [*others, *odd], columns)
     is_lone = not sales and not odd and "way" not in read.values()
     if is_lone and {*others.values()} <= {"return"}:  # a list of refunds alone
         return []
@@ -206,7 +226,7 @@ def _ask_movements(name: str, spelling: dict[str, str], columns: Columns) -> lis
     for word in odd:
         is_bad = status_meaning(word) in ("cancelled", "unpaid") or word in again
         kinds[word] = "other" if is_bad else "line"
-    finding = _question(name, text, kinds, columns)[0]
+    finding = _question(name, text, kinds, cells)[0]
     muted = f'; or [orders] not_states = ["{name}"], if all are sales'
     return [replace(finding, answer=finding.answer + muted)]
 
@@ -225,7 +245,9 @@ def _repeats(sales: list[str], words: list[str], rows: pl.DataFrame, columns: Co
     return shares.filter(pl.col("met") > REPEATED)["word"].to_list()
 
 
-def _ask_events(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
+def _ask_events(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
     browsing = [word for word, text in spelling.items() if _BROWSING.fullmatch(text)]
     bought = [word for word, text in spelling.items() if _BOUGHT.fullmatch(text)]
     bought = [word for word in bought if word not in browsing]
@@ -234,20 +256,24 @@ def _ask_events(name: str, spelling: dict[str, str], columns: Columns) -> list[F
     if not browsing or not most or (len(browsing) < 2 and not is_named):
         return []
     if not bought:
-        text = f"{name!r} holds kinds of events ({_shown(name, browsing, columns)}), none an order."
+        shown = _shown(row_words(), browsing, columns)
+        text = f"{name!r} holds kinds of events ({shown}), none an order."
         answer = (
             'give it as "events", beside a table of order lines: {"orders": ..., "events": ...}'
         )
         return [Finding("block", "orders", "row_kind", text, columns.raw.height, answer=answer)]
+    shown = _shown(row_words(), list(spelling), columns)
     text = (
-        f"{name!r} holds kinds of events ({_shown(name, list(spelling), columns)}): are only the "
-        f"rows with {' and '.join(map(repr, bought))} orders?"
+        f"{name!r} holds kinds of events ({shown}): are only the rows "
+        f"with {' and '.join(map(repr, bought))} orders?"
     )
     others = dict.fromkeys([word for word in spelling if word not in bought], "other")
-    return _question(name, text, others, columns)
+    return _question(name, text, others, row_words())
 
 
-def _ask_documents(name: str, spelling: dict[str, str], columns: Columns) -> list[Finding]:
+def _ask_documents(
+    name: str, spelling: dict[str, str], row_words: _Words, columns: Columns
+) -> list[Finding]:
     kinds: dict[str, list[str]] = {}
     for word, text in spelling.items():
         kind = next((k for k, names in _DOCUMENTS.items() if re.fullmatch(names, text)), "")
@@ -259,18 +285,19 @@ def _ask_documents(name: str, spelling: dict[str, str], columns: Columns) -> lis
         return []
     listed = [word for kind in several for word in kinds[kind]]
     counts = kinds[several[0]]
+    shown = _shown(row_words(), listed, columns)
     text = (
-        f"{name!r} holds several documents of one sale ({_shown(name, listed, columns)}); added "
+        f"{name!r} holds several documents of one sale ({shown}); added "
         "up, the same money counts several times. Does only "
         f"{' or '.join(map(repr, counts))} count?"
     )
     others = dict.fromkeys([word for word in listed if word not in counts], "other")
-    cells = columns.raw[name].cast(pl.String).str.strip_chars()
+    cells = row_words()
     worth = line_money(columns)
     for word in kinds.get("credit", []):
         if worth is not None and (worth.filter((cells == word).fill_null(value=False)) > 0).any():
             others[word] = "return"
-    return _question(name, text, others, columns)
+    return _question(name, text, others, row_words())
 
 
 def _stand_beside(cells: pl.Series, charges: list[str], columns: Columns) -> bool:
@@ -316,9 +343,8 @@ def _ask_carts(frame: pl.DataFrame, said: dict[str, object], columns: Columns) -
 _YES = {"yes", "y", "true", "1", "ja", "oui", "si", "sim", "recovered"}
 
 
-def _shown(name: str, words: list[str], columns: Columns) -> str:
+def _shown(cells: pl.Series, words: list[str], columns: Columns) -> str:
     """List words with their rows and their money."""
-    cells = columns.raw[name].cast(pl.String).str.strip_chars()
     worth = columns.numbers("amount") if columns.source("amount") else None
     shown = []
     for word in words[:8]:
@@ -329,9 +355,8 @@ def _shown(name: str, words: list[str], columns: Columns) -> str:
     return "; ".join(shown) + ("; ..." if len(words) > len(shown) else "")
 
 
-def _question(name: str, text: str, others: dict[str, str], columns: Columns) -> list[Finding]:
+def _question(name: str, text: str, others: dict[str, str], cells: pl.Series) -> list[Finding]:
     """Write the question with the words that are no sales, and what they are."""
-    cells = columns.raw[name].cast(pl.String).str.strip_chars()
     rows = int(cells.is_in([*others]).sum())
     values = " and ".join(f'"{word}" = "{kind}"' for word, kind in others.items())
     answer = (

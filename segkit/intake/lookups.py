@@ -233,9 +233,14 @@ def _words(
 def _is_empty(cells: pl.Series, nulls: set[str]) -> bool:
     if cells.null_count() == cells.len():
         return True
-    return is_text(cells.dtype) and bool(
-        cells.cast(pl.String).str.strip_chars().is_in(list(nulls)).fill_null(value=True).all()
-    )
+    if not is_text(cells.dtype):
+        return False
+
+    def holds_nothing(part: pl.Series) -> bool:
+        words = part.cast(pl.String).str.strip_chars()
+        return bool(words.is_in(list(nulls)).fill_null(value=True).all())
+
+    return holds_nothing(cells.head(1_000)) and holds_nothing(cells)
 
 
 def squeezed(spelt: str) -> str:

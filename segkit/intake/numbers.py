@@ -272,6 +272,8 @@ def units_of(code: str) -> set[str]:
 
 def _each(texts: pl.Series, once: pl.Series, read: pl.Series) -> pl.Series:
     """Return the value read from each text; null if there is none."""
+    if not once.len():
+        return pl.Series(texts.name, [None], dtype=read.dtype).new_from_index(0, texts.len())
     table = pl.DataFrame({"text": once, "read": read})
     joined = (
         texts.alias("text").to_frame().join(table, on="text", how="left", maintain_order="left")

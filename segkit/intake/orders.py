@@ -21,6 +21,7 @@ from segkit.intake.rejects import (
     repeats,
     settle,
 )
+from segkit.intake.statuses import read_kinds
 from segkit.intake.tables import Cleaned, join_customers, note_repeats, time_columns
 from segkit.intake.whole_orders import settle_orders
 
@@ -149,12 +150,11 @@ def read_orders(columns: Columns) -> pl.DataFrame:
 def _row_kinds(columns: Columns) -> dict[str, pl.Expr]:
     """Mark each kind of row that is no line of a sale."""
     kinds = columns.mapping.tables["orders"].values.get("row_kind", {})
-    cells = pl.lit(columns.cells(str(columns.source("row_kind"))).cast(pl.String))
-    marks = {}
-    for kind in ("total", "return", "charge", "test", "other"):
-        words = [word for word, meant in kinds.items() if meant == kind]
-        marks[f"__{kind}_row"] = cells.is_in(words).fill_null(value="" in words)
-    return marks
+    read = read_kinds(columns.cells(str(columns.source("row_kind"))).cast(pl.String), kinds)
+    return {
+        f"__{kind}_row": pl.lit(read == kind)
+        for kind in ("total", "return", "charge", "test", "other")
+    }
 
 
 def _settle_refunds(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:

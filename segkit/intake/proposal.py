@@ -180,8 +180,9 @@ def _choose_customer(
         return
     order = whole.get("order_id")
     if who is not None:
-        rows = frame.select(list(dict.fromkeys([who, email, *([order] if order else [])])))
-        rows = rows.unique(order) if order else rows
+        rows = frame.select(list(dict.fromkeys([who, email])))
+        if order:
+            rows = rows.filter(frame[order].hash().is_first_distinct())
         emails = read_ids(rows[email]).drop_nulls()
         ids = read_ids(rows[who]).drop_nulls()
         ids = ids.filter(~is_no_customer(ids))
@@ -363,6 +364,9 @@ def return_prefix(frame: pl.DataFrame, part: TableMapping) -> str | None:
     order = part.columns.get("order_id")
     if not sign or not order or not is_text(frame.schema[order]):
         return None
+    lettered = frame[order].cast(pl.String).str.contains(r"^[A-Za-z]{1,3}-?\d+$")
+    if not 0 < int(lettered.sum()) <= 0.5 * frame.height:
+        return None
     value = pl.col(sign)
     negative = (
         value.cast(pl.String).str.strip_chars().str.contains(r"^[-−(]|-$")
@@ -415,7 +419,9 @@ def settle_mapping(
     own, given = given, given.over(preset_mapping(raw, given))
     proposed, questions = _propose_tables(raw, given, profiles_of)
     # With the likeliest of the rivals, so that all other questions are asked at the same time.
-    completed = match_customer_columns(raw, given.over(Mapping(proposed)), own)
+    completed = given.over(Mapping(proposed))
+    if len(raw) > 1:
+        completed = match_customer_columns(raw, completed, own)
     refused = refuse_other_tables(raw["orders"], given, completed) if "orders" in proposed else []
     if refused:
         return completed, refused

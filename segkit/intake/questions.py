@@ -25,7 +25,7 @@ from segkit.intake.dates import (
     numeric_format,
 )
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
-from segkit.intake.numbers import CODES, doubted_answers, read_item, seen_dialect
+from segkit.intake.numbers import CODES, doubted_answers, read_item
 from segkit.intake.privacy import mask_cell, mask_word, show_state
 from segkit.intake.statuses import CREDIT, likely_status, row_meaning
 from segkit.intake.tried import (
@@ -156,8 +156,7 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
     raw_column, table = str(columns.source(name)), columns.table
     if columns.option("decimal") is not None or not is_text(columns.raw.schema[raw_column]):
         return []
-    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
-    dialect, sure = seen_dialect(unique)
+    unique, (dialect, sure) = columns.spellings(raw_column), columns.seen_dialect(raw_column)
     # 1.234 alone is read as computers write it; 1,234 alone can be either.
     if sure:
         return []
@@ -395,7 +394,7 @@ def about_statuses(columns: Columns) -> list[Finding]:
                 for word, _, rows, worth_ in unknown.head(MOST_KINDS).iter_rows()
             )
             answered = [
-                f'"{_word(word, words, few=few)}" = "{likely_status(word)}"'
+                f'"{_word(word, words, few=few)}" = "{likely_status(word, unknown["word"])}"'
                 for word in unknown["word"].head(MOST_KINDS)
             ]
             meanings = '"sale", "unpaid", "cancelled", "refunded"'

@@ -15,6 +15,7 @@ from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
+from segkit.intake.grouped import spread_groups
 from segkit.intake.joined import join_times
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
@@ -151,7 +152,13 @@ def _read_sheet(path: Path, book: Any, name: str) -> RawTable:
         frame = frame.with_columns(
             pl.lit(None, pl.String).alias(missing) for missing in names[frame.width :]
         )
-    return RawTable(frame.rename(dict(zip(frame.columns, names, strict=False))), notes=tuple(notes))
+    frame = frame.rename(dict(zip(frame.columns, names, strict=False)))
+    if frame.get_column(names[0]).null_count() and frame.schema[names[0]] == pl.String:
+        title = " ".join(cell for row in rows[:place] for cell in row if cell)
+        texts, said = spread_groups(frame.cast(dict.fromkeys(names, pl.String)), title)
+        notes += [f"{path.name}: {note}" for note in said]
+        frame = texts if said else frame
+    return RawTable(frame, notes=tuple(notes))
 
 
 def read_query(path: Path, sql: str | None, table: str) -> RawTable:

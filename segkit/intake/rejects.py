@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
+from segkit.intake.dates import DATE_LIKE
 from segkit.intake.ledger import Rejection, Step, money_from_micro
 from segkit.intake.mapping import STATUS_COLUMNS, as_date
 from segkit.intake.people import WHO, People
@@ -227,10 +229,10 @@ def repeats(raw: pl.DataFrame) -> pl.Series:
     """
     if not raw.width or not raw.height:
         return pl.Series("repeat", [False] * raw.height, dtype=pl.Boolean)
-    shared = raw.hash_rows(seed=0).is_duplicated()
-    rows = pl.Series(range(0), dtype=pl.UInt32) if not shared.any() else shared.arg_true()
-    if not rows.len():
+    hashes = raw.hash_rows(seed=0)
+    if hashes.n_unique() == raw.height:
         return pl.zeros(raw.height, dtype=pl.UInt8, eager=True).cast(pl.Boolean)
+    rows = hashes.is_duplicated().arg_true()
     again = ~raw[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()
     marked = rows.filter(again)
     index = pl.int_range(raw.height, dtype=pl.UInt32, eager=True)
@@ -419,6 +421,15 @@ def consent_rules(people: People) -> list[Rule]:
     return [Rule("consent", "no_profiling_consent", without, change='consent = "ignore"')]
 
 
+def _like_dates(columns: Columns, name: str) -> pl.Series | None:
+    """Mark the texts that are shaped as dates, whatever their figures."""
+    raw_column = columns.source(name)
+    if raw_column is None or not is_text(columns.raw.schema[raw_column]):
+        return None
+    texts = columns.raw[raw_column].cast(pl.String).str.strip_chars()
+    return texts.str.contains(DATE_LIKE).fill_null(value=False)
+
+
 def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> list[Rule]:
     """List the reasons that concern dates."""
     shown = columns.shown(time)
@@ -426,12 +437,13 @@ def date_rules(columns: Columns, time: str, day: str, parsed: pl.DataFrame) -> l
     col = pl.col
     lost = parsed.select((col(time).is_null() & ~col("__no_time")).any()).item()
     fix = (better_dates(columns, time) if lost else "") or "the source"
+    like = pl.lit(_like_dates(columns, time) if lost else None, dtype=pl.Boolean)
     limits = f"[{columns.table}] earliest_date, latest_date"
     unread = col(time).is_null()
     outside = (col(day) < first) | (col(day) > last)
     rules = [
         Rule("dates", "missing_date", col("__no_time"), shown, "the source"),
-        Rule("dates", "bad_date", unread & ~col("__like_time"), shown, fix),
+        Rule("dates", "bad_date", unread & ~like, shown, fix),
         Rule("dates", "impossible_date", unread | outside, shown, limits),
     ]
     if "birth_date" in parsed.columns:

@@ -12,8 +12,9 @@ from collections.abc import Mapping as Map
 import polars as pl
 
 from segkit.display import counted, money, number, percent
-from segkit.intake.cells import is_text
+from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
+from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
 from segkit.intake.headers import plain
 from segkit.intake.lookups import EVENT_WORDS
@@ -56,7 +57,13 @@ _ABOUT_PERSONS = (
 )
 
 
-def doubt_orders(raw: pl.DataFrame, given: Mapping, used: Mapping, taken: Intake) -> list[Finding]:
+def doubt_orders(
+    raw: pl.DataFrame,
+    given: Mapping,
+    used: Mapping,
+    taken: Intake,
+    counts: pl.DataFrame | None = None,
+) -> list[Finding]:
     """List the doubts about proposed columns of orders that the clean lines raise.
 
     Parameters
@@ -67,6 +74,8 @@ def doubt_orders(raw: pl.DataFrame, given: Mapping, used: Mapping, taken: Intake
         The mapping as given, and as completed.
     taken : Intake
         The result of cleaning by it.
+    counts : polars.DataFrame, optional
+        Its lines as `segkit.intake.counts.count_lines` counts them, where that is done already.
 
     Returns
     -------
@@ -83,11 +92,12 @@ def doubt_orders(raw: pl.DataFrame, given: Mapping, used: Mapping, taken: Intake
         for item in doubt_rejected(columns, taken)
         if columns.raw.height >= ENOUGH and not _is_given(given, item.column)
     ]
+    counts = count_lines(lines) if counts is None else counts
     if not _is_given(given, "customer_id"):
-        findings += _doubt_single_orders(columns, lines)
+        findings += _doubt_single_orders(columns, counts)
         findings += _doubt_missing(columns, taken)
     is_given = _is_given(given, "customer_id") or used.is_set("orders", "no_customer")
-    findings += _doubt_guests(columns, lines, is_given=is_given)
+    findings += _doubt_guests(columns, counts, is_given=is_given)
     return findings
 
 
@@ -174,13 +184,10 @@ def _named(others: list[str]) -> str:
     return f'[orders.columns] customer_id = "{others[0]}"' + (f" (or {also})" if also else "")
 
 
-def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
+def _doubt_single_orders(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
     """Ask whether customers who all bought once are customers at all."""
-    bought = lines.lazy().filter(~pl.col("is_return")).select(
-        pl.col("customer_id", "order_id").hash()  # much faster than texts, and only counted
-    )  # fmt: skip
-    by_customer = bought.unique().group_by("customer_id").agg(orders=pl.len()).collect()
-    orders = int(by_customer["orders"].sum())
+    bought = counts.filter(~pl.col("is_return")).select("customer", "order").unique()
+    orders, by_customer = bought.height, bought.select("customer").unique()
     if by_customer.height < ENOUGH or by_customer.height < 0.98 * orders:
         return []
     raw_column = columns.source("customer_id")
@@ -198,7 +205,11 @@ def _doubt_single_orders(columns: Columns, lines: pl.DataFrame) -> list[Finding]
         answer = (
             f'[orders.columns] customer_id = "{name}" ({counted(people, "customer")}); or {answer}'
         )
-    return [Finding("block", "orders", "customer_id", text, lines.height, answer=answer)]
+    return [Finding("block", "orders", "customer_id", text, _rows(counts), answer=answer)]
+
+
+def _rows(counts: pl.DataFrame) -> int:
+    return int(counts["rows"].sum())
 
 
 def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
@@ -217,39 +228,41 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     return [Finding("block", "orders", "customer_id", text, lost, answer=answer)]
 
 
-def _doubt_guests(columns: Columns, lines: pl.DataFrame, *, is_given: bool) -> list[Finding]:
+def _doubt_guests(columns: Columns, counts: pl.DataFrame, *, is_given: bool) -> list[Finding]:
     """Ask whether an id with a large part of the lines stands for guests."""
-    top = lines["customer_id"].value_counts(sort=True)
-    asked = not is_given and lines.height >= ENOUGH
-    if top.height == 1:
+    top = counts.group_by("customer").agg(pl.col("rows").sum(), pl.col("micro").sum())
+    top, height = top.top_k(2, by="rows"), _rows(counts)
+    people = top.height if top.height < 2 else counts["customer"].n_unique()
+    asked = not is_given and height >= ENOUGH
+    if people == 1:
         alone = "All lines are of one customer: nothing to segment."
-        answer = _other_customer(columns, lines) if asked else ""
+        answer = _other_customer(columns, counts) if asked else ""
         severity = "block" if asked else "warn"
-        return [Finding(severity, "orders", "customer_id", alone, lines.height, answer=answer)]
-    rows, next_rows = int(top["count"][0]), int(top["count"][1])
-    half = asked and rows > 0.5 * lines.height
+        return [Finding(severity, "orders", "customer_id", alone, height, answer=answer)]
+    rows, next_rows = int(top["rows"][0]), int(top["rows"][1])
+    half = asked and rows > 0.5 * height
     stands_out = rows >= max(GUEST_TIMES * next_rows, GUEST_LINES)
-    large = rows >= GUEST_SHARE * lines.height
-    if not half and (top.height <= 5 or not (large or stands_out)):
-        return _doubt_few(columns, lines) if asked and top.height <= FEW_PEOPLE else []
-    worth = lines.filter(pl.col("customer_id") == top["customer_id"][0])["amount"].sum()
+    large = rows >= GUEST_SHARE * height
+    if not half and (people <= 5 or not (large or stands_out)):
+        return _doubt_few(columns, counts) if asked and people <= FEW_PEOPLE else []
+    worth = top["micro"][0] / MICRO
     text = (
-        f"One customer id has {percent(rows / lines.height)} of the lines ({money(worth)}): a "
+        f"One customer id has {percent(rows / height)} of the lines ({money(worth)}): a "
         "guest account?"
     )
-    answer = _other_customer(columns, lines)
+    answer = _other_customer(columns, counts)
     answer += "; or that id among the words of [orders] nulls, which rejects it as missing"
-    large = rows >= max(GUEST_SHARE * lines.height, GUEST_TIMES * next_rows)
-    asked = large and top.height >= ENOUGH and lines.height >= GUEST_LINES and asked
+    large = rows >= max(GUEST_SHARE * height, GUEST_TIMES * next_rows)
+    asked = large and people >= ENOUGH and height >= GUEST_LINES and asked
     severity = "block" if asked or half else "warn"
     if half:
         text = text.replace("a guest account?", "a guest account, or the shop itself?")
     return [Finding(severity, "orders", "customer_id", text, rows, answer=answer)]
 
 
-def _doubt_few(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
+def _doubt_few(columns: Columns, counts: pl.DataFrame) -> list[Finding]:
     """Ask whether a handful of ids with many orders each are the customers or the shop's staff."""
-    orders = lines.group_by("customer_id").agg(pl.col("order_id").n_unique())["order_id"]
+    orders = counts.group_by("customer").agg(pl.col("order").n_unique())["order"]
     usual = float(orders.median() or 0.0)  # type: ignore[arg-type]
     if orders.len() > FEW_PEOPLE or orders.sum() < MANY_ORDERS or usual <= MANY_EACH:
         return []
@@ -258,13 +271,13 @@ def _doubt_few(columns: Columns, lines: pl.DataFrame) -> list[Finding]:
         f"{counted(int(orders.sum()), 'order')}: the customers, or the shop's own accounts and "
         "staff?"
     )
-    answer = _other_customer(columns, lines)
-    return [Finding("block", "orders", "customer_id", text, lines.height, answer=answer)]
+    answer = _other_customer(columns, counts)
+    return [Finding("block", "orders", "customer_id", text, _rows(counts), answer=answer)]
 
 
-def _other_customer(columns: Columns, lines: pl.DataFrame) -> str:
+def _other_customer(columns: Columns, counts: pl.DataFrame) -> str:
     """Return the mapping lines that take another column as the customer, or this one after all."""
-    others = [name for name, _ in other_customers(columns, lines["order_id"].n_unique())]
+    others = [name for name, _ in other_customers(columns, counts["order"].n_unique())]
     stays = f'[orders.columns] customer_id = "{columns.source("customer_id")}"'
     return "; or ".join(
         [line for line in (_named(others), f"{stays}, if it is the customer") if line]

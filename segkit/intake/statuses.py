@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
 import polars as pl
@@ -209,8 +210,16 @@ def status_meaning(word: object, own_words: Map[str, str] | None = None) -> str 
     return None if meaning == "sale" and _NEGATED.search(text) else meaning
 
 
-def likely_status(word: object) -> str:
-    """Return the meaning to offer for a status word that is not known."""
+# States as numbers. Source: Rakuten RMS, order search API, list of orderProgress (100 waits for the
+# shop's confirmation, 800 and 900 are cancelled).
+RAKUTEN = {"100": "sale", "200": "sale", "300": "sale", "400": "sale", "500": "sale",
+           "600": "sale", "700": "sale", "800": "cancelled", "900": "cancelled"}  # fmt: skip
+
+
+def likely_status(word: object, others: Iterable[object] = ()) -> str:
+    """Return the meaning to offer for a status word that is not known, beside others."""
+    if str(word) in RAKUTEN and {*map(str, others)} <= {*RAKUTEN}:
+        return RAKUTEN[str(word)]
     meant = status_meaning(word)
     if meant is not None:
         return meant
@@ -232,6 +241,38 @@ def row_meaning(word: object) -> str | None:
     return next((meant for pattern, meant in _ROW_PATTERNS if pattern.search(text)), None)
 
 
+def stem(words: pl.Series) -> pl.Series:
+    """Write words without the numbers that tell one from the next.
+
+    Examples
+    --------
+    >>> stem(pl.Series(["Payout #55", "Fee 3/2024", "Sale"])).to_list()
+    ['Payout', 'Fee', 'Sale']
+    """
+    bare = words.str.replace_all(r"\S*\d\S*", " ").str.replace_all(r"[\s#№:;,/–-]+", " ")
+    return bare.str.strip_chars(" .")
+
+
+def read_kinds(cells: pl.Series, kinds: Map[str, str]) -> pl.Series:
+    """Return the kind of each row by the mapping's words; a word stands for its numbered ones too.
+
+    Examples
+    --------
+    >>> read_kinds(pl.Series(["Sale", "Payout #55", None]), {"Payout": "other"}).to_list()
+    ['line', 'other', 'line']
+    """
+    numbered = {word: kind for word, kind in kinds.items() if word and not re.search(r"\d", word)}
+    read = cells.replace_strict(kinds, default=None, return_dtype=pl.String)
+    other = read.is_null() & cells.str.contains(r"\d").fill_null(value=False)
+    if numbered and other.any():
+        by_stem = stem(cells.filter(other)).replace_strict(
+            numbered, default=None, return_dtype=pl.String
+        )
+        read = read.scatter(other.arg_true(), by_stem)
+    blank = kinds.get("", "line")
+    return read.set(cells.is_null(), blank).fill_null("line")
+
+
 def read_statuses(
     words: pl.Series, own_words: Map[str, str], *, blank: str | None = "sale"
 ) -> pl.Series:
@@ -247,5 +288,5 @@ def read_statuses(
     read = words.replace_strict(
         list(meanings), list(meanings.values()), default=None, return_dtype=pl.String
     )
-    return read.zip_with(words.is_not_null(), pl.Series([own_words.get("", blank)], dtype=pl.String)
-                         .new_from_index(0, words.len()))  # fmt: skip
+    blank = own_words.get("", blank)
+    return read if blank is None or not words.null_count() else read.set(words.is_null(), blank)

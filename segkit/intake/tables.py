@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from segkit.display import counted, number
-from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.dates import DATE_LIKE
 from segkit.intake.ledger import Part
 from segkit.intake.numbers import count_unreadable, read_item
 from segkit.intake.people import CONSENT, People, customers_of
@@ -54,16 +52,11 @@ class Cleaned:
 def time_columns(columns: Columns, name: str) -> dict[str, pl.Expr]:
     """Read row number, time and day of orders or events (``name`` is "order" or "event")."""
     utc, day, _ = columns.time(f"{name}_time")
-    raw_column = columns.source(f"{name}_time")
-    like = pl.lit(value=False)
-    if raw_column and is_text(columns.raw.schema[raw_column]):
-        like = pl.col(raw_column).cast(pl.String).str.strip_chars().str.contains(DATE_LIKE)
     return {
         "source_row": pl.int_range(pl.len(), dtype=pl.Int64),
         f"{name}_time": utc,
         f"{name}_day": day,
         "__no_time": columns.blank(f"{name}_time"),
-        "__like_time": like,
     }
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import SourceError
 from segkit.intake.encodings import SAMPLE, UTF8, older_encoding, seen_encoding
+from segkit.intake.grouped import spread_groups
 from segkit.intake.mapping import Mapping
 from segkit.spreadsheets import restore
 
@@ -135,42 +136,44 @@ def read_text(path: Path, mapping: Mapping, table: str) -> RawTable:
         where and names the options that help.
     """
     notes: list[str] = []
-    text = read_decoded(path, mapping, table, notes)
-    if not text.strip():
+    data = read_utf8(path, mapping, table, notes)
+    if not re.search(rb"\S", data):
         raise SourceError(f"{path.name} is empty; expected a header and rows")
-    if "\n" not in text and "\r" in text:
-        text = text.replace("\r", "\n")
+    if b"\n" not in data and b"\r" in data:
+        data = data.replace(b"\r", b"\n")
         notes.append(f"{path.name}: lines end in a carriage return alone (old Mac); read as such")
     skip = int(mapping.option(table, "skip_rows"))
     delimiter = mapping.option(table, "delimiter")
-    above = _after_lines(text, skip)
-    stated = re.match(r"sep=(.)\r?\n", text[above : above + 8])
+    above = _after_lines(data, skip)
+    stated = re.match(r"sep=(.)\r?\n", _start(data, above, 10))
     if stated and not mapping.is_set(table, "skip_rows"):
         skip, delimiter = skip + 1, delimiter or stated[1]
-        above = _after_lines(text, skip)
+        above = _after_lines(data, skip)
     quote = mapping.option(table, "quote")
-    sample = text[above : above + SAMPLE]
+    sample = _start(data, above)
     delimiter = delimiter or seen_delimiter(sample)
     if delimiter == "whitespace":
-        text, delimiter, above = _squeezed(text[above:]), "\t", 0
-        sample = text[:SAMPLE]
+        data, delimiter, above = _squeezed(data[above:].decode()).encode(), "\t", 0
+        sample = _start(data, above)
     if not mapping.is_set(table, "skip_rows"):
         titles = _titles(sample, delimiter, quote)
         if titles:
-            skip, above = skip + titles, above + _after_lines(sample, titles)
+            skip, above = skip + titles, _after_lines(data, titles, above)
             notes.append(
                 f"{path.name}: {counted(titles, 'line')} above the header "
                 f"{'is' if titles == 1 else 'are'} skipped (skip_rows = {skip})"
             )
-    names, lines = _header(text[above : above + SAMPLE], delimiter, quote)
+    names, lines = _header(_start(data, above), delimiter, quote)
     columns, said = distinct_names(names)
     notes += [f"{path.name}: {line}" for line in said]
-    body = text[_after_lines(text, lines, above) :]
+    body = data[_after_lines(data, lines, above) :]
     frame = _rows(path, body, columns, delimiter, quote, skip + lines + 1, notes)
     _refuse_second_table(path, frame, columns, skip + lines + 1)
-    rows = body.count("\n") + bool(body and not body.endswith("\n"))
+    frame, said = spread_groups(frame, _start(data, 0, _after_lines(data, skip)))
+    notes += [f"{path.name}: {line}" for line in said]
+    rows = body.count(b"\n") + bool(body and not body.endswith(b"\n"))
     first = skip + lines + 1 if rows == frame.height else None
-    defused = "'" in body or any(name.startswith("'") for name in columns)
+    defused = b"'" in body or any(name.startswith("'") for name in columns)
     return RawTable(restore(frame) if defused else frame, first, tuple(notes))
 
 
@@ -225,10 +228,17 @@ def _unpacked(path: Path) -> bytes:
 
 def read_decoded(path: Path, mapping: Mapping, table: str, notes: list[str]) -> str:
     """Read a file's text, unpacked, in the encoding that is set or detected."""
+    return read_utf8(path, mapping, table, notes).decode()
+
+
+def read_utf8(path: Path, mapping: Mapping, table: str, notes: list[str]) -> bytes:
+    """Read a file's text as `read_decoded` does, in UTF-8: text that is stays as it is."""
     data, encoding = _unpacked(path), mapping.option(table, "encoding")
     chosen = encoding or seen_encoding(data, path.name, table)
     try:
-        if chosen == "mixed":
+        if chosen.lower().replace("_", "-") in UTF8:
+            text = None if not encoding or data.isascii() else data.decode()
+        elif chosen == "mixed":
             text, odd, older = _mixed(data, path.name, table)
             notes.append(
                 f"{path.name}: {counted(odd, 'line')} not in UTF-8 as the rest "
@@ -237,24 +247,28 @@ def read_decoded(path: Path, mapping: Mapping, table: str, notes: list[str]) -> 
         else:
             if not encoding and not chosen.startswith("utf"):
                 notes.append(f"{path.name}: not in Unicode; read as {chosen} (encoding)")
-            text = data.decode("utf-8-sig" if chosen.lower().replace("_", "-") in UTF8 else chosen)
+            text = data.decode(chosen)
     except (LookupError, ValueError) as error:
         raise SourceError(
             f"{path.name} cannot be read as {chosen}: {error}; set encoding to the file's own"
         ) from error
-    if not isinstance(text, str):
+    if not isinstance(text, str | None):
         raise SourceError(f"{path.name} cannot be read as {chosen}: that is no encoding of text")
-    place = text.find("\0")
+    if text is not None:  # half of a character's pair cannot be written as UTF-8
+        data = text.encode(errors="replace")
+    place = data.find(b"\0")
     if place >= 0:
-        line = text.count("\n", 0, place) + 1
+        line = data.count(b"\n", 0, place) + 1
         raise SourceError(
             f"{path.name} holds a NUL character on line {number(line)}: it is damaged, no text, or "
             "in another encoding (encoding)"
         )
-    if chosen not in ("mixed", "cp1252", "latin-1", *UTF8):
-        # Half of a character's pair cannot be written as UTF-8.
-        text = text.encode("utf-8", errors="replace").decode("utf-8")
-    return text.removeprefix("\ufeff")
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _start(data: bytes, place: int, size: int = SAMPLE) -> str:
+    """Return the text from a position on, some of it."""
+    return data[place : place + size].decode(errors="ignore")
 
 
 def _mixed(data: bytes, name: str, table: str) -> tuple[str, int, str]:
@@ -322,12 +336,12 @@ def _titles(sample: str, delimiter: str, quote: str | None) -> int:
     )
 
 
-def _after_lines(text: str, lines: int, place: int = 0) -> int:
+def _after_lines(data: bytes, lines: int, place: int = 0) -> int:
     """Return the position after so many lines."""
     for _ in range(lines):
-        end = text.find("\n", place)
+        end = data.find(b"\n", place)
         if end < 0:
-            return len(text)
+            return len(data)
         place = end + 1
     return place
 
@@ -352,7 +366,7 @@ def _header(text: str, delimiter: str, quote: str | None) -> tuple[list[str], in
 
 def _rows(
     path: Path,
-    body: str,
+    body: bytes,
     names: list[str],
     delimiter: str,
     quote: str | None,
@@ -363,14 +377,14 @@ def _rows(
     schema = dict.fromkeys(names, pl.String)
     try:
         return pl.read_csv(
-            io.BytesIO(body.encode()),
+            body,
             separator=delimiter,
             quote_char=quote or None,
             has_header=False,
             schema=schema,
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
-        return _one_by_one(path, body, names, delimiter, quote, first_line, notes)
+        return _one_by_one(path, body.decode(), names, delimiter, quote, first_line, notes)
 
 
 def _one_by_one(

@@ -35,7 +35,7 @@ def try_decimals(columns: Columns, name: str, raw_column: str) -> dict[str, floa
     name, raw_column : str
         The contract's column, and the column of text behind it.
     """
-    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls()
+    unique = columns.spellings(raw_column)
     units = columns.units(name)
     seen = columns.dialect(raw_column)
     shares = {}
@@ -64,7 +64,7 @@ def better_dates(columns: Columns, name: str) -> str:
     raw_column = columns.source(name)
     if raw_column is None or not is_text(columns.raw.schema[raw_column]):
         return ""
-    unique = columns.cells(raw_column).cast(pl.String).unique().drop_nulls().head(20 * SAMPLE)
+    unique = columns.spellings(raw_column).head(20 * SAMPLE)
     now = _read(columns.clock(name), unique)
     first = columns.day_order(name).guess
     turned = columns.mapping.with_option(columns.table, "day_first", not first)

@@ -1,0 +1,125 @@
+"""Counts of clean order lines: people, orders, money and months, for audit and doubts."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from segkit.display import counted, money, number
+from segkit.intake.cells import MICRO, from_micro
+from segkit.intake.mapping import Mapping
+from segkit.intake.questions import Finding
+from segkit.intake.store import Intake
+
+
+def count_lines(lines: pl.DataFrame) -> pl.DataFrame:
+    """Count clean order lines by customer, order, day and whether they are returns, once for all.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``customer`` and ``order`` (64-bit hashes, which are counted much faster than texts),
+        ``day``, ``is_return``, ``rows`` and ``micro`` (the amount in whole millionths, so that a
+        sum does not depend on the order in which threads add the lines).
+    """
+    return (
+        lines.lazy()
+        .group_by(
+            "is_return",
+            customer=pl.col("customer_id").hash(),
+            order=pl.col("order_id").hash(),
+            day=pl.col("order_day"),
+        )
+        .agg(rows=pl.len(), micro=(pl.col("amount") * MICRO).round(0).cast(pl.Int64).sum())
+        .collect()
+    )
+
+
+def about_shared_orders(counts: pl.DataFrame) -> list[Finding]:
+    """Count the order ids that several customers share."""
+    pairs = counts.select("order", "customer").unique()
+    owners = pairs["order"].value_counts()
+    shared = owners.filter(pl.col("count") > 1).height
+    if not shared:
+        return []
+    finding = counted(shared, "order id belongs", "order ids belong")
+    answer = "[orders.columns] order_id"
+    return [
+        Finding("warn", "orders", "order_id", f"{finding} to several customers.", answer=answer)
+    ]
+
+
+def understand(mapping: Mapping, taken: Intake | None, counts: pl.DataFrame | None = None) -> str:
+    """Say in three lines what the orders were understood to be.
+
+    The first names the columns, the second counts people, orders and money, the third says what
+    is left out.
+    """
+    if taken is None or taken.orders is None or not taken.orders.height:
+        return ""
+    counts = count_lines(taken.orders) if counts is None else counts
+    lines, part = taken.orders, mapping.tables["orders"].columns
+    named = ", ".join(
+        f"{word} by {part[name]!r}"
+        for word, name in (
+            ("customers", "customer_id"),
+            ("orders", "order_id"),
+            ("time", "order_time"),
+            ("state", "status"),
+            ("payment", "payment_status"),
+        )
+        if name in part
+    )
+    cash = [repr(part[n]) for n in ("amount",) if n in part] or [
+        repr(part[n]) for n in ("quantity", "unit_price") if n in part
+    ]
+    worth = " x ".join(cash)
+    if mapping.option("orders", "amount_of") == "order":
+        worth += " of the whole order"
+    worth += f" less {part['refund']!r}" if "refund" in part else ""
+    sales = counts.filter(~pl.col("is_return"))
+    returns = counts.height - sales.height
+    currency = mapping.option("orders", "currency")
+    if currency is None and "currency" in lines.columns:
+        codes = lines["currency"].drop_nulls().unique()
+        currency = codes[0] if codes.len() == 1 else None
+    days = counts["day"].cast(pl.Date)
+    total = money(counts["micro"].sum() / MICRO, currency)
+    net = " net of refunds" if returns or "refund" in part else ""
+    text = (
+        f"{counted(counts['customer'].n_unique(), 'person', 'people')}, "
+        f"{counted(sales['order'].n_unique(), 'order')}, {total}{net}, "
+        f"{str(days.min())[:7]} to {str(days.max())[:7]}"
+    )
+    reasons = taken.ledger.reasons()
+    left_out = ", ".join(f"{r.replace('_', ' ')} {number(n)}" for r, n in reasons.items())
+    return f"Read {named}; money is {worth}.\n{text}.\nLeft out: {left_out or 'no row'}."
+
+
+def count_months(counts: pl.DataFrame) -> pl.DataFrame:
+    """Sum up clean order lines by month, months without any included; see `Audit.coverage`."""
+    schema: dict[str, type[pl.DataType]] = {
+        "month": pl.Date,
+        "rows": pl.UInt32,
+        "customers": pl.UInt32,
+        "amount": pl.Float64,
+    }
+    if not counts.height:
+        return pl.DataFrame(schema=schema)
+    by_month = (
+        counts.lazy()
+        .group_by(month=pl.col("day").cast(pl.Date).dt.truncate("1mo"))
+        .agg(
+            pl.col("rows").sum(),
+            customers=pl.col("customer").n_unique(),
+            micro=pl.col("micro").sum(),
+        )
+        .with_columns(amount=from_micro(pl.col("micro")))
+        .sort("month")
+        .collect()
+    )
+    months = pl.date_range(by_month["month"][0], by_month["month"][-1], "1mo", eager=True)
+    whole = months.alias("month").to_frame().join(by_month, on="month", how="left")
+    return whole.sort("month").select(
+        pl.col(name).fill_null(0).cast(kind) if name != "month" else pl.col(name)
+        for name, kind in schema.items()
+    )
