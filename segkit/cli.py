@@ -271,9 +271,12 @@ def score(
     ),
     value: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of value")] = None,
     churn: Annotated[Path | None, typer.Option(help="Raw orders: a saved model of churn")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Archive of versions that segments and scores go to")
+    ] = None,
 ) -> None:
     """Assign customers to the segments of a saved model; add value, churn and next purchase."""
-    from segkit.scoring import check_out, score_file, write_assignments
+    from segkit.scoring import check_out, record_scores, score_file, write_assignments
 
     day = _days("--as-of", [as_of] if as_of else [])
     check_out(out)
@@ -287,6 +290,11 @@ def score(
     )
     typer.echo(str(assignment))
     typer.echo(_near(write_assignments(assignment, out)))
+    if store is not None:
+        for kind, recorded in record_scores(
+            assignment, store, as_of=day[0] if day else None
+        ).items():
+            typer.echo(f"{kind}: {recorded.text}")
 
 
 @app.command(
@@ -306,6 +314,9 @@ def refresh(
     out: Annotated[Path, typer.Option(help="The folder that receives the results")] = Path(
         "refreshed"
     ),
+    store: Annotated[
+        Path | None, typer.Option(help="Archive of versions that segments and scores go to")
+    ] = None,
 ) -> None:
     """Rescore, watch or fit the segments anew, month by month, and say why."""
     from segkit.cluster import SegmentModel, load_model
@@ -321,7 +332,7 @@ def refresh(
     if taken.orders is None:
         raise SourceError(f"a refresh needs orders; {data.name} has {', '.join(taken.tables)}")
     series = refresh_series(in_force, taken.orders, taken.events, days=_days("--day", day or []))
-    for path in series.write(out):
+    for path in series.write(out, store=store):
         typer.echo(_near(path))
     typer.echo(series.text)
     if any(one["until"] is None for one in series.alerts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError, SourceError, require_columns
+from segkit.intake import ProfileArchive
+from segkit.intake.versions import Recorded
 from segkit.result import Result
 from segkit.spreadsheets import restore
 from segkit.writing import PARQUET, write_frame
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from segkit.intake import Intake
     from segkit.predict import PropensityModel, ValueModel
 
-__all__ = ["Scored", "score_file", "write_assignments"]
+__all__ = ["Scored", "record_scores", "score_file", "write_assignments"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,6 +266,29 @@ def write_assignments(scored: Scored, out: Path | str) -> Path:
     """
     path = check_out(out)
     return write_frame(scored.assignments, path, overwrite=False, private=True)
+
+
+def record_scores(
+    scored: Scored, store: Path | str, *, as_of: date | None = None
+) -> dict[str, Recorded]:
+    """Record segments and scores in an archive of versions, as of the end of a day.
+
+    Parameters
+    ----------
+    scored : Scored
+    store : path
+        Folder of a `segkit.intake.ProfileArchive`; made if it is not there.
+    as_of : datetime.date, optional
+        Last day of the data; today by default, when the scores were made.
+    """
+    now = datetime.now(UTC)
+    after = now if as_of is None else datetime.combine(as_of, time(), UTC) + timedelta(days=1)
+    names = ["segment", "segment_name"]
+    return ProfileArchive(Path(store)).record(
+        min(after, now),
+        segments=scored.assignments.select("customer_id", *names),
+        scores=scored.assignments.drop(names, "reason", strict=False),
+    )
 
 
 def check_out(out: Path | str) -> Path:

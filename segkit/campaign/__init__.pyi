@@ -67,5 +67,6 @@ from segkit.campaign.segmentations import SegmentationTest as SegmentationTest
 from segkit.campaign.segmentations import assign_segmentations as assign_segmentations
 from segkit.campaign.segmentations import compare_segmentations as compare_segmentations
 from segkit.campaign.segmentations import read_segmentation_test as read_segmentation_test
+from segkit.campaign.segmentations import recall_offers as recall_offers
 
 __all__: list[str]

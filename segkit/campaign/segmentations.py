@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.campaign.assign import assign_arms
+from segkit.campaign.assign import Method, assign_arms
 from segkit.campaign.assignment import NO_OFFER, Assignment, count_cells
 from segkit.campaign.eligibility import Eligibility, check_customers
 from segkit.campaign.pilot import make_trial
-from segkit.display import money, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
+from segkit.intake import ProfileArchive
 from segkit.lift.requirements import finite_values
 from segkit.result import Result
 from segkit.stats.intervals import interval_words
@@ -51,6 +52,11 @@ class SegmentationTest(Result):
     level : float
     currency : str or None
         Of the outcome, where that is money.
+    all_low, all_high : float
+        The same difference from all customers, whether or not the offers differ; NaN where it was
+        not read from arms.
+    all_difference : float
+        Its value.
     """
 
     names: tuple[str, str]
@@ -63,10 +69,22 @@ class SegmentationTest(Result):
     method: str
     level: float
     currency: str | None = None
+    all_difference: float = math.nan
+    all_low: float = math.nan
+    all_high: float = math.nan
 
     def to_frame(self) -> pl.DataFrame:
         """Return the value of each segmentation."""
         return self.values
+
+    @property
+    def variance_gain(self) -> float:
+        """How many times as many customers the reading from all would need for the same interval.
+
+        The squared ratio of the widths of the two intervals; NaN where one of them is missing.
+        """
+        width = self.high - self.low
+        return ((self.all_high - self.all_low) / width) ** 2 if width > 0 else math.nan
 
     @property
     def text(self) -> str:
@@ -95,6 +113,17 @@ class SegmentationTest(Result):
         return (
             f"{finding} {how} Where they were compared they gave different offers to "
             f"{percent(self.differ_share)} of the customers; only these can tell them apart."
+            f"{self._all_words()}"
+        )
+
+    def _all_words(self) -> str:
+        if math.isnan(self.variance_gain):
+            return ""
+        return (
+            f" Read from all customers the difference is "
+            f"{money(self.all_difference, self.currency)} "
+            f"({interval_words(self.all_low, self.all_high, self.level)}): such a reading needs "
+            f"{number(self.variance_gain)} times as many customers for the same precision."
         )
 
     def plot(self) -> Figure:
@@ -123,6 +152,7 @@ def assign_segmentations(
     shares: Mapping[str, float] | None = None,
     holdout: float = 0.0,
     seed: int = 0,
+    method: Method = "hash",
     eligibility: Eligibility | None = None,
 ) -> Assignment:
     """Assign customers at random to two segmentations as arms of one test.
@@ -138,8 +168,8 @@ def assign_segmentations(
     campaign_id : str
     segmentations : mapping
         Name to (column of its segment, segment -> offer).
-    at, seed, eligibility
-        As in `assign_arms`.
+    at, seed, method, eligibility
+        As in `assign_arms`; with "quota" the shares are exact within each pair of segments.
     shares : mapping of str to float, optional
         Name to share; equal by default. With a holdout, shares of the contacted customers.
     holdout : float
@@ -194,6 +224,7 @@ def assign_segmentations(
         at=at,
         seed=seed,
         segment="_pair",
+        method=method,
         eligibility=eligibility,
     )
     by = people.select("customer_id", *(f"offer_by_{name}" for name in segmentations))
@@ -209,7 +240,8 @@ def read_segmentation_test(
     """Compare the profit of two segmentations that were the arms of a test.
 
     Customers to whom both give the same offer have no effect by design; only the others are
-    compared (Welch), and the difference is counted per customer of all.
+    compared, and the difference is counted per customer of all. The same from all customers stands
+    beside it, with what leaving out the noise of the others gains.
 
     Parameters
     ----------
@@ -248,11 +280,11 @@ def read_segmentation_test(
     if min(map(len, parts)) < 2:
         raise DataError("too few customers differ between the two: fewer than 2 in an arm")
     gap, share = compare_outcomes(*parts, level=level), apart.height / customers.height
+    everybody = {name: finite_values(customers.filter(arm=name), outcome) for name in names}
+    whole = compare_outcomes(*everybody.values(), level=level)
     return SegmentationTest(
         names,
-        _valued(
-            {name: finite_values(customers.filter(arm=name), outcome) for name in names}, level
-        ),
+        _valued(everybody, level),
         share * gap.value,
         share * gap.low,
         share * gap.high,
@@ -260,7 +292,66 @@ def read_segmentation_test(
         outcome,
         "arms",
         level,
+        all_difference=float(whole.value),
+        all_low=float(whole.low),
+        all_high=float(whole.high),
     )
+
+
+@takes_frames
+def recall_offers(
+    assignments: pl.DataFrame,
+    segmentations: Mapping[str, tuple[ProfileArchive, Mapping[str, str]]],
+    *,
+    at: str = "assigned_at",
+) -> pl.DataFrame:
+    """Look up which offer each segmentation meant for a customer when it was assigned.
+
+    The segments are those that the archives knew at the moment of assignment: what was learnt
+    later, such as late orders or a new fit, counts for nothing. Where the assignment holds the
+    offers already, they must be the same.
+
+    Parameters
+    ----------
+    assignments : DataFrame
+        customer_id and the time ``at`` (`assign_segmentations`, or the outcomes of its campaign).
+    segmentations : mapping
+        Name to (archive with the versions of its segments, segment -> offer).
+    at : str
+
+    Returns
+    -------
+    polars.DataFrame
+        The assignments with ``offer_by_<name>``, as `read_segmentation_test` reads them.
+
+    Raises
+    ------
+    DataError
+        If a customer's segment was not known then, a segment has no offer, or an offer differs
+        from the one that the assignment holds.
+    """
+    frame = assignments
+    for name, (archive, policy) in segmentations.items():
+        segments = archive.known_when_assigned(assignments, at=at)["segment"]
+        if segments.null_count():
+            raise DataError(
+                f"{counted(segments.null_count(), 'customer')} had no known segment by {name!r} "
+                "when assigned"
+            )
+        missing = sorted(set(segments.unique()) - set(policy))
+        if missing:
+            raise DataError(f"segmentation {name!r} has no offer for segment {', '.join(missing)}")
+        column = f"offer_by_{name}"
+        offers = segments.replace_strict(dict(policy), return_dtype=pl.String).alias(column)
+        if column in frame.columns:
+            other = int((offers != frame[column].cast(pl.String)).sum())
+            if other:
+                raise DataError(
+                    f"{counted(other, 'customer')} were assigned by another segment of {name!r} "
+                    "than was known at that time"
+                )
+        frame = frame.with_columns(offers)
+    return frame
 
 
 @takes_frames

@@ -1,3 +1,4 @@
+from segkit.intake.archive import ProfileArchive as ProfileArchive
 from segkit.intake.audit import Audit as Audit
 from segkit.intake.audit import audit_data as audit_data
 from segkit.intake.clean import clean_data as clean_data

@@ -17,7 +17,8 @@ from segkit.display import counted, number, percent
 from segkit.errors import DataError, ModelError, ParameterError
 from segkit.features import rebuild_features
 from segkit.frames import takes_frames
-from segkit.intake import ProfileStore
+from segkit.intake import ProfileArchive
+from segkit.intake.versions import as_utc
 from segkit.monitor.migration import compare_periods
 from segkit.monitor.refresh import IN_A_ROW, Refresh, decide_refresh, same_season
 from segkit.progress import steps
@@ -44,7 +45,7 @@ class RefreshSeries(Result):
         One row per refresh and pair of segments: as_of, from_segment, to_segment, customers.
     assignments : polars.DataFrame
         One row per refresh and customer, those of the fit first: as_of, customer_id, segment,
-        segment_name.
+        segment_name, and the scores distance, margin, unlike_any.
     models : dict of date to SegmentModel
         The models that were fitted anew, by the refresh from which they hold.
     """
@@ -91,17 +92,21 @@ class RefreshSeries(Result):
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
 
-    def write(self, folder: Path | str) -> list[Path]:
+    def write(self, folder: Path | str, *, store: Path | str | None = None) -> list[Path]:
         """Write tables, alerts, models and the versions of everybody's segment.
 
         The folder gets ``refreshes.csv``, ``sizes.csv``, ``flows.csv``, ``alerts.json``,
-        ``model-YYYY-MM-DD.json`` for each new fit, and ``segments/``: the assignments' versions (a
-        `segkit.intake.ProfileStore`). It is readable by its owner alone.
+        ``model-YYYY-MM-DD.json`` for each new fit, and the versions of assignments (``segments/``)
+        and scores (``scores/``), a `segkit.intake.ProfileArchive`. It is readable by its owner
+        alone.
 
         Parameters
         ----------
         folder : path
             Made if it is not there.
+        store : path, optional
+            Archive that the versions go to instead. Refreshes up to its last one are there already
+            and stay as they were known.
         """
         place = private_folder(Path(folder))
         tables = {"refreshes": self.rows, "sizes": self.sizes, "flows": self.flows}
@@ -113,12 +118,16 @@ class RefreshSeries(Result):
         written.append(write_whole(place / "alerts.json", alerts, private=True))
         for day, model in self.models.items():
             written.append(model.save(place / f"model-{day.isoformat()}.json"))
-        store = ProfileStore(place / "segments", deletes="invalidate")
+        archive = ProfileArchive(place if store is None else Path(store))
+        done = archive.recorded_upto("segments")
         for day in self.assignments["as_of"].unique(maintain_order=True):
             part = self.assignments.filter(pl.col("as_of") == day).drop("as_of")
             after = day + timedelta(days=1)
-            store.record_snapshot(part, after, recorded_at=after)
-        return [*written, place / "segments"]
+            if done is None or as_utc(after) > done:  # what was known then stays as it was known
+                segments = part.select("customer_id", "segment", "segment_name")
+                scores = part.drop("segment", "segment_name")
+                archive.record(after, recorded_at=after, segments=segments, scores=scores)
+        return [*written, archive.folder / "segments"]
 
 
 @takes_frames
@@ -359,7 +368,8 @@ def _since(frame: pl.DataFrame, column: str, day: date, span: int | None) -> pl.
 
 def _assigned(model: SegmentModel, table: pl.DataFrame, day: date) -> pl.DataFrame:
     scored = model.score(table)
-    return scored.select(pl.lit(day).alias("as_of"), "customer_id", "segment", "segment_name")
+    columns = ("customer_id", "segment", "segment_name", "distance", "margin", "unlike_any")
+    return scored.select(pl.lit(day).alias("as_of"), *columns)
 
 
 def _fit_again(model: SegmentModel, table: pl.DataFrame, day: date, seed: int) -> SegmentModel:
