@@ -97,12 +97,15 @@ class Figure:
 
         The engine makes two passes itself; more move nothing by half a pixel.
         """
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        import matplotlib as mpl
 
         engine = self.figure.get_layout_engine()
-        if isinstance(engine, ConstrainedLayoutEngine):
-            engine.execute(self.figure)
-            self.figure.set_layout_engine("none")
+        if engine is None:
+            return
+        engine.execute(self.figure)
+        # Without any engine, saving need not draw the figure once more for its layout alone.
+        with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            self.figure.set_layout_engine(None)
 
     def svg(self) -> str:
         """Return the figure as an SVG element; the same figure gives the same text."""

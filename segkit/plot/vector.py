@@ -119,7 +119,10 @@ def to_svg(figure: MatplotlibFigure, alt: str) -> str:
     buffer = StringIO()
     empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context(settings):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", dpi=150, metadata=empty)
+        # As "tight" does, but measured with what the layout has measured: no drawing for it alone.
+        renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        box = figure.get_tightbbox(renderer).padded(mpl.rcParams["savefig.pad_inches"])
+        figure.savefig(buffer, format="svg", bbox_inches=box, dpi=150, metadata=empty)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><").replace("base64, ", "base64,")
