@@ -433,14 +433,25 @@ def _register_engine(folder: Path) -> Any:
         def execute_managed_notebook(
             cls, nb_man: Any, kernel_name: str, start_timeout: int = 120, **_: Any
         ) -> Any:
-            started = nb_man.cell_start
+            started, ended, save = nb_man.cell_start, nb_man.cell_complete, nb_man.save
 
             def cell_start(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
                 Engine.cell = (cell_index or 0) + 1
                 tell(cell=Engine.cell, cells=len(nb_man.nb.cells))
+                # Where something may go wrong, what has come so far is saved: before code runs.
+                nb_man.save = save if cell.cell_type == "code" else put_off
                 started(cell, cell_index, **rest)
+                nb_man.save = save
 
-            nb_man.cell_start = cell_start
+            def cell_complete(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
+                nb_man.save = put_off
+                ended(cell, cell_index, **rest)
+                nb_man.save = save
+
+            def put_off(**_: Any) -> None:
+                """Leave it to the next cell of code, or to the notebook's end."""
+
+            nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
             return Client(
                 nb_man,
                 kernel_manager_class=Kernel,
