@@ -433,25 +433,11 @@ def _register_engine(folder: Path) -> Any:
         def execute_managed_notebook(
             cls, nb_man: Any, kernel_name: str, start_timeout: int = 120, **_: Any
         ) -> Any:
-            started, ended, save = nb_man.cell_start, nb_man.cell_complete, nb_man.save
+            def note(number: int) -> None:
+                Engine.cell = number
+                tell(cell=number, cells=len(nb_man.nb.cells))
 
-            def cell_start(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
-                Engine.cell = (cell_index or 0) + 1
-                tell(cell=Engine.cell, cells=len(nb_man.nb.cells))
-                # Where something may go wrong, what has come so far is saved: before code runs.
-                nb_man.save = save if cell.cell_type == "code" else put_off
-                started(cell, cell_index, **rest)
-                nb_man.save = save
-
-            def cell_complete(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
-                nb_man.save = put_off
-                ended(cell, cell_index, **rest)
-                nb_man.save = save
-
-            def put_off(**_: Any) -> None:
-                """Leave it to the next cell of code, or to the notebook's end."""
-
-            nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
+            _follow_cells(nb_man, note)
             return Client(
                 nb_man,
                 kernel_manager_class=Kernel,
@@ -462,6 +448,30 @@ def _register_engine(folder: Path) -> Any:
 
     papermill_engines.register("segkit", Engine)
     return Engine
+
+
+def _follow_cells(manager: Any, note: Callable[[int], None]) -> None:
+    """Note each cell that begins; save the notebook before code runs, and not twice a cell.
+
+    What has come so far is on disk where something may go wrong; the end is saved in any case.
+    """
+    started, ended, save = manager.cell_start, manager.cell_complete, manager.save
+
+    def put_off(**_: Any) -> None:
+        pass
+
+    def cell_start(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
+        note((cell_index or 0) + 1)
+        manager.save = save if cell.cell_type == "code" else put_off
+        started(cell, cell_index, **rest)
+        manager.save = save
+
+    def cell_complete(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
+        manager.save = put_off
+        ended(cell, cell_index, **rest)
+        manager.save = save
+
+    manager.cell_start, manager.cell_complete = cell_start, cell_complete
 
 
 def _prefer_warm_kernels() -> None:
