@@ -48,6 +48,8 @@ TYPES: dict[str, str] = {
     "budget": "segkit.campaign.budget:Budget",
     "segment_power": "segkit.campaign.segment_power:SegmentPower",
     "eligibility": "segkit.campaign.eligibility:Eligibility",
+    "response_feedback": "segkit.campaign.feedback:ResponseFeedback",
+    "threshold_proposals": "segkit.campaign.feedback:ThresholdProposals",
     "metric": "segkit.campaign.metrics:Metric",
     "next_steps": "segkit.campaign.next_steps:NextSteps",
     "offered": "segkit.campaign.offers:Offered",
