@@ -157,6 +157,7 @@ CONTRACTS: dict[str, tuple[Field, ...]] = {
     "customers": (
         CUSTOMER,
         Field("birth_date", "date", "date of birth"),
+        Field("known_since", "date", "day of the sign-up, or of the contact's record"),
         Field("gender", "text", "gender as the source words it"),
         Field("income_band", "text", "band of income"),
         Field("country", "text", "country where the customer lives"),

@@ -119,7 +119,7 @@ def test_a_source_of_a_campaign_alone_runs_the_campaigns_notebooks():
     with pytest.raises(ParameterError, match="08_value_and_churn needs purchases by date, which"):
         some.check("08_value_and_churn", "hillstrom")
     assert some.notebooks["10_campaign_lift"].reads == ("assignments", "pilot_answers")
-    assert some.notebooks["10_campaign_lift"].dropped.keys() == {"clean"}
+    assert some.notebooks["10_campaign_lift"].dropped.keys() == {"clean", "customer_value"}
     assert whole.for_source("cdnow") is whole
     asked = whole.for_source("fast-food")
     assert list(asked.notebooks) == ["05_segments", "06_profiles"]

@@ -67,7 +67,7 @@ def test_a_session_says_what_is_learnt_how_long_it_takes_and_what_to_read(sessio
     assert session.minutes == sum(
         cell["metadata"]["segkit"]["minutes"] for cell in session.of(NOTES)
     )
-    assert 3 <= len(session.exercises) <= 4
+    assert 3 <= len(session.exercises) <= 5
     assert all(exercise.mistakes and exercise.answers for exercise in session.exercises)
     assert sum("$$" in source_of(cell) for cell in session.of(LESSON)) >= 2
     notes = " ".join(source_of(cell) for cell in session.of(NOTES))

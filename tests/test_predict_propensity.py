@@ -31,6 +31,7 @@ from segkit.profile import profile_segments
 from segkit.result import Result
 from segkit.rules import Domain, RuleSet
 from tests.conftest import SHARED
+from tests.reference.cdnow import load_log
 
 START = date(2023, 1, 1)
 FIRST = (START - date(1970, 1, 1)).days
@@ -374,17 +375,7 @@ def test_churn_on_cdnow_is_the_reference():
     path = SHARED / "cdnow_master.txt"
     if not path.exists():
         pytest.skip("CDNOW's log is not beside the project")
-    cells = pl.read_csv(path, separator="\t", new_columns=["line"])["line"]
-    log = cells.str.strip_chars().str.replace_all(r"\s+", " ").str.split(" ")
-    lines = log.list.to_struct(fields=["customer_id", "day", "discs", "amount"]).struct.unnest()
-    tables = Tables(
-        lines.select(
-            "customer_id",
-            order_id=pl.col("customer_id") + pl.col("day"),
-            order_day=pl.col("day").str.to_date("%Y%m%d").to_physical().cast(pl.Int64),
-            amount=pl.col("amount").cast(pl.Float64),
-        )
-    )
+    tables = Tables(load_log(path))
     rolling = roll(tables, date(1998, 4, 1), 90, 3)
     last = rolling.windows[-1]
     model = fit_logistic(*rolling.before(last.origin, 3), tables, rolling, last.origin)

@@ -28,7 +28,7 @@ from segkit.predict.season import estimate_season
 from segkit.predict.spend import SpendModel, _log_likelihood
 from segkit.result import Result
 from tests.conftest import SHARED
-from tests.reference.cdnow import SAMPLE, load_donations
+from tests.reference.cdnow import SAMPLE, load_donations, load_log
 
 CDNOW = SHARED / "cdnow_master.txt"
 START = date(2023, 1, 1)
@@ -39,19 +39,7 @@ def cdnow():
     """CDNOW's purchases, one row per line of the published log."""
     if not CDNOW.exists():
         pytest.skip("CDNOW's log is not beside the project")
-    cells = pl.read_csv(CDNOW, separator="\t", new_columns=["line"])["line"]
-    cells = (
-        cells.str.strip_chars()
-        .str.replace_all(r"\s+", " ")
-        .str.split(" ")
-        .list.to_struct(fields=["customer_id", "day", "discs", "amount"])
-    )
-    log = cells.struct.unnest()
-    return log.select(
-        customer_id=pl.col("customer_id").str.strip_chars_start("0"),
-        order_day=pl.col("day").str.to_date("%Y%m%d").to_physical().cast(pl.Int64),
-        amount=pl.col("amount").cast(pl.Float64),
-    )
+    return load_log(CDNOW)
 
 
 @pytest.fixture(scope="module")

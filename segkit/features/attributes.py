@@ -288,10 +288,19 @@ def group_companies(taken: Intake, *, as_of: date | None = None) -> tuple[Intake
         events = events.with_columns(customer_id=pl.coalesce("home", "customer_id")).drop("home")
         tables["events"] = events
     traits = [n for n in (*ATTRIBUTES[:2], "industry", "company_size") if n in own.columns]
+    since = []  # a company is known since its first contact is
+    if taken.customers is not None and "known_since" in taken.customers.columns:
+        own = own.join(
+            taken.customers.select("customer_id", "known_since"),
+            on="customer_id",
+            how="left",
+            maintain_order="left",
+        )
+        since.append(pl.col("known_since").min())
     joined = own.with_columns(customer_id=pl.coalesce(_canonical("company", spelt), "customer_id"))
     tables["customers"] = (
         joined.group_by("customer_id")
-        .agg(pl.col(traits).drop_nulls().sort().mode().sort().first())
+        .agg(pl.col(traits).drop_nulls().sort().mode().sort().first(), *since)
         .sort("customer_id")
     )
     contacts = (

@@ -49,6 +49,8 @@ _OWN_WORDS: dict[str, dict[str, str]] = {
     "customers": {
         "birth_date": "birthdate date_of_birth dob birthday geburtsdatum date_naissance "
         "date_de_naissance fecha_nacimiento geboortedatum",
+        "known_since": "sign_up_date signup_date signed_up opt_in_date registration_date "
+        "registered_on member_since customer_since anmeldedatum date_inscription",
         "gender": "sex geschlecht sexe genero sexo geslacht",
         "income_band": "income income_group einkommen revenu ingresos inkomen",
         **_PLACES,

@@ -457,8 +457,8 @@ def fit_leads(
     as_of, horizon_days, windows, features, attributes
         As in `fit_churn`; ``features`` are those made from events.
     known_date : str, optional
-        Column of ``customers`` with the day on which a contact became known (signed up); else the
-        day of the first event counts, and of both the earlier.
+        Column of ``customers`` with the day on which a contact became known (signed up); by default
+        known_since, where it is there. The day of the first event counts too: of both the earlier.
     active_days : int, optional
         Only contacts who did anything, or became known, within so many days.
 

@@ -41,7 +41,8 @@ BOTH = "both"
 OWN = "segkit"
 FREQUENCY = "own frequency"
 PLAIN_RIDGE = 300.0
-RIDGES, RECENT_WEIGHTS, NEIGHBOURS = (100.0, 300.0, 1000.0), (0.0, 0.5, 1.0), (50, 100, 200)
+RIDGES, NEIGHBOURS = (100.0, 300.0, 1000.0), (50, 100, 200)
+RECENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 MEASURES = ("ndcg", "recall", "novelty")
 
 

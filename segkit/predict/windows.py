@@ -32,6 +32,7 @@ from segkit.predict.season import estimate_season
 
 Outcome = Literal["churn", "first_order"]
 Flags = npt.NDArray[np.bool_]
+SINCE = "known_since"  # of clean customer records: the day on which a contact became known
 
 # Features by default, each with the column of the orders that it needs.
 FROM_ORDERS = {
@@ -113,6 +114,9 @@ class Tables:
             if isinstance(table := getattr(self, name), pl.LazyFrame):
                 object.__setattr__(self, name, table.collect())
         object.__setattr__(self, "attributes", tuple(self.attributes))
+        dated = self.customers is not None and SINCE in self.customers.columns
+        if self.outcome == "first_order" and self.known_date is None and dated:
+            object.__setattr__(self, "known_date", SINCE)
         if self.outcome not in get_args(Outcome):
             raise ParameterError(unknown("outcome", self.outcome, get_args(Outcome)))
         if self.active_days is not None:
