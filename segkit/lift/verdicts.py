@@ -16,6 +16,7 @@ from segkit.lift.wording import (
     answer_words,
     arms_words,
     guardrail_words,
+    guess_words,
     segment_words,
     verdict_words,
 )
@@ -298,9 +299,35 @@ class Lift(Result):
 
     @property
     def answer(self) -> str:
-        """Whether the arms moved the primary figure, the one that moved it most first."""
+        """Whether the primary figure was moved by the arm that did best."""
         rows = self.overall.filter(pl.col("metric") == self.primary)
-        return answer_words(rows.sort("difference", descending=True).to_dicts(), self.level)
+        place = rows["difference"].fill_nan(None).arg_max() or 0
+        return answer_words(rows.row(place, named=True), self.level)
+
+    def compare_guess(self, base: Lift | None = None) -> str:
+        """Answer whether the control, a guess, did as well as the first arm, which was learnt.
+
+        Parameters
+        ----------
+        base : Lift, optional
+            Both arms against another one; their differences are named.
+
+        Returns
+        -------
+        str
+            "Yes" where the guess did better or the same within the margin, and, "as far as shown",
+            where it did no worse and the difference is undecided.
+        """
+        row = self.row()
+        beside = (
+            ()
+            if base is None
+            else (
+                base.row(metric=self.primary, arm=row["control"]),
+                base.row(metric=self.primary, arm=row["arm"]),
+            )
+        )
+        return guess_words(row, beside, self.level)
 
     def _by_segment(self) -> dict[str, str]:
         if self.heterogeneity.is_empty():

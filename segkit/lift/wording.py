@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import polars as pl
@@ -16,9 +17,9 @@ def amount(value: float | None, kind: str) -> str:
     Examples
     --------
     >>> amount(0.125, "share"), amount(12.5, "mean")
-    ('12.50%', '12.5')
+    ('12.5%', '12.5')
     """
-    return percent(value, places=2) if kind == "share" else number(value)
+    return percent(value) if kind == "share" else number(value)
 
 
 def gap(value: float, kind: str) -> str:
@@ -27,50 +28,81 @@ def gap(value: float, kind: str) -> str:
     Examples
     --------
     >>> gap(-0.0125, "share"), gap(2.5, "mean")
-    ('-1.25 points', '2.50')
+    ('-1.2 points', '2.50')
     """
-    return f"{number(100 * value)} points" if kind == "share" else number(value)
+    return f"{_bare(value, kind)}{' points' if kind == 'share' else ''}"
 
 
-def answer_words(rows: list[dict[str, Any]], level: float) -> str:
-    """Write whether one figure was moved by the first of several arms, then by how much by each.
+def _bare(value: float, kind: str) -> str:
+    """Write a difference without its unit: points in one decimal, else a number."""
+    return percent(value).removesuffix("%") if kind == "share" else number(value)
+
+
+def answer_words(first: dict[str, Any], level: float) -> str:
+    """Write whether a figure was moved by an arm, and by how much.
 
     Examples
     --------
     >>> row = {"kind": "share", "label": "conversion", "control": "none", "arm": "mail",
     ...     "value_arm": 0.15, "value_control": 0.1, "difference": 0.05, "difference_low": 0.01,
     ...     "difference_high": 0.09, "verdict": "higher", "p_value": 0.01}
-    >>> answer_words([row], 0.95)
+    >>> answer_words(row, 0.95)
     'Yes: conversion under mail is 5.0 points higher than under none (95% CI 1.0 to 9.0).'
     """
-    first = rows[0]
-    label, control, share = first["label"], first["control"], first["kind"] == "share"
+    label, control, kind = first["label"], first["control"], first["kind"]
     if first["verdict"] == "not measured" or not known(first["difference"]):
         return f"Not measured: {label} under {first['arm']} and {control} cannot be compared."
-
-    def write(value: float) -> str:
-        return f"{100 * value:.1f}" if share else number(value)
-
     verdict = {"higher": "Yes", "lower": "No", "same": "No relevant difference"}
-    way = "higher" if first["difference"] >= 0 else "lower"
-    limits = ""
-    if known(first["difference_low"]) and known(first["difference_high"]):
-        ends = (write(first[f"difference_{end}"]) for end in ("low", "high"))
-        limits = f" ({percent(level, places=0)} CI {' to '.join(ends)})"
-    if way == "lower" and limits:
-        ends = (write(-first[f"difference_{end}"]) for end in ("high", "low"))
-        limits = f" ({percent(level, places=0)} CI {' to '.join(ends)})"
-    unit = " points" if share else ""
-    text = (
+    lower = first["difference"] < 0
+    return (
         f"{verdict.get(first['verdict'], 'Not shown')}: {label} under {first['arm']} is "
-        f"{write(abs(first['difference']))}{unit} {way} than under {control}{limits}"
+        f"{gap(abs(first['difference']), kind)} {'lower' if lower else 'higher'} than under "
+        f"{control}{_interval(first, level, turned=lower)}."
     )
-    others = [
-        f"under {row['arm']} {write(row['difference'])} ({row['verdict']})"
-        for row in rows[1:3]
-        if known(row["difference"])
-    ]
-    return f"{'; '.join([text, *others])}."
+
+
+def _interval(row: dict[str, Any], level: float, *, turned: bool) -> str:
+    """Write the interval of a difference in brackets, of the opposite one if turned; or nothing."""
+    low, high = row["difference_low"], row["difference_high"]
+    if not (known(low) and known(high)):
+        return ""
+    low, high = (-high, -low) if turned else (low, high)
+    ends = f"{_bare(low, row['kind'])} to {_bare(high, row['kind'])}"
+    return f" ({percent(level, places=0)} CI {ends})"
+
+
+def guess_words(row: dict[str, Any], base: Sequence[dict[str, Any]], level: float) -> str:
+    """Write whether the control, a guess, did as well as the arm; base: both against a third arm.
+
+    Examples
+    --------
+    >>> row = {"kind": "share", "label": "conversion", "control": "guess", "arm": "learnt",
+    ...     "difference": -0.005, "difference_low": -0.02, "difference_high": 0.01,
+    ...     "verdict": "undecided"}
+    >>> base = [{"difference": gain, "control": "none"} for gain in (0.121, 0.116)]
+    >>> guess_words(row, base, 0.95)
+    'Yes, as far as shown: guess 12.1 and learnt 11.6 points of conversion over none, a difference \
+of 0.5 (95% CI -1.0 to 2.0).'
+    """
+    verdict, gain, kind = row["verdict"], row["difference"], row["kind"]
+    unit = " points" if kind == "share" else ""
+    if verdict == "not measured" or not known(gain):
+        return answer_words(row, level)
+    undecided = "Yes, as far as shown" if gain <= 0 else "Not shown"
+    head = {"higher": "No", "lower": "Yes", "same": "Yes"}.get(verdict, undecided)
+    limits = _interval(row, level, turned=True)
+    if len(base) < 2 or not all(known(one["difference"]) for one in base):
+        way = "lower" if gain > 0 else "higher"
+        limits = _interval(row, level, turned=gain < 0)
+        return (
+            f"{head}: {row['label']} under {row['control']} is {gap(abs(gain), kind)} {way} than "
+            f"under {row['arm']}{limits}."
+        )
+    guess, learnt = (_bare(one["difference"], kind) for one in base)
+    return (
+        f"{head}: {row['control']} {guess} and {row['arm']} {learnt}{unit} of {row['label']} over "
+        f"{base[0]['control']}, a difference of {_bare(-gain, kind)}{limits}."
+    )
 
 
 def p_words(p_value: float) -> str:
@@ -82,10 +114,6 @@ def p_words(p_value: float) -> str:
     ('p = 0.0312', 'p < 0.0001')
     """
     return "p < 0.0001" if p_value < 0.0001 else f"p = {number(p_value)}"
-
-
-def _bare(value: float, kind: str) -> str:
-    return number(100 * value if kind == "share" else value)
 
 
 def relative_words(row: dict[str, Any], level: float) -> str:
@@ -229,8 +257,8 @@ def arms_words(rows: list[dict[str, Any]], level: float) -> str:
     ...     "arm": "mail", "value_arm": 0.15, "difference": 0.05, "difference_low": 0.01,
     ...     "difference_high": 0.09, "verdict": "higher"}
     >>> arms_words([row], 0.95)
-    'Conversion against none (10.00%): mail 15.00%, a difference of 5 points (95% interval 1 \
-to 9), higher.'
+    'Conversion against none (10.0%): mail 15.0%, a difference of 5.0 points (95% interval 1.0 \
+to 9.0), higher.'
     """
     first = rows[0]
     kind, label = first["kind"], first["label"]

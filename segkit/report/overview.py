@@ -31,6 +31,8 @@ STEPS = {
     "stop": "Stop contacting",
 }
 MOST_CARDS = 8
+DECIDED = ("roll out", "change", "stop", "keep")  # by profit that was measured
+GUESS = "Would the persona's guess have done as well?"
 
 
 def describe_run(
@@ -60,8 +62,9 @@ def describe_run(
     -------
     dict
         ``tiles``, ``cards``, ``more`` (segments without a card), ``picture`` (HTML) with
-        ``picture_of``, ``attention``, and ``calm`` (what to say where nothing needs attention);
-        each may be empty.
+        ``picture_of``, ``guess`` (that the persona's guess did as well as the offers learnt, where
+        it did), ``attention``, and ``calm`` (what to say where nothing needs attention); each may
+        be empty.
     """
     known = {str(summary.get("notebook", "")): summary for summary in summaries}
     currency = next((s["currency"] for s in reversed(summaries) if s.get("currency")), None)
@@ -78,6 +81,7 @@ def describe_run(
         "more": counted(len(cards) - MOST_CARDS, "segment") if len(cards) > MOST_CARDS else "",
         "picture": drawn,
         "picture_of": title,
+        "guess": _guess(summaries),
         "attention": _attention(summaries, cards),
         "calm": _calm(summaries, cards),
     }
@@ -195,13 +199,28 @@ def _cards(folder: Path, closing: Path, currency: str | None) -> list[dict[str, 
                 f"{percent(float(row['customer_share']))}",
                 "worth": f"{percent(float(share))} of revenue, {worth} each" if share else "",
                 "marks": row.get("segment_description") or _marks(row.get("marked_by", "")),
-                "usable": usable.get(name, ""),
+                "usable": _usable(usable.get(name, ""), steps.get(name)),
                 "stable": "" if not jaccard else "yes" if float(jaccard) > STABLE_FROM else "no",
                 "order": share or row["customer_share"],
                 **_decision(steps.get(name), currency),
             }
         )
     return sorted(cards, key=lambda card: -float(card["order"]))
+
+
+def _usable(verdict: str, step: Mapping[str, str] | None) -> str:
+    """Say how usable the profile calls a segment, and what decides where its offer is decided.
+
+    Examples
+    --------
+    >>> _usable("not shown usable", {"decision": "roll out"})
+    'not shown usable before the offer was tried; its measured profit decides'
+    >>> _usable("usable", {"decision": "roll out"}), _usable("not shown usable", None)
+    ('usable', 'not shown usable')
+    """
+    if step is None or step["decision"] not in DECIDED or not verdict.startswith("not "):
+        return verdict
+    return f"{verdict} before the offer was tried; its measured profit decides"
 
 
 def _money(text: str | None, currency: str | None) -> str:
@@ -268,6 +287,14 @@ def _picture(
             if wanted in name and path.is_file():
                 return add_theme(from_file(path.read_text(encoding="utf-8"))), str(figure["alt"])
     return "", ""
+
+
+def _guess(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Say that the persona's guess did as well as the offers learnt, where that was the answer."""
+    rows = [row for one in summaries for row in one.get("answers", []) if row["question"] == GUESS]
+    if not rows or not rows[-1]["answer"].startswith("Yes"):
+        return ""
+    return f"The persona's guess did as well as the offers learnt{rows[-1]['answer'][3:]}"
 
 
 def _attention(

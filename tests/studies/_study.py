@@ -17,20 +17,17 @@ from threadpoolctl import threadpool_limits
 RESULTS = Path(__file__).parent / "results"
 
 
-def arguments(
-    description: str, *, seeds: int, thin: int, resumes: bool = False
-) -> argparse.Namespace:
+def arguments(description: str, *, seeds: int, thin: int) -> argparse.Namespace:
     """Parse ``--seeds``, ``--thin``, ``--jobs``; thin runs write no committed table.
 
-    A study that resumes also takes ``--as-is``: the table of the rows that are there, none added.
+    ``--as-is`` makes the table of the cells that are finished already, and runs none.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--thin", action="store_true", help=f"{thin} seeds, no table is rewritten")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", default="", help="file of finished cells, to resume from")
-    if resumes:
-        parser.add_argument("--as-is", action="store_true", help="publish the rows that are there")
+    parser.add_argument("--as-is", action="store_true", help="publish the cells that are there")
     options = parser.parse_args()
     if options.thin:
         options.seeds = thin
@@ -48,14 +45,18 @@ def over_seeds(
     *,
     jobs: int,
     keep: str = "",
+    as_is: bool = False,
 ) -> pl.DataFrame:
     """Run ``task(*cell)`` for every cell, one thread each, in fresh processes; one row per cell.
 
-    With ``keep`` every finished cell is a line of that file, and is not run again.
+    With ``keep`` every finished cell is a line of that file, and is not run again; with ``as_is``
+    the finished cells are all that is returned.
     """
     path = Path(keep) if keep else None
     lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
     done = {json.dumps(cell): row for cell, row in map(json.loads, lines)}
+    if as_is:
+        cells = [cell for cell in cells if json.dumps(list(cell)) in done]
     missing = [cell for cell in cells if json.dumps(list(cell)) not in done]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         rows = pool.map(_alone, [task] * len(missing), missing, chunksize=1)
@@ -117,8 +118,8 @@ def publish(table: pl.DataFrame, name: str, *, thin: bool, note: str = "") -> No
         return
     RESULTS.mkdir(exist_ok=True)
     module = Path(sys.argv[0]).stem
-    words = " ".join(sys.argv[1:])
-    command = f"python -m tests.studies.{module} {re.sub(r'--keep[ =][^ ]+ ?', '', words)}".strip()
+    words = re.sub(r"--(keep[ =][^ ]+|as-is) ?", "", " ".join(sys.argv[1:]))
+    command = f"python -m tests.studies.{module} {words}".strip()
     header = f"# {command}\n" + "".join(f"# {line}\n" for line in note.splitlines())
     path = RESULTS / f"{name}.csv"
     path.write_text(header + table.write_csv(float_precision=4), encoding="utf-8")

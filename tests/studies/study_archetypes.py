@@ -69,7 +69,7 @@ def main() -> None:
     """Run the study and publish its table."""
     options = arguments(__doc__, seeds=200, thin=2)
     cells = [(d, seed, CUSTOMERS) for d in DIFFICULTIES for seed in range(options.seeds)]
-    rows = over_seeds(task, cells, jobs=options.jobs)
+    rows = over_seeds(task, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
     note = (
         f"{CUSTOMERS} customers a retailer, k = 5 given; ward is the default (cut settled by "
         "k-means steps);\nreached_share: seeds with "

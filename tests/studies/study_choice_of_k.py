@@ -44,7 +44,7 @@ def main():
         for setting in SETTINGS
         for criteria in (QUICK, VOTERS)
     ]
-    found = over_seeds(choice, cells, jobs=options.jobs)
+    found = over_seeds(choice, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
     rows = []
     for (setting, kind), part in found.group_by("setting", "criteria", maintain_order=True):
         for voter in ("recommended", *(QUICK if kind == "quick" else VOTERS)):

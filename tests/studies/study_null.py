@@ -47,7 +47,7 @@ def main():
     """Run the cells and write one row per setting."""
     options = arguments(__doc__, seeds=200, thin=2)
     cells = [(s, seed) for seed in range(options.seeds) for s in SETTINGS]
-    found = over_seeds(verdict, cells, jobs=options.jobs)
+    found = over_seeds(verdict, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
     rows = []
     for setting in SETTINGS:
         part = found.filter(pl.col("setting") == setting)

@@ -190,7 +190,7 @@ def measured_lift(world, people, sent, number, offer, seed):
 
 def main() -> None:
     """Run what is missing, and publish the table of settings."""
-    options = arguments(__doc__, seeds=200, thin=1, resumes=True)
+    options = arguments(__doc__, seeds=200, thin=1)
     few = range(min(FEW, options.seeds))
     cells = [("default", seed) for seed in range(options.seeds)]
     cells += [(name, seed) for seed in few for name in ("noisier", "hard")]

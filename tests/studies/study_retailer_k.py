@@ -18,15 +18,15 @@ from tests.studies._retail import customer_table
 from tests.studies._study import arguments, over_seeds, publish, rate
 
 SETTINGS = ("easy", "medium", "hard", "without segments")
-CUSTOMERS = 600
+SIZES = {600: SETTINGS, 20_000: SETTINGS[:2]}
 PLANTED = 5
 
 
-def task(setting: str, seed: int) -> dict[str, object]:
+def task(setting: str, seed: int, customers: int) -> dict[str, object]:
     """Let the criteria choose on one retailer."""
     grouped = setting != SETTINGS[3]
     table, variables, _ = customer_table(
-        CUSTOMERS,
+        customers,
         seed=seed,
         difficulty=setting if grouped else "medium",
         structure="archetypes" if grouped else "none",
@@ -36,6 +36,7 @@ def task(setting: str, seed: int) -> dict[str, object]:
     return {
         "setting": setting,
         "seed": seed,
+        "customers": customers,
         "k": choice.k,
         **votes,
         "table": choice.table.write_json(),
@@ -53,18 +54,17 @@ def summarise(cells: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     ]
     cells = cells.with_columns(k=pl.Series(recommended))
     rows, counts = [], []
-    for setting in SETTINGS:
-        part = cells.filter(setting=setting)
-        if part.is_empty():
-            continue
+    for (customers, setting), part in cells.group_by("customers", "setting", maintain_order=True):
         each = part.group_by("k").len().sort("k")
-        counts.append(f"{setting}: " + ", ".join(f"{k} ({n})" for k, n in each.iter_rows()))
+        numbers = ", ".join(f"{k} ({n})" for k, n in each.iter_rows())
+        counts.append(f"{setting}, {customers} customers: {numbers}")
         for voter in ("k", *VOTERS):
             votes = part[voter]
             hit = rate(int((votes == PLANTED).sum()), part.height)
             rows.append(
                 {
                     "setting": setting,
+                    "customers": customers,
                     "voter": "recommended" if voter == "k" else voter,
                     "n": hit["n"],
                     "five_rate": hit["rate"],
@@ -80,10 +80,18 @@ def summarise(cells: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 def main() -> None:
     """Run the study and publish its table."""
     options = arguments(__doc__, seeds=200, thin=1)
-    cells = [(setting, seed) for seed in range(options.seeds) for setting in SETTINGS]
-    table, counts = summarise(over_seeds(task, cells, jobs=options.jobs, keep=options.keep))
+    cells = [
+        (setting, seed, customers)
+        for customers, settings in SIZES.items()
+        for setting in settings
+        for seed in range(options.seeds)
+        if customers == min(SIZES) or not options.thin
+    ]
+    table, counts = summarise(
+        over_seeds(task, cells, jobs=options.jobs, keep=options.keep, as_is=options.as_is)
+    )
     note = (
-        f"{CUSTOMERS} customers a retailer, {PLANTED} archetypes planted; five_rate: votes for "
+        f"{PLANTED} archetypes planted; n: retailers, seeds from 0 on; five_rate: votes for "
         f"{PLANTED}, Wilson 95% interval; one_rate: votes for no groups.\n"
         f"Recommended k (retailers): {counts}"
     )
