@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 import segkit
+from segkit.display import counted
 from segkit.errors import DataError, MappingError, ParameterError, SegkitError, SourceError
 from segkit.writing import WINDOWS
 
@@ -154,7 +155,7 @@ def prune(
     gone = [one for one in prune_runs(folder, keep, rehearse=dry_run) if one.gone]
     for one in gone:
         typer.echo(f"{one.folder.name} {one.why} ({one.freed / 2**20:.1f} MiB)")
-    typer.echo(f"{'would remove' if dry_run else 'removed'} {len(gone)} runs")
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {counted(len(gone), 'run')}")
     if gone and not dry_run:
         typer.echo(_near(write_index(folder)))
 

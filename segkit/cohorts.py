@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import is_returned, takes_frames
 from segkit.result import Result
@@ -92,7 +92,7 @@ class Retention(Result):
         """State the finding in words."""
         cohorts = self.cells["cohort"].n_unique()
         start = (
-            f"{number(cohorts)} cohorts by {self.period} of first purchase, to "
+            f"{counted(cohorts, 'cohort')} by {self.period} of first purchase, to "
             f"{self.as_of.isoformat()}."
         )
         later = self.by_age.filter(pl.col("age") == 1)
@@ -330,11 +330,10 @@ class RepeatRate(Result):
             f"{percent(row['repeat_rate_low'])} to {percent(row['repeat_rate_high'])})"
         )
         return (
-            f"The share of customers who buy again within {number(self.horizon)} days of their "
+            f"The share of customers who buy again within {counted(self.horizon, 'day')} of their "
             f"first purchase {rate}, allowing for customers who came too lately to tell "
-            f"(Kaplan-Meier); {percent(raw)} of {number(row['customers'])} have so far. "
-            "Orders on one day count as one purchase. Recent and old customers are taken to "
-            "behave alike."
+            f"(Kaplan-Meier); {percent(raw)} of {number(row['customers'])} have so far. Orders on "
+            "one day count as one purchase. Recent and old customers are taken to behave alike."
         )
 
     def plot(self) -> Figure:

@@ -204,7 +204,7 @@ def number(value: float | Decimal | None, *, digits: int = 3) -> str:
     return text.rstrip("0") if places > digits else text
 
 
-def counted(rows: int, one: str, many: str = "") -> str:
+def counted(rows: float | Decimal | None, one: str, many: str = "") -> str:
     """Write a number with its noun, singular where it is one.
 
     Examples

@@ -225,7 +225,7 @@ def unmatched(wanted: pl.Series, known: pl.Series, what: str, among: str) -> str
     if missing.len() == unique_ids.len():
         return f"none of {counted(unique_ids.len(), 'id')} in {what} is among {among}{hint}"
     rest = counted(missing.len(), "is", "are")
-    return f"of {number(unique_ids.len())} ids in {what} {rest} not among {among}{hint}"
+    return f"of {counted(unique_ids.len(), 'id')} in {what} {rest} not among {among}{hint}"
 
 
 def _its(count: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 
 EVENT_TYPES = (
@@ -327,7 +328,9 @@ def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     _, failures = _schema(table, present).filter(frame.select(present))
     counts = failures.counts()
     if counts:
-        broken = "; ".join(f"{rule.replace('|', ': ')} ({n:,} rows)" for rule, n in counts.items())
+        broken = "; ".join(
+            f"{rule.replace('|', ': ')} ({counted(n, 'row')})" for rule, n in counts.items()
+        )
         raise DataError(f"{table} breaks its contract: {broken}")
     return frame
 

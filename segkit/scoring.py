@@ -188,7 +188,7 @@ def _forecast(
         frame = frame.join(ahead, on="customer_id", how="left", maintain_order="left")
         words.append(
             f"They are expected to bring {number(frame['expected_value'].sum())} in the "
-            f"{value.horizon_days} days after {as_of.isoformat()}."
+            f"{counted(value.horizon_days, 'day')} after {as_of.isoformat()}."
         )
     if churn is not None:
         scores = score_propensity(
@@ -202,7 +202,7 @@ def _forecast(
         frame = frame.join(scores, on="customer_id", how="left", maintain_order="left")
         words.append(
             f"{percent(frame['churn_probability'].mean(), places=0)} are expected to have no order "  # type: ignore[arg-type]
-            f"within {churn.horizon_days} days."
+            f"within {counted(churn.horizon_days, 'day')}."
         )
     return replace(scored, assignments=frame, outlook=" ".join(words))
 

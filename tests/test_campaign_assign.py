@@ -242,7 +242,7 @@ def test_wrong_designs_are_refused(more, error, message):
 
 def test_wrong_customers_are_refused():
     twice = pl.concat([people().head(3), people().head(1)])
-    with pytest.raises(DataError, match="1 customers come more than once"):
+    with pytest.raises(DataError, match="1 customer comes more than once"):
         drawn(twice)
     lost = people().with_columns(segment=pl.lit(None, dtype=pl.String))
     with pytest.raises(DataError, match="6,000 customers have no segment"):

@@ -428,7 +428,7 @@ def test_opt_outs_are_met_by_address_and_an_address_by_all_who_share_it():
     for_texts = gone.with_columns(channel=pl.lit("sms"))
     assert reasons_of(build(customers=people(email=email), optouts=for_texts)) == {"same_email": 1}
     nobody = build(optouts=pl.DataFrame({"email": ["else@x.org"]}))
-    assert "None of the 1 opt-outs matches" in nobody.text
+    assert "None of the 1 opt-out matches" in nobody.text
     with pytest.raises(ColumnError, match="optouts expects a column customer_id or email"):
         build(optouts=pl.DataFrame({"id": [1]}))
 

@@ -266,7 +266,7 @@ def test_a_second_round_learns_from_both_and_not_from_the_season():
     assert (row["before"], row["offer"], row["customers"]) == ("sale", "guide", 5240)
     assert row["low"] > 0
     assert row["gain"] == pytest.approx(0.07 * 5 / 6, abs=0.02)
-    assert "1 of 1 segments change their offer: A from sale to guide" in found.text
+    assert "1 of 1 segment with another offer: A from sale to guide" in found.text
     again = NextRound.from_dict(found.to_dict())
     assert again.text == found.text
     with pytest.raises(DataError, match="round 2 gave segment A no offer that the first round"):

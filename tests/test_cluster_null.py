@@ -218,7 +218,7 @@ def test_large_data_constant_features_and_copies_are_borne():
     found = assess_structure(wide, max_rows=150, **QUICK)
     assert (found.n, found.rows) == (300, 150)
     assert "random sample of 150 of 300" in found.text
-    assert "1 constant features were left out" in found.text
+    assert "1 constant feature was left out" in found.text
     few = np.repeat([[0.0], [1.0], [2.0]], 20, axis=0)
     assert assess_structure(few, **QUICK).table["k"].to_list() == [2]
 

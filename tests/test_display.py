@@ -4,10 +4,12 @@ import math
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+import segkit
 from segkit.display import cell, is_share, money, number, percent, table_html
 
 
@@ -156,3 +158,20 @@ def test_a_column_of_many_units_is_written_cell_by_cell():
 )
 def test_money_has_two_decimals_or_none(value, words):
     assert money(value, "GBP") == words
+
+
+# A count that is written and followed by a plural noun; shares, constants and indices are not.
+BARE_COUNT = re.compile(
+    r"\{(?:(?:number|len)\((?![A-Z_]+\))[^{}]*\)|[a-z][^{}]*:,)\} (?:(?!(?:the|these|of|left|such|simulated) )[a-z-]+ )?"
+    r"(customers|orders|rows|lines|segments|days|buyers|people|products|months|items|features|"
+    r"variables|events|answers|offers|respondents|assignments|campaigns|lists|contacts)\b"
+)
+
+
+def test_every_count_is_written_with_its_noun_by_one_helper():
+    """So that nobody reads of "1 customers"; pieces of one sentence are joined first."""
+    found = []
+    for path in sorted(Path(segkit.__file__).parent.rglob("*.py")):
+        text = re.sub(r'"\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        found += [f"{path.name}: {one[0]}" for one in BARE_COUNT.finditer(text)]
+    assert found == []

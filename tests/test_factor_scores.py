@@ -264,7 +264,7 @@ def test_the_nps_interval_is_wilsons_where_nobody_is_passive():
 
 
 def test_ratings_refuse_what_is_no_rating():
-    with pytest.raises(DataError, match="1 answers lie outside, such as 11"):
+    with pytest.raises(DataError, match="1 answer lies outside, such as 11"):
         segkit.factor.rate_recommendation(pl.DataFrame({"nps": [11, 3]}))
     with pytest.raises(DataError, match="nobody answered"):
         segkit.factor.rate_satisfaction(pl.DataFrame({"csat": [None]}, schema={"csat": pl.Int64}))

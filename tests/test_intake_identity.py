@@ -120,7 +120,7 @@ def test_contradictions_are_named():
         ("1", "loyalty_id", ["L1", "L2"], 2),
     ]
     assert found.conflicts["customer_ids"].to_list() == [2, 2]
-    assert "1 customers contradict themselves (birth_date, loyalty_id)" in found.text
+    assert "1 customer contradicts themselves (birth_date, loyalty_id)" in found.text
     none = link_identifiers(links, hard_keys=(), single=())
     assert none.conflicts.is_empty()
 

@@ -126,7 +126,7 @@ def test_items_are_reversed_by_the_range_that_was_offered():
     assert each["scale_s"].to_list() == [2.5, 3.5, 5.0]
     with pytest.raises(ParameterError, match="'y' is reversed"):
         segkit.factor.score_scales(frame, {"s": ["x", "y"]}, reverse=["y"], answers={"x": (1, 5)})
-    with pytest.raises(DataError, match="x runs from 1 to 3; 1 answers lie outside, such as 4"):
+    with pytest.raises(DataError, match="x runs from 1 to 3; 1 answer lies outside, such as 4"):
         segkit.factor.score_scales(frame, {"s": ["x", "y"]}, answers={"x": (1, 3)})
 
 
@@ -179,13 +179,13 @@ def test_a_picture_of_answers_keeps_the_middle_that_was_offered():
     stated = segkit.factor.plot_answers(frame, ["q"], answers=(1, 5))
     assert "q 40.0% disagree, 20.0% agree" in stated.alt
     assert "those given (1 to 4)" in segkit.factor.plot_answers(frame, ["q"]).alt
-    with pytest.raises(DataError, match="q runs from 1 to 3; 1 answers lie outside, such as 4"):
+    with pytest.raises(DataError, match="q runs from 1 to 3; 1 answer lies outside, such as 4"):
         segkit.factor.plot_answers(frame, ["q"], answers=(1, 3))
 
 
 def test_each_items_answers_lie_in_the_range_that_the_codebook_states():
     frame = pl.DataFrame({"q": [1, 2, 3, 4], "r": [0, 2, 3, 5]})
-    with pytest.raises(DataError, match="r runs from 1 to 5; 1 answers lie outside, such as 0"):
+    with pytest.raises(DataError, match="r runs from 1 to 5; 1 answer lies outside, such as 0"):
         segkit.factor.plot_answers(frame, ["q", "r"], answers={"q": (1.0, 5.0), "r": (1.0, 5.0)})
     one = segkit.factor.plot_answers(frame, ["q", "r"], answers={"q": (0.0, 5.0), "r": (0.0, 5.0)})
     assert "middle of the scale from 0 to 5" in one.alt

@@ -285,7 +285,7 @@ def test_segments_without_a_control_are_said_to_be_left_out_of_the_whole():
     )  # fmt: skip
     found = segkit.measure_profit(rows, control="hold", margin=0.5, cost_per_contact=0.1)
     assert found.table["customers"][0] == 400
-    assert "100 customers of mail are left out, for hold has nobody in S3" in found.text
+    assert "Left out: 100 customers of mail, for hold has nobody in S3" in found.text
     lift = segkit.measure_lift(rows, control="hold", metrics=["revenue"])
     assert lift.row()["customers_arm"] == 400
     assert "Left out of mail over all customers: 100 customers of S3" in lift.text

@@ -183,14 +183,14 @@ def test_bad_input_is_refused():
         call(frame, ["a"], metric="order_value")
     with pytest.raises(DataError, match="must be 0 or 1"):
         call(frame.with_columns(converted=2), ["a", "b"])
-    with pytest.raises(DataError, match="not finite for 1 customers"):
+    with pytest.raises(DataError, match="not finite for 1 customer"):
         call(frame.with_columns(warm=pl.when(pl.int_range(400) > 0).then("warm")), ["a"],
              metric="revenue", covariates=["warm"])  # fmt: skip
     with pytest.raises(ParameterError, match="type II"):
         call(frame, ["a"], metric="revenue", errors="hc3", sums="II")
     with pytest.raises(ParameterError, match="unknown kind of errors"):
         call(frame, ["a"], metric="revenue", errors="hc9")
-    with pytest.raises(DataError, match="lack a factor's level"):
+    with pytest.raises(DataError, match="without a factor's level"):
         call(frame.with_columns(a=pl.when(pl.int_range(400) > 0).then("a")), ["a", "b"],
              metric="revenue")  # fmt: skip
     with pytest.raises(DataError, match="leave nothing to tell errors from"):

@@ -274,7 +274,7 @@ def test_a_segment_s_number_leads_to_its_raw_rows(traced):
 def test_a_trace_refuses_tables_that_do_not_add_up(traced):
     taken, done = traced
     other = segkit.clean_data({"orders": taken.raw["orders"].head(1)})
-    with pytest.raises(DataError, match="do not add up to revenue of 1 customers"):
+    with pytest.raises(DataError, match="do not add up to revenue of 1 customer"):
         trace_segment(other, done, segment="S1", arm="mail", metric="revenue")
     with pytest.raises(ParameterError, match="unknown segment 'S9'"):
         trace_segment(taken, done, segment="S9", arm="mail")

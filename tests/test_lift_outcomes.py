@@ -136,7 +136,7 @@ def test_wrong_assignments_and_amounts_are_refused_with_what_is_wrong():
     who = assigned([("a", "x", 0), ("b", "z", 0)])
     with pytest.raises(ParameterError, match=r"unknown arm 'z'.*Available: x, y"):
         segkit.derive_outcomes(who, lines, arms=["x", "y"])
-    with pytest.raises(DataError, match="1 assignments have no arm"):
+    with pytest.raises(DataError, match="1 assignment has no arm"):
         segkit.derive_outcomes(assigned([("a", None, 0)]), lines)
     with pytest.raises(ColumnError, match="lacks assigned_at"):
         segkit.derive_outcomes(who.drop("assigned_at"), lines)
@@ -147,7 +147,7 @@ def test_wrong_assignments_and_amounts_are_refused_with_what_is_wrong():
     with pytest.raises(ParameterError, match="longer than 0"):
         segkit.derive_outcomes(who, lines, window_days=0)
     endless = ordered([("a", "1", 1, float("inf"))])
-    with pytest.raises(DataError, match=r"1 order lines .* not a finite number"):
+    with pytest.raises(DataError, match=r"1 order line .* not a finite number"):
         segkit.derive_outcomes(who, endless, data_until=END)
     with pytest.raises(DataError, match="exactly one arm"):
         segkit.derive_outcomes(assigned([("a", "x", 0), ("a", "y", 0)]), lines, data_until=END)

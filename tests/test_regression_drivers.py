@@ -364,7 +364,7 @@ def test_what_cannot_be_fitted_is_refused_in_words():
         fit_drivers(frame.with_columns(twice=pl.col("visits") * 2), "y", ["visits", "twice"])
     third = pl.int_range(pl.len()) == 3
     odd = frame.with_columns(visits=pl.when(third).then(np.inf).otherwise("visits"))
-    with pytest.raises(DataError, match="infinite in 1 rows"):
+    with pytest.raises(DataError, match="infinite in 1 row;"):
         fit_drivers(odd, "y", ["visits"])
     with pytest.raises(DataError, match="single level"):
         fit_drivers(frame.with_columns(city=pl.lit("York")), "y", ["visits", "city"])
@@ -399,7 +399,7 @@ def test_rows_with_gaps_are_left_out_and_counted():
     )
     found = fit_drivers(frame, "y", ["visits", "share"], folds=0)
     assert (found.n_given, found.n_rows) == (N, N - 20)
-    assert "20 rows with gaps are left out (share 15, visits 10)" in found.notes
+    assert "left out: 20 rows with gaps (share 15, visits 10)" in found.notes
     with pytest.raises(DataError, match="none of 1,200 rows is complete"):
         fit_drivers(frame.with_columns(visits=pl.lit(None, pl.Float64)), "y", ["visits"])
 

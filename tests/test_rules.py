@@ -176,7 +176,7 @@ def test_apply_refuses_what_it_cannot_compare():
 def test_a_row_matched_twice_is_an_error_in_a_partition_only():
     text = "Big: a > 1\nBigger: a > 5"
     frame = pl.DataFrame({"a": [0, 2, 9]})
-    with pytest.raises(RuleError, match=r"1 rows .*\{'a': 9\} by Big, Bigger"):
+    with pytest.raises(RuleError, match=r"1 row is .*\{'a': 9\} by Big, Bigger"):
         RuleSet.parse(text).apply(frame)
     assert RuleSet.parse(text, policy="first").apply(frame)["segment"].to_list() == [
         None,

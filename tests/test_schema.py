@@ -32,7 +32,7 @@ def test_a_clean_frame_passes_and_is_handed_back():
     ("changes", "words"),
     [
         ({"amount": [1.0, float("inf")]}, "amount: inf"),
-        ({"amount": [1.0, None]}, r"amount: nullability \(1 rows\)"),
+        ({"amount": [1.0, None]}, r"amount: nullability \(1 row\)"),
         ({"customer_id": ["a", ""]}, "customer_id: min_length"),
         ({"discount": [-1.0, 0.0]}, "discount: min"),
         ({"amount": [1, 2]}, "orders.amount holds Int64, expected Float64"),

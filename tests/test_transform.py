@@ -199,7 +199,7 @@ def test_a_constant_column_is_dropped_and_said_or_refused():
         ([1.0, float("inf"), float("-inf")], "none", "x holds 2 infinite"),
         ([1.0, None, float("nan")], "none", "x has 2 missing"),
         ([1.0, -2.0, -3.0], "log1p", "x has 2 negative"),
-        ([0.5, 1.5, 0.1], "arcsine", "x has 1 values above 1"),
+        ([0.5, 1.5, 0.1], "arcsine", "x has 1 value above 1"),
     ],
 )
 def test_values_that_do_not_fit_are_counted_in_the_error(values, shape, message):

@@ -13,7 +13,7 @@ import polars as pl
 from segkit.campaign.assignment import CONTRACT, NO_OFFER, Assignment, build_assignment
 from segkit.campaign.eligibility import Eligibility, as_moment, check_customers
 from segkit.campaign.power import check_shares
-from segkit.display import number
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.stats.hashing import unit_hash
@@ -273,7 +273,7 @@ def _to_assign(
         lost = people.get_column(segment).null_count()
         if lost:
             raise DataError(
-                f"{number(lost)} customers have no {segment}; leave them out "
+                f"{counted(lost, 'customer has', 'customers have')} no {segment}; leave them out "
                 f"(check_eligibility(..., segment={segment!r}) does and counts them) or give them "
                 "one"
             )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import label, number
+from segkit.display import counted, label, number
 from segkit.errors import require_columns
 from segkit.intake.privacy import fold_rare
 from segkit.result import Result
@@ -92,9 +92,9 @@ class Assignment(Result):
     def text(self) -> str:
         """The finding in words."""
         arms = ", ".join(f"{arm} {number(n)}" for arm, n in self.sizes.items())
-        segments = number(self.frame.get_column("segment").n_unique())
+        segments = self.frame.get_column("segment").n_unique()
         how = "are said to be assigned" if self.method == "given" else "are assigned"
-        customers = f"{number(self.frame.height)} customers in {segments} segments"
+        customers = f"{counted(self.frame.height, 'customer')} in {counted(segments, 'segment')}"
         parts = [f"{customers} {how} at random: {arms}.", self._balance_words()]
         if self.stayed:
             parts.append(f"{number(self.stayed)} keep the arm that they had.")

@@ -38,7 +38,7 @@ from segkit.campaign.platforms import (
     read_phones,
     shape_mail_import,
 )
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import (
     ColumnError,
     DataError,
@@ -105,7 +105,7 @@ class SegmentContract:
         segments = model.get("segments")
         if not segments:
             raise ModelError("the segment model holds no segments: no contract can be drawn up")
-        nearest = f"nearest to its centre among {len(segments)} segments"
+        nearest = f"nearest to its centre among {counted(len(segments), 'segment')}"
         stored = {
             name: str(model.get(key) or "")
             for name, key in (
@@ -215,19 +215,22 @@ class Audience(Result):
         customers = int(self.counts.get_column("customers").sum())
         listed = number(self.frame.height)
         share = percent(self.frame.height / customers if customers else 0.0)
-        lists = number(self.frame.get_column("offer").n_unique())
+        lists = self.frame.get_column("offer").n_unique()
         unread = "; ".join(
             f"{number(row['customers'])} {row['identifier'].replace('_', ' ')}: "
             f"{row['description']}"
             for row in self.identifiers.iter_rows(named=True)
         )
         sentences = (
-            f"{listed} of {number(customers)} assigned customers ({share}) are on {lists} lists.",
+            (
+                f"{listed} of {counted(customers, 'assigned customer')} ({share}) are on "
+                f"{counted(lists, 'list')}."
+            ),
             name_left_out(self.counts),
             self.consent,
             f"Identifiers that could not be read: {unread}." if unread else "",
             *self.notes,
-            f"No cell of fewer than {number(self.min_cell)} customers is handed out.",
+            f"No cell of fewer than {counted(self.min_cell, 'customer')} is handed out.",
             "Who is left out after the assignment stays in its arm for the analysis.",
         )
         return " ".join(sentence for sentence in sentences if sentence)
@@ -412,7 +415,10 @@ def build_audience(
     for name, frame in (("assignments", assignments), ("customers", customers)):
         repeated = frame.height - frame.get_column("customer_id").n_unique()
         if repeated:
-            raise DataError(f"{name}: {number(repeated)} rows repeat a customer; give one row each")
+            raise DataError(
+                f"{name}: {counted(repeated, 'row repeats', 'rows repeat')} a customer; give one "
+                "row each"
+            )
     service = policy is not None and consent is None
     agreed = Consent.of(
         () if service else customers.columns,
@@ -622,8 +628,8 @@ def _opted_out(
     if gone.any() or not optouts.height:
         return gone, ()
     note = (
-        f"None of the {number(optouts.height)} opt-outs matches a customer on the lists: "
-        "check how ids and addresses are written."
+        f"None of the {counted(optouts.height, 'opt-out matches', 'opt-outs matches')} a customer "
+        "on the lists: check how ids and addresses are written."
     )
     return gone, (note,)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import money, number
+from segkit.display import counted, money
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -89,7 +89,7 @@ class Budget(Result):
             left = f" of the budget of {money(self.budget, self.currency)}"
         spend, profit = money(self.spend, self.currency), money(self.profit, self.currency)
         finding = (
-            f"The best plan makes {number(self.contacts)} contacts, spends {spend}{left} and is "
+            f"The best plan makes {counted(self.contacts, 'contact')}, spends {spend}{left} and is "
             f"expected to earn {profit} after costs "
             f"({interval_words(self.low, self.high, self.level)})."
         )
@@ -380,7 +380,8 @@ def _checked(gains: pl.DataFrame) -> pl.DataFrame:
             raise DataError(f"gains: {column!r} must be at least 0, got {values.min():g}")
     repeated = table.height - table.select("segment", "offer").unique().height
     if repeated:
-        raise DataError(f"gains: {number(repeated)} cells of segment and offer come twice")
+        cells = counted(repeated, "cell comes", "cells come")
+        raise DataError(f"gains: {cells} twice (segment and offer)")
     if (table.group_by("segment").agg(pl.col("customers").n_unique())["customers"] > 1).any():
         raise DataError("gains: a segment has different numbers of customers in its rows")
     if "loading" in table.columns:

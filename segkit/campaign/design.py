@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.pilot import words
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -42,11 +42,10 @@ class OfferDesign(Result):
     def text(self) -> str:
         """Which segments get different offers, and which serve as a placebo check."""
         same = self.table.filter(pl.col("same") != "")
-        total = number(self.table.height)
+        total = self.table.height
         if same.is_empty():
-            return (
-                f"In all {total} segments the generic, the persona's and the learnt offer differ."
-            )
+            where = f"In all {counted(total, 'segment')}"
+            return f"{where} the generic, the persona's and the learnt offer differ."
         parts = [
             f"{row['segment_name']} ({row['same']}: {words(row['learnt'])})"
             if "learnt" in row["same"]
@@ -54,7 +53,7 @@ class OfferDesign(Result):
             for row in same.iter_rows(named=True)
         ]
         return (
-            f"In {number(same.height)} of {total} segments arms send the same offer: "
+            f"In {number(same.height)} of {counted(total, 'segment')} arms send the same offer: "
             f"{'; '.join(parts)}. There these arms can differ by chance alone, and are a "
             f"{PLACEBO}; they are no evidence on tailoring."
         )
@@ -182,13 +181,13 @@ class PilotOverlap(Result):
         row = self.table.row(0, named=True)
         if not row["in_pilot"]:
             return (
-                f"Nobody is in both: {number(row['customers'])} customers are in the campaign, "
-                f"{number(self.only_pilot)} were in the pilot."
+                f"Nobody is in both: {counted(row['customers'], 'customer is', 'customers are')} "
+                f"in the campaign, {number(self.only_pilot)} were in the pilot."
             )
         shares = self.table["pilot_share"].to_list()[1:]
         spread = f"{percent(min(shares))} to {percent(max(shares))} of each arm"
         return (
-            f"{number(row['in_pilot'])} of the campaign's {number(row['customers'])} customers "
+            f"{number(row['in_pilot'])} of the campaign's {counted(row['customers'], 'customer')} "
             f"were in the pilot too ({spread}); {number(self.only_pilot)} were in the pilot alone. "
             "The arms were drawn afresh, so the comparison of arms stays fair; the offers were "
             "learnt from some of the customers who now get them."

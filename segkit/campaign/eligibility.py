@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.ids import unmatched
@@ -80,11 +80,11 @@ class Consent:
         """Write how many customers lack recorded consent, and how they are treated."""
         subject = f"Consent to marketing by {CHANNELS[self.channel]}"
         if not silent:
-            return f"{subject} is recorded for all {number(customers)} customers."
+            return f"{subject} is recorded for all {counted(customers, 'customer')}."
         other = UNRECORDED[self.unrecorded == "refused"]
         where = "" if self.columns else " (the source has no column for it)"
         return (
-            f"{subject} is not recorded for {number(silent)} of {number(customers)} customers"
+            f"{subject} is not recorded for {number(silent)} of {counted(customers, 'customer')}"
             f"{where}; it is taken as {self.unrecorded}. To change it: [customers] "
             f'consent_default = "{other}" in the mapping, or unrecorded="{other}" in the call.'
         )
@@ -141,7 +141,7 @@ class Eligibility(Result):
         share = percent(free / customers if customers else 0.0)
         lists = self.rules.get("opt-outs", "")
         sentences = (
-            f"{number(free)} of {number(customers)} customers ({share}) may be contacted.",
+            f"{number(free)} of {counted(customers, 'customer')} ({share}) may be contacted.",
             name_left_out(self.counts),
             "A customer is counted under the first reason that holds.",
             f"{lists[0].upper()}{lists[1:]}." if lists else "",
@@ -255,8 +255,8 @@ def check_eligibility(
         "consent": f"{consent} is true" if consent else "not checked here",
         "contacts": "no cap"
         if max_contacts is None
-        else f"at most {max_contacts} in {within_days} days, this one included",
-        "gap": f"at least {min_gap_days} days since the last contact",
+        else f"at most {max_contacts} in {counted(within_days, 'day')}, this one included",
+        "gap": f"at least {counted(min_gap_days, 'day')} since the last contact",
     }
     if policy is not None:
         rules |= {"policy": f"contacts by {CHANNELS[channel]} for {purpose}"}
@@ -275,12 +275,14 @@ def check_customers(customers: pl.DataFrame) -> None:
     if not len(ids):
         raise DataError("expected customers, got no rows")
     if ids.null_count():
-        raise DataError(f"{number(ids.null_count())} customers have no customer_id")
+        raise DataError(
+            f"{counted(ids.null_count(), 'customer has', 'customers have')} no customer_id"
+        )
     repeated = ids.filter(ids.is_duplicated()).n_unique()
     if repeated:
         raise DataError(
-            f"{number(repeated)} customers come more than once; give one row per customer (link "
-            "the identifiers first)"
+            f"{counted(repeated, 'customer comes', 'customers come')} more than once; give one row "
+            "per customer (link the identifiers first)"
         )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.eligibility import check_customers
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import ParameterError, RuleError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -287,7 +287,9 @@ class Offered(Result):
         """The finding in words."""
         n = self.frame.height
         given = n - self.without
-        parts = [f"{number(given)} of {number(n)} customers ({percent(given / n)}) get an offer."]
+        parts = [
+            f"{number(given)} of {counted(n, 'customer')} ({percent(given / n)}) get an offer."
+        ]
         if self.unmatched:
             parts.append(f"{number(self.unmatched)} meet no rule.")
         beyond = self.without - self.unmatched

@@ -13,7 +13,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER, name_segments
 from segkit.campaign.eligibility import check_customers
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -155,7 +155,7 @@ class Pilot(Result):
                 f"by {reach} of {payoff}, which may be nothing."
             )
         single = (
-            f"Over all {number(self.customers)} customers the best single choice is "
+            f"Over all {counted(self.customers, 'customer')} the best single choice is "
             f"{words(self.single)} to everyone. What is compared was always learnt from other "
             f"customers than it is valued on, in {steps(self.folds)}."
         )
@@ -229,7 +229,7 @@ def steps(folds: int) -> str:
     """
     if folds == 2:
         return "one step"
-    return f"{number(folds - 1)} steps, each learning from all customers before it"
+    return f"{counted(folds - 1, 'step')}, each learning from all customers before it"
 
 
 def words(offer: str) -> str:
@@ -410,8 +410,8 @@ def make_trial(
     lost = frame.select(pl.col(group, option).null_count()).row(0)
     if sum(lost):
         raise DataError(
-            f"{number(lost[0])} customers have no {group} and {number(lost[1])} no {option}; "
-            "leave them out and count them"
+            f"{counted(lost[0], 'customer has', 'customers have')} no {group} and "
+            f"{number(lost[1])} no {option}; leave them out and count them"
         )
     columns = [frame.get_column(name).cast(pl.String) for name in (group, option)]
     groups, observed = (sorted(column.unique().to_list()) for column in columns)
@@ -610,7 +610,7 @@ def _notes(trial: Trial, segments: list[str], options: list[str]) -> tuple[str, 
         return ()
     row, column = np.unravel_index(int(n.argmin()), n.shape)
     note = (
-        f"Warning: {number(small)} of {number(n.size)} cells hold fewer than "
+        f"Warning: {number(small)} of {counted(n.size, 'cell holds', 'cells hold')} fewer than "
         f"{number(SMALL_CELL)} customers (the least, {segments[row]} with "
         f"{words(options[column])}: {number(int(n.min()))}); what is learnt there is mostly noise."
     )

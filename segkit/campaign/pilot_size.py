@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit.campaign.metrics import Metric
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 
@@ -80,9 +80,9 @@ class PilotSize(Result):
             f"A pilot with {percent(self.share, places=0)} of the customers "
             f"({number(int(row['customers']))}) costs least: wrong offers lose {lost}, testing "
             f"{testing}. It would find the best offer for {percent(row['right_share'], places=0)} "
-            f"of the customers. This assumes that offers differ within a segment by "
+            "of the customers. This assumes that offers differ within a segment by "
             f"{number(self.spread)} per customer (standard deviation), and that what is learnt "
-            f"serves {number(self.campaigns)} campaigns.{edge}"
+            f"serves {counted(self.campaigns, 'campaign')}.{edge}"
         )
 
     def plot(self) -> Figure:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segkit.campaign.metrics import Metric
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 
@@ -164,13 +164,13 @@ class Power(Result):
         chance = f"{_chance(self.power)} power"
         finding = {
             "size": f"To find a change of {m.name} {change} with {chance} takes "
-            f"{number(self.total)} customers: {sizes}.",
+            f"{counted(self.total, 'customer')}: {sizes}.",
             "power": f"With {sizes} customers a change of {m.name} {change} is found with "
             f"{chance}.",
             "effect": f"With {sizes} customers and {chance}, the smallest change of {m.name} that "
             f"can be found is {change}.",
         }[self.solved]
-        shared = f", shared by {number(self.comparisons)} comparisons (Bonferroni)"
+        shared = f", shared by {counted(self.comparisons, 'comparison')} (Bonferroni)"
         level = f"At a level of {percent(self.alpha, places=0)}, {self.sides}"
         level += f"{shared if self.comparisons > 1 else ''}."
         if m.r2 > 0:

@@ -14,7 +14,7 @@ import polars as pl
 
 from segkit.campaign.assignment import NO_OFFER
 from segkit.campaign.audience import Audience, SegmentContract, build_audience
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, RuleError, SourceError, require_columns
 from segkit.features import build_features
 from segkit.frames import takes_frames
@@ -150,22 +150,24 @@ class Prelude(Result):
     def text(self) -> str:
         """Finding: which data there are to plan with."""
         segmented = self.customers.drop_nulls("segment")
-        customers, assigned = number(self.customers.height), number(segmented.height)
-        groups = number(segmented.get_column("segment").n_unique())
+        customers, assigned = self.customers.height, number(segmented.height)
+        groups = segmented.get_column("segment").n_unique()
         test = "No earlier test with offers at random tells which offer works."
         if self.pilot is not None:
             offers = self.pilot.get_column("offer").unique().to_list()
             none = ", or no offer," if NO_OFFER in offers else ""
-            count = number(len(offers) - (NO_OFFER in offers))
+            count = len(offers) - (NO_OFFER in offers)
             test = (
-                f"An earlier test gave one of {count} offers{none} at random to "
-                f"{number(self.pilot.height)} customers."
+                f"An earlier test gave one of {counted(count, 'offer')}{none} at random to "
+                f"{counted(self.pilot.height, 'customer')}."
             )
         terms = (
             f"A contact costs {money(self.cost, self.currency)}; "
             f"{percent(self.margin, places=0)} of revenue is margin."
         )
-        size = f"{customers} customers, {assigned} of them in {groups} segments."
+        size = (
+            f"{counted(customers, 'customer')}, {assigned} of them in {counted(groups, 'segment')}."
+        )
         return " ".join([size, test, terms, *self.notes])
 
 
@@ -241,8 +243,8 @@ def collect_campaign_data(
         lost = drawn.height - assigned.height
         if lost:
             notes.append(
-                f"{number(lost)} customers of the earlier test were in no segment the day before "
-                "it and are left out."
+                f"Left out: {counted(lost, 'customer')} of the earlier test, in no segment the day "
+                "before it."
             )
         outcomes = observe(assigned).frame
         cut = assigned.height - outcomes.height
@@ -324,7 +326,10 @@ def read_given_campaign(
     placed = table.apply(people, column="segment_name")
     lost = placed.get_column("segment_name").null_count()
     if lost:
-        raise RuleError(f"{number(lost)} customers meet none of the rules {', '.join(table.names)}")
+        raise RuleError(
+            f"{counted(lost, 'customer meets', 'customers meet')} none of the rules "
+            f"{', '.join(table.names)}"
+        )
     names = {name: f"H{k}" for k, name in enumerate(table.names, start=1)}
     placed = placed.with_columns(
         segment=pl.col("segment_name").replace_strict(names, return_dtype=pl.String)
@@ -461,7 +466,7 @@ def _pilot(taken: Intake) -> tuple[pl.DataFrame | None, list[str]]:
     notes = []
     if repeated:
         assigned = assigned.filter(~pl.col("customer_id").is_duplicated())
-        notes.append(f"{number(repeated)} assignments of persons assigned twice are left out.")
+        notes.append(f"Left out: {counted(repeated, 'assignment')} of persons assigned twice.")
     columns = ["customer_id", "campaign_id", "arm", "offer", "assigned_at"]
     return assigned.select(columns).drop_nulls(["offer", "assigned_at"]), notes
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.campaign.assignment import name_segments
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -51,20 +51,18 @@ class NextRound(Result):
     def text(self) -> str:
         """Which offers change, and what is expected of it."""
         changed = self.policy.filter(pl.col("before") != pl.col("offer"))
-        total = number(self.policy.height)
-        source = f"Learnt from {number(self.rounds)} rounds together"
+        total = self.policy.height
+        source = f"Learnt from {counted(self.rounds, 'round')} together"
         if changed.is_empty():
-            return f"{source}, every one of the {total} segments keeps its offer."
+            return f"{source}, every one of the {counted(total, 'segment')} keeps its offer."
         parts = [
             f"{row['segment_name']} from {words(row['before'])} to {words(row['offer'])} "
             f"({number(row['gain'])} of {self.payoff.replace('_', ' ')} per customer, "
             f"{interval_words(row['low'], row['high'], self.level)})"
             for row in changed.iter_rows(named=True)
         ]
-        return (
-            f"{source}, {number(changed.height)} of {total} segments change their offer: "
-            f"{'; '.join(parts)}."
-        )
+        share = f"{number(changed.height)} of {counted(total, 'segment')}"
+        return f"{source}, {share} with another offer: {'; '.join(parts)}."
 
 
 @takes_frames

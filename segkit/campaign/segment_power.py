@@ -13,7 +13,7 @@ import polars as pl
 from segkit.campaign.assignment import name_segments
 from segkit.campaign.metrics import Metric, measure_metric
 from segkit.campaign.power import check_shares, compute_sample_size, find_smallest_effect
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -60,7 +60,7 @@ class SegmentPower(Result):
         base = percent(value) if self.is_share else number(value)
         text = (
             f"A lift of {self.metric} by {lift} of its base is found with {power} power if "
-            f"{number(whole['needed'])} customers are assigned; there are "
+            f"{counted(whole['needed'], 'customer is', 'customers are')} assigned; there are "
             f"{number(whole['customers'])}."
         )
         if whole["needed"] is None:

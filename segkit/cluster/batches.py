@@ -14,7 +14,7 @@ from polars.io.plugins import register_io_source
 
 from segkit.cluster.model import SegmentModel
 from segkit.cluster.segmentation import cluster_customers
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, SourceError, require_columns
 from segkit.result import Result
 
@@ -61,9 +61,10 @@ class BatchSegmentation(Result):
     def text(self) -> str:
         """Number of customers assigned, and number that the model was fitted on."""
         return (
-            f"{number(self.rows)} customers assigned to {number(len(self.model.segments))} "
-            f"segments by a model of a random sample of {number(self.sample)}; "
-            f"{percent(self.unlike_share)} are unlike any segment. Of the sample: {self.fit.text}"
+            f"{counted(self.rows, 'customer')} assigned to "
+            f"{counted(len(self.model.segments), 'segment')} by a model of a random sample of "
+            f"{number(self.sample)}; {percent(self.unlike_share)} are unlike any segment. Of the "
+            f"sample: {self.fit.text}"
         )
 
 

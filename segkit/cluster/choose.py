@@ -13,7 +13,7 @@ from segkit.cluster.criteria import CRITERIA, VOTERS, check_criteria, measure, v
 from segkit.cluster.kmeans import SETTLE_STEPS
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_order, sample_rows
 from segkit.cluster.refits import METHODS, Clustering, Method, SharedRefits
-from segkit.display import join_words, number
+from segkit.display import counted, join_words, number
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -112,7 +112,7 @@ class KChoice(Result):
             raise ParameterError(f"k = {k} was not examined; the table has k = {examined}")
         backers = self.votes.filter(pl.col("k") == k)["label"].to_list()
         backing = f"backed by {join_words(backers)}" if backers else "which no criterion votes for"
-        reason = f"The analyst chose {k} segments, {backing}{f': {why}' if why else ''}."
+        reason = f"The analyst chose {counted(k, 'segment')}, {backing}{f': {why}' if why else ''}."
         return replace(self, k=k, reason=reason, chosen_by="analyst")
 
     def reconcile(self, structure: Structure) -> str:
@@ -144,7 +144,7 @@ class KChoice(Result):
         none = (self.votes["k"] == 1).any()
         dissent = join_words([*map(str, others), *(["no segments"] if none else [])])
         rest = f"; single criteria vote for {dissent}" if dissent else ""
-        return f"{self.k} segments are in force, {by}; {found}{rest}."
+        return f"{counted(self.k, 'segment is', 'segments are')} in force, {by}; {found}{rest}."
 
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""
@@ -280,7 +280,9 @@ def _reordered(linkage: Any, method: str, order: Ints) -> Floats:
         raise ParameterError(f"a linkage serves method 'ward', got method {method!r}")
     tree = np.array(linkage, dtype=np.float64)
     if tree.shape != (n - 1, 4):
-        raise DataError(f"the linkage of {n} rows has shape ({n - 1}, 4), got {tree.shape}")
+        raise DataError(
+            f"the linkage of {counted(n, 'row')} has shape ({n - 1}, 4), got {tree.shape}"
+        )
     place = np.r_[np.argsort(order), n : 2 * n - 1]
     tree[:, :2] = place[tree[:, :2].astype(np.int64)]
     return tree
@@ -333,8 +335,11 @@ def recommend(votes: pl.DataFrame, table: pl.DataFrame) -> tuple[int, str]:
     k = int(first["k"])
     backers = cast.filter(pl.col("k") == k)["label"].to_list()
     voters = len(votes.filter(pl.col("k").is_not_null()))
-    backing = f"{len(backers)} of {voters} criteria vote for {k} ({join_words(backers)})"
-    parts = [f"{k} segments are recommended: {backing}."]
+    backing = (
+        f"{len(backers)} of {counted(voters, 'criterion votes', 'criteria vote')} for {k} "
+        f"({join_words(backers)})"
+    )
+    parts = [f"{counted(k, 'segment is', 'segments are')} recommended: {backing}."]
     if edge in cast["k"].to_list() and table["k"].n_unique() > 2:
         parts.append(f"A vote for {edge} may only mean that k_range ends there.")
     if len(tied) > 1:

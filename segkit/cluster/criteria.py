@@ -28,7 +28,7 @@ from segkit.cluster.validity import (
     silhouettes_of,
     squared_silhouettes,
 )
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import ParameterError, require_choice
 from segkit.progress import steps
 
@@ -265,7 +265,7 @@ def measure(
         pairs = [mean_and_se(column, len(X)) for column in values.T]
         table = table.hstack(pl.DataFrame(pairs, ["silhouette", "silhouette_se"], orient="row"))
         if len(rows) < len(X):
-            notes.append(f"Silhouettes of {number(len(rows))} customers, each against all")
+            notes.append(f"Silhouettes of {counted(len(rows), 'customer')}, each against all")
     if "bic" in names:
         whole = {1: np.zeros(len(X), np.int64), **segmentations}
         bic = [mixture_bic(X, codes, seed=how.seed) for codes in whole.values()]

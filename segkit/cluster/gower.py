@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segkit.cluster.latent import read_answers
 from segkit.cluster.matrix import Floats, Ints
 from segkit.cluster.validity import silhouettes_from
+from segkit.display import counted
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError, require_columns
 from segkit.result import check_names, check_number, check_numbers, read_fields, write_fields
 from segkit.transform import Transform
@@ -284,13 +285,16 @@ def _require_variety(space: Space, encoded: Encoded) -> None:
     ]
     if flat:
         raise DataError(
-            f"constant over all {len(encoded.unseen)} customers, so they tell nothing apart: "
-            f"{', '.join(flat)}; leave them out"
+            f"constant over all {counted(len(encoded.unseen), 'customer')}, so they tell nothing "
+            f"apart: {', '.join(flat)}; leave them out"
         )
     whole = np.column_stack([block for _, block in blocks])
     empty = int(np.isnan(whole).all(axis=1).sum())
     if empty:
-        raise DataError(f"{empty} customers have no value in any column; leave them out")
+        raise DataError(
+            f"{counted(empty, 'customer has', 'customers have')} no value in any column; leave "
+            "them out"
+        )
 
 
 def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -412,7 +416,7 @@ def pam(distances: Floats, k: int) -> Medoids:
     """
     n = len(distances)
     if not 1 <= k <= n:
-        raise ParameterError(f"k must lie between 1 and the {n} rows; got {k}")
+        raise ParameterError(f"k must lie between 1 and the {counted(n, 'row')}; got {k}")
     rows = _build(distances, k)
     build = float(distances[:, rows].min(axis=1).mean())
     for _ in range(MOST_SWAPS):

@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.cluster.agreement import adjusted_rand, overlaps
 from segkit.cluster.structure import Structure
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -69,7 +69,7 @@ class Crossing(Result):
         agreement = (
             f"{first[:1].upper()}{first[1:]} and {second} agree at an adjusted Rand index of "
             f"{self.adjusted_rand:.2f} (95% interval {self.low:.2f} to {self.high:.2f}; 1 is the "
-            f"same, 0 what chance would give), over {number(self.customers)} customers."
+            f"same, 0 what chance would give), over {counted(self.customers, 'customer')}."
         )
         if self.left_out:
             agreement += f" {number(self.left_out)} stand in only one of the two."
@@ -295,7 +295,7 @@ class StructureGrade(Result):
         """Say whether the verdict was right, and what a wrong one means."""
         seen = f"(verdict '{self.verdict}', p = {number(self.p_value, digits=2)})"
         if self.planted:
-            start = f"Simulated with {self.planted} groups, and the test"
+            start = f"Simulated with {counted(self.planted, 'group')}, and the test"
             right = f"sees natural groups: right {seen}."
             wrong = (
                 f"does not see them {seen}: they overlap so far that no valley is left between "

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.matrix import Floats, Ints, as_matrix, distinct_rows, fair_order
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_least
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -239,13 +239,13 @@ class KMeansFit(Result):
         """Share of variation between groups, and how the solution was found."""
         between = 1 - self.within_ss / self.total_ss if self.total_ss else float("nan")
         rows = self.labels.shape[0]
-        where = "all rows" if self.sample == rows else f"a sample of {number(self.sample)} rows"
+        where = "all rows" if self.sample == rows else f"a sample of {counted(self.sample, 'row')}"
         full = "" if self.sample == rows else ", then one full run from the best"
         return (
-            f"K-means with {number(self.centres.shape[0])} groups holds {percent(between)} of the "
-            f"variation between them (within-group sum of squares {number(self.within_ss)}); best "
-            f"of {number(self.starts)} starts on {where}{full}. A better one may exist: k-means "
-            "finds local optima."
+            f"K-means with {counted(self.centres.shape[0], 'group')} holds {percent(between)} of "
+            f"the variation between them (within-group sum of squares {number(self.within_ss)}); "
+            f"best of {counted(self.starts, 'start')} on {where}{full}. A better one may exist: "
+            "k-means finds local optima."
         )
 
 
@@ -293,7 +293,10 @@ def fit_kmeans(
     points = as_matrix(X)
     require_least(k=(k, 1), starts=(starts, 1), sample=(sample, k))
     if distinct_rows(points, k) < k:
-        raise DataError(f"{k} groups need {k} distinct rows; there are {distinct_rows(points, k)}")
+        raise DataError(
+            f"{counted(k, 'group needs', 'groups need')} {counted(k, 'distinct row')}; there are "
+            f"{distinct_rows(points, k)}"
+        )
     order = fair_order(points, seed)
     ordered = np.take(points, order, axis=0)
     sampled = sample < len(ordered) and distinct_rows(ordered[:sample], k) >= k

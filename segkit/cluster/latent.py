@@ -361,10 +361,16 @@ def cluster_latent(
     answers = answers[:, [items.index(item) for item in used]]
     silent = int(np.isnan(answers).all(axis=1).sum())
     if silent:
-        raise DataError(f"{silent} customers answer no item; drop them before fitting classes")
+        raise DataError(
+            f"{counted(silent, 'customer answers', 'customers answer')} no item; drop them before "
+            "fitting classes"
+        )
     patterns = len(np.unique(np.nan_to_num(answers, nan=2.0), axis=0))
     if patterns < (k or 2):
-        raise DataError(f"{k or 2} classes need as many different answers; there are {patterns}")
+        raise DataError(
+            f"{counted(k or 2, 'class needs', 'classes need')} as many different answers; there "
+            f"are {patterns}"
+        )
     fits = {
         one: fit_classes(answers, one, starts=starts, seed=seed) for one in ks if one <= patterns
     }
@@ -372,8 +378,8 @@ def cluster_latent(
     wanted = compared.filter("admitted", pl.col("k") >= 2)
     if wanted.is_empty():
         raise DataError(
-            f"{len(used)} items cannot tell {', '.join(str(one) for one in ks)} classes apart: "
-            "more parameters than patterns of answers, or classes that nobody is in"
+            f"{counted(len(used), 'item')} cannot tell {', '.join(str(one) for one in ks)} classes "
+            "apart: more parameters than patterns of answers, or classes that nobody is in"
         )
     chosen = int(wanted.sort("bic")["k"][0])
     fit = fits[chosen]
@@ -451,9 +457,8 @@ def _segmentation(
         compared=compared,
         criterion="bic",
         found_by=(
-            f"latent classes of {number(len(model.items))} yes/no items (BIC "
-            f"{number(row['bic'])}; {number(row['reached'])} of {number(starts)} starts reached "
-            "it)"
+            f"latent classes of {number(len(model.items))} yes/no items (BIC {number(row['bic'])}; "
+            f"{number(row['reached'])} of {counted(starts, 'start reached', 'starts reached')} it)"
         ),
         notes=tuple(notes),
     )

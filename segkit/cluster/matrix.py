@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import from_memory
 from segkit.ids import with_ids
@@ -68,7 +68,7 @@ def as_matrix(X: Any, *, min_rows: int = 1) -> Floats:
             f"expected a table of customers by features, got an array of shape {matrix.shape}"
         )
     if len(matrix) < min_rows:
-        raise DataError(f"expected at least {min_rows} customers, got {len(matrix)}")
+        raise DataError(f"expected at least {counted(min_rows, 'customer')}, got {len(matrix)}")
     if not np.isfinite(matrix).all():
         bad = ~np.isfinite(matrix)
         where = ", ".join(str(column) for column in np.flatnonzero(bad.any(axis=0)))
@@ -101,7 +101,9 @@ def as_codes(labels: ArrayLike, n: int) -> tuple[Ints, list[Any]]:
     """
     given = np.asarray(labels.to_numpy() if hasattr(labels, "to_numpy") else labels)
     if given.shape != (n,):
-        raise DataError(f"expected one label for each of {n} rows, got shape {given.shape}")
+        raise DataError(
+            f"expected one label for each of {counted(n, 'row')}, got shape {given.shape}"
+        )
     if given.dtype.kind in "iu" and n and given.min() >= 0 and given.max() <= 4 * n:
         present = np.flatnonzero(np.bincount(given))
         if len(present) == present[-1] + 1:
@@ -198,8 +200,8 @@ def require_distinct(distinct: int, k: int, rows: int) -> None:
     """Raise ``DataError`` if there are fewer different customers than segments."""
     if distinct < k:
         raise DataError(
-            f"{number(k)} segments need as many different customers; among {number(rows)} there "
-            f"are {number(distinct)} with different features"
+            f"{counted(k, 'segment needs', 'segments need')} as many different customers; among "
+            f"{number(rows)} there are {number(distinct)} with different features"
         )
 
 
@@ -272,7 +274,7 @@ def sample_rows(
     used, wanted = matrix[order[:size]], list(k_range)
     ks, notes = as_k_range(wanted, distinct_rows(used, max([*wanted, 2]) + 1))
     if len(used) < len(matrix):
-        rows = f"{number(len(used))} of {number(len(matrix))} customers"
+        rows = f"{number(len(used))} of {counted(len(matrix), 'customer')}"
         notes.append(f"A random sample of {rows} was used")
     return used, ks, notes
 

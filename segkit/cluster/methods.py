@@ -23,7 +23,7 @@ from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.segments import Segmentation
 from segkit.cluster.stability import jaccard_figures
 from segkit.cluster.validity import measure_validity
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -96,8 +96,13 @@ class MethodComparison(Result):
     def text(self) -> str:
         """Whether the segments depend on the method, and which segmentation reproduces best."""
         n, names = self.assignments.height, ", ".join(self.methods["name"])
-        count, k = number(self.methods.height), number(self.k)
-        parts = [f"{count} methods put {number(n)} customers into {k} segments: {names}."]
+        count, k = self.methods.height, self.k
+        parts = [
+            (
+                f"{counted(count, 'method puts', 'methods put')} {counted(n, 'customer')} into "
+                f"{counted(k, 'segment')}: {names}."
+            )
+        ]
         related = [WORDS[method] for method in RELATED]
         same = pl.col("first").is_in(related) & pl.col("second").is_in(related)
         pairs = self.agreement.filter((pl.col("first") < pl.col("second")) & ~same)
@@ -243,8 +248,8 @@ def compare_methods(
     sample = table[drawn]
     if sample.height < table.height:
         notes.append(
-            f"Methods are fitted to a random {number(sample.height)} customers; the others go to "
-            "the segments of these models."
+            f"Methods are fitted to a random {counted(sample.height, 'customer')}; the others go "
+            "to the segments of these models."
         )
     settings: dict[str, Any] = {"transform": fitted, "kinds": kinds, "k": k, "seed": seed}
     near = _gower(table, drawn, fitted, kinds) if others else None

@@ -485,8 +485,8 @@ def _segmentation(
     if model.method == "prototypes":
         how = (
             f"{WAYS[model.method]} (a mismatch of categories weighs {number(model.gamma)} squared "
-            f"standard deviations; {number(best['reached'])} of {number(starts)} starts reached "
-            "the best)"
+            f"standard deviations; {number(best['reached'])} of "
+            f"{counted(starts, 'start reached', 'starts reached')} the best)"
         )
         treated = "a missing number lies at the mean, a missing category is one of its own"
     notes = [f"Mean silhouette by Gower's distance {number(best['silhouette'])}, on {rows}."]

@@ -155,7 +155,9 @@ class MixtureModel(ProbabilityScorer):
         check_number(f"the weight of {one.id}", one.weight, above=0, most=1)
         check_numbers(f"the mean of {one.id}", one.mean, d)
         if len(one.factor) != d:
-            raise ModelError(f"the factor of {one.id} must have {d} rows; got {len(one.factor)}")
+            raise ModelError(
+                f"the factor of {one.id} must have {counted(d, 'row')}; got {len(one.factor)}"
+            )
         for place, row in enumerate(one.factor):
             check_numbers(f"row {place} of the factor of {one.id}", row, d)
             check_number(f"the diagonal of the factor of {one.id}", row[place], above=0)
@@ -291,7 +293,7 @@ def cluster_mixture(
     if not wanted:
         raise DataError(
             f"no mixture with k = {', '.join(str(one) for one in ks)} leaves every segment "
-            f"{X.shape[1] + 1} of {number(len(some))} customers or more; ask for fewer segments"
+            f"{X.shape[1] + 1} of {counted(len(some), 'customer')} or more; ask for fewer segments"
         )
     chosen = min(wanted, key=lambda c: c.bic)
     model = MixtureModel(
@@ -403,8 +405,8 @@ def _segmentation(
         criterion="bic",
         found_by=(
             f"a Gaussian mixture with {chosen.shape} covariances (BIC {number(chosen.bic)}, the "
-            f"lowest of {number(admitted.height)} candidates admitted; {number(chosen.reached)} of "
-            f"{number(starts)} starts reached it{rows})"
+            f"lowest of {counted(admitted.height, 'candidate')} admitted; {number(chosen.reached)} "
+            f"of {counted(starts, 'start reached', 'starts reached')} it{rows})"
         ),
         notes=tuple(notes),
     )

@@ -238,7 +238,7 @@ class SegmentScorer(StoredModel):
         as_of = getattr(self, "as_of", None)
         when = f" as of {as_of.isoformat()}" if as_of else ""
         return (
-            f"{number(len(self.parts))} {segments} of {number(self.rows)} customers{when}. New "
+            f"{number(len(self.parts))} {segments} of {counted(self.rows, 'customer')}{when}. New "
             f"customers go to the {nearest}; one {unlike} than {percent(ALIKE)} of the segment's "
             "own customers were at the fit is flagged as unlike any."
         )
@@ -318,8 +318,9 @@ def finish_parts(
     counts = np.bincount(distances.argmin(axis=1), minlength=len(parts))
     if not counts.all():
         raise DataError(
-            f"{int((counts == 0).sum())} of {len(counts)} segments hold no customer; "
-            "ask for fewer segments"
+            f"{int((counts == 0).sum())} of "
+            f"{counted(len(counts), 'segment holds', 'segments hold')} no customer; ask for fewer "
+            "segments"
         )
     order = np.lexsort((*keys.T[::-1], -counts))
     distances = distances[:, order]

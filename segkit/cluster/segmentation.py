@@ -37,7 +37,7 @@ from segkit.cluster.refits import METHODS, Method
 from segkit.cluster.segments import Segmentation, name_segments
 from segkit.cluster.twostep import fit_two_step
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.display import label, number, percent
+from segkit.display import counted, label, number, percent
 from segkit.errors import DataError, require_choice, require_least
 from segkit.frames import takes_frames
 from segkit.transform import Transform
@@ -189,7 +189,7 @@ def _cluster(
     if method == "kmeans":
         fit = fit_kmeans(X, k, seed=seed)
         rows = "all customers" if fit.sample == X.shape[0] else f"{number(fit.sample)} of them"
-        note = f"K-means kept the best of {number(fit.starts)} starts on {rows}."
+        note = f"K-means kept the best of {counted(fit.starts, 'start')} on {rows}."
         return Groups(fit.centres, "restarts", None, None, note)
     if linkage is not None:
         route, note = "exact", ""
@@ -201,7 +201,7 @@ def _cluster(
         leaf_groups, centres = tree.groups(k), tree.group_centres(k)
         note = (
             f"Ward's tree joins {number(len(tree.counts))} micro-clusters made from a random "
-            f"sample of {number(tree.sample)} customers."
+            f"sample of {counted(tree.sample, 'customer')}."
         )
     centres, settled = settle(X, centres, steps=settle_steps)
     return Groups(centres, route, linkage, leaf_groups, note, settled)
@@ -371,7 +371,7 @@ def _notes(
     notes = [clustered.note] if clustered.note else []
     nearest = "Everyone is in the segment with the nearest centre"
     if clustered.settled:
-        nearest += f", {number(clustered.settled)} steps of k-means on from those of the cut"
+        nearest += f", {counted(clustered.settled, 'step')} of k-means on from those of the cut"
     if agreement is not None:
         notes.append(
             f"{nearest}; for {percent(agreement)} of customers that is the segment of the literal "

@@ -256,7 +256,10 @@ class Segmentation(Result):
         rows = self.segments.sort("customers", descending=True, maintain_order=True).to_dicts()
         each = "; ".join(f"{r['segment_name']} ({percent(r['customer_share'])})" for r in rows)
         parts = [
-            f"{number(self.assignments.height)} customers in {number(self.k)} segments: {each}.",
+            (
+                f"{counted(self.assignments.height, 'customer')} in {counted(self.k, 'segment')}: "
+                f"{each}."
+            ),
             *_beneath(rows),
             f"Found by {self.found_by or ROUTES[self.route]}.",
         ]
@@ -314,7 +317,7 @@ class Segmentation(Result):
         names = dict(self.segments.select("segment", "segment_name").iter_rows())
         shown = shown.with_columns(pl.col("segment").replace(names))
         n = self.assignments.height
-        sample = f", a random {number(shown.height)} of {number(n)} customers"
+        sample = f", a random {number(shown.height)} of {counted(n, 'customer')}"
         return points(
             shown,
             "pc1",

@@ -254,15 +254,17 @@ def own_codes(segments: Any, order: Ints, rows: int) -> tuple[list[str], Ints]:
     given = pl.Series(list(segments)).cast(pl.String)
     if len(given) != len(order) or given.null_count():
         raise DataError(
-            f"expected the segment of each of {len(order)} rows, got {len(given)}, of which "
-            f"{given.null_count()} are missing"
+            f"expected the segment of each of {counted(len(order), 'row')}, got {len(given)}, of "
+            f"which {given.null_count()} are missing"
         )
     codes, ids = as_codes(given, len(given))
     used = codes[order[:rows]]
     counts = np.bincount(used, minlength=len(ids))
     absent = ", ".join(name for name, count in zip(ids, counts, strict=True) if not count)
     if len(ids) < 2 or absent:
-        empty = f"; nobody of {absent} is among the {len(used)} rows used" if absent else ""
+        empty = (
+            f"; nobody of {absent} is among the {counted(len(used), 'row')} used" if absent else ""
+        )
         raise DataError(f"stability needs two segments or more, got {len(ids)}{empty}")
     return ids, used
 
@@ -342,16 +344,16 @@ class Stability(Result):
             if sure
             else f"At no k is every segment stable (mean Jaccard above {number(RECOVERED)})."
         )
-        starts = f", {self.n_starts} starts each" if self.method == "kmeans" else ""
+        starts = f", {counted(self.n_starts, 'start')} each" if self.method == "kmeans" else ""
         span = f"{number(best['rand'])} at k = {best['k']}"
         if worst["k"] != best["k"]:
             span += f", {number(worst['rand'])} at k = {worst['k']} (the least stable)"
         notes = "".join(f" {note}." for note in self.notes)
         return self._of_own() + (
-            f"Two refits to bootstrap samples of {number(self.rows)} customers agree with an "
-            f"adjusted Rand index of {span} ({self.n_boot} refits, "
-            f"{METHOD_WORDS[self.method]}{starts}). {solid} "
-            f"Stable segments need not be natural ones: a line cut in two is stable too.{notes}"
+            f"Two refits to bootstrap samples of {counted(self.rows, 'customer')} agree with an "
+            f"adjusted Rand index of {span} ({counted(self.n_boot, 'refit')}, "
+            f"{METHOD_WORDS[self.method]}{starts}). {solid} Stable segments need not be natural "
+            f"ones: a line cut in two is stable too.{notes}"
         )
 
     @property
@@ -387,9 +389,9 @@ class Stability(Result):
             else ""
         )
         return (
-            f"Of the {k} segments in force {sure} are stable (mean Jaccard above "
-            f"{number(RECOVERED)} over refits: {each}); two refits with {k} segments agree with an "
-            f"adjusted Rand index of {number(rand)}.{small} "
+            f"Of the {counted(k, 'segment')} in force {sure} are stable (mean Jaccard above "
+            f"{number(RECOVERED)} over refits: {each}); two refits with {counted(k, 'segment')} "
+            f"agree with an adjusted Rand index of {number(rand)}.{small} "
         )
 
     def of(self, k: int) -> pl.DataFrame:

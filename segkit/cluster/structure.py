@@ -23,7 +23,7 @@ from segkit.cluster.refits import (
     refit_samples,
 )
 from segkit.cluster.validity import ClusterSums, cluster_sums
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_choice, require_least
 from segkit.progress import steps
 from segkit.result import Result
@@ -228,7 +228,7 @@ class Structure(Result):
     def text(self) -> str:
         """Kind of segments that the data support, at ``k`` if given."""
         compared = (
-            f"compared with {number(self.n_null)} data sets of the same distributions and "
+            f"compared with {counted(self.n_null, 'data set')} of the same distributions and "
             f"correlations but without groups ({self._p_words()})"
         )
         notes = "".join(f" {note}." for note in self.notes)
@@ -399,7 +399,10 @@ def assess_structure(
         raise DataError(f"k = {k}, in force, cannot be judged: {'; '.join(notes)}")
     varies = used.min(axis=0) < used.max(axis=0)
     if not varies.all():
-        notes.append(f"{int((~varies).sum())} constant features were left out")
+        notes.append(
+            f"{counted(int((~varies).sum()), 'constant feature was', 'constant features were')} "
+            "left out"
+        )
     used = np.ascontiguousarray(used[:, varies])
     how = Clustering(method, seed, n_starts, settle_steps)
     with single_thread():

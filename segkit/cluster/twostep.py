@@ -11,7 +11,7 @@ import polars as pl
 from segkit.cluster.kmeans import centres_of, nearest_centre, order_groups
 from segkit.cluster.matrix import Floats, Ints, as_matrix, fair_sample, without_gaps
 from segkit.cluster.ward import cut_tree, ward_linkage
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError
 from segkit.result import Result
 from segkit.stats.threads import single_thread
@@ -82,10 +82,10 @@ class TwoStep(Result):
     def text(self) -> str:
         """Number of rows and micro-clusters, and how rows are assigned."""
         return (
-            f"{number(self.rows)} rows stand behind {number(len(self.counts))} micro-clusters, "
-            f"made from a random sample of {number(self.sample)}; Ward's method is exact on these. "
-            "Everyone goes to the segment with the nearest centre, so the segments are not "
-            "literally the cut of the tree."
+            f"{counted(self.rows, 'row stands', 'rows stand')} behind {number(len(self.counts))} "
+            f"micro-clusters, made from a random sample of {number(self.sample)}; Ward's method is "
+            "exact on these. Everyone goes to the segment with the nearest centre, so the segments "
+            "are not literally the cut of the tree."
         )
 
 

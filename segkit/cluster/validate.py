@@ -14,7 +14,7 @@ from segkit.cluster.matrix import Floats, customer_rows, fitted_transform, witho
 from segkit.cluster.refits import resampled_rows
 from segkit.cluster.stability import JACCARD, RECOVERED, jaccard_figures
 from segkit.cluster.validity import sampled_rows, silhouettes_of
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns, require_least
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -77,15 +77,15 @@ class SegmentValidity(Result):
         if self.refits:
             sure = self.segments.filter(pl.col("jaccard") > RECOVERED)["segment_name"].to_list()
             stability = (
-                f"Made again from {number(self.refits)} resamples, {', '.join(sure) or 'none'} "
+                f"Made again from {counted(self.refits, 'resample')}, {', '.join(sure) or 'none'} "
                 f"{'comes' if len(sure) < 2 else 'come'} out stable (mean Jaccard above "
                 f"{number(RECOVERED)})."
             )
         return (
-            f"{number(self.segments.height)} segments of {number(self.customers)} customers "
-            f"judged on {number(len(self.variables))} variables{none}. Farther from {against} than "
-            f"both are wide: {', '.join(far) or 'none'}. {stability} "
-            "Segments drawn by rules are constructive: useful lines, not natural groups."
+            f"{counted(self.segments.height, 'segment')} of {counted(self.customers, 'customer')} "
+            f"judged on {counted(len(self.variables), 'variable')}{none}. Farther from {against} "
+            f"than both are wide: {', '.join(far) or 'none'}. {stability} Segments drawn by rules "
+            "are constructive: useful lines, not natural groups."
         )
 
     def plot(self) -> Figure:

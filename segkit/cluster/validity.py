@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from segkit.cluster.matrix import Floats, Ints, as_segmentation, fair_order
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import require_least
 from segkit.result import Result
 
@@ -231,10 +231,10 @@ class Silhouette(Result):
         if np.isnan(self.mean):
             return "One segment has no silhouette: it needs a second one to compare with."
         if self.rows == self.n:
-            return f"Mean silhouette {number(self.mean)} over all {number(self.n)} customers."
+            return f"Mean silhouette {number(self.mean)} over all {counted(self.n, 'customer')}."
         return (
             f"Mean silhouette {number(self.mean)} (standard error {number(self.se, digits=2)}) "
-            f"from a random sample of {number(self.rows)} of {number(self.n)} customers."
+            f"from a random sample of {number(self.rows)} of {counted(self.n, 'customer')}."
         )
 
 
@@ -465,10 +465,10 @@ class Validity(Result):
         exact = self.silhouette_rows == self.n
         source = "" if exact else f", from a sample of {number(self.silhouette_rows)}"
         return (
-            f"{self.k} segments of {number(min(self.sizes))} to {number(max(self.sizes))} of "
-            f"{number(self.n)} customers; mean silhouette {number(self.silhouette)}{source}: "
-            f"{band}. "
-            "The bands are Kaufman and Rousseeuw's rule of thumb, not a test."
+            f"{counted(self.k, 'segment')} of {number(min(self.sizes))} to "
+            f"{number(max(self.sizes))} of {counted(self.n, 'customer')}; mean silhouette "
+            f"{number(self.silhouette)}{source}: {band}. The bands are Kaufman and Rousseeuw's "
+            "rule of thumb, not a test."
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.cluster.matrix import Floats, Ints
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError
 from segkit.stats.threads import single_thread
 
@@ -377,7 +378,10 @@ def _checked(X: Any, weights: Any) -> tuple[Floats, Floats]:
         )
     if not np.isfinite(points).all():
         bad = int((~np.isfinite(points)).any(axis=1).sum())
-        raise DataError(f"Ward's method needs finite values; {bad} rows hold NaN or infinity")
+        raise DataError(
+            f"Ward's method needs finite values; {counted(bad, 'row holds', 'rows hold')} NaN or "
+            "infinity"
+        )
     mass = np.ones(points.shape[0]) if weights is None else np.asarray(weights, dtype=np.float64)
     if mass.shape != (points.shape[0],) or not (np.isfinite(mass) & (mass > 0)).all():
         raise DataError(f"weights must be {points.shape[0]} positive finite numbers")

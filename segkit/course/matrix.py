@@ -21,6 +21,7 @@ from segkit.course.session import (
     read_sessions,
 )
 from segkit.course.variants import SAMPLE, SAMPLE_SEED, variant
+from segkit.display import counted
 from segkit.runner.catalog import source_of
 from segkit.runner.workspace import PARAMETERS
 from segkit.writing import write_whole
@@ -111,7 +112,9 @@ class CheckMatrix:
                     lines.append(f"{row.exercise}: {words!r} {outcome}")
         took = ", ".join(f"{stem} {seconds:.1f} s" for stem, seconds in self.seconds.items())
         good = sum(row.good for row in self.rows)
-        return "\n".join([*lines, f"{good} of {len(self.rows)} checks are good. {took}."])
+        return "\n".join(
+            [*lines, f"{good} of {counted(len(self.rows), 'check is', 'checks are')} good. {took}."]
+        )
 
 
 def check_course(

@@ -100,7 +100,7 @@ class Settings:
         """The settings in one line."""
         shaped = counted(len(self.features), "variable")
         method = METHODS.get(self.method)
-        return f"{method.words if method else self.method}, {self.k} segments, {shaped}"
+        return f"{method.words if method else self.method}, {counted(self.k, 'segment')}, {shaped}"
 
     @property
     def stem(self) -> str:
@@ -366,10 +366,10 @@ def stability(stable: Stability | MethodComparison) -> str:
         return paragraph(stable.text) + table_html(shown, caption="Stability over refits")
     row = stable.to_frame().row(0, named=True)
     sentence = (
-        f"Over {number(row['refits'])} refits to resampled customers the segments' mean Jaccard "
+        f"Over {counted(row['refits'], 'refit')} to resampled customers the segments' mean Jaccard "
         f"coefficient is {number(row['jaccard'])}, that of the least stable "
-        f"{number(row['jaccard_least'])}; a refit agrees with it with an adjusted Rand "
-        f"index of {number(row['rand'])}."
+        f"{number(row['jaccard_least'])}; a refit agrees with it with an adjusted Rand index of "
+        f"{number(row['rand'])}."
     )
     return paragraph(" ".join([sentence, *getattr(stable, "notes", ())]))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from segkit import intake
-from segkit.display import number
+from segkit.display import counted
 from segkit.errors import (
     ColumnError,
     DataError,
@@ -148,7 +148,7 @@ def _refuse_codes(names: list[str], chosen: pl.DataFrame) -> None:
     for name in names:
         doubted = doubted_answers(chosen.get_column(name))
         codes = [(v, n) for v, n in doubted if v > 0 or v <= -LEAST_CODE]
-        suspects += [f"{value:g} in {name} ({number(rows)} times)" for value, rows in codes]
+        suspects += [f"{value:g} in {name} ({counted(rows, 'time')})" for value, rows in codes]
     if suspects:
         raise DataError(
             f"numbers outside the scale would be averaged as answers: {', '.join(suspects)}; make "
@@ -257,8 +257,9 @@ def refuse_outside(item: str, values: Floats, ends: tuple[float, float]) -> None
     outside = values[(values < ends[0]) | (values > ends[1])]
     if outside.size:
         raise DataError(
-            f"{item} runs from {ends[0]:g} to {ends[1]:g}; {number(outside.size)} answers lie "
-            f"outside, such as {outside[0]:g}; make codes for 'no answer' null first"
+            f"{item} runs from {ends[0]:g} to {ends[1]:g}; "
+            f"{counted(outside.size, 'answer lies', 'answers lie')} outside, such as "
+            f"{outside[0]:g}; make codes for 'no answer' null first"
         )
 
 

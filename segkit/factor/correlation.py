@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import join_words, number
+from segkit.display import counted, join_words, number
 from segkit.errors import DataError, require_choice
 from segkit.factor.answers import Floats, read_answers
 from segkit.factor.polychoric import Categories, categories, polychoric_matrix, polyserial
@@ -209,8 +209,8 @@ def enough_people(n: int, names: Sequence[str]) -> None:
         raise DataError(f"a correlation needs at least two items, got {len(names)}")
     if n <= len(names):
         raise DataError(
-            f"expected more people than items, got {number(n)} people for {len(names)} items; ask "
-            "more people or fewer questions"
+            f"expected more people than items, got {counted(n, 'person', 'people')} for "
+            f"{counted(len(names), 'item')}; ask more people or fewer questions"
         )
 
 
@@ -220,8 +220,9 @@ def answered_together(pairs: Moments, names: Sequence[str]) -> None:
     if len(few):
         i, j = few[0]
         raise DataError(
-            f"{names[i]} and {names[j]} were answered together by {int(pairs.counts[i, j])} people "
-            "who differ on both: they cannot be correlated; leave one out"
+            f"{names[i]} and {names[j]} were answered together by "
+            f"{counted(int(pairs.counts[i, j]), 'person', 'people')} who differ on both: they "
+            "cannot be correlated; leave one out"
         )
 
 
@@ -302,8 +303,8 @@ class Correlations(Result):
         """State the items, the people, the kind of correlation and the corrections made."""
         off = self.matrix[np.triu_indices(len(self.items), 1)]
         start = (
-            f"{KIND[self.method]} correlations of {number(len(self.items))} items over "
-            f"{number(self.n)} people, between {number(float(off.min()))} and "
+            f"{KIND[self.method]} correlations of {counted(len(self.items), 'item')} over "
+            f"{counted(self.n, 'person', 'people')}, between {number(float(off.min()))} and "
             f"{number(float(off.max()))}."
         )
         return " ".join([start, *self.notes])
@@ -330,7 +331,7 @@ class Correlations(Result):
             title="Which items go together",
             x_label="Item",
             y_label="Item",
-            alt=f"Heatmap of the correlations of {p} items. {self.text}",
+            alt=f"Heatmap of the correlations of {counted(p, 'item')}. {self.text}",
         )
 
     @classmethod
@@ -358,7 +359,7 @@ class Correlations(Result):
             raise DataError(f"a correlation matrix is square, got shape {r.shape}")
         names = tuple(items) if items else tuple(f"item_{i + 1}" for i in range(len(r)))
         if len(names) != len(r):
-            raise DataError(f"expected {len(r)} item names, got {len(names)}")
+            raise DataError(f"expected {counted(len(r), 'item name')}, got {len(names)}")
         symmetric = np.allclose(r, r.T, atol=1e-6) and np.allclose(np.diag(r), 1.0, atol=1e-6)
         if not symmetric or np.abs(r).max() > 1 + 1e-6:
             raise DataError(
@@ -462,7 +463,9 @@ def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
     keep = ~holes.any(axis=1) if missing == "listwise" else ~holes.all(axis=1)
     gone = len(values) - int(keep.sum())
     if missing == "listwise":
-        notes.append(f"{number(gone)} people who left an item open are left out (listwise).")
+        notes.append(
+            f"Left out (listwise): {counted(gone, 'person', 'people')} who left an item open."
+        )
     else:
         share = holes[keep].mean()
         notes.append(
@@ -470,7 +473,7 @@ def _rows(values: Floats, missing: str, notes: list[str]) -> Floats:
             "the people who answered both items (pairwise)."
         )
         if gone:
-            notes.append(f"{number(gone)} people who answered nothing are left out.")
+            notes.append(f"Left out: {counted(gone, 'person', 'people')} who answered nothing.")
     return values if gone == 0 else values[keep]
 
 
@@ -487,7 +490,7 @@ def _latent(
         for j in coarse:
             r[i, j] = r[j, i] = polyserial(values[:, i], values[:, j], coarse_items[j])
     if corrected:
-        notes.append(f"Half a person was added to empty cells of {number(corrected)} tables.")
+        notes.append(f"Half a person was added to empty cells of {counted(corrected, 'table')}.")
     return r
 
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from segkit.display import counted
 from segkit.errors import DataError, require_choice, require_least
 from segkit.factor.answers import Floats
 from segkit.stats.threads import single_thread
@@ -83,8 +84,8 @@ def extract(r: Floats, factors: int, method: str = "minres") -> Extraction:
         while degrees_of_freedom(need, factors) < 0:
             need += 1
         raise DataError(
-            f"{factors} factor{'s' * (factors > 1)} cannot be told from {items} items: at least "
-            f"{need} are needed"
+            f"{factors} factor{'s' * (factors > 1)} cannot be told from {counted(items, 'item')}: "
+            f"at least {need} are needed"
         )
     start = np.clip(1 / np.diag(np.linalg.inv(r)), 0.02, 0.98)
     if method == "principal":

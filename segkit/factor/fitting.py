@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit import __version__
-from segkit.display import join_words, number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.factor.answers import Floats
 from segkit.factor.correlation import CorrelationMethod, Correlations, Missing, correlate_items
@@ -95,7 +95,8 @@ class Adequacy(Result):
             f"These answers {'can' if self.adequate else 'cannot'} carry a factor analysis: the "
             f"sampling adequacy (KMO) is {number(self.kmo)} ({self.word}), and Bartlett's test "
             f"that no items correlate has p {p} (chi-square {number(self.bartlett_chi_square)} on "
-            f"{number(self.bartlett_degrees)} degrees of freedom, {number(self.n)} people)."
+            f"{number(self.bartlett_degrees)} degrees of freedom, "
+            f"{counted(self.n, 'person', 'people')})."
         )
         weak = self.by_item.filter(pl.col("kmo") < ENOUGH)["item"].to_list()
         if weak:
@@ -270,7 +271,7 @@ def _earlier_pattern(like: FactorModel, data: Correlations, n_factors: int) -> F
     if set(like.items) != set(data.items) or like.n_factors != n_factors:
         raise DataError(
             "like expects a model of the same items and number of factors: it has "
-            f"{like.n_factors} factors of {join_words(like.items)}"
+            f"{counted(like.n_factors, 'factor')} of {join_words(like.items)}"
         )
     return like.loadings[[like.items.index(item) for item in data.items]]
 
@@ -335,10 +336,11 @@ class LoadingIntervals(Result):
         marks = self.table.filter("marks").with_columns(width=pl.col("high") - pl.col("low"))
         crosses = (pl.col("low") <= 0) & (pl.col("high") >= 0)
         shaky = marks.filter(crosses)["item"].to_list()
-        refits = number(self.repeats - self.failed)
+        refits = self.repeats - self.failed
         text = (
-            f"{number(marks.height - len(shaky))} of {number(marks.height)} markers keep their "
-            f"sign in the {percent(self.level, places=0)} interval of {refits} resamples, each "
+            f"{number(marks.height - len(shaky))} of "
+            f"{counted(marks.height, 'marker keeps', 'markers keep')} their sign in the "
+            f"{percent(self.level, places=0)} interval of {counted(refits, 'resample')}, each "
             "turned onto the fitted loadings (Procrustes)."
         )
         for row in marks.sort("width").tail(1).iter_rows(named=True):
@@ -349,7 +351,7 @@ class LoadingIntervals(Result):
         if shaky:
             text += f" Not to be relied on: {join_words(shaky)}."
         if self.failed:
-            text += f" {number(self.failed)} resamples could not be fitted and are left out."
+            text += f" Left out: {counted(self.failed, 'resample')} that could not be fitted."
         return text
 
     def plot(self) -> Figure:
@@ -426,7 +428,8 @@ def estimate_loading_intervals(
         refits.append(procrustes(fitted.loadings, model.loadings, oblique=oblique).loadings)
     if len(refits) < repeats / 2:
         raise DataError(
-            f"only {len(refits)} of {repeats} resamples could be fitted: too few people answered"
+            f"only {len(refits)} of {counted(repeats, 'resample')} could be fitted: too few people "
+            "answered"
         )
     draws = np.stack(refits)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)

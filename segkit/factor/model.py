@@ -221,9 +221,9 @@ class FactorModel(StoredModel):
         """Say what the factors are, how well they fit, and what spoils the solution."""
         share = float(variance(self.loadings, self.phi).sum()) / len(self.items)
         k = self.n_factors
-        how_many = f"{counted(k, 'factor')} explain{'s' * (k == 1)} {percent(share)}"
-        items = number(len(self.items))
-        parts = [f"{how_many} of the variance of {items} items: {join_words(self.names)}."]
+        explained = f"{counted(k, 'factor explains', 'factors explain')} {percent(share)}"
+        items = counted(len(self.items), "item")
+        parts = [f"{explained} of the variance of {items}: {join_words(self.names)}."]
         parts += [self._described(j) for j in range(k)]
         parts.append(_fit_words(self.fit, f"{self.extraction}, {self.rotation}", self.n))
         if k > 1 and not np.allclose(self.phi, np.eye(k)):
@@ -336,7 +336,7 @@ class FactorModel(StoredModel):
         p = len(self.items)
         needed = (p + 1) // 2 if least is None else least
         if not 1 <= needed <= p:
-            raise ParameterError(f"least must lie between 1 and {p} items, got {needed}")
+            raise ParameterError(f"least must lie between 1 and {counted(p, 'item')}, got {needed}")
         values = side.coding.apply(read_answers(frame, self.items, check=False).values)
         scores, partial, without = apply_weights(
             values, (side.means, side.sds), inner, method, least=needed
@@ -418,7 +418,7 @@ def _fit_words(fit: FitIndices, how: str, n: int) -> str:
     return (
         f"The fit is {word}: RMSEA {number(fit.rmsea)} (90% interval {number(fit.rmsea_low)} to "
         f"{number(fit.rmsea_high)}), TLI {number(fit.tli)}, CFI {number(fit.cfi)}, SRMR "
-        f"{number(fit.srmr)} ({how}, {number(n)} people)."
+        f"{number(fit.srmr)} ({how}, {counted(n, 'person', 'people')})."
     )
 
 

@@ -403,8 +403,9 @@ def _decide(votes: pl.DataFrame, correlations: Correlations, percentile: float) 
     if cast["parallel_components"] == 0:
         return 0, (
             "There is no common factor: not even the largest eigenvalue exceeds what "
-            f"{percent(percentile, places=0)} of samples of {number(correlations.n)} people give "
-            "whose items have nothing to do with each other. Scores would be noise."
+            f"{percent(percentile, places=0)} of samples of "
+            f"{counted(correlations.n, 'person', 'people')} give whose items have nothing to do "
+            "with each other. Scores would be noise."
         )
     p = len(correlations.items)
     votes_for = [k for rule in _COUNTED if (k := cast[rule]) and degrees_of_freedom(p, k) >= 0]
@@ -414,10 +415,13 @@ def _decide(votes: pl.DataFrame, correlations: Correlations, percentile: float) 
     count = next(k for k in votes_for if votes_for.count(k) == most)  # in order of trust
     labels = votes.filter(pl.col("rule").is_in(_COUNTED))
     backers = labels.filter(pl.col("n_factors") == count)["label"].to_list()
-    rules = number(labels["n_factors"].count())
+    rules = labels["n_factors"].count()
     parts = [
         f"{counted(count, 'common factor')} {'is' if count == 1 else 'are'} recommended:",
-        f"{number(len(backers))} of {rules} rules vote for {number(count)}",
+        (
+            f"{number(len(backers))} of {counted(rules, 'rule votes', 'rules vote')} for "
+            f"{number(count)}"
+        ),
         f"({join_words(backers)}).",
     ]
     if sum(votes_for.count(k) == most for k in set(votes_for)) > 1:

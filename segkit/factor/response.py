@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.display import join_words, number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import ColumnError, DataError, require_columns
 from segkit.factor.answers import Floats
 from segkit.frames import takes_frames
@@ -70,7 +70,7 @@ class Response(Result):
     def text(self) -> str:
         """State the response rate, whether strata differ, and what weighting can correct."""
         share, count = percent(self.respondents / self.customers), number(self.respondents)
-        parts = [f"{share} of {number(self.customers)} customers answered ({count})."]
+        parts = [f"{share} of {counted(self.customers, 'customer')} answered ({count})."]
         if self.table.height > 1:
             ordered = self.table.sort("response_rate", "stratum")
             low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
@@ -88,11 +88,14 @@ class Response(Result):
             )
         if self.unreached:
             parts.append(
-                f"{number(self.unreached)} customers are in groups where nobody answered; no "
-                "weight speaks for them."
+                f"{counted(self.unreached, 'customer is', 'customers are')} in groups where nobody "
+                "answered; no weight speaks for them."
             )
         if self.strangers:
-            parts.append(f"{number(self.strangers)} respondents are not among the customers.")
+            parts.append(
+                f"{counted(self.strangers, 'respondent is', 'respondents are')} not among the "
+                "customers."
+            )
         return " ".join(parts)
 
     def plot(self) -> Figure:
@@ -255,7 +258,7 @@ class Voice(Result):
         few = self.table.slice(1).filter(pl.col("people") < FEW)
         if few.height:
             parts.append(
-                f"{number(few.height)} groups with fewer than {FEW} ratings are not compared."
+                f"Not compared: {counted(few.height, 'group')} with fewer than {FEW} ratings."
             )
         if self.ungrouped:
             parts.append(
@@ -264,7 +267,9 @@ class Voice(Result):
             )
         if self.missing:
             weight = " or have no weight" if self.weighted else ""
-            parts.append(f"{number(self.missing)} people gave no rating{weight}.")
+            parts.append(
+                f"{counted(self.missing, 'person gave', 'people gave')} no rating{weight}."
+            )
         return " ".join(parts)
 
     def _words(self, row: dict[str, float]) -> str:
@@ -442,8 +447,9 @@ def _rate(
     outside = rated.filter(~pl.col("rating").is_between(*ends))
     if outside.height:
         raise DataError(
-            f"{column} runs from {ends[0]} to {ends[1]}; {number(outside.height)} answers lie "
-            f"outside, such as {number(outside['rating'][0])}"
+            f"{column} runs from {ends[0]} to {ends[1]}; "
+            f"{counted(outside.height, 'answer lies', 'answers lie')} outside, such as "
+            f"{number(outside['rating'][0])}"
         )
     groups = [(ALL, rated)]
     if by:

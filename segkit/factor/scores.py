@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import join_words, number
+from segkit.display import counted, join_words, number
 from segkit.errors import require_choice
 from segkit.factor.answers import Floats
 from segkit.result import Result
@@ -217,13 +217,18 @@ class Scores(Result):
     @property
     def text(self) -> str:
         """Say who has scores, how missing answers were treated, and how far to trust scores."""
-        scored, people = number(self.people - self.without), number(self.people)
-        parts = [f"{scored} of {people} respondents have scores ({self.method})."]
+        scored, people = number(self.people - self.without), self.people
+        parts = [
+            (
+                f"{scored} of {counted(people, 'respondent has', 'respondents have')} scores "
+                f"({self.method})."
+            )
+        ]
         if self.partial or self.without:
             parts.append(
                 f"Of these, {number(self.partial)} left items open and are scored from the others; "
                 f"{number(self.without)} answered fewer than {number(self.least)} of "
-                f"{number(self.items)} items, or none about some factor, and have no score."
+                f"{counted(self.items, 'item')}, or none about some factor, and have no score."
             )
         low = int(np.argmin(self.determinacy))
         values = [f"{n} {number(d)}" for n, d in zip(self.names, self.determinacy, strict=True)]

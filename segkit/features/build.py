@@ -96,9 +96,9 @@ class CustomerTable(Result):
     @property
     def text(self) -> str:
         """Number of customers and features, the typical customer, and what was left out."""
-        n, k = self.frame.height, number(self.definitions.height)
-        who = "customer" if n == 1 else "customers"
-        parts = [f"{number(n)} {who} as of {self.as_of}, described by {k} features."]
+        n, k = self.frame.height, self.definitions.height
+        described = f"described by {counted(k, 'feature')}"
+        parts = [f"{counted(n, 'customer')} as of {self.as_of}, {described}."]
         typical = [
             phrase.format(self._written(name))
             for name, phrase in _TYPICAL.items()
@@ -179,7 +179,7 @@ class CustomerTable(Result):
         skewed = [name for name in features if name in _SKEWED]
         return histograms(
             self.frame, features, log=skewed, units=units,
-            title=f"{number(self.frame.height)} customers as of {self.as_of}",
+            title=f"{counted(self.frame.height, 'customer')} as of {self.as_of}",
         )  # fmt: skip
 
     @property
@@ -371,7 +371,7 @@ def _order_plan(
     )
     notes += [*rows.notes, *left]
     if rows.n_later:
-        notes.append(f"{number(rows.n_later)} order lines after {day_date(as_of)} are not used")
+        notes.append(f"not used: {counted(rows.n_later, 'order line')} after {day_date(as_of)}")
     return Plan(
         rows,
         facts,
@@ -388,7 +388,7 @@ def _event_plan(rows: Rows, as_of: int, wanted_names: set[str] | None, notes: li
     facts = from_events.EventFacts(rows.columns, rows.first, as_of, types, pages)
     notes += [*rows.notes, *left]
     if rows.n_later:
-        notes.append(f"{number(rows.n_later)} events after {day_date(as_of)} are not used")
+        notes.append(f"not used: {counted(rows.n_later, 'event')} after {day_date(as_of)}")
     return Plan(
         rows, facts, from_events.BLOCKS, from_events.NO_ZERO, from_events.event_catalogue(facts)
     )
@@ -509,7 +509,7 @@ def compute_later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) ->
     if not isinstance(final_day, int) or final_day < last:
         until = EPOCH + timedelta(days=final_day) if isinstance(final_day, int) else "nowhere"
         raise DataError(
-            f"the {days} days after {after} reach to {EPOCH + timedelta(days=last)}; "
+            f"the {counted(days, 'day')} after {after} reach to {EPOCH + timedelta(days=last)}; "
             f"the orders reach to {until}"
         )
     return (

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segkit.display import counted
 from segkit.errors import ParameterError, SourceError, unknown
 from segkit.intake.country import propose_country
 
@@ -79,7 +80,7 @@ def last(days: int, as_of: int) -> Window:
     >>> last(30, 100)
     Window(suffix='_30d', after=70, until=100, words='last 30 days')
     """
-    return Window(f"_{days}d", as_of - days, as_of, f"last {days} days")
+    return Window(f"_{days}d", as_of - days, as_of, f"last {counted(days, 'day')}")
 
 
 def before(days: int, as_of: int) -> Window:
@@ -90,7 +91,9 @@ def before(days: int, as_of: int) -> Window:
     >>> before(30, 100)
     Window(suffix='_before_30d', after=40, until=70, words='the 30 days before')
     """
-    return Window(f"_before_{days}d", as_of - 2 * days, as_of - days, f"the {days} days before")
+    return Window(
+        f"_before_{days}d", as_of - 2 * days, as_of - days, f"the {counted(days, 'day')} before"
+    )
 
 
 def check_days(days: Iterable[int], what: str) -> tuple[int, ...]:

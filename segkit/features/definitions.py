@@ -144,7 +144,7 @@ def ratio(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
     return pl.when(bottom > 0).then(top / bottom)
 
 
-def counted(column: pl.Expr) -> pl.Expr:
+def as_count(column: pl.Expr) -> pl.Expr:
     """Return a count or a number of days as a whole number (sums are kept as floats)."""
     return column.round().cast(pl.Int64)
 

@@ -9,7 +9,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, as_count, per_year, ratio
 from segkit.features.orders import trend
 from segkit.features.sources import CUSTOMER, MICRO, is_unknown, micro
 
@@ -197,7 +197,7 @@ def _event(
 def _counts(name: str, group: str = "visits") -> list[Feature]:
     formula = f"number of events of type {COUNTED[name]}"
     return [_event(name, group, "events", formula, "zero without one",
-                   lambda c: counted(c(f"events.{name}")))]  # fmt: skip
+                   lambda c: as_count(c(f"events.{name}")))]  # fmt: skip
 
 
 def _times(facts: EventFacts) -> list[Feature]:
@@ -218,7 +218,7 @@ def _answered(facts: EventFacts, done: str) -> Feature:
     each = "per campaign" if "campaign_id" in facts.columns else "per customer"
     rule = f"{each} at most as many as were sent in the window" if capped else "repeats included"
     return _event(f"emails_{done}", "email", "events", f"mails {done}: {rule}",
-                  "zero without one", lambda c: counted(c(f"mails.{done}")))  # fmt: skip
+                  "zero without one", lambda c: as_count(c(f"mails.{done}")))  # fmt: skip
 
 
 def _answer_rate(done: str, rate: str) -> Feature:
@@ -231,9 +231,9 @@ def _carts() -> list[Feature]:
     none, left = "zero without one", "sessions with a cart_add and no checkout"
     return [
         _event("carts", "carts", "count", "sessions with a cart_add", none,
-               lambda c: counted(c("sessions.carts"))),
+               lambda c: as_count(c("sessions.carts"))),
         _event("carts_abandoned", "carts", "count", left, none,
-               lambda c: counted(c("sessions.abandoned"))),
+               lambda c: as_count(c("sessions.abandoned"))),
         _event("abandonment_rate", "carts", "share", "carts_abandoned over carts",
                "null without a cart",
                lambda c: ratio(c("sessions.abandoned"), c("sessions.carts"))),
@@ -255,7 +255,7 @@ def _engagement_recency(facts: EventFacts) -> Feature:
     return _event("engagement_recency_days", "visits", "days",
                   f"as_of minus the day of the last event of type {', '.join(ENGAGED)}",
                   "null without one",
-                  lambda c: counted(facts.as_of - c("events.engaged_day")))  # fmt: skip
+                  lambda c: as_count(facts.as_of - c("events.engaged_day")))  # fmt: skip
 
 
 def _unsubscribed() -> Feature:

@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from segkit.features.calendar import Calendar
-from segkit.features.definitions import Catalogue, Feature, Pick, counted, per_year, ratio
+from segkit.features.definitions import Catalogue, Feature, Pick, as_count, per_year, ratio
 from segkit.features.products import PLURAL, Levels, add_products, listed_columns, product_features
 from segkit.features.sources import CUSTOMER, MICRO, SQUARES, micro, spread, squares, within
 
@@ -232,14 +232,14 @@ def _core(facts: OrderFacts) -> list[Feature]:
     none = "null without a purchase"
     return [
         _order("recency_days", "core", "days", "as_of minus the day of the last purchase line",
-               none, lambda c: counted(facts.as_of - c("orders.last_day"))),
+               none, lambda c: as_count(facts.as_of - c("orders.last_day"))),
         _order("frequency", "core", "orders", "orders with at least one purchase line (an order "
                "of returns alone is not counted)", "zero without a purchase",
-               lambda c: counted(c("orders.n_orders"))),
+               lambda c: as_count(c("orders.n_orders"))),
         _order("monetary", "core", "money", f"sum of the amounts of {lines} ({policy})",
                "zero without a line", lambda c: c("orders.amount" if net else "orders.gross")),
         _order("tenure_days", "core", "days", "as_of minus the day of the first purchase line",
-               none, lambda c: counted(facts.as_of - c("orders.first_day"))),
+               none, lambda c: as_count(facts.as_of - c("orders.first_day"))),
         _order("order_value_mean", "core", "money", "mean, over the orders counted by frequency, "
                f"of the sum of the order's lines ({policy} within the order)", none,
                lambda c: ratio(c("orders.value_sum"), c("orders.n_orders")) / MICRO),
@@ -297,7 +297,7 @@ def _discounts() -> list[Feature]:
 def _breadth_feature(name: str, column: str, what: str) -> Feature:
     formula = f"number of different {what} among the purchase lines (unknown {what} not counted)"
     none = "zero without one"
-    return _order(name, "breadth", "count", formula, none, lambda c: counted(c(f"{column}.n")))
+    return _order(name, "breadth", "count", formula, none, lambda c: as_count(c(f"{column}.n")))
 
 
 def _share(name: str, group: str, part: str, words: str) -> Feature:

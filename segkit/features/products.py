@@ -10,9 +10,9 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
-from segkit.features.definitions import Feature, Pick, counted, ratio
+from segkit.features.definitions import Feature, Pick, as_count, ratio
 from segkit.features.sources import CUSTOMER, MICRO, collect, micro, with_ids
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def read_products(products: Any, lines: Any) -> Any:
     )
     if repeated.height:
         raise DataError(
-            f"{number(repeated.height)} product ids come more than once in products, such as "
-            f"{repeated['product_id'].min()!r}: expected one row per product"
+            f"{counted(repeated.height, 'product id comes', 'product ids come')} more than once in "
+            f"products, such as {repeated['product_id'].min()!r}: expected one row per product"
         )
     return table.select(
         "product_id", *(nw.col(name).alias(name + LISTED) for name in named), **{LISTED: nw.lit(1)}
@@ -128,10 +128,10 @@ def count_unlisted(lines: Any, products: Any) -> list[str]:
     lines_out, lines_all = int(unlisted["n"].sum()), int(counts["n"].sum())
     ids = unlisted["product_id"].drop_nulls()
     nameless = int(unlisted.filter(pl.col("product_id").is_null())["n"].sum())
-    parts = [f"{number(ids.len())} product ids, such as {ids.sort()[0]}"] if ids.len() else []
-    parts += [f"{number(nameless)} lines without a product id"] if nameless else []
+    parts = [f"{counted(ids.len(), 'product id')}, such as {ids.sort()[0]}"] if ids.len() else []
+    parts += [f"{counted(nameless, 'line')} without a product id"] if nameless else []
     note = (
-        f"{number(lines_out)} of {number(lines_all)} order lines "
+        f"{number(lines_out)} of {counted(lines_all, 'order line')} "
         f"({percent(lines_out / lines_all)}) have no row in the product table "
         f"({'; '.join(parts)}); they keep what the line states itself"
     )
@@ -294,7 +294,7 @@ def _recency(levels: Levels, slug: str, as_of: int) -> Feature:
     formula = f"as_of minus the day of the last purchase line of {levels.words(slug)}"
     name = f"{column}_recency_days_{slug}"
     return _feature(
-        name, column, "days", formula, "null without one", lambda c: counted(as_of - c(last))
+        name, column, "days", formula, "null without one", lambda c: as_count(as_of - c(last))
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
-from segkit.display import label, number, percent
+from segkit.display import counted, label, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, unknown
 from segkit.features import CustomerTable
 from segkit.frames import takes_frames
@@ -238,8 +238,8 @@ class Screening(Result):
         """Variables worth keeping, those that are noise, and the error rate."""
         tested = self.variables["p_value"].count()
         head = (
-            f"Of {number(self.variables.height)} variables screened against {label(self.kpi)} "
-            f"({number(self.n_rows)} customers), {number(len(self.names('keep')))} are kept."
+            f"Of {counted(self.variables.height, 'variable')} screened against {label(self.kpi)} "
+            f"({counted(self.n_rows, 'customer')}), {number(len(self.names('keep')))} are kept."
         )
         parts = [head]
         best = self.variables.filter(pl.col("verdict") == "keep").head(1)
@@ -287,7 +287,8 @@ class Screening(Result):
         reference = 0.0 if self.metric == "R2" else 0.5
         return bars(
             rows, "variable", "score", reference=reference, y_label=what, percent=False,
-            title=f"{number(len(self.names('keep')))} variables tell about {label(self.kpi)}",
+            title=f"{counted(len(self.names('keep')), 'variable tells', 'variables tell')} about "
+            f"{label(self.kpi)}",
         )  # fmt: skip
 
 
@@ -425,7 +426,9 @@ def _with_kpi(table: pl.DataFrame, kpi: str | pl.Series) -> tuple[str, pl.DataFr
     """Put the KPI into the table and drop the customers without one."""
     if isinstance(kpi, pl.Series):
         if kpi.len() != table.height:
-            raise DataError(f"the KPI has {kpi.len()} values for {table.height} customers")
+            raise DataError(
+                f"the KPI has {counted(kpi.len(), 'value')} for {counted(table.height, 'customer')}"
+            )
         table, kpi = table.with_columns(kpi.alias(kpi.name or "kpi")), kpi.name or "kpi"
     if kpi not in table.columns:
         raise ColumnError(unknown("column", kpi, table.columns))
@@ -436,7 +439,10 @@ def _with_kpi(table: pl.DataFrame, kpi: str | pl.Series) -> tuple[str, pl.DataFr
             raise DataError(f"{kpi} holds infinite values")
     table = table.filter(has_kpi)
     if table.height < MIN_ROWS:
-        raise DataError(f"{table.height} customers have {kpi}; screening needs {MIN_ROWS}")
+        raise DataError(
+            f"{counted(table.height, 'customer has', 'customers have')} {kpi}; screening needs "
+            f"{MIN_ROWS}"
+        )
     if table[kpi].n_unique() < 2:
         raise DataError(f"{kpi} has one value alone, {table[kpi][0]}: nothing to relate to")
     return kpi, table

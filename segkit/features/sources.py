@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import (
     ColumnError,
     DataError,
@@ -284,7 +284,7 @@ def order_rows(lazy: Any, as_of: int | None) -> Rows:
     infinite, missing = sums.pop("bad_0"), sums.pop("bad_1")
     if infinite or missing:
         raise DataError(
-            f"orders hold {number(infinite)} infinite and {number(missing)} missing amounts; "
+            f"orders hold {number(infinite)} infinite and {counted(missing, 'missing amount')}; "
             "segkit.clean_data rejects such lines with a reason"
         )
     for name, size in sizes.items():
@@ -338,8 +338,8 @@ def levels(rows: Rows, column: str, as_of: int) -> tuple[dict[str, list[str]], l
     if len(names) > MAX_LEVELS:
         left = number(100 * sum(counts["n"][MAX_LEVELS:]) / sum(counts["n"]))
         notes.append(
-            f"of {len(names)} values of {column} the {MAX_LEVELS} commonest have a feature each; "
-            f"{left}% of its rows have another"
+            f"of {counted(len(names), 'value')} of {column} the {MAX_LEVELS} commonest have a "
+            f"feature each; {left}% of its rows have another"
         )
     return dict(sorted(slugs(sorted(names[:MAX_LEVELS])).items())), notes
 

@@ -362,7 +362,10 @@ class Audit(Result):
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_title("Order lines by month")
         gaps = self.coverage.filter(pl.col("rows") == 0).height
-        alt = f"Bars of order lines in {self.coverage.height} months, {gaps} of them without any."
+        alt = (
+            f"Bars of order lines in {counted(self.coverage.height, 'month')}, {gaps} of them "
+            "without any."
+        )
         return Figure(figure, alt, self.coverage)
 
     def _repr_html_(self) -> str:

@@ -230,10 +230,10 @@ def _note_emails(cells: pl.Series, read: pl.Series, what: str, notes: list[str])
     emails = cells.filter(read.str.contains("@", literal=True)).unique()
     changed = int((emails != read_ids(emails)).sum())
     if changed:
-        people = read_ids(emails).n_unique()
+        people = counted(read_ids(emails).n_unique(), "address", "addresses")
         notes.append(
             what.format(counted(emails.len(), "spelling") + " of e-mail addresses as ids")
-            + f" are compared without case, as platforms compare them: {number(people)} addresses"
+            + f" are compared without case, as platforms compare them: {people}"
         )
 
 
@@ -272,8 +272,9 @@ def _folded(read: pl.Series, what: str, notes: list[str]) -> pl.Series:
     joined = table.height - table["one"].n_unique()
     if joined:
         notes.append(
-            what.format(counted(table.height, "id")) + f" are {number(table['one'].n_unique())} "
-            'customers without case, width, accents and look-alikes (similar_ids = "join")'
+            what.format(counted(table.height, "id"))
+            + f" are {counted(table['one'].n_unique(), 'customer')} "
+            'without case, width, accents and look-alikes (similar_ids = "join")'
         )
     return (
         read.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")["one"]

@@ -370,8 +370,8 @@ class CustomerCounts(Result):
         first = ""
         if self.accounts is not None:
             first = (
-                f"{counted(self.accounts, 'account')} belong to {number(self.customers)} "
-                "customers after linking: "
+                f"{counted(self.accounts, 'account belongs', 'accounts belong')} to "
+                f"{counted(self.customers, 'customer')} after linking: "
             )
         return (
             f"{first}{number(self.ordering)} of them have an order line, {number(self.kept)} one "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.intake.graph import (
@@ -86,25 +86,31 @@ class Identities(Result):
         """The finding in words, without any identifier."""
         parts = [
             (
-                f"{number(self.links)} links join {number(self.customer_ids)} customer ids and "
-                f"{number(self.mapping.height - self.customer_ids)} other identifiers into "
-                f"{number(self.customers.height)} customers."
+                f"{counted(self.links, 'link joins', 'links join')} "
+                f"{counted(self.customer_ids, 'customer id')} and "
+                f"{counted(self.mapping.height - self.customer_ids, 'other identifier')} into "
+                f"{counted(self.customers.height, 'customer')}."
             )
         ]
         if self.cut.height:
             parts.append(
-                f"{number(self.cut.height)} identifiers shared by several customers join nobody."
+                f"{counted(self.cut.height, 'identifier')} shared by several customers: joining "
+                "nobody."
             )
         if self.conflicts.height:
             keys = ", ".join(sorted(set(self.conflicts["key"])))
             count = self.conflicts["customer_id"].n_unique()
-            parts.append(f"{number(count)} customers contradict themselves ({keys}).")
+            parts.append(
+                f"{counted(count, 'customer contradicts', 'customers contradict')} themselves "
+                f"({keys})."
+            )
         if self.large_found:
             row = self.large.row(0, named=True)
             parts.append(
                 f"{number(self.large_found)} are implausibly large; the largest joins "
-                f"{number(row['customer_ids'])} customer ids, and without one {row['bridge_type']} "
-                f"it falls into {number(row['pieces_without'])}: set max_degree to cut such hubs."
+                f"{counted(row['customer_ids'], 'customer id')}, and without one "
+                f"{row['bridge_type']} it falls into {number(row['pieces_without'])}: set "
+                "max_degree to cut such hubs."
             )
         parts.append("Whoever shares an identifier counts as one customer, families too.")
         return " ".join(parts)

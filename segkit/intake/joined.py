@@ -7,6 +7,7 @@ from datetime import time as time_of_day
 
 import polars as pl
 
+from segkit.display import counted
 from segkit.intake.cells import is_text
 from segkit.intake.dates import DATE_LIKE, formats
 from segkit.intake.mapping import Mapping, TableMapping, list_time_zones
@@ -166,7 +167,7 @@ def _zone(frame: pl.DataFrame, table: str) -> tuple[str | None, list[str]]:
         return zones[0], [note]
     if not stated:
         return None, []
-    note = f"{table}: {named[0]!r} names {len(stated)} zones ({', '.join(stated[:4])}); "
+    note = f"{table}: {named[0]!r} names {counted(len(stated), 'zone')} ({', '.join(stated[:4])}); "
     return None, [note + "every time is read as the clock showed it (timezone)"]
 
 

@@ -66,7 +66,8 @@ def read_json_lines(
         if explode is None and len(lists) > 1:
             listed = " or ".join(f'"{name}"' for name in lists)
             raise SourceError(
-                f"{path.name} holds {len(lists)} lists of objects; say which of them makes the "
+                f"{path.name} holds {counted(len(lists), 'list')} of objects; say which of them "
+                "makes the "
                 f'rows: [{table}] explode = {listed}, or "" for none'
             )
         # Objects read before the first list have none: they are one row each in any case.

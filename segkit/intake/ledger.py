@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError
 from segkit.result import Result
 
@@ -222,8 +222,8 @@ class Ledger(Result):
         read, last = steps[0].rows_in, steps[-1]
         share = percent(self.kept_share(table) if read else None)
         sentence = (
-            f"Of {number(read)} {table} rows {number(last.rows_kept)} ({share}) are kept, "
-            f"from {number(last.customers_kept)} customers"
+            f"Of {number(read)} {table} rows {number(last.rows_kept)} ({share}) are kept, from "
+            f"{counted(last.customers_kept, 'customer')}"
         )
         if last.money_kept is not None:
             unit = f" {self.currency}" if self.currency else ""
@@ -314,8 +314,8 @@ def _balance(step: Step) -> None:
     rejected = sum(item.rows for item in step.rejected)
     if step.rows_in != step.rows_kept + rejected:
         raise DataError(
-            f"{step.table}/{step.step}: {step.rows_in} rows in, but {step.rows_kept} kept "
-            f"and {rejected} rejected"
+            f"{step.table}/{step.step}: {counted(step.rows_in, 'row')} in, but {step.rows_kept} "
+            f"kept and {rejected} rejected"
         )
     if step.money_in is None or step.money_kept is None:
         return

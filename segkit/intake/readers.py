@@ -118,7 +118,8 @@ def _sheets_with_tables(
     if len(alike) > 1:
         listed = ", ".join(f'"{name}"' for name in alike)
         raise SourceError(
-            f"{path.name} holds the same columns on {len(alike)} sheets; say which to read: "
+            f"{path.name} holds the same columns on {counted(len(alike), 'sheet')}; say which to "
+            "read: "
             f'[{table}] sheet = "{alike[0]}", or sheet = [{listed}] for all of them'
         )
     others = [name for name in names if name != first]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, SourceError
 from segkit.ids import ids_of
 from segkit.intake.cells import MICRO
@@ -187,9 +187,9 @@ class Trace(Result):
             for reason, rows in rejected["fate"].value_counts(sort=True).iter_rows()
         )
         counts = (
-            f"{number(self.lines)} clean order lines ({number(self.returns)} returns) in "
-            f"{number(self.orders)} orders, net {number(self.amount)}, sales "
-            f"{number(self.sales)}; {number(self.events)} events."
+            f"{counted(self.lines, 'clean order line')} ({counted(self.returns, 'return')}) in "
+            f"{counted(self.orders, 'order')}, net {number(self.amount)}, sales "
+            f"{number(self.sales)}; {counted(self.events, 'event')}."
         )
         if rejected.height:
             return f"{counts} Rejected: {reasons}."

@@ -114,7 +114,10 @@ def distinct_names(names: Row) -> tuple[list[str], list[str]]:
         if count > 1:
             later = [new for new, old in zip(distinct, bare, strict=True) if old == name][1:]
             listed = ", ".join(repr(new) for new in later)
-            notes.append(f"{count} columns are called {name!r}; the later are named {listed}")
+            notes.append(
+                f"{counted(count, 'column is', 'columns are')} called {name!r}; the later are "
+                f"named {listed}"
+            )
     return distinct, notes
 
 
@@ -406,7 +409,7 @@ def _one_by_one(
         for row in reader:
             if any(cell.strip() for cell in row[width:]):
                 raise SourceError(
-                    f"{path.name}: line {number(line)} has {number(len(row))} cells, the header "
+                    f"{path.name}: line {number(line)} has {counted(len(row), 'cell')}, the header "
                     f"{number(width)}; a {delimiter!r} within a cell must stand in quotes "
                     f"({options})"
                 )

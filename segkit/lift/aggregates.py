@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.effects import Kpi, choose_metrics
@@ -183,7 +184,9 @@ def read_aggregates(table: pl.DataFrame, *, randomised: bool = True) -> Aggregat
     keys = ["segment", "arm"] if "segment" in table.columns else ["arm"]
     missing = table.select(pl.col(keys).null_count()).row(0)
     if any(missing):
-        raise DataError(f"{sum(missing):,} rows of the aggregates have no {' or '.join(keys)}")
+        raise DataError(
+            f"the aggregates have {counted(sum(missing), 'row')} without {' or '.join(keys)}"
+        )
     if table.select(pl.struct(keys).is_duplicated().any()).item():
         raise DataError(f"{' and '.join(keys)} come twice in the aggregates; add those rows up")
     size = finite_values(table, CUSTOMERS)

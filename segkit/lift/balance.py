@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import label, number, percent
+from segkit.display import counted, label, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
@@ -79,7 +79,7 @@ class SampleRatio(Result):
         off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
         if not off:
             more = self.table.height - 1
-            within = f", nor in any of {number(more)} segments (Holm)" if more else ""
+            within = f", nor in any of {counted(more, 'segment')} (Holm)" if more else ""
             return (
                 f"The split is as planned ({plan}): {seen}; {test}. No sample-ratio mismatch "
                 f"at the {percent(self.alpha, places=0)} level overall{within}."

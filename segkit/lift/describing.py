@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.wording import gap
@@ -66,11 +66,11 @@ class Change(Result):
         row, both = rows[NOW], group == BOTH
         daily = row["change_per_day"]
         per_day = "" if daily is None else f"; {number(daily)} a day"
-        days, who = number(self.days), "more than the others'" if both else "per customer"
+        days, who = counted(self.days, "day"), "more than the others'" if both else "per customer"
         sentence = (
             f"{LABEL}: the contacted customers' {self.metric} changed by "
-            f"{gap(row['change'], self.kind)} {who} "
-            f"from the {days} days before to the {days} days after ({self._limits(row)}{per_day})."
+            f"{gap(row['change'], self.kind)} {who} from the {days} before to the {days} after "
+            f"({self._limits(row)}{per_day})."
         )
         season = "The orders do not reach back a year, so the season is not taken out."
         if BEYOND in rows:
@@ -106,7 +106,7 @@ class Change(Result):
             group="comparison" if several else None,
             title=f"{LABEL}: change in {self.metric} from before to after",
             x_label="",
-            y_label=f"change per customer in {number(self.days)} days",
+            y_label=f"change per customer in {counted(self.days, 'day')}",
         )
 
 
@@ -209,7 +209,8 @@ def _equal_period(outcomes: Outcomes, column: str, days: float | None) -> tuple[
         length = outcomes.window_days
         if days is not None and days != length:
             raise ParameterError(
-                f"the outcomes' window is {length} days; derive them with window_days={days}"
+                f"the outcomes' window is {counted(length, 'day')}; derive them with "
+                f"window_days={days}"
             )
         if {column, f"before_{column}"} <= have:
             return "before_", length
@@ -217,9 +218,9 @@ def _equal_period(outcomes: Outcomes, column: str, days: float | None) -> tuple[
             "" if outcomes.data_from is None else f" (they begin on {outcomes.data_from:%Y-%m-%d})"
         )
         raise DataError(
-            f"a change needs a period of {length} days before the first assignment, as long as the "
-            f"window after it; the orders do not reach back so far{since}. Give earlier orders, or "
-            "a shorter window_days"
+            f"a change needs a period of {counted(length, 'day')} before the first assignment, as "
+            f"long as the window after it; the orders do not reach back so far{since}. Give "
+            "earlier orders, or a shorter window_days"
         )
     if not {column, f"pre_{column}"} <= have:
         raise DataError(
@@ -241,7 +242,9 @@ def _values(part: pl.DataFrame, name: str, columns: list[str], kind: str) -> Arr
     table = values.fill_null(float("nan")).to_numpy()
     if not np.isfinite(table).all():
         lost = int((~np.isfinite(table)).any(axis=1).sum())
-        raise DataError(f"{', '.join(columns)}: missing or not finite for {lost:,} customers")
+        raise DataError(
+            f"{', '.join(columns)}: missing or not finite for {counted(lost, 'customer')}"
+        )
     if kind == "share" and not np.isin(table, (0.0, 1.0)).all():
         raise DataError(f"{', '.join(columns)} must be 0 or 1 (or Boolean) for each customer")
     return np.asarray(table)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import FEW, KPIS, Kpi
@@ -258,7 +258,7 @@ class Factorial(Result):
     def text(self) -> str:
         """Finding: which contrasts are statistically clear, with their size."""
         count = self.table.height
-        tests = f"Holm over {number(count)} contrasts" if count > 1 else "one contrast"
+        tests = f"Holm over {counted(count, 'contrast')}" if count > 1 else "one contrast"
         how = f"least squares, {self.errors} errors, type {self.sums}, {tests}"
         clear = [_told(row, self.kind) for row in self.table.iter_rows(named=True)]
         clear = [words for words in clear if words]
@@ -443,7 +443,7 @@ def _checked(
         values = frame[name].cast(pl.Float64)
         lost = values.null_count() + int((~values.is_finite()).sum())
         if lost:
-            raise DataError(f"{name!r} is missing or not finite for {lost:,} customers")
+            raise DataError(f"{name!r} is missing or not finite for {counted(lost, 'customer')}")
     values = frame[figure.column].cast(pl.Float64)
     if figure.kind == "share" and not values.is_in([0.0, 1.0]).all():
         raise DataError(
@@ -452,7 +452,9 @@ def _checked(
         )
     for name in blocks:
         if frame[name].null_count():
-            raise DataError(f"{frame[name].null_count():,} customers have no {name}")
+            raise DataError(
+                f"{counted(frame[name].null_count(), 'customer has', 'customers have')} no {name}"
+            )
     return frame, figure
 
 
@@ -474,7 +476,9 @@ def _split(frame: pl.DataFrame, factors: list[str], control: str | None) -> pl.D
     )
     partly = levels.filter(pl.col(CONTROL).is_null() & (missing > 0)).height
     if partly:
-        raise DataError(f"{partly:,} customers who are not the control lack a factor's level")
+        raise DataError(
+            f"{counted(partly, 'customer')} outside the control without a factor's level"
+        )
     return levels
 
 
@@ -574,6 +578,6 @@ def _notes(
     if empty:
         notes.append(
             f"No customer has {number(len(empty))} of the combinations; the estimates hold if "
-            f"interactions of more than {number(order)} factors are absent."
+            f"interactions of more than {counted(order, 'factor')} are absent."
         )
     return tuple(notes)

@@ -173,10 +173,10 @@ class GroupTimeEffects(Result):
         unclear = row["low"] <= 0 <= row["high"]
         limits = f"{self._amount(row['low'])} to {self._amount(row['high'])}"
         return (
-            f"{LABEL}. Per {number(self.window_days)} days after the first contact, {name} {verb} "
-            f"{self._amount(abs(row['effect']))} {higher} per customer than among customers not "
-            f"yet contacted{share} ({percent(self.level, places=0)} CI {limits})"
-            f"{', undecided' if unclear else ''}."
+            f"{LABEL}. Per {counted(self.window_days, 'day')} after the first contact, {name} "
+            f"{verb} {self._amount(abs(row['effect']))} {higher} per customer than among customers "
+            f"not yet contacted{share} ({percent(self.level, places=0)} CI "
+            f"{limits}){', undecided' if unclear else ''}."
         )
 
     def _name(self) -> tuple[str, str]:
@@ -211,7 +211,7 @@ class GroupTimeEffects(Result):
                 lambda k: f"day {k * days} to {(k + 1) * days - 1}", return_dtype=pl.String
             )
         )
-        per = f"per customer in {number(days)} days"
+        per = f"per customer in {counted(days, 'day')}"
         unit = f" ({self.currency})" if self.outcome == "spend" and self.currency else ""
         return intervals(
             shown, "days", "effect", interval=("band_low", "band_high"), percent=False,
@@ -410,13 +410,13 @@ def _usable(
         own = int((days == group).sum())
         others = int((days >= group + reach).sum())
         if group - reach < begin:
-            why = f"contacted less than {reach} days after the data begin"
+            why = f"contacted less than {counted(reach, 'day')} after the data begin"
         elif group + reach - 1 > end:
-            why = f"contacted less than {reach} days before they end"
+            why = f"contacted less than {counted(reach, 'day')} before they end"
         elif own < least:
             why = f"in groups of fewer than {least}"
         elif others < least:
-            why = f"with fewer than {least} customers not yet contacted to compare with"
+            why = f"with fewer than {counted(least, 'customer')} not yet contacted to compare with"
         else:
             usable.append(int(group))
             continue

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted
 from segkit.errors import ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.lift.aggregates import Aggregates
@@ -198,11 +198,11 @@ def _all_rows(
         compared = comparable(sums, (place, base))
         if strata and compared and len(compared) < len(sums.segments):
             alone = [i for i in range(len(sums.segments)) if i not in compared]
-            lost = number(sums.n[alone][:, [place, base]].sum())
+            lost = sums.n[alone][:, [place, base]].sum()
             names = ", ".join(sums.segments[i] for i in alone)
             notes.append(
-                f"Left out of {arm} over all customers: {lost} customers of {names}, where an arm "
-                "has fewer than two."
+                f"Left out of {arm} over all customers: {counted(lost, 'customer')} of {names}, "
+                "where an arm has fewer than two."
             )
         for metric in metrics:
             if metric.mailed and _unmailed(sums, (place, base)):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.effects import KPIS, compare_means
@@ -130,7 +130,7 @@ def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
     if row["few"]:
         return (
             f"{row['arm']} {money(row['added_profit'], currency)}, without an interval: "
-            f"{number(row['buyers_control'])} buyers under {row['control']} and "
+            f"{counted(row['buyers_control'], 'buyer')} under {row['control']} and "
             f"{number(row['buyers'])} under {row['arm']} are too few (fewer than "
             f"{EXPECTED_BUYERS:g} expected in the smaller arm), gain or loss undecided"
         )
@@ -242,11 +242,11 @@ def measure_profit(
         both = [i for i in range(len(sums.segments)) if min(sums.n[i, [place, base]]) > 0]
         alone = [i for i in range(len(sums.segments)) if i not in both and sums.n[i, place] > 0]
         if alone:
-            lost = number(sums.n[alone, place].sum())
+            lost = sums.n[alone, place].sum()
             names = ", ".join(sums.segments[i] for i in alone)
             notes.append(
-                f"{lost} customers of {sums.arms[place]} are left out, for {control} has nobody in "
-                f"{names}."
+                f"Left out: {counted(lost, 'customer')} of {sums.arms[place]}, for {control} has "
+                f"nobody in {names}."
             )
         groups = [(ALL, both), *((sums.segments[i], [i]) for i in both)] if by else [(ALL, both)]
         for name, which in groups:

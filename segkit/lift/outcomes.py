@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.features.sources import MICRO, check_size
 from segkit.frames import is_returned, takes_frames
@@ -69,7 +69,7 @@ def settle_assignments(
     for column in ("customer_id", "arm", "assigned_at"):
         missing = assignments[column].null_count()
         if missing:
-            raise DataError(f"{missing:,} assignments have no {column}")
+            raise DataError(f"{counted(missing, 'assignment has', 'assignments have')} no {column}")
     frame = assignments.with_columns(
         pl.col("customer_id", "arm").cast(pl.String),
         assigned_at=as_utc(assignments.schema, "assigned_at"),
@@ -102,8 +102,8 @@ def _one_campaign(
     if campaign_id is None:
         if len(campaigns) > 1:
             raise ParameterError(
-                f"the assignments are of {len(campaigns)} campaigns ({', '.join(campaigns[:5])}); "
-                "say which by campaign_id"
+                f"the assignments are of {counted(len(campaigns), 'campaign')} "
+                f"({', '.join(campaigns[:5])}); say which by campaign_id"
             )
         return frame, frame.clear()
     if campaign_id not in campaigns:
@@ -182,7 +182,7 @@ class Outcomes(Result):
     @property
     def text(self) -> str:
         """Finding: how many customers are measured, over which window, and what was left out."""
-        window = "" if self.window_days is None else f" over {number(self.window_days)} days"
+        window = "" if self.window_days is None else f" over {counted(self.window_days, 'day')}"
         issues = self.issues.filter(pl.col("customers") > 0)
         counts = "; ".join(
             f"{row['issue']}: {number(row['customers'])} ({row['treatment']})"
@@ -190,8 +190,9 @@ class Outcomes(Result):
         )
         arms = self.frame["arm"].n_unique()
         return (
-            f"{number(self.frame.height)} customers in {number(arms)} arms are measured{window} "
-            f"from their assignment. {f'Found: {counts}.' if counts else 'Nothing was amiss.'}"
+            f"{counted(self.frame.height, 'customer')} in {counted(arms, 'arm is', 'arms are')} "
+            f"measured{window} from their assignment. "
+            f"{f'Found: {counts}.' if counts else 'Nothing was amiss.'}"
         )
 
 
@@ -402,9 +403,9 @@ def _censor(
     lost = assigned.height - seen.height
     if seen.is_empty():
         raise DataError(
-            f"the data end on {end:%Y-%m-%d %H:%M}, before any window of {window.days} days is "
-            f"over (first assignment {assigned['assigned_at'].min()!s}); wait, or shorten "
-            "window_days"
+            f"the data end on {end:%Y-%m-%d %H:%M}, before any window of "
+            f"{counted(window.days, 'day')} is over (first assignment "
+            f"{assigned['assigned_at'].min()!s}); wait, or shorten window_days"
         )
     return seen, ("window reaches beyond the data (censored)", lost, lost, "left out")
 
@@ -445,7 +446,10 @@ def _around(
     if name == "orders":
         wrong = lines.filter(~pl.col("amount").is_finite() | pl.col("amount").is_null()).height
         if wrong:
-            raise DataError(f"{wrong:,} order lines have an amount that is not a finite number")
+            raise DataError(
+                f"{counted(wrong, 'order line has', 'order lines have')} an amount that is not a "
+                "finite number"
+            )
     early, late = lines.filter(wait < timedelta(0)), lines.filter(wait >= window)
     others = table.height - lines.height
     return lines, [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.outcomes import Outcomes
@@ -62,7 +62,7 @@ class DailyLift(Result):
         last = self.table.row(-1, named=True)
         if not math.isfinite(last["low"]):
             return (
-                f"After {number(last['day'])} days {self.arm} and {self.control} stand at "
+                f"After {counted(last['day'], 'day')} {self.arm} and {self.control} stand at "
                 f"{percent(last['value_arm'])} and {percent(last['value_control'])} conversion: "
                 "where nobody, or everybody, has converted in both, there is no always-valid "
                 "interval yet, and on no day could one have stopped."
@@ -73,8 +73,8 @@ class DailyLift(Result):
             else f"From day {number(self.first_day)} on one could have stopped"
         )
         return (
-            f"{when}, however often one looked: after {number(last['day'])} days the difference in "
-            f"conversion between {self.arm} and {self.control} is "
+            f"{when}, however often one looked: after {counted(last['day'], 'day')} the difference "
+            f"in conversion between {self.arm} and {self.control} is "
             f"{number(100 * last['difference'])} points, always-valid "
             f"{percent(self.level, places=0)} interval {number(100 * last['low'])} to "
             f"{number(100 * last['high'])}. The price of looking is a wider interval than the "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -176,7 +176,9 @@ def value_segment_policy(
     customers = two_arms(frame, arm, treatment, control, ["customer_id", segment, outcome])
     lost = customers.get_column(segment).null_count()
     if lost:
-        raise DataError(f"{number(lost)} customers have no {segment}; leave them out")
+        raise DataError(
+            f"{counted(lost, 'customer has', 'customers have')} no {segment}; leave them out"
+        )
     names, group = np.unique(
         customers.get_column(segment).cast(pl.String).to_numpy(), return_inverse=True
     )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 
@@ -102,9 +102,9 @@ def refuse_later_segments(frame: pl.DataFrame | pl.LazyFrame) -> None:
     n, seen, first = later.row(0)
     if n:
         raise DataError(
-            f"the segments of {n:,} customers rest on data up to {seen}, which is not before their "
-            f"assignment ({first:%Y-%m-%d}): the campaign may have moved them. Give the segments "
-            "as they stood before it"
+            f"the segments of {counted(n, 'customer rests', 'customers rest')} on data up to "
+            f"{seen}, which is not before their assignment ({first:%Y-%m-%d}): the campaign may "
+            "have moved them. Give the segments as they stood before it"
         )
 
 
@@ -153,8 +153,9 @@ def refuse_twice(frame: pl.DataFrame | pl.LazyFrame) -> None:
     rows, customers = lazy.select(pl.len(), pl.col("customer_id").n_unique()).collect().row(0)
     if rows > customers:
         raise DataError(
-            f"{rows - customers:,} rows are of customers who come twice; lift needs one row per "
-            "customer (derive_outcomes says what to do with customers assigned twice)"
+            f"{counted(rows - customers, 'row is', 'rows are')} of customers who come twice; lift "
+            "needs one row per customer (derive_outcomes says what to do with customers assigned "
+            "twice)"
         )
 
 
@@ -170,6 +171,7 @@ def finite_values(frame: pl.DataFrame, column: str) -> Floats:
     bad = int((~np.isfinite(values)).sum())
     if bad:
         raise DataError(
-            f"{number(bad)} of {number(len(values))} values of {column!r} are missing or infinite"
+            f"{number(bad)} of {counted(len(values), 'value')} of {column!r} are missing or "
+            "infinite"
         )
     return np.asarray(values, dtype=np.float64)

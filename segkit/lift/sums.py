@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.lift.requirements import OFFER
 from segkit.stats.hypotheses import count_table
@@ -279,17 +280,20 @@ def _labels(
     """Return a column's labels, sorted, and the place of each row's label."""
     missing = grouped.filter(pl.col(column).is_null())["n"].sum()
     if missing:
-        raise DataError(f"{missing:,} customers have no {what}; set them apart, or name one")
+        raise DataError(
+            f"{counted(missing, 'customer has', 'customers have')} no {what}; set them apart, or "
+            "name one"
+        )
     labels, places = np.unique(grouped[column].cast(pl.String).to_numpy(), return_inverse=True)
     return [str(label) for label in labels], places
 
 
-def _check(name: str, n: Floats, counted: Floats, total: Floats) -> None:
-    missing = int((n - counted).sum())
+def _check(name: str, n: Floats, present: Floats, total: Floats) -> None:
+    missing = int((n - present).sum())
     if missing:
         raise DataError(
-            f"outcome {name!r} is missing for {missing:,} customers; a customer who did nothing "
-            "has zero, one who was not watched is to be left out"
+            f"outcome {name!r} is missing for {counted(missing, 'customer')}; a customer who did "
+            "nothing has zero, one who was not watched is to be left out"
         )
     if not np.isfinite(total).all():
         raise DataError(f"outcome {name!r} holds values that are infinite or not a number")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import is_returned
 from segkit.lift.effects import choose_metrics
@@ -62,15 +62,15 @@ class SegmentTrace(Result):
     @property
     def text(self) -> str:
         """The figure, and what it was added up from."""
-        raw = "" if self.raw is None else f", from {number(self.raw.height)} raw rows"
+        raw = "" if self.raw is None else f", from {counted(self.raw.height, 'raw row')}"
         buyers = self.lines["customer_id"].n_unique()
         words = amount(self.value, self.kind)
         return (
             f"{self.label.capitalize()} of {self.segment} in arm {self.arm} is {words}: "
-            f"{number(self.customers.height)} customers, of whom {number(buyers)} "
-            f"({percent(buyers / max(1, self.customers.height))}) have {number(self.lines.height)} "
-            f"order lines in their windows{raw}. Added up from the lines it is "
-            f"{amount(self.rebuilt, self.kind)}."
+            f"{counted(self.customers.height, 'customer')}, of whom {number(buyers)} "
+            f"({percent(buyers / max(1, self.customers.height))}) have "
+            f"{counted(self.lines.height, 'order line')} in their windows{raw}. Added up from the "
+            f"lines it is {amount(self.rebuilt, self.kind)}."
         )
 
 
@@ -155,8 +155,9 @@ def trace_segment(
     wrong = both.filter(gap > CLOSE)
     if wrong.height:
         raise DataError(
-            f"the order lines do not add up to {kpi.column} of {number(wrong.height)} customers: "
-            "these are not the tables from which the outcomes were derived"
+            f"the order lines do not add up to {kpi.column} of "
+            f"{counted(wrong.height, 'customer')}: these are not the tables from which the "
+            "outcomes were derived"
         )
     raw = None
     if "source_row" in lines.columns and taken.raw is not None and "orders" in taken.raw:

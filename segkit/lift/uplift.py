@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import label, number
+from segkit.display import counted, label, number
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -189,7 +189,7 @@ class Uplift(Result):
             f"{self.treatment} changed {label(self.outcome)} by {describe(top)} against "
             f"{self.control}, among the fifth with the lowest by {describe(bottom)}. Scores: "
             f"{LEARNERS[self.learner]}, each customer scored by models that did not see it "
-            f"({number(self.folds)} folds)."
+            f"({counted(self.folds, 'fold')})."
         )
 
     def plot(self) -> Figure:
@@ -345,7 +345,9 @@ def two_arms(
     customers = frame.filter(pl.col(arm).is_in([treatment, control]))
     twice = customers.height - customers.get_column("customer_id").n_unique()
     if twice:
-        raise DataError(f"{number(twice)} rows are of customers that come more than once")
+        raise DataError(
+            f"{counted(twice, 'row is', 'rows are')} of customers that come more than once"
+        )
     return customers
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result, check_customers
@@ -73,10 +73,10 @@ class Drift(Result):
         most = self.distances.sort("distance", descending=True, nulls_last=True).row(0, named=True)
         if not self.alarms:
             return (
-                f"No drift that matters between {number(self.before)} and {number(self.after)} "
-                f"customers: the largest distance is {_points(most['distance'])} "
-                f"({most['variable']}), below the {_points(most['least'])} that would count or "
-                "within chance."
+                f"No drift that matters between {number(self.before)} and "
+                f"{counted(self.after, 'customer')}: the largest distance is "
+                f"{_points(most['distance'])} ({most['variable']}), below the "
+                f"{_points(most['least'])} that would count or within chance."
             )
         told = "; ".join(
             f"{row['variable']} by {_points(row['distance'])}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from segkit.display import join_words, number
+from segkit.display import counted, join_words
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.monitor.drift import Drift, measure_drift
@@ -162,7 +162,7 @@ def decide_refresh(
     lasting = again if len(earlier) >= in_a_row - 1 else set()
     action: Action = "refit" if lasting else "watch" if alarms else "keep"
     if lasting:
-        times = "" if in_a_row == 1 else f" in {number(in_a_row)} refreshes in a row"
+        times = "" if in_a_row == 1 else f" in {counted(in_a_row, 'refresh', 'refreshes')} in a row"
         reason = f"{join_words(sorted(lasting))} drifted{times}."
     elif alarms:
         reason = f"{join_words(alarms)} drifted, for the first time."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.plot.describe import (
     Interval,
     describe,
@@ -308,7 +308,9 @@ def panel_bars(
         left_out=frame.height - data.height,
     )
     if highlight and alt is None:
-        text += f" {number(shown.height)} of {number(data.height)} bars are highlighted."
+        text += (
+            f" {number(shown.height)} of {counted(data.height, 'bar is', 'bars are')} highlighted."
+        )
     return Figure(figure, text, data)
 
 

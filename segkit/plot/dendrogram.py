@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError
 from segkit.plot.figure import (
     GREY,
@@ -97,11 +97,11 @@ def dendrogram(
         axes.set_ylabel("height of the merge (Ward's distance)")
         axes.set_ylim(0, float(linkage[-1, 2]) * 1.05 or 1.0)
         axes.set_xlim(-0.7, shown - 0.3)
-        axes.set_title(title or f"Ward's tree, its last {number(shown - 1)} merges")
+        axes.set_title(title or f"Ward's tree, its last {counted(shown - 1, 'merge')}")
     top = ", ".join(number(float(h)) for h in linkage[::-1, 2][:3])
     alt = (
-        f"Dendrogram of {number(n)} {unit}, the last {number(shown - 1)} merges drawn, branches "
-        f"coloured by {number(k)} groups ({', '.join(names)}); the highest merges are at {top}."
+        f"Dendrogram of {number(n)} {unit}, the last {counted(shown - 1, 'merge')} drawn, branches "
+        f"coloured by {counted(k, 'group')} ({', '.join(names)}); the highest merges are at {top}."
     )
     return Figure(figure, alt, data)
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.display import cell, number
+from segkit.display import cell, counted, number
 from segkit.errors import DataError, require_columns
 from segkit.plot.figure import as_percent, words, write
 
@@ -44,7 +44,7 @@ def drawn(frame: pl.DataFrame, columns: Sequence[str | None], need: Sequence[str
     rows = some.with_columns(pl.col(floats).fill_nan(None)).drop_nulls(list(need))
     if rows.height == 0:
         missing = f", none with a value in {', '.join(need)}" if need else ""
-        raise DataError(f"nothing to draw: {frame.height} rows{missing}")
+        raise DataError(f"nothing to draw: {counted(frame.height, 'row')}{missing}")
     return rows
 
 
@@ -140,7 +140,7 @@ def describe(
         ordered = rows.sort(value, maintain_order=True)
         low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
         lowest, highest = describe_one(low), describe_one(high)
-        shown = f"{number(rows.height)} values, lowest {lowest}, highest {highest}"
+        shown = f"{counted(rows.height, 'value')}, lowest {lowest}, highest {highest}"
     return finish(f"{what}: {shown}.", title=title, left_out=left_out)
 
 

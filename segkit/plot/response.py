@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.plot.describe import Interval, drawn, finish, floats, reach
 from segkit.plot.figure import (
     DASHED,
@@ -161,7 +161,7 @@ def rootogram(
         for k in range(min(5, len(at)))
     )
     sentence = (
-        f"Hanging rootogram of {x_label or words(x)}, {number(len(at))} values. {first_counts}; "
+        f"Hanging rootogram of {x_label or words(x)}, {counted(len(at), 'value')}. {first_counts}; "
         f"largest departure at {number(at[worst])}: {number(counts[worst])} observed, "
         f"{number(due[worst])} expected."
     )

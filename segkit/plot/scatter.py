@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import is_share, number
+from segkit.display import counted, is_share, number
 from segkit.errors import DataError, require_columns
 from segkit.plot.describe import MOST_NAMED, describe_mark, drawn, finish, floats, names_of
 from segkit.plot.figure import (
@@ -286,8 +286,8 @@ def histograms(
     [1, 2, 0, 1]
     """
     require_columns(frame.columns, columns, "the frame to draw")
-    counted = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
-    if all(panel is None for panel in counted.values()):
+    histogram = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
+    if all(panel is None for panel in histogram.values()):
         raise DataError(f"nothing to draw: no finite value in {', '.join(columns)}")
     wide = min(across, len(columns))
     deep = math.ceil(len(columns) / wide)
@@ -297,7 +297,7 @@ def histograms(
         for axes in panels[len(columns) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, columns, strict=False):
-            panel = counted[name]
+            panel = histogram[name]
             axes.set_title(wrap(words(name), 30), fontsize=9.5)
             if panel is None:
                 axes.text(0.5, 0.5, "no value", ha="center", transform=axes.transAxes)
@@ -318,7 +318,7 @@ def histograms(
         figure.supxlabel("dashed line: median", fontsize=9, x=0.99, ha="right")
     more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
     sentence = (
-        f"Histograms of {number(frame.height)} rows: {'; '.join(findings[:MOST_NAMED])}{more}."
+        f"Histograms of {counted(frame.height, 'row')}: {'; '.join(findings[:MOST_NAMED])}{more}."
     )
     return Figure(figure, alt or finish(sentence, title=title), pl.concat(tables))
 

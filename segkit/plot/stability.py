@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.plot.describe import Floats, drawn, floats
 from segkit.plot.figure import (
     DASHED,
@@ -146,8 +146,8 @@ def segment_stability(frame: pl.DataFrame, *, title: str = "") -> Figure:
         for r in rows
     )
     text = (
-        f"Stability of {data.height} segments over bootstrap refits, mean Jaccard coefficient: "
-        f"{values}."
+        f"Stability of {counted(data.height, 'segment')} over bootstrap refits, mean Jaccard "
+        f"coefficient: {values}."
     )
     return Figure(figure, text, data)
 
@@ -224,7 +224,7 @@ def _draw_node(axes: Axes, row: dict[str, float], place: float) -> None:
 
 def _describe_flow(segments: pl.DataFrame, ks: list[int]) -> str:
     stable = segments.filter(pl.col("slsa").is_not_null()).sort("slsa", maintain_order=True)
-    start = f"Flow of customers between solutions with {ks[0]} to {ks[-1]} segments"
+    start = f"Flow of customers between solutions with {ks[0]} to {counted(ks[-1], 'segment')}"
     if stable.is_empty():
         return f"{start}."
     low = stable.row(0, named=True)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import require_least
 from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
@@ -74,7 +74,7 @@ class ValueBacktest(Result):
         origins = self.table["origin"].n_unique()
         better = own["mean_absolute_error"] < naive["mean_absolute_error"]
         dates = f"{number(origins)} past date{'' if origins == 1 else 's'}"
-        spend = f"total spend of {self.horizon_days} days"
+        spend = f"total spend of {counted(self.horizon_days, 'day')}"
         empty = self.table.filter(pl.col("bias").is_null())["origin"].n_unique()
         if empty == origins:
             missed = f"{spend} was never above zero, so that no forecast's miss is a share of it"
@@ -104,7 +104,7 @@ class ValueBacktest(Result):
             "bias",
             group="forecast",
             percent=True,
-            title=f"Forecast over actual spend of {self.horizon_days} days, minus 1",
+            title=f"Forecast over actual spend of {counted(self.horizon_days, 'day')}, minus 1",
             x_label="last day known",
             y_label="miss of the total",
         )

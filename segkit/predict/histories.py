@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import is_returned, takes_frames
 
@@ -117,8 +118,8 @@ def customer_days(orders: pl.DataFrame | pl.LazyFrame, as_of: date | None) -> pl
     infinite, missing = lazy.select(a=amount.is_infinite().sum(), b=unknown.sum()).collect().row(0)
     if infinite or missing:
         raise DataError(
-            f"orders hold {infinite} infinite and {missing} missing amounts; segkit.clean_data "
-            "rejects such lines with a reason"
+            f"orders hold {infinite} infinite and {counted(missing, 'missing amount')}; "
+            "segkit.clean_data rejects such lines with a reason"
         )
     return (
         lazy.select(
@@ -211,5 +212,8 @@ def check_history(history: pl.DataFrame) -> pl.DataFrame:
     )
     for message, count in counts.row(0, named=True).items():
         if count:
-            raise ParameterError(f"{message}; {count} of {history.height} customers differ")
+            raise ParameterError(
+                f"{message}; {count} of "
+                f"{counted(history.height, 'customer differs', 'customers differ')}"
+            )
     return history

@@ -71,7 +71,7 @@ class NextPurchase(Result):
         expected = counted(round(float(chance.sum())), "customer")
         sentence = (
             f"{expected} of {self.customers.height} are expected to buy in the "
-            f"{self.horizon_days} days after {self.as_of.isoformat()}. If they do, "
+            f"{counted(self.horizon_days, 'day')} after {self.as_of.isoformat()}. If they do, "
             f"{counted(soon, 'customer')} will sooner than not have done so within 30 days."
         )
         return " ".join([sentence, *self.notes])
@@ -144,7 +144,8 @@ def predict_next_purchase(
     span = int(history["age_days"].max())  # type: ignore[arg-type]
     if span < SHORTEST:
         raise DataError(
-            f"a forecast needs a history of at least {SHORTEST} days; purchases span {span} days"
+            f"a forecast needs a history of at least {SHORTEST} days; purchases span "
+            f"{counted(span, 'day')}"
         )
     intensity, notes = find_season(orders, history, end, season)
     timed, passed = in_season(history, intensity, end, horizon_days, PARTS)
@@ -288,7 +289,7 @@ class NextPurchaseBacktest(Result):
         naive = rows[NAIVE]
         dates = counted(self.table["origin"].n_unique(), "past date")
         when = (
-            f"Over {dates}, customers who bought within {self.horizon_days} days did so "
+            f"Over {dates}, customers who bought within {counted(self.horizon_days, 'day')} did so "
             f"{own['days_error']:.0f} days off the date predicted (mean absolute error; "
             f"{naive['days_error']:.0f} by their usual gap); {percent(own['days_within'])} within "
             f"the interval of {percent(self.level, places=0)}."

@@ -141,9 +141,9 @@ class PropensityModel(StoredModel):
         one, many = WHO[self.outcome]
         dates = counted(len(self.origins), "past date")
         sentence = (
-            f"Probability of {EVENT[self.outcome]} within {self.horizon_days} days, from "
-            f"{counted(self.rows, one, many)} at {dates}; {percent(self.events / self.rows)} had "
-            f"{EVENT[self.outcome]}."
+            f"Probability of {EVENT[self.outcome]} within {counted(self.horizon_days, 'day')}, "
+            f"from {counted(self.rows, one, many)} at {dates}; {percent(self.events / self.rows)} "
+            f"had {EVENT[self.outcome]}."
         )
         if np.ptp(self.season) > 0:
             sentence += " The season of the days scored is allowed for."

@@ -89,7 +89,7 @@ class PropensityBacktest(Result):
         beside = f", recency alone with {_digits(naive['value'])}" if naive else ""
         ranked = (
             f"Over {dates}, the logistic regression ranked {WHO[self.outcome][1]} by "
-            f"{EVENT[self.outcome]} within {self.horizon_days} days with an AUC of "
+            f"{EVENT[self.outcome]} within {counted(self.horizon_days, 'day')} with an AUC of "
             f"{_digits(auc['value'])} ({sure} interval {_digits(auc['low'])} to "
             f"{_digits(auc['high'])}){beside}."
         )
@@ -295,8 +295,8 @@ def _backtest(
     judged = [one for one in rolling.windows[-origins:] if rolling.before(one.origin, windows)[0]]
     if not judged:
         raise DataError(
-            f"no past date has an earlier one to fit on: that takes {horizon_days} days for the "
-            f"labels of each of the two, after 90 days of purchases; purchases end on "
+            f"no past date has an earlier one to fit on: that takes {counted(horizon_days, 'day')} "
+            "for the labels of each of the two, after 90 days of purchases; purchases end on "
             f"{rolling.end.isoformat()}"
         )
     notes: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ModelError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.predict.fitting import maximise
@@ -110,7 +110,7 @@ class PurchaseModel(StoredModel):
     def text(self) -> str:
         """State what was fitted, and whether the data determine it."""
         found = (
-            f"{FAMILIES[self.model].title} fitted to {number(self.customers)} customers, "
+            f"{FAMILIES[self.model].title} fitted to {counted(self.customers, 'customer')}, "
             f"{number(self.repeaters)} of them with a repeat purchase."
         )
         if self.converged:

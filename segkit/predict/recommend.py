@@ -377,7 +377,7 @@ def _list_discover(
         .then(pl.lit("1 customer"))
         .otherwise(pl.format("{} customers", pl.col("customers")))
     )
-    last = f" in the last {model.settings.recent_days} days"
+    last = f" in the last {counted(model.settings.recent_days, 'day')}"
     reason = pl.format("popular: bought by {}{}{}", buyers, segment, pl.lit(last))
     return pl.concat([lists, _as_list(filled, DISCOVER, pl.lit("popular"), reason)])
 

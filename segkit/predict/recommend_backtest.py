@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from segkit.display import percent
+from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_least
 from segkit.frames import takes_frames
 from segkit.predict.buy_again import rank_again, recent_shares
@@ -218,7 +218,7 @@ def backtest_recommendations(
     if not rows:
         raise DataError(
             f"no customer known by {origin.isoformat()} bought a product known then in the "
-            f"{test_days} days after"
+            f"{counted(test_days, 'day')} after"
         )
     first = origin + timedelta(days=1)
     return RecommendBacktest(pl.DataFrame(rows), settings, first, end, k, level, tuple(notes))

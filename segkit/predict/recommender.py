@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import counted, number
+from segkit.display import counted
 from segkit.errors import (
     DataError,
     ModelError,
@@ -124,8 +124,8 @@ class Recommender(Result):
         expected = self.neighbours.shape if self.neighbours.size else (m, m)
         if self.weights.shape != expected or len(self.weights) != m:
             raise ModelError(
-                f"a recommender of {m} products cannot have weights of {self.weights.shape} and "
-                f"neighbours of {self.neighbours.shape}"
+                f"a recommender of {counted(m, 'product')} cannot have weights of "
+                f"{self.weights.shape} and neighbours of {self.neighbours.shape}"
             )
         if not np.isfinite(self.weights).all():
             raise ModelError("the weights of a recommender must be finite numbers")
@@ -145,7 +145,7 @@ class Recommender(Result):
     def text(self) -> str:
         """State what the recommender rests on."""
         again = self.products.select(pl.col("interval_days").median().round()).item()
-        usual = "" if again is None else f"; the usual interval is {number(again)} days"
+        usual = "" if again is None else f"; the usual interval is {counted(again, 'day')}"
         sentence = (
             f"Recommendations rest on {counted(self.customers, 'customer')} and "
             f"{counted(self.products.height, 'product')} up to {self.as_of.isoformat()} "

@@ -62,8 +62,8 @@ class RetentionList(Result):
         share = percent(self.cost / (mean * self.margin)) if mean > 0 else "no share"
         return (
             f"{counted(self.customers.height, 'customer')} may be leaving ({self.rule}), with "
-            f"{money(at_risk)} at risk in the next {self.horizon_days} days: what they would bring "
-            "if they had stayed, beyond what is expected of them. A contact at "
+            f"{money(at_risk)} at risk in the next {counted(self.horizon_days, 'day')}: what they "
+            "would bring if they had stayed, beyond what is expected of them. A contact at "
             f"{number(self.cost)} pays if it keeps {share} of them or more. Whether a contact "
             "keeps anybody is not known before a part of the list was left alone at random."
         )
@@ -76,7 +76,7 @@ class RetentionList(Result):
             self.table,
             "value_segment",
             "value_at_risk",
-            title=f"Value at risk in the next {self.horizon_days} days",
+            title=f"Value at risk in the next {counted(self.horizon_days, 'day')}",
             y_label="value at risk of customers who may be leaving",
         )
 

@@ -65,9 +65,9 @@ class Propensity(Result):
         return (
             f"Of {counted(n, *WHO[outcome])}, {number(round(probability.sum()))} "
             f"({percent(probability.mean())}) are expected to have {EVENT[outcome]} in the "
-            f"{self.model.horizon_days} days after {self.as_of.isoformat()}; in the tenth with "
-            f"the highest scores {percent(high)}. Scores are associations: they do not say "
-            "whom a contact would change."
+            f"{counted(self.model.horizon_days, 'day')} after {self.as_of.isoformat()}; in the "
+            f"tenth with the highest scores {percent(high)}. Scores are associations: they do not "
+            "say whom a contact would change."
         )
 
     def explain(self, customer_ids: Sequence[str] | None = None, *, top: int = 3) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.special import gammaln, polygamma, psi
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ModelError, require_columns
 from segkit.frames import takes_frames
 from segkit.predict.fitting import maximise
@@ -80,7 +80,7 @@ class SpendModel(StoredModel):
     @property
     def text(self) -> str:
         """State what was fitted, and whether its assumption holds."""
-        found = f"Gamma-gamma model fitted to {number(self.customers)} repeat customers."
+        found = f"Gamma-gamma model fitted to {counted(self.customers, 'repeat customer')}."
         if self.excluded:
             found += f" {number(self.excluded)} without positive spend were left out of the fit."
         if not self.converged:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import money, number, percent
+from segkit.display import counted, money, number, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.features.calendar import check_days
 from segkit.frames import takes_frames
@@ -101,7 +101,7 @@ class Value(Result):
         """Each segment's expected value per customer, in words, as `write_personas` takes them."""
         return {
             row["segment"]: f"{money(row['value_per_customer'])} a customer expected in the next "
-            f"{self.horizon_days} days"
+            f"{counted(self.horizon_days, 'day')}"
             for row in self.segments.iter_rows(named=True)
         }
 
@@ -110,8 +110,8 @@ class Value(Result):
         """State the total with its interval."""
         total = self.segments.row(-1, named=True)
         sentence = (
-            f"{number(total['customers'])} customers are expected to be worth "
-            f"{money(total['expected_value'])} in the {self.horizon_days} days after "
+            f"{counted(total['customers'], 'customer is', 'customers are')} expected to be worth "
+            f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
             f"{self.as_of.isoformat()} ({percent(self.level, places=0)} interval "
             f"{money(total['value_low'])} to {money(total['value_high'])}); "
             f"{number(round(total['active']))} of them are expected to be still active. The "
@@ -132,7 +132,7 @@ class Value(Result):
             "expected_value",
             interval=("value_low", "value_high"),
             reference=None,
-            title=f"Expected value in the next {self.horizon_days} days",
+            title=f"Expected value in the next {counted(self.horizon_days, 'day')}",
             y_label="expected value",
         )
 
@@ -225,8 +225,8 @@ def estimate_value(
     span = int(history["age_days"].max())  # type: ignore[arg-type]
     if span < SHORTEST or horizon_days > 2 * span:
         raise DataError(
-            f"a forecast of {horizon_days} days needs a history of at least {SHORTEST} days and of "
-            f"half the horizon; purchases span {span} days"
+            f"a forecast of {counted(horizon_days, 'day')} needs a history of at least {SHORTEST} "
+            f"days and of half the horizon; purchases span {counted(span, 'day')}"
         )
     found, notes = find_season(orders, history, end, season)
     timed, passed = in_season(history, found, end, horizon_days, STEPS)

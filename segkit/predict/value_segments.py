@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import percent
+from segkit.display import counted, percent
 from segkit.errors import ParameterError
 from segkit.predict.value import TOP, Value
 from segkit.result import Result
@@ -52,9 +52,9 @@ class ValueSegments(Result):
         return (
             f"The {percent(top['customer_share'], places=0)} of customers with the highest "
             f"expected value hold {percent(top['share_of_value'])} of the value expected in the "
-            f"next {self.horizon_days} days, the last {percent(low['customer_share'], places=0)} "
-            f"hold {percent(low['share_of_value'])}. Of the first, "
-            f"{percent(top['p_top'], places=0)} are expected to end among the "
+            f"next {counted(self.horizon_days, 'day')}, the last "
+            f"{percent(low['customer_share'], places=0)} hold {percent(low['share_of_value'])}. Of "
+            f"the first, {percent(top['p_top'], places=0)} are expected to end among the "
             f"{percent(TOP, places=0)} who bring most: no ranking of customers is certain."
         )
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns, require_least, unknown
 from segkit.features import build_features
 from segkit.features.calendar import check_days
@@ -148,7 +149,9 @@ class Tables:
             frame = frame.join(own, on="customer_id", how="left", maintain_order="left")
         if frame.is_empty():
             who = "customer" if self.outcome == "churn" else "contact without an order"
-            within = f" active within {self.active_days} days" if self.active_days else ""
+            within = (
+                f" active within {counted(self.active_days, 'day')}" if self.active_days else ""
+            )
             raise DataError(f"no {who}{within} is known as of {origin.isoformat()}")
         return Window(origin, frame)
 

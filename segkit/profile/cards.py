@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from segkit.display import LABELS, is_share, label, money, number, percent, stem
+from segkit.display import LABELS, counted, is_share, label, money, number, percent, stem
 from segkit.errors import DataError
 from segkit.profile.segment_profile import Profile
 from segkit.profile.variables import ARROWS
@@ -111,7 +111,7 @@ def size_words(row: dict[str, Any]) -> str:
     """Write a segment's number of customers."""
     if not row["customers"]:
         return "no customers"
-    return f"{number(row['customers'])} customers, {percent(row['customer_share'])} of all"
+    return f"{counted(row['customers'], 'customer')}, {percent(row['customer_share'])} of all"
 
 
 def value_words(row: dict[str, Any], profile: Profile) -> str:

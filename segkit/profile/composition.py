@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import counted
 from segkit.intake.privacy import LEAST_HOLDERS, fold_rare, personal_columns
 from segkit.profile.members import Flags, Floats, Members
 from segkit.profile.variables import Variables, dominance
@@ -81,7 +82,9 @@ def read_descriptions(
             skipped[name] = "no customer has a value"
             del descriptions[name]
         elif column.n_unique() > max(200, column.len() // 20):
-            skipped[name] = f"{column.n_unique()} values: an identifier, not a description"
+            skipped[name] = (
+                f"{counted(column.n_unique(), 'value')}: an identifier, not a description"
+            )
             del descriptions[name]
         else:
             descriptions[name] = fold_rare(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, require_columns
 from segkit.ids import with_ids
 
@@ -100,8 +101,8 @@ def match_members(frame: pl.DataFrame, assignments: pl.DataFrame) -> Members:
     )
     if table.height == 0:
         raise DataError(
-            f"no customer to profile: {frame.height} in the table, {chosen.height} assignments, "
-            "none of them with the same customer_id"
+            f"no customer to profile: {frame.height} in the table, "
+            f"{counted(chosen.height, 'assignment')}, none of them with the same customer_id"
         )
     place = {name: i for i, name in enumerate(levels)}
     within = np.zeros((len(levels), table.height), dtype=np.bool_)

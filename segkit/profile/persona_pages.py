@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from segkit.display import LABELS, is_share, join_words, label, money, number, percent, stem
+from segkit.display import (
+    LABELS,
+    counted,
+    is_share,
+    join_words,
+    label,
+    money,
+    number,
+    percent,
+    stem,
+)
 from segkit.errors import require_columns
 from segkit.frames import takes_frames
 from segkit.profile.cards import BOUGHT, CHANNELS, CONSENT, HABITS, OFFERS, choose_offer
@@ -111,7 +121,7 @@ class PersonaPages(Result):
         pages = self.facts["segment"].n_unique()
         missing = self.facts.filter(fact=UNKNOWN)["heading"].unique(maintain_order=True).to_list()
         gaps = f" Not known of some: {join_words(missing).lower()}." if missing else ""
-        return f"{number(pages)} personas, a printable page each.{gaps}"
+        return f"{counted(pages, 'persona')}, a printable page each.{gaps}"
 
     def render(self, segment: str) -> str:
         """Return a segment's page as HTML, complete in itself, to be printed on one sheet."""
@@ -264,7 +274,7 @@ Line = tuple[str, str, int | None]
 
 def _worth(row: Mapping[str, Any], currency: str | None) -> Iterator[Line]:
     yield (
-        f"{number(row['customers'])} customers, {percent(row['customer_share'])} of all",
+        f"{counted(row['customers'], 'customer')}, {percent(row['customer_share'])} of all",
         "segment",
         row["customers"],
     )

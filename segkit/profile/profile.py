@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from segkit.display import label
+from segkit.display import counted, label
 from segkit.errors import ColumnError, ParameterError, require_columns, unknown
 from segkit.frames import takes_frames
 from segkit.profile.composition import compare_descriptors, compose, read_descriptions
@@ -319,8 +319,9 @@ def _notes(members: Members, revenue_from: str, circular: frozenset[str]) -> tup
         notes.append(f"without a customer: {', '.join(empty)}")
     if members.overlapping:
         notes.append(
-            f"{members.overlapping:,} customers are in several segments: shares do not add up to "
-            "one, each segment is compared with those outside it, and nothing is tested"
+            f"{counted(members.overlapping, 'customer is', 'customers are')} in several segments: "
+            "shares do not add up to one, each segment is compared with those outside it, and "
+            "nothing is tested"
         )
     if not circular:
         notes.append(

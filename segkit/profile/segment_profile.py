@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import label, money, number, percent, table_html
+from segkit.display import counted, label, money, number, percent, table_html
 from segkit.errors import DataError, unknown
 from segkit.profile.members import Members
 from segkit.profile.variables import MarkerRule, Variables
@@ -210,9 +210,10 @@ class Profile(Result):
         if largest["revenue_share"] is not None:
             revenue = f" and {percent(largest['revenue_share'])} of revenue"
         size = (
-            f"{number(self.segments.height)} segments of {number(self.counts['customers'])} "
-            f"customers; the largest, {largest['segment_name']}, holds "
-            f"{percent(largest['customer_share'])} of them{revenue}."
+            f"{counted(self.segments.height, 'segment')} of "
+            f"{counted(self.counts['customers'], 'customer')}; the largest, "
+            f"{largest['segment_name']}, holds {percent(largest['customer_share'])} of "
+            f"them{revenue}."
         )
         notes = "; ".join(self.notes)
         notes = f"{notes[0].upper()}{notes[1:]}." if notes else ""
@@ -256,8 +257,8 @@ class Profile(Result):
         sentences = []
         if self.clustering_variables:
             sentences.append(
-                f"The {number(len(self.clustering_variables))} variables that built the segments "
-                "are not tested: that would be circular."
+                f"The {counted(len(self.clustering_variables), 'variable')} that built the "
+                "segments are not tested: that would be circular."
             )
         if made.height:
             sure, most = made.filter(pl.col("p_holm") <= 0.05), ""
@@ -266,7 +267,7 @@ class Profile(Result):
                 effect = f"{top['effect_name']} {number(top['effect'])}"
                 most = f", most {label(top['variable'])} ({effect})"
             sentences.append(
-                f"Of {number(made.height)} other variables tested, {number(sure.height)} differ "
+                f"Of {counted(made.height, 'other variable')} tested, {number(sure.height)} differ "
                 f"between segments at 5% after Holm's adjustment{most}."
             )
         return " ".join(sentences)
@@ -348,7 +349,7 @@ class Profile(Result):
         hidden = int(rows.get_column("hidden").sum())
         title = f"Segments by {label(variable)}"
         if hidden:
-            title += f" ({number(hidden)} small cells hidden, drawn as one)"
+            title += f" ({counted(hidden, 'small cell')} hidden, drawn as one)"
         drawn = _with_rest(rows.filter(pl.col("customers").count().over("segment") > 0))
         levels = drawn.get_column("level").cast(pl.String).unique().to_list()
         return stacked(

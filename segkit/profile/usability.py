@@ -114,7 +114,7 @@ def try_segment(
         yield _trial("substantial", "customers", limits.customers, why, 0.0, passed=False)
         return
     yield _measurable(variables, limits.known_share)
-    enough, why = count >= limits.customers, f"{number(count)} customers"
+    enough, why = count >= limits.customers, f"{counted(count, 'customer')}"
     yield _trial("substantial", "customers", limits.customers, why, count, passed=enough)
     for name in ("customer_share", "revenue_share"):
         triple = (row[name], row[f"{name}_low"], row[f"{name}_high"])
@@ -238,7 +238,7 @@ class Usability(Result):
     def text(self) -> str:
         """The finding in words."""
         usable = self.scores.filter(pl.col("verdict") == "usable")["segment_name"].to_list()
-        passing = f"{number(len(usable))} of {number(self.scores.height)} segments"
+        passing = f"{number(len(usable))} of {counted(self.scores.height, 'segment')}"
         names = f": {', '.join(usable)}" if usable else ""
         parts = [f"{passing} pass every test made{names}."]
         for row in self.scores.iter_rows(named=True):

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from segkit.cohorts import lines_until
-from segkit.display import money, number, percent
+from segkit.display import counted, money, percent
 from segkit.errors import ParameterError
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -67,15 +67,18 @@ class YearChange(Result):
     def text(self) -> str:
         """Revenue and its change, with the interval."""
         row = self.row("revenue")
-        first = f"Revenue of the last {self.days} days: {money(row['value'], self.currency)}"
+        first = (
+            f"Revenue of the last {counted(self.days, 'day')}: {money(row['value'], self.currency)}"
+        )
         if row["change_rate"] is None:
             return f"{first}; the orders do not reach back far enough to say how it changed."
         way = "up" if row["change_rate"] >= 0 else "down"
         low, high = (percent(row[f"change_rate_{end}"]) for end in ("low", "high"))
         return (
-            f"{first}, {way} {percent(abs(row['change_rate']))} on the {self.days} days before "
-            f"({percent(self.level, places=0)} CI {low} to {high}). The interval is of chance in "
-            f"who buys and how much; {number(self.row('customers')['value'])} customers bought."
+            f"{first}, {way} {percent(abs(row['change_rate']))} on the {counted(self.days, 'day')} "
+            f"before ({percent(self.level, places=0)} CI {low} to {high}). The interval is of "
+            "chance in who buys and how much; "
+            f"{counted(self.row('customers')['value'], 'customer')} bought."
         )
 
 

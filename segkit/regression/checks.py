@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.regression.design import Design, Floats
 from segkit.regression.families import (
@@ -325,7 +325,7 @@ def _zeros(fit: Fit, design: Design, mean: Floats) -> tuple[Row, float]:
     p = probability(fit, mean, 0)
     observed, expected = float((design.y == 0).sum()), float(p.sum())
     z = (observed - expected) / float(np.sqrt((p * (1 - p)).sum()) + 1e-12)
-    verdict = f"{number(observed)} zeros, {number(round(expected))} expected by the {fit.family}"
+    verdict = f"{counted(observed, 'zero')}, {number(round(expected))} expected by the {fit.family}"
     return ("zeros", z, None, verdict), z
 
 

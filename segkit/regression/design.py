@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.regression.outcomes import LABELS, DriverTable
@@ -202,13 +202,16 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
     for name in floats:
         n = int(frame.get_column(name).is_infinite().sum())
         if n:
-            raise DataError(f"column {name!r} is infinite in {n:,} rows; mend or drop them first")
+            raise DataError(
+                f"column {name!r} is infinite in {counted(n, 'row')}; mend or drop them first"
+            )
     gaps = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
     whole = gaps.drop_nulls()
     if not whole.height:
         empty = [name for name in gaps.columns if gaps.get_column(name).null_count()]
         raise DataError(
-            f"none of {frame.height:,} rows is complete; gaps in {', '.join(empty) or 'no column'}"
+            f"none of {counted(frame.height, 'row')} is complete; gaps in "
+            f"{', '.join(empty) or 'no column'}"
         )
     lost = frame.height - whole.height
     if not lost:
@@ -219,7 +222,7 @@ def _complete(frame: pl.DataFrame, clusters: str | None) -> tuple[pl.DataFrame, 
         for name in worst
         if gaps.get_column(name).null_count()
     )
-    return whole, [f"{number(lost)} rows with gaps are left out ({named})"]
+    return whole, [f"left out: {counted(lost, 'row')} with gaps ({named})"]
 
 
 def _numbers(frame: pl.DataFrame, name: str) -> Floats:
@@ -274,7 +277,8 @@ def _levels(column: pl.Series, baseline: str | None, label: str) -> tuple[str, l
     levels = counts.get_column(column.name).to_list()
     if len(levels) > MOST_LEVELS:
         raise ColumnError(
-            f"{label} has {len(levels):,} levels; at most {MOST_LEVELS} are coded: group them first"
+            f"{label} has {counted(len(levels), 'level')}; at most {MOST_LEVELS} are coded: group "
+            "them first"
         )
     if len(levels) == 1:
         raise DataError(f"{label} has a single level, {levels[0]!r}: it can explain nothing")
@@ -318,13 +322,15 @@ def _check(X: Floats, y: Floats, terms: Sequence[Term], outcome: str) -> None:
     constant = [t.name for t, sd in zip(terms, X.std(axis=0), strict=True) if sd <= 1e-12]
     if constant:
         raise DataError(
-            f"no variation in {', '.join(constant)} among the {len(y):,} complete rows: drop it"
+            f"no variation in {', '.join(constant)} among the {counted(len(y), 'complete row')}: "
+            "drop it"
         )
     if np.ptp(y) == 0:
-        raise DataError(f"the outcome {outcome!r} is {y[0]:g} in all {len(y):,} rows")
+        raise DataError(f"the outcome {outcome!r} is {y[0]:g} in all {counted(len(y), 'row')}")
     if len(y) < len(terms) + 2:
         raise DataError(
-            f"{len(terms)} columns need at least {len(terms) + 2} complete rows, got {len(y)}"
+            f"{counted(len(terms), 'column needs', 'columns need')} at least "
+            f"{counted(len(terms) + 2, 'complete row')}, got {len(y)}"
         )
 
 
@@ -359,11 +365,12 @@ class Collinearity(Result):
         condition = f"the condition number is {number(self.condition_number)}"
         ordered = self.predictors.sort("vif", descending=True).to_dicts()
         high = [f"{r['label']} ({number(r['vif'])})" for r in ordered if r["vif"] > HIGH_VIF]
-        count = number(len(ordered))
+        count = len(ordered)
         if high:
             return (
-                f"{number(len(high))} of {count} predictors repeat the others so closely that "
-                "their effects can hardly be separated: variance inflation above "
+                f"{number(len(high))} of "
+                f"{counted(count, 'predictor repeats', 'predictors repeat')} the others so closely "
+                "that their effects can hardly be separated: variance inflation above "
                 f"{number(HIGH_VIF)} for {', '.join(high[:5])}; {condition}."
             )
         if self.condition_number > HIGH_CONDITION:
@@ -371,8 +378,8 @@ class Collinearity(Result):
                 " (above 30: partly because levels lie far from zero, which does no harm here)"
             )
         return (
-            f"The effects of {count} predictors can be separated: the highest variance inflation "
-            f"is {number(ordered[0]['vif'])} ({ordered[0]['label']}); {condition}."
+            f"The effects of {counted(count, 'predictor')} can be separated: the highest variance "
+            f"inflation is {number(ordered[0]['vif'])} ({ordered[0]['label']}); {condition}."
         )
 
     def plot(self) -> Figure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.regression import checks
@@ -195,7 +195,7 @@ class Drivers(Result):
 
     def _fit(self) -> str:
         row = self.measures.row(0, named=True)
-        said = f"A {self.family} regression on {number(self.n_rows)} rows"
+        said = f"A {self.family} regression on {counted(self.n_rows, 'row')}"
         if row["held_out"] is None:
             return f"{said} explains {percent(row['fitted'])} of the deviance."
         if row["held_out"] <= 0:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segkit.display import counted
 from segkit.errors import DataError
 from segkit.regression.design import Design, Floats, Ints
 
@@ -266,7 +267,7 @@ def _covariance(
     if design.clusters is not None:
         groups = int(design.clusters.max()) + 1
         covariance = sandwich(scores, bread, clusters=design.clusters)
-        return covariance, f"clustered ({groups:,} clusters, CR1)", float(groups - 1)
+        return covariance, f"clustered ({counted(groups, 'cluster')}, CR1)", float(groups - 1)
     kind = "HC1" if leverage is None else "HC3"
     return sandwich(scores, bread, leverage=leverage), f"robust ({kind})", float("inf")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.frames import takes_frames
 from segkit.regression.design import HIGH_VIF, Design, Floats, Ints, make_design, of_design
@@ -213,16 +213,17 @@ class Importance(Result):
         then = f" Then: {'; '.join(named[1:])}." if len(named) > 1 else ""
         what = re.sub(r"^log\(1 \+ (.+)\)$", r"\1 (on a log scale)", self.outcome)
         finding = (
-            f"The largest share of what {number(self.shares.height)} predictors explain of {what}: "
-            f"{named[0]}.{then} Together they explain {percent(self.r2)} of its "
-            f"variance ({number(self.n_rows)} rows)."
+            "The largest share of what "
+            f"{counted(self.shares.height, 'predictor explains', 'predictors explain')} of {what}: "
+            f"{named[0]}.{then} Together they explain {percent(self.r2)} of its variance "
+            f"({counted(self.n_rows, 'row')})."
         )
         clear = "is" if rows[0]["rank_high"] == 1 else "is not"
         how = (
             "averaged over all orders in which predictors can enter (Shapley)"
             if not self.orders
-            else f"averaged over {number(self.orders)} random orders of entry (Shapley, sampling "
-            f"error at most {percent(self.order_error, places=2)} of the variance)"
+            else f"averaged over {counted(self.orders, 'random order')} of entry (Shapley, "
+            f"sampling error at most {percent(self.order_error, places=2)} of the variance)"
         )
         tangled = self.shares.filter(pl.col("vif") > HIGH_VIF)["label"].to_list()
         beware = (

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from segkit.display import is_share, number, percent
+from segkit.display import counted, is_share, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
 from segkit.features.build import compute_later_spend
@@ -81,8 +81,8 @@ class DriverTable(Result):
     def timing(self) -> str:
         """When predictors and outcomes were measured."""
         return (
-            f"Predictors are as of {self.cut}; outcomes are of the {number(self.days)} days after "
-            f"it."
+            f"Predictors are as of {self.cut}; outcomes are of the {counted(self.days, 'day')} "
+            "after it."
         )
 
     def where(self, condition: pl.Expr) -> DriverTable:
@@ -126,8 +126,8 @@ class DriverTable(Result):
         """How many customers came back after the cut."""
         share = float(self.frame.get_column("later_buyer").mean() or 0.0)  # type: ignore[arg-type]
         return (
-            f"Of {number(self.frame.height)} customers known on {self.cut}, {percent(share)} "
-            f"bought in the {number(self.days)} days after it. {self.timing}"
+            f"Of {counted(self.frame.height, 'customer')} known on {self.cut}, {percent(share)} "
+            f"bought in the {counted(self.days, 'day')} after it. {self.timing}"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.frames import is_returned, takes_frames
 
@@ -138,9 +138,9 @@ class PricePanel:
     def text(self) -> str:
         """What the panel holds."""
         return (
-            f"{number(self.lines)} sale lines of {number(self.products)} products from "
-            f"{self.first_day} to {self.last_day}, with {number(self.changes)} price changes of "
-            f"{number(self.products_changed)} products; prices from the {self.prices_from}, "
+            f"{counted(self.lines, 'sale line')} of {counted(self.products, 'product')} from "
+            f"{self.first_day} to {self.last_day}, with {counted(self.changes, 'price change')} of "
+            f"{counted(self.products_changed, 'product')}; prices from the {self.prices_from}, "
             f"{percent(self.off_list)} of lines charged at another price."
         )
 
@@ -291,7 +291,7 @@ def _price_grid(
         pl.col("lines").sum(), start=pl.col("day").min(), end=pl.col("day").max()
     )
     if sold.height > most:
-        notes = (f"only the {number(most)} products with most lines are used",)
+        notes = (f"only the {counted(most, 'product')} with most lines are used",)
         sold = sold.sort("lines", "product", descending=[True, False]).head(most)
     if prices is None:
         listed = _from_lines(daily.join(sold.select("product"), on="product"), strata)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError
 from segkit.regression.design import Floats, Ints
 from segkit.regression.panel import ALL, PricePanel, segments_of
@@ -256,8 +256,8 @@ class PriceResponse(Result):
         whose = " of each category" if self.by_category else ""
         base = (
             f"It compares products whose price changed with others{whose} in the same "
-            f"{number(self.period_days)} days{apart}, each against its own usual sales; what makes "
-            f"a customer, a season or a promotion busy hits both alike and drops out."
+            f"{counted(self.period_days, 'day')}{apart}, each against its own usual sales; what "
+            "makes a customer, a season or a promotion busy hits both alike and drops out."
         )
         if self.listed:
             return (
@@ -357,7 +357,10 @@ def estimate_price_response(
     if not 0 < level < 1:
         raise ParameterError(f"level must lie between 0 and 1, got {level}")
     if panel.lines < min_lines:
-        raise DataError(f"{panel.lines:,} sale lines are too few; expected {min_lines:,} or more")
+        raise DataError(
+            f"{counted(panel.lines, 'sale line is', 'sale lines are')} too few; expected "
+            f"{min_lines:,} or more"
+        )
     cells = panel.cells.with_columns(
         product=pl.col("product_id").rank("dense").cast(pl.Int64) - 1,
         block=pl.struct("stratum", "category").rank("dense").cast(pl.Int64) - 1,
@@ -370,7 +373,7 @@ def estimate_price_response(
     for name in names:
         part = cells.filter(pl.col("segment") == name)
         if int(part.get_column("lines").sum()) < min_lines:
-            skipped[name] = f"fewer than {number(min_lines)} sale lines"
+            skipped[name] = f"fewer than {counted(min_lines, 'sale line')}"
             continue
         try:
             fitted = _fit(part)

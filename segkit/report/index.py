@@ -183,7 +183,9 @@ def find_batches(out: Path) -> list[dict[str, Any]]:
         skipped = [one for one in markets if one["status"] == "skipped"]
         left = (record.get("rows") or {}).get("without a market") or 0
         shared = record.get("shared_customers") or 0
-        notes = [f"{len(markets) - len(bad) - len(skipped)} of {len(markets)} markets done"]
+        notes = [
+            f"{len(markets) - len(bad) - len(skipped)} of {counted(len(markets), 'market')} done"
+        ]
         notes += [f"{len(bad)} failed"] if bad else []
         notes += [f"{len(skipped)} too small to be analysed"] if skipped else []
         notes += [f"{counted(left, 'row')} without a market"] if left else []

@@ -104,7 +104,7 @@ def _cards(outlook: Outlook) -> list[dict[str, str]]:
                 "action": row["action"],
                 "who": f"{row['description'][0].upper()}{row['description'][1:]}: "
                 f"{money(round(row['revenue']), outlook.currency)} so far, last order "
-                f"{number(round(row['recency_days']))} days ago (median).",
+                f"{counted(round(row['recency_days']), 'day')} ago (median).",
             }
         )
     return cards
@@ -140,7 +140,7 @@ def _slipping(outlook: Outlook) -> list[str]:
         f"{row['segment']}: {counted(row['customers'], 'customer')}, "
         f"{money(round(row['revenue']), outlook.currency)} "
         f"({percent(row['revenue_share'], places=0)} of revenue), last order "
-        f"{number(round(row['recency_days']))} days ago."
+        f"{counted(round(row['recency_days']), 'day')} ago."
         for row in outlook.slipping.sort("revenue", descending=True).iter_rows(named=True)
     ]
     if not texts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.frames import is_returned, takes_frames
 from segkit.result import Result
@@ -183,14 +183,17 @@ def _check_table(table: pl.DataFrame) -> None:
         raise DataError("the customer table has no rows")
     twice = table.height - table["customer_id"].n_unique()
     if twice:
-        raise DataError(f"{twice:,} customers come more than once; expected one row per customer")
+        raise DataError(
+            f"{counted(twice, 'customer comes', 'customers come')} more than once; expected one "
+            "row per customer"
+        )
     for name in TABLE[1:]:
         kind = table.schema[name]
         if not kind.is_numeric():
             raise ColumnError(f"column {name} must be numeric, got {kind}")
         bad = int((~table[name].cast(pl.Float64).is_finite()).sum())
         if bad:
-            raise DataError(f"column {name} holds {bad:,} values that are not finite numbers")
+            raise DataError(f"column {name}: not finite in {counted(bad, 'value')}")
 
 
 def summarise(scored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -292,9 +295,9 @@ class RFM(Result):
         day = f" as of {self.as_of.isoformat()}" if self.as_of else ""
         unit = self.currency or "the currency of the data"
         money = f"monetary value is {_worded(self.monetary)}, in {unit}."
-        parts = [f"{number(scored)} customers scored{day}; {money}", self.headline]
+        parts = [f"{counted(scored, 'customer')} scored{day}; {money}", self.headline]
         if self.unscored:
-            parts.append(f"{number(self.unscored)} customers without a purchase have no score.")
+            parts.append(f"No score: {counted(self.unscored, 'customer')} without a purchase.")
         parts.extend(self.notes)
         parts.append("Scores rank customers by the past; they do not predict.")
         return " ".join(parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, number, percent
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns
 from segkit.frames import takes_frames
 from segkit.result import Result
@@ -167,7 +167,7 @@ class MicroSegments(Result):
     def text(self) -> str:
         """State the finding in words."""
         sizes = "; ".join(
-            f"{row['segment']}: {number(row['customers'])} customers "
+            f"{row['segment']}: {counted(row['customers'], 'customer')} "
             f"({percent(row['customer_share'])})"
             for row in self.segments.head(6).iter_rows(named=True)
         )
@@ -179,10 +179,10 @@ class MicroSegments(Result):
             row = most.row(0, named=True)
             shared = (
                 f" Most shared: {row['segment']} and {row['other']}, "
-                f"{number(row['customers'])} customers in both."
+                f"{counted(row['customers'], 'customer')} in both."
             )
         return (
-            f"{sizes}.{shared} {number(self.unmatched)} of {number(self.customers)} customers "
+            f"{sizes}.{shared} {number(self.unmatched)} of {counted(self.customers, 'customer')} "
             "are in none. Segments may overlap, so sizes and revenue do not add up."
         )
 
@@ -347,18 +347,17 @@ class Concentration(Result):
     def text(self) -> str:
         """State the finding in words."""
         note = (
-            f" {number(self.negative)} customers whose returns exceed their purchases count as "
+            f" {counted(self.negative, 'customer')} whose returns exceed their purchases count as "
             "zero."
             if self.negative
             else ""
         )
         return (
-            f"The top {percent(self.top, places=0)} of {number(self.customers)} customers bring "
+            f"The top {percent(self.top, places=0)} of {counted(self.customers, 'customer')} bring "
             f"{percent(self.top_share)} of revenue (95% interval {percent(self.top_share_low)} to "
-            f"{percent(self.top_share_high)}); Gini {number(self.gini)} "
-            f"({number(self.gini_low)} to {number(self.gini_high)}).{note} "
-            "The intervals are for large numbers of customers and too narrow where a few "
-            "customers bring most."
+            f"{percent(self.top_share_high)}); Gini {number(self.gini)} ({number(self.gini_low)} "
+            f"to {number(self.gini_high)}).{note} The intervals are for large numbers of customers "
+            "and too narrow where a few customers bring most."
         )
 
     def plot(self) -> Figure:

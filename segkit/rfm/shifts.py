@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segkit.display import number, percent
+from segkit.display import counted, percent
 from segkit.errors import DataError, ParameterError
 from segkit.frames import takes_frames
 from segkit.progress import steps
@@ -78,7 +78,7 @@ class Sensitivity(Result):
         if redrawn.height:
             row = redrawn.row(0, named=True)
             parts.append(
-                f"With cut-points redrawn from {number(self.samples)} samples of the customers "
+                f"With cut-points redrawn from {counted(self.samples, 'sample')} of the customers "
                 f"{percent(row['segment_changed_share'])} do (95% of samples: "
                 f"{percent(row['low_share'])} to {percent(row['high_share'])})."
             )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segkit.display import number
+from segkit.display import counted, number
 from segkit.errors import RuleError
 from segkit.result import Result
 from segkit.rules.conditions import Condition, Constant, atoms, columns, constants, expression
@@ -137,8 +137,8 @@ def make_axes(
     size = math.prod(len(axis.cells) for axis in axes)
     if size > MAX_CELLS:
         raise RuleError(
-            f"the rules cut {len(axes)} columns into {size:,} cells, more than the "
-            f"{MAX_CELLS:,} that can be checked; use fewer columns or cut-points in one table"
+            f"the rules cut {counted(len(axes), 'column')} into {counted(size, 'cell')}, more than "
+            f"the {MAX_CELLS:,} that can be checked; use fewer columns or cut-points in one table"
         )
     return tuple(axes)
 
@@ -346,21 +346,24 @@ class RuleCheck(Result):
         if self.empty:
             finding += f" Never matched by anybody: {', '.join(self.empty)}."
         if self.outside:
-            finding += f" {number(self.outside)} customers lie outside the declared domains."
+            finding += (
+                f" {counted(self.outside, 'customer lies', 'customers lie')} outside the declared "
+                "domains."
+            )
         return finding
 
     def _word(self, regions: pl.DataFrame, points: int | None, problem: str) -> str:
         if regions.is_empty():
             return ""
-        count, counted = f"{number(regions.height)} regions", ""
+        count, members = f"{counted(regions.height, 'region')}", ""
         if points is not None:
-            count = f"{number(points)} of {number(self.points)} possible customers"
+            count = f"{number(points)} of {counted(self.points, 'possible customer')}"
         if self.customers is not None:
             inside = number(regions["customers"].sum())
-            counted = f" ({inside} of {number(self.customers)} customers)"
+            members = f" ({inside} of {counted(self.customers, 'customer')})"
         names = regions["rules"][0].to_list()
         by = f" by {' and '.join(names)}" if names else ""
-        return f"{count} {problem}{counted}, such as {regions['example'][0]}{by}."
+        return f"{count} {problem}{members}, such as {regions['example'][0]}{by}."
 
 
 def check_rules(

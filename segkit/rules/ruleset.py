@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import RuleError, require_choice, unknown
 from segkit.frames import takes_frames
 from segkit.rules.check import RuleCheck, check_rules
@@ -296,8 +297,8 @@ class RuleSet:
             names = [name for name in self.names if matches[name][place]]
             example = frame.select(self.columns).row(place, named=True)
             raise RuleError(
-                f"{int(twice.sum()):,} rows are matched by several rules, such as {example} by "
-                f"{', '.join(names)}; mend the rules or set policy='first'"
+                f"{counted(int(twice.sum()), 'row is', 'rows are')} matched by several rules, such "
+                f"as {example} by {', '.join(names)}; mend the rules or set policy='first'"
             )
 
     @takes_frames

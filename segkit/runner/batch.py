@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, RunError
 from segkit.intake.privacy import mask_error, path_between
 from segkit.pipeline import LEAST_CUSTOMERS
@@ -122,8 +123,8 @@ def _large(chosen: list[Market], least: int) -> list[Market]:
         return large
     most = max(chosen, key=lambda market: market.customers)
     raise DataError(
-        f"no market has {least} customers or more; {most.market} has {most.customers}, the most "
-        "of those chosen; --min-customers sets another limit"
+        f"no market has {counted(least, 'customer')} or more; {most.market} has {most.customers}, "
+        "the most of those chosen; --min-customers sets another limit"
     )
 
 
@@ -158,7 +159,7 @@ def _from(place: Path, path: Path) -> str:
 
 
 def _skip(batch: Batch, state: State, market: Market, least: int, journal: Journal) -> None:
-    why = f"too small: {market.customers} customers, and {least} are asked for"
+    why = f"too small: {counted(market.customers, 'customer')}, and {least} are asked for"
     write_bare(state.folder, state.label, "skipped", why, state.shared)
     keep_row(batch, state, market)
     journal.end(market.market, "skipped", message=why)

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, require_columns
 from segkit.simulate import engagement, purchases
 from segkit.simulate.archetypes import WINDOW_WEEKS
@@ -112,14 +113,15 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
     wrong = text.filter(~valid.fill_null(value=False))
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} assigned customers are not this retailer's accounts (C0000001 to "
-            f"C{world.n_customers:07d}, or second accounts G...): {', '.join(map(str, wrong[:3]))}"
+            f"{counted(len(wrong), 'assigned customer is', 'assigned customers are')} not this "
+            f"retailer's accounts (C0000001 to C{world.n_customers:07d}, or second accounts G...): "
+            f"{', '.join(map(str, wrong[:3]))}"
         )
     twice = text.filter(number.is_duplicated())
     if len(twice):
         raise DataError(
-            f"{len(twice)} assignments are to persons assigned more than once: "
-            f"{', '.join(map(str, twice[:3]))}; link the identifiers, then assign once"
+            f"{counted(len(twice), 'assignment is', 'assignments are')} to persons assigned more "
+            f"than once: {', '.join(map(str, twice[:3]))}; link the identifiers, then assign once"
         )
     return number.to_numpy()
 
@@ -137,8 +139,8 @@ def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
     if len(day) and (day.min() < first or day.max() > last):
         raise DataError(
             f"assigned_at must lie from the campaign's date {world.calendar.campaign_date} to "
-            f"{last - first} days later for {weeks} weeks; got {assigned.min()!s} to "
-            f"{assigned.max()!s}"
+            f"{counted(last - first, 'day')} later for {counted(weeks, 'week')}; got "
+            f"{assigned.min()!s} to {assigned.max()!s}"
         )
     return day
 

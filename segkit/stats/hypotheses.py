@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, unknown
 from segkit.stats.intervals import Numbers
 
@@ -314,8 +315,8 @@ def planned_split(counts: npt.ArrayLike, shares: npt.ArrayLike | None = None) ->
     plan = np.ones(sizes.shape) if shares is None else np.asarray(shares, dtype=np.float64)
     if plan.shape != sizes.shape or (plan <= 0).any() or sizes.sum() <= 0:
         raise DataError(
-            f"expected a positive share for each of {sizes.size} groups and customers in them, got "
-            f"shares {plan.tolist()} and counts {sizes.tolist()}"
+            f"expected a positive share for each of {counted(sizes.size, 'group')} and customers "
+            f"in them, got shares {plan.tolist()} and counts {sizes.tolist()}"
         )
     expected = plan / plan.sum() * sizes.sum()
     statistic = ((sizes - expected) ** 2 / expected).sum()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segkit.display import counted
 from segkit.errors import DataError, ParameterError, unknown
 
 Array = npt.NDArray[np.float64]
@@ -157,8 +158,8 @@ def fit_least_squares(
     freedom = len(outcome) - len(inner)
     if freedom < 1:
         raise DataError(
-            f"{len(outcome):,} customers for {len(inner)} coefficients leave nothing to tell "
-            "errors from: assign more customers, or ask for fewer interactions"
+            f"{counted(len(outcome), 'customer')} for {counted(len(inner), 'coefficient')} leave "
+            "nothing to tell errors from: assign more customers, or ask for fewer interactions"
         )
     inverse = _inverse(gram[np.ix_(inner, inner)])
     b = inverse @ moments[inner]

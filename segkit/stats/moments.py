@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segkit.display import counted
 from segkit.errors import DataError
 
 Array = npt.NDArray[np.float64]
@@ -172,7 +173,7 @@ def cuped(one: Moments, two: Moments) -> PairOfMeans:
     if one.mean.size < 2 or one.mean.size != two.mean.size:
         raise DataError(
             f"CUPED needs an outcome and the same covariates in both groups, got {one.mean.size} "
-            f"and {two.mean.size} columns"
+            f"and {counted(two.mean.size, 'column')}"
         )
     if min(one.n, two.n) < 2:
         return plain_means(one, two)

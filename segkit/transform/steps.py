@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segkit.display import is_share, number
+from segkit.display import counted, is_share, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_choice, unknown
 
 Floats = NDArray[np.float64]
@@ -142,14 +142,15 @@ def shape_values(column: Column, values: Floats) -> Floats:
     """
     if column.shape == "yeo_johnson":
         return _yeo_johnson(values, column.power or 0.0)
-    limits = [("negative values", values < 0)] if column.shape in NEVER_NEGATIVE else []
+    limits = []
+    if column.shape in NEVER_NEGATIVE:
+        limits.append((("negative value", "negative values"), values < 0))
     if column.shape == "arcsine":
-        limits.append(("values above 1", values > 1))
-    for what, beyond in limits:
+        limits.append((("value above 1", "values above 1"), values > 1))
+    for names, beyond in limits:
         if beyond.any():
-            raise DataError(
-                f"{column.name} has {int(beyond.sum())} {what}, which {column.shape} cannot take"
-            )
+            what = counted(int(beyond.sum()), *names)
+            raise DataError(f"{column.name} has {what}, which {column.shape} cannot take")
     return np.asarray(WAYS[column.shape][0](values))
 
 
@@ -217,7 +218,9 @@ def numbers(frame: pl.DataFrame, name: str, *, infinite: bool = False) -> Floats
     values = np.array(series.cast(pl.Float64).to_numpy(), dtype=np.float64)
     count = 0 if infinite else int(np.isinf(values).sum())
     if count:
-        raise DataError(f"{name} holds {count} infinite values; mend them before transforming")
+        raise DataError(
+            f"{name} holds {counted(count, 'infinite value')}; mend them before transforming"
+        )
     return values
 
 
@@ -235,8 +238,8 @@ def fill_missing(column: Column, values: Floats, fill_value: float | None) -> Fl
     if column.fill is None or fill_value is None:
         stated = "" if column.fill is None else " (all values were missing at fitting)"
         raise DataError(
-            f"{column.name} has {int(missing.sum())} missing values (null or NaN) and no fill is "
-            f"stated{stated}; state one of {', '.join(FILLS)} or a number"
+            f"{column.name} has {counted(int(missing.sum()), 'missing value')} (null or NaN) and "
+            f"no fill is stated{stated}; state one of {', '.join(FILLS)} or a number"
         )
     return np.where(missing, fill_value, values)
 

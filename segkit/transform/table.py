@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import polars as pl
 
-from segkit.display import label, number
+from segkit.display import counted, label, number
 from segkit.errors import (
     DataError,
     ModelError,
@@ -180,9 +180,11 @@ class Transform(Result):
         ]
         constant_columns = [column.name for column in fitted if column.spread == 0]
         if constant_columns and (constant == "error" or len(constant_columns) == len(fitted)):
-            raise DataError(f"constant over all {frame.height} rows: {', '.join(constant_columns)}")
+            raise DataError(
+                f"constant over all {counted(frame.height, 'row')}: {', '.join(constant_columns)}"
+            )
         varying = [column for column in fitted if column.name not in constant_columns]
-        reason = f"constant over all {frame.height} rows"
+        reason = f"constant over all {counted(frame.height, 'row')}"
         return replace(
             self,
             columns=tuple(share_topic_weights(varying)),
@@ -293,7 +295,7 @@ class Transform(Result):
         counts = Counter(column.shape for column in self.columns)
         shapes = ", ".join(f"{number(n)} {shape.replace('_', ' ')}" for shape, n in counts.items())
         filled = [c for c in self.columns if c.filled]
-        parts = [f"{number(len(self.columns))} columns transformed ({shapes})."]
+        parts = [f"{counted(len(self.columns), 'column')} transformed ({shapes})."]
         if filled:
             each = ", ".join(
                 f"{label(c.name)} {number(c.filled)} as {'average' if c.exposure else c.fill}"
