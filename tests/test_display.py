@@ -162,7 +162,8 @@ def test_money_has_two_decimals_or_none(value, words):
 
 # A count that is written and followed by a plural noun; shares, constants and indices are not.
 BARE_COUNT = re.compile(
-    r"\{(?:(?:number|len)\((?![A-Z_]+\))[^{}]*\)|[a-z][^{}]*:,)\} (?:(?!(?:the|these|of|left|such|simulated) )[a-z-]+ )?"
+    r"\{(?:(?:number|len)\((?![A-Z_]+\))[^{}]*\)|[a-z][^{}]*:,)\} "
+    r"(?:(?!(?:the|these|of|left|such|simulated) )[a-z-]+ )?"
     r"(customers|orders|rows|lines|segments|days|buyers|people|products|months|items|features|"
     r"variables|events|answers|offers|respondents|assignments|campaigns|lists|contacts)\b"
 )

@@ -286,8 +286,8 @@ def histograms(
     [1, 2, 0, 1]
     """
     require_columns(frame.columns, columns, "the frame to draw")
-    histogram = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
-    if all(panel is None for panel in histogram.values()):
+    panels_of = {name: _count(frame.get_column(name), name in log, bins) for name in columns}
+    if all(panel is None for panel in panels_of.values()):
         raise DataError(f"nothing to draw: no finite value in {', '.join(columns)}")
     wide = min(across, len(columns))
     deep = math.ceil(len(columns) / wide)
@@ -297,7 +297,7 @@ def histograms(
         for axes in panels[len(columns) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, columns, strict=False):
-            panel = histogram[name]
+            panel = panels_of[name]
             axes.set_title(wrap(words(name), 30), fontsize=9.5)
             if panel is None:
                 axes.text(0.5, 0.5, "no value", ha="center", transform=axes.transAxes)
