@@ -336,6 +336,20 @@ class RepeatRate(Result):
             "one day count as one purchase. Recent and old customers are taken to behave alike."
         )
 
+    @property
+    def answer(self) -> str:
+        """Whether more than half of the customers come back, with the share."""
+        row = self.by_order.row(0, named=True)
+        rate, low, high = (row[f"repeat_rate{end}"] for end in ("", "_low", "_high"))
+        if rate is None:
+            return "Not known yet: nobody was watched that long."
+        head = "Yes" if low > 0.5 else "No, most do not" if high < 0.5 else "About half do"
+        return (
+            f"{head}: {percent(rate)} ({percent(self.level, places=0)} CI {percent(low)} to "
+            f"{percent(high)}) buy again within {counted(self.horizon, 'day')} of their first "
+            "purchase."
+        )
+
     def plot(self) -> Figure:
         """Draw the share of customers who have bought again, by days since the first purchase."""
         from segkit.plot import lines

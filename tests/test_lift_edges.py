@@ -1,5 +1,6 @@
 """Sentences and figures at the edges: nobody, everybody, no variation, negative controls."""
 
+import math
 import re
 
 import numpy as np
@@ -292,6 +293,45 @@ def test_segments_without_a_control_are_said_to_be_left_out_of_the_whole():
     pooled = segkit.measure_lift(rows, control="hold", metrics=["revenue"], overall="pooled")
     assert pooled.row()["customers_arm"] == 500
     assert "Left out" not in pooled.text
+
+
+def test_a_profit_that_could_be_anything_has_no_interval():
+    """Six buyers of the control, one of whom spends a thousand times what the others do."""
+    mail, none = [20.0, 25.0, 30.0, 35.0] * 6 + [0.0] * 76, [1.0] * 5 + [1000.0] + [0.0] * 44
+    rows = pl.DataFrame({"arm": ["mail"] * 100 + ["hold"] * 50, "revenue": mail + none})
+    found = segkit.measure_profit(rows, control="hold", margin=0.5, cost_per_contact=0.1)
+    row = found.table.row(0, named=True)
+    assert row["added_profit"] == pytest.approx(0.5 * (6.6 - 20.1) - 0.1)
+    assert (row["few"], row["added_profit_low"], row["total_profit_high"]) == (True, None, None)
+    assert "6 buyers under hold and 24 under mail are too few" in found.text
+    assert found.answer.startswith("Not shown to pay: mail added -6.85 per customer over hold (no")
+    lift = segkit.measure_lift(rows, control="hold", metrics=["revenue"])
+    assert lift.row()["verdict"] == "undecided"
+    assert math.isnan(lift.row()["difference_low"])
+
+
+def test_difference_and_relative_lift_of_a_row_never_contradict_each_other():
+    rng = np.random.default_rng(12)
+    n, parts = 2000, 30
+    rows = pl.DataFrame(
+        {"arm": rng.choice(["mail", "hold"], n, p=[0.7, 0.3]),
+         "segment": rng.choice([f"S{k}" for k in range(parts)], n),
+         "converted": rng.random(n) < 0.3}
+    )  # fmt: skip
+    even = pl.col("segment").is_in([f"S{k}" for k in range(0, parts, 2)])
+    more = even & (pl.col("arm") == "mail") & pl.lit(pl.Series(rng.random(n) < 0.2))
+    rows = rows.with_columns(
+        converted=(pl.col("converted") | more).cast(pl.Int8),
+        revenue=pl.when(pl.col("converted") | more).then(pl.lit(pl.Series(rng.gamma(2, 20, n)))),
+    ).with_columns(pl.col("revenue").fill_null(0.0))
+    for shares in ("newcombe", "score"):
+        found = segkit.measure_lift(rows, control="hold", shares=shares).effects.fill_nan(None)
+        found = found.drop_nulls(["difference_low", "relative_low"])
+        clear = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+        assert clear.equals(
+            (found["relative_low"] > 0) | (found["relative_high"] < 0), null_equal=True
+        )
+        assert 3 < clear.sum() < found.height - 3
 
 
 def test_profit_at_its_edges_says_nothing_false():

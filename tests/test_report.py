@@ -7,7 +7,7 @@ from segkit.cli import invoke
 from segkit.errors import RunError, SourceError
 from segkit.report.change import causes, change, in_words
 from segkit.report.index import find_runs, link_reports, write_index
-from segkit.report.overview import describe_run
+from segkit.report.overview import GUESS, describe_run
 from segkit.report.page import style
 from segkit.report.pdf import find_browser, print_page, write_pdfs
 from segkit.report.render import keep_offline, write_report
@@ -308,6 +308,11 @@ def test_the_first_page_has_figures_segments_decisions_and_what_needs_a_look(tmp
         Tags(text)
         assert "Keep testing: gift ideas against generic" in text
         assert "Loyalists &amp; friends" in text
+    answer = {"question": GUESS, "answer": "Yes, as far as shown: 12 and 11 points."}
+    guess = describe_run(tmp_path / name, [{"answers": [answer]}])["guess"]
+    assert guess.endswith("did as well as the offers learnt, as far as shown: 12 and 11 points.")
+    answer["answer"] = "No: 12 and 14 points."
+    assert describe_run(tmp_path / name, [{"answers": [answer]}])["guess"] == ""
     empty = describe_run(tmp_path / "absent", [])
     assert not any(empty.values())
 

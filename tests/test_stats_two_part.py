@@ -7,11 +7,15 @@ import pytest
 from scipy import stats
 
 from segkit.stats.group_effects import effective_cases, shrink_counts
+from segkit.stats.intervals import share_difference, wilson
 from segkit.stats.two_part import (
+    MOST_TIMES,
     Amounts,
+    ArmMean,
     arm_means,
     can_be_positive,
     combine_strata,
+    compare_outcomes,
     expected_buyers,
     mean_difference,
     mean_ratio,
@@ -19,6 +23,7 @@ from segkit.stats.two_part import (
     no_effect,
     pearson3_cdf,
     pearson3_quantile,
+    recovered_ratio,
 )
 
 
@@ -186,3 +191,62 @@ def test_a_small_arm_is_called_low_no_more_often_than_its_level():
         d = float(one.mean - two.mean)
         low += d < 0 and float(mean_test(d, no_effect(one, two))) <= 0.05
     assert low <= 0.045 * repeats  # 2.5% and three standard errors
+
+
+def touching(one, two, sign):
+    """Find the ratio at which the interval of ``m1 - r m2`` touches zero, by halving."""
+    low, high = 0.0, 1e9
+    for _ in range(200):
+        r = (low + high) / 2
+        scaled = ArmMean(r * two.mean, r * two.low, r * two.high, None)
+        limits = mean_difference(one, scaled)
+        above = (limits.low if sign < 0 else limits.high) > 0
+        low, high = (r, high) if above else (low, r)
+    return low - 1
+
+
+def test_a_recovered_ratio_excludes_no_effect_exactly_where_the_difference_does():
+    random = np.random.default_rng(3)
+    for _ in range(60):
+        l1, m1, u1, l2, m2, u2 = np.sort(random.gamma(1.0, 1.0, (2, 3)), axis=1).ravel()
+        one, two = ArmMean(m1, l1, u1, None), ArmMean(m2, l2, u2, None)
+        found = recovered_ratio(one, two)
+        assert found.low == pytest.approx(touching(one, two, -1), rel=1e-6, abs=1e-6)
+        assert found.high == pytest.approx(touching(one, two, 1), rel=1e-6, abs=1e-6)
+    n1, n2 = random.integers(1, 150, (2, 4000))
+    x1, x2 = random.binomial(n1, 0.1), random.binomial(n2, 0.2)
+    arms = [wilson(x, n) for x, n in ((x1, n1), (x2, n2))]
+    ratio = recovered_ratio(*(ArmMean(a.value, a.low, a.high, None) for a in arms))
+    gap = share_difference(x1, n1, x2, n2)
+    assert ((ratio.low > 0) == (gap.low > 0)).all()
+    assert ((ratio.high < 0) == (gap.high < 0)).all()
+    assert 300 < (ratio.high < 0).sum() < 3700
+    nobody = (x1 == 0) & (x2 == 0)
+    assert nobody.any()
+    assert (ratio.low[nobody] == -1).all()
+    assert np.isinf(ratio.high[x2 == 0]).all()
+
+
+def test_no_interval_where_the_amount_of_a_buyer_could_be_anything():
+    """One of six buyers spends a thousand times what the others do."""
+    even, odd = [20.0, 25.0, 30.0, 35.0] * 6, [1.0] * 5 + [1000.0]
+    arm, control = Amounts.of(even + [0.0] * 76), Amounts.of(odd + [0.0] * 44)
+    known = arm_means(arm, control)
+    assert [bool(one.known) for one in known] == [True, False]
+    assert known[1].high > 1e3 * known[1].mean  # what was shown before
+    assert np.isnan(compare_outcomes(even + [0.0] * 76, odd + [0.0] * 44).low)
+    same = compare_outcomes(even + [0.0] * 76, even[:8] + [0.0] * 42)
+    assert same.low < 0 < same.high < 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_known_limits_stay_within_what_is_stated(seed):
+    random = np.random.default_rng(seed)
+    for _ in range(60):
+        k, n = int(random.integers(1, 12)), 60
+        amounts = random.lognormal(3.0, random.uniform(0.1, 2.5), k).tolist() + [0.0] * (n - k)
+        arm, control = Amounts.of(amounts), Amounts.of([30.0] * 20 + [0.0] * 40)
+        limit = arm_means(arm, control)[0]
+        if limit.known:
+            share = wilson(k, n)
+            assert limit.high <= MOST_TIMES * limit.mean * share.high / share.value * 1.0001

@@ -628,7 +628,7 @@ def _opted_out(
     if gone.any() or not optouts.height:
         return gone, ()
     note = (
-        f"None of the {counted(optouts.height, 'opt-out matches', 'opt-outs matches')} a customer "
+        f"None of the {counted(optouts.height, 'opt-out')} matches a customer "
         "on the lists: check how ids and addresses are written."
     )
     return gone, (note,)

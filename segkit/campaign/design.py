@@ -39,6 +39,13 @@ class OfferDesign(Result):
         return self.table
 
     @property
+    def answer(self) -> str:
+        """In how many segments arms send the same offer."""
+        same = self.table.filter(pl.col("same") != "").height
+        segments = counted(self.table.height, "segment")
+        return f"Arms send the same offer in {number(same)} of {segments}, else different ones."
+
+    @property
     def text(self) -> str:
         """Which segments get different offers, and which serve as a placebo check."""
         same = self.table.filter(pl.col("same") != "")

@@ -32,6 +32,7 @@ BASES = ("campaign", "pilot", "profile")  # the first that says something of a s
 USABLE = ("usable", "usable with care")
 HALVES = {"one half": 0.5, "other half": 0.5}
 LONGEST_TEST = 12  # months; a difference that needs longer is not worth a test
+MOST_WORDS = 25  # of an answer
 UNSTABLE = "neither stable nor usable"
 STEPS: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(
@@ -112,6 +113,16 @@ class NextSteps(Result):
         parts = [self._decided(), self._testing(), self._left_alone(), self._reconciled()]
         parts += [self._basis(), self._month()]
         return " ".join(part for part in parts if part)
+
+    @property
+    def answer(self) -> str:
+        """The decisions in one sentence; how many they are, where naming them takes too long."""
+        total = self.monthly
+        if total is None or len(self.headline.split()) <= MOST_WORDS:
+            return self.headline
+        segments = counted(self.table.height, "segment")
+        share = f"{number(len(self.choose(*CHANGING)))} of {segments}"
+        return f"Change what {share} get: added profit {self._a_month(*total)}."
 
     def _a_month(self, value: float, low: float, high: float) -> str:
         ends = f"{number(round(low))} to {number(round(high))}"

@@ -126,6 +126,21 @@ class Pilot(Result):
         return percent(value, places=2) if self.is_share else number(value)
 
     @property
+    def answer(self) -> str:
+        """Whether tailoring pays by the pilot, with the gain per customer."""
+        if self.gain == self.gain_low == self.gain_high == 0:
+            return f"Not shown that they should differ: {words(self.single)} did best everywhere."
+        gain = money(self.gain, self.currency) if self.money else self._words(self.gain)
+        low, high = self._words(self.gain_low), self._words(self.gain_high)
+        shown = "Tailoring pays" if self.pays else "Tailoring is not shown to pay"
+        if self.gain_high < 0:
+            shown = "Tailoring loses"
+        return (
+            f"{shown}: {gain} a customer ({percent(self.level, places=0)} CI {low} to {high}) "
+            f"against {words(self.single)} for all."
+        )
+
+    @property
     def text(self) -> str:
         """The finding in words."""
         unit = self.currency if self.money else None

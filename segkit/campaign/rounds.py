@@ -11,7 +11,7 @@ import polars as pl
 
 from segkit.campaign.assignment import name_segments
 from segkit.campaign.pilot import TIE_MARK, find_ties, words
-from segkit.display import counted, number
+from segkit.display import counted, number, percent
 from segkit.errors import DataError, require_columns
 from segkit.frames import takes_frames
 from segkit.lift.requirements import finite_values
@@ -46,6 +46,20 @@ class NextRound(Result):
     def to_frame(self) -> pl.DataFrame:
         """Return the segments."""
         return self.policy
+
+    @property
+    def answer(self) -> str:
+        """How many segments get another offer, and what the surest change is expected to bring."""
+        changed = self.policy.filter(pl.col("before") != pl.col("offer"))
+        share = f"{number(changed.height)} of {counted(self.policy.height, 'segment')}"
+        if changed.is_empty():
+            return f"The same offers: {share} change."
+        row = changed.sort("low", descending=True, nulls_last=True).row(0, named=True)
+        return (
+            f"Another offer for {share}; surest {words(row['offer'])} for {row['segment_name']}, "
+            f"{number(row['gain'])} a customer ({percent(self.level, places=0)} CI "
+            f"{number(row['low'])} to {number(row['high'])})."
+        )
 
     @property
     def text(self) -> str:

@@ -116,7 +116,7 @@ class KChoice(Result):
         return replace(self, k=k, reason=reason, chosen_by="analyst")
 
     def reconcile(self, structure: Structure) -> str:
-        """Say in one sentence what votes and structure test find, and which k is in force.
+        """Say in 25 words what votes and structure test find, and which k is in force.
 
         Parameters
         ----------
@@ -130,21 +130,19 @@ class KChoice(Result):
             if self.recommended != self.k:
                 by += f", where the votes recommend {self.recommended}"
         found = {
-            "natural": "the structure test finds natural groups there",
-            "reproducible": "the structure test finds borders that come out again, no natural "
-            "groups",
-            "constructive": "the structure test finds neither natural groups nor borders that "
-            "come out again there",
+            "natural": "the groups are natural",
+            "reproducible": "borders come out again, groups are not natural",
+            "constructive": "neither natural groups nor borders that come out again",
         }[structure.verdict]
         if structure.k not in (None, self.k):
-            found = f"the structure test judged {structure.k}, not these"
+            found = f"the structure test judged {structure.k}"
         elif structure.verdict != "natural" and structure.natural_k is not None:
-            found += f", and natural ones at {structure.natural_k}"
+            found += f" (natural at {structure.natural_k})"
         others = sorted(set(self.votes["k"].drop_nulls().to_list()) - {self.k, 1})
         none = (self.votes["k"] == 1).any()
-        dissent = join_words([*map(str, others), *(["no segments"] if none else [])])
-        rest = f"; single criteria vote for {dissent}" if dissent else ""
-        return f"{counted(self.k, 'segment is', 'segments are')} in force, {by}; {found}{rest}."
+        dissent = join_words([*map(str, others), *(["none"] if none else [])])
+        rest = f"; single votes for {dissent}" if dissent else ""
+        return f"{counted(self.k, 'segment')} in force, {by}; {found}{rest}."
 
     def plot(self) -> Figure:
         """Draw every criterion over k, its vote marked."""

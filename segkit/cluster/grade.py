@@ -63,6 +63,17 @@ class Crossing(Result):
         return self.cells
 
     @property
+    def answer(self) -> str:
+        """Agreement of the two with its interval."""
+        share = ""
+        if self.oracle is not None and self.oracle > 0:
+            share = f", {percent(self.adjusted_rand / self.oracle)} of what is attainable"
+        return (
+            f"Adjusted Rand index {self.adjusted_rand:.2f} (95% CI {self.low:.2f} to "
+            f"{self.high:.2f}){share}, over {counted(self.customers, 'customer')}."
+        )
+
+    @property
     def text(self) -> str:
         """Agreement of the two, and, if requested, the largest agreement that is attainable."""
         first, second = self.names

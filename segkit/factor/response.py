@@ -241,6 +241,15 @@ class Voice(Result):
         return self.table
 
     @property
+    def answer(self) -> str:
+        """Whether more would recommend than warn, or more than half are satisfied."""
+        whole = self.table.row(0, named=True)
+        middle = 0.0 if self.kind == "nps" else 0.5
+        shown = "Yes" if whole["low"] > middle else "No" if whole["high"] < middle else "Not shown"
+        what = "net promoter score" if self.kind == "nps" else "satisfied customers"
+        return f"{shown}: {what} {self._words(whole)}, from {counted(whole['people'], 'rating')}."
+
+    @property
     def text(self) -> str:
         """Say the rating of all, the groups that differ from it, and who is missing."""
         whole = self.table.row(0, named=True)

@@ -124,6 +124,19 @@ class Reliability(Result):
         return self.scales
 
     @property
+    def answer(self) -> str:
+        """Reliability of the loosest scale, which is what comparisons must allow for."""
+        ranked = self.scales.drop_nulls("alpha").sort("alpha")
+        if ranked.is_empty():
+            return "Not known: no scale's items vary together."
+        row = ranked.row(0, named=True)
+        return (
+            f"At worst alpha {number(row['alpha'])} ({percent(self.level, places=0)} CI "
+            f"{number(row['alpha_low'])} to {number(row['alpha_high'])}), for {row['scale']}; "
+            f"{USABLE} is enough to compare groups."
+        )
+
+    @property
     def text(self) -> str:
         """Say how reliable each scale is, and which items weaken theirs."""
         values = [

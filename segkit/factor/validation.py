@@ -180,6 +180,23 @@ class Validation(Result):
         return self.table
 
     @property
+    def answer(self) -> str:
+        """Whether customers confirm the profile's claims."""
+        head = "In part"
+        if self.contradicted or not self.confirmed:
+            head = "No" if self.contradicted >= self.confirmed else "In part"
+        elif self.confirmed == self.claims:
+            head = "Yes"
+        if not (self.confirmed or self.contradicted):
+            head = "Not shown"
+        return (
+            f"{head}: {number(self.confirmed)} of {counted(self.claims, 'claim')} confirmed, "
+            f"{number(self.contradicted)} contradicted; {percent(self.agreement)} of answers lie "
+            f"on the claimed side ({percent(self.level, places=0)} CI {percent(self.low)} to "
+            f"{percent(self.high)})."
+        )
+
+    @property
     def text(self) -> str:
         """State how far answers confirm the profile, and which claims they contradict."""
         rest = self.claims - self.confirmed - self.contradicted

@@ -70,6 +70,16 @@ class SampleRatio(Result):
         return f"{badge}<p>{html.escape(self.text)}</p>"
 
     @property
+    def answer(self) -> str:
+        """Whether the split is as planned, with the test over all customers."""
+        row = self.table.row(0, named=True)
+        off = self.table.filter(~pl.col("as_planned"))["segment"].to_list()
+        customers = counted(sum(row[arm] for arm in self.planned), "customer")
+        test = f"chi-square {number(row['chi_square'])}, {p_words(row['p_value'])}"
+        where = f"a mismatch in {', '.join(off[:3])}" if off else "no sample-ratio mismatch"
+        return f"{'No' if off else 'Yes'}: {where} among {customers} ({test})."
+
+    @property
     def text(self) -> str:
         """Finding: whether the split is as planned, and what follows if it is not."""
         row = self.table.row(0, named=True)

@@ -19,6 +19,7 @@ from segkit.stats.intervals import (
     relative_difference,
     relative_lift,
     share_difference,
+    wilson,
     z_value,
 )
 from segkit.stats.moments import PairOfMeans, cuped, plain_means, ratio_of_sums, stratified
@@ -35,6 +36,7 @@ from segkit.stats.two_part import (
     mean_ratio,
     mean_test,
     no_effect,
+    recovered_ratio,
 )
 
 KINDS = ("share", "mean", "ratio")
@@ -224,6 +226,7 @@ def list_kpis(metrics: Sequence[Kpi] = KPIS) -> pl.DataFrame:
     return pl.DataFrame([*rows, roi], schema=schema, orient="row")
 
 
+LIMITS = ("recovered", "log")  # relative lifts made from the limits of both means
 FEW = 10  # conversions in an arm below which a share's interval is marked
 WITHHELD = "withheld, too few buyers"
 
@@ -248,8 +251,8 @@ class Effect:
     p_value : float
     few : bool
         For a share: fewer than `FEW` customers with (or without) the outcome in an arm. For a mean
-        or ratio: fewer than `EXPECTED_BUYERS` buyers expected in the smaller arm; its interval is
-        withheld.
+        or ratio: fewer than `EXPECTED_BUYERS` buyers expected in the smaller arm, or buyers of an
+        arm too few for how much their amounts vary (`MOST_TIMES`); its interval is withheld.
     method : str
         Method of the confidence interval of the difference.
     variances : (float, float)
@@ -281,7 +284,7 @@ def compare_arms(
     *,
     covariates: Sequence[str] = (),
     strata: bool = False,
-    relative: str = "log",
+    relative: str = "recovered",
     shares: str = "newcombe",
     level: float = 0.95,
 ) -> Effect:
@@ -305,7 +308,7 @@ def compare_arms(
         Columns known before the assignment, in ``sums``.
     strata : bool
         Post-stratify by segment.
-    relative : {"log", "fieller", "delta"}
+    relative : {"recovered", "log", "fieller", "delta"}
     shares : {"newcombe", "score", "agresti-caffo"}
         Interval of the difference of shares; "score" gives the relative one too.
     level : float
@@ -352,6 +355,8 @@ def _shares(one: Amounts, two: Amounts, relative: str, shares: str, level: float
     difference = SHARE_INTERVALS[shares](x1, n1, x2, n2, level=level)
     if shares == "score":
         lift = score_ratio(x1, n1, x2, n2, level=level)
+    elif relative == "recovered":
+        lift = recovered_ratio(*(_share_limits(x, n, level) for x, n in ((x1, n1), (x2, n2))))
     elif relative == "log":
         lift = relative_lift(x1, n1, x2, n2, level=level)
         lift = replace(lift, high=float("inf")) if x2 == 0 else lift
@@ -375,6 +380,12 @@ def _shares(one: Amounts, two: Amounts, relative: str, shares: str, level: float
     )
 
 
+def _share_limits(cases: float, customers: float, level: float) -> ArmMean:
+    """Return a share with Wilson's limits, from which Newcombe's interval is made."""
+    found = wilson(cases, customers, level=level)
+    return ArmMean(found.value, found.low, found.high, None)
+
+
 def compare_means(
     metric: Kpi,
     sums: Sums,
@@ -383,7 +394,7 @@ def compare_means(
     sizes: npt.ArrayLike,
     *,
     covariates: Sequence[str] = (),
-    relative: str = "log",
+    relative: str = "recovered",
     level: float = 0.95,
 ) -> Effect:
     """Compare a mean (or share) in two arms over some segments, weighted by their sizes.
@@ -435,6 +446,7 @@ def compare_means(
     customers = float(one.n.sum()), float(two.n.sum())
     effect = _mean_effect(pair, limits, customers, method, relative, level, signed=signed)
     few = float(expected_buyers(*whole)) < EXPECTED_BUYERS
+    few |= not signed and not all(limit.known for limit in limits)
     if few:
         effect = replace(
             effect,
@@ -470,7 +482,8 @@ def _mean_effect(
     # The common part of the adjusted means cancels in their difference.
     own = float(pair.own_1), float(pair.own_2)
     difference = mean_difference(*limits, level=level)
-    lift = mean_ratio(*limits, level=level)
+    ratio = mean_ratio if relative == "log" else recovered_ratio
+    lift = ratio(*limits, level=level)
     errors = float(limits[0].error), float(limits[1].error)
     method = f"{method}two-part"
     turns = False
@@ -481,8 +494,8 @@ def _mean_effect(
         reach = reach if reach > 0 else np.nan  # nobody bought: the variance cannot be estimated
         difference = estimate(d, d - reach, d + reach, level, "normal")
         method = f"{method.removesuffix('two-part')}normal, amounts of both signs"
-        relative = "fieller" if relative == "log" else relative
-    if relative != "log":
+        relative = "fieller" if relative in LIMITS else relative
+    if relative not in LIMITS:
         lift = relative_difference(
             pair.mean_1, errors[0], pair.mean_2, errors[1], method=relative, level=level
         )
@@ -515,14 +528,16 @@ def _ratios(
     (one, v1), (two, v2) = (ratio_of_sums(group) for group in groups)
     residuals = [_residuals(metric, sums, segment, arm) for arm in arms]
     limits = arm_means(*residuals, level=level, means=(one, two))
-    difference, lift = mean_difference(*limits, level=level), mean_ratio(*limits, level=level)
+    ratio = mean_ratio if relative == "log" else recovered_ratio
+    difference, lift = mean_difference(*limits, level=level), ratio(*limits, level=level)
     e1, e2 = (float(limit.error) for limit in limits)
-    if relative != "log":
+    if relative not in LIMITS:
         lift = relative_difference(one, e1, two, e2, method=relative, level=level)
     cases = [sums.buyers(segment, arm, metric.column) for arm in arms]
     rows = None if segment is None else [segment]
     below = [sums.amounts(arm, metric.below, rows) for arm in arms]
     few = min(float(expected_buyers(*below)[0]), *cases) < EXPECTED_BUYERS
+    few |= not all(limit.known for limit in limits)
     if few:
         difference, lift = _withheld(one - two, level), _withheld(float(lift.value), level)
     error = float(np.hypot(e1, e2))

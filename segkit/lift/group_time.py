@@ -179,6 +179,18 @@ class GroupTimeEffects(Result):
             f"{limits}){', undecided' if unclear else ''}."
         )
 
+    @property
+    def answer(self) -> str:
+        """Whether more followed than without a contact, as an observation, with the interval."""
+        row = self.overall
+        shown = "Not shown" if row["low"] <= 0 <= row["high"] else "Yes" if row["low"] > 0 else "No"
+        ends = f"{self._amount(row['low'])} to {self._amount(row['high'])}"
+        return (
+            f"{shown}: {self._amount(row['effect'])} of {self._name()[0]} a customer and "
+            f"{counted(self.window_days, 'day')} ({percent(self.level, places=0)} CI {ends}); "
+            "observational, campaigns were chosen."
+        )
+
     def _name(self) -> tuple[str, str]:
         return OUTCOMES.get(self.outcome, (self.outcome.replace("_", " "), "was"))
 

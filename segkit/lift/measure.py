@@ -53,7 +53,7 @@ def measure_lift(
     segment: str | None = "segment",
     covariates: Sequence[str] = (),
     overall: Overall = "auto",
-    relative: RelativeMethod = "log",
+    relative: RelativeMethod = "recovered",
     shares: ShareInterval = "newcombe",
     margins: Mapping[str, float] | None = None,
     level: float = 0.95,
@@ -85,12 +85,13 @@ def measure_lift(
     overall : {"auto", "pooled", "stratified"}
         Whether the effect over all customers pools them or weights the segments' effects
         (post-stratification). "auto" pools unless the arms' split differs between segments.
-    relative : {"log", "fieller", "delta"}
-        Interval of the relative lift.
+    relative : {"recovered", "log", "fieller", "delta"}
+        Interval of the relative lift. "recovered" is made from both arms' limits and never
+        contradicts the interval of the difference: one excludes no effect exactly where the other
+        does (but for "agresti-caffo").
     shares : {"newcombe", "score", "agresti-caffo"}
         Interval of the difference of shares without covariates. With "score" the relative lift of
-        shares has the score interval of the ratio, and the two never contradict each other: one
-        excludes no effect exactly where the other does.
+        shares has the score interval of the ratio, which never contradicts it either.
     margins : mapping of str to float, optional
         For each key figure, the largest difference that is not relevant, in its unit, declared
         beforehand. It is needed for the verdict "same" and for a guardrail to pass.
@@ -221,13 +222,14 @@ def _all_rows(
                 rows.append(_row(metric, arm, control, label, effect))
     if any(row["few"] and row["kind"] != "share" for row in rows):
         notes.append(
-            f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, the interval of "
-            "a mean is withheld and its verdict is undecided: read conversion there."
+            f"Where the smaller arm expects fewer than {EXPECTED_BUYERS:g} buyers, or too few for "
+            "how much their amounts vary, the interval of a mean is withheld and its verdict is "
+            "undecided: read conversion there."
         )
     if options["relative"] == "delta":
         notes.append(
             "The delta interval of a relative lift covers less than its level where conversions "
-            "are few; the log interval does not."
+            "are few; the others do not."
         )
     if silent:
         some = ", ".join(dict.fromkeys(silent))

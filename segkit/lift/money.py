@@ -88,23 +88,16 @@ class Money(Result):
 
     @property
     def answer(self) -> str:
-        """Whether the arms paid, the one that added most first."""
+        """Whether the arm that added most paid."""
         rows = self.table.filter(pl.col("segment") == ALL).sort("added_profit", descending=True)
-        each = []
-        for row in rows.head(3).iter_rows(named=True):
-            text = f"{row['arm']} {money(row['added_profit'], self.currency)}"
-            if not row["few"]:
-                low, high = (money(row[f"added_profit_{end}"]) for end in ("low", "high"))
-                text += f" ({low} to {high})"
-            each.append(text)
-        first = rows.row(0, named=True)
-        gain = not first["few"] and first["added_profit_low"] > 0
-        loss = not first["few"] and first["added_profit_high"] < 0
-        verdict = "A gain" if gain else "A loss" if loss else "Not shown to pay"
-        return (
-            f"{verdict} per customer against {self.control} ({percent(self.level, places=0)} CI): "
-            f"{'; '.join(each)}."
-        )
+        row = rows.row(0, named=True)
+        verdict, limits = "Not shown to pay", "no interval, too few buyers"
+        if not row["few"]:
+            low, high = row["added_profit_low"], row["added_profit_high"]
+            verdict = "A gain" if low > 0 else "A loss" if high < 0 else verdict
+            limits = f"{percent(self.level, places=0)} CI {money(low)} to {money(high)}"
+        added = money(row["added_profit"], self.currency)
+        return f"{verdict}: {row['arm']} added {added} per customer over {self.control} ({limits})."
 
     def plot(self) -> Figure:
         """Draw the added profit per assigned customer by segment."""
@@ -132,7 +125,8 @@ def _per_customer(row: Mapping[str, Any], currency: str | None) -> str:
             f"{row['arm']} {money(row['added_profit'], currency)}, without an interval: "
             f"{counted(row['buyers_control'], 'buyer')} under {row['control']} and "
             f"{number(row['buyers'])} under {row['arm']} are too few (fewer than "
-            f"{EXPECTED_BUYERS:g} expected in the smaller arm), gain or loss undecided"
+            f"{EXPECTED_BUYERS:g} expected in the smaller arm, or spending too unequally), gain or "
+            "loss undecided"
         )
     verdict = "a gain" if low > 0 else "a loss" if high < 0 else "gain or loss undecided"
     return (
@@ -181,7 +175,8 @@ def measure_profit(
     ``margin x added revenue - added cost``, the return ``added profit / added cost``. The interval
     is that of the difference in revenue, from its two parts (`segkit.stats.two_part`): the share of
     buyers and the revenue per buyer. It is null if the smaller arm expects fewer than
-    `EXPECTED_BUYERS` buyers.
+    `EXPECTED_BUYERS` buyers, or an arm's buyers are too few for how much their amounts vary
+    (`MOST_TIMES`).
 
     Parameters
     ----------

@@ -78,6 +78,19 @@ class PropensityBacktest(Result):
         return means.pivot(on="measure", index="score", values="value")
 
     @property
+    def answer(self) -> str:
+        """State how well the scores rank, beside recency alone, and how far they are off."""
+        means = self.table.filter(pl.col("origin").is_null(), pl.col("score") == LOGISTIC)
+        cells = {row["measure"]: row for row in means.iter_rows(named=True)}
+        auc = cells["auc"]
+        return (
+            f"AUC {_digits(auc['value'])} ({percent(self.level, places=0)} CI "
+            f"{_digits(auc['low'])} to {_digits(auc['high'])}) within "
+            f"{counted(self.horizon_days, 'day')}; probabilities are off by "
+            f"{percent(cells['ece']['value'])} on average."
+        )
+
+    @property
     def text(self) -> str:
         """Compare the logistic regression with the naive scores and the challengers."""
         means = self.table.filter(pl.col("origin").is_null())

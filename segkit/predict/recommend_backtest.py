@@ -85,6 +85,22 @@ class RecommendBacktest(Result):
         return self.table
 
     @property
+    def answer(self) -> str:
+        """Whether the first list is clearly better than the best other method."""
+        first = self.table["list"][0]
+        rows = self.table.filter(pl.col("list") == first)
+        own = rows.row(by_predicate=pl.col("method") == OWN, named=True)
+        rivals = rows.filter(pl.col("method") != OWN).sort("ndcg", descending=True)
+        best = rivals.row(0, named=True)
+        head = "No" if best["gain_high"] < 0 else "Not shown"
+        head = "Yes" if best["gain_low"] > 0 else head
+        return (
+            f"{head}: '{first}' beats '{best['method']}' by {own['ndcg'] - best['ndcg']:+.3f} of "
+            f"NDCG@{self.k} ({percent(self.level, places=0)} CI {best['gain_low']:+.3f} to "
+            f"{best['gain_high']:+.3f})."
+        )
+
+    @property
     def text(self) -> str:
         """Compare each list with the best other one, and say what the comparison cannot show."""
         parts = []

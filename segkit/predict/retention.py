@@ -68,6 +68,15 @@ class RetentionList(Result):
             "keeps anybody is not known before a part of the list was left alone at random."
         )
 
+    @property
+    def answer(self) -> str:
+        """State how many may be leaving, and what is at risk."""
+        at_risk = money(float(self.customers["value_at_risk"].sum()))
+        return (
+            f"{counted(self.customers.height, 'customer')} by the rule {self.rule}, with {at_risk} "
+            f"at risk in the next {counted(self.horizon_days, 'day')}."
+        )
+
     def plot(self) -> Figure:
         """Draw the value at risk of each value segment."""
         from segkit.plot import bars

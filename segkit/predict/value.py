@@ -119,6 +119,17 @@ class Value(Result):
         )
         return " ".join([sentence, *self.notes])
 
+    @property
+    def answer(self) -> str:
+        """State the total with its interval."""
+        total = self.segments.row(-1, named=True)
+        return (
+            f"{money(total['expected_value'])} in the {counted(self.horizon_days, 'day')} after "
+            f"{self.as_of.isoformat()} ({percent(self.level, places=0)} CI "
+            f"{money(total['value_low'])} to {money(total['value_high'])}), from "
+            f"{counted(total['customers'], 'customer')}."
+        )
+
     def plot(self) -> Figure:
         """Draw the expected value of each segment with its interval."""
         from segkit.plot import intervals

@@ -177,6 +177,20 @@ class Drivers(Result):
         return self.effects
 
     @property
+    def answer(self) -> str:
+        """The clearest effect with its interval, or that none is clear."""
+        clear = self.effects.filter(pl.col("p_holm") < 1 - self.level)
+        if clear.is_empty():
+            return (
+                f"Nothing shown: none of {counted(self.effects.height, 'effect')} on "
+                f"{self.outcome} is statistically clear."
+            )
+        interval = f"{percent(self.level, places=0)} CI "
+        row = clear.row(0, named=True)
+        told = sentence(row, odds=self.family == "logistic", interval=interval)
+        return f"Most clearly {told}."
+
+    @property
     def text(self) -> str:
         """The strongest effects with intervals, the fit on held-out rows, and the caveat."""
         clear = self.effects.filter(pl.col("p_holm") < 1 - self.level).head(_NAMED).to_dicts()

@@ -201,6 +201,16 @@ class Importance(Result):
         return self.shares
 
     @property
+    def answer(self) -> str:
+        """State the largest share with its interval."""
+        row = self.shares.row(0, named=True)
+        low, high = (percent(row[f"share_{end}"], places=0) for end in ("low", "high"))
+        return (
+            f"The most: {row['label']}, {percent(row['share'], places=0)} of what is explained "
+            f"({percent(self.level, places=0)} CI {low} to {high})."
+        )
+
+    @property
     def text(self) -> str:
         """State the largest shares with intervals, and whether their order is clear."""
         rows, level = self.shares.head(3).to_dicts(), percent(self.level, places=0)

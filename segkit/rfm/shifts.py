@@ -65,6 +65,16 @@ class Sensitivity(Result):
         return self.shifts
 
     @property
+    def answer(self) -> str:
+        """Whether other cut-points tell another story: a tenth of the customers or more move."""
+        worst = self.shifts.sort("segment_changed_share", descending=True).row(0, named=True)
+        share = worst["segment_changed_share"]
+        return (
+            f"{'Yes' if share >= 0.1 else 'No'}: {percent(share)} of customers change segment "
+            f"under the choice that moves most, {worst['variant']}."
+        )
+
+    @property
     def text(self) -> str:
         """State the finding in words."""
         worst = self.shifts.sort("segment_changed_share", descending=True).row(0, named=True)

@@ -18,8 +18,13 @@ from segkit.errors import ParameterError, unknown
 
 Numbers = npt.ArrayLike
 Array = npt.NDArray[np.float64]
-RelativeMethod = Literal["log", "fieller", "delta"]
-RELATIVE_METHODS = {"log": "log ratio", "fieller": "Fieller", "delta": "delta"}
+RelativeMethod = Literal["recovered", "log", "fieller", "delta"]
+RELATIVE_METHODS = {
+    "recovered": "MOVER-R",
+    "log": "log ratio",
+    "fieller": "Fieller",
+    "delta": "delta",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -343,8 +348,9 @@ def relative_difference(
     >>> relative_difference(3.0, 0.3, 1.0, 0.7, method="fieller").high
     inf
     """
-    if method not in RELATIVE_METHODS:
-        raise ParameterError(unknown("method of the relative lift", method, RELATIVE_METHODS))
+    known = [name for name in RELATIVE_METHODS if name != "recovered"]  # which has limits, no error
+    if method not in known:
+        raise ParameterError(unknown("method of the relative lift", method, known))
     m1, s1, m2, s2, c = (
         np.asarray(v, dtype=np.float64) for v in (mean_1, error_1, mean_2, error_2, covariance)
     )

@@ -24,6 +24,10 @@ Array = npt.NDArray[np.float64]
 EXPECTED_BUYERS = 5.0
 """Buyers that the smaller arm must expect (by both arms' share of buyers) before a mean gets a
 verdict. Chosen by tests/studies/study_small_holdout.py."""
+MOST_TIMES = 40.0
+"""Where the upper limit of the mean amount per buyer is more times the mean seen, the buyers are
+too few for how much their amounts vary, and a mean gets no interval. It is the 97.5% limit of the
+mean of a single buyer where amounts are exponential."""
 _LENT = 200.0  # with this many buyers an arm's own spread and the pooled one have equal weight
 _TINY = 1e-300
 
@@ -341,12 +345,15 @@ class ArmMean:
     Attributes
     ----------
     mean, low, high, error : array
+    known : array of bool
+        Whether the limit of the mean amount per buyer lies within `MOST_TIMES` of what was seen.
     """
 
     mean: Any
     low: Any
     high: Any
     error: Any
+    known: Any = True
 
 
 def arm_means(
@@ -471,7 +478,8 @@ def _arm_mean(
         high = np.where(none, mean + most_p * lent / np.maximum(least, 1e-9), high)
         error = left * np.sqrt(np.where(none, squared, mean**2 * relative))
         usable = np.where(none, lent, arm.amount) > 0
-    return ArmMean(*(np.where(usable, part, np.nan) for part in (mean, low, high, error)))
+    parts = (np.where(usable, part, np.nan) for part in (mean, low, high, error))
+    return ArmMean(*parts, known=np.asarray(~usable | (least * MOST_TIMES >= 1)))
 
 
 def mean_difference(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
@@ -524,11 +532,46 @@ def mean_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
     return estimate(value, low, high, level, "log ratio")
 
 
+def recovered_ratio(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
+    """Estimate the relative difference ``m1 / m2 - 1`` from the limits of both means (MOVER-R).
+
+    The limits are the ratios r at which the interval of ``m1 - r m2`` by `mean_difference`'s rule
+    just touches zero. So they exclude no effect exactly where the interval of the difference does,
+    for shares with Wilson's limits exactly where Newcombe's does. Without a buyer in the base there
+    is no upper limit. Source: Donner & Zou (2012), "Closed-form confidence intervals for functions
+    of the normal mean and standard deviation", Statistical Methods in Medical Research 21, eq. 9;
+    Newcombe (2016), "MOVER-R confidence intervals for ratios and products of two independently
+    estimated quantities", same journal 25.
+
+    Examples
+    --------
+    >>> one, two = ArmMean(3.0, 2.0, 5.0, 0.7), ArmMean(2.0, 1.5, 3.0, 0.7)
+    >>> found = recovered_ratio(one, two)
+    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+    (0.5, -0.15, 1.74)
+    """
+    m1, l1, u1, m2, l2, u2 = (
+        np.asarray(v, dtype=np.float64)
+        for v in (one.mean, one.low, one.high, two.mean, two.low, two.high)
+    )
+    both, bought = m1 * m2, m2 > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # (m1 - r m2)^2 = (m1 - l1)^2 + r^2 (u2 - m2)^2 below the estimate, alike above it
+        least, most = l1 * (2 * m1 - l1), u1 * (2 * m1 - u1)
+        above, below = u2 * (2 * m2 - u2), l2 * (2 * m2 - l2)
+        low = least / (both + np.sqrt(np.maximum(both**2 - above * least, 0.0))) - 1
+        high = (both + np.sqrt(np.maximum(both**2 - below * most, 0.0))) / below - 1
+        value = np.where(bought, m1 / m2, np.where(m1 > 0, np.inf, np.nan)) - 1
+    low = np.where((m1 == 0) & np.isfinite(l1), -1.0, low)
+    high = np.where(bought, high, np.where(np.isfinite(u2), np.inf, np.nan))
+    return estimate(value, low, high, level, "MOVER-R")
+
+
 def compare_outcomes(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
     """Estimate the difference of two arms' mean outcomes by the interval that suits the outcome.
 
     Outcomes of 0 and 1 get Newcombe's interval, amounts without negative ones the two parts' (no
-    limits below `EXPECTED_BUYERS`), amounts of both signs Welch's.
+    limits below `EXPECTED_BUYERS` or beyond `MOST_TIMES`), amounts of both signs Welch's.
 
     Parameters
     ----------
@@ -560,6 +603,7 @@ def compare_outcomes(one: npt.ArrayLike, two: npt.ArrayLike, *, level: float = 0
     if both.min() < 0:
         parts = [(y.mean(), y.std(ddof=1), y.size) for y in (y1, y2)]
         return intervals.mean_difference(*parts[0], *parts[1], level=level)
-    if expected_buyers(*arms) < EXPECTED_BUYERS:
+    limits = arm_means(*arms, level=level)
+    if expected_buyers(*arms) < EXPECTED_BUYERS or not (limits[0].known and limits[1].known):
         return Estimate(value, nan, nan, level, "withheld: few buyers")
-    return mean_difference(*arm_means(*arms, level=level), level=level)
+    return mean_difference(*limits, level=level)

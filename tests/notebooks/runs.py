@@ -186,6 +186,23 @@ def without_pictures(text):
     return re.sub(r"base64,[\w+/=]+", "", text)
 
 
+ASKED_YES_OR_NO = ("Can", "Do", "Does", "Did", "Would", "Is", "Are", "Will", "Has", "Have")
+VERDICTS = ("Yes", "No", "Not shown", "Not known", "Not measured", "In part", "About half")
+
+
+def check_answers(ran):
+    """Assert that answers have at most 25 words, and a verdict first where one is asked for."""
+    answers = [
+        (row["question"], row["answer"])
+        for path in ran.folder.glob("*/summary.json")
+        for row in json.loads(path.read_text(encoding="utf-8"))["answers"]
+    ]
+    assert len(answers) >= 4
+    assert [pair for pair in answers if len(pair[1].split()) > 25] == []
+    asked = [pair for pair in answers if pair[0].split()[0] in ASKED_YES_OR_NO]
+    assert [pair for pair in asked if not pair[1].startswith(VERDICTS)] == []
+
+
 def ledger(ran):
     rows = pl.read_csv(ran.folder / "01_data_audit" / "tables" / "ledger_orders.csv")
     entry = pl.col("entry").fill_null("")

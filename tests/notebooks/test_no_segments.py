@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.notebooks.runs import ByPapermill
+from tests.notebooks.runs import ByPapermill, check_answers
 
 pytestmark = pytest.mark.slow
 
@@ -13,4 +13,5 @@ def test_a_retailer_without_segments_is_told_so(tmp_path):
     done = ByPapermill(tmp_path, source="simulated", **settings)
     graded = {row["question"]: row["answer"] for row in done.summary("12_summary")["answers"]}
     assert graded["How right was it?"].startswith("Simulated without segments")
+    check_answers(done)
     assert done.skips("12_summary") == {"planted"}

@@ -11,6 +11,7 @@ from tests.notebooks.runs import (
     STEMS,
     OneByOne,
     Ran,
+    check_answers,
     check_nobody_named,
     check_pages,
     ledger,
@@ -39,6 +40,7 @@ def test_online_retail_runs_reproduces_what_is_published_and_says_what_it_lacks(
         stem: (LACKS | PRICED)[stem] for stem in STEMS
     }
     check_pages(ran, ran.customers())
+    check_answers(ran)
     found = ledger(ran)
     assert {entry: found[entry] for entry in PUBLISHED} == PUBLISHED
     apart = [lines for (step, kind), (lines, _) in found.items() if kind and step != "of which"]
@@ -76,6 +78,7 @@ def test_a_survey_without_purchases_is_divided_and_described(shared_data, tmp_pa
     assert done.stems == ["05_segments", "06_profiles"]
     lacks = {"clean", "answers", "marketing consent", "segment_outlook"}
     assert done.skips("06_profiles") == lacks
+    check_answers(done)
     answers = {row["question"]: row["answer"] for row in done.summary("05_segments")["answers"]}
     assert answers["Are there natural groups?"].startswith("Not shown at k = 4 (p = 1)")
 
@@ -108,6 +111,7 @@ def test_campaigns_that_were_not_randomised_are_compared_and_show_no_lift(tmp_pa
     )
     assert done.stems == STEMS
     assert {stem: done.skips(stem) for stem in done.stems} == JOURNEY
+    check_answers(done)
     headline = done.summary("10_campaign_lift")["headline"]
     assert headline.startswith("Observational: campaigns were chosen, not randomised. Per 28 days")
     assert not (done.folder / "10_campaign_lift/data/lift.json").exists()

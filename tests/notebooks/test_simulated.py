@@ -6,7 +6,7 @@ import segkit
 from tests.browser import axe, chromium
 from tests.golden import ASKED as GOLDEN
 from tests.golden.compare import compare_run
-from tests.notebooks.runs import STEMS, Ran, check_pages
+from tests.notebooks.runs import STEMS, Ran, check_answers, check_pages
 
 pytestmark = pytest.mark.slow
 # Fewer refits and draws than by default: how sure the findings are is not asked here.
@@ -26,6 +26,13 @@ def test_the_simulated_retailer_runs_through_every_notebook(simulated):
     assert simulated.out.splitlines()[-1] == "reports/index.html"
     graded = {row["question"]: row for row in simulated.summary("12_summary")["answers"]}
     assert graded["How right was it?"]["answer"]
+
+
+def test_its_answers_are_short_and_its_first_page_compares_alike(simulated):
+    check_answers(simulated)
+    figures = {one["name"]: one for one in simulated.summary("10_campaign_lift")["key_figures"]}
+    lift, profit = figures["conversion lift"], figures["profit added by the campaign"]
+    assert lift["note"] == profit["note"] == "tailored against generic"
 
 
 def test_its_tables_are_those_of_the_first_version_but_for_what_renames_lists(simulated):
