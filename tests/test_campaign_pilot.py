@@ -228,7 +228,7 @@ def test_wrong_pilots_are_refused(change, more, error, message):
 
 
 def test_a_customer_twice_is_refused():
-    with pytest.raises(DataError, match="2 customers come more than once"):
+    with pytest.raises(DataError, match="2 customers 1 customer comes more than once"):
         read_pilot(pl.concat([pilot(50), pilot(50).head(2)]))
 
 
@@ -294,7 +294,7 @@ def test_a_holdout_is_left_and_losses_are_not_planned():
         (gains(), {"max_share": 0.0}, ParameterError, "max_share"),
         (gains(gain=[1.0, None, 1.0, 1.0]), {}, DataError, "'gain' holds missing"),
         (gains(cost=[1.0, -1.0, 1.0, 1.0]), {}, DataError, "'cost' must be at least 0"),
-        (gains(offer=["x", "x", "x", "y"]), {}, DataError, "come twice"),
+        (gains(offer=["x", "x", "x", "y"]), {}, DataError, "1 cell comes twice"),
         (gains(customers=[5, 6, 4, 4]), {}, DataError, "different numbers of customers"),
         (gains().head(0), {}, DataError, "no rows"),
         (gains().drop("cost"), {}, ColumnError, "lacks cost"),
@@ -468,7 +468,7 @@ def test_rules_meet_the_data():
         rules.apply(PEOPLE, offers=["generic", "sale"])
     with pytest.raises(ColumnError, match="recency_days"):
         rules.apply(PEOPLE.drop("recency_days"))
-    with pytest.raises(DataError, match="come more than once"):
+    with pytest.raises(DataError, match="1 customer comes more than once"):
         rules.apply(pl.concat([PEOPLE, PEOPLE.head(1)]))
 
 

@@ -263,7 +263,7 @@ def test_pairwise_equals_each_pair_by_itself(holes):
     rest = holes.drop("customer_id").drop_nulls().to_numpy().astype(float)
     assert np.allclose(whole.matrix, np.corrcoef(rest.T), atol=1e-12)
     assert whole.n == len(rest)
-    assert "left out (listwise)" in whole.text
+    assert "Left out (listwise)" in whole.text
 
 
 def test_spearman_is_pearson_of_ranks(survey):

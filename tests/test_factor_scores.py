@@ -215,7 +215,7 @@ def test_nps_and_csat_by_hand():
     csat = segkit.factor.rate_satisfaction(frame, by="g")
     assert csat.table["value"].to_list() == pytest.approx([4 / 7, 3 / 4, 1 / 3])
     assert csat.table["low"][0] == pytest.approx(wilson(4, 7).low)
-    assert "1 people gave no rating" in csat.text or csat.missing == 1
+    assert "1 person gave no rating" in csat.text or csat.missing == 1
     assert nps.plot().data.height == 3
 
 
@@ -237,7 +237,7 @@ def test_groups_leave_the_rating_of_all_as_it_is(rate, column, overall):
     assert (plain.missing, plain.ungrouped) == (1, 0)
     assert (found.missing, found.ungrouped) == (1, 2)
     assert "2 of those who rated have no g" in found.text
-    assert "1 people gave no rating" in found.text
+    assert "1 person gave no rating" in found.text
     assert "have no" not in plain.text
     weighted = judge(frame, column, weights="w").table
     assert judge(frame, column, by="g", weights="w").table.head(1).equals(weighted)

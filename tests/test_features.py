@@ -113,7 +113,7 @@ def test_a_checkout_after_as_of_does_not_rescue_a_cart(lines):
 
 def test_lines_after_as_of_are_counted_in_words(lines):
     table = build_features(lines, as_of=date(2024, 6, 27))
-    assert "not used: 1 order line after 2024-06-27" in table.text
+    assert "Not used: 1 order line after 2024-06-27" in table.text
     assert values(table, "recency_days") == {"a": 37, "b": 2}
 
 
@@ -279,7 +279,7 @@ def test_events_before_the_orders_and_none_at_all(lines):
     table = build_features(lines, empty)
     assert dict(table.skipped.iter_rows())["visits"] == "no event of type site_visit"
     late = frame([("a", LAST + 9, "site_visit", None, None, None, None)], EVENT_SCHEMA)
-    assert "not used: 1 event after 2024-06-30" in build_features(lines, late).text
+    assert "Not used: 1 event after 2024-06-30" in build_features(lines, late).text
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_lines_whose_product_is_not_listed_are_counted(orders):
     )
     (note,) = [n for n in build_features(nobody, products=PRODUCTS).notes if "product table" in n]
     assert note == (
-        "2 of 6 order lines (33.3%) have no row in the product table (1 product ids, such as mug; "
+        "2 of 6 order lines (33.3%) have no row in the product table (1 product id, such as mug; "
         "1 line without a product id); they keep what the line states itself"
     )
     assert not any("product table" in n for n in build_features(orders).notes)

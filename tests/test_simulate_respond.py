@@ -140,7 +140,7 @@ def test_wrong_assignments_are_named(shop):
         ParameterError, match="unknown offer 'flashsale'; did you mean 'flash_sale'"
     ):
         shop.respond(assign(shop, pl.lit("flashsale")))
-    with pytest.raises(DataError, match="1200 assigned customers are not this retailer's"):
+    with pytest.raises(DataError, match="1,200 assigned customers are not this retailer's"):
         shop.respond(plan.with_columns(customer_id=pl.lit("X1")))
     stranger = plan.head(1).with_columns(customer_id=pl.lit("C0001201"))
     with pytest.raises(DataError, match=r"1 assigned customer.*C0001201"):
