@@ -228,7 +228,7 @@ def test_wrong_pilots_are_refused(change, more, error, message):
 
 
 def test_a_customer_twice_is_refused():
-    with pytest.raises(DataError, match="2 customers 1 customer comes more than once"):
+    with pytest.raises(DataError, match="2 customers come more than once"):
         read_pilot(pl.concat([pilot(50), pilot(50).head(2)]))
 
 
