@@ -478,8 +478,8 @@ def _arm_mean(
         high = np.where(none, mean + most_p * lent / np.maximum(least, 1e-9), high)
         error = left * np.sqrt(np.where(none, squared, mean**2 * relative))
         usable = np.where(none, lent, arm.amount) > 0
-    parts = (np.where(usable, part, np.nan) for part in (mean, low, high, error))
-    return ArmMean(*parts, known=np.asarray(~usable | (least * MOST_TIMES >= 1)))
+    mean, low, high, error = (np.where(usable, part, np.nan) for part in (mean, low, high, error))
+    return ArmMean(mean, low, high, error, np.asarray(~usable | (least * MOST_TIMES >= 1)))
 
 
 def mean_difference(one: ArmMean, two: ArmMean, *, level: float = 0.95) -> Estimate:
