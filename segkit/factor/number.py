@@ -256,6 +256,14 @@ class FactorCount(Result):
         return self.votes
 
     @property
+    def answer(self) -> str:
+        """The number recommended, and how many of the rules vote for it."""
+        counting = self.votes.filter(pl.col("rule").is_in(_COUNTED))["n_factors"]
+        cast = counting.drop_nulls().to_list()
+        share = f"{cast.count(self.n_factors)} of {counted(len(cast), 'rule')}"
+        return f"{counted(self.n_factors, 'common factor')}, for which {share} vote."
+
+    @property
     def text(self) -> str:
         """State the number of factors, and which rules agree and disagree."""
         return self.reason

@@ -95,7 +95,7 @@ class RecommendBacktest(Result):
         head = "No" if best["gain_high"] < 0 else "Not shown"
         head = "Yes" if best["gain_low"] > 0 else head
         return (
-            f"{head}: '{first}' beats '{best['method']}' by {own['ndcg'] - best['ndcg']:+.3f} of "
+            f"{head}: '{first}' less '{best['method']}' is {own['ndcg'] - best['ndcg']:+.3f} of "
             f"NDCG@{self.k} ({percent(self.level, places=0)} CI {best['gain_low']:+.3f} to "
             f"{best['gain_high']:+.3f})."
         )

@@ -92,8 +92,8 @@ def main():
     note = (
         f"{options.seeds} campaigns a cell, true lift {LIFT:.0%}; coverage of nominal 95%, with "
         "Wilson limits.\nFalling short at 5% (Holm over cells with >= 10 expected holdout "
-        f"conversions): {short} of {judged.height // (1 + len(METHODS))} each.\nFalse alarms of campaigns without "
-        f"effect at .05, those cells together: {alarms / total:.4f} of {total}."
+        f"conversions): {short} of {judged.height // (1 + len(METHODS))} each.\nFalse alarms of "
+        f"campaigns without effect at .05, those cells together: {alarms / total:.4f} of {total}."
     )
     publish(pl.concat([judged, below]), "lift_coverage", thin=options.thin, note=note)
     print(note)
