@@ -26,6 +26,10 @@ Test = Callable[[Any], bool]
 Output = tuple[int, str, int, dict[str, Any]]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = 2**62
+IDLE: list[Any] = [0, None, None, None, []]  # of a rule that a customer has never entered
+# Made once: making them takes longer than a small state.
+DECODE = json.JSONDecoder().raw_decode
+ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 class Event(NamedTuple):
@@ -65,22 +69,29 @@ class State:
     __slots__ = ("amounts", "contacts", "due", "last", "partial", "rules", "segment", "times")
 
     def __init__(self, parts: list[Any], due: int | None = None) -> None:
-        self.times, self.amounts, self.partial, self.rules = parts[:4]
-        self.segment, self.contacts, self.last = parts[4:]
+        self.times, self.amounts, self.partial, slots, self.segment, self.contacts, self.last = (
+            parts
+        )
+        self.rules: list[list[Any]] = [slot or [0, None, None, None, []] for slot in slots]
         self.due = due
+
+    @classmethod
+    def read(cls, text: str, due: int | None) -> State:
+        """Read what `write` wrote."""
+        return cls(DECODE(text)[0], due)
 
     @classmethod
     def begin(cls, rules: TriggerRules) -> State:
         """Return the state of a customer of whom nothing is known."""
         lists: list[list[Any]] = [[[] for _ in rules.values] for _ in range(2)]
         partial = [[None] * (len(value.steps) - 1) for value in rules.values]
-        slots: list[list[Any]] = [[0, None, None, None, []] for _ in rules.rules]
-        return cls([*lists, partial, slots, rules.outside, [], -NEVER])
+        return cls([*lists, partial, [0] * len(rules.rules), rules.outside, [], -NEVER])
 
     def write(self) -> str:
         """Return the state as JSON, without `due`."""
-        parts = [self.times, self.amounts, self.partial, self.rules, self.segment, self.contacts]
-        return json.dumps([*parts, self.last], separators=(",", ":"), ensure_ascii=False)
+        slots = [slot if slot != IDLE else 0 for slot in self.rules]
+        parts = [self.times, self.amounts, self.partial, slots, self.segment, self.contacts]
+        return ENCODE([*parts, self.last])
 
 
 class Watched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import polars as pl
 
 from segkit.ids import is_no_customer, mangled_ids, read_ids
 from segkit.intake.dates import Clock
-from segkit.live.triggers.engine import Event
+from segkit.live.triggers.engine import DECODE, Event
 from segkit.live.triggers.rules import NUMERIC, TriggerRules
 
 # One format at a time, the same for every message: what an event means must not depend on its
@@ -64,9 +63,9 @@ class Reader:
         for message, record, customer, is_nobody, is_mangled, time in rows:
             kind = record.get("event_type")
             rank = self.ranks.get(kind) if isinstance(kind, str) else None
-            wrong = {"malformed": not record, "no_customer": is_nobody, "mangled_id": is_mangled,
-                     "no_time": time is None, "unknown_event_type": rank is None}  # fmt: skip
-            reason = next((why for why, met in wrong.items() if met), "")
+            reason = ""
+            if is_nobody or is_mangled or time is None or rank is None:
+                reason = _why(record, is_nobody, is_mangled, time)
             fields: dict[str, Any] = {}
             if not reason and self.fields:
                 fields, reason = self._fields(record)
@@ -101,13 +100,23 @@ class Reader:
         return times.select(pl.coalesce(read).to_physical()).to_series().to_list()
 
 
+def _why(record: dict[str, Any], is_nobody: bool, is_mangled: bool, time: int | None) -> str:
+    """Say why a message is no event."""
+    if not record:
+        return "malformed"
+    if is_nobody or is_mangled:
+        return "no_customer" if is_nobody else "mangled_id"
+    return "no_time" if time is None else "unknown_event_type"
+
+
 def _record(body: bytes) -> dict[str, Any]:
     """Parse one object; empty if it is none."""
     try:
-        record = json.loads(body)
+        text = body.decode()
+        record, end = DECODE(text)
     except (ValueError, RecursionError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and end == len(text) else {}
 
 
 def _text(value: Any) -> str | None:

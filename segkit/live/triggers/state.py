@@ -139,7 +139,7 @@ class Store:
                 f"SELECT customer, state, due FROM customers WHERE customer IN ({marks})",  # noqa: S608
                 part,
             )
-            states.update((customer, State(json.loads(text), due)) for customer, text, due in rows)
+            states.update((customer, State.read(text, due)) for customer, text, due in rows)
         return states
 
     def cut(self, lane: int, until: int, limit: int) -> int | None:
