@@ -100,6 +100,8 @@ TYPES: dict[str, str] = {
     "group_time_effects": "segkit.lift.group_time:GroupTimeEffects",
     "campaign_profit": "segkit.lift.money:Money",
     "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
+    "threshold_trial": "segkit.live.triggers.trial:ThresholdTrial",
+    "trigger_replay": "segkit.live.triggers.trial:TriggerReplay",
     "trigger_run": "segkit.live.triggers.run:TriggerRun",
     "daily_lift": "segkit.lift.peeking:DailyLift",
     "lift": "segkit.lift.verdicts:Lift",

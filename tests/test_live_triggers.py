@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import segkit
+from segkit.cli import invoke
 from segkit.errors import ModelError, RuleError, SourceError
 from segkit.live import JsonLinesSource, ParquetSink, TriggerRules, run_triggers
 from segkit.live.triggers.run import Runner
@@ -458,3 +459,60 @@ def test_state_of_other_rules_and_a_cut_log_are_refused(tmp_path):
     (tmp_path / "bad" / "state.sqlite").write_text("not a database" * 100)
     with pytest.raises(ModelError, match="is no state of triggers"):
         run_triggers(rules, JsonLinesSource(path), out=tmp_path / "bad")
+
+
+def test_the_command_runs_a_log_and_raw_data_that_grow(tmp_path, capsys):
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        (HEAD + INTEREST).replace("product_view", "order").replace("orders = 0", "orders >= 0")
+    )
+    lines = ["customer_id,order_id,order_date,amount\n"]
+    lines += [f"{'ab'[n % 2]},{n},2025-01-{1 + n:02d} 10:00,{20 + n}.50\n" for n in range(9)]
+    data = tmp_path / "orders.csv"
+    data.write_text("".join(lines[:-2]))
+    command = ["triggers", str(rules), str(data), "--out", str(tmp_path / "out")]
+    assert invoke(command) == 0
+    data.write_text("".join(lines))
+    assert invoke([*command, "--parquet", "--as-of", "2025-03-01"]) == 0
+    assert "9 messages read" in capsys.readouterr().out
+    once = ["triggers", str(rules), str(tmp_path / "out" / "events.jsonl"), "--as-of", "2025-03-01"]
+    assert invoke([*once, "--out", str(tmp_path / "once")]) == 0
+    outputs = [(tmp_path / name / "outputs.jsonl").read_text() for name in ("out", "once")]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("\n") == 6
+    data.write_text("".join([*lines[:2], *lines[3:]]))
+    capsys.readouterr()
+    assert invoke(command) == 3
+    assert "before the end of the last run have changed" in capsys.readouterr().err
+    for words, code in (("no.toml", 1), ("kafka://x", 3), ("nothing.csv", 3)):
+        wrong = ["triggers", str(rules), words] if code == 3 else ["triggers", words, str(data)]
+        assert invoke([*wrong, "--out", str(tmp_path / "out")]) == code
+
+
+def test_thresholds_are_compared_on_the_same_events():
+    hours = {"a": [0, 1, 2, 24 * 6, 24 * 8, 24 * 8 + 1], "b": [0, 1]}
+    events = pl.DataFrame(
+        [(who, START + timedelta(hours=hour)) for who, own in hours.items() for hour in own],
+        schema=["customer_id", "event_time"],
+        orient="row",
+    ).with_columns(
+        pl.col("event_time").dt.replace_time_zone("UTC"), event_type=pl.lit("product_view")
+    )
+    rules = TriggerRules.parse(INTEREST.replace("[values]", "version = 1\n[values]", 1))
+    trial = segkit.live.compare_thresholds(
+        rules, events=events, rule="Interested", leave=["", "views < 1"],
+        dwell=["0 seconds", "2 days"], as_of=date(2025, 1, 20),
+    )  # fmt: skip
+    # Inside from hour 2 (three views) to day 7 and one hour (two are left), again from day 8 and
+    # one hour to day 13; to day 15 and one hour where no view may be left.
+    first, low, slow, both = trial.trials.iter_rows(named=True)
+    assert first["changes_per_customer"] == 4
+    assert first["days_inside"] == pytest.approx(7 - 1 / 24 + 5 - 1 / 24)
+    assert (low["changes_per_customer"], low["customers"]) == (2, 1)
+    assert low["extra_days"] == pytest.approx(15 + 1 / 24 - 2 / 24 - first["days_inside"])
+    assert slow["changes_per_customer"] == 2
+    assert both["days_inside"] == pytest.approx(low["days_inside"])
+    assert "Interested: 4 changes per customer at first, 2 with leave" in trial.text
+    assert "no dwell time" in trial.plot().alt
+    with pytest.raises(RuleError, match="unknown rule 'No'"):
+        segkit.live.compare_thresholds(rules, rule="No", leave=[""], as_of=date(2025, 1, 1))

@@ -9,16 +9,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from segkit.live.triggers.rules import MICRO, UNITS, TriggerRule, TriggerRules, Value, scaled
-from segkit.rules import (
-    All,
-    Between,
-    Comparison,
-    Condition,
-    Either,
-    IsNull,
-    Membership,
-    Negation,
-)
+from segkit.rules import All, Between, Comparison, Condition, Either, IsNull, Membership, Negation
 from segkit.rules.conditions import columns, write
 
 Test = Callable[[Any], bool]

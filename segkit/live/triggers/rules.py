@@ -258,10 +258,6 @@ class TriggerRules:
         names = [rule.name for rule in rules]
         if len(set(names)) < len(names):
             raise RuleError(f"rules need names of their own, got {', '.join(names)}")
-        used = {condition for rule in rules for condition in (rule.enter, rule.leave) if condition}
-        bounded = tuple(_with_edges(value, used) for value in values)
-        for rule in rules:
-            _check_rule(rule, bounded)
         contacts = _read_contacts(_entries(data, "contacts", dict), rules)
         zone = str(data.get("zone", "UTC"))
         try:
@@ -269,9 +265,9 @@ class TriggerRules:
         except (KeyError, ValueError, OSError):
             raise RuleError(f"zone: expected an IANA zone (Europe/London), got {zone!r}") from None
         canonical = json.dumps(data, sort_keys=True, default=str)
-        return cls(
-            bounded,
-            tuple(sorted(rules, key=lambda rule: rule.priority)),
+        whole = cls(
+            tuple(values),
+            (),
             version=_whole(data.get("version"), "version", 1),
             zone=zone,
             lateness=read_duration(data.get("lateness", "1 hour"), "lateness"),
@@ -281,12 +277,28 @@ class TriggerRules:
             contacts=contacts,
             digest=sha256(canonical.encode()).hexdigest()[:16],
         )
+        return whole.with_rules(rules)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields of events that the values read, apart from customer, time and type."""
         used = {atom.column for value in self.values if value.where for atom in atoms(value.where)}
         return tuple(sorted(used | {value.field for value in self.values if value.field}))
+
+    def with_rules(self, rules: Sequence[TriggerRule]) -> Self:
+        """Return the same values with other rules, checked as those of a file are.
+
+        Raises
+        ------
+        RuleError
+            If a condition cannot be used.
+        """
+        used = {condition for rule in rules for condition in (rule.enter, rule.leave) if condition}
+        values = tuple(_with_edges(value, used) for value in self.values)
+        for rule in rules:
+            _check_rule(rule, values)
+        ordered = tuple(sorted(rules, key=lambda rule: rule.priority))
+        return replace(self, values=values, rules=ordered)
 
     def to_rule_set(self) -> RuleSet:
         """Return the rules with a segment as rules on a customer table, for batches.

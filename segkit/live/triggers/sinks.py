@@ -102,28 +102,28 @@ class ParquetSink:
         self.folder, self.rows = Path(folder), rows
         self.name = f"parquet:{self.folder.name}"
 
-    def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
+    def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:
         """Write the files that these outputs are in, each whole or not at all."""
+        begun = first if mark is None else mark  # of a sink that is there from later on
+        place = first - begun
         frame = pl.DataFrame([json.loads(body) for body in bodies], schema=SCHEMA)
-        part = first // self.rows
-        path = self._path(part)
         private_folder(self.folder)
-        if first % self.rows:
+        if rest := place % self.rows:
+            path = self._path(place)
             earlier = pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=SCHEMA)
-            if earlier.height < first % self.rows:
-                raise WriteError(
-                    None, "it lacks outputs that were written to it; put it back", str(path)
-                )
-            frame = pl.concat([earlier.head(first % self.rows), frame])
+            if earlier.height < rest:
+                why = "it lacks outputs that were written to it; put it back"
+                raise WriteError(None, why, str(path))
+            frame = pl.concat([earlier.head(rest), frame])
         for start in range(0, frame.height, self.rows):
-            path = self._path(part + start // self.rows)
+            path = self._path(place + start)
             write_frame(frame.slice(start, self.rows), path, private=True)
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())
-        return Delivery(len(bodies), None)
+        return Delivery(len(bodies), begun)
 
-    def _path(self, part: int) -> Path:
-        return self.folder / f"part-{part:06d}.parquet"
+    def _path(self, place: int) -> Path:
+        return self.folder / f"part-{place // self.rows:06d}.parquet"
 
 
 class WebhookSink:

@@ -244,11 +244,7 @@ def _words(error: Exception) -> str:
 
 
 def open_events(
-    events: Path | str,
-    *,
-    out: Path | str,
-    mapping: Any = None,
-    customers: Path | None = None,
+    events: Path | str, *, out: Path | str, mapping: Any = None, customers: Path | None = None
 ) -> tuple[JsonLinesSource | KafkaSource, pl.DataFrame | None]:
     """Open the events that a command names; return them, and the customers of raw data.
 

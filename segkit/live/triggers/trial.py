@@ -1,0 +1,269 @@
+"""Triggers tried on past events: what they would have done, and what thresholds cost."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from segkit.display import counted, number
+from segkit.errors import DataError, RuleError, unknown
+from segkit.frames import takes_frames
+from segkit.live.triggers.rules import TriggerRules, read_duration
+from segkit.live.triggers.run import run_triggers
+from segkit.live.triggers.sinks import SCHEMA
+from segkit.live.triggers.sources import JsonLinesSource, write_event_log
+from segkit.result import Result
+from segkit.rules import Rule
+from segkit.stats.hashing import unit_hash
+
+if TYPE_CHECKING:
+    from segkit.plot import Figure
+
+__all__ = ["ThresholdTrial", "TriggerReplay", "compare_thresholds", "replay_triggers"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TriggerReplay(Result):
+    """Outputs that triggers would have had on past events.
+
+    Attributes
+    ----------
+    outputs : polars.DataFrame
+        One row per output: key, kind (segment, action, withheld), customer_id, rule, version,
+        occasion, time (UTC, ISO), segment, previous_segment, action, channel, reason.
+    summary : polars.DataFrame
+        One row per rule and kind: rule, kind, outputs, customers.
+    run : str
+        What was read and what followed, in words.
+    """
+
+    outputs: pl.DataFrame
+    summary: pl.DataFrame
+    run: str
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the outputs by rule and kind."""
+        return self.summary
+
+    @property
+    def text(self) -> str:
+        """What was read and what followed."""
+        return self.run
+
+
+@takes_frames
+def replay_triggers(
+    rules: TriggerRules | Path | str,
+    orders: pl.DataFrame | None = None,
+    events: pl.DataFrame | None = None,
+    *,
+    customers: pl.DataFrame | None = None,
+    as_of: date | None = None,
+    sample: int | None = None,
+) -> TriggerReplay:
+    """Run triggers over clean tables as if they had just happened.
+
+    Parameters
+    ----------
+    rules : TriggerRules or path
+    orders, events : polars.DataFrame, optional
+        Clean tables; at least one.
+    customers : polars.DataFrame, optional
+        Consents and preferences, for the contact policy in the rules.
+    as_of : datetime.date, optional
+        Last day of the clock, in UTC; by default that of the last row.
+    sample : int, optional
+        So many customers at most, chosen by their ids' hash.
+
+    Returns
+    -------
+    TriggerReplay
+
+    Raises
+    ------
+    RuleError
+        If the rules cannot be used.
+    DataError
+        If there are no orders and no events.
+    """
+    loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
+    end = as_of or _last_day(orders, events)
+    used = {kind for value in loaded.values for kind in (*value.steps, *value.unless)}
+    if events is not None:
+        events = events.filter(pl.col("event_type").is_in(sorted(used)))
+    if sample is not None:
+        orders, events = _sample(orders, sample), _sample(events, sample)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        log = write_event_log(out / "events.jsonl", orders, events)
+        run = run_triggers(loaded, JsonLinesSource(log), out=out, customers=customers, as_of=end)
+        path = out / "outputs.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    outputs = pl.DataFrame([json.loads(line) for line in lines], schema=SCHEMA)
+    summary = outputs.group_by("rule", "kind").agg(
+        outputs=pl.len(), customers=pl.col("customer_id").n_unique()
+    )
+    return TriggerReplay(outputs, summary.sort("rule", "kind"), run.text)
+
+
+def _last_day(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> date:
+    tables = ((orders, "order_time"), (events, "event_time"))
+    days = [frame[name].dt.date().max() for frame, name in tables if frame is not None]
+    known = [day for day in days if isinstance(day, date)]
+    if not known:
+        raise DataError("triggers are tried on orders or events; there are none")
+    return max(known)
+
+
+def _sample(frame: pl.DataFrame | None, customers: int) -> pl.DataFrame | None:
+    """Return the rows of the customers with the smallest hashes."""
+    if frame is None:
+        return None
+    ids = frame["customer_id"].unique()
+    ranked = pl.DataFrame({"customer_id": ids, "hash": unit_hash(ids, "triggers")})
+    return frame.join(ranked.bottom_k(customers, by="hash"), on="customer_id", how="semi")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThresholdTrial(Result):
+    """One rule under several leave conditions and dwell times, on the same past events.
+
+    Attributes
+    ----------
+    rule : str
+    trials : polars.DataFrame
+        One row per setting: leave ("" where it is the end of the enter condition), dwell,
+        customers (ever inside), and for each of those of the first row changes_per_customer
+        (entries and exits), days_inside, extra_days (more than in the first row).
+    changes : polars.DataFrame
+        leave, dwell, customer_id, time, inside: every entry and exit.
+    """
+
+    rule: str
+    trials: pl.DataFrame
+    changes: pl.DataFrame
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row per setting."""
+        return self.trials
+
+    @property
+    def text(self) -> str:
+        """The setting with the fewest changes, beside the first."""
+        first = self.trials.row(0, named=True)
+        best = self.trials.sort("changes_per_customer").row(0, named=True)
+        words = f"leave {best['leave'] or 'at the end of enter'}, dwell {best['dwell']}"
+        return (
+            f"{self.rule}: {number(first['changes_per_customer'])} changes per customer at first, "
+            f"{number(best['changes_per_customer'])} with {words}, for which customers stay "
+            f"{counted(best['extra_days'], 'day')} longer."
+        )
+
+    def plot(self) -> Figure:
+        """Draw changes per customer against the days that customers stay longer."""
+        from segkit import plot
+
+        named = pl.when(pl.col("dwell") == "0 seconds").then(pl.lit("no dwell time"))
+        frame = self.trials.with_columns(named.otherwise(pl.col("dwell") + " dwell").alias("dwell"))
+        return plot.lines(
+            frame.sort("dwell", "extra_days"),
+            "extra_days",
+            "changes_per_customer",
+            group="dwell",
+            title=f"{self.rule}: fewer changes, longer stays",
+            x_label="Days per customer inside beyond the first setting",
+            y_label="Changes per customer",
+        )
+
+
+@takes_frames
+def compare_thresholds(
+    rules: TriggerRules | Path | str,
+    orders: pl.DataFrame | None = None,
+    events: pl.DataFrame | None = None,
+    *,
+    rule: str,
+    leave: Sequence[str],
+    dwell: Sequence[str] = ("0 seconds",),
+    as_of: date | None = None,
+    sample: int | None = None,
+) -> ThresholdTrial:
+    """Try leave conditions and dwell times of one rule on past events.
+
+    Parameters
+    ----------
+    rules : TriggerRules or path
+    orders, events : polars.DataFrame, optional
+        Clean tables; at least one.
+    rule : str
+        Name of the rule.
+    leave : sequence of str
+        Conditions; "" for the end of the enter condition, which is no hysteresis.
+    dwell : sequence of str
+        Times that entering and leaving must last, as "1 day".
+    as_of : datetime.date, optional
+        Last day of the clock, in UTC; by default that of the last row.
+    sample : int, optional
+        So many customers at most, chosen by their ids' hash.
+
+    Returns
+    -------
+    ThresholdTrial
+
+    Raises
+    ------
+    RuleError
+        If there is no such rule, or a condition cannot be used.
+    DataError
+        If there are no orders and no events, or nobody has entered under the first setting.
+    """
+    loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
+    by_name = {one.name: one for one in loaded.rules}
+    if rule not in by_name:
+        raise RuleError(unknown("rule", rule, by_name))
+    end = as_of or _last_day(orders, events)
+    parts = []
+    for pause in dwell:
+        wait = read_duration(pause, "dwell")
+        for condition in leave:
+            own = replace(
+                by_name[rule],
+                leave=Rule(rule, condition).condition if condition else None,
+                segment=rule,
+                action="",
+                dwell=wait,
+                leave_dwell=wait,
+            )
+            alone = loaded.with_rules([own])
+            outputs = replay_triggers(alone, orders, events, as_of=end, sample=sample).outputs
+            parts.append(
+                outputs.select(
+                    pl.lit(condition).alias("leave"),
+                    pl.lit(pause).alias("dwell"),
+                    "customer_id",
+                    pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC"),
+                    inside=pl.col("segment") == rule,
+                )
+            )
+    changes = pl.concat(parts)
+    first = changes.filter(pl.col("leave") == leave[0], pl.col("dwell") == dwell[0])
+    inside = first["customer_id"].n_unique()
+    if not inside:
+        raise DataError(f"nobody has ever entered {rule!r}: there is nothing to compare")
+    last = pl.lit(end).cast(pl.Datetime("us", "UTC")) + pl.duration(days=1)
+    # Entries count from when they are to the end, exits take the rest off again.
+    rest = (last - pl.col("time")).dt.total_microseconds() / 86_400e6
+    trials = changes.group_by("leave", "dwell", maintain_order=True).agg(
+        customers=pl.col("customer_id").n_unique(),
+        changes_per_customer=pl.len() / inside,
+        days_inside=pl.when("inside").then(rest).otherwise(-rest).sum() / inside,
+    )
+    extra = pl.col("days_inside") - pl.col("days_inside").first()
+    return ThresholdTrial(rule, trials.with_columns(extra_days=extra), changes)
