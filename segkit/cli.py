@@ -397,6 +397,58 @@ def triggers(
     typer.echo(_near(out / "outputs.jsonl"))
 
 
+@app.command(
+    epilog=_examples(
+        "segkit serve reports/my-shop",
+        "segkit serve model.json --keys keys.toml --host 0.0.0.0 --port 8080",
+        "segkit serve fr=reports/france de=reports/germany --keys keys.toml",
+    )
+)
+def serve(
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Saved models or folders of runs; several as NAME=PATH"),
+    ],
+    host: Annotated[str, typer.Option(help="Address; others than this machine's need keys")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one", min=0, max=65_535)] = 8000,
+    keys: Annotated[Path | None, typer.Option(help="Keys file (see segkit serve-key)")] = None,
+    kpi: Annotated[
+        Path | None, typer.Option(help="KPI page; by default that in a run's folder")
+    ] = None,
+) -> None:
+    """Serve segments, value, churn and offers of single customers over HTTP."""
+    try:
+        from segkit.live.serve.server import run_server
+    except ImportError as error:
+        raise ParameterError(f"{error.name} is needed: pip install segkit[serve]") from None
+
+    run_server(models, host=host, port=port, keys=keys, kpi_page=kpi, say=typer.echo)
+
+
+@app.command(
+    epilog=_examples(
+        "segkit serve-key website --role assign",
+        "segkit serve-key prometheus --role read --keys keys.toml",
+    )
+)
+def serve_key(
+    name: Annotated[str, typer.Argument(help="Who uses the key")],
+    role: Annotated[list[str], typer.Option(help="assign, read or reload; may be repeated")],
+    keys: Annotated[Path, typer.Option(help="Keys file; it holds hashes alone")] = Path(
+        "keys.toml"
+    ),
+) -> None:
+    """Make an API key, shown once, and add its hash to the keys file."""
+    from segkit.live.serve.keys import add_key
+
+    key = add_key(keys, name, role)
+    typer.echo(f"The key of {name}, kept nowhere else:")
+    typer.echo(key)
+    typer.echo(f"Its hash is in {_near(keys)}. To take it back, delete [{name}] there and reload.")
+
+
 @app.command(epilog=_examples("segkit new shop --data orders.csv"))
 def new(
     folder: Annotated[Path, typer.Argument(help="The working folder to make")],

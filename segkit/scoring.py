@@ -12,6 +12,7 @@ import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import ModelError, ParameterError, SourceError, require_columns
+from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.intake.versions import Recorded
 from segkit.result import Result
@@ -137,8 +138,11 @@ def score_file(
     given = isinstance(model, str | Path) and Path(model).is_dir()
     if given:
         run = Path(model)  # type: ignore[arg-type]
-        model = _of_run(run, "segment_model") or run
-        value, churn = value or _of_run(run, "value_model"), churn or _of_run(run, "churn_model")
+        model = find_model(run, "segment_model") or run
+        value, churn = (
+            value or find_model(run, "value_model"),
+            churn or find_model(run, "churn_model"),
+        )
     scorer = load_model(model) if isinstance(model, str | Path) else model
     path = Path(data)
     if not path.exists():
@@ -158,11 +162,6 @@ def score_file(
     return _forecast(scored, taken, built.as_of, own, leaving)
 
 
-def _of_run(folder: Path, name: str) -> Path | None:
-    """Return a model in the folder of a run."""
-    return next(iter(sorted(folder.glob(f"*/data/{name}.json"))), None)
-
-
 def _scored(scorer: SegmentScorer, table: pl.DataFrame, made_from: str) -> Scored:
     result = scorer.score(table)
     counts = dict(result["segment"].drop_nulls().value_counts().iter_rows())
@@ -179,32 +178,87 @@ def _forecast(
     value: ValueModel | None,
     churn: PropensityModel | None,
 ) -> Scored:
-    """Add what the models of value and churn expect of each customer."""
-    from segkit.predict import score_propensity
-
-    frame, words, orders = scored.assignments, [], taken.tables["orders"]
+    """Add what the models of value and churn expect of each customer, also in words."""
+    frame = add_forecasts(
+        scored.assignments,
+        taken.tables["orders"],
+        events=taken.events,
+        customers=taken.customers,
+        products=taken.products,
+        as_of=as_of,
+        value=value,
+        churn=churn,
+    )
+    words = []
     if value is not None:
-        ahead = value.predict(orders, as_of=as_of)
-        frame = frame.join(ahead, on="customer_id", how="left", maintain_order="left")
         words.append(
             f"They are expected to bring {number(frame['expected_value'].sum())} in the "
             f"{counted(value.horizon_days, 'day')} after {as_of.isoformat()}."
         )
     if churn is not None:
-        scores = score_propensity(
-            churn,
-            orders,
-            events=taken.events,
-            customers=taken.customers,
-            products=taken.products,
-            as_of=as_of,
-        ).customers.select("customer_id", "churn_probability")
-        frame = frame.join(scores, on="customer_id", how="left", maintain_order="left")
         words.append(
             f"{percent(frame['churn_probability'].mean(), places=0)} are expected to have no order "  # type: ignore[arg-type]
             f"within {counted(churn.horizon_days, 'day')}."
         )
     return replace(scored, assignments=frame, outlook=" ".join(words))
+
+
+@takes_frames
+def add_forecasts(
+    assignments: pl.DataFrame,
+    orders: pl.DataFrame,
+    *,
+    events: pl.DataFrame | None = None,
+    customers: pl.DataFrame | None = None,
+    products: pl.DataFrame | None = None,
+    as_of: date,
+    value: ValueModel | None = None,
+    churn: PropensityModel | None = None,
+) -> pl.DataFrame:
+    """Add what models of value and churn expect of each customer.
+
+    Parameters
+    ----------
+    assignments : polars.DataFrame
+        ``customer_id`` and whatever else.
+    orders, events, customers, products : polars.DataFrame
+        Clean tables, as given to the models at the fit.
+    as_of : datetime.date
+        Last day that is used.
+    value : ValueModel, optional
+    churn : PropensityModel, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        The assignments with the columns of ``value.predict`` and with churn_probability; null for
+        customers without a purchase.
+    """
+    from segkit.predict import score_propensity
+
+    frame = assignments
+    if value is not None:
+        ahead = value.predict(orders, as_of=as_of)
+        frame = frame.join(ahead, on="customer_id", how="left", maintain_order="left")
+    if churn is not None:
+        scores = score_propensity(
+            churn, orders, events=events, customers=customers, products=products, as_of=as_of
+        ).customers.select("customer_id", "churn_probability")
+        frame = frame.join(scores, on="customer_id", how="left", maintain_order="left")
+    return frame
+
+
+def find_model(folder: Path, name: str) -> Path | None:
+    """Return a model's file in the folder of a run, or in a folder of models; None if there is none.
+
+    Parameters
+    ----------
+    folder : path
+    name : str
+        "segment_model", "value_model", "churn_model" or "offer_policy".
+    """
+    own = folder / f"{name}.json"
+    return own if own.is_file() else next(iter(sorted(folder.glob(f"*/data/{name}.json"))), None)
 
 
 def _customer_table(path: Path, features: Sequence[str]) -> pl.DataFrame | None:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from math import inf, sqrt
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -28,7 +29,7 @@ from segkit.result import (
     read_json,
 )
 from segkit.stored import type_of
-from segkit.transform import CENTRES, Transform
+from segkit.transform import CENTRES, RowTransform, Transform
 
 # Share of each segment's customers at the fit that are not flagged as unlike any segment.
 ALIKE = 0.995
@@ -538,6 +539,62 @@ class SegmentModel(SegmentScorer):
             )
         definitions = {f["name"]: f["definition"] for f in data["features"] if f["definition"]}
         return cls._rebuild(data, transform=transform, definitions=definitions)
+
+
+class RowScorer:
+    """Assigns one customer at a time to the nearest centre, in plain numbers, where speed counts.
+
+    Labels, distances and margins are those of `SegmentModel.score`, bit for bit.
+
+    Attributes
+    ----------
+    needed : tuple of str
+        The values that a row holds, in order (``model.columns``).
+
+    Examples
+    --------
+    >>> from segkit.cluster import cluster_customers
+    >>> table = pl.DataFrame({"customer_id": list("abcd"), "x": [1.0, 2.0, 8.0, 9.0]})
+    >>> model = cluster_customers(table, features=["x"], k=2).model
+    >>> RowScorer(model).score([8.0]) == model.score(table).drop("customer_id").row(2, named=True)
+    True
+    """
+
+    __slots__ = ("_model", "_transform", "needed")
+
+    def __init__(self, model: SegmentModel) -> None:
+        self._transform = RowTransform(model.transform)
+        self._model = model
+        self.needed = self._transform.needed
+
+    def score(self, row: Sequence[float]) -> dict[str, Any]:
+        """Score a row of finite values (NaN where missing); return the columns of `score`."""
+        values = self._transform.apply(row)
+        if values is None:
+            frame = pl.DataFrame([dict(zip(self.needed, row, strict=True))])
+            return self._model.score(frame).row(0, named=True)
+        distances = []
+        for segment in self._model.segments:
+            squared = 0.0
+            for value, middle in zip(values, segment.point, strict=True):
+                gap = value - middle
+                squared += gap * gap
+            distances.append(sqrt(squared))
+        distance = min(distances)
+        best = distances.index(distance)
+        own = self._model.segments[best]
+        distances[best] = inf
+        second = min(distances)
+        alone = len(distances) < 2  # no second segment
+        return {
+            "segment": own.id,
+            "segment_name": own.name,
+            "distance": distance,
+            "second_segment": (None if alone else self._model.segments[distances.index(second)].id),
+            "margin": None if alone else second - distance,
+            "unlike_any": distance > own.reach,
+            "reason": None,
+        }
 
 
 def load_model(path: Path | str) -> SegmentScorer:

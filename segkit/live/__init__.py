@@ -1,4 +1,4 @@
-"""Segments in use as customers act: triggers over a log of events."""
+"""Segments in use as customers act: triggers over a log of events, and a scoring service."""
 
 from __future__ import annotations
 

@@ -105,6 +105,21 @@ class Column:
         return self.factor * self.weight
 
     @property
+    def floor(self) -> float:
+        """Lowest value that the column's shape can take."""
+        return 0.0 if self.lower is None and self.shape in NEVER_NEGATIVE else -np.inf
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether a missing value is an error: nothing stands in its place."""
+        return (self.fill is None or self.fill_value is None) and self.exposure is None
+
+    @property
+    def top(self) -> float | None:
+        """Upper limit of values: a share above 1 (more returned than bought) counts as 1."""
+        return 1.0 if self.shape == "arcsine" and self.upper is None else self.upper
+
+    @property
     def steps(self) -> str:
         """The steps in words."""
         parts = []
@@ -152,6 +167,13 @@ def shape_values(column: Column, values: Floats) -> Floats:
             what = counted(int(beyond.sum()), *names)
             raise DataError(f"{column.name} has {what}, which {column.shape} cannot take")
     return np.asarray(WAYS[column.shape][0](values))
+
+
+def shape_alone(column: Column, value: float) -> float:
+    """Transform one value that the column's shape can take."""
+    if column.shape == "yeo_johnson":
+        return float(_yeo_johnson(np.array([value]), column.power or 0.0)[0])
+    return float(WAYS[column.shape][0](value))
 
 
 def unshape(column: Column, shaped: Floats) -> Floats:

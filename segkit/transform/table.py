@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -22,7 +23,6 @@ from segkit.frames import takes_frames
 from segkit.result import Result, check_names, check_number
 from segkit.transform.steps import (
     CENTRES,
-    NEVER_NEGATIVE,
     Column,
     Floats,
     Scale,
@@ -31,6 +31,7 @@ from segkit.transform.steps import (
     fit_column,
     numbers,
     propose_column,
+    shape_alone,
     shape_values,
     share_topic_weights,
     shrink_rates,
@@ -209,8 +210,7 @@ class Transform(Result):
         matrix = np.empty((frame.height, len(self.columns)))
         for place, column in enumerate(self.columns):
             values = fill_missing(column, _shrunk(frame, column), column.fill_value)
-            top = 1.0 if column.shape == "arcsine" and column.upper is None else column.upper
-            shaped = shape_values(column, np.clip(values, column.lower, top))
+            shaped = shape_values(column, np.clip(values, column.lower, column.top))
             matrix[:, place] = (shaped - column.centre) / column.spread * column.total
         return matrix
 
@@ -246,11 +246,8 @@ class Transform(Result):
         reasons = pl.Series("reason", [None] * frame.height, dtype=pl.String)
         for column in self.columns:
             values = numbers(frame, column.name, infinite=True)
-            unstated = column.fill is None or column.fill_value is None
-            missing = np.isnan(values) & (unstated and column.exposure is None)
-            bad = np.isinf(values) | missing
-            if column.lower is None and column.shape in NEVER_NEGATIVE:
-                bad |= values < 0
+            bad = np.isinf(values) | (values < column.floor)
+            bad |= np.isnan(values) & column.needs_value
             for row in np.flatnonzero(bad & reasons.is_null().to_numpy()).tolist():
                 reasons[row] = _unfit_words(column, float(values[row]))
         return reasons
@@ -367,6 +364,69 @@ class Transform(Result):
                 check_number(f"the weight of the average {of}", column.average_weight, least=0)
         if self.rows is not None:
             check_number("the rows of the stored transform", self.rows, least=1)
+
+
+class RowTransform:
+    """A fitted transform for one row at a time, in plain numbers, where speed counts.
+
+    The steps of `Transform.apply`, in the same order on the same functions: the results have the
+    same bits.
+
+    Attributes
+    ----------
+    needed : tuple of str
+        The values that a row holds, in order: the columns, then what rates rest on.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"monetary": [0.0, 9.0, 99.0], "return_share": [0.0, 0.5, 1.0]})
+    >>> fitted = Transform.of({"monetary": "log1p", "return_share": "none"}).fit(frame)
+    >>> RowTransform(fitted).apply([9.0, 0.5]) == fitted.apply(frame)[1].tolist()
+    True
+    """
+
+    __slots__ = ("_steps", "needed")
+
+    def __init__(self, transform: Transform) -> None:
+        transform._require_fit()
+        self.needed = transform.needed
+        self._steps = []
+        for place, column in enumerate(transform.columns):
+            behind = None if column.exposure is None else self.needed.index(column.exposure)
+            shape = None if column.shape == "none" else partial(shape_alone, column)
+            self._steps.append((place, column.floor, column.needs_value, behind, column.average,
+                                column.average_weight, column.fill_value, column.lower, column.top,
+                                shape, column.centre, column.spread, column.total))  # fmt: skip
+
+    def apply(self, row: Sequence[float]) -> list[float] | None:
+        """Transform a row of finite values, NaN where missing.
+
+        Returns
+        -------
+        list of float
+            None where `Transform.find_unfit` has a reason against the row.
+        """
+        matrix = []
+        for (place, floor, needs_value, behind, average, average_weight, fill, lower, top,
+             shape, centre, spread, total) in self._steps:  # fmt: skip
+            value = row[place]
+            missing = value != value
+            if value < floor or (missing and needs_value):
+                return None
+            if behind is not None:
+                n = 0.0 if missing or not row[behind] > 0 else row[behind]
+                weight = n / (n + average_weight) if n else 0.0
+                value = weight * (value if n else average) + (1 - weight) * average
+            elif missing:
+                value = fill
+            if lower is not None and value < lower:
+                value = lower
+            if top is not None and value > top:
+                value = top
+            if shape is not None:
+                value = shape(value)
+            matrix.append((value - centre) / spread * total)
+        return matrix
 
 
 def _counts(frame: pl.DataFrame, name: str | None) -> Floats:

@@ -1,0 +1,1 @@
+"""Scoring service: segments, value, churn and offers of single customers over HTTP."""

@@ -1,0 +1,361 @@
+"""HTTP interface of the scoring service: routes, roles, limits, metrics and logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from segkit import __version__
+from segkit.errors import SegkitError
+from segkit.live.serve.bodies import FieldError, Loc, read_customer, read_json_body
+from segkit.live.serve.keys import Keys, Role
+from segkit.live.serve.models import ServedModel, load_models, reload_models
+from segkit.live.serve.openapi import DESCRIPTION, OPERATIONS
+
+MAX_BODY = 8 * 2**20  # bytes
+MAX_CUSTOMERS = 10_000  # of one batch
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+# Names under which this machine is asked for, where there are no keys: a web page that a browser
+# on it has open cannot pretend to be one.
+LOCAL = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
+PAGE = Path(__file__).with_name("docs.html")
+POLICY = "default-src 'self' data: 'unsafe-inline'; frame-ancestors 'none'"
+log = logging.getLogger("segkit.serve")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of the service
+    """A request that is answered with a status of its own."""
+
+    def __init__(
+        self, status: int, message: str, headers: dict[str, str] | None = None, loc: Loc = ()
+    ) -> None:
+        super().__init__(message)
+        self.status, self.headers, self.loc = status, headers or {}, loc
+
+
+class Service:
+    """Models in memory, the keys, and what is counted.
+
+    Parameters
+    ----------
+    places : dict of str to Path
+        Each model's file or folder.
+    keys : path, optional
+        Keys file; without one, only requests to this machine's own names are answered.
+    kpi_page : path, optional
+        HTML page of the last batch, served as it is.
+    max_body : int
+        Bytes of a body.
+    """
+
+    def __init__(
+        self,
+        places: dict[str, Path],
+        *,
+        keys: Path | None = None,
+        kpi_page: Path | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self.places, self.keys_file, self.kpi_page = places, keys, kpi_page
+        self.max_body = max_body
+        self.keys = None if keys is None else Keys.load(keys)
+        self.models = load_models(places)
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "segkit_requests", "Requests by route and status", ("route", "status"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            "segkit_request_seconds", "Seconds from the request to its answer", ("route",),
+            buckets=BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.assigned = Counter(
+            "segkit_assigned_customers", "Customers assigned", ("model", "segment"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.unlike = Counter(
+            "segkit_unlike_customers", "Customers unlike any segment", ("model",),
+            registry=self.registry,
+        )  # fmt: skip
+        self.reloads = Counter(
+            "segkit_reloads", "Models read again", ("outcome",), registry=self.registry
+        )
+        self.loaded = Gauge(
+            "segkit_model", "Models in service", ("model", "model_version", "data_hash"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._children: dict[Any, Any] = {}
+        self._reloading = asyncio.Lock()
+        self._show_models()
+
+    def _show_models(self) -> None:
+        self.loaded.clear()
+        for model in self.models.values():
+            labels = (model.name, model.version["model_version"], model.version["data_hash"] or "")
+            self.loaded.labels(*labels).set(1)
+
+    def count(self, metric: Any, *labels: str) -> Any:
+        """Return a metric's child for these labels; looked up once."""
+        key = (metric, labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
+
+    def check(self, role: Role | None, request: Request) -> None:
+        """Refuse a request without a key of the role.
+
+        Raises
+        ------
+        Refusal
+        """
+        headers = dict(request.scope["headers"])
+        if self.keys is None:
+            host = headers.get(b"host", b"")
+            name = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
+            if name not in LOCAL:
+                raise Refusal(403, "without keys only this machine is served; see segkit serve-key")
+            return
+        if role is None:
+            return
+        key = self.keys.find(headers.get(b"authorization"))
+        if key is None:
+            ask = {"WWW-Authenticate": 'Basic realm="segkit", Bearer'}
+            raise Refusal(401, "an API key is needed: Authorization: Bearer KEY", ask)
+        if role not in key.roles:
+            raise Refusal(403, f"the key {key.name!r} lacks the role {role!r}")
+
+    def find_model(self, request: Request) -> ServedModel:
+        """Return the model that the query names; without one the first."""
+        query = request.scope["query_string"]
+        if not query:
+            return next(iter(self.models.values()))
+        names = parse_qs(query.decode("latin-1")).get("model", [next(iter(self.models))])
+        if names[0] not in self.models:
+            known = ", ".join(self.models)
+            raise Refusal(404, f"no such model. Available: {known}", loc=("query", "model"))
+        return self.models[names[0]]
+
+    async def read_body(self, request: Request) -> bytes:
+        """Read the body, up to the limit of its size.
+
+        Raises
+        ------
+        Refusal
+            413, as soon as the size is known to be too much.
+        """
+        size = next((v for k, v in request.scope["headers"] if k == b"content-length"), b"0")
+        if int(size) > self.max_body:
+            raise self._too_large()
+        parts, length, more = [], 0, True
+        while more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            length += len(parts[-1])
+            if length > self.max_body:
+                raise self._too_large()
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self) -> Refusal:
+        message = f"the body is larger than {self.max_body:,} bytes"
+        return Refusal(413, message, {"Connection": "close"})
+
+    async def assign(self, request: Request) -> Response:
+        """Assign one customer."""
+        model = self.find_model(request)
+        customer = read_customer(read_json_body(await self.read_body(request)))
+        if customer.features is not None and model.row is not None:
+            answer = model.assign(customer)
+        else:
+            answer = await run_in_threadpool(model.assign, customer)
+        self._count_segment(model, answer)
+        return _json(answer)
+
+    async def assign_batch(self, request: Request) -> Response:
+        """Assign several customers; one wrong field refuses them all."""
+        model = self.find_model(request)
+        data = read_json_body(await self.read_body(request))
+        for name in data:
+            if name != "customers":
+                raise FieldError((name,), "unknown; expected customers")
+        listed = data.get("customers")
+        if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_CUSTOMERS:
+            message = f"expected a list of 1 to {MAX_CUSTOMERS:,} customers"
+            raise FieldError(("customers",), message)
+
+        def work() -> list[dict[str, Any]]:
+            read = [read_customer(one, ("customers", place)) for place, one in enumerate(listed)]
+            return model.assign_all(read)
+
+        answers = await run_in_threadpool(work)
+        for answer in answers:
+            self._count_segment(model, answer)
+        return _json(model.version | {"customers": answers})
+
+    def _count_segment(self, model: ServedModel, answer: dict[str, Any]) -> None:
+        self.count(self.assigned, model.name, answer["segment"] or "none").inc()
+        if answer["unlike_any"]:
+            self.count(self.unlike, model.name).inc()
+
+    async def list_segments(self, request: Request) -> Response:
+        """Return a model's segments."""
+        model = self.find_model(request)
+        return _json(model.version | {"segments": model.list_segments()})
+
+    async def describe_model(self, request: Request) -> Response:
+        """Return what a model is and needs."""
+        return _json(self.find_model(request).describe() | {"models": list(self.models)})
+
+    async def health(self, _: Request) -> Response:
+        """Say that the service answers."""
+        return _json({"status": "ok", "segkit_version": __version__, "models": len(self.models)})
+
+    async def metrics(self, _: Request) -> Response:
+        """Return what was counted, as Prometheus reads it."""
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def show_kpis(self, _: Request) -> Response:
+        """Return the page of the last batch."""
+        page = self.kpi_page
+        if page is None or not page.is_file():
+            raise Refusal(404, "there is no KPI page yet; name its file with --kpi")
+        content = await run_in_threadpool(page.read_bytes)
+        return _html(content)
+
+    async def reload(self, _: Request) -> Response:
+        """Read models and keys again; what cannot be read stays as it was, and the answer says why.
+
+        Requests under way keep the model that they began with.
+        """
+        async with self._reloading:
+            models, kept = await run_in_threadpool(reload_models, self.places, self.models)
+            if self.keys_file is not None:
+                try:
+                    self.keys = Keys.load(self.keys_file)
+                except SegkitError as error:
+                    kept[self.keys_file.name] = str(error)
+            self.models = models
+            self._show_models()
+        for name in self.places:
+            self.count(self.reloads, "kept" if name in kept else "replaced").inc()
+        log.info("reload: %d of %d read", len(self.places) - len(kept), len(self.places))
+        for name, why in kept.items():
+            log.warning("reload: %s stays as it was: %s", name, why)
+        answer = {"models": [model.version for model in models.values()], "kept": kept}
+        return _json(answer, 409 if kept else 200)
+
+    def wrap(self, route: str, role: Role | None, handler: Handler) -> Handler:
+        """Return a handler that checks the key, answers errors in words, counts and logs.
+
+        Nothing that a client sent is logged: not the address, the query, the body or an error's
+        words, which may quote it.
+        """
+        timed = self.count(self.seconds, route)
+
+        async def endpoint(request: Request) -> Response:
+            started = perf_counter()
+            try:
+                self.check(role, request)
+                response = await handler(request)
+            except FieldError as error:
+                response = _refuse(422, str(error), ("body", *error.loc))
+            except Refusal as error:
+                log.warning("%s refused with %d", route, error.status)
+                response = _refuse(error.status, str(error), error.loc, error.headers)
+            except SegkitError as error:
+                response = _refuse(422, str(error), ("body",))
+            except ClientDisconnect:
+                response = Response(status_code=499)
+            except Exception as error:  # noqa: BLE001 - the traceback may quote personal data
+                log.error("%s failed: %s", route, _place(error))  # noqa: TRY400
+                response = _refuse(500, "an error that was not foreseen; the log says where", ())
+            timed.observe(perf_counter() - started)
+            self.count(self.requests, route, str(response.status_code)).inc()
+            return response
+
+        return endpoint
+
+
+def build_app(service: Service) -> FastAPI:
+    """Return the FastAPI application of a service."""
+    app = FastAPI(
+        title="segkit", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None
+    )
+    handlers: dict[str, tuple[Role | None, Handler]] = {
+        "/assign": ("assign", service.assign),
+        "/assign/batch": ("assign", service.assign_batch),
+        "/segments": ("read", service.list_segments),
+        "/model": ("read", service.describe_model),
+        "/kpi": ("read", service.show_kpis),
+        "/metrics": ("read", service.metrics),
+        "/health": (None, service.health),
+        "/reload": ("reload", service.reload),
+    }
+    for route, (role, handler) in handlers.items():
+        operation = OPERATIONS[route]
+        app.add_api_route(
+            route,
+            service.wrap(route, role, handler),
+            methods=[operation["method"]],
+            name=handler.__name__,
+            summary=operation["summary"],
+            description=operation["description"],
+            openapi_extra=operation["extra"],
+            responses=operation["responses"],
+            response_model=None,
+        )
+
+    async def show_docs(_: Request) -> Response:
+        return _html(PAGE.read_bytes())
+
+    for route in ("/", "/docs"):
+        app.add_api_route(
+            route, service.wrap("/docs", None, show_docs), methods=["GET"], include_in_schema=False,
+            response_model=None,
+        )  # fmt: skip
+    return app
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text, status, media_type="application/json")
+
+
+def _html(content: bytes) -> Response:
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(content, headers=headers, media_type="text/html")
+
+
+def _refuse(status: int, message: str, loc: Loc, headers: dict[str, str] | None = None) -> Response:
+    """Answer as FastAPI does for an invalid request: where, and what is wrong there."""
+    response = _json({"detail": [{"loc": list(loc), "msg": message}]}, status)
+    response.headers.update(headers or {})
+    return response
+
+
+def _place(error: Exception) -> str:
+    """Return an error's type and where it was raised, without its words."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = (
+        "" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    )
+    return f"{type(error).__name__} at {where}"
