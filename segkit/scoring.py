@@ -249,7 +249,7 @@ def add_forecasts(
 
 
 def find_model(folder: Path, name: str) -> Path | None:
-    """Return a model's file in the folder of a run, or in a folder of models; None if there is none.
+    """Return a model's file in the folder of a run or of models; None if there is none.
 
     Parameters
     ----------

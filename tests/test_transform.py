@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
 from segkit.result import decode, encode
-from segkit.transform import Column, Transform
+from segkit.transform import Column, RowTransform, Transform
+from segkit.transform.steps import SCALES, SHAPES
 
 
 def skewed(n=400, seed=0):
@@ -295,3 +297,40 @@ def test_a_rate_without_its_exposure_stays_as_it_is():
     lost["columns"][0]["average"] = None
     with pytest.raises(ModelError, match="the average of abandonment_rate"):
         Transform.from_data(lost)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_one_row_in_plain_numbers_has_the_bits_of_the_batch(seed):
+    rng = np.random.default_rng(seed)
+    columns = [
+        Column(f"c{place}", shape, fill=fill, winsor=winsor, group="a" if place % 2 else None,
+               exposure=exposure, scale=str(rng.choice(SCALES)))
+        for place, (shape, fill, winsor, exposure) in enumerate(
+            (shape, fill, winsor, exposure)
+            for shape in SHAPES
+            for fill, winsor, exposure in (
+                ("median", None, None), (None, (0.05, 0.9), None), (None, None, "n")
+            )
+        )
+    ]  # fmt: skip
+    frame = pl.DataFrame({column.name: rng.uniform(0, 1, 30) for column in columns})
+    frame = frame.with_columns(n=pl.Series(rng.integers(0, 3, 30)))
+    fitted = Transform(tuple(columns)).fit(frame)
+    rates = [pl.when(pl.col("n") > 0).then(c.name) for c in columns if c.exposure]
+    wilder = frame.with_columns(rates).with_columns(
+        pl.col(c.name) * rng.choice([1.0, -3.0, 900.0], 30) for c in columns if not c.exposure
+    )
+    holes = pl.Series(rng.random(30) < 0.3)
+    wilder = wilder.with_columns(
+        pl.when(~holes).then(c.name) for c in columns if c.fill or rng.random() < 0.1
+    )
+    row = RowTransform(fitted)
+    reasons = fitted.find_unfit(wilder)
+    rows = [
+        row.apply([math.nan if value is None else value for value in values])
+        for values in wilder.select(row.needed).rows()
+    ]
+    assert [one is None for one in rows] == reasons.is_not_null().to_list()
+    batch = fitted.apply(wilder.filter(reasons.is_null()))
+    assert [one for one in rows if one is not None] == batch.tolist()

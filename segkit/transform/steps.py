@@ -184,7 +184,7 @@ def unshape(column: Column, shaped: Floats) -> Floats:
 
 
 # Shape -> how values are transformed, and back. A root's end stays at its end.
-WAYS: dict[str, tuple[Callable[[Floats], Any], Callable[[Floats], Any]]] = {
+WAYS: dict[str, tuple[Callable[[Any], Any], Callable[[Floats], Any]]] = {
     "none": (lambda values: values, lambda shaped: shaped),
     "log1p": (np.log1p, np.expm1),
     "signed_log": (

@@ -394,9 +394,11 @@ class RowTransform:
         for place, column in enumerate(transform.columns):
             behind = None if column.exposure is None else self.needed.index(column.exposure)
             shape = None if column.shape == "none" else partial(shape_alone, column)
-            self._steps.append((place, column.floor, column.needs_value, behind, column.average,
-                                column.average_weight, column.fill_value, column.lower, column.top,
-                                shape, column.centre, column.spread, column.total))  # fmt: skip
+            average, average_weight = column.average or 0.0, column.average_weight or 0.0
+            fill = np.nan if column.fill_value is None else column.fill_value
+            self._steps.append((place, column.floor, column.needs_value, behind, average,
+                                average_weight, fill, column.lower, column.top, shape,
+                                column.centre, column.spread, column.total))  # fmt: skip
 
     def apply(self, row: Sequence[float]) -> list[float] | None:
         """Transform a row of finite values, NaN where missing.

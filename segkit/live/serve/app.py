@@ -24,6 +24,7 @@ from segkit.live.serve.keys import Keys, Role
 from segkit.live.serve.models import ServedModel, load_models, reload_models
 from segkit.live.serve.openapi import DESCRIPTION, OPERATIONS
 
+KPI_PAGE = "kpis.html"  # as `segkit.report.kpi_page` writes it
 MAX_BODY = 8 * 2**20  # bytes
 MAX_CUSTOMERS = 10_000  # of one batch
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -57,7 +58,8 @@ class Service:
     keys : path, optional
         Keys file; without one, only requests to this machine's own names are answered.
     kpi_page : path, optional
-        HTML page of the last batch, served as it is.
+        HTML page of the last batch, served as it is; by default the newest ``kpis.html`` in the
+        runs' folders.
     max_body : int
         Bytes of a body.
     """
@@ -233,11 +235,18 @@ class Service:
 
     async def show_kpis(self, _: Request) -> Response:
         """Return the page of the last batch."""
-        page = self.kpi_page
-        if page is None or not page.is_file():
-            raise Refusal(404, "there is no KPI page yet; name its file with --kpi")
-        content = await run_in_threadpool(page.read_bytes)
+        content = await run_in_threadpool(self._read_kpis)
+        if content is None:
+            raise Refusal(404, f"no run has written {KPI_PAGE} yet; a page elsewhere: --kpi FILE")
         return _html(content)
+
+    def _read_kpis(self) -> bytes | None:
+        runs = [place for place in self.places.values() if place.is_dir()]
+        pages = [page for run in runs for page in run.rglob(KPI_PAGE)]
+        pages = pages if self.kpi_page is None else [self.kpi_page]
+        present = [page for page in pages if page.is_file()]
+        newest = max(present, key=lambda page: page.stat().st_mtime, default=None)
+        return None if newest is None else newest.read_bytes()
 
     async def reload(self, _: Request) -> Response:
         """Read models and keys again; what cannot be read stays as it was, and the answer says why.

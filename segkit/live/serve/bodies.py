@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -60,11 +60,11 @@ class CustomerData:
         Whether the customer agreed to be contacted with offers; None where that is not recorded.
     features : dict or None
         Column to value, as in a customer table.
-    orders, events : list of dict or None
-        Raw rows, where there are no features.
+    orders, events : list or None
+        Raw rows, not read yet, where there are no features.
     as_of : date or None
         Last day that is used of the raw rows.
-    attributes : dict
+    attributes : mapping
         Columns of the customers table that a model of churn reads.
     """
 
@@ -72,10 +72,10 @@ class CustomerData:
     customer_id: str | None
     consent: bool | None
     features: dict[str, Any] | None
-    orders: list[dict[str, Any]] | None
-    events: list[dict[str, Any]] | None
-    as_of: date | None
-    attributes: dict[str, Any]
+    orders: list[Any] | None = None
+    events: list[Any] | None = None
+    as_of: date | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_json_body(body: bytes) -> dict[str, Any]:
@@ -114,34 +114,31 @@ def read_customer(data: Any, loc: Loc = ()) -> CustomerData:
         raise FieldError((*loc, "customer_id"), f"expected text, got {_kind(who)}")
     if consent is not None and type(consent) is not bool:
         raise FieldError((*loc, "consent"), f"expected true, false or null, got {_kind(consent)}")
-    orders = _rows(data, "orders", loc)
-    if (features is None) == (orders is None):
-        both = "not both" if features is not None else "got neither"
-        raise FieldError((*loc, "features"), f"give features, or orders with as_of: {both}")
-    if features is not None and not isinstance(features, dict):
+    who = None if who is None else str(who)
+    if features is None:
+        return _read_histories(data, loc, who, consent)
+    if not isinstance(features, dict):
         raise FieldError((*loc, "features"), f"expected an object, got {_kind(features)}")
-    as_of = None
-    if features is not None:
-        for key in ("events", "as_of", "attributes"):
-            if data.get(key) is not None:
-                raise FieldError((*loc, key), "goes with orders, not with features")
-    else:
-        as_of = _read("date", data.get("as_of"), (*loc, "as_of"))
-        if as_of is None:
-            raise FieldError((*loc, "as_of"), "missing; the last day that the orders are used to")
+    for key in ("orders", "events", "as_of", "attributes"):
+        if data.get(key) is not None:
+            raise FieldError((*loc, key), "goes with raw rows, not with features")
+    return CustomerData(loc, who, consent, features)
+
+
+def _read_histories(
+    data: Mapping[str, Any], loc: Loc, who: str | None, consent: bool | None
+) -> CustomerData:
+    orders = _rows(data, "orders", loc)
+    if orders is None:
+        raise FieldError((*loc, "features"), "missing: give features, or orders with as_of")
+    as_of = _read("date", data.get("as_of"), (*loc, "as_of"))
+    if as_of is None:
+        raise FieldError((*loc, "as_of"), "missing; the last day that the orders are used to")
     attributes = data.get("attributes") or {}
     if not isinstance(attributes, dict):
         raise FieldError((*loc, "attributes"), f"expected an object, got {_kind(attributes)}")
-    return CustomerData(
-        loc,
-        None if who is None else str(who),
-        consent,
-        features,
-        orders,
-        _rows(data, "events", loc),
-        as_of,
-        attributes,
-    )
+    events = _rows(data, "events", loc)
+    return CustomerData(loc, who, consent, None, orders, events, as_of, attributes)
 
 
 def read_numbers(features: Mapping[str, Any], names: Sequence[str], loc: Loc) -> list[float]:

@@ -38,7 +38,7 @@ from segkit.scoring import add_forecasts
 
 REFERENCE = "reference"
 TREND_DAYS = 90  # of trends without a window
-# Columns of the events without which these features are made in another way, by the same definition.
+# Columns of the events without which these features come out otherwise, by the same definition.
 SILENT = {
     "event_time": [step for step, *_ in STEPS],
     "campaign_id": ["emails_opened", "emails_clicked", "open_rate", "click_rate"],
@@ -305,7 +305,7 @@ class Histories:
 
 def _frame(table: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     listed = list(rows)
-    schema = {"customer_id": pl.String()}
+    schema: dict[str, pl.DataType] = {"customer_id": DTYPES["id"]}
     schema |= {name: DTYPES[ROWS[table][name].kind] for name in columns}
     data = {name: [row.get(name) for row in listed] for name in schema}
     return pl.DataFrame(data, schema=schema)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from segkit.live.serve.bodies import REQUIRED, ROWS
-from segkit.live.serve.histories import SILENT
 
 DESCRIPTION = (
     "Segments, value, churn and offers of single customers, by the same models and code as the "
@@ -98,37 +97,19 @@ ASSIGNMENT: dict[str, Any] = {
         },
     },
 }
+_LINE = {"order_id": "O1", "order_day": "2025-01-15", "amount": 49.9, "discount": 5.0,
+         "category": "shoes", "product_id": "P1", "channel": "web"}  # fmt: skip
 EXAMPLE = {
     "customer_id": "C1",
     "consent": True,
     "as_of": "2025-02-28",
-    "orders": [
-        {
-            "order_id": "O1",
-            "order_day": "2025-01-15",
-            "amount": 49.9,
-            "discount": 0,
-            "category": "shoes",
-            "product_id": "P1",
-        },
-        {
-            "order_id": "O2",
-            "order_day": "2025-02-20",
-            "amount": 25.0,
-            "discount": 5,
-            "category": "tops",
-            "product_id": "P2",
-        },
-    ],
+    "orders": [_LINE, _LINE | {"order_id": "O2", "order_day": "2025-02-20", "amount": 25.0}],
     "events": [
-        {
-            "event_type": "site_visit",
-            "event_day": "2025-02-20",
-            "session_id": "V1",
-            **dict.fromkeys(SILENT),
-        }
+        {"event_type": "email_open", "event_day": "2025-02-20", "campaign_id": "M1",
+         "event_time": "2025-02-20T18:30:00Z", "session_id": "V1", "page": "home",
+         "duration_seconds": 20.0}
     ],
-}
+}  # fmt: skip
 _REFUSALS = {
     401: "no key, or a wrong one",
     403: "the key lacks the role",
@@ -242,8 +223,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "/health": _operation("GET", "", "Say that the service answers", "Needs no key.", _ANY),
     "/reload": _operation(
         "POST", "reload", "Read models and keys again",
-        "What cannot be read stays as it was: the answer then has status 409 and says why. Requests "
-        "under way keep the model that they began with.",
+        "What cannot be read stays as it was: the answer then has status 409 and says why. "
+        "Requests under way keep the model that they began with.",
         _ANY,
     ),
 }  # fmt: skip

@@ -23,7 +23,6 @@ TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-lengt
 IDLE_SECONDS = 30  # after which a connection without a request is closed
 STOP_SECONDS = 10  # that requests under way have to end in when the service is stopped
 CONNECTIONS = 1000  # at once; more are answered with 503
-KPI_PAGES = ("kpis.html",)
 
 
 class TimedProtocol(H11Protocol):
@@ -97,8 +96,7 @@ def run_server(
             f"without keys the service answers this machine alone, not {host}: make a keys file "
             "with segkit serve-key, and give it as --keys"
         )
-    places = read_places(models)
-    service = Service(places, keys=keys, kpi_page=kpi_page or find_kpi_page(places))
+    service = Service(read_places(models), keys=keys, kpi_page=kpi_page)
     bound = _listen(host, port)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("segkit.serve").setLevel(logging.INFO)
@@ -126,10 +124,3 @@ def _listen(host: str, port: int) -> socket.socket:
         bound.close()
         raise ParameterError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
     return bound
-
-
-def find_kpi_page(places: dict[str, Path]) -> Path | None:
-    """Return where the KPI page of the first run lies or will lie; None without a run's folder."""
-    folders = [place for place in places.values() if place.is_dir()]
-    pages = [page for folder in folders for name in KPI_PAGES for page in folder.rglob(name)]
-    return pages[0] if pages else None
