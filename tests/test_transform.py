@@ -299,7 +299,7 @@ def test_a_rate_without_its_exposure_stays_as_it_is():
         Transform.from_data(lost)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_row_in_plain_numbers_has_the_bits_of_the_batch(seed):
     rng = np.random.default_rng(seed)
