@@ -24,7 +24,7 @@ from segkit.live.serve.keys import Keys, Role
 from segkit.live.serve.models import ServedModel, load_models, reload_models
 from segkit.live.serve.openapi import DESCRIPTION, OPERATIONS
 
-KPI_PAGE = "kpis.html"  # as `segkit.report.kpi_page` writes it
+KPI_PAGE = "kpis.html"  # what a run writes it as
 MAX_BODY = 8 * 2**20  # bytes
 MAX_CUSTOMERS = 10_000  # of one batch
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
