@@ -614,15 +614,13 @@ def _days(option: str, texts: Sequence[str]) -> list[date]:
 @app.command(
     epilog=_examples(
         "segkit star reports/my-shop shop.duckdb",
-        "segkit star reports/my-shop star --store refreshed/segments",
+        "segkit star reports/my-shop star --store refreshed",
     )
 )
 def star(
     run_folder: Annotated[Path, typer.Argument(help="A run's folder (reports/simulated)")],
     out: Annotated[Path, typer.Argument(help="A file to write (.duckdb), or a folder for Parquet")],
-    store: Annotated[
-        Path | None, typer.Option(help="Versions of the segments (refreshed/segments)")
-    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Versions of the segments (refreshed)")] = None,
 ) -> None:
     """Write tables with keys for Power BI, Tableau or Metabase: a DuckDB file, or Parquet."""
     from segkit.star import read_run_star

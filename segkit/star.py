@@ -232,8 +232,8 @@ def read_run_star(folder: Path | str, *, store: Path | str | None = None) -> Sta
     folder : path
         The run's folder, in which notebook 01 has run; 05 for segments, 10 (or 09) for campaigns.
     store : path, optional
-        Store with the versions of the segment assignments, such as ``refreshed/segments``; without
-        it the run's own segments hold for all time.
+        Archive or store with the versions of the segment assignments, such as ``refreshed``;
+        without it the run's own segments hold for all time.
 
     Raises
     ------
@@ -251,7 +251,8 @@ def read_run_star(folder: Path | str, *, store: Path | str | None = None) -> Sta
         raise SourceError(f"{place.name} holds no orders, which a star is built on")
     versions = None
     if store is not None:
-        versions = ProfileStore.open(store).versions()
+        inner = Path(store) / "segments"  # of an archive
+        versions = ProfileStore.open(inner if inner.is_dir() else store).versions()
     else:
         own = place / "05_segments" / "data" / "segments.parquet"
         versions = pl.read_parquet(own) if own.is_file() else None

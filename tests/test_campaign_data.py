@@ -13,6 +13,7 @@ import segkit
 from segkit.campaign.prelude import _first_day, collect_campaign_data, read_given_campaign
 from segkit.cli import invoke
 from segkit.errors import DataError, RuleError, SourceError
+from segkit.rules import ContactPolicy
 
 RULES = (
     "Bought men's: mens = 1 and womens = 0",
@@ -163,6 +164,45 @@ def test_segkit_audience_writes_lists_from_a_run(run_folder, tmp_path, capsys):
     assert frame.columns == ["customer_id", "offer", "segment", "region"]
     assert invoke(["audience", str(run_folder), str(tmp_path / "up"), "--kind", "upload"]) == 0
     assert "@" not in (tmp_path / "up" / "spring-generic-upload.csv").read_text(encoding="utf-8")
+
+
+def test_segkit_audience_obeys_a_policy_and_says_who_left(run_folder, tmp_path, capsys):
+    words = ["audience", str(run_folder), "--for", "klaviyo", "--min-cell", "1"]
+    assert invoke([*words, str(tmp_path / "may")]) == 0
+    before = pl.read_csv(tmp_path / "may" / "spring-generic-upload.csv")
+    assert before.columns[:2] == ["Email Address", "Segment"]
+    drawn = pl.read_parquet(run_folder / "09_campaign_design" / "data" / "assignments.parquet")
+    gone = drawn.filter(offer="generic")["customer_id"][0]
+    (tmp_path / "erased.csv").write_text(f"customer_id\n{gone}\n")
+    policy = tmp_path / "contacts.toml"
+    policy.write_text("[holdout]\nshare = 0.5\n[[quiet]]\nfrom = '21:00'\nto = '08:00'\n")
+    more = [
+        "--policy",
+        str(policy),
+        "--at",
+        "2030-03-04T12:00",
+        "--erased",
+        str(tmp_path / "erased.csv"),
+    ]
+    assert invoke([*words, str(tmp_path / "june"), *more, "--since", str(tmp_path / "may")]) == 0
+    now = pl.read_csv(tmp_path / "june" / "spring-generic-upload.csv")
+    removed = pl.read_csv(tmp_path / "june" / "spring-generic-upload-removed.csv")
+    assert now.height + removed.height == before.height
+    counts = dict(
+        pl.read_csv(tmp_path / "june" / "left_out.csv").select("reason", "customers").rows()
+    )
+    held = ContactPolicy.load(policy).in_holdout(drawn["customer_id"])
+    out = drawn.filter(held, pl.col("offer") != "none", pl.col("customer_id") != gone)
+    assert counts["universal_holdout"] == out.height > 0
+    assert counts["erased"] == 1
+    capsys.readouterr()
+    night = [*more[:3], "2030-03-04T23:00"]
+    assert invoke([*words, str(tmp_path / "night"), *night]) == 0
+    assert "in a quiet time" in capsys.readouterr().out
+    assert invoke([*words, str(tmp_path / "x"), "--policy", "none.toml"]) == 2
+    assert "there is no contact policy none.toml" in capsys.readouterr().err
+    assert invoke([*words, str(tmp_path / "x"), "--at", "tomorrow noon"]) == 2
+    assert "expects an ISO date or time, got tomorrow noon" in capsys.readouterr().err
 
 
 def test_segkit_audience_says_what_is_missing(run_folder, tmp_path, capsys):

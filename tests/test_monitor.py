@@ -10,7 +10,7 @@ import pytest
 from segkit.cluster import cluster_customers
 from segkit.errors import DataError, ModelError, ParameterError
 from segkit.features import build_features
-from segkit.intake import ProfileStore
+from segkit.intake import ProfileArchive, ProfileStore
 from segkit.monitor import (
     carry_names,
     compare_periods,
@@ -224,6 +224,19 @@ def test_months_are_refreshed_as_if_each_were_today_and_everybody_has_a_history(
     then = store.as_of(third + timedelta(days=1)).select("customer_id", "segment")
     said = series.assignments.filter(pl.col("as_of") == third).select("customer_id", "segment")
     assert then.equals(said.sort("customer_id"))
+    # one archive, month after month: what is there stays as it was known
+    blind.write(tmp_path / "first", store=tmp_path / "profiles")
+    changed = series.assignments.with_columns(segment_name=pl.lit("renamed"))
+    replace(series, assignments=changed).write(tmp_path / "second", store=tmp_path / "profiles")
+    archive = ProfileArchive.open(tmp_path / "profiles")
+    known = {day: archive.as_of(day + timedelta(days=1)) for day in series.rows["as_of"]}
+    assert "renamed" not in known[third]["segments"]["segment_name"]
+    assert known[series.rows["as_of"][3]]["segments"]["segment_name"].unique().to_list() == [
+        "renamed"
+    ]
+    scores = known[third]["scores"].select("customer_id", "distance")
+    told = series.assignments.filter(pl.col("as_of") == third).select(scores.columns)
+    assert scores.equals(told.sort("customer_id"))
 
 
 def test_what_drifts_twice_is_fitted_anew_with_the_same_names_and_told_once(shop_and_model):

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from segkit.cli import invoke
 from segkit.errors import ModelError, ParameterError, RuleError, SourceError
 from segkit.rfm import Cuts, SegmentSql, build_rfm_segments, score_rfm
 from segkit.rules import RuleSet
@@ -243,6 +244,21 @@ def test_a_saved_model_or_a_runs_folder_is_read(customers, tmp_path):
         SegmentSql.load(tmp_path / "list.json")
     with pytest.raises(RuleError, match="no rule file"):
         SegmentSql.load(tmp_path / "none.toml")
+
+
+def test_segkit_sql_prints_the_query_or_writes_it(customers, tmp_path, capsys):
+    frame, cuts = customers
+    path = str(cuts.save(tmp_path / "cuts.json"))
+    assert invoke(["sql", path, "--table", "crm"]) == 0
+    query = capsys.readouterr().out
+    assert rows_of(loaded(frame, "crm"), query).height == 300
+    words = ["--from", "orders", "--as-of", "2025-06-30", "--dbt", str(tmp_path / "dbt")]
+    assert invoke(["sql", path, *words, "--out", str(tmp_path / "segments.sql")]) == 0
+    assert (tmp_path / "segments.sql").read_text().startswith('WITH "rfm_table" AS')
+    assert 'as_of: "2025-06-30"' in (tmp_path / "dbt" / "dbt_project.yml").read_text()
+    assert invoke(["sql", path, "--from", "visits"]) == 2
+    assert invoke(["sql", path, "--from", "orders"]) == 2
+    assert "order lines need the last day" in capsys.readouterr().err
 
 
 def test_wrong_requests_are_refused_in_words(customers, tmp_path):

@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from segkit.cli import invoke
 from segkit.errors import DataError, ParameterError, SourceError
 from segkit.intake import Mapping, ProfileStore, clean_data
 from segkit.star import KEYS, Star, build_star, read_run_star
@@ -158,7 +159,7 @@ def test_a_days_figures_count_for_the_segment_of_that_day(run, tmp_path):
     first = pl.concat([assigned("a"), assigned("b", "gone", name="New")])
     store.record_snapshot(first, MARCH, recorded_at=MARCH)
     store.record_snapshot(assigned("a", name="New"), april, recorded_at=april)
-    star = read_run_star(run, store=tmp_path / "segments")
+    star = read_run_star(run, store=tmp_path)
     versions = star.tables["segment_assignments"]
     assert versions.height == 3
     assert "of 3 ids in the assignments 1 is not among the data" in star.text
@@ -173,6 +174,13 @@ def test_a_days_figures_count_for_the_segment_of_that_day(run, tmp_path):
     }  # fmt: skip
     current = dict(star.tables["customers"].select("customer_id", "segment_name").rows())
     assert current == {"a": "New", "b": None, "c": None, "d": None}
+
+
+def test_segkit_star_names_what_it_wrote(run, tmp_path, capsys):
+    assert invoke(["star", str(run), str(tmp_path / "shop.duckdb")]) == 0
+    assert "orders (5 rows)" in capsys.readouterr().out
+    assert invoke(["star", str(run), str(tmp_path / "shop.duckdb")]) == 2
+    assert "is not overwritten" in capsys.readouterr().err
 
 
 def test_wrong_input_is_refused_in_words(run, star, tmp_path):
