@@ -312,6 +312,8 @@ class Audit(Result):
             verdict = f"Before they can be used, {questions} must be answered. {asked_answers}"
         else:
             verdict = "They can be used as mapped."
+            if "orders" not in self.rows:
+                verdict += " They hold no orders: segments need a table of order lines beside them."
         look = self._look()
         consent = [item.finding for item in self.findings if item.finding.startswith(CONSENT)]
         return " ".join(

@@ -282,6 +282,9 @@ def _doubt_kind(shown: ColumnProfile, kind: str) -> dict[str, str] | None:
     if shown.numbers is not None and not shown.dated:
         zeros = dict.fromkeys(_zeros(shown), "sale")
         return {**zeros, "*": yes} if (shown.numbers != 0).any() else None
+    told = [word for word in words_of(shown)[:MOST_WORDS] if word.lower() in (*NO, *NO_MARKS)]
+    if told and shown.distinct <= MOST_WORDS:  # no, and more than one kind of yes
+        return {**dict.fromkeys(told, no), "": no, "*": yes}
     return {"": "sale", "*": yes} if shown.filled < 1 or shown.distinct > 1 else None
 
 

@@ -77,3 +77,50 @@ def spread_groups(frame: pl.DataFrame, title: str) -> tuple[pl.DataFrame, list[s
         f"{counted(totals, 'row')} of totals left out"
     )
     return spread.rename({first: column}) if column not in others else spread, [note]
+
+
+MOST_EMPTY, LEAST_EMPTY = 0.95, 0.05  # of the rows that go on with the order above
+
+
+def fill_orders(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Write what stands on an order's first line alone, its number too, on the lines below it.
+
+    Numbers, such as the order's total, stay where they are: they would count again.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({
+    ...     "Order Reference": ["S1", None, "S2"], "Customer": ["Ann", None, "Bea"],
+    ...     "Order Date": ["2024-05-01", None, "2024-05-02"], "Total": ["12", None, "5"],
+    ...     "Product": ["cup", "pen", "cup"]})
+    >>> fill_orders(frame)[0]["Customer", "Total"].rows()
+    [('Ann', '12'), ('Ann', None), ('Bea', '5')]
+    """
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    orders = [name for name in texts if {"order", "id"} <= concepts(name)[0]]
+    if not orders or frame.height < 2:
+        return frame, []
+    held = frame.select((pl.col(texts).str.strip_chars() != "").fill_null(value=False))
+    for order in orders:
+        first = held[order]
+        empty = 1 - float(first.mean() or 0)  # type: ignore[arg-type]
+        if not first[0] or not LEAST_EMPTY < empty < MOST_EMPTY:
+            continue
+        alike = [name for name in texts if held[name].equals(first)]
+        said = {concept for name in alike for concept in concepts(name)[0]}
+        going_on = held.select(pl.any_horizontal(pl.all().exclude(alike))).filter(~first)
+        if not {"customer", "date"} <= said or not going_on.to_series().all():
+            continue
+        numbers = [
+            name
+            for name in alike
+            if name != order and not frame[name].str.contains(r"\p{L}|\d[-/:.]\d+[-/:.]\d").any()
+        ]
+        filled = [name for name in alike if name not in numbers]
+        note = (
+            f"{counted(int((~first).sum()), 'row')} without {order!r} go on with the order above "
+            f"them ({', '.join(map(repr, filled))})"
+        )
+        bare = pl.col(filled).str.strip_chars()
+        return frame.with_columns(pl.when(bare != "").then(bare).forward_fill()), [note]
+    return frame, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,15 @@ def _frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
 
 def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
     """Parse the objects, numbers as they are written, some thousands at a time."""
-    if text.lstrip().startswith("["):
+    head = text.lstrip()
+    if head.startswith("[") or re.match(r"\{\s*\n", head):
         try:
             whole = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{path.name} is not valid JSON: {error}") from error
+        if isinstance(whole, dict):  # the answer of a web service: the records are in one list
+            held = [item for item in whole.values() if _is_table(item)]
+            whole = held[0] if len(held) == 1 else [whole]
         for start in range(0, len(whole), CHUNK):
             yield _objects(path, whole[start : start + CHUNK], start)
         return
@@ -127,6 +132,10 @@ def _chunks(path: Path, text: str) -> Iterator[list[Record]]:
             read, chunk = read + CHUNK, []
     if chunk:
         yield _objects(path, chunk, read)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _objects(path: Path, records: list[Any], before: int) -> list[Record]:

@@ -19,7 +19,7 @@ from segkit.intake.cells import is_text, null_numbers, text
 SPACES = (" ", "\u00a0", "\u2009", "\u202f")
 APOSTROPHES = ("'", "’")
 _MINUS = r"[-\u2212\u2013]"
-_UNIT = r"\p{L}+\.|[^\d\s.,'’()+\-\u2212\u2013]+"
+_UNIT = r"\p{L}\.\p{L}\.?|\p{L}+\.|[^\d\s.,'’()+\-\u2212\u2013]+"
 _GAPS = r"'’ \u00a0\u2009\u202f"
 _CELL = (
     rf"^(?P<open>\()?(?P<first>\+|{_MINUS})?\s*(?P<before>{_UNIT})?\s*(?P<second>\+|{_MINUS})?\s*"
@@ -87,6 +87,10 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "tl": ("TRY",),
     "₩": ("KRW",),
     "₪": ("ILS",),
+    "ر.س": ("SAR",),
+    "د.إ": ("AED",),
+    "د.ك": ("KWD",),
+    "ج.م": ("EGP",),
     "฿": ("THB",),
     "₫": ("VND",),
     "₱": ("PHP",),

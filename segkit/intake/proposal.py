@@ -208,7 +208,8 @@ def _words(
             meanings = {status_meaning(word) for word in profiles[header].words}
             if _contradicts(profiles[status], profiles[header]):
                 continue
-            if profiles[header].is_flag or meanings - {None, "sale"}:
+            are_codes = not profiles[header].words  # states as numbers are asked
+            if profiles[header].is_flag or are_codes or meanings - {None, "sale"}:
                 more["payment_status"] = header
                 break
     values: dict[str, dict[str, object]] = {}

@@ -171,8 +171,10 @@ def about_decimals(columns: Columns, name: str) -> list[Finding]:
         f"It cannot be seen whether {dialect.decimal!r} in {raw_column!r} is the decimal sign or "
         "parts thousands."
     )
-    answer = f'[{table}] decimal = "{best if is_better else ","}"'
-    answer += "" if is_better else ' (or ".")'
+    # Three figures behind every sign are rather thousands than decimals.
+    likely, rival = (".", ",") if dialect.decimal == "," else (",", ".")
+    answer = f'[{table}] decimal = "{best if is_better else likely}"'
+    answer += "" if is_better else f' (or "{rival}")'
     return [Finding("block", table, name, finding, example=example, answer=answer)]
 
 

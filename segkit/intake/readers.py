@@ -15,7 +15,7 @@ from segkit.display import counted
 from segkit.errors import MappingError, SegkitError, SourceError, unknown
 from segkit.frames import from_list, from_memory
 from segkit.intake.folders import Part, is_file_of_table, put_together, table_by_name
-from segkit.intake.grouped import spread_groups
+from segkit.intake.grouped import fill_orders, spread_groups
 from segkit.intake.joined import join_times
 from segkit.intake.jsonlines import read_json_lines
 from segkit.intake.layouts import find_layout
@@ -370,12 +370,20 @@ def _gathered(
     notes = [f"{n}: {note}" for n, item in tables.items() for note in item.notes]
     raw = {n: item.frame for n, item in tables.items()}
     notes += said
+    if "orders" in raw and "order_id" not in _columns_of(given, "orders"):
+        raw["orders"], filled = fill_orders(raw["orders"])
+        notes += [f"orders: {note}" for note in filled]
     for name in ("orders", "events"):
         if name in raw:
             raw[name], zone, said = join_times(raw[name], given, name)
             notes += said
             given = given.over(Mapping(options={"timezone": zone})) if zone else given
     return Gathered(raw, given, base, lines, tuple(notes))
+
+
+def _columns_of(given: Mapping, table: str) -> dict[str, str]:
+    part = given.tables.get(table)
+    return {} if part is None else part.columns
 
 
 def _from_audit(audit: Any, given: Mapping, base: Path | None) -> Gathered:

@@ -21,6 +21,7 @@ from segkit.intake.statuses import CREDIT, row_meaning, status_meaning
 # that take little away; every other concept means something else ("customer name").
 Named = tuple[tuple[str, float], ...]
 LEAST = 1.6  # smallest score of a column that is proposed
+SURE = 2.9  # a score by which a column is an order number, whatever the others are
 LEAD = 0.5  # smallest lead over the runner-up; below it is asked
 EXACT = 9.0  # the contract's own name
 TIPS = frozenset(["tip", "tips", "gratuity", "trinkgeld", "pourboire", "propina"])
@@ -37,7 +38,7 @@ WHO: dict[str, tuple[Named, str]] = {
         (("customer id", 3.0), ("customer", 2.4), ("order customer id", 2.2), ("id", 0.6)),
         "buy payment",
     ),
-    "email": ((("email", 3.0),), "customer order buy line"),
+    "email": ((("email", 3.0), ("customer email", 3.4)), "order buy line"),
     "device_id": ((("device id", 3.0), ("device", 2.4)), ""),
     "loyalty_id": (
         (("loyalty card", 3.0), ("loyalty id", 3.0), ("loyalty", 2.4), ("card id", 2.4),
@@ -366,6 +367,7 @@ def _grows(products: pl.Series, units: pl.Series, prices: pl.Series) -> bool:
 
 def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
     """Favour an order id whose lines have one customer and one time."""
+    _favour_constant(scores, profiles)
     when = _best(scores, "order_time")
     who = _best(scores, "customer_id") or _best(scores, "email")
     for header, score in scores["order_id"].items():
@@ -376,12 +378,36 @@ def _weigh_orders(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
             share
             for other in (when, who)
             if other and other != header
-            and (share := constant_within(cells, profiles[other].cells)) is not None
+            and (share := constant_within(cells, _folded(profiles[other]))) is not None
         ]  # fmt: skip
         if shares and min(shares) < 0.7 and score < EXACT:
             scores["order_id"][header] = score - 2.0
         elif shares and min(shares) >= 0.98:
             scores["order_id"][header] = score + 0.4
+
+
+def _folded(shown: ColumnProfile) -> pl.Series:
+    """Return a column's cells, e-mail addresses in lower case."""
+    return shown.cells.cast(pl.String).str.to_lowercase() if shown.emails else shown.cells
+
+
+def _favour_constant(scores: Scores, profiles: dict[str, ColumnProfile]) -> None:
+    """Favour times and addresses that are one on the lines of an order, where others differ."""
+    named = {
+        h: s for h, s in scores["order_id"].items() if s >= SURE and profiles[h].rows >= ENOUGH
+    }
+    if not named:
+        return
+    keys = profiles[max(named, key=lambda header: named[header])].cells
+    for role in ("order_time", "email"):
+        for header in scores[role]:
+            share = constant_within(keys, _folded(profiles[header]))
+            if share is None or header in named:
+                continue
+            if share >= 0.98:
+                scores[role][header] += LEAD
+            elif share < 0.9:  # of the line: an attendee's address, a line's own date
+                scores[role][header] = min(scores[role][header], SURE) - LEAD
 
 
 def _best(scores: Scores, role: str) -> str | None:

@@ -16,7 +16,7 @@ from segkit.intake.cells import MICRO, is_text
 from segkit.intake.columns import Columns
 from segkit.intake.counts import count_lines
 from segkit.intake.evidence import ENOUGH
-from segkit.intake.headers import plain
+from segkit.intake.headers import concepts, plain
 from segkit.intake.lookups import EVENT_WORDS
 from segkit.intake.mapping import Mapping
 from segkit.intake.questions import Finding
@@ -28,6 +28,7 @@ FEW_PER_CENT = 0.05
 MOST = 0.95  # of the rows rejected: hardly an order is left
 FEW_PEOPLE, MANY_ORDERS, MANY_EACH = 5, 50, 10  # so few people with so many orders
 GUEST_SHARE = 0.2
+FEW_MISSING = 0.1  # of the rows without a customer, where another column names one
 GUEST_TIMES, GUEST_LINES = 4, 50  # or so many times the next customer, and so many lines
 # What nobody can repair by another mapping: the reasons of a row as such.
 _UNREAD = {
@@ -216,15 +217,25 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     """Ask whether a column without a value on most rows is the customer."""
     lost = taken.ledger.reasons().get("missing_customer_id", 0)
     rows = columns.raw.height
-    if rows < ENOUGH or lost <= 0.5 * rows:
-        return []
     raw_column = columns.source("customer_id")
-    if plain(raw_column or "") == "customer_id":
+    if raw_column is None or rows < ENOUGH or lost <= FEW_MISSING * rows:
+        return []
+    unnamed = columns.cells(raw_column).is_null()
+    others = [
+        name
+        for name, _ in other_customers(columns, rows, least=0.0)
+        if "card" not in concepts(name)[0]
+        and (columns.cells(name).is_not_null() & unnamed).sum() > FEW_MISSING * rows
+    ]
+    if lost <= 0.5 * rows and not others:
+        return []
+    if plain(raw_column) == "customer_id" and not others:
         return []
     text = (
         f"{percent(lost / rows)} of the rows have no customer in {raw_column!r}; they are left out."
     )
     answer = f'[orders.columns] customer_id = "{raw_column}", if these are guests'
+    answer = f"{_named(others)}; or {answer}" if others else answer
     return [Finding("block", "orders", "customer_id", text, lost, answer=answer)]
 
 

@@ -38,6 +38,7 @@ refund|return|charge ?back|reversed|reversal|dispute lost|lost dispute|erstattet
 zuruckerstatt|rueckerstatt|zurueckerstatt|zuruckgegeben|retourniert|retoure|gutschrift|rembours
 retourn|reembols|devuelt|devolucion|devolvid|estornad|rimbors|resa$|reso$|restituit|terugbetaald
 geretourneerd|retour|zwrot|zwrocon|zrefund|退款|退货|返金|返品|환불|반품|возврат|возвращ
+dikembalikan|pengembalian|مسترجع|استرجاع|gutgeschrieben|aterbetal|tilbakebetal|refundere
 """
 _CANCELLED = """
 cancel|annul|void|fail|declin|reject|expir|abandon|lost|closed lost|denied|error|deleted|trash
@@ -47,6 +48,7 @@ caducad|perdid|fracas|rifiutat|fallit|scadut|perso$|respint|recusad|negad|falhou
 rejeitad|geannuleerd|mislukt|afgewezen|verlopen|geweigerd|anulowan|odrzucon|nieudan|przegran
 wygasl|取消|关闭|已关闭|失败|作废|拒绝|キャンセル|失敗|無効|拒否|취소|실패|거절|отмен|отклон
 iptal
+batal|dibatalkan|ملغ|محذوف|الغاء|denegad|missing orders?$|annullerad|avbrut|makulerad
 """
 _UNPAID = """
 unpaid|uncollectib|not paid|non paid|pending|await|waiting|on hold|onhold|hold$|overdue|past due
@@ -60,6 +62,7 @@ preventivo|pendente|aguard|nao pag|em aberto|rascunho|em analise|orcamento|in af
 onbetaald|niet betaald|wacht|concept|offerte|oczekuj|nieoplacon|niezaplacon|szkic|wstrzyman
 do zaplaty|未付|待付|待支付|等待买家付款|等待付款|待处理|未完成|未払|未入金|入金待ち|支払い待ち
 支払待ち|保留|下書き|미결제|미입금|결제 ?대기|대기|не оплач|неоплач|ожида|odenmedi|bekl
+belum bayar|belum dibayar|menunggu|بانتظار|بإنتظار|قيد الانتظار|입금 ?전|obetald|ubetalt|vantar
 """
 _SALE = """
 paid|payment complete|payment received|complete|fulfil|ship|deliver|captur|succe|settle|process
@@ -76,6 +79,9 @@ geleverd|afgehandeld|compleet|gefactureerd|verwerk|oplacon|zaplacon|zrealizowan|
 dostarczon|wygran|odebran|realizacji|已付|已支付|支付成功|付款成功|交易成功|已完成|完成|已发货
 卖家已发货|已签收|已收货|成功|支払済|支払い済|入金済|完了|発送済|出荷済|配達|配送済|売上|確定
 완료|배송|оплачен|выполнен|доставлен|отправлен|завершен|odendi|tamamlan
+selesai|dikirim|perlu dikirim|sedang dikirim|تم ال|قيد التنفيذ|جاري ال|مكتمل|구매 ?확정
+deposited|fully applied
+betald|betalt|levererad|levert|skickad
 """
 _MEANINGS: tuple[tuple[str, str | None], ...] = (
     (_ASKED, None),
@@ -112,6 +118,7 @@ overboeking|uitbetaling|opname|storting|aanbetaling|opwaardering|correctie|autor
 wyplata|przelew|wplata|zaliczka|doladowanie|korekta|autoryzacja|blokada|提现|提現|转账|转帐|充值
 调整|调账|冻结|解冻|预授权|结算|出金|振込|振替|入金|チャージ|調整|保留|与信|출금|이체|충전|조정
 보류|вывод|перевод|пополнен|корректир|удержан|выплат
+brinde|remessa em bonificacao|doacao|amostra
 """
 _CHARGED = """
 fees?$|fees? |commission|surcharge|service charge|postage|shipping|freight|handling|taxe?s?$

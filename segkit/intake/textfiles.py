@@ -26,6 +26,10 @@ from segkit.spreadsheets import restore
 SEARCHED = 50
 # Number of rows by which columns of figures are told.
 SAMPLE_ROWS = 1000
+# Eastern figures; their sign between thousands must not part cells.
+_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
+_EASTERN_BYTES = b"|".join(sign.encode() for sign in _DIGITS)
+_EASTERN = str.maketrans(_DIGITS + "٫٬", "01234567890123456789" + ".’")
 _VALUE = r"[\s\d.,:/+\-€$£¥%]*\d[\s\d.,:/+\-€$£¥%]*"
 
 Row = Sequence[str | None]
@@ -266,6 +270,11 @@ def read_utf8(path: Path, mapping: Mapping, table: str, notes: list[str]) -> byt
             f"{path.name} holds a NUL character on line {number(line)}: it is damaged, no text, or "
             "in another encoding (encoding)"
         )
+    if re.search(rb"[\xd9\xdb][\xa0-\xbf]", data) and any(
+        sign in data.decode() for sign in _DIGITS
+    ):
+        data = data.decode().translate(_EASTERN).encode()
+        notes.append(f"{path.name}: Arabic and Persian figures are read as 0 to 9")
     return data.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -300,17 +309,21 @@ def seen_delimiter(sample: str) -> str:
     """
     lines = [line for line in sample.split("\n")[:SEARCHED] if line.strip()]
     widths = {sign: [len(row) for row in _parsed(lines, sign, '"')] for sign in DELIMITERS}
-    # From the first line, or else below titles, which have fewer cells than the table.
+    # From the first line, or else below titles, which have much fewer cells than the table.
+    first, narrow = ",", 1
     for titles in (False, True):
-        best, most = ",", 1
+        best, most = first, 2 * narrow if titles and narrow > 1 else 1
         for sign, found in widths.items():
             usual, count = Counter(found).most_common(1)[0] if found else (0, 0)
             start = found.index(usual) if found else 0
             even = count >= 0.8 * (len(found) - start) and count > start
             if usual > most and even and (titles or start == 0):
                 best, most = sign, usual
-        if most > 1 or not lines:
+        if titles and (best != first or narrow > 1):
             return best
+        first, narrow = best, most
+    if not lines:
+        return best
     blanks = [len(line.split()) for line in lines]
     even = blanks[0] > 1 and all(width == blanks[0] for width in blanks)
     return "whitespace" if even else best

@@ -127,8 +127,11 @@ def other_dates(columns: Columns, name: str) -> str:
     return ""
 
 
-def other_customers(columns: Columns, orders: int) -> list[tuple[str, int]]:
-    """List the columns that could be customers and whose values repeat, e-mail addresses first."""
+def other_customers(columns: Columns, orders: int, least: float = 0.5) -> list[tuple[str, int]]:
+    """List the columns that could be customers and whose values repeat, e-mail addresses first.
+
+    A value must stand on the share ``least`` of the rows.
+    """
     raw = columns.raw
     ranked = []
     for name, kind in raw.schema.items():
@@ -144,7 +147,11 @@ def other_customers(columns: Columns, orders: int) -> list[tuple[str, int]]:
         cells = columns.cells(name)
         values = cells.drop_nulls()
         people = values.cast(pl.String).str.to_lowercase().n_unique()
-        if values.len() >= 0.5 * cells.len() and 1 < people < 0.9 * orders and not is_dated(cells):
+        if (
+            values.len() >= least * cells.len()
+            and 1 < people < 0.9 * orders
+            and not is_dated(cells)
+        ):
             ranked.append((rank + 9 * _is_other_on_refunds(columns, cells), name, people))
     return [(name, people) for _, name, people in sorted(ranked)]
 
