@@ -9,7 +9,7 @@ import polars as pl
 from segkit.display import counted, money
 from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import sample
+from segkit.intake.evidence import profile_columns, sample
 from segkit.intake.headers import plain
 from segkit.intake.mapping import TableMapping
 from segkit.intake.questions import Finding
@@ -18,6 +18,7 @@ MINOR = {"cent", "cents", "minor", "pence", "centimes", "centavos", "centesimi"}
 _TEST = re.compile(r"tests?|testing|sandbox|staging")
 _REAL = re.compile(r"live|prod(uction)?|real|normal|standard|actual")
 MOST_KINDS = 12  # a column with more different words is no kind of row
+FEWEST = 5  # amounts that show their unit
 MOSTLY = 0.95  # a kind of row stands on nearly every row
 
 
@@ -79,7 +80,7 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     said = [n for n in names if MINOR & set(plain(str(columns.source(n))).split("_"))]
     whole = [n for n in said if bool((columns.numbers(n).drop_nulls() % 1 == 0).all())]
     if not whole:
-        return {}, []
+        return _written_out(columns, names)
     listed = ", ".join(repr(columns.source(name)) for name in whole)
     if whole != names:
         text = f"{listed} is in hundredths by its name, other amounts are not."
@@ -88,3 +89,23 @@ def about_minor_units(columns: Columns) -> tuple[dict[str, object], list[Finding
     text = f"{listed} is read in hundredths of the currency, as its name says."
     answer = "[orders] minor_units = false"
     return {"minor_units": True}, [Finding("info", "orders", "amount", text, None, answer=answer)]
+
+
+def _written_out(columns: Columns, names: list[str]) -> tuple[dict[str, object], list[Finding]]:
+    """Find whole amounts beside a column that writes them with their decimals: 3480, $34.80."""
+    if not names or columns.raw.height < FEWEST:
+        return {}, []
+    part = sample(columns.raw)
+    cents = Columns("orders", part, columns.mapping).numbers(names[0])
+    if not (cents.drop_nulls() % 1 == 0).all() or not (cents.drop_nulls() >= 100).any():
+        return {}, []
+    for name, shown in profile_columns(part, columns.nulls).items():
+        if name == columns.source(names[0]) or shown.numbers is None or not shown.is_money:
+            continue
+        fits = ((shown.numbers * 100 - cents).abs() < 0.5).filter(cents != 0)
+        if fits.count() >= FEWEST and fits.mean() >= MOSTLY:  # type: ignore[operator]
+            text = f"{columns.source(names[0])!r} is in hundredths of {name!r}; it is read as such."
+            answer = "[orders] minor_units = false"
+            finding = Finding("info", "orders", "amount", text, None, answer=answer)
+            return {"minor_units": True}, [finding]
+    return {}, []

@@ -11,7 +11,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.columns import Columns
 from segkit.intake.evidence import sample
 from segkit.intake.headers import concepts
-from segkit.intake.mapping import TableMapping
+from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
 from segkit.intake.statuses import read_kinds
 
@@ -96,13 +96,42 @@ def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
     return lines.height > 0 and fits is not None and float(fits) >= 0.95  # type: ignore[arg-type]
 
 
+def about_overlaps(columns: Columns) -> list[Finding]:
+    """Ask whether rows that repeat others, their own number too, come of overlapping exports."""
+    raw = columns.raw
+    if columns.mapping.is_set("orders", "duplicates") or raw.height < 2 * FEWEST_ORDERS:
+        return []
+    distinct = raw.hash_rows(seed=0).n_unique()
+    once = raw.unique(maintain_order=True) if distinct < raw.height else raw
+    if once.height == raw.height:
+        return []
+    numbered = [
+        name
+        for name, kind in once.schema.items()
+        if (is_text(kind) or kind.is_integer())
+        and "id" in concepts(name)[0]
+        and once[name].null_count() == 0
+        and once[name].n_unique() == once.height
+    ]
+    if not numbered:
+        return []
+    rows = raw.height - once.height
+    text = (
+        f"{counted(rows, 'row')} repeat others in every column, {numbered[0]!r} too, which is "
+        "another on every other row: do the same rows stand twice in the file?"
+    )
+    answer = '[orders] duplicates = "drop" (or "flag", if each was sold)'
+    return [Finding("block", "orders", "order_id", text, rows, answer=answer)]
+
+
 def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping, list[Finding]]:
     """Find the words or empty cells that mark rows which sum up the other rows of their order."""
     order, amount = columns.source("order_id"), columns.source("amount")
     priced = columns.has("quantity", "unit_price")
-    if order is None or not (amount or priced) or columns.has("row_kind"):
+    if order is None or not (amount or priced):
         return TableMapping(), []
-    part = sample(frame)
+    kinds, states = columns.source("row_kind"), columns.mapping.tables["orders"].columns
+    part = sample(frame if kinds is None else frame.filter(_counted(columns)))
     if part[order].null_count() or part[order].n_unique() > 0.7 * part.height:
         return TableMapping(), []
     columns = Columns("orders", part, columns.mapping)
@@ -113,7 +142,7 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
     )
     product = columns.source("product_id")
     for name, kind in part.schema.items():
-        if name in (order, amount) or not is_text(kind):
+        if name in (order, amount, kinds, *map(states.get, STATUS_COLUMNS)) or not is_text(kind):
             continue
         cells = part[name].cast(pl.String).str.strip_chars().fill_null("")
         if name == product:
@@ -122,7 +151,7 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
             continue
         word = _summing_word(part[order], cells, worth)
         words = _repeating_words(part[order], cells, worth) if word is None else [word]
-        if not words:
+        if not words or (kinds is not None and "*" in words):  # in states, every other word
             continue
         rows = int(cells.is_in(words).sum())
         values = dict.fromkeys(words, "total")
@@ -132,6 +161,15 @@ def about_summaries(frame: pl.DataFrame, columns: Columns) -> tuple[TableMapping
             f"({counted(rows, 'row')}{' of a sample' if part.height < frame.height else ''}); "
             "they are rejected, so that no money counts twice."
         )
+        if kinds is not None:
+            free = next((slot for slot in STATUS_COLUMNS if slot not in states), "")
+            states_ = {"*": "sale", "": "sale", **dict.fromkeys(words, "cancelled")}
+            values_ = ", ".join(f'"{word}" = "{meaning}"' for word, meaning in states_.items())
+            answer = f'[orders.columns] {free} = "{name}" with [orders.values.{free}] {values_}'
+            answer = answer if free else "a file without these rows"
+            text = text.replace("they are rejected, so that no", "as they stand, their")
+            text = text.replace("counts twice.", "counts twice: are they left out?")
+            return TableMapping(), [Finding("block", "orders", free, text, rows, answer=answer)]
         answer = f'[orders.columns] row_kind = "{name}", [orders.values.row_kind] '
         answer += " and ".join(f'"{word}" = "line"' for word in words)
         return (

@@ -94,7 +94,7 @@ _WORDS = {
         estatus fase toestand estado stato stage state zustand phase durum stan 状态
         状態 ステータス
         상태 статус
-        حالة
+        حالة 状況
         cleared""",
     "refund": """refund refunds refunded return returned returns retoure retour retouren gutschrift
         erstattung erstattet

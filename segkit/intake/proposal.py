@@ -18,7 +18,12 @@ from segkit.ids import is_no_customer, read_ids
 from segkit.intake.cells import is_text
 from segkit.intake.charges import about_minor_units, about_tests
 from segkit.intake.columns import Columns, Shared
-from segkit.intake.doubling import about_non_products, about_summaries, about_totals
+from segkit.intake.doubling import (
+    about_non_products,
+    about_overlaps,
+    about_summaries,
+    about_totals,
+)
 from segkit.intake.evidence import ENOUGH, ColumnProfile, profile_columns, same_groups
 from segkit.intake.exclusions import about_exclusions, is_state_flag, place_flags
 from segkit.intake.headers import concepts
@@ -85,7 +90,7 @@ def propose_orders(
     whole = {**columns, **part.columns}
     if "customer_id" not in fixed:
         _choose_customer(frame, columns, whole, scores)
-    questions += _rivals(frame, columns, scores, taken, profiles)
+    questions += _rivals(frame, columns, scores, taken, profiles, whole)
     pair = credit_and_debit(profiles) if "amount" not in fixed else None
     if pair is not None:
         columns |= {"amount": pair[0]}
@@ -240,6 +245,7 @@ def _rivals(
     scores: Scores,
     taken: set[str],
     profiles: dict[str, ColumnProfile],
+    whole: dict[str, str],
 ) -> list[Finding]:
     """Ask which column is meant where the lead of the best is too small, with what each gives."""
     questions = []
@@ -259,6 +265,7 @@ def _rivals(
         rivals = [best, *(header for _, header in sorted(close, key=lambda item: -item[0]))]
         listed = ", ".join(repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
         must = role in ("customer_id", "order_time", "amount")
+        must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
         questions.append(
             Finding(
                 "block" if must else "warn",
@@ -498,6 +505,8 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
     if not readable:
         return mapping, []
     summaries, questions = about_summaries(frame, columns)
+    if columns.has("row_kind"):  # asked, as another column tells kinds of rows already
+        summaries = TableMapping()
     options: dict[str, object] = {}
     asked = {word for item in other_rows for word in re.findall(r'"([^"]*)" = "', item.answer)}
     if asked and summaries.columns:
@@ -511,6 +520,7 @@ def _complete_orders(columns: Columns, other_rows: list[Finding]) -> tuple[Mappi
         if not questions and not options:
             summaries, more = about_tests(frame, columns)
             questions += more
+    questions += about_overlaps(columns)
     minor, more = about_minor_units(columns)
     options |= minor
     questions += more

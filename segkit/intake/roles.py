@@ -54,7 +54,7 @@ CATEGORY: tuple[Named, str] = (
     (("category", 3.0), ("product group", 2.6), ("product type", 2.2), ("group", 1.8)),
     "product line",
 )
-CURRENCY: tuple[Named, str] = ((("currency", 3.0),), "order payment id amount")
+CURRENCY: tuple[Named, str] = ((("currency", 3.0),), "order payment id amount gross")
 CHANNEL: tuple[Named, str] = ((("channel", 3.0),), "order buy revenue")
 PRICE: tuple[Named, str] = (
     (("unit price", 3.0), ("line price", 2.8), ("product price", 2.8), ("price", 2.5)),
@@ -162,7 +162,7 @@ def _fits_id(role: str, header: str, shown: ColumnProfile) -> float | None:
     if enough and shown.distinct == 1 and role != "customer_id":
         return None
     score = -2.0 if enough and shown.distinct == 1 else 0.0
-    if enough and shown.filled < (0.9 if role == "order_id" else 0.3):
+    if enough and shown.filled < (0.6 if role == "order_id" else 0.3):
         score -= 2.0
     if role in ("loyalty_id", "device_id") and enough and shown.distinct == shown.rows:
         score -= 1.0
@@ -402,7 +402,8 @@ def _favour_constant(scores: Scores, profiles: dict[str, ColumnProfile]) -> None
     for role in ("order_time", "email"):
         for header in scores[role]:
             share = constant_within(keys, _folded(profiles[header]))
-            if share is None or header in named:
+            shown = profiles[header]
+            if share is None or header in named or not (shown.dated or shown.emails):
                 continue
             if share >= 0.98:
                 scores[role][header] += LEAD

@@ -34,7 +34,7 @@ en attente d expedition|pendiente de envio|aguardando envio|in attesa di spedizi
 oczekuje na wysylke|待发货|等待卖家发货|等待发货|待收货|等待买家确认收货|発送待ち|出荷待ち|出荷準備
 """
 _REFUNDED = """
-refund|return|charge ?back|reversed|reversal|dispute lost|lost dispute|erstattet|ruckerstatt
+refund|return|charged? ?back|reversed|reversal|dispute lost|lost dispute|erstattet|ruckerstatt
 zuruckerstatt|rueckerstatt|zurueckerstatt|zuruckgegeben|retourniert|retoure|gutschrift|rembours
 retourn|reembols|devuelt|devolucion|devolvid|estornad|rimbors|resa$|reso$|restituit|terugbetaald
 geretourneerd|retour|zwrot|zwrocon|zrefund|退款|退货|返金|返品|환불|반품|возврат|возвращ
