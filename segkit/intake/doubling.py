@@ -7,9 +7,9 @@ import re
 import polars as pl
 
 from segkit.display import counted, money
-from segkit.intake.cells import is_text
+from segkit.intake.cells import PERSONS, is_text
 from segkit.intake.columns import Columns
-from segkit.intake.evidence import sample
+from segkit.intake.evidence import ENOUGH, sample
 from segkit.intake.headers import concepts
 from segkit.intake.mapping import STATUS_COLUMNS, TableMapping
 from segkit.intake.questions import Finding
@@ -99,16 +99,18 @@ def _explained(columns: Columns, lines: pl.DataFrame) -> bool:
 def about_overlaps(columns: Columns) -> list[Finding]:
     """Ask whether rows that repeat others, their own number too, come of overlapping exports."""
     raw = columns.raw
-    if columns.mapping.is_set("orders", "duplicates") or raw.height < 2 * FEWEST_ORDERS:
+    if columns.mapping.is_set("orders", "duplicates") or raw.height < ENOUGH:
         return []
     distinct = raw.hash_rows(seed=0).n_unique()
     once = raw.unique(maintain_order=True) if distinct < raw.height else raw
-    if once.height == raw.height:
+    if not 0.5 * raw.height < once.height < raw.height:
         return []
+    people = {columns.source(name) for name in PERSONS}
     numbered = [
         name
         for name, kind in once.schema.items()
         if (is_text(kind) or kind.is_integer())
+        and name not in people
         and "id" in concepts(name)[0]
         and once[name].null_count() == 0
         and once[name].n_unique() == once.height

@@ -221,12 +221,13 @@ def _doubt_missing(columns: Columns, taken: Intake) -> list[Finding]:
     if raw_column is None or rows < ENOUGH or lost <= FEW_MISSING * rows:
         return []
     unnamed = columns.cells(raw_column).is_null()
-    others = [
-        name
-        for name, _ in other_customers(columns, rows, least=0.0)
-        if "card" not in concepts(name)[0]
-        and (columns.cells(name).is_not_null() & unnamed).sum() > FEW_MISSING * rows
-    ]
+    others = []
+    for name, _ in other_customers(columns, rows, least=0.0):
+        there = columns.cells(name).filter(unnamed).drop_nulls()
+        # More than "walk-in" on all of them, and a person rather than a card.
+        many = there.n_unique() >= max(ENOUGH // 4, FEW_MISSING * there.len())
+        if many and there.len() > FEW_MISSING * rows and "card" not in concepts(name)[0]:
+            others.append(name)
     if lost <= 0.5 * rows and not others:
         return []
     if plain(raw_column) == "customer_id" and not others:
