@@ -76,8 +76,9 @@ class Recommendations(Result):
         for name in (AGAIN, DISCOVER):
             row = rows.get(name, {"customer_id": 0, "product_id": 0, "popular": 0.0})
             words = (
-                f"{number(row['customer_id'])} of {counted(self.customers, 'customer')} have a "
-                f"'{name}' list, from {counted(row['product_id'], 'product')}"
+                f"{number(row['customer_id'])} of {counted(self.customers, 'customer')} "
+                f"{'has' if self.customers == 1 else 'have'} a '{name}' list, from "
+                f"{counted(row['product_id'], 'product')}"
             )
             if row["popular"] > 0:
                 words += f" ({percent(row['popular'])} of its rows by popularity)"
