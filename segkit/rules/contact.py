@@ -291,9 +291,10 @@ class ContactPolicy:
         consent = self.consent_column(purpose)
         if not consent:
             return None
-        own = pl.Series([about.get("customer_id")], dtype=pl.String)
-        if self.holdout_share and own[0] is not None and self.in_holdout(own)[0]:
-            return "universal_holdout"
+        if self.holdout_share and about.get("customer_id") is not None:
+            out = bool(self.in_holdout(pl.Series([str(about["customer_id"])]))[0])
+            if out:
+                return "universal_holdout"
         return self._refused(about, consent, channel) or self._held(
             at, channel, about, list(earlier)
         )
@@ -404,36 +405,44 @@ class ContactPolicy:
         wanted = [column, f"{channel}_consent"] if consent else []
         wanted += self.preferences.values()
         rows = customers.select(name for name in dict.fromkeys(wanted) if name in customers.columns)
-        made = self._contacts(contacts, ids)
-        held = self.in_holdout(ids).to_list()
+        made = self._contacts(contacts, ids, at)
+        values = rows.iter_rows() if rows.width else (() for _ in ids)
+        known: dict[tuple[Any, ...], str | None] = {}  # without contacts, like customers are alike
         reasons = []
-        for one, out, about in zip(
-            ids, held, rows.iter_rows(named=True) if rows.width else ({} for _ in ids), strict=True
-        ):
-            reason = "universal_holdout" if out else None
-            if reason is None and consent:
-                reason = self._refused(about, column, channel)
-            reasons.append(reason or self._held(at, channel, about, made.get(one, ())))
+        for one, out, row in zip(ids, self.in_holdout(ids), values, strict=True):
+            if row not in known:
+                about = dict(zip(rows.columns, row, strict=True))
+                refused = self._refused(about, column, channel) if consent else None
+                known[row] = refused or self._held(at, channel, about, ())
+            reason = "universal_holdout" if out else known[row]
+            if reason is None and one in made:
+                about = dict(zip(rows.columns, row, strict=True))
+                reason = self._held(at, channel, about, made[one])
+            reasons.append(reason)
         return pl.Series("reason", reasons, dtype=pl.String)
 
     def _contacts(
-        self, contacts: pl.DataFrame | None, ids: pl.Series
+        self, contacts: pl.DataFrame | None, ids: pl.Series, at: datetime | date
     ) -> dict[str, list[tuple[datetime, str]]]:
-        """Return the contacts of each customer that count towards a cap."""
+        """Return the contacts of each customer that may count towards a cap."""
         if contacts is None or not self.caps:
             return {}
         require_columns(contacts.columns, ["customer_id", "event_time"], "contacts")
         if "purpose" in contacts.columns:
             service = [name for name, column in self.purposes.items() if not column]
             contacts = contacts.filter(~pl.col("purpose").is_in(service).fill_null(value=False))
-        by = pl.col("channel") if "channel" in contacts.columns else pl.lit("email")
-        own = contacts.with_columns(customer_id=pl.col("customer_id").cast(pl.String))
-        own = own.filter(pl.col("customer_id").is_in(ids.implode()))
+        by = pl.col("channel").fill_null("email") if "channel" in contacts.columns else None
+        longest = timedelta(days=max(cap.days for cap in self.caps) * self.fewer + 2)
+        moment = pl.col("event_time").cast(pl.Datetime("us", "UTC"))
+        own = contacts.select(
+            pl.col("customer_id").cast(pl.String), moment, by=pl.lit("email") if by is None else by
+        ).filter(
+            pl.col("customer_id").is_in(ids.implode()),
+            pl.col("event_time") > self._local(at, None).astimezone(UTC) - longest,
+        )
         made: dict[str, list[tuple[datetime, str]]] = {}
-        for one, moment, channel in own.select(
-            "customer_id", "event_time", by.fill_null("email").alias("by")
-        ).iter_rows():
-            made.setdefault(one, []).append((moment, channel))
+        for one, when, channel in own.iter_rows():
+            made.setdefault(one, []).append((when, channel))
         return made
 
     def _local(self, at: datetime | date, zone: Any) -> datetime:
