@@ -333,7 +333,8 @@ def refresh(
     if taken.orders is None:
         raise SourceError(f"a refresh needs orders; {data.name} has {', '.join(taken.tables)}")
     series = refresh_series(in_force, taken.orders, taken.events, days=_days("--day", day or []))
-    for path in series.write(out, store=store):
+    people = taken.customers if store is not None else None
+    for path in series.write(out, store=store, customers=people):
         typer.echo(_near(path))
     typer.echo(series.text)
     if any(one["until"] is None for one in series.alerts):

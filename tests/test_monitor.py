@@ -227,9 +227,15 @@ def test_months_are_refreshed_as_if_each_were_today_and_everybody_has_a_history(
     # one archive, month after month: what is there stays as it was known
     blind.write(tmp_path / "first", store=tmp_path / "profiles")
     changed = series.assignments.with_columns(segment_name=pl.lit("renamed"))
-    replace(series, assignments=changed).write(tmp_path / "second", store=tmp_path / "profiles")
+    people = series.assignments.select("customer_id").unique()
+    people = people.with_columns(source_row=0, region=pl.lit("N"), email_consent=pl.lit(value=True))
+    again = replace(series, assignments=changed)
+    again.write(tmp_path / "second", store=tmp_path / "profiles", customers=people)
     archive = ProfileArchive.open(tmp_path / "profiles")
     known = {day: archive.as_of(day + timedelta(days=1)) for day in series.rows["as_of"]}
+    now = archive.as_of(series.rows["as_of"][-1] + timedelta(days=1))
+    assert now["customers"].columns == ["customer_id", "region"]
+    assert now["consents"]["email_consent"].all()
     assert "renamed" not in known[third]["segments"]["segment_name"]
     assert known[series.rows["as_of"][3]]["segments"]["segment_name"].unique().to_list() == [
         "renamed"

@@ -504,7 +504,11 @@ def build_audience(
         min_cell=min_cell,
         platform=platform,
         channel=channel,
-        consent=agreed.tell(contacted.filter(agreed.silent()).height, contacted.height),
+        consent=agreed.tell(
+            contacted.filter(agreed.silent()).height,
+            contacted.height,
+            by_policy=policy is not None,
+        ),
         identifiers=rejected,
         notes=notes + _unknown_ids(assignments, customers, optouts),
     )

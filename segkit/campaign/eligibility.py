@@ -76,17 +76,20 @@ class Consent:
         blank = pl.any_horizontal(pl.col(name).is_null() for name in self.columns)
         return blank & ~refused
 
-    def tell(self, silent: int, customers: int) -> str:
+    def tell(self, silent: int, customers: int, *, by_policy: bool = False) -> str:
         """Write how many customers lack recorded consent, and how they are treated."""
         subject = f"Consent to marketing by {CHANNELS[self.channel]}"
         if not silent:
             return f"{subject} is recorded for all {counted(customers, 'customer')}."
         other = UNRECORDED[self.unrecorded == "refused"]
+        change = f'[customers] consent_default = "{other}" in the mapping'
+        if by_policy:
+            change = f'unrecorded = "{other}" in the contact policy'
         where = "" if self.columns else " (the source has no column for it)"
         return (
             f"{subject} is not recorded for {number(silent)} of {counted(customers, 'customer')}"
-            f"{where}; it is taken as {self.unrecorded}. To change it: [customers] "
-            f'consent_default = "{other}" in the mapping, or unrecorded="{other}" in the call.'
+            f"{where}; it is taken as {self.unrecorded}. To change it: {change}, or "
+            f'unrecorded="{other}" in the call.'
         )
 
 

@@ -92,7 +92,13 @@ class RefreshSeries(Result):
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
 
-    def write(self, folder: Path | str, *, store: Path | str | None = None) -> list[Path]:
+    def write(
+        self,
+        folder: Path | str,
+        *,
+        store: Path | str | None = None,
+        customers: pl.DataFrame | None = None,
+    ) -> list[Path]:
         """Write tables, alerts, models and the versions of everybody's segment.
 
         The folder gets ``refreshes.csv``, ``sizes.csv``, ``flows.csv``, ``alerts.json``,
@@ -107,6 +113,9 @@ class RefreshSeries(Result):
         store : path, optional
             Archive that the versions go to instead. Refreshes up to its last one are there already
             and stay as they were known.
+        customers : DataFrame, optional
+            Customers with their consents as they are today, which go to that archive too, as of
+            the last refresh.
         """
         place = private_folder(Path(folder))
         tables = {"refreshes": self.rows, "sizes": self.sizes, "flows": self.flows}
@@ -127,6 +136,10 @@ class RefreshSeries(Result):
                 segments = part.select("customer_id", "segment", "segment_name")
                 scores = part.drop("segment", "segment_name")
                 archive.record(after, recorded_at=after, segments=segments, scores=scores)
+        upto = archive.recorded_upto("customers")
+        if customers is not None and (upto is None or as_utc(after) > upto):
+            people = customers.drop("source_row", strict=False)
+            archive.record(after, recorded_at=after, customers=people)
         return [*written, archive.folder / "segments"]
 
 
