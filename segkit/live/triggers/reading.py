@@ -13,13 +13,12 @@ from segkit.intake.dates import Clock
 from segkit.live.triggers.engine import DECODE, Event
 from segkit.live.triggers.rules import NUMERIC, TriggerRules
 
-# One format at a time, the same for every message: what an event means must not depend on its
-# neighbours.
+# Each message by the first of these that reads it, whatever its neighbours look like.
 FORMATS = (
-    *(f"%Y-%m-%d{gap}%H:%M:%S%.f{zone}" for gap in "T " for zone in ("%z", "Z", "")),
-    *("%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
+    *(f"%Y-%m-%d{gap}%H:%M:%S%.f{zone}" for gap in "T " for zone in ("Z", "%z", "")),
+    *("%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
 )
-EPOCHS = ((r"^\d{10}(\.\d+)?$", "epoch_s"), (r"^\d{13}$", "epoch_ms"), (r"^\d{16}$", "epoch_us"))
+EPOCHS = {"epoch_s": r"^\d{10}(\.\d+)?$", "epoch_ms": r"^\d{13}$", "epoch_us": r"^\d{16}$"}
 
 
 class Message(NamedTuple):
@@ -44,10 +43,7 @@ class Reader:
     def __init__(self, rules: TriggerRules) -> None:
         self.ranks = {kind: place for place, kind in enumerate(rules.kinds)}
         self.fields = rules.fields
-        zoned = Clock(zone=rules.zone, formats=FORMATS)
-        self.clocks = [("", zoned)] + [
-            (pattern, Clock(formats=(form,))) for pattern, form in EPOCHS
-        ]
+        self.zone = rules.zone
 
     def read(self, messages: Sequence[Message]) -> list[Reading]:
         """Read messages, in their order."""
@@ -90,14 +86,17 @@ class Reader:
 
     def _times(self, texts: list[str | None]) -> list[int | None]:
         """Read times as microseconds since 1970, each by its own spelling."""
-        column = pl.col("time")
-        string = pl.String()
-        read = [
-            clock.utc(pl.when(column.str.contains(pattern)).then(column), string)
-            for pattern, clock in self.clocks
-        ]
-        times = pl.Series("time", texts, dtype=pl.String).str.strip_chars().to_frame()
-        return times.select(pl.coalesce(read).to_physical()).to_series().to_list()
+        column, string = pl.col("time"), pl.String()
+        cells = pl.Series("time", texts, dtype=pl.String).str.strip_chars().to_frame()
+        times = pl.Series("read", [None] * len(texts), dtype=pl.Datetime("us", "UTC"))
+        for form in (*FORMATS, *EPOCHS):
+            fits = column.str.contains(EPOCHS.get(form, ""))
+            clock = Clock(zone=self.zone, formats=(form,))
+            read = cells.select(clock.utc(pl.when(fits).then(column), string)).to_series()
+            times = times.zip_with(times.is_not_null(), read)
+            if not times.null_count():  # most logs have one format: the rest is not tried
+                break
+        return times.to_physical().to_list()
 
 
 def _why(record: dict[str, Any], is_nobody: bool, is_mangled: bool, time: int | None) -> str:
