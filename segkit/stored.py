@@ -101,7 +101,6 @@ TYPES: dict[str, str] = {
     "campaign_profit": "segkit.lift.money:Money",
     "campaign_outcomes": "segkit.lift.outcomes:Outcomes",
     "threshold_trial": "segkit.live.triggers.trial:ThresholdTrial",
-    "trigger_replay": "segkit.live.triggers.trial:TriggerReplay",
     "trigger_run": "segkit.live.triggers.run:TriggerRun",
     "daily_lift": "segkit.lift.peeking:DailyLift",
     "lift": "segkit.lift.verdicts:Lift",

@@ -9,7 +9,6 @@ from segkit.live.triggers.sources import JsonLinesSource as JsonLinesSource
 from segkit.live.triggers.sources import KafkaSource as KafkaSource
 from segkit.live.triggers.sources import write_event_log as write_event_log
 from segkit.live.triggers.trial import ThresholdTrial as ThresholdTrial
-from segkit.live.triggers.trial import TriggerReplay as TriggerReplay
 from segkit.live.triggers.trial import compare_thresholds as compare_thresholds
 from segkit.live.triggers.trial import replay_triggers as replay_triggers
 

@@ -8,8 +8,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -154,10 +156,12 @@ class WebhookSink:
         tries: int = 3,
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ParameterError(f"expected a web address (https://...), got {url!r}")
+            raise ParameterError("expected a web address that begins with https:// or http://")
         self.url, self.kinds, self.timeout, self.tries = url, tuple(kinds), timeout, tries
         self.headers = {"Content-Type": "application/json", **(headers or {})}
-        self.name = f"webhook:{url}"
+        # Addresses may hold secrets: messages and the state name the host alone.
+        self.host = urlsplit(url).netloc.rpartition("@")[2]
+        self.name = f"webhook:{self.host}:{sha256(url.encode()).hexdigest()[:8]}"
 
     def deliver(self, first: int, bodies: Sequence[str], mark: Any) -> Delivery:  # noqa: ARG002
         """Send outputs one after the other, up to the first that is not taken."""
@@ -179,10 +183,10 @@ class WebhookSink:
                 with urllib.request.urlopen(request, timeout=self.timeout):  # noqa: S310
                     return ""
             except urllib.error.HTTPError as error:
-                trouble = f"{self.url} answers {error.code} {error.reason}"
+                trouble = f"{self.host} answers {error.code} {error.reason}"
                 error.close()
             except (urllib.error.URLError, OSError) as error:
-                trouble = f"{self.url} is not reached: {getattr(error, 'reason', error)}"
+                trouble = f"{self.host} is not reached: {getattr(error, 'reason', error)}"
         return trouble
 
 

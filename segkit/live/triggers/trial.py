@@ -26,36 +26,7 @@ from segkit.stats.hashing import unit_hash
 if TYPE_CHECKING:
     from segkit.plot import Figure
 
-__all__ = ["ThresholdTrial", "TriggerReplay", "compare_thresholds", "replay_triggers"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TriggerReplay(Result):
-    """Outputs that triggers would have had on past events.
-
-    Attributes
-    ----------
-    outputs : polars.DataFrame
-        One row per output: key, kind (segment, action, withheld), customer_id, rule, version,
-        occasion, time (UTC, ISO), segment, previous_segment, action, channel, reason.
-    summary : polars.DataFrame
-        One row per rule and kind: rule, kind, outputs, customers.
-    run : str
-        What was read and what followed, in words.
-    """
-
-    outputs: pl.DataFrame
-    summary: pl.DataFrame
-    run: str
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the outputs by rule and kind."""
-        return self.summary
-
-    @property
-    def text(self) -> str:
-        """What was read and what followed."""
-        return self.run
+__all__ = ["ThresholdTrial", "compare_thresholds", "replay_triggers"]
 
 
 @takes_frames
@@ -67,7 +38,7 @@ def replay_triggers(
     customers: pl.DataFrame | None = None,
     as_of: date | None = None,
     sample: int | None = None,
-) -> TriggerReplay:
+) -> pl.DataFrame:
     """Run triggers over clean tables as if they had just happened.
 
     Parameters
@@ -78,13 +49,15 @@ def replay_triggers(
     customers : polars.DataFrame, optional
         Consents and preferences, for the contact policy in the rules.
     as_of : datetime.date, optional
-        Last day of the clock, in UTC; by default that of the last row.
+        Last day that is used, in UTC; by default that of the last row.
     sample : int, optional
         So many customers at most, chosen by their ids' hash.
 
     Returns
     -------
-    TriggerReplay
+    polars.DataFrame
+        One row per output: key, kind (segment, action, withheld), customer_id, rule, version,
+        occasion, time (UTC, ISO), segment, previous_segment, action, channel, reason.
 
     Raises
     ------
@@ -96,21 +69,20 @@ def replay_triggers(
     loaded = rules if isinstance(rules, TriggerRules) else TriggerRules.load(rules)
     end = as_of or _last_day(orders, events)
     used = {kind for value in loaded.values for kind in (*value.steps, *value.unless)}
+    if orders is not None:
+        orders = orders.filter(pl.col("order_time").dt.date() <= end)
     if events is not None:
-        events = events.filter(pl.col("event_type").is_in(sorted(used)))
+        kinds = pl.col("event_type").is_in(sorted(used))
+        events = events.filter(kinds, pl.col("event_time").dt.date() <= end)
     if sample is not None:
-        orders, events = _sample(orders, sample), _sample(events, sample)
+        orders, events = _sample([orders, events], sample)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         log = write_event_log(out / "events.jsonl", orders, events)
-        run = run_triggers(loaded, JsonLinesSource(log), out=out, customers=customers, as_of=end)
+        run_triggers(loaded, JsonLinesSource(log), out=out, customers=customers, as_of=end)
         path = out / "outputs.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    outputs = pl.DataFrame([json.loads(line) for line in lines], schema=SCHEMA)
-    summary = outputs.group_by("rule", "kind").agg(
-        outputs=pl.len(), customers=pl.col("customer_id").n_unique()
-    )
-    return TriggerReplay(outputs, summary.sort("rule", "kind"), run.text)
+    return pl.DataFrame([json.loads(line) for line in lines], schema=SCHEMA)
 
 
 def _last_day(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> date:
@@ -122,13 +94,14 @@ def _last_day(orders: pl.DataFrame | None, events: pl.DataFrame | None) -> date:
     return max(known)
 
 
-def _sample(frame: pl.DataFrame | None, customers: int) -> pl.DataFrame | None:
-    """Return the rows of the customers with the smallest hashes."""
-    if frame is None:
-        return None
-    ids = frame["customer_id"].unique()
+def _sample(frames: Sequence[pl.DataFrame | None], customers: int) -> list[pl.DataFrame | None]:
+    """Return the rows of the customers with the smallest hashes, of all tables together."""
+    ids = pl.concat([frame["customer_id"] for frame in frames if frame is not None]).unique()
     ranked = pl.DataFrame({"customer_id": ids, "hash": unit_hash(ids, "triggers")})
-    return frame.join(ranked.bottom_k(customers, by="hash"), on="customer_id", how="semi")
+    few = ranked.bottom_k(customers, by="hash")
+    return [
+        None if frame is None else frame.join(few, on="customer_id", how="semi") for frame in frames
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +182,7 @@ def compare_thresholds(
     dwell : sequence of str
         Times that entering and leaving must last, as "1 day".
     as_of : datetime.date, optional
-        Last day of the clock, in UTC; by default that of the last row.
+        Last day that is used, in UTC; by default that of the last row.
     sample : int, optional
         So many customers at most, chosen by their ids' hash.
 
@@ -242,7 +215,7 @@ def compare_thresholds(
                 leave_dwell=wait,
             )
             alone = loaded.with_rules([own])
-            outputs = replay_triggers(alone, orders, events, as_of=end, sample=sample).outputs
+            outputs = replay_triggers(alone, orders, events, as_of=end, sample=sample)
             parts.append(
                 outputs.select(
                     pl.lit(condition).alias("leave"),
