@@ -136,7 +136,9 @@ class Service:
             return
         key = self.keys.find(headers.get(b"authorization"))
         if key is None:
-            ask = {"WWW-Authenticate": 'Basic realm="segkit", Bearer'}
+            # A browser asks for the key of a page that it opens, not of a request from a page.
+            page = request.scope["path"] == "/kpi"
+            ask = {"WWW-Authenticate": 'Basic realm="segkit"' if page else "Bearer"}
             raise Refusal(401, "an API key is needed: Authorization: Bearer KEY", ask)
         if role not in key.roles:
             raise Refusal(403, f"the key {key.name!r} lacks the role {role!r}")

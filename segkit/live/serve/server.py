@@ -97,7 +97,7 @@ def run_server(
             "with segkit serve-key, and give it as --keys"
         )
     service = Service(read_places(models), keys=keys, kpi_page=kpi_page)
-    bound = _listen(host, port)
+    bound = listen(host, port)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("segkit.serve").setLevel(logging.INFO)
     config = uvicorn.Config(
@@ -112,7 +112,14 @@ def run_server(
     uvicorn.Server(config).run(sockets=[bound])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address; port 0 takes a free one.
+
+    Raises
+    ------
+    ParameterError
+        If the address is in use, or is not this machine's.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the socket says that it is TCP.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
