@@ -143,7 +143,7 @@ def propose_by_header(
     """
     fixed = given.tables.get(table, TableMapping()).columns
     nulls = {"", *map(str, given.option(table, "nulls"))}
-    filled = [n for n in frame.columns if not frame.height or not _is_empty(frame[n], nulls)]
+    filled = _filled(frame, frame.columns, nulls) if frame.height else frame.columns
     scores = _scores(table, filled)
     used = set(fixed.values())
     columns: dict[str, str] = {}
@@ -190,7 +190,7 @@ def find_attributes(frame: pl.DataFrame, used: set[str]) -> dict[str, str]:
     >>> find_attributes(pl.DataFrame({"Billing Country": ["DE"], "Vendor": ["Leaf"]}), set())
     {'country': 'Billing Country', 'brand': 'Vendor'}
     """
-    filled = [n for n in frame.columns if n not in used and not _is_empty(frame[n], {""})]
+    filled = _filled(frame, [n for n in frame.columns if n not in used], {""})
     columns: dict[str, str] = {}
     for role, ranked in _scores("orders", filled).items():
         left = {n: s for n, s in ranked.items() if n not in columns.values()}
@@ -232,17 +232,20 @@ def _words(
     return {"event_type": dict(words)} if words else {}
 
 
-def _is_empty(cells: pl.Series, nulls: set[str]) -> bool:
-    if cells.null_count() == cells.len():
-        return True
-    if not is_text(cells.dtype):
-        return False
+def _filled(frame: pl.DataFrame, names: list[str], nulls: set[str]) -> list[str]:
+    """Return the columns that hold a value: of text one that is not a word for none."""
+    empty = list(names)
+    for rows in (frame.head(1_000), frame):  # most columns show it in their first rows
+        held = rows.select(_is_empty(name, frame.schema[name], nulls) for name in empty)
+        empty = [name for name in empty if held[name].item()]
+    return [name for name in names if name not in empty]
 
-    def holds_nothing(part: pl.Series) -> bool:
-        words = part.cast(pl.String).str.strip_chars()
-        return bool(words.is_in(list(nulls)).fill_null(value=True).all())
 
-    return holds_nothing(cells.head(1_000)) and holds_nothing(cells)
+def _is_empty(name: str, kind: pl.DataType, nulls: set[str]) -> pl.Expr:
+    if not is_text(kind):
+        return pl.col(name).is_null().all()
+    words = pl.col(name).cast(pl.String).str.strip_chars()
+    return words.is_in(list(nulls)).fill_null(value=True).all()
 
 
 def squeezed(spelt: str) -> str:
