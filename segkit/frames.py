@@ -98,6 +98,18 @@ def is_returned(names: Collection[str]) -> pl.Expr:
     return pl.coalesce(*flag, *below, pl.lit(value=False))
 
 
+def is_sold(names: Collection[str]) -> pl.Expr:
+    """Tell the sales among order lines that have these columns: no returns, and not for nothing.
+
+    Examples
+    --------
+    >>> lines = pl.DataFrame({"amount": [5.0, 5.0, 0.0], "is_return": [True, None, False]})
+    >>> lines.select(sold=is_sold(lines.columns))["sold"].to_list()
+    [False, True, False]
+    """
+    return ~is_returned(names) & (pl.col("amount") > 0)
+
+
 def is_pandas(value: Any) -> bool:
     """Return whether a value is of pandas, by its type's module: pandas is never imported."""
     return type(value).__module__.split(".")[0] == "pandas"

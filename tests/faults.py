@@ -183,6 +183,13 @@ FAULTS = [
         "test_regression_price",
         "interval of an elasticity",
     ),
+    Fault(
+        "regression/outcomes.py",
+        "& is_sold(orders.columns)",
+        '& (pl.col("amount") > 0)',
+        "test_regression_drivers",
+        "what is marked as a return is no later order",
+    ),
     # RFM, cohorts, features
     Fault(
         "rfm/cuts.py",

@@ -463,6 +463,23 @@ def test_features_see_nothing_after_the_cut_and_outcomes_nothing_before():
     assert DriverTable.from_dict(table.to_dict()).text == table.text
 
 
+def test_a_line_marked_as_a_return_is_no_order_whatever_its_amount():
+    """And a mark tells more than the sign: a line below zero that is none stays in the sum."""
+    days = [19_000, 19_000, 19_050, 19_051, 19_050, 19_060]
+    lines = pl.DataFrame(
+        {
+            "customer_id": ["a", "b", "a", "a", "b", "b"],
+            "order_id": ["1", "2", "3", "4", "5", "5"],
+            "order_day": pl.Series(days, dtype=pl.Int32),
+            "amount": [9.0, 9.0, 5.0, 0.0, 8.0, -2.0],
+            "is_return": [False, False, True, False, None, False],
+        }
+    )
+    table = build_driver_table(lines, days=60, features=["core"]).frame.sort("customer_id")
+    found = table.select("later_orders", "later_buyer", "churned", "later_spend").rows()
+    assert found == [(0, 0, 1, 5.0), (1, 1, 0, 6.0)]
+
+
 def test_traits_of_customers_join_the_features():
     lines = orders()
     people = lines.select("customer_id").unique().with_columns(region=pl.lit("North"))

@@ -41,7 +41,7 @@ from segkit.features.sources import (
     order_rows,
     with_ids,
 )
-from segkit.frames import takes_frames
+from segkit.frames import is_sold, takes_frames
 from segkit.result import Result
 from segkit.transform import exposure_of
 
@@ -474,7 +474,8 @@ def compute_later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) ->
     Parameters
     ----------
     orders : polars.DataFrame
-        Clean order lines: ``customer_id``, ``order_day``, ``amount`` (returns negative).
+        Clean order lines: ``customer_id``, ``order_day``, ``amount`` (returns negative), and
+        ``is_return`` if there.
     after : datetime.date
         The last day that is *not* counted.
     days : int
@@ -518,7 +519,7 @@ def compute_later_spend(orders: pl.DataFrame, *, after: date, days: int = 90) ->
         .group_by("customer_id")
         .agg(
             later_spend=pl.col("amount").sum(),
-            later_buyer=(pl.col("amount") > 0).any().cast(pl.Int64),
+            later_buyer=is_sold(orders.columns).any().cast(pl.Int64),
         )
         .sort("customer_id")
     )

@@ -12,7 +12,7 @@ import polars as pl
 from segkit.display import counted, number
 from segkit.errors import ColumnError, DataError, ParameterError, require_columns, unknown
 from segkit.features.sources import MICRO, check_size
-from segkit.frames import is_returned, takes_frames
+from segkit.frames import is_sold, takes_frames
 from segkit.lift.requirements import as_utc, refuse_later_segments, refuse_twice
 from segkit.result import Result
 
@@ -489,12 +489,11 @@ def _from_orders(
     lines = lines.with_columns(
         **{name: (wait >= start) & (wait < start + window) for name, start in periods.items()}
     )
-    bought = ~is_returned(lines.columns) & (pl.col("amount") > 0)
     check_size(float(lines["amount"].abs().sum()), "amount", "orders")
     # Amounts as whole millionths: their sum does not depend on the order of the lines.
     millionths = (pl.col("amount") * MICRO).round().cast(pl.Int64)
     whole = lines.group_by("customer_id", "order_id", "after", "pre", *periods).agg(
-        amount=millionths.sum(), bought=bought.any(), day=pl.col("day").min()
+        amount=millionths.sum(), bought=is_sold(lines.columns).any(), day=pl.col("day").min()
     )
     after, pre = pl.col("after"), pl.col("pre")
     return whole.group_by("customer_id").agg(

@@ -10,7 +10,7 @@ import polars as pl
 
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, ParameterError, require_columns, unknown
-from segkit.frames import is_returned
+from segkit.frames import is_sold
 from segkit.lift.effects import choose_metrics
 from segkit.lift.outcomes import Outcomes
 from segkit.lift.verdicts import ALL
@@ -182,7 +182,7 @@ def trace_segment(
 
 def _rebuild(lines: pl.DataFrame, column: str) -> pl.DataFrame:
     """Add up each customer's outcome from its order lines."""
-    sold = lines.filter(~is_returned(lines.columns) & (pl.col("amount") > 0))
+    sold = lines.filter(is_sold(lines.columns))
     orders = sold.group_by("customer_id").agg(made=pl.col("order_id").n_unique().cast(pl.Float64))
     if column == "orders":
         return orders

@@ -13,7 +13,7 @@ from segkit.errors import DataError, ParameterError, require_columns, unknown
 from segkit.features import CustomerTable, build_features
 from segkit.features.build import compute_later_spend
 from segkit.features.calendar import Calendar
-from segkit.frames import takes_frames
+from segkit.frames import is_sold, takes_frames
 from segkit.result import Result
 
 EPOCH = date(1970, 1, 1)
@@ -210,7 +210,7 @@ def _later_orders(orders: pl.DataFrame, cut: date, days: int) -> pl.DataFrame:
     order = "order_id" if "order_id" in orders.columns else "order_day"
     return (
         orders.filter(
-            pl.col("order_day").is_between(first, first + days - 1) & (pl.col("amount") > 0)
+            pl.col("order_day").is_between(first, first + days - 1) & is_sold(orders.columns)
         )
         .group_by("customer_id")
         .agg(later_orders=pl.col(order).n_unique().cast(pl.Int64))
