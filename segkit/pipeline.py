@@ -446,7 +446,7 @@ def segment(
     >>> found.to_frame()["customers"].sum()
     60
     """
-    from segkit.cluster.segmentation import cluster_customers
+    from segkit.cluster.fit import cluster_customers
     from segkit.features import (
         build_features,
         choose_calendar,

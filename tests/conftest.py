@@ -41,7 +41,7 @@ LONGEST = (
     "tests/test_progress.py",
     "tests/test_rfm.py",
     "tests/test_campaign_next_steps.py",
-    "tests/test_cluster_segmentation.py",
+    "tests/test_cluster_fit.py",
     "tests/test_features_values.py",
     "tests/test_profile.py",
     "tests/test_plot.py",

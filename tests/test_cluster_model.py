@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from segkit.cluster.batches import cluster_parquet
+from segkit.cluster.fit import cluster_customers
 from segkit.cluster.model import SegmentModel
-from segkit.cluster.segmentation import cluster_customers
 from segkit.cluster.segments import WORDS, marks, name_segments
 from segkit.errors import ColumnError, ModelError, SourceError
 from segkit.result import decode, encode

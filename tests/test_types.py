@@ -61,7 +61,7 @@ def test_every_option_that_a_docstring_lists_is_a_literal_of_these_words(reveale
 TABLES = {
     "segkit.campaign.eligibility": [("CHANNELS", "Channel")],
     "segkit.campaign.platforms": [("PLATFORMS", "PlatformName")],
-    "segkit.cluster.mixed": [("WAYS", "Way")],
+    "segkit.cluster.mixed_types": [("WAYS", "Way")],
     "segkit.cluster.refits": [("METHOD_WORDS", "Method")],
     "segkit.explorer.findings": [("METHODS", "MethodName")],
     "segkit.lift.describing": [("PAIRS", "Pair")],

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from segkit.cluster.fit import cluster_customers
 from segkit.cluster.model import SegmentModel
-from segkit.cluster.segmentation import cluster_customers
 from segkit.display import counted, number, percent
 from segkit.errors import DataError, SourceError, require_columns
 from segkit.result import Result

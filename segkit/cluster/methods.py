@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 
 from segkit.cluster.agreement import adjusted_rand, aligned, by_size, jaccard, overlaps
+from segkit.cluster.fit import EXACT_ROWS, cluster_customers
 from segkit.cluster.gower import gower, learn_space, mean_silhouette
 from segkit.cluster.matrix import Floats, Ints, fair_order, feature_rows, fitted_transform
-from segkit.cluster.mixed import cluster_mixed
+from segkit.cluster.mixed_types import cluster_mixed
 from segkit.cluster.mixture import SHAPES, cluster_mixture
 from segkit.cluster.refits import resampled_rows
-from segkit.cluster.segmentation import EXACT_ROWS, cluster_customers
 from segkit.cluster.segments import Segmentation
 from segkit.cluster.stability import jaccard_figures
 from segkit.cluster.validity import measure_validity

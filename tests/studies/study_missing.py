@@ -6,7 +6,7 @@
 import numpy as np
 import polars as pl
 
-from segkit.cluster.mixed import cluster_mixed
+from segkit.cluster.mixed_types import cluster_mixed
 from tests.studies._study import arguments, over_seeds, publish
 
 METHODS = ("medoids", "hierarchical", "prototypes")

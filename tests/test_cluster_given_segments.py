@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import silhouette_samples
 
 from segkit.cluster import cluster_customers
-from segkit.cluster.validate import assign_by_rules, validate_segments
+from segkit.cluster.given_segments import assign_by_rules, validate_segments
 from segkit.errors import ColumnError, DataError, ParameterError
 from segkit.profile import assess_usability, profile_segments
 from segkit.result import decode, encode

@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from segkit.cluster.gower import gower, learn_space, mean_silhouette, pam
-from segkit.cluster.mixed import MixedModel, cluster_mixed
+from segkit.cluster.mixed_types import MixedModel, cluster_mixed
 from segkit.cluster.model import load_model
 from segkit.cluster.prototypes import fit_prototypes
 from segkit.errors import ColumnError, DataError, ModelError, ParameterError
