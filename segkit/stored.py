@@ -188,6 +188,7 @@ FIRST: dict[str, str] = {
     "segkit.cluster.mixture_model:MixtureModel": "mixture_model",
     "segkit.cluster.outcome:Segmentation": "segmentation",
     "segkit.cluster.silhouettes:Silhouette": "silhouette",
+    "segkit.cluster.validate:SegmentValidity": "segment_validity",
     "segkit.cluster.verdict:StructureGrade": "structure_grade",
     "segkit.cohorts.repeats:RepeatRate": "repeat_rate",
     "segkit.cohorts.retained:Retention": "retention",

@@ -20,7 +20,7 @@ from segkit.intake.dates import is_absolute, stated_offsets
 from segkit.intake.mapping import Mapping, lacks, list_time_zones
 from segkit.intake.people import CONSENT
 from segkit.intake.proposal import settle_mapping
-from segkit.intake.questions import RIVALS, Finding
+from segkit.intake.questions import Finding
 from segkit.intake.readers import Gathered, gather
 from segkit.intake.sanity import doubt_orders, doubt_rejected
 from segkit.intake.store import Intake
@@ -166,9 +166,6 @@ def _about_zone(columns: Columns, name: str, raw_column: str) -> list[Finding]:
     return [Finding("warn", table, name, finding, answer=answer)]
 
 
-CALENDAR = "Calendar: "
-
-
 def _about_country(taken: Intake) -> Finding:
     """Report whose seasons and gift occasions will be assumed."""
     country = propose_country(taken)
@@ -176,8 +173,9 @@ def _about_country(taken: Intake) -> Finding:
         told = f"seasons alone, no gift occasions: {country.why}"
     else:
         told = f"{country.code}, proposed from {country.why}"
-    finding = f"{CALENDAR}{told}; change with calendar=."
-    return Finding("info", "orders", "", finding, answer='calendar = "uk" (us, de, jp, ...)')
+    finding = f"Calendar: {told}; change with calendar=."
+    answer = 'calendar = "uk" (us, de, jp, ...)'
+    return Finding("info", "orders", "", finding, answer=answer, kind="calendar")
 
 
 def _about_prefix(mapping: Mapping) -> list[Finding]:
@@ -281,7 +279,7 @@ class Audit(Result):
         tables = dict(self.mapping.tables)
         for item in self.findings:
             part = tables.get(item.table)
-            is_rival = item.severity == "block" and item.finding.startswith(RIVALS)
+            is_rival = item.severity == "block" and item.kind == "rivals"
             if is_rival and part is not None:
                 columns = {**part.columns, item.column: f"? {item.finding}"}
                 tables[item.table] = replace(part, columns=columns)
@@ -321,7 +319,7 @@ class Audit(Result):
                 f"Read {read}. {verdict}",
                 *([f"{look[0].upper()}{look[1:]}."] if look else []),
                 *(f"{one[0].upper()}{one[1:]}." for one in consent),
-                *(item.finding for item in self.findings if item.finding.startswith(CALENDAR)),
+                *(item.finding for item in self.findings if item.kind == "calendar"),
             ]
         )
 

@@ -8,7 +8,7 @@ from segkit.intake.cells import is_text
 from segkit.intake.evidence import is_dated
 from segkit.intake.headers import SMALL, plain
 from segkit.intake.mapping import Mapping, TableMapping
-from segkit.intake.questions import RIVALS, Finding
+from segkit.intake.questions import Finding, about_rivals
 from segkit.intake.roles import (
     CATEGORY,
     CHANNEL,
@@ -215,8 +215,7 @@ def _ask_rivals(
         if close:
             must = role in ("customer_id", "event_time", "event_type")
             answer = f'[{table}.columns] {role} = "{best}"'
-            text = f"{RIVALS} {role}: {', '.join(repr(name) for name in (best, *close))}."
-            questions.append(Finding("block" if must else "warn", table, role, text, answer=answer))
+            questions.append(about_rivals(table, role, map(repr, (best, *close)), answer, must))
     return questions
 
 

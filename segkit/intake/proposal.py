@@ -31,7 +31,7 @@ from segkit.intake.kinds import about_other_rows
 from segkit.intake.layouts import match_customer_columns, preset_mapping
 from segkit.intake.lookups import find_attributes, propose_by_header
 from segkit.intake.mapping import STATUS_COLUMNS, Mapping, TableMapping, lacks
-from segkit.intake.questions import RIVALS, Finding, about_ids, open_questions
+from segkit.intake.questions import Finding, about_ids, about_rivals, open_questions
 from segkit.intake.roles import (
     EXACT,
     LEAD,
@@ -263,18 +263,11 @@ def _rivals(
         if not close:
             continue
         rivals = [best, *(header for _, header in sorted(close, key=lambda item: -item[0]))]
-        listed = ", ".join(repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
+        listed = (repr(name) + _yield_of(frame, role, name, profiles) for name in rivals)
+        answer = f'[orders.columns] {role} = "{rivals[0]}"'
         must = role in ("customer_id", "order_time", "amount")
         must = must or (role == "unit_price" and "amount" not in whole)  # it makes the amount
-        questions.append(
-            Finding(
-                "block" if must else "warn",
-                "orders",
-                role,
-                f"{RIVALS} {role}: {listed}.",
-                answer=f'[orders.columns] {role} = "{rivals[0]}"',
-            )
-        )
+        questions.append(about_rivals("orders", role, listed, answer, must))
     return questions
 
 

@@ -6,6 +6,7 @@ Each question comes with the mapping line that answers it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 
@@ -39,7 +40,6 @@ from segkit.intake.tried import (
 from segkit.intake.whole_orders import states_of
 from segkit.schema import CONTRACTS, Field
 
-RIVALS = "Several columns could be"
 ORDER_WORDS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 # Numbers that systems write where they have no value.
 MINUS_WORDS = (-1, -999, -9_999, -99_999, -999_999, -9_999_999)
@@ -66,6 +66,8 @@ class Finding:
         An invalid value; never a customer's id.
     answer : str
         The mapping line that settles it.
+    kind : str
+        "rivals" (several columns are possible), "calendar", or empty where nothing depends on it.
     """
 
     severity: str
@@ -75,6 +77,14 @@ class Finding:
     rows: int | None = None
     example: str = ""
     answer: str = ""
+    kind: str = ""
+
+
+def about_rivals(table: str, name: str, columns: Iterable[str], answer: str, must: bool) -> Finding:
+    """Ask which of several raw columns a column of the contract is."""
+    text = f"Several columns could be {name}: {', '.join(columns)}."
+    severity = "block" if must else "warn"
+    return Finding(severity, table, name, text, answer=answer, kind="rivals")
 
 
 def about_dates(columns: Columns, name: str) -> list[Finding]:
