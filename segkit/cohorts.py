@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["RepeatRate", "Retention", "estimate_repeat_rate", "measure_retention"]
 
 _EPOCH = date(1970, 1, 1)
-Period = Literal["month", "quarter"]
+Period = Literal["week", "month", "quarter"]
 MONTHS = {"month": 1, "quarter": 3}
+PERIODS = ("week", *MONTHS)
+MONDAY = 3  # days from the Monday of the epoch's week to the epoch
+DRAWN = 26  # most recent cohorts, and ages, in a picture of weeks: more cannot be read
 _BY_ORDER: dict[str, type[pl.DataType]] = {
     "order_number": pl.Int64,
     "customers": pl.Int64,
@@ -70,7 +73,7 @@ class Retention(Result):
         age, cohorts (known at that age), customers, active, retention_rate, _low, _high: all
         cohorts whose cell is known, pooled.
     period : str
-        "month" or "quarter".
+        "week", "month" or "quarter".
     as_of : date
         Last day used, inclusive.
     level : float
@@ -113,21 +116,30 @@ class Retention(Result):
         )
 
     def plot(self) -> Figure:
-        """Draw the retention rates as a heat map of cohort by age, without the first period."""
+        """Draw the retention rates as a heat map of cohort by age, without the first period.
+
+        Of weekly cohorts the latest half year is drawn; the period that is not over is hatched.
+        """
         from segkit.plot import heatmap
 
-        drawn = self.cells.filter(
-            (pl.col("age") > 0) & pl.col("retention_rate").is_not_null()
-        ).with_columns(pl.col("cohort").dt.strftime("%Y-%m"), pl.col("age").cast(pl.String))
-        if drawn.is_empty():
+        later = self.cells.filter(pl.col("age") > 0)
+        cohorts = self.cells["cohort"].unique().sort()
+        title = "Customers who buy again, by cohort and age"
+        if self.period == "week" and cohorts.len() > DRAWN:
+            title += f" (last {number(DRAWN)} of {number(cohorts.len())} cohorts)"
+            recent = pl.col("cohort") >= cohorts[-DRAWN]
+            later = later.filter(recent & (pl.col("age") <= DRAWN))
+        if later["retention_rate"].count() == 0:
             raise DataError(f"no cohort has been seen for a whole {self.period} after its own")
+        form = "%G-W%V" if self.period == "week" else "%Y-%m"
         return heatmap(
-            drawn,
+            later.with_columns(pl.col("cohort").dt.strftime(form), pl.col("age").cast(pl.String)),
             "age",
             "cohort",
             "retention_rate",
             percent=True,
-            title="Customers who buy again, by cohort and age",
+            hatched=f"hatched: {self.period} not over",
+            title=title,
             x_label=f"{self.period}s since the first purchase",
             y_label="cohort (first purchase)",
             value_label="share of the cohort",
@@ -144,15 +156,15 @@ def measure_retention(
 ) -> Retention:
     """Follow each cohort of new customers through the periods after its first purchase.
 
-    A customer belongs to the calendar month or quarter of the first purchase and is retained
-    in a later one with at least one purchase in it. Returns are no purchases, but lower the
-    revenue of the period in which they come.
+    A customer belongs to the calendar week (ISO 8601, from Monday), month or quarter of the first
+    purchase and is retained in a later one with at least one purchase in it. Returns are no
+    purchases, but lower the revenue of the period in which they come.
 
     Parameters
     ----------
     orders : polars.DataFrame or LazyFrame
         Clean order lines (customer_id, order_day, amount, optionally is_return).
-    period : {"month", "quarter"}
+    period : {"week", "month", "quarter"}
         Length of cohorts and ages.
     as_of : date, optional
         Last day used, inclusive; by default the last order day.
@@ -180,12 +192,11 @@ def measure_retention(
     >>> found.cells.select("age", "customers", "active", "retention_rate").rows()
     [(0, 2, 2, 1.0), (1, 2, 1, 0.5)]
     """
-    if period not in MONTHS:
-        raise ParameterError(unknown("period", str(period), MONTHS))
+    if period not in PERIODS:
+        raise ParameterError(unknown("period", str(period), PERIODS))
     z_value(level)
     lines, day = lines_until(orders, as_of)
-    months = MONTHS[period]
-    lines = lines.with_columns(_period=_period_of("order_day", months))
+    lines = lines.with_columns(_period=_period_of(pl.col("order_day"), period))
     first = lines.filter("bought").group_by("customer_id").agg(_cohort=pl.col("_period").min())
     # Returns before the first purchase seen belong to no cohort's age and are left out.
     aged = lines.join(first, on="customer_id").with_columns(
@@ -200,28 +211,41 @@ def measure_retention(
             revenue=pl.col("amount").sum(),
         )
     )
-    cells = _grid(sizes, day, months).join(activity, on=["_cohort", "age"], how="left")
+    now, following = _period_at(day, period), _period_at(day + timedelta(days=1), period)
+    cells = _grid(sizes, now).join(activity, on=["_cohort", "age"], how="left")
+    cells = _known(cells, now, period, over=following > now)
     return Retention(
-        cells=_rates(_known(cells, day, months), level),
-        by_age=_pooled(_known(cells, day, months), level),
+        cells=_rates(cells, level),
+        by_age=_pooled(cells, level),
         period=period,
         as_of=day,
         level=level,
     )
 
 
-def _period_of(column: str, months: int) -> pl.Expr:
-    day = pl.col(column).cast(pl.Int32).cast(pl.Date)
-    return (day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // months
+def _period_of(day_number: pl.Expr, period: Period) -> pl.Expr:
+    """Number the period of a day: weeks from that of the epoch, months and quarters from year 0."""
+    if period == "week":
+        return (day_number.cast(pl.Int32) + MONDAY).floordiv(7)
+    day = day_number.cast(pl.Int32).cast(pl.Date)
+    return (day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1) // MONTHS[period]
 
 
-def _start(index: int, months: int) -> date:
-    return date(index * months // 12, index * months % 12 + 1, 1)
+def _period_at(day: date, period: Period) -> int:
+    """Return the number of the period of one day."""
+    return int(pl.select(_period_of(pl.lit((day - _EPOCH).days), period)).item())
 
 
-def _grid(sizes: pl.DataFrame, day: date, months: int) -> pl.DataFrame:
+def _start(index: pl.Expr, period: Period) -> pl.Expr:
+    """Return the first day of a numbered period."""
+    if period == "week":
+        return (index * 7 - MONDAY).cast(pl.Int32).cast(pl.Date)
+    months = index * MONTHS[period]
+    return pl.date(months // 12, months % 12 + 1, 1)
+
+
+def _grid(sizes: pl.DataFrame, now: int) -> pl.DataFrame:
     """List every age that each cohort has begun by the last day."""
-    now = (day.year * 12 + day.month - 1) // months
     return (
         sizes.with_columns(age=pl.int_ranges(0, now - pl.col("_cohort") + 1, dtype=pl.Int32))
         .explode("age")
@@ -229,16 +253,14 @@ def _grid(sizes: pl.DataFrame, day: date, months: int) -> pl.DataFrame:
     )
 
 
-def _known(cells: pl.DataFrame, day: date, months: int) -> pl.DataFrame:
+def _known(cells: pl.DataFrame, now: int, period: Period, *, over: bool) -> pl.DataFrame:
     """Fill cells without a purchase with zero, and blank those whose period is not over."""
-    now = (day.year * 12 + day.month - 1) // months
-    over = _start(now + 1, months) - timedelta(days=1) <= day
     # In the period of acquisition all are active by definition, whether or not it is over.
     is_over = (pl.col("_cohort") + pl.col("age") < now) | (pl.col("age") == 0)
     is_over = pl.lit(value=True) if over else is_over
     return cells.with_columns(
         pl.when(is_over).then(pl.col("active", "revenue").fill_null(0)),
-        cohort=pl.date(pl.col("_cohort") * months // 12, pl.col("_cohort") * months % 12 + 1, 1),
+        cohort=_start(pl.col("_cohort"), period),
     )
 
 

@@ -80,13 +80,15 @@ LINES = st.lists(
 )
 
 
-def month(day, months):
+def period_number(day, months):
+    if not months:  # weeks
+        return (day + 3) // 7
     when = EPOCH + timedelta(days=day)
     return (when.year * 12 + when.month - 1) // months
 
 
 @settings(max_examples=60)
-@given(LINES, st.integers(0, 500), st.sampled_from([("month", 1), ("quarter", 3)]))
+@given(LINES, st.integers(0, 500), st.sampled_from([("week", 0), ("month", 1), ("quarter", 3)]))
 def test_retention_equals_brute_force(rows, last, unit):
     period, months = unit
     used = [row for row in rows if row[1] <= last]
@@ -101,16 +103,16 @@ def test_retention_equals_brute_force(rows, last, unit):
     cohort = {}
     for customer, day, amount in used:
         if amount >= 0:
-            own = month(day, months)
+            own = period_number(day, months)
             cohort[customer] = min(own, cohort.get(customer, own))
-    now = month(last, months)
-    over = month(last + 1, months) > now
+    now = period_number(last, months)
+    over = period_number(last + 1, months) > now
     expected = {}
     for start in set(cohort.values()):
         members = {c for c, own in cohort.items() if own == start}
         for age in range(now - start + 1):
             at = start + age
-            inside = [r for r in used if r[0] in members and month(r[1], months) == at]
+            inside = [r for r in used if r[0] in members and period_number(r[1], months) == at]
             active = len({r[0] for r in inside if r[2] >= 0})
             known = at < now or over or age == 0
             expected[start, age] = (
@@ -119,12 +121,48 @@ def test_retention_equals_brute_force(rows, last, unit):
                 float(sum(r[2] for r in inside)) if known else None,
             )
     got = {
-        ((c.year * 12 + c.month - 1) // months, age): values
+        (period_number((c - EPOCH).days, months), age): values
         for c, age, *values in found.cells.select(
             "cohort", "age", "customers", "active", "revenue"
         ).rows()
     }
     assert {key: tuple(values) for key, values in got.items()} == expected
+
+
+def test_weekly_cohorts_are_iso_weeks_and_the_last_one_is_marked_where_it_is_not_over():
+    sales = orders(
+        ("a", "2025-12-28", 10),  # Sunday of week 52
+        ("b", "2025-12-29", 20),  # Monday of the week that ISO counts as the first of 2026
+        ("b", "2026-01-04", 5),  # its Sunday
+        ("a", "2026-01-04", 7),
+        ("a", "2026-01-07", 3),  # Wednesday of week 2
+    )
+    result = measure_retention(sales, period="week")
+    columns = ["cohort", "age", "customers", "active", "revenue"]
+    last, first = date(2025, 12, 22), date(2025, 12, 29)
+    assert result.cells.select(columns).rows() == [
+        (last, 0, 1, 1, 10.0),
+        (last, 1, 1, 1, 7.0),
+        (last, 2, 1, None, None),
+        (first, 0, 1, 1, 25.0),
+        (first, 1, 1, None, None),
+    ]
+    figure = result.plot()
+    written = [text.get_text() for text in figure.figure.axes[0].texts]
+    assert "hatched: week not over" in written
+    hatched = [one for one in figure.figure.axes[0].patches if one.get_hatch()]
+    assert sorted(one.get_xy() for one in hatched) == [(0, 1), (1, 0)]
+    assert figure.data["cohort"].to_list() == ["2025-W52"]
+    whole = measure_retention(sales, period="week", as_of=date(2026, 1, 11))
+    assert whole.cells["active"].null_count() == 0
+
+
+def test_many_weekly_cohorts_are_drawn_as_the_last_half_year():
+    result = measure_retention(drawn(), period="week")
+    assert result.cells["cohort"].n_unique() > 90
+    figure = result.plot()
+    assert figure.data["cohort"].n_unique() == figure.data["age"].cast(pl.Int64).max() == 26
+    assert "last 26 of" in figure.alt
 
 
 def drawn(seed=3, n=400):

@@ -90,6 +90,93 @@ def test_key_figures_are_those_counted_by_hand():
         measure_kpis(orders, every="2d")
 
 
+def test_churn_and_satisfaction_are_those_counted_by_hand():
+    since, until = date(2024, 3, 1), date(2024, 4, 30)
+    first, march, april = day(0), day(60), day(91)
+    orders = pl.DataFrame(
+        [
+            ("z", "0", first - 5),  # lapsed before March
+            ("a", "1", first),  # lapses on 2 March: 60 days after 1 January have passed
+            ("b", "2", first),
+            ("b", "3", first + 61),  # came back on the very day on which a lapsed: too late
+            ("c", "4", first + 40),  # active in March, lapses in April
+            ("d", "5", march),  # new in March
+            ("e", "6", first + 40),
+            ("e", "7", april),
+        ],
+        schema=["customer_id", "order_id", "order_day"],
+        orient="row",
+    ).with_columns(amount=pl.lit(10.0))
+    survey = pl.DataFrame(
+        {
+            "customer_id": ["a", "b", "c", "d"],
+            "csat": [5, 3, 4, None],
+            "answered_at": ["2024-03-04", "2024-03-31T10:00:00", "2024-04-01", "2024-04-02"],
+        }
+    )
+    given = {"since": since, "until": until, "lapse_days": 60}
+    result = measure_kpis(orders, survey=survey, **given).series
+    columns = ["numerator", "denominator"]
+    assert result.filter(pl.col("kpi") == "churn_rate").select(columns).rows() == [(2, 4), (1, 4)]
+    assert result.filter(pl.col("kpi") == "csat").select(columns).rows() == [(1, 2), (1, 1)]
+    # without their day answers tell nothing about a month; so do data that begin too late
+    undated = measure_kpis(orders, survey=survey.drop("answered_at"), **given).series
+    assert "csat" not in undated["kpi"]
+    late = measure_kpis(orders.filter(pl.col("order_day") >= first), **given).series
+    assert late.filter(pl.col("kpi") == "churn_rate")["value"].to_list() == [None, 0.25]
+    for wrong, words in (
+        (survey.with_columns(csat=9), "csat must be 1 to 5"),
+        (survey.with_columns(answered_at=pl.lit("soon")), "holds no day"),
+    ):
+        with pytest.raises(DataError, match=words):
+            measure_kpis(orders, survey=wrong, **given)
+    with pytest.raises(ParameterError, match="lapse_days"):
+        measure_kpis(orders, lapse_days=7)
+    with pytest.raises(DataError, match="neither orders nor events"):
+        measure_kpis(orders.clear())
+
+
+def money(sizes, spread, seed=5):
+    """Return the revenue of days with so many orders, of a lognormal value."""
+    rng = np.random.default_rng(seed)
+    days = [rng.lognormal(3.5, spread, size) for size in sizes]
+    sums = [one.sum() for one in days]
+    base = series(sums, kpi="revenue")
+    squares = pl.Series([float((one**2).sum()) for one in days])
+    return KpiSeries(
+        base.series.with_columns(squares=squares, cases=pl.Series(sizes, dtype=pl.Float64)), "1d"
+    )
+
+
+def test_a_band_of_money_is_wider_above_where_order_values_are_unequal():
+    rule = [AlertRule("revenue", false_alarms_per_year=1)]
+    result = find_alerts(money([300] * 70, 0.8), rule)
+    assert result.withheld == 28
+    assert find_alerts(money([30] * 70, 1.5), rule).checked == 0  # a heavy tail has no band
+    # a single enormous order makes the past too uneven to judge the days after it
+    sizes = [300] * 70
+    uneven = money(sizes, 0.8).series.with_columns(
+        squares=pl.when(pl.int_range(70) == 40).then(1e9).otherwise(pl.col("squares"))
+    )
+    assert find_alerts(KpiSeries(uneven, "1d"), rule).checked == 40 - 28 + 1
+
+
+def test_a_rate_of_few_messages_does_not_widen_the_band_of_many():
+    """Days weigh by their messages: ten on six days, ten thousand on the seventh."""
+    rng = np.random.default_rng(2)
+    sent = np.tile([10_000] + [40] * 6, 12)
+    opens = rng.binomial(sent, 0.3)
+    opens[-7] = 2_700  # 27% of ten thousand: 6.5 standard deviations
+    columns = {"value": opens / sent, "numerator": opens, "denominator": sent, "cases": opens}
+    rates = series(opens / sent, kpi="open_rate").series.with_columns(
+        **{name: pl.Series(values, dtype=pl.Float64) for name, values in columns.items()}
+    )
+    alerts = find_alerts(
+        KpiSeries(rates, "1d"), [AlertRule("open_rate", false_alarms_per_year=0.5)]
+    ).alerts
+    assert [one["since"] for one in alerts] == [(MONDAY + timedelta(days=77)).isoformat()]
+
+
 def test_a_change_is_told_once_with_its_beginning_and_its_end():
     rng = np.random.default_rng(1)
     week = np.array([100, 90, 90, 95, 120, 200, 180])

@@ -27,6 +27,7 @@ SEASON = {"1d": 7, "1w": 1, "1mo": 1}  # periods of the season that a band knows
 PAST = {"1d": 56, "1w": 26, "1mo": 12}  # periods that a band rests on
 SETTLED = 8  # periods outside in a row after which a change is the new normal
 LEAST_CASES = 10  # orders behind money, or cases (and others) of a rate, for a band
+HEAVIEST = 1.0  # excess kurtosis of a sum of money, on its scale, up to which there is a band
 LEAST_PAST = {"1d": 28, "1w": 12, "1mo": 8}
 KEYS = ("kpi", "segment", "min", "max", "false_alarms_per_year")
 
@@ -202,11 +203,16 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
 
     The band of a period comes from the periods before it: for days the same weekdays of eight
     weeks, for weeks half a year, for months a year. Values are made alike in spread first (square
-    root of counts, arc sine of shares, cube root of money); the band is the prediction interval of
-    a mean by weekday with one common spread (Student's t), as wide as the rule's rate of false
-    alarms allows. What was outside counts as the band's edge in later bands, so that a lasting
-    change is told for as long as it lasts; after eight periods it is the new normal. Money and
-    rates that rest on fewer than ten cases a period, by their mean so far, get no band: look at
+    root of counts, arc sine of shares, cube root of money), a rate or mean weighs as much as there
+    is below its line; the band is the prediction interval of a mean by weekday with one common
+    spread (Student's t), as wide as the rule's rate of false alarms allows, and corrected for the
+    skewness and the heavy tail that are left on that scale (Cornish and Fisher). Those of money
+    come from the order values, taken as lognormal: few large orders make a heavy tail. What was
+    outside counts as the band's edge in later bands, so that a lasting change is told for as long
+    as it lasts; after eight periods it is the new normal.
+
+    Money and rates that rest on fewer than ten cases a period, by their mean so far, get no band,
+    nor does money of so few orders, or so unequal ones, that its tail cannot be corrected: look at
     weeks.
 
     Parameters
@@ -226,7 +232,8 @@ def find_alerts(series: KpiSeries, rules: Sequence[AlertRule]) -> Alerts:
     References
     ----------
     Anscombe (1948), "The transformation of Poisson, binomial and negative-binomial data",
-    Biometrika 35; Wilson and Hilferty (1931) for the cube root.
+    Biometrika 35; Wilson and Hilferty (1931) for the cube root; Cornish and Fisher (1938),
+    "Moments and cumulants in the specification of distributions".
 
     Examples
     --------
@@ -277,44 +284,125 @@ def _bands(part: pl.DataFrame, kpi: str, every: Every, level: float) -> np.ndarr
     from scipy.special import stdtrit
 
     values = part["value"].to_numpy()
-    scaled, back = _scale(kpi, part)
-    few = _few_cases(kpi, part)
+    scaled, back = _scale(kpi, values)
+    weights = np.nan_to_num(part["denominator"].cast(pl.Float64).fill_null(1.0).to_numpy())
+    few, shapes = _few_cases(kpi, part), _Shapes.of(kpi, part)
     season, past = SEASON[every], PAST[every]
     bands = np.full((len(values), 2), np.nan)
-    scaled, there = scaled.copy(), ~np.isnan(scaled)
+    scaled, there = scaled.copy(), ~np.isnan(scaled) & (weights > 0)
     outside = 0
     for now in range(len(values)):
         before = np.arange(max(now - past, 0), now)
         before = before[there[before]]
-        same = before[(now - before) % season == 0]
-        freedom = len(before) - len({(now - b) % season for b in before})
-        if len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5 or few[now - 1]:
+        phases = (now - before) % season
+        freedom = len(before) - len(np.unique(phases))
+        same = before[phases == 0]
+        if not there[now] or len(before) < LEAST_PAST[every] or len(same) < 2 or freedom < 5:
             continue
-        means = {r: scaled[before[(now - before) % season == r]].mean() for r in range(season)
-                 if ((now - before) % season == r).any()}  # fmt: skip
-        rest = scaled[before] - np.array([means[(now - b) % season] for b in before])
-        spread = np.sqrt((rest**2).sum() / freedom)
-        if spread == 0:
+        if few[now - 1]:
             continue
-        width = stdtrit(freedom, 1 - level / 2) * spread * np.sqrt(1 + 1 / len(same))
-        bands[now] = back(means[0] - width), back(means[0] + width)
+        sums = np.bincount(phases, weights[before] * scaled[before], minlength=season)
+        heavy = np.bincount(phases, weights[before], minlength=season)
+        rest = scaled[before] - (sums / np.where(heavy > 0, heavy, 1.0))[phases]
+        variance = (weights[before] * rest**2).sum() / freedom
+        shape = shapes.at(now, variance)
+        if variance == 0 or shape is None:
+            continue
+        middle = sums[0] / heavy[0]
+        spread = np.sqrt(variance * (1 / weights[now] + 1 / heavy[0]))
+        sides = stdtrit(freedom, np.array([level / 2, 1 - level / 2]))
+        limits = middle + spread * _corrected(sides, *shape)
+        bands[now] = back(limits[0]), back(limits[1])
         # left out, the tails would be missing from later spreads: bands would be too narrow
-        inside = np.clip(scaled[now], means[0] - width, means[0] + width)
-        outside = outside + 1 if there[now] and inside != scaled[now] else 0
+        inside = np.clip(scaled[now], *limits)
+        outside = outside + 1 if inside != scaled[now] else 0
         if outside <= SETTLED:
             scaled[now] = inside
     return bands
 
 
-def _scale(kpi: str, part: pl.DataFrame) -> tuple[np.ndarray, Callable[[float], float]]:
+def _corrected(z: np.ndarray, skewness: float, kurtosis: float) -> np.ndarray:
+    """Move quantiles of a normal distribution to one with a skewness and an excess kurtosis."""
+    return np.asarray(
+        z
+        + skewness * (z**2 - 1) / 6
+        + kurtosis * (z**3 - 3 * z) / 24
+        - skewness**2 * (2 * z**3 - 5 * z) / 36
+    )
+
+
+def _scale(kpi: str, values: np.ndarray) -> tuple[np.ndarray, Callable[[float], float]]:
     """Make the spread of a key figure alike along the series; return how to undo that."""
-    values = part["value"].to_numpy()
-    above, below = KPIS[kpi]
-    if below is None and above not in MONEY:
+    if _is_count(kpi):
         return np.sqrt(np.maximum(values, 0) + 0.375), lambda x: max(x, 0.0) ** 2 - 0.375
-    if above in MONEY and kpi != "return_share":
+    if KPIS[kpi][0] in MONEY:
         return np.cbrt(values), lambda x: x**3
     return np.arcsin(np.sqrt(np.clip(values, 0, 1))), _sine
+
+
+def _is_count(kpi: str) -> bool:
+    above, below = KPIS[kpi]
+    return below is None and above not in MONEY
+
+
+@dataclass(frozen=True, slots=True)
+class _Shapes:
+    """Skewness and excess kurtosis that are left on a key figure's scale, from the past so far.
+
+    By the expansion of a function of a sum in its cumulants (a, b: second and third derivative over
+    the first, in standard deviations): skewness + 3 a, kurtosis + 12 a skewness + 12 a² + 4 b.
+    """
+
+    kpi: str
+    value: np.ndarray  # means over the periods so far
+    cases: np.ndarray
+    squares: np.ndarray
+    other: np.ndarray  # of a share: what is below the line
+
+    @classmethod
+    def of(cls, kpi: str, part: pl.DataFrame) -> _Shapes:
+        numbers = np.arange(1, part.height + 1)
+        names = ("numerator", "cases", "squares", "denominator")
+        columns = [
+            np.cumsum(np.nan_to_num(part[name].cast(pl.Float64).to_numpy())) / numbers
+            if name in part.columns
+            else np.zeros(part.height)
+            for name in names
+        ]
+        return cls(kpi, *columns)
+
+    def at(self, now: int, variance: float) -> tuple[float, float] | None:
+        """Return both for a period, from those before; None where the tail is too heavy."""
+        if KPIS[self.kpi][0] not in MONEY:
+            return self._counted(now - 1, variance)
+        value, cases, squares = (one[now - 1] for one in (self.value, self.cases, self.squares))
+        if value <= 0 or cases <= 0 or squares <= 0:
+            return None
+        ratio = cases * squares / value**2  # exp(variance of the log): E X² / (E X)²
+        if KPIS[self.kpi] == ("sold", "orders"):  # a mean of so many values, not a sum
+            variance = (ratio - 1) / cases
+            skewness = (ratio + 2) * np.sqrt(ratio - 1) / np.sqrt(cases)
+            kurtosis = (ratio**4 + 2 * ratio**3 + 3 * ratio**2 - 6) / cases
+        else:
+            variance, skewness, kurtosis = (
+                ratio / cases, ratio**1.5 / np.sqrt(cases), ratio**4 / cases,
+            )  # fmt: skip
+        a, b = -2 / 3 * np.sqrt(variance), 10 / 9 * variance
+        kurtosis += 12 * a * skewness + 12 * a**2 + 4 * b
+        return None if kurtosis > HEAVIEST else (float(skewness + 3 * a), float(kurtosis))
+
+    def _counted(self, now: int, variance: float) -> tuple[float, float] | None:
+        """Return those of a count (with more than Poisson's variance, if so) or of a share."""
+        mean, sign = self.cases[now], 1.0
+        if not _is_count(self.kpi) and self.other[now] > 0:
+            share = min(mean / self.other[now], 1.0)
+            mean = mean * (1 - share) / max((1 - 2 * share) ** 2, 1e-9)
+            sign = 1.0 if share <= 0.5 else -1.0
+        if mean <= 0:
+            return None
+        excess = max(4 * variance, 1.0)
+        skewness = sign * (excess / 2 - 1) / np.sqrt(mean * excess)
+        return float(skewness), float(min(excess / mean, 0.5))
 
 
 def _sine(angle: float) -> float:
@@ -323,9 +411,9 @@ def _sine(angle: float) -> float:
 
 def _few_cases(kpi: str, part: pl.DataFrame) -> np.ndarray:
     """Return by period whether money or a rate rests, by its mean so far, on too few cases."""
-    above, below = KPIS[kpi]
-    if below is None and above not in MONEY:
+    if _is_count(kpi):
         return np.zeros(part.height, dtype=bool)
+    above, below = KPIS[kpi]
     cases = part["cases"].to_numpy()
     if below is not None and above not in MONEY:
         cases = np.minimum(cases, part["denominator"].to_numpy() - cases)

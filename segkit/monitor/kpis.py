@@ -34,8 +34,13 @@ KPIS: dict[str, tuple[str, str | None]] = {
     "click_rate": ("clicks", "sent"),
     "unsubscribe_rate": ("unsubscribes", "sent"),
     "complaint_rate": ("complaints", "sent"),
+    "churn_rate": ("lapsed", "active"),
+    "csat": ("satisfied", "answers"),
 }
 MONEY = ("sold", "returned", "revenue")
+CASES = {"sold": "orders", "revenue": "orders", "returned": "returns"}
+SATISFIED, SCALE = 4, (1, 5)  # lowest answer that counts as satisfied, and the scale
+LAPSE_DAYS = 182
 MAILS = {
     "email_sent": "sent",
     "email_open": "opens",
@@ -54,7 +59,8 @@ class KpiSeries(Result):
     series : polars.DataFrame
         One row per period, segment and key figure: period (its first day), segment_name ("all"
         too), kpi, value (null where the denominator is zero), numerator, denominator (null for
-        counts and sums), cases (orders behind money, else the numerator).
+        counts and sums), cases (orders or returns behind money, else the numerator), squares (of
+        money: the sum of the squared order values).
     every : {"1d", "1w", "1mo"}
         Length of a period.
     """
@@ -94,9 +100,11 @@ def measure_kpis(
     events: pl.DataFrame | None = None,
     assignments: pl.DataFrame | None = None,
     *,
+    survey: pl.DataFrame | None = None,
     every: Every = "1mo",
     since: date | None = None,
     until: date | None = None,
+    lapse_days: int = LAPSE_DAYS,
 ) -> KpiSeries:
     """Measure key figures by segment and period.
 
@@ -109,11 +117,16 @@ def measure_kpis(
     assignments : polars.DataFrame, optional
         customer_id and segment_name. With a column ``as_of`` (as `refresh_series` has them) a day
         counts for the segment that was in force, the last one assigned before it.
+    survey : polars.DataFrame, optional
+        Answers or closed tickets: customer_id, csat (1 to 5) and answered_at (a day or time, or ISO
+        text). Without the last column satisfaction over time is not known, and left out.
     every : {"1d", "1w", "1mo"}
         Length of a period; a week begins on Monday. Periods that the data cover only in part, at
         both ends, are left out.
     since, until : datetime.date, optional
         First and last day that counts; by default those of the data.
+    lapse_days : int
+        Days without an order after which a customer has lapsed.
 
     Returns
     -------
@@ -130,7 +143,10 @@ def measure_kpis(
     -----
     revenue is net of returns; order_value is what was sold per order, before returns;
     return_share is returned money of sold money; a visit is a session, and bounces are sessions
-    of one event; mail rates are per message sent in the same period.
+    of one event; mail rates are per message sent in the same period. churn_rate: of the customers
+    who had ordered within ``lapse_days`` when the period began, the share who passed that many days
+    without an order in it; null where the data do not reach back so far, and not measured by day.
+    csat: share of answers that are 4 or 5. What the data do not tell is left out.
 
     Examples
     --------
@@ -143,11 +159,22 @@ def measure_kpis(
     if every not in ("1d", "1w", "1mo"):
         raise ParameterError(unknown("length of a period", every, ("1d", "1w", "1mo")))
     require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
+    if not 31 <= lapse_days <= 3650:
+        raise ParameterError(f"lapse_days must be 31 to 3650, got {lapse_days}")
     counts = [*_orders(orders), *(_events(events) if events is not None else [])]
-    daily = pl.concat(counts, how="diagonal")
-    first = since or EPOCH + timedelta(days=int(daily["day"].min()))  # type: ignore[arg-type]
-    last = until or EPOCH + timedelta(days=int(daily["day"].max()))  # type: ignore[arg-type]
+    if survey is not None:
+        counts += _answers(survey)
+    days = [one["day"] for one in counts if one.height]
+    if not days:
+        raise DataError("there are neither orders nor events to measure key figures on")
+    first = since or EPOCH + timedelta(days=min(int(one.min()) for one in days))  # type: ignore[arg-type]
+    last = until or EPOCH + timedelta(days=max(int(one.max()) for one in days))  # type: ignore[arg-type]
     starts = _whole_periods(first, last, every)
+    if every != "1d":
+        counts += _lapses(orders, starts, every, lapse_days)
+    begin, end = (starts[0] - EPOCH).days, (last - EPOCH).days
+    daily = pl.concat([one.filter(pl.col("day").is_between(begin, end)) for one in counts],
+                      how="diagonal")  # fmt: skip
     daily = _with_segment(daily, assignments).with_columns(
         period=(pl.lit(EPOCH) + pl.duration(days="day")).dt.truncate(every)
     )
@@ -170,10 +197,11 @@ def measure_kpis(
             (pl.lit(None, pl.Float64) if below is None else pl.col(below).cast(pl.Float64)).alias(
                 "denominator"
             ),
-            pl.col("orders" if above in MONEY else above).cast(pl.Float64).alias("cases"),
+            pl.col(CASES.get(above, above)).cast(pl.Float64).alias("cases"),
+            _squares(above).alias("squares"),
         )
         for kpi, (above, below) in KPIS.items()
-        if above in filled.columns and (below is None or below in filled.columns)
+        if {above, below or above} <= set(filled.columns)
     ]
     order = pl.col("segment_name") != ALL
     series = pl.concat(parts).sort(order, "segment_name", "period", maintain_order=True)
@@ -194,7 +222,79 @@ def _orders(orders: pl.DataFrame) -> list[pl.DataFrame]:
         sold=pl.col("sold").sum(),
         returned=pl.col("returned").sum(),
     )
-    return [lines.with_columns(revenue=pl.col("sold") - pl.col("returned"))]
+    return [
+        lines.with_columns(
+            revenue=pl.col("sold") - pl.col("returned"),
+            returns=(pl.col("returned") > 0).cast(pl.Int64),
+            sold_squares=pl.col("sold") ** 2,
+            returned_squares=pl.col("returned") ** 2,
+        )
+    ]
+
+
+def _answers(survey: pl.DataFrame) -> list[pl.DataFrame]:
+    """Count the answers about satisfaction by customer and day; none without their day."""
+    if not {"csat", "answered_at"} <= set(survey.columns):
+        return []
+    require_columns(survey.columns, ["customer_id"], "the survey")
+    given = survey.filter(pl.col("csat").is_not_null() & pl.col("answered_at").is_not_null())
+    low, high = SCALE
+    strange = given.filter(~pl.col("csat").is_between(low, high))
+    if strange.height:
+        raise DataError(
+            f"csat must be {low} to {high}, got {strange['csat'][0]} in "
+            f"{counted(strange.height, 'answer')}"
+        )
+    day = pl.col("answered_at")
+    if survey.schema["answered_at"] == pl.String:
+        day = day.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    answers = given.select(
+        "customer_id",
+        day=day.cast(pl.Date).cast(pl.Int32).cast(pl.Int64),
+        answers=pl.lit(1, pl.Int64),
+        satisfied=(pl.col("csat") >= SATISFIED).cast(pl.Int64),
+    )
+    unread = answers["day"].null_count()
+    if unread:
+        raise DataError(f"answered_at holds no day in {counted(unread, 'answer')} (YYYY-MM-DD)")
+    return [answers] if answers.height else []
+
+
+def _lapses(
+    orders: pl.DataFrame, starts: pl.Series, every: Every, lapse_days: int
+) -> list[pl.DataFrame]:
+    """Count who was active when each period began, and who lapsed in it, on its first day."""
+    bought = orders.filter(pl.col("amount") > 0).select("customer_id", day="order_day")
+    bought = bought.cast({"day": pl.Int64}).unique().sort("customer_id", "day")
+    if not bought.height:
+        return []
+    reach = int(bought["day"].min())  # type: ignore[arg-type]
+    spans = bought.select(
+        "customer_id",
+        first="day",
+        gone=pl.col("day") + lapse_days + 1,
+        again=pl.col("day").shift(-1).over("customer_id"),
+    )
+    counts = []
+    for start, end in zip(starts, starts.dt.offset_by(every), strict=True):
+        day, following = (start - EPOCH).days, (end - EPOCH).days
+        if day - 1 - lapse_days < reach:
+            continue
+        # the last order before the period was not longer ago than allowed on the day before it
+        here = (pl.col("first") < day) & (pl.col("gone") >= day)
+        here &= pl.col("again").is_null() | (pl.col("again") >= day)
+        lapses = (pl.col("gone") < following) & (
+            pl.col("again").is_null() | (pl.col("again") >= pl.col("gone"))
+        )
+        counts.append(
+            spans.filter(here).select(
+                "customer_id",
+                day=pl.lit(day, pl.Int64),
+                active=pl.lit(1, pl.Int64),
+                lapsed=lapses.cast(pl.Int64),
+            )
+        )
+    return counts
 
 
 def _events(events: pl.DataFrame) -> list[pl.DataFrame]:
@@ -245,6 +345,16 @@ def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.D
             dated.sort("day"), on="day", by="customer_id", strategy="backward"
         )
     return joined.with_columns(pl.col("segment_name").fill_null(NO_SEGMENT))
+
+
+def _squares(above: str) -> pl.Expr:
+    """Return the sum of squared order values; of revenue with returns taken off in proportion."""
+    if above not in MONEY:
+        return pl.lit(None, pl.Float64)
+    if above != "revenue":
+        return pl.col(f"{above}_squares").cast(pl.Float64)
+    kept = pl.when(pl.col("sold") > 0).then(pl.col("revenue") / pl.col("sold")).otherwise(0.0)
+    return pl.col("sold_squares") * kept**2
 
 
 def _ratio(above: str, below: str | None) -> pl.Expr:

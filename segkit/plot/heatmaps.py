@@ -14,6 +14,7 @@ import polars as pl
 from segkit.display import number
 from segkit.plot.describe import Interval, describe_mark, describe_rows, drawn, names_of, one_each
 from segkit.plot.figure import (
+    GREY,
     OKABE_ITO,
     Figure,
     Look,
@@ -53,6 +54,7 @@ def heatmap(
     x_label: str = "",
     y_label: str = "",
     value_label: str = "",
+    hatched: str = "",
     alt: str | None = None,
 ) -> Figure:
     """Draw a value over two categories as coloured cells.
@@ -72,6 +74,8 @@ def heatmap(
         Write the value in each cell (left out where the cells are too small).
     value_label : str
         The value's name in words, with its unit.
+    hatched : str
+        Hatch the cells that are listed without a value, and write this below the picture.
     percent, title, x_label, y_label, alt
         See `segkit.plot.bars`.
 
@@ -110,6 +114,9 @@ def heatmap(
         _name_cells(axes, across, down, 30, upright=upright)
         axes.set_xlabel(x_label or words(x))
         axes.set_ylabel(y_label or words(y))
+        if hatched:
+            _hatch_cells(axes, named.filter(pl.col(value).is_null()), (x, y), (across, down))
+            axes.text(1.0, 1.01, hatched, transform=axes.transAxes, ha="right", color=GREY)
     text = describe_rows("Heatmap", (frame, data), value, [y, x], title, percent, value_label)
     return Figure(figure, alt or text, data)
 
@@ -313,6 +320,21 @@ def _mark_cells(
         j, i = across.index(row[x]), down.index(row[y])
         text = describe_mark(row, [row[y], row[x]], value, interval, in_percent)
         mark_box(axes, (j, j + 1), (i, i + 1), text, [row[y], row[x]])
+
+
+def _hatch_cells(
+    axes: Axes,
+    missing: pl.DataFrame,
+    columns: tuple[str, str],
+    names: tuple[list[Any], list[Any]],
+) -> None:
+    """Hatch the cells of some rows."""
+    from matplotlib.patches import Rectangle
+
+    for across, down in missing.select(columns).iter_rows():
+        corner = names[0].index(across), names[1].index(down)
+        look: Any = {"fill": False, "hatch": "////", "edgecolor": GREY, "linewidth": 0.0}
+        axes.add_patch(Rectangle(corner, 1, 1, **look))
 
 
 def _colour_bar(axes: Axes, label: str, in_percent: bool) -> None:
