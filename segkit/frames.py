@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +16,17 @@ from segkit.ids import with_ids, with_lazy_ids
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _Read(threading.local):
+    """Frames whose ids were read since the outermost public function was called."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.frames: dict[int, weakref.ref[pl.DataFrame]] = {}
+
+
+_READ = _Read()
 
 
 def takes_frames(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,10 +55,16 @@ def takes_frames(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def door(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = [take(item, name) for item, name in zip(args, names, strict=False)]
-        rest = args[len(given) :]
-        named = {name: take(item, name) for name, item in kwargs.items()}
-        return function(*given, *rest, **named)  # type: ignore[arg-type]
+        _READ.depth += 1
+        try:
+            given = [take(item, name) for item, name in zip(args, names, strict=False)]
+            rest = args[len(given) :]
+            named = {name: take(item, name) for name, item in kwargs.items()}
+            return function(*given, *rest, **named)  # type: ignore[arg-type]
+        finally:
+            _READ.depth -= 1
+            if not _READ.depth:
+                _READ.frames.clear()
 
     door.takes_frames = True  # type: ignore[attr-defined]
     return door
@@ -69,7 +88,13 @@ def _check_kind(value: Any, name: str, kinds: frozenset[str]) -> None:
 def take_frame(value: Any, what: str) -> Any:
     """Turn a pandas frame or series into polars and read a frame's ids; leave the rest alone."""
     if isinstance(value, pl.DataFrame):
-        return with_ids(value, what)
+        before = _READ.frames.get(id(value))
+        if before is not None and before() is value:  # one public function calls another
+            return value
+        read = with_ids(value, what)
+        if _READ.depth:
+            _READ.frames[id(read)] = weakref.ref(read)
+        return read
     if isinstance(value, pl.LazyFrame):
         return with_lazy_ids(value)
     if is_pandas(value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from decimal import Decimal
@@ -101,6 +101,14 @@ class Intake:
     def assignments(self) -> pl.DataFrame | None:
         """Which customer was assigned to which arm."""
         return self.tables.get("assignments")
+
+    def read_columns(self, table: str, columns: Iterable[str]) -> pl.DataFrame | None:
+        """Read some columns of a table, those that it has, without keeping the others in memory."""
+        if table not in self.tables:
+            return None
+        if isinstance(self.tables, StoredTables):
+            return self.tables.read_columns(table, columns)
+        return self.tables[table].select(c for c in columns if c in self.tables[table].columns)
 
     def trace(self, customer_id: str) -> Trace:
         """Return the raw and clean rows of one customer; see `segkit.intake.store.Trace`."""
@@ -372,15 +380,27 @@ class StoredTables(Map[str, pl.DataFrame]):
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         if name not in self._read:
-            path = self._paths[name]
-            try:
-                self._read[name] = pl.read_parquet(path)
-            except (OSError, pl.exceptions.PolarsError) as error:
-                raise SourceError(
-                    f"the saved intake's table {name} ({path.name} in {path.parent.name}/) cannot "
-                    "be read: it was removed or damaged since; run the intake again"
-                ) from error
+            self._read[name] = self._load(name, None)
         return self._read[name]
+
+    def read_columns(self, name: str, columns: Iterable[str]) -> pl.DataFrame:
+        """Read some columns of a table, those that it has; nothing is kept."""
+        if name in self._read:
+            return self._read[name].select(c for c in columns if c in self._read[name].columns)
+        return self._load(name, columns)
+
+    def _load(self, name: str, columns: Iterable[str] | None) -> pl.DataFrame:
+        path = self._paths[name]
+        try:
+            if columns is None:
+                return pl.read_parquet(path)
+            there = pl.read_parquet_schema(path)
+            return pl.read_parquet(path, columns=[c for c in columns if c in there])
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise SourceError(
+                f"the saved intake's table {name} ({path.name} in {path.parent.name}/) cannot "
+                "be read: it was removed or damaged since; run the intake again"
+            ) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)

@@ -4,6 +4,10 @@ from segkit.monitor.alerts import find_alerts as find_alerts
 from segkit.monitor.alerts import read_rules as read_rules
 from segkit.monitor.drift import Drift as Drift
 from segkit.monitor.drift import measure_drift as measure_drift
+from segkit.monitor.history import History as History
+from segkit.monitor.history import PlantedMoves as PlantedMoves
+from segkit.monitor.history import compare_with_truth as compare_with_truth
+from segkit.monitor.history import prepare_history as prepare_history
 from segkit.monitor.kpis import KpiSeries as KpiSeries
 from segkit.monitor.kpis import measure_kpis as measure_kpis
 from segkit.monitor.migration import Migration as Migration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal, cast
@@ -161,32 +162,22 @@ def measure_kpis(
     require_columns(orders.columns, ["customer_id", "order_id", "order_day", "amount"], "orders")
     if not 31 <= lapse_days <= 3650:
         raise ParameterError(f"lapse_days must be 31 to 3650, got {lapse_days}")
-    counts = [*_orders(orders), *(_events(events) if events is not None else [])]
-    if survey is not None:
-        counts += _answers(survey)
-    days = [one["day"] for one in counts if one.height]
+    days = [orders["order_day"], *([] if events is None else [events["event_day"]])]
+    days = [one for one in days if one.count()]
     if not days:
         raise DataError("there are neither orders nor events to measure key figures on")
     first = since or EPOCH + timedelta(days=min(int(one.min()) for one in days))  # type: ignore[arg-type]
     last = until or EPOCH + timedelta(days=max(int(one.max()) for one in days))  # type: ignore[arg-type]
     starts = _whole_periods(first, last, every)
+    begin, end = (starts[0] - EPOCH).days, (last - EPOCH).days
+    counts = _orders(orders.filter(pl.col("order_day").is_between(begin, end)))
+    if events is not None:
+        counts += _events(events.filter(pl.col("event_day").is_between(begin, end)))
+    if survey is not None:
+        counts += [one.filter(pl.col("day").is_between(begin, end)) for one in _answers(survey)]
     if every != "1d":
         counts += _lapses(orders, starts, every, lapse_days)
-    begin, end = (starts[0] - EPOCH).days, (last - EPOCH).days
-    daily = pl.concat([one.filter(pl.col("day").is_between(begin, end)) for one in counts],
-                      how="diagonal")  # fmt: skip
-    daily = _with_segment(daily, assignments).with_columns(
-        period=(pl.lit(EPOCH) + pl.duration(days="day")).dt.truncate(every)
-    )
-    daily = daily.filter(pl.col("period").is_in(starts.implode()))
-    sums = [c for c in daily.columns if c not in ("customer_id", "day", "period", "segment_name")]
-    whole = daily.with_columns(segment_name=pl.lit(ALL))
-    both = pl.concat([whole, daily]) if assignments is not None else whole
-    buyers = pl.col("customer_id").filter(pl.col("orders") > 0).n_unique().alias("buyers")
-    grouped = both.group_by("period", "segment_name").agg(pl.col(sums).sum(), buyers)
-    names = both["segment_name"].unique().sort().to_frame()
-    grid = starts.to_frame("period").join(names, how="cross")
-    filled = grid.join(grouped, on=["period", "segment_name"], how="left").fill_null(0)
+    filled = _by_period(counts, assignments, starts, every)
     parts = [
         filled.select(
             "period",
@@ -206,6 +197,36 @@ def measure_kpis(
     order = pl.col("segment_name") != ALL
     series = pl.concat(parts).sort(order, "segment_name", "period", maintain_order=True)
     return KpiSeries(series, every)
+
+
+def _by_period(
+    counts: Sequence[pl.DataFrame],
+    assignments: pl.DataFrame | None,
+    starts: pl.Series,
+    every: Every,
+) -> pl.DataFrame:
+    """Sum counts by customer and day to one row per period and segment, all customers first."""
+    keys = ["period", "segment_name"]
+    whole = pl.lit(ALL).alias("segment_name")
+    tables: list[pl.DataFrame] = []
+    for one in counts:
+        marked = _with_segment(one, assignments).with_columns(
+            period=(pl.lit(EPOCH) + pl.duration(days="day")).dt.truncate(every)
+        )
+        marked = marked.filter(pl.col("period").is_in(starts.implode()))
+        names = [c for c in one.columns if c not in ("customer_id", "day")]
+        sums = [pl.col(names).sum()]
+        if "orders" in names:
+            buys = pl.col("customer_id").filter(pl.col("orders") > 0)
+            sums.append(buys.n_unique().alias("buyers"))
+        every_one = marked.group_by("period").agg(sums).with_columns(whole)
+        groups = [] if assignments is None else [marked.group_by(keys).agg(sums)]
+        tables.append(pl.concat([every_one, *groups], how="diagonal"))
+    groups_seen = pl.concat([one["segment_name"] for one in tables]).unique().sort().to_frame()
+    filled = starts.to_frame("period").join(groups_seen, how="cross")
+    for one in tables:
+        filled = filled.join(one, on=keys, how="left")
+    return filled.fill_null(0)
 
 
 def _orders(orders: pl.DataFrame) -> list[pl.DataFrame]:
@@ -294,7 +315,7 @@ def _lapses(
                 lapsed=lapses.cast(pl.Int64),
             )
         )
-    return counts
+    return [pl.concat(counts)] if counts else []
 
 
 def _events(events: pl.DataFrame) -> list[pl.DataFrame]:
@@ -342,7 +363,11 @@ def _with_segment(daily: pl.DataFrame, assignments: pl.DataFrame | None) -> pl.D
             day=(pl.col("as_of") - pl.lit(EPOCH)).dt.total_days() + 1,
         )
         joined = daily.sort("day").join_asof(
-            dated.sort("day"), on="day", by="customer_id", strategy="backward"
+            dated.sort("day"),
+            on="day",
+            by="customer_id",
+            strategy="backward",
+            check_sortedness=False,  # it cannot be checked by customer; both are sorted here
         )
     return joined.with_columns(pl.col("segment_name").fill_null(NO_SEGMENT))
 

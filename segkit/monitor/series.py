@@ -10,16 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from segkit.cluster import SegmentModel, cluster_customers
-from segkit.display import counted, number, percent
+from segkit.display import counted, join_words, number, percent
 from segkit.errors import DataError, ModelError, ParameterError
 from segkit.features import rebuild_features
 from segkit.frames import takes_frames
 from segkit.intake import ProfileArchive
 from segkit.intake.versions import as_utc
-from segkit.monitor.migration import compare_periods
+from segkit.monitor.migration import Migration, compare_periods
 from segkit.monitor.refresh import IN_A_ROW, Refresh, decide_refresh, same_season
 from segkit.progress import steps
 from segkit.result import Result
@@ -27,6 +28,8 @@ from segkit.writing import private_folder, write_frame, write_whole
 
 EPOCH = date(1970, 1, 1)
 YEAR = 365
+LOOKED = ("page_views", "product_views", "view_to_", "cart_to_", "time")  # counted looks
+DRIFT_CUSTOMERS = 5000  # more do not make a distance that matters any surer
 LEAST_CUSTOMERS = 50
 
 
@@ -48,6 +51,8 @@ class RefreshSeries(Result):
         segment_name, and the scores distance, margin, unlike_any.
     models : dict of date to SegmentModel
         The models that were fitted anew, by the refresh from which they hold.
+    migration : Migration or None
+        From the fit to the last refresh, by the models then in force.
     """
 
     rows: pl.DataFrame
@@ -55,6 +60,7 @@ class RefreshSeries(Result):
     flows: pl.DataFrame
     assignments: pl.DataFrame
     models: dict[date, SegmentModel]
+    migration: Migration | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Return one row per refresh."""
@@ -91,6 +97,20 @@ class RefreshSeries(Result):
         text += f" In the middle one {moved} of the customers changed segment."
         lasting = [one["what"] for one in self.alerts if one["until"] is None]
         return f"{text} Drift that goes on: {', '.join(lasting)}." if lasting else text
+
+    @property
+    def decision(self) -> str:
+        """Say what to do now, and why: keep and rescore, look again, or use the new fit."""
+        last = self.rows.row(-1, named=True)
+        if self.models:
+            day = max(self.models)
+            why = self.rows.filter(pl.col("as_of") == day)["reason"][0]
+            head = f"Use the segments fitted anew on {day.isoformat()}: {why}"
+        elif last["action"] == "watch":
+            head = f"Keep the segments, score everybody and look again next time: {last['reason']}"
+        else:
+            head = f"Keep the segments and score everybody again: {last['reason']}"
+        return head
 
     def write(
         self,
@@ -150,6 +170,7 @@ def refresh_series(
     events: pl.DataFrame | None = None,
     *,
     days: Sequence[date] = (),
+    measures: Sequence[str] = (),
     in_a_row: int = IN_A_ROW,
     repeats: int = 499,
     seed: int = 0,
@@ -159,9 +180,11 @@ def refresh_series(
     Orders and events after the day are unknown to it. Drift is measured between equal spans of
     orders of the same season (`decide_refresh`): those of the last year (or more, up to two, where
     there is history) and as long a span that ends in the same month up to the fit. With less than
-    two years before the fit there is none; today's customers are then compared with those of the
-    fit, and season is part of the drift. Where the same drift comes again, the segments are fitted
-    anew on the same features, with as many segments, and keep their names where they are the same.
+    two years before the fit there is none; a span as long as the history before the fit is then
+    compared with that history, and season is part of the drift. Of more than 5,000 customers drift
+    is measured on so many, drawn at random; everybody is scored. Where the same drift comes again,
+    the segments are fitted anew on the same features, with as many segments, and keep their names
+    where they are the same.
 
     Parameters
     ----------
@@ -172,6 +195,8 @@ def refresh_series(
     days : sequence of datetime.date
         Last days of the data of each refresh, in order; by default the ends of the months after
         the fit that the orders cover.
+    measures : sequence of str
+        Further features, such as ``monetary``, that the migration shows then and now.
     in_a_row, repeats, seed
         As for `decide_refresh`.
 
@@ -184,7 +209,8 @@ def refresh_series(
     ModelError
         If the model has no date or no definitions of its features.
     DataError
-        If there is no day to refresh on, days are not in order or lie beyond the orders.
+        If there is no day to refresh on, days are not in order or lie beyond the orders, or a
+        month between them has no order at all.
     """
     fitted = model.as_of
     if fitted is None:
@@ -202,15 +228,19 @@ def refresh_series(
             f"expected days in order after {fitted.isoformat()} and up to {last.isoformat()}, got "
             f"{', '.join(day.isoformat() for day in chosen)}"
         )
-    span = min((fitted - first).days + 1 - YEAR, 2 * YEAR)
+    check_gaps(orders, fitted, chosen[-1])
+    events = None if events is None else _needed(events, model)
+    some = _drawn(orders, events, seed)
 
     @cache
-    def table(day: date, span: int | None = None) -> pl.DataFrame:
+    def table(day: date, span: int | None = None, *, drawn: bool = False) -> pl.DataFrame:
+        lines, seen = some if drawn else (orders, events)
         return rebuild_customers(
             model,
-            _since(orders, "order_day", day, span),
-            None if events is None else _since(events, "event_day", day, span),
+            _since(lines, "order_day", day, span),
+            None if seen is None else _since(seen, "event_day", day, span),
             as_of=day,
+            also=() if drawn else measures,
         )
 
     in_force, since, previous = model, fitted, fitted
@@ -219,13 +249,15 @@ def refresh_series(
     assignments = [_assigned(model, table(fitted), fitted)]
     models: dict[date, SegmentModel] = {}
     for day in steps(chosen, "refreshes"):
-        season = same_season(day, since)
+        season, span = same_season(day, since), min((since - first).days + 1 - YEAR, 2 * YEAR)
+        if span < YEAR:  # no earlier season: the history before the fit, and as long a span
+            season, span = since, (since - first).days + 1
         decision = decide_refresh(
             in_force,
             table(since),
             table(day),
             as_of=day,
-            compared=None if span < YEAR else (table(season, span), table(day, span)),
+            compared=(table(season, span, drawn=True), table(day, span, drawn=True)),
             earlier=decisions,
             in_a_row=in_a_row,
             repeats=repeats,
@@ -258,8 +290,16 @@ def refresh_series(
         sizes.append(counts.sort("segment").select(when, pl.all(), share.alias("customer_share")))
         flows.append(moves.flows.select(when, pl.all()))
         in_force, previous = newer, day
+    whole = compare_periods(
+        model, table(fitted), table(chosen[-1]), later=in_force, measures=measures
+    )
     return RefreshSeries(
-        pl.DataFrame(rows), pl.concat(sizes), pl.concat(flows), pl.concat(assignments), models
+        pl.DataFrame(rows),
+        pl.concat(sizes),
+        pl.concat(flows),
+        pl.concat(assignments),
+        models,
+        whole,
     )
 
 
@@ -372,11 +412,58 @@ def month_ends(after: date, upto: date) -> list[date]:
     return [day - timedelta(days=1) for day in firsts if day - timedelta(days=1) > after]
 
 
+def check_gaps(orders: pl.DataFrame, after: date, upto: date) -> None:
+    """Refuse a month without any order between two days.
+
+    Raises
+    ------
+    DataError
+        Naming the months: an export is missing rather than that nobody bought.
+    """
+    day = pl.col("order_day").cast(pl.Int32).cast(pl.Date)
+    months = orders.select(day.dt.truncate("1mo").alias("month"))["month"].unique()
+    due = pl.date_range(after + timedelta(days=1), upto, "1d", eager=True).dt.truncate("1mo")
+    whole = due.value_counts().filter(pl.col("count") >= 28)[due.name]
+    missing = sorted(set(whole) - set(months))
+    if missing:
+        raise DataError(
+            f"there is no order in {join_words([f'{month:%Y-%m}' for month in missing])}, but "
+            f"some before and after: is an export missing? Refreshes up to {upto.isoformat()} "
+            "need all months"
+        )
+
+
+def _needed(events: pl.DataFrame, model: SegmentModel) -> pl.DataFrame:
+    """Leave out what the model's features do not tell apart: how often a page was looked at."""
+    if any(name.startswith(LOOKED) for name in model.columns):
+        return events
+    looks = pl.col("event_type").is_in(["page_view", "product_view"])
+    looks_once = pl.struct("customer_id", "event_day").is_first_distinct()
+    once = events.filter(looks).filter(looks_once)
+    return pl.concat([events.filter(~looks), once])
+
+
+def _drawn(
+    orders: pl.DataFrame, events: pl.DataFrame | None, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Draw customers at random on whom drift is measured, where there are many."""
+    people = orders["customer_id"].drop_nulls().unique().sort()
+    if people.len() <= DRIFT_CUSTOMERS:
+        return orders, events
+    rows = np.random.default_rng(seed).choice(people.len(), DRIFT_CUSTOMERS, replace=False)
+    chosen = people.gather(np.sort(rows)).to_frame()
+    lines = orders.join(chosen, on="customer_id", how="semi")
+    if events is None:
+        return lines, None
+    return lines, events.join(chosen, on="customer_id", how="semi")
+
+
 def _since(frame: pl.DataFrame, column: str, day: date, span: int | None) -> pl.DataFrame:
     """Keep the rows of the last days up to a day; all earlier ones if no span is given."""
+    number_of = (day - EPOCH).days
     if span is None:
-        return frame
-    return frame.filter(pl.col(column) > (day - EPOCH).days - span)
+        return frame.filter(pl.col(column) <= number_of)
+    return frame.filter(pl.col(column).is_between(number_of - span + 1, number_of))
 
 
 def _assigned(model: SegmentModel, table: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -210,9 +210,13 @@ CAMPAIGNS = {
 }
 
 
-def email_events(people: People, ids: pl.DataFrame) -> pl.DataFrame:
-    """Send the newsletters of history and draw who opens, clicks, unsubscribes or complains."""
-    days, leaving = newsletter_days(people.calendar), leaving_day(people)
+def email_events(people: People, ids: pl.DataFrame, *, leaving: Ints | None = None) -> pl.DataFrame:
+    """Send the newsletters and draw who opens, clicks, unsubscribes or complains.
+
+    ``leaving`` is the day on which each customer unsubscribes, by default that of history.
+    """
+    days = newsletter_days(people.calendar)
+    leaving = leaving_day(people) if leaving is None else leaving
     receives = people.flag("marketing_consent")[:, None] & (
         (days[None, :] >= people.active_from[:, None]) & (days[None, :] < leaving[:, None])
     )

@@ -105,12 +105,8 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
         Naming ids that are not the retailer's, or persons who come twice.
     """
     text = ids.cast(pl.String)
-    code = text.str.slice(1).cast(pl.Int64, strict=False)
-    guest = (code - 11) * _GUEST_INVERSE % purchases.GUESTS
-    kind = text.str.slice(0, 1)
-    number = (code - 1).zip_with(kind == "C", guest)
-    valid = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
-    wrong = text.filter(~valid.fill_null(value=False))
+    number, known = find_numbers(world, text)
+    wrong = text.filter(~known)
     if len(wrong):
         raise DataError(
             f"{counted(len(wrong), 'assigned customer is', 'assigned customers are')} not this "
@@ -124,6 +120,16 @@ def customer_numbers(world: World, ids: pl.Series) -> Ints:
             f"than once: {', '.join(map(str, twice[:3]))}; link the identifiers, then assign once"
         )
     return number.to_numpy()
+
+
+def find_numbers(world: World, text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return the customer number of each account id, and whether it is one of the retailer's."""
+    code = text.str.slice(1).cast(pl.Int64, strict=False)
+    guest = (code - 11) * _GUEST_INVERSE % purchases.GUESTS
+    kind = text.str.slice(0, 1)
+    number = (code - 1).zip_with(kind == "C", guest)
+    valid = kind.is_in(["C", "G"]) & number.is_between(0, world.n_customers - 1)
+    return number, valid.fill_null(value=False)
 
 
 def _sending_days(world: World, assigned: pl.Series, weeks: int) -> Ints:
